@@ -1,0 +1,32 @@
+"""How a model's answer ended: one closed list of reasons for all vendors, and what it cost in tokens."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped, whatever its vendor calls it."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    """The output limit was reached: the answer is good as far as it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the vendor reported them; an input token read from a cache is in both input counts."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The last thing a provider's stream yields: only with it is the answer whole."""
+
+    model: str
+    """As it is written in settings: openai/gpt-6-luna."""
+    finish_reason: FinishReason
+    usage: Usage | None
+    """None where a compatible server reports none."""

@@ -1,0 +1,76 @@
+"""The words of the project as plain data: a thread, a question in it, the job it becomes, turns and pages."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadKey:
+    """Where a conversation lives in Slack; jobs of one key are answered in order, one at a time."""
+
+    team_id: str
+    channel_id: str
+    thread_ts: str | None
+    """None: the root of a direct message, which is one conversation without end."""
+
+    def __str__(self) -> str:
+        return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as Slack delivers it, in an event or in a thread's history."""
+
+    team_id: str
+    channel_id: str
+    ts: str
+    text: str
+    channel_type: str = "channel"
+    """channel, group, im or mpim, as Slack's events name it."""
+    thread_ts: str | None = None
+    user_id: str | None = None
+    bot_id: str | None = None
+    subtype: str | None = None
+    parent_user_id: str | None = None
+    """Who wrote the thread's first message, when Slack says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A message that is to be answered, and where."""
+
+    thread: ThreadKey
+    ts: str
+    user_id: str
+    text: str
+    """As Slack sent it, the mention included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A question as the Store holds it for the worker that claimed it."""
+
+    id: int
+    question: Question
+    attempts: int
+    """How often it was claimed, this time included: with the worker's name it fences later writes."""
+    page_ts: tuple[str, ...] = ()
+    """The messages already posted for its reply, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side said, as the model is told it."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All that a model is given; turns begin and end with the user's and alternate."""
+
+    system: str
+    turns: tuple[Turn, ...]

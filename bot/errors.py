@@ -1,0 +1,103 @@
+"""The few errors of the project; each carries one sentence that tells its reader what to do."""
+
+from enum import StrEnum
+
+
+class TypistError(Exception):
+    """Anything that went wrong in a way we know; `str()` of it is fit for people and holds no secret."""
+
+
+class SettingsError(TypistError):
+    """The environment can't be used as it is. All that is wrong is said at once, a line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class Failure(StrEnum):
+    """What can go wrong between us and a model."""
+
+    BAD_KEY = "bad_key"
+    UNKNOWN_MODEL = "unknown_model"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    CONTEXT_TOO_LONG = "context_too_long"
+    REFUSED = "refused"
+    STALLED = "stalled"
+    CUT = "cut"
+    UNREACHABLE = "unreachable"
+    UNEXPECTED = "unexpected"
+
+
+_SENTENCES = {
+    Failure.BAD_KEY: "The key for {model} was not accepted. Whoever runs this bot needs to check it.",
+    Failure.UNKNOWN_MODEL: "The model {model} does not exist or is not open to this bot's key. "
+    "Whoever runs this bot needs to check BOT_MODELS.",
+    Failure.RATE_LIMITED: "{model} takes no more questions for the moment. Please ask again in a minute.",
+    Failure.OVERLOADED: "{model} is overloaded. Please ask again in a minute.",
+    Failure.CONTEXT_TOO_LONG: "This is more text than {model} can read at once. "
+    "Please ask with less of it, or in a new thread.",
+    Failure.REFUSED: "{model} declined to answer this. Please put the question in another way.",
+    Failure.STALLED: "{model} stopped sending text. Please ask again.",
+    Failure.CUT: "The connection to {model} was lost before the answer was whole. Please ask again.",
+    Failure.UNREACHABLE: "{model} could not be reached. Please ask again in a minute.",
+    Failure.UNEXPECTED: "{model} failed in a way that this bot does not know. Please ask again.",
+}
+
+
+class ProviderError(TypistError):
+    """A model gave no whole answer. `str()` is the sentence for the reader; `detail` is for the log."""
+
+    def __init__(self, failure: Failure, model: str, *, retry_after_s: float | None = None, detail: str = "") -> None:
+        self.failure = failure
+        self.model = model
+        self.retry_after_s = retry_after_s
+        self.detail = detail
+        super().__init__(_SENTENCES[failure].format(model=model))
+
+
+class QuestionTooLong(TypistError):
+    """The question alone is over what the model may be given."""
+
+    def __init__(self, tokens: int, limit_tokens: int) -> None:
+        super().__init__(
+            f"Your question is about {tokens:,} tokens long and I can read {limit_tokens:,}. "
+            "Please send the part that matters."
+        )
+
+
+class RateLimited(TypistError):
+    """Slack answered 429: nothing was done, and nothing of this method will be for a while."""
+
+    def __init__(self, method: str, retry_after_s: float) -> None:
+        self.method = method
+        self.retry_after_s = retry_after_s
+        super().__init__(f"Slack limits {method}: wait {retry_after_s:.0f} s before the next call.")
+
+
+class Refusal(StrEnum):
+    """Why Slack did not do what we asked, as far as it changes what we do next."""
+
+    GONE = "gone"
+    """The message or its channel is no longer there for us: leave it."""
+    TOO_LONG = "too_long"
+    """Less text on a page."""
+    UNEDITABLE = "uneditable"
+    """This message can't be changed any more: a new one can be posted."""
+    TRANSIENT = "transient"
+    """Slack or the way to it failed: the same again, a little later."""
+
+
+class Refused(TypistError):
+    """Slack did not do what we asked; `error` is Slack's name for it."""
+
+    def __init__(self, method: str, error: str, reason: Refusal) -> None:
+        self.method = method
+        self.error = error
+        self.reason = reason
+        super().__init__(f"Slack refused {method}: {error}.")
+
+
+class SlackSetupError(TypistError):
+    """The tokens or the app's set-up do not let us connect; the sentence says what to change."""

@@ -1,0 +1,134 @@
+"""What the main path needs of the world. Each port has one contract test, run on all that implement it."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from bot.core.completion import Completion, Usage
+from bot.core.conversation import Job, Message, Prompt, Question, ThreadKey
+
+
+class Clock(Protocol):
+    """The only one who tells the time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, for what is kept."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow, for what is paced and measured."""
+        ...
+
+    async def sleep(self, delay_s: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+
+
+class Provider(Protocol):
+    """One model of one vendor."""
+
+    model: str
+    """As it is written in settings: openai/gpt-6-luna."""
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
+        """Yields the answer's deltas (never empty), then one Completion, and ends.
+
+        Raises ProviderError, at any time, when no whole answer comes: without a Completion the text is a part.
+        Close it (contextlib.aclosing) to hang up: only that reaches the vendor and stops the billing.
+        """
+        ...
+
+
+class Status(StrEnum):
+    """Where a job is in its life."""
+
+    TODO = "todo"
+    DOING = "doing"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """A question was taken on."""
+
+    job_id: int
+    waiting: bool
+    """Another job of its thread is before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended; status is done, failed or stopped."""
+
+    status: Status
+    answer: str
+    """The model's Markdown as far as it came; empty where no model was asked."""
+    model: str | None = None
+    finish_reason: str | None = None
+    """A FinishReason, or the Failure's name."""
+    usage: Usage | None = None
+
+
+class Store(Protocol):
+    """Remembers questions and answers; each write of a claimed job is fenced by its worker and attempt."""
+
+    async def enqueue(self, event_id: str, question: Question) -> Enqueued | None:
+        """Takes a question on, durably once this returns; None where the event or the message was seen before."""
+        ...
+
+    async def claim(self, limit: int) -> list[Job]:
+        """Up to `limit` jobs, the oldest of each thread in which none is being done; oldest first."""
+        ...
+
+    async def heartbeat(self, jobs: Sequence[Job]) -> set[int]:
+        """Says that these are still being worked on; returns the ids of those that are still ours."""
+        ...
+
+    async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
+        """Keeps which messages show the job's reply, in order."""
+        ...
+
+    async def finish(self, job: Job, outcome: Outcome) -> bool:
+        """Ends the job and keeps its turn; False where it was no longer ours, and nothing was written."""
+        ...
+
+    async def takes_part(self, thread: ThreadKey) -> bool:
+        """Whether the bot was asked something in this thread before."""
+        ...
+
+    async def replies(self, thread: ThreadKey) -> Mapping[str, str]:
+        """The bot's own messages in a thread: ts of each page to what it says.
+
+        The first page's ts has the whole Markdown, later pages and replies without a model's text have "".
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class History(Protocol):
+    """Reads conversations from Slack."""
+
+    async def messages(self, question: Question) -> list[Message]:
+        """The messages of the question's conversation up to and with it, oldest first, as many as are of use."""
+        ...
+
+    async def name(self, user_id: str) -> str:
+        """How a person is called, or their id where Slack does not tell."""
+        ...
