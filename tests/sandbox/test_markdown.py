@@ -1,0 +1,146 @@
+"""What a reader sees of a message's Markdown, and that none of it can do harm."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.markdown import to_html
+
+LINK = 'rel="noopener noreferrer" target="_blank"'
+
+
+@pytest.mark.parametrize(
+    ("markdown", "html"),
+    [
+        ("**b** *i* ~~s~~ `c`", "<p><strong>b</strong> <em>i</em> <s>s</s> <code>c</code></p>"),
+        ("one\ntwo", "<p>one<br />\ntwo</p>"),
+        ("[a](https://a.b)", f'<p><a href="https://a.b" {LINK}>a</a></p>'),
+        ("see https://a.b/c.", f'<p>see <a href="https://a.b/c" {LINK}>https://a.b/c</a>.</p>'),
+        ("![chart](https://a.b/c.png)", f'<p><a class="image" href="https://a.b/c.png" {LINK}>chart</a></p>'),
+        (
+            "```python\nx < 1\n```",
+            '<figure class="code"><figcaption>python</figcaption>'
+            '<pre tabindex="0"><code>x &lt; 1\n</code></pre></figure>',
+        ),
+        (
+            "- [x] did\n- [ ] will",
+            '<ul>\n<li class="task"><span class="box done" role="img" aria-label="done">☑</span> did</li>\n'
+            '<li class="task"><span class="box open" role="img" aria-label="open">☐</span> will</li>\n</ul>',
+        ),
+    ],
+)
+def test_renders_as_slack_does(markdown: str, html: str) -> None:
+    assert to_html(markdown) == html
+
+
+def test_table_is_aligned_without_style_attributes() -> None:
+    html = to_html("|a|b|\n|:-|-:|\n|1|2|")
+    assert '<th class="left">a</th>' in html
+    assert '<td class="right">2</td>' in html
+
+
+@pytest.mark.parametrize(
+    ("sent", "html"),
+    [
+        ("<!channel>", '<span class="mention">@channel</span>'),
+        ("<!subteam^S1|@team>", '<span class="mention">@team</span>'),
+        ("<@U123>", '<span class="mention" data-user="U123">@U123</span>'),
+        ("<#C1|general>", '<span class="mention" data-channel="C1">#general</span>'),
+    ],
+)
+def test_a_bare_control_sequence_is_live(sent: str, html: str) -> None:
+    assert to_html(sent) == f"<p>{html}</p>"
+
+
+@pytest.mark.parametrize(
+    ("sent", "html"),
+    [
+        ("&lt;!channel&gt; &lt;@U123&gt;", "<p>&lt;!channel&gt; &lt;@U123&gt;</p>"),
+        ("`a &lt; b &amp;&amp; c`", "<p><code>a &lt; b &amp;&amp; c</code></p>"),
+        ("a &lt; b", "<p>a &lt; b</p>"),
+    ],
+)
+def test_what_is_sent_escaped_is_only_text(sent: str, html: str) -> None:
+    assert to_html(sent) == html
+
+
+class Inspector(HTMLParser):
+    """Collects every tag and attribute, to see that there are none but harmless ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[tuple[str, str | None]] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(attrs)
+
+
+HARMLESS = re.compile(
+    r"p|br|strong|em|s|code|a|span|pre|figure|figcaption|blockquote|hr|ul|ol|li|h[1-6]|div"
+    r"|table|thead|tbody|tr|th|td"
+)
+ATTRIBUTES = {"href", "title", "rel", "target", "class", "role", "aria-label", "tabindex", "start"}
+
+
+def assert_harmless(html: str) -> None:
+    seen = Inspector()
+    seen.feed(html)
+    assert all(HARMLESS.fullmatch(tag) for tag in seen.tags)
+    for name, value in seen.attributes:
+        assert name in ATTRIBUTES or name.startswith("data-")
+        if name == "href":
+            assert str(value).lower().startswith(("http://", "https://", "mailto:"))
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "<script>alert(1)</script>",
+        "&lt;script&gt;alert(1)&lt;/script&gt;",
+        '<img src=x onerror="alert(1)">',
+        "[x](javascript:alert(1)) [y](JaVaScRiPt:alert(1)) [z](&#106;avascript:alert(1))",
+        "![x](data:image/svg+xml;base64,AAAA)",
+        "<javascript:alert(1)>",
+        '[x](https://a.b "onmouseover=alert(1)")',
+        '```"><script>alert(1)</script>\n```',
+        '<@U1"onclick="alert(1)>',
+        "[x](//evil.example) [y](file:///etc/passwd)",
+    ],
+)
+def test_nothing_an_answer_says_can_act(attack: str) -> None:
+    assert_harmless(to_html(attack))
+
+
+PIECES = st.sampled_from(
+    [
+        "<",
+        ">",
+        "&lt;",
+        "&gt;",
+        "&amp;",
+        "[x](",
+        "![",
+        "](",
+        ")",
+        "|",
+        "|-|\n",
+        "`",
+        "```",
+        "\n",
+        "- [ ] ",
+        "**",
+    ]
+) | st.sampled_from(
+    ["javascript:", "https://a.b", "<@U1>", "<!here>", '"', "'", " ", "a", "onerror=", "\ue000"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_any_mixture_is_harmless(markdown: str) -> None:
+    assert_harmless(to_html(markdown))
