@@ -101,3 +101,7 @@ class Refused(TypistError):
 
 class SlackSetupError(TypistError):
     """The tokens or the app's set-up do not let us connect; the sentence says what to change."""
+
+
+class StoreError(TypistError):
+    """The database can't be used or failed; the sentence says what to look at, and never holds the password."""

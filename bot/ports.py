@@ -86,22 +86,29 @@ class Outcome:
 
 
 class Store(Protocol):
-    """Remembers questions and answers; each write of a claimed job is fenced by its worker and attempt."""
+    """Remembers questions and answers; each write of a claimed job is fenced by its worker and attempt.
+
+    A method raises StoreError where the database failed, and may then have written nothing.
+    A caller that is cancelled breaks nothing off: what was begun is written.
+    """
 
     async def enqueue(self, event_id: str, question: Question) -> Enqueued | None:
         """Takes a question on, durably once this returns; None where the event or the message was seen before."""
         ...
 
     async def claim(self, limit: int) -> list[Job]:
-        """Up to `limit` jobs, the oldest of each thread in which none is being done; oldest first."""
+        """Up to `limit` jobs, the oldest of each thread in which none is being done; oldest first.
+
+        In a thread the oldest is the message written first, among threads the job that came first.
+        """
         ...
 
-    async def heartbeat(self, jobs: Sequence[Job]) -> set[int]:
+    async def heartbeat(self, claimed: Sequence[Job]) -> set[int]:
         """Says that these are still being worked on; returns the ids of those that are still ours."""
         ...
 
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        """Keeps which messages show the job's reply, in order."""
+        """Keeps which messages show the job's reply, in order; nothing where another worker has the job."""
         ...
 
     async def finish(self, job: Job, outcome: Outcome) -> bool:
@@ -113,7 +120,7 @@ class Store(Protocol):
         ...
 
     async def replies(self, thread: ThreadKey) -> Mapping[str, str]:
-        """The bot's own messages in a thread: ts of each page to what it says.
+        """The bot's own messages in a thread, of its newest 500 questions: ts of each page to what it says.
 
         The first page's ts has the whole Markdown, later pages and replies without a model's text have "".
         """

@@ -1,0 +1,93 @@
+"""How long the Store takes: `python -m benchmarks.store` runs it on a SQLite file and on a real PostgreSQL.
+
+Prints p50 and p95 in milliseconds of each call, one at a time, and of enqueues when all arrive at once.
+"""
+
+import asyncio
+import contextlib
+import platform
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.ports import Enqueued, Outcome, Status, SystemClock
+from bot.store import SqlStore
+from tests.contracts.databases import postgresql_server
+
+JOBS = 300
+BURST = 500
+ANSWER = "One of the answer's many words. " * 100
+
+
+def question(number: int) -> Question:
+    ts = f"1700000000.{number:06d}"
+    return Question(ThreadKey("T1", "C1", ts), ts, "U1", f"<@UBOT> What is {number}?")
+
+
+async def timed(call: Callable[[int], Awaitable[object]], count: int) -> list[float]:
+    took_ms = []
+    for number in range(count):
+        began = time.perf_counter()
+        await call(number)
+        took_ms.append((time.perf_counter() - began) * 1000)
+    return took_ms
+
+
+def show(what: str, took_ms: list[float]) -> None:
+    cuts = statistics.quantiles(took_ms, n=20)
+    print(f"  {what:<30} p50 {statistics.median(took_ms):7.2f} ms   p95 {cuts[18]:7.2f} ms")
+
+
+async def measure(url: str) -> None:
+    store = await SqlStore.open(url, "benchmark", SystemClock())
+    jobs: list[Job] = []
+
+    async def enqueue(number: int) -> Enqueued | None:
+        return await store.enqueue(f"Ev{number}", question(number))
+
+    async def claim(_: int) -> None:
+        jobs.extend(await store.claim(1))
+
+    async def finish(number: int) -> bool:
+        return await store.finish(jobs[number], Outcome(Status.DONE, ANSWER))
+
+    async def at_once(number: int) -> float:
+        began = time.perf_counter()
+        await enqueue(JOBS + number)
+        return (time.perf_counter() - began) * 1000
+
+    try:
+        show("enqueue", await timed(enqueue, JOBS))
+        show("enqueue, seen before", await timed(enqueue, JOBS))
+        show("claim", await timed(claim, JOBS))
+        show(f"heartbeat of {JOBS}", await timed(lambda _: store.heartbeat(jobs), 20))
+        show("record_pages", await timed(lambda n: store.record_pages(jobs[n].id, [f"{n}.1"]), JOBS))
+        show("finish", await timed(finish, JOBS))
+        show("replies", await timed(lambda n: store.replies(jobs[n].question.thread), JOBS))
+        began = time.perf_counter()
+        burst_ms = await asyncio.gather(*(at_once(number) for number in range(BURST)))
+        show(f"enqueue, {BURST} at once", burst_ms)
+        print(f"  {'':<30} {BURST / (time.perf_counter() - began):.0f} a second")
+    finally:
+        await store.close()
+
+
+@contextlib.contextmanager
+def sqlite_file() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as directory:
+        yield f"sqlite:///{directory}/typist.db"
+
+
+def main() -> None:
+    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {JOBS} jobs")
+    for name, database in (("SQLite file", sqlite_file), ("PostgreSQL", postgresql_server)):
+        with database() as url:
+            print(f"{name}:")
+            asyncio.run(measure(url))
+
+
+if __name__ == "__main__":
+    main()

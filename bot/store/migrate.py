@@ -1,0 +1,28 @@
+"""Brings a database to the newest schema; any number of processes may do so at once."""
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_LOCK_KEY = 0x7479706973740001
+"""Any number will do, as long as all versions use the same; it reads "typist", 1."""
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Applies what is missing, in one transaction: all of it, or nothing.
+
+    On PostgreSQL others wait at an advisory lock, which its transaction releases and poolers let through;
+    on SQLite they wait at BEGIN IMMEDIATE.
+    """
+    async with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", "bot.store:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

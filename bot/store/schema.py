@@ -1,0 +1,91 @@
+"""The tables: what was seen, what is to be answered, and what was said. Migrations build them."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""SQLite counts up by itself only in a column that is called INTEGER."""
+
+
+class Words(sa.types.TypeDecorator[str]):
+    """Text by people and models: what no database takes (NUL, half a surrogate pair) becomes U+FFFD."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        if value is None:
+            return None
+        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+seen_events = sa.Table(
+    "seen_events",
+    metadata,
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("seen_at", sa.Double, nullable=False),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("team_id", sa.Text, nullable=False),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    # '' for a conversation without a thread: NULLs would never be equal, and uniqueness would not hold.
+    sa.Column("thread_ts", sa.Text, nullable=False),
+    sa.Column("ts", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("text", Words, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("worker", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("heartbeat_at", sa.Double),
+    sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("started_at", sa.Double),
+    sa.Column("finished_at", sa.Double),
+    sa.UniqueConstraint("team_id", "channel_id", "ts"),
+    # An id is never given twice, not even after its job was removed: late writes must find nothing.
+    sqlite_autoincrement=True,
+)
+
+_thread = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
+
+
+def _only(status: str) -> dict[str, Any]:
+    where = sa.text(f"status = '{status}'")
+    return {"sqlite_where": where, "postgresql_where": where}
+
+
+sa.Index("ix_jobs_thread", *_thread, jobs.c.ts)
+# Both for claims, whose cost must not grow with the jobs that are done: who is next, and is one before it.
+sa.Index("ix_jobs_todo", jobs.c.id, **_only("todo"))
+sa.Index("ix_jobs_todo_thread", *_thread, jobs.c.ts, **_only("todo"))
+# Holds that no two workers ever answer in one thread.
+sa.Index("ix_jobs_doing", *_thread, unique=True, **_only("doing"))
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("answer", Words, nullable=False),
+    sa.Column("model", sa.Text),
+    sa.Column("finish_reason", sa.Text),
+    sa.Column("input_tokens", sa.Integer),
+    sa.Column("output_tokens", sa.Integer),
+    sa.Column("cached_input_tokens", sa.Integer),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sqlite_autoincrement=True,
+)
