@@ -1,5 +1,6 @@
 """The few errors of the project; each carries one sentence that tells its reader what to do."""
 
+import math
 from enum import StrEnum
 
 
@@ -20,10 +21,12 @@ class Failure(StrEnum):
 
     BAD_KEY = "bad_key"
     UNKNOWN_MODEL = "unknown_model"
+    OUT_OF_CREDIT = "out_of_credit"
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     CONTEXT_TOO_LONG = "context_too_long"
     REFUSED = "refused"
+    EMPTY = "empty"
     STALLED = "stalled"
     CUT = "cut"
     UNREACHABLE = "unreachable"
@@ -34,11 +37,14 @@ _SENTENCES = {
     Failure.BAD_KEY: "The key for {model} was not accepted. Whoever runs this bot needs to check it.",
     Failure.UNKNOWN_MODEL: "The model {model} does not exist or is not open to this bot's key. "
     "Whoever runs this bot needs to check BOT_MODELS.",
-    Failure.RATE_LIMITED: "{model} takes no more questions for the moment. Please ask again in a minute.",
-    Failure.OVERLOADED: "{model} is overloaded. Please ask again in a minute.",
+    Failure.OUT_OF_CREDIT: "The account for {model} has no credit left. "
+    "Whoever runs this bot needs to look at its billing.",
+    Failure.RATE_LIMITED: "{model} takes no more questions for the moment. Please ask again in {wait}.",
+    Failure.OVERLOADED: "{model} is overloaded. Please ask again in {wait}.",
     Failure.CONTEXT_TOO_LONG: "This is more text than {model} can read at once. "
     "Please ask with less of it, or in a new thread.",
     Failure.REFUSED: "{model} declined to answer this. Please put the question in another way.",
+    Failure.EMPTY: "{model} ended without a word of an answer. Please put the question in another way.",
     Failure.STALLED: "{model} stopped sending text. Please ask again.",
     Failure.CUT: "The connection to {model} was lost before the answer was whole. Please ask again.",
     Failure.UNREACHABLE: "{model} could not be reached. Please ask again in a minute.",
@@ -46,15 +52,24 @@ _SENTENCES = {
 }
 
 
+def _wait(retry_after_s: float | None) -> str:
+    if retry_after_s is None or retry_after_s <= 60:
+        return "a minute"
+    minutes = math.ceil(retry_after_s / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{math.ceil(minutes / 60)} hours"
+
+
 class ProviderError(TypistError):
     """A model gave no whole answer. `str()` is the sentence for the reader; `detail` is for the log."""
 
-    def __init__(self, failure: Failure, model: str, *, retry_after_s: float | None = None, detail: str = "") -> None:
+    def __init__(
+        self, failure: Failure, model: str, *, retry_after_s: float | None = None, detail: str = ""
+    ) -> None:
         self.failure = failure
         self.model = model
         self.retry_after_s = retry_after_s
         self.detail = detail
-        super().__init__(_SENTENCES[failure].format(model=model))
+        super().__init__(_SENTENCES[failure].format(model=model, wait=_wait(retry_after_s)))
 
 
 class QuestionTooLong(TypistError):
@@ -85,6 +100,8 @@ class Refusal(StrEnum):
     """Less text on a page."""
     UNEDITABLE = "uneditable"
     """This message can't be changed any more: a new one can be posted."""
+    UNREADABLE = "unreadable"
+    """Slack can't make sense of the blocks: plain text instead."""
     TRANSIENT = "transient"
     """Slack or the way to it failed: the same again, a little later."""
 

@@ -14,11 +14,12 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the vendor reported them; an input token read from a cache is in both input counts."""
+    """Tokens as the vendor reported them; those read from or written to a cache are input tokens as well."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

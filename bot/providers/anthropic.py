@@ -1,0 +1,139 @@
+"""Anthropic's Messages API: https://platform.claude.com/docs/en/build-with-claude/streaming"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anthropic
+import httpx2
+
+from bot.core.completion import FinishReason, Usage
+from bot.core.conversation import Prompt
+from bot.errors import Failure
+from bot.providers.failures import Attempt
+from bot.providers.model import LIMITS, TIMEOUT, Reader, VendorModel
+
+ANTHROPIC_URL = "https://api.anthropic.com"
+MAX_OUTPUT_TOKENS = 16_384
+"""Required by the API; what the model thinks counts as well."""
+
+_FAILURES = {
+    "refusal": Failure.REFUSED,
+    "model_context_window_exceeded": Failure.CONTEXT_TOO_LONG,
+}
+
+
+class AnthropicVendor:
+    """One connection pool for one base URL; its models are called anthropic/NAME."""
+
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str = ANTHROPIC_URL,
+        streaming: bool = True,
+        max_output_tokens: int = MAX_OUTPUT_TOKENS,
+    ) -> None:
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url,
+            # The SDK would wait for any Retry-After, however long; retry.py knows better.
+            max_retries=0,
+            timeout=TIMEOUT,
+            http_client=anthropic.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS),
+        )
+        self._api = MessagesApi(self._client, api_key, streaming, max_output_tokens)
+
+    def model(self, name: str) -> VendorModel:
+        """The Provider for a model by Anthropic's name for it."""
+        return VendorModel("anthropic", name, self._api)
+
+    async def aclose(self) -> None:
+        """Closes all connections, those of live answers too."""
+        await self._client.close()
+
+
+class MessagesApi:
+    """Sends turns as they are: a Prompt keeps Anthropic's rules for them."""
+
+    def __init__(
+        self, client: anthropic.AsyncAnthropic, secret: str, streaming: bool, max_output_tokens: int
+    ) -> None:
+        self.secret = secret
+        self._client = client
+        self._streaming = streaming
+        self._max_output_tokens = max_output_tokens
+
+    async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
+        messages: list[Any] = [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
+        # No temperature, top_p or top_k: the current models refuse them.
+        raw = await self._client.messages.with_raw_response.create(
+            model=name,
+            max_tokens=self._max_output_tokens,
+            system=prompt.system or anthropic.omit,
+            messages=messages,
+            cache_control={"type": "ephemeral"},
+            stream=self._streaming,
+        )
+        response: httpx2.Response = raw.http_response
+        return response
+
+    def events(self, response: httpx2.Response) -> AsyncIterator[object]:
+        return anthropic.AsyncStream[object](cast_to=object, response=response, client=self._client)
+
+    def reader(self, attempt: Attempt) -> Reader:
+        return MessagesReader(attempt)
+
+
+class MessagesReader:
+    """The marker is in two parts: message_delta tells the stop reason, message_stop that this was all."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.finish_reason: FinishReason | None = None
+        self.usage: Usage | None = None
+        self._attempt = attempt
+        self._stop_reason: str | None = None
+        self._counts: dict[str, int] = {}
+
+    def read(self, event: Any) -> str:
+        match event["type"]:
+            case "content_block_delta":
+                delta = event["delta"]
+                # Thinking and its signature come as other types.
+                return str(delta["text"]) if delta["type"] == "text_delta" else ""
+            case "message_start":
+                self._count(event["message"].get("usage"))
+            case "message_delta":
+                self._stop_reason = event["delta"].get("stop_reason")
+                self._count(event.get("usage"))
+            case "message_stop":
+                self._end()
+        return ""
+
+    def read_whole(self, body: Any) -> str:
+        if body["type"] == "error":
+            raise self._attempt.reported(body)
+        self._stop_reason = body.get("stop_reason")
+        self._count(body.get("usage"))
+        self._end()
+        return "".join(block["text"] for block in body["content"] if block["type"] == "text")
+
+    def _count(self, usage: Any) -> None:
+        # Later counts take the place of earlier ones: they are cumulative.
+        self._counts |= {key: n for key, n in (usage or {}).items() if isinstance(n, int)}
+
+    def _end(self) -> None:
+        if self._stop_reason in _FAILURES:
+            raise self._attempt.failed(_FAILURES[self._stop_reason], self._stop_reason)
+        if self._stop_reason is None:
+            return
+        # pause_turn: the model would go on if it were asked to, so what came is good as far as it goes.
+        cut_short = self._stop_reason in ("max_tokens", "pause_turn")
+        self.finish_reason = FinishReason.LENGTH if cut_short else FinishReason.STOP
+        cached = self._counts.get("cache_read_input_tokens", 0)
+        written = self._counts.get("cache_creation_input_tokens", 0)
+        # Anthropic's input_tokens are only those past the cache.
+        self.usage = Usage(
+            input_tokens=self._counts.get("input_tokens", 0) + cached + written,
+            output_tokens=self._counts.get("output_tokens", 0),
+            cached_input_tokens=cached,
+            cache_write_tokens=written,
+        )

@@ -1,0 +1,99 @@
+"""One model of a vendor: asks over the vendor's API, and reads what comes as it comes."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import httpx2
+
+from bot.core.completion import Completion, FinishReason, Usage
+from bot.core.conversation import Prompt
+from bot.errors import Failure
+from bot.providers.failures import Attempt
+
+# No read timeout: a model may think for long, and pings keep a read alive that stalls. See stall.py.
+TIMEOUT = httpx2.Timeout(None, connect=5.0)
+# Follow-ups come within a minute or two: a kept connection saves them the handshakes.
+LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
+
+
+class Reader(Protocol):
+    """Reads one answer in a vendor's form."""
+
+    finish_reason: FinishReason | None
+    """Set by the vendor's terminal marker; None: the answer is not whole."""
+    usage: Usage | None
+
+    def read(self, event: Any) -> str:
+        """The text in an event of a stream, mostly. Raises ProviderError where it reports a failure."""
+        ...
+
+    def read_whole(self, body: Any) -> str:
+        """The text of an answer that came as one."""
+        ...
+
+
+class Api(Protocol):
+    """What each API does in its own way."""
+
+    secret: str
+    """What must never be seen in an error."""
+
+    async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
+        """Sends the prompt; returns as soon as the vendor begins to answer, where it streams."""
+        ...
+
+    def events(self, response: httpx2.Response) -> AsyncIterator[object]:
+        """The stream's events as plain dicts: typed ones cost eight times as much."""
+        ...
+
+    def reader(self, attempt: Attempt) -> Reader: ...
+
+
+class VendorModel:
+    """The Provider for one model of an API."""
+
+    def __init__(self, vendor: str, name: str, api: Api) -> None:
+        self.model = f"{vendor}/{name}"
+        self._name = name
+        self._api = api
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
+        """See Provider. An answer without a word is a failure too: EMPTY."""
+        with Attempt(self.model, self._api.secret) as attempt:
+            reader = self._api.reader(attempt)
+            silent = True
+            async with aclosing(await self._api.ask(self._name, prompt)) as response:
+                attempt.connected = True
+                async with aclosing(self._deltas(response, reader, attempt)) as deltas:
+                    async for delta in deltas:
+                        silent = False
+                        yield delta
+            if reader.finish_reason is None:
+                raise attempt.failed(Failure.CUT, "the stream ended without its terminal marker")
+            if silent:
+                raise attempt.failed(Failure.EMPTY, f"no text, finish reason {reader.finish_reason}")
+            yield Completion(self.model, reader.finish_reason, reader.usage)
+
+    async def _deltas(
+        self, response: httpx2.Response, reader: Reader, attempt: Attempt
+    ) -> AsyncGenerator[str, None]:
+        kind = response.headers.get("content-type", "").partition(";")[0].strip()
+        if kind == "application/json":
+            # Also the answer of a server that cannot stream, or an error under a status of 200.
+            if delta := reader.read_whole(json.loads(await response.aread())):
+                yield delta
+            return
+        seen = False
+        try:
+            async for event in self._api.events(response):
+                seen = True
+                if delta := reader.read(event):
+                    yield delta
+        except Exception:
+            # After the terminal marker the answer is whole, however the vendor hangs up.
+            if reader.finish_reason is None:
+                raise
+        if not seen and kind != "text/event-stream":
+            raise attempt.failed(Failure.UNEXPECTED, f"no stream of events but {kind or 'something unnamed'}")

@@ -1,0 +1,185 @@
+"""OpenAI, Azure and every server that speaks as OpenAI does: the Responses API, or Chat Completions."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+
+from bot.core.completion import FinishReason, Usage
+from bot.core.conversation import Prompt
+from bot.errors import Failure
+from bot.providers.failures import Attempt
+from bot.providers.model import LIMITS, TIMEOUT, Api, Reader, VendorModel
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+ApiName = Literal["auto", "responses", "chat"]
+
+
+class OpenAIVendor:
+    """One connection pool for one base URL; its models are called openai/NAME."""
+
+    def __init__(
+        self, api_key: str, base_url: str = OPENAI_URL, api: ApiName = "auto", streaming: bool = True
+    ) -> None:
+        client = openai.AsyncOpenAI(
+            # Servers that ask for no key are sent one all the same: an empty one is no valid header.
+            api_key=api_key or "none",
+            base_url=base_url,
+            # The SDK would wait for a Retry-After of up to two minutes; retry.py knows better.
+            max_retries=0,
+            timeout=TIMEOUT,
+            http_client=openai.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS),
+        )
+        self._client = client
+        self._api: Api
+        if api == "responses" or (api == "auto" and speaks_responses(base_url)):
+            self._api = ResponsesApi(client, api_key, streaming)
+        else:
+            self._api = ChatApi(client, api_key, streaming)
+
+    def model(self, name: str) -> VendorModel:
+        """The Provider for a model by the server's own name for it, which may hold slashes."""
+        return VendorModel("openai", name, self._api)
+
+    async def aclose(self) -> None:
+        """Closes all connections, those of live answers too."""
+        await self._client.close()
+
+
+def speaks_responses(base_url: str) -> bool:
+    """Whether this is OpenAI itself or Azure's v1 endpoint; others are only sure to know Chat Completions."""
+    host = urlsplit(base_url).hostname or ""
+    return host.endswith((".openai.com", ".azure.com"))
+
+
+class ResponsesApi:
+    """https://developers.openai.com/api/reference/resources/responses/methods/create"""
+
+    def __init__(self, client: openai.AsyncOpenAI, secret: str, streaming: bool) -> None:
+        self.secret = secret
+        self._client = client
+        self._streaming = streaming
+
+    async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
+        raw = await self._client.responses.with_raw_response.create(
+            model=name,
+            instructions=prompt.system or openai.omit,
+            input=[{"role": turn.role, "content": turn.text} for turn in prompt.turns],
+            store=False,
+            stream=self._streaming,
+        )
+        return raw.http_response
+
+    def events(self, response: httpx2.Response) -> AsyncIterator[object]:
+        return openai.AsyncStream[object](cast_to=object, response=response, client=self._client)
+
+    def reader(self, attempt: Attempt) -> Reader:
+        return ResponsesReader(attempt)
+
+
+class ResponsesReader:
+    """Failures are events here; the marker is response.completed or response.incomplete."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.finish_reason: FinishReason | None = None
+        self.usage: Usage | None = None
+        self._attempt = attempt
+
+    def read(self, event: Any) -> str:
+        match event["type"]:
+            # A refusal's text is the model's own answer.
+            case "response.output_text.delta" | "response.refusal.delta":
+                return str(event["delta"])
+            case "response.completed" | "response.incomplete" | "response.failed":
+                self._end(event["response"])
+            case "error":
+                # Its own type is "error", which says nothing.
+                raise self._attempt.reported({"code": event.get("code"), "message": event.get("message")})
+        return ""
+
+    def read_whole(self, body: Any) -> str:
+        self._end(body)
+        parts = [part for item in body["output"] for part in item.get("content") or ()]
+        return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
+
+    def _end(self, response: Any) -> None:
+        if response.get("error"):
+            raise self._attempt.reported(response["error"])
+        usage = response.get("usage")
+        self.usage = usage and _usage(usage, "input", "output")
+        status = response.get("status")
+        if status == "completed":
+            self.finish_reason = FinishReason.STOP
+        elif status == "incomplete":
+            if response["incomplete_details"]["reason"] == "content_filter":
+                raise self._attempt.failed(Failure.REFUSED, "content_filter")
+            self.finish_reason = FinishReason.LENGTH
+
+
+class ChatApi:
+    """https://developers.openai.com/api/reference/resources/chat, as compatible servers understand it."""
+
+    def __init__(self, client: openai.AsyncOpenAI, secret: str, streaming: bool) -> None:
+        self.secret = secret
+        self._client = client
+        self._streaming = streaming
+
+    async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
+        messages: list[Any] = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        messages += [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
+        raw = await self._client.chat.completions.with_raw_response.create(
+            model=name,
+            messages=messages,
+            stream=self._streaming,
+            stream_options={"include_usage": True} if self._streaming else openai.omit,
+        )
+        return raw.http_response
+
+    def events(self, response: httpx2.Response) -> AsyncIterator[object]:
+        return openai.AsyncStream[object](cast_to=object, response=response, client=self._client)
+
+    def reader(self, attempt: Attempt) -> Reader:
+        return ChatReader(attempt)
+
+
+class ChatReader:
+    """The marker is a finish_reason; usage may come with it, in a chunk of its own after it, or never."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.finish_reason: FinishReason | None = None
+        self.usage: Usage | None = None
+        self._attempt = attempt
+
+    def read(self, event: Any) -> str:
+        if usage := event.get("usage"):
+            self.usage = _usage(usage, "prompt", "completion")
+        for choice in event.get("choices") or ():
+            if reason := choice.get("finish_reason"):
+                self._end(reason)
+            said = choice.get("delta") or choice.get("message") or {}
+            return said.get("content") or said.get("refusal") or ""
+        return ""
+
+    def read_whole(self, body: Any) -> str:
+        if body.get("error"):
+            raise self._attempt.reported(body)
+        return self.read(body)
+
+    def _end(self, reason: str) -> None:
+        if reason == "content_filter":
+            raise self._attempt.failed(Failure.REFUSED, reason)
+        # Servers have their own words for a good end (eos_token, end_turn); we offer no tools to call.
+        self.finish_reason = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
+
+
+def _usage(usage: Mapping[str, Any], given: str, made: str) -> Usage:
+    details = usage.get(f"{given}_tokens_details") or {}
+    return Usage(
+        input_tokens=usage[f"{given}_tokens"],
+        output_tokens=usage[f"{made}_tokens"],
+        cached_input_tokens=details.get("cached_tokens") or 0,
+        cache_write_tokens=details.get("cache_write_tokens") or 0,
+    )

@@ -1,0 +1,72 @@
+"""A model without a vendor: for tests, and for the sandbox where no real model runs. It says what it is."""
+
+import re
+from collections.abc import AsyncGenerator
+
+from bot.core.completion import Completion, FinishReason, Usage
+from bot.core.conversation import Prompt
+from bot.ports import Clock
+
+TOKENS_PER_S = 40.0
+"""About what the small models of the vendors do."""
+
+_ANSWER = """\
+This is a **scripted answer**: no model is connected, so nobody has thought about your question. \
+It was this:
+
+> {question}
+
+What you see is how an answer grows here, with everything that Markdown has to offer:
+
+1. **Text** with `code`, *emphasis* and [a link](https://example.com).
+2. Lists, as this one:
+   - with a level below,
+   - and words of many languages: Grüße, 你好, ありがとう, 👋🏽.
+3. Code, which keeps its shape:
+
+```python
+def ask(question: str) -> str:
+    return f"You asked: {{question}}"
+```
+
+| What | How much |
+| --- | ---: |
+| Words in your question | {words} |
+| Turns before it | {earlier} |
+
+To get real answers, set `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, or `OPENAI_BASE_URL` for a server of \
+your own, and start the bot again.
+"""
+
+
+class Scripted:
+    """The same answer to everything, word by word; never fails."""
+
+    def __init__(self, clock: Clock, tokens_per_s: float = TOKENS_PER_S) -> None:
+        self.model = "scripted/demo"
+        self._clock = clock
+        self._tokens_per_s = tokens_per_s
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
+        """See Provider. Tokens are words here."""
+        began = self._clock.monotonic()
+        deltas = words(answer(prompt))
+        for spoken, delta in enumerate(deltas, start=1):
+            # Measured from the beginning, so that late wake-ups do not add up.
+            await self._clock.sleep(max(0.0, began + spoken / self._tokens_per_s - self._clock.monotonic()))
+            yield delta
+        given = sum(len(words(text)) for text in (prompt.system, *(turn.text for turn in prompt.turns)))
+        yield Completion(self.model, FinishReason.STOP, Usage(given, len(deltas)))
+
+
+def answer(prompt: Prompt) -> str:
+    """What Scripted says to a prompt."""
+    question = prompt.turns[-1].text.strip()
+    return _ANSWER.format(
+        question=question.replace("\n", "\n> "), words=len(question.split()), earlier=len(prompt.turns) - 1
+    )
+
+
+def words(text: str) -> list[str]:
+    """The text in pieces of a word each, with the space before it; joined they are the text again."""
+    return re.findall(r"\s*\S+|\s+$", text)
