@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bot.core.completion import Completion, Usage
 from bot.core.conversation import Job, Message, Prompt, Question, ThreadKey
+from bot.core.reply import Ending
 
 
 class Clock(Protocol):
@@ -127,6 +128,35 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class LiveReply(Protocol):
+    """A reply that is being shown."""
+
+    @property
+    def gone(self) -> bool:
+        """Its message was deleted, or its channel closed to us: nobody will read on."""
+        ...
+
+    def append(self, delta: str) -> None:
+        """The model said more; it is shown when the pace allows."""
+        ...
+
+    async def finish(self, ending: Ending) -> None:
+        """No more will come; returns when Slack shows all of it, or never will."""
+        ...
+
+
+class Replies(Protocol):
+    """Shows replies in Slack, at a pace that all live ones share."""
+
+    def open(self, job: Job) -> LiveReply:
+        """Begins a reply, with a placeholder at once where the job has no message yet."""
+        ...
+
+    async def announce(self, job_id: int, question: Question) -> tuple[str, ...]:
+        """Posts the placeholder of a job that must wait for another one's end; returns its messages' ts."""
+        ...
 
 
 class History(Protocol):

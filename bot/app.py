@@ -1,0 +1,158 @@
+"""Builds the bot from its settings and runs it. Nothing else builds things."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.answer import Answering, Manner
+from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
+from bot.core.tokens import TokenEstimate
+from bot.core.triage import Identity
+from bot.intake import Intake
+from bot.ports import Provider, SystemClock
+from bot.providers.anthropic import AnthropicVendor
+from bot.providers.fallback import Fallback
+from bot.providers.openai import OpenAIVendor
+from bot.providers.scripted import Scripted
+from bot.providers.stall import Stall
+from bot.settings import Settings, models_in_use
+from bot.slack.editor import Editor
+from bot.slack.history import SlackHistory
+from bot.slack.poster import Poster
+from bot.slack.socket import Sockets
+from bot.slack.web import SlackWeb, new_session
+from bot.store.sql import SqlStore
+from bot.worker import Worker
+from handlers import messages
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bot:
+    """The parts that run, once all is built."""
+
+    me: Identity
+    editor: Editor
+    worker: Worker
+    sockets: Sockets
+
+
+@asynccontextmanager
+async def provider_of(settings: Settings) -> AsyncIterator[Provider]:
+    """The models in use, one behind the other, each watched for stalls."""
+    async with AsyncExitStack() as stack:
+        vendors: dict[str, OpenAIVendor | AnthropicVendor] = {}
+        providers: list[Provider] = []
+        for name in models_in_use(settings):
+            vendor, _, model = name.partition("/")
+            if vendor == "scripted":
+                providers.append(Scripted(model, SystemClock()))
+                continue
+            if vendor not in vendors:
+                vendors[vendor] = _vendor(vendor, settings)
+                stack.push_async_callback(vendors[vendor].aclose)
+            providers.append(Stall(vendors[vendor].model(model), settings.stall_timeout_s))
+        yield Fallback(providers)
+
+
+def _vendor(vendor: str, settings: Settings) -> OpenAIVendor | AnthropicVendor:
+    if vendor == "openai":
+        return OpenAIVendor(
+            api_key=settings.openai_api_key,
+            base_url=settings.openai_base_url,
+            api=settings.openai_api,
+            streaming=settings.streaming,
+            max_output_tokens=settings.max_output_tokens,
+        )
+    return AnthropicVendor(
+        api_key=settings.anthropic_api_key,
+        base_url=settings.anthropic_base_url,
+        streaming=settings.streaming,
+        max_output_tokens=settings.max_output_tokens,
+    )
+
+
+@asynccontextmanager
+async def built(settings: Settings) -> AsyncIterator[Bot]:
+    """The bot, connected to nothing yet but its database and Slack's Web API."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(new_session())
+        web = SlackWeb(settings.slack_bot_token, settings.slack_api_url, session)
+        me = await web.identity()
+        clock = SystemClock()
+        store = await SqlStore.open(settings.database_url, uuid4().hex, clock)
+        stack.push_async_callback(store.close)
+        editor = Editor(Poster(web), clock, store.record_pages)
+        answering = Answering(
+            store=store,
+            replies=editor,
+            history=SlackHistory(web),
+            provider=await stack.enter_async_context(provider_of(settings)),
+            clock=clock,
+            me=me,
+            manner=manner_of(settings),
+            estimate=TokenEstimate(models_in_use(settings)),
+        )
+        worker = Worker(store, editor, clock, answering.answer)
+        bolt = _bolt(settings, me)
+        messages.register(bolt, Intake(store, worker, me))
+        yield Bot(me, editor, worker, Sockets(bolt, settings.slack_app_token, web.client))
+
+
+def manner_of(settings: Settings) -> Manner:
+    """How answers are to be."""
+    return Manner(settings.system_prompt or DEFAULT_SYSTEM_PROMPT, settings.history_tokens)
+
+
+async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[Bot], None]) -> None:
+    """Answers until `stop` is set, then takes no more, and lets live answers end."""
+    async with built(settings) as bot:
+        editing = asyncio.create_task(bot.editor.run())
+        working = asyncio.create_task(bot.worker.run())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await bot.sockets.open()
+            ready(bot)
+            ended, _ = await asyncio.wait(
+                (stopping, editing, working), return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in ended:
+                task.result()
+        finally:
+            await bot.sockets.close()
+            working.cancel()
+            stopping.cancel()
+            await bot.worker.drain()
+            editing.cancel()
+            await asyncio.gather(editing, working, stopping, return_exceptions=True)
+
+
+def _bolt(settings: Settings, me: Identity) -> AsyncApp:
+    result = AuthorizeResult(
+        enterprise_id=None,
+        team_id=me.team_id,
+        bot_token=settings.slack_bot_token,
+        bot_id=me.bot_id,
+        bot_user_id=me.user_id,
+    )
+
+    async def authorize() -> AuthorizeResult:
+        """The same for each event: else each would cost an auth.test."""
+        return result
+
+    return AsyncApp(
+        client=AsyncWebClient(base_url=settings.slack_api_url),
+        authorize=authorize,
+        process_before_response=True,
+        request_verification_enabled=False,
+        ssl_check_enabled=False,
+        url_verification_enabled=False,
+    )

@@ -1,0 +1,63 @@
+"""A page's view as Slack takes it: a `markdown` block, and a short `text` beside it for notifications."""
+
+import re
+from typing import Any
+
+from bot.core.reply import View
+
+THINKING = "Thinking…"
+WRITING = "Writing…"
+WAITING = "I will answer this next, once the answer above is done."
+SHORT_CHARS = 150
+
+_MARKS = re.compile(r"```\w*|[*_~`#>|]+|^\s*[-+]\s", re.MULTILINE)
+
+
+def neutral(text: str) -> str:
+    """A model's text with nothing in it that Slack acts on: `<!channel>`, `<@U…>` and links in `<…>` are just read."""
+    return text.replace("<", "&lt;")
+
+
+def message(view: View) -> dict[str, Any]:
+    """The arguments of chat.postMessage and chat.update that show the view.
+
+    `blocks` is always there: an empty list removes what an earlier call showed.
+    """
+    if view.plain:
+        return {"text": neutral(_plain(view)), "blocks": []}
+    blocks: list[dict[str, Any]] = []
+    if view.markdown.strip():
+        blocks.append({"type": "markdown", "text": neutral(view.markdown.rstrip())})
+    if note := _note(view):
+        blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": note}]})
+    return {"text": short_text(view), "blocks": blocks}
+
+
+def short_text(view: View) -> str:
+    """What a notification and a screen reader say: the first words without Markdown's marks."""
+    words = " ".join(_MARKS.sub(" ", view.markdown[: SHORT_CHARS * 2]).split())
+    if len(words) > SHORT_CHARS:
+        words = words[:SHORT_CHARS].rsplit(" ", 1)[0] + "…"
+    return neutral(words) or _escape(view.notice) or _growing(view)
+
+
+def _note(view: View) -> str:
+    if view.notice:
+        return _escape(view.notice)
+    return f"_{_growing(view)}_" if view.growing else ""
+
+
+def _growing(view: View) -> str:
+    if view.markdown.strip():
+        return WRITING
+    return WAITING if view.waiting else THINKING
+
+
+def _plain(view: View) -> str:
+    note = view.notice or (_growing(view) if view.growing else "")
+    return "\n\n".join(part for part in (view.markdown.rstrip(), note) if part)
+
+
+def _escape(sentence: str) -> str:
+    """mrkdwn reads the three characters that Slack names."""
+    return sentence.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,180 @@
+"""The settings: read once from the environment and `.env`, and checked whole before anything starts."""
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from bot.errors import SettingsError
+
+VENDORS = ("openai", "anthropic", "scripted")
+DEFAULT_MODELS = {"openai": "openai/gpt-6-luna", "anthropic": "anthropic/claude-haiku-5-5"}
+KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+WHERE = {
+    "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
+    "SLACK_APP_TOKEN": "api.slack.com/apps → your app → Basic Information → App-Level Tokens, "
+    "with the scope connections:write (xapp-…)",
+    "OPENAI_API_KEY": "platform.openai.com/api-keys",
+    "ANTHROPIC_API_KEY": "platform.claude.com/settings/keys",
+}
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("it must begin with https:// or http://")
+    return value
+
+
+def _database_url(value: str) -> str:
+    if not value.startswith(("sqlite://", "postgresql://", "postgres://")):
+        raise ValueError("it must begin with sqlite:// or postgresql://")
+    return value
+
+
+def _token(prefix: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if not value.startswith(prefix):
+            raise ValueError(f"it must begin with {prefix}")
+        return value
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
+            raise ValueError(f"it must be a whole number from {low:,} to {high:,}")
+        return int(value)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"it must be one of {', '.join(choices)}")
+        return value.lower()
+
+    return parse
+
+
+def _on_off(value: str) -> bool:
+    return _one_of("on", "off")(value) == "on"
+
+
+def parse_models(value: str) -> tuple[str, ...]:
+    """`vendor/model`, by commas, the first one asked first."""
+    models = tuple(model.strip() for model in value.split(",") if model.strip())
+    for model in models:
+        vendor, _, name = model.partition("/")
+        if vendor not in VENDORS or not name:
+            raise ValueError(f"a model is written vendor/name, the vendor one of {', '.join(VENDORS)}: not {model!r}")
+    return models
+
+
+def _setting(variable: str, parse: Callable[[str], Any] = _text, default: Any = "", secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"variable": variable, "parse": parse})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What those who run the bot decide. Secrets are not in its repr."""
+
+    slack_bot_token: str = _setting("SLACK_BOT_TOKEN", _token("xoxb-"), secret=True)
+    slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
+    slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
+    openai_api_key: str = _setting("OPENAI_API_KEY", secret=True)
+    openai_base_url: str = _setting("OPENAI_BASE_URL", _url, "https://api.openai.com/v1")
+    openai_api: str = _setting("BOT_OPENAI_API", _one_of("auto", "responses", "chat"), "auto")
+    anthropic_api_key: str = _setting("ANTHROPIC_API_KEY", secret=True)
+    anthropic_base_url: str = _setting("ANTHROPIC_BASE_URL", _url, "https://api.anthropic.com")
+    models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
+    system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
+    history_tokens: int = _setting("BOT_HISTORY_TOKENS", _whole(500, 1_000_000), 16_000)
+    max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", _whole(16, 128_000), 8_192)
+    streaming: bool = _setting("BOT_STREAMING", _on_off, True)
+    stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
+    database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
+    log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
+
+    @property
+    def has_slack(self) -> bool:
+        """Both of Slack's tokens are there."""
+        return bool(self.slack_bot_token and self.slack_app_token)
+
+
+def environment(env_file: Path = Path(".env")) -> dict[str, str]:
+    """The process's environment, and what `.env` adds to it."""
+    from_file = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
+    return {**from_file, **os.environ}
+
+
+def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
+    """Raises SettingsError with all that is wrong, a line each. A variable set to nothing counts as not set."""
+    problems = _unknown(env)
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        variable, value = each.metadata["variable"], env.get(each.metadata["variable"], "").strip()
+        if not value:
+            continue
+        try:
+            values[each.name] = each.metadata["parse"](value)
+        except ValueError as problem:
+            problems.append(f"{variable} can't be used: {problem}.")
+    settings = Settings(**values)
+    problems += _missing_keys(settings)
+    if needs_slack:
+        problems += _missing_tokens(env)
+    if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
+        problems.append(
+            f"No model to ask: put OPENAI_API_KEY ({WHERE['OPENAI_API_KEY']}) or "
+            f"ANTHROPIC_API_KEY ({WHERE['ANTHROPIC_API_KEY']}) into .env."
+        )
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def models_in_use(settings: Settings) -> tuple[str, ...]:
+    """BOT_MODELS, or what follows from the keys that are set; empty where there are none."""
+    if settings.models:
+        return settings.models
+    keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
+    return tuple(DEFAULT_MODELS[vendor] for vendor, key in keys.items() if key)
+
+
+def _unknown(env: Mapping[str, str]) -> list[str]:
+    known = [each.metadata["variable"] for each in fields(Settings)]
+    problems = []
+    for name in sorted(env):
+        if name.startswith("BOT_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name} is no setting of Typist" + (f": did you mean {near[0]}?" if near else "."))
+    return problems
+
+
+def _missing_keys(settings: Settings) -> list[str]:
+    problems = []
+    keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
+    for vendor in dict.fromkeys(model.split("/")[0] for model in settings.models):
+        compatible = vendor == "openai" and "api.openai.com" not in settings.openai_base_url
+        if not keys.get(vendor, "none needed") and not compatible:
+            variable = KEYS[vendor]
+            problems.append(f"{variable} is not set, and BOT_MODELS names {vendor}: get it at {WHERE[variable]}.")
+    return problems
+
+
+def _missing_tokens(env: Mapping[str, str]) -> list[str]:
+    return [
+        f"{variable} is not set: get it at {WHERE[variable]}, and put it into .env."
+        for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
+        if not env.get(variable, "").strip()
+    ]

@@ -1,0 +1,93 @@
+"""Slack's Web API: every call of ours goes through here, and every refusal becomes one of our few errors."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.core.triage import Identity
+from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+
+CALL_TIMEOUT_S = 15
+DEFAULT_RETRY_AFTER_S = 30.0
+
+_REASONS = {
+    Refusal.TOO_LONG: ("msg_too_long", "msg_blocks_too_long"),
+    Refusal.UNREADABLE: ("invalid_blocks", "invalid_blocks_format", "no_text"),
+    Refusal.UNEDITABLE: ("cant_update_message", "edit_window_closed", "message_not_in_streaming_state"),
+    Refusal.TRANSIENT: ("internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"),
+}
+_REASON_OF = {error: reason for reason, errors in _REASONS.items() for error in errors}
+
+
+def new_session() -> aiohttp.ClientSession:
+    """One for the process: the SDK opens a TCP connection for each call without."""
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S))
+
+
+class SlackWeb:
+    """Calls methods; raises RateLimited and Refused, nothing else."""
+
+    def __init__(self, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
+        # No retry handlers: a call sent twice is a message posted twice, and who waits is decided by the editor.
+        self.client = AsyncWebClient(
+            token=bot_token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
+        )
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """The method's answer. Arguments that are None are left out."""
+        try:
+            # As a form: the one encoding that every method takes.
+            response = await self.client.api_call(method, data=_form(arguments))
+        except SlackApiError as error:
+            raise _refused(method, error) from error
+        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+            raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
+        return response.data if isinstance(response.data, dict) else {}
+
+    async def identity(self) -> Identity:
+        """Who the bot token makes us; raises SlackSetupError where it does not let us in."""
+        try:
+            who = await self.call("auth.test")
+        except Refused as refused:
+            if refused.reason is Refusal.TRANSIENT:
+                raise SlackSetupError(
+                    f"Slack could not be reached ({refused.error}). Check the network, then start again."
+                ) from refused
+            raise SlackSetupError(
+                f"Slack does not accept SLACK_BOT_TOKEN ({refused.error}). Copy it again from "
+                "api.slack.com/apps → your app → OAuth & Permissions, or reinstall the app there."
+            ) from refused
+        return Identity(team_id=who["team_id"], user_id=who["user_id"], bot_id=who["bot_id"])
+
+
+def _form(arguments: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in arguments.items()
+        if value is not None
+    }
+
+
+def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
+    response = error.response
+    status = getattr(response, "status_code", None) or getattr(response, "status", 0)
+    name = _error_name(response)
+    if status == 429 or name in ("ratelimited", "rate_limited"):
+        return RateLimited(method, _retry_after_s(response))
+    if status >= 500:
+        return Refused(method, name or f"HTTP {status}", Refusal.TRANSIENT)
+    return Refused(method, name, _REASON_OF.get(name, Refusal.GONE))
+
+
+def _error_name(response: Any) -> str:
+    data = getattr(response, "data", None)
+    return str(data.get("error", "")) if isinstance(data, dict) else ""
+
+
+def _retry_after_s(response: Any) -> float:
+    value = getattr(response, "headers", {}).get("Retry-After", "")
+    return float(value) if str(value).isdigit() else DEFAULT_RETRY_AFTER_S

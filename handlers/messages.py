@@ -1,0 +1,29 @@
+"""Listeners for what people write. Bolt acknowledges after they return: what fails here comes again."""
+
+import re
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.intake import Intake
+from handlers.payloads import message_of
+
+ANYTHING = re.compile("")
+
+
+def register(app: AsyncApp, intake: Intake) -> None:
+    """Mentions and messages go to intake; last listeners have everything else acknowledged.
+
+    The first listener that matches wins; in Socket Mode, what none matches would never be acknowledged.
+    """
+
+    async def on_message(body: dict[str, Any]) -> None:
+        await intake.take(body["event_id"], message_of(body))
+
+    async def on_other(ack: AsyncAck) -> None:
+        await ack()
+
+    app.event("app_mention")(on_message)
+    app.event("message")(on_message)
+    for listen in (app.event, app.action, app.shortcut, app.command, app.view):
+        listen(ANYTHING)(on_other)
