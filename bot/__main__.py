@@ -50,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bot", description=ABOUT, epilog=CLOSING, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bot",
+        description=ABOUT,
+        epilog=CLOSING,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"typist {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
@@ -76,7 +79,10 @@ def _run(env: dict[str, str], options: argparse.Namespace) -> int:
 
     def ready(bot: app.Bot) -> None:
         models = ", then ".join(settings.models_in_use(ours))
-        print(f"Typist {__version__} is connected to Slack (team {bot.me.team_id}) and answers with {models}.", flush=True)
+        print(
+            f"Typist {__version__} is connected to Slack (team {bot.me.team_id}) and answers with {models}.",
+            flush=True,
+        )
 
     asyncio.run(_until_signalled(lambda stop: app.run(ours, stop, ready)))
     return 0
@@ -114,9 +120,20 @@ _COMMANDS = {"run": _run, "sandbox": _sandbox, "ask": _ask}
 
 def _log(ours: Settings) -> None:
     logging.basicConfig(
-        level=ours.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        level=ours.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
     )
-    for chatty in ("slack_bolt", "slack_sdk", "httpx2", "httpcore2", "openai", "anthropic", "alembic", "aiohttp.access"):
+    for chatty in (
+        "slack_bolt",
+        "slack_sdk",
+        "httpx2",
+        "httpcore2",
+        "openai",
+        "anthropic",
+        "alembic",
+        "aiohttp.access",
+    ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 

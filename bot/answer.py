@@ -1,4 +1,4 @@
-"""The mission: a job becomes a prompt, the model's deltas grow into its reply, and it ends in a way that is told."""
+"""The mission: a job becomes a prompt, the model's deltas grow into its reply, and how it ended is told."""
 
 import asyncio
 import logging

@@ -121,9 +121,7 @@ async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[Bot], No
         try:
             await bot.sockets.open()
             ready(bot)
-            ended, _ = await asyncio.wait(
-                (stopping, editing, working), return_when=asyncio.FIRST_COMPLETED
-            )
+            ended, _ = await asyncio.wait((stopping, editing, working), return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
         finally:

@@ -1,13 +1,15 @@
-"""`python -m bot sandbox`: the bot in a Slack of this machine, with a small real model where no key is set."""
+"""`python -m bot sandbox`: the bot in a Slack of this machine, with a real model where no key is set."""
 
 import asyncio
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+
+from sandbox.local_model import LocalModel, unavailable
 
 from bot import app
 from bot.errors import SettingsError
 from bot.settings import Settings, models_in_use, parse_models
-from sandbox.local_model import LocalModel, unavailable
 from sandbox.server import Sandbox, find_port
 
 PREFERRED_PORT = 3000
@@ -39,7 +41,8 @@ async def demo(settings: Settings, stop: asyncio.Event, port: int | None, model:
         )
 
         def ready(_: app.Bot) -> None:
-            print(f"Typist's sandbox: {sandbox.url} — answers come from {cast.note}. {CONNECT}", flush=True)
+            sys.stdout.write(f"Typist's sandbox: {sandbox.url} — answers come from {cast.note}. {CONNECT}\n")
+            sys.stdout.flush()
 
         await app.run(ours, stop, ready)
 

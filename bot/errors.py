@@ -121,4 +121,4 @@ class SlackSetupError(TypistError):
 
 
 class StoreError(TypistError):
-    """The database can't be used or failed; the sentence says what to look at, and never holds the password."""
+    """The database failed; the sentence says what to look at, and never holds the password."""

@@ -48,7 +48,7 @@ class Provider(Protocol):
     def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
         """Yields the answer's deltas (never empty), then one Completion, and ends.
 
-        Raises ProviderError, at any time, when no whole answer comes: without a Completion the text is a part.
+        Raises ProviderError, at any time, when no whole answer comes.
         Close it (contextlib.aclosing) to hang up: only that reaches the vendor and stops the billing.
         """
         ...
@@ -94,7 +94,7 @@ class Store(Protocol):
     """
 
     async def enqueue(self, event_id: str, question: Question) -> Enqueued | None:
-        """Takes a question on, durably once this returns; None where the event or the message was seen before."""
+        """Takes a question on, durably once this returns; None where event or message was seen before."""
         ...
 
     async def claim(self, limit: int) -> list[Job]:
@@ -163,7 +163,7 @@ class History(Protocol):
     """Reads conversations from Slack."""
 
     async def messages(self, question: Question) -> list[Message]:
-        """The messages of the question's conversation up to and with it, oldest first, as many as are of use."""
+        """The messages of the question's conversation, oldest first, as many as are of use."""
         ...
 
     async def name(self, user_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Claims jobs and sees each to its end: one at a time in a thread, many threads at once; drains when told to stop."""
+"""Claims jobs and sees each to its end: one at a time in a thread, many threads at once."""
 
 import asyncio
 import logging
@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 class Worker:
     """`answer` sees one job to its end."""
 
-    def __init__(self, store: Store, replies: Replies, clock: Clock, answer: Callable[[Job], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, replies: Replies, clock: Clock, answer: Callable[[Job], Awaitable[None]]
+    ) -> None:
         self._store = store
         self._replies = replies
         self._clock = clock

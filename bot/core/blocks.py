@@ -14,7 +14,7 @@ _MARKS = re.compile(r"```\w*|[*_~`#>|]+|^\s*[-+]\s", re.MULTILINE)
 
 
 def neutral(text: str) -> str:
-    """A model's text with nothing in it that Slack acts on: `<!channel>`, `<@U…>` and links in `<…>` are just read."""
+    """A model's text with nothing that Slack acts on: `<!channel>`, `<@U…>`, links in `<…>` stay text."""
     return text.replace("<", "&lt;")
 
 

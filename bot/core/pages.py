@@ -1,4 +1,4 @@
-"""Cuts a growing text into pages that fit a Slack message. Pure: where a page ends depends on its text alone."""
+"""Cuts a growing text into pages that fit a Slack message; where one ends depends on the text alone."""
 
 PAGE_CHARS = 11_800
 """A message's markdown blocks hold 12,000 characters in sum; what is sent stays below it."""

@@ -40,8 +40,8 @@ class Spoken:
 def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
     """Who said what, oldest first, the question last.
 
-    Our own answers count whenever they were given: with jobs of a thread in order, each is older than the question.
-    People's messages count up to the question.
+    People's messages count up to the question; our own answers always do: a thread's jobs are done in
+    order, so that each answer on record belongs to an earlier question.
     """
     question = conversation.question
     said = []
@@ -78,7 +78,7 @@ def fit(said: Sequence[Spoken], tokens: Callable[[str], int], limit_tokens: int)
 
 
 def prompt_of(system: str, said: Sequence[Spoken], names: Mapping[str, str]) -> Prompt:
-    """Turns that alternate and begin with a user's; where several people talk, each message begins with its writer."""
+    """Turns that alternate and begin with a user's; of several people each message begins with its writer."""
     people = {each.speaker for each in said if each.speaker}
     turns = []
     for is_bot, group in groupby(said, key=lambda each: each.speaker is None):

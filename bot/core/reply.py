@@ -1,4 +1,4 @@
-"""What Slack should show for one job and what it does show; the difference is the next call. No clock, no I/O."""
+"""What Slack should show for a question and what it does show: the difference is the next call. Pure."""
 
 from dataclasses import dataclass
 
@@ -177,7 +177,7 @@ class Reply:
         return self._shown[page] is None and view.growing and not view.markdown
 
     def _settle(self, page: int) -> None:
-        """Pages before the last never change again once shown, so that an edit's cost does not grow with them."""
+        """A full page never changes once shown, so that an edit's cost does not grow with the pages."""
         if page == self._settled and page < len(self._full) and self._shown[page] == self._view(page):
             self._settled += 1
 

@@ -1,4 +1,4 @@
-"""The one place that talks to Slack about replies: a loop that sends, of all live replies, the most urgent call."""
+"""The one place that talks to Slack about replies: one loop sends the most urgent call of all live ones."""
 
 import asyncio
 import logging

@@ -25,7 +25,7 @@ class SlackHistory:
     async def messages(self, question: Question) -> list[Message]:
         """The question's conversation as Slack has it now, oldest first; a new thread costs no call.
 
-        Of a thread with more than a thousand messages, the first thousand are read. Raises RateLimited and Refused.
+        Of a longer thread the first thousand messages are read. Raises RateLimited and Refused.
         """
         thread = question.thread
         if thread.thread_ts is None:
@@ -83,7 +83,9 @@ def _message(question: Question, message: Mapping[str, Any]) -> Message:
 
 def _text(message: Mapping[str, Any]) -> str:
     """What a markdown block says is the whole; the text beside it is short."""
-    parts = [block.get("text", "") for block in message.get("blocks") or [] if block.get("type") == "markdown"]
+    parts = [
+        block.get("text", "") for block in message.get("blocks") or [] if block.get("type") == "markdown"
+    ]
     return "\n".join(parts) or message.get("text", "")
 
 

@@ -52,8 +52,8 @@ class Sockets:
             await self._web.apps_connections_open(app_token=self._app_token)
         except SlackApiError as error:
             raise SlackSetupError(
-                f"Slack does not accept SLACK_APP_TOKEN ({error.response['error']}). It must be an app-level token "
-                "with the scope connections:write, from api.slack.com/apps → your app → Basic Information, "
+                f"Slack does not accept SLACK_APP_TOKEN ({error.response['error']}). It must be an "
+                "app-level token with the scope connections:write, from api.slack.com/apps → your app → Basic Information, "
                 "and Socket Mode must be on."
             ) from error
 

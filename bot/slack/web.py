@@ -1,6 +1,5 @@
 """Slack's Web API: every call of ours goes through here, and every refusal becomes one of our few errors."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -18,7 +17,13 @@ _REASONS = {
     Refusal.TOO_LONG: ("msg_too_long", "msg_blocks_too_long"),
     Refusal.UNREADABLE: ("invalid_blocks", "invalid_blocks_format", "no_text"),
     Refusal.UNEDITABLE: ("cant_update_message", "edit_window_closed", "message_not_in_streaming_state"),
-    Refusal.TRANSIENT: ("internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"),
+    Refusal.TRANSIENT: (
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+        "team_added_to_org",
+    ),
 }
 _REASON_OF = {error: reason for reason, errors in _REASONS.items() for error in errors}
 
@@ -32,7 +37,7 @@ class SlackWeb:
     """Calls methods; raises RateLimited and Refused, nothing else."""
 
     def __init__(self, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
-        # No retry handlers: a call sent twice is a message posted twice, and who waits is decided by the editor.
+        # No retry handlers: a call sent twice is a message posted twice, and the editor decides who waits.
         self.client = AsyncWebClient(
             token=bot_token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
         )
@@ -44,7 +49,7 @@ class SlackWeb:
             response = await self.client.api_call(method, data=_form(arguments))
         except SlackApiError as error:
             raise _refused(method, error) from error
-        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
         return response.data if isinstance(response.data, dict) else {}
 
@@ -74,7 +79,7 @@ def _form(arguments: dict[str, Any]) -> dict[str, str]:
 
 def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
     response = error.response
-    status = getattr(response, "status_code", None) or getattr(response, "status", 0)
+    status = int(getattr(response, "status_code", None) or getattr(response, "status", 0))
     name = _error_name(response)
     if status == 429 or name in ("ratelimited", "rate_limited"):
         return RateLimited(method, _retry_after_s(response))
