@@ -1,0 +1,400 @@
+// The sandbox's page: keeps what is shown in step with the workspace, and says what people do.
+
+import { Composer } from "./composer.js";
+import { avatar, byId, el, moveFocus, post } from "./dom.js";
+import { MessageList } from "./messages.js";
+import { isRoot, World } from "./world.js";
+import { Workings } from "./workings.js";
+
+const ANNOUNCE_AFTER_MS = 1500;
+const TOAST_MS = 6000;
+const RETRY_MS = 1000;
+const ROOM_FOR_THREAD = window.matchMedia("(min-width: 56.25rem)");
+const ROOM_FOR_WORKINGS = window.matchMedia("(min-width: 75rem)");
+
+const world = new World();
+const open = { channel: null, thread: null };
+const unread = new Set();
+const drafts = new Map();
+const announcements = new Map();
+let lastSaid = null;
+
+const workings = new Workings(complain);
+const actions = { save, remove };
+const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
+const thread = new MessageList(world, actions, "Thread");
+const mainBox = new Composer({
+  id: "main-box", names: namesToOffer, send: (text) => say(text, null), editLast: () => editLast(main),
+});
+const threadBox = new Composer({
+  id: "thread-box", names: namesToOffer, send: (text) => say(text, open.thread), editLast: () => editLast(thread),
+});
+byId("main").append(main.node, mainBox.node);
+byId("thread").append(thread.node, threadBox.node);
+thread.hint.hidden = true;
+
+// ---- what people do
+
+async function say(text, threadTs) {
+  try {
+    const { ts } = await post("/sandbox/say", {
+      user_id: world.me, channel: open.channel, text, thread_ts: threadTs,
+    });
+    if (!threadTs) lastSaid = ts;
+    (threadTs ? thread : main).toBottom();
+  } catch (error) {
+    complain(error);
+    throw error;
+  }
+}
+
+function save(message, text) {
+  post("/sandbox/edit", { channel: message.channel, ts: message.ts, text }).catch(complain);
+}
+
+function remove(message) {
+  post("/sandbox/delete", { channel: message.channel, ts: message.ts }).catch(complain);
+}
+
+function editLast(list) {
+  const mine = [...list.items.values()].map((item) => item.message).filter((message) => message.user_id === world.me);
+  const last = mine.sort((a, b) => (a.ts < b.ts ? -1 : 1)).at(-1);
+  if (last) list.edit(last.ts);
+}
+
+function namesToOffer() {
+  return world.others(world.channel(open.channel));
+}
+
+function complain(error) {
+  const toast = byId("toast");
+  toast.textContent = `That did not work: ${error.message}`;
+  toast.hidden = false;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => { toast.hidden = true; }, TOAST_MS);
+}
+
+// ---- what is open
+
+function openChannel(id) {
+  if (open.channel) drafts.set(open.channel, mainBox.text);
+  closeThread();
+  open.channel = id;
+  unread.delete(id);
+  showChannel();
+  mainBox.text = drafts.get(id) || "";
+  byId("app").classList.remove("menu-open");
+  byId("menu").setAttribute("aria-expanded", "false");
+}
+
+function showChannel() {
+  const channel = world.channel(open.channel);
+  const title = world.title(channel);
+  const isDirect = channel.type === "im";
+  byId("title").textContent = `${sign(channel)}${title}`;
+  byId("members").textContent = isDirect
+    ? "Direct message" : `${channel.members.length} members: ${names(channel)}`;
+  document.title = `${sign(channel)}${title} · ${world.team.name}`;
+  mainBox.setLabel(`Message ${sign(channel)}${title}`);
+  main.show(world.roots(channel.id));
+  showHint();
+  showStatuses();
+  showConversations();
+}
+
+const sign = (channel) => ({ channel: "# ", group: "🔒 " })[channel.type] || "";
+const names = (channel) => channel.members.map((id) => world.users.get(id)?.name).filter(Boolean).join(", ");
+
+function showHint() {
+  const channel = world.channel(open.channel);
+  const isEmpty = !world.roots(channel.id).length;
+  main.hint.hidden = !isEmpty;
+  if (!isEmpty) return;
+  const example = channel.type === "im" ? "Tell me something worth knowing" : `@${world.bot.name} hello`;
+  const button = el("button", { type: "button", class: "example" }, example);
+  button.addEventListener("click", () => {
+    mainBox.text = example;
+    mainBox.focus();
+  });
+  const lines = channel.type === "im"
+    ? [el("h3", {}, `Just you and ${world.title(channel)}`), el("p", {}, "No mention is needed here. Ask anything, for instance:")]
+    : [el("h3", {}, `Nothing in ${sign(channel)}${channel.name} yet`), el("p", {}, "Mention the app, and its answer grows in a thread:")];
+  main.hint.replaceChildren(avatar(world.bot), ...lines, button, otherWay(channel));
+}
+
+function otherWay(channel) {
+  const direct = world.mine().find((other) => other.type === "im" && other.id !== channel.id);
+  if (!direct) return el("p", { class: "aside" }, "Write as several people, side by side: choose who at the lower left.");
+  const link = el("button", { type: "button", class: "link" }, "write to it directly");
+  link.addEventListener("click", () => {
+    openChannel(direct.id);
+    mainBox.focus();
+  });
+  return el("p", { class: "aside" }, "or ", link, ", with no mention at all.");
+}
+
+function openThread(ts) {
+  open.thread = ts;
+  byId("thread").hidden = false;
+  byId("app").classList.add("thread-open");
+  const channel = world.channel(open.channel);
+  byId("thread-where").textContent = `${sign(channel)}${world.title(channel)}`;
+  threadBox.setLabel("Reply…");
+  thread.show(world.thread(open.channel, ts));
+  showStatuses();
+  threadBox.focus();
+}
+
+function closeThread() {
+  if (!open.thread) return;
+  const ts = open.thread;
+  const hadFocus = byId("thread").contains(document.activeElement);
+  open.thread = null;
+  byId("thread").hidden = true;
+  byId("app").classList.remove("thread-open");
+  threadBox.text = "";
+  if (hadFocus) main.focus(ts);
+}
+
+function showWorkings(isOpen) {
+  byId("workings").hidden = !isOpen;
+  byId("app").classList.toggle("workings-open", isOpen);
+  byId("workings-toggle").setAttribute("aria-expanded", String(isOpen));
+}
+
+// ---- the sidebar
+
+function showConversations() {
+  const current = document.activeElement?.dataset?.channel;
+  const link = (channel) => {
+    const isOpen = channel.id === open.channel;
+    const face = channel.type === "im" ? avatar(world.others(channel)[0] || world.bot) : el("span", { class: "sign", "aria-hidden": "true" });
+    if (!face.classList.contains("avatar")) face.textContent = { channel: "#", group: "🔒", mpim: channel.members.length - 1 }[channel.type];
+    const isUnread = unread.has(channel.id);
+    return el("li", {}, el(
+      "button",
+      {
+        type: "button", "data-channel": channel.id, tabindex: isOpen ? "0" : "-1",
+        class: isUnread ? "unread" : false, "aria-current": isOpen ? "page" : null,
+        onclick: () => { openChannel(channel.id); mainBox.focus(); },
+      },
+      face,
+      el("span", { class: "name" }, world.title(channel)),
+      isUnread && el("span", { class: "hidden-text" }, "unread"),
+    ));
+  };
+  const isDirect = (channel) => channel.type === "im" || channel.type === "mpim";
+  byId("channels").replaceChildren(...world.mine().filter((channel) => !isDirect(channel)).map(link));
+  byId("directs").replaceChildren(...world.mine().filter(isDirect).map(link));
+  if (current) document.querySelector(`[data-channel="${current}"]`)?.focus();
+}
+
+function showPeople() {
+  byId("people").replaceChildren(...world.people.map((person) => {
+    const input = el("input", { type: "radio", name: "writer", value: person.id, checked: person.id === world.me });
+    input.addEventListener("change", () => writeAs(person.id));
+    return el("label", {}, input, avatar(person), el("span", { class: "name" }, person.real_name || person.name));
+  }));
+}
+
+function writeAs(id) {
+  world.me = id;
+  const stays = world.mine().some((channel) => channel.id === open.channel);
+  const former = world.channel(open.channel);
+  const likewise = world.mine().find((channel) => channel.type === former.type) || world.mine()[0];
+  if (stays) {
+    showChannel();
+    if (open.thread) thread.show(world.thread(open.channel, open.thread));
+  } else {
+    openChannel(likewise.id);
+  }
+}
+
+function showBot({ connected, note }) {
+  const status = byId("status");
+  status.classList.toggle("connected", connected);
+  status.classList.remove("lost");
+  byId("status-text").textContent = `${world.bot.name} ${connected ? "is connected" : "is not connected"}${note ? ` · ${note}` : ""}`;
+}
+
+function showLost() {
+  byId("status").classList.remove("connected");
+  byId("status").classList.add("lost");
+  byId("status-text").textContent = "The sandbox cannot be reached. Trying again…";
+}
+
+// ---- what happens in the workspace
+
+function onMessage(message) {
+  if (message.deleted) {
+    onDeleted(message);
+    return;
+  }
+  const isNew = world.put(message);
+  if (!world.sees(message)) return;
+  if (message.channel === open.channel) showMessage(message, isNew);
+  else if (isNew && message.user_id !== world.me) markUnread(message.channel);
+}
+
+function showMessage(message, isNew) {
+  if (isRoot(message)) {
+    main.upsert(message);
+    main.hint.hidden = true;
+  } else if (isNew) {
+    refreshRoot(message);
+  }
+  if (shouldOpenThread(message)) {
+    const focused = document.activeElement;
+    openThread(message.thread_ts);
+    focused?.focus();
+  }
+  if (open.thread && (message.ts === open.thread || message.thread_ts === open.thread)) thread.upsert(message);
+  if (message.user_id !== world.me) announce(message);
+}
+
+// The answer to what was just written is opened by itself, where there is room beside the channel.
+function shouldOpenThread(message) {
+  return message.is_bot && !isRoot(message) && message.thread_ts === lastSaid && ROOM_FOR_THREAD.matches &&
+    open.thread !== message.thread_ts && takeLastSaid() && !threadBox.text;
+}
+
+function takeLastSaid() {
+  lastSaid = null;
+  return true;
+}
+
+function refreshRoot(message) {
+  const root = world.get(message.channel, message.thread_ts);
+  if (root && message.channel === open.channel) main.upsert(root);
+}
+
+function onDeleted({ channel, ts }) {
+  const message = world.drop(channel, ts);
+  if (channel !== open.channel) return;
+  main.remove(ts);
+  thread.remove(ts);
+  if (ts === open.thread) closeThread();
+  if (message && !isRoot(message)) refreshRoot(message);
+  showHint();
+}
+
+function markUnread(channel) {
+  unread.add(channel);
+  showConversations();
+}
+
+/** Say a message aloud once it has come to rest, not at each of its edits. */
+function announce(message) {
+  const key = `${message.channel} ${message.ts}`;
+  clearTimeout(announcements.get(key));
+  announcements.set(key, setTimeout(() => {
+    announcements.delete(key);
+    const newest = world.get(message.channel, message.ts);
+    const item = thread.items.get(message.ts) || main.items.get(message.ts);
+    if (!newest || !item) return;
+    byId("announcer").textContent = `${world.user(newest).name}: ${item.body.textContent}`;
+  }, ANNOUNCE_AFTER_MS));
+}
+
+function showStatuses() {
+  const direct = world.channel(open.channel).type === "im";
+  const channelStatus = direct ? world.roots(open.channel).map((root) => world.status(open.channel, root.ts)) : [];
+  mainBox.status.textContent = said(channelStatus.findLast(Boolean));
+  threadBox.status.textContent = open.thread ? said(world.status(open.channel, open.thread)) : "";
+}
+
+const said = (status) => (status ? `${world.bot.name} ${status}` : "");
+
+// ---- the connection
+
+async function refresh() {
+  const response = await fetch("/sandbox/state");
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  const state = await response.json();
+  const isFirst = !world.team;
+  world.load(state);
+  byId("team").textContent = world.team.name;
+  if (isFirst) {
+    showPeople();
+    openChannel(world.mine()[0].id);
+    mainBox.focus();
+  } else {
+    showConversations();
+    main.reconcile(world.roots(open.channel));
+    if (open.thread) thread.reconcile(world.thread(open.channel, open.thread));
+    showHint();
+    showStatuses();
+  }
+  showBot(state.bot);
+  workings.showBudgets(state.budgets);
+  workings.showFaults(state.faults);
+}
+
+const onEvent = {
+  message: onMessage,
+  deleted: onDeleted,
+  budgets: (budgets) => workings.showBudgets(budgets),
+  faults: (faults) => workings.showFaults(faults),
+  bot: showBot,
+  status: (status) => {
+    world.setStatus(status);
+    if (status.channel === open.channel) showStatuses();
+  },
+};
+
+/** Events first, then the state: what happens while the state is on its way is kept and comes after it. */
+function connect() {
+  const source = new EventSource("/sandbox/events");
+  let waiting = [];
+  source.addEventListener("open", async () => {
+    waiting = [];
+    try {
+      await refresh();
+    } catch {
+      reconnect(source);
+      return;
+    }
+    for (const [name, data] of waiting) onEvent[name](data);
+    waiting = null;
+  });
+  for (const name of Object.keys(onEvent)) {
+    source.addEventListener(name, ({ data }) => {
+      if (waiting) waiting.push([name, JSON.parse(data)]);
+      else onEvent[name](JSON.parse(data));
+    });
+  }
+  source.addEventListener("error", () => {
+    showLost();
+    reconnect(source);
+  });
+}
+
+// The browser's own way of reconnecting gives up at an HTTP error.
+function reconnect(source) {
+  if (source.isLeft) return;
+  source.isLeft = true;
+  source.close();
+  setTimeout(connect, RETRY_MS);
+}
+
+byId("conversations").addEventListener("keydown", (event) =>
+  moveFocus(event, [...document.querySelectorAll("[data-channel]")]));
+byId("thread-close").addEventListener("click", closeThread);
+byId("workings-toggle").addEventListener("click", () => showWorkings(byId("workings").hidden));
+byId("workings-close").addEventListener("click", () => {
+  showWorkings(false);
+  byId("workings-toggle").focus();
+});
+byId("menu").addEventListener("click", () => {
+  const isOpen = byId("app").classList.toggle("menu-open");
+  byId("menu").setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) document.querySelector("[data-channel][tabindex='0']")?.focus();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  if (byId("app").classList.contains("menu-open")) byId("menu").click();
+  else closeThread();
+});
+
+showWorkings(ROOM_FOR_WORKINGS.matches);
+connect();

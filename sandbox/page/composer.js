@@ -1,0 +1,136 @@
+// The box to write in, with names completed after an @.
+
+import { avatar, el } from "./dom.js";
+
+/** `options`: id, label, names() → users to offer, send(text) → promise, editLast(). */
+export class Composer {
+  constructor(options) {
+    this.options = options;
+    this.offers = [];
+    this.chosen = 0;
+    const listId = `${options.id}-names`;
+    this.box = el("textarea", {
+      id: options.id, rows: "1", "aria-autocomplete": "list", "aria-controls": listId, autocomplete: "off",
+    });
+    this.names = el("ul", { id: listId, class: "names", role: "listbox", "aria-label": "Names", hidden: true });
+    this.status = el("p", { class: "working", role: "status" });
+    this.button = el("button", { type: "submit", class: "primary", disabled: true }, "Send");
+    this.keys = el("p", { class: "keys", "aria-hidden": "true" });
+    this.keys.append(el("kbd", {}, "Enter"), " sends · ", el("kbd", {}, "Shift Enter"), " new line · ", el("kbd", {}, "@"), " names");
+    this.node = el("form", { class: "composer" }, this.names, this.status, el("div", { class: "field" }, this.box, this.button), this.keys);
+    this.node.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    this.box.addEventListener("input", () => this.#offer());
+    this.box.addEventListener("click", () => this.#offer());
+    this.box.addEventListener("blur", () => this.#close());
+    this.box.addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  setLabel(label) {
+    this.box.setAttribute("aria-label", label);
+    this.box.placeholder = label;
+  }
+
+  get text() {
+    return this.box.value;
+  }
+
+  set text(text) {
+    this.box.value = text;
+    this.button.disabled = !text.trim();
+    this.#close();
+  }
+
+  focus() {
+    this.box.focus();
+  }
+
+  async #send() {
+    const text = this.text.trim();
+    if (!text) return;
+    this.text = "";
+    try {
+      await this.options.send(text);
+    } catch {
+      if (!this.text) this.text = text;
+    }
+  }
+
+  #onKey(event) {
+    if (event.isComposing) return;
+    if (!this.names.hidden && this.#onKeyInNames(event)) {
+      event.preventDefault();
+      event.stopPropagation();
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.#send();
+    } else if (event.key === "ArrowUp" && !this.text) {
+      event.preventDefault();
+      this.options.editLast();
+    }
+  }
+
+  #onKeyInNames(event) {
+    const { length } = this.offers;
+    if (event.key === "ArrowDown") this.#choose((this.chosen + 1) % length);
+    else if (event.key === "ArrowUp") this.#choose((this.chosen + length - 1) % length);
+    else if (event.key === "Escape") this.#close();
+    else if (event.key === "Enter" || (event.key === "Tab" && !event.shiftKey)) this.#accept(this.offers[this.chosen]);
+    else return false;
+    return true;
+  }
+
+  #beforeCaret() {
+    return this.box.value.slice(0, this.box.selectionStart);
+  }
+
+  #offer() {
+    this.button.disabled = !this.text.trim();
+    const typed = /(?:^|\s)@([\w.-]*)$/.exec(this.#beforeCaret())?.[1]?.toLowerCase();
+    const fits = (user) =>
+      [user.name, ...(user.real_name || "").split(" ")].some((word) => word.toLowerCase().startsWith(typed));
+    this.offers = typed === undefined ? [] : this.options.names().filter(fits);
+    if (this.offers.some((user) => user.name.toLowerCase() === typed) && this.offers.length === 1) this.offers = [];
+    if (!this.offers.length) {
+      this.#close();
+      return;
+    }
+    const option = (user, index) =>
+      el(
+        "li",
+        {
+          id: `${this.names.id}-${index}`, role: "option", "aria-selected": "false",
+          onmousedown: (event) => { event.preventDefault(); this.#accept(user); },
+        },
+        avatar(user),
+        el("span", { class: "name" }, user.name),
+        el("span", { class: "real-name" }, user.is_bot ? "App" : user.real_name),
+      );
+    this.names.replaceChildren(...this.offers.map(option));
+    this.names.hidden = false;
+    this.#choose(0);
+  }
+
+  #choose(index) {
+    this.chosen = index;
+    [...this.names.children].forEach((node, at) => node.setAttribute("aria-selected", String(at === index)));
+    this.box.setAttribute("aria-activedescendant", `${this.names.id}-${index}`);
+  }
+
+  #accept(user) {
+    const before = this.#beforeCaret().replace(/@[\w.-]*$/, `@${user.name} `);
+    const after = this.box.value.slice(this.box.selectionStart).replace(/^ /, "");
+    this.text = before + after;
+    this.box.setSelectionRange(before.length, before.length);
+    this.box.focus();
+  }
+
+  #close() {
+    this.names.hidden = true;
+    this.names.replaceChildren();
+    this.offers = [];
+    this.box.removeAttribute("aria-activedescendant");
+  }
+}

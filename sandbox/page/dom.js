@@ -1,0 +1,45 @@
+// Small means to build the page and to reach the sandbox.
+
+/** An element with attributes (`onclick` and its like are listeners) and children. */
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child || child === 0));
+  return node;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+export function avatar(user) {
+  const words = (user.real_name || user.name).split(/[\s._-]+/).filter(Boolean);
+  const initials = words.slice(0, 2).map((word) => word[0].toUpperCase()).join("");
+  const node = el("span", { class: user.is_bot ? "avatar bot" : "avatar", "aria-hidden": "true" }, initials);
+  if (user.color) node.style.setProperty("--colour", `#${user.color.replace("#", "")}`);
+  return node;
+}
+
+/** POST `body` as JSON; a refusal becomes an Error with the sandbox's own words. */
+export async function post(path, body) {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok || answer.ok === false) throw new Error(answer.error || `HTTP ${response.status}`);
+  return answer;
+}
+
+/** Arrow keys, Home and End move the focus among `items`, of which one alone is a tab stop. */
+export function moveFocus(event, items) {
+  const at = items.indexOf(document.activeElement);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
+  if (at < 0 || to === undefined || !items[to]) return;
+  event.preventDefault();
+  for (const item of items) item.tabIndex = item === items[to] ? 0 : -1;
+  items[to].focus();
+}

@@ -1,0 +1,279 @@
+// A list of messages that grows live: only what changed is touched, and the reader's place is kept.
+
+import { avatar, el } from "./dom.js";
+
+const NEAR_BOTTOM_PX = 32;
+const SAME_BREATH_S = 300;
+const WRITING_MS = 2500;
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const when = (ts) => new Date(Number(ts) * 1000);
+
+/** `world` knows people and what is open; `actions` are open(message), save(message, text), remove(message). */
+export class MessageList {
+  constructor(world, actions, label) {
+    this.world = world;
+    this.actions = actions;
+    this.items = new Map();
+    this.pinned = true;
+    this.hint = el("div", { class: "hint" });
+    this.list = el("ol", { class: "messages", role: "log", "aria-live": "off", "aria-label": label });
+    this.content = el("div", { class: "content" }, this.hint, this.list);
+    this.scroller = el("div", { class: "scroller" }, this.content);
+    this.newest = el("button", { type: "button", class: "newest", hidden: true, onclick: () => this.toBottom() });
+    this.newest.textContent = "↓ Newest";
+    this.node = el("div", { class: "list" }, this.scroller, this.newest);
+    this.list.addEventListener("keydown", (event) => this.#onKey(event));
+    this.list.addEventListener("focusin", (event) => this.#makeCurrent(event.target.closest(".message")));
+    this.scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    const observer = new ResizeObserver(() => this.#onResize());
+    observer.observe(this.content);
+    observer.observe(this.scroller);
+  }
+
+  /** Show these messages, oldest first, and nothing else. */
+  show(messages) {
+    this.items.clear();
+    this.list.replaceChildren();
+    for (const message of messages) this.upsert(message);
+    this.toBottom();
+  }
+
+  /** Bring the list to these messages without rebuilding what is already right. */
+  reconcile(messages) {
+    const wanted = new Set(messages.map((message) => message.ts));
+    for (const ts of [...this.items.keys()]) if (!wanted.has(ts)) this.remove(ts);
+    for (const message of messages) this.upsert(message);
+  }
+
+  upsert(message) {
+    let item = this.items.get(message.ts);
+    const isNew = !item;
+    if (isNew) {
+      item = this.#build(message);
+      this.items.set(message.ts, item);
+      this.#place(item, message.ts);
+    }
+    this.#update(item, message, isNew);
+    this.#group(item);
+    this.#group(item.nextElementSibling);
+    if (isNew && !this.pinned) this.newest.hidden = false;
+  }
+
+  remove(ts) {
+    const item = this.items.get(ts);
+    if (!item) return;
+    const next = item.nextElementSibling;
+    const neighbour = next || item.previousElementSibling;
+    if (item.contains(document.activeElement)) neighbour?.focus();
+    if (item.tabIndex === 0 && neighbour) neighbour.tabIndex = 0;
+    item.remove();
+    this.items.delete(ts);
+    this.#group(next);
+  }
+
+  toBottom() {
+    this.pinned = true;
+    this.newest.hidden = true;
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  focus(ts) {
+    this.items.get(ts)?.focus();
+  }
+
+  /** Put the message's own text in a box, to be changed in place. */
+  edit(ts) {
+    const item = this.items.get(ts);
+    if (!item || item.querySelector(".editor")) return;
+    const box = el("textarea", { "aria-label": "Edit message", rows: "1" });
+    box.value = this.world.toTyped(item.message.text);
+    const close = () => {
+      editor.remove();
+      item.classList.remove("editing");
+      item.focus();
+    };
+    const save = () => {
+      const text = box.value.trim();
+      if (text && text !== this.world.toTyped(item.message.text)) this.actions.save(item.message, text);
+      close();
+    };
+    const editor = el(
+      "div",
+      { class: "editor" },
+      box,
+      el("button", { type: "button", class: "primary", onclick: save }, "Save"),
+      el("button", { type: "button", class: "quiet", onclick: close }, "Cancel"),
+    );
+    editor.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      if (event.key === "Escape") close();
+      if (event.key === "Enter" && !event.shiftKey && event.target === box && !event.isComposing) {
+        event.preventDefault();
+        save();
+      }
+    });
+    item.classList.add("editing");
+    item.body.after(editor);
+    box.focus();
+  }
+
+  #build(message) {
+    const user = this.world.user(message);
+    const item = el("li", { class: "message", tabindex: "-1", "data-ts": message.ts });
+    const time = el("time", { datetime: when(message.ts).toISOString(), title: calendar.format(when(message.ts)) });
+    time.textContent = clock.format(when(message.ts));
+    item.body = el("div", { class: "body" });
+    item.footer = el("div", { class: "footer" });
+    item.note = el("span", { class: "note" });
+    item.menu = el("div", { class: "menu-bar", role: "group", "aria-label": "Message actions" });
+    const name = el("span", { class: "name" }, user.real_name || user.name);
+    const badge = user.is_bot && el("span", { class: "badge" }, "App");
+    item.append(
+      avatar(user),
+      el("div", { class: "line" }, name, badge, time, item.note),
+      item.body,
+      item.footer,
+      item.menu,
+    );
+    return item;
+  }
+
+  #place(item, ts) {
+    let after = this.list.lastElementChild;
+    while (after && after.dataset.ts > ts) after = after.previousElementSibling;
+    if (after) after.after(item);
+    else this.list.prepend(item);
+    if (!item.nextElementSibling && !this.list.contains(document.activeElement)) this.#makeCurrent(item);
+  }
+
+  #update(item, message, isNew) {
+    const before = item.message;
+    item.message = message;
+    if (isNew || before.html !== message.html) {
+      patch(item.body, message.html, this.world);
+      if (message.is_bot && !isNew) this.#markWriting(item);
+    }
+    item.note.textContent = message.ephemeral_to
+      ? "Only visible to you"
+      : message.edited && !message.is_bot ? "(edited)" : "";
+    this.#renderFooter(item);
+    this.#renderMenu(item);
+  }
+
+  #markWriting(item) {
+    item.classList.add("writing");
+    clearTimeout(item.writingTimer);
+    item.writingTimer = setTimeout(() => item.classList.remove("writing"), WRITING_MS);
+  }
+
+  #renderFooter(item) {
+    const { message } = item;
+    const replies = this.world.replies(message);
+    const key = JSON.stringify([message.reactions, replies.length, replies.at(-1)?.ts]);
+    if (item.footerKey === key) return;
+    item.footerKey = key;
+    const reactions = (message.reactions || []).map(({ name, count }) =>
+      el("span", { class: "reaction", "aria-label": `${name}, ${count}` }, `${glyph(name)} ${count}`),
+    );
+    item.footer.replaceChildren(...reactions);
+    if (replies.length) item.footer.append(this.#threadButton(message, replies));
+  }
+
+  #threadButton(message, replies) {
+    const people = new Map(replies.map((reply) => [reply.user_id, this.world.user(reply)]));
+    const count = replies.length === 1 ? "1 reply" : `${replies.length} replies`;
+    return el(
+      "button",
+      { type: "button", class: "replies", onclick: () => this.actions.open(message) },
+      el("span", { class: "faces" }, ...[...people.values()].slice(0, 4).map(avatar)),
+      el("span", { class: "count" }, count),
+      el("span", { class: "last" }, `Last at ${clock.format(when(replies.at(-1).ts))}`),
+    );
+  }
+
+  #renderMenu(item) {
+    const { message } = item;
+    const key = `${message.user_id === this.world.me}${message.thread_ts}`;
+    if (item.menuKey === key) return;
+    item.menuKey = key;
+    const action = (label, act) => el("button", { type: "button", tabindex: "-1", onclick: act }, label);
+    item.menu.replaceChildren();
+    if (this.actions.open && !message.ephemeral_to) {
+      item.menu.append(action("Reply in thread", () => this.actions.open(message)));
+    }
+    if (message.user_id === this.world.me) {
+      item.menu.append(action("Edit", () => this.edit(message.ts)));
+      item.menu.append(action("Delete", () => this.actions.remove(message)));
+    }
+    this.#setTabStops(item);
+  }
+
+  /** A message that goes on from the one before it is shown without its name again. */
+  #group(item) {
+    if (!item) return;
+    const before = item.previousElementSibling?.message;
+    const { message } = item;
+    const goesOn =
+      before?.user_id === message.user_id &&
+      !before.ephemeral_to && !message.ephemeral_to && !this.world.replies(before).length &&
+      Number(message.ts) - Number(before.ts) < SAME_BREATH_S;
+    item.classList.toggle("goes-on", Boolean(goesOn));
+  }
+
+  #makeCurrent(item) {
+    if (!item || item.tabIndex === 0) return;
+    const former = this.list.querySelector('.message[tabindex="0"]');
+    if (former) former.tabIndex = -1;
+    item.tabIndex = 0;
+    if (former) this.#setTabStops(former);
+    this.#setTabStops(item);
+  }
+
+  #setTabStops(item) {
+    for (const button of item.menu.children) button.tabIndex = item.tabIndex;
+  }
+
+  #onKey(event) {
+    const item = event.target.closest(".message");
+    if (event.key === "Enter" && event.target === item && this.actions.open && !item.message.ephemeral_to) {
+      event.preventDefault();
+      this.actions.open(item.message);
+    } else if (event.target.tagName !== "TEXTAREA" && ["ArrowUp", "ArrowDown"].includes(event.key)) {
+      const next = event.key === "ArrowUp" ? item.previousElementSibling : item.nextElementSibling;
+      event.preventDefault();
+      next?.focus();
+    }
+  }
+
+  // A scroll that our own move caused may be told when the list has grown again: the height it had counts.
+  #onScroll() {
+    const { scrollTop, clientHeight } = this.scroller;
+    this.pinned = scrollTop + clientHeight >= this.height - NEAR_BOTTOM_PX;
+    if (this.pinned) this.newest.hidden = true;
+  }
+
+  #onResize() {
+    this.height = this.scroller.scrollHeight;
+    if (this.pinned) this.scroller.scrollTop = this.height;
+  }
+}
+
+/** Replace only the blocks that differ, so that a growing answer keeps what is selected above its end. */
+function patch(body, html, world) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  world.nameMentions(template.content);
+  const fresh = [...template.content.childNodes];
+  let same = 0;
+  while (same < fresh.length && body.childNodes[same]?.isEqualNode(fresh[same])) same += 1;
+  while (body.childNodes.length > same) body.lastChild.remove();
+  body.append(...fresh.slice(same));
+}
+
+const GLYPHS = {
+  eyes: "👀", white_check_mark: "✅", x: "❌", thumbsup: "👍", "+1": "👍", thumbsdown: "👎", "-1": "👎",
+  heart: "❤️", tada: "🎉", hourglass: "⌛", hourglass_flowing_sand: "⏳", warning: "⚠️", wave: "👋",
+};
+const glyph = (name) => GLYPHS[name] || `:${name}:`;

@@ -1,0 +1,124 @@
+// What the page knows of the workspace, as the person who is writing would see it.
+
+export class World {
+  constructor() {
+    this.users = new Map();
+    this.channels = [];
+    this.messages = new Map(); // channel id → ts → message
+    this.statuses = new Map(); // "channel thread" → what the app says it is doing
+    this.me = null;
+  }
+
+  load(state) {
+    this.team = state.team;
+    this.bot = { ...state.bot, id: state.bot.user_id, is_bot: true };
+    this.people = state.people;
+    this.users = new Map([this.bot, ...state.people].map((user) => [user.id, user]));
+    this.channels = state.channels;
+    this.messages = new Map(state.channels.map((channel) => [channel.id, new Map()]));
+    this.statuses.clear();
+    for (const message of state.messages) if (!message.deleted) this.put(message);
+    if (!this.users.has(this.me)) this.me = this.people[0].id;
+  }
+
+  /** Keep a message's newest state; true where it was not known before. */
+  put(message) {
+    if (!this.messages.has(message.channel)) this.messages.set(message.channel, new Map());
+    const known = this.messages.get(message.channel);
+    const isNew = !known.has(message.ts);
+    known.set(message.ts, message);
+    if (message.status) this.setStatus({ ...message, thread_ts: message.thread_ts || message.ts, text: message.status });
+    return isNew;
+  }
+
+  get(channel, ts) {
+    return this.messages.get(channel)?.get(ts);
+  }
+
+  drop(channel, ts) {
+    const message = this.get(channel, ts);
+    this.messages.get(channel)?.delete(ts);
+    return message;
+  }
+
+  user(message) {
+    return this.users.get(message.user_id) || { name: message.name || "unknown", is_bot: message.is_bot };
+  }
+
+  mine() {
+    return this.channels.filter((channel) => channel.members.includes(this.me));
+  }
+
+  channel(id) {
+    return this.channels.find((channel) => channel.id === id);
+  }
+
+  /** Who else is in the channel, the app first. */
+  others(channel) {
+    const users = channel.members.filter((id) => id !== this.me).map((id) => this.users.get(id)).filter(Boolean);
+    return users.sort((a, b) => Number(b.is_bot || false) - Number(a.is_bot || false));
+  }
+
+  title(channel) {
+    if (channel.type === "channel" || channel.type === "group") return channel.name;
+    return this.others(channel).map((user) => user.real_name || user.name).join(", ");
+  }
+
+  sees(message) {
+    return !message.ephemeral_to || message.ephemeral_to === this.me;
+  }
+
+  /** What a channel shows: all that is not a reply. */
+  roots(channel) {
+    return this.#sorted(channel, (message) => isRoot(message));
+  }
+
+  thread(channel, root) {
+    return this.#sorted(channel, (message) => message.ts === root || message.thread_ts === root);
+  }
+
+  replies(message) {
+    if (!isRoot(message)) return [];
+    return this.thread(message.channel, message.ts).filter((reply) => reply.ts !== message.ts);
+  }
+
+  #sorted(channel, wanted) {
+    const all = [...(this.messages.get(channel)?.values() || [])];
+    return all.filter((message) => wanted(message) && this.sees(message)).sort((a, b) => (a.ts < b.ts ? -1 : 1));
+  }
+
+  setStatus({ channel, thread_ts: thread, text }) {
+    if (text) this.statuses.set(`${channel} ${thread}`, text);
+    else this.statuses.delete(`${channel} ${thread}`);
+  }
+
+  status(channel, thread) {
+    return this.statuses.get(`${channel} ${thread}`) || "";
+  }
+
+  /** Put names where the sandbox's HTML has ids. */
+  nameMentions(fragment) {
+    for (const node of fragment.querySelectorAll(".mention[data-user]")) {
+      const user = this.users.get(node.dataset.user);
+      if (user) node.textContent = `@${user.name}`;
+      node.classList.toggle("me", node.dataset.user === this.me);
+    }
+    for (const node of fragment.querySelectorAll(".mention[data-channel]")) {
+      const channel = this.channel(node.dataset.channel);
+      if (channel) node.textContent = `#${channel.name}`;
+    }
+  }
+
+  /** Slack's form of a text, back to what a person would type. */
+  toTyped(text) {
+    return text
+      .replace(/<@(\w+)(?:\|[^>]*)?>/g, (_, id) => `@${this.users.get(id)?.name || id}`)
+      .replace(/<!(\w+)(?:\|[^>]*)?>/g, "@$1")
+      .replace(/<(https?:[^|>]*)(?:\|[^>]*)?>/g, "$1")
+      .replace(/&lt;/g, "<")
+      .replace(/&gt;/g, ">")
+      .replace(/&amp;/g, "&");
+  }
+}
+
+export const isRoot = (message) => !message.thread_ts || message.thread_ts === message.ts;
