@@ -79,7 +79,7 @@ turns = sa.Table(
     "turns",
     metadata,
     sa.Column("id", RowId, primary_key=True),
-    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("answer", Words, nullable=False),
     sa.Column("model", sa.Text),
     sa.Column("finish_reason", sa.Text),
@@ -89,3 +89,5 @@ turns = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
+
+sa.Index("ix_turns_job_id", turns.c.job_id)

@@ -47,7 +47,7 @@ class SqlStore:
     """bot.ports.Store in a database. Each method is one transaction, and StoreError where that fails."""
 
     def __init__(self, engine: AsyncEngine, worker: str, clock: Clock) -> None:
-        self._engine = engine
+        self.engine = engine
         self._worker = worker
         self._clock = clock
         self._running: set[asyncio.Task[Any]] = set()
@@ -67,7 +67,7 @@ class SqlStore:
 
     @_to_its_end
     async def enqueue(self, event_id: str, question: Question) -> Enqueued | None:
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             if not await self._sees_first(connection, event_id):
                 return None
             job_id = await self._add_job(connection, question)
@@ -112,7 +112,7 @@ class SqlStore:
             .returning(jobs)
         )
         try:
-            async with self._engine.begin() as connection:
+            async with self.engine.begin() as connection:
                 rows = (await connection.execute(taken)).all()
         except IntegrityError:
             # Another worker took a job of one of the threads in the same moment: next time.
@@ -130,7 +130,7 @@ class SqlStore:
             .values(heartbeat_at=self._clock.now())
             .returning(jobs.c.id)
         )
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             return set((await connection.scalars(beat)).all())
 
     @_to_its_end
@@ -140,7 +140,7 @@ class SqlStore:
             .where(jobs.c.id == job_id, jobs.c.worker == self._worker)
             .values(page_ts=list(page_ts))
         )
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             await connection.execute(pages)
 
     @_to_its_end
@@ -151,7 +151,7 @@ class SqlStore:
             .where(jobs.c.id == job.id, jobs.c.attempts == job.attempts, *self._ours())
             .values(status=outcome.status.value, finished_at=now)
         )
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             if (await connection.execute(ended)).rowcount == 0:
                 return False
             await connection.execute(sa.insert(turns), _turn_values(job, outcome, now))
@@ -163,7 +163,7 @@ class SqlStore:
 
     @_to_its_end
     async def takes_part(self, thread: ThreadKey) -> bool:
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             return bool(await connection.scalar(sa.select(sa.exists().where(_in_thread(thread)))))
 
     @_to_its_end
@@ -180,7 +180,7 @@ class SqlStore:
             .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
             .order_by(turns.c.id)
         )
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             rows = (await connection.execute(said)).all()
         replies: dict[str, str] = {}
         for page_ts, answer in rows:
@@ -191,7 +191,7 @@ class SqlStore:
     async def close(self) -> None:
         """Waits for transactions under way, then disconnects."""
         await asyncio.gather(*self._running, return_exceptions=True)
-        await self._engine.dispose()
+        await self.engine.dispose()
 
 
 def _in_thread(thread: ThreadKey) -> sa.ColumnElement[bool]:

@@ -1,0 +1,67 @@
+"""What DATABASE_URL may be, and what is said of one that can't be used."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.errors import StoreError
+from bot.ports import SystemClock
+from bot.store import SqlStore
+from bot.store.engine import create_engine
+
+pytest_plugins = ["tests.contracts.databases"]
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        ("sqlite://", "sqlite+aiosqlite://"),
+        ("sqlite:///typist.db", "sqlite+aiosqlite:///typist.db"),
+        ("sqlite+aiosqlite:////var/lib/typist.db", "sqlite+aiosqlite:////var/lib/typist.db"),
+        ("postgresql://u:p@h/d", "postgresql+psycopg://u:***@h/d"),
+        ("postgres://u:p%40q@h:6543/d", "postgresql+psycopg://u:***@h:6543/d"),
+        ("postgres://u:p@h/d?sslmode=require", "postgresql+psycopg://u:***@h/d?sslmode=require"),
+        ("postgresql+psycopg://u:p/q@[::1]/d", "postgresql+psycopg://u:***@[::1]/d"),
+    ],
+)
+def test_is_understood(given: str, understood: str) -> None:
+    assert str(create_engine(given).url) == understood
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("", "Use sqlite:///"),
+        ("typist.db", "Use sqlite:///"),
+        ("mysql://u:s3cret@h/d", "Use sqlite:///"),
+        ("postgres://u:s3cret@h:port/d", "Use sqlite:///"),
+        ("postgres://u:s3@cret@h/d", "write %40"),
+        ("sqlite:////nowhere/at/all/typist.db", "unable to open database file"),
+        ("postgres://u:s3cret@127.0.0.1:1/d", "Connection refused"),
+        ("postgres://u:s3cret@127.0.0.1:1/d?pool=s3cret", "Check DATABASE_URL"),
+    ],
+)
+async def test_that_cannot_be_used_is_said_so_without_its_password(given: str, said: str) -> None:
+    with pytest.raises(StoreError, match=said) as raised:
+        await SqlStore.open(given, "w1", SystemClock())
+    whole = "".join(traceback.format_exception(raised.value))
+    assert "s3" not in str(raised.value)
+    assert "cret" not in str(raised.value)
+    assert "u:s3" not in whole
+
+
+async def test_sqlite_syncs_each_commit_and_lets_readers_in(sqlite_url: str) -> None:
+    engine = create_engine(sqlite_url)
+    pragmas = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    async with engine.connect() as connection:
+        found = {name: await connection.scalar(sa.text(f"PRAGMA {name}")) for name in pragmas}
+    await engine.dispose()
+    assert found == pragmas
+
+
+async def test_a_file_that_is_no_database_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "typist.db").write_text("Not a database. " * 100)
+    with pytest.raises(StoreError, match="file is not a database"):
+        await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())

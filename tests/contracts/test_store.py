@@ -1,0 +1,333 @@
+"""The Store's contract: on SQLite in memory, on a SQLite file, and on a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from bot.core.completion import Usage
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.ports import Enqueued, Outcome, Status, Store, SystemClock
+from bot.store import SqlStore
+from bot.store.engine import create_engine
+from bot.store.migrate import migrate
+from bot.store.schema import jobs, metadata, seen_events, turns
+
+pytest_plugins = ["tests.contracts.databases"]
+
+Workers = Callable[[str], Awaitable[SqlStore]]
+
+THREAD = ThreadKey("T1", "C1", "1700000000.000000")
+OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")
+DIRECT = ThreadKey("T1", "D1", None)
+DONE = Outcome(Status.DONE, "**Yes.**", "scripted/echo", "stop", Usage(10, 20, 5))
+
+
+def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Question:
+    """The question of that number in the order of writing."""
+    return Question(thread, f"1700000000.{number:06d}", "U1", text)
+
+
+async def enqueued(store: Store, question: Question) -> int:
+    taken = await store.enqueue(f"Ev {question.thread} {question.ts}", question)
+    assert taken is not None
+    return taken.job_id
+
+
+async def take_over(store: SqlStore, job: Job) -> None:
+    """Another worker takes the job, as is done with those of a worker that went silent."""
+    async with store.engine.begin() as connection:
+        await connection.execute(
+            sa.update(jobs).where(jobs.c.id == job.id).values(worker="other", attempts=job.attempts + 1)
+        )
+
+
+@pytest.fixture(params=["memory", "file", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    if request.param == "memory":
+        return "sqlite://"
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
+    return url
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def shared_url(request: pytest.FixtureRequest) -> str:
+    """A database that several connections share and that outlives them."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
+    return url
+
+
+@pytest.fixture
+async def worker(database_url: str) -> AsyncIterator[Workers]:
+    """Opens the test's database for the worker of that name; a database in memory is one engine for all."""
+    opened: list[SqlStore] = []
+
+    async def open_for(name: str) -> SqlStore:
+        if opened and database_url == "sqlite://":
+            return SqlStore(opened[0].engine, name, SystemClock())
+        opened.append(await SqlStore.open(database_url, name, SystemClock()))
+        return opened[-1]
+
+    yield open_for
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(worker: Workers) -> Store:
+    return await worker("w1")
+
+
+class TestEnqueue:
+    async def test_a_question_becomes_a_job_as_it_was_asked(self, store: Store) -> None:
+        question = asked(1, text="<@UBOT> héllo 👩‍👩‍👧 {%s} :id 'quoted'")
+        taken = await store.enqueue("Ev1", question)
+        [job] = await store.claim(10)
+        assert taken == Enqueued(job.id, waiting=False)
+        assert job == Job(job.id, question, attempts=1, page_ts=())
+
+    async def test_an_event_is_taken_once(self, store: Store) -> None:
+        assert await store.enqueue("Ev1", asked(1))
+        assert await store.enqueue("Ev1", asked(1)) is None
+        assert len(await store.claim(10)) == 1
+
+    async def test_a_message_is_taken_once_though_two_events_bring_it(self, store: Store) -> None:
+        assert await store.enqueue("Ev1", asked(1))
+        assert await store.enqueue("Ev2", asked(1)) is None
+        assert len(await store.claim(10)) == 1
+
+    async def test_an_event_that_brought_nothing_new_is_seen_all_the_same(self, store: Store) -> None:
+        await store.enqueue("Ev1", asked(1))
+        await store.enqueue("Ev2", asked(1))
+        assert await store.enqueue("Ev2", asked(2)) is None
+
+    async def test_the_same_ts_elsewhere_is_another_message(self, store: Store) -> None:
+        places = [ThreadKey("T1", "C1", None), ThreadKey("T1", "C2", None), ThreadKey("T2", "C1", None)]
+        for place in places:
+            assert await store.enqueue(f"Ev {place}", asked(1, place))
+        assert [job.question.thread for job in await store.claim(10)] == places
+
+    async def test_of_twin_events_at_once_exactly_one_wins(self, worker: Workers) -> None:
+        stores = [await worker("w1"), await worker("w2")]
+        for number in range(20):
+            twins = await asyncio.gather(
+                stores[0].enqueue(f"EvA{number}", asked(number)),
+                stores[number % 2].enqueue(f"EvB{number}", asked(number)),
+            )
+            assert sum(twin is not None for twin in twins) == 1
+
+    @pytest.mark.parametrize(
+        ("before", "waits"),
+        [
+            ("nothing", False),
+            ("one to do", True),
+            ("one being done", True),
+            ("one done", False),
+            ("one in another thread", False),
+        ],
+    )
+    async def test_tells_whether_another_job_is_before_it(
+        self, store: Store, before: str, waits: bool
+    ) -> None:
+        if before != "nothing":
+            await enqueued(store, asked(1, OTHER_THREAD if "another" in before else THREAD))
+        if before in ("one being done", "one done"):
+            [job] = await store.claim(1)
+            if before == "one done":
+                assert await store.finish(job, DONE)
+        taken = await store.enqueue("Ev2", asked(2))
+        assert taken is not None
+        assert taken.waiting is waits
+
+    async def test_text_that_no_database_takes_is_kept_as_far_as_it_can_be(self, store: Store) -> None:
+        await enqueued(store, asked(1, text="a\0b \ud83d c \ud83d\ude00"))
+        [job] = await store.claim(1)
+        assert job.question.text == "a\ufffdb \ufffd c 😀"
+
+
+class TestClaim:
+    async def test_nothing_to_do_gives_nothing(self, store: Store) -> None:
+        assert await store.claim(10) == []
+
+    async def test_a_thread_is_answered_one_at_a_time_in_the_order_of_writing(self, store: Store) -> None:
+        for number in (2, 1, 3):
+            await enqueued(store, asked(number))
+        order = []
+        while claimed := await store.claim(10):
+            [job] = claimed
+            assert await store.claim(10) == []
+            order.append(job.question.ts)
+            assert await store.finish(job, DONE)
+        assert order == [asked(number).ts for number in (1, 2, 3)]
+
+    async def test_the_root_of_a_direct_message_is_one_thread(self, store: Store) -> None:
+        await enqueued(store, asked(1, DIRECT))
+        await enqueued(store, asked(2, DIRECT))
+        [job] = await store.claim(10)
+        assert job.question == asked(1, DIRECT)
+        assert await store.claim(10) == []
+
+    async def test_many_threads_are_answered_at_once_the_oldest_first(self, store: Store) -> None:
+        ids = [await enqueued(store, asked(n, ThreadKey("T1", f"C{n}", None))) for n in range(30)]
+        assert [job.id for job in await store.claim(100)] == ids
+
+    async def test_a_limit_takes_the_oldest(self, store: Store) -> None:
+        ids = [await enqueued(store, asked(n, ThreadKey("T1", f"C{n}", None))) for n in range(5)]
+        assert [job.id for job in await store.claim(2)] == ids[:2]
+        assert await store.claim(0) == []
+        assert [job.id for job in await store.claim(2)] == ids[2:4]
+
+    async def test_two_workers_never_get_the_same_job_nor_the_same_thread(self, worker: Workers) -> None:
+        workers = [await worker("w1"), await worker("w2")]
+        threads = [ThreadKey("T1", f"C{n}", None) for n in range(8)]
+        for number in range(24):
+            await enqueued(workers[0], asked(number, threads[number % 8]))
+        done: list[Question] = []
+
+        async def work(store: Store) -> None:
+            while len(done) < 24:
+                for job in await store.claim(3):
+                    assert await store.finish(job, DONE)
+                    done.append(job.question)
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(work(store) for store in workers))
+        assert len(set(done)) == 24
+        for thread in threads:
+            of_thread = [question.ts for question in done if question.thread == thread]
+            assert of_thread == sorted(of_thread)
+
+
+class TestFence:
+    async def test_a_heartbeat_returns_those_still_ours(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        for number in range(4):
+            await enqueued(store, asked(number, ThreadKey("T1", f"C{number}", None)))
+        kept, lost, done = await store.claim(3)
+        [theirs] = await other.claim(3)
+        await take_over(store, lost)
+        await store.finish(done, DONE)
+        assert await store.heartbeat([kept, lost, done, theirs]) == {kept.id}
+        assert await store.heartbeat([]) == set()
+
+    async def test_a_late_worker_writes_nothing(self, store: SqlStore) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.claim(1)
+        await store.record_pages(job.id, ["5.1"])
+        await take_over(store, job)
+        await store.record_pages(job.id, ["5.1", "5.2"])
+        assert await store.finish(job, DONE) is False
+        assert await store.replies(THREAD) == {"5.1": ""}
+        await enqueued(store, asked(2))
+        assert await store.claim(1) == [], "the thread is still busy"
+
+    async def test_a_job_ends_once(self, store: Store) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.claim(1)
+        await store.record_pages(job.id, ["5.1"])
+        assert await store.finish(job, DONE) is True
+        assert await store.finish(job, Outcome(Status.FAILED, "No.")) is False
+        assert await store.replies(THREAD) == {"5.1": DONE.answer}
+
+    @pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.STOPPED])
+    async def test_however_a_job_ends_its_thread_goes_on(self, store: Store, status: Status) -> None:
+        await enqueued(store, asked(1))
+        second = await enqueued(store, asked(2))
+        [job] = await store.claim(1)
+        assert await store.finish(job, Outcome(status, ""))
+        assert [job.id for job in await store.claim(1)] == [second]
+
+
+class TestThread:
+    async def test_takes_part_where_it_was_asked(self, store: Store) -> None:
+        assert not await store.takes_part(THREAD)
+        await enqueued(store, asked(1))
+        assert await store.takes_part(THREAD)
+        assert not await store.takes_part(OTHER_THREAD)
+        assert not await store.takes_part(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts))
+
+    async def test_replies_are_the_markdown_at_the_first_page(self, store: Store) -> None:
+        markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"
+        for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):
+            await enqueued(store, asked(number))
+            [job] = await store.claim(1)
+            await store.record_pages(job.id, pages[:1])
+            await store.record_pages(job.id, pages)
+            assert await store.finish(job, Outcome(Status.DONE, markdown if number == 1 else ""))
+        assert await store.replies(THREAD) == {"5.1": markdown, "5.2": "", "5.3": "", "6.1": ""}
+        assert await store.replies(OTHER_THREAD) == {}
+
+    async def test_a_reply_that_still_grows_has_pages_without_text(self, store: Store) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.claim(1)
+        await store.record_pages(job.id, ["5.1", "5.2"])
+        assert await store.replies(THREAD) == {"5.1": "", "5.2": ""}
+
+    async def test_the_outcome_is_kept_with_its_usage(self, store: SqlStore) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.claim(1)
+        await store.finish(job, DONE)
+        async with store.engine.begin() as connection:
+            turn = (await connection.execute(sa.select(turns))).one()
+            status = await connection.scalar(sa.select(jobs.c.status))
+        assert status == "done"
+        assert (turn.job_id, turn.answer, turn.model) == (job.id, DONE.answer, "scripted/echo")
+        assert (turn.finish_reason, turn.input_tokens, turn.output_tokens) == ("stop", 10, 20)
+        assert turn.cached_input_tokens == 5
+
+
+class TestDurability:
+    async def test_a_restart_loses_nothing(self, shared_url: str) -> None:
+        before = await SqlStore.open(shared_url, "w1", SystemClock())
+        for number in (1, 2):
+            await enqueued(before, asked(number))
+        [job] = await before.claim(1)
+        await before.record_pages(job.id, ["5.1"])
+        await before.finish(job, DONE)
+        await before.close()
+
+        after = await SqlStore.open(shared_url, "w2", SystemClock())
+        assert await after.enqueue("Ev1", asked(1)) is None
+        assert await after.replies(THREAD) == {"5.1": DONE.answer}
+        assert [job.question for job in await after.claim(10)] == [asked(2)]
+        await after.close()
+
+    async def test_a_cancelled_caller_breaks_nothing_off(self, store: SqlStore) -> None:
+        for number in range(10):
+            call = asyncio.create_task(store.enqueue(f"Ev{number}", asked(number)))
+            for _ in range(number):
+                await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        await enqueued(store, asked(100))
+        async with store.engine.begin() as connection:
+            events = await connection.scalar(sa.select(sa.func.count()).select_from(seen_events))
+            questions = await connection.scalar(sa.select(sa.func.count()).select_from(jobs))
+        assert events == questions
+        assert events is not None
+        assert events >= 10, "all but the first, which was cancelled before it began, and the last"
+
+
+class TestMigrations:
+    async def test_they_build_what_the_tables_say(self, shared_url: str) -> None:
+        engine = create_engine(shared_url)
+        await migrate(engine)
+        await migrate(engine)
+        async with engine.connect() as connection:
+            diff = await connection.run_sync(
+                lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
+            )
+        await engine.dispose()
+        assert diff == []
+
+    async def test_several_may_run_them_at_once(self, shared_url: str) -> None:
+        opening = (SqlStore.open(shared_url, f"w{number}", SystemClock()) for number in range(4))
+        stores = await asyncio.gather(*opening)
+        assert await stores[0].enqueue("Ev1", asked(1))
+        assert [len(await store.claim(1)) for store in stores] == [1, 0, 0, 0]
+        for store in stores:
+            await store.close()
