@@ -152,6 +152,8 @@ class Reply:
 
     def refused(self, call: Call, reason: Refusal) -> None:
         """Slack will not do it: the next call is another one."""
+        if reason is Refusal.TRANSIENT:
+            return
         if isinstance(call, Delete):
             self._forget(call.ts)
         elif reason is Refusal.UNEDITABLE and isinstance(call, Update):
@@ -162,7 +164,7 @@ class Reply:
         elif reason in (Refusal.UNREADABLE, Refusal.TOO_LONG) and not self._plain:
             self._plain = True
             self._repage(call.page, min(self._page_chars, PLAIN_CHARS))
-        elif reason is not Refusal.TRANSIENT:
+        else:
             self.gone = True
 
     def _view(self, page: int) -> View:

@@ -53,8 +53,8 @@ class Sockets:
         except SlackApiError as error:
             raise SlackSetupError(
                 f"Slack does not accept SLACK_APP_TOKEN ({error.response['error']}). It must be an "
-                "app-level token with the scope connections:write, from api.slack.com/apps → your app → Basic Information, "
-                "and Socket Mode must be on."
+                "app-level token with the scope connections:write, from api.slack.com/apps → your app → "
+                "Basic Information, and Socket Mode must be on."
             ) from error
 
     async def _watch_over(self) -> None:

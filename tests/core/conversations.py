@@ -1,0 +1,17 @@
+"""Messages and questions for tests of core."""
+
+from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.triage import Identity
+
+ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT")
+
+
+def message(text: str, ts: str = "10.0", user_id: str | None = "UADA", **changes: str | None) -> Message:
+    """A person's message in a channel."""
+    given: dict[str, str | None] = {"team_id": "T1", "channel_id": "C1", **changes}
+    return Message(ts=ts, text=text, user_id=user_id, **given)  # type: ignore[arg-type]
+
+
+def question(text: str = "why?", ts: str = "10.0", thread_ts: str | None = "10.0") -> Question:
+    """A person's question in a channel's thread."""
+    return Question(ThreadKey("T1", "C1", thread_ts), ts, "UADA", text)

@@ -1,0 +1,282 @@
+"""A reply: whatever Slack does with its calls, what it shows ends as the text, page by page."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bot.core import blocks
+from bot.core.pages import PAGE_CHARS, page_end, sent_chars
+from bot.core.reply import Call, Delete, Ending, Post, Reply, Update, View
+from bot.errors import Refusal
+from tests.core.conversations import question
+
+
+@dataclass
+class Channel:
+    """What the readers see of one reply."""
+
+    shown: dict[str, View] = field(default_factory=dict)
+    posted: int = 0
+
+    def take(self, call: Call) -> str:
+        """Does what Slack does with a call."""
+        match call:
+            case Post(view=view):
+                self.posted += 1
+                ts = f"{self.posted}.0"
+                self.shown[ts] = view
+                return ts
+            case Update(ts=ts, view=view):
+                self.shown[ts] = view
+            case Delete(ts=ts):
+                del self.shown[ts]
+        return call.ts
+
+    def text(self) -> str:
+        return "".join(view.markdown for view in self.shown.values())
+
+
+def show_all(reply: Reply, channel: Channel) -> int:
+    """Sends until nothing is left; returns the number of calls."""
+    calls = 0
+    while (call := reply.next_call()) is not None:
+        reply.confirmed(call, channel.take(call))
+        calls += 1
+    return calls
+
+
+def test_a_reply_begins_with_a_placeholder() -> None:
+    call = Reply(question()).next_call()
+    assert isinstance(call, Post)
+    assert call.view == View("", growing=True)
+
+
+def test_nothing_is_sent_while_slack_shows_all() -> None:
+    reply, channel = Reply(question()), Channel()
+    assert show_all(reply, channel) == 1
+    reply.append("Hello")
+    assert show_all(reply, channel) == 1
+    assert reply.next_call() is None
+
+
+def test_a_call_that_failed_is_followed_by_one_with_the_newest_text() -> None:
+    reply, channel = Reply(question()), Channel()
+    show_all(reply, channel)
+    reply.append("Hel")
+    failed = reply.next_call()
+    assert isinstance(failed, Update)
+    reply.append("lo")
+    reply.refused(failed, Refusal.TRANSIENT)
+    again = reply.next_call()
+    assert isinstance(again, Update)
+    assert again.view.markdown == "Hello"
+
+
+def test_text_that_came_while_a_call_was_under_way_is_shown_by_the_next() -> None:
+    reply, channel = Reply(question()), Channel()
+    show_all(reply, channel)
+    reply.append("Hel")
+    call = reply.next_call()
+    assert call is not None
+    reply.append("lo")
+    reply.confirmed(call, channel.take(call))
+    show_all(reply, channel)
+    assert channel.text() == "Hello"
+
+
+def test_the_ending_is_told_below_the_text() -> None:
+    reply, channel = Reply(question()), Channel()
+    reply.append("Half an ans")
+    reply.finish(Ending("The connection was lost."))
+    show_all(reply, channel)
+    assert list(channel.shown.values()) == [View("Half an ans", notice="The connection was lost.")]
+    assert reply.finished
+
+
+def test_a_long_answer_goes_on_in_next_pages() -> None:
+    text = "".join(f"line {number} of the answer\n" for number in range(2_000))
+    reply, channel = Reply(question()), Channel()
+    for start in range(0, len(text), 7):
+        reply.append(text[start : start + 7])
+    reply.finish(Ending())
+    show_all(reply, channel)
+    assert channel.text() == text
+    assert len(channel.shown) > 3
+    assert all(view.markdown.endswith("\n") for view in channel.shown.values())
+
+
+def test_finished_pages_are_not_edited_again() -> None:
+    reply, channel = Reply(question()), Channel()
+    reply.append("x" * PAGE_CHARS + "y")
+    show_all(reply, channel)
+    reply.append("z")
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.page == 1
+
+
+def test_a_reply_that_was_begun_before_goes_on_in_its_messages() -> None:
+    reply = Reply(question(), page_ts=("7.0",))
+    assert reply.next_call() is None
+    reply.append("Hello")
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.ts == "7.0"
+
+
+def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> None:
+    reply, channel = Reply(question(), page_ts=("7.0", "8.0")), Channel({"7.0": View("a"), "8.0": View("b")})
+    reply.append("Hello")
+    reply.finish(Ending())
+    show_all(reply, channel)
+    assert channel.shown == {"7.0": View("Hello")}
+
+
+def test_a_message_that_is_gone_is_left_alone() -> None:
+    reply, channel = Reply(question()), Channel()
+    show_all(reply, channel)
+    reply.append("Hello")
+    call = reply.next_call()
+    assert call is not None
+    reply.refused(call, Refusal.GONE)
+    assert reply.gone
+    assert reply.finished
+    assert reply.next_call() is None
+
+
+def test_a_message_that_cannot_be_edited_is_replaced() -> None:
+    reply, channel = Reply(question()), Channel()
+    show_all(reply, channel)
+    reply.append("Hello")
+    reply.finish(Ending())
+    call = reply.next_call()
+    assert call is not None
+    reply.refused(call, Refusal.UNEDITABLE)
+    show_all(reply, channel)
+    assert list(channel.shown.values()) == [View("Hello")]
+
+
+@pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])
+def test_what_slack_does_not_take_is_shown_in_another_way(reason: Refusal) -> None:
+    reply, channel = Reply(question()), Channel()
+    text = "word " * 2_000
+    reply.append(text)
+    reply.finish(Ending())
+    while (call := reply.next_call()) is not None:
+        size = 0 if isinstance(call, Delete) else len(call.view.markdown)
+        takes = size < 3_000 if reason is Refusal.TOO_LONG else isinstance(call, Delete) or call.view.plain
+        if takes:
+            reply.confirmed(call, channel.take(call))
+        else:
+            reply.refused(call, reason)
+    assert channel.text() == text
+
+
+def test_a_reply_that_nothing_helps_is_given_up() -> None:
+    reply = Reply(question())
+    reply.append("Hello")
+    for _ in range(20):
+        if (call := reply.next_call()) is not None:
+            reply.refused(call, Refusal.UNREADABLE)
+    assert reply.gone
+
+
+def test_a_waiting_reply_says_so() -> None:
+    call = Reply(question(), waiting=True).next_call()
+    assert isinstance(call, Post)
+    assert blocks.WAITING in str(blocks.message(call.view))
+
+
+@given(st.text(max_size=300), st.integers(8, 60))
+def test_pages_fit_and_join_to_the_text(text: str, limit: int) -> None:
+    pages, rest = [], text
+    while (end := page_end(rest, limit)) is not None:
+        assert end > 0
+        pages.append(rest[:end])
+        rest = rest[end:]
+    assert "".join([*pages, rest]) == text
+    assert all(sent_chars(page) <= limit for page in [*pages, rest])
+
+
+@given(st.text(max_size=400))
+def test_nothing_in_a_text_is_an_instruction_to_slack(text: str) -> None:
+    shown = blocks.message(View(text, notice="<!here>"))
+    assert "<" not in shown["text"]
+    assert all("<" not in block.get("text", "") for block in shown["blocks"])
+    assert all("<" not in part["text"] for block in shown["blocks"] for part in block.get("elements", []))
+
+
+@pytest.mark.parametrize(
+    ("view", "text"),
+    [
+        (View("", growing=True), blocks.THINKING),
+        (View("# Title\n\n**Bold** and `code`", growing=True), "Title Bold and code"),
+        (View("word " * 100), ("word " * 30).strip() + "…"),
+        (View("", notice="It broke."), "It broke."),
+        (View("<!channel> hi"), "&lt;!channel hi"),
+    ],
+)
+def test_the_short_text_is_good_as_a_notification(view: View, text: str) -> None:
+    assert blocks.short_text(view) == text
+
+
+class ReplyMachine(RuleBasedStateMachine):
+    """Text arrives, calls succeed and fail in any order; in the end Slack shows the text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reply, self.channel, self.text = Reply(question()), Channel(), ""
+        self.reply._page_chars = 40  # small pages, so that few steps make many
+        self.call: Call | None = None
+
+    @precondition(lambda self: not self.reply.ended)
+    @rule(delta=st.text("ab< \n", min_size=1, max_size=30))
+    def append(self, delta: str) -> None:
+        self.reply.append(delta)
+        self.text += delta
+
+    @precondition(lambda self: not self.reply.ended)
+    @rule(notice=st.sampled_from(["", "Cut."]))
+    def finish(self, notice: str) -> None:
+        self.reply.finish(Ending(notice))
+
+    @precondition(lambda self: self.call is None)
+    @rule()
+    def send(self) -> None:
+        self.call = self.reply.next_call()
+
+    @precondition(lambda self: self.call is not None)
+    @rule()
+    def succeed(self) -> None:
+        assert self.call is not None
+        self.reply.confirmed(self.call, self.channel.take(self.call))
+        self.call = None
+
+    @precondition(lambda self: self.call is not None)
+    @rule(reason=st.sampled_from([Refusal.TRANSIENT, Refusal.UNEDITABLE]))
+    def fail(self, reason: Refusal) -> None:
+        assert self.call is not None
+        self.reply.refused(self.call, reason if isinstance(self.call, Update) else Refusal.TRANSIENT)
+        self.call = None
+
+    @invariant()
+    def no_page_is_over_the_limit(self) -> None:
+        assert all(sent_chars(view.markdown.rstrip()) <= 40 for view in self.channel.shown.values())
+
+    def teardown(self) -> None:
+        if self.call is not None:
+            self.reply.refused(self.call, Refusal.TRANSIENT)
+        if not self.reply.ended:
+            self.reply.finish(Ending())
+        show_all(self.reply, self.channel)
+        pages = [self.channel.shown[ts].markdown for ts in self.reply.page_ts]
+        assert "".join(pages) == self.text
+        assert set(self.channel.shown) == set(self.reply.page_ts)
+        assert not any(view.growing for view in self.channel.shown.values())
+
+
+TestReplyUnderFaults = ReplyMachine.TestCase
+TestReplyUnderFaults.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

@@ -1,0 +1,81 @@
+"""Which messages are for us, and where their answer goes."""
+
+import pytest
+
+from bot.core.conversation import Message
+from bot.core.triage import Answer, Ignore, triage, words_of
+from tests.core.conversations import ME, message
+
+MENTION = "<@UBOT> why?"
+
+ANSWERED = {
+    "a mention in a channel, in its own thread": (message(MENTION), False, "10.0"),
+    "a mention in the middle of a sentence": (message("ask <@UBOT> why"), False, "10.0"),
+    "a mention with a label": (message("<@UBOT|typist> why?"), False, "10.0"),
+    "a mention in a thread, in that thread": (message(MENTION, thread_ts="9.0"), False, "9.0"),
+    "a mention in a private channel": (message(MENTION, channel_type="group"), False, "10.0"),
+    "a mention in a group DM": (message(MENTION, channel_type="mpim"), False, "10.0"),
+    "a direct message, where it was written": (message("why?", channel_type="im"), False, None),
+    "a direct message in a thread": (message("why?", channel_type="im", thread_ts="9.0"), False, "9.0"),
+    "a follow-up in a thread we take part in": (message("and then?", thread_ts="9.0"), True, "9.0"),
+    "a follow-up under a message of ours": (
+        message("and then?", thread_ts="9.0", parent_user_id="UBOT"),
+        False,
+        "9.0",
+    ),
+    "a follow-up that mentions somebody in passing": (
+        message("what would <@UGRACE> say?", thread_ts="9.0"),
+        True,
+        "9.0",
+    ),
+    "a mention with a file": (message(MENTION, subtype="file_share"), False, "10.0"),
+    "a mention sent to the channel from a thread": (
+        message(MENTION, subtype="thread_broadcast", thread_ts="9.0"),
+        False,
+        "9.0",
+    ),
+}
+
+IGNORED = {
+    "talk in a channel": (message("lunch?"), False),
+    "talk in a thread without us": (message("lunch?", thread_ts="9.0"), False),
+    "talk that begins with somebody else's name": (message("<@UGRACE> lunch?", thread_ts="9.0"), True),
+    "a mention of somebody else": (message("<@UGRACE> lunch?"), False),
+    "our own message": (message(MENTION, user_id="UBOT"), False),
+    "another bot's message": (message(MENTION, bot_id="BOTHER"), False),
+    "another bot's message in a DM": (message("hi", bot_id="BOTHER", channel_type="im"), False),
+    "a message of nobody": (message(MENTION, user_id=None), False),
+    "an edit": (message(MENTION, subtype="message_changed"), False),
+    "a deletion": (message("", subtype="message_deleted", channel_type="im"), False),
+    "a join": (message(MENTION, subtype="channel_join"), False),
+}
+
+
+@pytest.mark.parametrize(("given", "takes_part", "thread_ts"), ANSWERED.values(), ids=ANSWERED.keys())
+def test_is_answered(given: Message, takes_part: bool, thread_ts: str | None) -> None:
+    verdict = triage(given, ME, takes_part)
+    assert isinstance(verdict, Answer)
+    assert verdict.question.thread.thread_ts == thread_ts
+    assert (verdict.question.ts, verdict.question.user_id) == ("10.0", "UADA")
+
+
+@pytest.mark.parametrize(("given", "takes_part"), IGNORED.values(), ids=IGNORED.keys())
+def test_is_ignored_with_a_reason(given: Message, takes_part: bool) -> None:
+    verdict = triage(given, ME, takes_part)
+    assert isinstance(verdict, Ignore)
+    assert verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<@UBOT>", ""),
+        ("<@UBOT> why?", "why?"),
+        ("hey <@UBOT|typist>, why?", "hey , why?"),
+        ("<@UBOT> is 1 &lt; 2 &amp;&amp; 3 &gt; 2?", "is 1 < 2 && 3 > 2?"),
+        ("<@UBOT> what is &amp;lt;?", "what is &lt;?"),
+        ("<@UBOT> ask <@UGRACE>", "ask <@UGRACE>"),
+    ],
+)
+def test_words_are_what_the_person_wrote(text: str, words: str) -> None:
+    assert words_of(text, "UBOT") == words
