@@ -113,9 +113,7 @@ class Answering:
     async def _prompt(self, question: Question) -> Prompt:
         """Raises QuestionTooLong."""
         said = prompts.spoken(
-            prompts.Conversation(
-                question, await self._messages(question), await self.store.replies(question.thread)
-            ),
+            prompts.Conversation(question, await self._messages(question), await self.store.replies(question.thread)),
             self.me,
         )
         fitting = prompts.fit(said, self.estimate.tokens, self.manner.history_tokens)

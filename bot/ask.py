@@ -37,9 +37,7 @@ async def ask(settings: Settings, question: str) -> None:
 def summary(completion: Completion, first_s: float) -> str:
     """Model, tokens, time to first token, cost."""
     usage = completion.usage
-    tokens = (
-        f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens not reported"
-    )
+    tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens not reported"
     cost = cost_usd(completion.model, usage) if usage else None
     price = "price not known" if cost is None else f"${cost:.6f}"
     return f"{completion.model} · {tokens} · first token after {first_s:.2f} s · {price}"

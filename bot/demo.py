@@ -30,9 +30,7 @@ async def demo(settings: Settings, stop: asyncio.Event, port: int | None, model:
     """Runs until `stop` is set. `model`: local, scripted or vendor/name; None chooses."""
     async with AsyncExitStack() as stack:
         cast = await _cast(settings, model, stack)
-        sandbox = await stack.enter_async_context(
-            Sandbox(port=port or find_port(PREFERRED_PORT), note=cast.note)
-        )
+        sandbox = await stack.enter_async_context(Sandbox(port=port or find_port(PREFERRED_PORT), note=cast.note))
         ours = replace(
             cast.settings,
             slack_bot_token=sandbox.bot_token,

@@ -62,9 +62,7 @@ def _wait(retry_after_s: float | None) -> str:
 class ProviderError(TypistError):
     """A model gave no whole answer. `str()` is the sentence for the reader; `detail` is for the log."""
 
-    def __init__(
-        self, failure: Failure, model: str, *, retry_after_s: float | None = None, detail: str = ""
-    ) -> None:
+    def __init__(self, failure: Failure, model: str, *, retry_after_s: float | None = None, detail: str = "") -> None:
         self.failure = failure
         self.model = model
         self.retry_after_s = retry_after_s

@@ -76,15 +76,11 @@ def parse_models(value: str) -> tuple[str, ...]:
     for model in models:
         vendor, _, name = model.partition("/")
         if vendor not in VENDORS or not name:
-            raise ValueError(
-                f"a model is written vendor/name, the vendor one of {', '.join(VENDORS)}: not {model!r}"
-            )
+            raise ValueError(f"a model is written vendor/name, the vendor one of {', '.join(VENDORS)}: not {model!r}")
     return models
 
 
-def _setting(
-    variable: str, parse: Callable[[str], Any] = _text, default: Any = "", secret: bool = False
-) -> Any:
+def _setting(variable: str, parse: Callable[[str], Any] = _text, default: Any = "", secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"variable": variable, "parse": parse})
 
 
@@ -161,9 +157,7 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
     for name in sorted(env):
         if name.startswith("BOT_") and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            problems.append(
-                f"{name} is no setting of Typist" + (f": did you mean {near[0]}?" if near else ".")
-            )
+            problems.append(f"{name} is no setting of Typist" + (f": did you mean {near[0]}?" if near else "."))
     return problems
 
 
@@ -174,9 +168,7 @@ def _missing_keys(settings: Settings) -> list[str]:
         compatible = vendor == "openai" and "api.openai.com" not in settings.openai_base_url
         if not keys.get(vendor, "none needed") and not compatible:
             variable = KEYS[vendor]
-            problems.append(
-                f"{variable} is not set, and BOT_MODELS names {vendor}: get it at {WHERE[variable]}."
-            )
+            problems.append(f"{variable} is not set, and BOT_MODELS names {vendor}: get it at {WHERE[variable]}.")
     return problems
 
 

@@ -22,9 +22,7 @@ log = logging.getLogger(__name__)
 class Worker:
     """`answer` sees one job to its end."""
 
-    def __init__(
-        self, store: Store, replies: Replies, clock: Clock, answer: Callable[[Job], Awaitable[None]]
-    ) -> None:
+    def __init__(self, store: Store, replies: Replies, clock: Clock, answer: Callable[[Job], Awaitable[None]]) -> None:
         self._store = store
         self._replies = replies
         self._clock = clock

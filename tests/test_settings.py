@@ -67,9 +67,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         settings.read({"BOT_X": "1", "BOT_STREAMING": "yes"}, needs_slack=True, needs_model=True)
     variables = ["BOT_X", "BOT_STREAMING", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY"]
     assert len(caught.value.problems) == len(variables)
-    assert all(
-        variable in problem for variable, problem in zip(variables, caught.value.problems, strict=True)
-    )
+    assert all(variable in problem for variable, problem in zip(variables, caught.value.problems, strict=True))
 
 
 @pytest.mark.parametrize(

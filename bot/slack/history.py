@@ -29,9 +29,7 @@ class SlackHistory:
         """
         thread = question.thread
         if thread.thread_ts is None:
-            answer = await self._web.call(
-                "conversations.history", channel=thread.channel_id, limit=DIRECT_MESSAGES
-            )
+            answer = await self._web.call("conversations.history", channel=thread.channel_id, limit=DIRECT_MESSAGES)
             found = answer.get("messages", [])[::-1]
         elif thread.thread_ts == question.ts:
             return []
@@ -83,9 +81,7 @@ def _message(question: Question, message: Mapping[str, Any]) -> Message:
 
 def _text(message: Mapping[str, Any]) -> str:
     """What a markdown block says is the whole; the text beside it is short."""
-    parts = [
-        block.get("text", "") for block in message.get("blocks") or [] if block.get("type") == "markdown"
-    ]
+    parts = [block.get("text", "") for block in message.get("blocks") or [] if block.get("type") == "markdown"]
     return "\n".join(parts) or message.get("text", "")
 
 

@@ -94,9 +94,7 @@ histories = st.lists(st.tuples(speakers, texts), max_size=12)
 
 
 @given(histories, st.integers(0, 60))
-def test_every_history_obeys_anthropics_message_rules(
-    history: list[tuple[str | None, str]], limit: int
-) -> None:
+def test_every_history_obeys_anthropics_message_rules(history: list[tuple[str | None, str]], limit: int) -> None:
     said = [
         message(text, ts=f"{at}.0", user_id=speaker or "UBOT", bot_id=None if speaker else "BBOT")
         for at, (speaker, text) in enumerate(history, start=10)

@@ -1,0 +1,124 @@
+"""A stage for scenarios: the bot, connected to a sandbox for Slack and to a scripted vendor, all over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+
+from bot import app
+from bot.core import blocks
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from sandbox.workspace import Message
+from tests.streams import speech
+from tests.streams.server import Answer, VendorServer
+
+GROWING = (blocks.THINKING, blocks.WRITING, blocks.WAITING)
+
+
+def says(text: str, pause_s: float = 0.0) -> Answer:
+    """A vendor's whole answer, a delta of four characters at a time."""
+    return Answer(speech.chat(speech.tokens(text)), pause_s=pause_s)
+
+
+def shown(message: Message) -> str:
+    """What a reader of a message sees, without Slack's escapes."""
+    parts = [message.text] if not message.blocks else []
+    for block in message.blocks:
+        parts += [block["text"]] if block["type"] == "markdown" else [e["text"] for e in block["elements"]]
+    return "\n".join(parts).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def growing(message: Message) -> bool:
+    """Whether it says that more is to come."""
+    return any(sign in shown(message) for sign in GROWING)
+
+
+@dataclass
+class Stage:
+    """What a scenario sees and moves."""
+
+    sandbox: Sandbox
+    vendor: VendorServer
+
+    def bots(self, channel: str, thread_ts: str | None = None) -> list[Message]:
+        """The bot's messages in a thread, or at a channel's root."""
+        return [
+            message
+            for message in self.sandbox.messages(channel, thread_ts)
+            if message.user_id == self.sandbox.bot_user_id
+        ]
+
+    async def answers(self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float = 15) -> list[str]:
+        """What the bot's messages say, once there are so many and none is growing."""
+
+        def ended() -> list[Message]:
+            messages = self.bots(channel, thread_ts)
+            return messages if len(messages) >= count and not any(map(growing, messages)) else []
+
+        return [shown(message) for message in await self.sandbox.wait_for(ended, timeout_s)]
+
+    async def mention(self, text: str = "why?", channel: str = "general", user: str = "ada") -> str:
+        """Asks at a channel's root; the question's ts."""
+        return await self.sandbox.say(user, channel, f"@typist {text}")
+
+    def prompts(self) -> list[list[dict[str, str]]]:
+        """The messages of each request that the vendor got, without the system prompt."""
+        return [request.body["messages"][1:] for request in self.vendor.requests]
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[None]:
+    """The bot, in this process, from connected to drained."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(app.run(settings, stop, lambda _: ready.set()))
+    is_ready = asyncio.create_task(ready.wait())
+    await asyncio.wait((task, is_ready), return_when=asyncio.FIRST_COMPLETED)
+    is_ready.cancel()
+    try:
+        if task.done():
+            task.result()
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(ack_timeout_s=1.0, redelivery_delays_s=(0.0, 1.0, 2.0)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[VendorServer]:
+    async with VendorServer() as vendor:
+        vendor.script(says("The whole answer."))
+        yield vendor
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox, vendor: VendorServer) -> Settings:
+    """The bot's, for this sandbox and this vendor."""
+    return Settings(
+        slack_bot_token=sandbox.bot_token,
+        slack_app_token=sandbox.app_token,
+        slack_api_url=sandbox.api_url,
+        openai_base_url=f"{vendor.url}/v1",
+        models=("openai/test",),
+        database_url="sqlite://",
+    )
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    async with running(settings):
+        yield Stage(sandbox, vendor)
+
+
+@pytest.fixture
+async def quick_to_stall(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    async with running(replace(settings, stall_timeout_s=1)):
+        yield Stage(sandbox, vendor)

@@ -1,0 +1,188 @@
+"""What a person gets in Slack: where the answer comes, what it knows, and that it comes once."""
+
+import asyncio
+
+import pytest
+
+from bot.answer import HELP
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, growing, says, shown
+
+
+@pytest.mark.parametrize("channel", ["general", "project-x"])
+async def test_a_mention_in_a_channel_is_answered_in_its_thread(stage: Stage, channel: str) -> None:
+    asked = await stage.mention(channel=channel)
+    assert await stage.answers(channel, asked) == ["The whole answer."]
+    assert stage.bots(channel) == []
+
+
+async def test_a_mention_in_a_group_dm_is_answered_in_its_thread(stage: Stage) -> None:
+    group = next(place.id for place in stage.sandbox.workspace.channels.values() if place.type == "mpim")
+    asked = await stage.mention(channel=group)
+    assert await stage.answers(group, asked) == ["The whole answer."]
+
+
+async def test_a_dm_is_answered_where_it_was_written_and_goes_on_as_one_conversation(stage: Stage) -> None:
+    place = stage.sandbox.dm("ada")
+    stage.vendor.script(says("First answer."), says("Second answer."))
+    await stage.sandbox.say("ada", place, "first?")
+    assert await stage.answers(place, None) == ["First answer."]
+    await stage.sandbox.say("ada", place, "second?")
+    assert await stage.answers(place, None, count=2) == ["First answer.", "Second answer."]
+    assert stage.prompts()[1] == [
+        {"role": "user", "content": "first?"},
+        {"role": "assistant", "content": "First answer."},
+        {"role": "user", "content": "second?"},
+    ]
+
+
+async def test_a_dm_in_a_thread_is_answered_in_that_thread(stage: Stage) -> None:
+    place = stage.sandbox.dm("ada")
+    root = await stage.sandbox.say("ada", place, "root?")
+    await stage.answers(place, None)
+    await stage.sandbox.say("ada", place, "aside?", root)
+    assert await stage.answers(place, root) == ["The whole answer."]
+
+
+async def test_a_follow_up_in_its_thread_needs_no_mention_and_has_the_thread_as_context(stage: Stage) -> None:
+    asked = await stage.mention("what is it?")
+    await stage.answers("general", asked)
+    await stage.sandbox.say("ada", "general", "and why?", asked)
+    await stage.answers("general", asked, count=2)
+    assert stage.prompts()[1] == [
+        {"role": "user", "content": "what is it?"},
+        {"role": "assistant", "content": "The whole answer."},
+        {"role": "user", "content": "and why?"},
+    ]
+
+
+async def test_mentioned_in_the_middle_of_peoples_thread_that_thread_is_the_context(stage: Stage) -> None:
+    root = await stage.sandbox.say("ada", "general", "The build is red.")
+    await stage.sandbox.say("grace", "general", "Since the last merge.", root)
+    await stage.sandbox.say("ada", "general", "@typist any idea?", root)
+    assert await stage.answers("general", root) == ["The whole answer."]
+    (prompt,) = stage.prompts()
+    names = [stage.sandbox.workspace.user(name).real_name for name in ("ada", "grace")]
+    assert prompt == [
+        {
+            "role": "user",
+            "content": f"{names[0]}: The build is red.\n\n{names[1]}: Since the last merge.\n\n{names[0]}: any idea?",
+        }
+    ]
+
+
+@pytest.mark.parametrize("text", ["@typist", "  @typist  "])
+async def test_a_mention_without_words_gets_a_helpful_line_and_costs_no_model_call(stage: Stage, text: str) -> None:
+    asked = await stage.sandbox.say("ada", "general", text)
+    assert await stage.answers("general", asked) == [HELP]
+    assert stage.vendor.requests == []
+
+
+async def test_two_people_asking_at_once_never_see_each_others_text(stage: Stage) -> None:
+    stage.vendor.script(lambda seen: says(f"Answer to {seen.body['messages'][-1]['content']} " * 60, pause_s=0.002))
+    asked = {
+        user: await stage.mention(f"{user}'s question", user=user, channel=channel)
+        for user, channel in (("ada", "general"), ("grace", "random"), ("alan", "general"))
+    }
+    for user, channel in (("ada", "general"), ("grace", "random"), ("alan", "general")):
+        (text,) = await stage.answers(channel, asked[user])
+        assert text == (f"Answer to {user}'s question " * 60).rstrip()
+    others = {"ada": "grace", "grace": "alan", "alan": "ada"}
+    for prompt in stage.prompts():
+        user = prompt[-1]["content"].split("'")[0]
+        assert others[user] not in str(prompt)
+
+
+async def test_a_placeholder_comes_at_once_and_the_answer_grows_in_it(stage: Stage) -> None:
+    stage.vendor.script(says("word " * 120, pause_s=0.02))
+    asked = await stage.mention()
+    (answer,) = await stage.answers("general", asked)
+    (message,) = stage.bots("general", asked)
+    seen = stage.sandbox.revisions("general", message.ts)
+    lengths = [len(str(revision.blocks)) for revision in seen]
+    assert len(seen) >= 4
+    assert lengths[1:-1] == sorted(lengths[1:-1])
+    assert answer == ("word " * 120).rstrip()
+
+
+async def test_a_question_that_must_wait_for_the_threads_other_one_says_so_and_is_answered_after_it(
+    stage: Stage,
+) -> None:
+    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("Second."))
+    asked = await stage.mention("first?")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    await stage.sandbox.say("grace", "general", "@typist second?", asked)
+    waiting = await stage.sandbox.wait_for(lambda: stage.bots("general", asked)[1:])
+    assert "once the answer above is done" in shown(waiting[0])
+    first, second = await stage.answers("general", asked, count=2)
+    assert (first, second) == (("First. " * 40).rstrip(), "Second.")
+    assert stage.prompts()[1][1] == {"role": "assistant", "content": ("First. " * 40).rstrip()}
+
+
+async def test_a_long_answer_goes_on_in_a_next_message_without_a_lost_or_doubled_character(
+    stage: Stage,
+) -> None:
+    text = "".join(f"{number}: line of the answer\n" for number in range(1_200))
+    stage.vendor.script(says(text))
+    asked = await stage.mention()
+    pages = await stage.answers("general", asked, count=3)
+    assert "\n".join(pages) == text.rstrip()
+
+
+async def test_the_twin_events_of_a_mention_and_a_redelivered_event_give_one_answer(stage: Stage) -> None:
+    stage.sandbox.faults.start("redeliver")
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    stage.sandbox.redeliver()
+    again = await stage.mention("next?", channel="random")
+    await stage.answers("random", again)
+    assert len(stage.bots("general", asked)) == len(stage.bots("random", again)) == 1
+    assert len(stage.vendor.requests) == 2
+
+
+async def test_what_is_not_for_the_bot_is_acknowledged_and_not_answered(stage: Stage) -> None:
+    sandbox = stage.sandbox
+    said = await sandbox.say("ada", "general", "lunch?")
+    await sandbox.say("grace", "general", "yes", said)
+    await sandbox.edit("general", said, "@typist lunch?")
+    await sandbox.say_as_bot("ci", "general", "@typist build is red")
+    await sandbox.say_as_bot("ci", "general", "@typist build is red", old=True)
+    gone = await sandbox.say("ada", "random", "oh")
+    await sandbox.delete("random", gone)
+    await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+    asked = await stage.mention("are you there?")
+    await stage.answers("general", asked)
+    assert len(stage.vendor.requests) == 1
+    assert all("why" not in shown(message) for message in stage.bots("general"))
+
+
+async def test_nothing_that_a_model_says_notifies_anybody(stage: Stage) -> None:
+    evil = "<!channel> <!here> <@UADA> <!subteam^S1> <https://evil.example|slack.com> "
+    stage.vendor.script(says(evil * 30, pause_s=0.005))
+    asked = await stage.mention()
+    assert await stage.answers("general", asked) == [(evil * 30).rstrip()]
+    assert stage.sandbox.workspace.notified == []
+
+
+async def test_answers_go_on_while_another_one_grows(stage: Stage) -> None:
+    stage.vendor.script(says("slow " * 100, pause_s=0.03), says("Quick."))
+    slow = await stage.mention("slow?")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", slow))
+    quick = await stage.mention("quick?", channel="random", user="grace")
+    assert await stage.answers("random", quick) == ["Quick."]
+    assert growing(stage.bots("general", slow)[0])
+    await stage.answers("general", slow)
+
+
+async def test_twenty_at_once_are_all_answered_within_slacks_budgets(stage: Stage) -> None:
+    stage.vendor.script(says("word " * 60, pause_s=0.02))
+    asked = [await stage.mention(f"{n}?", channel=("general", "random")[n % 2]) for n in range(20)]
+    answers = await asyncio.gather(
+        *(stage.answers(("general", "random")[n % 2], ts, timeout_s=40) for n, ts in enumerate(asked))
+    )
+    assert answers == [[("word " * 60).rstrip()]] * 20
+    assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
+
+
+def test_the_sandbox_is_only_on_this_machine(sandbox: Sandbox) -> None:
+    assert sandbox.url.startswith("http://127.0.0.1:")

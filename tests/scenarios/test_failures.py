@@ -1,0 +1,184 @@
+"""Whatever happens to the model, to Slack or on the way, a reply ends: with the answer, or its part and a sentence."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from bot.answer import AT_LENGTH
+from bot.errors import Failure, ProviderError
+from bot.settings import Settings
+from sandbox.faults import Settings as FaultSettings
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running, says
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer, refusal
+
+LONG = "word " * 100
+PART = "The first half. "
+
+
+def part(ending: Ending) -> Answer:
+    """The first half of an answer, and then the connection fares as told."""
+    events = speech.chat(speech.tokens(PART))
+    return Answer(events[: 1 + len(speech.tokens(PART))], ending=ending)
+
+
+def finished_by(reason: str) -> Answer:
+    """Half an answer that the vendor ends for a reason of its own."""
+    return Answer([event.replace(b'"stop"', f'"{reason}"'.encode()) for event in speech.chat(speech.tokens(PART))])
+
+
+def openai_error(status: int, code: str, **headers: str) -> Answer:
+    """A refusal in OpenAI's form."""
+    return refusal(status, {"error": {"message": code, "type": code, "code": code}}, **headers)
+
+
+WITHOUT_TEXT = {
+    "a bad key": (openai_error(401, "invalid_api_key"), Failure.BAD_KEY),
+    "an unknown model": (openai_error(404, "model_not_found"), Failure.UNKNOWN_MODEL),
+    "rate limited for long": (
+        openai_error(429, "rate_limit_exceeded", retry_after="600"),
+        Failure.RATE_LIMITED,
+    ),
+    "overloaded": (openai_error(503, "slow_down"), Failure.OVERLOADED),
+    "a context too long": (openai_error(400, "context_length_exceeded"), Failure.CONTEXT_TOO_LONG),
+    "refused": (openai_error(400, "invalid_prompt"), Failure.REFUSED),
+    "stalled before the first word": (Answer(ending=Ending.HANG), Failure.STALLED),
+}
+
+AFTER_SOME_TEXT = {
+    "cut": (part(Ending.CUT), Failure.CUT),
+    "reset": (part(Ending.RESET), Failure.CUT),
+    "ended without its terminal marker": (part(Ending.END), Failure.CUT),
+    "stalled": (part(Ending.HANG), Failure.STALLED),
+    "refused in the middle": (finished_by("content_filter"), Failure.REFUSED),
+}
+
+
+@pytest.mark.parametrize(("answer", "failure"), WITHOUT_TEXT.values(), ids=WITHOUT_TEXT.keys())
+async def test_a_model_that_gives_no_answer_is_explained_in_a_sentence(
+    quick_to_stall: Stage, answer: Answer, failure: Failure
+) -> None:
+    quick_to_stall.vendor.script(answer)
+    asked = await quick_to_stall.mention()
+    assert await quick_to_stall.answers("general", asked) == [str(ProviderError(failure, "openai/test"))]
+
+
+@pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
+async def test_a_model_that_fails_midway_leaves_its_part_and_a_sentence(
+    quick_to_stall: Stage, answer: Answer, failure: Failure
+) -> None:
+    quick_to_stall.vendor.script(answer)
+    asked = await quick_to_stall.mention()
+    sentence = ProviderError(failure, "openai/test")
+    assert await quick_to_stall.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
+
+
+async def test_a_short_rate_limit_is_waited_for(stage: Stage) -> None:
+    stage.vendor.script(openai_error(429, "rate_limit_exceeded", retry_after="1"), says("After all."))
+    assert await stage.answers("general", await stage.mention()) == ["After all."]
+
+
+async def test_an_answer_that_ends_for_length_says_so(stage: Stage) -> None:
+    stage.vendor.script(finished_by("length"))
+    assert await stage.answers("general", await stage.mention()) == [f"{PART.rstrip()}\n{AT_LENGTH}"]
+
+
+async def test_an_empty_answer_is_said_to_be_one(stage: Stage) -> None:
+    stage.vendor.script(says(""))
+    (text,) = await stage.answers("general", await stage.mention())
+    assert "empty answer" in text
+
+
+async def test_the_next_model_answers_where_the_first_fails_before_its_first_word(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    vendor.script(openai_error(503, "slow_down"), says("The other model."))
+    async with running(replace(settings, models=("openai/test", "openai/other"))):
+        stage = Stage(sandbox, vendor)
+        assert await stage.answers("general", await stage.mention()) == ["The other model."]
+    assert [request.body["model"] for request in vendor.requests] == ["test", "other"]
+
+
+async def test_a_question_longer_than_the_model_may_be_given_is_refused_with_a_sentence(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    async with running(replace(settings, history_tokens=500)):
+        stage = Stage(sandbox, vendor)
+        (text,) = await stage.answers("general", await stage.mention("long " * 1_000))
+    assert "I can read 500" in text
+    assert vendor.requests == []
+
+
+async def test_without_streaming_the_answer_comes_whole(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    vendor.script(Answer([speech.chat_whole("At once.")], content_type="application/json"))
+    async with running(replace(settings, streaming=False)):
+        stage = Stage(sandbox, vendor)
+        assert await stage.answers("general", await stage.mention()) == ["At once."]
+
+
+FAULTS: dict[str, tuple[str, FaultSettings]] = {
+    "429s on edits": ("rate_limit", {"times": 2, "retry_after_s": 1}),
+    "429s on posts": ("rate_limit", {"method": "chat.postMessage", "times": 2, "retry_after_s": 1}),
+    "429s on reading the thread": (
+        "rate_limit",
+        {"method": "conversations.replies", "times": 1, "retry_after_s": 1},
+    ),
+    "500s on edits": ("error_500", {"method": "chat.update", "times": 2}),
+    "500s on posts": ("error_500", {"method": "chat.postMessage", "times": 2}),
+    "internal errors": ("internal_error", {"method": "chat.update", "times": 2}),
+    "slow edits": ("slow", {"method": "chat.update", "times": 3, "delay_s": 1.0}),
+    "slow posts": ("slow", {"method": "chat.postMessage", "times": 1, "delay_s": 1.0}),
+    "connections dropped before an edit": ("drop_request", {"times": 2}),
+    "connections dropped before a post": ("drop_request", {"method": "chat.postMessage", "times": 1}),
+    "an edit's answer lost": ("lose_response", {"times": 2}),
+    "a post's answer lost": ("lose_response", {"method": "chat.postMessage", "times": 1}),
+    "an edit refused": ("refuse", {"times": 1}),
+    "an edit refused for age": ("refuse", {"times": 1, "error": "edit_window_closed"}),
+    "blocks refused": ("refuse", {"times": 1, "error": "invalid_blocks"}),
+    "an edit too long": ("refuse", {"times": 1, "error": "msg_too_long"}),
+    "events delivered twice": ("redeliver", {}),
+    "acknowledgements lost": ("unacked", {"times": 1}),
+}
+
+
+@pytest.mark.parametrize(("name", "fault"), FAULTS.values(), ids=FAULTS.keys())
+async def test_under_a_fault_of_slacks_the_whole_answer_is_shown_once(
+    stage: Stage, name: str, fault: FaultSettings
+) -> None:
+    root = await stage.sandbox.say("ada", "general", "some context")
+    stage.vendor.script(says(LONG, pause_s=0.02))
+    stage.sandbox.faults.start(name, **fault)
+    await stage.sandbox.say("ada", "general", "@typist why?", root)
+    assert await stage.answers("general", root, timeout_s=25) == [LONG.rstrip()]
+    assert len(stage.vendor.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["drop_socket", "refresh"])
+async def test_a_question_is_answered_across_lost_connections(stage: Stage, fault: str) -> None:
+    stage.sandbox.faults.start(fault)
+    asked = await stage.mention()
+    assert await stage.answers("general", asked, timeout_s=25) == ["The whole answer."]
+
+
+async def test_a_reply_that_somebody_deletes_is_left_alone_and_the_model_is_hung_up_on(stage: Stage) -> None:
+    stage.vendor.script(says("word " * 600, pause_s=0.02))
+    asked = await stage.mention()
+    (reply,) = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    stage.sandbox.faults.start("refuse", error="message_not_found")
+    await stage.sandbox.wait_for(lambda: stage.vendor.requests)
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+    assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
+
+
+async def test_a_history_that_may_not_be_read_does_not_keep_the_question_from_its_answer(
+    stage: Stage,
+) -> None:
+    root = await stage.sandbox.say("ada", "general", "some context")
+    stage.sandbox.faults.start("refuse", method="conversations.replies", error="missing_scope")
+    await stage.sandbox.say("ada", "general", "@typist why?", root)
+    assert await stage.answers("general", root) == ["The whole answer."]
+    assert stage.prompts() == [[{"role": "user", "content": "why?"}]]

@@ -1,0 +1,43 @@
+"""The bot's start and end: what it refuses to start with, and how it stops."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from bot import app
+from bot.errors import SlackSetupError
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running, says
+from tests.streams.server import VendorServer
+
+
+async def test_an_answer_under_way_is_let_end_when_the_bot_is_told_to_stop(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    vendor.script(says("word " * 60, pause_s=0.02))
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        asked = await stage.mention()
+        await sandbox.wait_for(lambda: stage.bots("general", asked))
+    assert await stage.answers("general", asked, timeout_s=1) == [("word " * 60).rstrip()]
+    assert sandbox.sockets.connections == []
+
+
+@pytest.mark.parametrize(
+    ("token", "sentence"),
+    [("slack_bot_token", "SLACK_BOT_TOKEN"), ("slack_app_token", "connections:write")],
+)
+async def test_a_token_that_slack_does_not_accept_is_named_with_what_to_do(
+    settings: Settings, token: str, sentence: str
+) -> None:
+    wrong = replace(settings, **{token: "xoxb-wrong"})
+    with pytest.raises(SlackSetupError, match=sentence):
+        await app.run(wrong, asyncio.Event(), lambda _: None)
+
+
+async def test_a_slack_that_cannot_be_reached_is_said_to_be(settings: Settings) -> None:
+    nowhere = replace(settings, slack_api_url="http://127.0.0.1:9/api/")
+    with pytest.raises(SlackSetupError, match="could not be reached"):
+        await app.run(nowhere, asyncio.Event(), lambda _: None)
