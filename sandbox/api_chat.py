@@ -1,0 +1,145 @@
+"""chat.postMessage, update, delete and postEphemeral."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sandbox import rules
+from sandbox.api import App, Method, flag, required
+from sandbox.wire import message_json
+from sandbox.workspace import Channel, Json, Message, Notification, SlackError
+
+_TS = re.compile(r"\d{6,}\.\d{1,6}")
+_LINKED_NAMES = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b")
+
+
+def post_message(app: App, args: Json) -> Json:
+    channel = _writable(app, args)
+    text, blocks = _content(args)
+    thread_ts = _thread(app, channel, args)
+    message = Message(
+        channel.id,
+        app.workspace.next_ts(),
+        app.workspace.bot.id,
+        text[: rules.POST_TEXT],
+        blocks or (),
+        thread_ts=thread_ts,
+        subtype="thread_broadcast" if thread_ts and flag(args, "reply_broadcast") else None,
+        metadata=rules.check_metadata(args["metadata"]) if "metadata" in args else None,
+    )
+    app.workspace.post(message)
+    _note_linked_names(app, message, args)
+    return {
+        "channel": channel.id,
+        "ts": message.ts,
+        "message": message_json(app.workspace, message, metadata=True),
+    }
+
+
+def update(app: App, args: Json) -> Json:
+    channel = app.joined(args)
+    if channel.archived:
+        raise SlackError("is_inactive")
+    message = _own(app, channel, required(args, "ts"), "cant_update_message")
+    if (channel.id, message.ts) in app.streams:
+        raise SlackError("streaming_state_conflict")
+    text, blocks = _content(args)
+    if blocks is None and len(text) > rules.UPDATE_TEXT:
+        raise SlackError("msg_too_long")
+    # Text without blocks takes earlier blocks away; metadata stays until it is replaced.
+    changed = replace(message, text=text if "text" in args else message.text, blocks=blocks or ())
+    if "metadata" in args:
+        changed = replace(changed, metadata=rules.check_metadata(args["metadata"]))
+    app.workspace.change(changed)
+    _note_linked_names(app, changed, args)
+    said = message_json(app.workspace, changed, metadata=True)
+    return {"channel": channel.id, "ts": changed.ts, "text": changed.text, "message": said}
+
+
+def delete(app: App, args: Json) -> Json:
+    channel = app.joined(args)
+    message = _own(app, channel, required(args, "ts"), "cant_delete_message")
+    app.streams.pop((channel.id, message.ts), None)
+    app.workspace.delete(message)
+    return {"channel": channel.id, "ts": message.ts}
+
+
+def post_ephemeral(app: App, args: Json) -> Json:
+    channel = _writable(app, args)
+    user = required(args, "user")
+    if user not in channel.members:
+        raise SlackError("user_not_in_channel")
+    text, blocks = _content(args)
+    message = Message(
+        channel.id,
+        app.workspace.next_ts(),
+        app.workspace.bot.id,
+        text[: rules.POST_TEXT],
+        blocks or (),
+        thread_ts=_thread(app, channel, args),
+        ephemeral_to=user,
+    )
+    app.workspace.post(message)
+    return {"message_ts": message.ts}
+
+
+def _writable(app: App, args: Json) -> Channel:
+    user = app.workspace.users.get(required(args, "channel"))
+    if user is not None:
+        # A person's id stands for their DM.
+        return app.workspace.direct(user.id)
+    channel = app.joined(args)
+    if channel.archived:
+        raise SlackError("is_archived")
+    return channel
+
+
+def _content(args: Json) -> tuple[str, tuple[Json, ...] | None]:
+    text, blocks = str(args.get("text") or ""), args.get("blocks")
+    if markdown := args.get("markdown_text"):
+        if text or blocks:
+            raise SlackError("markdown_text_conflict")
+        if len(markdown) > rules.MARKDOWN:
+            raise SlackError("msg_too_long")
+        return "", ({"type": "markdown", "text": markdown},)
+    checked = rules.check_blocks(blocks) if blocks is not None else None
+    if not text.strip() and not checked:
+        raise SlackError("no_text")
+    return text, checked
+
+
+def _thread(app: App, channel: Channel, args: Json) -> str | None:
+    thread_ts = args.get("thread_ts")
+    if thread_ts is None:
+        return None
+    if not _TS.fullmatch(str(thread_ts)):
+        raise SlackError("invalid_thread_ts")
+    try:
+        root = app.workspace.message(channel.id, str(thread_ts))
+    except SlackError:
+        raise SlackError("thread_not_found") from None
+    if root.thread_ts is not None:
+        raise SlackError("cannot_reply_to_message")
+    return root.ts
+
+
+def _own(app: App, channel: Channel, ts: str, error: str) -> Message:
+    message = app.workspace.message(channel.id, ts)
+    if message.user_id != app.workspace.bot.id:
+        raise SlackError(error)
+    return message
+
+
+def _note_linked_names(app: App, message: Message, args: Json) -> None:
+    if args.get("parse") == "full" or flag(args, "link_names"):
+        found: Iterator[re.Match[str]] = _LINKED_NAMES.finditer(message.text)
+        app.workspace.notified.extend(Notification(message.channel, message.ts, match[0]) for match in found)
+
+
+_WRITE = ("chat:write",)
+METHODS = {
+    "chat.postMessage": Method(post_message, _WRITE),
+    "chat.update": Method(update, _WRITE),
+    "chat.delete": Method(delete, _WRITE),
+    "chat.postEphemeral": Method(post_ephemeral, _WRITE),
+}

@@ -1,0 +1,145 @@
+"""conversations.*, users.info and reactions.*: reading, and small signs."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sandbox.api import App, Method, flag, required
+from sandbox.wire import channel_json, message_json, user_json
+from sandbox.workspace import ChannelType, Json, Message, SlackError
+
+_SCOPES: dict[ChannelType, str] = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Which messages are asked for, by ts."""
+
+    oldest: str
+    latest: str
+    inclusive: bool
+
+    def holds(self, ts: str) -> bool:
+        if ts in (self.oldest, self.latest):
+            return self.inclusive
+        return self.oldest < ts < self.latest
+
+
+def history(app: App, args: Json) -> Json:
+    channel = app.joined(args)
+    app.need(f"{_SCOPES[channel.type]}:history")
+    span = _span(args)
+    shown = [m for m in app.workspace.messages(channel.id) if _at_root(m) and span.holds(m.ts)]
+    return _page(app, args, shown[::-1], 100)
+
+
+def replies(app: App, args: Json) -> Json:
+    channel = app.joined(args)
+    app.need(f"{_SCOPES[channel.type]}:history")
+    try:
+        root = app.workspace.message(channel.id, required(args, "ts"))
+    except SlackError as error:
+        raise SlackError("thread_not_found" if error.error == "message_not_found" else error.error) from None
+    span = _span(args)
+    # The root comes first whatever the span; asked with a reply's ts, Slack shows that message alone.
+    thread = () if root.thread_ts else app.workspace.replies(channel.id, root.ts)
+    return _page(app, args, [root, *(m for m in thread if span.holds(m.ts))], 1_000)
+
+
+def info(app: App, args: Json) -> Json:
+    channel = app.readable(args)
+    app.need(f"{_SCOPES[channel.type]}:read")
+    return {"channel": channel_json(app.workspace, channel)}
+
+
+def open_dm(app: App, args: Json) -> Json:
+    if channel_id := args.get("channel"):
+        return {"channel": channel_json(app.workspace, app.joined({"channel": channel_id}))}
+    users = required(args, "users").split(",")
+    if len(users) > 1:
+        raise SlackError("method_not_supported_for_channel_type")
+    if users[0] not in app.workspace.users:
+        raise SlackError("user_not_found")
+    channel = app.workspace.direct(users[0])
+    said = channel_json(app.workspace, channel) if flag(args, "return_im") else {"id": channel.id}
+    return {"no_op": True, "already_open": True, "channel": said}
+
+
+def user_info(app: App, args: Json) -> Json:
+    user = app.workspace.users.get(required(args, "user"))
+    if user is None:
+        raise SlackError("user_not_found")
+    return {"user": user_json(user)}
+
+
+def add_reaction(app: App, args: Json) -> Json:
+    return _react(app, args, add=True)
+
+
+def remove_reaction(app: App, args: Json) -> Json:
+    return _react(app, args, add=False)
+
+
+def _react(app: App, args: Json, *, add: bool) -> Json:
+    channel = app.joined(args)
+    message = app.workspace.message(channel.id, required(args, "timestamp"))
+    name = required(args, "name").strip(":")
+    app.workspace.react(message, name, app.workspace.bot.id, add=add)
+    return {}
+
+
+def _at_root(message: Message) -> bool:
+    return message.thread_ts is None or message.subtype == "thread_broadcast"
+
+
+def _span(args: Json) -> _Span:
+    return _Span(str(args.get("oldest") or "0"), str(args.get("latest") or "9"), flag(args, "inclusive"))
+
+
+def _page(app: App, args: Json, messages: Sequence[Message], most: int) -> Json:
+    limit, start = _limit(args, most), _start(args)
+    shown = messages[start : start + limit]
+    more = start + limit < len(messages)
+    with_metadata = flag(args, "include_all_metadata")
+    answer: Json = {
+        "messages": [message_json(app.workspace, m, metadata=with_metadata) for m in shown],
+        "has_more": more,
+    }
+    if more:
+        cursor = base64.b64encode(f"next:{start + limit}".encode()).decode()
+        answer["response_metadata"] = {"next_cursor": cursor}
+    return answer
+
+
+def _limit(args: Json, usual: int) -> int:
+    try:
+        limit = int(args.get("limit") or usual)
+    except ValueError:
+        raise SlackError("invalid_limit") from None
+    if not 1 <= limit <= 1_000:
+        raise SlackError("invalid_limit")
+    return limit
+
+
+def _start(args: Json) -> int:
+    cursor = args.get("cursor")
+    if not cursor:
+        return 0
+    try:
+        return int(base64.b64decode(str(cursor), validate=True).decode().removeprefix("next:"))
+    except (ValueError, binascii.Error):
+        raise SlackError("invalid_cursor") from None
+
+
+_HISTORY = tuple(f"{kind}:history" for kind in _SCOPES.values())
+_READ = tuple(f"{kind}:read" for kind in _SCOPES.values())
+METHODS = {
+    "conversations.history": Method(history, _HISTORY),
+    "conversations.replies": Method(replies, _HISTORY),
+    "conversations.info": Method(info, _READ),
+    "conversations.open": Method(open_dm, ("im:write",)),
+    "users.info": Method(user_info, ("users:read",)),
+    "reactions.add": Method(add_reaction, ("reactions:write",)),
+    "reactions.remove": Method(remove_reaction, ("reactions:write",)),
+}

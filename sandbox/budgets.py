@@ -1,0 +1,86 @@
+"""Slack's rate limits: so many calls of a method in any sixty seconds, counted as they arrive."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+WINDOW_S = 60.0
+_TIER_2, _TIER_3, _TIER_4 = 20, 50, 100
+
+# Slack's documented floors a minute (the tiers), and what its pages say of the methods that have none.
+FLOORS: Mapping[str, int] = {
+    "apps.connections.open": 60,
+    "assistant.threads.setStatus": 600,
+    "assistant.threads.setSuggestedPrompts": _TIER_3,
+    "assistant.threads.setTitle": _TIER_3,
+    "auth.test": 600,
+    "chat.appendStream": _TIER_4,
+    "chat.delete": _TIER_3,
+    "chat.postEphemeral": _TIER_4,
+    "chat.postMessage": 300,
+    "chat.startStream": _TIER_2,
+    "chat.stopStream": _TIER_2,
+    "chat.update": _TIER_3,
+    "conversations.history": _TIER_3,
+    "conversations.info": _TIER_3,
+    "conversations.open": _TIER_3,
+    "conversations.replies": _TIER_3,
+    "reactions.add": _TIER_3,
+    "reactions.remove": _TIER_2,
+    "users.info": _TIER_4,
+}
+
+
+@dataclass
+class Budgets:
+    """Calls of each method against its limit; chat.postMessage has one a second in a channel besides."""
+
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """What differs from FLOORS."""
+    post_burst: int = 10
+    """So many posts in one channel may come at once before the one a second holds."""
+    monotonic: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._limits = {**FLOORS, **self.limits}
+        self._spent: dict[str, deque[float]] = {method: deque() for method in self._limits}
+        self._post_due_s: dict[str, float] = {}
+
+    def spend(self, method: str, channel: str = "") -> int | None:
+        """Counts a call; seconds for Retry-After where it is over the budget, and then not counted."""
+        now_s = self.monotonic()
+        wait_s = self._window_wait_s(method, now_s)
+        if method == "chat.postMessage":
+            wait_s = max(wait_s, self._channel_wait_s(channel, now_s))
+        if wait_s > 0:
+            return max(1, math.ceil(wait_s))
+        if method in self._spent:
+            self._spent[method].append(now_s)
+        if method == "chat.postMessage":
+            self._post_due_s[channel] = max(self._post_due_s.get(channel, now_s), now_s) + 1.0
+        return None
+
+    def used(self) -> dict[str, tuple[int, int]]:
+        """Method to calls in the last minute and the limit."""
+        now_s = self.monotonic()
+        return {method: (len(self._window(method, now_s)), limit) for method, limit in self._limits.items()}
+
+    def _window(self, method: str, now_s: float) -> deque[float]:
+        spent = self._spent[method]
+        while spent and spent[0] <= now_s - WINDOW_S:
+            spent.popleft()
+        return spent
+
+    def _window_wait_s(self, method: str, now_s: float) -> float:
+        if method not in self._spent:
+            return 0.0
+        window, limit = self._window(method, now_s), self._limits[method]
+        if len(window) < limit:
+            return 0.0
+        return window[0] + WINDOW_S - now_s if limit else WINDOW_S
+
+    def _channel_wait_s(self, channel: str, now_s: float) -> float:
+        ahead_s = self._post_due_s.get(channel, now_s) - now_s
+        return max(0.0, ahead_s - (self.post_burst - 1))

@@ -1,0 +1,102 @@
+"""What can be made to go wrong, on demand: for so many times, or until it is switched off."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One kind of fault and how it is set. `method` None: any; `times` None: until it is switched off."""
+
+    name: str
+    label: str
+    method: str | None = None
+    times: int | None = None
+    retry_after_s: int = 5
+    delay_s: float = 3.0
+    error: str = "cant_update_message"
+
+    @property
+    def detail(self) -> str:
+        """How it is set, in words for the page."""
+        said = {
+            "rate_limit": f"429, Retry-After {self.retry_after_s} s",
+            "slow": f"{self.delay_s:g} s",
+            "refuse": self.error,
+        }.get(self.name, "")
+        return ", ".join(part for part in (self.method, said) if part)
+
+
+class Settings(TypedDict, total=False):
+    """What `Faults.start` can set; a fault reads only what concerns it."""
+
+    method: str | None
+    times: int | None
+    retry_after_s: int
+    delay_s: float
+    error: str
+
+
+CALL_FAULTS = (
+    Fault("rate_limit", "Rate limit storm", "chat.update"),
+    Fault("error_500", "HTTP 500"),
+    Fault("internal_error", "internal_error"),
+    Fault("slow", "Slow answers"),
+    Fault("drop_request", "Connection dropped before the call is done", "chat.update"),
+    Fault("lose_response", "Call done, response lost", "chat.update"),
+    Fault("refuse", "Edits refused", "chat.update"),
+)
+EVENT_FAULTS = (
+    Fault("redeliver", "Each event delivered twice"),
+    Fault("unacked", "Acknowledgements lost"),
+)
+INSTANT_FAULTS = (
+    Fault("drop_socket", "Drop the sockets now"),
+    Fault("refresh", "Refresh the connections now"),
+)
+FAULTS = {fault.name: fault for fault in (*CALL_FAULTS, *EVENT_FAULTS, *INSTANT_FAULTS)}
+
+
+class Faults:
+    """The switches. `actions` does the faults that happen at once and stay off."""
+
+    def __init__(self) -> None:
+        self.actions: dict[str, Callable[[], None]] = {}
+        self.listeners: list[Callable[[], None]] = []
+        self._on: dict[str, Fault] = {}
+
+    def start(self, name: str, **settings: Unpack[Settings]) -> None:
+        """Switches a fault on, or does it at once. Raises KeyError for a name that does not exist."""
+        fault = replace(FAULTS[name], **settings)
+        if name in self.actions:
+            self.actions[name]()
+            return
+        self._on[name] = fault
+        self._tell()
+
+    def stop(self, name: str) -> None:
+        """Raises KeyError for a name that does not exist."""
+        self._on.pop(FAULTS[name].name, None)
+        self._tell()
+
+    def take(self, name: str, method: str | None = None) -> Fault | None:
+        """The fault, where it is on for this method; one of its times is then used up."""
+        fault = self._on.get(name)
+        if fault is None or fault.method not in (None, method):
+            return None
+        if fault.times is not None:
+            if fault.times > 1:
+                self._on[name] = replace(fault, times=fault.times - 1)
+            else:
+                del self._on[name]
+        self._tell()
+        return fault
+
+    def on(self, name: str) -> Fault | None:
+        """The fault as it is set now, None where it is off."""
+        return self._on.get(name)
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()

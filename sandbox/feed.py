@@ -1,0 +1,129 @@
+"""The page's live view: what changed, as server-sent events to all pages that are open."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.workspace import Change, Changed, Deleted, Json, Message, Posted, StatusSet, Workspace
+
+_GATHER_S = 0.05
+"""Changes of one message within this time reach the page as one."""
+_TICK_S = 1.0
+_BACKLOG = 500
+"""A page that is so many events behind is hung up on; it comes back and reads the whole state."""
+
+
+class Feed:
+    """Gathers changes and renders each changed message once, and only while a page is open."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        message_json: Callable[[Message], Json],
+        budgets_json: Callable[[], list[Json]],
+    ) -> None:
+        self._workspace = workspace
+        self._message_json = message_json
+        self._budgets_json = budgets_json
+        self._pages: set[asyncio.Queue[bytes | None]] = set()
+        self._changed: dict[tuple[str, str], Message] = {}
+        self._said: dict[str, Any] = {}
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        workspace.listeners.append(self._on_change)
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._flush()), asyncio.create_task(self._tick())]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for page in self._pages:
+            _hang_up(page)
+
+    def tell(self, event: str, data: Any) -> None:
+        """Sends an event to all pages."""
+        if not self._pages:
+            return
+        line = f"event: {event}\ndata: {json.dumps(data)}\n\n".encode()
+        for page in list(self._pages):
+            try:
+                page.put_nowait(line)
+            except asyncio.QueueFull:
+                self._pages.discard(page)
+                _hang_up(page)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """One page's stream, until it goes or the feed closes."""
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        page: asyncio.Queue[bytes | None] = asyncio.Queue(_BACKLOG)
+        self._pages.add(page)
+        try:
+            await response.write(b"retry: 500\n\n")
+            while (line := await page.get()) is not None:
+                await response.write(line)
+        except ConnectionError:
+            # The page was closed.
+            return response
+        finally:
+            self._pages.discard(page)
+        return response
+
+    def _on_change(self, change: Change) -> None:
+        if not self._pages:
+            return
+        match change:
+            case Posted(message):
+                self._mark(message)
+                self._mark_root(message)
+            case Changed(message):
+                self._mark(message)
+            case Deleted(message):
+                self._changed.pop((message.channel, message.ts), None)
+                self.tell("deleted", {"channel": message.channel, "ts": message.ts})
+                self._mark_root(message)
+            case StatusSet(channel, thread_ts, text):
+                self.tell("status", {"channel": channel, "thread_ts": thread_ts, "text": text})
+
+    def _mark(self, message: Message) -> None:
+        self._changed[message.channel, message.ts] = message
+        self._wake.set()
+
+    def _mark_root(self, message: Message) -> None:
+        # A new or a lost reply changes its root's count.
+        if message.thread_ts is not None and message.ephemeral_to is None:
+            self._mark(self._workspace.message(message.channel, message.thread_ts))
+
+    async def _flush(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            changed, self._changed = self._changed, {}
+            for message in changed.values():
+                self.tell("message", self._message_json(message))
+            await asyncio.sleep(_GATHER_S)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            if not self._pages:
+                continue
+            self._workspace.expire_statuses()
+            budgets = self._budgets_json()
+            if budgets != self._said.get("budgets"):
+                self._said["budgets"] = budgets
+                self.tell("budgets", budgets)
+
+
+def _hang_up(page: "asyncio.Queue[bytes | None]") -> None:
+    while page.full():
+        with contextlib.suppress(asyncio.QueueEmpty):
+            page.get_nowait()
+    page.put_nowait(None)

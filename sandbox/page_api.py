@@ -1,0 +1,224 @@
+"""What the page talks to: the state, the live feed, and what people do. For this machine's own page only."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from sandbox.budgets import Budgets
+from sandbox.faults import FAULTS, Faults
+from sandbox.feed import Feed
+from sandbox.people import People
+from sandbox.render import Renderer
+from sandbox.socket_mode import SocketMode
+from sandbox.workspace import Channel, Json, Message, SlackError, User, Workspace
+
+_PAGE = Path(__file__).parent / "page"
+_ASSET_TYPES = frozenset({".js", ".css"})
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class PageApi:
+    """`note` says on the page what the bot runs on."""
+
+    workspace: Workspace
+    people: People
+    budgets: Budgets
+    faults: Faults
+    sockets: SocketMode
+    note: str
+
+    def __post_init__(self) -> None:
+        self._renderer = Renderer(self.workspace.names)
+        self.feed = Feed(self.workspace, self.message_json, self.budgets_json)
+        self.faults.listeners.append(lambda: self.feed.tell("faults", self.faults_json()))
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", _guarded(self._index)),
+            web.get("/static/{name}", _guarded(self._asset)),
+            web.get("/sandbox/state", _guarded(self._state)),
+            web.get("/sandbox/events", _guarded(self.feed.serve)),
+            web.post("/sandbox/say", _guarded(self._say)),
+            web.post("/sandbox/edit", _guarded(self._edit)),
+            web.post("/sandbox/delete", _guarded(self._delete)),
+            web.post("/sandbox/fault", _guarded(self._fault)),
+        ]
+
+    def set_note(self, note: str) -> None:
+        """Changes the note, on open pages too."""
+        self.note = note
+        self.tell_bot()
+
+    def tell_bot(self) -> None:
+        """Tells the pages how the bot is."""
+        self.feed.tell("bot", {"connected": bool(self.sockets.connections), "note": self.note})
+
+    def message_json(self, message: Message) -> Json:
+        """A message as the page shows it."""
+        author = self.workspace.users.get(message.user_id)
+        is_bot = author is not None and author.bot_id is not None
+        return {
+            "channel": message.channel,
+            "ts": message.ts,
+            "thread_ts": message.thread_ts,
+            "user_id": message.user_id,
+            "name": message.username or (author.name if author else "slackbot"),
+            "is_bot": is_bot,
+            "html": self._renderer.html(message, from_bot=is_bot),
+            "text": message.text,
+            "edited": message.edited_ts is not None,
+            "ephemeral_to": message.ephemeral_to,
+            "reactions": [{"name": name, "count": len(users)} for name, users in message.reactions],
+            "reply_count": len(self.workspace.replies(message.channel, message.ts)),
+            "deleted": message.subtype == "tombstone",
+            "status": self.workspace.status(message.channel, message.ts),
+        }
+
+    def budgets_json(self) -> list[Json]:
+        """Each method that was called in the last minute, and chat.update always."""
+        used = self.budgets.used().items()
+        return [{"method": m, "used": n, "limit": most} for m, (n, most) in used if n or m == "chat.update"]
+
+    def faults_json(self) -> list[Json]:
+        said = []
+        for name, kind in FAULTS.items():
+            fault = self.faults.on(name)
+            remaining = fault.times if fault else None
+            detail = (fault or kind).detail
+            said.append(
+                {
+                    "name": name,
+                    "label": kind.label,
+                    "on": bool(fault),
+                    "instant": name in self.faults.actions,
+                    "remaining": remaining,
+                    "detail": detail,
+                }
+            )
+        return said
+
+    async def _index(self, request: web.Request) -> web.StreamResponse:
+        del request
+        return web.FileResponse(_PAGE / "index.html")
+
+    async def _asset(self, request: web.Request) -> web.StreamResponse:
+        # A name has no slash in it: it stays in the page's folder.
+        asset = _PAGE / request.match_info["name"]
+        if asset.suffix not in _ASSET_TYPES or not asset.is_file():
+            raise web.HTTPNotFound
+        return web.FileResponse(asset)
+
+    async def _state(self, request: web.Request) -> web.StreamResponse:
+        del request
+        bot, everyone = self.workspace.bot, self.workspace.users.values()
+        messages = [m for c in self.workspace.channels for m in self.workspace.messages(c)]
+        state = {
+            "team": {"name": self.workspace.name},
+            "bot": {
+                "user_id": bot.id,
+                "name": bot.name,
+                "connected": bool(self.sockets.connections),
+                "note": self.note,
+            },
+            "people": [_person_json(user) for user in everyone if user.bot_id is None],
+            "channels": [_channel_json(channel) for channel in self.workspace.channels.values()],
+            "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
+            "budgets": self.budgets_json(),
+            "faults": self.faults_json(),
+        }
+        return web.json_response(state)
+
+    async def _say(self, request: web.Request) -> web.StreamResponse:
+        body = await _body(request)
+        user, channel, text = _strings(body, "user_id", "channel", "text")
+        thread_ts = body.get("thread_ts") or None
+        return _done(ts=self.people.say(user, channel, text, str(thread_ts) if thread_ts else None))
+
+    async def _edit(self, request: web.Request) -> web.StreamResponse:
+        self.people.edit(*_strings(await _body(request), "channel", "ts", "text"))
+        return _done()
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        self.people.delete(*_strings(await _body(request), "channel", "ts"))
+        return _done()
+
+    async def _fault(self, request: web.Request) -> web.StreamResponse:
+        body = await _body(request)
+        (name,) = _strings(body, "name")
+        if name not in FAULTS:
+            raise SlackError("unknown_fault")
+        if body.get("on"):
+            self.faults.start(name)
+        else:
+            self.faults.stop(name)
+        return _done()
+
+
+def _guarded(handler: _Handler) -> _Handler:
+    """Lets in only this server's own page: by its name (no DNS rebinding), and no POST from elsewhere."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        if request.url.host not in ("127.0.0.1", "localhost"):
+            raise web.HTTPForbidden(text="This page is for this machine only.")
+        origin = request.headers.get("Origin")
+        if origin is not None and origin != f"http://{request.host}":
+            raise web.HTTPForbidden(text="Only the sandbox's own page may do this.")
+        try:
+            response = await handler(request)
+        except SlackError as error:
+            response = web.json_response({"ok": False, "error": error.error}, status=400)
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        return response
+
+    return guarded
+
+
+async def _body(request: web.Request) -> Json:
+    # A form from another site can't be JSON without asking first; so nothing else is taken.
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send JSON.")
+    try:
+        body = await request.json()
+    except ValueError:
+        raise SlackError("invalid_json") from None
+    if not isinstance(body, dict):
+        raise SlackError("json_not_object")
+    return body
+
+
+def _strings(body: Json, *keys: str) -> list[str]:
+    values = [body.get(key) for key in keys]
+    if not all(isinstance(value, str) and value.strip() for value in values):
+        raise SlackError(
+            "no_text" if "text" in keys and not str(body.get("text") or "").strip() else "invalid_arguments"
+        )
+    return [str(value) for value in values]
+
+
+def _done(**fields: str) -> web.Response:
+    return web.json_response({"ok": True, **fields})
+
+
+def _person_json(user: User) -> Json:
+    return {"id": user.id, "name": user.name, "real_name": user.real_name, "color": user.color}
+
+
+def _channel_json(channel: Channel) -> Json:
+    return {
+        "id": channel.id,
+        "name": channel.name,
+        "type": channel.type,
+        "user_id": channel.user_id,
+        "members": channel.members,
+    }

@@ -1,0 +1,134 @@
+"""The people of the workspace: what they type becomes what Slack keeps."""
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sandbox.control import escape
+from sandbox.workspace import Channel, Json, Message, SlackError, User, Workspace
+
+_TYPED = re.compile(
+    r"(?P<kept><@[UW][A-Z0-9]+>|<#C[A-Z0-9]+>|<!(?:here|channel|everyone)>)"
+    r"|(?P<url>https?://[^\s<>]*[^\s<>.,;:!?)\]'\"])"
+    r"|(?<![\w@])@(?P<name>[a-z0-9][a-z0-9._-]*)"
+)
+_BROADCASTS = {"here", "channel", "everyone"}
+
+
+def seed(bot: User) -> tuple[list[User], list[Channel]]:
+    """Three people and where they talk; the bot is in all of it."""
+    people = [
+        User("U0ADA", "ada", "Ada", "#8a4fd3"),
+        User("U0GRACE", "grace", "Grace", "#c2410c"),
+        User("U0ALAN", "alan", "Alan", "#0f766e"),
+    ]
+    ids = [person.id for person in people]
+    everyone = [*ids, bot.id]
+    channels = [
+        Channel("C0GENERAL", "general", "channel", list(everyone)),
+        Channel("C0RANDOM", "random", "channel", list(everyone)),
+        Channel("C0PROJECTX", "project-x", "group", list(everyone)),
+        Channel("C0MPDM", "mpdm-ada--grace--typist-1", "mpim", [*ids[:2], bot.id]),
+    ]
+    for person in people:
+        channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot.id], person.id))
+    return people, channels
+
+
+class People:
+    """Writes as people do. Every method raises SlackError where Slack would not let them."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    def say(self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False) -> str:
+        """The new message's ts. `@name` becomes a mention; & < > are escaped, `<@U…>` is kept."""
+        draft = self._draft(user, channel, text, thread_ts)
+        if broadcast and thread_ts is not None:
+            draft = replace(draft, subtype="thread_broadcast")
+        return self.workspace.post(draft).ts
+
+    def share(self, user: str, channel: str, text: str, files: Sequence[Json], thread_ts: str | None = None) -> str:
+        """A message with files, each at least {"name": …, "mimetype": …}; its subtype is file_share."""
+        draft = self._draft(user, channel, text, thread_ts)
+        held = tuple(
+            {"id": f"F{uuid.uuid4().hex[:10].upper()}", "user": draft.user_id, "mode": "hosted", **file}
+            for file in files
+        )
+        return self.workspace.post(replace(draft, subtype="file_share", files=held)).ts
+
+    def say_as_bot(self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False) -> str:
+        """A message of another bot; `old`: of an old-style integration (subtype bot_message, no user)."""
+        bot = User(f"U0BOT{name.upper()}", name, name.title(), "#64748b", bot_id=f"B0{name.upper()}")
+        self.workspace.users.setdefault(bot.id, bot)
+        self.workspace.join(channel, bot.id)
+        draft = replace(self._draft(bot.id, channel, text, thread_ts), client_msg_id=None)
+        return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
+
+    def edit(self, channel: str, ts: str, text: str) -> None:
+        message = self._own(channel, ts, "cant_update_message")
+        kept, blocks = self.typed(text)
+        edited = replace(message, text=kept, blocks=blocks, edited_ts=self.workspace.next_ts())
+        self.workspace.change(edited)
+
+    def delete(self, channel: str, ts: str) -> None:
+        self.workspace.delete(self._own(channel, ts, "cant_delete_message"))
+
+    def typed(self, text: str) -> tuple[str, tuple[Json, ...]]:
+        """What is typed, as Slack's text and its rich_text block."""
+        kept, elements, at = "", list[Json](), 0
+        for match in _TYPED.finditer(text):
+            token, element = self._token(match)
+            if element is None:
+                continue
+            plain = text[at : match.start()]
+            kept += escape(plain) + token
+            elements += [*_text_element(plain), element]
+            at = match.end()
+        kept += escape(text[at:])
+        elements += _text_element(text[at:])
+        section = {"type": "rich_text_section", "elements": elements}
+        return kept, ({"type": "rich_text", "block_id": uuid.uuid4().hex[:5], "elements": [section]},)
+
+    def _token(self, match: re.Match[str]) -> tuple[str, Json | None]:
+        if url := match["url"]:
+            return f"<{escape(url)}>", {"type": "link", "url": url}
+        if name := match["name"]:
+            if name in _BROADCASTS:
+                return f"<!{name}>", {"type": "broadcast", "range": name}
+            user = next((u for u in self.workspace.users.values() if u.name == name), None)
+            return (f"<@{user.id}>", {"type": "user", "user_id": user.id}) if user else ("", None)
+        kept = match["kept"]
+        kinds = {"@": ("user", "user_id"), "#": ("channel", "channel_id"), "!": ("broadcast", "range")}
+        kind, key = kinds[kept[1]]
+        return kept, {"type": kind, key: kept[2:-1]}
+
+    def _draft(self, user: str, channel: str, text: str, thread_ts: str | None) -> Message:
+        author, place = self.workspace.user(user), self.workspace.channel(channel)
+        if place.archived:
+            raise SlackError("is_archived")
+        if author.id not in place.members:
+            raise SlackError("not_in_channel")
+        if thread_ts is not None:
+            thread_ts = self.workspace.message(place.id, thread_ts).root_ts
+        kept, blocks = self.typed(text)
+        return Message(
+            place.id,
+            self.workspace.next_ts(),
+            author.id,
+            kept,
+            blocks if text else (),
+            thread_ts=thread_ts,
+            client_msg_id=str(uuid.uuid4()),
+        )
+
+    def _own(self, channel: str, ts: str, error: str) -> Message:
+        message = self.workspace.message(self.workspace.channel(channel).id, ts)
+        if message.user_id == self.workspace.bot.id:
+            raise SlackError(error)
+        return message
+
+
+def _text_element(text: str) -> list[Json]:
+    return [{"type": "text", "text": text}] if text else []

@@ -1,0 +1,146 @@
+"""Messages as safe HTML for the page: blocks, Slack's mrkdwn, and Markdown through sandbox.markdown."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from html import escape
+
+from sandbox.control import unescape
+from sandbox.markdown import to_html
+from sandbox.workspace import Json, Message
+
+_CODE = re.compile(r"```\n?(?P<block>.*?)\n?```|`(?P<inline>[^`\n]+)`", re.DOTALL)
+_TOKEN = re.compile(r"<(?P<token>[^<>\n]+)>")
+_STYLES = [
+    (re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^{mark}\n]+?)(?<=\S){mark}(?![\w{mark}])"), tag)
+    for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))
+]
+_LINK = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
+
+
+class Renderer:
+    """`names` tells how users and channels are called, by id."""
+
+    def __init__(self, names: Callable[[], Mapping[str, str]]) -> None:
+        self._names = names
+
+    def html(self, message: Message, *, from_bot: bool) -> str:
+        """What people write is shown from its text, which their rich_text block only repeats."""
+        if message.blocks and from_bot:
+            return "".join(self._block(block) for block in message.blocks)
+        files = "".join(f'<p class="file">{escape(str(file.get("name", "file")))}</p>' for file in message.files)
+        return self.mrkdwn(message.text) + files
+
+    def mrkdwn(self, text: str) -> str:
+        """Slack's own markup. Whatever is not markup is shown as it is, never as HTML."""
+        parts, at = [], 0
+        for code in _CODE.finditer(text):
+            parts.append(self._styled(text[at : code.start()]))
+            kept = code["block"] if code["block"] is not None else code["inline"]
+            shown = escape(unescape(kept))
+            parts.append(f"<pre><code>{shown}</code></pre>" if code["block"] is not None else f"<code>{shown}</code>")
+            at = code.end()
+        parts.append(self._styled(text[at:]))
+        return "".join(parts)
+
+    def _styled(self, text: str) -> str:
+        shown, at = [], 0
+        for match in _TOKEN.finditer(text):
+            shown += [_marked_up(text[at : match.start()]), self._token(match["token"])]
+            at = match.end()
+        return "".join([*shown, _marked_up(text[at:])])
+
+    def _token(self, token: str) -> str:
+        target, _, label = token.partition("|")
+        held = escape(target[1:])
+        name = escape(unescape(label) or self._names().get(target[1:], target[1:]))
+        match target[0]:
+            case "@":
+                return f'<span class="mention" data-user="{held}">@{name}</span>'
+            case "#":
+                return f'<span class="mention" data-channel="{held}">#{name}</span>'
+            case "!":
+                shown = label or target[1:].partition("^")[0]
+                return f'<span class="mention">@{escape(shown.removeprefix("@"))}</span>'
+        return _link(unescape(target), unescape(label or target))
+
+    def _block(self, block: Json) -> str:
+        match block["type"]:
+            case "markdown":
+                return to_html(block["text"])
+            case "section":
+                texts = [block["text"]] if "text" in block else []
+                shown = "".join(f"<p>{self._text(text)}</p>" for text in [*texts, *block.get("fields", ())])
+                return shown + (_button(block["accessory"]) if "accessory" in block else "")
+            case "header":
+                return f"<h3>{self._text(block['text'])}</h3>"
+            case "context":
+                shown = " ".join(self._text(element) for element in block["elements"])
+                return f'<div class="context">{shown}</div>'
+            case "divider":
+                return "<hr>"
+            case "actions" | "context_actions":
+                return f'<div class="actions">{"".join(map(_button, block["elements"]))}</div>'
+            case "rich_text":
+                return "".join(self._rich(element) for element in block.get("elements", ()))
+        return f'<div class="context">[{escape(block["type"])}]</div>'
+
+    def _text(self, text: Json) -> str:
+        said = str(text.get("text") or text.get("alt_text") or "")
+        return self.mrkdwn(said) if text.get("type") == "mrkdwn" else escape(said)
+
+    def _rich(self, element: Json) -> str:
+        inner = element.get("elements", ())
+        match element.get("type"):
+            case "rich_text_list":
+                tag = "ol" if element.get("style") == "ordered" else "ul"
+                return f"<{tag}>{''.join(f'<li>{self._rich(item)}</li>' for item in inner)}</{tag}>"
+            case "rich_text_preformatted":
+                return f"<pre><code>{self._inline(inner)}</code></pre>"
+            case "rich_text_quote":
+                return f"<blockquote>{self._inline(inner)}</blockquote>"
+        return f"<span>{self._inline(inner)}</span>"
+
+    def _inline(self, elements: Iterable[Json]) -> str:
+        return "".join(self._piece(element) for element in elements)
+
+    def _piece(self, element: Json) -> str:
+        match element.get("type"):
+            case "user":
+                return self._token(f"@{element.get('user_id', '')}")
+            case "channel":
+                return self._token(f"#{element.get('channel_id', '')}")
+            case "broadcast":
+                return self._token(f"!{element.get('range', '')}")
+            case "link":
+                return _link(str(element.get("url", "")), str(element.get("text") or element.get("url", "")))
+            case "emoji":
+                return f":{escape(str(element.get('name', '')))}:"
+        shown = _lines(str(element.get("text", "")))
+        for style, tag in (("bold", "strong"), ("italic", "em"), ("strike", "s"), ("code", "code")):
+            if element.get("style", {}).get(style):
+                shown = f"<{tag}>{shown}</{tag}>"
+        return shown
+
+
+def _marked_up(text: str) -> str:
+    shown = escape(unescape(text))
+    for pattern, tag in _STYLES:
+        shown = pattern.sub(rf"<{tag}>\1</{tag}>", shown)
+    return shown.replace("\n", "<br>")
+
+
+def _lines(text: str) -> str:
+    return escape(text).replace("\n", "<br>")
+
+
+def _link(url: str, label: str) -> str:
+    if not _LINK.match(url):
+        return escape(label)
+    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(label)}</a>'
+
+
+def _button(element: Json) -> str:
+    text = element.get("text")
+    label = text.get("text", "") if isinstance(text, dict) else element.get("type", "")
+    # Pressing it is not part of this Slack yet.
+    return f'<button type="button" disabled>{escape(str(label))}</button>'

@@ -1,0 +1,84 @@
+"""Messages, channels and users as Slack writes them in its answers and events."""
+
+from sandbox.workspace import APP_ID, TEAM_ID, Channel, Json, Message, User, Workspace
+
+
+def message_json(workspace: Workspace, message: Message, *, metadata: bool = False) -> Json:
+    """A message as history and events show it; its metadata only where it is asked for."""
+    said: Json = {"type": "message", "ts": message.ts, "text": message.text, "team": TEAM_ID}
+    said |= _author(workspace, message)
+    for key in ("subtype", "client_msg_id"):
+        if value := getattr(message, key):
+            said[key] = value
+    if message.blocks:
+        said["blocks"] = list(message.blocks)
+    if message.files:
+        said["files"] = list(message.files)
+    if message.edited_ts:
+        said["edited"] = {"user": message.user_id, "ts": message.edited_ts}
+    if message.reactions:
+        said["reactions"] = [{"name": n, "users": list(who), "count": len(who)} for n, who in message.reactions]
+    if metadata and message.metadata is not None:
+        said["metadata"] = message.metadata
+    return said | _thread(workspace, message)
+
+
+def channel_json(workspace: Workspace, channel: Channel) -> Json:
+    """A channel as conversations.info shows it to the bot."""
+    said: Json = {
+        "id": channel.id,
+        "is_channel": channel.type == "channel",
+        "is_group": channel.type == "group",
+        "is_im": channel.type == "im",
+        "is_mpim": channel.type == "mpim",
+        "is_private": channel.type != "channel",
+        "is_archived": channel.archived,
+        "is_member": workspace.bot.id in channel.members,
+        "context_team_id": TEAM_ID,
+    }
+    return said | ({"user": channel.user_id} if channel.type == "im" else {"name": channel.name})
+
+
+def user_json(user: User) -> Json:
+    """A user as users.info shows them."""
+    return {
+        "id": user.id,
+        "team_id": TEAM_ID,
+        "name": user.name,
+        "real_name": user.real_name,
+        "color": user.color.removeprefix("#"),
+        "deleted": False,
+        "is_bot": user.bot_id is not None,
+        "tz": "Etc/UTC",
+        "tz_offset": 0,
+        "profile": {"display_name": user.name, "real_name": user.real_name},
+    }
+
+
+def _author(workspace: Workspace, message: Message) -> Json:
+    user = workspace.users.get(message.user_id)
+    bot_id = user.bot_id if user else None
+    if user is None or bot_id is None:
+        return {"user": message.user_id}
+    if message.subtype == "bot_message":
+        return {"bot_id": bot_id, "username": message.username or user.name}
+    app_id = APP_ID if user.id == workspace.bot.id else f"A{bot_id[1:]}"
+    profile = {"id": bot_id, "app_id": app_id, "name": user.name, "team_id": TEAM_ID, "deleted": False}
+    return {"user": user.id, "bot_id": bot_id, "app_id": app_id, "bot_profile": profile}
+
+
+def _thread(workspace: Workspace, message: Message) -> Json:
+    if message.thread_ts is not None:
+        root = workspace.message(message.channel, message.thread_ts)
+        return {"thread_ts": message.thread_ts, "parent_user_id": root.user_id}
+    replies = workspace.replies(message.channel, message.ts)
+    if not replies:
+        return {}
+    users = list(dict.fromkeys(reply.user_id for reply in replies))
+    return {
+        "thread_ts": message.ts,
+        "reply_count": len(replies),
+        "reply_users": users[:5],
+        "reply_users_count": len(users),
+        "latest_reply": replies[-1].ts,
+    }

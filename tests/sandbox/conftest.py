@@ -1,0 +1,97 @@
+"""A running sandbox, and Slack's own SDK connected to it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+
+
+@dataclass
+class ToldTime:
+    """A clock that stands still until it is told the time."""
+
+    now_s: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class App:
+    """An app on slack_sdk's Socket Mode client: keeps what it gets, acknowledges unless told not to."""
+
+    sandbox: Sandbox
+    web: AsyncWebClient
+    acknowledge: bool = True
+    requests: list[SocketModeRequest] = field(default_factory=list)
+    clients: list[SocketModeClient] = field(default_factory=list)
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def connect(self) -> SocketModeClient:
+        client = SocketModeClient(self.sandbox.app_token, web_client=self.web)
+        client.socket_mode_request_listeners.append(self._on_request)
+        before = len(self.sandbox.sockets.connections)
+        self.clients.append(client)
+        await client.connect()  # type: ignore[no-untyped-call]
+        await self.sandbox.wait_for(lambda: len(self.sandbox.sockets.connections) > before)
+        return client
+
+    async def events(self, count: int) -> list[Json]:
+        """The first `count` events, as soon as they are there."""
+        async with asyncio.timeout(10):
+            while len(self.requests) < count:
+                await self._came.wait()
+                self._came.clear()
+        return [request.payload["event"] for request in self.requests]
+
+    async def close(self) -> None:
+        for client in self.clients:
+            await client.close()  # type: ignore[no-untyped-call]
+
+    async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        self.requests.append(request)
+        self._came.set()
+        if self.acknowledge:
+            await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+
+
+@pytest.fixture
+def clock() -> ToldTime:
+    return ToldTime()
+
+
+@pytest.fixture
+async def sandbox(clock: ToldTime) -> AsyncIterator[Sandbox]:
+    sandbox = Sandbox(
+        monotonic=clock, ack_timeout_s=0.2, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
+    )
+    async with sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def web(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncWebClient:
+    return AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+
+
+@pytest.fixture
+async def app(sandbox: Sandbox, web: AsyncWebClient) -> AsyncIterator[App]:
+    app = App(sandbox, web)
+    yield app
+    await app.close()

@@ -1,0 +1,202 @@
+"""chat.* by the real SDK: Slack's rules, sizes and error names."""
+
+from typing import Any
+
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+
+GENERAL = "C0GENERAL"
+
+
+def markdown(characters: int) -> list[Json]:
+    return [{"type": "markdown", "text": "x" * characters}]
+
+
+def section(text: str, **more: Any) -> Json:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}, **more}
+
+
+def button(**more: Any) -> Json:
+    element = {"type": "button", "text": {"type": "plain_text", "text": "Go"}, "action_id": "go", **more}
+    return {"type": "actions", "elements": [element]}
+
+
+async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
+    with pytest.raises(SlackApiError) as caught:
+        await web.api_call(method, json=arguments)
+    return str(caught.value.response["error"])
+
+
+async def test_a_post_appears_in_its_channel(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    answer = await web.chat_postMessage(channel=GENERAL, text="hi", blocks=markdown(5))
+    (message,) = sandbox.messages("general")
+    assert (message.ts, message.text, message.blocks) == (answer["ts"], "hi", tuple(markdown(5)))
+    assert answer["message"]["bot_id"] == "B0TYPIST"
+
+
+async def test_ts_are_unique_and_grow(web: AsyncWebClient) -> None:
+    posted = [(await web.chat_postMessage(channel=GENERAL, text=str(n)))["ts"] for n in range(8)]
+    assert posted == sorted(set(posted))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"text": ""}, "no_text"),
+        ({"text": "  \n"}, "no_text"),
+        ({"blocks": []}, "no_text"),
+        ({"text": "x", "channel": "C0NOWHERE"}, "channel_not_found"),
+        ({"text": "x", "channel": ""}, "invalid_arguments"),
+        ({"text": "x", "thread_ts": "1700000000.000000"}, "thread_not_found"),
+        ({"text": "x", "thread_ts": "yesterday"}, "invalid_thread_ts"),
+        ({"text": "x", "metadata": {"event_type": "t"}}, "invalid_metadata_format"),
+        ({"text": "x", "blocks": "nonsense"}, "invalid_blocks_format"),
+        ({"text": "x", "blocks": [section("x")] * 51}, "invalid_blocks"),
+        ({"text": "x", "blocks": [{"type": "marquee"}]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [section("x" * 3_001)]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [section("")]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [section("x", block_id="b" * 256)]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [section("x", block_id="b"), section("y", block_id="b")]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [button(value="v" * 2_001)]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [button(action_id="a" * 256)]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [{"type": "actions", "elements": []}]}, "invalid_blocks"),
+        ({"text": "x", "blocks": [{"type": "markdown", "text": ""}]}, "invalid_blocks"),
+        ({"text": "x", "blocks": markdown(12_001)}, "msg_blocks_too_long"),
+        ({"text": "x", "blocks": markdown(6_001) * 2}, "msg_blocks_too_long"),
+        ({"text": "x", "blocks": [section("x" * 2_900)] * 5}, "msg_blocks_too_long"),
+        ({"markdown_text": "x" * 12_001}, "msg_too_long"),
+        ({"markdown_text": "x", "text": "x"}, "markdown_text_conflict"),
+    ],
+)
+async def test_what_a_post_may_not_be(web: AsyncWebClient, arguments: Json, error: str) -> None:
+    assert await error_of(web, "chat.postMessage", **{"channel": GENERAL, **arguments}) == error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"text": "x" * 40_000},
+        {"text": "x", "blocks": markdown(12_000)},
+        {"text": "x", "blocks": [section("x" * 3_000)] * 4},
+        {"text": "x", "blocks": [section("x")] * 50},
+        {"text": "x", "blocks": [button(value="v" * 2_000, action_id="a" * 255)]},
+        {"markdown_text": "x" * 12_000},
+    ],
+)
+async def test_what_a_post_may_just_be(web: AsyncWebClient, arguments: Json) -> None:
+    assert (await web.chat_postMessage(channel=GENERAL, **arguments))["ok"]
+
+
+async def test_a_posts_text_is_cut_at_40_000(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    await web.chat_postMessage(channel=GENERAL, text="x" * 40_001)
+    assert len(sandbox.messages("general")[0].text) == 40_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"text": "x" * 4_001}, "msg_too_long"),
+        ({"text": "x", "blocks": markdown(12_001)}, "msg_blocks_too_long"),
+        ({"text": "x", "ts": "1700000000.000000"}, "message_not_found"),
+        ({"text": ""}, "no_text"),
+    ],
+)
+async def test_what_an_edit_may_not_be(web: AsyncWebClient, arguments: Json, error: str) -> None:
+    posted = await web.chat_postMessage(channel=GENERAL, text="…")
+    assert await error_of(web, "chat.update", **{"channel": GENERAL, "ts": posted["ts"], **arguments}) == error
+
+
+async def test_an_edit_replaces_what_is_shown_and_is_not_marked(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    metadata = {"event_type": "reply", "event_payload": {"job": 7}}
+    posted = await web.chat_postMessage(channel=GENERAL, text="…", blocks=markdown(3), metadata=metadata)
+    await web.chat_update(channel=GENERAL, ts=posted["ts"], text="long" * 1_000, blocks=markdown(4_001))
+    await web.chat_update(channel=GENERAL, ts=posted["ts"], text="plain")
+    (message,) = sandbox.messages("general")
+    assert (message.text, message.blocks) == ("plain", ()), "text without blocks takes the blocks away"
+    assert message.edited_ts is None
+    assert message.metadata == metadata
+    assert [revision.text[:5] for revision in sandbox.revisions("general", message.ts)] == [
+        "…",
+        "longl",
+        "plain",
+    ]
+
+
+async def test_only_its_own_messages_are_the_bots_to_change(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await sandbox.say("ada", "general", "mine")
+    assert await error_of(web, "chat.update", channel=GENERAL, ts=ts, text="x") == "cant_update_message"
+    assert await error_of(web, "chat.delete", channel=GENERAL, ts=ts) == "cant_delete_message"
+
+
+async def test_a_deleted_message_is_gone(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    posted = await web.chat_postMessage(channel=GENERAL, text="…")
+    await web.chat_delete(channel=GENERAL, ts=posted["ts"])
+    assert sandbox.messages("general") == []
+    assert await error_of(web, "chat.update", channel=GENERAL, ts=posted["ts"], text="x") == "message_not_found"
+
+
+async def test_a_deleted_root_leaves_a_tombstone_over_its_replies(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    root = await sandbox.say("ada", "general", "question")
+    await web.chat_postMessage(channel=GENERAL, text="answer", thread_ts=root)
+    await sandbox.delete("general", root)
+    thread = await web.conversations_replies(channel=GENERAL, ts=root)
+    assert [m.get("subtype") for m in thread["messages"]] == ["tombstone", None]
+
+
+@pytest.mark.parametrize(("channel", "error"), [("random", "not_in_channel"), ("project-x", "channel_not_found")])
+async def test_a_bot_cannot_post_where_it_is_not(
+    sandbox: Sandbox, web: AsyncWebClient, channel: str, error: str
+) -> None:
+    sandbox.workspace.leave(channel, "typist")
+    channel_id = sandbox.workspace.channel(channel).id
+    assert await error_of(web, "chat.postMessage", channel=channel_id, text="x") == error
+
+
+async def test_an_archived_channel_takes_nothing(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    posted = await web.chat_postMessage(channel=GENERAL, text="x")
+    sandbox.workspace.channel("general").archived = True
+    assert await error_of(web, "chat.postMessage", channel=GENERAL, text="x") == "is_archived"
+    assert await error_of(web, "chat.update", channel=GENERAL, ts=posted["ts"], text="y") == "is_inactive"
+
+
+async def test_a_reply_goes_under_a_root_only(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    root = await sandbox.say("ada", "general", "question")
+    reply = await web.chat_postMessage(channel=GENERAL, text="answer", thread_ts=root)
+    assert reply["message"]["thread_ts"] == root
+    error = await error_of(web, "chat.postMessage", channel=GENERAL, text="x", thread_ts=reply["ts"])
+    assert error == "cannot_reply_to_message"
+
+
+async def test_an_ephemeral_message_is_in_no_history(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    answer = await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="only you")
+    assert sandbox.messages("general") == []
+    assert sandbox.workspace.ephemerals[0].ts == answer["message_ts"]
+    error = await error_of(web, "chat.update", channel=GENERAL, ts=answer["message_ts"], text="x")
+    assert error == "message_not_found"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "notified"),
+    [
+        ({"text": "&lt;!channel&gt; @here", "blocks": [{"type": "markdown", "text": "&lt;@U0ADA&gt;"}]}, []),
+        ({"text": "<!channel> and <!subteam^S012|@team>"}, ["<!channel>", "<!subteam^S012|@team>"]),
+        ({"text": "x", "blocks": [{"type": "markdown", "text": "`<@U0ADA>`"}]}, ["<@U0ADA>"]),
+        ({"text": "x", "blocks": [section("<!here>")]}, ["<!here>"]),
+        ({"text": "@channel", "link_names": True}, ["@channel"]),
+    ],
+)
+async def test_live_control_sequences_are_noticed(
+    sandbox: Sandbox, web: AsyncWebClient, arguments: Json, notified: list[str]
+) -> None:
+    await web.chat_postMessage(channel=GENERAL, **arguments)
+    assert [found.what for found in sandbox.workspace.notified] == notified
+
+
+async def test_form_encoded_calls_are_understood(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    blocks = '[{"type": "markdown", "text": "form"}]'
+    await web.api_call("chat.postMessage", data={"channel": GENERAL, "text": "x", "blocks": blocks})
+    assert sandbox.messages("general")[0].blocks == ({"type": "markdown", "text": "form"},)

@@ -1,0 +1,133 @@
+"""Reading channels, threads and people; reactions."""
+
+from typing import Any
+
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+
+GENERAL = "C0GENERAL"
+
+
+async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
+    with pytest.raises(SlackApiError) as caught:
+        await web.api_call(method, http_verb="GET", params=arguments)
+    return str(caught.value.response["error"])
+
+
+def texts(messages: list[Json]) -> list[str]:
+    return [message["text"] for message in messages]
+
+
+async def talk(sandbox: Sandbox, count: int) -> list[str]:
+    return [await sandbox.say("ada", "general", str(number)) for number in range(count)]
+
+
+async def test_history_is_paged_from_the_newest(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    await talk(sandbox, 5)
+    pages = []
+    async for page in await web.conversations_history(channel=GENERAL, limit=2):
+        pages.append(texts(page["messages"]))
+    assert pages == [["4", "3"], ["2", "1"], ["0"]]
+
+
+@pytest.mark.parametrize(
+    ("oldest", "latest", "inclusive", "expected"),
+    [
+        (1, 3, False, ["2"]),
+        (1, 3, True, ["3", "2", "1"]),
+        (None, 2, False, ["1", "0"]),
+        (2, None, False, ["4", "3"]),
+    ],
+)
+async def test_history_keeps_to_its_span(
+    sandbox: Sandbox,
+    web: AsyncWebClient,
+    oldest: int | None,
+    latest: int | None,
+    inclusive: bool,
+    expected: list[str],
+) -> None:
+    said = await talk(sandbox, 5)
+    page = await web.conversations_history(
+        channel=GENERAL,
+        oldest=None if oldest is None else said[oldest],
+        latest=None if latest is None else said[latest],
+        inclusive=inclusive,
+    )
+    assert texts(page["messages"]) == expected
+
+
+async def test_replies_are_paged_from_the_root(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    root = await sandbox.say("ada", "general", "root")
+    for number in range(4):
+        await sandbox.say("grace", "general", str(number), root)
+    pages = []
+    async for page in await web.conversations_replies(channel=GENERAL, ts=root, limit=2):
+        pages.append(texts(page["messages"]))
+    assert pages == [["root", "0"], ["1", "2"], ["3"]]
+
+
+async def test_replies_always_begin_with_the_root(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    root = await sandbox.say("ada", "general", "root")
+    replies = [await sandbox.say("grace", "general", str(number), root) for number in range(4)]
+    page = await web.conversations_replies(channel=GENERAL, ts=root, oldest=replies[1])
+    assert texts(page["messages"]) == ["root", "2", "3"]
+
+
+async def test_a_thread_shows_its_structure(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    root = await sandbox.say("ada", "general", "root")
+    reply = await sandbox.say("grace", "general", "reply", root)
+    await sandbox.say("grace", "general", "shown to all", root, broadcast=True)
+    first, second, _ = (await web.conversations_replies(channel=GENERAL, ts=root))["messages"]
+    assert {"thread_ts": root, "reply_count": 2, "reply_users": ["U0GRACE"]}.items() <= first.items()
+    assert {"thread_ts": root, "parent_user_id": "U0ADA", "ts": reply}.items() <= second.items()
+    page = await web.conversations_history(channel=GENERAL)
+    assert texts(page["messages"]) == ["shown to all", "root"]
+
+
+async def test_metadata_is_shown_to_who_asks(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    metadata = {"event_type": "reply", "event_payload": {"job": 7}}
+    await web.chat_postMessage(channel=GENERAL, text="x", metadata=metadata)
+    asked = await web.conversations_history(channel=GENERAL, include_all_metadata=True)
+    assert asked["messages"][0]["metadata"] == metadata
+    assert "metadata" not in (await web.conversations_history(channel=GENERAL))["messages"][0]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "error"),
+    [
+        ("conversations.history", {"channel": "C0NOWHERE"}, "channel_not_found"),
+        ("conversations.history", {"channel": GENERAL, "cursor": "?"}, "invalid_cursor"),
+        ("conversations.history", {"channel": GENERAL, "limit": "-1"}, "invalid_limit"),
+        ("conversations.replies", {"channel": GENERAL, "ts": "1700000000.000000"}, "thread_not_found"),
+        ("users.info", {"user": "U0NOBODY"}, "user_not_found"),
+        ("conversations.open", {"users": "U0NOBODY"}, "user_not_found"),
+        ("reactions.remove", {"channel": GENERAL, "timestamp": "1", "name": "eyes"}, "message_not_found"),
+    ],
+)
+async def test_what_cannot_be_read(web: AsyncWebClient, method: str, arguments: Json, error: str) -> None:
+    assert await error_of(web, method, **arguments) == error
+
+
+async def test_people_and_channels_tell_who_they_are(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    user = (await web.users_info(user="U0ADA"))["user"]
+    assert (user["profile"]["display_name"], user["is_bot"]) == ("ada", False)
+    opened = await web.conversations_open(users="U0ADA")
+    assert opened["channel"]["id"] == sandbox.dm("ada")
+    channel = (await web.conversations_info(channel=sandbox.dm("ada")))["channel"]
+    assert (channel["is_im"], channel["user"]) == (True, "U0ADA")
+
+
+async def test_reactions_come_and_go_once(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    await web.reactions_add(channel=GENERAL, timestamp=ts, name="eyes")
+    again = {"channel": GENERAL, "timestamp": ts, "name": "eyes"}
+    assert await error_of(web, "reactions.add", **again) == "already_reacted"
+    shown = (await web.conversations_history(channel=GENERAL))["messages"][0]["reactions"]
+    assert shown == [{"name": "eyes", "users": ["U0TYPIST"], "count": 1}]
+    await web.reactions_remove(channel=GENERAL, timestamp=ts, name="eyes")
+    assert await error_of(web, "reactions.remove", **again) == "no_reaction"

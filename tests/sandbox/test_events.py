@@ -1,0 +1,159 @@
+"""What an app is told, over slack_sdk's Socket Mode client."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.events import TwinOrder
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+from tests.sandbox.conftest import App
+
+
+def kind(event: Json) -> tuple[str, str | None, str | None]:
+    return event["type"], event.get("subtype"), event.get("channel_type")
+
+
+async def mention(sandbox: Sandbox) -> None:
+    await sandbox.say("ada", "general", "@typist hi")
+
+
+async def plain(sandbox: Sandbox) -> None:
+    await sandbox.say("ada", "general", "hi")
+
+
+async def direct(sandbox: Sandbox) -> None:
+    await sandbox.say("ada", sandbox.dm("ada"), "@typist hi")
+
+
+async def group(sandbox: Sandbox) -> None:
+    await sandbox.say("ada", "mpdm-ada--grace--typist-1", "hi")
+
+
+async def private(sandbox: Sandbox) -> None:
+    await sandbox.say("ada", "project-x", "<@BOT> hi")
+
+
+async def outside(sandbox: Sandbox) -> None:
+    sandbox.workspace.leave("general", "typist")
+    await mention(sandbox)
+
+
+async def broadcast(sandbox: Sandbox) -> None:
+    root = await sandbox.say("grace", "general", "root")
+    await sandbox.say("ada", "general", "reply", root, broadcast=True)
+
+
+async def file(sandbox: Sandbox) -> None:
+    await sandbox.share("ada", "general", "look", [{"name": "plan.png", "mimetype": "image/png"}])
+
+
+async def edited(sandbox: Sandbox) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    await sandbox.edit("general", ts, "hello")
+
+
+async def deleted(sandbox: Sandbox) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    await sandbox.delete("general", ts)
+
+
+async def another_bot(sandbox: Sandbox) -> None:
+    await sandbox.say_as_bot("deploys", "general", "done")
+
+
+async def integration(sandbox: Sandbox) -> None:
+    await sandbox.say_as_bot("deploys", "general", "done", old=True)
+
+
+PLAIN = ("message", None, "channel")
+
+
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (mention, [("app_mention", None, None), PLAIN]),
+        (plain, [PLAIN]),
+        (direct, [("message", None, "im")]),
+        (group, [("message", None, "mpim")]),
+        (private, [("app_mention", None, None), ("message", None, "group")]),
+        (outside, [("app_mention", None, None)]),
+        (broadcast, [PLAIN, ("message", "thread_broadcast", "channel")]),
+        (file, [("message", "file_share", "channel")]),
+        (edited, [PLAIN, ("message", "message_changed", "channel")]),
+        (deleted, [PLAIN, ("message", "message_deleted", "channel")]),
+        (another_bot, [PLAIN]),
+        (integration, [("message", "bot_message", "channel")]),
+    ],
+)
+async def test_what_people_do_becomes_events(
+    app: App,
+    act: Callable[[Sandbox], Awaitable[None]],
+    expected: list[tuple[str, str | None, str | None]],
+) -> None:
+    await app.connect()
+    await act(app.sandbox)
+    await app.sandbox.wait_for(lambda: all(d.acked_at_s is not None for d in app.sandbox.deliveries))
+    assert [kind(event) for event in await app.events(len(expected))] == expected
+
+
+async def test_a_mention_is_one_message_in_two_events(app: App) -> None:
+    await app.connect()
+    ts = await app.sandbox.say("ada", "general", "@typist <b> & co")
+    one, other = await app.events(2)
+    assert one["ts"] == other["ts"] == ts
+    assert one["client_msg_id"] == other["client_msg_id"]
+    assert len({request.payload["event_id"] for request in app.requests}) == 2
+    assert one["text"] == "<@U0TYPIST> &lt;b&gt; &amp; co"
+    assert one["blocks"][0]["elements"][0]["elements"] == [
+        {"type": "user", "user_id": "U0TYPIST"},
+        {"type": "text", "text": " <b> & co"},
+    ]
+
+
+async def test_a_payload_is_whole(app: App) -> None:
+    await app.connect()
+    root = await app.sandbox.say("grace", "general", "question")
+    ts = await app.sandbox.say("ada", "general", "answer", root)
+    await app.events(2)
+    payload = app.requests[1].payload
+    assert payload["type"] == "event_callback"
+    assert payload["authorizations"][0]["user_id"] == app.sandbox.bot_user_id
+    assert {"team_id", "api_app_id", "event_id", "event_time"} <= payload.keys()
+    expected = {"thread_ts": root, "parent_user_id": "U0GRACE", "user": "U0ADA", "ts": ts, "event_ts": ts}
+    assert expected.items() <= payload["event"].items()
+
+
+@pytest.mark.parametrize(
+    ("order", "firsts"),
+    [
+        ("mention_first", {"app_mention"}),
+        ("message_first", {"message"}),
+        ("either", {"app_mention", "message"}),
+    ],
+)
+async def test_the_twins_come_in_the_order_that_was_chosen(order: TwinOrder, firsts: set[str]) -> None:
+    async with Sandbox(twin_order=order, seed=1) as sandbox:
+        for _ in range(12):
+            await mention(sandbox)
+        assert {d.payload["event"]["type"] for d in list(sandbox.deliveries)[::2]} == firsts
+
+
+async def test_the_bots_own_edits_and_deletions_come_back(app: App, web: AsyncWebClient) -> None:
+    await app.connect()
+    posted = await web.chat_postMessage(channel="C0GENERAL", text="…")
+    await web.chat_update(channel="C0GENERAL", ts=posted["ts"], text="whole")
+    await web.chat_delete(channel="C0GENERAL", ts=posted["ts"])
+    own, changed, gone = await app.events(3)
+    assert (own["bot_id"], own["user"]) == ("B0TYPIST", "U0TYPIST")
+    assert (changed["message"]["text"], changed["previous_message"]["text"]) == ("whole", "…")
+    assert "edited" not in changed["message"]
+    assert gone["deleted_ts"] == posted["ts"]
+
+
+async def test_only_what_the_app_subscribed_to_is_sent() -> None:
+    async with Sandbox(subscribed=frozenset({"app_mention"})) as sandbox:
+        await plain(sandbox)
+        await mention(sandbox)
+        assert [d.payload["event"]["type"] for d in sandbox.deliveries] == ["app_mention"]

@@ -1,0 +1,190 @@
+"""What the page reads, hears and does; and that no other page can."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.server import Sandbox, find_port
+from sandbox.workspace import Json
+from tests.sandbox.conftest import App
+
+GENERAL = "C0GENERAL"
+
+
+class Live:
+    """The page's event stream."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def next(self, event: str) -> Any:
+        """The data of the next event of this name; others are passed over."""
+        async with asyncio.timeout(10):
+            name = ""
+            while line := (await self._response.content.readline()).decode():
+                field, _, value = line.rstrip("\n").partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data" and name == event:
+                    return json.loads(value)
+        raise AssertionError("the stream has ended")
+
+
+@pytest.fixture
+async def live(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[Live]:
+    async with listening(sandbox, session) as live:
+        yield live
+
+
+@asynccontextmanager
+async def listening(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[Live]:
+    async with session.get(f"{sandbox.url}/sandbox/events") as response:
+        await response.content.readline()
+        yield Live(response)
+
+
+async def state(sandbox: Sandbox, session: aiohttp.ClientSession) -> Any:
+    async with session.get(f"{sandbox.url}/sandbox/state") as answer:
+        return await answer.json()
+
+
+async def post(sandbox: Sandbox, session: aiohttp.ClientSession, path: str, body: Json) -> Any:
+    async with session.post(f"{sandbox.url}/sandbox/{path}", json=body) as answer:
+        return await answer.json()
+
+
+async def test_the_state_tells_all_there_is(
+    sandbox: Sandbox, session: aiohttp.ClientSession, web: AsyncWebClient
+) -> None:
+    sandbox.set_note("scripted")
+    root = await sandbox.say("ada", "general", "@typist *hi* <b>")
+    blocks = [{"type": "markdown", "text": "**so**"}]
+    await web.chat_postMessage(channel=GENERAL, text="so", blocks=blocks, thread_ts=root)
+    await web.reactions_add(channel=GENERAL, timestamp=root, name="eyes")
+    told = await state(sandbox, session)
+    assert told["bot"] == {"user_id": "U0TYPIST", "name": "typist", "connected": False, "note": "scripted"}
+    assert [person["name"] for person in told["people"]] == ["ada", "grace", "alan"]
+    assert {channel["type"] for channel in told["channels"]} == {"channel", "group", "im", "mpim"}
+    question, answer = told["messages"]
+    mention = '<span class="mention" data-user="U0TYPIST">@typist</span>'
+    assert question["html"] == f"{mention} <strong>hi</strong> &lt;b&gt;"
+    assert (question["reply_count"], question["reactions"]) == (1, [{"name": "eyes", "count": 1}])
+    assert (answer["thread_ts"], answer["is_bot"], answer["text"]) == (root, True, "so")
+    assert "<strong>so</strong>" in answer["html"]
+    assert {"method": "chat.update", "used": 0, "limit": 50} in told["budgets"]
+    assert {fault["name"] for fault in told["faults"]} >= {"rate_limit", "slow", "drop_socket", "refresh"}
+
+
+async def test_a_page_hears_of_messages_as_they_change(sandbox: Sandbox, live: Live, web: AsyncWebClient) -> None:
+    ts = (await web.chat_postMessage(channel=GENERAL, text="…"))["ts"]
+    assert (await live.next("message"))["text"] == "…"
+    for text in ("a", "ab", "abc"):
+        await web.chat_update(channel=GENERAL, ts=ts, text=text)
+    seen = await live.next("message")
+    while seen["text"] != "abc":
+        seen = await live.next("message")
+    assert seen["edited"] is False
+    await web.chat_delete(channel=GENERAL, ts=ts)
+    assert await live.next("deleted") == {"channel": GENERAL, "ts": ts}
+
+
+async def test_a_page_hears_of_the_status_the_budgets_the_faults_and_the_bot(
+    sandbox: Sandbox, live: Live, web: AsyncWebClient, app: App
+) -> None:
+    root = await sandbox.say("ada", "general", "question")
+    await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")
+    assert await live.next("status") == {"channel": GENERAL, "thread_ts": root, "text": "is thinking…"}
+    sandbox.faults.start("slow", times=2)
+    (slow,) = [fault for fault in await live.next("faults") if fault["name"] == "slow"]
+    assert (slow["on"], slow["remaining"]) == (True, 2)
+    sandbox.faults.stop("slow")
+    await app.connect()
+    assert (await live.next("bot"))["connected"] is True
+    used = {budget["method"]: budget["used"] for budget in await live.next("budgets")}
+    assert used["assistant.threads.setStatus"] == 1
+
+
+async def test_people_write_edit_and_delete(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    said = await post(sandbox, session, "say", {"user_id": "U0ADA", "channel": GENERAL, "text": "@typist hi"})
+    assert sandbox.messages("general")[0].text == "<@U0TYPIST> hi"
+    where = {"channel": GENERAL, "ts": said["ts"]}
+    assert await post(sandbox, session, "edit", {**where, "text": "hello"}) == {"ok": True}
+    assert sandbox.messages("general")[0].edited_ts is not None
+    assert await post(sandbox, session, "delete", where) == {"ok": True}
+    assert sandbox.messages("general") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "error"),
+    [
+        ("say", {"user_id": "U0ADA", "channel": GENERAL, "text": " "}, "no_text"),
+        ("say", {"user_id": "U0ADA", "channel": "C0NOWHERE", "text": "x"}, "channel_not_found"),
+        ("say", {"user_id": "U0ALAN", "channel": "C0MPDM", "text": "x"}, "not_in_channel"),
+        ("say", {"channel": GENERAL, "text": "x"}, "invalid_arguments"),
+        ("edit", {"channel": GENERAL, "ts": "1", "text": "x"}, "message_not_found"),
+        ("fault", {"name": "earthquake", "on": True}, "unknown_fault"),
+    ],
+)
+async def test_what_people_cannot_do_is_said(
+    sandbox: Sandbox, session: aiohttp.ClientSession, path: str, body: Json, error: str
+) -> None:
+    assert await post(sandbox, session, path, body) == {"ok": False, "error": error}
+
+
+async def test_people_cannot_change_the_bots_words(
+    sandbox: Sandbox, session: aiohttp.ClientSession, web: AsyncWebClient
+) -> None:
+    where = {"channel": GENERAL, "ts": (await web.chat_postMessage(channel=GENERAL, text="mine"))["ts"]}
+    assert (await post(sandbox, session, "edit", {**where, "text": "x"}))["error"] == "cant_update_message"
+    assert (await post(sandbox, session, "delete", where))["error"] == "cant_delete_message"
+
+
+async def test_a_fault_is_switched_from_the_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    await post(sandbox, session, "fault", {"name": "rate_limit", "on": True})
+    assert sandbox.faults.on("rate_limit") is not None
+    await post(sandbox, session, "fault", {"name": "rate_limit", "on": False})
+    assert sandbox.faults.on("rate_limit") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"Origin": "http://evil.example"}, "{}", 403),
+        ({"Origin": "null"}, "{}", 403),
+        ({"Host": "evil.example"}, "{}", 403),
+        ({"Content-Type": "text/plain"}, "{}", 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, "text=x", 415),
+    ],
+)
+async def test_another_site_cannot_act_for_a_person(
+    sandbox: Sandbox, session: aiohttp.ClientSession, headers: dict[str, str], body: str, status: int
+) -> None:
+    url, headers = f"{sandbox.url}/sandbox/say", {"Content-Type": "application/json", **headers}
+    async with session.post(url, headers=headers, data=body) as answer:
+        assert answer.status == status
+
+
+async def test_the_page_is_served_under_a_strict_policy(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    async with session.get(sandbox.url) as answer:
+        assert (answer.status, answer.content_type) == (200, "text/html")
+        policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(("name", "status"), [("app.js", 200), ("index.html", 404), ("..%2Fserver.py", 404)])
+async def test_only_the_pages_own_files_are_served(
+    sandbox: Sandbox, session: aiohttp.ClientSession, name: str, status: int
+) -> None:
+    async with session.get(f"{sandbox.url}/static/{name}") as answer:
+        assert answer.status == status
+
+
+async def test_a_port_that_is_taken_is_passed_over(sandbox: Sandbox) -> None:
+    assert find_port(sandbox.port) > sandbox.port

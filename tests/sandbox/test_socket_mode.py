@@ -1,0 +1,146 @@
+"""Socket Mode's life: tickets, acknowledgements, redelivery, several connections, refreshes and cuts."""
+
+import aiohttp
+import pytest
+
+from sandbox.server import Sandbox
+from sandbox.socket_mode import MAX_CONNECTIONS
+from tests.sandbox.conftest import App
+
+
+async def open_url(sandbox: Sandbox, session: aiohttp.ClientSession) -> str:
+    headers = {"Authorization": f"Bearer {sandbox.app_token}"}
+    async with session.post(f"{sandbox.api_url}apps.connections.open", headers=headers) as answer:
+        return str((await answer.json())["url"])
+
+
+async def test_a_connection_is_greeted(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    async with session.ws_connect(await open_url(sandbox, session)) as socket:
+        hello = await socket.receive_json()
+    assert (hello["type"], hello["num_connections"]) == ("hello", 1)
+    assert hello["connection_info"] == {"app_id": "A0TYPIST"}
+
+
+async def test_a_ticket_opens_one_connection(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    url = await open_url(sandbox, session)
+    async with session.ws_connect(url):
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await session.ws_connect(url)
+
+
+async def test_the_eleventh_connection_is_sent_away(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    sockets = [await session.ws_connect(await open_url(sandbox, session)) for _ in range(MAX_CONNECTIONS + 1)]
+    assert (await sockets[-1].receive_json())["reason"] == "too_many_websockets"
+    for socket in sockets:
+        await socket.close()
+
+
+async def test_pings_are_answered(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    async with session.ws_connect(await open_url(sandbox, session), autoping=False) as socket:
+        await socket.receive_json()
+        await socket.ping(b"sdk-ping-pong")
+        pong = await socket.receive(timeout=5)
+    assert (pong.type, pong.data) == (aiohttp.WSMsgType.PONG, b"sdk-ping-pong")
+
+
+async def test_an_acknowledged_event_comes_once(app: App) -> None:
+    await app.connect()
+    await app.sandbox.say("ada", "general", "hi")
+    delivery = app.sandbox.deliveries[0]
+    await app.sandbox.wait_for(lambda: delivery.acked_at_s is not None)
+    assert len(delivery.sent_at_s) == 1
+    assert (app.requests[0].retry_attempt, app.requests[0].accepts_response_payload) == (0, False)
+
+
+async def test_an_event_that_is_not_acknowledged_comes_again_until_given_up(app: App) -> None:
+    app.acknowledge = False
+    await app.connect()
+    await app.sandbox.say("ada", "general", "hi")
+    await app.events(4)
+    assert [request.retry_attempt for request in app.requests] == [0, 1, 2, 3]
+    assert [request.retry_reason for request in app.requests] == ["", *["timeout"] * 3]
+    assert len({request.payload["event_id"] for request in app.requests}) == 1
+    assert len({request.envelope_id for request in app.requests}) == 4
+
+
+async def test_events_are_shared_among_connections(app: App, sandbox: Sandbox) -> None:
+    for _ in range(2):
+        await app.connect()
+    for number in range(4):
+        await sandbox.say("ada", "general", str(number))
+    await app.events(4)
+    await sandbox.wait_for(lambda: all(d.acked_at_s is not None for d in sandbox.deliveries))
+    assert {len(d.sent_at_s) for d in sandbox.deliveries} == {1}
+
+
+async def test_what_a_lost_connection_had_not_acknowledged_goes_to_another(app: App, sandbox: Sandbox) -> None:
+    app.acknowledge = False
+    await app.connect()
+    await sandbox.say("ada", "general", "hi")
+    await app.events(1)
+    app.acknowledge = True
+    first = sandbox.sockets.connections[0]
+    await app.connect()
+    first.abort()
+    await sandbox.wait_for(lambda: sandbox.deliveries[0].acked_at_s is not None)
+    assert [request.retry_attempt for request in app.requests] == [0, 1]
+
+
+async def test_an_event_that_found_no_connection_comes_later(app: App, sandbox: Sandbox) -> None:
+    sandbox.sockets.redelivery_delays_s = (0, *[0.05] * 100)
+    await sandbox.say("ada", "general", "early")
+    await app.connect()
+    (event,) = await app.events(1)
+    assert event["text"] == "early"
+    assert app.requests[0].retry_attempt > 0
+
+
+async def test_a_refresh_warns_first_and_moves_the_app_to_a_new_connection(app: App, sandbox: Sandbox) -> None:
+    client = await app.connect()
+    old = sandbox.sockets.connections[0]
+    sandbox.sockets.refresh(warning_s=0.05)
+    await sandbox.wait_for(lambda: sandbox.sockets.connections and old not in sandbox.sockets.connections)
+    await sandbox.say("ada", "general", "hi")
+    await app.events(1)
+    assert await client.is_connected()
+
+
+async def test_a_refresh_closes_a_connection_whose_app_does_nothing(
+    sandbox: Sandbox, session: aiohttp.ClientSession
+) -> None:
+    async with session.ws_connect(await open_url(sandbox, session)) as socket:
+        await socket.receive_json()
+        sandbox.sockets.refresh(warning_s=0.05)
+        reasons = [(await socket.receive_json())["reason"] for _ in range(2)]
+        closed = await socket.receive(timeout=5)
+    assert reasons == ["warning", "refresh_requested"]
+    assert closed.type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_a_dropped_socket_ends_without_a_word(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    async with session.ws_connect(await open_url(sandbox, session)) as socket:
+        await socket.receive_json()
+        sandbox.faults.start("drop_socket")
+        ended = await socket.receive(timeout=5)
+    assert ended.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+    await sandbox.wait_for(lambda: not sandbox.sockets.connections)
+
+
+async def test_an_acknowledged_event_can_be_delivered_again(app: App, sandbox: Sandbox) -> None:
+    await app.connect()
+    await sandbox.say("ada", "general", "hi")
+    await sandbox.wait_for(lambda: sandbox.deliveries[0].acked_at_s is not None)
+    sandbox.redeliver()
+    await app.events(2)
+    assert app.requests[0].payload["event_id"] == app.requests[1].payload["event_id"]
+    assert app.requests[1].retry_attempt == 1
+
+
+@pytest.mark.parametrize("fault", ["redeliver", "unacked"])
+async def test_faults_make_an_event_come_twice(app: App, sandbox: Sandbox, fault: str) -> None:
+    await app.connect()
+    sandbox.faults.start(fault, times=1)
+    await sandbox.say("ada", "general", "hi")
+    one, again = await app.events(2)
+    assert one == again
+    assert sandbox.faults.on(fault) is None

@@ -1,0 +1,188 @@
+"""Tokens, scopes, budgets and faults around every method."""
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.faults import Settings
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+from tests.sandbox.conftest import ToldTime
+
+GENERAL = "C0GENERAL"
+
+
+async def test_the_bot_learns_who_it_is(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    answer = await web.auth_test()
+    assert (answer["user_id"], answer["bot_id"], answer["team_id"]) == ("U0TYPIST", "B0TYPIST", "T0SANDBOX")
+    assert "chat:write" in answer.headers["X-OAuth-Scopes"]
+
+
+@pytest.mark.parametrize(
+    ("token", "method", "error"),
+    [
+        ("", "auth.test", "not_authed"),
+        ("xoxb-wrong", "auth.test", "invalid_auth"),
+        (Sandbox.app_token, "auth.test", "not_allowed_token_type"),
+        (Sandbox.bot_token, "apps.connections.open", "not_allowed_token_type"),
+        (Sandbox.bot_token, "chat.sing", "unknown_method"),
+    ],
+)
+async def test_a_call_needs_the_right_token(
+    sandbox: Sandbox, session: aiohttp.ClientSession, token: str, method: str, error: str
+) -> None:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with session.post(sandbox.api_url + method, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["error"]) == (200, error)
+
+
+@pytest.mark.parametrize(
+    ("method", "channel", "needed"),
+    [
+        ("chat.postMessage", GENERAL, "chat:write"),
+        ("conversations.history", GENERAL, "channels:history"),
+        ("conversations.history", "C0PROJECTX", "groups:history"),
+    ],
+)
+async def test_a_call_needs_its_scope(method: str, channel: str, needed: str) -> None:
+    async with Sandbox(scopes=frozenset({"im:history"})) as sandbox:
+        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+        with pytest.raises(SlackApiError) as caught:
+            await web.api_call(method, json={"channel": channel, "text": "x"})
+    assert (caught.value.response["error"], caught.value.response["needed"]) == ("missing_scope", needed)
+
+
+@pytest.mark.parametrize(("body", "error"), [("{", "invalid_json"), ("[]", "json_not_object")])
+async def test_a_body_must_be_a_json_object(
+    sandbox: Sandbox, session: aiohttp.ClientSession, body: str, error: str
+) -> None:
+    headers = {"Authorization": f"Bearer {sandbox.bot_token}", "Content-Type": "application/json"}
+    async with session.post(sandbox.api_url + "auth.test", headers=headers, data=body) as answer:
+        assert (await answer.json())["error"] == error
+
+
+async def retry_after(web: AsyncWebClient, method: str, **arguments: str) -> int | None:
+    try:
+        await web.api_call(method, json=arguments)
+    except SlackApiError as error:
+        if error.response.status_code != 429 or error.response["error"] != "ratelimited":
+            raise
+        return int(error.response.headers["Retry-After"])
+    return None
+
+
+async def test_a_budget_holds_in_every_sliding_minute(clock: ToldTime) -> None:
+    async with Sandbox(budgets={"users.info": 3}, monotonic=clock) as sandbox:
+        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+        answers = []
+        for at_s in (0, 20, 40, 41.5, 60, 61, 80):
+            clock.now_s = 1_000 + at_s
+            answers.append(await retry_after(web, "users.info", user="U0ADA"))
+    assert answers == [None, None, None, 19, None, 19, None]
+
+
+async def test_each_method_has_a_budget_of_its_own(clock: ToldTime) -> None:
+    async with Sandbox(budgets={"users.info": 1}, monotonic=clock) as sandbox:
+        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+        assert await retry_after(web, "users.info", user="U0ADA") is None
+        assert await retry_after(web, "conversations.info", channel=GENERAL) is None
+        assert await retry_after(web, "users.info", user="U0ADA") == 60
+
+
+async def test_chat_update_has_fifty_a_minute(web: AsyncWebClient) -> None:
+    posted = await web.chat_postMessage(channel=GENERAL, text="0")
+    edit = {"channel": GENERAL, "ts": posted["ts"], "text": "x"}
+    waits = [await retry_after(web, "chat.update", **edit) for _ in range(51)]
+    assert waits == [None] * 50 + [60]
+
+
+async def test_posts_in_one_channel_may_burst_and_then_come_once_a_second(clock: ToldTime, web: AsyncWebClient) -> None:
+    async def post(channel: str = GENERAL) -> int | None:
+        return await retry_after(web, "chat.postMessage", channel=channel, text="x")
+
+    assert [await post() for _ in range(11)] == [None] * 10 + [1]
+    assert await post("C0RANDOM") is None
+    clock.now_s += 1
+    assert [await post(), await post()] == [None, 1]
+
+
+FAULTS: list[tuple[str, Settings, tuple[int, str | None]]] = [
+    ("rate_limit", {"retry_after_s": 9}, (429, "ratelimited")),
+    ("error_500", {}, (500, None)),
+    ("internal_error", {}, (200, "internal_error")),
+    ("refuse", {}, (200, "cant_update_message")),
+    ("refuse", {"error": "edit_window_closed"}, (200, "edit_window_closed")),
+    ("refuse", {"error": "message_not_found"}, (200, "message_not_found")),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "expected"), FAULTS)
+async def test_a_fault_hits_its_method_as_often_as_it_is_told(
+    sandbox: Sandbox, web: AsyncWebClient, name: str, settings: Settings, expected: tuple[int, str | None]
+) -> None:
+    ts = (await web.chat_postMessage(channel=GENERAL, text="before"))["ts"]
+    sandbox.faults.start(name, method="chat.update", times=2, **settings)  # type: ignore[misc]
+    await web.chat_postMessage(channel=GENERAL, text="another method")
+    for _ in range(2):
+        with pytest.raises(SlackApiError) as caught:
+            await web.chat_update(channel=GENERAL, ts=ts, text="after")
+        response = caught.value.response
+        assert (response.status_code, response.get("error")) == expected
+        assert response.headers.get("Retry-After") == ("9" if name == "rate_limit" else None)
+    assert sandbox.workspace.message(GENERAL, ts).text == "before"
+    await web.chat_update(channel=GENERAL, ts=ts, text="after")
+
+
+async def test_a_fault_without_a_count_stays_until_it_is_off(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.faults.start("internal_error")
+    for _ in range(3):
+        with pytest.raises(SlackApiError):
+            await web.auth_test()
+    sandbox.faults.stop("internal_error")
+    await web.auth_test()
+
+
+@pytest.mark.parametrize(("name", "shown"), [("drop_request", "before"), ("lose_response", "after")])
+async def test_a_lost_connection_leaves_open_whether_the_call_was_done(
+    sandbox: Sandbox, web: AsyncWebClient, name: str, shown: str
+) -> None:
+    web.retry_handlers = []
+    ts = (await web.chat_postMessage(channel=GENERAL, text="before"))["ts"]
+    sandbox.faults.start(name, times=1)
+    with pytest.raises(aiohttp.ClientError):
+        await web.chat_update(channel=GENERAL, ts=ts, text="after")
+    assert sandbox.workspace.message(GENERAL, ts).text == shown
+
+
+async def test_a_slow_call_takes_its_time_and_holds_up_no_other(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.faults.start("slow", method="users.info", delay_s=0.3)
+    started_s = time.monotonic()
+    slow = asyncio.create_task(web.users_info(user="U0ADA"))
+    await web.auth_test()
+    assert not slow.done()
+    await slow
+    assert time.monotonic() - started_s >= 0.3
+
+
+async def test_calls_are_recorded(sandbox: Sandbox, web: AsyncWebClient, clock: ToldTime) -> None:
+    posted = await web.chat_postMessage(channel=GENERAL, text="one")
+    clock.now_s += 5
+    with pytest.raises(SlackApiError):
+        await web.chat_update(channel=GENERAL, ts="1700000000.000000", text="two")
+    done, refused = sandbox.calls
+    assert (done.method, done.ok, done.channel, done.ts) == ("chat.postMessage", True, GENERAL, posted["ts"])
+    assert (refused.method, refused.error, refused.at_monotonic_s) == ("chat.update", "message_not_found", 1_005)
+    arguments: Json = refused.arguments
+    assert arguments["text"] == "two"
+
+
+async def test_waiting_for_a_change_ends_with_it_or_in_time(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    waiting = asyncio.create_task(sandbox.wait_for(lambda: sandbox.messages("general")))
+    await web.chat_postMessage(channel=GENERAL, text="there")
+    assert (await waiting)[0].text == "there"
+    with pytest.raises(TimeoutError):
+        await sandbox.wait_for(lambda: False, timeout_s=0.02)
