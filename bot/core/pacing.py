@@ -1,0 +1,193 @@
+"""When a call to Slack may go: how a workspace's edits, some 50 a minute, are shared by its live replies.
+
+The rule, in plain words:
+
+1. Never more calls in any 60 s than the budget, as Slack counts them.
+2. For each live reply one call is held back, so that an answer that is done is shown as done at once.
+3. A few calls are held back for the first words of who asks next: five when someone has just asked, fewer as
+   nobody else does, more when many people ask one after the other.
+4. The rest is shared by the seconds of answers still to come. `_pace` divides the calls there will be by the
+   seconds there will be to show, over the next 10, 20, ... 60 s, and takes the scarcest: at this many edits a
+   second for each reply the calls last. A reply's next edit is due when the edits it can hope for, and its
+   final, would cut the rest of its life into equal parts.
+5. Answers last as recent ones did; one that outlives them is expected to go on for longer and longer, so its
+   edits get rarer while the calls that were used early come back.
+
+How it was found, with its figures: docs/decisions.md; `python -m benchmarks.pacing` runs this very code.
+"""
+
+import math
+from collections import deque
+from collections.abc import Hashable
+from enum import IntEnum
+
+WINDOW_S = 60.0
+MARGIN_S = 0.05
+"""Added to the window, for clocks that do not run alike."""
+OWN_GAP_S = 0.6
+"""Between two edits of one reply: more would not be read."""
+ASK_AGAIN_S = 0.25
+"""The longest a deadline is trusted, for pace changes with every call and every reply."""
+USUAL_LIFE_S = 20.0
+"""How long an answer is expected to last before any was seen; it counts as the first one seen."""
+REMEMBERED = 20
+"""Answers whose average length is the usual one."""
+KEPT_AFTER_A_QUESTION = 5
+"""Calls kept for newcomers' first words when someone has just asked."""
+KEPT_ALWAYS = 2
+FADING_S = 30.0
+"""In which what was learned of people asking fades to a third."""
+AT_ONCE_S = 1.0
+"""Questions closer than this are one event: they do not tell that more will follow."""
+HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
+
+
+class Urgency(IntEnum):
+    """What a call is for; the smaller goes first."""
+
+    FINAL = 0
+    """The whole answer."""
+    FIRST = 1
+    """A placeholder, or the first words."""
+    PROGRESS = 2
+    """More of an answer that can be seen already."""
+
+
+class Window:
+    """Counts the calls of a sliding minute.
+
+    Slack counts a call when it arrives there, somewhere between `sent` and `answered`: so it is counted here from
+    the one until 60 s after the other, and no 60 s at Slack hold more calls than the budget.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._in_flight = 0
+        self._back_at: deque[float] = deque()
+
+    def free(self, now: float) -> int:
+        """Calls that may go now."""
+        while self._back_at and self._back_at[0] <= now:
+            self._back_at.popleft()
+        return self._budget - self._in_flight - len(self._back_at)
+
+    def back_by(self, then: float) -> int:
+        """Calls known to come back until then."""
+        return sum(back_at <= then for back_at in self._back_at)
+
+    def free_at(self, now: float, wanted: int) -> float:
+        """When so many calls are free, as far as is known; else a time to ask again."""
+        missing = wanted - self.free(now)
+        if missing <= 0:
+            return now
+        return self._back_at[missing - 1] if missing <= len(self._back_at) else now + ASK_AGAIN_S
+
+    def sent(self) -> None:
+        self._in_flight += 1
+
+    def answered(self, now: float) -> None:
+        self._in_flight -= 1
+        self._back_at.append(now + WINDOW_S + MARGIN_S)
+
+    def fill(self, now: float) -> None:
+        """Someone else used what looked free: takes it as used evenly over the last minute."""
+        others = self.free(now)
+        returns = [now + WINDOW_S * (i + 1) / others for i in range(others)]
+        self._back_at = deque(sorted([*self._back_at, *returns]))
+
+
+class Pacer:
+    """One for a method in a workspace. It is told the time (seconds that only grow) and answers with deadlines.
+
+    `key` is whatever stands for one reply. A method that no reply is opened for is held to its budget alone.
+    """
+
+    def __init__(self, calls_per_minute: int = 50) -> None:
+        self._window = Window(calls_per_minute)
+        self._opened_at: dict[Hashable, float] = {}
+        self._edited_at: dict[Hashable, float] = {}
+        self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
+        self._not_before = -math.inf
+        self._asked = 0.0
+        self._asked_at = -math.inf
+        self._last_opened_at = -math.inf
+
+    def opened(self, key: Hashable, now: float) -> None:
+        """A reply begins: from here on a call is held back for its final."""
+        self._opened_at[key] = self._edited_at[key] = self._last_opened_at = now
+        since_s = now - self._asked_at
+        if since_s >= AT_ONCE_S:
+            # One alone tells nothing of others: only who asks within a minute of somebody counts.
+            self._asked = self._asking(now) + (since_s < WINDOW_S)
+            self._asked_at = now
+
+    def closed(self, key: Hashable, now: float) -> None:
+        """Its final is shown, or it was given up."""
+        self._lives_s.append(now - self._opened_at.pop(key))
+        del self._edited_at[key]
+
+    def ready_at(self, now: float, urgency: Urgency, key: Hashable) -> float:
+        """When a call may go: at once if not later than now, else the time to ask again, always finite.
+
+        Ask only for a reply that has something to show and no call in flight. The answer holds for one call, and
+        until something is sent, answered, opened or closed.
+        """
+        if now < self._not_before:
+            return self._not_before
+        live = len(self._opened_at)
+        if urgency is Urgency.FINAL:
+            return self._window.free_at(now, 1)
+        if urgency is Urgency.FIRST:
+            return self._window.free_at(now, live + 1)
+        due = self._edited_at.get(key, -math.inf) + max(OWN_GAP_S, self._gap_s(key, now))
+        has_room = self._window.free(now) - live > self._kept(now)
+        return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
+
+    def sent(self, now: float, key: Hashable) -> None:
+        """A call leaves for Slack."""
+        self._window.sent()
+        if key in self._edited_at:
+            self._edited_at[key] = now
+
+    def answered(self, now: float) -> None:
+        """A call that was sent has ended, in whatever way."""
+        self._window.answered(now)
+
+    def limited(self, now: float, retry_after_s: float) -> None:
+        """Slack answered 429, so somebody else spends of this budget too: waits, and takes the minute as full."""
+        self._not_before = max(self._not_before, now + retry_after_s)
+        self._window.fill(now)
+
+    def _gap_s(self, key: Hashable, now: float) -> float:
+        """Between two edits of a reply: its pace, and the final that comes for free at the end of its life."""
+        rest_s = self._rest_s(now - self._opened_at.get(key, now))
+        return 1 / (self._pace(now) + 1 / rest_s)
+
+    def _pace(self, now: float) -> float:
+        """Edits a second for each reply that the calls suffice for, whichever horizon they are scarcest in."""
+        room = self._window.free(now) - len(self._opened_at) - self._kept(now)
+        rests_s = [self._rest_s(now - opened_at) for opened_at in self._opened_at.values()]
+        usual_s, asking = self._usual_s(), self._asking(now)
+        paces = []
+        for horizon_s in HORIZONS_S:
+            newcomers = 1.5 * asking * horizon_s / FADING_S
+            seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + newcomers * min(usual_s, horizon_s / 2)
+            paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
+        return max(0.0, min(paces))
+
+    def _kept(self, now: float) -> float:
+        """Calls held back for the first words of who asks next."""
+        fading = math.exp(-(now - self._last_opened_at) / FADING_S)
+        return KEPT_ALWAYS + (KEPT_AFTER_A_QUESTION - KEPT_ALWAYS) * fading + self._asking(now)
+
+    def _asking(self, now: float) -> float:
+        """How many people are expected to ask in the next 30 s: as many as of late."""
+        return self._asked * math.exp(-(now - self._asked_at) / FADING_S)
+
+    def _usual_s(self) -> float:
+        return sum(self._lives_s) / len(self._lives_s)
+
+    def _rest_s(self, age_s: float) -> float:
+        """How much longer a reply is expected to live."""
+        usual_s = self._usual_s()
+        return max(1.0, usual_s - age_s, 1.5 * age_s - usual_s / 2)
