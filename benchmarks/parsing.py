@@ -1,0 +1,108 @@
+"""How much of a core it costs to read 100 live answers of 50 tokens/s into replies.
+
+The vendor is another process on loopback; each stream goes through the real SDK, with retry, stall and fallback
+around it, into a Reply. Run: python -m benchmarks.parsing [responses|chat|anthropic ...]
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+
+from bot.core.conversation import Prompt, Question, ThreadKey, Turn
+from bot.core.reply import Reply
+from bot.ports import Provider, SystemClock
+from bot.providers.anthropic import AnthropicVendor
+from bot.providers.fallback import Fallback
+from bot.providers.openai import OpenAIVendor
+from bot.providers.retry import Retry
+from bot.providers.stall import Stall
+from tests.streams import speech
+from tests.streams.server import Answer, VendorServer
+
+STREAMS = 100
+TOKENS_PER_S = 50
+TOKENS = 400
+TARGET_CORE_SHARE = 0.25
+
+PROMPT = Prompt("Be brief.", (Turn("user", "Tell me a story."),))
+SPEAK: dict[str, Callable[[Sequence[str]], list[bytes]]] = {
+    "responses": speech.responses,
+    "chat": speech.chat,
+    "anthropic": speech.messages,
+}
+
+
+async def serve(api: str) -> None:
+    """The vendor's process: prints its address, and serves until its stdin ends."""
+    events = SPEAK[api](["wörd "] * TOKENS)
+    async with VendorServer() as vendor:
+        vendor.script(Answer(events, pause_s=1 / TOKENS_PER_S))
+        print(json.dumps(vendor.url), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+async def read(provider: Provider, number: int) -> int:
+    """One answer into its Reply; returns the number of deltas."""
+    question = Question(ThreadKey("T1", "C1", None), f"{number}.0", "U1", "Tell me a story.")
+    reply = Reply(question)
+    deltas = 0
+    async with aclosing(provider.stream(PROMPT)) as stream:
+        async for item in stream:
+            if isinstance(item, str):
+                reply.append(item)
+                deltas += 1
+    return deltas
+
+
+async def measure(api: str, url: str) -> bool:
+    """Reads all streams at once and prints what it cost; True where it was cheap enough."""
+    vendor: OpenAIVendor | AnthropicVendor
+    if api == "anthropic":
+        vendor = AnthropicVendor("key", url)
+    else:
+        vendor = OpenAIVendor("key", f"{url}/v1", "responses" if api == "responses" else "chat")
+    provider = Fallback([Stall(Retry(vendor.model("m"), SystemClock()), stall_timeout_s=60)])
+    await read(provider, 0)
+    cpu_s, wall_s = time.process_time(), time.monotonic()
+    deltas = await asyncio.gather(*(read(provider, number) for number in range(STREAMS)))
+    cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
+    await vendor.aclose()
+    assert deltas == [TOKENS] * STREAMS, "every token of every answer"
+    # By the nominal pace: where the vendor's process falls behind, the bot has longer for the same work.
+    share = cpu_s / (TOKENS / TOKENS_PER_S)
+    verdict = "ok" if share <= TARGET_CORE_SHARE else f"over {TARGET_CORE_SHARE:.0%}"
+    print(
+        f"{api:10} {STREAMS} streams of {TOKENS_PER_S} tokens/s: {share:5.1%} of a core, "
+        f"{cpu_s / sum(deltas) * 1e6:.0f} µs a token, {wall_s:.1f} s in all: {verdict}"
+    )
+    return share <= TARGET_CORE_SHARE
+
+
+async def benchmark(api: str) -> bool:
+    pipe = asyncio.subprocess.PIPE
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.parsing", "--serve", api, stdin=pipe, stdout=pipe, env=os.environ
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        return await measure(api, json.loads(await server.stdout.readline()))
+    finally:
+        server.stdin.close()
+        await server.wait()
+
+
+def main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["--serve"]:
+        asyncio.run(serve(arguments[1]))
+        return 0
+    results = [asyncio.run(benchmark(api)) for api in arguments or SPEAK]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

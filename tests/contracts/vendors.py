@@ -1,0 +1,161 @@
+"""The vendors' APIs as the contract of Provider needs them: how to speak each, and its errors as rows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.errors import Failure
+from bot.ports import Provider
+from bot.providers.anthropic import AnthropicVendor
+from bot.providers.openai import ApiName, OpenAIVendor
+from tests.streams import speech
+from tests.streams.server import Answer, refusal
+
+KEY = "sk-proj-Zz0123456789abcdefghij"
+
+
+class Vendor(Protocol):
+    def model(self, name: str) -> Provider: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API of a vendor."""
+
+    name: str
+    path: str
+    connect: Callable[[str, bool], Vendor]
+    """By the server's address, and whether to stream."""
+    speak: Callable[[Sequence[str]], list[bytes]]
+    speak_whole: Callable[[str], bytes]
+    events_after_text: int
+
+    def __str__(self) -> str:
+        return self.name
+
+    def streamed(self, *deltas: str) -> Answer:
+        return Answer(self.speak(deltas))
+
+    def whole(self, text: str) -> Answer:
+        return Answer([self.speak_whole(text)], content_type="application/json")
+
+    def unended(self, *deltas: str) -> list[bytes]:
+        """The chunks of a stream up to its last delta."""
+        return self.speak(deltas)[: -self.events_after_text]
+
+
+def _openai(api: ApiName) -> Callable[[str, bool], OpenAIVendor]:
+    return lambda url, streaming: OpenAIVendor(KEY, f"{url}/v1", api, streaming)
+
+
+def _anthropic(url: str, streaming: bool) -> AnthropicVendor:
+    return AnthropicVendor(KEY, url, streaming)
+
+
+RESPONSES = Api("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)
+CHAT = Api("chat", "/v1/chat/completions", _openai("chat"), speech.chat, speech.chat_whole, 3)
+ANTHROPIC = Api("anthropic", "/v1/messages", _anthropic, speech.messages, speech.messages_whole, 3)
+APIS = [RESPONSES, CHAT, ANTHROPIC]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A vendor's error and what it means."""
+
+    failure: Failure
+    status: int
+    error: object
+    """The body, as JSON."""
+
+    @property
+    def answer(self) -> Answer:
+        return refusal(self.status, self.error)
+
+
+def _openai_row(failure: Failure, status: int, kind: str, code: str | None, message: str = "No.") -> Refused:
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return Refused(failure, status, {"error": error})
+
+
+def _anthropic_row(failure: Failure, status: int, kind: str, message: str = "No.", **details: str) -> Refused:
+    error = {"type": kind, "message": message} | ({"details": details} if details else {})
+    return Refused(failure, status, {"type": "error", "error": error, "request_id": "req_011CSHoEeqs5C35"})
+
+
+_INVALID = "invalid_request_error"
+
+# https://developers.openai.com/api/docs/guides/error-codes
+_OPENAI = [
+    _openai_row(Failure.BAD_KEY, 401, _INVALID, "invalid_api_key", "Incorrect API key provided: sk-proj-****ghij."),
+    _openai_row(Failure.BAD_KEY, 401, _INVALID, None, f"Incorrect API key provided: {KEY}."),
+    _openai_row(Failure.BAD_KEY, 403, "request_forbidden", "unsupported_country_region_territory"),
+    _openai_row(Failure.UNKNOWN_MODEL, 404, _INVALID, "model_not_found"),
+    _openai_row(Failure.UNKNOWN_MODEL, 403, _INVALID, "model_not_found", "Your project has no access."),
+    _openai_row(Failure.RATE_LIMITED, 429, "requests", "rate_limit_exceeded"),
+    _openai_row(Failure.OUT_OF_CREDIT, 429, "insufficient_quota", "insufficient_quota"),
+    _openai_row(Failure.OUT_OF_CREDIT, 429, "insufficient_quota", "credit_balance_exhausted"),
+    _openai_row(Failure.CONTEXT_TOO_LONG, 400, _INVALID, "context_length_exceeded"),
+    _openai_row(Failure.CONTEXT_TOO_LONG, 429, "tokens", "rate_limit_exceeded", "Request too large for gpt-6-luna."),
+    _openai_row(Failure.REFUSED, 400, _INVALID, "invalid_prompt"),
+    _openai_row(Failure.REFUSED, 400, _INVALID, "content_filter", "Azure's policy."),
+    _openai_row(Failure.OVERLOADED, 503, "service_unavailable_error", "slow_down"),
+    _openai_row(Failure.UNEXPECTED, 500, "server_error", None),
+    _openai_row(Failure.UNEXPECTED, 400, _INVALID, "unsupported_parameter"),
+]
+
+_COMPATIBLE = [
+    # Ollama
+    _openai_row(Failure.UNKNOWN_MODEL, 404, "not_found_error", None, 'model "x" not found'),
+    # vLLM
+    Refused(
+        Failure.CONTEXT_TOO_LONG,
+        400,
+        {
+            "object": "error",
+            "message": "This model's maximum context length is 4096 tokens. However, you requested 5000.",
+            "type": "BadRequestError",
+            "param": None,
+            "code": 400,
+        },
+    ),
+    # llama.cpp
+    Refused(
+        Failure.CONTEXT_TOO_LONG,
+        400,
+        {"error": {"code": 400, "message": "No.", "type": "exceed_context_size_error", "n_ctx": 8192}},
+    ),
+    Refused(
+        Failure.OVERLOADED,
+        503,
+        {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
+    ),
+    # Gateways, under a status of 200
+    Refused(Failure.RATE_LIMITED, 200, {"error": {"code": 429, "message": "No."}}),
+    Refused(Failure.UNEXPECTED, 400, {"error": "no"}),
+    Refused(Failure.UNEXPECTED, 418, ["no"]),
+]
+
+# https://platform.claude.com/docs/en/api/errors
+_ANTHROPIC = [
+    _anthropic_row(Failure.BAD_KEY, 401, "authentication_error", f"invalid x-api-key: {KEY}"),
+    _anthropic_row(Failure.BAD_KEY, 403, "permission_error"),
+    _anthropic_row(Failure.UNKNOWN_MODEL, 404, "not_found_error", "model: claude-x"),
+    _anthropic_row(Failure.OUT_OF_CREDIT, 402, "billing_error"),
+    _anthropic_row(Failure.OUT_OF_CREDIT, 400, _INVALID, "Your credit balance is too low."),
+    _anthropic_row(Failure.OUT_OF_CREDIT, 400, _INVALID, error_code="enforced_spend_limit_reached"),
+    _anthropic_row(Failure.RATE_LIMITED, 429, "rate_limit_error"),
+    _anthropic_row(Failure.CONTEXT_TOO_LONG, 400, _INVALID, "prompt is too long: 1000001 tokens > 1000000"),
+    _anthropic_row(Failure.CONTEXT_TOO_LONG, 413, "request_too_large"),
+    _anthropic_row(Failure.OVERLOADED, 529, "overloaded_error"),
+    _anthropic_row(Failure.UNEXPECTED, 500, "api_error"),
+    _anthropic_row(Failure.UNREACHABLE, 504, "timeout_error"),
+    _anthropic_row(Failure.UNEXPECTED, 400, _INVALID, "messages: at least one message is required"),
+]
+
+REFUSED = [
+    *((RESPONSES, row) for row in _OPENAI),
+    *((CHAT, row) for row in (*_OPENAI, *_COMPATIBLE)),
+    *((ANTHROPIC, row) for row in _ANTHROPIC),
+]

@@ -1,0 +1,145 @@
+"""A vendor on this machine: serves scripted answers over real HTTP, and remembers what it was asked."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Self
+
+from aiohttp import web
+
+
+class Ending(Enum):
+    """How the response ends after its last chunk."""
+
+    END = auto()
+    """As HTTP has it."""
+    CUT = auto()
+    """The connection is closed in the middle of the body."""
+    RESET = auto()
+    """The connection is reset in the middle of the body."""
+    HANG = auto()
+    """It does not: only pings come, for as long as the client stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response: each chunk is sent by itself."""
+
+    chunks: Sequence[bytes] = ()
+    status: int = 200
+    content_type: str = "text/event-stream; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    """Before anything is sent."""
+    pause_s: float = 0.0
+    """After each chunk."""
+    ending: Ending = Ending.END
+    ping: bytes = b": ping\n\n"
+    """What is sent while it hangs."""
+
+
+def refusal(status: int, error: object, **headers: str) -> Answer:
+    """An error as vendors send them, with a body of JSON; headers are written with _ for -."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer([json.dumps(error).encode()], status, "application/json", named)
+
+
+@dataclass(eq=False, slots=True)
+class Seen:
+    """A request as it came."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+    connection: tuple[str, int]
+    """The client's address: the same one for requests of one connection."""
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """The response was sent to its end."""
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """The client went away before that."""
+
+
+Script = Answer | Callable[[Seen], Answer]
+
+
+class VendorServer:
+    """`async with VendorServer() as vendor:` serves on vendor.url what vendor.script(...) was told."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        """Without a path: OpenAI's base URL is this and /v1."""
+        self.requests: list[Seen] = []
+        self._scripts: list[Script] = []
+        self._arrival = asyncio.Condition()
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_post("/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+
+    def script(self, *scripts: Script) -> None:
+        """What the next requests are answered with, one each; the last one answers all that follow."""
+        self._scripts = list(scripts)
+
+    async def request(self, number: int) -> Seen:
+        """The request of this number, counted from 0, as soon as it has come."""
+        async with self._arrival:
+            await self._arrival.wait_for(lambda: len(self.requests) > number)
+        return self.requests[number]
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        client = request.transport.get_extra_info("peername")
+        seen = Seen(request.path, request.headers.copy(), await request.json(), client)
+        self.requests.append(seen)
+        async with self._arrival:
+            self._arrival.notify_all()
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        try:
+            response = await _send(request, script(seen) if callable(script) else script)
+        except (asyncio.CancelledError, ConnectionError):
+            seen.hung_up.set()
+            raise
+        seen.answered.set()
+        return response
+
+
+async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
+    await asyncio.sleep(answer.delay_s)
+    headers = {"Content-Type": answer.content_type, **answer.headers}
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    for chunk in answer.chunks:
+        await response.write(chunk)
+        await asyncio.sleep(answer.pause_s)
+    while answer.ending is Ending.HANG:
+        await response.write(answer.ping)
+        await asyncio.sleep(0.02)
+    if answer.ending is Ending.END:
+        await response.write_eof()
+    else:
+        _break(request, reset=answer.ending is Ending.RESET)
+    return response
+
+
+def _break(request: web.Request, reset: bool) -> None:
+    assert request.transport is not None
+    if reset:
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
+    else:
+        request.transport.close()
