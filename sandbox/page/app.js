@@ -91,18 +91,24 @@ function showChannel() {
   const channel = world.channel(open.channel);
   const title = world.title(channel);
   const isDirect = channel.type === "im";
-  byId("title").textContent = `${sign(channel)}${title}`;
+  byId("title").replaceChildren(...(isDirect ? [] : [sign(channel)]), title);
   byId("members").textContent = isDirect
     ? "Direct message" : `${channel.members.length} members: ${names(channel)}`;
-  document.title = `${sign(channel)}${title} · ${world.team.name}`;
-  mainBox.setLabel(`Message ${sign(channel)}${title}`);
+  document.title = `${title} · ${world.team.name}`;
+  mainBox.setLabel(`Message ${title}`);
   main.show(world.roots(channel.id));
   showHint();
   showStatuses();
   showConversations();
 }
 
-const sign = (channel) => ({ channel: "# ", group: "🔒 " })[channel.type] || "";
+function sign(channel) {
+  const node = el("span", { class: "sign", "aria-hidden": "true" });
+  if (channel.type === "group") node.append(el("span", { class: "lock" }));
+  else node.textContent = channel.type === "channel" ? "#" : channel.members.length - 1;
+  return node;
+}
+
 const names = (channel) => channel.members.map((id) => world.users.get(id)?.name).filter(Boolean).join(", ");
 
 function showHint() {
@@ -118,7 +124,7 @@ function showHint() {
   });
   const lines = channel.type === "im"
     ? [el("h3", {}, `Just you and ${world.title(channel)}`), el("p", {}, "No mention is needed here. Ask anything, for instance:")]
-    : [el("h3", {}, `Nothing in ${sign(channel)}${channel.name} yet`), el("p", {}, "Mention the app, and its answer grows in a thread:")];
+    : [el("h3", {}, `Nothing in ${world.title(channel)} yet`), el("p", {}, "Mention the app, and its answer grows in a thread:")];
   main.hint.replaceChildren(avatar(world.bot), ...lines, button, otherWay(channel));
 }
 
@@ -138,7 +144,7 @@ function openThread(ts) {
   byId("thread").hidden = false;
   byId("app").classList.add("thread-open");
   const channel = world.channel(open.channel);
-  byId("thread-where").textContent = `${sign(channel)}${world.title(channel)}`;
+  byId("thread-where").textContent = world.title(channel);
   threadBox.setLabel("Reply…");
   thread.show(world.thread(open.channel, ts));
   showStatuses();
@@ -168,8 +174,7 @@ function showConversations() {
   const current = document.activeElement?.dataset?.channel;
   const link = (channel) => {
     const isOpen = channel.id === open.channel;
-    const face = channel.type === "im" ? avatar(world.others(channel)[0] || world.bot) : el("span", { class: "sign", "aria-hidden": "true" });
-    if (!face.classList.contains("avatar")) face.textContent = { channel: "#", group: "🔒", mpim: channel.members.length - 1 }[channel.type];
+    const face = channel.type === "im" ? avatar(world.others(channel)[0] || world.bot) : sign(channel);
     const isUnread = unread.has(channel.id);
     return el("li", {}, el(
       "button",
@@ -226,10 +231,6 @@ function showLost() {
 // ---- what happens in the workspace
 
 function onMessage(message) {
-  if (message.deleted) {
-    onDeleted(message);
-    return;
-  }
   const isNew = world.put(message);
   if (!world.sees(message)) return;
   if (message.channel === open.channel) showMessage(message, isNew);

@@ -49,6 +49,8 @@ export class MessageList {
 
   upsert(message) {
     let item = this.items.get(message.ts);
+    if (item && item.message.user_id !== message.user_id) this.remove(message.ts);
+    item = this.items.get(message.ts);
     const isNew = !item;
     if (isNew) {
       item = this.#build(message);
@@ -158,6 +160,7 @@ export class MessageList {
     item.note.textContent = message.ephemeral_to
       ? "Only visible to you"
       : message.edited && !message.is_bot ? "(edited)" : "";
+    item.classList.toggle("tombstone", message.deleted);
     this.#renderFooter(item);
     this.#renderMenu(item);
   }
@@ -195,7 +198,8 @@ export class MessageList {
 
   #renderMenu(item) {
     const { message } = item;
-    const key = `${message.user_id === this.world.me}${message.thread_ts}`;
+    const isMine = message.user_id === this.world.me && !message.deleted;
+    const key = `${isMine}`;
     if (item.menuKey === key) return;
     item.menuKey = key;
     const action = (label, act) => el("button", { type: "button", tabindex: "-1", onclick: act }, label);
@@ -203,7 +207,7 @@ export class MessageList {
     if (this.actions.open && !message.ephemeral_to) {
       item.menu.append(action("Reply in thread", () => this.actions.open(message)));
     }
-    if (message.user_id === this.world.me) {
+    if (isMine) {
       item.menu.append(action("Edit", () => this.edit(message.ts)));
       item.menu.append(action("Delete", () => this.actions.remove(message)));
     }

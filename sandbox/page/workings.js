@@ -11,10 +11,13 @@ export class Workings {
     this.switches = new Map();
   }
 
+  /** A method that is not in `budgets` was not called in the last minute. */
   showBudgets(budgets) {
-    for (const budget of budgets) {
-      if (!this.meters.has(budget.method)) this.#addMeter(budget.method);
-      this.#fill(this.meters.get(budget.method), budget);
+    const used = new Map(budgets.map((budget) => [budget.method, budget]));
+    for (const { method } of budgets) if (!this.meters.has(method)) this.#addMeter(method);
+    for (const [method, meter] of this.meters) {
+      meter.limit = used.get(method)?.limit ?? meter.limit;
+      this.#fill(meter, used.get(method)?.used ?? 0);
     }
   }
 
@@ -23,11 +26,11 @@ export class Workings {
     const numbers = el("span", { class: "numbers" });
     const meter = el("div", { class: "meter", role: "meter", "aria-label": method, "aria-valuemin": "0" }, bar);
     const node = el("li", {}, el("code", {}, method), numbers, meter);
-    this.meters.set(method, { node, meter, bar, numbers });
+    this.meters.set(method, { node, meter, bar, numbers, limit: 0 });
     byId("budgets").append(node);
   }
 
-  #fill({ node, meter, bar, numbers }, { used, limit }) {
+  #fill({ node, meter, bar, numbers, limit }, used) {
     const share = limit ? Math.min(1, used / limit) : 0;
     numbers.textContent = `${used} / ${limit}`;
     meter.setAttribute("aria-valuenow", used);
@@ -41,26 +44,27 @@ export class Workings {
   showFaults(faults) {
     for (const fault of faults) {
       if (!this.switches.has(fault.name)) this.#addSwitch(fault);
-      const { button, detail } = this.switches.get(fault.name);
-      button.setAttribute("aria-checked", String(fault.on));
+      const { button, detail, instant } = this.switches.get(fault.name);
+      if (!instant) button.setAttribute("aria-checked", String(fault.on));
       const left = fault.on && fault.remaining ? ` · ${fault.remaining} left` : "";
       detail.textContent = `${fault.detail || ""}${left}`;
     }
   }
 
-  #addSwitch({ name, label }) {
+  #addSwitch({ name, label, instant }) {
     const detail = el("span", { class: "detail", id: `fault-${name}` });
+    const knob = el("span", { class: instant ? "now" : "knob", "aria-hidden": "true" }, instant && "Now");
     const button = el(
       "button",
-      { type: "button", role: "switch", "aria-checked": "false", "aria-describedby": `fault-${name}` },
+      { type: "button", role: instant ? false : "switch", "aria-describedby": `fault-${name}` },
       el("span", { class: "label" }, label),
-      el("span", { class: "knob", "aria-hidden": "true" }),
+      knob,
     );
     button.addEventListener("click", () => {
-      const on = button.getAttribute("aria-checked") !== "true";
+      const on = instant || button.getAttribute("aria-checked") !== "true";
       post("/sandbox/fault", { name, on }).catch(this.onError);
     });
-    this.switches.set(name, { button, detail });
+    this.switches.set(name, { button, detail, instant });
     byId("faults").append(el("li", {}, button, detail));
   }
 }

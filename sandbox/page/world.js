@@ -17,7 +17,7 @@ export class World {
     this.channels = state.channels;
     this.messages = new Map(state.channels.map((channel) => [channel.id, new Map()]));
     this.statuses.clear();
-    for (const message of state.messages) if (!message.deleted) this.put(message);
+    for (const message of state.messages) this.put(message);
     if (!this.users.has(this.me)) this.me = this.people[0].id;
   }
 

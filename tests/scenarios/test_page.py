@@ -1,0 +1,300 @@
+"""The sandbox's page in a real browser: what a person sees and does there, without the bot."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, expect
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.server import Sandbox
+from tests.browser import Visit, browser, visit
+
+__all__ = ["browser", "visit"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GENERAL = "C0GENERAL"
+LONG = "\n\n".join(
+    ["| a | b | c |\n|:--|--:|--:|\n" + "| one value | another value | 1234567890 |\n" * 8]
+    + [
+        "```python\n"
+        + "x = 'a line of code that goes on far beyond what a narrow window can show at once'\n" * 8
+        + "```"
+    ]
+    + ["A paragraph with averylongwordwithoutanybreak" + "k" * 200] * 6
+)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(note="running on nothing at all") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def app(sandbox: Sandbox) -> AsyncWebClient:
+    return AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(sandbox: Sandbox, visit: Visit) -> Page:
+    page = await visit(sandbox.url, viewport={"width": 1440, "height": 800})
+    await expect(box(page)).to_be_focused()
+    return page
+
+
+def box(page: Page) -> Locator:
+    return page.locator("#main-box")
+
+
+def messages(page: Page) -> Locator:
+    return page.get_by_role("log", name="Messages").get_by_role("listitem")
+
+
+def thread(page: Page) -> Locator:
+    return page.get_by_role("region", name="Thread")
+
+
+def message(page: Page, text: str) -> Locator:
+    return page.locator("#main .message").filter(has_text=text)
+
+
+def markdown(text: str) -> dict[str, Any]:
+    return {"text": text[:100], "blocks": [{"type": "markdown", "text": text}]}
+
+
+async def test_a_first_visit_says_what_to_try(page: Page, sandbox: Sandbox) -> None:
+    await expect(page.get_by_role("heading", name="Nothing in general yet")).to_be_visible()
+    await page.get_by_role("button", name="@typist hello").press("Enter")
+    await expect(box(page)).to_have_value("@typist hello")
+    await expect(page.get_by_role("status").first).to_contain_text(
+        "typist is not connected · running on nothing at all"
+    )
+    await page.get_by_role("button", name="write to it directly").press("Enter")
+    await expect(page.get_by_role("heading", name="typist", exact=True)).to_be_visible()
+    await expect(box(page)).to_be_focused()
+
+
+async def test_a_question_and_its_thread_by_keyboard_alone(page: Page, sandbox: Sandbox) -> None:
+    keyboard = page.keyboard
+    await keyboard.type("Hi @ty")
+    await expect(page.get_by_role("option", name="typist")).to_have_attribute("aria-selected", "true")
+    await keyboard.press("Tab")
+    await keyboard.type("are you")
+    await keyboard.press("Shift+Enter")
+    await keyboard.type("there?")
+    await keyboard.press("Enter")
+    asked = message(page, "are you")
+    await expect(asked.locator(".mention")).to_have_text("@typist")
+    assert sandbox.messages(GENERAL)[0].text == f"Hi <@{sandbox.bot_user_id}> are you\nthere?"
+
+    await asked.focus()
+    await keyboard.press("Enter")
+    await expect(page.locator("#thread-box")).to_be_focused()
+    await keyboard.type("a first reply")
+    await keyboard.press("Enter")
+    await expect(thread(page).get_by_role("listitem")).to_have_count(2)
+    await expect(asked.get_by_role("button", name="1 reply")).to_be_visible()
+    await keyboard.press("Escape")
+    await expect(thread(page)).to_be_hidden()
+    await expect(asked).to_be_focused()
+
+
+async def test_tab_reaches_everything_and_shows_where_it_is(page: Page, sandbox: Sandbox) -> None:
+    await sandbox.say("ada", GENERAL, "something to look at")
+    await expect(messages(page)).to_have_count(1)
+    seen = set()
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement === document.body"):
+            continue  # past the last one, where the browser's own controls follow
+        seen.add(await page.evaluate("document.activeElement.innerText || document.activeElement.id"))
+        outline = "getComputedStyle(document.activeElement.closest('label, .field') || document.activeElement)"
+        assert await page.evaluate(f"{outline}.outlineStyle !== 'none' || {outline}.boxShadow !== 'none'")
+    for name in ("Skip to the message box", "Budgets & faults", "Reply in thread", "Edit", "main-box"):
+        assert name in seen
+    assert any("HTTP 500" in name for name in seen)
+
+
+@pytest.mark.parametrize(("typed", "keys", "written"), [
+    ("@", ["Enter"], "@typist "),
+    ("@", ["ArrowDown", "Enter"], "@grace "),
+    ("hey @GR", ["Tab"], "hey @grace "),
+    ("@gra", ["Escape"], "@gra"),
+    ("a@ty", [], "a@ty"),
+])  # fmt: skip
+async def test_names_are_completed(page: Page, typed: str, keys: list[str], written: str) -> None:
+    await page.keyboard.type(typed)
+    for key in keys:
+        await page.keyboard.press(key)
+    await expect(page.get_by_role("listbox")).to_be_hidden()
+    await expect(box(page)).to_have_value(written)
+
+
+async def test_conversations_are_walked_with_arrow_keys(page: Page) -> None:
+    await page.get_by_role("button", name="general").focus()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="random", exact=True)).to_be_visible()
+    await expect(page.get_by_role("button", name="random")).to_have_attribute("aria-current", "page")
+
+
+async def test_several_people_write_and_each_sees_their_own_places(page: Page, sandbox: Sandbox) -> None:
+    await sandbox.say("ada", sandbox.dm("ada"), "between us")
+    await page.keyboard.type("I am Ada")
+    await page.keyboard.press("Enter")
+    await expect(message(page, "I am Ada").locator(".name")).to_have_text("Ada")
+    await page.get_by_role("button", name="typist", exact=True).click()
+    await expect(message(page, "between us")).to_be_visible()
+
+    await page.get_by_role("radio", name="Ada").press("ArrowDown")
+    await expect(page.get_by_role("radio", name="Grace")).to_be_checked()
+    await expect(message(page, "between us")).to_have_count(0)
+    await page.get_by_role("button", name="general").click()
+    await page.keyboard.type("and I am Grace")
+    await page.keyboard.press("Enter")
+    await expect(message(page, "and I am Grace").locator(".name")).to_have_text("Grace")
+    await page.get_by_role("radio", name="Alan").check()
+    await expect(page.get_by_role("button", name="typist, Ada")).to_have_count(0)
+
+
+async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandbox) -> None:
+    await sandbox.say("grace", GENERAL, "not yours")
+    await page.keyboard.type("a < b @grace")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Enter")
+    await expect(message(page, "a < b")).to_be_visible()
+    await page.keyboard.press("ArrowUp")
+    editor = page.get_by_role("textbox", name="Edit message")
+    await expect(editor).to_have_value("a < b @grace")
+    await editor.fill("b > a")
+    await editor.press("Enter")
+    await expect(message(page, "b > a")).to_contain_text("(edited)")
+
+    await expect(message(page, "not yours").get_by_role("button", name="Delete")).to_have_count(0)
+    await message(page, "b > a").focus()
+    await message(page, "b > a").get_by_role("button", name="Delete").press("Enter")
+    await expect(message(page, "b > a")).to_have_count(0)
+    await expect(message(page, "not yours")).to_be_focused()
+
+
+async def test_an_answer_grows_in_place(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
+    await page.keyboard.type("@typist hello")
+    await page.keyboard.press("Enter")
+    await expect(messages(page)).to_have_count(1)
+    asked = sandbox.messages(GENERAL)[0].ts
+    ts = (await app.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("…")))["ts"]
+    answer = thread(page).get_by_role("listitem").nth(1)
+    await expect(answer).to_contain_text("…")  # opened by itself, beside what was just asked
+    await expect(box(page)).to_be_focused()
+    await page.evaluate("for (const node of document.querySelectorAll('.message')) node.known = true")
+
+    await app.chat_update(channel=GENERAL, ts=ts, **markdown("First **bold** words.\n\nThen"))
+    await expect(answer.locator("strong")).to_have_text("bold")
+    await answer.locator("p").first.evaluate("node => { node.known = true }")
+    await app.chat_update(channel=GENERAL, ts=ts, **markdown("First **bold** words.\n\nThen more.\n\n- and more"))
+    await expect(answer.locator("li")).to_have_text("and more")
+
+    assert await answer.locator("p").first.evaluate("node => node.known")
+    assert await page.evaluate("[...document.querySelectorAll('.message')].every((node) => node.known)")
+    await expect(page.locator("#announcer")).to_contain_text("and more")
+
+
+async def test_the_reader_keeps_their_place(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
+    for index in range(30):
+        await sandbox.say("ada", GENERAL, f"message {index}")
+    ts = (await app.chat_postMessage(channel=GENERAL, **markdown("Growing")))["ts"]
+    await expect(message(page, "Growing")).to_be_in_viewport()
+    for lines in (10, 20, 40):
+        await app.chat_update(channel=GENERAL, ts=ts, **markdown("\n\n".join(["line"] * lines + ["last line"])))
+        await expect(page.get_by_text("last line")).to_be_in_viewport()
+
+    await page.locator("#main .scroller").evaluate("node => { node.scrollTop = 100 }")
+    await expect(message(page, "message 3")).to_be_in_viewport()
+    await app.chat_update(channel=GENERAL, ts=ts, **markdown("line\n\n" * 60 + "the end"))
+    await sandbox.say("grace", GENERAL, "below the fold")
+    newest = page.get_by_role("button", name="Newest")
+    await expect(newest).to_be_visible()
+    assert await page.locator("#main .scroller").evaluate("node => node.scrollTop") == 100
+    await newest.click()
+    await expect(message(page, "below the fold")).to_be_in_viewport()
+
+
+async def test_nothing_in_a_message_can_act(page: Page, app: AsyncWebClient) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    attack = (
+        "<script>window.hacked = 1</script> <img src=x onerror='window.hacked = 1'> &lt;b&gt;bold&lt;/b&gt; "
+        "[click](javascript:window.hacked=1) ![picture](https://example.invalid/p.png) &lt;!channel&gt; the end"
+    )
+    await app.chat_postMessage(channel=GENERAL, **markdown(attack))
+    await app.chat_postMessage(channel=GENERAL, text=f"plain {attack}")
+    await expect(message(page, "the end")).to_have_count(2)
+    await expect(page.get_by_text("<script>window.hacked = 1</script>")).to_be_visible()
+    assert await page.evaluate("window.hacked === undefined")
+    assert (
+        await page.locator(".body :is(script, img, iframe, b, [onerror], [style], [href^='javascript'])").count() == 0
+    )
+    assert await page.locator(".body .mention").count() == 0
+    link = page.get_by_role("link", name="picture")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    assert not [url for url in asked if "example.invalid" in url]
+
+
+async def test_a_fault_is_switched_on_and_off(page: Page, app: AsyncWebClient) -> None:
+    ts = (await app.chat_postMessage(channel=GENERAL, text="one"))["ts"]
+    switch = page.get_by_role("switch", name="Edits refused")
+    await switch.press("Space")
+    await expect(switch).to_be_checked()
+    with pytest.raises(SlackApiError, match="cant_update_message"):
+        await app.chat_update(channel=GENERAL, ts=ts, text="two")
+    await switch.press("Space")
+    await expect(switch).not_to_be_checked()
+    await app.chat_update(channel=GENERAL, ts=ts, text="three")
+    await expect(message(page, "three")).to_be_visible()
+    await expect(page.get_by_role("button", name="Drop the sockets now")).to_be_visible()
+
+
+async def test_the_meter_follows_the_calls(page: Page, app: AsyncWebClient) -> None:
+    meter = page.get_by_role("meter", name="chat.update")
+    await expect(meter).to_have_attribute("aria-valuenow", "0")
+    ts = (await app.chat_postMessage(channel=GENERAL, text="one"))["ts"]
+    for number in range(3):
+        await app.chat_update(channel=GENERAL, ts=ts, text=f"edit {number}")
+    await expect(meter).to_have_attribute("aria-valuenow", "3")
+    await expect(meter).to_have_attribute("aria-valuemax", "50")
+    await expect(page.get_by_role("meter", name="chat.postMessage")).to_have_attribute("aria-valuenow", "1")
+
+
+async def test_what_is_for_one_person_is_shown_to_them_alone(page: Page, app: AsyncWebClient) -> None:
+    await app.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="for Ada's eyes")
+    await expect(message(page, "for Ada's eyes")).to_contain_text("Only visible to you")
+    await page.get_by_role("radio", name="Grace").check()
+    await expect(message(page, "for Ada's eyes")).to_have_count(0)
+
+
+async def test_the_page_comes_back_after_the_sandbox_was_away(visit: Visit) -> None:
+    async with Sandbox() as first:
+        page = await visit(first.url)
+        await first.say("ada", GENERAL, "before")
+        await expect(message(page, "before")).to_be_visible()
+    await expect(page.get_by_role("status").first).to_contain_text("cannot be reached")
+    async with Sandbox(port=first.port) as second:
+        await second.say("ada", GENERAL, "after")
+        await expect(message(page, "after")).to_be_visible(timeout=10_000)
+        await expect(message(page, "before")).to_have_count(0)
+        await expect(page.get_by_role("status").first).to_contain_text("typist is not connected")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1024, 1440])
+async def test_a_long_answer_fits_any_window(sandbox: Sandbox, app: AsyncWebClient, visit: Visit, width: int) -> None:
+    asked = await sandbox.say("ada", GENERAL, "@typist a long one")
+    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown(LONG))
+    page = await visit(sandbox.url, viewport={"width": width, "height": 740})
+    await page.get_by_role("button", name="1 reply").click()
+    await expect(thread(page).get_by_role("listitem")).to_have_count(2)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    scroller = "const node = document.querySelector('#thread .scroller'); return node.scrollWidth <= node.clientWidth"
+    assert await page.evaluate(f"(() => {{ {scroller} }})()")
