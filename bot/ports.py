@@ -101,6 +101,7 @@ class Store(Protocol):
         """Up to `limit` jobs, the oldest of each thread in which none is being done; oldest first.
 
         In a thread the oldest is the message written first, among threads the job that came first.
+        Let it end: what a claim took though its caller was cancelled stays taken.
         """
         ...
 

@@ -1,9 +1,15 @@
 """Brings a database to the newest schema; any number of processes may do so at once."""
 
+import logging
+
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+log = logging.getLogger(__name__)
 
 _LOCK_KEY = 0x7479706973740001
 """Any number will do, as long as all versions use the same; it reads "typist", 1."""
@@ -25,4 +31,10 @@ def _upgrade(connection: sa.Connection) -> None:
     config = Config()
     config.set_main_option("script_location", "bot.store:migrations")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is None or current in known:
+        command.upgrade(config, "head")
+    else:
+        # In a rolling deployment both versions run at once; migrations only add, so that the older one can.
+        log.warning("the database's schema %s is newer than this version of Typist", current)

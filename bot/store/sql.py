@@ -135,11 +135,7 @@ class SqlStore:
 
     @_to_its_end
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        pages = (
-            sa.update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.worker == self._worker)
-            .values(page_ts=list(page_ts))
-        )
+        pages = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.worker == self._worker).values(page_ts=list(page_ts))
         async with self.engine.begin() as connection:
             await connection.execute(pages)
 

@@ -131,9 +131,7 @@ class Machine(RuleBasedStateMachine):
         if self.expected[job.id].worker == worker:
             self.expected[job.id] = replace(self.expected[job.id], page_ts=page_ts)
 
-    @rule(
-        claim=claims, status=st.sampled_from([Status.DONE, Status.FAILED, Status.STOPPED]), answer=st.text()
-    )
+    @rule(claim=claims, status=st.sampled_from([Status.DONE, Status.FAILED, Status.STOPPED]), answer=st.text())
     def finish(self, claim: tuple[str, Job], status: Status, answer: str) -> None:
         worker, job = claim
         answer = answer.replace("\0", "")
@@ -171,9 +169,7 @@ def _ts(job: Expected) -> str:
 
 
 @pytest.mark.parametrize(("database", "examples"), [("memory", 50), ("postgresql", 15)])
-def test_any_order_of_calls_agrees_with_the_model(
-    request: pytest.FixtureRequest, database: str, examples: int
-) -> None:
+def test_any_order_of_calls_agrees_with_the_model(request: pytest.FixtureRequest, database: str, examples: int) -> None:
     url = "sqlite://" if database == "memory" else request.getfixturevalue("postgresql_url")
     machine = type("DatabaseMachine", (Machine,), {"database_url": url})
     run_state_machine_as_test(

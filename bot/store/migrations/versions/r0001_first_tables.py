@@ -47,12 +47,8 @@ def _create_jobs() -> None:
     )
     op.create_index("ix_jobs_thread", "jobs", [*_THREAD, "ts"])
     op.create_index("ix_jobs_todo", "jobs", ["id"], sqlite_where=_TODO, postgresql_where=_TODO)
-    op.create_index(
-        "ix_jobs_todo_thread", "jobs", [*_THREAD, "ts"], sqlite_where=_TODO, postgresql_where=_TODO
-    )
-    op.create_index(
-        "ix_jobs_doing", "jobs", _THREAD, unique=True, sqlite_where=_DOING, postgresql_where=_DOING
-    )
+    op.create_index("ix_jobs_todo_thread", "jobs", [*_THREAD, "ts"], sqlite_where=_TODO, postgresql_where=_TODO)
+    op.create_index("ix_jobs_doing", "jobs", _THREAD, unique=True, sqlite_where=_DOING, postgresql_where=_DOING)
 
 
 def _create_turns() -> None:
