@@ -90,7 +90,7 @@ class Faults:
                 self._on[name] = replace(fault, times=fault.times - 1)
             else:
                 del self._on[name]
-        self._tell()
+            self._tell()
         return fault
 
     def on(self, name: str) -> Fault | None:

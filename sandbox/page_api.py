@@ -39,6 +39,7 @@ class PageApi:
 
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.workspace.names)
+        self._said_of_bot: Json = {}
         self.feed = Feed(self.workspace, self.message_json, self.budgets_json)
         self.faults.listeners.append(lambda: self.feed.tell("faults", self.faults_json()))
 
@@ -60,8 +61,11 @@ class PageApi:
         self.tell_bot()
 
     def tell_bot(self) -> None:
-        """Tells the pages how the bot is."""
-        self.feed.tell("bot", {"connected": bool(self.sockets.connections), "note": self.note})
+        """Tells the pages how the bot is, where that has changed."""
+        said = {"connected": bool(self.sockets.connections), "note": self.note}
+        if said != self._said_of_bot:
+            self._said_of_bot = said
+            self.feed.tell("bot", said)
 
     def message_json(self, message: Message) -> Json:
         """A message as the page shows it."""

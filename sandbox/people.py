@@ -16,24 +16,25 @@ _TYPED = re.compile(
 _BROADCASTS = {"here", "channel", "everyone"}
 
 
-def seed(bot: User) -> tuple[list[User], list[Channel]]:
+def settle(workspace: Workspace) -> None:
     """Three people and where they talk; the bot is in all of it."""
     people = [
         User("U0ADA", "ada", "Ada", "#8a4fd3"),
         User("U0GRACE", "grace", "Grace", "#c2410c"),
         User("U0ALAN", "alan", "Alan", "#0f766e"),
     ]
-    ids = [person.id for person in people]
-    everyone = [*ids, bot.id]
+    bot_id, ids = workspace.bot.id, [person.id for person in people]
+    everyone = [*ids, bot_id]
     channels = [
         Channel("C0GENERAL", "general", "channel", list(everyone)),
         Channel("C0RANDOM", "random", "channel", list(everyone)),
         Channel("C0PROJECTX", "project-x", "group", list(everyone)),
-        Channel("C0MPDM", "mpdm-ada--grace--typist-1", "mpim", [*ids[:2], bot.id]),
+        Channel("C0MPDM", "mpdm-ada--grace--typist-1", "mpim", [*ids[:2], bot_id]),
     ]
     for person in people:
-        channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot.id], person.id))
-    return people, channels
+        channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot_id], person.id))
+    workspace.users.update({person.id: person for person in people})
+    workspace.channels.update({channel.id: channel for channel in channels})
 
 
 class People:

@@ -16,7 +16,7 @@ from sandbox.budgets import Budgets
 from sandbox.events import EVENTS, Events, TwinOrder
 from sandbox.faults import Faults
 from sandbox.page_api import PageApi
-from sandbox.people import People, seed
+from sandbox.people import People, settle
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.web_api import SCOPES, CallRecord, Tokens, WebApi
 from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, User, Workspace
@@ -72,9 +72,7 @@ class Sandbox:
     def __post_init__(self) -> None:
         bot = User("U0TYPIST", "typist", "Typist", "#4a154b", bot_id="B0TYPIST")
         self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
-        people, channels = seed(bot)
-        self.workspace.users.update({person.id: person for person in people})
-        self.workspace.channels.update({channel.id: channel for channel in channels})
+        settle(self.workspace)
         self.people = People(self.workspace)
         self.faults = Faults()
         self.sockets = SocketMode(

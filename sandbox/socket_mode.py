@@ -175,6 +175,7 @@ class SocketMode:
             "retry_reason": "timeout" if attempt else "",
         }
         delivery.sent_at_s.append(self.monotonic())
+        self.changed()
         try:
             await connection.socket.send_json(envelope)
             async with asyncio.timeout(self.ack_timeout_s):
@@ -185,7 +186,7 @@ class SocketMode:
             connection.waiting.pop(envelope_id, None)
         if acked:
             delivery.acked_at_s = self.monotonic()
-        self.changed()
+            self.changed()
         return acked
 
     def _next(self) -> Connection | None:

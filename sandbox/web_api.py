@@ -87,14 +87,15 @@ class WebApi:
         return self._response(name, error, answer)
 
     async def _answer(self, name: str, arguments: Json, authorization: str | None) -> Json:
-        await self._fail(name)
         method = METHODS.get(name)
         if method is None:
             raise SlackError("unknown_method", req_method=name)
         self._check_token(method, str(arguments.pop("token", "")), authorization)
-        wait_s = self.budgets.spend(name, str(arguments.get("channel", "")))
+        storm = self.faults.take("rate_limit", name)
+        wait_s = storm.retry_after_s if storm else self.budgets.spend(name, str(arguments.get("channel", "")))
         if wait_s is not None:
             raise SlackError("ratelimited", retry_after_s=wait_s)
+        await self._fail(name)
         return method.run(self.app, arguments)
 
     async def _fail(self, name: str) -> None:
@@ -102,8 +103,6 @@ class WebApi:
             await asyncio.sleep(slow.delay_s)
         if self.faults.take("drop_request", name):
             raise SlackError(_DROPPED)
-        if storm := self.faults.take("rate_limit", name):
-            raise SlackError("ratelimited", retry_after_s=storm.retry_after_s)
         if self.faults.take("error_500", name):
             raise SlackError(_HTTP_500)
         if self.faults.take("internal_error", name):

@@ -92,7 +92,7 @@ async def test_an_event_that_found_no_connection_comes_later(app: App, sandbox: 
     await app.connect()
     (event,) = await app.events(1)
     assert event["text"] == "early"
-    assert app.requests[0].retry_attempt > 0
+    assert app.requests[0].retry_attempt != 0
 
 
 async def test_a_refresh_warns_first_and_moves_the_app_to_a_new_connection(app: App, sandbox: Sandbox) -> None:

@@ -1,0 +1,95 @@
+"""Messages as HTML: what each block looks like, and that nothing else gets in."""
+
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.render import Renderer
+from sandbox.workspace import Json, Message
+
+RENDERER = Renderer(lambda: {"U0ADA": "ada", "C0GENERAL": "general"})
+ADA = '<span class="mention" data-user="U0ADA">@ada</span>'
+
+
+def shown(block: Json) -> str:
+    return RENDERER.html(Message("C0GENERAL", "1.000000", "U0TYPIST", "", (block,)), from_bot=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("*bold* _it_ ~gone~ `x < y`", "<strong>bold</strong> <em>it</em> <s>gone</s> <code>x &lt; y</code>"),
+        ("2 * 3 * 4 and snake_case_name", "2 * 3 * 4 and snake_case_name"),
+        ("one\ntwo", "one<br>two"),
+        ("```\na *b*\n```", "<pre><code>a *b*</code></pre>"),
+        ("<@U0ADA> in <#C0GENERAL>", f'{ADA} in <span class="mention" data-channel="C0GENERAL">#general</span>'),
+        ("<!channel>", '<span class="mention">@channel</span>'),
+        ("&lt;@U0ADA&gt; &amp;amp;", "&lt;@U0ADA&gt; &amp;amp;"),
+        (
+            "<https://a.example/?q=1&amp;r=2|here>",
+            '<a href="https://a.example/?q=1&amp;r=2" target="_blank" rel="noopener noreferrer">here</a>',
+        ),
+        ("<javascript:alert(1)|here>", "here"),
+        ("<img src=x onerror=alert(1)>", "img src=x onerror=alert(1)"),
+    ],
+)
+def test_slacks_markup(text: str, html: str) -> None:
+    assert RENDERER.mrkdwn(text) == html
+
+
+@pytest.mark.parametrize(
+    ("block", "html"),
+    [
+        ({"type": "section", "text": {"type": "mrkdwn", "text": "*a* <"}}, "<p><strong>a</strong> &lt;</p>"),
+        ({"type": "section", "text": {"type": "plain_text", "text": "*a*"}}, "<p>*a*</p>"),
+        ({"type": "header", "text": {"type": "plain_text", "text": "Top"}}, "<h3>Top</h3>"),
+        ({"type": "divider"}, "<hr>"),
+        (
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": "by <@U0ADA>"}]},
+            f'<div class="context">by {ADA}</div>',
+        ),
+        (
+            {"type": "actions", "elements": [{"type": "button", "text": {"type": "plain_text", "text": "<Go>"}}]},
+            '<div class="actions"><button type="button" disabled>&lt;Go&gt;</button></div>',
+        ),
+        (
+            {"type": "rich_text", "elements": [{"elements": [{"type": "user", "user_id": "U0ADA"}]}]},
+            f"<span>{ADA}</span>",
+        ),
+        ({"type": "video"}, '<div class="context">[video]</div>'),
+    ],
+)
+def test_each_block_has_its_look(block: Json, html: str) -> None:
+    assert shown(block) == html
+
+
+class Tags(HTMLParser):
+    """Collects tags, and attributes with their values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        self.links.extend(value or "" for name, value in attrs if name == "href")
+
+
+PIECES = st.sampled_from(
+    ["<", ">", "|", "&", '"', "'", "`", "```", "*", "_", "\n", "@U0ADA", "!x", "#", "javascript:", "https://a", "a b"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(PIECES, max_size=20).map("".join))
+def test_no_text_becomes_markup_of_its_own(text: str) -> None:
+    tags = Tags()
+    tags.feed(RENDERER.mrkdwn(text))
+    assert tags.seen <= {"strong", "em", "s", "code", "pre", "br", "span", "a"}
+    assert tags.attributes <= {"class", "data-user", "data-channel", "href", "target", "rel"}
+    assert all(link.startswith("https:") for link in tags.links)
