@@ -39,6 +39,10 @@ FADING_S = 30.0
 """In which what was learned of people asking fades to a third."""
 AT_ONCE_S = 1.0
 """Questions closer than this are one event: they do not tell that more will follow."""
+OUT_OF_SILENCE = 0.4
+"""What a question counts for that comes after a minute without any: it tells less of others to come."""
+NEWCOMERS_WEIGHT = 2
+"""Answers not yet asked for weigh twice: they also need calls for first words and finals, and come in crowds."""
 HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 
 
@@ -117,8 +121,7 @@ class Pacer:
         self._opened_at[key] = self._edited_at[key] = self._last_opened_at = now
         since_s = now - self._asked_at
         if since_s >= AT_ONCE_S:
-            # One alone tells nothing of others: only who asks within a minute of somebody counts.
-            self._asked = self._asking(now) + (since_s < WINDOW_S)
+            self._asked = self._asking(now) + (1 if since_s < WINDOW_S else OUT_OF_SILENCE)
             self._asked_at = now
 
     def closed(self, key: Hashable, now: float) -> None:
@@ -170,7 +173,7 @@ class Pacer:
         usual_s, asking = self._usual_s(), self._asking(now)
         paces = []
         for horizon_s in HORIZONS_S:
-            newcomers = 1.5 * asking * horizon_s / FADING_S
+            newcomers = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
             seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + newcomers * min(usual_s, horizon_s / 2)
             paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
@@ -188,6 +191,6 @@ class Pacer:
         return sum(self._lives_s) / len(self._lives_s)
 
     def _rest_s(self, age_s: float) -> float:
-        """How much longer a reply is expected to live."""
+        """How much longer a reply is expected to live: to the usual length; past that, ever longer."""
         usual_s = self._usual_s()
-        return max(1.0, usual_s - age_s, 1.5 * age_s - usual_s / 2)
+        return max(1.0, usual_s - age_s, 2 * age_s - 0.9 * usual_s)
