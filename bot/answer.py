@@ -21,7 +21,6 @@ HELP = (
     "I answer in a thread and read what was said in it."
 )
 AT_LENGTH = "The answer reached its length limit here. Ask me to go on for the rest."
-EMPTY = "{model} sent an empty answer. Please ask again."
 RESTARTED = "I was restarted in the middle of this. Please ask again."
 BROKEN = "Something went wrong on my side. Please ask again."
 HISTORY_TRIES = 3
@@ -106,8 +105,6 @@ class Answering:
         if done.usage is not None:
             self.estimate.learn(done.model, prompt, done.usage)
         outcome = Outcome(Status.DONE, progress.text, done.model, done.finish_reason, done.usage)
-        if not progress.text.strip():
-            return Ending(EMPTY.format(model=done.model)), outcome
         return Ending(AT_LENGTH if done.finish_reason is FinishReason.LENGTH else ""), outcome
 
     async def _prompt(self, question: Question) -> Prompt:

@@ -20,6 +20,7 @@ from bot.ports import Provider, SystemClock
 from bot.providers.anthropic import AnthropicVendor
 from bot.providers.fallback import Fallback
 from bot.providers.openai import OpenAIVendor
+from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall
 from bot.settings import Settings, models_in_use
@@ -49,17 +50,18 @@ class Bot:
 async def provider_of(settings: Settings) -> AsyncIterator[Provider]:
     """The models in use, one behind the other, each watched for stalls."""
     async with AsyncExitStack() as stack:
+        clock = SystemClock()
         vendors: dict[str, OpenAIVendor | AnthropicVendor] = {}
         providers: list[Provider] = []
         for name in models_in_use(settings):
             vendor, _, model = name.partition("/")
             if vendor == "scripted":
-                providers.append(Scripted(model, SystemClock()))
+                providers.append(Scripted(clock))
                 continue
             if vendor not in vendors:
                 vendors[vendor] = _vendor(vendor, settings)
                 stack.push_async_callback(vendors[vendor].aclose)
-            providers.append(Stall(vendors[vendor].model(model), settings.stall_timeout_s))
+            providers.append(Stall(Retry(vendors[vendor].model(model), clock), settings.stall_timeout_s))
         yield Fallback(providers)
 
 
@@ -70,7 +72,6 @@ def _vendor(vendor: str, settings: Settings) -> OpenAIVendor | AnthropicVendor:
             base_url=settings.openai_base_url,
             api=settings.openai_api,
             streaming=settings.streaming,
-            max_output_tokens=settings.max_output_tokens,
         )
     return AnthropicVendor(
         api_key=settings.anthropic_api_key,

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dotenv import dotenv_values
 
@@ -93,7 +93,9 @@ class Settings:
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     openai_api_key: str = _setting("OPENAI_API_KEY", secret=True)
     openai_base_url: str = _setting("OPENAI_BASE_URL", _url, "https://api.openai.com/v1")
-    openai_api: str = _setting("BOT_OPENAI_API", _one_of("auto", "responses", "chat"), "auto")
+    openai_api: Literal["auto", "responses", "chat"] = _setting(
+        "BOT_OPENAI_API", _one_of("auto", "responses", "chat"), "auto"
+    )
     anthropic_api_key: str = _setting("ANTHROPIC_API_KEY", secret=True)
     anthropic_base_url: str = _setting("ANTHROPIC_BASE_URL", _url, "https://api.anthropic.com")
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bot.core.conversation import Job, Question
 from bot.core.pacing import Pacer, Urgency
 from bot.core.reply import Call, Ending, Post, Reply, Update
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import RateLimited, Refusal, Refused, TypistError
 from bot.ports import Clock
 from bot.slack.poster import Poster, method_of
 
@@ -18,9 +18,7 @@ BUDGETS = {"chat.update": 50, "chat.postMessage": 240, "chat.delete": 50}
 """Calls a minute; facts/slack.md. Posts are several hundred a minute: this is a careful few."""
 IN_FLIGHT = 4
 """Calls of one method under way at once."""
-OWN_GAP_S = 0.6
-"""Between two edits of one message: more would not be read."""
-FIRST_BACK_OFF_S = 1.0
+FIRST_BACK_OFF_S = 0.5
 LONGEST_BACK_OFF_S = 30.0
 
 Record = Callable[[int, tuple[str, ...]], Awaitable[None]]
@@ -123,7 +121,7 @@ class Editor:
             slot, call = due
             slot.in_flight, slot.dirty = True, False
             self._in_flight[method_of(call)] += 1
-            self._pacers[method_of(call)].sent(now)
+            self._pacers[method_of(call)].sent(now, slot)
             task = asyncio.create_task(self._send(slot, call))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -149,23 +147,20 @@ class Editor:
             urgency = _urgency(slot.reply, call)
             if self._in_flight[method_of(call)] >= IN_FLIGHT:
                 continue
-            ready_at = max(self._ready_at(slot, call, urgency, now), slot.not_before)
+            ready_at = max(self._pacers[method_of(call)].ready_at(now, urgency, slot), slot.not_before)
             if ready_at > now:
                 again_at = min(again_at, ready_at)
             elif best is None or (urgency, slot.last_sent) < best[0]:
                 best = ((urgency, slot.last_sent), slot, call)
         return (None if best is None else (best[1], best[2])), again_at
 
-    def _ready_at(self, slot: Slot, call: Call, urgency: Urgency, now: float) -> float:
-        ready_at = self._pacers[method_of(call)].ready_at(now, urgency)
-        return max(ready_at, slot.last_sent + OWN_GAP_S) if urgency is Urgency.PROGRESS else ready_at
-
     async def _send(self, slot: Slot, call: Call) -> None:
         method = method_of(call)
-        before = slot.reply.page_ts
         try:
             slot.reply.confirmed(call, await self._sent(slot, call))
             slot.failures = 0
+            if not isinstance(call, Update):
+                await self._keep(slot)
         except RateLimited as error:
             self._pacers[method].limited(self._clock.monotonic(), error.retry_after_s)
             log.warning("%s", error)
@@ -176,9 +171,14 @@ class Editor:
             self._pacers[method].answered(now)
             self._in_flight[method] -= 1
             slot.in_flight, slot.last_sent = False, now
-        if slot.reply.page_ts != before:
-            await self._record(slot.job_id, slot.reply.page_ts)
         self._after(slot)
+
+    async def _keep(self, slot: Slot) -> None:
+        """Has the reply's messages recorded; an answer goes on without, too."""
+        try:
+            await self._record(slot.job_id, slot.reply.page_ts)
+        except TypistError as error:
+            log.error("job %d: its messages are not on record: %s", slot.job_id, error)
 
     async def _sent(self, slot: Slot, call: Call) -> str:
         """Sends, unless an earlier post of the same page turns out to have arrived."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
@@ -14,7 +15,9 @@ from bot.errors import SlackSetupError
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
-WATCH_S = 5
+WATCH_S = 0.5
+RECONNECT_TIMEOUT_S = 10
+BACK_OFF_S = 2
 CLOSE_TIMEOUT_S = 3
 
 log = logging.getLogger(__name__)
@@ -30,19 +33,19 @@ class Sockets:
             AsyncSocketModeHandler(app, app_token, web_client=web, ping_interval=PING_INTERVAL_S)
             for _ in range(CONNECTIONS)
         ]
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Connects; raises SlackSetupError where the app token does not let us."""
         await self._check()
         for handler in self._handlers:
-            await handler.connect_async()
-        self._watch = asyncio.create_task(self._watch_over())
+            await handler.client.connect()  # type: ignore[no-untyped-call]
+            self._watches.append(asyncio.create_task(_watch(handler.client)))
 
     async def close(self) -> None:
         """Takes no more events; what was not acknowledged comes again elsewhere."""
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         for handler in self._handlers:
             await _within(CLOSE_TIMEOUT_S, handler.close_async)
 
@@ -57,15 +60,20 @@ class Sockets:
                 "Basic Information, and Socket Mode must be on."
             ) from error
 
-    async def _watch_over(self) -> None:
-        """Without this a client can stick to a ticket that has expired, and try it for ever."""
-        while True:
-            await asyncio.sleep(WATCH_S)
-            for handler in self._handlers:
-                client: SocketModeClient = handler.client
-                if not await client.is_connected():
-                    log.warning("a connection to Slack is down; asking for a new one")
-                    client.wss_uri = None
+
+async def _watch(client: SocketModeClient) -> None:
+    """Reconnects sooner than the SDK does, and never with a ticket that has expired, to which it can stick."""
+    while True:
+        await asyncio.sleep(WATCH_S)
+        if await client.is_connected():
+            continue
+        log.warning("a connection to Slack is down; asking for a new one")
+        client.wss_uri = None
+        try:
+            await asyncio.wait_for(client.connect_to_new_endpoint(), RECONNECT_TIMEOUT_S)
+        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("no new connection to Slack yet: %s", type(error).__name__)
+            await asyncio.sleep(BACK_OFF_S)
 
 
 async def _within(timeout_s: float, close: Callable[[], Awaitable[None]]) -> None:

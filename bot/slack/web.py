@@ -79,7 +79,8 @@ def _form(arguments: dict[str, Any]) -> dict[str, str]:
 
 def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
     response = error.response
-    status = int(getattr(response, "status_code", None) or getattr(response, "status", 0))
+    # aiohttp's own response where the SDK could not read the body, its own otherwise.
+    status: int = response.status if isinstance(response, aiohttp.ClientResponse) else response.status_code
     name = _error_name(response)
     if status == 429 or name in ("ratelimited", "rate_limited"):
         return RateLimited(method, _retry_after_s(response))

@@ -62,7 +62,7 @@ async def test_mentioned_in_the_middle_of_peoples_thread_that_thread_is_the_cont
     await stage.sandbox.say("ada", "general", "@typist any idea?", root)
     assert await stage.answers("general", root) == ["The whole answer."]
     (prompt,) = stage.prompts()
-    names = [stage.sandbox.workspace.user(name).real_name for name in ("ada", "grace")]
+    names = [stage.sandbox.workspace.user(name).name for name in ("ada", "grace")]
     assert prompt == [
         {
             "role": "user",

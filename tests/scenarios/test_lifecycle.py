@@ -1,6 +1,7 @@
 """The bot's start and end: what it refuses to start with, and how it stops."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -26,15 +27,17 @@ async def test_an_answer_under_way_is_let_end_when_the_bot_is_told_to_stop(
 
 
 @pytest.mark.parametrize(
-    ("token", "sentence"),
-    [("slack_bot_token", "SLACK_BOT_TOKEN"), ("slack_app_token", "connections:write")],
+    ("wrong", "sentence"),
+    [
+        (lambda ours: replace(ours, slack_bot_token="xoxb-wrong"), "SLACK_BOT_TOKEN"),
+        (lambda ours: replace(ours, slack_app_token="xapp-wrong"), "connections:write"),
+    ],
 )
 async def test_a_token_that_slack_does_not_accept_is_named_with_what_to_do(
-    settings: Settings, token: str, sentence: str
+    settings: Settings, wrong: Callable[[Settings], Settings], sentence: str
 ) -> None:
-    wrong = replace(settings, **{token: "xoxb-wrong"})
     with pytest.raises(SlackSetupError, match=sentence):
-        await app.run(wrong, asyncio.Event(), lambda _: None)
+        await app.run(wrong(settings), asyncio.Event(), lambda _: None)
 
 
 async def test_a_slack_that_cannot_be_reached_is_said_to_be(settings: Settings) -> None:
