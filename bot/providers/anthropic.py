@@ -54,9 +54,7 @@ class AnthropicVendor:
 class MessagesApi:
     """Sends turns as they are: a Prompt keeps Anthropic's rules for them."""
 
-    def __init__(
-        self, client: anthropic.AsyncAnthropic, secret: str, streaming: bool, max_output_tokens: int
-    ) -> None:
+    def __init__(self, client: anthropic.AsyncAnthropic, secret: str, streaming: bool, max_output_tokens: int) -> None:
         self.secret = secret
         self._client = client
         self._streaming = streaming

@@ -105,7 +105,8 @@ class Attempt:
         # The SDKs wrap the transport's errors, though not all of them.
         transport = next((e for e in (error, error.__cause__) if isinstance(e, _TRANSPORT_ERRORS)), None)
         if transport is not None:
-            failure = Failure.CUT if self.connected else Failure.UNREACHABLE
+            cut = self.connected or isinstance(transport, httpx2.ReadError)
+            failure = Failure.CUT if cut else Failure.UNREACHABLE
             return self.failed(failure, f"{type(transport).__name__}: {transport}")
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
             return self.failed(Failure.UNEXPECTED, "what came is not JSON")

@@ -76,9 +76,7 @@ class VendorModel:
                 raise attempt.failed(Failure.EMPTY, f"no text, finish reason {reader.finish_reason}")
             yield Completion(self.model, reader.finish_reason, reader.usage)
 
-    async def _deltas(
-        self, response: httpx2.Response, reader: Reader, attempt: Attempt
-    ) -> AsyncGenerator[str, None]:
+    async def _deltas(self, response: httpx2.Response, reader: Reader, attempt: Attempt) -> AsyncGenerator[str, None]:
         kind = response.headers.get("content-type", "").partition(";")[0].strip()
         if kind == "application/json":
             # Also the answer of a server that cannot stream, or an error under a status of 200.

@@ -21,9 +21,7 @@ ApiName = Literal["auto", "responses", "chat"]
 class OpenAIVendor:
     """One connection pool for one base URL; its models are called openai/NAME."""
 
-    def __init__(
-        self, api_key: str, base_url: str = OPENAI_URL, api: ApiName = "auto", streaming: bool = True
-    ) -> None:
+    def __init__(self, api_key: str, base_url: str = OPENAI_URL, api: ApiName = "auto", streaming: bool = True) -> None:
         client = openai.AsyncOpenAI(
             # Servers that ask for no key are sent one all the same: an empty one is no valid header.
             api_key=api_key or "none",

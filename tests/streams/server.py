@@ -23,6 +23,8 @@ class Ending(Enum):
     """The connection is reset in the middle of the body."""
     HANG = auto()
     """It does not: only pings come, for as long as the client stays."""
+    NOTHING = auto()
+    """The connection is closed before a byte of it, as a kept one may be that was idle for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,8 @@ class Seen:
     body: Any
     connection: tuple[str, int]
     """The client's address: the same one for requests of one connection."""
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-    """The response was sent to its end."""
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
-    """The client went away before that."""
+    """The client went away before the response was at its end."""
 
 
 Script = Answer | Callable[[Seen], Answer]
@@ -109,18 +109,19 @@ class VendorServer:
             self._arrival.notify_all()
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         try:
-            response = await _send(request, script(seen) if callable(script) else script)
+            return await _send(request, script(seen) if callable(script) else script)
         except (asyncio.CancelledError, ConnectionError):
             seen.hung_up.set()
             raise
-        seen.answered.set()
-        return response
 
 
 async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
     await asyncio.sleep(answer.delay_s)
     headers = {"Content-Type": answer.content_type, **answer.headers}
     response = web.StreamResponse(status=answer.status, headers=headers)
+    if answer.ending is Ending.NOTHING:
+        _break(request, reset=False)
+        return response
     await response.prepare(request)
     for chunk in answer.chunks:
         await response.write(chunk)
