@@ -9,7 +9,7 @@ from sandbox.markdown import to_html
 from sandbox.workspace import Json, Message
 
 _CODE = re.compile(r"```\n?(?P<block>.*?)\n?```|`(?P<inline>[^`\n]+)`", re.DOTALL)
-_TOKEN = re.compile(r"<(?P<token>[^<>\n]+)>")
+_TOKEN = re.compile(r"<(?P<token>[^<>|\n][^<>\n]*)>")
 _STYLES = [
     (re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^{mark}\n]+?)(?<=\S){mark}(?![\w{mark}])"), tag)
     for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))

@@ -40,6 +40,12 @@ async def outside(sandbox: Sandbox) -> None:
     await mention(sandbox)
 
 
+async def outside_private(sandbox: Sandbox) -> None:
+    sandbox.workspace.leave("project-x", "typist")
+    await private(sandbox)
+    await plain(sandbox)
+
+
 async def broadcast(sandbox: Sandbox) -> None:
     root = await sandbox.say("grace", "general", "root")
     await sandbox.say("ada", "general", "reply", root, broadcast=True)
@@ -79,6 +85,7 @@ PLAIN = ("message", None, "channel")
         (group, [("message", None, "mpim")]),
         (private, [("app_mention", None, None), ("message", None, "group")]),
         (outside, [("app_mention", None, None)]),
+        (outside_private, [PLAIN]),
         (broadcast, [PLAIN, ("message", "thread_broadcast", "channel")]),
         (file, [("message", "file_share", "channel")]),
         (edited, [PLAIN, ("message", "message_changed", "channel")]),

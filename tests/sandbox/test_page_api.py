@@ -94,6 +94,15 @@ async def test_a_page_hears_of_messages_as_they_change(sandbox: Sandbox, live: L
     assert await live.next("deleted") == {"channel": GENERAL, "ts": ts}
 
 
+async def test_a_page_hears_of_a_threads_new_length(sandbox: Sandbox, live: Live) -> None:
+    root = await sandbox.say("ada", "general", "root")
+    for count in range(3):
+        seen = await live.next("message")
+        while (seen["ts"], seen["reply_count"]) != (root, count):
+            seen = await live.next("message")
+        await sandbox.say("grace", "general", "reply", root)
+
+
 async def test_a_page_hears_of_the_status_the_budgets_the_faults_and_the_bot(
     sandbox: Sandbox, live: Live, web: AsyncWebClient, app: App
 ) -> None:

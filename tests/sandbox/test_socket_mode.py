@@ -63,17 +63,47 @@ async def test_an_event_that_is_not_acknowledged_comes_again_until_given_up(app:
     assert len({request.envelope_id for request in app.requests}) == 4
 
 
-async def test_events_are_shared_among_connections(app: App, sandbox: Sandbox) -> None:
-    for _ in range(2):
-        await app.connect()
-    for number in range(4):
-        await sandbox.say("ada", "general", str(number))
-    await app.events(4)
-    await sandbox.wait_for(lambda: all(d.acked_at_s is not None for d in sandbox.deliveries))
-    assert {len(d.sent_at_s) for d in sandbox.deliveries} == {1}
+async def texts(socket: aiohttp.ClientWebSocketResponse, count: int) -> list[str]:
+    """The texts of the next events, each acknowledged."""
+    said = []
+    for _ in range(count):
+        envelope = await socket.receive_json(timeout=5)
+        await socket.send_json({"envelope_id": envelope["envelope_id"]})
+        said.append(envelope["payload"]["event"]["text"])
+    return said
+
+
+async def test_connections_take_turns(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    sandbox.sockets.ack_timeout_s = 5
+    async with (
+        session.ws_connect(await open_url(sandbox, session)) as one,
+        session.ws_connect(await open_url(sandbox, session)) as other,
+    ):
+        for socket in (one, other):
+            await socket.receive_json()
+        for number in range(4):
+            await sandbox.say("ada", "general", str(number))
+        shares = [await texts(one, 2), await texts(other, 2)]
+    assert sorted(shares) == [["0", "2"], ["1", "3"]]
+
+
+async def test_a_connection_that_is_being_refreshed_gets_no_new_event(
+    sandbox: Sandbox, session: aiohttp.ClientSession
+) -> None:
+    sandbox.sockets.ack_timeout_s = 5
+    async with session.ws_connect(await open_url(sandbox, session)) as old:
+        await old.receive_json()
+        sandbox.sockets.refresh(warning_s=30)
+        assert (await old.receive_json())["reason"] == "warning"
+        async with session.ws_connect(await open_url(sandbox, session)) as new:
+            await new.receive_json()
+            for number in range(3):
+                await sandbox.say("ada", "general", str(number))
+            assert await texts(new, 3) == ["0", "1", "2"]
 
 
 async def test_what_a_lost_connection_had_not_acknowledged_goes_to_another(app: App, sandbox: Sandbox) -> None:
+    sandbox.sockets.ack_timeout_s = 60
     app.acknowledge = False
     await app.connect()
     await sandbox.say("ada", "general", "hi")
