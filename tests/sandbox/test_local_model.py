@@ -1,0 +1,115 @@
+"""The local model, as an OpenAI client sees it over HTTP."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import openai
+import pytest
+import pytest_asyncio
+from openai.types.chat import ChatCompletionChunk
+
+from sandbox.local_model import LocalModel, LocalModelError, available
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(available() is not None, reason=available() or ""),
+]
+SYSTEM = "You are a helpful assistant."
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def model() -> AsyncIterator[LocalModel]:
+    async with LocalModel() as model:
+        yield model
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(model: LocalModel) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=model.base_url, api_key="none is needed", max_retries=0) as client:
+        yield client
+
+
+async def ask(
+    client: openai.AsyncOpenAI, question: str, most_tokens: int = 30
+) -> openai.AsyncStream[ChatCompletionChunk]:
+    return await client.chat.completions.create(
+        model=LocalModel.model,
+        messages=[{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}],
+        max_tokens=most_tokens,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+
+
+async def read(stream: openai.AsyncStream[ChatCompletionChunk]) -> list[ChatCompletionChunk]:
+    return [chunk async for chunk in stream]
+
+
+def text(chunks: list[ChatCompletionChunk]) -> str:
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+async def test_it_answers_in_a_stream_that_ends_with_its_reason_and_usage(client: openai.AsyncOpenAI) -> None:
+    chunks = await read(await ask(client, "What is the capital of France?"))
+    assert "Paris" in text(chunks)
+    assert [choice.finish_reason for chunk in chunks for choice in chunk.choices][-1] == "stop"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens > 1
+    assert sum(1 for chunk in chunks if text([chunk])) > 2
+
+
+async def test_it_says_which_model_it_serves(client: openai.AsyncOpenAI) -> None:
+    assert [model.id for model in (await client.models.list()).data] == ["SmolLM2-135M-Instruct"]
+
+
+async def test_several_are_answered_at_once(client: openai.AsyncOpenAI) -> None:
+    long = await ask(client, "Count to one hundred.", 200)
+    await anext(long)
+    rest = asyncio.create_task(read(long))
+    assert text(await read(await ask(client, "Say hello.", 8)))
+    assert not rest.done()
+    assert text(await rest)
+
+
+async def test_an_answer_stops_being_written_when_its_reader_goes(client: openai.AsyncOpenAI) -> None:
+    abandoned = [await ask(client, f"Tell me all about the number {n}.", 1000) for n in range(4)]
+    for stream in abandoned:
+        await anext(stream)
+        await stream.close()
+    # All four slots were taken, for a thousand tokens each: some ten seconds, if they went on.
+    started = time.monotonic()
+    await read(await ask(client, "Say hello.", 2))
+    assert time.monotonic() - started < 5
+
+
+async def test_stopping_ends_what_is_being_written_and_leaves_no_process() -> None:
+    model = LocalModel()
+    with pytest.raises(LocalModelError):
+        _ = model.base_url
+    await model.start()
+    async with openai.AsyncOpenAI(base_url=model.base_url, api_key="x", max_retries=0) as client:
+        stream = await ask(client, "Tell me a long story.", 1000)
+        await anext(stream)
+        await model.stop()
+        with pytest.raises((openai.APIConnectionError, openai.APIError)):
+            await read(stream)
+        with pytest.raises(openai.APIConnectionError):
+            await ask(client, "Are you there?")
+    await model.stop()
+
+
+async def test_the_event_loop_is_free_while_it_starts() -> None:
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - before)
+
+    watching = asyncio.create_task(watch())
+    async with LocalModel():
+        watching.cancel()
+    assert longest < 0.25
