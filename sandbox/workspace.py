@@ -16,6 +16,9 @@ APP_ID = "A0TYPIST"
 STATUS_LIFE_S = 120.0
 """Slack takes a thread's status away after two minutes."""
 _KEPT_REVISIONS = 2_000
+"""Of one message."""
+_KEPT_HISTORIES = 1_000
+"""So many messages, the newest, have their revisions kept."""
 
 
 class SlackError(Exception):
@@ -268,6 +271,8 @@ class Workspace:
         if self.keep_revisions:
             kept = self._revisions.setdefault((message.channel, message.ts), deque(maxlen=_KEPT_REVISIONS))
             kept.append(Revision(self.monotonic(), message.text, message.blocks))
+            if len(self._revisions) > _KEPT_HISTORIES:
+                del self._revisions[next(iter(self._revisions))]
         if message.user_id == self.bot.id:
             found = live_controls(message.text, message.blocks)
             self.notified.extend(Notification(message.channel, message.ts, what) for what in found)

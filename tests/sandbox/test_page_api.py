@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox, find_port
 from sandbox.workspace import Json
-from tests.sandbox.conftest import App
+from tests.sandbox.conftest import App, ToldTime
 
 GENERAL = "C0GENERAL"
 
@@ -117,6 +117,23 @@ async def test_a_page_hears_of_the_status_the_budgets_the_faults_and_the_bot(
     assert (await live.next("bot"))["connected"] is True
     used = {budget["method"]: budget["used"] for budget in await live.next("budgets")}
     assert used["assistant.threads.setStatus"] == 1
+
+
+async def test_a_page_hears_of_a_status_that_is_over(
+    sandbox: Sandbox, live: Live, web: AsyncWebClient, clock: ToldTime
+) -> None:
+    root = await sandbox.say("ada", "general", "question")
+    await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")
+    await live.next("status")
+    clock.now_s += 120
+    assert await live.next("status") == {"channel": GENERAL, "thread_ts": root, "text": ""}
+
+
+async def test_a_page_that_falls_far_behind_is_hung_up_on(sandbox: Sandbox, live: Live) -> None:
+    for _ in range(600):
+        sandbox.faults.start("slow")
+    with pytest.raises(AssertionError, match="ended"):
+        await live.next("never")
 
 
 async def test_people_write_edit_and_delete(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
