@@ -1,6 +1,7 @@
 """What goes wrong between us and a vendor, told as one of our few failures, with no secret in it."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -139,7 +140,7 @@ def _failure(codes: list[str], message: str, status: int | None) -> Failure:
         if code in _BY_CODE:
             return _BY_CODE[code]
     # Compatible servers put a status where OpenAI has a code.
-    statuses = [status, *(int(code) for code in codes if code.isdigit())]
+    statuses = [status, *(int(code) for code in codes if len(code) == 3 and code.isdecimal())]
     return next((_BY_STATUS[s] for s in statuses if s in _BY_STATUS), Failure.UNEXPECTED)
 
 
@@ -148,10 +149,12 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "")
     try:
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-        until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, until.total_seconds())
-    except (ValueError, TypeError):
+            wait_s = float(headers["retry-after-ms"]) / 1000
+        elif value.endswith("GMT"):
+            until = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
+            wait_s = until.total_seconds()
+        else:
+            wait_s = float(value)
+    except (ValueError, TypeError, OverflowError):
         return None
+    return max(0.0, wait_s) if math.isfinite(wait_s) else None

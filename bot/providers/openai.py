@@ -154,12 +154,13 @@ class ChatReader:
     def read(self, event: Any) -> str:
         if usage := event.get("usage"):
             self.usage = _usage(usage, "prompt", "completion")
-        for choice in event.get("choices") or ():
-            if reason := choice.get("finish_reason"):
-                self._end(reason)
-            said = choice.get("delta") or choice.get("message") or {}
-            return said.get("content") or said.get("refusal") or ""
-        return ""
+        choices = event.get("choices")
+        if not choices:
+            return ""
+        if reason := choices[0].get("finish_reason"):
+            self._end(reason)
+        said = choices[0].get("delta") or choices[0].get("message") or {}
+        return _text(said.get("content")) or said.get("refusal") or ""
 
     def read_whole(self, body: Any) -> str:
         if body.get("error"):
@@ -173,11 +174,18 @@ class ChatReader:
         self.finish_reason = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
 
 
+def _text(content: Any) -> str:
+    # Mostly a string; parts come from servers that show their thinking as one (Mistral).
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part["type"] == "text")
+    return content or ""
+
+
 def _usage(usage: Mapping[str, Any], given: str, made: str) -> Usage:
     details = usage.get(f"{given}_tokens_details") or {}
     return Usage(
-        input_tokens=usage[f"{given}_tokens"],
-        output_tokens=usage[f"{made}_tokens"],
+        input_tokens=usage.get(f"{given}_tokens") or 0,
+        output_tokens=usage.get(f"{made}_tokens") or 0,
         cached_input_tokens=details.get("cached_tokens") or 0,
         cache_write_tokens=details.get("cache_write_tokens") or 0,
     )

@@ -5,25 +5,29 @@ import logging
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import aclosing, suppress
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.core.completion import Completion, FinishReason, Usage
-from bot.core.conversation import Prompt, Turn
 from bot.errors import Failure, ProviderError
 from bot.ports import Provider, SystemClock
+from bot.providers.anthropic import MessagesReader
+from bot.providers.failures import Attempt
 from bot.providers.fallback import Fallback
-from bot.providers.openai import speaks_responses
+from bot.providers.model import Reader
+from bot.providers.openai import ChatReader, ResponsesReader
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted, answer
 from bot.providers.stall import Stall
+from tests.contracts.listening import PROMPT, connected, hear
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, Api, Refused
 from tests.streams import speech
-from tests.streams.server import Answer, Ending, VendorServer, refusal
+from tests.streams.server import Answer, Ending, VendorServer
 
-PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Turn("user", "Grüße, 世界 👋🏽?")))
 TEXT = "Grüße, **世界** 👋🏽 — und `Code`:\n\n1. one\n2. two\n"
 
 
@@ -43,51 +47,6 @@ ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
 async def vendor() -> AsyncIterator[VendorServer]:
     async with VendorServer() as server:
         yield server
-
-
-@asynccontextmanager
-async def connected(api: Api, server: VendorServer, streaming: bool = True) -> AsyncIterator[Provider]:
-    """The API's model m, on this server."""
-    client = api.connect(server.url, streaming)
-    try:
-        yield client.model("m")
-    finally:
-        await client.aclose()
-
-
-@dataclass
-class Heard:
-    """What a provider gave until it ended."""
-
-    deltas: list[str]
-    completions: list[Completion]
-    error: ProviderError | None = None
-
-    @property
-    def text(self) -> str:
-        return "".join(self.deltas)
-
-    @property
-    def failure(self) -> Failure:
-        assert self.error is not None
-        return self.error.failure
-
-
-async def hear(provider: Provider) -> Heard:
-    heard = Heard([], [])
-    try:
-        async with aclosing(provider.stream(PROMPT)) as stream:
-            async for item in stream:
-                assert not heard.completions, "a Completion is the last"
-                if isinstance(item, Completion):
-                    heard.completions.append(item)
-                else:
-                    heard.deltas.append(item)
-    except ProviderError as error:
-        heard.error = error
-    assert "" not in heard.deltas
-    assert len(heard.completions) == (heard.error is None)
-    return heard
 
 
 class TestAnAnswer:
@@ -194,6 +153,7 @@ class TestTheDocumentedStreams:
             (CHAT, "ollama_chat", "Hello there!", "stop", Usage(12, 41)),
             (CHAT, "vllm_chat", "Hello there!", "stop", Usage(14, 39)),
             (CHAT, "llama_cpp_chat", "Hello there!", "stop", Usage(31, 4)),
+            (CHAT, "mistral_chat", "Hello there!", "stop", Usage(9, 21)),
             (CHAT, "gateway_chat_no_usage", "Hello there!", "length", None),
             (ANTHROPIC, "anthropic", "Hello there!", "stop", Usage(25, 15)),
             (
@@ -326,6 +286,39 @@ class TestAFailure:
             assert (await hear(model)).failure is Failure.UNREACHABLE
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "error", "code", "message", "details", "choices", "delta", "content"])
+            | st.sampled_from(["finish_reason", "usage", "response", "output", "status", "stop_reason"]),
+            inner | st.sampled_from(["error", "response.completed", "content_block_delta", "message_stop"]),
+            max_size=5,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+class TestNonsense:
+    """Whatever JSON a vendor sends, what leaves an attempt is a ProviderError or nothing."""
+
+    @settings(max_examples=200, deadline=None)
+    @given(body=JSON)
+    @pytest.mark.parametrize("reader", [ResponsesReader, ChatReader, MessagesReader])
+    def test_in_an_answer(self, reader: Callable[[Attempt], Reader], body: object) -> None:
+        for read in ("read", "read_whole"):
+            with suppress(ProviderError), Attempt("openai/m", KEY) as attempt:
+                getattr(reader(attempt), read)(body)
+
+    @settings(max_examples=200, deadline=None)
+    @given(body=JSON, status=st.integers(200, 599), wait=st.text(max_size=12))
+    def test_in_an_error(self, body: object, status: int, wait: str) -> None:
+        error = Attempt("openai/m", KEY).reported({"error": body}, status, {"retry-after": wait})
+        assert error.retry_after_s is None or error.retry_after_s >= 0
+
+
 class TestHangingUp:
     """Only closing the stream reaches the vendor and stops the billing."""
 
@@ -350,228 +343,3 @@ class TestHangingUp:
             await asyncio.wait([listening])
             assert listening.cancelled()
             await asyncio.wait_for(seen.hung_up.wait(), 1)
-
-
-class TestRequests:
-    """What is sent, and how it is paid for."""
-
-    async def test_to_responses_are_not_stored(self, vendor: VendorServer) -> None:
-        vendor.script(RESPONSES.streamed("one"))
-        async with connected(RESPONSES, vendor) as model:
-            await hear(model)
-        [seen] = vendor.requests
-        assert seen.headers["Authorization"] == f"Bearer {KEY}"
-        assert seen.body == {
-            "model": "m",
-            "instructions": "Be brief.",
-            "input": [{"role": turn.role, "content": turn.text} for turn in PROMPT.turns],
-            "store": False,
-            "stream": True,
-        }
-
-    async def test_to_chat_ask_for_usage(self, vendor: VendorServer) -> None:
-        vendor.script(CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            await hear(model)
-        [seen] = vendor.requests
-        system = {"role": "system", "content": "Be brief."}
-        assert seen.body == {
-            "model": "m",
-            "messages": [system, *({"role": turn.role, "content": turn.text} for turn in PROMPT.turns)],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-
-    async def test_to_anthropic_are_cached_and_bounded(self, vendor: VendorServer) -> None:
-        vendor.script(ANTHROPIC.streamed("one"))
-        async with connected(ANTHROPIC, vendor) as model:
-            await hear(model)
-        [seen] = vendor.requests
-        assert seen.headers["Authorization"] == f"Bearer {KEY}"
-        assert seen.body == {
-            "model": "m",
-            "max_tokens": 16_384,
-            "system": "Be brief.",
-            "messages": [{"role": turn.role, "content": turn.text} for turn in PROMPT.turns],
-            "cache_control": {"type": "ephemeral"},
-            "stream": True,
-        }
-
-    async def test_take_a_models_name_with_slashes(self, vendor: VendorServer) -> None:
-        vendor.script(CHAT.streamed("one"))
-        client = CHAT.connect(vendor.url, True)
-        model = client.model("meta/llama-3")
-        await hear(model)
-        await client.aclose()
-        assert model.model == "openai/meta/llama-3"
-        assert vendor.requests[0].body["model"] == "meta/llama-3"
-
-    @pytest.mark.parametrize(
-        ("base_url", "responses"),
-        [
-            ("https://api.openai.com/v1", True),
-            ("https://eu.api.openai.com/v1", True),
-            ("https://team.openai.azure.com/openai/v1/", True),
-            ("https://team.services.ai.azure.com/openai/v1/", True),
-            ("http://127.0.0.1:11434/v1", False),
-            ("https://gateway.example.com/api.openai.com/v1", False),
-            ("https://notopenai.com/v1", False),
-        ],
-    )
-    def test_go_to_responses_where_it_is_sure_to_be(self, base_url: str, responses: bool) -> None:
-        assert speaks_responses(base_url) is responses
-
-
-class TestStall:
-    """No text for a while is an error of its own; there is no total timeout."""
-
-    @ALL_APIS
-    @pytest.mark.parametrize("said", [(), ("one",)], ids=["at once", "after text"])
-    async def test_pings_do_not_count_as_text(self, vendor: VendorServer, api: Api, said: tuple[str, ...]) -> None:
-        ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
-        vendor.script(Answer(api.unended(*said), ending=Ending.HANG, ping=ping))
-        async with connected(api, vendor) as model:
-            heard = await hear(Stall(model, stall_timeout_s=0.2))
-            assert (heard.text, heard.failure) == ("".join(said), Failure.STALLED)
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 1)
-
-    async def test_a_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(delay_s=60))
-        async with connected(CHAT, vendor) as model:
-            assert (await hear(Stall(model, stall_timeout_s=0.2))).failure is Failure.STALLED
-
-    async def test_whoever_cancels_the_reader_cancels_it(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(ending=Ending.HANG))
-        async with connected(CHAT, vendor) as model:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(hear(Stall(model, stall_timeout_s=10)), 0.1)
-
-    async def test_a_slow_answer_that_grows_is_fine(self, vendor: VendorServer) -> None:
-        vendor.script(replace(CHAT.streamed(*"0123456789"), pause_s=0.05))
-        async with connected(CHAT, vendor) as model:
-            assert (await hear(Stall(model, stall_timeout_s=0.3))).text == "0123456789"
-
-    async def test_the_readers_own_time_is_no_stall(self, vendor: VendorServer) -> None:
-        vendor.script(CHAT.streamed("one", " two"))
-        text = ""
-        async with connected(CHAT, vendor) as model:
-            async for item in Stall(model, stall_timeout_s=0.1).stream(PROMPT):
-                await asyncio.sleep(0.2)
-                text += item if isinstance(item, str) else "."
-        assert text == "one two."
-
-
-class TestRetry:
-    """Once more, where a moment may mend it."""
-
-    @ALL_APIS
-    @pytest.mark.parametrize(
-        "first",
-        [
-            refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after="0.05"),
-            refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after_ms="50", retry_after="60"),
-            refusal(503, {"error": {"message": "busy"}}, retry_after="0"),
-            refusal(502, {"error": {"message": "gone"}}),
-            Answer(ending=Ending.NOTHING),
-        ],
-        ids=["rate limited", "in milliseconds", "overloaded", "unreachable", "idle for too long"],
-    )
-    async def test_mends_what_passes(self, vendor: VendorServer, api: Api, first: Answer) -> None:
-        vendor.script(first, api.streamed("one"))
-        async with connected(api, vendor) as model:
-            assert (await hear(Retry(model, SystemClock()))).text == "one"
-        assert len(vendor.requests) == 2
-
-    @pytest.mark.parametrize(
-        ("first", "retry_after_s"),
-        [
-            (refusal(429, {"error": {}}), None),
-            (refusal(429, {"error": {}}, retry_after="6"), 6),
-            (refusal(429, {"error": {}}, retry_after="3600"), 3600),
-            (
-                refusal(
-                    429,
-                    {"error": {}},
-                    retry_after="Fri, 20 Nov 2026 10:01:00 GMT",
-                    date="Fri, 20 Nov 2026 10:00:00 GMT",
-                ),
-                60,
-            ),
-            (refusal(429, {"error": {}}, retry_after="soon"), None),
-            (refusal(503, {"error": {}}, retry_after="30"), 30),
-            (refusal(401, {"error": {}}), None),
-        ],
-    )
-    async def test_is_not_for_what_lasts(
-        self, vendor: VendorServer, first: Answer, retry_after_s: float | None
-    ) -> None:
-        vendor.script(first, CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            heard = await hear(Retry(model, SystemClock()))
-        assert heard.error is not None
-        assert heard.error.retry_after_s == retry_after_s
-        assert len(vendor.requests) == 1
-
-    async def test_happens_once(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(429, {"error": {}}, retry_after="0"))
-        async with connected(CHAT, vendor) as model:
-            assert (await hear(Retry(model, SystemClock()))).failure is Failure.RATE_LIMITED
-        assert len(vendor.requests) == 2
-
-    async def test_never_says_a_word_twice(self, vendor: VendorServer) -> None:
-        vendor.script(Answer([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            heard = await hear(Retry(model, SystemClock()))
-        assert (heard.text, heard.failure) == ("Hello", Failure.OVERLOADED)
-        assert len(vendor.requests) == 1
-
-
-class TestFallback:
-    """The next model, before the first delta."""
-
-    async def test_asks_the_next_and_says_so(self, vendor: VendorServer, caplog: pytest.LogCaptureFixture) -> None:
-        vendor.script(refusal(401, {"error": {}}), ANTHROPIC.streamed("one"))
-        async with connected(RESPONSES, vendor) as first, connected(ANTHROPIC, vendor) as second:
-            both = Fallback([first, second])
-            heard = await hear(both)
-        assert both.model == "openai/m"
-        assert heard.text == "one"
-        assert heard.completions[0].model == "anthropic/m"
-        [line] = [r.getMessage() for r in caplog.records if r.name == "bot.providers.fallback"]
-        assert "openai/m: bad_key" in line
-        assert line.endswith("falling back to anthropic/m")
-
-    @pytest.mark.parametrize(
-        "first",
-        [
-            refusal(404, {"error": {}}),
-            refusal(429, {"error": {}}),
-            refusal(429, {"error": {"code": "insufficient_quota"}}),
-            refusal(503, {"error": {}}),
-            refusal(400, {"error": {"code": "context_length_exceeded"}}),
-            refusal(500, {"error": {}}),
-            CHAT.streamed(),
-            Answer(),
-            Answer(ending=Ending.HANG),
-        ],
-    )
-    async def test_helps_whatever_failed_but(self, vendor: VendorServer, first: Answer) -> None:
-        vendor.script(first, CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            assert (await hear(Fallback([Stall(model, 0.2), model]))).text == "one"
-
-    async def test_not_a_refusal(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(400, {"error": {"code": "content_filter"}}), CHAT.streamed("one"))
-        async with connected(CHAT, vendor) as model:
-            assert (await hear(Fallback([model, model]))).failure is Failure.REFUSED
-
-    async def test_not_an_answer_that_has_begun(self, vendor: VendorServer) -> None:
-        vendor.script(Answer(CHAT.unended("one")), CHAT.streamed("two"))
-        async with connected(CHAT, vendor) as model:
-            heard = await hear(Fallback([model, model]))
-        assert (heard.text, heard.failure) == ("one", Failure.CUT)
-
-    async def test_ends_with_the_last_ones_error(self, vendor: VendorServer) -> None:
-        vendor.script(refusal(401, {"error": {}}), refusal(429, {"error": {}}))
-        async with connected(CHAT, vendor) as model:
-            assert (await hear(Fallback([model, model]))).failure is Failure.RATE_LIMITED

@@ -123,9 +123,11 @@ async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
         _break(request, reset=False)
         return response
     await response.prepare(request)
-    for chunk in answer.chunks:
+    began = asyncio.get_running_loop().time()
+    for sent, chunk in enumerate(answer.chunks, start=1):
         await response.write(chunk)
-        await asyncio.sleep(answer.pause_s)
+        # Measured from the beginning, so that the pace is exact.
+        await asyncio.sleep(began + sent * answer.pause_s - asyncio.get_running_loop().time())
     while answer.ending is Ending.HANG:
         await response.write(answer.ping)
         await asyncio.sleep(0.02)

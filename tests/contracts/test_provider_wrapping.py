@@ -1,0 +1,184 @@
+"""Stall, Retry and Fallback, around the real SDKs over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from bot.errors import Failure
+from bot.ports import SystemClock
+from bot.providers.fallback import Fallback
+from bot.providers.retry import Retry
+from bot.providers.stall import Stall
+from tests.contracts.listening import PROMPT, connected, hear
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer, refusal
+
+ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[VendorServer]:
+    async with VendorServer() as server:
+        yield server
+
+
+class TestStall:
+    """No text for a while is an error of its own; there is no total timeout."""
+
+    @ALL_APIS
+    @pytest.mark.parametrize("said", [(), ("one",)], ids=["at once", "after text"])
+    async def test_pings_do_not_count_as_text(self, vendor: VendorServer, api: Api, said: tuple[str, ...]) -> None:
+        ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
+        vendor.script(Answer(api.unended(*said), ending=Ending.HANG, ping=ping))
+        async with connected(api, vendor) as model:
+            heard = await hear(Stall(model, stall_timeout_s=0.2))
+            assert (heard.text, heard.failure) == ("".join(said), Failure.STALLED)
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 1)
+
+    async def test_a_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
+        vendor.script(Answer(delay_s=60))
+        async with connected(CHAT, vendor) as model:
+            assert (await hear(Stall(model, stall_timeout_s=0.2))).failure is Failure.STALLED
+
+    async def test_whoever_cancels_the_reader_cancels_it(self, vendor: VendorServer) -> None:
+        vendor.script(Answer(ending=Ending.HANG))
+        async with connected(CHAT, vendor) as model:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(hear(Stall(model, stall_timeout_s=10)), 0.1)
+
+    async def test_a_slow_answer_that_grows_is_fine(self, vendor: VendorServer) -> None:
+        vendor.script(replace(CHAT.streamed(*"0123456789"), pause_s=0.05))
+        async with connected(CHAT, vendor) as model:
+            assert (await hear(Stall(model, stall_timeout_s=0.3))).text == "0123456789"
+
+    async def test_the_readers_own_time_is_no_stall(self, vendor: VendorServer) -> None:
+        vendor.script(CHAT.streamed("one", " two"))
+        text = ""
+        async with connected(CHAT, vendor) as model:
+            async for item in Stall(model, stall_timeout_s=0.1).stream(PROMPT):
+                await asyncio.sleep(0.2)
+                text += item if isinstance(item, str) else "."
+        assert text == "one two."
+
+
+class TestRetry:
+    """Once more, where a moment may mend it."""
+
+    @ALL_APIS
+    @pytest.mark.parametrize(
+        "first",
+        [
+            refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after="0.05"),
+            refusal(429, {"error": {"type": "rate_limit_error"}}, retry_after_ms="50", retry_after="60"),
+            refusal(503, {"error": {"message": "busy"}}, retry_after="0"),
+            refusal(502, {"error": {"message": "gone"}}),
+            Answer(ending=Ending.NOTHING),
+        ],
+        ids=["rate limited", "in milliseconds", "overloaded", "unreachable", "idle for too long"],
+    )
+    async def test_mends_what_passes(self, vendor: VendorServer, api: Api, first: Answer) -> None:
+        vendor.script(first, api.streamed("one"))
+        async with connected(api, vendor) as model:
+            assert (await hear(Retry(model, SystemClock()))).text == "one"
+        assert len(vendor.requests) == 2
+
+    @pytest.mark.parametrize(
+        ("first", "retry_after_s", "again"),
+        [
+            (refusal(429, {"error": {}}), None, "in a minute"),
+            (refusal(429, {"error": {}}, retry_after="6"), 6, "in a minute"),
+            (refusal(429, {"error": {}}, retry_after="601"), 601, "in 11 minutes"),
+            (refusal(429, {"error": {}}, retry_after="86400"), 86_400, "in 24 hours"),
+            (refusal(429, {"error": {}}, retry_after="inf"), None, "in a minute"),
+            (
+                refusal(
+                    429,
+                    {"error": {}},
+                    retry_after="Fri, 20 Nov 2026 10:01:00 GMT",
+                    date="Fri, 20 Nov 2026 10:00:00 GMT",
+                ),
+                60,
+                "in a minute",
+            ),
+            (refusal(429, {"error": {}}, retry_after="soon"), None, "in a minute"),
+            (refusal(503, {"error": {}}, retry_after="30"), 30, "in a minute"),
+            (refusal(401, {"error": {}}), None, "check"),
+        ],
+    )
+    async def test_is_not_for_what_lasts(
+        self, vendor: VendorServer, first: Answer, retry_after_s: float | None, again: str
+    ) -> None:
+        vendor.script(first, CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            heard = await hear(Retry(model, SystemClock()))
+        assert heard.error is not None
+        assert heard.error.retry_after_s == retry_after_s
+        assert again in str(heard.error)
+        assert len(vendor.requests) == 1
+
+    async def test_happens_once(self, vendor: VendorServer) -> None:
+        vendor.script(refusal(429, {"error": {}}, retry_after="0"))
+        async with connected(CHAT, vendor) as model:
+            assert (await hear(Retry(model, SystemClock()))).failure is Failure.RATE_LIMITED
+        assert len(vendor.requests) == 2
+
+    async def test_never_says_a_word_twice(self, vendor: VendorServer) -> None:
+        vendor.script(Answer([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            heard = await hear(Retry(model, SystemClock()))
+        assert (heard.text, heard.failure) == ("Hello", Failure.OVERLOADED)
+        assert len(vendor.requests) == 1
+
+
+class TestFallback:
+    """The next model, before the first delta."""
+
+    async def test_asks_the_next_and_says_so(self, vendor: VendorServer, caplog: pytest.LogCaptureFixture) -> None:
+        vendor.script(refusal(401, {"error": {}}), ANTHROPIC.streamed("one"))
+        async with connected(RESPONSES, vendor) as first, connected(ANTHROPIC, vendor) as second:
+            both = Fallback([first, second])
+            heard = await hear(both)
+        assert both.model == "openai/m"
+        assert heard.text == "one"
+        assert heard.completions[0].model == "anthropic/m"
+        [line] = [r.getMessage() for r in caplog.records if r.name == "bot.providers.fallback"]
+        assert "openai/m: bad_key" in line
+        assert line.endswith("falling back to anthropic/m")
+
+    @pytest.mark.parametrize(
+        "first",
+        [
+            refusal(404, {"error": {}}),
+            refusal(429, {"error": {}}),
+            refusal(429, {"error": {"code": "insufficient_quota"}}),
+            refusal(503, {"error": {}}),
+            refusal(400, {"error": {"code": "context_length_exceeded"}}),
+            refusal(500, {"error": {}}),
+            CHAT.streamed(),
+            Answer(),
+            Answer(ending=Ending.HANG),
+        ],
+    )
+    async def test_helps_whatever_failed_but(self, vendor: VendorServer, first: Answer) -> None:
+        vendor.script(first, CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            assert (await hear(Fallback([Stall(model, 0.2), model]))).text == "one"
+
+    async def test_not_a_refusal(self, vendor: VendorServer) -> None:
+        vendor.script(refusal(400, {"error": {"code": "content_filter"}}), CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            assert (await hear(Fallback([model, model]))).failure is Failure.REFUSED
+
+    async def test_not_an_answer_that_has_begun(self, vendor: VendorServer) -> None:
+        vendor.script(Answer(CHAT.unended("one")), CHAT.streamed("two"))
+        async with connected(CHAT, vendor) as model:
+            heard = await hear(Fallback([model, model]))
+        assert (heard.text, heard.failure) == ("one", Failure.CUT)
+
+    async def test_ends_with_the_last_ones_error(self, vendor: VendorServer) -> None:
+        vendor.script(refusal(401, {"error": {}}), refusal(429, {"error": {}}))
+        async with connected(CHAT, vendor) as model:
+            assert (await hear(Fallback([model, model]))).failure is Failure.RATE_LIMITED
