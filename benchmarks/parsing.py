@@ -25,7 +25,7 @@ from tests.streams.server import Answer, VendorServer
 
 STREAMS = 100
 TOKENS_PER_S = 50
-TOKENS = 250
+TOKENS = 400
 TARGET_CORE_SHARE = 0.25
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Tell me a story."),))
