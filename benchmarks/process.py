@@ -1,0 +1,86 @@
+"""A bot in a process of its own, and what it costs; reads /proc, so Linux only."""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.server import Sandbox
+
+READY_WITHIN_S = 60
+ENDS_WITHIN_S = 35
+_ROOT = Path(__file__).parent.parent
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A bot that runs."""
+
+    pid: int
+    log: Path
+    """What it wrote to stderr."""
+
+    def cpu_s(self) -> float:
+        """What it has computed since its start."""
+        # The name, in brackets, may hold spaces; utime and stime are the 14th and 15th field of proc(5).
+        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(after_name[11]) + int(after_name[12])) / _TICKS_PER_S
+
+    def memory_bytes(self) -> int:
+        """Resident now."""
+        return self._status_bytes("VmRSS")
+
+    def peak_bytes(self) -> int:
+        """The most that ever was resident."""
+        return self._status_bytes("VmHWM")
+
+    def _status_bytes(self, name: str) -> int:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+        raise ProcessLookupError(f"{name} of {self.pid}")
+
+
+@asynccontextmanager
+async def running(arguments: Sequence[str], sandbox: Sandbox, model_url: str) -> AsyncIterator[Process]:
+    """`python <arguments>` against the sandbox and the model, from its first line of output to its end."""
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "log"
+        with log.open("wb") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *arguments,
+                cwd=directory,
+                env=_environment(sandbox, model_url, directory),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+            )
+        assert process.stdout is not None
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), READY_WITHIN_S)
+            if not line:
+                raise ChildProcessError(f"{' '.join(arguments)} did not start:\n{log.read_text()}")
+            yield Process(process.pid, log)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await asyncio.wait_for(process.wait(), ENDS_WITHIN_S)
+
+
+def _environment(sandbox: Sandbox, model_url: str, directory: str) -> dict[str, str]:
+    """All that the process knows: no setting of who runs the benchmark."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(_ROOT),
+        "SLACK_BOT_TOKEN": sandbox.bot_token,
+        "SLACK_APP_TOKEN": sandbox.app_token,
+        "BOT_SLACK_API_URL": sandbox.api_url,
+        "OPENAI_BASE_URL": model_url,
+        "BOT_MODELS": "openai/numbered",
+        "DATABASE_URL": f"sqlite:///{directory}/typist.db",
+    }

@@ -1,0 +1,134 @@
+"""Two rules by which other bots edit, as small bots on the same SDKs: `python -m benchmarks.rivals 20-words|3-s`.
+
+Both read the model beside their edits, so that a slow edit holds nothing up, and carry the newest text. A 429 is
+left to the SDK's own handler: it waits as Slack says and tries once more. After that an edit is dropped, for the
+next one says more; the last one is tried until it is done.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import openai
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+WORDS = 20
+GAP_S = 3.0
+_MODEL_READ_S = 600
+
+
+class Answer:
+    """The model's text as it comes."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.done = False
+        self._more = asyncio.Event()
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+    async def read(self, client: openai.AsyncOpenAI, model: str, asked: str) -> None:
+        stream = await client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": asked}], stream=True
+        )
+        async for chunk in stream:
+            if chunk.choices and (said := chunk.choices[0].delta.content):
+                self.parts.append(said)
+                self._more.set()
+        self.done = True
+        self._more.set()
+
+    async def grown_to(self, parts: int) -> None:
+        """Returns once the answer is so long, or ends."""
+        while len(self.parts) < parts and not self.done:
+            self._more.clear()
+            await self._more.wait()
+
+
+async def every_20_words(answer: Answer, shown: int) -> None:
+    await answer.grown_to(shown + WORDS)
+
+
+async def every_3_s(answer: Answer, shown: int) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(answer.grown_to(sys.maxsize), GAP_S)
+
+
+Rule = Callable[[Answer, int], Awaitable[None]]
+RULES: dict[str, Rule] = {"20-words": every_20_words, "3-s": every_3_s}
+
+
+class Rival:
+    """Answers each mention by a rule that knows of no other answer."""
+
+    def __init__(self, rule: Rule, web: AsyncWebClient, model: openai.AsyncOpenAI) -> None:
+        self._rule = rule
+        self._web = web
+        self._model = model
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        await client.send_socket_mode_response(SocketModeResponse(request.envelope_id))
+        event = request.payload.get("event", {})
+        if event.get("type") == "app_mention":
+            task = asyncio.create_task(self._answer(event))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, event: dict[str, Any]) -> None:
+        channel = event["channel"]
+        posted = await self._web.chat_postMessage(channel=channel, thread_ts=event["ts"], text="Thinking…")
+        answer, shown = Answer(), 0
+        reading = asyncio.create_task(answer.read(self._model, os.environ["BOT_MODELS"], event["text"]))
+        while True:
+            await self._rule(answer, shown)
+            done, words = answer.done, len(answer.parts)
+            if words > shown and await self._edited(channel, posted["ts"], answer.text):
+                shown = words
+            if done and shown == len(answer.parts):
+                break
+        await reading
+
+    async def _edited(self, channel: str, ts: str, text: str) -> bool:
+        try:
+            await self._web.chat_update(channel=channel, ts=ts, text=text)
+        except SlackApiError as error:
+            if error.response["error"] != "ratelimited":
+                raise
+            return False
+        return True
+
+
+async def main(rule: Rule) -> None:
+    async with aiohttp.ClientSession() as session:
+        web = AsyncWebClient(
+            os.environ["SLACK_BOT_TOKEN"],
+            os.environ["BOT_SLACK_API_URL"],
+            session=session,
+            retry_handlers=[AsyncRateLimitErrorRetryHandler()],
+        )
+        model = openai.AsyncOpenAI(
+            api_key="none", base_url=os.environ["OPENAI_BASE_URL"], timeout=_MODEL_READ_S, max_retries=0
+        )
+        rival = Rival(rule, web, model)
+        client = SocketModeClient(os.environ["SLACK_APP_TOKEN"], web_client=web)
+        client.socket_mode_request_listeners.append(rival.on_request)
+        await client.connect()  # type: ignore[no-untyped-call]
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(RULES[sys.argv[1]]))

@@ -1,0 +1,71 @@
+"""A model on this machine, over HTTP as an OpenAI-compatible server: says numbered words, and remembers when."""
+
+import asyncio
+import json
+import re
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiohttp import web
+
+HOST = "127.0.0.1"
+
+
+def question(number: int, words: int) -> str:
+    """What to ask so that the model says so many words; the number tells whose they are."""
+    return f"question {number}: say {words} words"
+
+
+def word(number: int) -> str:
+    """The answer's words, counted from 1: each is one token and can be told from all others."""
+    return f"w{number}"
+
+
+@dataclass
+class NumberedWords:
+    """`async with NumberedWords() as model:` serves Chat Completions on model.url."""
+
+    words_per_s: float = 40
+    first_word_s: float = 0.3
+    """From the request's arrival to the first word."""
+    said_at_s: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """For each question's number, when each word was sent, in monotonic seconds."""
+    url: str = ""
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, 0).start()
+        self.url = f"http://{HOST}:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        arrived_s = time.monotonic()
+        asked = (await request.json())["messages"][-1]["content"]
+        found = re.search(r"question (\d+): say (\d+) words", asked)
+        if found is None:
+            raise web.HTTPBadRequest(text="ask question(number, words)")
+        said_at_s, words = self.said_at_s[int(found[1])], int(found[2])
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for number in range(1, words + 1):
+            due_s = arrived_s + self.first_word_s + (number - 1) / self.words_per_s
+            await asyncio.sleep(due_s - time.monotonic())
+            said_at_s.append(time.monotonic())
+            await response.write(_event({"content": f"{word(number)} "}))
+        await response.write(_event({}, "stop") + b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
+
+def _event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    chunk: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "numbered"}
+    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()
