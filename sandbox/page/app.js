@@ -1,8 +1,9 @@
 // The sandbox's page: keeps what is shown in step with the workspace, and says what people do.
 
 import { Composer } from "./composer.js";
-import { avatar, byId, el, moveFocus, post } from "./dom.js";
+import { avatar, byId, el, post } from "./dom.js";
 import { MessageList } from "./messages.js";
+import { Sidebar, sign } from "./sidebar.js";
 import { isRoot, World } from "./world.js";
 import { Workings } from "./workings.js";
 
@@ -14,12 +15,12 @@ const ROOM_FOR_WORKINGS = window.matchMedia("(min-width: 75rem)");
 
 const world = new World();
 const open = { channel: null, thread: null };
-const unread = new Set();
 const drafts = new Map();
 const announcements = new Map();
 let lastSaid = null;
 
 const workings = new Workings(complain);
+const sidebar = new Sidebar(world, { openChannel: (id) => { openChannel(id); mainBox.focus(); }, writeAs });
 const actions = { save, remove };
 const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
 const thread = new MessageList(world, actions, "Thread");
@@ -40,8 +41,10 @@ async function say(text, threadTs) {
     const { ts } = await post("/sandbox/say", {
       user_id: world.me, channel: open.channel, text, thread_ts: threadTs,
     });
-    if (!threadTs) lastSaid = ts;
     (threadTs ? thread : main).toBottom();
+    if (threadTs) return;
+    lastSaid = ts;
+    world.thread(open.channel, ts).forEach(openAnswer);
   } catch (error) {
     complain(error);
     throw error;
@@ -80,11 +83,9 @@ function openChannel(id) {
   if (open.channel) drafts.set(open.channel, mainBox.text);
   closeThread();
   open.channel = id;
-  unread.delete(id);
   showChannel();
   mainBox.text = drafts.get(id) || "";
-  byId("app").classList.remove("menu-open");
-  byId("menu").setAttribute("aria-expanded", "false");
+  sidebar.slide(false);
 }
 
 function showChannel() {
@@ -99,14 +100,7 @@ function showChannel() {
   main.show(world.roots(channel.id));
   showHint();
   showStatuses();
-  showConversations();
-}
-
-function sign(channel) {
-  const node = el("span", { class: "sign", "aria-hidden": "true" });
-  if (channel.type === "group") node.append(el("span", { class: "lock" }));
-  else node.textContent = channel.type === "channel" ? "#" : channel.members.length - 1;
-  return node;
+  sidebar.showConversations(open.channel);
 }
 
 const names = (channel) => channel.members.map((id) => world.users.get(id)?.name).filter(Boolean).join(", ");
@@ -168,40 +162,6 @@ function showWorkings(isOpen) {
   byId("workings-toggle").setAttribute("aria-expanded", String(isOpen));
 }
 
-// ---- the sidebar
-
-function showConversations() {
-  const current = document.activeElement?.dataset?.channel;
-  const link = (channel) => {
-    const isOpen = channel.id === open.channel;
-    const face = channel.type === "im" ? avatar(world.others(channel)[0] || world.bot) : sign(channel);
-    const isUnread = unread.has(channel.id);
-    return el("li", {}, el(
-      "button",
-      {
-        type: "button", "data-channel": channel.id, tabindex: isOpen ? "0" : "-1",
-        class: isUnread ? "unread" : false, "aria-current": isOpen ? "page" : null,
-        onclick: () => { openChannel(channel.id); mainBox.focus(); },
-      },
-      face,
-      el("span", { class: "name" }, world.title(channel)),
-      isUnread && el("span", { class: "hidden-text" }, "unread"),
-    ));
-  };
-  const isDirect = (channel) => channel.type === "im" || channel.type === "mpim";
-  byId("channels").replaceChildren(...world.mine().filter((channel) => !isDirect(channel)).map(link));
-  byId("directs").replaceChildren(...world.mine().filter(isDirect).map(link));
-  if (current) document.querySelector(`[data-channel="${current}"]`)?.focus();
-}
-
-function showPeople() {
-  byId("people").replaceChildren(...world.people.map((person) => {
-    const input = el("input", { type: "radio", name: "writer", value: person.id, checked: person.id === world.me });
-    input.addEventListener("change", () => writeAs(person.id));
-    return el("label", {}, input, avatar(person), el("span", { class: "name" }, person.real_name || person.name));
-  }));
-}
-
 function writeAs(id) {
   world.me = id;
   const stays = world.mine().some((channel) => channel.id === open.channel);
@@ -215,26 +175,13 @@ function writeAs(id) {
   }
 }
 
-function showBot({ connected, note }) {
-  const status = byId("status");
-  status.classList.toggle("connected", connected);
-  status.classList.remove("lost");
-  byId("status-text").textContent = `${world.bot.name} ${connected ? "is connected" : "is not connected"}${note ? ` · ${note}` : ""}`;
-}
-
-function showLost() {
-  byId("status").classList.remove("connected");
-  byId("status").classList.add("lost");
-  byId("status-text").textContent = "The sandbox cannot be reached. Trying again…";
-}
-
 // ---- what happens in the workspace
 
 function onMessage(message) {
   const isNew = world.put(message);
   if (!world.sees(message)) return;
   if (message.channel === open.channel) showMessage(message, isNew);
-  else if (isNew && message.user_id !== world.me) markUnread(message.channel);
+  else if (isNew && message.user_id !== world.me) sidebar.markUnread(message.channel);
 }
 
 function showMessage(message, isNew) {
@@ -244,24 +191,20 @@ function showMessage(message, isNew) {
   } else if (isNew) {
     refreshRoot(message);
   }
-  if (shouldOpenThread(message)) {
-    const focused = document.activeElement;
-    openThread(message.thread_ts);
-    focused?.focus();
-  }
+  openAnswer(message);
   if (open.thread && (message.ts === open.thread || message.thread_ts === open.thread)) thread.upsert(message);
   if (message.user_id !== world.me) announce(message);
 }
 
 // The answer to what was just written is opened by itself, where there is room beside the channel.
-function shouldOpenThread(message) {
-  return message.is_bot && !isRoot(message) && message.thread_ts === lastSaid && ROOM_FOR_THREAD.matches &&
-    open.thread !== message.thread_ts && takeLastSaid() && !threadBox.text;
-}
-
-function takeLastSaid() {
+function openAnswer(message) {
+  const isAwaited = message.is_bot && !isRoot(message) && message.thread_ts === lastSaid;
+  if (!isAwaited || !ROOM_FOR_THREAD.matches) return;
   lastSaid = null;
-  return true;
+  if (open.thread === message.thread_ts || threadBox.text) return;
+  const focused = document.activeElement;
+  openThread(message.thread_ts);
+  focused.focus();
 }
 
 function refreshRoot(message) {
@@ -277,11 +220,6 @@ function onDeleted({ channel, ts }) {
   if (ts === open.thread) closeThread();
   if (message && !isRoot(message)) refreshRoot(message);
   showHint();
-}
-
-function markUnread(channel) {
-  unread.add(channel);
-  showConversations();
 }
 
 /** Say a message aloud once it has come to rest, not at each of its edits. */
@@ -308,25 +246,27 @@ const said = (status) => (status ? `${world.bot.name} ${status}` : "");
 
 // ---- the connection
 
-async function refresh() {
+async function readState() {
   const response = await fetch("/sandbox/state");
   if (!response.ok) throw new Error(`HTTP ${response.status}`);
-  const state = await response.json();
+  return response.json();
+}
+
+function show(state) {
   const isFirst = !world.team;
   world.load(state);
-  byId("team").textContent = world.team.name;
   if (isFirst) {
-    showPeople();
+    sidebar.showPeople();
     openChannel(world.mine()[0].id);
     mainBox.focus();
   } else {
-    showConversations();
+    sidebar.showConversations(open.channel);
     main.reconcile(world.roots(open.channel));
     if (open.thread) thread.reconcile(world.thread(open.channel, open.thread));
     showHint();
     showStatuses();
   }
-  showBot(state.bot);
+  sidebar.showBot(state.bot);
   workings.showBudgets(state.budgets);
   workings.showFaults(state.faults);
 }
@@ -336,10 +276,12 @@ const onEvent = {
   deleted: onDeleted,
   budgets: (budgets) => workings.showBudgets(budgets),
   faults: (faults) => workings.showFaults(faults),
-  bot: showBot,
+  bot: (bot) => sidebar.showBot(bot),
   status: (status) => {
     world.setStatus(status);
-    if (status.channel === open.channel) showStatuses();
+    if (status.channel !== open.channel) return;
+    showStatuses();
+    refreshRoot(status);
   },
 };
 
@@ -349,12 +291,12 @@ function connect() {
   let waiting = [];
   source.addEventListener("open", async () => {
     waiting = [];
-    try {
-      await refresh();
-    } catch {
+    const state = await readState().catch(() => null);
+    if (!state) {
       reconnect(source);
       return;
     }
+    show(state);
     for (const [name, data] of waiting) onEvent[name](data);
     waiting = null;
   });
@@ -365,7 +307,7 @@ function connect() {
     });
   }
   source.addEventListener("error", () => {
-    showLost();
+    sidebar.showLost();
     reconnect(source);
   });
 }
@@ -378,23 +320,16 @@ function reconnect(source) {
   setTimeout(connect, RETRY_MS);
 }
 
-byId("conversations").addEventListener("keydown", (event) =>
-  moveFocus(event, [...document.querySelectorAll("[data-channel]")]));
 byId("thread-close").addEventListener("click", closeThread);
 byId("workings-toggle").addEventListener("click", () => showWorkings(byId("workings").hidden));
 byId("workings-close").addEventListener("click", () => {
   showWorkings(false);
   byId("workings-toggle").focus();
 });
-byId("menu").addEventListener("click", () => {
-  const isOpen = byId("app").classList.toggle("menu-open");
-  byId("menu").setAttribute("aria-expanded", String(isOpen));
-  if (isOpen) document.querySelector("[data-channel][tabindex='0']")?.focus();
-});
+byId("main").addEventListener("click", () => sidebar.slide(false));
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  if (byId("app").classList.contains("menu-open")) byId("menu").click();
-  else closeThread();
+  if (!sidebar.slide(false)) closeThread();
 });
 
 showWorkings(ROOM_FOR_WORKINGS.matches);

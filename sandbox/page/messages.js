@@ -18,8 +18,10 @@ export class MessageList {
     this.items = new Map();
     this.pinned = true;
     this.hint = el("div", { class: "hint" });
-    this.list = el("ol", { class: "messages", role: "log", "aria-live": "off", "aria-label": label });
-    this.content = el("div", { class: "content" }, this.hint, this.list);
+    this.list = el("ol", { class: "messages" });
+    // Said aloud by the page once a message has come to rest: a log would say each edit.
+    const log = el("div", { role: "log", "aria-live": "off", "aria-label": label }, this.list);
+    this.content = el("div", { class: "content" }, this.hint, log);
     this.scroller = el("div", { class: "scroller" }, this.content);
     this.newest = el("button", { type: "button", class: "newest", hidden: true, onclick: () => this.toBottom() });
     this.newest.textContent = "↓ Newest";
@@ -174,25 +176,27 @@ export class MessageList {
   #renderFooter(item) {
     const { message } = item;
     const replies = this.world.replies(message);
-    const key = JSON.stringify([message.reactions, replies.length, replies.at(-1)?.ts]);
+    const status = this.world.status(message.channel, message.ts);
+    const key = JSON.stringify([message.reactions, replies.length, replies.at(-1)?.ts, status]);
     if (item.footerKey === key) return;
     item.footerKey = key;
     const reactions = (message.reactions || []).map(({ name, count }) =>
       el("span", { class: "reaction", "aria-label": `${name}, ${count}` }, `${glyph(name)} ${count}`),
     );
     item.footer.replaceChildren(...reactions);
-    if (replies.length) item.footer.append(this.#threadButton(message, replies));
+    if (replies.length && this.actions.open) item.footer.append(this.#threadButton(message, replies, status));
   }
 
-  #threadButton(message, replies) {
+  #threadButton(message, replies, status) {
     const people = new Map(replies.map((reply) => [reply.user_id, this.world.user(reply)]));
+    const last = status ? `${this.world.bot.name} ${status}` : `Last at ${clock.format(when(replies.at(-1).ts))}`;
     const count = replies.length === 1 ? "1 reply" : `${replies.length} replies`;
     return el(
       "button",
       { type: "button", class: "replies", onclick: () => this.actions.open(message) },
       el("span", { class: "faces" }, ...[...people.values()].slice(0, 4).map(avatar)),
       el("span", { class: "count" }, count),
-      el("span", { class: "last" }, `Last at ${clock.format(when(replies.at(-1).ts))}`),
+      el("span", { class: "last" }, last),
     );
   }
 

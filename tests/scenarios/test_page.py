@@ -275,6 +275,44 @@ async def test_what_is_for_one_person_is_shown_to_them_alone(page: Page, app: As
     await expect(message(page, "for Ada's eyes")).to_have_count(0)
 
 
+async def test_what_the_app_is_doing_is_shown_until_it_is_done(
+    page: Page, sandbox: Sandbox, app: AsyncWebClient
+) -> None:
+    asked = await sandbox.say("grace", GENERAL, "@typist a long one")
+    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="one reply")
+    await app.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="is thinking…")
+    opener = page.get_by_role("button", name="1 reply")
+    await expect(opener).to_contain_text("typist is thinking…")
+    await opener.click()
+    await expect(thread(page).get_by_role("status")).to_have_text("typist is thinking…")
+    await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="done")
+    await expect(thread(page).get_by_role("status")).to_have_text("")
+    await expect(page.get_by_role("button", name="2 replies")).to_contain_text("Last at")
+
+
+async def test_a_place_with_something_new_is_marked_until_it_is_opened(page: Page, sandbox: Sandbox) -> None:
+    await sandbox.say("grace", "C0RANDOM", "over here")
+    await expect(page.get_by_role("button", name="random unread")).to_be_visible()
+    await page.get_by_role("button", name="random").click()
+    await expect(message(page, "over here")).to_be_visible()
+    await expect(page.get_by_role("button", name="random unread")).to_have_count(0)
+
+
+async def test_in_a_narrow_window_the_conversations_slide_in(sandbox: Sandbox, visit: Visit) -> None:
+    page = await visit(sandbox.url, viewport={"width": 390, "height": 740})
+    random = page.get_by_role("button", name="random")
+    await expect(random).to_be_hidden()
+    menu = page.get_by_role("button", name="Conversations")
+    await menu.press("Enter")
+    await expect(page.get_by_role("button", name="general")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(menu).to_be_focused()
+    await menu.press("Enter")
+    await random.click()
+    await expect(page.get_by_role("heading", name="random", exact=True)).to_be_visible()
+    await expect(random).to_be_hidden()
+
+
 async def test_the_page_comes_back_after_the_sandbox_was_away(visit: Visit) -> None:
     async with Sandbox() as first:
         page = await visit(first.url)

@@ -1,0 +1,93 @@
+// The workspace's name and state, its conversations, and who is writing.
+
+import { avatar, byId, el, moveFocus } from "./dom.js";
+
+/** `actions` are openChannel(id) and writeAs(id). */
+export class Sidebar {
+  constructor(world, actions) {
+    this.world = world;
+    this.actions = actions;
+    this.unread = new Set();
+    byId("conversations").addEventListener("keydown", (event) =>
+      moveFocus(event, [...document.querySelectorAll("[data-channel]")]));
+    byId("menu").addEventListener("click", (event) => {
+      event.stopPropagation();
+      this.slide(byId("menu").getAttribute("aria-expanded") !== "true");
+    });
+  }
+
+  /** In a narrow window the sidebar slides in and out; true where that changed anything. */
+  slide(isIn) {
+    const app = byId("app");
+    if (app.classList.contains("menu-open") === isIn) return false;
+    app.classList.toggle("menu-open", isIn);
+    byId("menu").setAttribute("aria-expanded", String(isIn));
+    const target = isIn ? document.querySelector("[data-channel][tabindex='0']") : byId("menu");
+    target.focus();
+    return true;
+  }
+
+  showConversations(openId) {
+    this.openId = openId;
+    this.unread.delete(openId);
+    const focused = document.activeElement?.dataset?.channel;
+    const isDirect = (channel) => channel.type === "im" || channel.type === "mpim";
+    const mine = this.world.mine();
+    byId("channels").replaceChildren(...mine.filter((channel) => !isDirect(channel)).map((c) => this.#link(c)));
+    byId("directs").replaceChildren(...mine.filter(isDirect).map((channel) => this.#link(channel)));
+    if (focused) document.querySelector(`[data-channel="${focused}"]`)?.focus();
+  }
+
+  #link(channel) {
+    const isOpen = channel.id === this.openId;
+    const isUnread = this.unread.has(channel.id);
+    const face = channel.type === "im" ? avatar(this.world.others(channel)[0] || this.world.bot) : sign(channel);
+    return el("li", {}, el(
+      "button",
+      {
+        type: "button", "data-channel": channel.id, tabindex: isOpen ? "0" : "-1",
+        class: isUnread ? "unread" : false, "aria-current": isOpen ? "page" : null,
+        onclick: () => this.actions.openChannel(channel.id),
+      },
+      face,
+      el("span", { class: "name" }, this.world.title(channel)),
+      isUnread && el("span", { class: "hidden-text" }, "unread"),
+    ));
+  }
+
+  markUnread(id) {
+    this.unread.add(id);
+    this.showConversations(this.openId);
+  }
+
+  showPeople() {
+    byId("people").replaceChildren(...this.world.people.map((person) => {
+      const isMe = person.id === this.world.me;
+      const input = el("input", { type: "radio", name: "writer", value: person.id, checked: isMe });
+      input.addEventListener("change", () => this.actions.writeAs(person.id));
+      return el("label", {}, input, avatar(person), el("span", { class: "name" }, person.real_name || person.name));
+    }));
+  }
+
+  showBot({ connected, note }) {
+    byId("team").textContent = this.world.team.name;
+    byId("status").classList.toggle("connected", connected);
+    byId("status").classList.remove("lost");
+    const state = `${this.world.bot.name} ${connected ? "is connected" : "is not connected"}`;
+    byId("status-text").textContent = note ? `${state} · ${note}` : state;
+  }
+
+  showLost() {
+    byId("status").classList.remove("connected");
+    byId("status").classList.add("lost");
+    byId("status-text").textContent = "The sandbox cannot be reached. Trying again…";
+  }
+}
+
+/** What stands before a channel's name. */
+export function sign(channel) {
+  const node = el("span", { class: "sign", "aria-hidden": "true" });
+  if (channel.type === "group") node.append(el("span", { class: "lock" }));
+  else node.textContent = channel.type === "channel" ? "#" : channel.members.length - 1;
+  return node;
+}
