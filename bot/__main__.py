@@ -8,9 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from bot import __version__, app, settings
-from bot.ask import ask
-from bot.demo import demo
+from bot import __version__, settings
 from bot.errors import SettingsError, TypistError
 from bot.settings import Settings
 
@@ -73,8 +71,13 @@ def _default_command(env: dict[str, str]) -> str:
     return "run" if env.get("SLACK_BOT_TOKEN") or env.get("SLACK_APP_TOKEN") else "sandbox"
 
 
+# Each command imports what it runs once its settings are good: a slip is told at once, not after all the imports.
+
+
 def _run(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env, needs_slack=True, needs_model=True)
+    from bot import app
+
     _log(ours)
 
     def ready(bot: app.Bot) -> None:
@@ -91,6 +94,8 @@ def _run(env: dict[str, str], options: argparse.Namespace) -> int:
 def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
     port, model = getattr(options, "port", None), getattr(options, "model", None)
     ours = settings.read(env)
+    from bot.demo import demo
+
     _log(ours)
     in_memory = replace(ours, database_url="sqlite://") if "DATABASE_URL" not in env else ours
     asyncio.run(_until_signalled(lambda stop: demo(in_memory, stop, port, model)))
@@ -104,6 +109,8 @@ def _ask(env: dict[str, str], options: argparse.Namespace) -> int:
     question = "\n\n".join(part for part in (options.question, piped.strip()) if part)
     if not question:
         raise SettingsError(['There is no question: python -m bot ask "your question".'])
+    from bot.ask import ask
+
     asyncio.run(ask(ours, question))
     return 0
 
@@ -124,8 +131,9 @@ def _log(ours: Settings) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # Bolt warns of tokens that it is given in two ways, which is how it is to be.
+    logging.getLogger("slack_bolt").setLevel(logging.ERROR)
     for chatty in (
-        "slack_bolt",
         "slack_sdk",
         "httpx2",
         "httpcore2",

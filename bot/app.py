@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 from slack_bolt.async_app import AsyncApp
@@ -17,9 +18,8 @@ from bot.core.tokens import TokenEstimate
 from bot.core.triage import Identity
 from bot.intake import Intake
 from bot.ports import Provider, SystemClock
-from bot.providers.anthropic import AnthropicVendor
 from bot.providers.fallback import Fallback
-from bot.providers.openai import OpenAIVendor
+from bot.providers.model import Asking
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall
@@ -34,6 +34,16 @@ from bot.worker import Worker
 from handlers import messages
 
 log = logging.getLogger(__name__)
+
+
+class Vendor(Protocol):
+    """A vendor's connections."""
+
+    def model(self, name: str) -> Provider:
+        """One of its models."""
+        ...
+
+    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ async def provider_of(settings: Settings) -> AsyncIterator[Provider]:
     """The models in use, one behind the other, each watched for stalls."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
-        vendors: dict[str, OpenAIVendor | AnthropicVendor] = {}
+        vendors: dict[str, Vendor] = {}
         providers: list[Provider] = []
         for name in models_in_use(settings):
             vendor, _, model = name.partition("/")
@@ -65,19 +75,24 @@ async def provider_of(settings: Settings) -> AsyncIterator[Provider]:
         yield Fallback(providers)
 
 
-def _vendor(vendor: str, settings: Settings) -> OpenAIVendor | AnthropicVendor:
+def _vendor(vendor: str, settings: Settings) -> Vendor:
+    asking = Asking(settings.streaming, settings.max_output_tokens)
+    # A vendor's SDK takes tens of megabytes: only those in use are imported.
     if vendor == "openai":
+        from bot.providers.openai import OpenAIVendor
+
         return OpenAIVendor(
             api_key=settings.openai_api_key,
             base_url=settings.openai_base_url,
             api=settings.openai_api,
-            streaming=settings.streaming,
+            asking=asking,
         )
+    from bot.providers.anthropic import AnthropicVendor
+
     return AnthropicVendor(
         api_key=settings.anthropic_api_key,
         base_url=settings.anthropic_base_url,
-        streaming=settings.streaming,
-        max_output_tokens=settings.max_output_tokens,
+        asking=asking,
     )
 
 
@@ -118,20 +133,22 @@ async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[Bot], No
     async with built(settings) as bot:
         editing = asyncio.create_task(bot.editor.run())
         working = asyncio.create_task(bot.worker.run())
+        beating = asyncio.create_task(bot.worker.heartbeat())
         stopping = asyncio.create_task(stop.wait())
         try:
             await bot.sockets.open()
             ready(bot)
-            ended, _ = await asyncio.wait((stopping, editing, working), return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait((stopping, editing, working, beating), return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
         finally:
             await bot.sockets.close()
-            working.cancel()
-            stopping.cancel()
+            bot.worker.stop()
+            await asyncio.wait((working,))
             await bot.worker.drain()
-            editing.cancel()
-            await asyncio.gather(editing, working, stopping, return_exceptions=True)
+            for task in (stopping, beating, editing):
+                task.cancel()
+            await asyncio.gather(stopping, beating, editing, return_exceptions=True)
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:
@@ -150,6 +167,7 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     return AsyncApp(
         client=AsyncWebClient(base_url=settings.slack_api_url),
         authorize=authorize,
+        logger=logging.getLogger("slack_bolt"),
         process_before_response=True,
         request_verification_enabled=False,
         ssl_check_enabled=False,

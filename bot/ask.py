@@ -26,7 +26,8 @@ async def ask(settings: Settings, question: str) -> None:
                 wrote = event
                 print(event, end="", flush=True)
         except TypistError:
-            print(flush=True)
+            if wrote:
+                print(flush=True)
             raise
     if not wrote.endswith("\n"):
         print(flush=True)

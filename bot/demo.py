@@ -5,11 +5,10 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
-from sandbox.local_model import LocalModel, unavailable
-
 from bot import app
 from bot.errors import SettingsError
 from bot.settings import Settings, models_in_use, parse_models
+from sandbox.local_model import LocalModel, available
 from sandbox.server import Sandbox, find_port
 
 PREFERRED_PORT = 3000
@@ -30,7 +29,9 @@ async def demo(settings: Settings, stop: asyncio.Event, port: int | None, model:
     """Runs until `stop` is set. `model`: local, scripted or vendor/name; None chooses."""
     async with AsyncExitStack() as stack:
         cast = await _cast(settings, model, stack)
-        sandbox = await stack.enter_async_context(Sandbox(port=port or find_port(PREFERRED_PORT), note=cast.note))
+        sandbox = await stack.enter_async_context(
+            Sandbox(port=port or find_port(PREFERRED_PORT), note=cast.note, keep_revisions=False)
+        )
         ours = replace(
             cast.settings,
             slack_bot_token=sandbox.bot_token,
@@ -49,7 +50,7 @@ async def _cast(settings: Settings, model: str | None, stack: AsyncExitStack) ->
     if model is None and models_in_use(settings):
         return Cast(settings, " then ".join(models_in_use(settings)))
     if model is None or model == "local":
-        reason = unavailable()
+        reason = available()
         if reason is None:
             return await _local(settings, stack)
         if model == "local":

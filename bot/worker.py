@@ -30,6 +30,7 @@ class Worker:
         self._live: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._announcements: dict[int, asyncio.Task[tuple[str, ...]]] = {}
         self._wake = asyncio.Event()
+        self._stopping = False
 
     def wake(self) -> None:
         """There may be a job to claim."""
@@ -41,15 +42,16 @@ class Worker:
         self.wake()
 
     async def run(self) -> None:
-        """Claims and answers until cancelled; live answers go on then, for `drain` to wait for."""
-        heartbeat = asyncio.create_task(self._heartbeat())
-        try:
-            while True:
-                self._wake.clear()
-                await self._claim()
-                await self._pause()
-        finally:
-            heartbeat.cancel()
+        """Claims and answers until stopped; live answers go on then, for `drain` to wait for."""
+        while not self._stopping:
+            self._wake.clear()
+            await self._claim()
+            await self._pause()
+
+    def stop(self) -> None:
+        """Claims no more. A claim under way is let end: its jobs are ours."""
+        self._stopping = True
+        self.wake()
 
     async def drain(self, drain_s: float = DRAIN_S) -> None:
         """Waits for live answers to end; those that do not in time are ended, and say so."""
@@ -94,8 +96,8 @@ class Worker:
         except TimeoutError:
             return
 
-    async def _heartbeat(self) -> None:
-        """Says that our jobs are alive; lets go of those that are no longer ours."""
+    async def heartbeat(self) -> None:
+        """Says that our jobs are alive; lets go of those that are no longer ours. Until cancelled."""
         while True:
             await self._clock.sleep(HEARTBEAT_S)
             jobs = [job for job, _ in self._live.values()]

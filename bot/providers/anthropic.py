@@ -10,11 +10,9 @@ from bot.core.completion import FinishReason, Usage
 from bot.core.conversation import Prompt
 from bot.errors import Failure
 from bot.providers.failures import Attempt
-from bot.providers.model import LIMITS, TIMEOUT, Reader, VendorModel
+from bot.providers.model import LIMITS, TIMEOUT, Asking, Reader, VendorModel
 
 ANTHROPIC_URL = "https://api.anthropic.com"
-MAX_OUTPUT_TOKENS = 16_384
-"""Required by the API; what the model thinks counts as well."""
 
 _FAILURES = {
     "refusal": Failure.REFUSED,
@@ -25,13 +23,7 @@ _FAILURES = {
 class AnthropicVendor:
     """One connection pool for one base URL; its models are called anthropic/NAME."""
 
-    def __init__(
-        self,
-        api_key: str,
-        base_url: str = ANTHROPIC_URL,
-        streaming: bool = True,
-        max_output_tokens: int = MAX_OUTPUT_TOKENS,
-    ) -> None:
+    def __init__(self, api_key: str, base_url: str = ANTHROPIC_URL, asking: Asking = Asking()) -> None:
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url,
@@ -40,7 +32,7 @@ class AnthropicVendor:
             timeout=TIMEOUT,
             http_client=anthropic.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS),
         )
-        self._api = MessagesApi(self._client, api_key, streaming, max_output_tokens)
+        self._api = MessagesApi(self._client, api_key, asking)
 
     def model(self, name: str) -> VendorModel:
         """The Provider for a model by Anthropic's name for it."""
@@ -54,22 +46,21 @@ class AnthropicVendor:
 class MessagesApi:
     """Sends turns as they are: a Prompt keeps Anthropic's rules for them."""
 
-    def __init__(self, client: anthropic.AsyncAnthropic, secret: str, streaming: bool, max_output_tokens: int) -> None:
+    def __init__(self, client: anthropic.AsyncAnthropic, secret: str, asking: Asking) -> None:
         self.secret = secret
         self._client = client
-        self._streaming = streaming
-        self._max_output_tokens = max_output_tokens
+        self._asking = asking
 
     async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
         messages: list[Any] = [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
         # No temperature, top_p or top_k: the current models refuse them.
         raw = await self._client.messages.with_raw_response.create(
             model=name,
-            max_tokens=self._max_output_tokens,
+            max_tokens=self._asking.max_output_tokens,
             system=prompt.system or anthropic.omit,
             messages=messages,
             cache_control={"type": "ephemeral"},
-            stream=self._streaming,
+            stream=self._asking.streaming,
         )
         response: httpx2.Response = raw.http_response
         return response

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx2
@@ -16,6 +17,15 @@ from bot.providers.failures import Attempt
 TIMEOUT = httpx2.Timeout(None, connect=5.0)
 # Follow-ups come within a minute or two: a kept connection saves them the handshakes.
 LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How each answer is asked for."""
+
+    streaming: bool = True
+    max_output_tokens: int = 16_384
+    """What the model thinks counts as well."""
 
 
 class Reader(Protocol):

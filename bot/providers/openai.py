@@ -11,7 +11,7 @@ from bot.core.completion import FinishReason, Usage
 from bot.core.conversation import Prompt
 from bot.errors import Failure
 from bot.providers.failures import Attempt
-from bot.providers.model import LIMITS, TIMEOUT, Api, Reader, VendorModel
+from bot.providers.model import LIMITS, TIMEOUT, Api, Asking, Reader, VendorModel
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -21,7 +21,9 @@ ApiName = Literal["auto", "responses", "chat"]
 class OpenAIVendor:
     """One connection pool for one base URL; its models are called openai/NAME."""
 
-    def __init__(self, api_key: str, base_url: str = OPENAI_URL, api: ApiName = "auto", streaming: bool = True) -> None:
+    def __init__(
+        self, api_key: str, base_url: str = OPENAI_URL, api: ApiName = "auto", asking: Asking = Asking()
+    ) -> None:
         client = openai.AsyncOpenAI(
             # Servers that ask for no key are sent one all the same: an empty one is no valid header.
             api_key=api_key or "none",
@@ -34,9 +36,9 @@ class OpenAIVendor:
         self._client = client
         self._api: Api
         if api == "responses" or (api == "auto" and speaks_responses(base_url)):
-            self._api = ResponsesApi(client, api_key, streaming)
+            self._api = ResponsesApi(client, api_key, asking)
         else:
-            self._api = ChatApi(client, api_key, streaming)
+            self._api = ChatApi(client, api_key, asking)
 
     def model(self, name: str) -> VendorModel:
         """The Provider for a model by the server's own name for it, which may hold slashes."""
@@ -56,18 +58,19 @@ def speaks_responses(base_url: str) -> bool:
 class ResponsesApi:
     """https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
-    def __init__(self, client: openai.AsyncOpenAI, secret: str, streaming: bool) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: Asking) -> None:
         self.secret = secret
         self._client = client
-        self._streaming = streaming
+        self._asking = asking
 
     async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
         raw = await self._client.responses.with_raw_response.create(
             model=name,
             instructions=prompt.system or openai.omit,
             input=[{"role": turn.role, "content": turn.text} for turn in prompt.turns],
+            max_output_tokens=self._asking.max_output_tokens,
             store=False,
-            stream=self._streaming,
+            stream=self._asking.streaming,
         )
         return raw.http_response
 
@@ -120,10 +123,12 @@ class ResponsesReader:
 class ChatApi:
     """https://developers.openai.com/api/reference/resources/chat, as compatible servers understand it."""
 
-    def __init__(self, client: openai.AsyncOpenAI, secret: str, streaming: bool) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: Asking) -> None:
         self.secret = secret
         self._client = client
-        self._streaming = streaming
+        self._asking = asking
+        # Compatible servers all know the older name of the output limit; OpenAI itself takes only the newer one.
+        self._is_openai = speaks_responses(str(client.base_url))
 
     async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
         messages: list[Any] = [{"role": "system", "content": prompt.system}] if prompt.system else []
@@ -131,8 +136,10 @@ class ChatApi:
         raw = await self._client.chat.completions.with_raw_response.create(
             model=name,
             messages=messages,
-            stream=self._streaming,
-            stream_options={"include_usage": True} if self._streaming else openai.omit,
+            max_tokens=openai.omit if self._is_openai else self._asking.max_output_tokens,
+            max_completion_tokens=self._asking.max_output_tokens if self._is_openai else openai.omit,
+            stream=self._asking.streaming,
+            stream_options={"include_usage": True} if self._asking.streaming else openai.omit,
         )
         return raw.http_response
 

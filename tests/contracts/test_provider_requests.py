@@ -26,6 +26,7 @@ async def test_requests_to_responses_are_not_stored(vendor: VendorServer) -> Non
         "model": "m",
         "instructions": "Be brief.",
         "input": [{"role": turn.role, "content": turn.text} for turn in PROMPT.turns],
+        "max_output_tokens": 16_384,
         "store": False,
         "stream": True,
     }
@@ -40,6 +41,7 @@ async def test_requests_to_chat_ask_for_usage(vendor: VendorServer) -> None:
     assert seen.body == {
         "model": "m",
         "messages": [system, *({"role": turn.role, "content": turn.text} for turn in PROMPT.turns)],
+        "max_tokens": 16_384,
         "stream": True,
         "stream_options": {"include_usage": True},
     }

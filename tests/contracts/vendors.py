@@ -7,6 +7,7 @@ from typing import Protocol
 from bot.errors import Failure
 from bot.ports import Provider
 from bot.providers.anthropic import AnthropicVendor
+from bot.providers.model import Asking
 from bot.providers.openai import ApiName, OpenAIVendor
 from tests.streams import speech
 from tests.streams.server import Answer, refusal
@@ -47,11 +48,11 @@ class Api:
 
 
 def _openai(api: ApiName) -> Callable[[str, bool], OpenAIVendor]:
-    return lambda url, streaming: OpenAIVendor(KEY, f"{url}/v1", api, streaming)
+    return lambda url, streaming: OpenAIVendor(KEY, f"{url}/v1", api, Asking(streaming))
 
 
 def _anthropic(url: str, streaming: bool) -> AnthropicVendor:
-    return AnthropicVendor(KEY, url, streaming)
+    return AnthropicVendor(KEY, url, Asking(streaming))
 
 
 RESPONSES = Api("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)

@@ -1,0 +1,169 @@
+"""`python -m bot` as a process: what it says, how it ends, and with which code."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from bot import __version__
+from bot.errors import Failure, ProviderError
+from sandbox.server import Sandbox
+from tests.processes import bot_process, output, said
+from tests.scenarios.conftest import Stage, says
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer, refusal
+
+
+def asking(vendor: VendorServer) -> dict[str, str]:
+    """Settings for a compatible server."""
+    return {"OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
+
+
+def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
+    """Settings for Slack, too."""
+    slack = {"SLACK_BOT_TOKEN": sandbox.bot_token, "SLACK_APP_TOKEN": sandbox.app_token}
+    return {**asking(vendor), **slack, "BOT_SLACK_API_URL": sandbox.api_url}
+
+
+async def test_ask_writes_the_answer_as_it_arrives_and_what_it_took_to_stderr(
+    tmp_path: Path, vendor: VendorServer
+) -> None:
+    events = speech.chat(["The first ", "half,", " and the rest."])
+    vendor.script(Answer(events[:3], ending=Ending.HANG))
+    async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        assert await asyncio.wait_for(process.stdout.readexactly(15), 20) == b"The first half,"
+        assert process.returncode is None
+    vendor.script(says("The whole answer."))
+    async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
+        out, err = await output(process)
+    assert out == "The whole answer.\n"
+    assert process.returncode == 0
+    for part in ("openai/test", "12 tokens in, 5 out", "first token after", "price not known"):
+        assert part in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "piped", "question"),
+    [
+        (["why?"], b"", "why?"),
+        ([], b"piped in\n", "piped in"),
+        (["explain this:"], b"piped in\n", "explain this:\n\npiped in"),
+    ],
+)
+async def test_ask_takes_the_question_from_the_line_from_a_pipe_or_from_both(
+    tmp_path: Path, vendor: VendorServer, arguments: list[str], piped: bytes, question: str
+) -> None:
+    async with bot_process(tmp_path, "ask", *arguments, env=asking(vendor)) as process:
+        await output(process, piped)
+    assert vendor.requests[0].body["messages"][-1] == {"role": "user", "content": question}
+
+
+async def test_ask_without_streaming_asks_for_the_whole_answer(tmp_path: Path, vendor: VendorServer) -> None:
+    vendor.script(Answer([speech.chat_whole("At once.")], content_type="application/json"))
+    async with bot_process(tmp_path, "ask", "why?", "--no-stream", env=asking(vendor)) as process:
+        out, _ = await output(process)
+    assert out == "At once.\n"
+    assert not vendor.requests[0].body.get("stream")
+
+
+async def test_ctrl_c_hangs_up_on_the_vendor_and_exits_130(tmp_path: Path, vendor: VendorServer) -> None:
+    vendor.script(Answer(speech.chat(["Once"])[:2], ending=Ending.HANG))
+    async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        process.stdin.close()
+        await asyncio.wait_for(process.stdout.readexactly(4), 20)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 5) == 130
+        await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 2)
+        assert process.stderr is not None
+        assert b"Traceback" not in await process.stderr.read()
+
+
+async def test_ask_tells_a_failure_in_a_sentence_without_the_key(tmp_path: Path, vendor: VendorServer) -> None:
+    key = "sk-proj-abcdefghijklmnop"
+    vendor.script(refusal(401, {"error": {"message": f"Incorrect API key provided: {key}"}}))
+    env = {**asking(vendor), "OPENAI_API_KEY": key, "BOT_LOG_LEVEL": "debug"}
+    async with bot_process(tmp_path, "ask", "why?", env=env) as process:
+        out, err = await output(process)
+    assert (out, process.returncode) == ("", 1)
+    assert str(ProviderError(Failure.BAD_KEY, "openai/test")) in err
+    assert key not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "sentences"),
+    [
+        (["run"], {}, ["SLACK_BOT_TOKEN is not set: get it at api.slack.com/apps", "SLACK_APP_TOKEN is not set"]),
+        ([], {"SLACK_BOT_TOKEN": "xoxb-1", "OPENAI_API_KEY": "k"}, ["SLACK_APP_TOKEN is not set"]),
+        (["ask", "why?"], {}, ["No model to ask"]),
+        (["ask", "why?", "--model", "gpt"], {}, ["a model is written vendor/name"]),
+        (["ask"], {"BOT_MODELS": "scripted/demo"}, ["There is no question"]),
+        (["sandbox"], {"BOT_STREAMNG": "on"}, ["did you mean BOT_STREAMING?"]),
+        (["sandbox", "--model", "gpt"], {}, ["--model can't be used"]),
+    ],
+)
+async def test_what_cannot_be_used_is_named_and_exits_2(
+    tmp_path: Path, arguments: list[str], env: dict[str, str], sentences: list[str]
+) -> None:
+    async with bot_process(tmp_path, *arguments, env=env) as process:
+        out, err = await output(process)
+    assert process.returncode == 2
+    assert out == ""
+    assert all(sentence in err for sentence in sentences)
+    assert len(err.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"), [("--version", f"typist {__version__}"), ("--help", "Slack on this machine")]
+)
+async def test_it_tells_about_itself(tmp_path: Path, argument: str, words: str) -> None:
+    async with bot_process(tmp_path, argument) as process:
+        out, _ = await output(process)
+    assert words in out
+    assert process.returncode == 0
+
+
+async def test_sigterm_lets_a_live_answer_end_and_exits_0(
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
+) -> None:
+    vendor.script(says("word " * 60, pause_s=0.02))
+    stage = Stage(sandbox, vendor)
+    async with bot_process(tmp_path, "run", env=connected(sandbox, vendor)) as process:
+        await said(process.stdout, "is connected to Slack")
+        asked = await stage.mention()
+        await sandbox.wait_for(lambda: vendor.requests)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert await stage.answers("general", asked, timeout_s=1) == [("word " * 60).rstrip()]
+    assert (tmp_path / "typist.db").exists()
+
+
+async def test_a_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
+    vendor.script(Answer(speech.chat(["Once"])[:2], ending=Ending.HANG))
+    stage = Stage(sandbox, vendor)
+    async with bot_process(tmp_path, "run", env=connected(sandbox, vendor)) as process:
+        await said(process.stdout, "is connected to Slack")
+        asked = await stage.mention()
+        await sandbox.wait_for(lambda: stage.bots("general", asked))
+        process.send_signal(signal.SIGINT)
+        await sandbox.wait_for(lambda: not sandbox.sockets.connections)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 5) in (0, 130)
+
+
+async def test_slacks_tokens_are_in_no_log(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
+    env = {**connected(sandbox, vendor), "OPENAI_API_KEY": "sk-proj-abcdefghijklmnop", "BOT_LOG_LEVEL": "debug"}
+    stage = Stage(sandbox, vendor)
+    async with bot_process(tmp_path, "run", env=env) as process:
+        await said(process.stdout, "is connected to Slack")
+        await stage.answers("general", await stage.mention())
+        process.send_signal(signal.SIGTERM)
+        out, err = await output(process)
+    log = out + err
+    assert "input_tokens=12" in log
+    assert not [secret for secret in (sandbox.bot_token, sandbox.app_token, "sk-proj-abc") if secret in log]
