@@ -27,7 +27,9 @@ export class Workings {
     const meter = el("div", { class: "meter", role: "meter", "aria-label": method, "aria-valuemin": "0" }, bar);
     const node = el("li", {}, el("code", {}, method), numbers, meter);
     this.meters.set(method, { node, meter, bar, numbers, limit: 0 });
-    byId("budgets").append(node);
+    // What the budgets are about comes first.
+    if (method.startsWith("chat.")) byId("budgets").prepend(node);
+    else byId("budgets").append(node);
   }
 
   #fill({ node, meter, bar, numbers, limit }, used) {

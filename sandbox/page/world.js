@@ -5,6 +5,7 @@ export class World {
     this.users = new Map();
     this.channels = [];
     this.messages = new Map(); // channel id → ts → message
+    this.threads = new Map(); // "channel thread" → ts → reply
     this.statuses = new Map(); // "channel thread" → what the app says it is doing
     this.me = null;
   }
@@ -16,6 +17,7 @@ export class World {
     this.users = new Map([this.bot, ...state.people].map((user) => [user.id, user]));
     this.channels = state.channels;
     this.messages = new Map(state.channels.map((channel) => [channel.id, new Map()]));
+    this.threads.clear();
     this.statuses.clear();
     for (const message of state.messages) this.put(message);
     if (!this.users.has(this.me)) this.me = this.people[0].id;
@@ -27,6 +29,7 @@ export class World {
     const known = this.messages.get(message.channel);
     const isNew = !known.has(message.ts);
     known.set(message.ts, message);
+    if (!isRoot(message)) this.#replies(message.channel, message.thread_ts).set(message.ts, message);
     if (message.status) this.setStatus({ ...message, thread_ts: message.thread_ts || message.ts, text: message.status });
     return isNew;
   }
@@ -38,7 +41,14 @@ export class World {
   drop(channel, ts) {
     const message = this.get(channel, ts);
     this.messages.get(channel)?.delete(ts);
+    if (message && !isRoot(message)) this.#replies(channel, message.thread_ts).delete(ts);
     return message;
+  }
+
+  #replies(channel, root) {
+    const key = `${channel} ${root}`;
+    if (!this.threads.has(key)) this.threads.set(key, new Map());
+    return this.threads.get(key);
   }
 
   user(message) {
@@ -70,21 +80,21 @@ export class World {
 
   /** What a channel shows: all that is not a reply. */
   roots(channel) {
-    return this.#sorted(channel, (message) => isRoot(message));
+    return this.#shown([...(this.messages.get(channel)?.values() || [])].filter(isRoot));
   }
 
-  thread(channel, root) {
-    return this.#sorted(channel, (message) => message.ts === root || message.thread_ts === root);
+  thread(channel, ts) {
+    const root = this.get(channel, ts);
+    return root ? [root, ...this.replies(root)] : [];
   }
 
   replies(message) {
-    if (!isRoot(message)) return [];
-    return this.thread(message.channel, message.ts).filter((reply) => reply.ts !== message.ts);
+    const found = this.threads.get(`${message.channel} ${message.ts}`);
+    return found ? this.#shown([...found.values()]) : [];
   }
 
-  #sorted(channel, wanted) {
-    const all = [...(this.messages.get(channel)?.values() || [])];
-    return all.filter((message) => wanted(message) && this.sees(message)).sort((a, b) => (a.ts < b.ts ? -1 : 1));
+  #shown(messages) {
+    return messages.filter((message) => this.sees(message)).sort((a, b) => (a.ts < b.ts ? -1 : 1));
   }
 
   setStatus({ channel, thread_ts: thread, text }) {
