@@ -49,9 +49,7 @@ def _mention(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _render_mention(
-    _renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any
-) -> str:
+def _render_mention(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
     target, _, label = tokens[index].content.partition("|")
     kind, name = target[0], target[1:].partition("^")
     if kind == "!":
@@ -75,13 +73,9 @@ def _mark_tasks(state: StateCore) -> None:
         inline.children.insert(0, Token("task_box", "", 0, content="done" if found[1] in "xX" else "open"))
 
 
-def _render_task_box(
-    _renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any
-) -> str:
+def _render_task_box(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
     state = tokens[index].content
-    return (
-        f'<span class="box {state}" role="img" aria-label="{state}">{"☑" if state == "done" else "☐"}</span> '
-    )
+    return f'<span class="box {state}" role="img" aria-label="{state}">{"☑" if state == "done" else "☐"}</span> '
 
 
 def _link_bare_urls(state: StateCore) -> None:
@@ -107,11 +101,17 @@ def _split_at_urls(text: str) -> list[Token]:
     return [*tokens, Token("text", "", 0, content=text[end:])]
 
 
-def _render_link_open(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    tokens[index].attrSet("rel", "noopener noreferrer")
-    tokens[index].attrSet("target", "_blank")
-    rendered: str = renderer.renderToken(tokens, index, options, env)
-    return rendered
+def _link_open(address: str, more: str = "") -> str:
+    # `[x]()` is a link to nowhere: without an address it is no link at all.
+    href = f' href="{escapeHtml(address)}" rel="noopener noreferrer" target="_blank"' if address else ""
+    return f"<a{more}{href}>"
+
+
+def _render_link_open(
+    _renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any
+) -> str:
+    title = tokens[index].attrs.get("title")
+    return _link_open(str(tokens[index].attrs["href"]), f' title="{escapeHtml(str(title))}"' if title else "")
 
 
 def _render_image(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
@@ -119,15 +119,11 @@ def _render_image(renderer: Any, tokens: Sequence[Token], index: int, options: A
     token = tokens[index]
     address = str(token.attrs["src"])
     shown = renderer.renderInlineAsText(token.children or [], options, env) or address
-    return (
-        f'<a class="image" href="{escapeHtml(address)}" rel="noopener noreferrer" target="_blank">'
-        f"{escapeHtml(shown)}</a>"
-    )
+    opening = _link_open(address, ' class="image"')
+    return f"{opening}{escapeHtml(shown)}</a>"
 
 
-def _render_fence(
-    _renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any
-) -> str:
+def _render_fence(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
     language = tokens[index].info.strip().partition(" ")[0]
     label = f"<figcaption>{escapeHtml(language)}</figcaption>" if language else ""
     code = escapeHtml(tokens[index].content)

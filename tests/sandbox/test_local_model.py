@@ -1,8 +1,10 @@
 """The local model, as an OpenAI client sees it over HTTP."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import openai
 import pytest
@@ -15,6 +17,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(available() is not None, reason=available() or ""),
 ]
+ROOT = Path(__file__).parents[2]
 SYSTEM = "You are a helpful assistant."
 
 
@@ -115,3 +118,41 @@ async def test_the_event_loop_is_free_while_it_starts() -> None:
         watching.cancel()
         took = time.monotonic() - started
     assert longest < took / 3
+
+
+async def test_it_ends_with_the_process_that_started_it() -> None:
+    program = (
+        "import asyncio\n"
+        "from sandbox.local_model import LocalModel\n"
+        "async def main():\n"
+        "    model = LocalModel()\n"
+        "    await model.start()\n"
+        "    print(model.base_url, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    starter = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert starter.stdout is not None
+    base_url = (await starter.stdout.readline()).decode().strip()
+    async with openai.AsyncOpenAI(base_url=base_url, api_key="x", max_retries=0) as client:
+        await client.models.list()
+        starter.kill()
+        await starter.communicate()
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    await client.models.list()
+                except openai.APIConnectionError:
+                    break
+                await asyncio.sleep(0.05)
+
+
+async def test_it_says_why_it_cannot_be_had() -> None:
+    program = "from sandbox.local_model import available\nprint(available())"
+    bare = await asyncio.create_subprocess_exec(
+        sys.executable, "-S", "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await bare.communicate()
+    assert said.decode().strip() == "xllamacpp is not installed."

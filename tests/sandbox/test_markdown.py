@@ -109,6 +109,7 @@ def assert_harmless(html: str) -> None:
         '[x](https://a.b "onmouseover=alert(1)")',
         '```"><script>alert(1)</script>\n```',
         '<@U1"onclick="alert(1)>',
+        "[x]() ![x]() [x](<>)",
         "[x](//evil.example) [y](file:///etc/passwd)",
     ],
 )
@@ -135,9 +136,7 @@ PIECES = st.sampled_from(
         "- [ ] ",
         "**",
     ]
-) | st.sampled_from(
-    ["javascript:", "https://a.b", "<@U1>", "<!here>", '"', "'", " ", "a", "onerror=", "\ue000"]
-)
+) | st.sampled_from(["javascript:", "https://a.b", "<@U1>", "<!here>", '"', "'", " ", "a", "onerror=", "\ue000"])
 
 
 @settings(max_examples=150, deadline=None)

@@ -290,6 +290,14 @@ async def test_what_the_app_is_doing_is_shown_until_it_is_done(
     await expect(page.get_by_role("button", name="2 replies")).to_contain_text("Last at")
 
 
+async def test_what_slack_refuses_stays_in_the_box(page: Page, sandbox: Sandbox) -> None:
+    sandbox.workspace.channel(GENERAL).archived = True
+    await page.keyboard.type("too late")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("That did not work: is_archived")
+    await expect(box(page)).to_have_value("too late")
+
+
 async def test_a_place_with_something_new_is_marked_until_it_is_opened(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("grace", "C0RANDOM", "over here")
     await expect(page.get_by_role("button", name="random unread")).to_be_visible()
