@@ -12,7 +12,6 @@ from pathlib import Path
 from sandbox.server import Sandbox
 
 READY_WITHIN_S = 60
-ENDS_WITHIN_S = 35
 _ROOT = Path(__file__).parent.parent
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -47,7 +46,9 @@ class Process:
 
 
 @asynccontextmanager
-async def running(arguments: Sequence[str], sandbox: Sandbox, model_url: str) -> AsyncIterator[Process]:
+async def running(
+    arguments: Sequence[str], sandbox: Sandbox, model_url: str, models: str = "openai/numbered"
+) -> AsyncIterator[Process]:
     """`python <arguments>` against the sandbox and the model, from its first line of output to its end."""
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
@@ -56,7 +57,7 @@ async def running(arguments: Sequence[str], sandbox: Sandbox, model_url: str) ->
                 sys.executable,
                 *arguments,
                 cwd=directory,
-                env=_environment(sandbox, model_url, directory),
+                env=_environment(sandbox, directory) | {"OPENAI_BASE_URL": model_url, "BOT_MODELS": models},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
             )
@@ -67,12 +68,13 @@ async def running(arguments: Sequence[str], sandbox: Sandbox, model_url: str) ->
                 raise ChildProcessError(f"{' '.join(arguments)} did not start:\n{log.read_text()}")
             yield Process(process.pid, log)
         finally:
+            # Nothing of it is kept: it need not drain.
             if process.returncode is None:
-                process.terminate()
-            await asyncio.wait_for(process.wait(), ENDS_WITHIN_S)
+                process.kill()
+            await process.wait()
 
 
-def _environment(sandbox: Sandbox, model_url: str, directory: str) -> dict[str, str]:
+def _environment(sandbox: Sandbox, directory: str) -> dict[str, str]:
     """All that the process knows: no setting of who runs the benchmark."""
     return {
         "PATH": os.environ["PATH"],
@@ -80,7 +82,6 @@ def _environment(sandbox: Sandbox, model_url: str, directory: str) -> dict[str, 
         "SLACK_BOT_TOKEN": sandbox.bot_token,
         "SLACK_APP_TOKEN": sandbox.app_token,
         "BOT_SLACK_API_URL": sandbox.api_url,
-        "OPENAI_BASE_URL": model_url,
-        "BOT_MODELS": "openai/numbered",
+        "ANTHROPIC_API_KEY": "none",
         "DATABASE_URL": f"sqlite:///{directory}/typist.db",
     }
