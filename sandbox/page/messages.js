@@ -225,7 +225,7 @@ export class MessageList {
     const { message } = item;
     const goesOn =
       before?.user_id === message.user_id &&
-      !before.ephemeral_to && !message.ephemeral_to && !this.world.replies(before).length &&
+      !before.ephemeral_to && !item.note.textContent && !this.world.replies(before).length &&
       Number(message.ts) - Number(before.ts) < SAME_BREATH_S;
     item.classList.toggle("goes-on", Boolean(goesOn));
   }
