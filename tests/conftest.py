@@ -1,0 +1,14 @@
+"""For all tests: where CI is set, a skipped test is a failed run."""
+
+import os
+
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What CI skips, nobody has tested."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("Tests were skipped, and CI is to skip none.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
