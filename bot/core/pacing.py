@@ -5,7 +5,7 @@ The rule, in plain words:
 1. Never more calls in any 60 s than the budget, as Slack counts them.
 2. For each live reply one call is held back, so that an answer that is done is shown as done at once.
 3. A few calls are held back for the first words of who asks next: five when someone has just asked, fewer as
-   nobody else does, more when many people ask one after the other.
+   nobody else does, more (ten at most) when many people ask one after the other.
 4. The rest is shared by the seconds of answers still to come. `_pace` divides the calls there will be by the
    seconds there will be to show, over the next 10, 20, ... 60 s, and takes the scarcest: at this many edits a
    second for each reply the calls last. A reply's next edit is due when the edits it can hope for, and its
@@ -33,16 +33,17 @@ USUAL_LIFE_S = 20.0
 REMEMBERED = 20
 """Answers whose average length is the usual one."""
 KEPT_AFTER_A_QUESTION = 5
-"""Calls kept for newcomers' first words when someone has just asked."""
+"""Calls kept for newcomers when someone has just asked: a newcomer needs one, and one held for the final."""
 KEPT_ALWAYS = 2
+KEPT_AT_MOST = 10
 FADING_S = 30.0
 """In which what was learned of people asking fades to a third."""
-AT_ONCE_S = 1.0
+AT_ONCE_S = 0.5
 """Questions closer than this are one event: they do not tell that more will follow."""
 OUT_OF_SILENCE = 0.4
 """What a question counts for that comes after a minute without any: it tells less of others to come."""
-NEWCOMERS_WEIGHT = 2
-"""Answers not yet asked for weigh twice: they also need calls for first words and finals, and come in crowds."""
+NEWCOMERS_WEIGHT = 1.5
+"""Answers not yet asked for weigh more: they also need calls for first words and finals, and come in crowds."""
 HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 
 
@@ -181,7 +182,8 @@ class Pacer:
     def _kept(self, now: float) -> float:
         """Calls held back for the first words of who asks next."""
         fading = math.exp(-(now - self._last_opened_at) / FADING_S)
-        return KEPT_ALWAYS + (KEPT_AFTER_A_QUESTION - KEPT_ALWAYS) * fading + self._asking(now)
+        by_silence = KEPT_ALWAYS + (KEPT_AFTER_A_QUESTION - KEPT_ALWAYS) * fading
+        return min(KEPT_AT_MOST, by_silence + self._asking(now))
 
     def _asking(self, now: float) -> float:
         """How many people are expected to ask in the next 30 s: as many as of late."""
@@ -193,4 +195,4 @@ class Pacer:
     def _rest_s(self, age_s: float) -> float:
         """How much longer a reply is expected to live: to the usual length; past that, ever longer."""
         usual_s = self._usual_s()
-        return max(1.0, usual_s - age_s, 2 * age_s - 0.9 * usual_s)
+        return max(1.0, usual_s - age_s, 2 * age_s - 0.85 * usual_s)

@@ -1,0 +1,314 @@
+"""Compares rules for sharing the edit budget, by simulation; the Pacer's own code is one of them.
+
+Run: python -m benchmarks.pacing. Exits 1 where the Pacer is over 1.10 of the better reference in any row.
+
+Each reply: a placeholder at its arrival, first token after 0.3 s, 40 words/s; 50 edits in a sliding minute.
+stale: mean age, in seconds, of the oldest word said and not yet visible, over a reply's life, then over replies.
+first, final: lag of the first word and of the whole answer, 95th percentile.
+
+Time goes in steps of 0.05 s, of which only those are visited in which something can happen.
+"""
+
+import bisect
+import heapq
+import itertools
+import random
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bot.core.pacing import Pacer, Urgency
+
+STEP_S, THINK_S, WORDS_PER_S, BUDGET, WINDOW_S = 0.05, 0.3, 40, 50, 60
+TIMES = list(itertools.accumulate(itertools.repeat(STEP_S, 50_000), initial=0.0))
+NEVER_S = 999.0
+LIMIT = 1.10
+
+
+class Rule(Protocol):
+    """What the Pacer and the rules it is compared with have in common."""
+
+    def opened(self, key: int, now: float) -> None: ...
+    def closed(self, key: int, now: float) -> None: ...
+    def ready_at(self, now: float, urgency: Urgency, key: int) -> float: ...
+    def sent(self, now: float, key: int) -> None: ...
+    def answered(self, now: float) -> None: ...
+
+
+class Reference:
+    """Rules that look at the window alone: a call for each final and five for newcomers are held back or not."""
+
+    def __init__(self, kept: int = 5, finals: bool = True) -> None:
+        self.kept, self.finals = kept, finals
+        self.calls: deque[float] = deque()
+        self.live: dict[int, float] = {}
+        self.lives_s = deque([20.0], maxlen=20)
+        self.edited: dict[int, float] = {}
+        self.flying: deque[int] = deque()
+        self.progressed = -9.0
+
+    def opened(self, key: int, now: float) -> None:
+        self.live[key] = now
+
+    def closed(self, key: int, now: float) -> None:
+        self.lives_s.append(now - self.live.pop(key))
+
+    def ready_at(self, now: float, urgency: Urgency, key: int) -> float:
+        while self.calls and now - self.calls[0] >= WINDOW_S:
+            self.calls.popleft()
+        free = BUDGET - len(self.calls)
+        room = free - len(self.live) if self.finals else free
+        if urgency is not Urgency.PROGRESS:
+            return now if (free if urgency is Urgency.FINAL else room) > 0 else now + STEP_S
+        room -= self.kept
+        if room <= 0 or now - self.edited[key] < 0.6 or now - self.progressed < self.gap_s(now, room):
+            return now + STEP_S
+        self.progressed = now
+        return now
+
+    def gap_s(self, now: float, room: int) -> float:
+        return 0.0
+
+    def sent(self, now: float, key: int) -> None:
+        self.calls.append(now)
+        self.flying.append(key)
+
+    def answered(self, now: float) -> None:
+        self.edited[self.flying.popleft()] = now
+
+
+class Even(Reference):
+    """Any two edits are a 50th of a minute apart."""
+
+    def gap_s(self, now: float, room: int) -> float:
+        return WINDOW_S / BUDGET
+
+
+class Spread(Reference):
+    """What is free is spread evenly over the longest life that is expected of a live reply."""
+
+    def gap_s(self, now: float, room: int) -> float:
+        usual_s = sum(self.lives_s) / len(self.lives_s)
+        rests_s = (max(usual_s - (now - opened), 0.5 * (now - opened)) for opened in self.live.values())
+        horizon_s = min(60, max(3, *rests_s))
+        return horizon_s / (room + sum(at + WINDOW_S <= now + horizon_s for at in self.calls))
+
+
+RULES: dict[str, Callable[[], Rule]] = {
+    "each when it can": lambda: Reference(kept=0, finals=False),
+    "even gaps, 5 kept": Even,
+    "spread, 5 kept": Spread,
+    "Pacer": lambda: Pacer(BUDGET),
+}
+BARS = ("even gaps, 5 kept", "spread, 5 kept")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked, and how long the answers last."""
+
+    name: str
+    arrivals: list[float]
+    durations_s: list[float]
+    latency_s: float = 0.12
+
+
+@dataclass(frozen=True)
+class Result:
+    """Seconds of one load under one rule."""
+
+    stale_s: float
+    first_s: float
+    final_s: float
+
+    def __str__(self) -> str:
+        return f"{self.stale_s:6.2f} {self.first_s:6.1f} {self.final_s:6.1f}"
+
+
+@dataclass(eq=False, slots=True)
+class Reply:
+    """One answer: words said by its model, words seen by its reader, and the area between them."""
+
+    key: int
+    arrival: float
+    duration_s: float
+    words: int = field(init=False)
+    start: float = field(init=False)
+    seen: int = 0
+    seen_step: int = 0
+    flight: tuple[int, int] | None = None
+    edited: float = 0.0
+    area: float = 0.0
+    first_s: float | None = None
+    final_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self.words, self.start = int(self.duration_s * WORDS_PER_S), self.arrival + THINK_S
+
+    def said(self, now: float) -> int:
+        return min(self.words, max(0, int((now - self.start) * WORDS_PER_S)))
+
+    def lands(self, step: int) -> None:
+        """The words in flight become visible; adds what the reader missed up to here."""
+        assert self.flight is not None
+        missed_from = max(self.seen_step, step_at(self.start + (self.seen + 1) / WORDS_PER_S))
+        steps = max(0, step - missed_from)
+        mean_now = (TIMES[missed_from] + TIMES[step - 1]) / 2
+        self.area += steps * STEP_S * (mean_now - self.start - self.seen / WORDS_PER_S)
+        self.seen, self.seen_step, self.flight, self.edited = self.flight[1], step, None, TIMES[step]
+        if self.first_s is None:
+            self.first_s = TIMES[step] - self.start
+        if self.seen >= self.words:
+            self.final_s = TIMES[step] - self.start - self.words / WORDS_PER_S
+
+
+def step_at(then: float) -> int:
+    """The first step not before then."""
+    return bisect.bisect_left(TIMES, then)
+
+
+class Simulation:
+    """One load under one rule."""
+
+    def __init__(self, load: Load, rule: Rule) -> None:
+        self.rule, self.latency_s = rule, load.latency_s
+        pairs = zip(load.arrivals, load.durations_s, strict=True)
+        self.replies = [Reply(key, arrival, duration_s) for key, (arrival, duration_s) in enumerate(pairs)]
+        self.coming = deque(self.replies)
+        self.live: list[Reply] = []
+        self.visits: list[int] = []
+        for reply in self.replies:
+            moments = (reply.arrival, reply.start + 1 / WORDS_PER_S, reply.start + reply.words / WORDS_PER_S)
+            self.visits += [step for then in moments for step in (step_at(then), step_at(then) + 1)]
+        heapq.heapify(self.visits)
+
+    def run(self) -> Result:
+        visited = -1
+        while (self.live or self.coming) and self.visits:
+            step = heapq.heappop(self.visits)
+            if step > visited:
+                self._begin_and_land(step)
+                self._send(step)
+                visited = step
+        firsts = [NEVER_S if reply.first_s is None else reply.first_s for reply in self.replies]
+        finals = [NEVER_S if reply.final_s is None else reply.final_s for reply in self.replies]
+        stale = [reply.area / (reply.duration_s + final_s) for reply, final_s in zip(self.replies, finals, strict=True)]
+        return Result(sum(stale) / len(stale), percentile_95(firsts), percentile_95(finals))
+
+    def _begin_and_land(self, step: int) -> None:
+        now = TIMES[step]
+        while self.coming and self.coming[0].arrival <= now:
+            self.live.append(self.coming.popleft())
+            self.rule.opened(self.live[-1].key, now)
+        for reply in self.live:
+            if reply.flight and step >= reply.flight[0]:
+                reply.lands(step)
+                self.rule.answered(now)
+                if reply.final_s is not None:
+                    self.rule.closed(reply.key, now)
+        self.live = [reply for reply in self.live if reply.final_s is None]
+
+    def _send(self, step: int) -> None:
+        now = TIMES[step]
+        while True:
+            sent, again_at = self._send_most_urgent(now)
+            if not sent:
+                break
+            heapq.heappush(self.visits, step_at(now + self.latency_s))
+            heapq.heappush(self.visits, step_at(now + self.latency_s) + 1)
+        if again_at is not None:
+            heapq.heappush(self.visits, max(step + 1, step_at(again_at)))
+
+    def _send_most_urgent(self, now: float) -> tuple[bool, float | None]:
+        """As the editor does: finals, then first words, then the stalest that is due."""
+        again_at: float | None = None
+        for urgency, _, key, reply in sorted(self._ready(now), key=lambda ready: ready[:3]):
+            ready_at = self.rule.ready_at(now, urgency, key)
+            if ready_at <= now:
+                self.rule.sent(now, key)
+                reply.flight = (step_at(now + self.latency_s), reply.said(now))
+                return True, None
+            again_at = ready_at if again_at is None else min(again_at, ready_at)
+        return False, again_at
+
+    def _ready(self, now: float) -> Iterable[tuple[Urgency, float, int, Reply]]:
+        for reply in self.live:
+            said = 0 if reply.flight else reply.said(now)
+            if said <= reply.seen:
+                continue
+            if said >= reply.words:
+                yield Urgency.FINAL, 0, reply.key, reply
+            elif not reply.seen:
+                yield Urgency.FIRST, 0, reply.key, reply
+            else:
+                yield Urgency.PROGRESS, reply.edited, reply.key, reply
+
+
+def percentile_95(values: list[float]) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * 0.95))]
+
+
+def at_once(count: int, duration_s: float, latency_s: float = 0.12) -> Load:
+    arrivals = [0.05 * i for i in range(count)]
+    return Load(f"{count} at once, {duration_s:.0f} s", arrivals, [duration_s] * count, latency_s)
+
+
+def usual(rng: random.Random) -> float:
+    return min(120, max(2, rng.lognormvariate(2.5, 0.7)))
+
+
+def a_minute(rate: int, seed: int = 1, duration: Callable[[random.Random], float] = usual, minutes: int = 15) -> Load:
+    """Questions at random; answers of a median of 12 s and a mean of 16 s unless said otherwise."""
+    rng, now, arrivals, durations_s = random.Random(seed), 0.0, [], []
+    while now < minutes * 60:
+        now += rng.expovariate(rate / 60)
+        arrivals.append(now)
+        durations_s.append(duration(rng))
+    return Load(f"{rate} a minute, seed {seed}", arrivals, durations_s)
+
+
+def named(name: str, load: Load, latency_s: float = 0.12) -> Load:
+    return Load(name, load.arrivals, load.durations_s, latency_s)
+
+
+LOADS = [
+    *(at_once(count, duration_s) for count, duration_s in ((1, 15), (1, 60), (8, 15), (8, 60), (20, 15), (50, 15))),
+    *(a_minute(rate) for rate in (2, 5, 10, 20, 30, 60)),
+]
+OTHER_LOADS = [
+    *(a_minute(rate, seed) for seed in (2, 3) for rate in (2, 5, 10, 20)),
+    *(named(f"10 a minute for 3, 15 s, seed {s}", a_minute(10, s, lambda _: 15.0, minutes=3)) for s in range(1, 7)),
+    named("10 a minute, short: 5 s", a_minute(10, duration=lambda _: 5.0)),
+    named("5 a minute, long: 120 s", a_minute(5, duration=lambda _: 120.0)),
+    named("10 a minute, 4 of 5 s to 1 of 60", a_minute(10, duration=lambda rng: rng.choice((5, 5, 5, 5, 60)))),
+    at_once(4, 30),
+    at_once(8, 5),
+    at_once(8, 120),
+    named("8 at once, 15 s; calls of 0.3 s", at_once(8, 15), 0.3),
+    named("10 a minute; calls of 0.3 s", a_minute(10), 0.3),
+]
+
+
+def compare(title: str, loads: list[Load]) -> float:
+    """Prints a row for each load; returns the Pacer's worst ratio to the better reference."""
+    print(f"\n{title}: stale / first / final, s\n{'':34}" + "".join(f"{name:>23}" for name in RULES) + "   ratio")
+    worst = 0.0
+    for load in loads:
+        results = {name: Simulation(load, rule()).run() for name, rule in RULES.items()}
+        ratio = results["Pacer"].stale_s / min(results[name].stale_s for name in BARS)
+        print(f"{load.name:34}" + "".join(f"{result!s:>23}" for result in results.values()) + f"{ratio:8.2f}")
+        worst = max(worst, ratio)
+    return worst
+
+
+def main() -> int:
+    worst = compare("The rows of the comparison", LOADS)
+    print(f"The Pacer's worst: {worst:.2f} of the better of {' and '.join(BARS)}; the limit is {LIMIT:.2f}")
+    compare("How it bears other loads", OTHER_LOADS)
+    return int(worst > LIMIT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+import itertools
+import math
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.core.pacing import OWN_GAP_S, WINDOW_S, Pacer, Urgency
+
+FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
+
+
+def send(pacer: Pacer, now: float, key: int, latency_s: float = 0.0) -> None:
+    pacer.sent(now, key)
+    pacer.answered(now + latency_s)
+
+
+def edits_of_one(pacer: Pacer, until: float, start: float = 0.0) -> list[float]:
+    """When a lone reply that always has something to say is edited."""
+    pacer.opened("long", start)
+    now = start
+    edits: list[float] = []
+    while now < until:
+        ready_at = pacer.ready_at(now, PROGRESS if edits else FIRST, "long")
+        if ready_at <= now:
+            pacer.sent(now, "long")
+            pacer.answered(now)
+            edits.append(now)
+        now = max(ready_at, now + 0.01)
+    return edits
+
+
+def test_a_lone_reply_is_edited_often_at_first_and_never_left_for_long() -> None:
+    edits = edits_of_one(Pacer(), until=300)
+    gaps = [after - before for before, after in itertools.pairwise(edits)]
+    assert min(gaps) >= OWN_GAP_S - 1e-6
+    assert sum(at < 15 for at in edits) >= 13
+    assert max(gaps) < 6
+
+
+def test_newcomers_get_first_words_and_finals_at_once_though_a_long_reply_wants_every_call() -> None:
+    pacer = Pacer()
+    edits_of_one(pacer, until=20)
+    for key in range(2):
+        pacer.opened(key, 20.0)
+        assert pacer.ready_at(20.0, FIRST, key) <= 20.0
+        send(pacer, 20.0, key)
+        assert pacer.ready_at(20.0, FINAL, key) <= 20.0
+
+
+def test_more_is_kept_for_newcomers_where_people_ask_one_after_the_other() -> None:
+    quiet, busy = Pacer(), Pacer()
+    for minute_second in range(0, 60, 5):
+        busy.opened(minute_second, float(minute_second))
+        busy.closed(minute_second, minute_second + 4.0)
+    assert len(edits_of_one(quiet, until=100, start=60)) > len(edits_of_one(busy, until=100, start=60))
+
+
+def test_many_at_once_all_get_first_words_and_finals_at_once() -> None:
+    pacer = Pacer()
+    for key in range(20):
+        pacer.opened(key, 0.0)
+    for key in range(20):
+        assert pacer.ready_at(0.3, FIRST, key) <= 0.3
+        send(pacer, 0.3, key)
+    for key in range(20):
+        assert pacer.ready_at(15.0, FINAL, key) <= 15.0
+        send(pacer, 15.0, key)
+        pacer.closed(key, 15.0)
+
+
+def test_first_words_wait_where_only_finals_are_left() -> None:
+    pacer = Pacer(calls_per_minute=3)
+    for key in range(2):
+        pacer.opened(key, 0.0)
+    assert pacer.ready_at(0.0, FIRST, 0) <= 0.0
+    send(pacer, 0.0, 0)
+    again_at = pacer.ready_at(0.0, FIRST, 1)
+    assert WINDOW_S < again_at < WINDOW_S + 1
+    assert pacer.ready_at(again_at, FIRST, 1) <= again_at
+
+
+def test_a_call_counts_until_a_minute_after_its_answer() -> None:
+    pacer = Pacer(calls_per_minute=1)
+    pacer.sent(0.0, "a")
+    assert 50 < pacer.ready_at(50.0, FINAL, "a") < math.inf
+    pacer.answered(55.0)
+    assert pacer.ready_at(100.0, FINAL, "a") > 55 + WINDOW_S
+
+
+def test_short_answers_teach_to_spend_sooner() -> None:
+    """Eight at once that are known to be short are edited more, early, than eight of whom nothing is known."""
+
+    def edits_in_5_s(pacer: Pacer, start: float) -> int:
+        for key in range(8):
+            pacer.opened(key, start)
+            send(pacer, start, key)
+        return sum(sent_if_ready(pacer, start + step / 10, key) for step in range(1, 50) for key in range(8))
+
+    taught = Pacer()
+    for key in range(100, 140):
+        taught.opened(key, 0.0)
+        taught.closed(key, 5.0)
+    assert edits_in_5_s(taught, 200.0) > edits_in_5_s(Pacer(), 200.0)
+
+
+def sent_if_ready(pacer: Pacer, now: float, key: int) -> bool:
+    ready = pacer.ready_at(now, PROGRESS, key) <= now
+    if ready:
+        send(pacer, now, key)
+    return ready
+
+
+@pytest.mark.parametrize("urgency", list(Urgency))
+@pytest.mark.parametrize("retry_after_s", [1.0, 30.0, 90.0])
+def test_nothing_goes_before_the_time_slack_gave_and_then_it_recovers(urgency: Urgency, retry_after_s: float) -> None:
+    pacer = Pacer()
+    pacer.opened("a", 0.0)
+    pacer.sent(1.0, "a")
+    pacer.limited(1.1, retry_after_s)
+    pacer.answered(1.1)
+    now = 1.1
+    while (ready_at := pacer.ready_at(now, urgency, "a")) > now:
+        now = ready_at
+    assert 1.1 + retry_after_s <= now <= 1.1 + max(retry_after_s, WINDOW_S) + 1
+
+
+def test_after_a_limit_the_calls_of_somebody_else_come_back_little_by_little() -> None:
+    pacer = Pacer()
+    pacer.limited(0.0, 1.0)
+    now, sent = 1.0, 0
+    while now < 31:
+        if pacer.ready_at(now, FINAL, "a") <= now:
+            send(pacer, now, 0)
+            sent += 1
+        now += 0.1
+    assert 20 <= sent <= 26
+
+
+def test_posts_are_held_to_their_budget_with_no_reply_opened() -> None:
+    pacer = Pacer(calls_per_minute=240)
+    sent = 0
+    while pacer.ready_at(0.0, FIRST, sent) <= 0.0:
+        send(pacer, 0.0, sent)
+        sent += 1
+    assert sent == 240
+
+
+@dataclass
+class Call:
+    """One call as Slack saw it."""
+
+    sent: float
+    answered: float
+    arrived: float
+
+
+Action = tuple[str, int, float, float, float]
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "close", "final", "first", "progress", "progress", "wait", "limited"]),
+        st.integers(0, 7),
+        st.one_of(st.just(0.0), st.floats(0, 2), st.floats(0, 30)),  # time that passes before it
+        st.one_of(st.just(0.0), st.floats(0, 3), st.floats(0, 70)),  # latency
+        st.floats(0, 1),  # where in between the call arrives
+    ),
+    max_size=200,
+)
+
+
+class World:
+    """Does what it is told as far as the Pacer allows, and remembers what Slack saw."""
+
+    def __init__(self, budget: int) -> None:
+        self.pacer, self.budget = Pacer(budget), budget
+        self.now = 0.0
+        self.live: set[int] = set()
+        self.calls: list[Call] = []
+        self.under_way: list[Call] = []
+
+    def pass_time(self, until: float) -> None:
+        for call in sorted(self.under_way, key=lambda call: call.answered):
+            if call.answered <= until:
+                self.pacer.answered(call.answered)
+                self.under_way.remove(call)
+        self.now = until
+
+    def act(self, action: Action) -> None:
+        name, key, passes_s, latency_s, arrives = action
+        self.pass_time(self.now + passes_s)
+        if name == "open" and key not in self.live and self.unreserved() > 0:
+            self.live.add(key)
+            self.pacer.opened(key, self.now)
+        elif name == "close" and key in self.live:
+            self.live.remove(key)
+            self.pacer.closed(key, self.now)
+        elif name == "limited":
+            self.pacer.limited(self.now, latency_s)
+        elif name in ("final", "first", "progress") and key in self.live:
+            self.call(Urgency[name.upper()], key, latency_s, arrives)
+
+    def call(self, urgency: Urgency, key: int, latency_s: float, arrives: float) -> None:
+        ready_at = self.pacer.ready_at(self.now, urgency, key)
+        assert math.isfinite(ready_at)
+        if ready_at > self.now:
+            return
+        self.pacer.sent(self.now, key)
+        call = Call(self.now, self.now + latency_s, self.now + latency_s * arrives)
+        self.calls.append(call)
+        self.under_way.append(call)
+        if urgency is FINAL:
+            self.live.remove(key)
+            self.pacer.closed(key, self.now)
+
+    def unreserved(self) -> int:
+        """Calls neither used within the minute, with its margin, nor held for a final."""
+        used = sum(call.answered + WINDOW_S + 1 > self.now for call in self.calls)
+        return self.budget - used - len(self.live)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 12), ACTIONS)
+def test_slack_never_sees_more_than_the_budget_in_any_minute(budget: int, actions: list[Action]) -> None:
+    world = World(budget)
+    for action in actions:
+        world.act(action)
+    arrivals = sorted(call.arrived for call in world.calls)
+    for first, beyond in zip(arrivals, arrivals[budget:], strict=False):
+        assert beyond - first >= WINDOW_S
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 12), ACTIONS)
+def test_a_final_never_waits_where_its_call_could_be_held_back(budget: int, actions: list[Action]) -> None:
+    world = World(budget)
+    for action in actions:
+        if action[0] != "limited":
+            world.act(action)
+        for key in world.live:
+            assert world.pacer.ready_at(world.now, FINAL, key) <= world.now
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 12), ACTIONS, st.sampled_from(list(Urgency)))
+def test_whatever_happened_a_lone_reply_gets_its_calls_again(
+    budget: int, actions: list[Action], urgency: Urgency
+) -> None:
+    world = World(budget)
+    for action in actions:
+        world.act(action)
+    for key in world.live:
+        world.pacer.closed(key, world.now)
+    world.pass_time(max([world.now, *(call.answered for call in world.under_way)]))
+    world.pacer.opened("last", world.now)
+    now, bound = world.now, world.now + 300
+    while (ready_at := world.pacer.ready_at(now, urgency, "last")) > now and now < bound:
+        now = ready_at
+    assert now < bound or (urgency is not FINAL and budget < 4)
