@@ -20,8 +20,8 @@ from typing import Any, Final, Self
 HOST: Final = "127.0.0.1"
 SLOTS: Final = 4
 """Answers written at the same time; more wait their turn in the server."""
-CONTEXT_TOKENS: Final = 8192
-"""What the model was trained for: one long thread may use it all, several share it."""
+CONTEXT_TOKENS: Final = 4 * 2560
+"""Shared by all answers being written (when it is full, all of them fail); one may use 8,192 of it."""
 MOST_TOKENS: Final = 1024
 """A model this small may go round in circles: an answer is cut here where the request sets no limit."""
 START_WITHIN_S: Final = 60.0
