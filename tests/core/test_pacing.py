@@ -49,6 +49,28 @@ def test_newcomers_get_first_words_and_finals_at_once_though_a_long_reply_wants_
         assert pacer.ready_at(20.0, FINAL, key) <= 20.0
 
 
+@pytest.mark.parametrize("replies", [1, 4, 12])
+@pytest.mark.parametrize("drained_until", [10, 30, 59])
+def test_replies_that_want_every_call_leave_those_of_a_newcomer_and_of_all_finals(
+    replies: int, drained_until: int
+) -> None:
+    pacer = Pacer()
+    for key in range(replies):
+        pacer.opened(key, 0.0)
+        send(pacer, 0.0, key)
+    for step in range(1, drained_until * 20):
+        for key in range(replies):
+            sent_if_ready(pacer, step / 20, key)
+    now = float(drained_until)
+    pacer.opened("newcomer", now)
+    assert pacer.ready_at(now, FIRST, "newcomer") <= now
+    send(pacer, now, -1)
+    for key in [*range(replies), "newcomer"]:
+        assert pacer.ready_at(now, FINAL, key) <= now
+        send(pacer, now, -1)
+        pacer.closed(key, now)
+
+
 def test_more_is_kept_for_newcomers_where_people_ask_one_after_the_other() -> None:
     quiet, busy = Pacer(), Pacer()
     for minute_second in range(0, 60, 5):
