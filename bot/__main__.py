@@ -7,10 +7,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bot import __version__, settings
 from bot.errors import SettingsError, TypistError
 from bot.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.app import Shutdown
 
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
@@ -87,7 +91,7 @@ def _run(env: dict[str, str], options: argparse.Namespace) -> int:
             flush=True,
         )
 
-    asyncio.run(_until_signalled(lambda stop: app.run(ours, stop, ready)))
+    asyncio.run(_until_signalled(lambda shutdown: app.run(ours, shutdown, ready)))
     return 0
 
 
@@ -98,7 +102,7 @@ def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
 
     _log(ours)
     in_memory = replace(ours, database_url="sqlite://") if "DATABASE_URL" not in env else ours
-    asyncio.run(_until_signalled(lambda stop: demo(in_memory, stop, port, model)))
+    asyncio.run(_until_signalled(lambda shutdown: demo(in_memory, shutdown, port, model)))
     return 0
 
 
@@ -145,24 +149,21 @@ def _log(ours: Settings) -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
-async def _until_signalled(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """SIGTERM and the first Ctrl-C ask for an end; a second one does not wait for it."""
-    stop = asyncio.Event()
-    task = asyncio.ensure_future(run(stop))
+async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]") -> None:
+    """SIGTERM and the first Ctrl-C ask for an end; the second does not wait for it."""
+    from bot.app import Shutdown
+
+    shutdown = Shutdown()
 
     def on_signal() -> None:
-        if stop.is_set():
-            task.cancel()
-        stop.set()
+        if shutdown.asked.is_set():
+            shutdown.at_once.set()
+        shutdown.asked.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not stop.is_set():
-            raise
+    await run(shutdown)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
@@ -128,27 +128,36 @@ def manner_of(settings: Settings) -> Manner:
     return Manner(settings.system_prompt or DEFAULT_SYSTEM_PROMPT, settings.history_tokens)
 
 
-async def run(settings: Settings, stop: asyncio.Event, ready: Callable[[Bot], None]) -> None:
-    """Answers until `stop` is set, then takes no more, and lets live answers end."""
+@dataclass(frozen=True)
+class Shutdown:
+    """How the process is told to end."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Take no more, let live answers end."""
+    at_once: asyncio.Event = field(default_factory=asyncio.Event)
+    """Do not wait for them any longer."""
+
+
+async def run(settings: Settings, shutdown: Shutdown, ready: Callable[[Bot], None]) -> None:
+    """Answers until it is told to end."""
     async with built(settings) as bot:
-        editing = asyncio.create_task(bot.editor.run())
+        asked = asyncio.create_task(shutdown.asked.wait())
         working = asyncio.create_task(bot.worker.run())
-        beating = asyncio.create_task(bot.worker.heartbeat())
-        stopping = asyncio.create_task(stop.wait())
+        others = [asyncio.create_task(bot.editor.run()), asyncio.create_task(bot.worker.heartbeat())]
         try:
             await bot.sockets.open()
             ready(bot)
-            ended, _ = await asyncio.wait((stopping, editing, working, beating), return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait((asked, working, *others), return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
         finally:
             await bot.sockets.close()
             bot.worker.stop()
             await asyncio.wait((working,))
-            await bot.worker.drain()
-            for task in (stopping, beating, editing):
+            await bot.worker.drain(shutdown.at_once)
+            for task in (asked, *others):
                 task.cancel()
-            await asyncio.gather(stopping, beating, editing, return_exceptions=True)
+            await asyncio.gather(asked, *others, return_exceptions=True)
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -1,6 +1,5 @@
 """`python -m bot sandbox`: the bot in a Slack of this machine, with a real model where no key is set."""
 
-import asyncio
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -12,6 +11,8 @@ from sandbox.local_model import LocalModel, available
 from sandbox.server import Sandbox, find_port
 
 PREFERRED_PORT = 3000
+LOCAL_SYSTEM_PROMPT = "You are a helpful assistant."
+"""So small a model answers best when it is told little."""
 LOCAL_HISTORY_TOKENS = 1_500
 LOCAL_OUTPUT_TOKENS = 700
 CONNECT = "To connect your Slack, follow “Connect to Slack” in README.md."
@@ -25,8 +26,8 @@ class Cast:
     note: str
 
 
-async def demo(settings: Settings, stop: asyncio.Event, port: int | None, model: str | None) -> None:
-    """Runs until `stop` is set. `model`: local, scripted or vendor/name; None chooses."""
+async def demo(settings: Settings, shutdown: app.Shutdown, port: int | None, model: str | None) -> None:
+    """Runs until it is told to end. `model`: local, scripted or vendor/name; None chooses."""
     async with AsyncExitStack() as stack:
         cast = await _cast(settings, model, stack)
         sandbox = await stack.enter_async_context(
@@ -43,7 +44,7 @@ async def demo(settings: Settings, stop: asyncio.Event, port: int | None, model:
             sys.stdout.write(f"Typist's sandbox: {sandbox.url} — answers come from {cast.note}. {CONNECT}\n")
             sys.stdout.flush()
 
-        await app.run(ours, stop, ready)
+        await app.run(ours, shutdown, ready)
 
 
 async def _cast(settings: Settings, model: str | None, stack: AsyncExitStack) -> Cast:
@@ -76,6 +77,7 @@ async def _local(settings: Settings, stack: AsyncExitStack) -> Cast:
         openai_base_url=local.base_url,
         openai_api="chat",
         openai_api_key="none-needed",
+        system_prompt=settings.system_prompt or LOCAL_SYSTEM_PROMPT,
         history_tokens=LOCAL_HISTORY_TOKENS,
         max_output_tokens=LOCAL_OUTPUT_TOKENS,
     )

@@ -15,6 +15,8 @@ POLL_S = 1.0
 HEARTBEAT_S = 1.0
 DRAIN_S = 25.0
 """Live answers get this long to end; platforms kill 30 s after SIGTERM."""
+FAREWELL_S = 2.0
+"""What did not end in time gets this long to say so."""
 
 log = logging.getLogger(__name__)
 
@@ -53,17 +55,19 @@ class Worker:
         self._stopping = True
         self.wake()
 
-    async def drain(self, drain_s: float = DRAIN_S) -> None:
-        """Waits for live answers to end; those that do not in time are ended, and say so."""
+    async def drain(self, at_once: asyncio.Event) -> None:
+        """Waits for live answers to end; those that do not in time, or before `at_once` is set, say so and end."""
         tasks = [task for _, task in self._live.values()]
         if not tasks:
             return
-        log.info("waiting up to %.0f s for %d answers to end", drain_s, len(tasks))
-        _, late = await asyncio.wait(tasks, timeout=drain_s)
-        for task in late:
+        log.info("waiting up to %.0f s for %d answers to end", DRAIN_S, len(tasks))
+        ended = asyncio.gather(*tasks, return_exceptions=True)
+        hurried = asyncio.create_task(at_once.wait())
+        await asyncio.wait((ended, hurried), timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        for task in tasks:
             task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=5)
+        await asyncio.wait(tasks, timeout=FAREWELL_S)
 
     async def _claim(self) -> None:
         free = MAX_CONCURRENT - len(self._live)

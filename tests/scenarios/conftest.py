@@ -72,8 +72,8 @@ class Stage:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[None]:
     """The bot, in this process, from connected to drained."""
-    stop, ready = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(app.run(settings, stop, lambda _: ready.set()))
+    shutdown, ready = app.Shutdown(), asyncio.Event()
+    task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set()))
     is_ready = asyncio.create_task(ready.wait())
     await asyncio.wait((task, is_ready), return_when=asyncio.FIRST_COMPLETED)
     is_ready.cancel()
@@ -82,7 +82,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             task.result()
         yield
     finally:
-        stop.set()
+        shutdown.asked.set()
         await task
 
 
