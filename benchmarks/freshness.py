@@ -63,13 +63,14 @@ def lags(asked_at_s: float, said_at_s: Sequence[float], history: Sequence[Shown]
     """`said_at_s` has an entry for each word of the answer."""
     steps = seen(history)
     pages = {shown.message_ts: shown.words for shown in sorted(history, key=lambda each: each.at_s)}
-    whole = _all(pages) == list(range(1, len(said_at_s) + 1))
+    whole = bool(said_at_s) and _all(pages) == list(range(1, len(said_at_s) + 1))
     begun_s = next((step.at_s for step in steps if step.words), math.nan)
+    first_s, last_s = (said_at_s[0], said_at_s[-1]) if said_at_s else (math.nan, math.nan)
     return Lags(
         placeholder_s=steps[0].at_s - asked_at_s if steps else math.nan,
-        first_word_s=max(0.0, begun_s - said_at_s[0]) if said_at_s else math.nan,
+        first_word_s=begun_s - first_s,
         staleness_s=staleness_s(said_at_s, steps),
-        final_s=max(0.0, steps[-1].at_s - said_at_s[-1]) if whole else math.nan,
+        final_s=steps[-1].at_s - last_s if whole and steps else math.nan,
         whole=whole,
     )
 
