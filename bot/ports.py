@@ -86,6 +86,50 @@ class Outcome:
     usage: Usage | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Tokens that an attempt used so far, by estimate: what counts if it breaks off."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a heartbeat brings back."""
+
+    ours: frozenset[int] = frozenset()
+    """Ids of the jobs that are still ours."""
+    to_stop: frozenset[int] = frozenset()
+    """Ids of those among them that somebody asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What the other processes do in our workspace; ages are in seconds."""
+
+    call_ages_s: tuple[float, ...] = ()
+    """Of their calls of one method in the last minute."""
+    live_ages_s: tuple[float, ...] = ()
+    """Of their live replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Whether one more call of a method fits into the minute that all processes share."""
+
+    granted: bool
+    others: Others
+
+
+class Ledger(Protocol):
+    """Counts the calls to Slack of all processes that share the database, those of earlier processes too."""
+
+    async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
+        """Takes one call from the budget, if it has one left; raises StoreError."""
+        ...
+
+
 class Store(Protocol):
     """Remembers questions and answers; each write of a claimed job is fenced by its worker and attempt.
 

@@ -58,6 +58,10 @@ class Job:
     """How often it was claimed, this time included: with the worker's name it fences later writes."""
     page_ts: tuple[str, ...] = ()
     """The messages already posted for its reply, in order."""
+    begun: bool = False
+    """More may have been posted than is on record: by an attempt that broke off, or to say that it must wait."""
+    interruptions: int = 0
+    """Attempts before this one that broke off: their process died, or was too long away."""
 
 
 @dataclass(frozen=True, slots=True)
