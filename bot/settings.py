@@ -105,6 +105,10 @@ class Settings:
     streaming: bool = _setting("BOT_STREAMING", _on_off, True)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
+    retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
+    max_concurrent: int = _setting("BOT_MAX_CONCURRENT", _whole(1, 10_000), 200)
+    drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
+    health_port: int | None = _setting("BOT_HEALTH_PORT", _whole(1, 65_535), None)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
 
     @property

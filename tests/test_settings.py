@@ -29,6 +29,7 @@ PROBLEMS = {
         ["BOT_HISTORY_TOKENS can't be used: it must be a whole number"],
     ),
     "a number out of range": ({"BOT_STALL_TIMEOUT_S": "0"}, ["from 1 to 3,600"]),
+    "a port that no machine has": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT can't be used", "to 65,535"]),
     "no choice": ({"BOT_OPENAI_API": "rest"}, ["it must be one of auto, responses, chat"]),
     "neither on nor off": (
         {"BOT_STREAMING": "yes"},
