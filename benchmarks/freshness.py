@@ -70,7 +70,7 @@ def lags(asked_at_s: float, said_at_s: Sequence[float], history: Sequence[Shown]
         placeholder_s=steps[0].at_s - asked_at_s if steps else math.nan,
         first_word_s=begun_s - first_s,
         staleness_s=staleness_s(said_at_s, steps),
-        final_s=steps[-1].at_s - last_s if whole and steps else math.nan,
+        final_s=steps[-1].at_s - last_s if whole else math.nan,
         whole=whole,
     )
 
