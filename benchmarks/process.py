@@ -65,6 +65,7 @@ async def running(
         try:
             line = await asyncio.wait_for(process.stdout.readline(), READY_WITHIN_S)
             if not line:
+                await process.wait()
                 raise ChildProcessError(f"{' '.join(arguments)} did not start:\n{log.read_text()}")
             yield Process(process.pid, log)
         finally:
