@@ -29,6 +29,7 @@ CLOSING = """examples:
   python -m bot                               the sandbox, or Slack once its tokens are set
   python -m bot ask "What is a monad?"        an answer in the terminal
   git diff | python -m bot ask "Review this"  what is piped in comes after the question
+  python -m bot forget --user U0123ABCD       what a person asked is removed, with the answers
 
 Settings are environment variables or lines of .env; .env.example lists them all."""
 
@@ -67,7 +68,19 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("question", nargs="?", help="the question; without it, what is piped in")
     asking.add_argument("--model", help="vendor/model, instead of BOT_MODELS")
     asking.add_argument("--no-stream", action="store_true", help="show the answer once it is whole")
+    _add_upkeep(commands)
     return parser
+
+
+def _add_upkeep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    commands.add_parser("migrate", help="bring the database to the newest schema, as a start does, too")
+    forgetting = commands.add_parser("forget", help="remove questions and answers for good")
+    whose = forgetting.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--user", metavar="ID", help="a person's, by member id: U0123ABCD")
+    whose.add_argument("--thread", help="a thread's: CHANNEL/THREAD_TS, or a message's link")
+    whose.add_argument("--all", action="store_true", help="everybody's")
+    forgetting.add_argument("--yes", action="store_true", help="do not ask first")
+    commands.add_parser("health", help="ask the running bot (BOT_HEALTH_PORT); exits 1 if it can't do its work")
 
 
 def _default_command(env: dict[str, str]) -> str:
@@ -126,7 +139,47 @@ def _for_asking(env: dict[str, str], options: argparse.Namespace) -> Settings:
     return replace(ours, streaming=ours.streaming and not options.no_stream)
 
 
-_COMMANDS = {"run": _run, "sandbox": _sandbox, "ask": _ask}
+def _migrate(env: dict[str, str], options: argparse.Namespace) -> int:
+    ours = settings.read(env)
+    from bot import upkeep
+
+    _log(ours)
+    asyncio.run(upkeep.migrate(ours))
+    return 0
+
+
+def _forget(env: dict[str, str], options: argparse.Namespace) -> int:
+    ours = settings.read(env)
+    from bot import upkeep
+
+    _log(ours)
+    whose = upkeep.whose(options.user, options.thread)
+    if not options.yes and not upkeep.confirmed(whose):
+        print("Nothing was removed.", file=sys.stderr)
+        return EXIT_FAILED
+    asyncio.run(upkeep.forget(ours, whose))
+    return 0
+
+
+def _health(env: dict[str, str], options: argparse.Namespace) -> int:
+    ours = settings.read(env)
+    from bot import health
+
+    if ours.health_port is None:
+        raise SettingsError(["BOT_HEALTH_PORT is not set: a bot without it does not tell its health."])
+    well, told = health.ask(ours.health_port)
+    print(told)
+    return 0 if well else EXIT_FAILED
+
+
+_COMMANDS = {
+    "run": _run,
+    "sandbox": _sandbox,
+    "ask": _ask,
+    "migrate": _migrate,
+    "forget": _forget,
+    "health": _health,
+}
 
 
 def _log(ours: Settings) -> None:

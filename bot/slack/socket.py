@@ -49,6 +49,10 @@ class Sockets:
         for handler in self._handlers:
             await _within(CLOSE_TIMEOUT_S, handler.close_async)
 
+    async def up(self) -> int:
+        """How many connections are up."""
+        return sum([await handler.client.is_connected() for handler in self._handlers])
+
     async def _check(self) -> None:
         """The SDK would try a token that is not accepted again for ever."""
         try:

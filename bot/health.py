@@ -1,0 +1,106 @@
+"""GET /health: whether this process can do its work, and how another one on the machine asks it."""
+
+import asyncio
+import http.client
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from bot import __version__
+from bot.errors import SettingsError, TypistError
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+HOST = "127.0.0.1"
+"""What it says is nobody else's business: `python -m bot health` asks from within."""
+DATABASE_TIMEOUT_S = 3.0
+ASK_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Where the answers come from."""
+
+    database: Callable[[], Awaitable[None]]
+    """Returns where the database answers, raises TypistError where it does not."""
+    connections: Callable[[], Awaitable[int]]
+    """How many connections to Slack are up."""
+    live: Callable[[], int]
+    """How many answers are under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The body of the response."""
+
+    ok: bool
+    """The database answers, and at least one connection to Slack is up; it is the response's status, too."""
+    database: str
+    """"ok", or a sentence that says what is wrong."""
+    slack: int
+    """Connections that are up."""
+    live: int
+    """Answers under way."""
+    version: str = __version__
+
+
+async def examined(probes: Probes) -> Health:
+    """Asks all of them; never raises for what they say."""
+    database, slack = await _database(probes.database), await probes.connections()
+    return Health(ok=database == "ok" and slack > 0, database=database, slack=slack, live=probes.live())
+
+
+async def _database(probe: Callable[[], Awaitable[None]]) -> str:
+    try:
+        await asyncio.wait_for(probe(), DATABASE_TIMEOUT_S)
+    except TimeoutError:
+        return f"The database did not answer within {DATABASE_TIMEOUT_S:.0f} s."
+    except TypistError as error:
+        return str(error)
+    return "ok"
+
+
+@asynccontextmanager
+async def serving(port: int, probes: Probes) -> AsyncIterator[int]:
+    """Answers while the context lasts; yields the port. Raises SettingsError where it is taken."""
+    # Imported where it is used: neither a bot without the port nor who asks is to pay for it.
+    from aiohttp import web
+
+    async def answer(_: web.Request) -> web.Response:
+        health = await examined(probes)
+        return web.json_response(asdict(health), status=200 if health.ok else 503)
+
+    app = web.Application()
+    app.router.add_get("/health", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    try:
+        await _listen(web.TCPSite(runner, HOST, port))
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(site: "web.TCPSite") -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise SettingsError([f"BOT_HEALTH_PORT can't be used: {error.strerror}."]) from error
+
+
+def ask(port: int) -> tuple[bool, str]:
+    """Whether the process that serves this port can do its work, and what it says. Raises TypistError where none does.
+
+    Containers ask often: this imports no more than it has to.
+    """
+    connection = http.client.HTTPConnection(HOST, port, timeout=ASK_TIMEOUT_S)
+    try:
+        connection.request("GET", "/health")
+        response = connection.getresponse()
+        return response.status == http.HTTPStatus.OK, response.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise TypistError(f"Nothing answers on {HOST}:{port} ({error}). Does the bot run?") from error
+    finally:
+        connection.close()
