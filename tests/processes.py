@@ -13,7 +13,7 @@ KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
 @asynccontextmanager
 async def bot_process(
-    folder: Path, *arguments: str, env: Mapping[str, str] | None = None
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: int = asyncio.subprocess.PIPE
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m bot ARGUMENTS`, its streams piped; ended with the block if it has not ended by then."""
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -24,7 +24,7 @@ async def bot_process(
         *arguments,
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(REPOSITORY), **(env or {})},
-        stdin=asyncio.subprocess.PIPE,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -51,5 +51,5 @@ async def said(stream: asyncio.StreamReader | None, words: str) -> str:
 async def output(process: asyncio.subprocess.Process, piped: bytes = b"") -> tuple[str, str]:
     """What a process writes to stdout and stderr until it ends, given this on stdin."""
     async with asyncio.timeout(40):
-        out, err = await process.communicate(piped)
+        out, err = await process.communicate(piped if process.stdin else None)
     return out.decode(), err.decode()
