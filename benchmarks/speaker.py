@@ -1,0 +1,123 @@
+"""The chaos run's model: an OpenAI-compatible server that says what is asked of it, and can be made to break off."""
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from aiohttp import web
+
+from benchmarks.script import answer, asked_in
+
+HOST = "127.0.0.1"
+FIRST_WORD_S = 0.3
+_PING_S = 1.0
+
+Break = Literal["cut", "stall"]
+
+
+class Told(StrEnum):
+    """How one request ended, as the model saw it."""
+
+    UNDER_WAY = "under way"
+    WHOLE = "whole"
+    CUT = "cut"
+    STALLED = "stalled"
+    HUNG_UP = "hung up"
+    """The bot went away."""
+
+
+@dataclass
+class Attempt:
+    """One request for one question's answer."""
+
+    at_s: float
+    """Monotonic seconds."""
+    words: int = 0
+    """Sent so far."""
+    told: Told = Told.UNDER_WAY
+
+
+@dataclass
+class Speaker:
+    """`async with Speaker() as model:` serves Chat Completions on model.url."""
+
+    attempts: dict[int, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    """Of each question's number, in the order of their beginning."""
+    url: str = ""
+    _to_break: list[tuple[Break, int]] = field(default_factory=list)
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=16 * 2**20)
+        app.router.add_post("/v1/chat/completions", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, 0).start()
+        self.url = f"http://{HOST}:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._runner.cleanup()
+
+    def break_next(self, how: Break, after_words: int) -> None:
+        """The next request that comes is cut, or goes silent, after so many words."""
+        self._to_break.append((how, after_words))
+
+    def mend(self) -> None:
+        """What was to break and has not yet will not."""
+        self._to_break.clear()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        turns = (await request.json())["messages"]
+        asked = asked_in(turns[-1]["content"])
+        if asked is None:
+            raise web.HTTPBadRequest(text="the last turn holds no question")
+        number, words, words_per_s = asked
+        attempt = Attempt(time.monotonic())
+        self.attempts[number].append(attempt)
+        how, after_words = self._to_break.pop(0) if self._to_break else (None, words)
+        said = answer(number, words)
+        try:
+            response = await self._say(request, said[:after_words], words_per_s, attempt)
+            if how is None or after_words >= words:
+                await response.write(_event({}, "stop") + b"data: [DONE]\n\n")
+                await response.write_eof()
+                attempt.told = Told.WHOLE
+            elif how == "cut":
+                attempt.told = Told.CUT
+                assert request.transport is not None
+                request.transport.close()
+            else:
+                attempt.told = Told.STALLED
+                await _ping_for_ever(response)
+        except (asyncio.CancelledError, ConnectionError):
+            if attempt.told is Told.UNDER_WAY:
+                attempt.told = Told.HUNG_UP
+            raise
+        return response
+
+    async def _say(
+        self, request: web.Request, said: list[str], words_per_s: int, attempt: Attempt
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for place, delta in enumerate(said):
+            await asyncio.sleep(attempt.at_s + FIRST_WORD_S + place / words_per_s - time.monotonic())
+            await response.write(_event({"content": delta}))
+            attempt.words += 1
+        return response
+
+
+async def _ping_for_ever(response: web.StreamResponse) -> None:
+    while True:
+        await asyncio.sleep(_PING_S)
+        await response.write(b": ping\n\n")
+
+
+def _event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    chunk: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
+    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()

@@ -1,0 +1,235 @@
+"""What became of each question of a chaos run, and all that is not as it should be. Pure: reads what was recorded."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from benchmarks.databases import Kept
+from benchmarks.script import WORDS_A_LINE, Line, answer, in_order, words_in
+from benchmarks.speaker import Attempt, Told
+from benchmarks.trouble import Storm
+from benchmarks.watcher import Life
+from bot.core.blocks import THINKING, WAITING, WRITING
+from bot.errors import Failure, ProviderError
+from sandbox.web_api import CallRecord
+
+MODEL = "openai/scripted"
+BROKEN_OFF = {
+    Told.CUT: str(ProviderError(Failure.CUT, MODEL)),
+    Told.STALLED: str(ProviderError(Failure.STALLED, MODEL)),
+}
+INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
+MOST_ATTEMPTS = 3
+GROWING = (THINKING, WRITING, WAITING)
+SAME_TIME_S = 0.5
+"""What is on record so little before may not have been seen yet."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as it was written."""
+
+    line: Line
+    channel: str
+    """Its id."""
+    ts: str
+    thread_ts: str | None
+    """Where the reply belongs."""
+    at_s: float
+    """Monotonic."""
+
+    @property
+    def thread(self) -> tuple[str, str | None]:
+        return self.channel, self.thread_ts
+
+    @property
+    def name(self) -> str:
+        return f"q{self.line.number} ({self.channel} {self.ts}, thread {self.thread_ts})"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was recorded."""
+
+    asked: Sequence[Asked]
+    lives: Sequence[Life]
+    attempts: Mapping[int, Sequence[Attempt]]
+    calls: Sequence[CallRecord]
+    storms: Sequence[Storm]
+    jobs: Sequence[Kept]
+    began_s: float
+    """Monotonic: sentences tell times from here on."""
+    clock_offset_s: float
+    """From monotonic seconds to those since the epoch."""
+
+    def at(self, monotonic_s: float) -> str:
+        """A time as sentences tell it."""
+        return f"{monotonic_s - self.began_s:.2f} s"
+
+    def replies(self, asked: Asked) -> list[Life]:
+        """The messages that answer a question and were not taken away, page by page."""
+        ours = [life for life in self.lives if (life.channel, life.question_ts) == (asked.channel, asked.ts)]
+        return sorted((life for life in ours if life.deleted_s is None), key=lambda life: (life.page, life.ts))
+
+    def job(self, asked: Asked) -> Kept | None:
+        return next((job for job in self.jobs if (job.channel, job.ts) == (asked.channel, asked.ts)), None)
+
+
+def violations(found: Evidence) -> list[str]:
+    """A sentence each; empty where all is well."""
+    sentences = [*_strangers(found), *_limited(found)]
+    for asked in found.asked:
+        pages = found.replies(asked)
+        for sentence in (*_placed(asked, pages), *_ended(found, asked, pages), *_kept(found, asked, pages)):
+            sentences.append(f"{asked.name}: {sentence}")
+        history = [life for life in found.lives if (life.channel, life.question_ts) == (asked.channel, asked.ts)]
+        sentences += [f"{asked.name}: {sentence}" for sentence in _steps_back(found, asked, history)]
+    return [*sentences, *_out_of_order(found)]
+
+
+def finished(asked: Asked, pages: Sequence[Life]) -> bool:
+    """Slack shows an end of this reply: all of its messages, and none that says that more is to come."""
+    return bool(pages) and not any(_growing(page) for page in pages)
+
+
+def _growing(page: Life) -> bool:
+    return any(sign in page.last.note for sign in GROWING)
+
+
+def _strangers(found: Evidence) -> Iterator[str]:
+    known = {(asked.channel, asked.ts) for asked in found.asked}
+    for life in found.lives:
+        if (life.channel, life.question_ts) not in known:
+            yield f"{life.channel} {life.ts} answers no question: {life.last.text[:60]!r} {life.last.note!r}"
+
+
+def _limited(found: Evidence) -> Iterator[str]:
+    """No call is refused for being too many, but where Slack was told to."""
+    for call in found.calls:
+        stormy = any(
+            storm.method == call.method and storm.began_s <= call.at_monotonic_s <= storm.ended_s
+            for storm in found.storms
+        )
+        if call.error == "ratelimited" and not stormy:
+            yield f"{call.method} was over the budget at {found.at(call.at_monotonic_s)}"
+
+
+def _placed(asked: Asked, pages: Sequence[Life]) -> Iterator[str]:
+    """One message for each page, in the question's thread."""
+    if not pages:
+        yield "never answered"
+    numbers = [page.page for page in pages]
+    if numbers != list(range(len(pages))):
+        yield f"pages {numbers}, messages {[page.ts for page in pages]}"
+    for page in pages:
+        if page.thread_ts != asked.thread_ts:
+            yield f"{page.ts} is in thread {page.thread_ts}"
+
+
+def _ended(found: Evidence, asked: Asked, pages: Sequence[Life]) -> Iterator[str]:
+    """Whole; or, where the model or the bot broke off, the part that came and a sentence."""
+    if not pages:
+        return
+    if growing := [page for page in pages if _growing(page)]:
+        yield f"left hanging: {growing[0].ts} says {growing[0].last.note!r}"
+        return
+    whole = "".join(answer(asked.line.number, asked.line.words)).split()
+    shown = " ".join(page.last.text for page in pages).split()
+    note = " ".join(page.last.note for page in pages).strip()
+    if shown == whole and not note:
+        return
+    if shown != whole[: len(shown)]:
+        yield f"garbled: {_difference(shown, whole)}"
+    attempts = found.attempts.get(asked.line.number, ())
+    last = attempts[-1] if attempts else None
+    job = found.job(asked)
+    if last is not None and last.told in BROKEN_OFF and note == BROKEN_OFF[last.told]:
+        if len(shown) < last.words:
+            yield f"the model said {last.words} words before it broke off, {len(shown)} are shown"
+        return
+    if INTERRUPTED.search(note) and job is not None and job.attempts >= MOST_ATTEMPTS:
+        return
+    told = [f"{attempt.told} after {attempt.words}, begun at {found.at(attempt.at_s)}" for attempt in attempts]
+    yield f"{len(shown)} of {len(whole)} words and the sentence {note!r}; the model's attempts: {told}"
+
+
+def _kept(found: Evidence, asked: Asked, pages: Sequence[Life]) -> Iterator[str]:
+    """The database says the same as Slack."""
+    job = found.job(asked)
+    if job is None:
+        yield "not in the database"
+        return
+    if job.status not in ("done", "failed"):
+        yield f"its job is {job.status} after {job.attempts} attempts"
+        return
+    if job.page_ts != tuple(page.ts for page in pages):
+        yield f"the database has its messages as {job.page_ts}, Slack has {[page.ts for page in pages]}"
+    shown = " ".join(page.last.text for page in pages).split()
+    if (job.answer or "").split() != shown:
+        yield f"the database ({job.status}) has another answer: {_difference((job.answer or '').split(), shown)}"
+    whole = len(shown) == asked.line.words and not any(page.last.note for page in pages)
+    if (job.status == "done") != whole:
+        yield f"its job is {job.status}, and Slack shows {len(shown)} of {asked.line.words} words"
+
+
+def _steps_back(found: Evidence, asked: Asked, history: Sequence[Life]) -> Iterator[str]:
+    """Over all its messages, what a reader sees of the answer only grows."""
+    moments = [(moment.at_s, life, moment.text) for life in history for moment in life.moments]
+    moments += [(life.deleted_s, life, "") for life in history if life.deleted_s is not None]
+    texts: dict[int, str] = {}
+    seen = 0
+    for at_s, life, text in sorted(moments, key=lambda each: each[0]):
+        texts[life.page] = text
+        words = [word for page in sorted(texts) for word in words_in(texts[page])]
+        if not in_order(words, asked.line.number):
+            yield f"at {found.at(at_s)} its messages read {_places(words)}"
+            return
+        # A page that is full hands its last line to the next one.
+        handed_on = WORDS_A_LINE + 1 if any(other.page == life.page + 1 for other in history) else 0
+        if len(words) < seen - handed_on:
+            yield f"a step back from {seen} to {len(words)} words at {found.at(at_s)}, in {life.ts}"
+        seen = len(words)
+
+
+def _out_of_order(found: Evidence) -> Iterator[str]:
+    """In a thread one answer at a time, in the order of the questions, as far as they were on record."""
+    threads: dict[tuple[str, str | None], list[Asked]] = {}
+    for asked in sorted(found.asked, key=lambda each: each.ts):
+        threads.setdefault(asked.thread, []).append(asked)
+    for thread in threads.values():
+        for earlier, later in pairwise(thread):
+            yield from _overtaken(found, earlier, later)
+
+
+def _overtaken(found: Evidence, earlier: Asked, later: Asked) -> Iterator[str]:
+    before, after = found.replies(earlier), found.replies(later)
+    jobs = found.job(earlier), found.job(later)
+    if not before or not after or jobs[0] is None or jobs[1] is None:
+        return
+    begun_s = min((moment.at_s for page in after for moment in page.moments if moment.text), default=None)
+    ended_s = max(page.last.at_s for page in before)
+    known_s = jobs[0].created_at - found.clock_offset_s
+    if begun_s is not None and known_s + SAME_TIME_S < begun_s < ended_s:
+        span = f"from {found.at(begun_s)} on, and {earlier.name} before it until {found.at(ended_s)}"
+        yield f"{later.name} was answered {span}"
+    if before[0].ts > after[0].ts and jobs[0].created_at + SAME_TIME_S < jobs[1].created_at:
+        yield f"{later.name} has its reply {after[0].ts} above {before[0].ts} of {earlier.name}"
+
+
+def _difference(shown: Sequence[str], whole: Sequence[str]) -> str:
+    for place, (here, there) in enumerate(zip(shown, whole, strict=False)):
+        if here != there:
+            return f"word {place + 1} is {here!r}, not {there!r} ({len(shown)} and {len(whole)} words)"
+    return f"{len(shown)} and {len(whole)} words"
+
+
+def _places(words: Sequence[tuple[int, int]]) -> str:
+    """Runs of words, q3w1–40."""
+    runs: list[tuple[int, int, int]] = []
+    for number, place in words:
+        if runs and runs[-1][0] == number and runs[-1][2] == place - 1:
+            runs[-1] = (number, runs[-1][1], place)
+        else:
+            runs.append((number, place, place))
+    return ", ".join(f"q{number}w{first}-{last}" for number, first, last in runs)
