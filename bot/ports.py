@@ -70,7 +70,7 @@ class Enqueued:
 
     job_id: int
     waiting: bool
-    """Another job of its thread is before it."""
+    """Another job of its thread is before it, or there was no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +137,37 @@ class Store(Protocol):
     A caller that is cancelled breaks nothing off: what was begun is written.
     """
 
-    async def enqueue(self, event_id: str, question: Question) -> Enqueued | None:
-        """Takes a question on, durably once this returns; None where event or message was seen before."""
+    async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
+        """Takes a question on, durably once this returns; None where event or message was seen before.
+
+        It waits where another job of its thread is before it, or this process is `full`. Who enqueued a job that
+        waits shows its asker a sign and records it: for as long, but 10 s at most, the job is not claimed.
+        """
         ...
 
     async def claim(self, limit: int) -> list[Job]:
-        """Up to `limit` jobs, the oldest of each thread in which none is being done; oldest first.
+        """Up to `limit` jobs: those of processes that are gone, then the oldest of each thread with none being done.
 
         In a thread the oldest is the message written first, among threads the job that came first.
+        Called about once a second, and after `wait`: who is gone is only known to who looks.
         Let it end: what a claim took though its caller was cancelled stays taken.
         """
         ...
 
-    async def heartbeat(self, claimed: Sequence[Job]) -> set[int]:
-        """Says that these are still being worked on; returns the ids of those that are still ours."""
+    async def heartbeat(self, claimed: Mapping[Job, Spent]) -> Pulse:
+        """Says, about once a second, that these are still being worked on, and what each has used so far."""
+        ...
+
+    async def release(self, job: Job) -> bool:
+        """Hands a claimed job over: it is to be done again, by anybody. False where it was no longer ours."""
+        ...
+
+    async def request_stop(self, job_id: int) -> bool:
+        """Asks whoever answers it to stop; a job that was not begun ends at once. False where it has ended."""
+        ...
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns once another process did what may concern this one, or the time is over. A hint, not a fact."""
         ...
 
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
@@ -172,7 +189,27 @@ class Store(Protocol):
         """
         ...
 
-    async def close(self) -> None: ...
+    async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
+        """Removes questions and answers for good: a person's, a thread's, or all. Returns how many jobs.
+
+        Those being answered are asked to stop, and removed when they end.
+        """
+        ...
+
+    async def expire(self, before: float) -> int:
+        """Empties the texts of what ended before then (seconds since the epoch), and keeps its usage.
+
+        Returns how many texts. Ids of events are kept for an hour, for as long as Slack may send them again.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Returns if the database answers."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what was begun. Jobs that are still ours are others' to take over."""
+        ...
 
 
 class LiveReply(Protocol):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,8 +13,25 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from bot.errors import StoreError
 
 _BUSY_TIMEOUT_MS = 5_000
-_CONNECT_TIMEOUT_S = 10
 _POSTGRESQL_CONNECTIONS = 5
+_POOL_TIMEOUT_S = 5.0
+"""Slack delivers an event again that is not acknowledged in 3 s: who waits longer waits in vain."""
+_CONNECTION = {
+    "connect_timeout": 5,
+    # A server that vanished without a word is noticed within 20 s.
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+_SESSION = (
+    # Nobody is waited for without end, and who is paused in the middle of a transaction loses it and its locks.
+    "SET lock_timeout = '5s'",
+    "SET idle_in_transaction_session_timeout = '5s'",
+)
+
+READS = "typist_reads"
+"""The execution option of transactions that only read: on SQLite they wait for no writer."""
 
 _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 
@@ -42,6 +60,12 @@ def database_errors() -> Iterator[None]:
         ) from error
 
 
+def database_file(url: sa.URL) -> Path | None:
+    """Where a SQLite database is; None for one in memory, or on a server."""
+    in_file = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
+    return Path(url.database) if in_file and url.database else None
+
+
 def _parsed(database_url: str) -> sa.URL:
     try:
         url = sa.make_url(database_url)
@@ -67,6 +91,7 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
         poolclass=AsyncAdaptedQueuePool,
         pool_size=1,
         max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
         connect_args={"isolation_level": None},
         hide_parameters=True,
     )
@@ -82,24 +107,38 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # FULL syncs at each commit: what Slack was told we have is there after a power cut, too.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What people have us forget is not to be found in the file's free pages.
+    cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # Others wait for a write lock that is taken at once; a reader who becomes a writer fails instead.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _postgresql_engine(url: sa.URL) -> AsyncEngine:
     # A pooler in transaction mode hands each transaction another connection: nothing is prepared on one.
     connect_args: dict[str, Any] = {"prepare_threshold": None}
-    if "connect_timeout" not in url.query:
-        connect_args["connect_timeout"] = _CONNECT_TIMEOUT_S
-    return create_async_engine(
+    connect_args |= {name: value for name, value in _CONNECTION.items() if name not in url.query}
+    engine = create_async_engine(
         url,
         pool_size=_POSTGRESQL_CONNECTIONS,
         max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_pre_ping=True,
         connect_args=connect_args,
         use_native_hstore=False,
         hide_parameters=True,
     )
+    sa.event.listen(engine.sync_engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for statement in _SESSION:
+        cursor.execute(statement)
+    cursor.close()
+    connection.commit()

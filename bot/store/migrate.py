@@ -23,6 +23,8 @@ async def migrate(engine: AsyncEngine) -> str:
     """
     async with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            # Another's migration may take as long as it takes.
+            await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
         return await connection.run_sync(_upgrade)
 

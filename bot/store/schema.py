@@ -1,4 +1,4 @@
-"""The tables: what was seen, what is to be answered, and what was said. Migrations build them."""
+"""The tables: what was seen, is to be answered, was said, and who is at work. Migrations build them."""
 
 from typing import Any
 
@@ -50,11 +50,18 @@ jobs = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("worker", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    # Written by schema 0001's processes, which may run beside ours: we beat in `workers`.
     sa.Column("heartbeat_at", sa.Double),
     sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("started_at", sa.Double),
     sa.Column("finished_at", sa.Double),
+    # Since when its asker is to be shown that it waits; NULL where that is done, or it does not wait.
+    sa.Column("announced_at", sa.Double),
+    sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("stop_asked", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Removed when it ends.
+    sa.Column("forget_asked", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     # An id is never given twice, not even after its job was removed: late writes must find nothing.
     sqlite_autoincrement=True,
@@ -74,6 +81,8 @@ sa.Index("ix_jobs_todo", jobs.c.id, **_only("todo"))
 sa.Index("ix_jobs_todo_thread", *_thread, jobs.c.ts, **_only("todo"))
 # Holds that no two workers ever answer in one thread.
 sa.Index("ix_jobs_doing", *_thread, unique=True, **_only("doing"))
+# For heartbeats, and to see who else is at work.
+sa.Index("ix_jobs_worker", jobs.c.worker, **_only("doing"))
 
 turns = sa.Table(
     "turns",
@@ -91,3 +100,27 @@ turns = sa.Table(
 )
 
 sa.Index("ix_turns_job_id", turns.c.job_id)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("worker", sa.Text, primary_key=True),
+    # Differs from one heartbeat to the next: what others watch.
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    # Whether the worker's death sets a lock free (bot/store/presence.py).
+    sa.Column("has_lock", sa.Boolean, nullable=False),
+    # {job id: [attempt, input tokens, output tokens]}. One row a second, not one for each live job.
+    sa.Column("spent", sa.JSON, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
+)
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+    sa.Column("sent_at", sa.Double, nullable=False),
+)
+
+sa.Index("ix_calls_method", calls.c.method, calls.c.sent_at)

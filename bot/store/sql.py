@@ -2,29 +2,32 @@
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.ports import Clock, Enqueued, Outcome, Status
-from bot.store.engine import create_engine, database_errors
+from bot.errors import StoreError
+from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
+from bot.store import claiming, forgetting, ledger
+from bot.store.engine import READS, create_engine, database_errors
+from bot.store.enqueueing import Arrival, Arrivals, write_arrivals
 from bot.store.migrate import migrate
-from bot.store.schema import jobs, seen_events, turns
+from bot.store.presence import Presence
+from bot.store.rows import DOING, TODO, in_thread, interrupted_values, turn_values, wake_others
+from bot.store.schema import jobs, turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 _REPLIES_READ = 500
 """Jobs of a thread whose replies are read: a direct message goes on for years, a prompt does not."""
-
-# Written into the statements, not bound: only then do SQLite and PostgreSQL see that a partial index will do.
-_TODO = sa.literal(Status.TODO.value, sa.Text, literal_execute=True)
-_DOING = sa.literal(Status.DOING.value, sa.Text, literal_execute=True)
 
 
 def _to_its_end(
@@ -37,146 +40,179 @@ def _to_its_end(
         task = asyncio.create_task(method(self, *args, **kwargs))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        with database_errors():
-            return await asyncio.shield(task)
+        try:
+            with database_errors():
+                return await asyncio.shield(task)
+        except StoreError:
+            # What we did not see of the others must not count against them.
+            self._presence.watch.reset()
+            raise
 
     return shielded
 
 
 class SqlStore:
-    """bot.ports.Store in a database. Each method is one transaction, and StoreError where that fails."""
+    """bot.ports.Store and Ledger in a database. Each method is one transaction, and StoreError where that fails."""
 
     def __init__(self, engine: AsyncEngine, worker: str, clock: Clock) -> None:
+        """Of workers made so, and not by `open`, others know by their silence only that they are gone."""
         self.engine = engine
+        self._reader = engine.execution_options(**{READS: True})
         self._worker = worker
         self._clock = clock
         self._running: set[asyncio.Task[Any]] = set()
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._arrivals = Arrivals(self._write_arrivals)
+        self._changed = asyncio.Event()
+        self._presence = Presence(engine, worker, clock, self._changed.set)
+        self._spent: Mapping[Job, Spent] = {}
 
     @classmethod
     async def open(cls, database_url: str, worker: str, clock: Clock) -> "SqlStore":
         """Connects and migrates. `worker` names this process among all that share the database."""
-        engine = create_engine(database_url)
+        store = cls(create_engine(database_url), worker, clock)
         try:
             with database_errors():
-                await migrate(engine)
+                await migrate(store.engine)
+                await store._presence.appear()
         except BaseException:
-            await engine.dispose()
+            await store.close()
             raise
-        return cls(engine, worker, clock)
+        return store
 
     @_to_its_end
-    async def enqueue(self, event_id: str, question: Question) -> Enqueued | None:
+    async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
+        return await self._arrivals.add(Arrival(event_id, question, full))
+
+    async def _write_arrivals(self, batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
         async with self.engine.begin() as connection:
-            if not await self._sees_first(connection, event_id):
-                return None
-            job_id = await self._add_job(connection, question)
-            if job_id is None:
-                return None
-            before = sa.or_(jobs.c.status == _DOING, sa.and_(jobs.c.status == _TODO, jobs.c.ts < question.ts))
-            waiting = sa.exists().where(_in_thread(question.thread), before)
-            return Enqueued(job_id, bool(await connection.scalar(sa.select(waiting))))
-
-    async def _sees_first(self, connection: AsyncConnection, event_id: str) -> bool:
-        seen = self._insert(seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
-        values = {"event_id": event_id, "seen_at": self._clock.now()}
-        return await connection.scalar(seen, values) is not None
-
-    async def _add_job(self, connection: AsyncConnection, question: Question) -> int | None:
-        """None where the twin event brought the message before: the loser waits for the winner's commit."""
-        values = {
-            **_thread_values(question.thread),
-            "ts": question.ts,
-            "user_id": question.user_id,
-            "text": question.text,
-            "status": Status.TODO.value,
-            "created_at": self._clock.now(),
-        }
-        added = self._insert(jobs).on_conflict_do_nothing().returning(jobs.c.id)
-        job_id: int | None = await connection.scalar(added, values)
-        return job_id
+            taken = await write_arrivals(connection, batch, self._clock.now())
+            if any(enqueued and not enqueued.waiting for enqueued in taken):
+                await wake_others(connection, self._worker)
+            return taken
 
     @_to_its_end
     async def claim(self, limit: int) -> list[Job]:
-        now = self._clock.now()
-        taken = (
-            sa.update(jobs)
-            .where(jobs.c.id.in_(_ready(limit)))
-            .values(
-                status=Status.DOING.value,
-                worker=self._worker,
-                attempts=jobs.c.attempts + 1,
-                heartbeat_at=now,
-                started_at=now,
-            )
-            .returning(jobs)
-        )
+        if limit <= 0:
+            return []
+        left_behind = await self._take_over(limit)
+        if len(left_behind) == limit:
+            return left_behind
         try:
             async with self.engine.begin() as connection:
-                rows = (await connection.execute(taken)).all()
+                now = self._clock.now()
+                ready = await claiming.claim_ready(connection, self._worker, limit - len(left_behind), now)
         except IntegrityError:
             # Another worker took a job of one of the threads in the same moment: next time.
+            ready = []
+        return left_behind + ready
+
+    async def _take_over(self, limit: int) -> list[Job]:
+        gone = await self._presence.gone()
+        if not gone:
             return []
-        return sorted((_job(row) for row in rows), key=lambda job: job.id)
+        async with self.engine.begin() as connection:
+            return await claiming.take_over(connection, self._worker, gone, limit, self._clock.now())
 
     @_to_its_end
-    async def heartbeat(self, claimed: Sequence[Job]) -> set[int]:
+    async def heartbeat(self, claimed: Mapping[Job, Spent]) -> Pulse:
+        self._spent = dict(claimed)
         if not claimed:
-            return set()
-        held = [(job.id, job.attempts) for job in claimed]
-        beat = (
-            sa.update(jobs)
-            .where(sa.tuple_(jobs.c.id, jobs.c.attempts).in_(held), *self._ours())
-            .values(heartbeat_at=self._clock.now())
-            .returning(jobs.c.id)
-        )
+            return Pulse()
+        held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_asked).where(*self._ours())
         async with self.engine.begin() as connection:
-            return set((await connection.scalars(beat)).all())
+            await self._presence.beat(connection, claiming.spent_values(claimed))
+            rows = {(row.id, row.attempts): row.stop_asked for row in await connection.execute(held)}
+        ours = {job.id: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
+        return Pulse(frozenset(ours), frozenset(job_id for job_id, stop_asked in ours.items() if stop_asked))
 
     @_to_its_end
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        pages = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.worker == self._worker).values(page_ts=list(page_ts))
+        # A job to do is nobody's: who enqueued it records the message that says so.
+        ours = sa.or_(jobs.c.worker == self._worker, jobs.c.status == TODO)
+        pages = sa.update(jobs).where(jobs.c.id == job_id, ours).values(page_ts=list(page_ts), announced_at=None)
         async with self.engine.begin() as connection:
-            await connection.execute(pages)
+            if await connection.scalar(pages.returning(jobs.c.status)) == Status.TODO:
+                await wake_others(connection, self._worker)
 
     @_to_its_end
     async def finish(self, job: Job, outcome: Outcome) -> bool:
         now = self._clock.now()
-        ended = (
-            sa.update(jobs)
-            .where(jobs.c.id == job.id, jobs.c.attempts == job.attempts, *self._ours())
-            .values(status=outcome.status.value, finished_at=now)
-        )
+        ended = self._fenced(job).values(status=outcome.status.value, finished_at=now)
         async with self.engine.begin() as connection:
-            if (await connection.execute(ended)).rowcount == 0:
+            forget = await connection.scalar(ended.returning(jobs.c.forget_asked))
+            if forget is None:
                 return False
-            await connection.execute(sa.insert(turns), _turn_values(job, outcome, now))
+            if forget:
+                await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
+            else:
+                await connection.execute(sa.insert(turns), turn_values(job.id, outcome, now))
+            next_one = in_thread(job.question.thread), jobs.c.status == TODO
+            await wake_others(connection, self._worker, *next_one)
             return True
 
+    @_to_its_end
+    async def release(self, job: Job) -> bool:
+        given_up = self._fenced(job).values(status=Status.TODO.value, worker=None, started_at=None, heartbeat_at=None)
+        spent = self._spent.get(job, Spent())
+        async with self.engine.begin() as connection:
+            if (await connection.execute(given_up)).rowcount == 0:
+                return False
+            if spent != Spent():
+                await connection.execute(sa.insert(turns), interrupted_values(job.id, spent, self._clock.now()))
+            await wake_others(connection, self._worker)
+            return True
+
+    def _fenced(self, job: Job) -> sa.Update:
+        """A late worker writes nothing."""
+        return sa.update(jobs).where(jobs.c.id == job.id, jobs.c.attempts == job.attempts, *self._ours())
+
     def _ours(self) -> tuple[sa.ColumnElement[bool], ...]:
-        """The fence, with the job's attempt: a late worker writes nothing."""
-        return jobs.c.worker == self._worker, jobs.c.status == _DOING
+        return jobs.c.worker == self._worker, jobs.c.status == DOING
+
+    @_to_its_end
+    async def request_stop(self, job_id: int) -> bool:
+        this = sa.update(jobs).where(jobs.c.id == job_id)
+        waiting = this.where(jobs.c.status == TODO).values(
+            status=Status.STOPPED.value, stop_asked=True, finished_at=self._clock.now()
+        )
+        live = this.where(jobs.c.status == DOING).values(stop_asked=True)
+        async with self.engine.begin() as connection:
+            for asked in (waiting, live):
+                if (await connection.execute(asked)).rowcount:
+                    await wake_others(connection, self._worker)
+                    return True
+            return False
+
+    async def wait(self, timeout_s: float) -> None:
+        """SQLite wakes nobody: it has one process, but for a moment at deployments."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), min(timeout_s, self._presence.next_look_s()))
+        except TimeoutError:
+            return
+        finally:
+            self._changed.clear()
 
     @_to_its_end
     async def takes_part(self, thread: ThreadKey) -> bool:
-        async with self.engine.begin() as connection:
-            return bool(await connection.scalar(sa.select(sa.exists().where(_in_thread(thread)))))
+        async with self._reader.begin() as connection:
+            return bool(await connection.scalar(sa.select(sa.exists().where(in_thread(thread)))))
 
     @_to_its_end
     async def replies(self, thread: ThreadKey) -> Mapping[str, str]:
         newest = (
             sa.select(jobs.c.id, jobs.c.page_ts)
-            .where(_in_thread(thread))
+            .where(in_thread(thread))
             .order_by(jobs.c.ts.desc())
             .limit(_REPLIES_READ)
             .subquery()
         )
+        # Attempts that broke off have "", and come before the one that did not.
         said = (
             sa.select(newest.c.page_ts, turns.c.answer)
             .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
             .order_by(turns.c.id)
         )
-        async with self.engine.begin() as connection:
+        async with self._reader.begin() as connection:
             rows = (await connection.execute(said)).all()
         replies: dict[str, str] = {}
         for page_ts, answer in rows:
@@ -184,60 +220,36 @@ class SqlStore:
             replies |= dict.fromkeys(page_ts[:1], answer or "")
         return replies
 
+    @_to_its_end
+    async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
+        async with self.engine.begin() as connection:
+            return await ledger.reserve(connection, self._worker, method, calls_per_minute, self._clock.now())
+
+    @_to_its_end
+    async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
+        async with self.engine.begin() as connection:
+            count = await forgetting.forget(connection, user_id, thread)
+            await wake_others(connection, self._worker)
+        await forgetting.overwrite(self.engine)
+        return count
+
+    @_to_its_end
+    async def expire(self, before: float) -> int:
+        async with self.engine.begin() as connection:
+            return await forgetting.expire(connection, before, self._clock.now())
+
+    @_to_its_end
+    async def ping(self) -> None:
+        async with self._reader.begin() as connection:
+            await connection.execute(sa.select(1))
+
     async def close(self) -> None:
-        """Waits for transactions under way, then disconnects."""
+        """Waits for transactions under way, then disconnects and lets go of the lock."""
+        await self._arrivals.end()
         await asyncio.gather(*self._running, return_exceptions=True)
+        try:
+            with database_errors():
+                await self._presence.disappear()
+        except StoreError as error:
+            log.warning("our jobs are taken over a little later: %s", error)
         await self.engine.dispose()
-
-
-def _in_thread(thread: ThreadKey) -> sa.ColumnElement[bool]:
-    return sa.and_(*(jobs.c[name] == value for name, value in _thread_values(thread).items()))
-
-
-def _thread_values(thread: ThreadKey) -> dict[str, str]:
-    return {
-        "team_id": thread.team_id,
-        "channel_id": thread.channel_id,
-        "thread_ts": thread.thread_ts or "",
-    }
-
-
-def _ready(limit: int) -> sa.Select[tuple[int]]:
-    """The oldest job of each thread in which none is being done; two workers never wait for the same rows."""
-    other = jobs.alias()
-    before = sa.exists().where(
-        other.c.team_id == jobs.c.team_id,
-        other.c.channel_id == jobs.c.channel_id,
-        other.c.thread_ts == jobs.c.thread_ts,
-        sa.or_(other.c.status == _DOING, sa.and_(other.c.status == _TODO, other.c.ts < jobs.c.ts)),
-    )
-    # In a CTE, for PostgreSQL may run a plain subquery more than once, and then lock more than the limit.
-    ready = (
-        sa.select(jobs.c.id)
-        .where(jobs.c.status == _TODO, ~before)
-        .order_by(jobs.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("ready")
-    )
-    return sa.select(ready.c.id)
-
-
-def _job(row: sa.Row[Any]) -> Job:
-    thread = ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
-    question = Question(thread, row.ts, row.user_id, row.text)
-    return Job(row.id, question, row.attempts, tuple(row.page_ts))
-
-
-def _turn_values(job: Job, outcome: Outcome, now: float) -> dict[str, Any]:
-    usage = outcome.usage
-    return {
-        "job_id": job.id,
-        "answer": outcome.answer,
-        "model": outcome.model,
-        "finish_reason": outcome.finish_reason,
-        "input_tokens": usage and usage.input_tokens,
-        "output_tokens": usage and usage.output_tokens,
-        "cached_input_tokens": usage and usage.cached_input_tokens,
-        "created_at": now,
-    }

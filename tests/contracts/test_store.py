@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 
 from bot.core.completion import Usage
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.ports import Enqueued, Outcome, Status, Store, SystemClock
+from bot.ports import Enqueued, Outcome, Pulse, Spent, Status, Store, SystemClock
 from bot.store import SqlStore
 from bot.store.engine import create_engine
 from bot.store.migrate import migrate
@@ -34,6 +34,8 @@ def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Questi
 async def enqueued(store: Store, question: Question) -> int:
     taken = await store.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
+    if taken.waiting:
+        await store.record_pages(taken.job_id, [])
     return taken.job_id
 
 
@@ -227,8 +229,9 @@ class TestFence:
         [theirs] = await other.claim(3)
         await take_over(store, lost)
         await store.finish(done, DONE)
-        assert await store.heartbeat([kept, lost, done, theirs]) == {kept.id}
-        assert await store.heartbeat([]) == set()
+        claimed = dict.fromkeys([kept, lost, done, theirs], Spent())
+        assert await store.heartbeat(claimed) == Pulse(frozenset({kept.id}))
+        assert await store.heartbeat({}) == Pulse()
 
     async def test_a_late_worker_writes_nothing(self, store: SqlStore) -> None:
         await enqueued(store, asked(1))

@@ -1,0 +1,155 @@
+"""Questions become jobs: what arrives while a transaction is under way goes into the next one together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Question, ThreadKey
+from bot.ports import Enqueued, Status
+from bot.store.rows import DOING, TODO, are, insert_into, thread_values
+from bot.store.schema import jobs, seen_events
+
+LARGEST_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event with a question in it."""
+
+    event_id: str
+    question: Question
+    full: bool
+    """The process has no room for it now."""
+
+
+Taken = Enqueued | None
+
+
+class Arrivals:
+    """One commit for all that came during the last one: a sync of the disk is what an enqueue costs."""
+
+    def __init__(self, write: Callable[[Sequence[Arrival]], Awaitable[Sequence[Taken]]]) -> None:
+        self._write = write
+        self._waiting: list[tuple[Arrival, asyncio.Future[Taken]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def add(self, arrival: Arrival) -> Taken:
+        """What became of it; raises what its batch's transaction raised. It is written though the caller is gone."""
+        taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self._waiting.append((arrival, taken))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        return await taken
+
+    async def end(self) -> None:
+        """Returns when all is written."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
+                await self._write_batch(batch)
+        finally:
+            self._writing = None
+
+    async def _write_batch(self, batch: Sequence[tuple[Arrival, asyncio.Future[Taken]]]) -> None:
+        try:
+            results = await self._write([arrival for arrival, _ in batch])
+        except Exception as error:
+            for _, taken in batch:
+                if not taken.done():
+                    taken.set_exception(error)
+            return
+        for (_, taken), result in zip(batch, results, strict=True):
+            if not taken.done():
+                taken.set_result(result)
+
+
+async def write_arrivals(connection: AsyncConnection, batch: Sequence[Arrival], now: float) -> list[Taken]:
+    """As if each came alone, in the order of the batch."""
+    seen = await _first_seen(connection, batch, now)
+    first_events: dict[str, Arrival] = {}
+    first_messages: dict[tuple[str, str, str], Arrival] = {}
+    for arrival in batch:
+        if arrival.event_id in seen and first_events.setdefault(arrival.event_id, arrival) is arrival:
+            first_messages.setdefault(_message(arrival.question), arrival)
+    if not first_messages:
+        return [None] * len(batch)
+    oldest = await _oldest(connection, {arrival.question.thread for arrival in first_messages.values()})
+    ids = await _add_jobs(connection, first_messages.values(), now)
+    taken = {
+        id(first_messages[message]): Enqueued(job_id, _waits(first_messages[message], oldest))
+        for message, job_id in _in_order_of(first_messages, ids)
+    }
+    waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.waiting]
+    if waiting:
+        await connection.execute(sa.update(jobs).where(are(waiting)).values(announced_at=now))
+    return [taken.get(id(arrival)) for arrival in batch]
+
+
+def _in_order_of(
+    arrived: Iterable[tuple[str, str, str]], ids: Mapping[tuple[str, str, str], int]
+) -> list[tuple[tuple[str, str, str], int]]:
+    return [(message, ids[message]) for message in arrived if message in ids]
+
+
+def _message(question: Question) -> tuple[str, str, str]:
+    return question.thread.team_id, question.thread.channel_id, question.ts
+
+
+def _waits(arrival: Arrival, oldest: dict[ThreadKey, str]) -> bool:
+    """Whether one of its thread is before it; and from now on, it may be before others."""
+    question = arrival.question
+    first = oldest.get(question.thread)
+    oldest[question.thread] = question.ts if first is None else min(first, question.ts)
+    return arrival.full or (first is not None and first < question.ts)
+
+
+async def _first_seen(connection: AsyncConnection, batch: Sequence[Arrival], now: float) -> Collection[str]:
+    """In one order for all processes: else two batches with the same events could wait for each other."""
+    event_ids = sorted({arrival.event_id for arrival in batch})
+    new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
+    rows = await connection.scalars(new, [{"event_id": event_id, "seen_at": now} for event_id in event_ids])
+    return set(rows.all())
+
+
+async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
+    """The ts of the oldest job to do in each thread, '' where one is being done."""
+    columns = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
+    among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
+    todo = sa.select(*columns, sa.func.min(jobs.c.ts)).where(jobs.c.status == TODO, among).group_by(*columns)
+    doing = sa.select(*columns, sa.literal("")).where(jobs.c.status == DOING, among)
+    oldest: dict[ThreadKey, str] = {}
+    for team_id, channel_id, thread_ts, ts in await connection.execute(sa.union_all(todo, doing)):
+        thread = ThreadKey(team_id, channel_id, thread_ts or None)
+        oldest[thread] = min(ts, oldest.get(thread, ts))
+    return oldest
+
+
+async def _add_jobs(
+    connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
+) -> dict[tuple[str, str, str], int]:
+    """Ids of those that are new: where a twin event brought it, the loser waits for the winner's commit.
+
+    In the order of writing, which is the same for all processes.
+    """
+    values = [
+        {
+            **thread_values(arrival.question.thread),
+            "ts": arrival.question.ts,
+            "user_id": arrival.question.user_id,
+            "text": arrival.question.text,
+            "status": Status.TODO.value,
+            "created_at": now,
+        }
+        for arrival in sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message(arrival.question)))
+    ]
+    columns = (jobs.c.id, jobs.c.team_id, jobs.c.channel_id, jobs.c.ts)
+    added = insert_into(connection, jobs).on_conflict_do_nothing().returning(*columns)
+    rows = await connection.execute(added, values)
+    return {(row.team_id, row.channel_id, row.ts): row.id for row in rows}

@@ -1,0 +1,46 @@
+"""What is removed for good, and which texts are kept no longer."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.core.conversation import ThreadKey
+from bot.store.rows import DOING, TODO, in_thread
+from bot.store.schema import jobs, seen_events, turns
+
+SLACK_RETRIES_S = 3600.0
+"""For so long, and some more, Slack may send an event again; forgotten, it would be answered again."""
+
+
+async def forget(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
+    """Jobs with their turns; those being done are asked to stop, and their end removes them."""
+    where: list[sa.ColumnElement[bool]] = []
+    if user_id is not None:
+        where.append(jobs.c.user_id == user_id)
+    if thread is not None:
+        where.append(in_thread(thread))
+    live = sa.update(jobs).where(*where, jobs.c.status == DOING).values(stop_asked=True, forget_asked=True)
+    ended = sa.delete(jobs).where(*where, jobs.c.status != DOING)
+    count = (await connection.execute(live)).rowcount + (await connection.execute(ended)).rowcount
+    if not where:
+        # An event's id names neither people nor threads, so that only "all" can mean it.
+        await connection.execute(sa.delete(seen_events))
+    return count
+
+
+async def overwrite(engine: AsyncEngine) -> None:
+    """SQLite leaves what was deleted in its file and its log until they are written over; nothing elsewhere."""
+    if engine.dialect.name == "sqlite":
+        async with engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+
+
+async def expire(connection: AsyncConnection, before: float, now: float) -> int:
+    """Empties texts, and drops events that Slack won't send again."""
+    ended = jobs.c.status.not_in([TODO, DOING])
+    questions = sa.update(jobs).where(jobs.c.created_at < before, jobs.c.text != "", ended).values(text="")
+    answers = sa.update(turns).where(turns.c.created_at < before, turns.c.answer != "").values(answer="")
+    oldest = min(before, now - SLACK_RETRIES_S)
+    count = (await connection.execute(questions)).rowcount + (await connection.execute(answers)).rowcount
+    await connection.execute(sa.delete(seen_events).where(seen_events.c.seen_at < oldest))
+    return count

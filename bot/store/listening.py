@@ -1,0 +1,101 @@
+"""PostgreSQL's LISTEN, on a connection of its own: it wakes us, and its lock tells others that we live."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.ports import Clock
+from bot.store.rows import channel, lock_key
+
+SELF_TEST_S = 2.0
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 5.0
+DEAF_PAUSE_S = 60.0
+"""Behind a pooler in transaction mode LISTEN hears nothing; somebody may take the pooler away."""
+
+log = logging.getLogger(__name__)
+
+
+class Listener:
+    """Listens until closed, and reconnects."""
+
+    def __init__(self, engine: AsyncEngine, worker: str, clock: Clock, wake: Callable[[], None]) -> None:
+        self._engine = engine
+        self._worker = worker
+        self._clock = clock
+        self._wake = wake
+        self._task: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
+        self.held = False
+        """Whether our lock is held: with the connection it is lost."""
+
+    async def open(self) -> None:
+        """Returns when it is known whether it works."""
+        self._task = asyncio.create_task(self._keep_listening())
+        await self._tried.wait()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep_listening(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._listen()
+                pause_s = DEAF_PAUSE_S
+            except (psycopg.Error, SQLAlchemyError, OSError) as error:
+                log.warning("not listening to the database for the moment: %s", type(error).__name__)
+                pause_s = FIRST_PAUSE_S if self.held else min(2 * pause_s, LONGEST_PAUSE_S)
+            finally:
+                self.held = False
+                self._tried.set()
+            await self._clock.sleep(pause_s)
+
+    async def _listen(self) -> None:
+        """Until the connection is lost, or found to be deaf."""
+        connection = await self._connect()
+        try:
+            ours = await self._text(connection, channel())
+            await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(ours)))
+            if not await self._hears(connection):
+                log.info("LISTEN does not work here (a pooler?): other processes' doings are polled for")
+                return
+            key = await self._text(connection, sa.cast(lock_key(self._worker), sa.Text))
+            # A session's lock, taken only here: a pooler would keep it when we are long gone.
+            await connection.execute("SELECT pg_advisory_lock(%s::bigint)", [key])
+            self.held = True
+            self._tried.set()
+            # What was said while nobody listened is lost.
+            self._wake()
+            async for notify in connection.notifies():
+                if notify.payload != self._worker:
+                    self._wake()
+        finally:
+            await connection.close()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
+        return await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
+
+    async def _text(self, connection: psycopg.AsyncConnection[Any], value: sa.ColumnElement[Any]) -> str:
+        statement = sa.select(value).compile(self._engine.sync_engine, compile_kwargs={"literal_binds": True})
+        row = await (await connection.execute(str(statement).encode())).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    async def _hears(self, connection: psycopg.AsyncConnection[Any]) -> bool:
+        """Said on another connection: on this one a pooler might bring it back by chance."""
+        async with self._engine.begin() as other:
+            await other.execute(sa.select(sa.func.pg_notify(channel(), f"test {self._worker}")))
+        async for notify in connection.notifies(timeout=SELF_TEST_S):
+            if notify.payload == f"test {self._worker}":
+                return True
+        return False
