@@ -171,6 +171,7 @@ async def report() -> bool:
 
     show(*replies_alone())
     show(await at_rest("openai/numbered"))
+    show(await at_rest("anthropic/other"))
     show(await at_rest("openai/numbered,anthropic/other"))
     show(await each_live_reply())
     show(*await whole_answers())
