@@ -1,10 +1,9 @@
 """Texts are kept no longer than they are to be."""
 
 import logging
-from typing import Protocol
 
 from bot.errors import TypistError
-from bot.ports import Clock
+from bot.ports import Clock, Store
 
 DAY_S = 24 * 60 * 60
 EVERY_S = 60 * 60
@@ -12,15 +11,7 @@ EVERY_S = 60 * 60
 log = logging.getLogger(__name__)
 
 
-class Expiring(Protocol):
-    """What retention needs of the Store."""
-
-    async def expire(self, before: float) -> int:
-        """Removes the texts of questions that came before this time; returns how many. Raises StoreError."""
-        ...
-
-
-async def keep_tidy(store: Expiring, clock: Clock, retention_days: int) -> None:
+async def keep_tidy(store: Store, clock: Clock, retention_days: int) -> None:
     """Removes texts that are too old, now and each hour, until cancelled; several processes may."""
     while True:
         try:
@@ -29,5 +20,5 @@ async def keep_tidy(store: Expiring, clock: Clock, retention_days: int) -> None:
             log.error("old texts could not be removed, in an hour again: %s", error)
         else:
             if expired:
-                log.info("removed the texts of %d questions older than %d days", expired, retention_days)
+                log.info("removed %d texts older than %d days", expired, retention_days)
         await clock.sleep(EVERY_S)
