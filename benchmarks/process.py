@@ -27,7 +27,7 @@ class Process:
     def cpu_s(self) -> float:
         """What it has computed since its start."""
         # The name, in brackets, may hold spaces; utime and stime are the 14th and 15th field of proc(5).
-        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        after_name = self._read("stat").rpartition(")")[2].split()
         return (int(after_name[11]) + int(after_name[12])) / _TICKS_PER_S
 
     def memory_bytes(self) -> int:
@@ -39,10 +39,17 @@ class Process:
         return self._status_bytes("VmHWM")
 
     def _status_bytes(self, name: str) -> int:
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+        for line in self._read("status").splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
-        raise ProcessLookupError(f"{name} of {self.pid}")
+        # A process that has ended and was not waited for has no memory.
+        raise ChildProcessError(f"the bot ended:\n{self.log.read_text()}")
+
+    def _read(self, name: str) -> str:
+        try:
+            return Path(f"/proc/{self.pid}/{name}").read_text()
+        except FileNotFoundError:
+            raise ChildProcessError(f"the bot ended:\n{self.log.read_text()}") from None
 
 
 @asynccontextmanager
