@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.core.completion import Usage
-from bot.core.conversation import Job, ThreadKey
+from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.pricing import cost_usd
 from bot.ports import Outcome
 
@@ -65,6 +65,11 @@ class JobLife:
     def cost_usd(self) -> float | None:
         """What the vendor charges; None where the tokens or the model's price are not known."""
         return cost_usd(self.model, self.usage) if self.model and self.usage else None
+
+
+def waited_s(question: Question, now: float) -> float:
+    """How long its writer had waited by `now` (seconds since the epoch); not below zero, for clocks differ."""
+    return max(0.0, now - float(question.ts))
 
 
 Metrics = Callable[[JobLife], None]
