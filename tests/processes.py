@@ -13,7 +13,11 @@ KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
 @asynccontextmanager
 async def bot_process(
-    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: int = asyncio.subprocess.PIPE
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdin: int = asyncio.subprocess.PIPE,
+    stdout: int = asyncio.subprocess.PIPE,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m bot ARGUMENTS`, its streams piped; ended with the block if it has not ended by then."""
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -25,7 +29,7 @@ async def bot_process(
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(REPOSITORY), **(env or {})},
         stdin=stdin,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -49,7 +53,7 @@ async def said(stream: asyncio.StreamReader | None, words: str) -> str:
 
 
 async def output(process: asyncio.subprocess.Process, piped: bytes = b"") -> tuple[str, str]:
-    """What a process writes to stdout and stderr until it ends, given this on stdin."""
+    """What a process writes to its piped stdout and stderr until it ends, given this on stdin."""
     async with asyncio.timeout(40):
         out, err = await process.communicate(piped if process.stdin else None)
-    return out.decode(), err.decode()
+    return (out or b"").decode(), err.decode()

@@ -1,6 +1,7 @@
 """`python -m bot` as a process: what it says, how it ends, and with which code."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -82,6 +83,19 @@ async def test_ctrl_c_hangs_up_on_the_vendor_and_exits_130(tmp_path: Path, vendo
         await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 2)
         assert process.stderr is not None
         assert b"Traceback" not in await process.stderr.read()
+
+
+async def test_ask_ends_quietly_when_nobody_reads_on(tmp_path: Path, vendor: VendorServer) -> None:
+    vendor.script(says("word " * 200, pause_s=0.01))
+    reading, writing = os.pipe()
+    async with bot_process(tmp_path, "ask", "why?", env=asking(vendor), stdout=writing) as process:
+        os.close(writing)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert await asyncio.to_thread(os.read, reading, 4) == b"word"
+        os.close(reading)
+        _, err = await output(process)
+    assert (process.returncode, err) == (1, "")
 
 
 async def test_ask_tells_a_failure_in_a_sentence_without_the_key(tmp_path: Path, vendor: VendorServer) -> None:
