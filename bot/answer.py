@@ -5,27 +5,35 @@ import logging
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import chain, repeat
 
 from bot.core import prompt as prompts
 from bot.core.completion import Completion, FinishReason
 from bot.core.conversation import Job, Message, Prompt, Question
-from bot.core.pricing import cost_usd
 from bot.core.reply import Ending
-from bot.core.tokens import TokenEstimate
+from bot.core.tokens import TokenEstimate, prompt_texts
 from bot.core.triage import Identity, words_of
-from bot.errors import ProviderError, RateLimited, Refusal, Refused, TypistError
-from bot.ports import Clock, History, LiveReply, Outcome, Provider, Replies, Status, Store
+from bot.errors import ProviderError, RateLimited, Refusal, Refused, StoreError, TypistError
+from bot.metrics import JobLife, Metrics, Times
+from bot.ports import Clock, History, LiveReply, Outcome, Provider, Replies, Spent, Status, Store
 
 HELP = (
     "Ask me anything: write your question beside my name, or send it to me as a direct message. "
     "I answer in a thread and read what was said in it."
 )
 AT_LENGTH = "The answer reached its length limit here. Ask me to go on for the rest."
-RESTARTED = "I was restarted in the middle of this. Please ask again."
+STOPPED = "Stopped."
+INTERRUPTED = "I was interrupted three times while I answered this. Please ask again."
 BROKEN = "Something went wrong on my side. Please ask again."
+MOST_INTERRUPTIONS = 3
+RECORD_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
+"""How long to wait for a database that is away; the last one again and again."""
 HISTORY_TRIES = 3
 HISTORY_LONGEST_WAIT_S = 30.0
 HISTORY_WAIT_S = 1.0
+CHARS_PER_TOKEN = 4.0
+"""Of English text, about; only for what an attempt that broke off is counted with."""
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +46,41 @@ class Manner:
     history_tokens: int
 
 
-@dataclass
-class Progress:
-    """What came of one answer so far."""
+class BreakOff(Enum):
+    """Why an attempt is cancelled."""
 
-    started: float
+    LOST = auto()
+    """Another process has taken the job over."""
+    HANDOVER = auto()
+    """This process ends, and another one is to go on."""
+    STOPPED = auto()
+    """Somebody asked for it."""
+
+
+@dataclass(eq=False)
+class Attempt:
+    """One job in this process's hands, and what came of it so far."""
+
+    job: Job
+    claimed: float
+    """By the monotonic clock."""
     parts: list[str] = field(default_factory=list)
     first_token_s: float | None = None
     completion: Completion | None = None
+    input_tokens: int = 0
+    said_chars: int = 0
+    streaming: bool = False
+    break_off: BreakOff | None = None
+    """Set before it is cancelled."""
 
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+    @property
+    def spent(self) -> Spent:
+        """What counts if it breaks off now, by estimate."""
+        return Spent(self.input_tokens, int(self.said_chars / CHARS_PER_TOKEN))
 
 
 @dataclass(frozen=True)
@@ -64,48 +95,100 @@ class Answering:
     me: Identity
     manner: Manner
     estimate: TokenEstimate
+    metrics: Metrics
 
-    async def answer(self, job: Job) -> None:
-        """Ends with the job ended in Slack and in the Store, whatever happened."""
-        reply = self.replies.open(job)
-        progress = Progress(self.clock.monotonic())
+    async def answer(self, attempt: Attempt) -> None:
+        """Ends with the job ended in Slack and on record, or left for another process to go on with."""
+        reply = None
         try:
-            ending, outcome = await self._stream(job, reply, progress)
-        except TypistError as error:
-            ending, outcome = Ending(str(error)), _failed(progress, error)
+            reply = await self.replies.open(attempt.job)
+            ending, outcome = await self._outcome(attempt, reply)
+            await self._end(attempt, reply, ending, outcome)
         except asyncio.CancelledError:
-            ending, outcome = Ending(RESTARTED), Outcome(Status.STOPPED, progress.text)
-        except Exception:
-            log.exception("job %d broke", job.id)
-            ending, outcome = Ending(BROKEN), Outcome(Status.FAILED, progress.text)
-        await reply.finish(ending)
-        await self.store.finish(job, outcome)
-        self._log(job, progress, outcome)
+            await self._break_off(attempt, reply)
 
-    async def _stream(self, job: Job, reply: LiveReply, progress: Progress) -> tuple[Ending, Outcome]:
-        if not words_of(job.question.text, self.me.user_id):
+    async def _outcome(self, attempt: Attempt, reply: LiveReply) -> tuple[Ending | None, Outcome]:
+        """How the reply ends, None where Slack shows that already; and what is kept of it."""
+        shown = reply.shown
+        if shown.ended:
+            return None, Outcome(Status.DONE if shown.text else Status.FAILED, shown.text, finish_reason="recovered")
+        if attempt.job.interruptions >= MOST_INTERRUPTIONS:
+            reply.append(shown.text)
+            return Ending(INTERRUPTED), Outcome(Status.FAILED, shown.text, finish_reason="interrupted")
+        try:
+            return await self._stream(attempt, reply)
+        except TypistError as error:
+            return Ending(str(error)), _failed(attempt, error)
+        except asyncio.CancelledError:
+            if attempt.break_off is not BreakOff.STOPPED:
+                raise
+            return Ending(STOPPED), Outcome(Status.STOPPED, attempt.text)
+        except Exception:
+            log.exception("job %d broke", attempt.job.id)
+            return Ending(BROKEN), Outcome(Status.FAILED, attempt.text, finish_reason="broken")
+        finally:
+            attempt.streaming = False
+
+    async def _stream(self, attempt: Attempt, reply: LiveReply) -> tuple[Ending, Outcome]:
+        attempt.streaming = True
+        if not words_of(attempt.job.question.text, self.me.user_id):
             return Ending(HELP), Outcome(Status.DONE, "")
-        prompt = await self._prompt(job.question)
+        prompt = await self._prompt(attempt.job.question)
+        attempt.input_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
         async with aclosing(self.provider.stream(prompt)) as events:
             async for event in events:
                 if isinstance(event, Completion):
-                    progress.completion = event
+                    attempt.completion = event
                     continue
-                if progress.first_token_s is None:
-                    progress.first_token_s = self.clock.monotonic() - progress.started
-                progress.parts.append(event)
+                if attempt.first_token_s is None:
+                    attempt.first_token_s = self.clock.monotonic() - attempt.claimed
+                attempt.parts.append(event)
+                attempt.said_chars += len(event)
                 reply.append(event)
                 if reply.gone:
-                    return Ending(), Outcome(Status.STOPPED, progress.text)
-        return self._whole(prompt, progress)
+                    return Ending(), Outcome(Status.STOPPED, attempt.text)
+        return self._whole(prompt, attempt)
 
-    def _whole(self, prompt: Prompt, progress: Progress) -> tuple[Ending, Outcome]:
-        done = progress.completion
+    def _whole(self, prompt: Prompt, attempt: Attempt) -> tuple[Ending, Outcome]:
+        done = attempt.completion
         assert done is not None, "a provider's stream ends with a Completion or an error"
         if done.usage is not None:
             self.estimate.learn(done.model, prompt, done.usage)
-        outcome = Outcome(Status.DONE, progress.text, done.model, done.finish_reason, done.usage)
+        outcome = Outcome(Status.DONE, attempt.text, done.model, done.finish_reason, done.usage)
         return Ending(AT_LENGTH if done.finish_reason is FinishReason.LENGTH else ""), outcome
+
+    async def _end(self, attempt: Attempt, reply: LiveReply, ending: Ending | None, outcome: Outcome) -> None:
+        if ending is None:
+            await reply.leave()
+        else:
+            await reply.finish(ending)
+        if await self._recorded(attempt.job, reply.page_ts, outcome):
+            total_s = self.clock.monotonic() - attempt.claimed
+            waited_s = max(0.0, self.clock.now() - total_s - float(attempt.job.question.ts))
+            times = Times(waited_s, total_s, attempt.first_token_s)
+            self.metrics(JobLife.of(attempt.job, outcome, times, reply.edits))
+
+    async def _recorded(self, job: Job, page_ts: tuple[str, ...], outcome: Outcome) -> bool:
+        """Waits for a database that is away; False where the job is no longer ours."""
+        for delay_s in chain(RECORD_AGAIN_S, repeat(RECORD_AGAIN_S[-1])):
+            try:
+                if page_ts:
+                    await self.store.record_pages(job.id, page_ts)
+                return await self.store.finish(job, outcome)
+            except StoreError as error:
+                log.error("job %d: its end is not on record yet: %s", job.id, error)
+                await self.clock.sleep(delay_s)
+        raise AssertionError("the delays never end")
+
+    async def _break_off(self, attempt: Attempt, reply: LiveReply | None) -> None:
+        """Leaves Slack as it is: who goes on with the job goes on from there."""
+        if reply is not None:
+            await reply.leave()
+        if attempt.break_off is BreakOff.HANDOVER:
+            try:
+                await self.store.release(attempt.job)
+            except StoreError as error:
+                log.error("job %d could not be handed over: %s", attempt.job.id, error)
 
     async def _prompt(self, question: Question) -> Prompt:
         """Raises QuestionTooLong."""
@@ -137,27 +220,9 @@ class Answering:
             return {}
         return {person: await self.history.name(person) for person in sorted(people)}
 
-    def _log(self, job: Job, progress: Progress, outcome: Outcome) -> None:
-        usage, model = outcome.usage, outcome.model
-        cost = cost_usd(model, usage) if model and usage else None
-        log.info(
-            "job=%d thread=%s status=%s reason=%s model=%s input_tokens=%s output_tokens=%s cost_usd=%s "
-            "first_token_s=%s total_s=%.1f",
-            job.id,
-            job.question.thread,
-            outcome.status,
-            outcome.finish_reason,
-            model,
-            usage.input_tokens if usage else None,
-            usage.output_tokens if usage else None,
-            None if cost is None else f"{cost:.6f}",
-            None if progress.first_token_s is None else f"{progress.first_token_s:.2f}",
-            self.clock.monotonic() - progress.started,
-        )
 
-
-def _failed(progress: Progress, error: TypistError) -> Outcome:
+def _failed(attempt: Attempt, error: TypistError) -> Outcome:
     if isinstance(error, ProviderError):
         log.warning("%s failed: %s %s", error.model, error.failure, error.detail)
-        return Outcome(Status.FAILED, progress.text, error.model, error.failure)
-    return Outcome(Status.FAILED, progress.text, finish_reason=type(error).__name__)
+        return Outcome(Status.FAILED, attempt.text, error.model, error.failure)
+    return Outcome(Status.FAILED, attempt.text, finish_reason=type(error).__name__)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,7 +12,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import metrics
 from bot.answer import Answering, Manner
+from bot.core.lease import Lease
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.tokens import TokenEstimate
 from bot.core.triage import Identity
@@ -24,13 +26,14 @@ from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall
 from bot.settings import Settings, models_in_use
+from bot.slack.budget import Budget
 from bot.slack.editor import Editor
 from bot.slack.history import SlackHistory
 from bot.slack.poster import Poster
 from bot.slack.socket import Sockets
 from bot.slack.web import SlackWeb, new_session
 from bot.store.sql import SqlStore
-from bot.worker import Worker
+from bot.worker import Capacity, Worker
 from handlers import messages
 
 log = logging.getLogger(__name__)
@@ -51,9 +54,11 @@ class Bot:
     """The parts that run, once all is built."""
 
     me: Identity
-    editor: Editor
+    store: SqlStore
     worker: Worker
     sockets: Sockets
+    loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
+    """What runs from the start until the last answer has ended."""
 
 
 @asynccontextmanager
@@ -106,7 +111,8 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         clock = SystemClock()
         store = await SqlStore.open(settings.database_url, uuid4().hex, clock)
         stack.push_async_callback(store.close)
-        editor = Editor(Poster(web), clock, store.record_pages)
+        lease, budget = Lease(), Budget(store, clock)
+        editor = Editor(Poster(web), budget, lease, clock, store.record_pages)
         answering = Answering(
             store=store,
             replies=editor,
@@ -116,11 +122,14 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             me=me,
             manner=manner_of(settings),
             estimate=TokenEstimate(models_in_use(settings)),
+            metrics=metrics.logged,
         )
-        worker = Worker(store, editor, clock, answering.answer)
+        capacity = Capacity(settings.max_concurrent, settings.drain_s)
+        worker = Worker((store, editor, lease, clock), capacity, answering.answer)
         bolt = _bolt(settings, me)
         messages.register(bolt, Intake(store, worker, me))
-        yield Bot(me, editor, worker, Sockets(bolt, settings.slack_app_token, web.client))
+        sockets = Sockets(bolt, settings.slack_app_token, web.client)
+        yield Bot(me, store, worker, sockets, (editor.run, budget.watch, worker.stay_alive))
 
 
 def manner_of(settings: Settings) -> Manner:
@@ -143,7 +152,7 @@ async def run(settings: Settings, shutdown: Shutdown, ready: Callable[[Bot], Non
     async with built(settings) as bot:
         asked = asyncio.create_task(shutdown.asked.wait())
         working = asyncio.create_task(bot.worker.run())
-        others = [asyncio.create_task(bot.editor.run()), asyncio.create_task(bot.worker.heartbeat())]
+        others = [asyncio.create_task(loop()) for loop in bot.loops]
         try:
             await bot.sockets.open()
             ready(bot)

@@ -13,12 +13,17 @@ log = logging.getLogger(__name__)
 class Waking(Protocol):
     """What intake needs of the worker."""
 
+    @property
+    def full(self) -> bool:
+        """A question that comes now has to wait."""
+        ...
+
     def wake(self) -> None:
         """There may be a job to claim."""
         ...
 
     def announce(self, job_id: int, question: Question) -> None:
-        """A job waits for another one of its thread; its asker is to see so."""
+        """A job has to wait; its asker is to see so."""
         ...
 
 
@@ -36,7 +41,7 @@ class Intake:
         if not isinstance(verdict, Answer):
             log.debug("ignored %s: %s", message.ts, verdict.reason)
             return
-        enqueued = await self._store.enqueue(event_id, verdict.question)
+        enqueued = await self._store.enqueue(event_id, verdict.question, full=self._worker.full)
         if enqueued is None:
             log.debug("seen before: %s", message.ts)
         elif enqueued.waiting:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bot.core.completion import Completion, Usage
 from bot.core.conversation import Job, Message, Prompt, Question, ThreadKey
-from bot.core.reply import Ending
+from bot.core.reply import Ending, Shown
 
 
 class Clock(Protocol):
@@ -216,6 +216,21 @@ class LiveReply(Protocol):
     """A reply that is being shown."""
 
     @property
+    def shown(self) -> Shown:
+        """What an earlier attempt left in Slack."""
+        ...
+
+    @property
+    def page_ts(self) -> tuple[str, ...]:
+        """The messages that show it, in order."""
+        ...
+
+    @property
+    def edits(self) -> int:
+        """Calls that Slack took to show it: posts and updates."""
+        ...
+
+    @property
     def gone(self) -> bool:
         """Its message was deleted, or its channel closed to us: nobody will read on."""
         ...
@@ -228,16 +243,24 @@ class LiveReply(Protocol):
         """No more will come; returns when Slack shows all of it, or never will."""
         ...
 
+    async def leave(self) -> None:
+        """Leaves it as it is, for another process to go on with; returns when nothing of ours is under way."""
+        ...
+
 
 class Replies(Protocol):
     """Shows replies in Slack, at a pace that all live ones share."""
 
-    def open(self, job: Job) -> LiveReply:
-        """Begins a reply, with a placeholder at once where the job has no message yet."""
+    async def open(self, job: Job) -> LiveReply:
+        """Begins a reply, with a placeholder at once; or goes on with what an earlier attempt left."""
         ...
 
-    async def announce(self, job_id: int, question: Question) -> tuple[str, ...]:
-        """Posts the placeholder of a job that must wait for another one's end; returns its messages' ts."""
+    async def announce(self, job_id: int, question: Question) -> None:
+        """Posts the placeholder of a job that must wait; returns once it is on record, or can't be."""
+        ...
+
+    def abandon(self, job_id: int) -> None:
+        """Sends nothing more for a job: it is another process's now."""
         ...
 
 

@@ -3,116 +3,157 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass
 
-from bot.core.conversation import Job, Question
-from bot.errors import TypistError
+from bot.answer import Attempt, BreakOff
+from bot.core.conversation import Question
+from bot.core.lease import Lease
+from bot.errors import StoreError
 from bot.ports import Clock, Replies, Store
 
-MAX_CONCURRENT = 200
-POLL_S = 1.0
-"""A wake-up is a hint; this finds what no wake-up told of."""
 HEARTBEAT_S = 1.0
-DRAIN_S = 25.0
-"""Live answers get this long to end; platforms kill 30 s after SIGTERM."""
-FAREWELL_S = 2.0
-"""What did not end in time gets this long to say so."""
+BEAT_TIMEOUT_S = 2.0
+SHORTEST_BEAT_S = 0.1
+CLAIM_AGAIN_S = 1.0
+"""After the database did not answer."""
+FAREWELL_S = 3.0
+"""What did not end in time gets this long to be handed over; platforms kill 30 s after SIGTERM."""
 
 log = logging.getLogger(__name__)
 
 
-class Worker:
-    """`answer` sees one job to its end."""
+@dataclass(frozen=True)
+class Capacity:
+    """What those who run the bot decide."""
 
-    def __init__(self, store: Store, replies: Replies, clock: Clock, answer: Callable[[Job], Awaitable[None]]) -> None:
-        self._store = store
-        self._replies = replies
-        self._clock = clock
+    max_concurrent: int = 200
+    """Answers at once in this process."""
+    drain_s: float = 25.0
+    """How long live answers get to end once the process is told to."""
+
+
+class Worker:
+    """`answer` sees one attempt at a job to its end."""
+
+    def __init__(
+        self,
+        parts: tuple[Store, Replies, Lease, Clock],
+        capacity: Capacity,
+        answer: Callable[[Attempt], Awaitable[None]],
+    ) -> None:
+        self._store, self._replies, self._lease, self._clock = parts
+        self._capacity = capacity
         self._answer = answer
-        self._live: dict[int, tuple[Job, asyncio.Task[None]]] = {}
-        self._announcements: dict[int, asyncio.Task[tuple[str, ...]]] = {}
+        self._live: dict[int, tuple[Attempt, asyncio.Task[None]]] = {}
+        self._announcements: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
+
+    @property
+    def live(self) -> int:
+        """Answers under way."""
+        return len(self._live)
+
+    @property
+    def full(self) -> bool:
+        """A question that comes now has to wait."""
+        return self.live >= self._capacity.max_concurrent
 
     def wake(self) -> None:
         """There may be a job to claim."""
         self._wake.set()
 
     def announce(self, job_id: int, question: Question) -> None:
-        """A job waits for another one of its thread; its asker is to see so."""
-        self._announcements[job_id] = asyncio.create_task(self._replies.announce(job_id, question))
-        self.wake()
+        """A job has to wait; its asker is to see so. It is claimed once that is on record."""
+        task = asyncio.create_task(self._replies.announce(job_id, question))
+        self._announcements.add(task)
+        task.add_done_callback(self._announced)
 
     async def run(self) -> None:
         """Claims and answers until stopped; live answers go on then, for `drain` to wait for."""
         while not self._stopping:
             self._wake.clear()
             await self._claim()
-            await self._pause()
+            await self._wake.wait()
 
     def stop(self) -> None:
         """Claims no more. A claim under way is let end: its jobs are ours."""
         self._stopping = True
         self.wake()
 
+    async def stay_alive(self) -> None:
+        """Says that our jobs are alive, hears what became of them, and of jobs to claim. Until cancelled."""
+        while True:
+            await self._beat()
+            await self._clock.sleep(SHORTEST_BEAT_S)
+            await self._store.wait(HEARTBEAT_S - SHORTEST_BEAT_S)
+            self.wake()
+
     async def drain(self, at_once: asyncio.Event) -> None:
-        """Waits for live answers to end; those that do not in time, or before `at_once` is set, say so and end."""
-        tasks = [task for _, task in self._live.values()]
-        if not tasks:
+        """Waits for live answers to end; those that do not in time, or before `at_once` is set, are handed over."""
+        live = list(self._live.values())
+        if not live:
             return
-        log.info("waiting up to %.0f s for %d answers to end", DRAIN_S, len(tasks))
-        ended = asyncio.gather(*tasks, return_exceptions=True)
+        log.info("waiting up to %.0f s for %d answers to end", self._capacity.drain_s, len(live))
+        ended = asyncio.gather(*(task for _, task in live), return_exceptions=True)
         hurried = asyncio.create_task(at_once.wait())
-        await asyncio.wait((ended, hurried), timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ended, hurried), timeout=self._capacity.drain_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=FAREWELL_S)
+        for attempt, _ in list(self._live.values()):
+            self._break_off(attempt.job.id, BreakOff.HANDOVER)
+        await asyncio.wait((ended,), timeout=FAREWELL_S)
 
     async def _claim(self) -> None:
-        free = MAX_CONCURRENT - len(self._live)
+        free = self._capacity.max_concurrent - self.live
         if free <= 0:
             return
         try:
             jobs = await self._store.claim(free)
-        except TypistError as error:
-            log.error("no job could be claimed: %s", error)
+        except StoreError as error:
+            log.error("no job can be claimed: %s", error)
+            await self._clock.sleep(CLAIM_AGAIN_S)
             return
         for job in jobs:
-            task = asyncio.create_task(self._see_to(job))
-            self._live[job.id] = (job, task)
+            attempt = Attempt(job, self._clock.monotonic())
+            self._live[job.id] = (attempt, asyncio.create_task(self._see_to(attempt)))
 
-    async def _see_to(self, job: Job) -> None:
+    async def _see_to(self, attempt: Attempt) -> None:
         try:
-            announcement = self._announcements.pop(job.id, None)
-            if announcement is not None:
-                job = replace(job, page_ts=await announcement)
-            await self._answer(job)
+            await self._answer(attempt)
         except Exception:
-            log.exception("job %d was not seen to its end", job.id)
+            log.exception("job %d was not seen to its end", attempt.job.id)
         finally:
-            del self._live[job.id]
+            del self._live[attempt.job.id]
             self.wake()
 
-    async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), POLL_S)
-        except TimeoutError:
-            return
-
-    async def heartbeat(self) -> None:
-        """Says that our jobs are alive; lets go of those that are no longer ours. Until cancelled."""
-        while True:
-            await self._clock.sleep(HEARTBEAT_S)
-            jobs = [job for job, _ in self._live.values()]
-            if not jobs:
-                continue
+    async def _beat(self) -> None:
+        began = self._clock.monotonic()
+        claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
+        if claimed:
             try:
-                ours = await self._store.heartbeat(jobs)
-            except TypistError as error:
-                log.error("no heartbeat: %s", error)
-                continue
-            for job in jobs:
-                if job.id not in ours and job.id in self._live:
-                    log.warning("job %d is no longer ours", job.id)
-                    self._live[job.id][1].cancel()
+                pulse = await asyncio.wait_for(self._store.heartbeat(claimed), BEAT_TIMEOUT_S)
+            except (StoreError, TimeoutError) as error:
+                self._lease.failed(began, self._clock.monotonic())
+                log.error("no heartbeat: %s", error or "the database does not answer")
+                return
+            for job in claimed:
+                if job.id not in pulse.ours:
+                    self._replies.abandon(job.id)
+                    self._break_off(job.id, BreakOff.LOST)
+                elif job.id in pulse.to_stop:
+                    self._break_off(job.id, BreakOff.STOPPED)
+        self._lease.beat(began)
+
+    def _break_off(self, job_id: int, why: BreakOff) -> None:
+        attempt, task = self._live.get(job_id, (None, None))
+        if attempt is None or task is None or attempt.break_off is not None:
+            return
+        if why is BreakOff.STOPPED and not attempt.streaming:
+            return
+        log.info("job %d is broken off: %s", job_id, why.name.lower())
+        attempt.break_off = why
+        task.cancel()
+
+    def _announced(self, task: asyncio.Task[None]) -> None:
+        self._announcements.discard(task)
+        self.wake()

@@ -1,13 +1,14 @@
 """A page's view as Slack takes it: a `markdown` block, and a short `text` beside it for notifications."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from bot.core.reply import View
 
 THINKING = "Thinking…"
 WRITING = "Writing…"
-WAITING = "I will answer this next, once the answer above is done."
+WAITING = "Your question is in line: I will answer it after the ones before it."
 SHORT_CHARS = 150
 
 _MARKS = re.compile(r"```\w*|[*_~`#>|]+|^\s*[-+]\s", re.MULTILINE)
@@ -31,6 +32,12 @@ def message(view: View) -> dict[str, Any]:
     if note := _note(view):
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": note}]})
     return {"text": short_text(view), "blocks": blocks}
+
+
+def markdown_of(message: Mapping[str, Any]) -> str:
+    """The text of a page in a message that shows it; "" where it shows none yet."""
+    parts = [block.get("text", "") for block in message.get("blocks") or [] if block.get("type") == "markdown"]
+    return "\n".join(parts).replace("&lt;", "<")
 
 
 def short_text(view: View) -> str:

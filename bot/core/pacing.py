@@ -18,7 +18,7 @@ How it was found, with its figures: docs/decisions.md; `python -m benchmarks.pac
 
 import math
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from enum import IntEnum
 
 WINDOW_S = 60.0
@@ -26,6 +26,8 @@ MARGIN_S = 0.05
 """Added to the window, for clocks that do not run alike."""
 OWN_GAP_S = 0.6
 """Between two edits of one reply: more would not be read."""
+OTHERS_MARGIN_S = 1.0
+"""The same for calls of other processes, which are on record from before they leave (Ledger)."""
 ASK_AGAIN_S = 0.25
 """The longest a deadline is trusted, for pace changes with every call and every reply."""
 USUAL_LIFE_S = 20.0
@@ -69,23 +71,26 @@ class Window:
         self._budget = budget
         self._in_flight = 0
         self._back_at: deque[float] = deque()
+        self._others_back_at: deque[float] = deque()
 
     def free(self, now: float) -> int:
         """Calls that may go now."""
-        while self._back_at and self._back_at[0] <= now:
-            self._back_at.popleft()
-        return self._budget - self._in_flight - len(self._back_at)
+        for back_at in (self._back_at, self._others_back_at):
+            while back_at and back_at[0] <= now:
+                back_at.popleft()
+        return self._budget - self._in_flight - len(self._back_at) - len(self._others_back_at)
 
     def back_by(self, then: float) -> int:
         """Calls known to come back until then."""
-        return sum(back_at <= then for back_at in self._back_at)
+        return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
 
     def free_at(self, now: float, wanted: int) -> float:
         """When so many calls are free, as far as is known; else a time to ask again."""
         missing = wanted - self.free(now)
         if missing <= 0:
             return now
-        return self._back_at[missing - 1] if missing <= len(self._back_at) else now + ASK_AGAIN_S
+        known = sorted((*self._back_at, *self._others_back_at))
+        return known[missing - 1] if missing <= len(known) else now + ASK_AGAIN_S
 
     def sent(self) -> None:
         self._in_flight += 1
@@ -93,6 +98,14 @@ class Window:
     def answered(self, now: float) -> None:
         self._in_flight -= 1
         self._back_at.append(now + WINDOW_S + MARGIN_S)
+
+    def withdrawn(self) -> None:
+        """What was `sent` did not leave."""
+        self._in_flight -= 1
+
+    def others(self, back_at: Iterable[float]) -> None:
+        """When the calls of other processes come back, as far as is known now."""
+        self._others_back_at = deque(sorted(back_at))
 
     def fill(self, now: float) -> None:
         """Someone else used what looked free: takes it as used evenly over the last minute."""
@@ -110,6 +123,7 @@ class Pacer:
     def __init__(self, calls_per_minute: int = 50) -> None:
         self._window = Window(calls_per_minute)
         self._opened_at: dict[Hashable, float] = {}
+        self._others_opened_at: list[float] = []
         self._edited_at: dict[Hashable, float] = {}
         self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
         self._not_before = -math.inf
@@ -138,7 +152,7 @@ class Pacer:
         """
         if now < self._not_before:
             return self._not_before
-        live = len(self._opened_at)
+        live = self._live()
         if urgency is Urgency.FINAL:
             return self._window.free_at(now, 1)
         if urgency is Urgency.FIRST:
@@ -157,6 +171,15 @@ class Pacer:
         """A call that was sent has ended, in whatever way."""
         self._window.answered(now)
 
+    def withdrawn(self) -> None:
+        """A call that was `sent` did not leave: another process took the last one."""
+        self._window.withdrawn()
+
+    def shared(self, now: float, call_ages_s: Iterable[float], live_ages_s: Iterable[float]) -> None:
+        """What other processes do within the same budget: their calls of the last minute, and their live replies."""
+        self._window.others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
+        self._others_opened_at = [now - age_s for age_s in live_ages_s]
+
     def limited(self, now: float, retry_after_s: float) -> None:
         """Slack answered 429, so somebody else spends of this budget too: waits, and takes the minute as full."""
         self._not_before = max(self._not_before, now + retry_after_s)
@@ -169,8 +192,9 @@ class Pacer:
 
     def _pace(self, now: float) -> float:
         """Edits a second for each reply that the calls suffice for, whichever horizon they are scarcest in."""
-        room = self._window.free(now) - len(self._opened_at) - self._kept(now)
-        rests_s = [self._rest_s(now - opened_at) for opened_at in self._opened_at.values()]
+        room = self._window.free(now) - self._live() - self._kept(now)
+        opened_at = (*self._opened_at.values(), *self._others_opened_at)
+        rests_s = [self._rest_s(now - since) for since in opened_at]
         usual_s, asking = self._usual_s(), self._asking(now)
         paces = []
         for horizon_s in HORIZONS_S:
@@ -178,6 +202,9 @@ class Pacer:
             seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + newcomers * min(usual_s, horizon_s / 2)
             paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
+
+    def _live(self) -> int:
+        return len(self._opened_at) + len(self._others_opened_at)
 
     def _kept(self, now: float) -> float:
         """Calls held back for the first words of who asks next."""

@@ -22,6 +22,8 @@ class View:
     """Its turn has not come."""
     notice: str = ""
     """One plain sentence below the text, about the answer and never part of it."""
+    ended: bool = False
+    """The last page, and nothing will follow."""
     plain: bool = False
     """Without blocks, because Slack did not take them."""
 
@@ -31,6 +33,21 @@ class Ending:
     """How the answer ended, as far as the reader is told."""
 
     notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What Slack shows of a reply that an earlier attempt began."""
+
+    page_ts: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
+    """The text of each."""
+    ended: bool = False
+    """It is the whole of it: only our record of that is missing."""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +83,24 @@ Call = Post | Update | Delete
 class Reply:
     """One question's reply: told the text as it comes and what became of each call.
 
-    `page_ts`: messages posted for it before. `waiting`: its placeholder says that another answer comes first.
     A call that failed is just not recorded as shown, so that the next one carries the newest text.
+    `shown`: what an earlier attempt left; it stays until the text of this one is longer.
+    `waiting`: the placeholder says that its turn has not come.
     """
 
-    def __init__(self, question: Question, page_ts: tuple[str, ...] = (), *, waiting: bool = False) -> None:
+    def __init__(self, question: Question, shown: Shown = Shown(), *, waiting: bool = False) -> None:
         self.question = question
         self.gone = False
         self._full: list[str] = []
         self._tail = ""
         self._ending: Ending | None = None
-        self._waiting = waiting
+        self.waiting = waiting
         self._page_chars = PAGE_CHARS
         self._plain = False
-        self._ts: list[str] = list(page_ts)
-        self._shown: list[View | None] = [None] * len(page_ts)
+        self._ts: list[str] = list(shown.page_ts)
+        self._shown: list[View | None] = [None] * len(shown.page_ts)
+        self._to_overtake = len(shown.text)
+        self._said = 0
         self._settled = 0
         self._orphans: list[str] = []
 
@@ -102,7 +122,7 @@ class Reply:
     @property
     def announced(self) -> bool:
         """It waits for its turn, and says so; or it can't."""
-        return self._waiting and (bool(self._ts) or self.gone)
+        return self.waiting and (bool(self._ts) or self.gone)
 
     @property
     def finished(self) -> bool:
@@ -111,7 +131,11 @@ class Reply:
 
     def append(self, delta: str) -> None:
         """The model said more."""
-        self._tail += delta
+        self._said += len(delta)
+        self._take(delta)
+
+    def _take(self, text: str) -> None:
+        self._tail += text
         while (end := page_end(self._tail, self._page_chars)) is not None:
             self._full.append(self._tail[:end])
             self._tail = self._tail[end:]
@@ -125,13 +149,13 @@ class Reply:
 
     def next_call(self) -> Call | None:
         """The one call that brings Slack nearest to what it should show; None when it does."""
-        if self.gone:
+        if self.gone or (self._ts and not self.ended and self._said <= self._to_overtake):
             return None
         for page in range(self._settled, len(self._full) + 1):
             view = self._view(page)
             if page >= len(self._ts):
                 return Post(self.question, page, view)
-            if self._shown[page] != view and not self._as_good(page, view):
+            if self._shown[page] != view:
                 return Update(self.question, page, self._ts[page], view)
         surplus = self._orphans or self._ts[len(self._full) + 1 :]
         return Delete(self.question, surplus[0]) if surplus else None
@@ -171,12 +195,8 @@ class Reply:
         if page < len(self._full):
             return View(self._full[page], plain=self._plain)
         if self._ending:
-            return View(self._tail, notice=self._ending.notice, plain=self._plain)
-        return View(self._tail, growing=True, waiting=self._waiting, plain=self._plain)
-
-    def _as_good(self, page: int, view: View) -> bool:
-        """A message posted before we knew it may stay as it is until there is something to show."""
-        return self._shown[page] is None and view.growing and not view.markdown
+            return View(self._tail, notice=self._ending.notice, ended=True, plain=self._plain)
+        return View(self._tail, growing=True, waiting=self.waiting, plain=self._plain)
 
     def _settle(self, page: int) -> None:
         """A full page never changes once shown, so that an edit's cost does not grow with the pages."""
@@ -188,7 +208,7 @@ class Reply:
         text = "".join(self._full[page:]) + self._tail
         del self._full[page:]
         self._tail, self._settled = "", min(self._settled, page)
-        self.append(text)
+        self._take(text)
 
     def _forget(self, ts: str) -> None:
         if ts in self._orphans:

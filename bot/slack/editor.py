@@ -8,18 +8,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bot.core.conversation import Job, Question
-from bot.core.pacing import Pacer, Urgency
-from bot.core.reply import Call, Ending, Post, Reply, Update
-from bot.errors import RateLimited, Refusal, Refused, TypistError
+from bot.core.lease import Lease
+from bot.core.pacing import Urgency
+from bot.core.reply import Call, Delete, Ending, Post, Reply, Shown, Update
+from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.ports import Clock
+from bot.slack.budget import Budget
 from bot.slack.poster import Poster, method_of
 
-BUDGETS = {"chat.update": 50, "chat.postMessage": 240, "chat.delete": 50}
-"""Calls a minute; facts/slack.md. Posts are several hundred a minute: this is a careful few."""
 IN_FLIGHT = 4
 """Calls of one method under way at once."""
 FIRST_BACK_OFF_S = 0.5
 LONGEST_BACK_OFF_S = 30.0
+UNSURE_S = 0.1
+"""How soon to look again whether our jobs are still ours."""
 
 Record = Callable[[int, tuple[str, ...]], Awaitable[None]]
 
@@ -38,21 +40,33 @@ class Slot:
     last_sent: float = -math.inf
     not_before: float = -math.inf
     failures: int = 0
+    edits: int = 0
     lost_post: bool = False
     """Slack may have taken a post whose answer never came."""
+    abandoned: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Nothing more will be sent for it."""
 
 
 class EditedReply:
     """The LiveReply port: text in, edits out when the pace allows."""
 
-    def __init__(self, editor: "Editor", slot: Slot) -> None:
+    def __init__(self, editor: "Editor", slot: Slot, shown: Shown) -> None:
+        self.shown = shown
         self._editor = editor
         self._slot = slot
 
     @property
     def gone(self) -> bool:
         return self._slot.reply.gone
+
+    @property
+    def edits(self) -> int:
+        return self._slot.edits
+
+    @property
+    def page_ts(self) -> tuple[str, ...]:
+        return self._slot.reply.page_ts
 
     def append(self, delta: str) -> None:
         self._slot.reply.append(delta)
@@ -63,39 +77,65 @@ class EditedReply:
         self._slot.reply.finish(ending)
         self._editor.touch(self._slot)
         await self._slot.settled.wait()
+        if self.shown.page_ts:
+            await self._editor.sweep(self._slot)
+
+    async def leave(self) -> None:
+        self._editor.abandon(self._slot.job_id)
+        await self._slot.settled.wait()
 
 
 class Editor:
     """One for a workspace: all its replies share the workspace's budgets.
 
+    Nothing is sent while the lease is not sure: another process may have taken our replies over.
     `record` is told the messages of a job's reply whenever a page was posted.
     """
 
-    def __init__(self, poster: Poster, clock: Clock, record: Record) -> None:
+    def __init__(self, poster: Poster, budget: Budget, lease: Lease, clock: Clock, record: Record) -> None:
         self._poster = poster
+        self._budget = budget
+        self._lease = lease
         self._clock = clock
         self._record = record
-        self._pacers = {method: Pacer(budget) for method, budget in BUDGETS.items()}
         self._slots: list[Slot] = []
         self._in_flight: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
-    def open(self, job: Job) -> EditedReply:
-        """Begins a reply; its placeholder goes out at once."""
-        slot = Slot(job.id, Reply(job.question, job.page_ts))
-        self._pacers["chat.update"].opened(slot, self._clock.monotonic())
+    async def open(self, job: Job) -> EditedReply:
+        """Begins a reply, or goes on with what an earlier attempt left; a placeholder goes out at once."""
+        shown = Shown(job.page_ts)
+        if job.begun and not (job.page_ts and not job.interruptions):
+            shown = await self._recover(job)
+        slot = Slot(job.id, Reply(job.question, shown))
+        self._budget.opened(slot)
         self._slots.append(slot)
         self.touch(slot)
-        return EditedReply(self, slot)
+        return EditedReply(self, slot, shown)
 
-    async def announce(self, job_id: int, question: Question) -> tuple[str, ...]:
-        """Posts the placeholder of a reply that begins later; returns its messages."""
+    async def announce(self, job_id: int, question: Question) -> None:
+        """Posts the placeholder of a reply that begins later; returns once it is on record, or can't be."""
         slot = Slot(job_id, Reply(question, waiting=True))
         self._slots.append(slot)
         self.touch(slot)
         await slot.settled.wait()
-        return slot.reply.page_ts
+
+    def abandon(self, job_id: int) -> None:
+        """Sends nothing more for a job's reply: it is another process's now."""
+        for slot in [slot for slot in self._slots if slot.job_id == job_id]:
+            slot.abandoned = True
+            if not slot.in_flight:
+                self._let_go(slot)
+
+    async def sweep(self, slot: Slot) -> None:
+        """Deletes messages that a post left behind which arrived after it was given up."""
+        question = slot.reply.question
+        try:
+            for ts in await self._poster.strays(question, slot.reply.page_ts):
+                await self._poster.delete(question, ts)
+        except (RateLimited, Refused) as error:
+            log.warning("job %d: strays were not looked for: %s", slot.job_id, error)
 
     def touch(self, slot: Slot) -> None:
         """A reply has something to show."""
@@ -111,17 +151,32 @@ class Editor:
         finally:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def _recover(self, job: Job) -> Shown:
+        while True:
+            try:
+                return await self._poster.shown(job.question)
+            except RateLimited as error:
+                log.warning("%s", error)
+                await self._clock.sleep(error.retry_after_s)
+            except Refused as error:
+                log.warning("job %d: %s", job.id, error)
+                if error.reason is not Refusal.TRANSIENT:
+                    return Shown(job.page_ts)
+                await self._clock.sleep(FIRST_BACK_OFF_S)
+
     def _send_what_is_due(self) -> float:
         """Starts each call whose time has come; returns when to look again."""
         while True:
             now = self._clock.monotonic()
+            if self._slots and not self._lease.sure(now):
+                return now + UNSURE_S
             due, again_at = self._most_urgent(now)
             if due is None:
                 return again_at
             slot, call = due
             slot.in_flight, slot.dirty = True, False
             self._in_flight[method_of(call)] += 1
-            self._pacers[method_of(call)].sent(now, slot)
+            self._budget.sent(method_of(call), now, slot)
             task = asyncio.create_task(self._send(slot, call))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -144,10 +199,10 @@ class Editor:
             if call is None:
                 slot.dirty = False
                 continue
-            urgency = _urgency(slot.reply, call)
-            if self._in_flight[method_of(call)] >= IN_FLIGHT:
+            urgency, method = _urgency(slot.reply, call), method_of(call)
+            if self._in_flight[method] >= IN_FLIGHT:
                 continue
-            ready_at = max(self._pacers[method_of(call)].ready_at(now, urgency, slot), slot.not_before)
+            ready_at = max(self._budget.ready_at(method, now, urgency, slot), slot.not_before)
             if ready_at > now:
                 again_at = min(again_at, ready_at)
             elif best is None or (urgency, slot.last_sent) < best[0]:
@@ -156,29 +211,26 @@ class Editor:
 
     async def _send(self, slot: Slot, call: Call) -> None:
         method = method_of(call)
+        left = False
         try:
-            slot.reply.confirmed(call, await self._sent(slot, call))
-            slot.failures = 0
-            if not isinstance(call, Update):
-                await self._keep(slot)
+            if await self._budget.take(method) and not slot.abandoned and self._lease.sure(self._clock.monotonic()):
+                left = True
+                slot.reply.confirmed(call, await self._sent(slot, call))
+                await self._sent_well(slot, call)
         except RateLimited as error:
-            self._pacers[method].limited(self._clock.monotonic(), error.retry_after_s)
+            self._budget.limited(method, error.retry_after_s)
             log.warning("%s", error)
         except Refused as error:
             self._refused(slot, call, error)
         finally:
-            now = self._clock.monotonic()
-            self._pacers[method].answered(now)
+            if left:
+                self._budget.answered(method)
+                slot.last_sent = self._clock.monotonic()
+            else:
+                self._budget.withdrawn(method)
             self._in_flight[method] -= 1
-            slot.in_flight, slot.last_sent = False, now
+            slot.in_flight = False
         self._after(slot)
-
-    async def _keep(self, slot: Slot) -> None:
-        """Has the reply's messages recorded; an answer goes on without, too."""
-        try:
-            await self._record(slot.job_id, slot.reply.page_ts)
-        except TypistError as error:
-            log.error("job %d: its messages are not on record: %s", slot.job_id, error)
 
     async def _sent(self, slot: Slot, call: Call) -> str:
         """Sends, unless an earlier post of the same page turns out to have arrived."""
@@ -188,6 +240,17 @@ class Editor:
             if found is not None:
                 return found
         return await self._poster.send(call)
+
+    async def _sent_well(self, slot: Slot, call: Call) -> None:
+        """Has the reply's messages recorded when they change; an answer goes on without, too."""
+        slot.failures = 0
+        slot.edits += not isinstance(call, Delete)
+        if isinstance(call, Update):
+            return
+        try:
+            await self._record(slot.job_id, slot.reply.page_ts)
+        except StoreError as error:
+            log.error("job %d: its messages are not on record yet: %s", slot.job_id, error)
 
     def _refused(self, slot: Slot, call: Call, error: Refused) -> None:
         log.warning("job %d: %s", slot.job_id, error)
@@ -200,13 +263,15 @@ class Editor:
 
     def _after(self, slot: Slot) -> None:
         """Lets go of a reply that needs nothing more; else looks at it again."""
-        announced = slot.reply.announced
-        if slot.reply.finished or announced:
-            self._slots.remove(slot)
-            if not announced:
-                self._pacers["chat.update"].closed(slot, self._clock.monotonic())
-            slot.settled.set()
+        if slot.abandoned or slot.reply.finished or slot.reply.announced:
+            self._let_go(slot)
         self.touch(slot)
+
+    def _let_go(self, slot: Slot) -> None:
+        self._slots.remove(slot)
+        if not slot.reply.waiting:
+            self._budget.closed(slot)
+        slot.settled.set()
 
 
 def _urgency(reply: Reply, call: Call) -> Urgency:

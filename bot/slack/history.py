@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.blocks import markdown_of
 from bot.core.conversation import Message, Question
 from bot.errors import RateLimited, Refused
 from bot.slack.web import SlackWeb
@@ -81,8 +82,7 @@ def _message(question: Question, message: Mapping[str, Any]) -> Message:
 
 def _text(message: Mapping[str, Any]) -> str:
     """What a markdown block says is the whole; the text beside it is short."""
-    parts = [block.get("text", "") for block in message.get("blocks") or [] if block.get("type") == "markdown"]
-    return "\n".join(parts) or message.get("text", "")
+    return markdown_of(message) or message.get("text", "")
 
 
 def _name(user: Mapping[str, Any]) -> str:

@@ -304,3 +304,28 @@ def test_whatever_happened_a_lone_reply_gets_its_calls_again(
     while (ready_at := world.pacer.ready_at(now, urgency, "last")) > now and now < bound:
         now = ready_at
     assert now < bound or (urgency is not FINAL and budget < 4)
+
+
+def test_the_calls_of_other_processes_count_as_ours() -> None:
+    pacer = Pacer(50)
+    pacer.shared(100.0, call_ages_s=[5.0] * 49, live_ages_s=[])
+    assert pacer.ready_at(100.0, Urgency.FINAL, "a") <= 100.0
+    pacer.shared(100.0, call_ages_s=[5.0] * 50, live_ages_s=[])
+    assert pacer.ready_at(100.0, Urgency.FINAL, "a") > 150.0
+    assert pacer.ready_at(160.0, Urgency.FINAL, "a") <= 160.0
+
+
+def test_the_finals_of_other_processes_replies_are_held_back_too() -> None:
+    pacer = Pacer(50)
+    pacer.opened("a", 100.0)
+    pacer.shared(100.0, call_ages_s=[], live_ages_s=[3.0] * 49)
+    assert pacer.ready_at(100.0, Urgency.FIRST, "a") > 100.0
+    pacer.shared(101.0, call_ages_s=[], live_ages_s=[3.0] * 20)
+    assert pacer.ready_at(101.0, Urgency.FIRST, "a") <= 101.0
+
+
+def test_a_call_that_did_not_leave_is_not_counted() -> None:
+    pacer = Pacer(1)
+    pacer.sent(100.0, "a")
+    pacer.withdrawn()
+    assert pacer.ready_at(100.0, Urgency.FINAL, "a") <= 100.0

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot.core import blocks
 from bot.core.pages import PAGE_CHARS, page_end, sent_chars
-from bot.core.reply import Call, Delete, Ending, Post, Reply, Update, View
+from bot.core.reply import Call, Delete, Ending, Post, Reply, Shown, Update, View
 from bot.errors import Refusal
 from tests.core.conversations import question
 
@@ -92,7 +92,7 @@ def test_the_ending_is_told_below_the_text() -> None:
     reply.append("Half an ans")
     reply.finish(Ending("The connection was lost."))
     show_all(reply, channel)
-    assert list(channel.shown.values()) == [View("Half an ans", notice="The connection was lost.")]
+    assert list(channel.shown.values()) == [View("Half an ans", notice="The connection was lost.", ended=True)]
     assert reply.finished
 
 
@@ -119,7 +119,7 @@ def test_finished_pages_are_not_edited_again() -> None:
 
 
 def test_a_reply_that_was_begun_before_goes_on_in_its_messages() -> None:
-    reply = Reply(question(), page_ts=("7.0",))
+    reply = Reply(question(), Shown(("7.0",)))
     assert reply.next_call() is None
     reply.append("Hello")
     call = reply.next_call()
@@ -127,12 +127,31 @@ def test_a_reply_that_was_begun_before_goes_on_in_its_messages() -> None:
     assert call.ts == "7.0"
 
 
+def test_what_an_earlier_attempt_said_stays_until_this_one_has_said_more() -> None:
+    reply = Reply(question(), Shown(("7.0",), ("Hello wor",)))
+    reply.append("Hello wo")
+    assert reply.next_call() is None
+    reply.append("rld")
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.view.markdown == "Hello world"
+
+
+def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
+    reply = Reply(question(), Shown(("7.0",), ("Hello wor",)))
+    reply.append("Hi.")
+    reply.finish(Ending())
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.view == View("Hi.", ended=True)
+
+
 def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> None:
-    reply, channel = Reply(question(), page_ts=("7.0", "8.0")), Channel({"7.0": View("a"), "8.0": View("b")})
+    reply, channel = Reply(question(), Shown(("7.0", "8.0"))), Channel({"7.0": View("a"), "8.0": View("b")})
     reply.append("Hello")
     reply.finish(Ending())
     show_all(reply, channel)
-    assert channel.shown == {"7.0": View("Hello")}
+    assert channel.shown == {"7.0": View("Hello", ended=True)}
 
 
 def test_a_message_that_is_gone_is_left_alone() -> None:
@@ -156,7 +175,7 @@ def test_a_message_that_cannot_be_edited_is_replaced() -> None:
     assert call is not None
     reply.refused(call, Refusal.UNEDITABLE)
     show_all(reply, channel)
-    assert list(channel.shown.values()) == [View("Hello")]
+    assert list(channel.shown.values()) == [View("Hello", ended=True)]
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])

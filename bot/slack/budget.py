@@ -1,0 +1,77 @@
+"""Slack's budgets for our calls: paced here, and counted together with those of all other processes."""
+
+import logging
+from collections.abc import Hashable
+
+from bot.core.pacing import Pacer, Urgency
+from bot.errors import StoreError
+from bot.ports import Clock, Ledger
+
+CALLS_PER_MINUTE = {"chat.update": 50, "chat.postMessage": 240, "chat.delete": 50}
+"""facts/slack.md. Posts are several hundred a minute: this is a careful few."""
+REPLIES = "chat.update"
+"""The method whose calls live replies share."""
+LOOK_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Budget:
+    """A workspace's: when a call may go, by the pacers; whether it still may, by the ledger."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._pacers = {method: Pacer(calls) for method, calls in CALLS_PER_MINUTE.items()}
+        self._live = 0
+
+    def opened(self, key: Hashable) -> None:
+        """A reply begins."""
+        self._live += 1
+        self._pacers[REPLIES].opened(key, self._clock.monotonic())
+
+    def closed(self, key: Hashable) -> None:
+        """It needs no more calls."""
+        self._live -= 1
+        self._pacers[REPLIES].closed(key, self._clock.monotonic())
+
+    def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable) -> float:
+        """When a call may go: at once if not later than now."""
+        return self._pacers[method].ready_at(now, urgency, key)
+
+    def sent(self, method: str, now: float, key: Hashable) -> None:
+        """A call is under way, from asking the ledger on."""
+        self._pacers[method].sent(now, key)
+
+    def answered(self, method: str) -> None:
+        """It has ended, in whatever way."""
+        self._pacers[method].answered(self._clock.monotonic())
+
+    def withdrawn(self, method: str) -> None:
+        """It did not leave."""
+        self._pacers[method].withdrawn()
+
+    def limited(self, method: str, retry_after_s: float) -> None:
+        """Slack answered 429."""
+        self._pacers[method].limited(self._clock.monotonic(), retry_after_s)
+
+    async def take(self, method: str) -> bool:
+        """Takes a call from what all processes share. A database that is away does not hold it up."""
+        return await self._ask(method, CALLS_PER_MINUTE[method])
+
+    async def watch(self) -> None:
+        """Keeps an eye on what other processes do while replies are live. Until cancelled."""
+        while True:
+            await self._clock.sleep(LOOK_S)
+            if self._live:
+                await self._ask(REPLIES, 0)
+
+    async def _ask(self, method: str, calls_per_minute: int) -> bool:
+        try:
+            reservation = await self._ledger.reserve(method, calls_per_minute)
+        except StoreError as error:
+            log.warning("calls of %s are not counted with other processes' now: %s", method, error)
+            return True
+        others = reservation.others
+        self._pacers[method].shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
+        return reservation.granted
