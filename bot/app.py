@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from bot.core.lease import Lease
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.tokens import TokenEstimate
 from bot.core.triage import Identity
+from bot.health import Probes, serving
 from bot.intake import Intake
 from bot.ports import Provider, SystemClock
 from bot.providers.fallback import Fallback
@@ -25,6 +27,7 @@ from bot.providers.model import Asking
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall
+from bot.retention import keep_tidy
 from bot.settings import Settings, models_in_use
 from bot.slack.budget import Budget
 from bot.slack.editor import Editor
@@ -54,7 +57,6 @@ class Bot:
     """The parts that run, once all is built."""
 
     me: Identity
-    store: SqlStore
     worker: Worker
     sockets: Sockets
     loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
@@ -129,7 +131,11 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         bolt = _bolt(settings, me)
         messages.register(bolt, Intake(store, worker, me))
         sockets = Sockets(bolt, settings.slack_app_token, web.client)
-        yield Bot(me, store, worker, sockets, (editor.run, budget.watch, worker.stay_alive))
+        if settings.health_port is not None:
+            probes = Probes(store.ping, sockets.up, lambda: worker.live)
+            await stack.enter_async_context(serving(settings.health_port, probes))
+        tidying = partial(keep_tidy, store, clock, settings.retention_days)
+        yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, tidying))
 
 
 def manner_of(settings: Settings) -> Manner:

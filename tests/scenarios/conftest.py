@@ -69,6 +69,17 @@ class Stage:
         return [request.body["messages"][1:] for request in self.vendor.requests]
 
 
+def asking(vendor: VendorServer) -> dict[str, str]:
+    """Settings for a compatible server."""
+    return {"OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
+
+
+def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
+    """Settings for Slack, too."""
+    slack = {"SLACK_BOT_TOKEN": sandbox.bot_token, "SLACK_APP_TOKEN": sandbox.app_token}
+    return {**asking(vendor), **slack, "BOT_SLACK_API_URL": sandbox.api_url}
+
+
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[None]:
     """The bot, in this process, from connected to drained."""

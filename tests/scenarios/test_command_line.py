@@ -11,20 +11,9 @@ from bot import __version__
 from bot.errors import Failure, ProviderError
 from sandbox.server import Sandbox
 from tests.processes import bot_process, output, said
-from tests.scenarios.conftest import Stage, says
+from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer, refusal
-
-
-def asking(vendor: VendorServer) -> dict[str, str]:
-    """Settings for a compatible server."""
-    return {"OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
-
-
-def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
-    """Settings for Slack, too."""
-    slack = {"SLACK_BOT_TOKEN": sandbox.bot_token, "SLACK_APP_TOKEN": sandbox.app_token}
-    return {**asking(vendor), **slack, "BOT_SLACK_API_URL": sandbox.api_url}
 
 
 async def test_ask_writes_the_answer_as_it_arrives_and_what_it_took_to_stderr(

@@ -1,0 +1,216 @@
+"""A question that Slack was told we have is answered, whole and once, whatever dies; in the same messages."""
+
+import asyncio
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bot.answer import INTERRUPTED
+from sandbox.server import Sandbox
+from sandbox.workspace import Message
+from tests.contracts import databases
+from tests.processes import bot_process, said
+from tests.scenarios.conftest import Stage, connected, growing, says, shown
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, Seen, VendorServer
+
+LONG = "".join(f"word{number} " for number in range(150))
+PACE_S = 0.02
+"""For four characters: the long answer takes some 6 s."""
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    with databases.postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/typist.db"
+    return databases.new_schema(request.getfixturevalue("postgresql"))
+
+
+@dataclass
+class Fleet:
+    """Bot processes that share a database, on one stage."""
+
+    stage: Stage
+    folder: Path
+    env: dict[str, str]
+    stack: AsyncExitStack
+
+    async def start(self, **env: str) -> asyncio.subprocess.Process:
+        """One more, once it is connected."""
+        process = await self.stack.enter_async_context(bot_process(self.folder, "run", env={**self.env, **env}))
+        await said(process.stdout, "is connected to Slack")
+        return process
+
+    async def visible(self, asked: str, words: str) -> Message:
+        """The reply to a question, as soon as it shows these words."""
+        found = await self.stage.sandbox.wait_for(
+            lambda: [message for message in self.stage.bots("general", asked) if words in shown(message)], 20
+        )
+        return found[0]
+
+
+@pytest.fixture
+async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str) -> AsyncIterator[Fleet]:
+    vendor.script(says(LONG, pause_s=PACE_S))
+    async with AsyncExitStack() as stack:
+        env = {**connected(sandbox, vendor), "DATABASE_URL": database_url}
+        yield Fleet(Stage(sandbox, vendor), tmp_path, env, stack)
+
+
+def texts(fleet: Fleet, message: Message) -> list[str]:
+    """What readers saw of a message, one after the other."""
+    revisions = fleet.stage.sandbox.revisions("general", message.ts)
+    return [block["text"] for each in revisions for block in each.blocks if block["type"] == "markdown"]
+
+
+def never_a_step_back(seen: list[str]) -> bool:
+    """Each text goes on where the one before ended."""
+    return all(later.startswith(earlier) for earlier, later in pairwise(seen))
+
+
+async def test_after_a_crash_a_restart_goes_on_in_the_same_message(fleet: Fleet) -> None:
+    process = await fleet.start()
+    asked = await fleet.stage.mention()
+    reply = await fleet.visible(asked, "word9 ")
+    process.kill()
+    await process.wait()
+    await fleet.start()
+    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
+    assert never_a_step_back(texts(fleet, reply))
+
+
+async def test_after_a_crash_another_process_goes_on_within_three_seconds(fleet: Fleet) -> None:
+    first = await fleet.start()
+    asked = await fleet.stage.mention()
+    reply = await fleet.visible(asked, "word9 ")
+    await fleet.start()
+    first.kill()
+    loop = asyncio.get_running_loop()
+    died = loop.time()
+    await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.vendor.requests) == 2)
+    assert loop.time() - died < 4.0
+    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert never_a_step_back(texts(fleet, reply))
+
+
+async def test_a_crash_before_a_placeholder_is_on_record_leaves_no_second_message(fleet: Fleet) -> None:
+    process = await fleet.start()
+    fleet.stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.0)
+    asked = await fleet.stage.mention()
+    await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", asked))
+    process.kill()
+    await process.wait()
+    await fleet.start()
+    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+
+
+async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes(fleet: Fleet) -> None:
+    paused = await fleet.start()
+    asked = await fleet.stage.mention()
+    reply = await fleet.visible(asked, "word9 ")
+    fleet.stage.vendor.script(says(LONG, pause_s=PACE_S))
+    await fleet.start()
+    paused.send_signal(signal.SIGSTOP)
+    await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.vendor.requests) == 2, 25)
+    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    edits = len(texts(fleet, reply))
+    paused.send_signal(signal.SIGCONT)
+    assert paused.stderr is not None
+    await said(paused.stderr, "is broken off: lost")
+    asked_next = await fleet.stage.mention("next?")
+    await fleet.stage.answers("general", asked_next, timeout_s=25)
+    assert len(texts(fleet, reply)) == edits
+    assert never_a_step_back(texts(fleet, reply))
+
+
+async def test_at_sigterm_what_does_not_end_in_time_goes_on_in_another_process(fleet: Fleet) -> None:
+    leaving = await fleet.start(BOT_DRAIN_S="1")
+    asked = await fleet.stage.mention()
+    reply = await fleet.visible(asked, "word9 ")
+    await fleet.start()
+    leaving.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(leaving.wait(), 10) == 0
+    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
+    assert never_a_step_back(texts(fleet, reply))
+
+
+async def test_three_interrupted_attempts_end_with_the_part_and_a_sentence(fleet: Fleet) -> None:
+    events = speech.chat(speech.tokens("Half an answer. "))
+    fleet.stage.vendor.script(Answer(events[:-3], ending=Ending.HANG))
+    asked = ""
+    for attempt in range(3):
+        process = await fleet.start()
+        asked = asked or await fleet.stage.mention()
+        await fleet.stage.sandbox.wait_for(lambda n=attempt: len(fleet.stage.vendor.requests) == n + 1, 25)
+        await fleet.visible(asked, "Half an answer.")
+        process.kill()
+        await process.wait()
+    await fleet.start()
+    assert await fleet.stage.answers("general", asked, timeout_s=25) == [f"Half an answer.\n{INTERRUPTED}"]
+    assert len(fleet.stage.vendor.requests) == 3
+
+
+async def test_two_processes_answer_each_question_once_and_each_thread_in_order(fleet: Fleet) -> None:
+    fleet.stage.vendor.script(lambda seen: says(f"To {last_word(seen)}.", pause_s=0.05))
+    for _ in range(2):
+        await fleet.start()
+    threads = [await fleet.stage.mention(f"{n}-0") for n in range(4)]
+    for follow_up in range(1, 3):
+        for n, asked in enumerate(threads):
+            await fleet.stage.sandbox.say("ada", "general", f"{n}-{follow_up}", asked)
+    for n, asked in enumerate(threads):
+        expected = [f"To {n}-{number}." for number in range(3)]
+        assert await fleet.stage.answers("general", asked, count=3, timeout_s=40) == expected
+    assert len(fleet.stage.vendor.requests) == 12
+    assert not [call for call in fleet.stage.sandbox.calls if call.error == "ratelimited"]
+
+
+async def test_beyond_what_a_process_answers_at_once_questions_wait_with_a_sign(fleet: Fleet) -> None:
+    fleet.stage.vendor.script(says("word " * 60, pause_s=PACE_S))
+    await fleet.start(BOT_MAX_CONCURRENT="1")
+    first = await fleet.stage.mention("first?")
+    await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", first))
+    second = await fleet.stage.mention("second?")
+    (waiting,) = await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", second))
+    assert growing(waiting)
+    assert "in line" in shown(waiting)
+    for asked in (first, second):
+        assert await fleet.stage.answers("general", asked, timeout_s=25) == [("word " * 60).rstrip()]
+
+
+def last_word(seen: Seen) -> str:
+    """Of the question that the vendor was asked."""
+    return str(seen.body["messages"][-1]["content"]).split()[-1]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_while_the_database_is_away_answers_go_on_and_new_questions_come_again(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    await fleet.start()
+    asked = await fleet.stage.mention()
+    reply = await fleet.visible(asked, "word9 ")
+    away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
+    away.execute("BEGIN EXCLUSIVE")
+    before = len(texts(fleet, reply))
+    await fleet.stage.sandbox.wait_for(lambda: len(texts(fleet, reply)) > before, 10)
+    later = await fleet.stage.mention("later?")
+    await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.sandbox.deliveries[-1].sent_at_s) > 1, 15)
+    away.execute("COMMIT")
+    away.close()
+    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert await fleet.stage.answers("general", later, timeout_s=40) == [LONG.rstrip()]
