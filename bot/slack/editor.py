@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bot.core.conversation import Job, Question
 from bot.core.lease import Lease
 from bot.core.pacing import Urgency
-from bot.core.reply import Call, Delete, Ending, Post, Reply, Shown, Update
+from bot.core.reply import Call, Ending, Post, Reply, Shown, Update
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.ports import Clock
 from bot.slack.budget import Budget
@@ -40,7 +40,7 @@ class Slot:
     last_sent: float = -math.inf
     not_before: float = -math.inf
     failures: int = 0
-    edits: int = 0
+    calls: int = 0
     lost_post: bool = False
     """Slack may have taken a post whose answer never came."""
     abandoned: bool = False
@@ -62,7 +62,7 @@ class EditedReply:
 
     @property
     def edits(self) -> int:
-        return self._slot.edits
+        return self._slot.calls
 
     @property
     def page_ts(self) -> tuple[str, ...]:
@@ -210,27 +210,38 @@ class Editor:
         return (None if best is None else (best[1], best[2])), again_at
 
     async def _send(self, slot: Slot, call: Call) -> None:
-        method = method_of(call)
-        left = False
+        try:
+            done = await self._tried(slot, call)
+            self._wake.set()
+            if done and not isinstance(call, Update):
+                await self._keep(slot)
+        finally:
+            slot.in_flight = False
+        self._after(slot)
+
+    async def _tried(self, slot: Slot, call: Call) -> bool:
+        """Sends the call if it is still ours to send; whether Slack did it."""
+        method, left = method_of(call), False
         try:
             if await self._budget.take(method) and not slot.abandoned and self._lease.sure(self._clock.monotonic()):
                 left = True
                 slot.reply.confirmed(call, await self._sent(slot, call))
-                await self._sent_well(slot, call)
+                slot.failures = 0
+                slot.calls += 1
+                return True
         except RateLimited as error:
             self._budget.limited(method, error.retry_after_s)
             log.warning("%s", error)
         except Refused as error:
             self._refused(slot, call, error)
         finally:
+            self._in_flight[method] -= 1
             if left:
                 self._budget.answered(method)
                 slot.last_sent = self._clock.monotonic()
             else:
                 self._budget.withdrawn(method)
-            self._in_flight[method] -= 1
-            slot.in_flight = False
-        self._after(slot)
+        return False
 
     async def _sent(self, slot: Slot, call: Call) -> str:
         """Sends, unless an earlier post of the same page turns out to have arrived."""
@@ -241,12 +252,8 @@ class Editor:
                 return found
         return await self._poster.send(call)
 
-    async def _sent_well(self, slot: Slot, call: Call) -> None:
-        """Has the reply's messages recorded when they change; an answer goes on without, too."""
-        slot.failures = 0
-        slot.edits += not isinstance(call, Delete)
-        if isinstance(call, Update):
-            return
+    async def _keep(self, slot: Slot) -> None:
+        """Has the reply's messages recorded; an answer goes on without, too."""
         try:
             await self._record(slot.job_id, slot.reply.page_ts)
         except StoreError as error:

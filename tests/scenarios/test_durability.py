@@ -60,6 +60,10 @@ class Fleet:
         )
         return found[0]
 
+    async def asked_the_model(self, times: int) -> None:
+        """As soon as the model was asked so often."""
+        await asyncio.wait_for(self.stage.vendor.request(times - 1), 25)
+
 
 @pytest.fixture
 async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str) -> AsyncIterator[Fleet]:
@@ -100,7 +104,7 @@ async def test_after_a_crash_another_process_goes_on_within_three_seconds(fleet:
     first.kill()
     loop = asyncio.get_running_loop()
     died = loop.time()
-    await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.vendor.requests) == 2)
+    await fleet.asked_the_model(2)
     assert loop.time() - died < 4.0
     assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
     assert never_a_step_back(texts(fleet, reply))
@@ -124,7 +128,7 @@ async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes
     fleet.stage.vendor.script(says(LONG, pause_s=PACE_S))
     await fleet.start()
     paused.send_signal(signal.SIGSTOP)
-    await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.vendor.requests) == 2, 25)
+    await fleet.asked_the_model(2)
     assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
     edits = len(texts(fleet, reply))
     paused.send_signal(signal.SIGCONT)
@@ -155,7 +159,7 @@ async def test_three_interrupted_attempts_end_with_the_part_and_a_sentence(fleet
     for attempt in range(3):
         process = await fleet.start()
         asked = asked or await fleet.stage.mention()
-        await fleet.stage.sandbox.wait_for(lambda n=attempt: len(fleet.stage.vendor.requests) == n + 1, 25)
+        await fleet.asked_the_model(attempt + 1)
         await fleet.visible(asked, "Half an answer.")
         process.kill()
         await process.wait()
