@@ -54,10 +54,14 @@ class Run:
     gap_s: float = 4.0
     """Between the beginnings of two troubles, on average."""
     pause_s: tuple[float, float] = (9.0, 30.0)
+    """How long a process is stopped."""
     drain_s: int = 6
     """Short, so that answers are handed over and not only waited for."""
-    quiet_within_s: float = 180.0
-    """So long after the last trouble all is to be answered."""
+
+    @property
+    def quiet_within_s(self) -> float:
+        """So long after the last trouble all is to be answered: what is late waits for Slack's budget."""
+        return 45 + 15 * self.minutes
 
 
 @dataclass

@@ -68,29 +68,36 @@ class Postgresql:
     server: "PostgresServer"
     url: str
     outages: list[tuple[float, float]] = field(default_factory=list)
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def jobs(self) -> list[Kept]:
         return await asyncio.to_thread(_read, self.url.replace("postgresql://", "postgresql+psycopg://", 1))
 
     async def restart(self, away_s: float, *, crash: bool = False) -> None:
         """Stops it as an administrator does, or as a crash would, and has it back a while later."""
-        began_s = time.monotonic()
-        pid = self.server.get_pid()
-        assert pid is not None
-        if crash:
-            # To PostgreSQL this is an immediate shutdown: it recovers from its log at the next start.
-            os.kill(pid, signal.SIGQUIT)
-        await asyncio.to_thread(self.server.stop)
-        await asyncio.to_thread(_wait_until_gone, pid)
-        await asyncio.sleep(away_s)
-        await asyncio.to_thread(self.server.ensure_postgres_running)
-        self.outages.append((began_s, time.monotonic()))
+        async with self._outage():
+            pid = self.server.get_pid()
+            assert pid is not None
+            if crash:
+                # To PostgreSQL this is an immediate shutdown: it recovers from its log at the next start.
+                os.kill(pid, signal.SIGQUIT)
+            else:
+                await asyncio.to_thread(self.server.stop)
+            await asyncio.to_thread(_wait_until_gone, pid)
+            await asyncio.sleep(away_s)
+            await asyncio.to_thread(self.server.ensure_postgres_running)
 
     async def cut(self) -> None:
         """Ends all connections, as an administrator or a failing network does."""
-        began_s = time.monotonic()
-        await asyncio.to_thread(_execute, self.url, _CUT)
-        self.outages.append((began_s, time.monotonic()))
+        async with self._outage():
+            await asyncio.to_thread(_execute, self.url, _CUT)
+
+    @asynccontextmanager
+    async def _outage(self) -> AsyncIterator[None]:
+        async with self._one_at_a_time:
+            began_s = time.monotonic()
+            yield
+            self.outages.append((began_s, time.monotonic()))
 
 
 _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user"

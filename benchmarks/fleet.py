@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +67,7 @@ class Fleet:
     env: Mapping[str, str]
     bots: list[Bot] = field(default_factory=list)
     """All that ever ran, in the order of their starts."""
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _watches: set[asyncio.Task[None]] = field(default_factory=set)
     _closing: bool = False
 
@@ -116,7 +118,7 @@ class Fleet:
                 bot.end(signal.SIGKILL)
 
     async def _spawn(self) -> Bot:
-        name = f"bot-{len(self.bots) + 1:02d}"
+        name = f"bot-{next(self._numbers):02d}"
         log = self.folder / f"{name}.log"
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(

@@ -56,9 +56,10 @@ def script(chooser: random.Random, questions: int, threads: int, minutes: float)
     at_s = sorted(chooser.uniform(0, span_s) for _ in range(questions))
     opened: list[Thread] = []
     for number, due_s in enumerate(at_s):
-        hurried = bool(lines) and chooser.random() < SHARE_HURRIED
         # The threads that are not open yet share what is left of the run.
-        fresh = len(opened) < threads and chooser.random() < 2 * (threads - len(opened)) / (questions - number)
+        closed, left = threads - len(opened), questions - number
+        hurried = bool(lines) and closed < left and chooser.random() < SHARE_HURRIED
+        fresh = closed > 0 and chooser.random() < 2 * closed / left
         if hurried:
             thread = lines[-1].thread
             due_s = lines[-1].at_s + chooser.uniform(*HURRY_S)
