@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.core.completion import Usage
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import Job, ThreadKey
 from bot.core.pricing import cost_usd
 from bot.ports import Outcome
 
@@ -43,7 +43,7 @@ class JobLife:
     usage: Usage | None
     times: Times
     edits: int
-    """Calls that Slack took to show the reply: posts and updates."""
+    """Calls to Slack that changed a message of the reply."""
 
     @classmethod
     def of(cls, job: Job, outcome: Outcome, times: Times, edits: int) -> "JobLife":
@@ -65,11 +65,6 @@ class JobLife:
     def cost_usd(self) -> float | None:
         """What the vendor charges; None where the tokens or the model's price are not known."""
         return cost_usd(self.model, self.usage) if self.model and self.usage else None
-
-
-def waited_s(question: Question, now: float) -> float:
-    """How long its writer had waited by `now` (seconds since the epoch); not below zero, for clocks differ."""
-    return max(0.0, now - float(question.ts))
 
 
 Metrics = Callable[[JobLife], None]

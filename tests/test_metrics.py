@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.completion import Usage
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.metrics import JobLife, Times, line, logged, waited_s
+from bot.metrics import JobLife, Times, line, logged
 from bot.ports import Outcome, Status
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"=]+)(?: |$)')
@@ -48,11 +48,6 @@ def test_a_model_without_a_price_has_no_cost() -> None:
     unpriced = life(Outcome(Status.DONE, "", "openai/my-own", "stop", Usage(1, 1)))
     assert unpriced.cost_usd is None
     assert "cost_usd" not in read(line(unpriced))
-
-
-def test_a_wait_is_counted_from_the_questions_writing_and_never_negative() -> None:
-    assert waited_s(QUESTION, 5.0) == pytest.approx(2.9998)
-    assert waited_s(QUESTION, 1.5) == 0.0
 
 
 def test_nothing_of_the_text_is_kept_nor_who_asked() -> None:

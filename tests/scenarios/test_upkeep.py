@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot import __version__
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError
 from bot.health import Probes, serving
@@ -18,7 +21,9 @@ from bot.store.engine import create_engine
 from bot.store.schema import jobs, metadata
 from bot.upkeep import parse_thread
 from sandbox.server import Sandbox
-from tests.processes import bot_process, output
+from tests.processes import bot_process, output, said
+from tests.scenarios.conftest import connected
+from tests.streams.server import VendorServer
 from tests.test_health import WELL, none
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -188,6 +193,22 @@ async def test_health_prints_what_the_running_bot_says(tmp_path: Path, probes: P
     exited, out, err = await run(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
     assert (exited, out) == (1, "")
     assert "Does the bot run?" in err
+
+
+async def test_a_bot_that_runs_tells_its_health_until_it_ends(
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port)}
+    async with bot_process(tmp_path, "run", env=env) as process:
+        await said(process.stdout, "is connected to Slack")
+        code, out, _ = await run(tmp_path, "health", env=env)
+        process.send_signal(signal.SIGTERM)
+        await output(process)
+    assert (code, process.returncode) == (0, 0)
+    assert json.loads(out) == {"ok": True, "database": "ok", "slack": 2, "live": 0, "version": __version__}
 
 
 async def test_health_without_a_port_says_which_setting_it_needs(tmp_path: Path) -> None:
