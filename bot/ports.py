@@ -178,6 +178,10 @@ class Store(Protocol):
         """Ends the job and keeps its turn; False where it was no longer ours, and nothing was written."""
         ...
 
+    async def in_line(self, question: Question) -> bool:
+        """Whether all that are before it in its thread have their messages: only then its sign comes below them."""
+        ...
+
     async def takes_part(self, thread: ThreadKey) -> bool:
         """Whether the bot was asked something in this thread before."""
         ...

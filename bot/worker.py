@@ -16,6 +16,9 @@ BEAT_TIMEOUT_S = 2.0
 SHORTEST_BEAT_S = 0.1
 CLAIM_AGAIN_S = 1.0
 """After the database did not answer."""
+ANNOUNCE_AGAIN_S = 0.1
+ANNOUNCE_WITHIN_S = 5.0
+"""The Store keeps a job that waits from being claimed for 10 s at most, until its sign is on record."""
 FAREWELL_S = 3.0
 """What did not end in time gets this long to be handed over; platforms kill 30 s after SIGTERM."""
 
@@ -65,7 +68,7 @@ class Worker:
 
     def announce(self, job_id: int, question: Question) -> None:
         """A job has to wait; its asker is to see so. It is claimed once that is on record."""
-        task = asyncio.create_task(self._replies.announce(job_id, question))
+        task = asyncio.create_task(self._announce(job_id, question))
         self._announcements.add(task)
         task.add_done_callback(self._announced)
 
@@ -154,6 +157,15 @@ class Worker:
         attempt.break_off = why
         task.cancel()
 
+    async def _announce(self, job_id: int, question: Question) -> None:
+        for _ in range(int(ANNOUNCE_WITHIN_S / ANNOUNCE_AGAIN_S)):
+            if await self._store.in_line(question):
+                await self._replies.announce(job_id, question)
+                return
+            await self._clock.sleep(ANNOUNCE_AGAIN_S)
+
     def _announced(self, task: asyncio.Task[None]) -> None:
         self._announcements.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a question that waits got no sign: %s", task.exception())
         self.wake()

@@ -34,6 +34,8 @@ class Slot:
 
     job_id: int
     reply: Reply
+    begun: bool = False
+    """An earlier attempt may have posted what is not on record."""
     dirty: bool = True
     """Something may have to be sent."""
     in_flight: bool = False
@@ -77,7 +79,7 @@ class EditedReply:
         self._slot.reply.finish(ending)
         self._editor.touch(self._slot)
         await self._slot.settled.wait()
-        if self.shown.page_ts:
+        if self._slot.begun:
             await self._editor.sweep(self._slot)
 
     async def leave(self) -> None:
@@ -106,9 +108,9 @@ class Editor:
     async def open(self, job: Job) -> EditedReply:
         """Begins a reply, or goes on with what an earlier attempt left; a placeholder goes out at once."""
         shown = Shown(job.page_ts)
-        if job.begun and not (job.page_ts and not job.interruptions):
+        if job.begun and (job.attempts > 1 or not job.page_ts):
             shown = await self._recover(job)
-        slot = Slot(job.id, Reply(job.question, shown))
+        slot = Slot(job.id, Reply(job.question, shown), begun=job.begun)
         self._budget.opened(slot)
         self._slots.append(slot)
         self.touch(slot)

@@ -193,6 +193,17 @@ class SqlStore:
             self._changed.clear()
 
     @_to_its_end
+    async def in_line(self, question: Question) -> bool:
+        before = sa.exists().where(
+            in_thread(question.thread),
+            sa.or_(jobs.c.status == TODO, jobs.c.status == DOING),
+            jobs.c.ts < question.ts,
+            sa.cast(jobs.c.page_ts, sa.Text) == "[]",
+        )
+        async with self._reader.begin() as connection:
+            return not await connection.scalar(sa.select(before))
+
+    @_to_its_end
     async def takes_part(self, thread: ThreadKey) -> bool:
         async with self._reader.begin() as connection:
             return bool(await connection.scalar(sa.select(sa.exists().where(in_thread(thread)))))

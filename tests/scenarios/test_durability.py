@@ -175,12 +175,14 @@ async def test_two_processes_answer_each_question_once_and_each_thread_in_order(
     threads = [await fleet.stage.mention(f"{n}-0") for n in range(4)]
     for follow_up in range(1, 3):
         for n, asked in enumerate(threads):
-            await fleet.stage.sandbox.say("ada", "general", f"{n}-{follow_up}", asked)
+            await fleet.stage.sandbox.say("ada", "general", f"@typist {n}-{follow_up}", asked)
     for n, asked in enumerate(threads):
         expected = [f"To {n}-{number}." for number in range(3)]
         assert await fleet.stage.answers("general", asked, count=3, timeout_s=40) == expected
     assert len(fleet.stage.vendor.requests) == 12
-    assert not [call for call in fleet.stage.sandbox.calls if call.error == "ratelimited"]
+    assert not [
+        call for call in fleet.stage.sandbox.calls if call.error == "ratelimited" and call.method == "chat.update"
+    ]
 
 
 async def test_beyond_what_a_process_answers_at_once_questions_wait_with_a_sign(fleet: Fleet) -> None:
