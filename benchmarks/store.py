@@ -13,12 +13,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.ports import Enqueued, Outcome, Status, SystemClock
+from bot.ports import Enqueued, Outcome, Spent, Status, SystemClock
 from bot.store import SqlStore
 from tests.contracts.databases import postgresql_server
 
 JOBS = 300
-BURST = 500
+BURST = 1000
 ANSWER = "One of the answer's many words. " * 100
 
 
@@ -63,10 +63,13 @@ async def measure(url: str) -> None:
         show("enqueue", await timed(enqueue, JOBS))
         show("enqueue, seen before", await timed(enqueue, JOBS))
         show("claim", await timed(claim, JOBS))
-        show(f"heartbeat of {JOBS}", await timed(lambda _: store.heartbeat(jobs), 20))
+        show("claim, nothing to do", await timed(claim, JOBS))
+        show(f"heartbeat of {JOBS}", await timed(lambda _: store.heartbeat(dict.fromkeys(jobs, Spent(900, 300))), 20))
         show("record_pages", await timed(lambda n: store.record_pages(jobs[n].id, [f"{n}.1"]), JOBS))
         show("finish", await timed(finish, JOBS))
         show("replies", await timed(lambda n: store.replies(jobs[n].question.thread), JOBS))
+        show("reserve, granted", await timed(lambda _: store.reserve("chat.update", JOBS + 1), JOBS))
+        show("reserve, refused", await timed(lambda _: store.reserve("chat.update", JOBS), JOBS))
         began = time.perf_counter()
         burst_ms = await asyncio.gather(*(at_once(number) for number in range(BURST)))
         show(f"enqueue, {BURST} at once", burst_ms)

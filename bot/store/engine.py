@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -14,8 +15,8 @@ from bot.errors import StoreError
 
 _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
-_POOL_TIMEOUT_S = 5.0
-"""Slack delivers an event again that is not acknowledged in 3 s: who waits longer waits in vain."""
+_POOL_TIMEOUT_S = 3.0
+"""Slack delivers an event again that was not acknowledged by then: who waits longer waits in vain."""
 _CONNECTION = {
     "connect_timeout": 5,
     # A server that vanished without a word is noticed within 20 s.
@@ -79,6 +80,8 @@ def _parsed(database_url: str) -> sa.URL:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, PoolTimeout):
+        return f"all connections were busy for {_POOL_TIMEOUT_S:.0f} s"
     cause = error.orig if isinstance(error, DBAPIError) else error
     # What PostgreSQL adds as DETAIL may be a row's content.
     return " ".join(str(cause).partition("\nDETAIL")[0].split()).rstrip(".")

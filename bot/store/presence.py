@@ -67,7 +67,7 @@ class Presence:
         return self.watch.look(self._clock.monotonic(), seen)
 
     def next_look_s(self) -> float:
-        """How long until somebody who is suspected may be found to be gone."""
+        """How long until the next look is worth it."""
         return self.watch.next_look_s(self._clock.monotonic())
 
     async def disappear(self) -> None:

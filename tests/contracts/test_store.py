@@ -1,47 +1,17 @@
 """The Store's contract: on SQLite in memory, on a SQLite file, and on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 
-from bot.core.completion import Usage
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.ports import Enqueued, Outcome, Pulse, Spent, Status, Store, SystemClock
 from bot.store import SqlStore
-from bot.store.engine import create_engine
-from bot.store.migrate import migrate
-from bot.store.schema import jobs, metadata, seen_events, turns
+from bot.store.schema import jobs, seen_events, turns
+from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, Workers, asked, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
-
-Workers = Callable[[str], Awaitable[SqlStore]]
-
-THREAD = ThreadKey("T1", "C1", "1700000000.000000")
-OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")
-DIRECT = ThreadKey("T1", "D1", None)
-DONE = Outcome(Status.DONE, "**Yes.**", "scripted/echo", "stop", Usage(10, 20, 5))
-
-
-def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Question:
-    """The question of that number in the order of writing."""
-    return Question(thread, f"1700000000.{number:06d}", "U1", text)
-
-
-async def enqueued(store: Store, question: Question) -> int:
-    taken = await store.enqueue(f"Ev {question.thread} {question.ts}", question)
-    assert taken is not None
-    if taken.waiting:
-        await store.record_pages(taken.job_id, [])
-    return taken.job_id
-
-
-async def count(store: SqlStore, table: sa.Table) -> int:
-    async with store.engine.begin() as connection:
-        return await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
 
 async def take_over(store: SqlStore, job: Job) -> None:
@@ -50,42 +20,6 @@ async def take_over(store: SqlStore, job: Job) -> None:
         await connection.execute(
             sa.update(jobs).where(jobs.c.id == job.id).values(worker="other", attempts=job.attempts + 1)
         )
-
-
-@pytest.fixture(params=["memory", "file", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    if request.param == "memory":
-        return "sqlite://"
-    url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
-    return url
-
-
-@pytest.fixture(params=["file", "postgresql"])
-def shared_url(request: pytest.FixtureRequest) -> str:
-    """A database that several connections share and that outlives them."""
-    url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
-    return url
-
-
-@pytest.fixture
-async def worker(database_url: str) -> AsyncIterator[Workers]:
-    """Opens the test's database for the worker of that name; a database in memory is one engine for all."""
-    opened: list[SqlStore] = []
-
-    async def open_for(name: str) -> SqlStore:
-        if opened and database_url == "sqlite://":
-            return SqlStore(opened[0].engine, name, SystemClock())
-        opened.append(await SqlStore.open(database_url, name, SystemClock()))
-        return opened[-1]
-
-    yield open_for
-    for store in opened:
-        await store.close()
-
-
-@pytest.fixture
-async def store(worker: Workers) -> Store:
-    return await worker("w1")
 
 
 class TestEnqueue:
@@ -337,31 +271,3 @@ class TestDurability:
         after = await SqlStore.open(shared_url, "w1", SystemClock())
         assert [job.question for job in await after.claim(1)] == [asked(1)]
         await after.close()
-
-
-class TestMigrations:
-    async def test_they_build_what_the_tables_say(self, shared_url: str) -> None:
-        engine = create_engine(shared_url)
-        await migrate(engine)
-        await migrate(engine)
-        async with engine.connect() as connection:
-            diff = await connection.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), metadata))
-        await engine.dispose()
-        assert diff == []
-
-    async def test_several_may_run_them_at_once(self, shared_url: str) -> None:
-        opening = (SqlStore.open(shared_url, f"w{number}", SystemClock()) for number in range(4))
-        stores = await asyncio.gather(*opening)
-        assert await stores[0].enqueue("Ev1", asked(1))
-        assert [len(await store.claim(1)) for store in stores] == [1, 0, 0, 0]
-        for store in stores:
-            await store.close()
-
-    async def test_a_database_of_a_newer_version_is_used_as_it_is(self, shared_url: str) -> None:
-        newer = await SqlStore.open(shared_url, "w1", SystemClock())
-        async with newer.engine.begin() as connection:
-            await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-        await newer.close()
-        older = await SqlStore.open(shared_url, "w1", SystemClock())
-        assert await older.enqueue("Ev1", asked(1))
-        await older.close()

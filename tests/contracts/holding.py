@@ -1,0 +1,94 @@
+"""A process of its own that claims all it can and holds it: `python -m tests.contracts.holding URL NAME`.
+
+Says "open", then "claimed ID" for each job, "lost ID" and "stop ID" for what a heartbeat brings back.
+It ends when its stdin is closed.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from bot.core.conversation import Job
+from bot.errors import StoreError
+from bot.ports import Pulse, Spent, SystemClock
+from bot.store import SqlStore
+
+REPOSITORY = Path(__file__).parent.parent.parent
+
+
+def say(what: str) -> None:
+    sys.stdout.write(what + "\n")
+    sys.stdout.flush()
+
+
+async def hold(url: str, name: str) -> None:
+    """Beats once a second, and claims four times as often."""
+    store = await SqlStore.open(url, name, SystemClock())
+    say("open")
+    held: dict[Job, Spent] = {}
+    beat_at = 0.0
+    while True:
+        with contextlib.suppress(StoreError):
+            claimed = await store.claim(100)
+            held |= {job: Spent(100 * job.attempts, job.attempts) for job in claimed}
+            if claimed or time.monotonic() >= beat_at + 1:
+                beat_at = time.monotonic()
+                tell(claimed, held, await store.heartbeat(held))
+        await store.wait(0.25)
+
+
+def tell(claimed: list[Job], held: dict[Job, Spent], pulse: Pulse) -> None:
+    for job in claimed:
+        say(f"claimed {job.id}")
+    for job in [job for job in held if job.id not in pulse.ours]:
+        del held[job]
+        say(f"lost {job.id}")
+    for job_id in sorted(pulse.to_stop):
+        say(f"stop {job_id}")
+
+
+async def main(url: str, name: str) -> None:
+    holding = asyncio.create_task(hold(url, name))
+    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    await asyncio.wait((holding, ended), return_when=asyncio.FIRST_COMPLETED)
+    os._exit(0)
+
+
+@contextlib.asynccontextmanager
+async def holder(url: str, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Such a process, once it is open; killed with the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.contracts.holding",
+        url,
+        name,
+        cwd=REPOSITORY,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        await says(process, "open")
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def says(process: asyncio.subprocess.Process, what: str, timeout_s: float = 20) -> None:
+    """Returns when it does."""
+    assert process.stdout is not None
+    async with asyncio.timeout(timeout_s):
+        while line := await process.stdout.readline():
+            if line.decode().strip() == what:
+                return
+    raise AssertionError(f"it ended without a word of {what!r}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,51 @@
+"""What all tests of the Store ask of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import sqlalchemy as sa
+
+from bot.core.completion import Usage
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.ports import Outcome, Status, Store
+from bot.store import SqlStore
+
+Workers = Callable[[str], Awaitable[SqlStore]]
+
+THREAD = ThreadKey("T1", "C1", "1700000000.000000")
+OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")
+DIRECT = ThreadKey("T1", "D1", None)
+DONE = Outcome(Status.DONE, "**Yes.**", "scripted/echo", "stop", Usage(10, 20, 5))
+
+
+def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Question:
+    """The question of that number in the order of writing."""
+    return Question(thread, f"1700000000.{number:06d}", "U1", text)
+
+
+def apart(number: int) -> Question:
+    """A question that waits for no other."""
+    return asked(number, ThreadKey("T1", f"C{number}", None))
+
+
+async def enqueued(store: Store, question: Question) -> int:
+    """The id of its job; where it waits, its asker was shown that."""
+    taken = await store.enqueue(f"Ev {question.thread} {question.ts}", question)
+    assert taken is not None
+    if taken.waiting:
+        await store.record_pages(taken.job_id, [])
+    return taken.job_id
+
+
+async def claimed_within(store: Store, limit_s: float) -> Job:
+    """The first job that it claims, polled for as workers do."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            if jobs := await store.claim(100):
+                return jobs[0]
+            await store.wait(1.0)
+
+
+async def count(store: SqlStore, table: sa.Table) -> int:
+    async with store.engine.begin() as connection:
+        return await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0

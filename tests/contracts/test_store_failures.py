@@ -1,0 +1,194 @@
+"""The database goes away: what is told then, and that all is as before when it is back."""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from bot.errors import StoreError
+from bot.ports import Spent, SystemClock
+from bot.store import SqlStore
+from tests.contracts.stores import DONE, apart, asked, enqueued
+
+if TYPE_CHECKING:
+    from tests.contracts.databases import Server
+
+pytest_plugins = ["tests.contracts.databases"]
+
+
+async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
+    """Fails as StoreError until it works."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            try:
+                await call()
+            except StoreError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def cut_all_connections(store: SqlStore) -> None:
+    async with store.engine.begin() as connection:
+        others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        await connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+
+
+async def test_a_restarted_server_costs_a_few_calls_and_no_job(own_server: "Server") -> None:
+    owner = await SqlStore.open(own_server.url, "w1", SystemClock())
+    other = await SqlStore.open(own_server.url, "w2", SystemClock())
+    await enqueued(owner, apart(1))
+    [job] = await owner.claim(1)
+
+    async def beat() -> None:
+        assert (await owner.heartbeat({job: Spent()})).ours == {job.id}
+
+    async def live() -> None:
+        while True:
+            await works_within(beat, 10)
+            await asyncio.sleep(1)
+
+    living = asyncio.create_task(live())
+    await asyncio.to_thread(own_server.restart)
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        await works_within(lambda: unclaimed(other), 10)
+        await other.wait(0.5)
+    assert await owner.finish(job, DONE)
+    living.cancel()
+    await wakes(other, owner)
+    await owner.close()
+    await other.close()
+
+
+async def unclaimed(store: SqlStore) -> None:
+    assert await store.claim(1) == []
+
+
+async def wakes(waiting: SqlStore, acting: SqlStore) -> None:
+    """It listens again."""
+    await waiting.wait(0)
+    woken = asyncio.create_task(waiting.wait(10))
+    began = time.monotonic()
+    await enqueued(acting, apart(2))
+    await woken
+    assert time.monotonic() - began < 1
+
+
+async def test_while_the_server_is_down_each_call_says_so_and_is_quick(own_server: "Server") -> None:
+    store = await SqlStore.open(own_server.url, "w1", SystemClock())
+    await asyncio.to_thread(own_server.stop)
+    began = time.monotonic()
+    for call in (store.ping(), store.enqueue("Ev1", asked(1)), store.claim(1), store.reserve("m", 1)):
+        with pytest.raises(StoreError, match="The database can't be used: "):
+            await call
+    assert time.monotonic() - began < 4
+    await asyncio.to_thread(own_server.start)
+    await store.ping()
+    assert await store.enqueue("Ev1", asked(1))
+    await store.close()
+
+
+async def test_cut_connections_are_replaced_before_they_are_used(postgresql_url: str) -> None:
+    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
+    killer = await SqlStore.open(postgresql_url, "w2", SystemClock())
+    await asyncio.gather(*(store.ping() for _ in range(5)))
+    await cut_all_connections(killer)
+    await asyncio.gather(*(store.ping() for _ in range(5)))
+    await store.close()
+    await killer.close()
+
+
+async def test_a_pool_without_a_free_connection_is_waited_for_some_seconds(postgresql_url: str) -> None:
+    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
+    held = [await store.engine.connect() for _ in range(5)]
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="all connections were busy"):
+        await store.ping()
+    assert 2 < time.monotonic() - began < 5
+    for connection in held:
+        await connection.close()
+    await store.ping()
+    await store.close()
+
+
+async def test_who_is_paused_in_a_transaction_does_not_keep_others_waiting(postgresql_url: str) -> None:
+    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
+    paused = await SqlStore.open(postgresql_url, "w2", SystemClock())
+    await enqueued(store, apart(1))
+    [job] = await store.claim(1)
+    connection = await paused.engine.connect()
+    assert await connection.scalar(sa.text("SHOW idle_in_transaction_session_timeout")) == "5s"
+    await connection.execute(sa.text("SET idle_in_transaction_session_timeout = '0.3s'"))
+    await connection.execute(sa.text("SELECT * FROM jobs FOR UPDATE"))
+    await works_within(lambda: store.finish(job, DONE), 3)
+    await connection.invalidate()
+    await connection.close()
+    await store.close()
+    await paused.close()
+
+
+async def test_a_sqlite_file_that_another_writes_to_is_waited_for_and_then_told(sqlite_url: str) -> None:
+    store = await SqlStore.open(sqlite_url, "w1", SystemClock())
+    await pragma(store, "busy_timeout", 300)
+    path = sqlite_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await store.ping()
+        assert await store.takes_part(apart(1).thread) is False
+        with pytest.raises(StoreError, match="database is locked"):
+            await store.enqueue("Ev1", asked(1))
+        other.execute("COMMIT")
+    assert await store.enqueue("Ev1", asked(1))
+    await store.close()
+
+
+async def test_a_full_disk_is_told_and_what_was_there_stays(sqlite_url: str) -> None:
+    store = await SqlStore.open(sqlite_url, "w1", SystemClock())
+    await pragma(store, "max_page_count", 1)
+    await enqueued(store, asked(1))
+    with pytest.raises(StoreError, match="disk is full"):
+        await store.enqueue("Ev2", asked(2, text="word " * 20_000))
+    await pragma(store, "max_page_count", 1_000_000)
+    assert await store.enqueue("Ev2", asked(2, text="word " * 20_000))
+    assert [job.question for job in await store.claim(1)] == [asked(1)]
+    await store.close()
+
+
+async def pragma(store: SqlStore, name: str, value: int) -> None:
+    """For max_page_count: SQLite's own way to a disk that is full."""
+    async with store.engine.begin() as connection:
+        await connection.execute(sa.text(f"PRAGMA {name} = {value}"))
+
+
+async def test_one_database_error_is_told_to_each_of_a_batch(sqlite_url: str) -> None:
+    store = await SqlStore.open(sqlite_url, "w1", SystemClock())
+    await pragma(store, "max_page_count", 1)
+    long = "word " * 20_000
+    results = await asyncio.gather(
+        *(store.enqueue(f"Ev{number}", asked(number, text=long)) for number in range(20)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [StoreError] * 20
+    await store.close()
+
+
+def test_a_database_file_stays_alone_when_all_have_left(tmp_path: Path) -> None:
+    async def open_and_close() -> None:
+        stores = [await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", name, SystemClock()) for name in "ab"]
+        assert {name for name in os.listdir(tmp_path) if "worker" in name} == {
+            "typist.db-worker-a",
+            "typist.db-worker-b",
+        }
+        for store in stores:
+            await store.close()
+
+    (tmp_path / "typist.db-worker-dead").touch()
+    asyncio.run(open_and_close())
+    assert os.listdir(tmp_path) == ["typist.db"]
