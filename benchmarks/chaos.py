@@ -32,7 +32,7 @@ from benchmarks.watcher import Watcher
 from sandbox.server import Sandbox
 
 EDITS_A_MINUTE = 50
-STALL_TIMEOUT_S = 10
+STALL_TIMEOUT_S = 14
 """Longer than a process may be stopped and still own its answers: waking up, it is not to take that for a stall."""
 SECRET = "sk-chaos-0123456789abcdef"  # noqa: S105 - opens nothing
 REDELIVERIES_S = (0.0, 5.0, 10.0, 20.0, 40.0)

@@ -87,6 +87,10 @@ class Postgresql:
             await asyncio.sleep(away_s)
             await asyncio.to_thread(self.server.ensure_postgres_running)
 
+    async def commits(self) -> int:
+        """Transactions since the server's start."""
+        return await asyncio.to_thread(_commits, self.url)
+
     async def cut(self) -> None:
         """Ends all connections, as an administrator or a failing network does."""
         async with self._outage():
@@ -138,6 +142,16 @@ def _execute(url: str, statement: str) -> None:
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement)
+
+
+def _commits(url: str) -> int:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+        row = found.fetchone()
+        assert row is not None
+        return int(row[0])
 
 
 def _read(url: str) -> list[Kept]:

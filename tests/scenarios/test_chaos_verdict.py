@@ -1,0 +1,122 @@
+"""The chaos run's verdict: nothing is wrong with answers as they are to be, and each fault is seen."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.databases import Kept
+from benchmarks.script import Line, Thread, answer
+from benchmarks.speaker import Attempt, Told
+from benchmarks.trouble import Storm
+from benchmarks.verdict import BROKEN_OFF, Asked, Evidence, violations
+from benchmarks.watcher import Life, Moment
+from bot.answer import INTERRUPTED
+from sandbox.web_api import CallRecord
+
+THREAD = Thread(0, "general", ("ada",))
+ROOT = "100.000001"
+
+
+def text(number: int, words: int = 30) -> str:
+    return "".join(answer(number, words)).rstrip()
+
+
+def said(number: int, at_s: float) -> Life:
+    """A reply as it is to be: a sign, a part, the whole."""
+    parts = (("", "_Thinking…_"), (text(number, 9), "_Writing…_"), (text(number), ""))
+    moments = [Moment(at_s + step, shown, note) for step, (shown, note) in enumerate(parts)]
+    return Life("C1", f"{100 + at_s:.6f}", ROOT, f"{100 + number}.000001", 0, moments)
+
+
+def kept(number: int, life: Life) -> Kept:
+    return Kept("C1", life.question_ts, "done", 1, (life.ts,), text(number), created_at=1000.0 + number)
+
+
+def good() -> Evidence:
+    """Two questions of a thread, the second asked while the first was answered."""
+    lives = [said(0, 1.5), said(1, 5.5)]
+    return Evidence(
+        asked=[
+            Asked(Line(number, number, THREAD, "ada", 30, 30), "C1", life.question_ts, ROOT, float(number))
+            for number, life in enumerate(lives)
+        ],
+        lives=lives,
+        attempts={number: [Attempt(number + 0.5, 30, Told.WHOLE)] for number in range(2)},
+        calls=[],
+        storms=[],
+        jobs=[kept(number, life) for number, life in enumerate(lives)],
+        began_s=0.0,
+        clock_offset_s=1000.0,
+    )
+
+
+def ended(note: str, told: Told, words: int, attempts: int = 1) -> Evidence:
+    """The first answer broke off after nine words, with a sentence."""
+    found = good()
+    found.lives[0].moments[2:] = [Moment(3.0, text(0, 9), note)]
+    first = replace(found.jobs[0], status="failed", attempts=attempts, answer=text(0, 9))
+    tried = [Attempt(0.5, words, told)] * attempts
+    return replace(found, jobs=[first, found.jobs[1]], attempts={**found.attempts, 0: tried})
+
+
+def with_lives(change: Callable[[list[Life]], object]) -> Evidence:
+    found = good()
+    lives = list(found.lives)
+    change(lives)
+    return replace(found, lives=lives)
+
+
+def with_job(**changes: object) -> Evidence:
+    found = good()
+    return replace(found, jobs=[replace(found.jobs[0], **changes), found.jobs[1]])  # type: ignore[arg-type]
+
+
+def limited(at_s: float) -> Evidence:
+    call = CallRecord("chat.update", at_s, 0.0, "C1", None, "ratelimited", {})
+    return replace(good(), calls=[call], storms=[Storm("chat.update", 2.0, 4.0)])
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        good(),
+        limited(3.0),
+        ended(BROKEN_OFF[Told.CUT], Told.CUT, 9),
+        ended(BROKEN_OFF[Told.STALLED], Told.STALLED, 9),
+        ended(INTERRUPTED, Told.HUNG_UP, 9, attempts=4),
+    ],
+)
+def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
+    assert violations(found) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (with_lives(lambda lives: lives.pop(0)), "never answered"),
+        (with_lives(lambda lives: lives.append(replace(lives[0], ts="109.000000"))), "pages [0, 0]"),
+        (with_lives(lambda lives: lives[0].moments.pop()), "left hanging"),
+        (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0, 20), ""))), "a step back from 30 to 20"),
+        (with_lives(lambda lives: lives[0].moments.append(Moment(9, "", "_Thinking…_"))), "a step back from 30 to 0"),
+        (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(1), ""))), "its messages read q1w1-30"),
+        (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0) + " q0w30", ""))), "q0w1-30, q0w30-30"),
+        (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0) + " more", ""))), "31 and 30 words"),
+        (with_lives(lambda lives: lives.append(replace(lives[0], question_ts=""))), "answers no question"),
+        (with_lives(lambda lives: setattr(lives[0], "thread_ts", None)), "is in thread None"),
+        (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0), "Again."))), "'Again.'"),
+        (with_lives(lambda lives: lives[1].moments.insert(1, Moment(2, text(1, 3), ""))), "was answered from 2.00 s"),
+        (with_lives(lambda lives: setattr(lives[1], "ts", "101.000000")), "above"),
+        (with_job(status="doing"), "its job is doing"),
+        (with_job(status="failed"), "its job is failed, and Slack shows 30 of 30 words"),
+        (with_job(page_ts=()), "the database has its messages as ()"),
+        (with_job(answer=text(0, 29)), "the database (done) has another answer"),
+        (with_job(ts="0"), "not in the database"),
+        (limited(5.0), "over the budget at 5.00 s"),
+        (ended(BROKEN_OFF[Told.CUT], Told.WHOLE, 30), "9 of 30 words"),
+        (ended(BROKEN_OFF[Told.CUT], Told.CUT, 12), "the model said 12 words before it broke off, 9 are shown"),
+        (ended(INTERRUPTED, Told.HUNG_UP, 9), "9 of 30 words and the sentence"),
+    ],
+)
+def test_what_is_wrong_is_seen(found: Evidence, sentence: str) -> None:
+    assert any(sentence in each for each in violations(found)), violations(found)
