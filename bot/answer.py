@@ -73,9 +73,17 @@ class Attempt:
     break_off: BreakOff | None = None
     """Set before it is cancelled."""
 
+    before: str = ""
+    """What an earlier attempt left in Slack."""
+
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+    @property
+    def part(self) -> str:
+        """What stays of an answer that did not become whole: this attempt's text, or an earlier one's if it is more."""
+        return max(self.text, self.before, key=len)
 
     @property
     def spent(self) -> Spent:
@@ -102,6 +110,7 @@ class Answering:
         reply = None
         try:
             reply = await self.replies.open(attempt.job)
+            attempt.before = reply.shown.text
             ending, outcome = await self._outcome(attempt, reply)
             await self._end(attempt, reply, ending, outcome)
         except asyncio.CancelledError:
@@ -113,19 +122,18 @@ class Answering:
         if shown.ended:
             return None, Outcome(Status.DONE if shown.text else Status.FAILED, shown.text, finish_reason="recovered")
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
-            reply.append(shown.text)
-            return Ending(INTERRUPTED), Outcome(Status.FAILED, shown.text, finish_reason="interrupted")
+            return Ending(INTERRUPTED, partial=True), Outcome(Status.FAILED, shown.text, finish_reason="interrupted")
         try:
             return await self._stream(attempt, reply)
         except TypistError as error:
-            return Ending(str(error)), _failed(attempt, error)
+            return Ending(str(error), partial=True), _failed(attempt, error)
         except asyncio.CancelledError:
             if attempt.break_off is not BreakOff.STOPPED:
                 raise
-            return Ending(STOPPED), Outcome(Status.STOPPED, attempt.text)
+            return Ending(STOPPED, partial=True), Outcome(Status.STOPPED, attempt.part)
         except Exception:
             log.exception("job %d broke", attempt.job.id)
-            return Ending(BROKEN), Outcome(Status.FAILED, attempt.text, finish_reason="broken")
+            return Ending(BROKEN, partial=True), Outcome(Status.FAILED, attempt.part, finish_reason="broken")
         finally:
             attempt.streaming = False
 
@@ -224,5 +232,5 @@ class Answering:
 def _failed(attempt: Attempt, error: TypistError) -> Outcome:
     if isinstance(error, ProviderError):
         log.warning("%s failed: %s %s", error.model, error.failure, error.detail)
-        return Outcome(Status.FAILED, attempt.text, error.model, error.failure)
-    return Outcome(Status.FAILED, attempt.text, finish_reason=type(error).__name__)
+        return Outcome(Status.FAILED, attempt.part, error.model, error.failure)
+    return Outcome(Status.FAILED, attempt.part, finish_reason=type(error).__name__)

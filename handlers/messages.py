@@ -1,12 +1,16 @@
 """Listeners for what people write. Bolt acknowledges after they return: what fails here comes again."""
 
+import logging
 import re
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.errors import TypistError
 from bot.intake import Intake
 from handlers.payloads import message_of
+
+log = logging.getLogger(__name__)
 
 ANYTHING = re.compile("")
 
@@ -23,6 +27,11 @@ def register(app: AsyncApp, intake: Intake) -> None:
     async def on_other(ack: AsyncAck) -> None:
         await ack()
 
+    async def on_error(error: Exception) -> None:
+        """Not acknowledged, it comes again: a line is enough for what we know, the rest is a fault of ours."""
+        log.error("an event was not taken: %s", error, exc_info=None if isinstance(error, TypistError) else error)
+
+    app.error(on_error)
     app.event("app_mention")(on_message)
     app.event("message")(on_message)
     for listen in (app.event, app.action, app.shortcut, app.command, app.view):

@@ -33,6 +33,8 @@ class Ending:
     """How the answer ended, as far as the reader is told."""
 
     notice: str = ""
+    partial: bool = False
+    """The text is a part: what an earlier attempt left is kept, if it is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Reply:
         self._plain = False
         self._ts: list[str] = list(shown.page_ts)
         self._shown: list[View | None] = [None] * len(shown.page_ts)
-        self._to_overtake = len(shown.text)
+        self._before = shown.text
         self._said = 0
         self._settled = 0
         self._orphans: list[str] = []
@@ -142,6 +144,9 @@ class Reply:
 
     def finish(self, ending: Ending) -> None:
         """No more text will come."""
+        if ending.partial and self._said < len(self._before):
+            self._full, self._tail = [], ""
+            self._take(self._before)
         if not self._tail.strip() and self._full and not ending.notice:
             self._full[-1] += self._tail
             self._tail = self._full.pop()
@@ -149,7 +154,7 @@ class Reply:
 
     def next_call(self) -> Call | None:
         """The one call that brings Slack nearest to what it should show; None when it does."""
-        if self.gone or (self._ts and not self.ended and self._said <= self._to_overtake):
+        if self.gone or (self._ts and not self.ended and self._said <= len(self._before)):
             return None
         for page in range(self._settled, len(self._full) + 1):
             view = self._view(page)

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
-from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import SlackSetupError
@@ -27,31 +30,42 @@ class Sockets:
     """Slack's events for a Bolt app, while the context lasts."""
 
     def __init__(self, app: AsyncApp, app_token: str, web: AsyncWebClient) -> None:
+        self._app = app
         self._app_token = app_token
         self._web = web
-        self._handlers = [
-            AsyncSocketModeHandler(app, app_token, web_client=web, ping_interval=PING_INTERVAL_S)
+        self._clients = [
+            SocketModeClient(app_token, logger=app.logger, web_client=web, ping_interval=PING_INTERVAL_S)
             for _ in range(CONNECTIONS)
         ]
+        for client in self._clients:
+            client.socket_mode_request_listeners.append(self._handle)
         self._watches: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Connects; raises SlackSetupError where the app token does not let us."""
         await self._check()
-        for handler in self._handlers:
-            await handler.client.connect()  # type: ignore[no-untyped-call]
-            self._watches.append(asyncio.create_task(_watch(handler.client)))
+        for client in self._clients:
+            await client.connect()  # type: ignore[no-untyped-call]
+            self._watches.append(asyncio.create_task(_watch(client)))
 
     async def close(self) -> None:
         """Takes no more events; what was not acknowledged comes again elsewhere."""
         for watch in self._watches:
             watch.cancel()
-        for handler in self._handlers:
-            await _within(CLOSE_TIMEOUT_S, handler.close_async)
+        for client in self._clients:
+            await _within(CLOSE_TIMEOUT_S, client.close)
 
     async def up(self) -> int:
         """How many connections are up."""
-        return sum([await handler.client.is_connected() for handler in self._handlers])
+        return sum([await client.is_connected() for client in self._clients])
+
+    async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        """Acknowledges what the app has taken; what is not acknowledged, Slack sends again."""
+        response = await run_async_bolt_app(self._app, request)
+        try:
+            await send_async_response(client, request, response, time.time())
+        except ConnectionError:
+            log.info("an acknowledgement did not reach Slack: the event will come again")
 
     async def _check(self) -> None:
         """The SDK would try a token that is not accepted again for ever."""

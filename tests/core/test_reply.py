@@ -146,6 +146,15 @@ def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
     assert call.view == View("Hi.", ended=True)
 
 
+def test_of_two_parts_the_longer_one_stays() -> None:
+    reply = Reply(question(), Shown(("7.0",), ("Hello wor",)))
+    reply.append("Hel")
+    reply.finish(Ending("Cut.", partial=True))
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.view == View("Hello wor", notice="Cut.", ended=True)
+
+
 def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> None:
     reply, channel = Reply(question(), Shown(("7.0", "8.0"))), Channel({"7.0": View("a"), "8.0": View("b")})
     reply.append("Hello")
