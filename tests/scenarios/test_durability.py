@@ -25,6 +25,10 @@ PACE_S = 0.02
 """For four characters: the long answer takes some 3 s."""
 
 
+HALF = speech.chat(speech.tokens(LONG))[:60]
+"""The first words of the long answer; then nothing for as long as the vendor is listened to."""
+
+
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
     with databases.postgresql_server() as url:
@@ -98,6 +102,7 @@ async def test_after_a_crash_a_restart_goes_on_in_the_same_message(fleet: Fleet)
 
 async def test_after_a_crash_another_process_goes_on_within_three_seconds(fleet: Fleet) -> None:
     first = await fleet.start()
+    fleet.stage.vendor.script(Answer(HALF, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
@@ -125,9 +130,9 @@ async def test_a_crash_before_a_placeholder_is_on_record_leaves_no_second_messag
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes(fleet: Fleet) -> None:
     paused = await fleet.start()
+    fleet.stage.vendor.script(Answer(HALF, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
-    fleet.stage.vendor.script(says(LONG, pause_s=PACE_S))
     await fleet.start()
     paused.send_signal(signal.SIGSTOP)
     await fleet.asked_the_model(2)
@@ -144,6 +149,7 @@ async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes
 
 async def test_at_sigterm_what_does_not_end_in_time_goes_on_in_another_process(fleet: Fleet) -> None:
     leaving = await fleet.start(BOT_DRAIN_S="1")
+    fleet.stage.vendor.script(Answer(HALF, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
