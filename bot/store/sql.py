@@ -101,6 +101,9 @@ class SqlStore:
             async with self.engine.begin() as connection:
                 now = self._clock.now()
                 ready = await claiming.claim_ready(connection, self._worker, limit - len(left_behind), now)
+                if ready:
+                    # Who is at work must not look silent, even if each of its jobs ends before it beats.
+                    await self._presence.beat(connection, claiming.spent_values(self._spent))
         except IntegrityError:
             # Another worker took a job of one of the threads in the same moment: next time.
             ready = []

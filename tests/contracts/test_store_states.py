@@ -17,9 +17,11 @@ from hypothesis.stateful import (
 )
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.ports import Outcome, Status, SystemClock
+from bot.ports import Outcome, Pulse, Spent, Status, SystemClock
 from bot.store import SqlStore
-from bot.store.schema import jobs, metadata
+from bot.store.claiming import SIGN_S
+from bot.store.schema import metadata
+from bot.store.watch import LEASE_S
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -43,8 +45,24 @@ class Expected:
     status: Status = Status.TODO
     worker: str | None = None
     attempts: int = 0
+    interruptions: int = 0
     page_ts: tuple[str, ...] = ()
     answer: str = ""
+    unannounced_since: float | None = None
+    stop_asked: bool = False
+
+
+class ToldClock(SystemClock):
+    """Goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.time_s = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.time_s
+
+    def monotonic(self) -> float:
+        return self.time_s
 
 
 class Machine(RuleBasedStateMachine):
@@ -57,13 +75,16 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
+        self.clock = ToldClock()
         self.expected: dict[int, Expected] = {}
         self.seen: set[str] = set()
+        self.heard_at = dict.fromkeys(WORKERS, 0.0)
+        """When each worker last showed that it lives."""
 
     @initialize()
     def open(self) -> None:
-        first = self.runner.run(SqlStore.open(self.database_url, WORKERS[0], SystemClock()))
-        self.stores = {name: SqlStore(first.engine, name, SystemClock()) for name in WORKERS}
+        first = self.runner.run(SqlStore.open(self.database_url, WORKERS[0], self.clock))
+        self.stores = {name: SqlStore(first.engine, name, self.clock) for name in WORKERS}
         self.runner.run(self._empty())
 
     async def _empty(self) -> None:
@@ -75,8 +96,8 @@ class Machine(RuleBasedStateMachine):
         self.runner.run(self.stores["w1"].close())
         self.runner.close()
 
-    @rule(worker=workers, event=few, thread=threads, number=few)
-    def enqueue(self, worker: str, event: int, thread: ThreadKey, number: int) -> None:
+    @rule(worker=workers, event=few, thread=threads, number=few, full=st.booleans())
+    def enqueue(self, worker: str, event: int, thread: ThreadKey, number: int, full: bool) -> None:
         question = Question(thread, f"1700000000.00000{number}", "U1", f"Question {number}")
         before = [
             job
@@ -85,51 +106,101 @@ class Machine(RuleBasedStateMachine):
         ]
         new = f"Ev{event}" not in self.seen and question not in [job.question for job in self._all()]
         self.seen.add(f"Ev{event}")
-        taken = self.runner.run(self.stores[worker].enqueue(f"Ev{event}", question))
+        taken = self.runner.run(self.stores[worker].enqueue(f"Ev{event}", question, full=full))
         assert (taken is not None) is new
         if taken:
-            assert taken.waiting is bool(before)
-            self.expected[taken.job_id] = Expected(question)
+            assert taken.waiting is (bool(before) or full)
+            since = self.clock.now() if taken.waiting else None
+            self.expected[taken.job_id] = Expected(question, unannounced_since=since)
+
+    @rule(seconds=st.sampled_from([0.3, 1.0, 5.0, 11.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.clock.time_s += seconds
 
     @rule(target=claims, worker=workers, limit=st.integers(0, 4))
     def claim(self, worker: str, limit: int):  # type: ignore[no-untyped-def]
+        return multiple(*((worker, job) for job in self._claim(worker, limit)))
+
+    @rule(target=claims, watcher=workers, silent=st.sets(workers, min_size=1))
+    def watch(self, watcher: str, silent: set[str]):  # type: ignore[no-untyped-def]
+        """Somebody looks each second, others beat or are silent: after the lease, the silent have no jobs left."""
+        claimed = []
+        for _ in range(int(LEASE_S) + 2):
+            self.clock.time_s += 1
+            for worker in WORKERS:
+                if worker not in silent - {watcher}:
+                    self._beat(worker, [self._job(job_id) for job_id in self._held_by(worker)])
+            claimed += [(watcher, job) for job in self._claim(watcher, 100)]
+        assert not [job_id for worker in silent - {watcher} for job_id in self._held_by(worker)]
+        return multiple(*claimed)
+
+    def _claim(self, worker: str, limit: int) -> list[Job]:
         ready = [job_id for job_id in sorted(self.expected) if self._is_ready(self.expected[job_id])]
         claimed = self.runner.run(self.stores[worker].claim(limit))
-        assert [job.id for job in claimed] == ready[:limit]
+        taken_over = [job.id for job in claimed if self.expected[job.id].status is Status.DOING]
+        assert [job.id for job in claimed] == sorted(taken_over) + ready[: limit - len(taken_over)]
         for job in claimed:
             old = self.expected[job.id]
             new = replace(old, status=Status.DOING, worker=worker, attempts=old.attempts + 1)
-            assert job == Job(job.id, new.question, new.attempts, new.page_ts)
+            if job.id in taken_over:
+                assert old.worker is not None
+                assert self.clock.now() - self.heard_at[old.worker] >= LEASE_S
+                new = replace(new, interruptions=old.interruptions + 1)
+            else:
+                self.heard_at[worker] = self.clock.now()
             self.expected[job.id] = new
-        return multiple(*((worker, job) for job in claimed))
-
-    @rule(target=claims, claim=claims, worker=workers)
-    def take_over(self, claim: tuple[str, Job], worker: str):  # type: ignore[no-untyped-def]
-        """What is done with the jobs of a worker that went silent."""
-        old = self.expected[claim[1].id]
-        if old.status is not Status.DOING:
-            return multiple()
-        new = replace(old, worker=worker, attempts=old.attempts + 1)
-        self.expected[claim[1].id] = new
-        self.runner.run(self._set(claim[1].id, worker=worker, attempts=new.attempts))
-        return worker, replace(claim[1], attempts=new.attempts)
-
-    async def _set(self, job_id: int, **values: object) -> None:
-        async with self.stores["w1"].engine.begin() as connection:
-            await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**values))
+            begun = new.attempts > 1 or new.unannounced_since is not None
+            assert job == replace(self._job(job.id), begun=begun)
+        return claimed
 
     @rule(worker=workers, some=st.lists(claims, max_size=4))
     def heartbeat(self, worker: str, some: list[tuple[str, Job]]) -> None:
-        ours = self.runner.run(self.stores[worker].heartbeat([job for _, job in some]))
-        assert ours == {job.id for _, job in some if self._holds(worker, job)}
+        self._beat(worker, [job for _, job in some])
+
+    def _beat(self, worker: str, claimed: list[Job]) -> None:
+        pulse = self.runner.run(self.stores[worker].heartbeat(dict.fromkeys(claimed, Spent(1, 2))))
+        ours = {job.id for job in claimed if self._holds(worker, job)}
+        assert pulse == Pulse(frozenset(ours), frozenset(each for each in ours if self.expected[each].stop_asked))
+        if claimed:
+            self.heard_at[worker] = self.clock.now()
+
+    @rule(claim=claims)
+    def release(self, claim: tuple[str, Job]) -> None:
+        worker, job = claim
+        holds = self._holds(worker, job)
+        assert self.runner.run(self.stores[worker].release(job)) is holds
+        if holds:
+            self.expected[job.id] = replace(self.expected[job.id], status=Status.TODO, worker=None)
+
+    @rule(worker=workers, number=few)
+    def request_stop(self, worker: str, number: int) -> None:
+        if number >= len(self.expected):
+            return
+        job_id = sorted(self.expected)[number]
+        old = self.expected[job_id]
+        live = old.status in (Status.TODO, Status.DOING)
+        assert self.runner.run(self.stores[worker].request_stop(job_id)) is live
+        if live:
+            status = Status.STOPPED if old.status is Status.TODO else old.status
+            self.expected[job_id] = replace(old, status=status, stop_asked=True)
+
+    @rule(worker=workers, thread=threads)
+    def announce(self, worker: str, thread: ThreadKey) -> None:
+        """The askers of a thread are shown that they wait."""
+        for job_id, job in self.expected.items():
+            if job.question.thread == thread and job.unannounced_since is not None and job.status is Status.TODO:
+                self._record(worker, job_id, (f"1800000000.{job_id:06d}",))
 
     @rule(claim=claims, pages=st.integers(0, 3))
     def record_pages(self, claim: tuple[str, Job], pages: int) -> None:
         worker, job = claim
-        page_ts = tuple(f"17000001{job.id:02d}.00000{page}" for page in range(pages))
-        self.runner.run(self.stores[worker].record_pages(job.id, page_ts))
-        if self.expected[job.id].worker == worker:
-            self.expected[job.id] = replace(self.expected[job.id], page_ts=page_ts)
+        self._record(worker, job.id, tuple(f"17000001{job.id:02d}.00000{page}" for page in range(pages)))
+
+    def _record(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
+        self.runner.run(self.stores[worker].record_pages(job_id, page_ts))
+        old = self.expected[job_id]
+        if old.worker == worker or old.status is Status.TODO:
+            self.expected[job_id] = replace(old, page_ts=page_ts, unannounced_since=None)
 
     @rule(claim=claims, status=st.sampled_from([Status.DONE, Status.FAILED, Status.STOPPED]), answer=st.text())
     def finish(self, claim: tuple[str, Job], status: Status, answer: str) -> None:
@@ -157,7 +228,16 @@ class Machine(RuleBasedStateMachine):
         others = self._of(job.question.thread)
         busy = any(other.status is Status.DOING for other in others)
         oldest = min((other for other in others if other.status is Status.TODO), default=job, key=_ts)
-        return job.status is Status.TODO and not busy and job is oldest
+        since = job.unannounced_since
+        shown = since is None or self.clock.now() - since >= SIGN_S
+        return job.status is Status.TODO and not busy and job is oldest and shown
+
+    def _job(self, job_id: int) -> Job:
+        job = self.expected[job_id]
+        return Job(job_id, job.question, job.attempts, job.page_ts, interruptions=job.interruptions)
+
+    def _held_by(self, worker: str) -> list[int]:
+        return [key for key, job in self.expected.items() if (job.status, job.worker) == (Status.DOING, worker)]
 
     def _holds(self, worker: str, job: Job) -> bool:
         now = self.expected[job.id]
