@@ -25,7 +25,7 @@ def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Questi
 
 def apart(number: int) -> Question:
     """A question that waits for no other."""
-    return asked(number, ThreadKey("T1", f"C{number}", None))
+    return asked(number, ThreadKey("T1", f"C1{number:04}", None))
 
 
 async def enqueued(store: Store, question: Question) -> int:
