@@ -27,7 +27,7 @@ from benchmarks.logs import misbehaviour
 from benchmarks.script import Line, script
 from benchmarks.speaker import Speaker
 from benchmarks.trouble import COMMON, ON_POSTGRESQL, Stage, make_trouble
-from benchmarks.verdict import MODEL, Asked, Evidence, finished, violations
+from benchmarks.verdict import MODEL, Asked, Evidence, finished, limited, violations
 from benchmarks.watcher import Watcher
 from sandbox.server import Sandbox
 
@@ -104,6 +104,7 @@ async def chaos(run: Run, folder: Path) -> Report:
                 attempts=model.attempts,
                 calls=list(sandbox.calls),
                 storms=stage.storms,
+                outages=store.outages,
                 jobs=await store.jobs(),
                 began_s=began_s,
                 clock_offset_s=time.time() - time.monotonic(),
@@ -192,7 +193,7 @@ def _figures(found: Evidence, fleet: Fleet) -> list[str]:
         f"{len(found.asked)} questions in {len({each.thread for each in found.asked})} threads, "
         f"{len(fleet.bots)} processes",
         f"attempts at an answer: {_counts(asked)}; requests to the model: {_counts(told)}",
-        f"calls: {_counts(calls)}; not done: {_counts(refused)}",
+        f"calls: {_counts(calls)}; not done: {_counts(refused)}, {len(limited(found))} of them over the budget",
     ]
 
 

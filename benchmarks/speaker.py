@@ -80,8 +80,10 @@ class Speaker:
         self.attempts[number].append(attempt)
         how, after_words = self._to_break.pop(0) if self._to_break else (None, words)
         said = answer(number, words)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         try:
-            response = await self._say(request, said[:after_words], words_per_s, attempt)
+            await response.prepare(request)
+            await _say(response, said[:after_words], words_per_s, attempt)
             if how is None or after_words >= words:
                 await response.write(_event({}, "stop") + b"data: [DONE]\n\n")
                 await response.write_eof()
@@ -93,22 +95,20 @@ class Speaker:
             else:
                 attempt.told = Told.STALLED
                 await _ping_for_ever(response)
-        except (asyncio.CancelledError, ConnectionError):
+        except ConnectionError:
+            # The bot has died in this moment.
+            return response
+        finally:
             if attempt.told is Told.UNDER_WAY:
                 attempt.told = Told.HUNG_UP
-            raise
         return response
 
-    async def _say(
-        self, request: web.Request, said: list[str], words_per_s: int, attempt: Attempt
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for place, delta in enumerate(said):
-            await asyncio.sleep(attempt.at_s + FIRST_WORD_S + place / words_per_s - time.monotonic())
-            await response.write(_event({"content": delta}))
-            attempt.words += 1
-        return response
+
+async def _say(response: web.StreamResponse, said: list[str], words_per_s: int, attempt: Attempt) -> None:
+    for place, delta in enumerate(said):
+        await asyncio.sleep(attempt.at_s + FIRST_WORD_S + place / words_per_s - time.monotonic())
+        await response.write(_event({"content": delta}))
+        attempt.words += 1
 
 
 async def _ping_for_ever(response: web.StreamResponse) -> None:

@@ -1,5 +1,6 @@
 """What became of each question of a chaos run, and all that is not as it should be. Pure: reads what was recorded."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ MOST_ATTEMPTS = 3
 GROWING = (THINKING, WRITING, WAITING)
 SAME_TIME_S = 0.5
 """What is on record so little before may not have been seen yet."""
+UNCOUNTED_S = 62.0
+"""So long a call counts that was not counted."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Evidence:
     attempts: Mapping[int, Sequence[Attempt]]
     calls: Sequence[CallRecord]
     storms: Sequence[Storm]
+    outages: Sequence[tuple[float, float]]
+    """From when to when the database was away, in monotonic seconds."""
     jobs: Sequence[Kept]
     began_s: float
     """Monotonic: sentences tell times from here on."""
@@ -104,14 +109,21 @@ def _strangers(found: Evidence) -> Iterator[str]:
             yield f"{life.channel} {life.ts} answers no question: {life.last.text[:60]!r} {life.last.note!r}"
 
 
+def limited(found: Evidence) -> list[CallRecord]:
+    """Calls that were refused for being too many, though Slack was not told to refuse them."""
+    storms = [(storm.method, storm.began_s, storm.ended_s) for storm in found.storms]
+    refused = [call for call in found.calls if call.error == "ratelimited"]
+    return [
+        call
+        for call in refused
+        if not any(method == call.method and since <= call.at_monotonic_s <= until for method, since, until in storms)
+    ]
+
+
 def _limited(found: Evidence) -> Iterator[str]:
-    """No call is refused for being too many, but where Slack was told to."""
-    for call in found.calls:
-        stormy = any(
-            storm.method == call.method and storm.began_s <= call.at_monotonic_s <= storm.ended_s
-            for storm in found.storms
-        )
-        if call.error == "ratelimited" and not stormy:
+    """Processes that could not count together for a while may be over the budget in the minute that follows."""
+    for call in limited(found):
+        if not any(since <= call.at_monotonic_s <= until + UNCOUNTED_S for since, until in found.outages):
             yield f"{call.method} was over the budget at {found.at(call.at_monotonic_s)}"
 
 
@@ -207,10 +219,10 @@ def _overtaken(found: Evidence, earlier: Asked, later: Asked) -> Iterator[str]:
     jobs = found.job(earlier), found.job(later)
     if not before or not after or jobs[0] is None or jobs[1] is None:
         return
-    begun_s = min((moment.at_s for page in after for moment in page.moments if moment.text), default=None)
+    begun_s = min((attempt.at_s for attempt in found.attempts.get(later.line.number, ())), default=math.inf)
     ended_s = max(page.last.at_s for page in before)
     known_s = jobs[0].created_at - found.clock_offset_s
-    if begun_s is not None and known_s + SAME_TIME_S < begun_s < ended_s:
+    if known_s + SAME_TIME_S < begun_s < ended_s:
         span = f"from {found.at(begun_s)} on, and {earlier.name} before it until {found.at(ended_s)}"
         yield f"{later.name} was answered {span}"
     if before[0].ts > after[0].ts and jobs[0].created_at + SAME_TIME_S < jobs[1].created_at:
