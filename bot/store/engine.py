@@ -145,3 +145,9 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
         cursor.execute(statement)
     cursor.close()
     connection.commit()
+    # Behind a pooler a connection may be told what another client listened for, and would collect it.
+    connection.driver_connection.add_notify_handler(_ignore)
+
+
+def _ignore(_notify: object) -> None:
+    pass

@@ -248,7 +248,7 @@ def _ts(job: Expected) -> str:
     return job.question.ts
 
 
-@pytest.mark.parametrize(("database", "examples"), [("memory", 50), ("postgresql", 15)])
+@pytest.mark.parametrize(("database", "examples"), [("memory", 30), ("postgresql", 8)])
 def test_any_order_of_calls_agrees_with_the_model(request: pytest.FixtureRequest, database: str, examples: int) -> None:
     url = "sqlite://" if database == "memory" else request.getfixturevalue("postgresql_url")
     machine = type("DatabaseMachine", (Machine,), {"database_url": url})
