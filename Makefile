@@ -13,7 +13,7 @@ run: $(VENV)/run
 	$(BIN)/python -m bot
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: $(VENV)/dev
 	$(BIN)/ruff check
