@@ -1,7 +1,7 @@
 """Questions become jobs: what arrives while a transaction is under way goes into the next one together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question, ThreadKey
 from bot.ports import Enqueued, Status
-from bot.store.rows import DOING, TODO, are, insert_into, thread_values
+from bot.store.rows import DOING, TODO, insert_into, thread_values
 from bot.store.schema import jobs, seen_events
 
 LARGEST_BATCH = 200
@@ -82,20 +82,14 @@ async def write_arrivals(connection: AsyncConnection, batch: Sequence[Arrival], 
         return [None] * len(batch)
     oldest = await _oldest(connection, {arrival.question.thread for arrival in first_messages.values()})
     ids = await _add_jobs(connection, first_messages.values(), now)
-    taken = {
-        id(first_messages[message]): Enqueued(job_id, _waits(first_messages[message], oldest))
-        for message, job_id in _in_order_of(first_messages, ids)
-    }
+    taken: dict[str, Enqueued] = {}
+    for message, arrival in first_messages.items():
+        if message in ids:
+            taken[arrival.event_id] = Enqueued(ids[message], _waits(arrival, oldest))
     waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.waiting]
     if waiting:
-        await connection.execute(sa.update(jobs).where(are(waiting)).values(announced_at=now))
-    return [taken.get(id(arrival)) for arrival in batch]
-
-
-def _in_order_of(
-    arrived: Iterable[tuple[str, str, str]], ids: Mapping[tuple[str, str, str], int]
-) -> list[tuple[tuple[str, str, str], int]]:
-    return [(message, ids[message]) for message in arrived if message in ids]
+        await connection.execute(sa.update(jobs).where(jobs.c.id.in_(waiting)).values(announced_at=now))
+    return [taken.get(each.event_id) if first_events.get(each.event_id) is each else None for each in batch]
 
 
 def _message(question: Question) -> tuple[str, str, str]:

@@ -1,6 +1,5 @@
 """Between our types and the tables' rows."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -95,7 +94,3 @@ def channel() -> sa.ColumnElement[str]:
 def lock_key(name: str | sa.ColumnElement[str]) -> sa.ColumnElement[int]:
     """The number of a PostgreSQL advisory lock, which is a database's as well."""
     return sa.func.hashtextextended(sa.func.concat("typist ", sa.func.current_schema(), " ", name), 0)
-
-
-def are(ids: Sequence[int]) -> sa.ColumnElement[bool]:
-    return jobs.c.id.in_(ids)
