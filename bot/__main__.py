@@ -195,6 +195,7 @@ def _log(ours: Settings) -> None:
     )
     # Bolt warns of tokens that it is given in two ways, which is how it is to be.
     logging.getLogger("slack_bolt").setLevel(logging.ERROR)
+    logging.getLogger("slack_bolt").addFilter(_without_traceback)
     for chatty in (
         "slack_sdk",
         "httpx2",
@@ -205,6 +206,12 @@ def _log(ours: Settings) -> None:
         "aiohttp.access",
     ):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Slack being away is no fault of ours: the line that says so is enough."""
+    record.exc_info = None
+    return True
 
 
 async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]") -> None:

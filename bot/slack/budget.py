@@ -1,6 +1,7 @@
 """Slack's budgets for our calls: paced here, and counted together with those of all other processes."""
 
 import logging
+from collections import Counter
 from collections.abc import Hashable
 
 from bot.core.pacing import Pacer, Urgency
@@ -12,6 +13,8 @@ CALLS_PER_MINUTE = {"chat.update": 50, "chat.postMessage": 240, "chat.delete": 5
 REPLIES = "chat.update"
 """The method whose calls live replies share."""
 LOOK_S = 1.0
+WHATEVER = 1_000_000
+"""More than any budget: such a call is counted and never refused."""
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,8 @@ class Budget:
         self._clock = clock
         self._pacers = {method: Pacer(calls) for method, calls in CALLS_PER_MINUTE.items()}
         self._live = 0
+        self._uncounted: Counter[str] = Counter()
+        """Calls that left while the ledger could not be asked."""
 
     def opened(self, key: Hashable) -> None:
         """A reply begins."""
@@ -68,10 +73,18 @@ class Budget:
 
     async def _ask(self, method: str, calls_per_minute: int) -> bool:
         try:
+            await self._count_late(method)
             reservation = await self._ledger.reserve(method, calls_per_minute)
         except StoreError as error:
             log.warning("calls of %s are not counted with other processes' now: %s", method, error)
+            self._uncounted[method] += calls_per_minute > 0
             return True
         others = reservation.others
         self._pacers[method].shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
         return reservation.granted
+
+    async def _count_late(self, method: str) -> None:
+        """Tells the ledger of calls that left without it; they count from now, which errs on the safe side."""
+        while self._uncounted[method] > 0:
+            await self._ledger.reserve(method, WHATEVER)
+            self._uncounted[method] -= 1
