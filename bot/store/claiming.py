@@ -49,6 +49,12 @@ def _ready(limit: int, now: float) -> sa.Select[tuple[int]]:
     return sa.select(ready.c.id)
 
 
+async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
+    """All that a worker has claimed and not ended."""
+    held = sa.select(jobs).where(jobs.c.worker == worker, jobs.c.status == DOING)
+    return _oldest_first((await connection.execute(held)).all())
+
+
 async def take_over(
     connection: AsyncConnection, worker: str, gone: Mapping[str, Sight], limit: int, now: float
 ) -> list[Job]:

@@ -65,6 +65,9 @@ class SqlStore:
         self._changed = asyncio.Event()
         self._presence = Presence(engine, worker, clock, self._changed.set)
         self._spent: Mapping[Job, Spent] = {}
+        self._claiming = asyncio.Lock()
+        self._handed_out: set[tuple[int, int]] = set()
+        self._unsure = False
 
     @classmethod
     async def open(cls, database_url: str, worker: str, clock: Clock) -> "SqlStore":
@@ -94,20 +97,36 @@ class SqlStore:
     async def claim(self, limit: int) -> list[Job]:
         if limit <= 0:
             return []
-        left_behind = await self._take_over(limit)
-        if len(left_behind) == limit:
-            return left_behind
+        async with self._claiming:
+            claimed = await self._strays() if self._unsure else []
+            if not claimed:
+                # A commit whose answer was lost may have taken jobs that nobody knows of.
+                self._unsure = True
+                claimed = await self._take_over(limit)
+                claimed += await self._claim_ready(limit - len(claimed))
+                self._unsure = False
+            self._handed_out |= {(job.id, job.attempts) for job in claimed[:limit]}
+            return claimed[:limit]
+
+    async def _strays(self) -> list[Job]:
+        """Jobs that are ours, and were never handed out."""
+        async with self._reader.begin() as connection:
+            ours = await claiming.held_by(connection, self._worker)
+        return [job for job in ours if (job.id, job.attempts) not in self._handed_out]
+
+    async def _claim_ready(self, limit: int) -> list[Job]:
+        if limit <= 0:
+            return []
         try:
             async with self.engine.begin() as connection:
-                now = self._clock.now()
-                ready = await claiming.claim_ready(connection, self._worker, limit - len(left_behind), now)
+                ready = await claiming.claim_ready(connection, self._worker, limit, self._clock.now())
                 if ready:
                     # Who is at work must not look silent, even if each of its jobs ends before it beats.
                     await self._presence.beat(connection, claiming.spent_values(self._spent))
+                return ready
         except IntegrityError:
             # Another worker took a job of one of the threads in the same moment: next time.
-            ready = []
-        return left_behind + ready
+            return []
 
     async def _take_over(self, limit: int) -> list[Job]:
         gone = await self._presence.gone()
@@ -151,7 +170,8 @@ class SqlStore:
                 await connection.execute(sa.insert(turns), turn_values(job.id, outcome, now))
             next_one = in_thread(job.question.thread), jobs.c.status == TODO
             await wake_others(connection, self._worker, *next_one)
-            return True
+        self._handed_out.discard((job.id, job.attempts))
+        return True
 
     @_to_its_end
     async def release(self, job: Job) -> bool:
@@ -163,7 +183,8 @@ class SqlStore:
             if spent != Spent():
                 await connection.execute(sa.insert(turns), interrupted_values(job.id, spent, self._clock.now()))
             await wake_others(connection, self._worker)
-            return True
+        self._handed_out.discard((job.id, job.attempts))
+        return True
 
     def _fenced(self, job: Job) -> sa.Update:
         """A late worker writes nothing."""

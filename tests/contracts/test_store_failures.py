@@ -150,6 +150,23 @@ async def test_a_sqlite_file_that_another_writes_to_is_waited_for_and_then_told(
     await store.close()
 
 
+async def test_what_was_claimed_by_a_commit_whose_answer_was_lost_is_found_again(sqlite_url: str) -> None:
+    store = await SqlStore.open(sqlite_url, "w1", SystemClock())
+    await pragma(store, "busy_timeout", 100)
+    ids = [await enqueued(store, apart(number)) for number in range(4)]
+    assert [job.id for job in await store.claim(1)] == ids[:1]
+    # The same worker's claim, of which this process never hears.
+    await SqlStore(store.engine, "w1", SystemClock()).claim(2)
+    assert [job.id for job in await store.claim(1)] == ids[3:], "nothing failed, so nothing is looked for"
+    with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError):
+            await store.claim(1)
+        other.execute("COMMIT")
+    assert [[job.id for job in await store.claim(1)] for _ in range(3)] == [ids[1:2], ids[2:3], []]
+    await store.close()
+
+
 async def test_a_full_disk_is_told_and_what_was_there_stays(sqlite_url: str) -> None:
     store = await SqlStore.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "max_page_count", 1)
