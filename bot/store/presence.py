@@ -1,18 +1,20 @@
 """What the workers that share a database show of themselves, and see of each other."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.ports import Clock
 from bot.store.engine import READS, database_file
-from bot.store.listening import Listener
 from bot.store.locks import FileLocks
 from bot.store.rows import DOING, insert_into, lock_key, on_postgresql
 from bot.store.schema import jobs, workers
 from bot.store.watch import LOCK_GRACE_S, Sight, Watch
+
+if TYPE_CHECKING:
+    from bot.store.listening import Listener
 
 KEPT_S = 24 * 3600.0
 """Rows of workers that ended without a word are kept for so long."""
@@ -28,7 +30,7 @@ class Presence:
         self._clock = clock
         on_server = engine.dialect.name == "postgresql"
         file = database_file(engine.url)
-        self._listener = Listener(engine, worker, clock, wake) if on_server else None
+        self._listener = _listener(engine, worker, clock, wake) if on_server else None
         self._locks = FileLocks(file, worker) if file else None
         # The end of a process alone sets a file's lock free, so that nothing is to be waited for.
         self.watch = Watch(LOCK_GRACE_S if on_server else 0.0)
@@ -108,3 +110,10 @@ async def _strike_off(connection: AsyncConnection, worker: str, now: float) -> N
     at_work = sa.exists().where(jobs.c.worker == workers.c.worker, jobs.c.status == DOING)
     ended = sa.or_(workers.c.worker == worker, workers.c.seen_at < now - KEPT_S)
     await connection.execute(sa.delete(workers).where(ended, ~at_work))
+
+
+def _listener(engine: AsyncEngine, worker: str, clock: Clock, wake: Callable[[], None]) -> "Listener":
+    # psycopg takes some ten megabytes, which a bot on SQLite is not to pay for.
+    from bot.store.listening import Listener
+
+    return Listener(engine, worker, clock, wake)
