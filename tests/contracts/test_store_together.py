@@ -55,6 +55,19 @@ class TestSign:
         assert job.begun, "it may have been posted all the same"
         await store.close()
 
+    async def test_a_sign_is_in_line_once_all_before_it_in_the_thread_have_their_messages(
+        self, store: SqlStore
+    ) -> None:
+        first = await store.enqueue("Ev1", asked(1))
+        await store.enqueue("Ev2", asked(2))
+        await store.enqueue("Ev3", asked(1, OTHER_THREAD))
+        assert first
+        assert await store.in_line(asked(1))
+        assert not await store.in_line(asked(2))
+        await store.record_pages(first.job_id, ["5.1"])
+        assert await store.in_line(asked(2))
+        assert not await store.in_line(asked(3))
+
     async def test_who_comes_later_does_not_overtake_who_waits_for_its_sign(self, store: SqlStore) -> None:
         await store.enqueue("Ev1", asked(1), full=True)
         later = await store.enqueue("Ev2", asked(2))
