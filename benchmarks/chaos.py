@@ -6,7 +6,8 @@ Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40]
 Processes are killed, stopped, replaced; sockets drop; events come twice; PostgreSQL restarts; Slack refuses, is slow
 or loses its answers; the model breaks off. Slack's budgets are enforced all the while. In the end each question is
 to be answered once and whole, in its place and order, and Slack and the database are to agree. Prints what was done
-and found; exits with 1 where anything is not as it should be. Each run leaves the processes' logs in a folder.
+and found; exits with 1 where anything is not as it should be. Each run leaves the processes' logs and an account of
+all that happened in a folder.
 """
 
 import argparse
@@ -18,9 +19,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from benchmarks.account import write_account
 from benchmarks.databases import Database, Engine, database
 from benchmarks.fleet import Fleet
 from benchmarks.logs import misbehaviour
@@ -33,7 +35,9 @@ from sandbox.server import Sandbox
 
 EDITS_A_MINUTE = 50
 STALL_TIMEOUT_S = 14
-"""Longer than a process may be stopped and still own its answers: waking up, it is not to take that for a stall."""
+"""Longer than a process may be stopped and still own its answers: waking up, it would take that for a stall."""
+ALONE_PAUSE_S = (2.0, 10.0)
+"""How long a process is stopped that has nobody to take over from it."""
 SECRET = "sk-chaos-0123456789abcdef"  # noqa: S105 - opens nothing
 REDELIVERIES_S = (0.0, 5.0, 10.0, 20.0, 40.0)
 """Slack's are at once, after one minute and after five: shortened, so that a run ends."""
@@ -54,7 +58,7 @@ class Run:
     gap_s: float = 4.0
     """Between the beginnings of two troubles, on average."""
     pause_s: tuple[float, float] = (9.0, 30.0)
-    """How long a process is stopped."""
+    """How long a process is stopped: long enough for others to take over from it."""
     drain_s: int = 6
     """Short, so that answers are handed over and not only waited for."""
 
@@ -76,7 +80,7 @@ class Report:
 
 
 async def chaos(run: Run, folder: Path) -> Report:
-    """One run, from the first process to the last; its files are left in the folder."""
+    """One run, from the first process to the last; the folder gets the processes' logs, and an account of it all."""
     report = Report(folder)
     limits = {"chat.update": EDITS_A_MINUTE}
     async with (
@@ -112,6 +116,7 @@ async def chaos(run: Run, folder: Path) -> Report:
             await fleet.close()
         finally:
             fleet.kill()
+        write_account(evidence, folder / "account.txt")
         report.done += _figures(evidence, fleet)
         secrets = (sandbox.bot_token, sandbox.app_token, SECRET)
         report.found += [*violations(evidence), *misbehaviour(fleet.bots, store.outages, secrets)]
@@ -215,6 +220,8 @@ def main() -> int:
     failed = 0
     for seed in range(options.seed, options.seed + options.seeds):
         run = Run(seed, options.database, processes, options.questions, options.threads, options.minutes)
+        if processes == 1:
+            run = replace(run, pause_s=ALONE_PAUSE_S)
         report = asyncio.run(chaos(run, Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))))
         print("\n".join([f"seed {seed}, {run.engine}", *report.done, *(f"WRONG: {each}" for each in report.found)]))
         print(

@@ -29,7 +29,8 @@ class Bot:
     started_s: float
     """Monotonic."""
     ready: bool = False
-    paused: bool = False
+    in_trouble: bool = False
+    """Somebody does something to it: no second trouble until that is over."""
     told: signal.Signals | None = None
     """What was sent to end it."""
     told_s: float = 0.0
@@ -72,8 +73,8 @@ class Fleet:
     _closing: bool = False
 
     def working(self) -> list[Bot]:
-        """Those that run and were not told to end."""
-        return [bot for bot in self.bots if bot.alive and bot.ready and bot.told is None and not bot.paused]
+        """Those that run and are left alone."""
+        return [bot for bot in self.bots if bot.alive and bot.ready and bot.told is None and not bot.in_trouble]
 
     async def start(self) -> Bot:
         """A new process, connected to Slack; one that fails to start is started again, as supervisors do."""
@@ -105,7 +106,7 @@ class Fleet:
         """Lets all end as a deployment does."""
         self._closing = True
         for bot in self.bots:
-            if bot.alive and bot.paused:
+            if bot.alive and bot.in_trouble:
                 bot.send(signal.SIGCONT)
         await asyncio.gather(*(self.stop(bot) for bot in self.bots if bot.alive))
         await asyncio.gather(*self._watches)

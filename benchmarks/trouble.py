@@ -42,9 +42,13 @@ class Stage:
     storms: list[Storm] = field(default_factory=list)
 
     def victim(self) -> Bot | None:
-        """A process that works; None where all are in trouble."""
+        """A process that works, and is in trouble from now on; None where all are."""
         working = self.fleet.working()
-        return self.chooser.choice(working) if working else None
+        if not working:
+            return None
+        bot = self.chooser.choice(working)
+        bot.in_trouble = True
+        return bot
 
     async def some_s(self, least: float, most: float) -> None:
         await asyncio.sleep(self.chooser.uniform(least, most))
@@ -62,13 +66,16 @@ async def pause(stage: Stage) -> None:
     if bot := stage.victim():
         away_s = stage.chooser.uniform(*stage.pause_s)
         stage.note(f"SIGSTOP {bot.name} for {away_s:.1f} s")
-        bot.paused = True
+        began_s = time.monotonic()
         bot.send(signal.SIGSTOP)
         try:
             await asyncio.sleep(away_s)
         finally:
             bot.send(signal.SIGCONT)
-            bot.paused = False
+            bot.in_trouble = False
+        if isinstance(stage.database, Sqlite):
+            # Stopped in the middle of a transaction, it keeps all others from writing.
+            stage.database.outages.append((began_s, time.monotonic()))
 
 
 async def deploy(stage: Stage) -> None:
@@ -191,6 +198,8 @@ ALONE = (slow_slack,)
 
 COMMON: Mapping[Trouble, int] = {
     kill: 4,
+    pause: 3,
+    deploy: 3,
     restart: 1,
     drop_sockets: 2,
     refresh: 1,
@@ -206,8 +215,7 @@ COMMON: Mapping[Trouble, int] = {
     stall_model: 1,
 }
 """How often each comes in a deck."""
-SEVERAL: Mapping[Trouble, int] = {**COMMON, pause: 3, deploy: 3}
-ON_POSTGRESQL: Mapping[Trouble, int] = {**SEVERAL, restart_database: 1, crash_database: 1, cut_database: 1}
+ON_POSTGRESQL: Mapping[Trouble, int] = {**COMMON, restart_database: 1, crash_database: 1, cut_database: 1}
 """All there is."""
 
 
