@@ -25,8 +25,8 @@ MOST_ATTEMPTS = 3
 GROWING = (THINKING, WRITING, WAITING)
 SAME_TIME_S = 0.5
 """What is on record so little before may not have been seen yet."""
-UNCOUNTED_S = 62.0
-"""So long a call counts that was not counted."""
+UNCOUNTED_S = 5.0
+"""So soon after, all are counted together again."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def limited(found: Evidence) -> list[CallRecord]:
 
 
 def _limited(found: Evidence) -> Iterator[str]:
-    """Processes that could not count together for a while may be over the budget in the minute that follows."""
+    """Processes that can't count together, because their database is away, may be over the budget."""
     for call in limited(found):
         if not any(since <= call.at_monotonic_s <= until + UNCOUNTED_S for since, until in found.outages):
             yield f"{call.method} was over the budget at {found.at(call.at_monotonic_s)}"

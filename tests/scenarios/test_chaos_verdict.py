@@ -84,7 +84,7 @@ def limited(at_s: float) -> Evidence:
     [
         good(),
         limited(3.0),
-        limited(60.0),
+        limited(6.5),
         ended(BROKEN_OFF[Told.CUT], Told.CUT, 9),
         ended(BROKEN_OFF[Told.STALLED], Told.STALLED, 9),
         ended(INTERRUPTED, Told.HUNG_UP, 9, attempts=4),
@@ -116,6 +116,7 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (with_job(answer=text(0, 29)), "the database (done) has another answer"),
         (with_job(ts="0"), "not in the database"),
         (limited(5.0), "over the budget at 5.00 s"),
+        (limited(30.0), "over the budget at 30.00 s"),
         (ended(BROKEN_OFF[Told.CUT], Told.WHOLE, 30), "9 of 30 words"),
         (ended(BROKEN_OFF[Told.CUT], Told.CUT, 12), "the model said 12 words before it broke off, 9 are shown"),
         (ended(INTERRUPTED, Told.HUNG_UP, 9), "9 of 30 words and the sentence"),
