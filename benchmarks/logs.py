@@ -24,9 +24,14 @@ def misbehaviour(bots: Sequence[Bot], outages: Sequence[Span], secrets: Sequence
     for bot in bots:
         log = bot.log.read_text(errors="replace")
         excused = any(_overlap((bot.started_s, bot.ended_s or bot.started_s), outage) for outage in outages)
-        found = (*_end(bot, excused), *_surprises(log), *_errors(log, excused), *_told(log, secrets))
+        found = (*_end(bot, excused), *log_faults(log, excused, secrets))
         sentences += [f"{bot.name}: {sentence}" for sentence in found]
     return sentences
+
+
+def log_faults(log: str, excused: bool, secrets: Sequence[str]) -> list[str]:
+    """What a log holds and should not; `excused`: the database was away meanwhile."""
+    return [*_surprises(log), *_errors(log, excused), *_told(log, secrets)]
 
 
 def _end(bot: Bot, excused: bool) -> Iterator[str]:

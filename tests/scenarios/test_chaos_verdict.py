@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.databases import Kept
+from benchmarks.logs import log_faults
 from benchmarks.script import Line, Thread, answer
 from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
@@ -124,3 +125,25 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
 )
 def test_what_is_wrong_is_seen(found: Evidence, sentence: str) -> None:
     assert any(sentence in each for each in violations(found)), violations(found)
+
+
+AWAY = "2026-11-20 08:00:00,000 ERROR bot.worker: no heartbeat: The database can't be used: it is away."
+
+
+@pytest.mark.parametrize(
+    ("log", "excused", "sentence"),
+    [
+        ("2026-11-20 08:00:00,000 INFO bot.metrics: job=1 status=done", False, ""),
+        (AWAY, True, ""),
+        (AWAY, False, "an error in its log: bot.worker: no heartbeat"),
+        ("2026-11-20 08:00:00,000 ERROR bot.worker: it broke", True, "an error in its log: bot.worker: it broke"),
+        ("Traceback (most recent call last):\n  File\nKeyError: 1", True, "before KeyError: 1"),
+        ("Task exception was never retrieved", False, "'never retrieved' 1 times"),
+        ("the token is xoxb-1", False, "a secret is in its log"),
+        ("the answer was q1w1 q1w2", False, "words of a question or an answer are in its log: 'q1w1'"),
+        ("the question was q1: 30 words", False, "words of a question or an answer"),
+    ],
+)
+def test_a_log_says_no_more_than_it_may(log: str, excused: bool, sentence: str) -> None:
+    found = log_faults(log, excused, ["xoxb-1"])
+    assert any(sentence in each for each in found) if sentence else not found
