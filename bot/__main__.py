@@ -97,6 +97,7 @@ def _default_command(env: dict[str, str]) -> str:
 
 
 def _run(env: dict[str, str], options: argparse.Namespace) -> int:
+    _leave_when_told()
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
 
@@ -114,6 +115,7 @@ def _run(env: dict[str, str], options: argparse.Namespace) -> int:
 
 
 def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
+    _leave_when_told()
     port, model = getattr(options, "port", None), getattr(options, "model", None)
     ours = settings.read(env)
     from bot.demo import demo
@@ -214,6 +216,11 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
+def _leave_when_told() -> None:
+    """Until the loop takes SIGTERM over: who is told to end while it starts has nothing to lose."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
 async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]") -> None:
     """SIGTERM and the first Ctrl-C ask for an end; the second does not wait for it."""
     from bot.app import Shutdown
@@ -229,6 +236,10 @@ async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]") -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     await run(shutdown)
+    # All is done: a late signal is not to make a failure of it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -200,10 +200,8 @@ class Answering:
 
     async def _prompt(self, question: Question) -> Prompt:
         """Raises QuestionTooLong."""
-        said = prompts.spoken(
-            prompts.Conversation(question, await self._messages(question), await self.store.replies(question.thread)),
-            self.me,
-        )
+        messages, replies = await self._messages(question), await self._replies(question)
+        said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
         fitting = prompts.fit(said, self.estimate.tokens, self.manner.history_tokens)
         return prompts.prompt_of(self.manner.system_prompt, fitting, await self._names(fitting))
 
@@ -221,6 +219,16 @@ class Answering:
                     break
                 await self.clock.sleep(HISTORY_WAIT_S)
         return []
+
+    async def _replies(self, question: Question) -> Mapping[str, str]:
+        """Without the database, our own answers are what Slack shows of them."""
+        for delay_s in RECORD_AGAIN_S:
+            try:
+                return await self.store.replies(question.thread)
+            except StoreError as error:
+                log.error("our earlier answers can't be read: %s", error)
+                await self.clock.sleep(delay_s)
+        return {}
 
     async def _names(self, said: list[prompts.Spoken]) -> Mapping[str, str]:
         people = {each.speaker for each in said if each.speaker}

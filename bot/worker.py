@@ -137,7 +137,7 @@ class Worker:
                 pulse = await asyncio.wait_for(self._store.heartbeat(claimed), BEAT_TIMEOUT_S)
             except (StoreError, TimeoutError) as error:
                 self._lease.failed(began, self._clock.monotonic())
-                log.error("no heartbeat: %s", error or "the database does not answer")
+                log.error("no heartbeat: %s", str(error) or "the database does not answer")
                 return
             for job in claimed:
                 if job.id not in pulse.ours:
