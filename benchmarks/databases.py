@@ -91,6 +91,12 @@ class Postgresql:
         """Transactions since the server's start."""
         return await asyncio.to_thread(_commits, self.url)
 
+    def cpu_s(self) -> float:
+        """What all its processes have computed since its start."""
+        pid = self.server.get_pid()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return _cpu_s(str(pid), ended=True) + sum(_cpu_s(child) for child in children)
+
     async def cut(self) -> None:
         """Ends all connections, as an administrator or a failing network does."""
         async with self._outage():
@@ -135,6 +141,16 @@ def _wait_until_gone(pid: int) -> None:
         if time.monotonic() > give_up_s:
             raise TimeoutError(f"PostgreSQL, process {pid}, does not end")
         time.sleep(0.05)
+
+
+def _cpu_s(pid: str, *, ended: bool = False) -> float:
+    """Of a process; with `ended`, of its children that are no more, too."""
+    try:
+        # The name, in brackets, may hold spaces; proc(5) has utime, stime, cutime and cstime from the 14th field on.
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return sum(map(int, after_name[11 : 15 if ended else 13])) / os.sysconf("SC_CLK_TCK")
 
 
 def _execute(url: str, statement: str) -> None:
