@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.answer import INTERRUPTED
+from bot.answer import INTERRUPTED, STOPPED
+from bot.ports import SystemClock
+from bot.store import SqlStore
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.contracts import databases
@@ -206,6 +208,22 @@ async def test_beyond_what_a_process_answers_at_once_questions_wait_with_a_sign(
     assert "in line" in shown(waiting)
     for asked in (first, second):
         assert await fleet.stage.answers("general", asked, timeout_s=25) == [("word " * 60).rstrip()]
+
+
+async def test_a_stop_request_by_another_process_reaches_the_owner_and_what_came_stays(
+    fleet: Fleet, database_url: str
+) -> None:
+    fleet.stage.vendor.script(Answer(HALF, ending=Ending.HANG))
+    await fleet.start()
+    asked = await fleet.stage.mention()
+    await fleet.visible(asked, "word9 ")
+    other = await SqlStore.open(database_url, "another", SystemClock())
+    assert await other.request_stop(1)
+    await asyncio.wait_for(fleet.stage.vendor.requests[0].hung_up.wait(), 5)
+    await other.close()
+    (text,) = await fleet.stage.answers("general", asked)
+    assert text.startswith("word0 word1 ")
+    assert text.endswith(f"\n{STOPPED}")
 
 
 def last_word(seen: Seen) -> str:
