@@ -114,11 +114,11 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         store = await SqlStore.open(settings.database_url, uuid4().hex, clock)
         stack.push_async_callback(store.close)
         lease, budget = Lease(), Budget(store, clock)
-        editor = Editor(Poster(web), budget, lease, clock, store.record_pages)
+        editor = Editor(Poster(web, budget), budget, lease, clock, store.record_pages)
         answering = Answering(
             store=store,
             replies=editor,
-            history=SlackHistory(web),
+            history=SlackHistory(web, budget),
             provider=await stack.enter_async_context(provider_of(settings)),
             clock=clock,
             me=me,

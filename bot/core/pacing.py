@@ -28,6 +28,8 @@ OWN_GAP_S = 0.6
 """Between two edits of one reply: more would not be read."""
 OTHERS_MARGIN_S = 1.0
 """The same for calls of other processes, which are on record from before they leave (Ledger)."""
+SET_ASIDE_S = 30.0
+"""How often a share is set aside while others can't be seen."""
 ASK_AGAIN_S = 0.25
 """The longest a deadline is trusted, for pace changes with every call and every reply."""
 USUAL_LIFE_S = 20.0
@@ -107,6 +109,11 @@ class Window:
         """When the calls of other processes come back, as far as is known now."""
         self._others_back_at = deque(sorted(back_at))
 
+    def set_aside(self, now: float, calls: int) -> None:
+        """Takes so many of the free calls as used by others, evenly over the last minute."""
+        returns = [now + WINDOW_S * (i + 1) / calls for i in range(calls)]
+        self.others([*self._others_back_at, *returns])
+
     def fill(self, now: float) -> None:
         """Someone else used what looked free: takes it as used evenly over the last minute."""
         others = self.free(now)
@@ -125,6 +132,7 @@ class Pacer:
         self._opened_at: dict[Hashable, float] = {}
         self._others_opened_at: list[float] = []
         self._edited_at: dict[Hashable, float] = {}
+        self._set_aside_at = -math.inf
         self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
         self._not_before = -math.inf
         self._asked = 0.0
@@ -179,6 +187,17 @@ class Pacer:
         """What other processes do within the same budget: their calls of the last minute, and their live replies."""
         self._window.others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
+
+    def unseen(self, now: float) -> None:
+        """What other processes do can't be seen for a while: sets their share of what is free aside for them."""
+        if self._others_opened_at and now >= self._set_aside_at + SET_ASIDE_S:
+            self._set_aside_at = now
+            share = len(self._others_opened_at) / self._live()
+            self._window.set_aside(now, math.ceil(max(0, self._window.free(now)) * share))
+
+    def fits(self, now: float) -> bool:
+        """Whether the calls that were sent are within the budget, as far as is known."""
+        return self._window.free(now) >= 0
 
     def limited(self, now: float, retry_after_s: float) -> None:
         """Slack answered 429, so somebody else spends of this budget too: waits, and takes the minute as full."""

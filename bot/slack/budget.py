@@ -1,18 +1,28 @@
 """Slack's budgets for our calls: paced here, and counted together with those of all other processes."""
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
 
-from bot.core.pacing import Pacer, Urgency
+from bot.core.pacing import ASK_AGAIN_S, Pacer, Urgency
 from bot.errors import StoreError
 from bot.ports import Clock, Ledger
 
-CALLS_PER_MINUTE = {"chat.update": 50, "chat.postMessage": 240, "chat.delete": 50}
+CALLS_PER_MINUTE = {
+    "chat.update": 50,
+    "chat.postMessage": 240,
+    "chat.delete": 50,
+    "conversations.replies": 50,
+    "conversations.history": 50,
+}
 """facts/slack.md. Posts are several hundred a minute: this is a careful few."""
 REPLIES = "chat.update"
 """The method whose calls live replies share."""
 LOOK_S = 1.0
+AWAY_S = 3.0
+"""After the ledger was away: until all processes have told it of their calls."""
 WHATEVER = 1_000_000
 """More than any budget: such a call is counted and never refused."""
 
@@ -29,6 +39,7 @@ class Budget:
         self._live = 0
         self._uncounted: Counter[str] = Counter()
         """Calls that left while the ledger could not be asked."""
+        self._away_until: dict[str, float] = {}
 
     def opened(self, key: Hashable) -> None:
         """A reply begins."""
@@ -61,8 +72,34 @@ class Budget:
         self._pacers[method].limited(self._clock.monotonic(), retry_after_s)
 
     async def take(self, method: str) -> bool:
-        """Takes a call from what all processes share. A database that is away does not hold it up."""
+        """Takes a call, which was `sent`, from what all processes share. A ledger that is away holds nothing up."""
         return await self._ask(method, CALLS_PER_MINUTE[method])
+
+    @asynccontextmanager
+    async def spending(self, method: str) -> AsyncIterator[None]:
+        """For calls that are not about replies: waits for its turn, and counts the call."""
+        while True:
+            now = self._clock.monotonic()
+            ready_at = self._pacers[method].ready_at(now, Urgency.FINAL, None)
+            if ready_at <= now:
+                if await self._taken(method, now):
+                    break
+                ready_at = now + ASK_AGAIN_S
+            await self._clock.sleep(ready_at - now)
+        try:
+            yield
+        finally:
+            self.answered(method)
+
+    async def _taken(self, method: str, now: float) -> bool:
+        self.sent(method, now, None)
+        granted = False
+        try:
+            granted = await self.take(method)
+        finally:
+            if not granted:
+                self.withdrawn(method)
+        return granted
 
     async def watch(self) -> None:
         """Keeps an eye on what other processes do while replies are live. Until cancelled."""
@@ -72,16 +109,28 @@ class Budget:
                 await self._ask(REPLIES, 0)
 
     async def _ask(self, method: str, calls_per_minute: int) -> bool:
+        pacer = self._pacers[method]
         try:
             await self._count_late(method)
             reservation = await self._ledger.reserve(method, calls_per_minute)
         except StoreError as error:
-            log.warning("calls of %s are not counted with other processes' now: %s", method, error)
-            self._uncounted[method] += calls_per_minute > 0
-            return True
-        others = reservation.others
-        self._pacers[method].shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
+            return self._alone(method, calls_per_minute, error)
+        now, others = self._clock.monotonic(), reservation.others
+        if now < self._away_until.get(method, -math.inf):
+            return reservation.granted and pacer.fits(now)
+        pacer.shared(now, others.call_ages_s, others.live_ages_s if method == REPLIES else ())
         return reservation.granted
+
+    def _alone(self, method: str, calls_per_minute: int, error: StoreError) -> bool:
+        """Goes by what is known of the others, and leaves them their share."""
+        now = self._clock.monotonic()
+        if now >= self._away_until.get(method, -math.inf):
+            log.warning("calls of %s are not counted with other processes' now: %s", method, error)
+        self._away_until[method] = now + AWAY_S
+        self._pacers[method].unseen(now)
+        granted = self._pacers[method].fits(now)
+        self._uncounted[method] += granted and calls_per_minute > 0
+        return granted
 
     async def _count_late(self, method: str) -> None:
         """Tells the ledger of calls that left without it; they count from now, which errs on the safe side."""

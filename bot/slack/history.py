@@ -7,6 +7,7 @@ from typing import Any
 from bot.core.blocks import markdown_of
 from bot.core.conversation import Message, Question
 from bot.errors import RateLimited, Refused
+from bot.slack.budget import Budget
 from bot.slack.web import SlackWeb
 
 THREAD_PAGE_MESSAGES = 200
@@ -19,8 +20,9 @@ log = logging.getLogger(__name__)
 class SlackHistory:
     """The History port on Slack's Web API."""
 
-    def __init__(self, web: SlackWeb) -> None:
+    def __init__(self, web: SlackWeb, budget: Budget) -> None:
         self._web = web
+        self._budget = budget
         self._names: dict[str, str] = {}
 
     async def messages(self, question: Question) -> list[Message]:
@@ -30,7 +32,8 @@ class SlackHistory:
         """
         thread = question.thread
         if thread.thread_ts is None:
-            answer = await self._web.call("conversations.history", channel=thread.channel_id, limit=DIRECT_MESSAGES)
+            async with self._budget.spending("conversations.history"):
+                answer = await self._web.call("conversations.history", channel=thread.channel_id, limit=DIRECT_MESSAGES)
             found = answer.get("messages", [])[::-1]
         elif thread.thread_ts == question.ts:
             return []
@@ -53,13 +56,14 @@ class SlackHistory:
         found: list[dict[str, Any]] = []
         cursor = None
         for _ in range(THREAD_PAGES):
-            answer = await self._web.call(
-                "conversations.replies",
-                channel=channel_id,
-                ts=thread_ts,
-                limit=THREAD_PAGE_MESSAGES,
-                cursor=cursor,
-            )
+            async with self._budget.spending("conversations.replies"):
+                answer = await self._web.call(
+                    "conversations.replies",
+                    channel=channel_id,
+                    ts=thread_ts,
+                    limit=THREAD_PAGE_MESSAGES,
+                    cursor=cursor,
+                )
             found += answer.get("messages", [])
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:

@@ -5,6 +5,7 @@ from typing import Any
 from bot.core import blocks
 from bot.core.conversation import Question
 from bot.core.reply import Call, Delete, Post, Shown, Update, View
+from bot.slack.budget import Budget
 from bot.slack.web import SlackWeb
 
 METADATA_EVENT = "typist_reply"
@@ -25,8 +26,9 @@ def method_of(call: Call) -> str:
 class Poster:
     """Sends calls; raises RateLimited and Refused."""
 
-    def __init__(self, web: SlackWeb) -> None:
+    def __init__(self, web: SlackWeb, budget: Budget) -> None:
         self._web = web
+        self._budget = budget
 
     async def send(self, call: Call) -> str:
         """Returns the message's ts."""
@@ -84,10 +86,9 @@ class Poster:
             "limit": LOOK_BACK_MESSAGES,
             "include_all_metadata": True,
         }
-        if thread.thread_ts:
-            found = await self._web.call("conversations.replies", ts=thread.thread_ts, **look)
-        else:
-            found = await self._web.call("conversations.history", **look)
+        method = "conversations.replies" if thread.thread_ts else "conversations.history"
+        async with self._budget.spending(method):
+            found = await self._web.call(method, ts=thread.thread_ts, **look)
         ours = [each for each in found.get("messages", []) if _payload(each).get("question_ts") == question.ts]
         return sorted(((_payload(each)["page"], each["ts"], each) for each in ours), key=lambda mark: mark[1])
 

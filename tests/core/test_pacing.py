@@ -324,6 +324,19 @@ def test_the_finals_of_other_processes_replies_are_held_back_too() -> None:
     assert pacer.ready_at(101.0, Urgency.FIRST, "a") <= 101.0
 
 
+def test_while_others_cannot_be_seen_their_share_is_left_to_them() -> None:
+    pacer = Pacer(50)
+    pacer.opened("a", 100.0)
+    pacer.shared(100.0, call_ages_s=[5.0] * 10, live_ages_s=[3.0, 4.0, 5.0])
+    pacer.unseen(100.0)
+    for _ in range(10):
+        assert pacer.fits(100.0)
+        pacer.sent(100.0, "a")
+    assert pacer.fits(100.0)
+    pacer.sent(100.0, "a")
+    assert not pacer.fits(100.0), "30 of the 40 free calls are the others'"
+
+
 def test_a_call_that_did_not_leave_is_not_counted() -> None:
     pacer = Pacer(1)
     pacer.sent(100.0, "a")
