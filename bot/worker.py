@@ -136,7 +136,7 @@ class Worker:
             try:
                 pulse = await asyncio.wait_for(self._store.heartbeat(claimed), BEAT_TIMEOUT_S)
             except (StoreError, TimeoutError) as error:
-                self._lease.failed(began, self._clock.monotonic())
+                self._lease.failed(self._clock.monotonic())
                 log.error("no heartbeat: %s", str(error) or "the database does not answer")
                 return
             for job in claimed:

@@ -20,9 +20,9 @@ class Lease:
         """A heartbeat that was sent at `began` came back."""
         self._until = max(self._until, began + SURE_S)
 
-    def failed(self, began: float, now: float) -> None:
-        """A heartbeat that was sent at `began` failed: the database is away."""
-        if self.sure(began):
+    def failed(self, now: float) -> None:
+        """A heartbeat failed: the database is away. One that took as long as a pause is no such sign."""
+        if self.sure(now):
             self._until = max(self._until, now + SURE_S)
 
     def sure(self, now: float) -> bool:

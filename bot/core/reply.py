@@ -179,6 +179,11 @@ class Reply:
             case Delete():
                 self._forget(call.ts)
 
+    def found(self, ts: str) -> None:
+        """A post whose answer was lost turns out to have been done, whatever it showed."""
+        self._ts.append(ts)
+        self._shown.append(None)
+
     def refused(self, call: Call, reason: Refusal) -> None:
         """Slack will not do it: the next call is another one."""
         if reason is Refusal.TRANSIENT:

@@ -227,7 +227,7 @@ class Editor:
         try:
             if await self._budget.take(method) and not slot.abandoned and self._lease.sure(self._clock.monotonic()):
                 left = True
-                slot.reply.confirmed(call, await self._sent(slot, call))
+                await self._sent(slot, call)
                 slot.failures = 0
                 slot.calls += 1
                 return True
@@ -245,14 +245,15 @@ class Editor:
                 self._budget.withdrawn(method)
         return False
 
-    async def _sent(self, slot: Slot, call: Call) -> str:
+    async def _sent(self, slot: Slot, call: Call) -> None:
         """Sends, unless an earlier post of the same page turns out to have arrived."""
         if isinstance(call, Post) and slot.lost_post:
             found = await self._poster.find(call)
             slot.lost_post = False
             if found is not None:
-                return found
-        return await self._poster.send(call)
+                slot.reply.found(found)
+                return
+        slot.reply.confirmed(call, await self._poster.send(call))
 
     async def _keep(self, slot: Slot) -> None:
         """Has the reply's messages recorded; an answer goes on without, too."""

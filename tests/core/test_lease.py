@@ -24,17 +24,24 @@ def test_a_database_that_is_away_keeps_us_sure() -> None:
     lease = Lease()
     lease.beat(10.0)
     for second in range(11, 40):
-        lease.failed(second, second + 0.5)
+        lease.failed(second + 0.5)
         assert lease.sure(second + 1.0)
 
 
 def test_who_was_paused_is_not_sure_until_a_heartbeat_came_back() -> None:
     lease = Lease()
     lease.beat(10.0)
-    lease.failed(41.0, 41.5)
+    lease.failed(41.5)
     assert not lease.sure(41.6)
     lease.beat(42.0)
     assert lease.sure(42.1)
+
+
+def test_a_heartbeat_that_failed_over_a_pause_does_not_make_sure() -> None:
+    lease = Lease()
+    lease.beat(10.0)
+    lease.failed(41.0)
+    assert not lease.sure(41.0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 40.0)), max_size=30))
@@ -47,7 +54,7 @@ def test_nobody_is_sure_who_did_not_even_try_for_as_long_as_it_takes_to_be_taken
         if came_back:
             lease.beat(began)
         else:
-            lease.failed(began, began)
+            lease.failed(began)
         now += pause_s
         if pause_s >= TAKEN_OVER_S:
             assert not lease.sure(now)

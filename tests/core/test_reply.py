@@ -87,6 +87,19 @@ def test_text_that_came_while_a_call_was_under_way_is_shown_by_the_next() -> Non
     assert channel.text() == "Hello"
 
 
+def test_a_post_whose_answer_was_lost_is_edited_to_show_what_came_since() -> None:
+    reply = Reply(question())
+    post = reply.next_call()
+    assert isinstance(post, Post)
+    reply.append("Hello")
+    reply.finish(Ending())
+    reply.refused(post, Refusal.TRANSIENT)
+    reply.found("7.0")
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert (call.ts, call.view) == ("7.0", View("Hello", ended=True))
+
+
 def test_the_ending_is_told_below_the_text() -> None:
     reply, channel = Reply(question()), Channel()
     reply.append("Half an ans")
