@@ -1,6 +1,6 @@
 """What several processes carry on one database: how soon, how much, and what it costs.
 
-Run: python -m benchmarks.scale [--processes 1,2,4] [--database postgresql] [--parts idle,load,live,takeover,burst]
+Run: python -m benchmarks.scale [--processes 1,2,4] [--database postgresql] [--parts idle,way,load,live,takeover,burst]
 
 For each number of processes: the CPU of doing nothing; the way of a question from its event to its acknowledgement
 and to its placeholder; edits and 429s against Slack's budget, which is enforced; memory and CPU of a live answer; how
@@ -33,6 +33,8 @@ from benchmarks.watcher import Watcher
 from sandbox.server import Sandbox
 
 IDLE_S = 20.0
+WORDS = 60
+WAY_QUESTIONS, WAY_S = 20, 20.0
 LOAD_QUESTIONS, LOAD_S = 60, 30.0
 LIVE_ANSWERS, LIVE_S = 50, 10.0
 TAKEOVERS = 3
@@ -147,31 +149,48 @@ async def idle(engine: Engine, processes: int) -> Figures:
         }
 
 
-async def load(engine: Engine, processes: int) -> Figures:
-    """Twice as many questions a minute as Slack's budget can finish: first what is quick, then what must wait."""
+async def way(engine: Engine, processes: int) -> Figures:
+    """Questions one by one, as many as Slack's budget carries: how soon they are taken, and what each costs."""
     async with scene(engine, processes) as ours:
         cpu_s, commits, database_cpu_s = ours.cpu_s(), await ours.commits(), ours.database_cpu_s()
-        began_s = time.monotonic()
-        for number in range(LOAD_QUESTIONS):
-            await asyncio.sleep(began_s + number * LOAD_S / LOAD_QUESTIONS - time.monotonic())
-            await ours.ask(number, 60, 30)
-        with contextlib.suppress(TimeoutError):
-            await ours.sandbox.wait_for(lambda: all(ours.words(ts) == 60 for ts in ours.asked_s), 240)
-        edits = [call.at_monotonic_s for call in ours.sandbox.calls if call.method == "chat.update" and call.ok]
+        await _ask(ours, WAY_QUESTIONS, WAY_S)
         acknowledged_s, placeholders_s = ours.acknowledged_s(), ours.placeholders_s()
         return {
-            "load: event to acknowledgement p50, ms": _percentile(acknowledged_s, 50) * 1e3,
-            "load: event to acknowledgement p95, ms": _percentile(acknowledged_s, 95) * 1e3,
-            "load: event to placeholder p50, ms": _percentile(placeholders_s, 50) * 1e3,
+            "way: event to acknowledgement p50, ms": _percentile(acknowledged_s, 50) * 1e3,
+            "way: event to acknowledgement p95, ms": _percentile(acknowledged_s, 95) * 1e3,
+            "way: event to placeholder p50, ms": _percentile(placeholders_s, 50) * 1e3,
+            "way: event to placeholder p95, ms": _percentile(placeholders_s, 95) * 1e3,
+            "way: CPU of a question, ms": (ours.cpu_s() - cpu_s) / WAY_QUESTIONS * 1e3,
+            "way: PostgreSQL's CPU of a question, ms": (ours.database_cpu_s() - database_cpu_s) / WAY_QUESTIONS * 1e3,
+            "way: transactions of a question": (await ours.commits() - commits) / WAY_QUESTIONS,
+        }
+
+
+async def load(engine: Engine, processes: int) -> Figures:
+    """More questions than Slack's budget carries: none of them costs a 429, all wait their turn."""
+    async with scene(engine, processes) as ours:
+        commits, began_s = await ours.commits(), time.monotonic()
+        await _ask(ours, LOAD_QUESTIONS, LOAD_S)
+        edits = [call.at_monotonic_s for call in ours.sandbox.calls if call.method == "chat.update" and call.ok]
+        placeholders_s = ours.placeholders_s()
+        return {
             "load: event to placeholder p95, ms": _percentile(placeholders_s, 95) * 1e3,
             "load: edits in the busiest minute": _busiest(edits, 60),
             "load: 429s": float(sum(call.error == "ratelimited" for call in ours.sandbox.calls)),
-            "load: questions answered": float(sum(ours.words(ts) == 60 for ts in ours.asked_s)),
+            "load: questions answered": float(sum(ours.words(ts) == WORDS for ts in ours.asked_s)),
             "load: until the last was shown, s": time.monotonic() - began_s,
-            "load: CPU of a question, ms": (ours.cpu_s() - cpu_s) / LOAD_QUESTIONS * 1e3,
-            "load: PostgreSQL's CPU of a question, ms": (ours.database_cpu_s() - database_cpu_s) / LOAD_QUESTIONS * 1e3,
             "load: transactions of a question": (await ours.commits() - commits) / LOAD_QUESTIONS,
         }
+
+
+async def _ask(ours: Scene, questions: int, span_s: float) -> None:
+    """Asks at equal distances, and waits until Slack shows all the answers."""
+    began_s = time.monotonic()
+    for number in range(questions):
+        await asyncio.sleep(began_s + number * span_s / questions - time.monotonic())
+        await ours.ask(number, WORDS, 30)
+    with contextlib.suppress(TimeoutError):
+        await ours.sandbox.wait_for(lambda: all(ours.words(ts) == WORDS for ts in ours.asked_s), 240)
 
 
 async def live(engine: Engine, processes: int) -> Figures:
@@ -259,6 +278,7 @@ async def burst(engine: Engine, processes: int) -> Figures:
 
 PARTS: dict[str, Callable[[Engine, int], Coroutine[Any, Any, Figures]]] = {
     "idle": idle,
+    "way": way,
     "load": load,
     "live": live,
     "takeover": takeover,
