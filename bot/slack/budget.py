@@ -40,6 +40,8 @@ class Budget:
         self._uncounted: Counter[str] = Counter()
         """Calls that left while the ledger could not be asked."""
         self._away_until: dict[str, float] = {}
+        self._denied_until: dict[str, float] = {}
+        """The ledger knew of calls that we did not: not to be asked again at once."""
 
     def opened(self, key: Hashable) -> None:
         """A reply begins."""
@@ -53,7 +55,7 @@ class Budget:
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable) -> float:
         """When a call may go: at once if not later than now."""
-        return self._pacers[method].ready_at(now, urgency, key)
+        return max(self._pacers[method].ready_at(now, urgency, key), self._denied_until.get(method, now))
 
     def sent(self, method: str, now: float, key: Hashable) -> None:
         """A call is under way, from asking the ledger on."""
@@ -73,19 +75,20 @@ class Budget:
 
     async def take(self, method: str) -> bool:
         """Takes a call, which was `sent`, from what all processes share. A ledger that is away holds nothing up."""
-        return await self._ask(method, CALLS_PER_MINUTE[method])
+        granted = await self._ask(method, CALLS_PER_MINUTE[method])
+        if not granted:
+            self._denied_until[method] = self._clock.monotonic() + ASK_AGAIN_S
+        return granted
 
     @asynccontextmanager
     async def spending(self, method: str) -> AsyncIterator[None]:
         """For calls that are not about replies: waits for its turn, and counts the call."""
         while True:
             now = self._clock.monotonic()
-            ready_at = self._pacers[method].ready_at(now, Urgency.FINAL, None)
-            if ready_at <= now:
-                if await self._taken(method, now):
-                    break
-                ready_at = now + ASK_AGAIN_S
-            await self._clock.sleep(ready_at - now)
+            ready_at = self.ready_at(method, now, Urgency.FINAL, None)
+            if ready_at <= now and await self._taken(method, now):
+                break
+            await self._clock.sleep(max(0.0, ready_at - now))
         try:
             yield
         finally:
