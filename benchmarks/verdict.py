@@ -154,7 +154,8 @@ def _ended(found: Evidence, asked: Asked, pages: Sequence[Life]) -> Iterator[str
     if shown != whole[: len(shown)]:
         yield f"garbled: {_difference(shown, whole)}"
     attempts = found.attempts.get(asked.line.number, ())
-    last = attempts[-1] if attempts else None
+    # Who hung up was killed, or woke from a pause to find its job taken over: it said nothing in the end.
+    last = next((attempt for attempt in reversed(attempts) if attempt.told is not Told.HUNG_UP), None)
     job = found.job(asked)
     if last is not None and last.told in BROKEN_OFF and note == BROKEN_OFF[last.told]:
         if len(shown) < last.words:
