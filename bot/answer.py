@@ -72,7 +72,6 @@ class Attempt:
     streaming: bool = False
     break_off: BreakOff | None = None
     """Set before it is cancelled."""
-
     before: str = ""
     """What an earlier attempt left in Slack."""
 

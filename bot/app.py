@@ -127,7 +127,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             metrics=metrics.logged,
         )
         capacity = Capacity(settings.max_concurrent, settings.drain_s)
-        worker = Worker((store, editor, lease, clock), capacity, answering.answer)
+        worker = Worker(store, editor, lease, clock, capacity, answering.answer)
         bolt = _bolt(settings, me)
         messages.register(bolt, Intake(store, worker, me))
         sockets = Sockets(bolt, settings.slack_app_token, web.client)

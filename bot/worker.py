@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.answer import Attempt, BreakOff
 from bot.core.conversation import Question
@@ -35,22 +35,20 @@ class Capacity:
     """How long live answers get to end once the process is told to."""
 
 
+@dataclass(eq=False)
 class Worker:
     """`answer` sees one attempt at a job to its end."""
 
-    def __init__(
-        self,
-        parts: tuple[Store, Replies, Lease, Clock],
-        capacity: Capacity,
-        answer: Callable[[Attempt], Awaitable[None]],
-    ) -> None:
-        self._store, self._replies, self._lease, self._clock = parts
-        self._capacity = capacity
-        self._answer = answer
-        self._live: dict[int, tuple[Attempt, asyncio.Task[None]]] = {}
-        self._announcements: set[asyncio.Task[None]] = set()
-        self._wake = asyncio.Event()
-        self._stopping = False
+    store: Store
+    replies: Replies
+    lease: Lease
+    clock: Clock
+    capacity: Capacity
+    answer: Callable[[Attempt], Awaitable[None]]
+    _live: dict[int, tuple[Attempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
+    _announcements: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _stopping: bool = field(default=False, init=False)
 
     @property
     def live(self) -> int:
@@ -60,7 +58,7 @@ class Worker:
     @property
     def full(self) -> bool:
         """A question that comes now has to wait."""
-        return self.live >= self._capacity.max_concurrent
+        return self.live >= self.capacity.max_concurrent
 
     def wake(self) -> None:
         """There may be a job to claim."""
@@ -88,8 +86,8 @@ class Worker:
         """Says that our jobs are alive, hears what became of them, and of jobs to claim. Until cancelled."""
         while True:
             await self._beat()
-            await self._clock.sleep(SHORTEST_BEAT_S)
-            await self._store.wait(HEARTBEAT_S - SHORTEST_BEAT_S)
+            await self.clock.sleep(SHORTEST_BEAT_S)
+            await self.store.wait(HEARTBEAT_S - SHORTEST_BEAT_S)
             self.wake()
 
     async def drain(self, at_once: asyncio.Event) -> None:
@@ -97,32 +95,32 @@ class Worker:
         live = list(self._live.values())
         if not live:
             return
-        log.info("waiting up to %.0f s for %d answers to end", self._capacity.drain_s, len(live))
+        log.info("waiting up to %.0f s for %d answers to end", self.capacity.drain_s, len(live))
         ended = asyncio.gather(*(task for _, task in live), return_exceptions=True)
         hurried = asyncio.create_task(at_once.wait())
-        await asyncio.wait((ended, hurried), timeout=self._capacity.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ended, hurried), timeout=self.capacity.drain_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         for attempt, _ in list(self._live.values()):
             self._break_off(attempt.job.id, BreakOff.HANDOVER)
         await asyncio.wait((ended,), timeout=FAREWELL_S)
 
     async def _claim(self) -> None:
-        free = self._capacity.max_concurrent - self.live
+        free = self.capacity.max_concurrent - self.live
         if free <= 0:
             return
         try:
-            jobs = await self._store.claim(free)
+            jobs = await self.store.claim(free)
         except StoreError as error:
             log.error("no job can be claimed: %s", error)
-            await self._clock.sleep(CLAIM_AGAIN_S)
+            await self.clock.sleep(CLAIM_AGAIN_S)
             return
         for job in jobs:
-            attempt = Attempt(job, self._clock.monotonic())
+            attempt = Attempt(job, self.clock.monotonic())
             self._live[job.id] = (attempt, asyncio.create_task(self._see_to(attempt)))
 
     async def _see_to(self, attempt: Attempt) -> None:
         try:
-            await self._answer(attempt)
+            await self.answer(attempt)
         except Exception:
             log.exception("job %d was not seen to its end", attempt.job.id)
         finally:
@@ -130,22 +128,22 @@ class Worker:
             self.wake()
 
     async def _beat(self) -> None:
-        began = self._clock.monotonic()
+        began = self.clock.monotonic()
         claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
         if claimed:
             try:
-                pulse = await asyncio.wait_for(self._store.heartbeat(claimed), BEAT_TIMEOUT_S)
+                pulse = await asyncio.wait_for(self.store.heartbeat(claimed), BEAT_TIMEOUT_S)
             except (StoreError, TimeoutError) as error:
-                self._lease.failed(self._clock.monotonic())
+                self.lease.failed(self.clock.monotonic())
                 log.error("no heartbeat: %s", str(error) or "the database does not answer")
                 return
             for job in claimed:
                 if job.id not in pulse.ours:
-                    self._replies.abandon(job.id)
+                    self.replies.abandon(job.id)
                     self._break_off(job.id, BreakOff.LOST)
                 elif job.id in pulse.to_stop:
                     self._break_off(job.id, BreakOff.STOPPED)
-        self._lease.beat(began)
+        self.lease.beat(began)
 
     def _break_off(self, job_id: int, why: BreakOff) -> None:
         attempt, task = self._live.get(job_id, (None, None))
@@ -159,10 +157,10 @@ class Worker:
 
     async def _announce(self, job_id: int, question: Question) -> None:
         for _ in range(int(ANNOUNCE_WITHIN_S / ANNOUNCE_AGAIN_S)):
-            if await self._store.in_line(question):
-                await self._replies.announce(job_id, question)
+            if await self.store.in_line(question):
+                await self.replies.announce(job_id, question)
                 return
-            await self._clock.sleep(ANNOUNCE_AGAIN_S)
+            await self.clock.sleep(ANNOUNCE_AGAIN_S)
 
     def _announced(self, task: asyncio.Task[None]) -> None:
         self._announcements.discard(task)

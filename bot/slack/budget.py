@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 from bot.core.pacing import ASK_AGAIN_S, Pacer, Urgency
-from bot.errors import StoreError
+from bot.errors import RateLimited, StoreError
 from bot.ports import Clock, Ledger
 
 CALLS_PER_MINUTE = {
@@ -91,6 +91,9 @@ class Budget:
             await self._clock.sleep(max(0.0, ready_at - now))
         try:
             yield
+        except RateLimited as error:
+            self.limited(method, error.retry_after_s)
+            raise
         finally:
             self.answered(method)
 
