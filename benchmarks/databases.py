@@ -36,6 +36,8 @@ class Kept:
     """Of its last turn; None where it has none."""
     created_at: float
     """Seconds since the epoch."""
+    started_at: float | None = None
+    """When it was last claimed, likewise."""
 
 
 class Database(Protocol):
@@ -173,7 +175,15 @@ def _commits(url: str) -> int:
 def _read(url: str) -> list[Kept]:
     newest_first = sa.select(turns.c.answer).where(turns.c.job_id == jobs.c.id).order_by(turns.c.id.desc())
     answer = newest_first.limit(1).correlate(jobs).scalar_subquery()
-    columns = (jobs.c.channel_id, jobs.c.ts, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.created_at)
+    columns = (
+        jobs.c.channel_id,
+        jobs.c.ts,
+        jobs.c.status,
+        jobs.c.attempts,
+        jobs.c.page_ts,
+        jobs.c.created_at,
+        jobs.c.started_at,
+    )
     engine = sa.create_engine(url)
     try:
         with engine.connect() as connection:
@@ -181,6 +191,15 @@ def _read(url: str) -> list[Kept]:
     finally:
         engine.dispose()
     return [
-        Kept(row.channel_id, row.ts, row.status, row.attempts, tuple(row.page_ts), row.answer, row.created_at)
+        Kept(
+            row.channel_id,
+            row.ts,
+            row.status,
+            row.attempts,
+            tuple(row.page_ts),
+            row.answer,
+            row.created_at,
+            row.started_at,
+        )
         for row in rows
     ]

@@ -220,7 +220,7 @@ def _overtaken(found: Evidence, earlier: Asked, later: Asked) -> Iterator[str]:
     jobs = found.job(earlier), found.job(later)
     if not before or not after or jobs[0] is None or jobs[1] is None:
         return
-    begun_s = min((attempt.at_s for attempt in found.attempts.get(later.line.number, ())), default=math.inf)
+    begun_s = _begun_s(found, later, jobs[1])
     ended_s = max(page.last.at_s for page in before)
     known_s = jobs[0].created_at - found.clock_offset_s
     if known_s + SAME_TIME_S < begun_s < ended_s:
@@ -228,6 +228,14 @@ def _overtaken(found: Evidence, earlier: Asked, later: Asked) -> Iterator[str]:
         yield f"{later.name} was answered {span}"
     if before[0].ts > after[0].ts and jobs[0].created_at + SAME_TIME_S < jobs[1].created_at:
         yield f"{later.name} has its reply {after[0].ts} above {before[0].ts} of {earlier.name}"
+
+
+def _begun_s(found: Evidence, asked: Asked, job: Kept) -> float:
+    """When a question's answer was begun: at its claim, or, where that was not the only one, at the model's request."""
+    begun_s = min((attempt.at_s for attempt in found.attempts.get(asked.line.number, ())), default=math.inf)
+    if job.attempts == 1 and job.started_at is not None:
+        begun_s = min(begun_s, job.started_at - found.clock_offset_s)
+    return begun_s
 
 
 def _difference(shown: Sequence[str], whole: Sequence[str]) -> str:
