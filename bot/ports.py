@@ -259,8 +259,11 @@ class Replies(Protocol):
         """Begins a reply, with a placeholder at once; or goes on with what an earlier attempt left."""
         ...
 
-    async def announce(self, job_id: int, question: Question) -> None:
-        """Posts the placeholder of a job that must wait; returns once it is on record, or can't be."""
+    async def announce(self, job_id: int, question: Question, until: float) -> None:
+        """Posts the placeholder of a job that must wait; returns once it is on record, or can't be.
+
+        Not later than `until`, by the monotonic clock: another process may have begun the job by then.
+        """
         ...
 
     def abandon(self, job_id: int) -> None:

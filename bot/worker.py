@@ -156,9 +156,10 @@ class Worker:
         task.cancel()
 
     async def _announce(self, job_id: int, question: Question) -> None:
-        for _ in range(int(ANNOUNCE_WITHIN_S / ANNOUNCE_AGAIN_S)):
+        until = self.clock.monotonic() + ANNOUNCE_WITHIN_S
+        while self.clock.monotonic() < until:
             if await self.store.in_line(question):
-                await self.replies.announce(job_id, question)
+                await self.replies.announce(job_id, question, until)
                 return
             await self.clock.sleep(ANNOUNCE_AGAIN_S)
 

@@ -28,8 +28,10 @@ OWN_GAP_S = 0.6
 """Between two edits of one reply: more would not be read."""
 OTHERS_MARGIN_S = 1.0
 """The same for calls of other processes, which are on record from before they leave (Ledger)."""
-SET_ASIDE_S = 30.0
-"""How often a share is set aside while others can't be seen."""
+NEWLY_UNSEEN_S = 10.0
+"""Others that could be seen for so long are newly unseen."""
+HELD_S = 2.0
+"""Longer than it takes to be told again that others can't be seen."""
 ASK_AGAIN_S = 0.25
 """The longest a deadline is trusted, for pace changes with every call and every reply."""
 USUAL_LIFE_S = 20.0
@@ -109,6 +111,10 @@ class Window:
         """When the calls of other processes come back, as far as is known now."""
         self._others_back_at = deque(sorted(back_at))
 
+    def hold_others(self, until: float) -> None:
+        """Their calls come back to them, not to us, while it is not known what they do."""
+        self._others_back_at = deque(max(back_at, until) for back_at in self._others_back_at)
+
     def set_aside(self, now: float, calls: int) -> None:
         """Takes so many of the free calls as used by others, evenly over the last minute."""
         returns = [now + WINDOW_S * (i + 1) / calls for i in range(calls)]
@@ -132,7 +138,7 @@ class Pacer:
         self._opened_at: dict[Hashable, float] = {}
         self._others_opened_at: list[float] = []
         self._edited_at: dict[Hashable, float] = {}
-        self._set_aside_at = -math.inf
+        self._unseen_at = -math.inf
         self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
         self._not_before = -math.inf
         self._asked = 0.0
@@ -189,11 +195,15 @@ class Pacer:
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
 
     def unseen(self, now: float) -> None:
-        """What other processes do can't be seen for a while: sets their share of what is free aside for them."""
-        if self._others_opened_at and now >= self._set_aside_at + SET_ASIDE_S:
-            self._set_aside_at = now
+        """What other processes do can't be seen: leaves them what they have, and their share of what is free.
+
+        To be told at least once a second, for as long as that lasts.
+        """
+        if self._others_opened_at and now >= self._unseen_at + NEWLY_UNSEEN_S:
             share = len(self._others_opened_at) / self._live()
             self._window.set_aside(now, math.ceil(max(0, self._window.free(now)) * share))
+        self._unseen_at = now
+        self._window.hold_others(now + HELD_S)
 
     def fits(self, now: float) -> bool:
         """Whether the calls that were sent are within the budget, as far as is known."""

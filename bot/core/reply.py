@@ -49,7 +49,8 @@ class Shown:
 
     @property
     def text(self) -> str:
-        return "".join(self.pages)
+        # What is sent ends before a page's last line break or space.
+        return "\n".join(self.pages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ class Budget:
             return self._alone(method, calls_per_minute, error)
         now, others = self._clock.monotonic(), reservation.others
         if now < self._away_until.get(method, -math.inf):
+            pacer.unseen(now)
             return reservation.granted and pacer.fits(now)
         pacer.shared(now, others.call_ages_s, others.live_ages_s if method == REPLIES else ())
         return reservation.granted

@@ -41,6 +41,8 @@ class Slot:
     in_flight: bool = False
     last_sent: float = -math.inf
     not_before: float = -math.inf
+    until: float = math.inf
+    """After this nothing is sent for it."""
     failures: int = 0
     calls: int = 0
     lost_post: bool = False
@@ -116,9 +118,9 @@ class Editor:
         self.touch(slot)
         return EditedReply(self, slot, shown)
 
-    async def announce(self, job_id: int, question: Question) -> None:
+    async def announce(self, job_id: int, question: Question, until: float) -> None:
         """Posts the placeholder of a reply that begins later; returns once it is on record, or can't be."""
-        slot = Slot(job_id, Reply(question, waiting=True))
+        slot = Slot(job_id, Reply(question, waiting=True), until=until)
         self._slots.append(slot)
         self.touch(slot)
         await slot.settled.wait()
@@ -225,7 +227,7 @@ class Editor:
         """Sends the call if it is still ours to send; whether Slack did it."""
         method, left = method_of(call), False
         try:
-            if await self._budget.take(method) and not slot.abandoned and self._lease.sure(self._clock.monotonic()):
+            if await self._budget.take(method) and self._is_ours(slot):
                 left = True
                 await self._sent(slot, call)
                 slot.failures = 0
@@ -244,6 +246,12 @@ class Editor:
             else:
                 self._budget.withdrawn(method)
         return False
+
+    def _is_ours(self, slot: Slot) -> bool:
+        """The last look before a call leaves: another process may have taken over what we thought ours."""
+        now = self._clock.monotonic()
+        slot.abandoned = slot.abandoned or now >= slot.until
+        return not slot.abandoned and self._lease.sure(now)
 
     async def _sent(self, slot: Slot, call: Call) -> None:
         """Sends, unless an earlier post of the same page turns out to have arrived."""

@@ -337,6 +337,17 @@ def test_while_others_cannot_be_seen_their_share_is_left_to_them() -> None:
     assert not pacer.fits(100.0), "30 of the 40 free calls are the others'"
 
 
+def test_while_others_cannot_be_seen_their_calls_come_back_to_them() -> None:
+    pacer = Pacer(50)
+    pacer.opened("a", 100.0)
+    pacer.shared(100.0, call_ages_s=[59.0] * 50, live_ages_s=[3.0])
+    for second in range(20):
+        pacer.unseen(100.0 + second)
+        assert pacer.ready_at(100.0 + second, Urgency.FINAL, "a") > 100.0 + second
+    pacer.shared(120.0, call_ages_s=[], live_ages_s=[])
+    assert pacer.ready_at(120.0, Urgency.FINAL, "a") <= 120.0
+
+
 def test_a_call_that_did_not_leave_is_not_counted() -> None:
     pacer = Pacer(1)
     pacer.sent(100.0, "a")
