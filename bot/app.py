@@ -39,8 +39,6 @@ from bot.store.sql import SqlStore
 from bot.worker import Capacity, Worker
 from handlers import messages
 
-log = logging.getLogger(__name__)
-
 
 class Vendor(Protocol):
     """A vendor's connections."""

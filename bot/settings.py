@@ -111,11 +111,6 @@ class Settings:
     health_port: int | None = _setting("BOT_HEALTH_PORT", _whole(1, 65_535), None)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
 
-    @property
-    def has_slack(self) -> bool:
-        """Both of Slack's tokens are there."""
-        return bool(self.slack_bot_token and self.slack_app_token)
-
 
 def environment(env_file: Path = Path(".env")) -> dict[str, str]:
     """The process's environment, and what `.env` adds to it."""

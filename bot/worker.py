@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 class Capacity:
     """What those who run the bot decide."""
 
-    max_concurrent: int = 200
+    max_concurrent: int
     """Answers at once in this process."""
-    drain_s: float = 25.0
+    drain_s: float
     """How long live answers get to end once the process is told to."""
 
 
