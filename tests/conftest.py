@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# A plugin to some test modules and an import to others: whichever of them comes first.
+pytest.register_assert_rewrite("tests.contracts.databases")
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
