@@ -23,6 +23,8 @@ REPLIES = "chat.update"
 LOOK_S = 1.0
 AWAY_S = 3.0
 """After the ledger was away: until all processes have told it of their calls."""
+UNHEARD_CALLS = 4
+"""Counted by each process that comes back, for those of one that ended meanwhile and can't tell of its calls."""
 WHATEVER = 1_000_000
 """More than any budget: such a call is counted and never refused."""
 
@@ -108,11 +110,23 @@ class Budget:
         return granted
 
     async def watch(self) -> None:
-        """Keeps an eye on what other processes do while replies are live. Until cancelled."""
-        while True:
-            await self._clock.sleep(LOOK_S)
-            if self._live:
-                await self._ask(REPLIES, 0)
+        """Keeps an eye on what other processes do while replies are live. Until cancelled: then it tells the last."""
+        try:
+            while True:
+                await self._clock.sleep(LOOK_S)
+                await self._settle()
+                if self._live:
+                    await self._ask(REPLIES, 0)
+        finally:
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Tells the ledger what left without it, as far as it can be told now."""
+        try:
+            for method in list(self._uncounted):
+                await self._count_late(method)
+        except StoreError as error:
+            log.debug("calls are still to be counted: %s", error)
 
     async def _ask(self, method: str, calls_per_minute: int) -> bool:
         pacer = self._pacers[method]
@@ -133,6 +147,7 @@ class Budget:
         now = self._clock.monotonic()
         if now >= self._away_until.get(method, -math.inf):
             log.warning("calls of %s are not counted with other processes' now: %s", method, error)
+            self._uncounted[method] += UNHEARD_CALLS
         self._away_until[method] = now + AWAY_S
         self._pacers[method].unseen(now)
         granted = self._pacers[method].fits(now)
@@ -142,5 +157,9 @@ class Budget:
     async def _count_late(self, method: str) -> None:
         """Tells the ledger of calls that left without it; they count from now, which errs on the safe side."""
         while self._uncounted[method] > 0:
-            await self._ledger.reserve(method, WHATEVER)
             self._uncounted[method] -= 1
+            try:
+                await self._ledger.reserve(method, WHATEVER)
+            except StoreError:
+                self._uncounted[method] += 1
+                raise
