@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.markdown import meant, neutral, rendered
 from bot.core.reply import View
 
 THINKING = "Thinking…"
@@ -12,11 +13,6 @@ WAITING = "Your question is in line: I will answer it after the ones before it."
 SHORT_CHARS = 150
 
 _MARKS = re.compile(r"```\w*|[*_~`#>|]+|^\s*[-+]\s", re.MULTILINE)
-
-
-def neutral(text: str) -> str:
-    """A model's text with nothing that Slack acts on: `<!channel>`, `<@U…>`, links in `<…>` stay text."""
-    return text.replace("<", "&lt;")
 
 
 def message(view: View) -> dict[str, Any]:
@@ -28,7 +24,7 @@ def message(view: View) -> dict[str, Any]:
         return {"text": neutral(_plain(view)), "blocks": []}
     blocks: list[dict[str, Any]] = []
     if view.markdown.strip():
-        blocks.append({"type": "markdown", "text": neutral(view.markdown.rstrip())})
+        blocks.append({"type": "markdown", "text": rendered(view.markdown, growing=view.growing)})
     if note := _note(view):
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": note}]})
     return {"text": short_text(view), "blocks": blocks}
@@ -37,7 +33,7 @@ def message(view: View) -> dict[str, Any]:
 def markdown_of(message: Mapping[str, Any]) -> str:
     """The text of a page in a message that shows it; "" where it shows none yet."""
     parts = [block.get("text", "") for block in message.get("blocks") or [] if block.get("type") == "markdown"]
-    return "\n".join(parts).replace("&lt;", "<")
+    return meant("\n".join(parts))
 
 
 def short_text(view: View) -> str:

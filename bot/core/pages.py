@@ -1,12 +1,9 @@
 """Cuts a growing text into pages that fit a Slack message; where one ends depends on the text alone."""
 
+from bot.core.markdown import sent_chars
+
 PAGE_CHARS = 11_800
 """A message's markdown blocks hold 12,000 characters in sum; what is sent stays below it."""
-
-
-def sent_chars(text: str) -> int:
-    """How long `text` is once it is sent: each `<` goes out as `&lt;` (see blocks.neutral)."""
-    return len(text) + 3 * text.count("<")
 
 
 def page_end(text: str, limit_chars: int = PAGE_CHARS) -> int | None:
@@ -14,7 +11,7 @@ def page_end(text: str, limit_chars: int = PAGE_CHARS) -> int | None:
 
     At a line's end in the page's second half, else at a space there, else where the page is full.
     """
-    if len(text) * 4 <= limit_chars or sent_chars(text) <= limit_chars:
+    if sent_chars(text) <= limit_chars:
         return None
     full = _fitting_chars(text, limit_chars)
     for mark in ("\n", " "):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.core import blocks
-from bot.core.pages import PAGE_CHARS, page_end, sent_chars
+from bot.core.markdown import sent_chars
+from bot.core.pages import PAGE_CHARS, page_end
 from bot.core.reply import Call, Delete, Ending, Post, Reply, Shown, Update, View
 from bot.errors import Refusal
 from tests.core.conversations import question
