@@ -1,9 +1,11 @@
 """What all Web API methods share: their table's entries and the checks at their beginning."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.files import Files
 from sandbox.workspace import Channel, Json, SlackError, Workspace
 
 
@@ -23,8 +25,9 @@ class App:
     monotonic: Callable[[], float]
     open_socket: Callable[[], str]
     """Gives the address for a new Socket Mode connection."""
-    scopes: frozenset[str]
+    scopes: AbstractSet[str]
     """What the bot's token was granted."""
+    files: Files
     streams: dict[tuple[str, str], Stream] = field(default_factory=dict)
     """Open streams by channel and ts."""
 

@@ -14,9 +14,9 @@ _LINKED_NAMES = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b")
 
 
 def post_message(app: App, args: Json) -> Json:
-    channel = _writable(app, args)
+    channel = writable(app, args)
     text, blocks = _content(args)
-    thread_ts = _thread(app, channel, args)
+    thread_ts = thread_of(app, channel, args)
     message = Message(
         channel.id,
         app.workspace.next_ts(),
@@ -65,7 +65,7 @@ def delete(app: App, args: Json) -> Json:
 
 
 def post_ephemeral(app: App, args: Json) -> Json:
-    channel = _writable(app, args)
+    channel = writable(app, args)
     user = required(args, "user")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
@@ -76,14 +76,15 @@ def post_ephemeral(app: App, args: Json) -> Json:
         app.workspace.bot.id,
         text[: rules.POST_TEXT],
         blocks or (),
-        thread_ts=_thread(app, channel, args),
+        thread_ts=thread_of(app, channel, args),
         ephemeral_to=user,
     )
     app.workspace.post(message)
     return {"message_ts": message.ts}
 
 
-def _writable(app: App, args: Json) -> Channel:
+def writable(app: App, args: Json) -> Channel:
+    """Where the bot may post. Raises SlackError."""
     user = app.workspace.users.get(required(args, "channel"))
     if user is not None:
         # A person's id stands for their DM.
@@ -108,7 +109,8 @@ def _content(args: Json) -> tuple[str, tuple[Json, ...] | None]:
     return text, checked
 
 
-def _thread(app: App, channel: Channel, args: Json) -> str | None:
+def thread_of(app: App, channel: Channel, args: Json) -> str | None:
+    """The ts of the root to answer below, None at a channel's root. Raises SlackError."""
     thread_ts = args.get("thread_ts")
     if thread_ts is None:
         return None

@@ -16,6 +16,9 @@ class Fault:
     retry_after_s: int = 5
     delay_s: float = 3.0
     error: str = "cant_update_message"
+    location: str = "http://files.example/"
+    more_bytes: int = 1_000_000
+    status: int = 403
 
     @property
     def detail(self) -> str:
@@ -24,6 +27,10 @@ class Fault:
             "rate_limit": f"429, Retry-After {self.retry_after_s} s",
             "slow": f"{self.delay_s:g} s",
             "refuse": self.error,
+            "file_redirect": self.location,
+            "file_larger": f"{self.more_bytes:,} bytes more",
+            "file_slow": f"{self.delay_s:g} s for each 64 kB",
+            "file_refused": f"HTTP {self.status}",
         }.get(self.name, "")
         return ", ".join(part for part in (self.method, said) if part)
 
@@ -36,6 +43,9 @@ class Settings(TypedDict, total=False):
     retry_after_s: int
     delay_s: float
     error: str
+    location: str
+    more_bytes: int
+    status: int
 
 
 CALL_FAULTS = (
@@ -51,11 +61,17 @@ EVENT_FAULTS = (
     Fault("redeliver", "Each event delivered twice"),
     Fault("unacked", "Acknowledgements lost"),
 )
+FILE_FAULTS = (
+    Fault("file_redirect", "Files are elsewhere"),
+    Fault("file_refused", "Files refused"),
+    Fault("file_larger", "Files larger than said"),
+    Fault("file_slow", "Files come slowly"),
+)
 INSTANT_FAULTS = (
     Fault("drop_socket", "Drop the sockets now"),
     Fault("refresh", "Refresh the connections now"),
 )
-FAULTS = {fault.name: fault for fault in (*CALL_FAULTS, *EVENT_FAULTS, *INSTANT_FAULTS)}
+FAULTS = {fault.name: fault for fault in (*CALL_FAULTS, *EVENT_FAULTS, *FILE_FAULTS, *INSTANT_FAULTS)}
 
 
 class Faults:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sandbox.control import escape
+from sandbox.files import File, Files, Upload
 from sandbox.workspace import Channel, Json, Message, SlackError, User, Workspace
 
 _TYPED = re.compile(
@@ -40,8 +41,9 @@ def settle(workspace: Workspace) -> None:
 class People:
     """Writes as people do. Every method raises SlackError where Slack would not let them."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, files: Files) -> None:
         self.workspace = workspace
+        self.files = files
 
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False) -> str:
         """The new message's ts. `@name` becomes a mention; & < > are escaped, `<@U…>` is kept."""
@@ -50,14 +52,13 @@ class People:
             draft = replace(draft, subtype="thread_broadcast")
         return self.workspace.post(draft).ts
 
-    def share(self, user: str, channel: str, text: str, files: Sequence[Json], thread_ts: str | None = None) -> str:
-        """A message with files, each at least {"name": …, "mimetype": …}; its subtype is file_share."""
+    def share(
+        self, user: str, channel: str, text: str, files: Sequence[Upload | File], thread_ts: str | None = None
+    ) -> str:
+        """A message with files, whose subtype is file_share; the new message's ts."""
         draft = self._draft(user, channel, text, thread_ts)
-        held = tuple(
-            {"id": f"F{uuid.uuid4().hex[:10].upper()}", "user": draft.user_id, "mode": "hosted", **file}
-            for file in files
-        )
-        return self.workspace.post(replace(draft, subtype="file_share", files=held)).ts
+        kept = [self.files.add(draft.user_id, f) if isinstance(f, Upload) else f for f in files]
+        return self.files.share(draft, kept).ts
 
     def say_as_bot(self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False) -> str:
         """A message of another bot; `old`: of an old-style integration (subtype bot_message, no user)."""

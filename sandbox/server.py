@@ -6,6 +6,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -15,11 +16,12 @@ from sandbox.api import App
 from sandbox.budgets import Budgets
 from sandbox.events import EVENTS, Events, TwinOrder
 from sandbox.faults import Faults
+from sandbox.files import MOST_BYTES, Files, Upload
 from sandbox.page_api import PageApi
 from sandbox.people import People, settle
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.web_api import SCOPES, CallRecord, Tokens, WebApi
-from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, User, Workspace
+from sandbox.workspace import APP_ID, TEAM_ID, Change, Message, Revision, User, Workspace
 
 T = TypeVar("T")
 
@@ -54,7 +56,8 @@ class Sandbox:
     """Calls a minute, by method, where they differ from Slack's floors."""
     post_burst: int = 10
     """Posts that one channel takes at once before one a second holds."""
-    scopes: frozenset[str] = SCOPES
+    scopes: AbstractSet[str] = SCOPES
+    """What the bot's token begins with; `granted` is what it has now."""
     subscribed: frozenset[str] = EVENTS
     twin_order: TwinOrder = "either"
     seed: int = 0
@@ -73,14 +76,16 @@ class Sandbox:
         bot = User("U0TYPIST", "typist", "Typist", "#4a154b", bot_id="B0TYPIST")
         self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
         settle(self.workspace)
-        self.people = People(self.workspace)
         self.faults = Faults()
+        self.granted = set(self.scopes)
+        self.files = Files(self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted)
+        self.people = People(self.workspace, self.files)
         self.sockets = SocketMode(
             self.faults, self.ack_timeout_s, self.redelivery_delays_s, self.monotonic, self._on_sockets
         )
         chooser = random.Random(self.seed)  # noqa: S311 - no secret is made of it
         self._events = Events(self.workspace, self.subscribed, self.twin_order, chooser)
-        app = App(self.workspace, self.monotonic, self._socket_url, self.scopes)
+        app = App(self.workspace, self.monotonic, self._socket_url, self.granted, self.files)
         self._budgets = Budgets(self.budgets, self.post_burst, self.monotonic)
         tokens = Tokens(self.bot_token, self.app_token)
         self._web = WebApi(app, self._budgets, self.faults, tokens, lambda _: self._pulse())
@@ -90,9 +95,10 @@ class Sandbox:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "Sandbox":
-        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app = web.Application(client_max_size=MOST_BYTES)
         app.add_routes(self._page.routes())
         app.add_routes([web.post("/api/{method}", self._web.handle), web.get("/api/{method}", self._web.handle)])
+        app.add_routes(self.files.routes())
         app.add_routes([web.get("/link/", self.sockets.connect)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_WITHIN_S)
         await self._runner.setup()
@@ -142,7 +148,7 @@ class Sandbox:
         return self.people.say(user, channel, text.replace("<@BOT>", "@typist"), thread_ts, broadcast=broadcast)
 
     async def share(
-        self, user: str, channel: str, text: str, files: Sequence[Json], thread_ts: str | None = None
+        self, user: str, channel: str, text: str, files: Sequence[Upload], thread_ts: str | None = None
     ) -> str:
         """Writes as a person, with files."""
         return self.people.share(user, channel, text, files, thread_ts)

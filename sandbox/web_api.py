@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from sandbox import api_app, api_chat, api_conversations, api_streams
+from sandbox import api_app, api_chat, api_conversations, api_files, api_streams
 from sandbox.api import App, Method
 from sandbox.budgets import Budgets
 from sandbox.faults import Faults
@@ -21,13 +21,14 @@ METHODS: Mapping[str, Method] = {
     **api_chat.METHODS,
     **api_streams.METHODS,
     **api_conversations.METHODS,
+    **api_files.METHODS,
 }
 SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if not method.app_level) | {
     "app_mentions:read"
 }
 _DROPPED = "dropped"
 _HTTP_500 = "http_500"
-_JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "prompts")
+_JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.control import unescape
+from sandbox.faults import Faults
+from sandbox.files import Files
 from sandbox.people import People, settle
 from sandbox.workspace import SlackError, User, Workspace
 
@@ -12,7 +14,8 @@ from sandbox.workspace import SlackError, User, Workspace
 def settled() -> People:
     workspace = Workspace(User("U0TYPIST", "typist", "Typist", "#4a154b", bot_id="B0TYPIST"))
     settle(workspace)
-    return People(workspace)
+    files = Files(workspace, Faults(), lambda: "http://127.0.0.1", "xoxb", frozenset())
+    return People(workspace, files)
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""files.*: an upload in three steps, what is known of a file, and its end."""
+
+import re
+
+from sandbox import rules
+from sandbox.api import App, Method, required
+from sandbox.api_chat import thread_of, writable
+from sandbox.filetypes import SNIPPET_TYPES
+from sandbox.workspace import Channel, Json, Message, SlackError
+
+_CHANNELS = 100
+_ALT_TXT_CHARS = 1_000
+_CHANNEL_ID = re.compile(r"[CGDZ][A-Z0-9]+")
+
+
+def get_upload_url(app: App, args: Json) -> Json:
+    filename, length = required(args, "filename"), required(args, "length")
+    if not length.isdecimal() or int(length) < 1:
+        raise SlackError("invalid_arguments")
+    alt_txt, snippet_type = str(args.get("alt_txt") or ""), str(args.get("snippet_type") or "")
+    if len(alt_txt) > _ALT_TXT_CHARS:
+        raise SlackError("alt_txt_too_large")
+    if snippet_type and snippet_type not in SNIPPET_TYPES:
+        raise SlackError("unknown_snippet_type")
+    return app.files.open_upload(filename, int(length), snippet_type, alt_txt)
+
+
+def complete_upload(app: App, args: Json) -> Json:
+    entries = args.get("files")
+    if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) and e.get("id") for e in entries):
+        raise SlackError("invalid_arguments")
+    tickets = [(app.files.uploaded(str(entry["id"])), str(entry.get("title") or "")) for entry in entries]
+    channels = _channels(app, args)
+    comment = str(args.get("initial_comment") or "")
+    # With an initial comment Slack ignores the blocks.
+    blocks = rules.check_blocks(args["blocks"]) if args.get("blocks") and not comment else ()
+    threads = [thread_of(app, channel, args) for channel in channels]
+    files = [app.files.complete(ticket, title) for ticket, title in tickets]
+    # Slack shares after it has answered: where the message is, files.info says later.
+    said = [app.files.info_json(file) for file in files]
+    for channel, thread_ts in zip(channels, threads, strict=True):
+        draft = Message(channel.id, app.workspace.next_ts(), app.workspace.bot.id, comment, blocks, thread_ts=thread_ts)
+        app.files.share(draft, files)
+    return {"files": said}
+
+
+def info(app: App, args: Json) -> Json:
+    file = app.files.get(required(args, "file"))
+    return {"file": app.files.info_json(file), "comments": [], "response_metadata": {"next_cursor": ""}}
+
+
+def delete(app: App, args: Json) -> Json:
+    file = app.files.get(required(args, "file"))
+    if file.user_id != app.workspace.bot.id:
+        raise SlackError("cant_delete_file")
+    app.files.delete(file)
+    return {}
+
+
+def _channels(app: App, args: Json) -> list[Channel]:
+    named = [name for name in str(args.get("channels") or "").split(",") if name]
+    if channel_id := args.get("channel_id"):
+        # A person's id is taken in `channels` alone.
+        if not _CHANNEL_ID.fullmatch(str(channel_id)):
+            raise SlackError("invalid_arguments")
+        named.insert(0, str(channel_id))
+    if len(named) > _CHANNELS:
+        raise SlackError("channels_limit_exceeded")
+    if args.get("thread_ts") and len(named) > 1:
+        raise SlackError("invalid_arguments")
+    return [writable(app, {"channel": name}) for name in named]
+
+
+METHODS = {
+    "files.getUploadURLExternal": Method(get_upload_url, ("files:write",)),
+    "files.completeUploadExternal": Method(complete_upload, ("files:write",)),
+    "files.info": Method(info, ("files:read",)),
+    "files.delete": Method(delete, ("files:write",)),
+}

@@ -1,0 +1,305 @@
+"""Files: their bytes, what Slack says of them, and the addresses where bytes come in and go out."""
+
+import asyncio
+import re
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+from aiohttp import web
+
+from sandbox.faults import Faults
+from sandbox.filetypes import SNIPPET_BYTES, Kind, kind_of
+from sandbox.workspace import TEAM_ID, Json, Message, SlackError, Workspace
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Of one request; Slack takes a gigabyte, this machine need not."""
+_CHUNK_BYTES = 64 * 1024
+_PREVIEW_LINES = 5
+_PREVIEW_CHARS = 500
+_SIGN_IN = (
+    '<!DOCTYPE html><html lang="en-US"><head><title>Sign in | Slack</title></head>'
+    "<body><h1>Sign in to your workspace</h1></body></html>"
+)
+"""Slack answers 200 with such a page where a token or its files:read is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What somebody sends: a name and bytes; what it is follows from the name where no mimetype is given."""
+
+    name: str
+    content: bytes = field(repr=False)
+    mimetype: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A message that shows the file."""
+
+    channel: str
+    ts: str
+    thread_ts: str | None
+
+
+@dataclass(slots=True)
+class File:
+    """A file as Slack keeps it."""
+
+    id: str
+    user_id: str
+    name: str
+    title: str
+    kind: Kind
+    content: bytes = field(repr=False)
+    alt_txt: str = ""
+    created_s: int = field(default_factory=lambda: int(time.time()))
+    shares: list[Share] = field(default_factory=list)
+
+    @property
+    def is_snippet(self) -> bool:
+        return self.kind.is_text and len(self.content) <= SNIPPET_BYTES
+
+
+@dataclass(slots=True)
+class Ticket:
+    """An upload that files.getUploadURLExternal opened; `content` None until the bytes have come."""
+
+    file_id: str
+    filename: str
+    length_bytes: int
+    snippet_type: str
+    alt_txt: str
+    content: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class Download:
+    """One request for a file's bytes, and what came of it."""
+
+    file_id: str
+    status: int
+    authorized: bool
+    sent_bytes: int = 0
+
+
+@dataclass
+class Files:
+    """`url` gives the server's address; `granted` are the scopes of the bot's token."""
+
+    workspace: Workspace
+    faults: Faults
+    url: Callable[[], str]
+    bot_token: str = field(repr=False)
+    granted: AbstractSet[str]
+    downloads: deque[Download] = field(default_factory=lambda: deque(maxlen=1_000))
+    _kept: dict[str, File] = field(default_factory=dict)
+    _deleted: set[str] = field(default_factory=set)
+    _tickets: dict[str, Ticket] = field(default_factory=dict)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/upload/v1/{file_id}", self._take),
+            web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/{{name}}", self._give),
+            web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/download/{{name}}", self._give),
+        ]
+
+    def get(self, file_id: str) -> File:
+        """Raises SlackError: file_deleted, file_not_found."""
+        if file_id in self._deleted:
+            raise SlackError("file_deleted")
+        if file_id not in self._kept:
+            raise SlackError("file_not_found")
+        return self._kept[file_id]
+
+    def add(self, user_id: str, upload: Upload) -> File:
+        """Keeps a person's file; nobody sees it until it is shared."""
+        kind = kind_of(upload.name, upload.mimetype)
+        title = upload.title or upload.name
+        return self._keep(File(_new_id(), user_id, upload.name, title, kind, upload.content))
+
+    def open_upload(self, filename: str, length_bytes: int, snippet_type: str, alt_txt: str) -> Json:
+        """What files.getUploadURLExternal answers."""
+        ticket = Ticket(_new_id(), filename, length_bytes, snippet_type, alt_txt)
+        self._tickets[ticket.file_id] = ticket
+        return {"upload_url": f"{self.url()}/upload/v1/{ticket.file_id}", "file_id": ticket.file_id}
+
+    def uploaded(self, file_id: str) -> Ticket:
+        """An upload whose bytes are here. Raises SlackError("file_not_found")."""
+        ticket = self._tickets.get(file_id)
+        if ticket is None or ticket.content is None:
+            raise SlackError("file_not_found")
+        return ticket
+
+    def complete(self, ticket: Ticket, title: str) -> File:
+        """The bot's upload becomes a file; this can be done only once."""
+        del self._tickets[ticket.file_id]
+        kind = kind_of(ticket.filename, snippet_type=ticket.snippet_type)
+        return self._keep(
+            File(
+                ticket.file_id,
+                self.workspace.bot.id,
+                ticket.filename,
+                title or ticket.filename,
+                kind,
+                ticket.content or b"",
+                ticket.alt_txt,
+            )
+        )
+
+    def share(self, draft: Message, files: Sequence[File]) -> Message:
+        """Posts the message with these files."""
+        said = tuple(self.file_json(file) for file in files)
+        for file in files:
+            file.shares.append(Share(draft.channel, draft.ts, draft.thread_ts))
+        return self.workspace.post(replace(draft, subtype="file_share", files=said))
+
+    def delete(self, file: File) -> None:
+        """Takes a file away; where it was shared, a tombstone stays."""
+        del self._kept[file.id]
+        self._deleted.add(file.id)
+        for share in file.shares:
+            try:
+                message = self.workspace.message(share.channel, share.ts)
+            except SlackError:
+                continue
+            left = tuple(_tombstone(f) if f["id"] == file.id else f for f in message.files)
+            self.workspace.change(replace(message, files=left))
+
+    def file_json(self, file: File) -> Json:
+        """A file as messages and events show it."""
+        address = f"{self.url()}/files-pri/{TEAM_ID}-{file.id}"
+        name = re.sub(r"[^\w.-]+", "_", file.name.lower())
+        said: Json = {
+            "id": file.id,
+            "created": file.created_s,
+            "timestamp": file.created_s,
+            "name": file.name,
+            "title": file.title,
+            "mimetype": file.kind.mimetype,
+            "filetype": file.kind.filetype,
+            "pretty_type": file.kind.pretty_type,
+            "user": file.user_id,
+            "user_team": TEAM_ID,
+            "editable": file.is_snippet,
+            "size": len(file.content),
+            "mode": "snippet" if file.is_snippet else "hosted",
+            "is_external": False,
+            "external_type": "",
+            "is_public": True,
+            "public_url_shared": False,
+            "display_as_bot": False,
+            "username": "",
+            "url_private": f"{address}/{name}",
+            "url_private_download": f"{address}/download/{name}",
+            "permalink": f"{self.url()}/files/{file.user_id}/{file.id}/{name}",
+            "has_rich_preview": False,
+            "file_access": "visible",
+        }
+        said |= {"alt_txt": file.alt_txt} if file.alt_txt else {}
+        return said | (_preview(file) if file.is_snippet else {})
+
+    def info_json(self, file: File) -> Json:
+        """A file as files.info shows it: with where it is shared."""
+        places: Json = {"channels": [], "groups": [], "ims": []}
+        shares: Json = {}
+        for share in file.shares:
+            channel = self.workspace.channel(share.channel)
+            kind = {"channel": "channels", "im": "ims"}.get(channel.type, "groups")
+            places[kind].append(channel.id)
+            seen = {"ts": share.ts, "channel_name": channel.name, "team_id": TEAM_ID}
+            seen |= {"thread_ts": share.thread_ts} if share.thread_ts else {}
+            group = shares.setdefault("public" if channel.type == "channel" else "private", {})
+            group.setdefault(channel.id, []).append(seen)
+        return self.file_json(file) | places | {"shares": shares}
+
+    def _keep(self, file: File) -> File:
+        self._kept[file.id] = file
+        return file
+
+    async def _take(self, request: web.Request) -> web.Response:
+        """The bytes of an upload, raw or as a form's only file; no token is asked for."""
+        ticket = self._tickets.get(request.match_info["file_id"])
+        if ticket is None:
+            return web.Response(status=404, text="Not found")
+        content = await _body(request)
+        if len(content) != ticket.length_bytes:
+            return web.Response(status=400, text=f"{ticket.length_bytes} bytes were promised, {len(content)} came")
+        ticket.content = content
+        return web.Response(text=f"OK - {len(content)}")
+
+    async def _give(self, request: web.Request) -> web.StreamResponse:
+        file_id = request.match_info["file_id"]
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        download = Download(file_id, 200, token == self.bot_token and "files:read" in self.granted)
+        self.downloads.append(download)
+        if redirect := self.faults.take("file_redirect"):
+            download.status = 302
+            return web.Response(status=302, headers={"Location": redirect.location})
+        if refused := self.faults.take("file_refused"):
+            download.status = refused.status
+            return web.Response(status=refused.status)
+        if not download.authorized:
+            return web.Response(text=_SIGN_IN, content_type="text/html")
+        file = self._kept.get(file_id)
+        if file is None:
+            download.status = 404
+            return web.Response(status=404)
+        return await self._stream(request, file, download)
+
+    async def _stream(self, request: web.Request, file: File, download: Download) -> web.StreamResponse:
+        slow, larger = self.faults.take("file_slow"), self.faults.take("file_larger")
+        response = web.StreamResponse(headers={"Content-Type": file.kind.mimetype})
+        if larger is None:
+            response.content_length = len(file.content)
+        await response.prepare(request)
+        for chunk in _chunks(file.content, larger.more_bytes if larger else 0):
+            if slow is not None:
+                await asyncio.sleep(slow.delay_s)
+            try:
+                await response.write(chunk)
+            except ConnectionError:
+                # Who reads has had enough.
+                return response
+            download.sent_bytes += len(chunk)
+        return response
+
+
+async def _body(request: web.Request) -> bytes:
+    if not request.content_type.startswith("multipart/"):
+        return await request.read()
+    for value in (await request.post()).values():
+        if isinstance(value, web.FileField):
+            return value.file.read()
+    return b""
+
+
+def _chunks(content: bytes, more_bytes: int) -> Iterator[bytes]:
+    for at in range(0, len(content), _CHUNK_BYTES):
+        yield content[at : at + _CHUNK_BYTES]
+    for at in range(0, more_bytes, _CHUNK_BYTES):
+        yield bytes(min(_CHUNK_BYTES, more_bytes - at))
+
+
+def _new_id() -> str:
+    return f"F{uuid.uuid4().hex[:10].upper()}"
+
+
+def _tombstone(file: Json) -> Json:
+    return {"id": file["id"], "mode": "tombstone"}
+
+
+def _preview(file: File) -> Json:
+    text = file.content.decode(errors="replace")
+    lines = text.splitlines()
+    shown = "\n".join(lines[:_PREVIEW_LINES])[:_PREVIEW_CHARS]
+    return {
+        "preview": shown,
+        "preview_is_truncated": len(shown) < len(text.rstrip("\n")),
+        "lines": len(lines),
+        "lines_more": max(0, len(lines) - _PREVIEW_LINES),
+    }

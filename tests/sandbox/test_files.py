@@ -1,0 +1,273 @@
+"""Files as Slack takes and gives them: over real HTTP, with its own SDK."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.faults import Settings
+from sandbox.files import Upload
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+from tests.sandbox.conftest import App
+
+GENERAL = "C0GENERAL"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
+
+
+async def refused(call: Awaitable[Any]) -> str:
+    with pytest.raises(SlackApiError) as caught:
+        await call
+    return str(caught.value.response["error"])
+
+
+async def opened(web: AsyncWebClient, content: bytes, filename: str = "notes.md", **more: str) -> Json:
+    answer = await web.files_getUploadURLExternal(filename=filename, length=len(content), **more)
+    return {"id": answer["file_id"], "url": answer["upload_url"]}
+
+
+async def uploaded(web: AsyncWebClient, session: aiohttp.ClientSession, content: bytes, **more: str) -> str:
+    upload = await opened(web, content, **more)
+    async with session.post(upload["url"], data=content) as answer:
+        assert (answer.status, await answer.text()) == (200, f"OK - {len(content)}")
+    return str(upload["id"])
+
+
+async def shared(sandbox: Sandbox, upload: Upload) -> Json:
+    ts = await sandbox.share("ada", "general", "@typist look", [upload])
+    return sandbox.workspace.message(GENERAL, ts).files[0]
+
+
+async def downloaded(
+    session: aiohttp.ClientSession, url: str, token: str = Sandbox.bot_token
+) -> tuple[int, str, bytes]:
+    async with session.get(url, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False) as answer:
+        return answer.status, answer.content_type, await answer.read()
+
+
+# ---- what the app sends
+
+
+async def test_a_file_goes_into_a_thread_as_a_message(sandbox: Sandbox, web: AsyncWebClient, app: App) -> None:
+    root = await sandbox.say("ada", "general", "@typist write it down")
+    await app.connect()
+    answer = await web.files_upload_v2(
+        channel=GENERAL, thread_ts=root, content="# Title\n\nText\n", filename="answer.md", initial_comment="All of it:"
+    )
+    (message,) = sandbox.workspace.replies(GENERAL, root)
+    (file,) = message.files
+    assert (message.subtype, message.text, message.user_id) == ("file_share", "All of it:", sandbox.bot_user_id)
+    assert (file["id"], file["title"], file["mode"]) == (answer["file"]["id"], "answer.md", "snippet")
+    (event,) = await app.events(1)
+    assert (event["subtype"], event["thread_ts"], event["files"][0]["id"]) == ("file_share", root, file["id"])
+    assert answer["file"]["shares"] == {}  # Slack shares after it has answered.
+    told = await web.files_info(file=file["id"])
+    assert told["file"]["shares"]["public"][GENERAL][0] | {"ts": 0} == {
+        "ts": 0,
+        "thread_ts": root,
+        "channel_name": "general",
+        "team_id": sandbox.team_id,
+    }
+
+
+async def test_bytes_may_come_raw_or_as_a_form(
+    sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
+) -> None:
+    upload = await opened(web, PNG, "a.png")
+    form = aiohttp.FormData()
+    form.add_field("filename", PNG, filename="a.png", content_type="image/png")
+    async with session.post(upload["url"], data=form) as answer:
+        assert answer.status == 200
+    await web.files_completeUploadExternal(files=[{"id": upload["id"], "title": "A"}], channel_id=GENERAL)
+    assert sandbox.files.get(upload["id"]).content == PNG
+
+
+@pytest.mark.parametrize("content", [PNG[:-1], PNG + b"x"])
+async def test_as_many_bytes_must_come_as_were_promised(
+    web: AsyncWebClient, session: aiohttp.ClientSession, content: bytes
+) -> None:
+    upload = await opened(web, PNG, "a.png")
+    async with session.post(upload["url"], data=content) as answer:
+        assert answer.status == 400
+    assert await refused(web.files_completeUploadExternal(files=[{"id": upload["id"]}])) == "file_not_found"
+
+
+async def test_several_files_are_one_message_and_several_channels_several(
+    sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
+) -> None:
+    files = [{"id": await uploaded(web, session, b"x"), "title": "t"} for _ in range(2)]
+    await web.files_completeUploadExternal(files=files, channels=["C0GENERAL", "U0ADA"])  # type: ignore[arg-type]
+    for place in ("general", sandbox.dm("ada")):
+        (message,) = sandbox.messages(place)
+        assert [file["id"] for file in message.files] == [file["id"] for file in files]
+
+
+async def test_a_file_is_completed_once_and_private_without_a_channel(
+    sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
+) -> None:
+    files: list[dict[str, str | None]] = [{"id": await uploaded(web, session, b"x"), "title": "t"}]
+    await web.files_completeUploadExternal(files=files)
+    assert sandbox.messages("general") == []
+    assert await refused(web.files_completeUploadExternal(files=files, channel_id=GENERAL)) == "file_not_found"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"channel_id": "C0NOWHERE"}, "channel_not_found"),
+        ({"channel_id": "U0ADA"}, "invalid_arguments"),
+        ({"channel_id": GENERAL, "thread_ts": "nonsense"}, "invalid_thread_ts"),
+        ({"channel_id": GENERAL, "thread_ts": "1700000000.000000"}, "thread_not_found"),
+        ({"channels": "C0GENERAL,C0RANDOM", "thread_ts": "1700000000.000000"}, "invalid_arguments"),
+        ({"channels": ",".join(["C0GENERAL"] * 101)}, "channels_limit_exceeded"),
+        ({"channel_id": GENERAL, "blocks": [{"type": "nothing"}]}, "invalid_blocks"),
+        ({"channel_id": GENERAL, "files": "[]"}, "invalid_arguments"),
+        ({"channel_id": GENERAL, "files": '[{"id": "F0NONE"}]'}, "file_not_found"),
+    ],
+)
+async def test_what_cannot_be_shared_is_refused_and_can_be_tried_again(
+    sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession, arguments: Json, error: str
+) -> None:
+    file_id = await uploaded(web, session, b"x")
+    files = json.dumps([{"id": file_id, "title": "t"}])
+    call = web.api_call("files.completeUploadExternal", json={"files": files, **arguments})
+    assert await refused(call) == error
+    assert sandbox.messages("general") == []
+    await web.files_completeUploadExternal(files=[{"id": file_id, "title": "t"}], channel_id=GENERAL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"filename": "", "length": 1}, "invalid_arguments"),
+        ({"filename": "a", "length": 0}, "invalid_arguments"),
+        ({"filename": "a", "length": 1, "snippet_type": "klingon"}, "unknown_snippet_type"),
+        ({"filename": "a", "length": 1, "alt_txt": "x" * 1_001}, "alt_txt_too_large"),
+    ],
+)
+async def test_an_upload_is_asked_for_in_slacks_words(web: AsyncWebClient, arguments: Json, error: str) -> None:
+    assert await refused(web.files_getUploadURLExternal(**arguments)) == error
+
+
+async def test_a_snippets_type_counts_before_its_name(
+    sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
+) -> None:
+    code = b"\n".join(b"print(%d)" % number for number in range(9))
+    file_id = await uploaded(web, session, code, filename="code.txt", snippet_type="python")
+    await web.files_completeUploadExternal(files=[{"id": file_id, "title": "Code"}])
+    file = (await web.files_info(file=file_id))["file"]
+    assert (file["filetype"], file["pretty_type"], file["mode"]) == ("python", "Python", "snippet")
+    assert (file["preview"].count("\n"), file["lines"], file["lines_more"]) == (4, 9, 4)
+
+
+async def test_a_deleted_file_leaves_a_tombstone(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    answer = await web.files_upload_v2(channel=GENERAL, content="x", filename="a.txt")
+    file_id = answer["file"]["id"]
+    await web.files_delete(file=file_id)
+    assert sandbox.messages("general")[0].files == ({"id": file_id, "mode": "tombstone"},)
+    assert await refused(web.files_info(file=file_id)) == "file_deleted"
+    assert await refused(web.files_delete(file=file_id)) == "file_deleted"
+
+
+async def test_a_persons_file_is_not_the_bots_to_delete(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    file = await shared(sandbox, Upload("a.txt", b"x"))
+    assert await refused(web.files_delete(file=file["id"])) == "cant_delete_file"
+
+
+CALLS: list[tuple[str, Callable[[AsyncWebClient], Awaitable[Any]]]] = [
+    ("files:write", lambda web: web.files_getUploadURLExternal(filename="a", length=1)),
+    ("files:write", lambda web: web.files_completeUploadExternal(files=[{"id": "F0", "title": "t"}])),
+    ("files:write", lambda web: web.files_delete(file="F0")),
+    ("files:read", lambda web: web.files_info(file="F0")),
+]
+
+
+@pytest.mark.parametrize(("scope", "call"), CALLS)
+async def test_a_scope_that_is_taken_away_is_named(
+    sandbox: Sandbox, web: AsyncWebClient, scope: str, call: Callable[[AsyncWebClient], Awaitable[Any]]
+) -> None:
+    sandbox.granted.discard(scope)
+    with pytest.raises(SlackApiError) as caught:
+        await call(web)
+    response = caught.value.response
+    assert (response["error"], response["needed"]) == ("missing_scope", scope)
+    assert scope not in response["provided"].split(",")
+
+
+# ---- what people send
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("Plan A.png", PNG, ("image/png", "png", "PNG", "hosted")),
+        ("paper.pdf", b"%PDF-1.7", ("application/pdf", "pdf", "PDF", "hosted")),
+        ("run.py", b"print(1)", ("text/plain", "python", "Python", "snippet")),
+        ("data.csv", b"a,b", ("text/csv", "csv", "CSV", "snippet")),
+        ("big.log", b"x" * 1_000_001, ("text/plain", "text", "Plain Text", "hosted")),
+        ("thing", b"\x00", ("application/octet-stream", "binary", "Binary", "hosted")),
+    ],
+)
+async def test_a_shared_file_is_described_and_downloaded(
+    sandbox: Sandbox,
+    session: aiohttp.ClientSession,
+    app: App,
+    name: str,
+    content: bytes,
+    expected: tuple[str, str, str, str],
+) -> None:
+    await app.connect()
+    await shared(sandbox, Upload(name, content))
+    event = (await app.events(1))[0]
+    (file,) = event["files"]
+    assert (event["type"], file["name"], file["size"]) == ("app_mention", name, len(content))
+    assert (file["mimetype"], file["filetype"], file["pretty_type"], file["mode"]) == expected
+    for key in ("url_private", "url_private_download"):
+        assert await downloaded(session, file[key]) == (200, expected[0], content)
+    assert {download.sent_bytes for download in sandbox.files.downloads} == {len(content)}
+
+
+@pytest.mark.parametrize(("token", "taken_away"), [("xoxb-wrong", ""), ("", ""), (Sandbox.bot_token, "files:read")])
+async def test_without_a_token_or_its_scope_there_is_a_page_to_sign_in(
+    sandbox: Sandbox, session: aiohttp.ClientSession, token: str, taken_away: str
+) -> None:
+    file = await shared(sandbox, Upload("a.png", PNG))
+    sandbox.granted.discard(taken_away)
+    status, content_type, body = await downloaded(session, file["url_private_download"], token)
+    assert (status, content_type) == (200, "text/html")
+    assert b"Sign in" in body
+
+
+FAULTS: list[tuple[str, Settings, int, int]] = [
+    ("file_redirect", {"location": "http://127.0.0.1:9/elsewhere"}, 302, 0),
+    ("file_refused", {"status": 404}, 404, 0),
+    ("file_larger", {"more_bytes": 100_000}, 200, 100_000 + len(PNG)),
+    ("file_slow", {"delay_s": 0.01}, 200, len(PNG)),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "status", "size_bytes"), FAULTS)
+async def test_downloads_fail_on_demand(
+    sandbox: Sandbox, session: aiohttp.ClientSession, name: str, settings: Settings, status: int, size_bytes: int
+) -> None:
+    file = await shared(sandbox, Upload("a.png", PNG))
+    sandbox.faults.start(name, times=1, **settings)  # type: ignore[misc]
+    answer = await downloaded(session, file["url_private_download"])
+    assert (answer[0], len(answer[2])) == (status, size_bytes)
+    assert await downloaded(session, file["url_private_download"]) == (200, "image/png", PNG)
+
+
+async def test_who_has_read_enough_may_hang_up_on_an_endless_file(
+    sandbox: Sandbox, session: aiohttp.ClientSession
+) -> None:
+    file = await shared(sandbox, Upload("a.png", PNG))
+    sandbox.faults.start("file_larger", times=1, more_bytes=10**12)
+    headers = {"Authorization": f"Bearer {sandbox.bot_token}"}
+    async with session.get(file["url_private"], headers=headers) as answer:
+        assert answer.headers.get("Content-Length") is None
+        await answer.content.readexactly(1_000_000)
+    assert sandbox.files.downloads[-1].sent_bytes < 100_000_000
