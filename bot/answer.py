@@ -9,7 +9,7 @@ from enum import Enum, auto
 from itertools import chain, repeat
 
 from bot.core import prompt as prompts
-from bot.core.completion import Completion, FinishReason
+from bot.core.completion import Completion, FinishReason, Thinking
 from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.reply import Ending
 from bot.core.tokens import TokenEstimate, prompt_texts
@@ -146,6 +146,9 @@ class Answering:
             async for event in events:
                 if isinstance(event, Completion):
                     attempt.completion = event
+                    continue
+                if isinstance(event, Thinking):
+                    attempt.said_chars += event.chars
                     continue
                 if attempt.first_token_s is None:
                     attempt.first_token_s = self.clock.monotonic() - attempt.claimed

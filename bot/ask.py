@@ -5,7 +5,7 @@ import time
 from contextlib import aclosing
 
 from bot.app import manner_of, provider_of
-from bot.core.completion import Completion
+from bot.core.completion import Completion, Thinking
 from bot.core.conversation import Prompt, Turn
 from bot.core.pricing import cost_usd
 from bot.errors import TypistError
@@ -21,6 +21,8 @@ async def ask(settings: Settings, question: str) -> None:
             async for event in events:
                 if isinstance(event, Completion):
                     completion = event
+                    continue
+                if isinstance(event, Thinking):
                     continue
                 first_s = first_s or time.monotonic() - started
                 wrote = event

@@ -27,6 +27,7 @@ class Failure(StrEnum):
     CONTEXT_TOO_LONG = "context_too_long"
     REFUSED = "refused"
     EMPTY = "empty"
+    ONLY_THOUGHT = "only_thought"
     STALLED = "stalled"
     CUT = "cut"
     UNREACHABLE = "unreachable"
@@ -45,6 +46,7 @@ _SENTENCES = {
     "Please ask with less of it, or in a new thread.",
     Failure.REFUSED: "{model} declined to answer this. Please put the question in another way.",
     Failure.EMPTY: "{model} ended without a word of an answer. Please put the question in another way.",
+    Failure.ONLY_THOUGHT: "{model} thought until its length limit and came to no answer. Please ask for less at once.",
     Failure.STALLED: "{model} stopped sending text. Please ask again.",
     Failure.CUT: "The connection to {model} was lost before the answer was whole. Please ask again.",
     Failure.UNREACHABLE: "{model} could not be reached. Please ask again in a minute.",

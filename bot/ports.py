@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from bot.core.completion import Completion, Usage
+from bot.core.completion import Said, Usage
 from bot.core.conversation import Job, Message, Prompt, Question, ThreadKey
 from bot.core.reply import Ending, Shown
 
@@ -45,8 +45,8 @@ class Provider(Protocol):
     model: str
     """As it is written in settings: openai/gpt-6-luna."""
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
-        """Yields the answer's deltas (never empty), then one Completion, and ends.
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
+        """Yields the answer's deltas (never empty), Thinking while the model reasons, then one Completion, and ends.
 
         Raises ProviderError, at any time, when no whole answer comes.
         Close it (contextlib.aclosing) to hang up: only that reaches the vendor and stops the billing.

@@ -1,4 +1,4 @@
-"""How a model's answer ended: one closed list of reasons for all vendors, and what it cost in tokens."""
+"""What a model's stream yields beside its words, and how it ended: one closed list of reasons for all vendors."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +23,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Thinking:
+    """The model reasons: it is at work, though nothing of it is for the reader."""
+
+    chars: int = 0
+    """How much of its reasoning came; vendors that keep it to themselves only say that there is some."""
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """The last thing a provider's stream yields: only with it is the answer whole."""
 
@@ -31,3 +39,7 @@ class Completion:
     finish_reason: FinishReason
     usage: Usage | None
     """None where a compatible server reports none."""
+
+
+Said = str | Thinking | Completion
+"""What a provider's stream yields."""

@@ -6,7 +6,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from bot.core.completion import FinishReason, Usage
+from bot.core.completion import FinishReason, Thinking, Usage
 from bot.core.conversation import Prompt
 from bot.errors import Failure
 from bot.providers.failures import Attempt
@@ -82,12 +82,13 @@ class MessagesReader:
         self._stop_reason: str | None = None
         self._counts: dict[str, int] = {}
 
-    def read(self, event: Any) -> str:
+    def read(self, event: Any) -> str | Thinking:
         match event["type"]:
             case "content_block_delta":
-                delta = event["delta"]
-                # Thinking and its signature come as other types.
-                return str(delta["text"]) if delta["type"] == "text_delta" else ""
+                return _said(event["delta"])
+            case "content_block_start":
+                # The only sign of thinking that is redacted, or whose display is omitted.
+                return Thinking() if "thinking" in event["content_block"]["type"] else ""
             case "message_start":
                 self._count(event["message"].get("usage"))
             case "message_delta":
@@ -104,6 +105,9 @@ class MessagesReader:
         self._count(body.get("usage"))
         self._end()
         return "".join(block["text"] for block in body["content"] if block["type"] == "text")
+
+    def held(self) -> str:
+        return ""
 
     def _count(self, usage: Any) -> None:
         # Later counts take the place of earlier ones: they are cumulative.
@@ -126,3 +130,14 @@ class MessagesReader:
             cached_input_tokens=cached,
             cache_write_tokens=written,
         )
+
+
+def _said(delta: Any) -> str | Thinking:
+    match delta["type"]:
+        case "text_delta":
+            return str(delta["text"])
+        case "thinking_delta":
+            return Thinking(len(delta["thinking"]))
+        case "signature_delta":
+            return Thinking()
+    return ""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from bot.core.completion import Completion
+from bot.core.completion import Said, Thinking
 from bot.core.conversation import Prompt
 from bot.errors import Failure, ProviderError
 from bot.ports import Provider
@@ -22,14 +22,14 @@ class Fallback:
         self.model = providers[0].model
         self._providers = tuple(providers)
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
         """See Provider."""
         for provider, following in zip(self._providers, (*self._providers[1:], None), strict=True):
             begun = False
             try:
                 async with aclosing(provider.stream(prompt)) as deltas:
                     async for delta in deltas:
-                        begun = True
+                        begun = begun or not isinstance(delta, Thinking)
                         yield delta
                 return
             except ProviderError as error:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import httpx2
 
-from bot.core.completion import Completion, FinishReason, Usage
+from bot.core.completion import Completion, FinishReason, Said, Thinking, Usage
 from bot.core.conversation import Prompt
 from bot.errors import Failure
 from bot.providers.failures import Attempt
@@ -35,12 +35,16 @@ class Reader(Protocol):
     """Set by the vendor's terminal marker; None: the answer is not whole."""
     usage: Usage | None
 
-    def read(self, event: Any) -> str:
-        """The text in an event of a stream, mostly. Raises ProviderError where it reports a failure."""
+    def read(self, event: Any) -> str | Thinking:
+        """The text in an event of a stream, "" in most. Raises ProviderError where it reports a failure."""
         ...
 
     def read_whole(self, body: Any) -> str:
         """The text of an answer that came as one."""
+        ...
+
+    def held(self) -> str:
+        """Text that was held back because reasoning might have followed; asked for once, at the end."""
         ...
 
 
@@ -69,8 +73,8 @@ class VendorModel:
         self._name = name
         self._api = api
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
-        """See Provider. An answer without a word is a failure too: EMPTY."""
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
+        """See Provider. An answer without a word is a failure too: EMPTY, or ONLY_THOUGHT."""
         with Attempt(self.model, self._api.secret) as attempt:
             reader = self._api.reader(attempt)
             silent = True
@@ -78,20 +82,26 @@ class VendorModel:
                 attempt.connected = True
                 async with aclosing(self._deltas(response, reader, attempt)) as deltas:
                     async for delta in deltas:
-                        silent = False
+                        silent = silent and isinstance(delta, Thinking)
                         yield delta
             if reader.finish_reason is None:
                 raise attempt.failed(Failure.CUT, "the stream ended without its terminal marker")
             if silent:
-                raise attempt.failed(Failure.EMPTY, f"no text, finish reason {reader.finish_reason}")
+                length = reader.finish_reason is FinishReason.LENGTH
+                raise attempt.failed(
+                    Failure.ONLY_THOUGHT if length else Failure.EMPTY,
+                    f"no text, finish reason {reader.finish_reason}",
+                )
             yield Completion(self.model, reader.finish_reason, reader.usage)
 
-    async def _deltas(self, response: httpx2.Response, reader: Reader, attempt: Attempt) -> AsyncGenerator[str, None]:
+    async def _deltas(
+        self, response: httpx2.Response, reader: Reader, attempt: Attempt
+    ) -> AsyncGenerator[str | Thinking, None]:
         kind = response.headers.get("content-type", "").partition(";")[0].strip()
         if kind == "application/json":
             # Also the answer of a server that cannot stream, or an error under a status of 200.
-            if delta := reader.read_whole(json.loads(await response.aread())):
-                yield delta
+            if whole := reader.read_whole(json.loads(await response.aread())):
+                yield whole
             return
         seen = False
         try:
@@ -103,5 +113,7 @@ class VendorModel:
             # After the terminal marker the answer is whole, however the vendor hangs up.
             if reader.finish_reason is None:
                 raise
+        if held := reader.held():
+            yield held
         if not seen and kind != "text/event-stream":
             raise attempt.failed(Failure.UNEXPECTED, f"no stream of events but {kind or 'something unnamed'}")

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from bot.core.completion import FinishReason, Usage
+from bot.core.completion import FinishReason, Thinking, Usage
 from bot.core.conversation import Prompt
 from bot.errors import Failure
 from bot.providers.failures import Attempt
 from bot.providers.model import LIMITS, TIMEOUT, Api, Asking, Reader, VendorModel
+from bot.providers.reasoning import ThinkTags
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -89,11 +90,16 @@ class ResponsesReader:
         self.usage: Usage | None = None
         self._attempt = attempt
 
-    def read(self, event: Any) -> str:
+    def read(self, event: Any) -> str | Thinking:
         match event["type"]:
             # A refusal's text is the model's own answer.
             case "response.output_text.delta" | "response.refusal.delta":
                 return str(event["delta"])
+            # A summary from OpenAI, the reasoning itself from servers of open models.
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+                return Thinking(len(event["delta"]))
+            case "response.output_item.added" | "response.output_item.done" if event["item"]["type"] == "reasoning":
+                return Thinking()
             case "response.completed" | "response.incomplete" | "response.failed":
                 self._end(event["response"])
             case "error":
@@ -103,8 +109,12 @@ class ResponsesReader:
 
     def read_whole(self, body: Any) -> str:
         self._end(body)
-        parts = [part for item in body["output"] for part in item.get("content") or ()]
+        said = [item for item in body["output"] if item["type"] == "message"]
+        parts = [part for item in said for part in item.get("content") or ()]
         return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
+
+    def held(self) -> str:
+        return ""
 
     def _end(self, response: Any) -> None:
         if response.get("error"):
@@ -157,8 +167,9 @@ class ChatReader:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self._attempt = attempt
+        self._tags = ThinkTags(attempt.model)
 
-    def read(self, event: Any) -> str:
+    def read(self, event: Any) -> str | Thinking:
         if usage := event.get("usage"):
             self.usage = _usage(usage, "prompt", "completion")
         choices = event.get("choices")
@@ -167,12 +178,21 @@ class ChatReader:
         if reason := choices[0].get("finish_reason"):
             self._end(reason)
         said = choices[0].get("delta") or choices[0].get("message") or {}
-        return _text(said.get("content")) or said.get("refusal") or ""
+        if text := _text(said.get("content")) or said.get("refusal"):
+            return self._tags.take(text)
+        if thought := _thought(said):
+            self._tags.separated()
+            return Thinking(len(thought))
+        return ""
 
     def read_whole(self, body: Any) -> str:
         if body.get("error"):
             raise self._attempt.reported(body)
-        return self.read(body)
+        said = self.read(body)
+        return ("" if isinstance(said, Thinking) else said) + self.held()
+
+    def held(self) -> str:
+        return self._tags.end(whole=self.finish_reason is FinishReason.STOP)
 
     def _end(self, reason: str) -> None:
         if reason == "content_filter":
@@ -186,6 +206,15 @@ def _text(content: Any) -> str:
     if isinstance(content, list):
         return "".join(part["text"] for part in content if part["type"] == "text")
     return content or ""
+
+
+def _thought(said: Mapping[str, Any]) -> str:
+    """The reasoning, where it has a field of its own, whose name differs (DeepSeek and llama.cpp; vLLM and Ollama)."""
+    for name in ("reasoning_content", "reasoning"):
+        if thought := said.get(name):
+            return str(thought)
+    content = said.get("content")
+    return str(content) if isinstance(content, list) and content else ""
 
 
 def _usage(usage: Mapping[str, Any], given: str, made: str) -> Usage:

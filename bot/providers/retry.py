@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from bot.core.completion import Completion
+from bot.core.completion import Said, Thinking
 from bot.core.conversation import Prompt
 from bot.errors import Failure, ProviderError
 from bot.ports import Clock, Provider
@@ -23,13 +23,13 @@ class Retry:
         self._provider = provider
         self._clock = clock
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
         """See Provider."""
         begun = False
         try:
             async with aclosing(self._provider.stream(prompt)) as deltas:
                 async for delta in deltas:
-                    begun = True
+                    begun = begun or not isinstance(delta, Thinking)
                     yield delta
             return
         except ProviderError as error:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncGenerator
 
-from bot.core.completion import Completion, FinishReason, Usage
+from bot.core.completion import Completion, FinishReason, Said, Usage
 from bot.core.conversation import Prompt
 from bot.ports import Clock
 
@@ -47,7 +47,7 @@ class Scripted:
         self._clock = clock
         self._tokens_per_s = tokens_per_s
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
         """See Provider. Tokens are words here."""
         began = self._clock.monotonic()
         deltas = words(answer(prompt))

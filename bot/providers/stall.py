@@ -5,21 +5,21 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Self
 
-from bot.core.completion import Completion
+from bot.core.completion import Said
 from bot.core.conversation import Prompt
 from bot.errors import Failure, ProviderError
 from bot.ports import Provider
 
 
 class Stall:
-    """No text for this long: hangs up and raises ProviderError(STALLED). Pings and thinking are no text."""
+    """Neither text nor thinking for this long: hangs up and raises ProviderError(STALLED). Pings are neither."""
 
     def __init__(self, provider: Provider, stall_timeout_s: float) -> None:
         self.model = provider.model
         self._provider = provider
         self._stall_timeout_s = stall_timeout_s
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
         """See Provider."""
         with _Watch(self._stall_timeout_s) as watch:
             async with aclosing(self._provider.stream(prompt)) as deltas:
@@ -32,7 +32,7 @@ class Stall:
                     except asyncio.CancelledError:
                         if not watch.ended_it():
                             raise
-                        detail = f"no text for {self._stall_timeout_s:g} s"
+                        detail = f"nothing for {self._stall_timeout_s:g} s"
                         raise ProviderError(Failure.STALLED, self.model, detail=detail) from None
                     watch.rest()
                     yield delta

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from bot.core.completion import Completion
+from bot.core.completion import Completion, Thinking
 from bot.core.conversation import Prompt, Turn
 from bot.errors import Failure, ProviderError
 from bot.ports import Provider
@@ -15,11 +15,13 @@ PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Tu
 
 
 @asynccontextmanager
-async def connected(api: Api, server: VendorServer, streaming: bool = True) -> AsyncIterator[Provider]:
-    """The API's model m, on this server."""
+async def connected(
+    api: Api, server: VendorServer, streaming: bool = True, model: str = "m"
+) -> AsyncIterator[Provider]:
+    """The API's model of this name, on this server."""
     client = api.connect(server.url, streaming)
     try:
-        yield client.model("m")
+        yield client.model(model)
     finally:
         await client.aclose()
 
@@ -31,6 +33,8 @@ class Heard:
     deltas: list[str]
     completions: list[Completion]
     error: ProviderError | None = None
+    thought: int = 0
+    """How often it said that it thinks."""
 
     @property
     def text(self) -> str:
@@ -50,6 +54,8 @@ async def hear(provider: Provider) -> Heard:
                 assert not heard.completions, "a Completion is the last"
                 if isinstance(item, Completion):
                     heard.completions.append(item)
+                elif isinstance(item, Thinking):
+                    heard.thought += 1
                 else:
                     heard.deltas.append(item)
     except ProviderError as error:

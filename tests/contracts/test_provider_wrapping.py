@@ -16,7 +16,22 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer, refusal
 
+OVERLOADED = b'data: {"error":{"code":503,"message":"busy"}}\n\n'
+
 ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
+
+THINKING = pytest.mark.parametrize(
+    ("api", "name"),
+    [(RESPONSES, "vllm_responses"), (CHAT, "deepseek_chat"), (ANTHROPIC, "anthropic_thinking")],
+    ids=str,
+)
+
+
+def thoughtful(name: str) -> tuple[list[bytes], bytes, list[bytes]]:
+    """The documented stream of this name: what comes before its first thought, that, and what follows."""
+    events = [event + b"\n\n" for event in speech.documented(name).split(b"\n\n") if event]
+    at = next(at for at, event in enumerate(events) if b"A greet" in event)
+    return events[:at], events[at], events[at + 1 :]
 
 
 @pytest.fixture
@@ -37,6 +52,24 @@ class TestStall:
             heard = await hear(Stall(model, stall_timeout_s=0.8))
             assert (heard.text, heard.failure) == ("".join(said), Failure.STALLED)
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 5)
+
+    @THINKING
+    async def test_a_model_that_thinks_is_at_work(self, vendor: VendorServer, api: Api, name: str) -> None:
+        before, thinking, after = thoughtful(name)
+        vendor.script(Answer([*before, *[thinking] * 12, *after], pause_s=0.1))
+        async with connected(api, vendor) as model:
+            heard = await hear(Stall(model, stall_timeout_s=0.9))
+        assert heard.text == "Hello there!"
+        assert heard.thought >= 12
+
+    @THINKING
+    async def test_thinking_that_stops_is_a_stall(self, vendor: VendorServer, api: Api, name: str) -> None:
+        before, thinking, _ = thoughtful(name)
+        vendor.script(Answer([*before, thinking], ending=Ending.HANG))
+        async with connected(api, vendor) as model:
+            heard = await hear(Stall(model, stall_timeout_s=0.5))
+        assert (heard.text, heard.failure) == ("", Failure.STALLED)
+        assert heard.thought > 0
 
     async def test_a_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
         vendor.script(Answer(delay_s=60))
@@ -125,6 +158,15 @@ class TestRetry:
             assert (await hear(Retry(model, SystemClock()))).failure is Failure.RATE_LIMITED
         assert len(vendor.requests) == 2
 
+    async def test_comes_after_thinking_too(self, vendor: VendorServer) -> None:
+        stream = speech.documented("deepseek_chat")
+        broken = [stream[: stream.index(b'"content":"Hello"')].rpartition(b"data: ")[0], OVERLOADED]
+        vendor.script(Answer(broken), CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            heard = await hear(Retry(model, SystemClock()))
+        assert heard.text == "one"
+        assert heard.thought > 0
+
     async def test_never_says_a_word_twice(self, vendor: VendorServer) -> None:
         vendor.script(Answer([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
@@ -171,6 +213,11 @@ class TestFallback:
         vendor.script(refusal(400, {"error": {"code": "content_filter"}}), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
             assert (await hear(Fallback([model, model]))).failure is Failure.REFUSED
+
+    async def test_after_thinking_too(self, vendor: VendorServer) -> None:
+        vendor.script(Answer([speech.documented("llama_cpp_chat_unclosed")]), CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            assert (await hear(Fallback([model, model]))).text == "one"
 
     async def test_not_an_answer_that_has_begun(self, vendor: VendorServer) -> None:
         vendor.script(Answer(CHAT.unended("one")), CHAT.streamed("two"))

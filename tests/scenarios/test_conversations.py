@@ -5,8 +5,11 @@ import asyncio
 import pytest
 
 from bot.answer import HELP
+from bot.core.blocks import THINKING
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, says, shown
+from tests.streams import speech
+from tests.streams.server import Answer
 
 
 @pytest.mark.parametrize("channel", ["general", "project-x"])
@@ -186,3 +189,16 @@ async def test_twenty_at_once_are_all_answered_within_slacks_budgets(stage: Stag
 
 def test_the_sandbox_is_only_on_this_machine(sandbox: Sandbox) -> None:
     assert sandbox.url.startswith("http://127.0.0.1:")
+
+
+async def test_while_a_model_thinks_its_reply_says_so_and_shows_none_of_it(quick_to_stall: Stage) -> None:
+    stage = quick_to_stall
+    thoughts = [b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"secret "}}]}\n\n'] * 15
+    tagged = speech.chat(["<think>", "secret", "</think>", "The answer."])
+    stage.vendor.script(Answer([*thoughts, *tagged], pause_s=0.1))
+    asked = await stage.mention()
+    assert await stage.answers("general", asked) == ["The answer."]
+    (reply,) = stage.bots("general", asked)
+    seen = [str((revision.text, revision.blocks)) for revision in stage.sandbox.revisions("general", reply.ts)]
+    assert THINKING in seen[0]
+    assert not any("secret" in text for text in seen)
