@@ -9,6 +9,7 @@ from aiohttp import web
 from sandbox.budgets import Budgets
 from sandbox.faults import FAULTS, Faults
 from sandbox.feed import Feed
+from sandbox.page_files import PageFiles
 from sandbox.people import People
 from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
@@ -39,6 +40,7 @@ class PageApi:
 
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.workspace.names)
+        self._files = PageFiles(self.workspace, self.people.files)
         self._said_of_bot: Json = {}
         self.feed = Feed(self.workspace, self.message_json, self.budgets_json)
         self.faults.listeners.append(lambda: self.feed.tell("faults", self.faults_json()))
@@ -50,6 +52,8 @@ class PageApi:
             web.get("/sandbox/state", _guarded(self._state)),
             web.get("/sandbox/events", _guarded(self.feed.serve)),
             web.post("/sandbox/say", _guarded(self._say)),
+            web.post("/sandbox/upload", _guarded(self._files.take)),
+            web.get("/sandbox/files/{file_id}", _guarded(self._files.give)),
             web.post("/sandbox/edit", _guarded(self._edit)),
             web.post("/sandbox/delete", _guarded(self._delete)),
             web.post("/sandbox/fault", _guarded(self._fault)),
@@ -80,6 +84,7 @@ class PageApi:
             "is_bot": is_bot,
             "html": self._renderer.html(message, from_bot=is_bot),
             "text": message.text,
+            "files": self._files.of(message),
             "edited": message.edited_ts is not None,
             "ephemeral_to": message.ephemeral_to,
             "reactions": [{"name": name, "count": len(users)} for name, users in message.reactions],
@@ -144,9 +149,13 @@ class PageApi:
 
     async def _say(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)
-        user, channel, text = _strings(body, "user_id", "channel", "text")
-        thread_ts = body.get("thread_ts") or None
-        return _done(ts=self.people.say(user, channel, text, str(thread_ts) if thread_ts else None))
+        thread_ts = str(body["thread_ts"]) if body.get("thread_ts") else None
+        if not body.get("files"):
+            user, channel, text = _strings(body, "user_id", "channel", "text")
+            return _done(ts=self.people.say(user, channel, text, thread_ts))
+        user, channel = _strings(body, "user_id", "channel")
+        files = [self.people.files.get(str(file_id)) for file_id in body["files"]]
+        return _done(ts=self.people.share(user, channel, str(body.get("text") or ""), files, thread_ts))
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
         self.people.edit(*_strings(await _body(request), "channel", "ts", "text"))

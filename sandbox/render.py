@@ -27,8 +27,7 @@ class Renderer:
         """What people write is shown from its text, which their rich_text block only repeats."""
         if message.blocks and from_bot:
             return "".join(self._block(block) for block in message.blocks)
-        files = "".join(f'<p class="file">{escape(str(file.get("name", "file")))}</p>' for file in message.files)
-        return self.mrkdwn(message.text) + files
+        return self.mrkdwn(message.text)
 
     def mrkdwn(self, text: str) -> str:
         """Slack's own markup. Whatever is not markup is shown as it is, never as HTML."""

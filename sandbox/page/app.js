@@ -2,6 +2,7 @@
 
 import { Composer } from "./composer.js";
 import { avatar, byId, el, post } from "./dom.js";
+import { upload } from "./files.js";
 import { MessageList } from "./messages.js";
 import { Sidebar, sign } from "./sidebar.js";
 import { isRoot, World } from "./world.js";
@@ -25,10 +26,10 @@ const actions = { save, remove };
 const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
 const thread = new MessageList(world, actions, "Thread");
 const mainBox = new Composer({
-  id: "main-box", names: namesToOffer, send: (text) => say(text, null), editLast: () => editLast(main),
+  id: "main-box", names: namesToOffer, send: (text, files) => say(text, files, null), editLast: () => editLast(main),
 });
 const threadBox = new Composer({
-  id: "thread-box", names: namesToOffer, send: (text) => say(text, open.thread), editLast: () => editLast(thread),
+  id: "thread-box", names: namesToOffer, send: (text, files) => say(text, files, open.thread), editLast: () => editLast(thread),
 });
 byId("main").append(main.node, mainBox.node);
 byId("thread").append(thread.node, threadBox.node);
@@ -36,15 +37,18 @@ thread.hint.hidden = true;
 
 // ---- what people do
 
-async function say(text, threadTs) {
+async function say(text, chosen, threadTs) {
+  const { me } = world;
+  const { channel } = open;
   try {
+    const files = await Promise.all(chosen.map((file) => upload(file, me)));
     const { ts } = await post("/sandbox/say", {
-      user_id: world.me, channel: open.channel, text, thread_ts: threadTs,
+      user_id: me, channel, text, files, thread_ts: threadTs,
     });
     (threadTs ? thread : main).toBottom();
     if (threadTs) return;
     lastSaid = ts;
-    world.thread(open.channel, ts).forEach(openAnswer);
+    world.thread(channel, ts).forEach(openAnswer);
   } catch (error) {
     complain(error);
     throw error;
@@ -80,11 +84,11 @@ function complain(error) {
 // ---- what is open
 
 function openChannel(id) {
-  if (open.channel) drafts.set(open.channel, mainBox.text);
+  if (open.channel) drafts.set(open.channel, mainBox.draft);
   closeThread();
   open.channel = id;
   showChannel();
-  mainBox.text = drafts.get(id) || "";
+  mainBox.draft = drafts.get(id) || { text: "", files: [] };
   sidebar.slide(false);
 }
 
@@ -152,7 +156,7 @@ function closeThread() {
   open.thread = null;
   byId("thread").hidden = true;
   byId("app").classList.remove("thread-open");
-  threadBox.text = "";
+  threadBox.draft = { text: "", files: [] };
   if (hadFocus) main.focus(ts);
 }
 
@@ -231,7 +235,7 @@ function announce(message) {
     const newest = world.get(message.channel, message.ts);
     const item = thread.items.get(message.ts) || main.items.get(message.ts);
     if (!newest || !item) return;
-    byId("announcer").textContent = `${world.user(newest).name}: ${item.body.textContent}`;
+    byId("announcer").textContent = `${world.user(newest).name}: ${[item.body.textContent, ...newest.files.map((file) => file.name)].join(", ")}`;
   }, ANNOUNCE_AFTER_MS));
 }
 

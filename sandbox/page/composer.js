@@ -1,8 +1,9 @@
 // The box to write in, with names completed after an @.
 
 import { avatar, el } from "./dom.js";
+import { FileTray } from "./files.js";
 
-/** `options`: id, label, names() → users to offer, send(text) → promise, editLast(). */
+/** `options`: id, names() → users to offer, send(text, files) → promise, editLast(). */
 export class Composer {
   constructor(options) {
     this.options = options;
@@ -17,7 +18,10 @@ export class Composer {
     this.button = el("button", { type: "submit", class: "primary", disabled: true }, "Send");
     this.keys = el("p", { class: "keys", "aria-hidden": "true" });
     this.keys.append(el("kbd", {}, "Enter"), " sends · ", el("kbd", {}, "Shift Enter"), " new line · ", el("kbd", {}, "@"), " names");
-    this.node = el("form", { class: "composer" }, this.names, this.status, el("div", { class: "field" }, this.box, this.button), this.keys);
+    this.node = el("form", { class: "composer" });
+    this.tray = new FileTray(this.node, () => this.#allowSending());
+    const row = el("div", { class: "row" }, this.tray.button, this.tray.input, this.box, this.button);
+    this.node.append(this.names, this.status, el("div", { class: "field" }, this.tray.node, row), this.keys);
     this.node.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -39,8 +43,18 @@ export class Composer {
 
   set text(text) {
     this.box.value = text;
-    this.button.disabled = !text.trim();
+    this.#allowSending();
     this.#close();
+  }
+
+  /** What is written and attached, and not sent yet. */
+  get draft() {
+    return { text: this.text, files: this.tray.files };
+  }
+
+  set draft({ text, files }) {
+    this.text = text;
+    this.tray.files = files;
   }
 
   focus() {
@@ -48,14 +62,19 @@ export class Composer {
   }
 
   async #send() {
-    const text = this.text.trim();
-    if (!text) return;
-    this.text = "";
+    const sent = { text: this.text.trim(), files: this.tray.files };
+    if (!sent.text && !sent.files.length) return;
+    this.draft = { text: "", files: [] };
+    this.box.focus();
     try {
-      await this.options.send(text);
+      await this.options.send(sent.text, sent.files);
     } catch {
-      if (!this.text) this.text = text;
+      if (!this.text && !this.tray.files.length) this.draft = sent;
     }
+  }
+
+  #allowSending() {
+    this.button.disabled = !this.text.trim() && !this.tray.files.length;
   }
 
   #onKey(event) {
@@ -87,7 +106,7 @@ export class Composer {
   }
 
   #offer() {
-    this.button.disabled = !this.text.trim();
+    this.#allowSending();
     const typed = /(?:^|\s)@([\w.-]*)$/.exec(this.#beforeCaret())?.[1]?.toLowerCase();
     const fits = (user) =>
       [user.name, ...(user.real_name || "").split(" ")].some((word) => word.toLowerCase().startsWith(typed));

@@ -1,6 +1,7 @@
 // A list of messages that grows live: only what changed is touched, and the reader's place is kept.
 
 import { avatar, el } from "./dom.js";
+import { fileCard } from "./files.js";
 
 const NEAR_BOTTOM_PX = 32;
 const SAME_BREATH_S = 300;
@@ -129,6 +130,7 @@ export class MessageList {
     const time = el("time", { datetime: when(message.ts).toISOString(), title: calendar.format(when(message.ts)) });
     time.textContent = clock.format(when(message.ts));
     item.body = el("div", { class: "body" });
+    item.files = el("div", { class: "files", role: "group", "aria-label": "Files", hidden: true });
     item.footer = el("div", { class: "footer" });
     item.note = el("span", { class: "note" });
     item.menu = el("div", { class: "menu-bar", role: "group", "aria-label": "Message actions" });
@@ -138,6 +140,7 @@ export class MessageList {
       avatar(user),
       el("div", { class: "line" }, name, badge, time, item.note),
       item.body,
+      item.files,
       item.footer,
       item.menu,
     );
@@ -163,6 +166,7 @@ export class MessageList {
       ? "Only visible to you"
       : message.edited && !message.is_bot ? "(edited)" : "";
     item.classList.toggle("tombstone", message.deleted);
+    this.#renderFiles(item);
     this.#renderFooter(item);
     this.#renderMenu(item);
   }
@@ -171,6 +175,15 @@ export class MessageList {
     item.classList.add("writing");
     clearTimeout(item.writingTimer);
     item.writingTimer = setTimeout(() => item.classList.remove("writing"), WRITING_MS);
+  }
+
+  #renderFiles(item) {
+    const { files } = item.message;
+    const key = JSON.stringify(files);
+    if (item.filesKey === key) return;
+    item.filesKey = key;
+    item.files.replaceChildren(...files.map(fileCard));
+    item.files.hidden = !files.length;
   }
 
   #renderFooter(item) {

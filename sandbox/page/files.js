@@ -1,0 +1,125 @@
+// Files: those that wait in the message box, and those that messages show.
+
+import { el } from "./dom.js";
+
+const MOST_FILES = 10; // Slack's own limit for one message.
+
+const size = (bytes) => {
+  if (bytes < 1000) return `${bytes} bytes`;
+  return bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+};
+
+/** Send one file as a person; its id. */
+export async function upload(file, userId) {
+  const query = new URLSearchParams({ user_id: userId, name: file.name });
+  const response = await fetch(`/sandbox/upload?${query}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/octet-stream" },
+    body: file,
+  });
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(`${file.name}: ${answer.error || `HTTP ${response.status}`}`);
+  return answer.id;
+}
+
+/** The files that go with the next message: chosen, dropped on `form`, or pasted into it. */
+export class FileTray {
+  constructor(form, onChange) {
+    this.onChange = onChange;
+    this.chosen = [];
+    this.input = el("input", { type: "file", multiple: true, hidden: true, onchange: () => this.#onChosen() });
+    this.button = el(
+      "button",
+      { type: "button", class: "attach", "aria-label": "Attach files", title: "Attach files", onclick: () => this.input.click() },
+      el("span", { "aria-hidden": "true" }, "+"),
+    );
+    this.node = el("div", { class: "tray", role: "group", "aria-label": "Files to send", hidden: true });
+    form.addEventListener("paste", (event) => this.#take(event, event.clipboardData));
+    form.addEventListener("drop", (event) => {
+      form.classList.remove("dropping");
+      this.#take(event, event.dataTransfer);
+    });
+    form.addEventListener("dragover", (event) => {
+      if (!event.dataTransfer.types.includes("Files")) return;
+      event.preventDefault();
+      form.classList.add("dropping");
+    });
+    form.addEventListener("dragleave", (event) => {
+      if (!form.contains(event.relatedTarget)) form.classList.remove("dropping");
+    });
+  }
+
+  get files() {
+    return this.chosen;
+  }
+
+  set files(files) {
+    this.chosen = files.slice(0, MOST_FILES);
+    this.node.replaceChildren(...this.chosen.map((file) => this.#chip(file)));
+    this.node.hidden = !this.chosen.length;
+    this.onChange();
+  }
+
+  #onChosen() {
+    this.files = [...this.chosen, ...this.input.files];
+    this.input.value = "";
+    this.button.focus();
+  }
+
+  #take(event, transfer) {
+    if (!transfer?.files.length) return;
+    event.preventDefault();
+    this.files = [...this.chosen, ...transfer.files];
+  }
+
+  #chip(file) {
+    const remove = () => {
+      const at = this.chosen.indexOf(file);
+      this.files = this.chosen.filter((other) => other !== file);
+      (this.node.querySelectorAll("button")[Math.min(at, this.chosen.length - 1)] || this.button).focus();
+    };
+    return el(
+      "span",
+      { class: "chip" },
+      el("span", { class: "name" }, file.name),
+      el("span", { class: "size" }, size(file.size)),
+      el("button", { type: "button", "aria-label": `Remove ${file.name}`, onclick: remove }, "×"),
+    );
+  }
+}
+
+/** What a message shows of one of its files. */
+export function fileCard(file) {
+  if (file.deleted) return el("p", { class: "file deleted" }, "This file was deleted.");
+  const caption = el(
+    "figcaption",
+    {},
+    el("span", { class: "name" }, file.title),
+    el("span", { class: "kind" }, `${file.pretty_type} · ${size(file.size)}`),
+    el("a", { href: file.url, download: file.name, "aria-label": `Download ${file.name}` }, "Download"),
+  );
+  const card = el("figure", { class: "file" }, caption);
+  if (file.is_image) card.append(picture(file));
+  else if (file.preview) card.append(...preview(file));
+  return card;
+}
+
+function picture(file) {
+  const image = el("img", { src: file.url, alt: file.alt_txt || file.name });
+  return el("a", { href: file.url, target: "_blank", rel: "noopener" }, image);
+}
+
+function preview(file) {
+  const code = el("code", {}, file.preview);
+  const pre = el("pre", { tabindex: "0" }, code);
+  if (!file.preview_is_truncated) return [pre];
+  const more = file.lines_more ? `Show ${file.lines_more} more ${file.lines_more === 1 ? "line" : "lines"}` : "Show all";
+  const button = el("button", { type: "button", class: "more" }, more);
+  button.addEventListener("click", async () => {
+    const response = await fetch(file.url).catch(() => null);
+    code.textContent = response?.ok ? await response.text() : "It can't be read now.";
+    pre.focus();
+    button.remove();
+  });
+  return [pre, button];
+}

@@ -1,0 +1,184 @@
+"""Files on the sandbox's page, in a real browser: sent by people, shown with their messages, and harmless."""
+
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, expect
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.files import Upload
+from sandbox.server import Sandbox
+from tests.browser import Visit, browser, visit
+
+__all__ = ["browser", "visit"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CODE = "\n".join(f"print({number})" for number in range(9))
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>document.title = "run"</script></svg>'
+
+
+def png(width: int = 64, height: int = 48) -> bytes:
+    """A real image: one colour."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = (b"\0" + b"\x1f\x6f\x8b" * width) * height
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(sandbox: Sandbox, visit: Visit) -> Page:
+    page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+    await expect(page.locator("#main-box")).to_be_focused()
+    return page
+
+
+def tray(page: Page) -> Locator:
+    return page.locator("#main").get_by_role("group", name="Files to send")
+
+
+def cards(page: Page) -> Locator:
+    return page.locator("#main .message .file")
+
+
+async def hand_over(page: Page, event: str, name: str, content: str) -> None:
+    """Drops or pastes a file, as the browser tells the page of it."""
+    script = """([event, name, content]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([content], name));
+        const means = { bubbles: true, cancelable: true, clipboardData: data, dataTransfer: data };
+        const make = event === "paste" ? ClipboardEvent : DragEvent;
+        document.querySelector("#main-box").dispatchEvent(new make(event, means));
+    }"""
+    await page.evaluate(script, [event, name, content])
+
+
+async def test_files_are_attached_and_sent_by_keyboard(page: Page, sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(png())
+    (tmp_path / "run.py").write_text(CODE)
+    (tmp_path / "wrong.txt").write_text("no")
+    await page.keyboard.press("Shift+Tab")
+    async with page.expect_file_chooser() as choosing:
+        await page.keyboard.press("Enter")
+    await (await choosing.value).set_files([tmp_path / name for name in ("picture.png", "wrong.txt", "run.py")])
+    await expect(tray(page).locator(".name")).to_have_text(["picture.png", "wrong.txt", "run.py"])
+    await tray(page).get_by_role("button", name="Remove wrong.txt").press("Enter")
+    await expect(tray(page).get_by_role("button", name="Remove run.py")).to_be_focused()
+    await page.locator("#main-box").press("Enter")
+    await expect(tray(page)).to_be_hidden()
+    await expect(page.locator("#main-box")).to_be_focused()
+    await expect(cards(page).locator("figcaption .name")).to_have_text(["picture.png", "run.py"])
+    (message,) = sandbox.messages("general")
+    assert (message.user_id, message.subtype, message.text) == ("U0ADA", "file_share", "")
+    assert sandbox.files.get(message.files[0]["id"]).content == png()
+
+
+async def test_files_are_dropped_and_pasted_and_stay_with_their_draft(page: Page, sandbox: Sandbox) -> None:
+    await page.keyboard.type("@typist look")
+    await page.keyboard.press("Escape")
+    await hand_over(page, "drop", "dropped.txt", "one")
+    await hand_over(page, "paste", "pasted.txt", "two")
+    await page.get_by_role("button", name="random").click()
+    await expect(tray(page)).to_be_hidden()
+    await page.get_by_role("button", name="general").click()
+    await expect(tray(page).locator(".name")).to_have_text(["dropped.txt", "pasted.txt"])
+    await page.locator("#main-box").press("Enter")
+    await expect(cards(page)).to_have_count(2)
+    (message,) = sandbox.messages("general")
+    assert message.text == "<@U0TYPIST> look"
+    assert [sandbox.files.get(file["id"]).content for file in message.files] == [b"one", b"two"]
+
+
+async def test_a_file_that_cannot_be_sent_is_kept_and_said(page: Page) -> None:
+    await hand_over(page, "drop", "empty.txt", "")
+    await page.locator("#main-box").press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("empty.txt: file_is_empty")
+    await expect(tray(page).locator(".name")).to_have_text(["empty.txt"])
+
+
+async def test_an_image_is_seen_and_a_snippet_read_and_saved(page: Page, sandbox: Sandbox, tmp_path: Path) -> None:
+    app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+    uploads: list[dict[str, Any]] = [
+        {"file": png(), "filename": "plot.png", "alt_txt": "A plot"},
+        {"content": CODE, "filename": "run.py"},
+    ]
+    await app.files_upload_v2(file_uploads=uploads, channel="C0GENERAL", initial_comment="Both:")
+    image = cards(page).get_by_role("img", name="A plot")
+    await expect(image).to_be_visible()
+    assert await image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    snippet = cards(page).nth(1)
+    await expect(snippet.locator("pre")).to_have_text("\n".join(CODE.splitlines()[:5]))
+    await snippet.get_by_role("button", name="Show 4 more lines").press("Enter")
+    await expect(snippet.locator("pre")).to_have_text(CODE)
+    await expect(snippet.locator("pre")).to_be_focused()
+    async with page.expect_download() as saving:
+        await snippet.get_by_role("link", name="Download run.py").press("Enter")
+    await (await saving.value).save_as(tmp_path / "saved.py")
+    assert (tmp_path / "saved.py").read_text() == CODE
+
+
+async def test_a_deleted_file_is_said_to_be_gone(page: Page, sandbox: Sandbox) -> None:
+    app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+    answer = await app.files_upload_v2(channel="C0GENERAL", content="x", filename="a.txt")
+    await expect(cards(page)).to_contain_text("a.txt")
+    await app.files_delete(file=answer["file"]["id"])
+    await expect(cards(page)).to_have_text("This file was deleted.")
+
+
+@pytest.mark.parametrize(
+    ("upload", "content_type", "disposition"),
+    [
+        (Upload("a.png", png()), "image/png", "inline"),
+        (Upload("a.svg", SVG), "application/octet-stream", "attachment"),
+        (Upload("a.html", b"<script>1</script>"), "text/plain", "attachment"),
+        (Upload("a.pdf", b"%PDF"), "application/octet-stream", "attachment"),
+        (Upload("a.png", SVG, "text/html"), "application/octet-stream", "attachment"),
+    ],
+)
+async def test_what_could_run_is_only_saved(
+    sandbox: Sandbox, upload: Upload, content_type: str, disposition: str
+) -> None:
+    file = sandbox.files.add("U0ADA", upload)
+    url = f"{sandbox.url}/sandbox/files/{file.id}"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url) as answer:
+            assert (answer.status, answer.content_type) == (200, content_type)
+            assert answer.headers["Content-Disposition"].startswith(disposition)
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        async with session.get(url, headers={"Host": "evil.example"}) as answer:
+            assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    ("query", "content_type", "body", "status"),
+    [
+        ("user_id=U0ADA&name=a.txt", "text/plain", b"x", 415),
+        ("user_id=U0NOBODY&name=a.txt", "application/octet-stream", b"x", 400),
+        ("user_id=U0ADA&name=", "application/octet-stream", b"x", 400),
+        ("user_id=U0ADA&name=a.txt", "application/octet-stream", b"", 400),
+    ],
+)
+async def test_an_upload_that_no_person_made_is_refused(
+    sandbox: Sandbox, query: str, content_type: str, body: bytes, status: int
+) -> None:
+    headers = {"Content-Type": content_type}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{sandbox.url}/sandbox/upload?{query}", data=body, headers=headers) as answer,
+    ):
+        assert answer.status == status
