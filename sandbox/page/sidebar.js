@@ -23,7 +23,7 @@ export class Sidebar {
     app.classList.toggle("menu-open", isIn);
     byId("menu").setAttribute("aria-expanded", String(isIn));
     const target = isIn ? document.querySelector("[data-channel][tabindex='0']") : byId("menu");
-    target.focus();
+    target?.focus();
     return true;
   }
 

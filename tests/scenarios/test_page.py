@@ -308,6 +308,7 @@ async def test_a_place_with_something_new_is_marked_until_it_is_opened(page: Pag
 
 async def test_in_a_narrow_window_the_conversations_slide_in(sandbox: Sandbox, visit: Visit) -> None:
     page = await visit(sandbox.url, viewport={"width": 390, "height": 740})
+    await expect(page.get_by_role("heading", name="general", exact=True)).to_be_visible()
     random = page.get_by_role("button", name="random")
     await expect(random).to_be_hidden()
     menu = page.get_by_role("button", name="Conversations")
