@@ -47,7 +47,9 @@ class Events:
     def payloads(self, change: Change) -> list[Json]:
         """What is delivered of a change, in order; none where the app has no part in it."""
         match change:
-            case Posted(message) if message.ephemeral_to is None:
+            case Posted(message) | Changed(message) | Deleted(message) if message.ephemeral_to is not None:
+                events = []
+            case Posted(message):
                 events = self._posted(message)
             case Changed(message, previous, announced=True):
                 events = self._edit(message.channel, self._changed(message, previous))

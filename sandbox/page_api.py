@@ -1,6 +1,5 @@
 """What the page talks to: the state, the live feed, and what people do. For this machine's own page only."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from sandbox.budgets import Budgets
 from sandbox.faults import FAULTS, Faults
 from sandbox.feed import Feed
 from sandbox.page_files import PageFiles
+from sandbox.page_guard import body, done, guarded, strings
 from sandbox.people import People
 from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
@@ -17,14 +17,6 @@ from sandbox.workspace import Channel, Json, Message, SlackError, User, Workspac
 
 _PAGE = Path(__file__).parent / "page"
 _ASSET_TYPES = frozenset({".js", ".css"})
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass
@@ -47,16 +39,16 @@ class PageApi:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/", _guarded(self._index)),
-            web.get("/static/{name}", _guarded(self._asset)),
-            web.get("/sandbox/state", _guarded(self._state)),
-            web.get("/sandbox/events", _guarded(self.feed.serve)),
-            web.post("/sandbox/say", _guarded(self._say)),
-            web.post("/sandbox/upload", _guarded(self._files.take)),
-            web.get("/sandbox/files/{file_id}", _guarded(self._files.give)),
-            web.post("/sandbox/edit", _guarded(self._edit)),
-            web.post("/sandbox/delete", _guarded(self._delete)),
-            web.post("/sandbox/fault", _guarded(self._fault)),
+            web.get("/", guarded(self._index)),
+            web.get("/static/{name}", guarded(self._asset)),
+            web.get("/sandbox/state", guarded(self._state)),
+            web.get("/sandbox/events", guarded(self.feed.serve)),
+            web.post("/sandbox/say", guarded(self._say)),
+            web.post("/sandbox/upload", guarded(self._files.take)),
+            web.get("/sandbox/files/{file_id}", guarded(self._files.give)),
+            web.post("/sandbox/edit", guarded(self._edit)),
+            web.post("/sandbox/delete", guarded(self._delete)),
+            web.post("/sandbox/fault", guarded(self._fault)),
         ]
 
     def set_note(self, note: str) -> None:
@@ -148,79 +140,33 @@ class PageApi:
         return web.json_response(state)
 
     async def _say(self, request: web.Request) -> web.StreamResponse:
-        body = await _body(request)
-        thread_ts = str(body["thread_ts"]) if body.get("thread_ts") else None
-        if not body.get("files"):
-            user, channel, text = _strings(body, "user_id", "channel", "text")
-            return _done(ts=self.people.say(user, channel, text, thread_ts))
-        user, channel = _strings(body, "user_id", "channel")
-        files = [self.people.files.get(str(file_id)) for file_id in body["files"]]
-        return _done(ts=self.people.share(user, channel, str(body.get("text") or ""), files, thread_ts))
+        said = await body(request)
+        thread_ts = str(said["thread_ts"]) if said.get("thread_ts") else None
+        if not said.get("files"):
+            user, channel, text = strings(said, "user_id", "channel", "text")
+            return done(ts=self.people.say(user, channel, text, thread_ts))
+        user, channel = strings(said, "user_id", "channel")
+        files = [self.people.files.get(str(file_id)) for file_id in said["files"]]
+        return done(ts=self.people.share(user, channel, str(said.get("text") or ""), files, thread_ts))
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
-        self.people.edit(*_strings(await _body(request), "channel", "ts", "text"))
-        return _done()
+        self.people.edit(*strings(await body(request), "channel", "ts", "text"))
+        return done()
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        self.people.delete(*_strings(await _body(request), "channel", "ts"))
-        return _done()
+        self.people.delete(*strings(await body(request), "channel", "ts"))
+        return done()
 
     async def _fault(self, request: web.Request) -> web.StreamResponse:
-        body = await _body(request)
-        (name,) = _strings(body, "name")
+        said = await body(request)
+        (name,) = strings(said, "name")
         if name not in FAULTS:
             raise SlackError("unknown_fault")
-        if body.get("on"):
+        if said.get("on"):
             self.faults.start(name)
         else:
             self.faults.stop(name)
-        return _done()
-
-
-def _guarded(handler: _Handler) -> _Handler:
-    """Lets in only this server's own page: by its name (no DNS rebinding), and no POST from elsewhere."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        if request.url.host not in ("127.0.0.1", "localhost"):
-            raise web.HTTPForbidden(text="This page is for this machine only.")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin != f"http://{request.host}":
-            raise web.HTTPForbidden(text="Only the sandbox's own page may do this.")
-        try:
-            response = await handler(request)
-        except SlackError as error:
-            response = web.json_response({"ok": False, "error": error.error}, status=400)
-        if not response.prepared:
-            response.headers.update(_HEADERS)
-        return response
-
-    return guarded
-
-
-async def _body(request: web.Request) -> Json:
-    # A form from another site can't be JSON without asking first; so nothing else is taken.
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(text="Send JSON.")
-    try:
-        body = await request.json()
-    except ValueError:
-        raise SlackError("invalid_json") from None
-    if not isinstance(body, dict):
-        raise SlackError("json_not_object")
-    return body
-
-
-def _strings(body: Json, *keys: str) -> list[str]:
-    values = [body.get(key) for key in keys]
-    if not all(isinstance(value, str) and value.strip() for value in values):
-        raise SlackError(
-            "no_text" if "text" in keys and not str(body.get("text") or "").strip() else "invalid_arguments"
-        )
-    return [str(value) for value in values]
-
-
-def _done(**fields: str) -> web.Response:
-    return web.json_response({"ok": True, **fields})
+        return done()
 
 
 def _person_json(user: User) -> Json:

@@ -6,6 +6,7 @@ from html import escape
 
 from sandbox.control import unescape
 from sandbox.markdown import to_html
+from sandbox.render_elements import ElementRenderer
 from sandbox.workspace import Json, Message
 
 _CODE = re.compile(r"```\n?(?P<block>.*?)\n?```|`(?P<inline>[^`\n]+)`", re.DOTALL)
@@ -22,12 +23,17 @@ class Renderer:
 
     def __init__(self, names: Callable[[], Mapping[str, str]]) -> None:
         self._names = names
+        self._elements = ElementRenderer(self._text, names)
 
     def html(self, message: Message, *, from_bot: bool) -> str:
         """What people write is shown from its text, which their rich_text block only repeats."""
         if message.blocks and from_bot:
-            return "".join(self._block(block) for block in message.blocks)
+            return self.blocks(message.blocks)
         return self.mrkdwn(message.text)
+
+    def blocks(self, blocks: Iterable[Json]) -> str:
+        """A message's or a view's blocks."""
+        return "".join(self._block(block) for block in blocks)
 
     def mrkdwn(self, text: str) -> str:
         """Slack's own markup. Whatever is not markup is shown as it is, never as HTML."""
@@ -69,7 +75,7 @@ class Renderer:
             case "section":
                 texts = [block["text"]] if "text" in block else []
                 shown = "".join(f"<p>{self._text(text)}</p>" for text in [*texts, *block.get("fields", ())])
-                return shown + (_button(block["accessory"]) if "accessory" in block else "")
+                return self._elements.beside(shown, block)
             case "header":
                 return f"<h3>{self._text(block['text'])}</h3>"
             case "context":
@@ -77,8 +83,8 @@ class Renderer:
                 return f'<div class="context">{shown}</div>'
             case "divider":
                 return "<hr>"
-            case "actions" | "context_actions":
-                return f'<div class="actions">{"".join(map(_button, block["elements"]))}</div>'
+            case "actions" | "context_actions" | "input":
+                return self._elements.block(block)
             case "rich_text":
                 return "".join(self._rich(element) for element in block.get("elements", ()))
         return f'<div class="context">[{escape(block["type"])}]</div>'
@@ -136,10 +142,3 @@ def _link(url: str, label: str) -> str:
     if not _LINK.match(url):
         return escape(label)
     return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(label)}</a>'
-
-
-def _button(element: Json) -> str:
-    text = element.get("text")
-    label = text.get("text", "") if isinstance(text, dict) else element.get("type", "")
-    # Pressing it is not part of this Slack yet.
-    return f'<button type="button" disabled>{escape(str(label))}</button>'

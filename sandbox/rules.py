@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from sandbox.block_elements import IDENTIFIER, INPUT_LABEL, problems, text_object, too_long, with_ids
 from sandbox.workspace import Json, SlackError
 
 UPDATE_TEXT = 4_000
@@ -17,26 +18,25 @@ BLOCKS = 50
 SECTION_TEXT = 3_000
 SECTION_FIELD = 2_000
 HEADER_TEXT = 150
-BUTTON_TEXT = 75
-BUTTON_VALUE = 2_000
-IDENTIFIER = 255
 
-_PLAIN_TYPES = ("alert", "card", "carousel", "data_table", "divider", "file", "image", "input", "plan")
+_PLAIN_TYPES = ("alert", "card", "carousel", "data_table", "divider", "file", "image", "plan")
 _TYPES = frozenset({*_PLAIN_TYPES, "rich_text", "table", "task_card", "video"})
 """Known, and not looked into; those in _CHECKS are."""
 
 
 def check_blocks(blocks: Any) -> tuple[Json, ...]:
-    """The blocks as they came. Raises SlackError: invalid_blocks(_format), msg_blocks_too_long."""
+    """The blocks, what people can use with its ids.
+
+    Raises SlackError: invalid_blocks(_format), msg_blocks_too_long.
+    """
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise SlackError("invalid_blocks_format")
-    problems = list(_problems(blocks))
-    if problems:
-        raise SlackError("invalid_blocks", errors=problems, response_metadata={"messages": problems})
+    if found := list(_problems(blocks)):
+        raise SlackError("invalid_blocks", errors=found, response_metadata={"messages": found})
     markdown = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
     if markdown > MARKDOWN or _text_length(blocks) > ALL_BLOCKS:
         raise SlackError("msg_blocks_too_long")
-    return tuple(blocks)
+    return with_ids(blocks)
 
 
 def check_metadata(metadata: Any) -> Json | None:
@@ -58,7 +58,7 @@ def _problems(blocks: Sequence[Json]) -> Iterator[str]:
         if block.get("type") not in _TYPES and block.get("type") not in _CHECKS:
             yield f"unsupported type: {block.get('type')} [json-pointer:{where}/type]"
             continue
-        yield from _too_long(block, "block_id", IDENTIFIER, where)
+        yield from too_long(block, "block_id", IDENTIFIER, where)
         if (block_id := block.get("block_id")) and block_id in seen:
             yield f"`block_id` already exists [json-pointer:{where}/block_id]"
         seen.add(str(block_id))
@@ -76,15 +76,20 @@ def _section(block: Json, where: str) -> Iterator[str]:
     if "text" not in block and not block.get("fields"):
         yield f"missing required field: text or fields [json-pointer:{where}]"
     if "text" in block:
-        yield from _text_object(block["text"], SECTION_TEXT, f"{where}/text")
+        yield from text_object(block["text"], SECTION_TEXT, f"{where}/text")
     for index, entry in enumerate(block.get("fields", ())):
-        yield from _text_object(entry, SECTION_FIELD, f"{where}/fields/{index}")
+        yield from text_object(entry, SECTION_FIELD, f"{where}/fields/{index}")
     if "accessory" in block:
-        yield from _element(block["accessory"], f"{where}/accessory")
+        yield from problems(block["accessory"], "section", f"{where}/accessory")
 
 
 def _header(block: Json, where: str) -> Iterator[str]:
-    yield from _text_object(block.get("text"), HEADER_TEXT, f"{where}/text")
+    yield from text_object(block.get("text"), HEADER_TEXT, f"{where}/text")
+
+
+def _input(block: Json, where: str) -> Iterator[str]:
+    yield from text_object(block.get("label"), INPUT_LABEL, f"{where}/label", plain=True)
+    yield from problems(block.get("element"), "input", f"{where}/element")
 
 
 def _elements(most: int) -> Callable[[Json, str], Iterator[str]]:
@@ -94,36 +99,22 @@ def _elements(most: int) -> Callable[[Json, str], Iterator[str]]:
             yield f"must have 1 to {most} elements [json-pointer:{where}/elements]"
             return
         for index, element in enumerate(elements):
-            yield from _element(element, f"{where}/elements/{index}")
+            yield from problems(element, block["type"], f"{where}/elements/{index}")
+        ids = [element["action_id"] for element in elements if "action_id" in element]
+        if len(ids) != len(set(ids)):
+            yield f"`action_id` already exists [json-pointer:{where}/elements]"
 
     return check
 
 
-def _element(element: Any, where: str) -> Iterator[str]:
-    if not isinstance(element, dict) or not isinstance(element.get("type"), str):
-        yield f"must be an object with a type [json-pointer:{where}]"
+def _context(block: Json, where: str) -> Iterator[str]:
+    elements = block.get("elements")
+    if not isinstance(elements, list) or not 1 <= len(elements) <= 10:
+        yield f"must have 1 to 10 elements [json-pointer:{where}/elements]"
         return
-    if element["type"] in ("mrkdwn", "plain_text"):
-        yield from _text_object(element, SECTION_TEXT, where)
-        return
-    yield from _too_long(element, "action_id", IDENTIFIER, where)
-    if element["type"] == "button":
-        yield from _too_long(element, "value", BUTTON_VALUE, where)
-        yield from _text_object(element.get("text"), BUTTON_TEXT, f"{where}/text")
-
-
-def _text_object(text: Any, most: int, where: str) -> Iterator[str]:
-    if not isinstance(text, dict) or text.get("type") not in ("mrkdwn", "plain_text"):
-        yield f"must be a text object [json-pointer:{where}]"
-    elif not text.get("text"):
-        yield f"must be more than 0 characters [json-pointer:{where}/text]"
-    else:
-        yield from _too_long(text, "text", most, where)
-
-
-def _too_long(holder: Json, key: str, most: int, where: str) -> Iterator[str]:
-    if len(str(holder.get(key, ""))) > most:
-        yield f"must be less than {most + 1} characters [json-pointer:{where}/{key}]"
+    for index, element in enumerate(elements):
+        if not isinstance(element, dict) or element.get("type") != "image":
+            yield from text_object(element, SECTION_TEXT, f"{where}/elements/{index}")
 
 
 def _text_length(node: Any) -> int:
@@ -137,9 +128,10 @@ def _text_length(node: Any) -> int:
 
 _CHECKS: dict[str, Callable[[Json, str], Iterator[str]]] = {
     "actions": _elements(25),
-    "context": _elements(10),
+    "context": _context,
     "context_actions": _elements(5),
     "header": _header,
+    "input": _input,
     "markdown": _markdown,
     "section": _section,
 }

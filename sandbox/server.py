@@ -14,12 +14,17 @@ from aiohttp import web
 
 from sandbox.api import App
 from sandbox.budgets import Budgets
+from sandbox.choices import Chosen
 from sandbox.events import EVENTS, Events, TwinOrder
 from sandbox.faults import Faults
 from sandbox.files import MOST_BYTES, Files, Upload
+from sandbox.interactivity import Interactivity, Press
+from sandbox.page_actions import PageActions
 from sandbox.page_api import PageApi
 from sandbox.people import People, settle
+from sandbox.responses import Responses
 from sandbox.socket_mode import Delivery, SocketMode
+from sandbox.triggers import Triggers
 from sandbox.web_api import SCOPES, CallRecord, Tokens, WebApi
 from sandbox.workspace import APP_ID, TEAM_ID, Change, Message, Revision, User, Workspace
 
@@ -89,6 +94,8 @@ class Sandbox:
         self._budgets = Budgets(self.budgets, self.post_burst, self.monotonic)
         tokens = Tokens(self.bot_token, self.app_token)
         self._web = WebApi(app, self._budgets, self.faults, tokens, lambda _: self._pulse())
+        self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
+        self.interactivity = Interactivity(self.workspace, self.sockets, Triggers(self.monotonic), self._responses)
         self._page = PageApi(self.workspace, self.people, self._budgets, self.faults, self.sockets, self.note)
         self.workspace.listeners.append(self._on_change)
         self._waiters: set[asyncio.Event] = set()
@@ -97,6 +104,8 @@ class Sandbox:
     async def __aenter__(self) -> "Sandbox":
         app = web.Application(client_max_size=MOST_BYTES)
         app.add_routes(self._page.routes())
+        app.add_routes(PageActions(self.interactivity).routes())
+        app.add_routes([web.post("/response/{token}", self._responses.handle)])
         app.add_routes([web.post("/api/{method}", self._web.handle), web.get("/api/{method}", self._web.handle)])
         app.add_routes(self.files.routes())
         app.add_routes([web.get("/link/", self.sockets.connect)])
@@ -166,6 +175,16 @@ class Sandbox:
     async def delete(self, channel: str, ts: str) -> None:
         """Deletes a person's message."""
         self.people.delete(channel, ts)
+
+    async def press(self, user: str, channel: str, ts: str, action_id: str, value: Chosen = None) -> bool:
+        """Uses an element as a person; whether the app acknowledged it.
+
+        `value`: a button's, an option's, an id or a text; several for elements that take several. A button's own where
+        none is given. It is passed on whatever it is, and where one is given the element need not be there: what
+        clients send can be forged.
+        """
+        press = Press(self.workspace.user(user).id, action_id, value, forged=value is not None)
+        return await self.interactivity.press(self.workspace.channel(channel).id, ts, press)
 
     def dm(self, user: str) -> str:
         """The id of a person's DM with the bot."""

@@ -41,8 +41,8 @@ class Connection:
     socket: web.WebSocketResponse
     request: web.Request
     accepting: bool = True
-    waiting: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
-    """Envelope id to whether it was acknowledged."""
+    waiting: dict[str, asyncio.Future[Json | None]] = field(default_factory=dict)
+    """Envelope id to what it is acknowledged with; None where the connection ends first."""
 
     def abort(self) -> None:
         """Cuts the TCP connection without a word."""
@@ -52,7 +52,7 @@ class Connection:
     def settle(self) -> None:
         for waiter in self.waiting.values():
             if not waiter.done():
-                waiter.set_result(False)
+                waiter.set_result(None)
 
 
 @dataclass
@@ -88,6 +88,13 @@ class SocketMode:
         self.deliveries.append(delivery)
         self._start(self._deliver(delivery))
         return delivery
+
+    async def ask(self, kind: str, payload: Json) -> Json | None:
+        """Sends what a person did, once; what the app acknowledged it with, None where it did not in time."""
+        connection = self._next()
+        if connection is None:
+            return None
+        return await self._exchange(connection, {"type": kind, "payload": payload, "accepts_response_payload": True})
 
     def redeliver(self, delivery: Delivery) -> None:
         """Delivers an event once more, as if its acknowledgement had been lost."""
@@ -146,7 +153,8 @@ class SocketMode:
                 continue
             waiter = connection.waiting.get(said.get("envelope_id", "")) if isinstance(said, dict) else None
             if waiter and not waiter.done() and not self.faults.take("unacked"):
-                waiter.set_result(True)
+                payload = said.get("payload") or {}
+                waiter.set_result(payload if isinstance(payload, dict) else {"text": str(payload)})
 
     async def _deliver(self, delivery: Delivery) -> None:
         for attempt in range(len(self.redelivery_delays_s) + 1):
@@ -164,10 +172,7 @@ class SocketMode:
         connection = self._next()
         if connection is None:
             return False
-        envelope_id = str(uuid.uuid4())
-        connection.waiting[envelope_id] = waiter = asyncio.get_running_loop().create_future()
         envelope = {
-            "envelope_id": envelope_id,
             "type": "events_api",
             "payload": delivery.payload,
             "accepts_response_payload": False,
@@ -176,18 +181,24 @@ class SocketMode:
         }
         delivery.sent_at_s.append(self.monotonic())
         self.changed()
-        try:
-            await connection.socket.send_json(envelope)
-            async with asyncio.timeout(self.ack_timeout_s):
-                acked: bool = await waiter
-        except (TimeoutError, ConnectionError):
+        if await self._exchange(connection, envelope) is None:
             return False
+        delivery.acked_at_s = self.monotonic()
+        self.changed()
+        return True
+
+    async def _exchange(self, connection: Connection, envelope: Json) -> Json | None:
+        envelope_id = str(uuid.uuid4())
+        waiter: asyncio.Future[Json | None] = asyncio.get_running_loop().create_future()
+        connection.waiting[envelope_id] = waiter
+        try:
+            await connection.socket.send_json({"envelope_id": envelope_id, **envelope})
+            async with asyncio.timeout(self.ack_timeout_s):
+                return await waiter
+        except (TimeoutError, ConnectionError):
+            return None
         finally:
             connection.waiting.pop(envelope_id, None)
-        if acked:
-            delivery.acked_at_s = self.monotonic()
-            self.changed()
-        return acked
 
     def _next(self) -> Connection | None:
         open_now = [c for c in self.connections if c.accepting and not c.socket.closed]

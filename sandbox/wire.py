@@ -55,6 +55,11 @@ def user_json(user: User) -> Json:
     }
 
 
+def who_json(user: User) -> Json:
+    """A person as interactive payloads show them."""
+    return {"id": user.id, "username": user.name, "name": user.name, "team_id": TEAM_ID}
+
+
 def _author(workspace: Workspace, message: Message) -> Json:
     user = workspace.users.get(message.user_id)
     bot_id = user.bot_id if user else None

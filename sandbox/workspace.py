@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -144,6 +144,8 @@ class Workspace:
     _replies: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     _revisions: dict[tuple[str, str], deque[Revision]] = field(default_factory=dict)
     _status: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
+    _gone: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
+    """Messages that were deleted a while ago: somebody may still have one on their screen."""
     _last_ts_us: int = 0
 
     def __post_init__(self) -> None:
@@ -189,6 +191,14 @@ class Workspace:
             raise SlackError("message_not_found")
         return found
 
+    def shown(self, channel: str, ts: str) -> Message:
+        """A message, also one that one person alone sees. Raises SlackError("message_not_found")."""
+        return _find(self.ephemerals, channel, ts) or self.message(channel, ts)
+
+    def seen(self, channel: str, ts: str) -> Message:
+        """A message, as it was where it is deleted. Raises SlackError("message_not_found")."""
+        return _find(self._gone, channel, ts) or self.shown(channel, ts)
+
     def messages(self, channel: str) -> Iterator[Message]:
         """All of a channel, replies too, oldest first."""
         return iter(self._messages[channel].values())
@@ -215,8 +225,11 @@ class Workspace:
         return message
 
     def change(self, message: Message, *, announced: bool = True) -> Message:
-        previous = self.message(message.channel, message.ts)
-        self._messages[message.channel][message.ts] = message
+        previous = self.shown(message.channel, message.ts)
+        if message.ephemeral_to is not None:
+            self.ephemerals[self.ephemerals.index(previous)] = message
+        else:
+            self._messages[message.channel][message.ts] = message
         if (message.text, message.blocks) != (previous.text, previous.blocks):
             self._keep(message)
         self._tell(Changed(message, previous, announced))
@@ -224,6 +237,11 @@ class Workspace:
 
     def delete(self, message: Message) -> None:
         """Takes a message away; a root with replies stays as a tombstone, as in Slack."""
+        self._gone.append(message)
+        if message.ephemeral_to is not None:
+            self.ephemerals.remove(message)
+            self._tell(Deleted(message))
+            return
         if self._replies.get((message.channel, message.ts)):
             gone = Message(message.channel, message.ts, "USLACKBOT", "This message was deleted.", subtype="tombstone")
             self.change(gone)
@@ -280,3 +298,7 @@ class Workspace:
     def _tell(self, change: Change) -> None:
         for listener in self.listeners:
             listener(change)
+
+
+def _find(messages: Iterable[Message], channel: str, ts: str) -> Message | None:
+    return next((message for message in messages if (message.channel, message.ts) == (channel, ts)), None)

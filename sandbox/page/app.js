@@ -22,7 +22,7 @@ let lastSaid = null;
 
 const workings = new Workings(complain);
 const sidebar = new Sidebar(world, { openChannel: (id) => { openChannel(id); mainBox.focus(); }, writeAs });
-const actions = { save, remove };
+const actions = { save, remove, use };
 const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
 const thread = new MessageList(world, actions, "Thread");
 const mainBox = new Composer({
@@ -61,6 +61,10 @@ function save(message, text) {
 
 function remove(message) {
   post("/sandbox/delete", { channel: message.channel, ts: message.ts }).catch(complain);
+}
+
+function use(message, control) {
+  return post("/sandbox/press", { user_id: world.me, channel: message.channel, ts: message.ts, ...control });
 }
 
 function editLast(list) {

@@ -1,5 +1,6 @@
 // A list of messages that grows live: only what changed is touched, and the reader's place is kept.
 
+import { makeUsable } from "./blocks.js";
 import { avatar, el } from "./dom.js";
 import { fileCard } from "./files.js";
 
@@ -11,7 +12,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const when = (ts) => new Date(Number(ts) * 1000);
 
-/** `world` knows people and what is open; `actions` are open(message), save(message, text), remove(message). */
+/** `world` knows people and what is open; `actions` are open(message), save(message, text), remove(message), use(message, use). */
 export class MessageList {
   constructor(world, actions, label) {
     this.world = world;
@@ -27,6 +28,7 @@ export class MessageList {
     this.newest = el("button", { type: "button", class: "newest", hidden: true, onclick: () => this.toBottom() });
     this.newest.textContent = "↓ Newest";
     this.node = el("div", { class: "list" }, this.scroller, this.newest);
+    makeUsable(this.list, (use, control) => this.actions.use(control.closest(".message").message, use));
     this.list.addEventListener("keydown", (event) => this.#onKey(event));
     this.list.addEventListener("focusin", (event) => this.#makeCurrent(event.target.closest(".message")));
     this.scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
@@ -261,7 +263,7 @@ export class MessageList {
     if (event.key === "Enter" && event.target === item && this.actions.open && !item.message.ephemeral_to) {
       event.preventDefault();
       this.actions.open(item.message);
-    } else if (event.target.tagName !== "TEXTAREA" && ["ArrowUp", "ArrowDown"].includes(event.key)) {
+    } else if (!event.target.closest("textarea, input, select, [role=menu]") && ["ArrowUp", "ArrowDown"].includes(event.key)) {
       const next = event.key === "ArrowUp" ? item.previousElementSibling : item.nextElementSibling;
       event.preventDefault();
       next?.focus();
@@ -281,16 +283,23 @@ export class MessageList {
   }
 }
 
-/** Replace only the blocks that differ, so that a growing answer keeps what is selected above its end. */
+/** Replace only the blocks that differ, so that what is selected or in use above and below a growing text stays. */
 function patch(body, html, world) {
   const template = document.createElement("template");
   template.innerHTML = html;
-  world.nameMentions(template.content);
+  world.suit(template.content);
   const fresh = [...template.content.childNodes];
-  let same = 0;
-  while (same < fresh.length && body.childNodes[same]?.isEqualNode(fresh[same])) same += 1;
-  while (body.childNodes.length > same) body.lastChild.remove();
-  body.append(...fresh.slice(same));
+  const known = [...body.childNodes];
+  for (const node of fresh) node.source = node.outerHTML || node.textContent;
+  const isSame = (one, other) => one?.source === other?.source;
+  const most = Math.min(fresh.length, known.length);
+  let head = 0;
+  while (head < most && isSame(known[head], fresh[head])) head += 1;
+  let tail = 0;
+  while (tail < most - head && isSame(known.at(-1 - tail), fresh.at(-1 - tail))) tail += 1;
+  for (const node of known.slice(head, known.length - tail)) node.remove();
+  const before = known[known.length - tail] || null;
+  for (const node of fresh.slice(head, fresh.length - tail)) body.insertBefore(node, before);
 }
 
 const GLYPHS = {

@@ -106,8 +106,11 @@ export class World {
     return this.statuses.get(`${channel} ${thread}`) || "";
   }
 
-  /** Put names where the sandbox's HTML has ids. */
-  nameMentions(fragment) {
+  /** Make the sandbox's HTML what this person sees: names for ids, and no control that is not for them. */
+  suit(fragment) {
+    for (const node of fragment.querySelectorAll("[data-visible-to]")) {
+      if (!node.dataset.visibleTo.split(",").includes(this.me)) node.remove();
+    }
     for (const node of fragment.querySelectorAll(".mention[data-user]")) {
       const user = this.users.get(node.dataset.user);
       if (user) node.textContent = `@${user.name}`;

@@ -52,7 +52,8 @@ def test_slacks_markup(text: str, html: str) -> None:
         ),
         (
             {"type": "actions", "elements": [{"type": "button", "text": {"type": "plain_text", "text": "<Go>"}}]},
-            '<div class="actions"><button type="button" disabled>&lt;Go&gt;</button></div>',
+            '<div class="actions actions"><button type="button" class="button " data-block="" data-action="">'
+            "&lt;Go&gt;</button></div>",
         ),
         (
             {"type": "rich_text", "elements": [{"elements": [{"type": "user", "user_id": "U0ADA"}]}]},

@@ -1,0 +1,87 @@
+// What people do with an app's buttons, menus and fields, wherever its blocks are shown.
+
+import { confirmed } from "./dialog.js";
+import { el, moveFocus } from "./dom.js";
+
+const UNANSWERED = "This app did not respond in time.";
+
+/** Make the controls in `root` work. `use(use, control)` tells the sandbox: {block_id, action_id, value} → promise. */
+export function makeUsable(root, use) {
+  root.addEventListener("click", (event) => {
+    const control = event.target.closest("button[data-action], a[data-action]");
+    const menu = event.target.closest("[data-menu]");
+    if (menu) toggleMenu(menu, menu.getAttribute("aria-expanded") !== "true");
+    if (!control) return;
+    closeMenu(control);
+    act(control, control.dataset.value ?? null, use);
+  });
+  root.addEventListener("change", (event) => {
+    const control = event.target.closest("[data-action]");
+    const input = control?.closest(".input");
+    if (!control || control.matches("button, a, textarea, [type=text], [type=email], [type=url], [type=number]")) return;
+    if (!input || "dispatch" in input.dataset) act(control, valueOf(control), use);
+  });
+  root.addEventListener("keydown", (event) => {
+    onMenuKey(event);
+    const dispatches = event.key === "Enter" && event.target.matches("[data-dispatch] > input[data-action]");
+    if (!dispatches || event.isComposing) return;
+    event.preventDefault();
+    act(event.target, valueOf(event.target), use);
+  });
+  root.addEventListener("submit", (event) => event.preventDefault());
+}
+
+/** What a control holds: a text, several, or nothing. */
+export function valueOf(control) {
+  if (control.tagName !== "FORM") return control.value || null;
+  const checked = [...control.querySelectorAll(":checked")].map((box) => box.value);
+  return control.querySelector("[type=radio]") ? checked[0] ?? null : checked;
+}
+
+async function act(control, value, use) {
+  if (control.dataset.confirm && !(await confirmed(JSON.parse(control.dataset.confirm)))) return;
+  const place = control.closest(".overflow") || control;
+  if (place.nextElementSibling?.matches(".unanswered")) place.nextElementSibling.remove();
+  control.classList.add("busy");
+  try {
+    await use({ block_id: control.dataset.block, action_id: control.dataset.action, value }, control);
+    for (const thumb of control.closest(".feedback")?.children || []) {
+      thumb.setAttribute("aria-pressed", String(thumb === control));
+    }
+  } catch (error) {
+    const text = error.message === "app_not_responding" ? UNANSWERED : `That did not work: ${error.message}`;
+    place.after(el("span", { class: "unanswered", role: "img", "aria-label": text, title: text }, "⚠️"));
+  } finally {
+    control.classList.remove("busy");
+  }
+}
+
+function toggleMenu(button, isOpen) {
+  const list = button.nextElementSibling;
+  button.setAttribute("aria-expanded", String(isOpen));
+  list.hidden = !isOpen;
+  if (isOpen) list.querySelector("[role=menuitem]").focus();
+}
+
+function closeMenu(node) {
+  const button = node.closest(".overflow")?.querySelector("[data-menu]");
+  if (!button || button.getAttribute("aria-expanded") !== "true") return false;
+  toggleMenu(button, false);
+  button.focus();
+  return true;
+}
+
+function onMenuKey(event) {
+  const list = event.target.closest("[role=menu]");
+  if (!list) return;
+  if (event.key === "Escape" && closeMenu(list)) event.stopPropagation();
+  if (event.key === "Tab") closeMenu(list);
+  moveFocus(event, [...list.querySelectorAll("[role=menuitem]")]);
+}
+
+// A menu closes when something else is pressed.
+document.addEventListener("pointerdown", (event) => {
+  for (const button of document.querySelectorAll('[data-menu][aria-expanded="true"]')) {
+    if (!button.parentElement.contains(event.target)) toggleMenu(button, false);
+  }
+});

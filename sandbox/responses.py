@@ -1,0 +1,94 @@
+"""response_url: answers to what a person did, five times within thirty minutes."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from aiohttp import web
+
+from sandbox import rules
+from sandbox.workspace import Json, Message, SlackError, Workspace
+
+LIFE_S = 1_800.0
+USES = 5
+
+
+@dataclass(slots=True)
+class Response:
+    """What one response_url is good for."""
+
+    channel: str
+    user_id: str
+    message: Message | None
+    """The one that was acted on: replace_original and delete_original are about it."""
+    until_s: float
+    uses: int = USES
+
+
+@dataclass
+class Responses:
+    """Gives response_urls out and takes what is posted to them."""
+
+    workspace: Workspace
+    monotonic: Callable[[], float]
+    base_url: Callable[[], str]
+    _given: dict[str, Response] = field(default_factory=dict)
+
+    def give(self, channel: str, user_id: str, message: Message | None = None) -> str:
+        """A new response_url."""
+        token = secrets.token_urlsafe(18)
+        self._given[token] = Response(channel, user_id, message, self.monotonic() + LIFE_S)
+        return f"{self.base_url()}/response/{token}"
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """A POST to a response_url, answered as Slack does: `ok`, or 404 and what is wrong."""
+        try:
+            body = await request.json()
+            self.respond(self._take(request.match_info["token"]), body if isinstance(body, dict) else {})
+        except ValueError:
+            return web.Response(status=400, text="invalid_payload")
+        except SlackError as refused:
+            return web.json_response({"ok": False, "error": refused.error}, status=404)
+        return web.Response(text="ok")
+
+    def respond(self, given: Response, said: Json) -> None:
+        """Shows what the app says. Raises SlackError."""
+        original = self._original(given) if given.message else None
+        if said.get("delete_original"):
+            if original is not None:
+                self.workspace.delete(original)
+            return
+        text = str(said.get("text") or "")
+        blocks = rules.check_blocks(said["blocks"]) if said.get("blocks") else ()
+        if not text.strip() and not blocks:
+            raise SlackError("no_text")
+        if said.get("replace_original"):
+            if original is not None:
+                self.workspace.change(replace(original, text=text, blocks=blocks))
+            return
+        message = Message(
+            given.channel,
+            self.workspace.next_ts(),
+            self.workspace.bot.id,
+            text[: rules.POST_TEXT],
+            blocks,
+            thread_ts=said.get("thread_ts"),
+            ephemeral_to=None if said.get("response_type") == "in_channel" else given.user_id,
+        )
+        self.workspace.post(message)
+
+    def _take(self, token: str) -> Response:
+        given = self._given.get(token)
+        if given is None or self.monotonic() > given.until_s:
+            raise SlackError("expired_url")
+        if not given.uses:
+            raise SlackError("used_url")
+        given.uses -= 1
+        return given
+
+    def _original(self, given: Response) -> Message | None:
+        assert given.message is not None
+        try:
+            return self.workspace.shown(given.channel, given.message.ts)
+        except SlackError:
+            return None
