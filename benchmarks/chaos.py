@@ -155,19 +155,20 @@ async def _ask(run: Run, sandbox: Sandbox) -> list[Asked]:
 
 
 async def _write(sandbox: Sandbox, line: Line, roots: dict[int, str]) -> Asked:
-    """A question as a person writes it: with a mention where the bot has no part in the thread yet."""
+    """A question as a person writes it: with a mention but where the thread is between them and the bot."""
     direct = not line.thread.channel
     channel = sandbox.workspace.channel(line.thread.channel or sandbox.dm(line.person)).id
     root = None if line.thread.at_root else roots.get(line.thread.number)
-    known = direct or (root is not None and _answers_in(sandbox, channel, root))
+    known = direct or (root is not None and _alone_in(sandbox, channel, root, line.person))
     at_s = time.monotonic()
     ts = await sandbox.say(line.person, channel, line.text if known else f"@typist {line.text}", root)
     roots.setdefault(line.thread.number, ts)
     return Asked(line, channel, ts, root if direct else root or ts, at_s)
 
 
-def _answers_in(sandbox: Sandbox, channel: str, root: str) -> bool:
-    return any(message.user_id == sandbox.bot_user_id for message in sandbox.messages(channel, root))
+def _alone_in(sandbox: Sandbox, channel: str, root: str, person: str) -> bool:
+    writers = {message.user_id for message in sandbox.messages(channel, root)}
+    return writers == {sandbox.bot_user_id, sandbox.workspace.user(person).id}
 
 
 async def _until_quiet(run: Run, asked: Sequence[Asked], watcher: Watcher, sandbox: Sandbox, store: Database) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -13,7 +13,7 @@ from bot.core.completion import Completion, FinishReason, Thinking
 from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.reply import Ending
 from bot.core.tokens import TokenEstimate, prompt_texts
-from bot.core.triage import Identity, words_of
+from bot.core.triage import Identity, by_person, words_of
 from bot.errors import ProviderError, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.metrics import JobLife, Metrics, Times
 from bot.ports import Clock, History, LiveReply, Outcome, Provider, Replies, Spent, Status, Store
@@ -203,6 +203,7 @@ class Answering:
     async def _prompt(self, question: Question) -> Prompt:
         """Raises QuestionTooLong."""
         messages, replies = await self._messages(question), await self._replies(question)
+        await self._note_company(question, messages)
         said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
         fitting = prompts.fit(said, self.estimate.tokens, self.manner.history_tokens)
         return prompts.prompt_of(self.manner.system_prompt, fitting, await self._names(fitting))
@@ -221,6 +222,16 @@ class Answering:
                     break
                 await self.clock.sleep(HISTORY_WAIT_S)
         return []
+
+    async def _note_company(self, question: Question, messages: Sequence[Message]) -> None:
+        """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
+        if question.thread.thread_ts and any(
+            by_person(each, self.me) and each.user_id != question.user_id for each in messages
+        ):
+            try:
+                await self.store.share(question.thread)
+            except StoreError as error:
+                log.error("a thread of several people is not on record as one: %s", error)
 
     async def _replies(self, question: Question) -> Mapping[str, str]:
         """Without the database, our own answers are what Slack shows of them."""

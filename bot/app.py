@@ -127,7 +127,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         capacity = Capacity(settings.max_concurrent, settings.drain_s)
         worker = Worker(store, editor, lease, clock, capacity, answering.answer)
         bolt = _bolt(settings, me)
-        messages.register(bolt, Intake(store, worker, me))
+        messages.register(bolt, Intake(store, worker, me, mention_only=settings.mention_only))
         sockets = Sockets(bolt, settings.slack_app_token, web.client)
         if settings.health_port is not None:
             probes = Probes(store.ping, sockets.up, lambda: worker.live)

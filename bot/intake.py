@@ -4,7 +4,7 @@ import logging
 from typing import Protocol
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.triage import Answer, Identity, triage
+from bot.core.triage import ANSWERED_SUBTYPES, Answer, Company, Identity, by_person, triage
 from bot.ports import Store
 
 log = logging.getLogger(__name__)
@@ -30,14 +30,16 @@ class Waking(Protocol):
 class Intake:
     """From a message to a job."""
 
-    def __init__(self, store: Store, worker: Waking, me: Identity) -> None:
+    def __init__(self, store: Store, worker: Waking, me: Identity, *, mention_only: bool) -> None:
         self._store = store
         self._worker = worker
         self._me = me
+        self._mention_only = mention_only
 
     async def take(self, event_id: str, message: Message) -> None:
         """Returns once the message's question, if it is one, is durable; raises what the Store raises."""
-        verdict = triage(message, self._me, await self._takes_part(message))
+        company = await self._company(message)
+        verdict = triage(message, self._me, company, mention_only=self._mention_only)
         if not isinstance(verdict, Answer):
             log.debug("ignored %s: %s", message.ts, verdict.reason)
             return
@@ -49,7 +51,11 @@ class Intake:
         else:
             self._worker.wake()
 
-    async def _takes_part(self, message: Message) -> bool:
-        if message.thread_ts is None:
-            return False
-        return await self._store.takes_part(ThreadKey(message.team_id, message.channel_id, message.thread_ts))
+    async def _company(self, message: Message) -> Company:
+        """Whoever else writes where we take part is on record before Slack is told that we have the message."""
+        if message.thread_ts is None or message.channel_type == "im":
+            return Company()
+        if message.subtype not in ANSWERED_SUBTYPES or not by_person(message, self._me):
+            return Company()
+        thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
+        return await self._store.join(thread, message.user_id or "")

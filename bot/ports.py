@@ -10,6 +10,7 @@ from typing import Protocol
 from bot.core.completion import Said, Usage
 from bot.core.conversation import Job, Message, Prompt, Question, ThreadKey
 from bot.core.reply import Ending, Shown
+from bot.core.triage import Company
 
 
 class Clock(Protocol):
@@ -182,8 +183,12 @@ class Store(Protocol):
         """Whether all that are before it in its thread have their messages: only then its sign comes below them."""
         ...
 
-    async def takes_part(self, thread: ThreadKey) -> bool:
-        """Whether the bot was asked something in this thread before."""
+    async def join(self, thread: ThreadKey, user_id: str) -> Company:
+        """Who is in a thread in which a person writes; from then on it is known to be shared, if it is."""
+        ...
+
+    async def share(self, thread: ThreadKey) -> None:
+        """Keeps that several people write in a thread."""
         ...
 
     async def replies(self, thread: ThreadKey) -> Mapping[str, str]:

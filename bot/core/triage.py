@@ -33,24 +33,47 @@ class Ignore:
     reason: str
 
 
-def triage(message: Message, me: Identity, takes_part: bool) -> Answer | Ignore:
-    """`takes_part`: we were asked something in the message's thread before."""
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Who is in a message's thread, as far as it is on record."""
+
+    takes_part: bool = False
+    """We were asked something in it before."""
+    others: bool = False
+    """Somebody else than the message's writer asked or wrote something in it."""
+
+
+def triage(message: Message, me: Identity, company: Company, *, mention_only: bool = False) -> Answer | Ignore:
+    """A thread that is between us and one person needs no mention, unless it is `mention_only`; nor does a DM."""
     if message.subtype not in ANSWERED_SUBTYPES:
         return Ignore(f"subtype {message.subtype}")
-    if message.user_id is None or message.bot_id is not None or message.user_id == me.user_id:
+    if not by_person(message, me):
         return Ignore("not written by a person")
-    mentioned = _MENTION.findall(message.text)
     if message.channel_type == "im":
         return _answer(message, message.thread_ts)
-    if me.user_id in mentioned:
+    if me.user_id in _MENTION.findall(message.text):
         return _answer(message, message.thread_ts or message.ts)
+    reason = _not_for_us(message, me, company, mention_only)
+    return Ignore(reason) if reason else _answer(message, message.thread_ts)
+
+
+def _not_for_us(message: Message, me: Identity, company: Company, mention_only: bool) -> str:
+    """Why a message in a channel that does not mention us is not for us; empty where it is."""
     if message.thread_ts is None:
-        return Ignore("not addressed to us")
-    if not takes_part and message.parent_user_id != me.user_id:
-        return Ignore("a thread without us")
+        return "not addressed to us"
+    if not company.takes_part and message.parent_user_id != me.user_id:
+        return "a thread without us"
+    if mention_only or company.others:
+        return "no mention in a thread of several people" if company.others else "no mention"
+    mentioned = _MENTION.findall(message.text)
     if mentioned and mentioned[0] != me.user_id and message.text.lstrip().startswith("<@"):
-        return Ignore("addressed to somebody else")
-    return _answer(message, message.thread_ts)
+        return "addressed to somebody else"
+    return ""
+
+
+def by_person(message: Message, me: Identity) -> bool:
+    """Neither ours nor another bot's."""
+    return message.user_id is not None and message.bot_id is None and message.user_id != me.user_id
 
 
 def words_of(text: str, bot_user_id: str) -> str:

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.core.conversation import ThreadKey
-from bot.store.rows import DOING, TODO, in_thread
-from bot.store.schema import jobs, seen_events, turns
+from bot.store.rows import DOING, TODO, in_thread, thread_values
+from bot.store.schema import jobs, seen_events, shared_threads, turns
 
 SLACK_RETRIES_S = 3600.0
 """For so long, and some more, Slack may send an event again; forgotten, it would be answered again."""
@@ -21,6 +21,9 @@ async def forget(connection: AsyncConnection, user_id: str | None, thread: Threa
     live = sa.update(jobs).where(*where, jobs.c.status == DOING).values(stop_asked=True, forget_asked=True)
     ended = sa.delete(jobs).where(*where, jobs.c.status != DOING)
     count = (await connection.execute(live)).rowcount + (await connection.execute(ended)).rowcount
+    if user_id is None:
+        of_thread = [] if thread is None else [shared_threads.c[n] == v for n, v in thread_values(thread).items()]
+        await connection.execute(sa.delete(shared_threads).where(*of_thread))
     if not where:
         # An event's id names neither people nor threads, so that only "all" can mean it.
         await connection.execute(sa.delete(seen_events))

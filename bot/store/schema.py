@@ -62,6 +62,16 @@ jobs = sa.Table(
     sa.Column("stop_asked", sa.Boolean, nullable=False, server_default=sa.false()),
     # Removed when it ends.
     sa.Column("forget_asked", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The later question of its thread whose answer is its answer, too.
+    sa.Column("answered_with", RowId),
+    # How often it was to be answered again in place: edited meanwhile, or asked for.
+    sa.Column("version", sa.Integer, nullable=False, server_default="0"),
+    # Since when its asker waits; NULL: since it came.
+    sa.Column("asked_at", sa.Double),
+    # Of its newest edit: what Slack delivers late must not undo it.
+    sa.Column("edited_ts", sa.Text),
+    # The message that told its asker that the answer is whole.
+    sa.Column("ping_ts", sa.Text),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     # An id is never given twice, not even after its job was removed: late writes must find nothing.
     sqlite_autoincrement=True,
@@ -81,6 +91,7 @@ sa.Index("ix_jobs_todo", jobs.c.id, **_only("todo"))
 sa.Index("ix_jobs_todo_thread", *_thread, jobs.c.ts, **_only("todo"))
 # Holds that no two workers ever answer in one thread.
 sa.Index("ix_jobs_doing", *_thread, unique=True, **_only("doing"))
+sa.Index("ix_jobs_answered_with", jobs.c.answered_with)
 # For heartbeats, and to see who else is at work.
 sa.Index("ix_jobs_worker", jobs.c.worker, **_only("doing"))
 
@@ -124,3 +135,27 @@ calls = sa.Table(
 )
 
 sa.Index("ix_calls_method", calls.c.method, calls.c.sent_at)
+
+# A thread that is here is not between us and one person. It names nobody, so that there is nothing to forget.
+shared_threads = sa.Table(
+    "shared_threads",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", sa.Text, primary_key=True),
+    sa.Column("thread_ts", sa.Text, primary_key=True),
+)
+
+# Small things that are to be done in Slack about a job, by whatever process (bot/store/errands.py).
+errands = sa.Table(
+    "errands",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("due_at", sa.Double, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.UniqueConstraint("job_id", "kind"),
+    sqlite_autoincrement=True,
+)
+
+sa.Index("ix_errands_due_at", errands.c.due_at)

@@ -11,9 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.triage import Company
 from bot.errors import StoreError
 from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
 from bot.store import claiming, forgetting, ledger
+from bot.store.company import company, share
 from bot.store.engine import READS, create_engine, database_errors
 from bot.store.enqueueing import Arrival, Arrivals, write_arrivals
 from bot.store.migrate import migrate
@@ -228,9 +230,18 @@ class SqlStore:
             return not await connection.scalar(sa.select(before))
 
     @_to_its_end
-    async def takes_part(self, thread: ThreadKey) -> bool:
+    async def join(self, thread: ThreadKey, user_id: str) -> Company:
         async with self._reader.begin() as connection:
-            return bool(await connection.scalar(sa.select(sa.exists().where(in_thread(thread)))))
+            found, known = await company(connection, thread, user_id)
+        if found.others and not known:
+            async with self.engine.begin() as connection:
+                await share(connection, thread)
+        return found
+
+    @_to_its_end
+    async def share(self, thread: ThreadKey) -> None:
+        async with self.engine.begin() as connection:
+            await share(connection, thread)
 
     @_to_its_end
     async def replies(self, thread: ThreadKey) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.triage import Company
 from bot.ports import Enqueued, Outcome, Pulse, Spent, Status, Store, SystemClock
 from bot.store import SqlStore
 from bot.store.schema import jobs, seen_events, turns
@@ -197,11 +198,26 @@ class TestFence:
 
 class TestThread:
     async def test_takes_part_where_it_was_asked(self, store: Store) -> None:
-        assert not await store.takes_part(THREAD)
+        assert await store.join(THREAD, "U1") == Company()
         await enqueued(store, asked(1))
-        assert await store.takes_part(THREAD)
-        assert not await store.takes_part(OTHER_THREAD)
-        assert not await store.takes_part(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts))
+        assert await store.join(THREAD, "U1") == Company(takes_part=True)
+        assert await store.join(OTHER_THREAD, "U1") == Company()
+        assert await store.join(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts), "U1") == Company()
+
+    async def test_once_somebody_else_writes_it_is_shared_for_everybody(self, store: Store) -> None:
+        await enqueued(store, asked(1))
+        assert await store.join(THREAD, "U2") == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1") == Company(takes_part=True, others=True)
+
+    async def test_who_came_before_we_were_asked_may_be_told_later(self, store: Store) -> None:
+        await store.share(THREAD)
+        await store.share(THREAD)
+        assert await store.join(THREAD, "U1") == Company()
+        await enqueued(store, asked(1))
+        assert await store.join(THREAD, "U1") == Company(takes_part=True, others=True)
+        assert await store.forget(thread=THREAD) == 1
+        await store.enqueue("Ev2", asked(2))
+        assert await store.join(THREAD, "U1") == Company(takes_part=True)
 
     async def test_replies_are_the_markdown_at_the_first_page(self, store: Store) -> None:
         markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"

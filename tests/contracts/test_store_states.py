@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.triage import Company
 from bot.ports import Outcome, Pulse, Spent, Status, SystemClock
 from bot.store import SqlStore
 from bot.store.claiming import SIGN_S
@@ -216,7 +217,8 @@ class Machine(RuleBasedStateMachine):
         expected = {ts: "" for job in self._of(thread) for ts in job.page_ts}
         expected |= {job.page_ts[0]: job.answer for job in self._of(thread) if job.page_ts}
         assert self.runner.run(self.stores[worker].replies(thread)) == expected
-        assert self.runner.run(self.stores[worker].takes_part(thread)) is bool(self._of(thread))
+        company = self.runner.run(self.stores[worker].join(thread, "U1"))
+        assert company == Company(takes_part=bool(self._of(thread)))
 
     def _all(self) -> list[Expected]:
         return list(self.expected.values())

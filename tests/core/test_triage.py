@@ -3,67 +3,82 @@
 import pytest
 
 from bot.core.conversation import Message
-from bot.core.triage import Answer, Ignore, triage, words_of
+from bot.core.triage import Answer, Company, Ignore, triage, words_of
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
+NOBODY, ALONE, SHARED = Company(), Company(takes_part=True), Company(takes_part=True, others=True)
 
 ANSWERED = {
-    "a mention in a channel, in its own thread": (message(MENTION), False, "10.0"),
-    "a mention in the middle of a sentence": (message("ask <@UBOT> why"), False, "10.0"),
-    "a mention with a label": (message("<@UBOT|typist> why?"), False, "10.0"),
-    "a mention in a thread, in that thread": (message(MENTION, thread_ts="9.0"), False, "9.0"),
-    "a mention in a private channel": (message(MENTION, channel_type="group"), False, "10.0"),
-    "a mention in a group DM": (message(MENTION, channel_type="mpim"), False, "10.0"),
-    "a direct message, where it was written": (message("why?", channel_type="im"), False, None),
-    "a direct message in a thread": (message("why?", channel_type="im", thread_ts="9.0"), False, "9.0"),
-    "a follow-up in a thread we take part in": (message("and then?", thread_ts="9.0"), True, "9.0"),
+    "a mention in a channel, in its own thread": (message(MENTION), NOBODY, "10.0"),
+    "a mention in the middle of a sentence": (message("ask <@UBOT> why"), NOBODY, "10.0"),
+    "a mention with a label": (message("<@UBOT|typist> why?"), NOBODY, "10.0"),
+    "a mention in a thread, in that thread": (message(MENTION, thread_ts="9.0"), NOBODY, "9.0"),
+    "a mention in a private channel": (message(MENTION, channel_type="group"), NOBODY, "10.0"),
+    "a mention in a group DM": (message(MENTION, channel_type="mpim"), NOBODY, "10.0"),
+    "a direct message, where it was written": (message("why?", channel_type="im"), NOBODY, None),
+    "a direct message in a thread": (message("why?", channel_type="im", thread_ts="9.0"), NOBODY, "9.0"),
+    "a follow-up in a thread we take part in": (message("and then?", thread_ts="9.0"), ALONE, "9.0"),
     "a follow-up under a message of ours": (
         message("and then?", thread_ts="9.0", parent_user_id="UBOT"),
-        False,
+        NOBODY,
         "9.0",
     ),
     "a follow-up that mentions somebody in passing": (
         message("what would <@UGRACE> say?", thread_ts="9.0"),
-        True,
+        ALONE,
         "9.0",
     ),
-    "a mention with a file": (message(MENTION, subtype="file_share"), False, "10.0"),
+    "a mention in a thread of several people": (message(MENTION, thread_ts="9.0"), SHARED, "9.0"),
+    "a mention with a file": (message(MENTION, subtype="file_share"), NOBODY, "10.0"),
     "a mention sent to the channel from a thread": (
         message(MENTION, subtype="thread_broadcast", thread_ts="9.0"),
-        False,
+        NOBODY,
         "9.0",
     ),
 }
 
 IGNORED = {
-    "talk in a channel": (message("lunch?"), False),
-    "talk in a thread without us": (message("lunch?", thread_ts="9.0"), False),
-    "talk that begins with somebody else's name": (message("<@UGRACE> lunch?", thread_ts="9.0"), True),
-    "a mention of somebody else": (message("<@UGRACE> lunch?"), False),
-    "our own message": (message(MENTION, user_id="UBOT"), False),
-    "another bot's message": (message(MENTION, bot_id="BOTHER"), False),
-    "another bot's message in a DM": (message("hi", bot_id="BOTHER", channel_type="im"), False),
-    "a message of nobody": (message(MENTION, user_id=None), False),
-    "an edit": (message(MENTION, subtype="message_changed"), False),
-    "a deletion": (message("", subtype="message_deleted", channel_type="im"), False),
-    "a join": (message(MENTION, subtype="channel_join"), False),
+    "talk in a channel": (message("lunch?"), NOBODY),
+    "talk in a thread without us": (message("lunch?", thread_ts="9.0"), NOBODY),
+    "talk that begins with somebody else's name": (message("<@UGRACE> lunch?", thread_ts="9.0"), ALONE),
+    "talk in a thread of several people": (message("and then?", thread_ts="9.0"), SHARED),
+    "a mention of somebody else": (message("<@UGRACE> lunch?"), NOBODY),
+    "our own message": (message(MENTION, user_id="UBOT"), NOBODY),
+    "another bot's message": (message(MENTION, bot_id="BOTHER"), NOBODY),
+    "another bot's message in a DM": (message("hi", bot_id="BOTHER", channel_type="im"), NOBODY),
+    "a message of nobody": (message(MENTION, user_id=None), NOBODY),
+    "an edit": (message(MENTION, subtype="message_changed"), NOBODY),
+    "a deletion": (message("", subtype="message_deleted", channel_type="im"), NOBODY),
+    "a join": (message(MENTION, subtype="channel_join"), NOBODY),
 }
 
 
-@pytest.mark.parametrize(("given", "takes_part", "thread_ts"), ANSWERED.values(), ids=ANSWERED.keys())
-def test_is_answered(given: Message, takes_part: bool, thread_ts: str | None) -> None:
-    verdict = triage(given, ME, takes_part)
+@pytest.mark.parametrize(("given", "company", "thread_ts"), ANSWERED.values(), ids=ANSWERED.keys())
+def test_is_answered(given: Message, company: Company, thread_ts: str | None) -> None:
+    verdict = triage(given, ME, company)
     assert isinstance(verdict, Answer)
     assert verdict.question.thread.thread_ts == thread_ts
     assert (verdict.question.ts, verdict.question.user_id) == ("10.0", "UADA")
 
 
-@pytest.mark.parametrize(("given", "takes_part"), IGNORED.values(), ids=IGNORED.keys())
-def test_is_ignored_with_a_reason(given: Message, takes_part: bool) -> None:
-    verdict = triage(given, ME, takes_part)
+@pytest.mark.parametrize(("given", "company"), IGNORED.values(), ids=IGNORED.keys())
+def test_is_ignored_with_a_reason(given: Message, company: Company) -> None:
+    verdict = triage(given, ME, company)
     assert isinstance(verdict, Ignore)
     assert verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("given", "answered"),
+    [
+        (message("and then?", thread_ts="9.0"), False),
+        (message(MENTION, thread_ts="9.0"), True),
+        (message("and then?", channel_type="im", thread_ts="9.0"), True),
+    ],
+)
+def test_mention_only_holds_in_channels(given: Message, answered: bool) -> None:
+    assert isinstance(triage(given, ME, ALONE, mention_only=True), Answer) is answered
 
 
 @pytest.mark.parametrize(
