@@ -41,7 +41,7 @@ def _to_its_end(
     async def shielded(self: "SqlStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
         task = asyncio.create_task(method(self, *args, **kwargs))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
         try:
             with database_errors():
                 return await asyncio.shield(task)
@@ -299,3 +299,9 @@ class SqlStore:
         except StoreError as error:
             log.warning("our jobs are taken over a little later: %s", error)
         await self.engine.dispose()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """A failure that nobody waits for any more: whoever asked was cancelled, and asks again."""
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.debug("a transaction failed: %s", type(task.exception()).__name__)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import sqlite3
 import time
@@ -209,3 +210,20 @@ def test_a_database_file_stays_alone_when_all_have_left(tmp_path: Path) -> None:
     (tmp_path / "typist.db-worker-dead").touch()
     asyncio.run(open_and_close())
     assert os.listdir(tmp_path) == ["typist.db"]
+
+
+async def test_a_call_that_fails_after_its_caller_has_gone_complains_to_nobody(tmp_path: Path) -> None:
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    store = await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
+    away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
+    away.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(store.reserve("chat.update", 50), 0.05)
+    with pytest.raises(StoreError):
+        await store.reserve("chat.update", 50)
+    gc.collect()
+    assert complaints == []
+    away.execute("COMMIT")
+    away.close()
+    await store.close()
