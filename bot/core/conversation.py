@@ -1,6 +1,6 @@
 """The words of the project as plain data: a thread, a question in it, the job it becomes, turns and pages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["user", "assistant"]
@@ -20,6 +20,22 @@ class ThreadKey:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that was shared with a message, as Slack tells of it: only its bytes say what it is."""
+
+    id: str
+    name: str
+    mimetype: str = ""
+    filetype: str = ""
+    mode: str = ""
+    """hosted, snippet, external, tombstone, hidden_by_limit, ..."""
+    access: str = ""
+    """visible, check_file_info, ...: Slack's file_access."""
+    url: str = ""
+    """Where its bytes are, for who has the token."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message as Slack delivers it, in an event or in a thread's history."""
 
@@ -35,6 +51,7 @@ class Message:
     subtype: str | None = None
     parent_user_id: str | None = None
     """Who wrote the thread's first message, when Slack says so."""
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,7 @@ class Question:
     user_id: str
     text: str
     """As Slack sent it, the mention included."""
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +83,24 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """An image or a PDF, as a model is given it."""
+
+    name: str
+    media_type: str
+    """image/png, image/jpeg, image/webp or application/pdf."""
+    base64: str = field(repr=False)
+    """Its bytes, as all vendors take them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """What one side said, as the model is told it."""
 
     role: Role
     text: str
+    media: tuple[Media, ...] = ()
+    """What was shared with it, to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)

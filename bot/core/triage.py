@@ -84,4 +84,4 @@ def words_of(text: str, bot_user_id: str) -> str:
 
 def _answer(message: Message, thread_ts: str | None) -> Answer:
     thread = ThreadKey(message.team_id, message.channel_id, thread_ts)
-    return Answer(Question(thread, message.ts, message.user_id or "", message.text))
+    return Answer(Question(thread, message.ts, message.user_id or "", message.text, message.files))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -138,6 +138,7 @@ async def _add_jobs(
             "ts": arrival.question.ts,
             "user_id": arrival.question.user_id,
             "text": arrival.question.text,
+            "files": [asdict(file) for file in arrival.question.files],
             "status": Status.TODO.value,
             "created_at": now,
         }

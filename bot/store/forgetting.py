@@ -41,7 +41,8 @@ async def overwrite(engine: AsyncEngine) -> None:
 async def expire(connection: AsyncConnection, before: float, now: float) -> int:
     """Empties texts, and drops events that Slack won't send again."""
     ended = jobs.c.status.not_in([TODO, DOING])
-    questions = sa.update(jobs).where(jobs.c.created_at < before, jobs.c.text != "", ended).values(text="")
+    kept = sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
+    questions = sa.update(jobs).where(jobs.c.created_at < before, kept, ended).values(text="", files=[])
     answers = sa.update(turns).where(turns.c.created_at < before, turns.c.answer != "").values(answer="")
     oldest = min(before, now - SLACK_RETRIES_S)
     count = (await connection.execute(questions)).rowcount + (await connection.execute(answers)).rowcount

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import File, Job, Question, ThreadKey
 from bot.ports import Outcome, Spent, Status
 from bot.store.schema import jobs
 
@@ -44,7 +44,7 @@ def job_of(row: sa.Row[Any]) -> Job:
     thread = ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
     return Job(
         row.id,
-        Question(thread, row.ts, row.user_id, row.text),
+        Question(thread, row.ts, row.user_id, row.text, tuple(File(**file) for file in row.files)),
         row.attempts,
         tuple(row.page_ts),
         # Its sign was not recorded in time, and may have been posted all the same.

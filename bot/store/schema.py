@@ -47,6 +47,7 @@ jobs = sa.Table(
     sa.Column("ts", sa.Text, nullable=False),
     sa.Column("user_id", sa.Text, nullable=False),
     sa.Column("text", Words, nullable=False),
+    sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("worker", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),

@@ -1,11 +1,12 @@
 """The Store's contract: on SQLite in memory, on a SQLite file, and on a real PostgreSQL."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import File, Job, Question, ThreadKey
 from bot.core.triage import Company
 from bot.ports import Enqueued, Outcome, Pulse, Spent, Status, Store, SystemClock
 from bot.store import SqlStore
@@ -81,6 +82,13 @@ class TestEnqueue:
         taken = await store.enqueue("Ev2", asked(2))
         assert taken is not None
         assert taken.waiting is waits
+
+    async def test_keeps_what_slack_said_of_its_files(self, store: Store) -> None:
+        file = File("F1", "a\0b \ud83d ☃.png", "image/png", "png", "hosted", "visible", "https://files.slack.com/F1")
+        asked_with = replace(asked(1), files=(file, File("F2", "b")))
+        await enqueued(store, asked_with)
+        [job] = await store.claim(1)
+        assert job.question == asked_with
 
     async def test_text_that_no_database_takes_is_kept_as_far_as_it_can_be(self, store: Store) -> None:
         await enqueued(store, asked(1, text="a\0b \ud83d c \ud83d\ude00"))

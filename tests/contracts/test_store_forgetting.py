@@ -1,11 +1,12 @@
 """What is removed for good, and what is kept when texts are not kept any longer."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import Question, ThreadKey
+from bot.core.conversation import File, Question, ThreadKey
 from bot.ports import Pulse, Spent, SystemClock
 from bot.store import SqlStore
 from bot.store.forgetting import SLACK_RETRIES_S
@@ -106,6 +107,16 @@ async def test_texts_expire_and_usage_stays(database_url: str) -> None:
     assert [(turn.answer, turn.output_tokens) for turn in said] == [("", 20), (DONE.answer, 20)]
     assert (await store.join(THREAD, "U1")).takes_part
     assert sorted((await store.replies(THREAD)).values()) == ["", DONE.answer]
+    await store.close()
+
+
+async def test_files_are_not_named_any_longer_either(database_url: str) -> None:
+    clock = ToldClock()
+    store = await SqlStore.open(database_url, "w1", clock)
+    await answered(store, replace(asked(1), text="", files=(File("F1", "salaries.pdf"),)))
+    await store.expire(clock.time_s + DAY_S)
+    async with store.engine.begin() as connection:
+        assert (await connection.scalars(sa.select(jobs.c.files))).all() == [[]]
     await store.close()
 
 
