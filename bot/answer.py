@@ -201,12 +201,13 @@ class Answering:
                 log.error("job %d could not be handed over: %s", attempt.job.id, error)
 
     async def _prompt(self, question: Question) -> Prompt:
-        """Raises QuestionTooLong."""
         messages, replies = await self._messages(question), await self._replies(question)
         await self._note_company(question, messages)
         said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
-        fitting = prompts.fit(said, self.estimate.tokens, self.manner.history_tokens)
-        return prompts.prompt_of(self.manner.system_prompt, fitting, await self._names(fitting))
+        names = await self.history.names(prompts.to_be_named(said, self.me))
+        read = prompts.named(said, {**names, self.me.user_id: self.me.name})
+        fitting = prompts.fit(read, self.estimate.tokens, self.manner.history_tokens)
+        return prompts.prompt_of(self.manner.system_prompt, fitting)
 
     async def _messages(self, question: Question) -> list[Message]:
         """What Slack does not let us read is left out: the question is answered all the same."""
@@ -242,12 +243,6 @@ class Answering:
                 log.error("our earlier answers can't be read: %s", error)
                 await self.clock.sleep(delay_s)
         return {}
-
-    async def _names(self, said: list[prompts.Spoken]) -> Mapping[str, str]:
-        people = {each.speaker for each in said if each.speaker}
-        if len(people) < 2:
-            return {}
-        return {person: await self.history.name(person) for person in sorted(people)}
 
 
 def _failed(attempt: Attempt, error: TypistError) -> Outcome:

@@ -116,7 +116,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         answering = Answering(
             store=store,
             replies=editor,
-            history=SlackHistory(web, budget),
+            history=SlackHistory(web, budget, me),
             provider=await stack.enter_async_context(provider_of(settings)),
             clock=clock,
             me=me,

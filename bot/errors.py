@@ -72,16 +72,6 @@ class ProviderError(TypistError):
         super().__init__(_SENTENCES[failure].format(model=model, wait=_wait(retry_after_s)))
 
 
-class QuestionTooLong(TypistError):
-    """The question alone is over what the model may be given."""
-
-    def __init__(self, tokens: int, limit_tokens: int) -> None:
-        super().__init__(
-            f"Your question is about {tokens:,} tokens long and I can read {limit_tokens:,}. "
-            "Please send the part that matters."
-        )
-
-
 class RateLimited(TypistError):
     """Slack answered 429: nothing was done, and nothing of this method will be for a while."""
 

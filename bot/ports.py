@@ -283,6 +283,6 @@ class History(Protocol):
         """The messages of the question's conversation, oldest first, as many as are of use."""
         ...
 
-    async def name(self, user_id: str) -> str:
-        """How a person is called, or their id where Slack does not tell."""
+    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """How people and channels are called, by id; without those whom Slack does not tell, and of the first 50."""
         ...

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.conversation import Message
+from bot.core.reading import app_name, attached_to, body_of
 
 
 def message_of(body: Mapping[str, Any]) -> Message:
@@ -15,11 +16,13 @@ def message_of(body: Mapping[str, Any]) -> Message:
         team_id=str(body.get("team_id") or event.get("team") or ""),
         channel_id=event["channel"],
         ts=event["ts"],
-        text=event.get("text") or "",
+        text=body_of(event),
+        attached=attached_to(event),
         channel_type=event.get("channel_type", "channel"),
         thread_ts=event.get("thread_ts"),
         user_id=event.get("user"),
         bot_id=event.get("bot_id"),
+        app_name=app_name(event),
         subtype=subtype,
         parent_user_id=event.get("parent_user_id"),
     )

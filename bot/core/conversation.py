@@ -43,15 +43,27 @@ class Message:
     channel_id: str
     ts: str
     text: str
+    """What its writer wrote, in Slack's markup with its structure as Markdown (core/markup.py)."""
+    attached: str = ""
+    """What hangs below it, in the same form: forwarded and quoted messages, previews, attachments of apps."""
     channel_type: str = "channel"
     """channel, group, im or mpim, as Slack's events name it."""
     thread_ts: str | None = None
     user_id: str | None = None
     bot_id: str | None = None
+    app_name: str | None = None
+    """How the app that wrote it calls itself."""
     subtype: str | None = None
     parent_user_id: str | None = None
     """Who wrote the thread's first message, when Slack says so."""
     files: tuple[File, ...] = ()
+    after_gap: bool = False
+    """Messages before it were not read: there were too many."""
+
+    @property
+    def whole(self) -> str:
+        """All that a reader sees of it."""
+        return "\n\n".join(part for part in (self.text, self.attached) if part.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,8 @@ class Question:
     ts: str
     user_id: str
     text: str
-    """As Slack sent it, the mention included."""
+    """All that a reader sees of the message, the mention included, in Slack's markup with its structure as Markdown
+    (core/markup.py): people and channels are named when it is answered."""
     files: tuple[File, ...] = ()
 
 

@@ -1,12 +1,13 @@
-"""From a Slack conversation to what the model is given: turns by its rules, the newest that fit."""
+"""From a Slack conversation to what the model is given: turns by its rules, of the messages that fit."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from bot.core.conversation import Message, Prompt, Question, Turn
+from bot.core.markup import nameless, plain
 from bot.core.triage import Identity, words_of
-from bot.errors import QuestionTooLong
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are Typist, a helpful colleague in a Slack workspace. Be concise: people read you in a chat. "
@@ -16,6 +17,13 @@ DEFAULT_SYSTEM_PROMPT = (
 )
 
 CONVERSING_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message"}
+
+LEFT_OUT = "(Earlier messages are left out here.)"
+BEGUN_BY_US = "(This conversation begins with a message of yours.)"
+CUT = "\n\n(… {chars:,} characters are left out here …)\n\n"
+_JOINERS = "\u200d\ufe0e\ufe0f"
+
+Tokens = Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,59 +42,141 @@ class Spoken:
     """One message, and who said it: None is the bot."""
 
     speaker: str | None
+    """A person's id; an app's name."""
     text: str
+    first: bool = False
+    """It is its thread's first message."""
+    after_gap: bool = False
+    """Messages before it are left out."""
 
 
 def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
-    """Who said what, oldest first, the question last.
+    """Who said what, oldest first, the question last; people's words in Slack's markup.
 
     People's messages count up to the question; our own answers always do: a thread's jobs are done in
     order, so that each answer on record belongs to an earlier question.
     """
     question = conversation.question
-    said = []
+    asked = Spoken(question.user_id, words_of(question.text, me.user_id))
+    said, gap = [], False
     for message in conversation.messages:
-        ours = message.user_id == me.user_id or message.bot_id == me.bot_id
-        if ours and message.ts < question.ts:
-            said.append(Spoken(None, conversation.replies.get(message.ts, message.text)))
-        elif ours:
-            said.append(Spoken(None, conversation.replies.get(message.ts, "")))
-        elif message.ts < question.ts and message.subtype in CONVERSING_SUBTYPES:
-            said.append(Spoken(message.user_id or message.bot_id, words_of(message.text, me.user_id)))
-    said.append(Spoken(question.user_id, words_of(question.text, me.user_id)))
-    return [each for each in said if each.text.strip()]
+        gap = gap or message.after_gap
+        if message.ts == question.ts:
+            # It may have been edited since it was asked.
+            asked = replace(asked, text=words_of(message.whole, me.user_id) or asked.text)
+        elif (each := _said(message, conversation, me)) and each.text.strip():
+            said.append(replace(each, first=message.ts == question.thread.thread_ts, after_gap=gap))
+            gap = False
+    return [*said, replace(asked, after_gap=gap)]
 
 
-def fit(said: Sequence[Spoken], tokens: Callable[[str], int], limit_tokens: int) -> list[Spoken]:
-    """The question (the last one) and as many whole messages before it as fit, newest first.
+def _said(message: Message, conversation: Conversation, me: Identity) -> Spoken | None:
+    before = message.ts < conversation.question.ts
+    if message.user_id == me.user_id or message.bot_id == me.bot_id:
+        shown = plain(message.text, {}) if before else ""
+        return Spoken(None, conversation.replies.get(message.ts, shown))
+    if not before or message.subtype not in CONVERSING_SUBTYPES:
+        return None
+    return Spoken(message.app_name or message.user_id or message.bot_id or "", words_of(message.whole, me.user_id))
 
-    Raises QuestionTooLong where the question alone does not fit.
+
+def to_be_named(said: Sequence[Spoken], me: Identity) -> list[str]:
+    """The ids of those whose names tell who speaks, and of whom and where; the newest first, each once, not ours."""
+    people = {each.speaker for each in said if each.speaker}
+    ids = [each.speaker for each in reversed(said) if each.speaker] if len(people) > 1 else []
+    for each in reversed(said):
+        ids += nameless(each.text) if each.speaker is not None else []
+    return [each for each in dict.fromkeys(ids) if each != me.user_id]
+
+
+def named(said: Sequence[Spoken], names: Mapping[str, str]) -> list[Spoken]:
+    """What each says to a reader; of several people each message begins with its writer's name."""
+    several = len({each.speaker for each in said if each.speaker}) > 1
+    read = []
+    for each in said:
+        text = each.text.strip()
+        if each.speaker is not None:
+            text = plain(text, names).strip()
+            text = f"{names.get(each.speaker, each.speaker)}: {text}" if several and each.speaker else text
+        read.append(replace(each, text=text))
+    return read
+
+
+def fit(said: Sequence[Spoken], tokens: Tokens, limit_tokens: int) -> list[Spoken]:
+    """The question (the last one), the thread's first message, and as many whole ones as fit, newest first.
+
+    One that alone is too long is cut in its middle.
     """
-    question = said[-1]
-    left = limit_tokens - tokens(question.text)
-    if left < 0:
-        raise QuestionTooLong(limit_tokens - left, limit_tokens)
-    kept = [question]
-    for each in reversed(said[:-1]):
-        left -= tokens(each.text)
-        if left < 0:
+    if sum(tokens(each.text) for each in said) <= limit_tokens:
+        return list(said)
+    *before, question = said
+    question = replace(question, text=cut(question.text, tokens, limit_tokens) or LEFT_OUT)
+    room = limit_tokens - tokens(question.text) - tokens(LEFT_OUT)
+    first, rest = (before[:1], before[1:]) if before and before[0].first else ([], before)
+    if first and tokens(first[0].text) > room:
+        first_tokens = max(room // 2, room - sum(tokens(each.text) for each in rest))
+        first = [replace(first[0], text=text)] if (text := cut(first[0].text, tokens, first_tokens)) else []
+    room -= sum(tokens(each.text) for each in first)
+    newest = _newest(rest, tokens, room)
+    kept = [*newest, question]
+    if len(first) + len(newest) < len(before):
+        kept[0] = replace(kept[0], after_gap=True)
+    return [*first, *kept]
+
+
+def _newest(said: Sequence[Spoken], tokens: Tokens, room_tokens: int) -> list[Spoken]:
+    kept: list[Spoken] = []
+    left = room_tokens
+    for each in reversed(said):
+        size = tokens(each.text)
+        if size > left:
+            # Only what would fit nowhere is cut: the rest is dropped whole.
+            if size > room_tokens and (text := cut(each.text, tokens, left)):
+                kept.append(replace(each, text=text))
             break
+        left -= size
         kept.append(each)
-    while kept[-1].speaker is None:
-        kept.pop()
     return kept[::-1]
 
 
-def prompt_of(system: str, said: Sequence[Spoken], names: Mapping[str, str]) -> Prompt:
-    """Turns that alternate and begin with a user's; of several people each message begins with its writer."""
-    people = {each.speaker for each in said if each.speaker}
+def cut(text: str, tokens: Tokens, limit_tokens: int) -> str:
+    """The text, or its beginning and end with a mark between them; "" where there is no room for that."""
+    if tokens(text) <= limit_tokens:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        half = (low + high + 1) // 2
+        low, high = (half, high) if tokens(_ends(text, half)) <= limit_tokens else (low, half - 1)
+    return _ends(text, low) if low else ""
+
+
+def _ends(text: str, chars: int) -> str:
+    """So many characters of its two ends, or a few less: none is parted from the marks that belong to it."""
+    head, tail = (chars + 1) // 2, len(text) - chars // 2
+    while 0 < head < len(text) and _belongs(text[head]):
+        head -= 1
+    while tail < len(text) and _belongs(text[tail]):
+        tail += 1
+    return text[:head].rstrip() + CUT.format(chars=tail - head) + text[tail:].lstrip()
+
+
+def _belongs(mark: str) -> bool:
+    return mark in _JOINERS or unicodedata.combining(mark) > 0
+
+
+def prompt_of(system: str, said: Sequence[Spoken]) -> Prompt:
+    """Turns that alternate and begin with a user's."""
     turns = []
-    for is_bot, group in groupby(said, key=lambda each: each.speaker is None):
-        texts = [
-            f"{names.get(each.speaker, each.speaker)}: {each.text.strip()}"
-            if each.speaker and len(people) > 1
-            else each.text.strip()
-            for each in group
-        ]
-        turns.append(Turn("assistant" if is_bot else "user", "\n\n".join(texts)))
+    for is_bot, group in groupby(_told(said), key=lambda each: each.speaker is None):
+        turns.append(Turn("assistant" if is_bot else "user", "\n\n".join(each.text.strip() for each in group)))
     return Prompt(system, tuple(turns))
+
+
+def _told(said: Iterable[Spoken]) -> Iterator[Spoken]:
+    """With what has to be said about them: in a user's turn, for a model's own turns hold its own words."""
+    for at, each in enumerate(said):
+        if each.after_gap:
+            yield Spoken("", LEFT_OUT)
+        elif at == 0 and each.speaker is None:
+            yield Spoken("", BEGUN_BY_US)
+        yield each

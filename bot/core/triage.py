@@ -4,10 +4,14 @@ import re
 from dataclasses import dataclass
 
 from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.markup import mentioned
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 
-_MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
+_MENTION = r"<@{}(?:\|[^<>]*)?>"
+_AFTER_A_NAME = " \t\n,:"
+_BEFORE_A_NAME = " \t\n,"
+_ENDS = " \t\n.?!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Identity:
     team_id: str
     user_id: str
     bot_id: str
+    name: str
+    """How people write to us, after an @."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def triage(message: Message, me: Identity, company: Company, *, mention_only: bo
         return Ignore("not written by a person")
     if message.channel_type == "im":
         return _answer(message, message.thread_ts)
-    if me.user_id in _MENTION.findall(message.text):
+    if me.user_id in mentioned(message.text):
         return _answer(message, message.thread_ts or message.ts)
     reason = _not_for_us(message, me, company, mention_only)
     return Ignore(reason) if reason else _answer(message, message.thread_ts)
@@ -65,8 +71,8 @@ def _not_for_us(message: Message, me: Identity, company: Company, mention_only: 
         return "a thread without us"
     if mention_only or company.others:
         return "no mention in a thread of several people" if company.others else "no mention"
-    mentioned = _MENTION.findall(message.text)
-    if mentioned and mentioned[0] != me.user_id and message.text.lstrip().startswith("<@"):
+    named = mentioned(message.text)
+    if named and named[0] != me.user_id and message.text.lstrip().startswith("<@"):
         return "addressed to somebody else"
     return ""
 
@@ -77,11 +83,21 @@ def by_person(message: Message, me: Identity) -> bool:
 
 
 def words_of(text: str, bot_user_id: str) -> str:
-    """What a person wrote, without the mention that addresses us and with Slack's escapes undone."""
-    words = re.sub(rf"<@{bot_user_id}(?:\|[^>]*)?>", "", text)
-    return words.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
+    """What a person wrote, in Slack's markup, without the mentions at its beginning and end that only address us.
+
+    In the middle of a sentence we are a part of what it says.
+    """
+    mention = _MENTION.format(re.escape(bot_user_id))
+    words = text.strip()
+    while found := re.match(mention, words):
+        words = words[found.end() :].lstrip(_AFTER_A_NAME)
+    said = words.rstrip(_ENDS)
+    while found := re.search(rf"{mention}\Z", said):
+        said = said[: found.start()].rstrip(_BEFORE_A_NAME)
+        words = said + "".join(mark for mark in words[found.end() :] if not mark.isspace())
+    return words
 
 
 def _answer(message: Message, thread_ts: str | None) -> Answer:
     thread = ThreadKey(message.team_id, message.channel_id, thread_ts)
-    return Answer(Question(thread, message.ts, message.user_id or "", message.text, message.files))
+    return Answer(Question(thread, message.ts, message.user_id or "", message.whole, message.files))

@@ -1,94 +1,106 @@
 """Reads conversations from Slack, as the prompt needs them."""
 
-import logging
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.core.blocks import markdown_of
 from bot.core.conversation import Message, Question
-from bot.errors import RateLimited, Refused
+from bot.core.markup import escape
+from bot.core.reading import app_name, attached_to, body_of
+from bot.core.triage import Identity
 from bot.slack.budget import Budget
+from bot.slack.names import Names
 from bot.slack.web import SlackWeb
 
-THREAD_PAGE_MESSAGES = 200
-THREAD_PAGES = 5
+THREAD_PAGE_MESSAGES = 999
+"""The most that Slack gives at once."""
+THREAD_PAGES = 8
+"""Read one after the other; of a thread that is longer still, what is left is halved by its time with each call."""
+THREAD_CALLS = 20
+"""Of the 50 that Slack allows in a minute."""
+NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
-
-log = logging.getLogger(__name__)
 
 
 class SlackHistory:
     """The History port on Slack's Web API."""
 
-    def __init__(self, web: SlackWeb, budget: Budget) -> None:
+    def __init__(self, web: SlackWeb, budget: Budget, me: Identity) -> None:
         self._web = web
         self._budget = budget
-        self._names: dict[str, str] = {}
+        self._me = me
+        self._names = Names(web)
 
     async def messages(self, question: Question) -> list[Message]:
         """The question's conversation as Slack has it now, oldest first; a new thread costs no call.
 
-        Of a longer thread the first thousand messages are read. Raises RateLimited and Refused.
+        Of a thread the first message and the newest thousand, of a direct message the newest 60.
+        Raises RateLimited and Refused.
         """
         thread = question.thread
         if thread.thread_ts is None:
-            async with self._budget.spending("conversations.history"):
-                answer = await self._web.call("conversations.history", channel=thread.channel_id, limit=DIRECT_MESSAGES)
-            found = answer.get("messages", [])[::-1]
-        elif thread.thread_ts == question.ts:
+            return await self._direct(question)
+        if thread.thread_ts == question.ts:
             return []
-        else:
-            found = await self._thread(thread.channel_id, thread.thread_ts)
-        return [_message(question, each) for each in found]
+        return await self._thread(question, thread.thread_ts)
 
-    async def name(self, user_id: str) -> str:
-        """Asked once for each person; needs the scope users:read, and does without."""
-        if user_id not in self._names:
-            try:
-                answer = await self._web.call("users.info", user=user_id)
-            except (RateLimited, Refused) as error:
-                log.info("no name for %s: %s", user_id, error)
-                return user_id
-            self._names[user_id] = _name(answer.get("user", {})) or user_id
-        return self._names[user_id]
+    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Each is asked for once an hour, and no more than 50 at a time."""
+        return await self._names.of(ids)
 
-    async def _thread(self, channel_id: str, thread_ts: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        cursor = None
-        for _ in range(THREAD_PAGES):
-            async with self._budget.spending("conversations.replies"):
-                answer = await self._web.call(
-                    "conversations.replies",
-                    channel=channel_id,
-                    ts=thread_ts,
-                    limit=THREAD_PAGE_MESSAGES,
-                    cursor=cursor,
-                )
-            found += answer.get("messages", [])
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
-                break
+    async def _direct(self, question: Question) -> list[Message]:
+        answer = await self._read("conversations.history", question, limit=DIRECT_MESSAGES)
+        found = [self._message(question, each) for each in answer.get("messages", [])[::-1]]
+        if found and answer.get("has_more"):
+            found[0] = replace(found[0], after_gap=True)
         return found
 
+    async def _thread(self, question: Question, thread_ts: str) -> list[Message]:
+        """Slack tells a thread from its beginning, and its first message with every page."""
+        first: list[Message] = []
+        newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
+        left_out, after = False, thread_ts
+        for call in range(THREAD_CALLS):
+            if call > THREAD_PAGES:
+                after, left_out = _halfway(after, question.ts), True
+                newest.clear()
+            answer = await self._read(
+                "conversations.replies", question, ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
+            )
+            page = [self._message(question, each) for each in answer.get("messages", [])]
+            first = first or [each for each in page if each.ts == thread_ts]
+            page = [each for each in page if each.ts > after]
+            left_out = left_out or len(newest) + len(page) > NEWEST_MESSAGES
+            newest.extend(page)
+            after = page[-1].ts if page else after
+            if not answer.get("has_more") or not page or after > question.ts:
+                break
+        if left_out and newest:
+            newest[0] = replace(newest[0], after_gap=True)
+        return [*first, *newest]
 
-def _message(question: Question, message: Mapping[str, Any]) -> Message:
-    return Message(
-        team_id=question.thread.team_id,
-        channel_id=question.thread.channel_id,
-        ts=message["ts"],
-        text=_text(message),
-        thread_ts=message.get("thread_ts"),
-        user_id=message.get("user"),
-        bot_id=message.get("bot_id"),
-        subtype=message.get("subtype"),
-    )
+    async def _read(self, method: str, question: Question, **arguments: Any) -> dict[str, Any]:
+        async with self._budget.spending(method):
+            return await self._web.call(method, channel=question.thread.channel_id, **arguments)
+
+    def _message(self, question: Question, message: Mapping[str, Any]) -> Message:
+        bot_id = message.get("bot_id")
+        ours = bot_id == self._me.bot_id
+        return Message(
+            team_id=question.thread.team_id,
+            channel_id=question.thread.channel_id,
+            ts=message["ts"],
+            text=(escape(markdown_of(message)) if ours else "") or body_of(message),
+            attached="" if ours else attached_to(message),
+            thread_ts=message.get("thread_ts"),
+            user_id=message.get("user"),
+            bot_id=bot_id,
+            app_name=app_name(message),
+            subtype=message.get("subtype"),
+        )
 
 
-def _text(message: Mapping[str, Any]) -> str:
-    """What a markdown block says is the whole; the text beside it is short."""
-    return markdown_of(message) or message.get("text", "")
-
-
-def _name(user: Mapping[str, Any]) -> str:
-    profile = user.get("profile") or {}
-    return str(profile.get("display_name") or user.get("real_name") or profile.get("real_name") or "")
+def _halfway(ts: str, later_ts: str) -> str:
+    return f"{(float(ts) + float(later_ts)) / 2:.6f}"

@@ -66,7 +66,7 @@ class SlackWeb:
                 f"Slack does not accept SLACK_BOT_TOKEN ({refused.error}). Copy it again from "
                 "api.slack.com/apps → your app → OAuth & Permissions, or reinstall the app there."
             ) from refused
-        return Identity(team_id=who["team_id"], user_id=who["user_id"], bot_id=who["bot_id"])
+        return Identity(team_id=who["team_id"], user_id=who["user_id"], bot_id=who["bot_id"], name=who["user"])
 
 
 def _form(arguments: dict[str, Any]) -> dict[str, str]:

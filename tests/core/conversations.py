@@ -3,12 +3,12 @@
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.triage import Identity
 
-ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT")
+ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT", name="typist")
 
 
-def message(text: str, ts: str = "10.0", user_id: str | None = "UADA", **changes: str | None) -> Message:
+def message(text: str, ts: str = "10.0", user_id: str | None = "UADA", **changes: str | bool | None) -> Message:
     """A person's message in a channel."""
-    given: dict[str, str | None] = {"team_id": "T1", "channel_id": "C1", **changes}
+    given: dict[str, str | bool | None] = {"team_id": "T1", "channel_id": "C1", **changes}
     return Message(ts=ts, text=text, user_id=user_id, **given)  # type: ignore[arg-type]
 
 

@@ -86,10 +86,19 @@ def test_mention_only_holds_in_channels(given: Message, answered: bool) -> None:
     [
         ("<@UBOT>", ""),
         ("<@UBOT> why?", "why?"),
-        ("hey <@UBOT|typist>, why?", "hey , why?"),
-        ("<@UBOT> is 1 &lt; 2 &amp;&amp; 3 &gt; 2?", "is 1 < 2 && 3 > 2?"),
-        ("<@UBOT> what is &amp;lt;?", "what is &lt;?"),
-        ("<@UBOT> ask <@UGRACE>", "ask <@UGRACE>"),
+        ("  <@UBOT|typist>, why?", "why?"),
+        ("<@UBOT>: why?", "why?"),
+        ("<@UBOT> <@UBOT> why?", "why?"),
+        ("<@UBOT>\n\n- one\n- two", "- one\n- two"),
+        ("why, <@UBOT>?", "why?"),
+        ("tell me why <@UBOT>", "tell me why"),
+        ("tell me why.  <@UBOT> ", "tell me why."),
+        ("<@UBOT>!", "!"),
+        ("hey <@UBOT|typist>, why?", "hey <@UBOT|typist>, why?"),
+        ("<@UBOT> what did <@UBOT> say to <@UGRACE>?", "what did <@UBOT> say to <@UGRACE>?"),
+        ("<@UBOT> is 1 &lt; 2 &amp;&amp; 3 &gt; 2?", "is 1 &lt; 2 &amp;&amp; 3 &gt; 2?"),
+        ("<@UGRACE> ask <@UBOT>", "<@UGRACE> ask"),
+        ("<@UBOTHER> why?", "<@UBOTHER> why?"),
     ],
 )
 def test_words_are_what_the_person_wrote(text: str, words: str) -> None:

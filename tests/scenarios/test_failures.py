@@ -1,6 +1,7 @@
 """Whatever happens to the model, to Slack or on the way, a reply ends: with the answer, or its part and a sentence."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
@@ -103,14 +104,16 @@ async def test_the_next_model_answers_where_the_first_fails_before_its_first_wor
     assert [request.body["model"] for request in vendor.requests] == ["test", "other"]
 
 
-async def test_a_question_longer_than_the_model_may_be_given_is_refused_with_a_sentence(
+async def test_a_question_longer_than_the_model_may_be_given_is_read_but_for_its_middle(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     async with running(replace(settings, history_tokens=500)):
         stage = Stage(sandbox, vendor)
-        (text,) = await stage.answers("general", await stage.mention("long " * 1_000))
-    assert "I can read 500" in text
-    assert vendor.requests == []
+        asked = await stage.mention(f"Begin. {'long ' * 1_000}End.")
+        assert await stage.answers("general", asked) == ["The whole answer."]
+    ((prompt,),) = stage.prompts()
+    assert len(prompt["content"]) < 2_000
+    assert re.fullmatch(r"(?s)Begin\. .*are left out here.* End\.", prompt["content"])
 
 
 async def test_without_streaming_the_answer_comes_whole(

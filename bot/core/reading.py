@@ -1,0 +1,168 @@
+"""What a reader sees of a message in Slack, as markup (core/markup.py): its blocks, and what is attached below them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bot.core import markup, richtext
+from bot.core.richtext import Json, dicts, quoted
+
+MOST_ATTACHED_CHARS = 40_000
+"""As much as Slack lets one message hold; what is attached beyond is left out whole."""
+MOST_DEPTH = 4
+"""A forwarded message may hold another; a block of a kind unknown here, anything."""
+MORE = "(More is attached.)"
+
+_BAR = re.compile(r"<[^<>]*>|\|")
+
+
+def body_of(message: Json) -> str:
+    """What its writer wrote: its blocks, or its text where they say nothing."""
+    text = _text(message, "text")
+    return _blocks(message, markup.labels(text), MOST_DEPTH) or text
+
+
+def attached_to(message: Json, depth: int = MOST_DEPTH) -> str:
+    """What hangs below: forwarded and quoted messages, previews of links, old-style attachments of apps."""
+    parts: list[str] = []
+    size_chars = 0
+    for attachment in dicts(message.get("attachments")):
+        if not (part := _attachment(attachment, depth)):
+            continue
+        size_chars += len(part)
+        if size_chars > MOST_ATTACHED_CHARS:
+            parts.append(MORE)
+            break
+        parts.append(part)
+    return "\n\n".join(parts)
+
+
+def app_name(message: Json) -> str | None:
+    """How the app that wrote a message calls itself; None for a person."""
+    if not message.get("bot_id"):
+        return None
+    profile = message.get("bot_profile")
+    named = _text(profile, "name") if isinstance(profile, Mapping) else ""
+    return markup.unescape(_text(message, "username") or named) or None
+
+
+def _attachment(attachment: Json, depth: int) -> str:
+    if depth == 0:
+        return ""
+    if attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"):
+        return _forwarded(attachment, depth)
+    author = markup.escape(markup.unescape(_text(attachment, "author_name") or _text(attachment, "service_name")))
+    title, url = _text(attachment, "title"), _text(attachment, "title_link")
+    head = markup.link(url, markup.unescape(title)) if title and url else title
+    body = _blocks(attachment, {}, depth) or _text(attachment, "text")
+    inner = "\n".join(part for part in (author, head, body, *_fields(attachment), _text(attachment, "footer")) if part)
+    said = [_text(attachment, "pretext"), quoted(inner.strip("\n")) if inner.strip() else ""]
+    return "\n".join(part for part in said if part.strip()) or _text(attachment, "fallback")
+
+
+def _forwarded(attachment: Json, depth: int) -> str:
+    """`is_share`: somebody forwarded it; otherwise they wrote its address, and Slack shows it."""
+    labels = markup.labels(_text(attachment, "text"))
+    messages = [each.get("message") for each in dicts(attachment.get("message_blocks"))]
+    parts = [_blocks(each, labels, depth - 1) for each in messages if isinstance(each, Mapping)]
+    said = (
+        "\n\n".join(part for part in parts if part) or _text(attachment, "text") or _blocks(attachment, {}, depth - 1)
+    )
+    below = attached_to(attachment, depth - 1)
+    said = "\n\n".join(part for part in (said, below) if part.strip()).strip("\n") or _text(attachment, "fallback")
+    head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
+    return f"{head}\n{quoted(said)}" if "\n" in said else f"{head} {said}".rstrip()
+
+
+def _author(attachment: Json) -> str:
+    name = markup.unescape(_text(attachment, "author_name") or _text(attachment, "author_subname"))
+    if name:
+        return markup.escape(name)
+    author_id = _text(attachment, "author_id")
+    return f"<@{author_id}>" if author_id.isalnum() else "somebody"
+
+
+def _fields(attachment: Json) -> Iterator[str]:
+    for field in dicts(attachment.get("fields")):
+        title, value = _text(field, "title"), _text(field, "value")
+        yield f"{title}: {value}" if title and value else title or value
+
+
+def _blocks(holder: Json, labels: Mapping[str, str], depth: int) -> str:
+    parts = [_block(block, labels, depth).strip("\n") for block in dicts(holder.get("blocks"))]
+    return "\n\n".join(part for part in parts if part.strip())
+
+
+def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
+    match block.get("type"):
+        case "rich_text":
+            return richtext.markup_of(block, labels)
+        case "table":
+            return _table(block, labels)
+        case "markdown":
+            return _text(block, "text")
+        case "header":
+            words = " ".join(_object(block, "text").split())
+            return f"**{words}**" if words else ""
+        case "section":
+            fields = [_text(field, "text") for field in dicts(block.get("fields"))]
+            return "\n".join(filter(None, (_object(block, "text"), *fields, _button(block.get("accessory")))))
+        case "context" | "actions" | "context_actions":
+            return " ".join(filter(None, map(_seen, dicts(block.get("elements")))))
+    return "\n".join(_any_texts(block, labels, depth))
+
+
+def _seen(element: Json) -> str:
+    """A text, the words for a picture, a link."""
+    return _text(element, "text") or _text(element, "alt_text") or _button(element)
+
+
+def _button(element: Any) -> str:
+    """A button that leads somewhere is a link; any other can't be pressed by a model."""
+    url = _text(element, "url") if isinstance(element, Mapping) else ""
+    return markup.link(url, markup.unescape(_object(element, "text"))) if url else ""
+
+
+def _table(block: Json, labels: Mapping[str, str]) -> str:
+    rows = block.get("rows")
+    lines = []
+    for row in rows if isinstance(rows, list) else []:
+        cells = [_cell(cell, labels) for cell in dicts(row)]
+        lines.append(f"| {' | '.join(cells)} |")
+        if len(lines) == 1:
+            lines.append("|" + " --- |" * len(cells))
+    return "\n".join(lines)
+
+
+def _cell(cell: Json, labels: Mapping[str, str]) -> str:
+    said = richtext.markup_of(cell, labels) if cell.get("type") == "rich_text" else str(cell.get("text", ""))
+    return _BAR.sub(lambda bar: bar[0] if bar[0] != "|" else "\\|", " ".join(said.split()))
+
+
+def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str]:
+    """Whatever a block of another kind shows: its titles, texts and the words for its pictures."""
+    if depth < 0:
+        return
+    if isinstance(node, Mapping):
+        if node.get("type") == "rich_text":
+            yield richtext.markup_of(node, labels)
+            return
+        for key, value in node.items():
+            if key in ("title", "text", "alt_text", "description") and isinstance(value, str) and value:
+                yield value
+            elif isinstance(value, Mapping | list):
+                yield from _any_texts(value, labels, depth - 1)
+    elif isinstance(node, list):
+        for each in node:
+            yield from _any_texts(each, labels, depth - 1)
+
+
+def _object(holder: Json, key: str) -> str:
+    """A text object's text."""
+    value = holder.get(key)
+    return _text(value, "text") if isinstance(value, Mapping) else ""
+
+
+def _text(holder: Json, key: str) -> str:
+    value = holder.get(key)
+    return value if isinstance(value, str) else ""
