@@ -216,14 +216,13 @@ async def test_a_call_that_fails_after_its_caller_has_gone_complains_to_nobody(t
     complaints: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     store = await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
-    away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
-    away.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(store.reserve("chat.update", 50), 0.05)
+    with contextlib.closing(sqlite3.connect(tmp_path / "typist.db")) as breaking:
+        breaking.execute("DROP TABLE calls")
+    impatient = asyncio.create_task(store.reserve("chat.update", 50))
+    await asyncio.sleep(0)
+    impatient.cancel()
     with pytest.raises(StoreError):
         await store.reserve("chat.update", 50)
     gc.collect()
     assert complaints == []
-    away.execute("COMMIT")
-    away.close()
     await store.close()
