@@ -221,6 +221,7 @@ async def test_a_call_that_fails_after_its_caller_has_gone_complains_to_nobody(t
     impatient = asyncio.create_task(store.reserve("chat.update", 50))
     await asyncio.sleep(0)
     impatient.cancel()
+    await asyncio.wait((impatient,))
     with pytest.raises(StoreError):
         await store.reserve("chat.update", 50)
     gc.collect()
