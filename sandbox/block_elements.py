@@ -9,6 +9,7 @@ from sandbox.workspace import Json
 
 BUTTON_TEXT = 75
 BUTTON_VALUE = 2_000
+BUTTON_URL = 3_000
 IDENTIFIER = 255
 PLACEHOLDER = 150
 OPTION_TEXT = 75
@@ -102,6 +103,7 @@ def too_long(holder: Json, key: str, most: int, where: str) -> Iterator[str]:
 
 def _button(element: Json, where: str) -> Iterator[str]:
     yield from too_long(element, "value", BUTTON_VALUE, where)
+    yield from too_long(element, "url", BUTTON_URL, where)
     yield from too_long(element, "accessibility_label", BUTTON_TEXT, where)
     yield from text_object(element.get("text"), BUTTON_TEXT, f"{where}/text", plain=True)
     if element.get("style", "primary") not in ("primary", "danger"):

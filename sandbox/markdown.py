@@ -2,7 +2,7 @@
 
 Slack unescapes `&lt;`, `&gt;` and `&amp;` in what an app sends before it reads the Markdown, also inside
 code. A bare `<!channel>` or `<@U123>` is a live control sequence: it notifies people, whatever markup is
-around it. The same characters sent escaped are only text.
+around it; a bare `<https://a.b|label>` is a link. The same characters sent escaped are only text.
 """
 
 import re
@@ -16,8 +16,10 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
+from sandbox.highlight import code_html
+
 _LIVE: Final = "\ue000"  # private use: marks the `<` of a control sequence that Slack would obey
-_CONTROL: Final = re.compile(r"<(?=(?:@[UW]|#C|!)[^<>\n]*>)")
+_CONTROL: Final = re.compile(r"<(?=(?:@[UW]|#C|!|(?:https?://|mailto:)[^<>\n|]*\|)[^<>\n]*>)")
 _ESCAPED: Final = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
 _SAFE_SCHEME: Final = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _BARE_URL: Final = re.compile(r"https?://[^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]}*_]", re.IGNORECASE)
@@ -37,21 +39,33 @@ def to_html(markdown: str) -> str:
 
 
 def _mention(state: StateInline, silent: bool) -> bool:
-    """Inline rule: a `<` marked as live, up to its `>`, is a mention."""
+    """Inline rule: a `<` marked as live, up to its `>`, is a mention or a link with a label."""
     if not state.src.startswith(f"<{_LIVE}", state.pos):
         return False
     end = state.src.find(">", state.pos)
     if end < 0 or end >= state.posMax:
         return False
     if not silent:
-        state.push("mention", "", 0).content = state.src[state.pos + 2 : end]
+        content = state.src[state.pos + 2 : end]
+        if content[0] in "@#!":
+            state.push("mention", "", 0).content = content
+        else:
+            _push_link(state, *content.split("|", 1))
     state.pos = end + 1
     return True
+
+
+def _push_link(state: StateInline, address: str, label: str) -> None:
+    state.push("link_open", "a", 1).attrs = {"href": _MARKDOWN.normalizeLink(address)}
+    state.push("text", "", 0).content = label
+    state.push("link_close", "a", -1)
 
 
 def _render_mention(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
     target, _, label = tokens[index].content.partition("|")
     kind, name = target[0], target[1:].partition("^")
+    if target.startswith("!date^"):
+        return f'<span class="date">{escapeHtml(label)}</span>'
     if kind == "!":
         return f'<span class="mention">@{escapeHtml((label or name[2] or name[0]).lstrip("@"))}</span>'
     sign, data = ("#", "channel") if kind == "#" else ("@", "user")
@@ -126,7 +140,7 @@ def _render_image(renderer: Any, tokens: Sequence[Token], index: int, options: A
 def _render_fence(_renderer: RendererProtocol, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
     language = tokens[index].info.strip().partition(" ")[0]
     label = f"<figcaption>{escapeHtml(language)}</figcaption>" if language else ""
-    code = escapeHtml(tokens[index].content)
+    code = code_html(tokens[index].content, language)
     return f'<figure class="code">{label}<pre tabindex="0"><code>{code}</code></pre></figure>\n'
 
 

@@ -63,6 +63,8 @@ class Renderer:
                 return f'<span class="mention" data-user="{held}">@{name}</span>'
             case "#":
                 return f'<span class="mention" data-channel="{held}">#{name}</span>'
+            case "!" if target.startswith("!date^"):
+                return f'<span class="date">{escape(unescape(label))}</span>'
             case "!":
                 shown = label or target[1:].partition("^")[0]
                 return f'<span class="mention">@{escape(shown.removeprefix("@"))}</span>'

@@ -84,7 +84,7 @@ def _section(block: Json, where: str) -> Iterator[str]:
 
 
 def _header(block: Json, where: str) -> Iterator[str]:
-    yield from text_object(block.get("text"), HEADER_TEXT, f"{where}/text")
+    yield from text_object(block.get("text"), HEADER_TEXT, f"{where}/text", plain=True)
 
 
 def _input(block: Json, where: str) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _elements(most: int) -> Callable[[Json, str], Iterator[str]]:
             return
         for index, element in enumerate(elements):
             yield from problems(element, block["type"], f"{where}/elements/{index}")
-        ids = [element["action_id"] for element in elements if "action_id" in element]
+        ids = [e["action_id"] for e in elements if isinstance(e, dict) and "action_id" in e]
         if len(ids) != len(set(ids)):
             yield f"`action_id` already exists [json-pointer:{where}/elements]"
 

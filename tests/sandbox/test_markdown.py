@@ -1,12 +1,14 @@
 """What a reader sees of a message's Markdown, and that none of it can do harm."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.highlight import code_html
 from sandbox.markdown import to_html
 
 LINK = 'rel="noopener noreferrer" target="_blank"'
@@ -21,9 +23,14 @@ LINK = 'rel="noopener noreferrer" target="_blank"'
         ("see https://a.b/c.", f'<p>see <a href="https://a.b/c" {LINK}>https://a.b/c</a>.</p>'),
         ("![chart](https://a.b/c.png)", f'<p><a class="image" href="https://a.b/c.png" {LINK}>chart</a></p>'),
         (
-            "```python\nx < 1\n```",
-            '<figure class="code"><figcaption>python</figcaption>'
+            "```klingon\nx < 1\n```",
+            '<figure class="code"><figcaption>klingon</figcaption>'
             '<pre tabindex="0"><code>x &lt; 1\n</code></pre></figure>',
+        ),
+        (
+            "```python\nx < 1\n```",
+            '<figure class="code"><figcaption>python</figcaption><pre tabindex="0">'
+            '<code>x &lt; <span class="code-number">1</span>\n</code></pre></figure>',
         ),
         (
             "- [x] did\n- [ ] will",
@@ -49,6 +56,8 @@ def test_table_is_aligned_without_style_attributes() -> None:
         ("<!subteam^S1|@team>", '<span class="mention">@team</span>'),
         ("<@U123>", '<span class="mention" data-user="U123">@U123</span>'),
         ("<#C1|general>", '<span class="mention" data-channel="C1">#general</span>'),
+        ("<!date^1392734382^{date_num}|Feb 18>", '<span class="date">Feb 18</span>'),
+        ("<https://evil.example|a bank>", f'<a href="https://evil.example" {LINK}>a bank</a>'),
     ],
 )
 def test_a_bare_control_sequence_is_live(sent: str, html: str) -> None:
@@ -61,6 +70,8 @@ def test_a_bare_control_sequence_is_live(sent: str, html: str) -> None:
         ("&lt;!channel&gt; &lt;@U123&gt;", "<p>&lt;!channel&gt; &lt;@U123&gt;</p>"),
         ("`a &lt; b &amp;&amp; c`", "<p><code>a &lt; b &amp;&amp; c</code></p>"),
         ("a &lt; b", "<p>a &lt; b</p>"),
+        ("&lt;!date^1^{date}|x> &lt;#C1>", "<p>&lt;!date^1^{date}|x&gt; &lt;#C1&gt;</p>"),
+        ("&amp;lt;!here&amp;gt;", "<p>&lt;!here&gt;</p>"),
     ],
 )
 def test_what_is_sent_escaped_is_only_text(sent: str, html: str) -> None:
@@ -143,3 +154,14 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_any_mixture_is_harmless(markdown: str) -> None:
     assert_harmless(to_html(markdown))
+
+
+LANGUAGES = st.sampled_from(["python", "js", "rust", "json", "bash", "html", "diff", "sql", "nothing", ""])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(PIECES | st.text(max_size=5), max_size=20).map("".join), LANGUAGES)
+def test_colours_change_no_character_of_the_code(code: str, language: str) -> None:
+    html = code_html(code, language)
+    assert_harmless(html)
+    assert unescape(re.sub("<[^>]*>", "", html)) == code
