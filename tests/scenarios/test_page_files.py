@@ -71,10 +71,12 @@ async def test_files_are_attached_and_sent_by_keyboard(page: Page, sandbox: Sand
     (tmp_path / "picture.png").write_bytes(png())
     (tmp_path / "run.py").write_text(CODE)
     (tmp_path / "wrong.txt").write_text("no")
+    choosing = page.expect_file_chooser()
     await page.keyboard.press("Shift+Tab")
-    async with page.expect_file_chooser() as choosing:
+    await expect(page.locator("#main").get_by_role("button", name="Attach files")).to_be_focused()
+    async with choosing as chooser:
         await page.keyboard.press("Enter")
-    await (await choosing.value).set_files([tmp_path / name for name in ("picture.png", "wrong.txt", "run.py")])
+    await (await chooser.value).set_files([tmp_path / name for name in ("picture.png", "wrong.txt", "run.py")])
     await expect(tray(page).locator(".name")).to_have_text(["picture.png", "wrong.txt", "run.py"])
     await tray(page).get_by_role("button", name="Remove wrong.txt").press("Enter")
     await expect(tray(page).get_by_role("button", name="Remove run.py")).to_be_focused()
