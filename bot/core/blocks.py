@@ -1,18 +1,15 @@
 """A page's view as Slack takes it: a `markdown` block, and a short `text` beside it for notifications."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from bot.core.markdown import meant, neutral, rendered
+from bot.core.plain import first_words
 from bot.core.reply import View
 
 THINKING = "Thinking…"
 WRITING = "Writing…"
 WAITING = "Your question is in line: I will answer it after the ones before it."
-SHORT_CHARS = 150
-
-_MARKS = re.compile(r"```\w*|[*_~`#>|]+|^\s*[-+]\s", re.MULTILINE)
 
 
 def message(view: View) -> dict[str, Any]:
@@ -38,9 +35,7 @@ def markdown_of(message: Mapping[str, Any]) -> str:
 
 def short_text(view: View) -> str:
     """What a notification and a screen reader say: the first words without Markdown's marks."""
-    words = " ".join(_MARKS.sub(" ", view.markdown[: SHORT_CHARS * 2]).split())
-    if len(words) > SHORT_CHARS:
-        words = words[:SHORT_CHARS].rsplit(" ", 1)[0] + "…"
+    words = first_words(view.markdown, growing=view.growing)
     return neutral(words) or _escape(view.notice) or _growing(view)
 
 

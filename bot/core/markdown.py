@@ -1,13 +1,24 @@
 """A page's Markdown as Slack's `markdown` block takes it: nothing that Slack acts on, no marks that are still open."""
 
 import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from bot.core import inline, leaves
+from bot.core.inline import Edit
+from bot.core.leaves import Kind, Leaf, Leaves, Line, unsure
 
 _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 _ESCAPED = re.compile(r"&(lt|gt|amp);")
 _MEANT = {"lt": "<", "gt": ">", "amp": "&"}
+_LINKED = re.compile(r"\]\(|\]\[|!\[|\]:|<http|<\S+@", re.IGNORECASE)
+_DEFINITION = re.compile(r"\[([^\[\]]+)\]:\s*(?:<([^<>\n]*)>|(\S+))")
+_DEFINING = re.compile(r"[ \t]*\[[^\[\]]*\]:")
+_TASK_BEGUN = re.compile(r"\[[ xX]?\]?$")
+_ROW_BEGUN = re.compile(r"[|: \t-]*$")
+_CELL = re.compile(r"(?<!\\)\|")
 
-LINK_CHARS = 44
-"""What a link may grow by when its real host is shown beside its label."""
+Addresses = tuple[tuple[str, str], ...]
 
 
 def neutral(text: str) -> str:
@@ -25,10 +36,122 @@ def meant(text: str) -> str:
 
 def sent_chars(markdown: str) -> int:
     """How long a page's source is at most once it is sent, in characters, but for what closes open marks."""
-    links = markdown.count("](") + markdown.count("][") + markdown.count("<http")
-    return len(markdown) + 3 * markdown.count("<") + 4 * markdown.count("&") + LINK_CHARS * links
+    return len(markdown) + 3 * markdown.count("<") + 4 * markdown.count("&")
 
 
 def rendered(markdown: str, *, growing: bool) -> str:
-    """What goes into the block; `growing`: more may come, so that what is open is closed or held back."""
-    return neutral(markdown.rstrip())
+    """What goes into the block.
+
+    Images are links; a link with another address for its label is text that shows both. `growing`: more may come, so
+    marks that are open are closed for show, and what may still become something else is held back.
+    """
+    partial = growing and not markdown.endswith("\n")
+    found = leaves.scan(markdown, partial=partial)
+    held = _held(markdown, found, partial=partial) if growing else None
+    if held is not None:
+        return rendered(markdown[:held], growing=growing)
+    addresses = _addresses(markdown)
+    edits = _finished(markdown, found.leaves, addresses)
+    end, closing = len(markdown), ""
+    if last := _last_text(markdown, found, partial=partial) if growing else None:
+        growth = inline.scan(_text(markdown, last) + "\n" * (not partial), dict(addresses), growing=True)
+        end, closing = _place(last, growth.cut), growth.closing
+        line = next(each for each in reversed(last) if each.content <= end or each is last[0])
+        if end < last[-1].end and unsure(markdown[line.content : end]) and not _in_table(found):
+            return rendered(markdown[: line.start], growing=growing)
+        edits = [edit for edit in edits if edit.start < last[0].content] + _placed(last, growth.edits)
+    return neutral(_applied(markdown[:end].rstrip(), edits) + closing + _fence_end(found.open))
+
+
+def _held(markdown: str, found: Leaves, *, partial: bool) -> int | None:
+    """Where the lines begin that are not shown yet, because the next ones say what they are."""
+    leaf = found.open
+    if found.unsure is not None or leaf is None:
+        return found.unsure
+    last = leaf.lines[-1]
+    words = markdown[last.content : last.end].strip()
+    if leaf.kind is Kind.FENCE:
+        return None if markdown[leaf.lines[0].end :].strip() else leaf.lines[0].start
+    if leaf.kind is not Kind.TEXT:
+        return None
+    before = leaf.lines[-2] if len(leaf.lines) > 1 else None
+    if words.startswith("|"):
+        return last.start
+    if partial and before and markdown.startswith("|", before.content) and _ROW_BEGUN.match(words):
+        return before.start
+    if partial and _DEFINING.match(words) and (before is None or _DEFINING.match(markdown, before.content, before.end)):
+        return last.start
+    return last.start if partial and last.content > last.start and _TASK_BEGUN.match(words) else None
+
+
+def _last_text(markdown: str, found: Leaves, *, partial: bool) -> list[Line] | None:
+    """The lines of the text that grows: a paragraph, a heading, a table's last cell."""
+    leaf = found.leaves[-1] if found.leaves else None
+    if leaf is None or (leaf is not found.open and not (partial and leaf.lines[-1].end == len(markdown))):
+        return None
+    line = leaf.lines[-1]
+    if leaf.kind is Kind.TABLE and partial:
+        cells = [cell.end() for cell in _CELL.finditer(markdown, line.content, line.end)]
+        return [Line(line.start, cells[-1] if cells else line.content, line.end)]
+    return leaf.lines if leaf.kind in (Kind.TEXT, Kind.HEADING) else None
+
+
+def _in_table(found: Leaves) -> bool:
+    return found.open is not None and found.open.kind is Kind.TABLE
+
+
+def _fence_end(leaf: Leaf | None) -> str:
+    return f"\n{leaf.closing}" if leaf and leaf.kind is Kind.FENCE else ""
+
+
+def _addresses(markdown: str) -> Addresses:
+    """What reference labels stand for on the page; the first definition of a label counts."""
+    if "]:" not in markdown:
+        return ()
+    found = [(inline.label_key(each[1]), each[2] or each[3]) for each in _DEFINITION.finditer(markdown)]
+    return tuple(dict(reversed(found)).items())
+
+
+def _finished(markdown: str, found: Iterable[Leaf], addresses: Addresses) -> list[Edit]:
+    """What to change in texts as they stand."""
+    if not _LINKED.search(markdown):
+        return []
+    edits: list[Edit] = []
+    for leaf in found:
+        rows = [[line] for line in leaf.lines] if leaf.kind is Kind.TABLE else [leaf.lines]
+        for lines in rows if leaf.kind not in (Kind.CODE, Kind.FENCE) else []:
+            text = _text(markdown, lines)
+            if _LINKED.search(text) or (addresses and "[" in text):
+                edits += _placed(lines, _edits(text, addresses))
+    return edits
+
+
+@lru_cache(maxsize=512)
+def _edits(text: str, addresses: Addresses) -> tuple[Edit, ...]:
+    return tuple(inline.scan(text, dict(addresses), growing=False).edits)
+
+
+def _text(markdown: str, lines: Iterable[Line]) -> str:
+    return "\n".join([markdown[line.content : line.end] for line in lines])
+
+
+def _place(lines: Sequence[Line], offset: int) -> int:
+    """Where an offset in the text of lines is on the page."""
+    for line in lines:
+        size = line.end - line.content
+        if offset <= size:
+            return line.content + offset
+        offset -= size + 1
+    return lines[-1].end
+
+
+def _placed(lines: Sequence[Line], edits: Iterable[Edit]) -> list[Edit]:
+    return [Edit(_place(lines, edit.start), _place(lines, edit.end), edit.text) for edit in edits]
+
+
+def _applied(markdown: str, edits: Iterable[Edit]) -> str:
+    parts, done = [], 0
+    for edit in edits:
+        parts += [markdown[done : edit.start], edit.text]
+        done = edit.end
+    return "".join([*parts, markdown[done:]])

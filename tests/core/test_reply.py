@@ -255,10 +255,11 @@ def test_nothing_in_a_text_is_an_instruction_to_slack(text: str) -> None:
     ("view", "text"),
     [
         (View("", growing=True), blocks.THINKING),
-        (View("# Title\n\n**Bold** and `code`", growing=True), "Title Bold and code"),
+        (View("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
+        (View("**Bold** and hal", growing=True), "Bold and"),
         (View("word " * 100), ("word " * 30).strip() + "…"),
         (View("", notice="It broke."), "It broke."),
-        (View("<!channel> hi"), "&lt;!channel hi"),
+        (View("<!channel> hi"), "&lt;!channel> hi"),
     ],
 )
 def test_the_short_text_is_good_as_a_notification(view: View, text: str) -> None:

@@ -1,0 +1,318 @@
+"""A text's inline marks, by CommonMark's rules: what to change in it before Slack reads it, and what is still open.
+
+https://spec.commonmark.org/0.31.2/#inlines, with GitHub's `~~`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bot.core.links import bare, misleads
+
+LABEL_CHARS = 120
+"""A `[` waits for its end for so long; after that it is shown as it is."""
+
+_SPECIAL = re.compile(r"\\|`+|\*+|_+|~+|!\[|\[|\]|<")
+_TICKS = re.compile(r"`+")
+_AUTOLINK = re.compile(r"<(https?://[^\s<>]*)>", re.IGNORECASE)
+_OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
+_BEGUN_AUTOLINK = re.compile(r"<(?:h|ht|htt|https?|https?:[^\s<>]*)?$", re.IGNORECASE)
+_BEGUN_ENTITY = re.compile(r"&#?\w{0,8}$")
+_REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
+_TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)
+_POINTED = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
+_SPACE = re.compile(r"\s*")
+
+
+class Edit(NamedTuple):
+    start: int
+    end: int
+    text: str
+
+
+class Run(NamedTuple):
+    """Delimiters that may still open something: `left` are left of `size`."""
+
+    mark: str
+    start: int
+    size: int
+    left: int
+    closes: bool
+
+
+class Bracket(NamedTuple):
+    start: int
+    image: bool
+    runs: tuple[Run, ...]
+    edits: int
+    active: bool = True
+
+
+@dataclass(slots=True)
+class Inline:
+    """What to do with a text."""
+
+    edits: list[Edit] = field(default_factory=list)
+    cut: int = -1
+    """What follows is held back."""
+    closing: str = ""
+    """What closes the marks that are open at the cut."""
+
+
+def scan(text: str, addresses: Mapping[str, str], *, growing: bool) -> Inline:
+    """`addresses`: what reference labels stand for; `growing`: more may come, so that open marks are closed."""
+    return _Scan(text, addresses, growing).run()
+
+
+def label_key(label: str) -> str:
+    """Reference labels are compared without case, and with single spaces."""
+    return " ".join(label.split()).casefold()
+
+
+class _Scan:
+    def __init__(self, text: str, addresses: Mapping[str, str], growing: bool) -> None:
+        self.text = text
+        self.addresses = addresses
+        self.growing = growing
+        self.runs: list[Run] = []
+        self.brackets: list[Bracket] = []
+        self.images: list[Edit] = []
+        self.found = Inline()
+
+    def run(self) -> Inline:
+        position = 0
+        while self.found.cut < 0 and (special := _SPECIAL.search(self.text, position)):
+            position = self._special(special)
+        if self.growing:
+            self._close()
+        self.found.edits.sort()
+        return self.found
+
+    def _special(self, special: re.Match[str]) -> int:
+        """Deals with one mark; returns where to go on."""
+        match special[0][0]:
+            case "\\":
+                return self._escape(special.start())
+            case "`":
+                return self._code(special)
+            case "*" | "_" | "~":
+                return self._delimiters(special)
+            case "[" | "!":
+                bracket = Bracket(special.start(), special[0] == "![", tuple(self.runs), len(self.found.edits))
+                self.brackets.append(bracket)
+                return special.end()
+            case "]":
+                return self._bracket_end(special.start())
+        return self._angle(special.start())
+
+    def _escape(self, start: int) -> int:
+        if self.growing and start + 1 == len(self.text):
+            self.found.cut = start
+        return start + 2
+
+    def _code(self, opening: re.Match[str]) -> int:
+        ticks = opening[0]
+        for closing in _TICKS.finditer(self.text, opening.end()):
+            if closing[0] == ticks:
+                return closing.end()
+        if self.growing:
+            end = len(self.text.rstrip().rstrip("`"))
+            begun = bool(self.text[opening.end() : end].strip())
+            self.found.cut, self.found.closing = (end, ticks) if begun else (opening.start(), "")
+        return opening.end()
+
+    def _delimiters(self, found: re.Match[str]) -> int:
+        start, end = found.span()
+        if self.growing and end == len(self.text):
+            self.found.cut = start
+            return end
+        mark, size = found[0][0], end - start
+        opens, closes = self._flanks(start, end, mark)
+        count = size - size % 2 if mark == "~" else size
+        run = Run(mark, start, size, count, closes)
+        if closes:
+            run = self._matched(run, opens)
+        if opens and run.left:
+            self.runs.append(run)
+        return end
+
+    def _flanks(self, start: int, end: int, mark: str) -> tuple[bool, bool]:
+        """Whether delimiters can open, and close, emphasis there."""
+        before = self.text[start - 1] if start else " "
+        after = self.text[end] if end < len(self.text) else " "
+        left = not after.isspace() and (not _punctuation(after) or before.isspace() or _punctuation(before))
+        right = not before.isspace() and (not _punctuation(before) or after.isspace() or _punctuation(after))
+        if mark != "_":
+            return left, right
+        return left and (not right or _punctuation(before)), right and (not left or _punctuation(after))
+
+    def _matched(self, run: Run, opens: bool) -> Run:
+        """Closes what the run can close; returns what is left of it."""
+        at = len(self.runs) - 1
+        while at >= 0 and run.left:
+            opener = self.runs[at]
+            if opener.mark != run.mark or _odd_match(opener, run, opens):
+                at -= 1
+                continue
+            used = 2 if min(opener.left, run.left) >= 2 else 1
+            run = run._replace(left=run.left - used)
+            rest = opener._replace(left=opener.left - used)
+            self.runs[at:] = [rest] if rest.left else []
+            at = len(self.runs) - 1
+        return run
+
+    def _angle(self, start: int) -> int:
+        if found := _AUTOLINK.match(self.text, start):
+            self.found.edits.append(Edit(*found.span(), self._address(found)))
+            return found.end()
+        if found := _OTHER_AUTOLINK.match(self.text, start):
+            if found[1]:
+                self.found.edits.append(Edit(*found.span(), found[1]))
+            return found.end()
+        if self.growing and _BEGUN_AUTOLINK.match(self.text, start):
+            self.found.cut = start
+        return start + 1
+
+    def _address(self, found: re.Match[str]) -> str:
+        """An address in `<…>` is shown bare, as Slack makes a link of it."""
+        after = self.text[found.end() : found.end() + 1]
+        before = self.text[: found.start()][-1:]
+        return " " * before.isalnum() + bare(found[1]) + " " * bool(after.isalnum() or (after and after in "/_-"))
+
+    def _bracket_end(self, end: int) -> int:
+        if not self.brackets:
+            return end + 1
+        bracket = self.brackets.pop()
+        if not bracket.active:
+            return end + 1
+        after, address = self._target(bracket, end)
+        if after < 0:
+            self.found.cut = bracket.start
+            self.runs = list(bracket.runs)
+            self.brackets.append(bracket)
+        elif address is not None:
+            self._link(bracket, end, after, address)
+        return after if after > 0 else end + 1
+
+    def _target(self, bracket: Bracket, end: int) -> tuple[int, str | None]:
+        """Where a link's target ends, and its address; (-1, None) if more must come first."""
+        following = self.text[end + 1 : end + 2]
+        if not following and self.growing:
+            return -1, None
+        if following == "(":
+            after, address = _destination(self.text, end + 1)
+            if address is not None or (after < 0 and self.growing):
+                return after, address
+        label = self.text[bracket.start + 1 + bracket.image : end]
+        if following == "[":
+            reference = _REFERENCE.match(self.text, end + 1)
+            if reference is None and self.growing and "]" not in self.text[end:][1:]:
+                return -1, None
+            if reference and (known := self.addresses.get(label_key(reference[1] or label))) is not None:
+                return reference.end(), known
+        return end + 1, self.addresses.get(label_key(label))
+
+    def _link(self, bracket: Bracket, end: int, after: int, address: str) -> None:
+        self.runs = list(bracket.runs)
+        label_start = bracket.start + 1 + bracket.image
+        label = self.text[label_start:end]
+        edits = self.found.edits
+        if bracket.image:
+            del edits[bracket.edits :]
+            self.images.append(Edit(bracket.start, after, label.strip() or "image"))
+            if label.strip():
+                edits.append(Edit(bracket.start, bracket.start + 1, ""))
+            else:
+                edits.append(Edit(bracket.start, after, bare(address)))
+        else:
+            self.brackets = [each if each.image else each._replace(active=False) for each in self.brackets]
+            # An image in a link's label is shown by its own label: links can't hold links.
+            if images := [image for image in self.images if image.start > bracket.start]:
+                edits[bracket.edits :] = images
+                label = " ".join(image.text for image in images)
+        if misleads(label, address):
+            edits += self._told(bracket, end, after, address)
+
+    def _told(self, bracket: Bracket, end: int, after: int, address: str) -> list[Edit]:
+        """Instead of a link whose label is another address: the label, and where it would have led."""
+        if self.text[end + 1 : end + 2] != "(":
+            return [Edit(bracket.start + bracket.image, bracket.start + bracket.image, "\\")]
+        self.found.edits[:] = [edit for edit in self.found.edits if edit.start != bracket.start]
+        return [Edit(bracket.start, bracket.start + 1 + bracket.image, ""), Edit(end, after, f" ({bare(address)})")]
+
+    def _close(self) -> None:
+        """Holds back what is half there, and closes the rest."""
+        text = self.text
+        cut = len(text) if self.found.cut < 0 else self.found.cut
+        waiting = next((each for each in self.brackets if each.active and cut - each.start <= LABEL_CHARS), None)
+        if waiting:
+            cut, self.runs, self.found.closing = waiting.start, list(waiting.runs), ""
+        elif entity := _BEGUN_ENTITY.search(text, 0, cut):
+            cut = cut if self.found.closing else entity.start()
+        cut = len(text[:cut].rstrip())
+        while self.runs and not self.found.closing and self.runs[-1].start + self.runs[-1].size >= cut:
+            cut = len(text[: self.runs.pop().start].rstrip())
+        self.found.cut = cut
+        self.found.closing += "".join(run.mark * run.left for run in reversed(self.runs))
+        self.found.edits = [edit for edit in self.found.edits if edit.end <= cut]
+
+
+def _odd_match(opener: Run, closer: Run, opens: bool) -> bool:
+    """CommonMark's rule of three."""
+    if opener.mark == "~" or not (opener.closes or opens):
+        return False
+    return (opener.size + closer.size) % 3 == 0 and bool(opener.size % 3 or closer.size % 3)
+
+
+def _punctuation(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS"
+
+
+def _destination(text: str, start: int) -> tuple[int, str | None]:
+    """The end of `(address "title")` and the address; (-1, None) where it only has no end yet."""
+    at = _after_space(text, start + 1)
+    if pointed := _POINTED.match(text, at):
+        at, address = pointed.end(), pointed[1]
+    elif text.startswith("<", at):
+        return (-1 if "\n" not in text[at:] and ">" not in text[at:] else 0), None
+    else:
+        end = _balanced_end(text, at)
+        if end < 0:
+            return end, None
+        at, address = end, text[at:end]
+    if title := _TITLE.match(text, at):
+        at = title.end()
+    at = _after_space(text, at)
+    if text.startswith(")", at):
+        return at + 1, address
+    return (-1 if at == len(text) or _title_begun(text, at) else 0), None
+
+
+def _title_begun(text: str, at: int) -> bool:
+    return text[at] in "\"'(" and text[at - 1].isspace() and _TITLE.match(text, at - 1) is None
+
+
+def _after_space(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _balanced_end(text: str, at: int) -> int:
+    """Where an address without `<…>` ends; -1 where it may go on."""
+    depth = 0
+    while at < len(text):
+        match text[at]:
+            case "\\":
+                at += 1
+            case "(":
+                depth += 1
+            case ")" if depth == 0:
+                return at
+            case ")":
+                depth -= 1
+            case space if space.isspace():
+                return at
+        at += 1
+    return -1
