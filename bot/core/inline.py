@@ -16,9 +16,9 @@ LABEL_CHARS = 120
 
 _SPECIAL = re.compile(r"\\|`+|\*+|_+|~+|!\[|\[|\]|<")
 _TICKS = re.compile(r"`+")
-_AUTOLINK = re.compile(r"<(https?://[^\s<>]*)>", re.IGNORECASE)
+_AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
-_BEGUN_AUTOLINK = re.compile(r"<(?:h|ht|htt|https?|https?:[^\s<>]*)?$", re.IGNORECASE)
+_BEGUN_AUTOLINK = re.compile(r"<(?:h|ht|htt|https?|https?:[^\s<>|]*)?$", re.IGNORECASE)
 _BEGUN_ENTITY = re.compile(r"&#?\w{0,8}$")
 _REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
 _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)

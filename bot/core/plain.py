@@ -12,7 +12,7 @@ READ_CHARS = 1_000
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
 _HALF_LINK = re.compile(r"!?\[([^\[\]]*)(?:\]\([^()]*)?$")
-_AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s]*)>")
+_AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s|]*)>")
 _EMPHASIS = re.compile(r"(?<![\\*])\*+(?=[^\s*])|(?<=[^\s*\\])\*+|~~|`+|(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HEADING = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
