@@ -222,6 +222,7 @@ async def test_a_call_that_fails_after_its_caller_has_gone_complains_to_nobody(t
     await asyncio.sleep(0)
     impatient.cancel()
     await asyncio.wait((impatient,))
+    del impatient
     with pytest.raises(StoreError):
         await store.reserve("chat.update", 50)
     gc.collect()
