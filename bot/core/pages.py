@@ -1,33 +1,198 @@
 """Cuts a growing text into pages that fit a Slack message; where one ends depends on the text alone."""
 
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
 from bot.core.markdown import sent_chars
+from bot.core.outline import Kind, Opening, Outline, fence_of
 
 PAGE_CHARS = 11_800
 """A message's markdown blocks hold 12,000 characters in sum; what is sent stays below it."""
+PAGE_BYTES = 39_000
+"""In UTF-8. chat.postMessage cuts at 40,000, and whether Slack counts characters or bytes there is not on record."""
+GAP_CHARS = 200
+"""Of the white space between two pages so much is remembered."""
+
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
+_SPACE = re.compile(r"[ \t]+")
 
 
-def page_end(text: str, limit_chars: int = PAGE_CHARS) -> int | None:
-    """Where the first page of `text` ends; None while all of it still fits.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's part of the text, and what it shows before it."""
 
-    At a line's end in the page's second half, else at a space there, else where the page is full.
+    source: str = ""
+    opening: Opening = Opening()
+    gap: str = ""
+    """The white space at the end of the page before, which is not sent."""
+
+    @property
+    def markdown(self) -> str:
+        """What the page shows."""
+        return self.opening.lines + self.opening.mark + self.source[len(self.opening.instead_of) :]
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """How a page joins the one before, so that the text can be had back from what Slack shows."""
+
+    opened_lines: int = 0
+    """So many lines come before its part of the text."""
+    mark: str = ""
+    instead_of: str = ""
+    """As in Opening."""
+    gap: str = "\n"
+
+    @classmethod
+    def of(cls, page: Page) -> "Joint":
+        opening = page.opening
+        return cls(opening.lines.count("\n"), opening.mark, opening.instead_of, page.gap[:GAP_CHARS])
+
+
+class Pages:
+    """A text as pages: told what came, says which pages are full. A full page never changes.
+
+    `first`: how the first page begins.
     """
-    if sent_chars(text) <= limit_chars:
-        return None
-    full = _fitting_chars(text, limit_chars)
-    for mark in ("\n", " "):
-        cut = text.rfind(mark, full // 2, full)
-        if cut >= 0:
-            return cut + 1
-    return full
+
+    def __init__(self, limit_chars: int = PAGE_CHARS, limit_bytes: int = PAGE_BYTES, first: Page = Page()) -> None:
+        self.limit_chars = limit_chars
+        self._limit_bytes = limit_bytes
+        self.full: list[Page] = []
+        self.growing = first
+
+    def append(self, text: str) -> None:
+        """The text goes on."""
+        page = replace(self.growing, source=self.growing.source + text)
+        while not self.fits(page.source, page.opening):
+            end, opening = self._end(page)
+            source = page.source[:end]
+            self.full.append(replace(page, source=source))
+            page = Page(page.source[end:], self._modest(opening), source[len(source.rstrip()) :])
+        self.growing = page
+
+    def close(self) -> None:
+        """The text ends: white space alone is no page."""
+        if self.full and not self.growing.source.strip():
+            last = self.full.pop()
+            self.growing = replace(last, source=last.source + self.growing.source)
+
+    def text(self, page: int = 0) -> str:
+        """All that came, from a page on."""
+        return "".join(each.source for each in self.full[page:]) + self.growing.source
+
+    def fits(self, source: str, opening: Opening = Opening()) -> bool:
+        """Whether a page can hold it."""
+        if len(source) > self.limit_chars:
+            return False
+        sent = sent_chars(source) + sent_chars(opening.lines + opening.mark)
+        return sent <= self.limit_chars and sent - len(source) + _bytes(source) <= self._limit_bytes
+
+    def _modest(self, opening: Opening) -> Opening:
+        """What would leave too little of a page is left out."""
+        return opening if sent_chars(opening.lines + opening.mark) <= self.limit_chars // 4 else Opening()
+
+    def _end(self, page: Page) -> tuple[int, Opening]:
+        """Where the page ends, and what opens the next.
+
+        Of what came later than the page can hold one character is looked at: it may belong to a grapheme.
+        """
+        full = self._most_chars(page)
+        window = page.source[: full + 1]
+        outline, best, best_kind = _opened(page), None, Kind.LINE
+        for start, line in _lines(page, window):
+            kind = outline.kind(line)
+            if full // 2 < start <= full and kind is not None and kind >= best_kind:
+                best, best_kind = (start, outline.opening(line)), kind
+            outline.read(line)
+        return best or _end_in_a_line(page, window)
+
+    def _most_chars(self, page: Page) -> int:
+        """The longest part that fits, in characters."""
+        low, high = 1, min(len(page.source) - 1, self.limit_chars)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.fits(page.source[:middle], page.opening):
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
 
-def _fitting_chars(text: str, limit_chars: int) -> int:
-    """The longest prefix that fits, in characters."""
-    low, high = 1, min(len(text), limit_chars)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if sent_chars(text[:middle]) <= limit_chars:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def joined(shown: Sequence[tuple[str, Joint]]) -> str:
+    """The text of pages, from what Slack shows of each: without what was put in where they join."""
+    text = ""
+    for number, (markdown, joint) in enumerate(shown):
+        lines = markdown.split("\n")
+        opened, part = lines[: joint.opened_lines], "\n".join(lines[joint.opened_lines :])
+        if joint.mark and part.startswith(joint.mark):
+            part = joint.instead_of + part[len(joint.mark) :]
+        if number:
+            text = _unclosed(text, opened[-1] if opened else "") + joint.gap
+        text += part
+    return text
+
+
+def _unclosed(text: str, opened: str) -> str:
+    """A page's text without the end that its view gave to a fence which the next page opens again."""
+    text = text.rstrip()
+    fence, (rest, _, last) = fence_of(opened), text.rpartition("\n")
+    return rest.rstrip() if fence and fence.closed_by(last) else text
+
+
+def _opened(page: Page) -> Outline:
+    outline = Outline()
+    for line in page.opening.lines.split("\n")[:-1]:
+        outline.read(line)
+    return outline
+
+
+def _lines(page: Page, window: str) -> Iterator[tuple[int, str]]:
+    """The lines of a page's part as they show, each with where it begins."""
+    start = 0
+    for line in window.split("\n"):
+        shown = line if start else page.opening.mark + line[len(page.opening.instead_of) :]
+        yield start, shown.rstrip("\r")
+        start += len(line) + 1
+
+
+def _end_in_a_line(page: Page, window: str) -> tuple[int, Opening]:
+    end = _sentence_end(window) or _grapheme_end(window)
+    outline = _opened(page)
+    for start, line in _lines(page, window):
+        if start == end:
+            return end, outline.opening(line)
+        if start > end:
+            break
+        outline.read(line)
+    return end, outline.inside()
+
+
+def _sentence_end(window: str) -> int:
+    """The last end of a sentence, or else of a word, in the second half; 0 where there is none."""
+    full = len(window) - 1
+    for pattern in (_SENTENCE_END, _SPACE):
+        ends = [found.end() for found in pattern.finditer(window, full // 2, full)]
+        for end in reversed(ends):
+            # A space with a joiner or an accent after it is one grapheme with that.
+            if _graphemes(window[end - 1 : end + 1])[-1] == 1:
+                return end
+    return 0
+
+
+def _grapheme_end(window: str) -> int:
+    """Where the last whole grapheme ends; one that is longer than a page is cut."""
+    return _graphemes(window)[-1] or len(window) - 1
+
+
+def _graphemes(text: str) -> list[int]:
+    """Where each begins."""
+    # Its tables take memory, and few answers have a line of half a page.
+    import regex
+
+    return [found.start() for found in regex.finditer(r"\X", text)]
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
