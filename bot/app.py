@@ -112,7 +112,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         store = await SqlStore.open(settings.database_url, uuid4().hex, clock)
         stack.push_async_callback(store.close)
         lease, budget = Lease(), Budget(store, clock)
-        editor = Editor(Poster(web, budget), budget, lease, clock, store.record_pages)
+        editor = Editor(Poster(web, budget, clock), budget, lease, clock, store.record_pages)
         answering = Answering(
             store=store,
             replies=editor,

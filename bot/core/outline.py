@@ -1,7 +1,7 @@
 """What is open at a line of a Markdown text, and how good a place to break the line's beginning is.
 
-It knows fences, tables, lists and headings as CommonMark and GFM have them. It is no parser: a fence ends where its marks
-say so, even where the list around it was left.
+It knows fences, tables, lists and headings as CommonMark and GFM have them. It is no parser: a fence ends where its
+marks say so, even where the list around it was left.
 """
 
 import re
@@ -33,6 +33,9 @@ class Opening:
     mark: str = ""
     """Stands on the part's first line, for `instead_of`, with which the part begins."""
     instead_of: str = ""
+
+
+NOTHING_OPEN = Opening()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class Outline:
         if self.fence or self._table:
             return Opening(self._reopened())
         if not self._items:
-            return Opening()
+            return NOTHING_OPEN
         last = self._items[-1]
         return Opening(_lines(self._items[:-1]), " " * last.indent + last.marker + " ")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bot.core.markdown import sent_chars
-from bot.core.outline import Kind, Opening, Outline, fence_of
+from bot.core.outline import NOTHING_OPEN, Kind, Opening, Outline, fence_of
 
 PAGE_CHARS = 11_800
 """A message's markdown blocks hold 12,000 characters in sum; what is sent stays below it."""
@@ -23,7 +23,7 @@ class Page:
     """A page's part of the text, and what it shows before it."""
 
     source: str = ""
-    opening: Opening = Opening()
+    opening: Opening = NOTHING_OPEN
     gap: str = ""
     """The white space at the end of the page before, which is not sent."""
 
@@ -50,13 +50,16 @@ class Joint:
         return cls(opening.lines.count("\n"), opening.mark, opening.instead_of, page.gap[:GAP_CHARS])
 
 
+FIRST_PAGE = Page()
+
+
 class Pages:
     """A text as pages: told what came, says which pages are full. A full page never changes.
 
     `first`: how the first page begins.
     """
 
-    def __init__(self, limit_chars: int = PAGE_CHARS, limit_bytes: int = PAGE_BYTES, first: Page = Page()) -> None:
+    def __init__(self, limit_chars: int = PAGE_CHARS, limit_bytes: int = PAGE_BYTES, first: Page = FIRST_PAGE) -> None:
         self.limit_chars = limit_chars
         self._limit_bytes = limit_bytes
         self.full: list[Page] = []
@@ -82,7 +85,7 @@ class Pages:
         """All that came, from a page on."""
         return "".join(each.source for each in self.full[page:]) + self.growing.source
 
-    def fits(self, source: str, opening: Opening = Opening()) -> bool:
+    def fits(self, source: str, opening: Opening = NOTHING_OPEN) -> bool:
         """Whether a page can hold it."""
         if len(source) > self.limit_chars:
             return False
@@ -91,7 +94,7 @@ class Pages:
 
     def _modest(self, opening: Opening) -> Opening:
         """What would leave too little of a page is left out."""
-        return opening if sent_chars(opening.lines + opening.mark) <= self.limit_chars // 4 else Opening()
+        return opening if sent_chars(opening.lines + opening.mark) <= self.limit_chars // 4 else NOTHING_OPEN
 
     def _end(self, page: Page) -> tuple[int, Opening]:
         """Where the page ends, and what opens the next.

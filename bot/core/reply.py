@@ -1,14 +1,21 @@
 """What Slack should show for a question and what it does show: the difference is the next call. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bot.core import attachments
+from bot.core.attachments import Attached, File
 from bot.core.conversation import Question
-from bot.core.pages import PAGE_CHARS, page_end
+from bot.core.pages import FIRST_PAGE, Joint, Page, Pages
 from bot.errors import Refusal
 
 PLAIN_CHARS = 3_900
 """Without blocks, chat.update takes 4,000 characters of text."""
 SMALLEST_PAGE_CHARS = 1_000
+MOST_PAGES = 5
+"""A longer answer comes as a file; so many pages of it are shown."""
+UPLOAD_TRIES = 3
+GOES_ON = "Writing… This is longer than I show here: the whole answer will come as a file."
+FIRST_JOINT = Joint.of(FIRST_PAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,8 @@ class View:
     """The last page, and nothing will follow."""
     plain: bool = False
     """Without blocks, because Slack did not take them."""
+    joint: Joint = FIRST_JOINT
+    """How it joins the page before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +51,12 @@ class Shown:
     """What Slack shows of a reply that an earlier attempt began."""
 
     page_ts: tuple[str, ...] = ()
-    pages: tuple[str, ...] = ()
-    """The text of each."""
+    text: str = ""
+    """What they say."""
     ended: bool = False
     """It is the whole of it: only our record of that is missing."""
-
-    @property
-    def text(self) -> str:
-        # What is sent ends before a page's last line break or space.
-        return "\n".join(self.pages)
+    attached: tuple[Attached, ...] = ()
+    """Messages with its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +79,23 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """Files for below the pages, in one message."""
+
+    question: Question
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
-    """A message that is no page any more goes away."""
+    """A message that is not the reply's any more goes away, with its files."""
 
     question: Question
     ts: str
+    file_ids: tuple[str, ...] = ()
 
 
-Call = Post | Update | Delete
+Call = Post | Update | Upload | Delete
 
 
 class Reply:
@@ -94,11 +109,9 @@ class Reply:
     def __init__(self, question: Question, shown: Shown = Shown(), *, waiting: bool = False) -> None:
         self.question = question
         self.gone = False
-        self._full: list[str] = []
-        self._tail = ""
+        self._pages = Pages()
         self._ending: Ending | None = None
         self.waiting = waiting
-        self._page_chars = PAGE_CHARS
         self._plain = False
         self._ts: list[str] = list(shown.page_ts)
         self._shown: list[View | None] = [None] * len(shown.page_ts)
@@ -106,11 +119,20 @@ class Reply:
         self._said = 0
         self._settled = 0
         self._orphans: list[str] = []
+        self._files: tuple[File, ...] = ()
+        self._attached: list[Attached] = list(shown.attached)
+        self._upload_tries = UPLOAD_TRIES
+        self._fell_back = False
 
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that show the reply, in order."""
         return tuple(self._ts)
+
+    @property
+    def file_ts(self) -> tuple[str, ...]:
+        """The messages that show its files."""
+        return tuple(each.ts for each in self._attached)
 
     @property
     def ended(self) -> bool:
@@ -135,39 +157,35 @@ class Reply:
     def append(self, delta: str) -> None:
         """The model said more."""
         self._said += len(delta)
-        self._take(delta)
-
-    def _take(self, text: str) -> None:
-        self._tail += text
-        while (end := page_end(self._tail, self._page_chars)) is not None:
-            self._full.append(self._tail[:end])
-            self._tail = self._tail[end:]
+        self._pages.append(delta)
 
     def finish(self, ending: Ending) -> None:
         """No more text will come."""
         if ending.partial and self._said < len(self._before):
-            self._full, self._tail = [], ""
-            self._take(self._before)
-        if not self._tail.strip() and self._full and not ending.notice:
-            self._full[-1] += self._tail
-            self._tail = self._full.pop()
+            self._pages = Pages(self._pages.limit_chars)
+            self._pages.append(self._before)
+            self._fell_back = True
         self._ending = ending
+        self._close()
 
     def next_call(self) -> Call | None:
         """The one call that brings Slack nearest to what it should show; None when it does."""
         if self.gone or (self._ts and not self.ended and self._said <= len(self._before)):
             return None
-        for page in range(self._settled, len(self._full) + 1):
+        for page in range(self._settled, self._last + 1):
             view = self._view(page)
             if page >= len(self._ts):
                 return Post(self.question, page, view)
             if self._shown[page] != view:
                 return Update(self.question, page, self._ts[page], view)
-        surplus = self._orphans or self._ts[len(self._full) + 1 :]
-        return Delete(self.question, surplus[0]) if surplus else None
+        if missing := self._missing():
+            return Upload(self.question, missing)
+        if surplus := self._orphans or self._ts[self._last + 1 :]:
+            return Delete(self.question, surplus[0])
+        return self._delete_of_files()
 
     def confirmed(self, call: Call, ts: str) -> None:
-        """Slack did it; `ts` is the message's."""
+        """Slack did it; `ts` is the message's, "" where it is not known."""
         match call:
             case Post(page=page, view=view):
                 self._ts.append(ts)
@@ -177,49 +195,103 @@ class Reply:
                 if page < len(self._ts) and self._ts[page] == call.ts:
                     self._shown[page] = view
                     self._settle(page)
+            case Upload(files=files):
+                self._attached.append(Attached(ts, (), attachments.keys(files)))
             case Delete():
                 self._forget(call.ts)
 
-    def found(self, ts: str) -> None:
-        """A post whose answer was lost turns out to have been done, whatever it showed."""
-        self._ts.append(ts)
-        self._shown.append(None)
+    def found(self, call: Post | Upload, ts: str) -> None:
+        """A call whose answer was lost turns out to have been done; whatever a post showed."""
+        if isinstance(call, Post):
+            self._ts.append(ts)
+            self._shown.append(None)
+        else:
+            self.confirmed(call, ts)
 
     def refused(self, call: Call, reason: Refusal) -> None:
         """Slack will not do it: the next call is another one."""
-        if reason is Refusal.TRANSIENT:
+        if isinstance(call, Upload):
+            self._refused_upload(reason)
+        elif reason is Refusal.TRANSIENT:
             return
-        if isinstance(call, Delete):
+        elif isinstance(call, Delete):
             self._forget(call.ts)
         elif reason is Refusal.UNEDITABLE and isinstance(call, Update):
             self._orphans += self._ts[call.page :]
             del self._ts[call.page :], self._shown[call.page :]
-        elif reason is Refusal.TOO_LONG and self._page_chars > SMALLEST_PAGE_CHARS:
-            self._repage(call.page, self._page_chars // 2)
+        elif reason is Refusal.TOO_LONG and self._pages.limit_chars > SMALLEST_PAGE_CHARS:
+            self._repage(call.page, self._pages.limit_chars // 2)
         elif reason in (Refusal.UNREADABLE, Refusal.TOO_LONG) and not self._plain:
             self._plain = True
-            self._repage(call.page, min(self._page_chars, PLAIN_CHARS))
+            self._repage(call.page, min(self._pages.limit_chars, PLAIN_CHARS))
         else:
             self.gone = True
 
+    @property
+    def _last(self) -> int:
+        """The last page that is shown: what is after the fifth is in a file, unless Slack takes none."""
+        full = len(self._pages.full)
+        return min(full, MOST_PAGES - 1) if self._upload_tries else full
+
     def _view(self, page: int) -> View:
-        if page < len(self._full):
-            return View(self._full[page], plain=self._plain)
-        if self._ending:
-            return View(self._tail, notice=self._ending.notice, ended=True, plain=self._plain)
-        return View(self._tail, growing=True, waiting=self.waiting, plain=self._plain)
+        shown = self._page(page)
+        view = View(shown.markdown, plain=self._plain, joint=Joint.of(shown))
+        if page < self._last:
+            return view
+        if self._ending and not self._missing():
+            notices = (self._ending.notice, attachments.sentence(self._files))
+            return replace(view, notice=" ".join(filter(None, notices)), ended=True)
+        if page < len(self._pages.full):
+            return replace(view, notice=GOES_ON)
+        return replace(view, growing=True, waiting=self.waiting)
+
+    def _page(self, page: int) -> Page:
+        return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
     def _settle(self, page: int) -> None:
         """A full page never changes once shown, so that an edit's cost does not grow with the pages."""
-        if page == self._settled and page < len(self._full) and self._shown[page] == self._view(page):
+        if page == self._settled and page < self._last and self._shown[page] == self._view(page):
             self._settled += 1
 
+    def _close(self) -> None:
+        """The text is complete: are there files to go with it?"""
+        self._pages.close()
+        self._settled = min(self._settled, len(self._pages.full))
+        if not self._upload_tries or not self._pages.full:
+            self._files = ()
+            return
+        text, ts = self._pages.text(), self.question.ts
+        whole = [attachments.whole(text, ts)] if len(self._pages.full) >= MOST_PAGES else []
+        self._files = (*whole, *attachments.code(text, ts))
+
+    def _missing(self) -> tuple[File, ...]:
+        """Files that Slack does not show yet."""
+        wanted = attachments.keys(self._files)
+        held = set[attachments.Key]().union(*(each.files for each in self._attached if each.files <= wanted))
+        return tuple(file for file in self._files if file.key not in held)
+
+    def _delete_of_files(self) -> Delete | None:
+        """Those of an earlier attempt's text go away, where this one has another."""
+        if not self.ended or self._fell_back:
+            return None
+        wanted = attachments.keys(self._files)
+        surplus = next((each for each in self._attached if not each.files <= wanted), None)
+        return Delete(self.question, surplus.ts, surplus.file_ids) if surplus else None
+
+    def _refused_upload(self, reason: Refusal) -> None:
+        """The text must be reachable all the same: it goes on in pages."""
+        self._upload_tries = self._upload_tries - 1 if reason is Refusal.TRANSIENT else 0
+        if not self._upload_tries:
+            self._files = ()
+
     def _repage(self, page: int, page_chars: int) -> None:
-        self._page_chars = page_chars
-        text = "".join(self._full[page:]) + self._tail
-        del self._full[page:]
-        self._tail, self._settled = "", min(self._settled, page)
-        self._take(text)
+        old = self._pages
+        self._pages = Pages(page_chars, first=replace(self._page(page), source=""))
+        self._pages.full = old.full[:page]
+        self._pages.append(old.text(page))
+        self._settled = min(self._settled, page)
+        if self.ended:
+            self._close()
 
     def _forget(self, ts: str) -> None:
         if ts in self._orphans:
@@ -227,3 +299,4 @@ class Reply:
         elif ts in self._ts:
             at = self._ts.index(ts)
             del self._ts[at], self._shown[at]
+        self._attached = [each for each in self._attached if each.ts != ts]

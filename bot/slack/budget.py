@@ -16,6 +16,8 @@ CALLS_PER_MINUTE = {
     "chat.delete": 50,
     "conversations.replies": 50,
     "conversations.history": 50,
+    "files.completeUploadExternal": 100,
+    "files.delete": 50,
 }
 """facts/slack.md. Posts are several hundred a minute: this is a careful few."""
 REPLIES = "chat.update"

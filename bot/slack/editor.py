@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bot.core.conversation import Job, Question
 from bot.core.lease import Lease
 from bot.core.pacing import Urgency
-from bot.core.reply import Call, Ending, Post, Reply, Shown, Update
+from bot.core.reply import Call, Ending, Post, Reply, Shown, Update, Upload
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.ports import Clock
 from bot.slack.budget import Budget
@@ -45,8 +45,8 @@ class Slot:
     """After this nothing is sent for it."""
     failures: int = 0
     calls: int = 0
-    lost_post: bool = False
-    """Slack may have taken a post whose answer never came."""
+    lost: bool = False
+    """Slack may have taken a post or files, and its answer never came."""
     abandoned: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Nothing more will be sent for it."""
@@ -136,8 +136,8 @@ class Editor:
         """Deletes messages that a post left behind which arrived after it was given up."""
         question = slot.reply.question
         try:
-            for ts in await self._poster.strays(question, slot.reply.page_ts):
-                await self._poster.delete(question, ts)
+            for stray in await self._poster.strays(question, slot.reply.page_ts + slot.reply.file_ts):
+                await self._poster.send(stray)
         except (RateLimited, Refused) as error:
             log.warning("job %d: strays were not looked for: %s", slot.job_id, error)
 
@@ -217,7 +217,7 @@ class Editor:
         try:
             done = await self._tried(slot, call)
             self._wake.set()
-            if done and not isinstance(call, Update):
+            if done and not isinstance(call, Update | Upload):
                 await self._keep(slot)
         finally:
             slot.in_flight = False
@@ -254,14 +254,23 @@ class Editor:
         return not slot.abandoned and self._lease.sure(now)
 
     async def _sent(self, slot: Slot, call: Call) -> None:
-        """Sends, unless an earlier post of the same page turns out to have arrived."""
-        if isinstance(call, Post) and slot.lost_post:
+        """Sends, unless an earlier post of the same page, or its files, turn out to have arrived."""
+        if slot.lost and isinstance(call, Post | Upload):
             found = await self._poster.find(call)
-            slot.lost_post = False
+            slot.lost = False
             if found is not None:
-                slot.reply.found(found)
+                slot.reply.found(call, found)
                 return
-        slot.reply.confirmed(call, await self._poster.send(call))
+        if isinstance(call, Upload):
+            await self._attach(slot, call)
+        else:
+            slot.reply.confirmed(call, await self._poster.send(call))
+
+    async def _attach(self, slot: Slot, upload: Upload) -> None:
+        """Files take a while to send: whether the reply is still ours is looked at again before they show."""
+        ids = await self._poster.stage(upload)
+        if self._is_ours(slot):
+            slot.reply.confirmed(upload, await self._poster.share(upload, ids))
 
     async def _keep(self, slot: Slot) -> None:
         """Has the reply's messages recorded; an answer goes on without, too."""
@@ -274,7 +283,7 @@ class Editor:
         log.warning("job %d: %s", slot.job_id, error)
         slot.reply.refused(call, error.reason)
         if error.reason is Refusal.TRANSIENT:
-            slot.lost_post = isinstance(call, Post)
+            slot.lost = isinstance(call, Post | Upload)
             back_off_s = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2**slot.failures)
             slot.failures += 1
             slot.not_before = self._clock.monotonic() + back_off_s

@@ -1,15 +1,26 @@
 """A reply's calls as Slack's chat.* methods, and the messages that a lost answer of Slack's left behind."""
 
+import logging
+from dataclasses import asdict, fields
 from typing import Any
 
-from bot.core import blocks
+from bot.core import attachments, blocks
+from bot.core.attachments import Attached
 from bot.core.conversation import Question
-from bot.core.reply import Call, Delete, Post, Shown, Update, View
+from bot.core.pages import Joint, joined
+from bot.core.reply import Call, Delete, Post, Shown, Update, Upload, View
+from bot.errors import RateLimited, Refusal, Refused
+from bot.ports import Clock
 from bot.slack.budget import Budget
 from bot.slack.web import SlackWeb
 
 METADATA_EVENT = "typist_reply"
 LOOK_BACK_MESSAGES = 200
+SHARE = "files.completeUploadExternal"
+LOOK_FOR_FILES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Slack shares files after it has answered, and sometimes never (paradigmxyz/centaur#311): so we look."""
+
+log = logging.getLogger(__name__)
 
 
 def method_of(call: Call) -> str:
@@ -19,18 +30,21 @@ def method_of(call: Call) -> str:
             return "chat.postMessage"
         case Update():
             return "chat.update"
+        case Upload():
+            return SHARE
         case Delete():
             return "chat.delete"
 
 
 class Poster:
-    """Sends calls; raises RateLimited and Refused."""
+    """Sends calls, uploads in two steps; raises RateLimited and Refused."""
 
-    def __init__(self, web: SlackWeb, budget: Budget) -> None:
+    def __init__(self, web: SlackWeb, budget: Budget, clock: Clock) -> None:
         self._web = web
         self._budget = budget
+        self._clock = clock
 
-    async def send(self, call: Call) -> str:
+    async def send(self, call: Post | Update | Delete) -> str:
         """Returns the message's ts."""
         channel = call.question.thread.channel_id
         match call:
@@ -47,38 +61,81 @@ class Poster:
                 )
                 return str(answer["ts"])
             case Update(page=page, view=view):
-                ended = {"metadata": _mark(call.question, page, view)} if view.ended else {}
-                await self._web.call("chat.update", channel=channel, ts=call.ts, **blocks.message(view), **ended)
+                mark = _mark(call.question, page, view)
+                await self._web.call("chat.update", channel=channel, ts=call.ts, metadata=mark, **blocks.message(view))
             case Delete():
+                await self._delete_files(call.file_ids)
                 await self._web.call("chat.delete", channel=channel, ts=call.ts)
         return call.ts
 
-    async def delete(self, question: Question, ts: str) -> None:
-        """Takes a message away."""
-        await self.send(Delete(question, ts))
+    async def stage(self, upload: Upload) -> list[str]:
+        """Sends the files' bytes, which nobody sees yet; returns the files' ids."""
+        ids = []
+        for file in upload.files:
+            opened = await self._web.call("files.getUploadURLExternal", filename=file.name, length=len(file.content))
+            await self._web.send_bytes(opened["upload_url"], file.content)
+            ids.append(str(opened["file_id"]))
+        return ids
 
-    async def find(self, post: Post) -> str | None:
-        """The message of a post whose answer was lost, if Slack took it."""
-        return next((ts for page, ts, _ in await self._marked(post.question) if page == post.page), None)
+    async def share(self, upload: Upload, ids: list[str]) -> str:
+        """Shows them below the pages; returns their message's ts, "" where Slack does not let us look for it."""
+        thread = upload.question.thread
+        files = [{"id": id_, "title": file.title} for id_, file in zip(ids, upload.files, strict=True)]
+        await self._web.call(SHARE, channel_id=thread.channel_id, thread_ts=thread.thread_ts, files=files)
+        looked = False
+        for delay_s in LOOK_FOR_FILES_S:
+            await self._clock.sleep(delay_s)
+            try:
+                if (ts := await self.find(upload)) is not None:
+                    return ts
+                looked = True
+            except (RateLimited, Refused) as error:
+                log.warning("whether files are shared is not known yet: %s", error)
+        if looked:
+            raise Refused(SHARE, "not_shared", Refusal.TRANSIENT)
+        return ""
+
+    async def find(self, call: Post | Upload) -> str | None:
+        """The message of a call whose answer was lost, if Slack took it."""
+        messages = await self._messages(call.question)
+        if isinstance(call, Post):
+            return next((each["ts"] for each in _pages(call.question, messages) if _page(each) == call.page), None)
+        wanted = attachments.keys(call.files)
+        return next((each.ts for each in _attached(call.question, messages) if each.files == wanted), None)
 
     async def shown(self, question: Question) -> Shown:
         """What Slack shows of the question's reply."""
-        pages: dict[int, tuple[str, dict[str, Any]]] = {}
-        for page, ts, message in await self._marked(question):
-            pages.setdefault(page, (ts, message))
+        messages = await self._messages(question)
+        pages: dict[int, dict[str, Any]] = {}
+        for message in _pages(question, messages):
+            pages.setdefault(_page(message), message)
         held = [pages[page] for page in sorted(pages) if set(range(page)) <= set(pages)]
         return Shown(
-            page_ts=tuple(ts for ts, _ in held),
-            pages=tuple(blocks.markdown_of(message) for _, message in held),
-            ended=any(_payload(message).get("ended") for _, message in held[-1:]),
+            page_ts=tuple(message["ts"] for message in held),
+            text=joined([(blocks.markdown_of(message), _joint(message)) for message in held]),
+            ended=any(_payload(message).get("ended") for message in held[-1:]),
+            attached=tuple(_attached(question, messages)),
         )
 
-    async def strays(self, question: Question, page_ts: tuple[str, ...]) -> list[str]:
-        """Messages of the reply that are none of its pages: posts that arrived after they were given up."""
-        return [ts for _, ts, _ in await self._marked(question) if ts not in page_ts]
+    async def strays(self, question: Question, kept: tuple[str, ...]) -> list[Delete]:
+        """What takes away messages that are not to be kept: those of calls that arrived after they were given up."""
+        messages = await self._messages(question)
+        pages = [Delete(question, each["ts"]) for each in _pages(question, messages)]
+        files = [Delete(question, each.ts, each.file_ids) for each in _attached(question, messages)]
+        return [each for each in (*pages, *files) if each.ts not in kept]
 
-    async def _marked(self, question: Question) -> list[tuple[int, str, dict[str, Any]]]:
-        """Page, ts and message of all that was posted for a question, oldest first; known by its metadata."""
+    async def _delete_files(self, file_ids: tuple[str, ...]) -> None:
+        """Deleted, a file leaves its message behind, and a message its file."""
+        for file_id in file_ids:
+            try:
+                async with self._budget.spending("files.delete"):
+                    await self._web.call("files.delete", file=file_id)
+            except Refused as error:
+                if error.reason is Refusal.TRANSIENT:
+                    raise
+
+    async def _messages(self, question: Question) -> list[dict[str, Any]]:
+        """What was written in its conversation since the question, oldest first."""
         thread = question.thread
         look: dict[str, Any] = {
             "channel": thread.channel_id,
@@ -89,16 +146,40 @@ class Poster:
         method = "conversations.replies" if thread.thread_ts else "conversations.history"
         async with self._budget.spending(method):
             found = await self._web.call(method, ts=thread.thread_ts, **look)
-        ours = [each for each in found.get("messages", []) if _payload(each).get("question_ts") == question.ts]
-        return sorted(((_payload(each)["page"], each["ts"], each) for each in ours), key=lambda mark: mark[1])
+        return sorted(found.get("messages", []), key=lambda message: str(message["ts"]))
 
 
 def _mark(question: Question, page: int, view: View) -> dict[str, Any]:
     """Which page of which question's reply a message is: the question's ts is unique in its channel."""
-    payload = {"question_ts": question.ts, "page": page, "ended": view.ended}
+    payload = {"question_ts": question.ts, "page": page, "ended": view.ended, **asdict(view.joint)}
     return {"event_type": METADATA_EVENT, "event_payload": payload}
 
 
 def _payload(message: dict[str, Any]) -> dict[str, Any]:
     metadata = message.get("metadata") or {}
     return metadata.get("event_payload") or {} if metadata.get("event_type") == METADATA_EVENT else {}
+
+
+def _pages(question: Question, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with its pages, known by their metadata."""
+    return [each for each in messages if _payload(each).get("question_ts") == question.ts]
+
+
+def _page(message: dict[str, Any]) -> int:
+    return int(_payload(message)["page"])
+
+
+def _joint(message: dict[str, Any]) -> Joint:
+    payload = _payload(message)
+    return Joint(**{field.name: payload[field.name] for field in fields(Joint) if field.name in payload})
+
+
+def _attached(question: Question, messages: list[dict[str, Any]]) -> list[Attached]:
+    """The messages with its files, known by their names."""
+    found = []
+    for message in messages:
+        files = [each for each in message.get("files") or [] if attachments.is_of(each.get("name") or "", question.ts)]
+        if files:
+            keys = frozenset((each["name"], int(each.get("size") or 0)) for each in files)
+            found.append(Attached(message["ts"], tuple(each["id"] for each in files), keys))
+    return found

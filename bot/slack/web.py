@@ -37,6 +37,7 @@ class SlackWeb:
     """Calls methods; raises RateLimited and Refused, nothing else."""
 
     def __init__(self, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
+        self._session = session
         # No retry handlers: a call sent twice is a message posted twice, and the editor decides who waits.
         self.client = AsyncWebClient(
             token=bot_token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
@@ -52,6 +53,15 @@ class SlackWeb:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
         return response.data if isinstance(response.data, dict) else {}
+
+    async def send_bytes(self, upload_url: str, content: bytes) -> None:
+        """Fills an upload; the address is Slack's own, knows what it is for, and is told no token."""
+        try:
+            async with self._session.post(upload_url, data=content, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise Refused("the upload of a file", f"HTTP {response.status}", Refusal.TRANSIENT)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Refused("the upload of a file", type(error).__name__, Refusal.TRANSIENT) from error
 
     async def identity(self) -> Identity:
         """Who the bot token makes us; raises SlackSetupError where it does not let us in."""
@@ -86,7 +96,8 @@ def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
         return RateLimited(method, _retry_after_s(response))
     if status >= 500:
         return Refused(method, name or f"HTTP {status}", Refusal.TRANSIENT)
-    return Refused(method, name, _REASON_OF.get(name, Refusal.GONE))
+    needed = response.get("needed") if name == "missing_scope" else None
+    return Refused(method, f"{name} ({needed})" if needed else name, _REASON_OF.get(name, Refusal.GONE))
 
 
 def _error_name(response: Any) -> str:

@@ -8,9 +8,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.core import blocks
+from bot.core.attachments import Attached, File, keys
 from bot.core.markdown import sent_chars
-from bot.core.pages import PAGE_CHARS, page_end
-from bot.core.reply import Call, Delete, Ending, Post, Reply, Shown, Update, View
+from bot.core.pages import PAGE_CHARS, Pages, joined
+from bot.core.reply import (
+    GOES_ON,
+    MOST_PAGES,
+    UPLOAD_TRIES,
+    Call,
+    Delete,
+    Ending,
+    Post,
+    Reply,
+    Shown,
+    Update,
+    Upload,
+    View,
+)
 from bot.errors import Refusal
 from tests.core.conversations import question
 
@@ -20,6 +34,7 @@ class Channel:
     """What the readers see of one reply."""
 
     shown: dict[str, View] = field(default_factory=dict)
+    files: dict[str, tuple[File, ...]] = field(default_factory=dict)
     posted: int = 0
 
     def take(self, call: Call) -> str:
@@ -30,14 +45,19 @@ class Channel:
                 ts = f"{self.posted}.0"
                 self.shown[ts] = view
                 return ts
+            case Upload(files=files):
+                self.posted += 1
+                self.files[f"{self.posted}.0"] = files
+                return f"{self.posted}.0"
             case Update(ts=ts, view=view):
                 self.shown[ts] = view
             case Delete(ts=ts):
-                del self.shown[ts]
+                self.shown.pop(ts, None)
+                self.files.pop(ts, None)
         return call.ts
 
     def text(self) -> str:
-        return "".join(view.markdown for view in self.shown.values())
+        return joined([(view.markdown, view.joint) for view in self.shown.values()])
 
 
 def show_all(reply: Reply, channel: Channel) -> int:
@@ -95,7 +115,7 @@ def test_a_post_whose_answer_was_lost_is_edited_to_show_what_came_since() -> Non
     reply.append("Hello")
     reply.finish(Ending())
     reply.refused(post, Refusal.TRANSIENT)
-    reply.found("7.0")
+    reply.found(post, "7.0")
     call = reply.next_call()
     assert isinstance(call, Update)
     assert (call.ts, call.view) == ("7.0", View("Hello", ended=True))
@@ -142,7 +162,7 @@ def test_a_reply_that_was_begun_before_goes_on_in_its_messages() -> None:
 
 
 def test_what_an_earlier_attempt_said_stays_until_this_one_has_said_more() -> None:
-    reply = Reply(question(), Shown(("7.0",), ("Hello wor",)))
+    reply = Reply(question(), Shown(("7.0",), "Hello wor"))
     reply.append("Hello wo")
     assert reply.next_call() is None
     reply.append("rld")
@@ -152,7 +172,7 @@ def test_what_an_earlier_attempt_said_stays_until_this_one_has_said_more() -> No
 
 
 def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
-    reply = Reply(question(), Shown(("7.0",), ("Hello wor",)))
+    reply = Reply(question(), Shown(("7.0",), "Hello wor"))
     reply.append("Hi.")
     reply.finish(Ending())
     call = reply.next_call()
@@ -161,7 +181,7 @@ def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
 
 
 def test_of_two_parts_the_longer_one_stays() -> None:
-    reply = Reply(question(), Shown(("7.0",), ("Hello wor",)))
+    reply = Reply(question(), Shown(("7.0",), "Hello wor"))
     reply.append("Hel")
     reply.finish(Ending("Cut.", partial=True))
     call = reply.next_call()
@@ -201,6 +221,103 @@ def test_a_message_that_cannot_be_edited_is_replaced() -> None:
     assert list(channel.shown.values()) == [View("Hello", ended=True)]
 
 
+SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
+LONG_CODE = "".join(f"print({number})\n" for number in range(1_500))
+
+
+def test_after_the_fifth_page_the_answer_goes_on_in_a_file() -> None:
+    reply, channel = Reply(question()), Channel()
+    reply.append(SEVEN_PAGES)
+    show_all(reply, channel)
+    assert len(channel.shown) == MOST_PAGES
+    assert channel.shown["5.0"].notice == GOES_ON
+    reply.append("The end.")
+    assert reply.next_call() is None
+    reply.finish(Ending())
+    show_all(reply, channel)
+    ((file,),) = channel.files.values()
+    assert file.content.decode() == f"{SEVEN_PAGES}The end."
+    assert (file.title, file.name) == ("answer.md", f"answer-{question().ts}.md")
+    assert channel.shown["5.0"].notice == "The whole answer is attached as a file."
+    assert channel.shown["5.0"].ended
+
+
+def test_the_last_page_says_that_there_is_a_file_once_it_is_there() -> None:
+    reply, channel = Reply(question()), Channel()
+    reply.append(SEVEN_PAGES)
+    reply.finish(Ending("Cut."))
+    for _ in range(MOST_PAGES):
+        call = reply.next_call()
+        assert isinstance(call, Post)
+        reply.confirmed(call, channel.take(call))
+    upload = reply.next_call()
+    assert isinstance(upload, Upload)
+    reply.confirmed(upload, channel.take(upload))
+    last = reply.next_call()
+    assert isinstance(last, Update)
+    assert (last.page, last.view.notice) == (4, "Cut. The whole answer is attached as a file.")
+
+
+@pytest.mark.parametrize("reasons", [[Refusal.GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
+def test_where_slack_takes_no_files_pages_go_on(reasons: list[Refusal]) -> None:
+    reply, channel, left = Reply(question()), Channel(), list(reasons)
+    reply.append(SEVEN_PAGES)
+    reply.finish(Ending())
+    while (call := reply.next_call()) is not None:
+        if isinstance(call, Upload):
+            reply.refused(call, left.pop(0))
+        else:
+            reply.confirmed(call, channel.take(call))
+    assert not left
+    assert channel.text() == SEVEN_PAGES
+    assert [view.notice for view in channel.shown.values()] == [""] * 7
+
+
+def test_code_that_is_longer_than_a_page_is_attached_too() -> None:
+    reply, channel = Reply(question()), Channel()
+    text = f"Here:\n\n```Python title=x\n{LONG_CODE}```\n\nThat is all."
+    reply.append(text)
+    reply.finish(Ending())
+    show_all(reply, channel)
+    ((file,),) = channel.files.values()
+    assert (file.title, file.content.decode()) == ("code-1.py", LONG_CODE)
+    assert channel.text() == text
+    assert [view.notice for view in channel.shown.values()][-1] == "The long code is attached as a file, too."
+
+
+def answer_file(text: str, name: str = "") -> File:
+    return File(name or f"answer-{question().ts}.md", "answer.md", text.encode())
+
+
+@pytest.mark.parametrize(
+    ("before", "stays"),
+    [(SEVEN_PAGES, True), ("Another answer.", False)],
+    ids=["the same text", "another text"],
+)
+def test_files_of_an_earlier_attempt_stay_where_they_are_right(before: str, stays: bool) -> None:
+    left = (answer_file(before),)
+    reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(left)),)))
+    channel = Channel({"7.0": View("")}, {"8.0": left})
+    reply.append(SEVEN_PAGES)
+    show_all(reply, channel)
+    assert "8.0" in channel.files
+    reply.finish(Ending())
+    show_all(reply, channel)
+    ((file,),) = channel.files.values()
+    assert file.content.decode() == SEVEN_PAGES
+    assert ("8.0" in channel.files) is stays
+
+
+def test_a_part_that_is_less_than_an_earlier_attempts_leaves_that_ones_file() -> None:
+    left = (answer_file(SEVEN_PAGES),)
+    reply = Reply(question(), Shown(("7.0",), "Much more.", attached=(Attached("8.0", ("F1",), keys(left)),)))
+    channel = Channel({"7.0": View("")}, {"8.0": left})
+    reply.append("Less.")
+    reply.finish(Ending("Cut.", partial=True))
+    show_all(reply, channel)
+    assert "8.0" in channel.files
+
+
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])
 def test_what_slack_does_not_take_is_shown_in_another_way(reason: Refusal) -> None:
     reply, channel = Reply(question()), Channel()
@@ -208,9 +325,9 @@ def test_what_slack_does_not_take_is_shown_in_another_way(reason: Refusal) -> No
     reply.append(text)
     reply.finish(Ending())
     while (call := reply.next_call()) is not None:
-        size = 0 if isinstance(call, Delete) else len(call.view.markdown)
-        takes = size < 3_000 if reason is Refusal.TOO_LONG else isinstance(call, Delete) or call.view.plain
-        if takes:
+        if not isinstance(call, Post | Update) or (
+            len(call.view.markdown) < 3_000 if reason is Refusal.TOO_LONG else call.view.plain
+        ):
             reply.confirmed(call, channel.take(call))
         else:
             reply.refused(call, reason)
@@ -230,17 +347,6 @@ def test_a_waiting_reply_says_so() -> None:
     call = Reply(question(), waiting=True).next_call()
     assert isinstance(call, Post)
     assert blocks.WAITING in str(blocks.message(call.view))
-
-
-@given(st.text(max_size=300), st.integers(8, 60))
-def test_pages_fit_and_join_to_the_text(text: str, limit: int) -> None:
-    pages, rest = [], text
-    while (end := page_end(rest, limit)) is not None:
-        assert end > 0
-        pages.append(rest[:end])
-        rest = rest[end:]
-    assert "".join([*pages, rest]) == text
-    assert all(sent_chars(page) <= limit for page in [*pages, rest])
 
 
 @given(st.text(max_size=400))
@@ -272,7 +378,7 @@ class ReplyMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.reply, self.channel, self.text = Reply(question()), Channel(), ""
-        self.reply._page_chars = 40  # small pages, so that few steps make many
+        self.reply._pages = Pages(40)  # small pages, so that few steps make many
         self.call: Call | None = None
 
     @precondition(lambda self: not self.reply.ended)
@@ -305,6 +411,27 @@ class ReplyMachine(RuleBasedStateMachine):
         self.reply.refused(self.call, reason if isinstance(self.call, Update) else Refusal.TRANSIENT)
         self.call = None
 
+    @precondition(lambda self: isinstance(self.call, Upload))
+    @rule()
+    def take_no_files(self) -> None:
+        assert self.call is not None
+        self.reply.refused(self.call, Refusal.GONE)
+        self.call = None
+
+    @precondition(lambda self: isinstance(self.call, Post | Upload))
+    @rule()
+    def lose_the_answer(self) -> None:
+        assert isinstance(self.call, Post | Upload)
+        ts = self.channel.take(self.call)
+        self.reply.refused(self.call, Refusal.TRANSIENT)
+        again = self.reply.next_call()
+        if isinstance(again, type(self.call)):
+            self.reply.found(again, ts)
+        else:
+            # Given up at its last try: the editor sweeps the message away in the end.
+            del self.channel.files[ts]
+        self.call = None
+
     @invariant()
     def no_page_is_over_the_limit(self) -> None:
         assert all(sent_chars(view.markdown.rstrip()) <= 40 for view in self.channel.shown.values())
@@ -315,10 +442,18 @@ class ReplyMachine(RuleBasedStateMachine):
         if not self.reply.ended:
             self.reply.finish(Ending())
         show_all(self.reply, self.channel)
-        pages = [self.channel.shown[ts].markdown for ts in self.reply.page_ts]
-        assert "".join(pages) == self.text
+        views = [self.channel.shown[ts] for ts in self.reply.page_ts]
+        text = joined([(view.markdown.rstrip(), view.joint) for view in views])
+        if self.channel.files:
+            (files,) = self.channel.files.values()
+            assert [file.content.decode() for file in files] == [self.text]
+            assert len(views) == MOST_PAGES
+            assert self.text.startswith(text)
+        else:
+            assert text == self.text.rstrip()
         assert set(self.channel.shown) == set(self.reply.page_ts)
-        assert not any(view.growing for view in self.channel.shown.values())
+        assert not any(view.growing or GOES_ON in view.notice for view in views)
+        assert [view.ended for view in views] == [False] * (len(views) - 1) + [True]
 
 
 TestReplyUnderFaults = ReplyMachine.TestCase

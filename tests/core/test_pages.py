@@ -1,0 +1,242 @@
+"""Pages: they fit, they end at the best place, they go on with what was open, and joined they are the text."""
+
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.core.attachments import code
+from bot.core.markdown import sent_chars
+from bot.core.pages import PAGE_BYTES, PAGE_CHARS, Joint, Page, Pages, joined
+
+FAMILY = "👨‍👩‍👧‍👦"
+ACCENTED = "e\u0301\u0323"
+
+
+def paged(text: str, limit: int, step: int = 10**9) -> list[Page]:
+    """The pages of a text that comes in deltas of `step` characters."""
+    pages = Pages(limit)
+    for start in range(0, len(text), step):
+        pages.append(text[start : start + step])
+    pages.close()
+    return [*pages.full, pages.growing]
+
+
+# What comes before the break, what comes after it; a page holds sixty characters.
+BREAKS = {
+    "a heading before a paragraph": (
+        "One paragraph is here, of some words.\n\n",
+        "## A heading\n\nA paragraph.\n\nAnother, with words that are too many.",
+    ),
+    "a paragraph before a list item": (
+        "- one\n- two is an item of this list\n\n",
+        "A paragraph:\n- three\n- four is long enough to be over the page",
+    ),
+    "a list item before a line": (
+        "- one, that is the first item here\n",
+        "- two begins here\n  and goes on in a line\n  and another",
+    ),
+    "a line before a sentence": (
+        "A line that is the first of the paragraph\n",
+        "and another. It goes on. It goes on. It ends.",
+    ),
+    "a sentence before a word": (
+        "This is a sentence of words, and it ends here. ",
+        "This one is cut off at the limit of the page.",
+    ),
+    "a full stop in Chinese": (
+        "他们说的话很长。" * 7,
+        "他们说的话很长。" * 3,
+    ),
+    "a word": (
+        "one two three four five six seven eight nine ten eleven ",
+        "twelve thirteen fourteen",
+    ),
+    "a grapheme": (
+        "x" * 60,
+        "x" * 20,
+    ),
+    "a family is one grapheme": (
+        "x" * 54,
+        FAMILY * 5,
+    ),
+    "so is a letter with its accents": (
+        "x" * 59,
+        ACCENTED * 5,
+    ),
+    "so is a flag": (
+        "x" * 59,
+        "🇩🇪🇫🇷🇯🇵",
+    ),
+    "a space that carries an accent is no place to break": (
+        "x" * 45 + " ",
+        "y" * 10 + " \u0301" + "z" * 40,
+    ),
+    "no heading is left at the bottom": (
+        "A paragraph of some words is here.\n\n",
+        "### Heading\n\nAnd its paragraph is here, and goes on and on.",
+    ),
+    "code stays whole where it fits on the next page": (
+        "This says what the code does, in words:\n\n",
+        "```py\nfirst = 1\nsecond = 2\nthird = 3\n```\n",
+    ),
+    "a comment in code is no heading": (
+        "```sh\nfirst line of it\nthe second line\nthe third one\n",
+        "# a comment\nthe fourth line is longer\n```\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("first", "rest"), BREAKS.values(), ids=BREAKS)
+def test_a_page_ends_at_the_best_place(first: str, rest: str) -> None:
+    assert paged(first + rest, 60)[0].source == first
+
+
+# Source, and what the second page shows; a page holds eighty characters.
+OPENED = {
+    "a fence under its info string": (
+        "Code:\n\n```python title=a\n" + "".join(f"line({n})\n" for n in range(10)) + "```\nDone.",
+        "```python title=a\nline(6)\nline(7)\nline(8)\nline(9)\n```\nDone.",
+    ),
+    "a fence of tildes": (
+        "~~~~sh\n" + "".join(f"echo {n}{n}{n}\n" for n in range(12)) + "~~~~",
+        "~~~~sh\necho 888\necho 999\necho 101010\necho 111111\n~~~~",
+    ),
+    "a table with its header": (
+        "| A | B |\n|---|:-:|\n" + "".join(f"| a{n} |  |\n" for n in range(1, 9)),
+        "| A | B |\n|---|:-:|\n| a7 |  |\n| a8 |  |\n",
+    ),
+    "a list with its own numbers": (
+        "".join(f"{n}. number {n} is here\n" for n in range(1, 7)),
+        "4. number 4 is here\n5. number 5 is here\n6. number 6 is here\n",
+    ),
+    "a list of ones keeps counting": (
+        "".join(f"1. number {n} is here\n" for n in range(1, 7)),
+        "4. number 4 is here\n1. number 5 is here\n1. number 6 is here\n",
+    ),
+    "an item that is cut goes on under its number": (
+        "1. short\n2. " + "long words " * 9 + "\n3. short",
+        "2. long words long words long words \n3. short",
+    ),
+    "a nested list in its item": (
+        "1. first\n   - " + "a" * 30 + "\n   - " + "b" * 30 + "\n   - c\n2. second",
+        "1.\n   - " + "b" * 30 + "\n   - c\n2. second",
+    ),
+    "code in a list": (
+        "7. Do this:\n\n   ```sh\n" + "".join(f"   step {n}{n}{n}\n" for n in range(8)) + "   ```\n8. Done.",
+        "7.\n   ```sh\n   step 444\n   step 555\n   step 666\n   step 777\n   ```\n8. Done.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "second"), OPENED.values(), ids=OPENED)
+def test_a_page_goes_on_with_what_was_open(text: str, second: str) -> None:
+    pages = paged(text, 80)
+    assert pages[1].markdown == second
+    assert "".join(page.source for page in pages) == text
+
+
+@pytest.mark.parametrize("text", [each[0] for each in OPENED.values()], ids=OPENED)
+def test_the_text_is_had_back_from_what_slack_shows(text: str) -> None:
+    pages = paged(text, 80)
+    # As it is sent: without white space at the end, and with the end of a fence that is open.
+    shown = [(page.markdown.rstrip() + _closing(page.markdown), Joint.of(page)) for page in pages]
+    assert joined(shown) == text.rstrip()
+
+
+def _closing(markdown: str) -> str:
+    lines = markdown.split("\n")
+    fences = [line.strip() for line in lines if line.strip().startswith(("```", "~~~"))]
+    return "\n" + fences[-1][: 4 if fences[-1].startswith("~~~~") else 3] if len(fences) % 2 else ""
+
+
+def test_what_would_fill_a_page_is_not_opened_again() -> None:
+    header = "| " + "head " * 20 + "|\n|---|\n"
+    pages = paged(header + "| row of words |\n" * 30, 200)
+    assert not any(page.opening.lines for page in pages)
+
+
+def test_white_space_alone_is_no_page() -> None:
+    assert len(paged("word " * 12 + " " * 30, 60)) == 1
+
+
+MARKDOWN = st.lists(
+    st.sampled_from(
+        [
+            "# Heading\n", "\n", "\n\n", "word ", "A sentence. ", "- item\n", "1. item\n", "  - nested\n",
+            "   1) deep\n", "```py\n", "```\n", "~~~\n", "> quote\n", "| a | b |\n", "|---|---|\n", "<!here>", "&lt;", "[a](http://b.c)",
+            "***", "`", "\t", "\r\n", FAMILY, ACCENTED, "🇩🇪", "漢字。", "क्षि", "x" * 25,
+        ]
+    ),
+    max_size=60,
+).map("".join)  # fmt: skip
+TEXTS = MARKDOWN | st.text(max_size=300) | st.text("ab `~|-1.\n#>\u0301\u200d🇩👩", max_size=300)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.integers(20, 120), st.integers(1, 40))
+def test_pages_fit_join_to_the_text_and_do_not_depend_on_deltas(text: str, limit: int, step: int) -> None:
+    pages = paged(text, limit)
+    assert "".join(page.source for page in pages) == text
+    assert all(sent_chars(page.markdown.rstrip()) <= limit for page in pages)
+    assert paged(text, limit, step) == pages
+
+
+@settings(max_examples=200, deadline=None)
+@given(TEXTS, st.integers(30, 120))
+def test_no_grapheme_is_cut_that_fits_on_a_page(text: str, limit: int) -> None:
+    begins, at = {0}, 0
+    for grapheme in regex.findall(r"\X", text):
+        if sent_chars(grapheme) > limit // 2:
+            return
+        at += len(grapheme)
+        begins.add(at)
+    at = 0
+    for page in paged(text, limit):
+        assert at in begins
+        at += len(page.source)
+
+
+@settings(max_examples=150, deadline=None)
+@given(MARKDOWN, st.integers(40, 120))
+def test_what_slack_shows_joins_to_the_text(text: str, limit: int) -> None:
+    shown = [(page.markdown.rstrip(), Joint.of(page)) for page in paged(text, limit)]
+    assert joined(shown) == text.rstrip() or any("```" in page or "~~~" in page for page, _ in shown)
+
+
+def test_full_pages_never_change() -> None:
+    pages = Pages(100)
+    before: list[Page] = []
+    for word in ("word " * 200).split(" "):
+        pages.append(word + " ")
+        assert pages.full[: len(before)] == before
+        before = list(pages.full)
+
+
+@pytest.mark.parametrize("character", ["x", "漢", "👩", "<", "&", "\ud800"])
+def test_a_page_is_within_the_limits_in_characters_and_in_bytes(character: str) -> None:
+    for page in paged(character * 30_000, PAGE_CHARS)[:-1]:
+        assert sent_chars(page.markdown) <= PAGE_CHARS
+        assert len(page.markdown.encode("utf-8", "surrogatepass")) <= PAGE_BYTES
+        assert len(page.source) > 2_000
+
+
+LONG = "".join(f"{number}\n" for number in range(4_000))
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        (f"```rust\n{LONG}```", {"code-1.rs": LONG}),
+        (
+            f"~~~\n{LONG}~~~\n```sh\nls\n```\n````SQL x\n{LONG}```\n````",
+            {"code-1.txt": LONG, "code-2.sql": f"{LONG}```\n"},
+        ),
+        (f"1. ```exe\n   {LONG[:-1].replace(chr(10), chr(10) + '   ')}\n   ```", {"code-1.txt": LONG}),
+        (f"```yaml\n{LONG}", {"code-1.yaml": LONG}),
+        (LONG, {}),
+    ],
+    ids=["one", "two of three", "in a list", "still open", "none"],
+)
+def test_long_code_has_a_file_by_its_info_string(text: str, files: dict[str, str]) -> None:
+    assert {file.title: file.content.decode() for file in code(text, "1.0")} == files
