@@ -1,20 +1,21 @@
 """The people of the workspace: what they type becomes what Slack keeps."""
 
-import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from sandbox.control import escape
+from sandbox.composer import composed
 from sandbox.files import File, Files, Upload
-from sandbox.workspace import Channel, Json, Message, SlackError, User, Workspace
+from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 
-_TYPED = re.compile(
-    r"(?P<kept><@[UW][A-Z0-9]+>|<#C[A-Z0-9]+>|<!(?:here|channel|everyone)>)"
-    r"|(?P<url>https?://[^\s<>]*[^\s<>.,;:!?)\]'\"])"
-    r"|(?<![\w@])@(?P<name>[a-z0-9][a-z0-9._-]*)"
-)
-_BROADCASTS = {"here", "channel", "everyone"}
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a message holds, as an app sends it."""
+
+    text: str = ""
+    blocks: Sequence[Json] = ()
+    attachments: Sequence[Json] = ()
 
 
 def settle(workspace: Workspace) -> None:
@@ -65,7 +66,7 @@ class People:
         bot = User(f"U0BOT{name.upper()}", name, name.title(), "#64748b", bot_id=f"B0{name.upper()}")
         self.workspace.users.setdefault(bot.id, bot)
         self.workspace.join(channel, bot.id)
-        draft = replace(self._draft(bot.id, channel, text, thread_ts), client_msg_id=None)
+        draft = self._draft(bot.id, channel, text, thread_ts)
         return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
 
     def edit(self, channel: str, ts: str, text: str) -> None:
@@ -77,34 +78,42 @@ class People:
     def delete(self, channel: str, ts: str) -> None:
         self.workspace.delete(self._own(channel, ts, "cant_delete_message"))
 
+    def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
+        """A message with text, blocks and attachments as they are given; the new message's ts."""
+        draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=tuple(content.blocks))
+        return self.workspace.post(replace(draft, attachments=tuple(content.attachments))).ts
+
+    def forward(self, user: str, message: Message, channel: str, comment: str = "") -> str:
+        """Shares a message in another place; the new message's ts."""
+        draft = self._draft(user, channel, comment, None)
+        return self.workspace.post(replace(draft, attachments=(self._shared(message),))).ts
+
+    def _shared(self, message: Message) -> Json:
+        author = self.workspace.user(message.user_id)
+        kept = {"team": TEAM_ID, "channel": message.channel, "ts": message.ts, "message": {"blocks": [*message.blocks]}}
+        return {
+            "id": 1,
+            "ts": message.ts,
+            "author_id": author.id,
+            "author_name": author.real_name,
+            "author_subname": author.real_name,
+            "channel_id": message.channel,
+            "channel_team": TEAM_ID,
+            "is_msg_unfurl": True,
+            "is_share": True,
+            "message_blocks": [kept],
+            "text": message.text,
+            "fallback": f"{author.real_name}: {message.text}",
+            "from_url": f"https://sandbox.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}",
+            "mrkdwn_in": ["text"],
+        }
+
     def typed(self, text: str) -> tuple[str, tuple[Json, ...]]:
         """What is typed, as Slack's text and its rich_text block."""
-        kept, elements, at = "", list[Json](), 0
-        for match in _TYPED.finditer(text):
-            token, element = self._token(match)
-            if element is None:
-                continue
-            plain = text[at : match.start()]
-            kept += escape(plain) + token
-            elements += [*_text_element(plain), element]
-            at = match.end()
-        kept += escape(text[at:])
-        elements += _text_element(text[at:])
-        section = {"type": "rich_text_section", "elements": elements}
-        return kept, ({"type": "rich_text", "block_id": uuid.uuid4().hex[:5], "elements": [section]},)
+        return composed(text, self._user_id)
 
-    def _token(self, match: re.Match[str]) -> tuple[str, Json | None]:
-        if url := match["url"]:
-            return f"<{escape(url)}>", {"type": "link", "url": url}
-        if name := match["name"]:
-            if name in _BROADCASTS:
-                return f"<!{name}>", {"type": "broadcast", "range": name}
-            user = next((u for u in self.workspace.users.values() if u.name == name), None)
-            return (f"<@{user.id}>", {"type": "user", "user_id": user.id}) if user else ("", None)
-        kept = match["kept"]
-        kinds = {"@": ("user", "user_id"), "#": ("channel", "channel_id"), "!": ("broadcast", "range")}
-        kind, key = kinds[kept[1]]
-        return kept, {"type": kind, key: kept[2:-1]}
+    def _user_id(self, name: str) -> str | None:
+        return next((user.id for user in self.workspace.users.values() if user.name == name), None)
 
     def _draft(self, user: str, channel: str, text: str, thread_ts: str | None) -> Message:
         author, place = self.workspace.user(user), self.workspace.channel(channel)
@@ -122,7 +131,7 @@ class People:
             kept,
             blocks if text else (),
             thread_ts=thread_ts,
-            client_msg_id=str(uuid.uuid4()),
+            client_msg_id=None if author.bot_id else str(uuid.uuid4()),
         )
 
     def _own(self, channel: str, ts: str, error: str) -> Message:
@@ -130,7 +139,3 @@ class People:
         if message.user_id == self.workspace.bot.id:
             raise SlackError(error)
         return message
-
-
-def _text_element(text: str) -> list[Json]:
-    return [{"type": "text", "text": text}] if text else []

@@ -21,7 +21,7 @@ from sandbox.files import MOST_BYTES, Files, Upload
 from sandbox.interactivity import Interactivity, Press
 from sandbox.page_actions import PageActions
 from sandbox.page_api import PageApi
-from sandbox.people import People, settle
+from sandbox.people import Content, People, settle
 from sandbox.responses import Responses
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.triggers import Triggers
@@ -167,6 +167,15 @@ class Sandbox:
     ) -> str:
         """Writes as another bot; `old`: as an old-style integration, with subtype bot_message."""
         return self.people.say_as_bot(name, channel, text, thread_ts, old=old)
+
+    async def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
+        """Writes with text, blocks and attachments as they are given."""
+        return self.people.post(user, channel, content, thread_ts)
+
+    async def forward(self, user: str, channel: str, ts: str, to: str, comment: str = "") -> str:
+        """Shares a message of one channel in another, as a person."""
+        message = self.workspace.message(self.workspace.channel(channel).id, ts)
+        return self.people.forward(user, message, to, comment)
 
     async def edit(self, channel: str, ts: str, text: str) -> None:
         """Edits a person's message."""

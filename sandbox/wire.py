@@ -14,6 +14,8 @@ def message_json(workspace: Workspace, message: Message, *, metadata: bool = Fal
         said["blocks"] = list(message.blocks)
     if message.files:
         said["files"] = list(message.files)
+    if message.attachments:
+        said["attachments"] = list(message.attachments)
     if message.edited_ts:
         said["edited"] = {"user": message.user_id, "ts": message.edited_ts}
     if message.reactions:

@@ -69,6 +69,8 @@ class Message:
     username: str | None = None
     """How an old-style integration calls itself."""
     files: tuple[Json, ...] = ()
+    attachments: tuple[Json, ...] = ()
+    """Forwarded messages, and what apps hang below theirs."""
     metadata: Json | None = None
     edited_ts: str | None = None
     ephemeral_to: str | None = None

@@ -1,0 +1,98 @@
+"""What people write, edit, forward and quote reaches the model as they meant it."""
+
+from dataclasses import replace
+
+from bot.core.prompt import LEFT_OUT
+from bot.settings import Settings
+from sandbox.people import Content
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running, says
+from tests.streams.server import VendorServer
+
+
+async def asked(stage: Stage, channel: str, thread_ts: str | None, count: int = 1) -> str:
+    """The question's prompt, once it is answered: all of it is one turn."""
+    await stage.answers(channel, thread_ts, count)
+    return stage.prompts()[-1][-1]["content"]
+
+
+async def test_lists_quotes_code_and_links_keep_their_structure(stage: Stage) -> None:
+    typed = (
+        "which is *best*?\n- this `a < b`\n  1. or @ada's\n> 1 < 2\n```\nif a < b:\n    pass\n```\n"
+        "see https://a.example/?q=1&r=2 :wave:"
+    )
+    assert await asked(stage, "general", await stage.mention(typed)) == (
+        "which is **best**?\n\n- this `a < b`\n    1. or @ada's\n\n> 1 < 2\n\n```\nif a < b:\n    pass\n```\n\n"
+        "see https://a.example/?q=1&r=2 :wave:"
+    )
+
+
+async def test_the_bot_is_named_where_it_is_spoken_of(stage: Stage) -> None:
+    told = await asked(stage, "general", await stage.mention("can @typist read <#C0RANDOM>? @typist"))
+    assert told == "can @typist read #random?"
+
+
+async def test_a_mention_inside_a_list_is_a_mention_and_one_in_a_forwarded_message_is_not(stage: Stage) -> None:
+    first = await stage.sandbox.say("ada", "general", "- @typist why?\n- and how?")
+    assert await asked(stage, "general", first) == "- @typist why?\n- and how?"
+    copy = await stage.sandbox.forward("grace", "general", first, "random", "for your records")
+    last = await stage.mention("still there?", channel="random")
+    await stage.answers("random", last)
+    assert stage.bots("random", copy) == []
+    assert len(stage.vendor.requests) == 2
+
+
+async def test_a_forwarded_message_is_read_with_its_writers_name_also_without_a_comment(stage: Stage) -> None:
+    said = await stage.sandbox.say("grace", "general", "Ship it?\n- today\n- tomorrow")
+    place = stage.sandbox.dm("ada")
+    await stage.sandbox.forward("ada", "general", said, place)
+    assert await asked(stage, place, None) == "Forwarded from Grace:\n> Ship it?\n>\n> - today\n> - tomorrow"
+    again = await stage.sandbox.forward("ada", "general", said, "random", "@typist should we?")
+    assert (await asked(stage, "random", again)).startswith("should we?\n\nForwarded from Grace:\n> Ship it?")
+
+
+async def test_what_another_app_posted_in_the_thread_is_read_by_its_name(stage: Stage) -> None:
+    root = await stage.sandbox.say_as_bot("ci", "general", "see below")
+    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "<https://ci.example/7|Build 7> is *red*"}}]
+    attachments = [{"title": "Log", "text": "1 &lt; 2", "fallback": "a log"}]
+    await stage.sandbox.post("ci", "general", Content("Build 7: red", blocks, attachments), root)
+    await stage.sandbox.say("ada", "general", "@typist what broke?", root)
+    assert await asked(stage, "general", root) == (
+        "ci: see below\n\nci: [Build 7](https://ci.example/7) is *red*\n\n> Log\n> 1 < 2\n\nada: what broke?"
+    )
+
+
+async def test_an_edited_message_is_read_as_edited_and_a_deleted_one_not_at_all(stage: Stage) -> None:
+    root = await stage.sandbox.say("ada", "general", "The build is red.")
+    gone = await stage.sandbox.say("ada", "general", "It is Grace's fault.", root)
+    await stage.sandbox.say("ada", "general", "@typist why?", root)
+    assert await asked(stage, "general", root) == "The build is red.\n\nIt is Grace's fault.\n\nwhy?"
+    await stage.sandbox.edit("general", root, "The build is *green*.")
+    await stage.sandbox.delete("general", gone)
+    await stage.sandbox.say("ada", "general", "@typist and now?", root)
+    assert await asked(stage, "general", root, count=2) == "and now?"
+    assert stage.prompts()[-1][0]["content"] == "The build is **green**.\n\nwhy?"
+
+
+async def test_a_question_that_waits_is_answered_as_it_was_edited(stage: Stage) -> None:
+    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("Second."))
+    root = await stage.mention("first?")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", root))
+    waiting = await stage.sandbox.say("ada", "general", "@typist secnd?", root)
+    await stage.sandbox.edit("general", waiting, "@typist second?")
+    assert await asked(stage, "general", root, count=2) == "second?"
+
+
+async def test_of_a_long_thread_the_first_message_and_the_newest_are_read(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    root = await sandbox.say("ada", "general", "We plan a trip.")
+    for number in range(100):
+        await sandbox.say("ada", "general", f"{number}: {'thought ' * 20}", root)
+    async with running(replace(settings, history_tokens=500)):
+        stage = Stage(sandbox, vendor)
+        await sandbox.say("ada", "general", "@typist where to?", root)
+        first, gap, *newest, last = (await asked(stage, "general", root)).split("\n\n")
+    assert (first, gap, last) == ("We plan a trip.", LEFT_OUT, "where to?")
+    assert [each.split(":")[0] for each in newest] == [str(number) for number in range(100 - len(newest), 100)]
+    assert newest
