@@ -39,6 +39,8 @@ class Completion:
     finish_reason: FinishReason
     usage: Usage | None
     """None where a compatible server reports none."""
+    left_out: tuple[str, ...] = ()
+    """Names of images and PDFs in the prompt that this model could not be given."""
 
 
 Said = str | Thinking | Completion

@@ -7,7 +7,8 @@ import anthropic
 import httpx2
 
 from bot.core.completion import FinishReason, Thinking, Usage
-from bot.core.conversation import Prompt
+from bot.core.conversation import Media, Prompt, Turn
+from bot.core.files import PDF
 from bot.errors import Failure
 from bot.providers.failures import Attempt
 from bot.providers.model import LIMITS, TIMEOUT, Asking, Reader, VendorModel
@@ -44,15 +45,25 @@ class AnthropicVendor:
 
 
 class MessagesApi:
-    """Sends turns as they are: a Prompt keeps Anthropic's rules for them."""
+    """Sends turns as they are: a Prompt keeps Anthropic's rules for them.
+
+    Images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and .../pdf-support; every current
+    model takes them.
+    """
+
+    # A request may hold 32 MB in all.
+    most_media_bytes = 30_000_000
 
     def __init__(self, client: anthropic.AsyncAnthropic, secret: str, asking: Asking) -> None:
         self.secret = secret
         self._client = client
         self._asking = asking
 
+    def takes(self, media: Media) -> bool:
+        return True
+
     async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
-        messages: list[Any] = [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
+        messages: list[Any] = [{"role": turn.role, "content": _content(turn)} for turn in prompt.turns]
         # No temperature, top_p or top_k: the current models refuse them.
         raw = await self._client.messages.with_raw_response.create(
             model=name,
@@ -130,6 +141,20 @@ class MessagesReader:
             cached_input_tokens=cached,
             cache_write_tokens=written,
         )
+
+
+def _content(turn: Turn) -> str | list[dict[str, Any]]:
+    """What is to be looked at comes before the words."""
+    if not turn.media:
+        return turn.text
+    return [*(_block(media) for media in turn.media), {"type": "text", "text": turn.text}]
+
+
+def _block(media: Media) -> dict[str, Any]:
+    source = {"type": "base64", "media_type": media.media_type, "data": media.base64}
+    if media.media_type == PDF:
+        return {"type": "document", "source": source, "title": media.name}
+    return {"type": "image", "source": source}
 
 
 def _said(delta: Any) -> str | Thinking:

@@ -1,6 +1,7 @@
 """One model of a vendor: asks over the vendor's API, and reads what comes as it comes."""
 
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,9 +10,15 @@ from typing import Any, Protocol
 import httpx2
 
 from bot.core.completion import Completion, FinishReason, Said, Thinking, Usage
-from bot.core.conversation import Prompt
-from bot.errors import Failure
+from bot.core.conversation import Media, Prompt
+from bot.core.files import fitting, without
+from bot.errors import Failure, ProviderError
 from bot.providers.failures import Attempt
+
+# What a server may call it that a model can't look at something: a bad request, too much of it, no such endpoint.
+_MEDIA_MAY_BE_WHY = (Failure.UNEXPECTED, Failure.CONTEXT_TOO_LONG, Failure.UNKNOWN_MODEL)
+
+log = logging.getLogger(__name__)
 
 # No read timeout: a model may think for long, and pings keep a read alive that stalls. See stall.py.
 TIMEOUT = httpx2.Timeout(None, connect=5.0)
@@ -53,6 +60,12 @@ class Api(Protocol):
 
     secret: str
     """What must never be seen in an error."""
+    most_media_bytes: int
+    """Of base64, in one request."""
+
+    def takes(self, media: Media) -> bool:
+        """Whether a model may be given this at all, as far as is documented."""
+        ...
 
     async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
         """Sends the prompt; returns as soon as the vendor begins to answer, where it streams."""
@@ -74,7 +87,27 @@ class VendorModel:
         self._api = api
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
-        """See Provider. An answer without a word is a failure too: EMPTY, or ONLY_THOUGHT."""
+        """See Provider. What is refused for its images or PDFs, as it seems, is asked once more without them."""
+        fit = fitting(prompt.turns, self._api.most_media_bytes)
+        offered, left_out = without(prompt, lambda media: media in fit and self._api.takes(media))
+        begun = False
+        try:
+            async with aclosing(self._answer(offered, left_out)) as answer:
+                async for said in answer:
+                    begun = begun or not isinstance(said, Thinking)
+                    yield said
+            return
+        except ProviderError as error:
+            bare, more = without(offered, lambda media: False)
+            if begun or not more or error.failure not in _MEDIA_MAY_BE_WHY:
+                raise
+            log.info("%s: %s (%s), asked again without %d files", self.model, error.failure, error.detail, len(more))
+        async with aclosing(self._answer(bare, (*left_out, *more))) as answer:
+            async for said in answer:
+                yield said
+
+    async def _answer(self, prompt: Prompt, left_out: tuple[str, ...]) -> AsyncGenerator[Said, None]:
+        """One request. An answer without a word is a failure too: EMPTY, or ONLY_THOUGHT."""
         with Attempt(self.model, self._api.secret) as attempt:
             reader = self._api.reader(attempt)
             silent = True
@@ -92,7 +125,7 @@ class VendorModel:
                     Failure.ONLY_THOUGHT if length else Failure.EMPTY,
                     f"no text, finish reason {reader.finish_reason}",
                 )
-            yield Completion(self.model, reader.finish_reason, reader.usage)
+            yield Completion(self.model, reader.finish_reason, reader.usage, left_out)
 
     async def _deltas(
         self, response: httpx2.Response, reader: Reader, attempt: Attempt

@@ -8,13 +8,16 @@ import httpx2
 import openai
 
 from bot.core.completion import FinishReason, Thinking, Usage
-from bot.core.conversation import Prompt
+from bot.core.conversation import Media, Prompt, Turn
+from bot.core.files import PDF
 from bot.errors import Failure
 from bot.providers.failures import Attempt
 from bot.providers.model import LIMITS, TIMEOUT, Api, Asking, Reader, VendorModel
 from bot.providers.reasoning import ThinkTags
 
 OPENAI_URL = "https://api.openai.com/v1"
+# 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
+MOST_MEDIA_BYTES = 66_000_000
 
 ApiName = Literal["auto", "responses", "chat"]
 
@@ -59,16 +62,22 @@ def speaks_responses(base_url: str) -> bool:
 class ResponsesApi:
     """https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
+    most_media_bytes = MOST_MEDIA_BYTES
+
     def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: Asking) -> None:
         self.secret = secret
         self._client = client
         self._asking = asking
 
+    def takes(self, media: Media) -> bool:
+        return True
+
     async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
+        turns: list[Any] = [{"role": turn.role, "content": _responses_content(turn)} for turn in prompt.turns]
         raw = await self._client.responses.with_raw_response.create(
             model=name,
             instructions=prompt.system or openai.omit,
-            input=[{"role": turn.role, "content": turn.text} for turn in prompt.turns],
+            input=turns,
             max_output_tokens=self._asking.max_output_tokens,
             store=False,
             stream=self._asking.streaming,
@@ -133,6 +142,8 @@ class ResponsesReader:
 class ChatApi:
     """https://developers.openai.com/api/reference/resources/chat, as compatible servers understand it."""
 
+    most_media_bytes = MOST_MEDIA_BYTES
+
     def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: Asking) -> None:
         self.secret = secret
         self._client = client
@@ -140,9 +151,13 @@ class ChatApi:
         # Compatible servers all know the older name of the output limit; OpenAI itself takes only the newer one.
         self._is_openai = speaks_responses(str(client.base_url))
 
+    def takes(self, media: Media) -> bool:
+        # Compatible servers know images in OpenAI's form, where their model can see; PDFs are OpenAI's alone.
+        return self._is_openai or media.media_type != PDF
+
     async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
         messages: list[Any] = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        messages += [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
+        messages += [{"role": turn.role, "content": _chat_content(turn)} for turn in prompt.turns]
         raw = await self._client.chat.completions.with_raw_response.create(
             model=name,
             messages=messages,
@@ -199,6 +214,34 @@ class ChatReader:
             raise self._attempt.failed(Failure.REFUSED, reason)
         # Servers have their own words for a good end (eos_token, end_turn); we offer no tools to call.
         self.finish_reason = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
+
+
+def _responses_content(turn: Turn) -> str | list[dict[str, Any]]:
+    if not turn.media:
+        return turn.text
+    return [*(_responses_part(media) for media in turn.media), {"type": "input_text", "text": turn.text}]
+
+
+def _responses_part(media: Media) -> dict[str, Any]:
+    if media.media_type == PDF:
+        return {"type": "input_file", "filename": media.name, "file_data": _data_url(media)}
+    return {"type": "input_image", "image_url": _data_url(media), "detail": "auto"}
+
+
+def _chat_content(turn: Turn) -> str | list[dict[str, Any]]:
+    if not turn.media:
+        return turn.text
+    return [*(_chat_part(media) for media in turn.media), {"type": "text", "text": turn.text}]
+
+
+def _chat_part(media: Media) -> dict[str, Any]:
+    if media.media_type == PDF:
+        return {"type": "file", "file": {"filename": media.name, "file_data": _data_url(media)}}
+    return {"type": "image_url", "image_url": {"url": _data_url(media)}}
+
+
+def _data_url(media: Media) -> str:
+    return f"data:{media.media_type};base64,{media.base64}"
 
 
 def _text(content: Any) -> str:

@@ -46,10 +46,10 @@ class Heard:
         return self.error.failure
 
 
-async def hear(provider: Provider) -> Heard:
+async def hear(provider: Provider, prompt: Prompt = PROMPT) -> Heard:
     heard = Heard([], [])
     try:
-        async with aclosing(provider.stream(PROMPT)) as stream:
+        async with aclosing(provider.stream(prompt)) as stream:
             async for item in stream:
                 assert not heard.completions, "a Completion is the last"
                 if isinstance(item, Completion):

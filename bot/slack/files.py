@@ -1,0 +1,185 @@
+"""Reads files that people share: from Slack's hosts alone, with bounds on bytes, time and memory."""
+
+import asyncio
+import base64
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import aiohttp
+from yarl import URL
+
+from bot.core import images
+from bot.core.conversation import File, Media
+from bot.core.files import (
+    IMAGES,
+    MOST_BYTES,
+    MOST_FILE_BYTES,
+    PDF,
+    Opened,
+    Read,
+    Unread,
+    file_of,
+    is_sign_in,
+    media_type,
+    refused,
+    short_name,
+    text_of,
+)
+from bot.errors import RateLimited, Refused
+from bot.slack.web import SlackWeb
+
+READING_S = 60.0
+"""For all files of one answer, the wait for room included."""
+MOST_HELD_BYTES = 100 * 2**20
+"""Of all live answers of the process. While a request is sent, some three times as much is taken."""
+MOST_REDIRECTS = 2
+_CHUNK_BYTES = 64 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class SlackFiles:
+    """The Files port. `api_url` is the Web API's: its own origin is Slack as well, wherever that is."""
+
+    def __init__(self, web: SlackWeb, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
+        self._web = web
+        self._headers = {"Authorization": f"Bearer {bot_token}"}
+        self._api = URL(api_url)
+        self._session = session
+        self._room = Room(MOST_HELD_BYTES)
+        self._unpacking = asyncio.Lock()
+
+    @asynccontextmanager
+    async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, Opened]]:
+        """See Files. Memory is set aside for the largest that these files may be, and then for what they are."""
+        opened: dict[str, Opened] = {}
+        held_bytes, most_bytes = 0, min(MOST_BYTES, MOST_FILE_BYTES * len(files))
+        try:
+            try:
+                async with asyncio.timeout(READING_S):
+                    await self._room.take(most_bytes)
+                    held_bytes = most_bytes
+                    await self._open_all(files, opened)
+            except TimeoutError:
+                log.warning("%d files took over %.0f s", len(files), READING_S)
+            needed_bytes = min(held_bytes, sum(_size_bytes(each.read) for each in opened.values()))
+            self._room.give_back(held_bytes - needed_bytes)
+            held_bytes = needed_bytes
+            yield {file.id: opened.get(file.id, Opened(file, Unread.TOO_SLOW)) for file in files}
+        finally:
+            self._room.give_back(held_bytes)
+
+    async def _open_all(self, files: Sequence[File], opened: dict[str, Opened]) -> None:
+        left = MOST_BYTES
+        for file in files:
+            told, content = await self._content(file, left)
+            if isinstance(content, bytes):
+                left -= len(content)
+                opened[file.id] = Opened(told, await self._understood(told, content))
+            else:
+                opened[file.id] = Opened(told, content)
+
+    async def _content(self, file: File, left: int) -> tuple[File, bytes | Unread]:
+        """What Slack says of it by now, and its bytes."""
+        try:
+            if file.access == "check_file_info" or not file.url:
+                # From another organisation: the event only has its id.
+                file = file_of((await self._web.call("files.info", file=file.id)).get("file", {}))
+            return file, refused(file) or await self._downloaded(file, left)
+        except Refused as error:
+            log.warning("file %s: %s", file.id, error)
+            return file, _REASONS.get(error.error, Unread.FAILED)
+        except (aiohttp.ClientError, RateLimited, OSError, ValueError) as error:
+            log.warning("file %s could not be read: %s", file.id, type(error).__name__)
+            return file, Unread.FAILED
+
+    async def _downloaded(self, file: File, left: int) -> bytes | Unread:
+        url = URL(file.url)
+        for _ in range(1 + MOST_REDIRECTS):
+            if not self._is_slacks(url):
+                log.warning("file %s is at %s, which gets no token", file.id, url.host)
+                return Unread.FAILED
+            timeout = aiohttp.ClientTimeout(total=READING_S)
+            async with self._session.get(
+                url, headers=self._headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                if response.status in (301, 302, 303, 307, 308):
+                    url = url.join(URL(response.headers.get("Location", "")))
+                    continue
+                if response.status != 200:
+                    log.warning("file %s: HTTP %d", file.id, response.status)
+                    return {403: Unread.NO_ACCESS, 404: Unread.DELETED}.get(response.status, Unread.FAILED)
+                return await _body(file, response, left)
+        return Unread.FAILED
+
+    def _is_slacks(self, url: URL) -> bool:
+        """Who may get the token: Slack over https, and whoever answers our Web API calls gets it anyway."""
+        if url.origin() == self._api.origin():
+            return True
+        host = url.host or ""
+        return (
+            url.scheme == "https" and url.explicit_port is None and (host == "slack.com" or host.endswith(".slack.com"))
+        )
+
+    async def _understood(self, file: File, content: bytes) -> Read:
+        kind = media_type(content)
+        if kind in (*IMAGES, "image/gif"):
+            try:
+                # One after another: unpacked, an image may take a hundred times its bytes.
+                async with self._unpacking:
+                    content, kind = await asyncio.to_thread(images.prepared, content, kind)
+            except ValueError:
+                return Unread.DAMAGED
+        elif kind != PDF:
+            text = text_of(content)
+            return Unread.KIND if text is None else text
+        return Media(short_name(file), kind, base64.b64encode(content).decode())
+
+
+_REASONS = {
+    "missing_scope": Unread.SCOPE,
+    "access_denied": Unread.NO_ACCESS,
+    "not_visible": Unread.NO_ACCESS,
+    "file_not_found": Unread.DELETED,
+    "file_deleted": Unread.DELETED,
+}
+
+
+async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
+    """What Slack says of a file's size is not relied on: who counts is us."""
+    most = min(MOST_FILE_BYTES, left)
+    too_big = Unread.TOO_BIG if most == MOST_FILE_BYTES else Unread.TOO_MUCH
+    if (response.content_length or 0) > most:
+        return too_big
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > most:
+            return too_big
+    if is_sign_in(file, response.content_type, bytes(content[:4096])):
+        return Unread.SCOPE
+    return bytes(content)
+
+
+def _size_bytes(read: Read) -> int:
+    return len(read.base64) if isinstance(read, Media) else len(read)
+
+
+class Room:
+    """Bytes that all live answers share. Who wants more takes it at once, so that no two wait for each other."""
+
+    def __init__(self, free_bytes: int) -> None:
+        self._free_bytes = free_bytes
+        self._changed = asyncio.Event()
+
+    async def take(self, size_bytes: int) -> None:
+        """Returns when there is room."""
+        while self._free_bytes < size_bytes:
+            self._changed.clear()
+            await self._changed.wait()
+        self._free_bytes -= size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        self._free_bytes += size_bytes
+        self._changed.set()

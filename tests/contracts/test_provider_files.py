@@ -1,0 +1,147 @@
+"""How each API is given images and PDFs, and what becomes of those that a model can't be given."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import Media, Prompt, Turn
+from bot.errors import Failure
+from bot.ports import SystemClock
+from bot.providers.fallback import Fallback
+from bot.providers.openai import ChatApi
+from bot.providers.retry import Retry
+from tests.contracts.listening import connected, hear
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
+from tests.streams.server import Answer, VendorServer, refusal
+
+IMAGE = Media("plan.png", "image/png", "aW1n")
+PDF = Media("terms.pdf", "application/pdf", "cGRm")
+PROMPT = Prompt("", (Turn("user", "What is this?", (IMAGE, PDF)),))
+
+# What servers say whose model can't see: llama.cpp, vLLM, OpenRouter; and vendors of an image that they can't read.
+BLIND = [
+    refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}}),
+    refusal(400, {"object": "error", "message": "At most 0 image(s) may be provided", "type": "BadRequestError"}),
+    refusal(404, {"error": {"code": 404, "message": "No endpoints found that support image input"}}),
+    refusal(400, {"error": {"type": "invalid_request_error", "message": "Could not process image"}}),
+    refusal(413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}}),
+]
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[VendorServer]:
+    async with VendorServer() as server:
+        yield server
+
+
+def asked(vendor: VendorServer, number: int = -1) -> Any:
+    """The content of the question, as the vendor got it."""
+    body = vendor.requests[number].body
+    return (body.get("messages") or body["input"])[-1]["content"]
+
+
+async def test_responses_takes_data_urls(vendor: VendorServer) -> None:
+    vendor.script(RESPONSES.streamed("A plan."))
+    async with connected(RESPONSES, vendor) as model:
+        heard = await hear(model, PROMPT)
+    assert asked(vendor) == [
+        {"type": "input_image", "image_url": "data:image/png;base64,aW1n", "detail": "auto"},
+        {"type": "input_file", "filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"},
+        {"type": "input_text", "text": "What is this?"},
+    ]
+    assert heard.completions[0].left_out == ()
+
+
+async def test_anthropic_takes_base64_sources(vendor: VendorServer) -> None:
+    vendor.script(ANTHROPIC.streamed("A plan."))
+    async with connected(ANTHROPIC, vendor) as model:
+        heard = await hear(model, PROMPT)
+    image = {"type": "base64", "media_type": "image/png", "data": "aW1n"}
+    pdf = {"type": "base64", "media_type": "application/pdf", "data": "cGRm"}
+    assert asked(vendor) == [
+        {"type": "image", "source": image},
+        {"type": "document", "source": pdf, "title": "terms.pdf"},
+        {"type": "text", "text": "What is this?"},
+    ]
+    assert heard.completions[0].left_out == ()
+
+
+async def test_chat_of_openai_takes_images_and_pdfs(vendor: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    vendor.script(CHAT.streamed("A plan."))
+    client = CHAT.connect(vendor.url, True)
+    monkeypatch.setattr(client._api, "_is_openai", True)  # type: ignore[attr-defined]
+    heard = await hear(client.model("m"), PROMPT)
+    await client.aclose()
+    assert asked(vendor) == [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},
+        {"type": "file", "file": {"filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"}},
+        {"type": "text", "text": "What is this?"},
+    ]
+    assert heard.completions[0].left_out == ()
+
+
+async def test_chat_of_a_compatible_server_takes_images_alone_and_is_told(vendor: VendorServer) -> None:
+    vendor.script(CHAT.streamed("A plan."))
+    async with connected(CHAT, vendor) as model:
+        heard = await hear(model, PROMPT)
+    assert asked(vendor) == [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},
+        {"type": "text", "text": "What is this?\n\n(You can't be shown terms.pdf.)"},
+    ]
+    assert heard.completions[0].left_out == ("terms.pdf",)
+
+
+@pytest.mark.parametrize("api", APIS, ids=str)
+@pytest.mark.parametrize("blind", BLIND, ids=lambda answer: str(answer.status))
+async def test_a_model_that_cannot_see_answers_all_the_same(vendor: VendorServer, api: Api, blind: Answer) -> None:
+    vendor.script(blind, api.streamed("I can't see it."))
+    async with connected(api, vendor) as model:
+        heard = await hear(model, PROMPT)
+    assert heard.text == "I can't see it."
+    assert sorted(heard.completions[0].left_out) == ["plan.png", "terms.pdf"]
+    assert len(vendor.requests) == 2
+    said = asked(vendor)
+    assert said.startswith("What is this?\n\n(You can't be shown ")
+    assert "plan.png" in said
+    assert "terms.pdf" in said
+
+
+@pytest.mark.parametrize(
+    ("answers", "failure", "requests"),
+    [
+        ([refusal(401, {"error": {}})], Failure.BAD_KEY, 1),
+        ([refusal(429, {"error": {}})], Failure.RATE_LIMITED, 1),
+        ([refusal(400, {"error": {"code": "content_filter"}})], Failure.REFUSED, 1),
+        ([refusal(400, {"error": {}}), refusal(400, {"error": {}})], Failure.UNEXPECTED, 2),
+    ],
+)
+async def test_other_failures_are_what_they_are(
+    vendor: VendorServer, answers: list[Answer], failure: Failure, requests: int
+) -> None:
+    vendor.script(*answers)
+    async with connected(CHAT, vendor) as model:
+        assert (await hear(model, PROMPT)).failure is failure
+    assert len(vendor.requests) == requests
+
+
+async def test_a_fallback_that_cannot_see_says_so(vendor: VendorServer) -> None:
+    vendor.script(refusal(401, {"error": {}}), BLIND[0], CHAT.streamed("I can't see it."))
+    async with connected(ANTHROPIC, vendor) as first, connected(CHAT, vendor) as second:
+        heard = await hear(Fallback([first, Retry(second, SystemClock())]), PROMPT)
+    assert heard.text == "I can't see it."
+    assert sorted(heard.completions[0].left_out) == ["plan.png", "terms.pdf"]
+
+
+async def test_what_is_too_much_for_one_request_is_left_out_from_the_oldest(
+    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChatApi, "most_media_bytes", 10)
+    vendor.script(CHAT.streamed("Two."))
+    images = [Media(f"{number}.png", "image/png", "aW1n") for number in range(3)]
+    turns = (Turn("user", "one", (images[0],)), Turn("assistant", "ok"), Turn("user", "two", tuple(images[1:])))
+    async with connected(CHAT, vendor) as model:
+        heard = await hear(model, Prompt("", turns))
+    assert heard.completions[0].left_out == ("0.png",)
+    assert vendor.requests[0].body["messages"][0]["content"] == "one\n\n(You can't be shown 0.png.)"
+    assert [part["type"] for part in asked(vendor)] == ["image_url", "image_url", "text"]
