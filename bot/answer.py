@@ -3,20 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import chain, repeat
 
+from bot.core import attaching
 from bot.core import prompt as prompts
 from bot.core.completion import Completion, FinishReason, Thinking
 from bot.core.conversation import Job, Message, Prompt, Question
+from bot.core.files import Opened, chosen, unread_line
 from bot.core.reply import Ending
-from bot.core.tokens import TokenEstimate, prompt_texts
+from bot.core.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.triage import Identity, by_person, words_of
 from bot.errors import ProviderError, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.metrics import JobLife, Metrics, Times
-from bot.ports import Clock, History, LiveReply, Outcome, Provider, Replies, Spent, Status, Store
+from bot.ports import Clock, Files, History, LiveReply, Outcome, Provider, Replies, Spent, Status, Store
 
 HELP = (
     "Ask me anything: write your question beside my name, or send it to me as a direct message. "
@@ -74,6 +76,8 @@ class Attempt:
     """Set before it is cancelled."""
     before: str = ""
     """What an earlier attempt left in Slack."""
+    opened: list[Opened] = field(default_factory=list)
+    """The files that the answer has to account for."""
 
     @property
     def text(self) -> str:
@@ -97,6 +101,7 @@ class Answering:
     store: Store
     replies: Replies
     history: History
+    files: Files
     provider: Provider
     clock: Clock
     me: Identity
@@ -111,6 +116,8 @@ class Answering:
             reply = await self.replies.open(attempt.job)
             attempt.before = reply.shown.text
             ending, outcome = await self._outcome(attempt, reply)
+            if ending is not None:
+                ending = replace(ending, notice=_with_files(ending.notice, attempt))
             await self._end(attempt, reply, ending, outcome)
         except asyncio.CancelledError:
             await self._break_off(attempt, reply)
@@ -138,10 +145,16 @@ class Answering:
 
     async def _stream(self, attempt: Attempt, reply: LiveReply) -> tuple[Ending, Outcome]:
         attempt.streaming = True
-        if not words_of(attempt.job.question.text, self.me.user_id):
+        question = attempt.job.question
+        if not question.files and not words_of(question.text, self.me.user_id):
             return Ending(HELP), Outcome(Status.DONE, "")
-        prompt = await self._prompt(attempt.job.question)
-        attempt.input_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
+        async with AsyncExitStack() as held:
+            prompt = await self._prompt(attempt, held)
+            return await self._hear(attempt, prompt, reply)
+
+    async def _hear(self, attempt: Attempt, prompt: Prompt, reply: LiveReply) -> tuple[Ending, Outcome]:
+        texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
+        attempt.input_tokens = texts_tokens + media_tokens(prompt)
         async with aclosing(self.provider.stream(prompt)) as events:
             async for event in events:
                 if isinstance(event, Completion):
@@ -200,14 +213,27 @@ class Answering:
             except StoreError as error:
                 log.error("job %d could not be handed over: %s", attempt.job.id, error)
 
-    async def _prompt(self, question: Question) -> Prompt:
+    async def _prompt(self, attempt: Attempt, held: AsyncExitStack) -> Prompt:
+        """What its files take of the memory is `held`."""
+        question = attempt.job.question
         messages, replies = await self._messages(question), await self._replies(question)
         await self._note_company(question, messages)
         said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
         names = await self.history.names(prompts.to_be_named(said, self.me))
         read = prompts.named(said, {**names, self.me.user_id: self.me.name})
+        read = await self._attached(attempt, read, held)
         fitting = prompts.fit(read, self.estimate.tokens, self.manner.history_tokens)
         return prompts.prompt_of(self.manner.system_prompt, fitting)
+
+    async def _attached(
+        self, attempt: Attempt, said: list[prompts.Spoken], held: AsyncExitStack
+    ) -> list[prompts.Spoken]:
+        """With the files; of what the model may be given at once, texts of files take no more than half."""
+        wanted, unread = chosen(attaching.files_in(said))
+        read = await held.enter_async_context(self.files.reading(wanted)) if wanted else {}
+        opened = attaching.shortened({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
+        attempt.opened = [opened[file_id] for file_id in dict.fromkeys(attaching.not_told_yet(said))]
+        return attaching.attached(said, opened)
 
     async def _messages(self, question: Question) -> list[Message]:
         """What Slack does not let us read is left out: the question is answered all the same."""
@@ -243,6 +269,12 @@ class Answering:
                 log.error("our earlier answers can't be read: %s", error)
                 await self.clock.sleep(delay_s)
         return {}
+
+
+def _with_files(notice: str, attempt: Attempt) -> str:
+    """What of the files was not read is told whether the answer is whole or not."""
+    left_out = attempt.completion.left_out if attempt.completion else ()
+    return " ".join(part for part in (notice, unread_line(attempt.opened, left_out)) if part)
 
 
 def _failed(attempt: Attempt, error: TypistError) -> Outcome:

@@ -31,6 +31,7 @@ from bot.retention import keep_tidy
 from bot.settings import Settings, models_in_use
 from bot.slack.budget import Budget
 from bot.slack.editor import Editor
+from bot.slack.files import SlackFiles
 from bot.slack.history import SlackHistory
 from bot.slack.poster import Poster
 from bot.slack.socket import Sockets
@@ -117,6 +118,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             store=store,
             replies=editor,
             history=SlackHistory(web, budget, me),
+            files=SlackFiles(web, settings.slack_bot_token, settings.slack_api_url, session),
             provider=await stack.enter_async_context(provider_of(settings)),
             clock=clock,
             me=me,

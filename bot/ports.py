@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from bot.core.completion import Said, Usage
-from bot.core.conversation import Job, Message, Prompt, Question, ThreadKey
+from bot.core.conversation import File, Job, Message, Prompt, Question, ThreadKey
+from bot.core.files import Opened
 from bot.core.reply import Ending, Shown
 from bot.core.triage import Company
 
@@ -273,6 +275,17 @@ class Replies(Protocol):
 
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job: it is another process's now."""
+        ...
+
+
+class Files(Protocol):
+    """Reads the files that people share in Slack."""
+
+    def reading(self, files: Sequence[File]) -> AbstractAsyncContextManager[Mapping[str, Opened]]:
+        """What is in each, by id, or why that can't be said; never raises for a file.
+
+        The memory that they take counts as taken until the context ends.
+        """
         ...
 
 

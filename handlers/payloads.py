@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.conversation import Message
+from bot.core.files import files_of
 from bot.core.reading import app_name, attached_to, body_of
 
 
@@ -25,4 +26,5 @@ def message_of(body: Mapping[str, Any]) -> Message:
         app_name=app_name(event),
         subtype=subtype,
         parent_user_id=event.get("parent_user_id"),
+        files=files_of(event),
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 from bot.core.conversation import File, Media, Prompt, Turn
@@ -13,9 +13,10 @@ MOST_FILE_BYTES = 20 * 2**20
 MOST_BYTES = 50 * 2**20
 """Of all the files of one answer."""
 _NAME_CHARS = 80
+_TELLING_CHARS = 100_000
 
 
-class Unread(StrEnum):
+class Unread(Enum):
     """Why a file was not read, as it is told in brackets behind the file's name."""
 
     KIND = "a kind of file that I can't read"
@@ -30,8 +31,7 @@ class Unread(StrEnum):
     NO_ACCESS = "Slack does not let me see it"
     FAILED = "Slack did not deliver it"
     TOO_SLOW = "it took too long to come"
-    CUT = "read in part: it is too long"
-    MODEL = "the model can't be given it"
+    MODEL = "this model can't look at it"
 
 
 Read = str | Media | Unread
@@ -45,6 +45,14 @@ class Opened:
     file: File
     """As Slack tells of it by now."""
     read: Read
+    cut: bool = False
+    """Text was left out of its middle."""
+
+    @property
+    def name(self) -> str:
+        """On one line; long ones lose their middle."""
+        name = " ".join(self.file.name.split()).replace("`", "'")
+        return name if len(name) <= _NAME_CHARS else f"{name[:50]}…{name[-25:]}"
 
 
 IMAGES = ("image/png", "image/jpeg", "image/webp")
@@ -61,8 +69,9 @@ _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", 
 
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
-    """The files in a message, an event or an answer of Slack's."""
-    return tuple(file_of(each) for each in message.get("files") or [])
+    """The files of a message, in an event or an answer of Slack's; those of what it forwards are among them."""
+    holders = (message, *(message.get("attachments") or ()))
+    return tuple(file_of(each) for holder in holders for each in holder.get("files") or ())
 
 
 def file_of(file: Mapping[str, Any]) -> File:
@@ -89,16 +98,16 @@ def refused(file: File) -> Unread | None:
     return None
 
 
-def chosen(files: Iterable[File]) -> tuple[list[File], dict[str, Unread]]:
+def chosen(files: Iterable[File]) -> tuple[list[File], dict[str, Opened]]:
     """Of files in the order in which they count, those to be asked for; and why not the others, by id."""
     wanted: dict[str, File] = {}
-    unread: dict[str, Unread] = {}
+    unread: dict[str, Opened] = {}
     for file in files:
         if file.id in wanted or file.id in unread:
             continue
         reason = refused(file) or (Unread.TOO_MANY if len(wanted) == MOST_FILES else None)
         if reason:
-            unread[file.id] = reason
+            unread[file.id] = Opened(file, reason)
         else:
             wanted[file.id] = file
     return list(wanted.values()), unread
@@ -128,32 +137,35 @@ def text_of(content: bytes) -> str | None:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        return None if _CONTROLS.search(text) else text.replace("\r\n", "\n")
+        return None if "\0" in text or _CONTROLS.search(text, 0, _TELLING_CHARS) else text.replace("\r\n", "\n")
     return None
 
 
 def label(opened: Opened) -> str:
     """How the model is told of a file, below the message that it came with."""
-    name, read = short_name(opened.file), opened.read
+    name, read = opened.name, opened.read
     if isinstance(read, Unread):
-        return f"(Attached, but not shown to you: {name}, {read})"
+        return f"(Attached, but not shown to you: {name}, {read.value})"
     if isinstance(read, Media):
         return f"(Attached: {name})"
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall(r"`{3,}", read)), 3)
     return f"(Attached: {name})\n{fence}{_language(name)}\n{read.rstrip()}\n{fence}"
 
 
-def unread_line(unread: Mapping[str, str]) -> str:
-    """One plain sentence for the reader: the reason for each file, by name. "" where all were read."""
-    if not unread:
-        return ""
-    return f"Not read: {', '.join(f'{name} ({reason})' for name, reason in unread.items())}."
+def unread_line(opened: Iterable[Opened], left_out: Collection[str] = ()) -> str:
+    """One plain sentence for the reader, with the reason for each file; "" where all were read.
 
-
-def short_name(file: File) -> str:
-    """A file's name on one line; long ones lose their middle."""
-    name = " ".join(file.name.split()).replace("`", "'")
-    return name if len(name) <= _NAME_CHARS else f"{name[:50]}…{name[-25:]}"
+    `left_out`: names of media that the model was not given.
+    """
+    told = []
+    for each in opened:
+        if isinstance(each.read, Unread):
+            told.append(f"{each.name} ({each.read.value})")
+        elif each.cut:
+            told.append(f"the middle of {each.name} (too long)")
+        elif isinstance(each.read, Media) and each.read.name in left_out:
+            told.append(f"{each.name} ({Unread.MODEL.value})")
+    return f"Not read: {', '.join(told)}." if told else ""
 
 
 def without(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:

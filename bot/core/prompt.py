@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from bot.core.conversation import Message, Prompt, Question, Turn
+from bot.core.conversation import File, Media, Message, Prompt, Question, Turn
 from bot.core.markup import nameless, plain
 from bot.core.triage import Identity, words_of
 
@@ -48,6 +48,9 @@ class Spoken:
     """It is its thread's first message."""
     after_gap: bool = False
     """Messages before it are left out."""
+    files: tuple[File, ...] = ()
+    media: tuple[Media, ...] = ()
+    """What of its files is to be looked at."""
 
 
 def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
@@ -57,14 +60,15 @@ def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
     order, so that each answer on record belongs to an earlier question.
     """
     question = conversation.question
-    asked = Spoken(question.user_id, words_of(question.text, me.user_id))
+    asked = Spoken(question.user_id, words_of(question.text, me.user_id), files=question.files)
     said, gap = [], False
     for message in conversation.messages:
         gap = gap or message.after_gap
         if message.ts == question.ts:
             # It may have been edited since it was asked.
-            asked = replace(asked, text=words_of(message.whole, me.user_id) or asked.text)
-        elif (each := _said(message, conversation, me)) and each.text.strip():
+            words = words_of(message.whole, me.user_id)
+            asked = replace(asked, text=words or asked.text, files=message.files or asked.files)
+        elif (each := _said(message, conversation, me)) and (each.text.strip() or each.files):
             said.append(replace(each, first=message.ts == question.thread.thread_ts, after_gap=gap))
             gap = False
     return [*said, replace(asked, after_gap=gap)]
@@ -77,7 +81,8 @@ def _said(message: Message, conversation: Conversation, me: Identity) -> Spoken 
         return Spoken(None, conversation.replies.get(message.ts, shown))
     if not before or message.subtype not in CONVERSING_SUBTYPES:
         return None
-    return Spoken(message.app_name or message.user_id or message.bot_id or "", words_of(message.whole, me.user_id))
+    speaker = message.app_name or message.user_id or message.bot_id or ""
+    return Spoken(speaker, words_of(message.whole, me.user_id), files=message.files)
 
 
 def to_be_named(said: Sequence[Spoken], me: Identity) -> list[str]:
@@ -146,11 +151,11 @@ def cut(text: str, tokens: Tokens, limit_tokens: int) -> str:
     low, high = 0, len(text)
     while low < high:
         half = (low + high + 1) // 2
-        low, high = (half, high) if tokens(_ends(text, half)) <= limit_tokens else (low, half - 1)
-    return _ends(text, low) if low else ""
+        low, high = (half, high) if tokens(ends(text, half)) <= limit_tokens else (low, half - 1)
+    return ends(text, low) if low else ""
 
 
-def _ends(text: str, chars: int) -> str:
+def ends(text: str, chars: int) -> str:
     """So many characters of its two ends, or a few less: none is parted from the marks that belong to it."""
     head, tail = (chars + 1) // 2, len(text) - chars // 2
     while 0 < head < len(text) and _belongs(text[head]):
@@ -167,8 +172,10 @@ def _belongs(mark: str) -> bool:
 def prompt_of(system: str, said: Sequence[Spoken]) -> Prompt:
     """Turns that alternate and begin with a user's."""
     turns = []
-    for is_bot, group in groupby(_told(said), key=lambda each: each.speaker is None):
-        turns.append(Turn("assistant" if is_bot else "user", "\n\n".join(each.text.strip() for each in group)))
+    for is_bot, each_of in groupby(_told(said), key=lambda each: each.speaker is None):
+        group = list(each_of)
+        text = "\n\n".join(each.text.strip() for each in group)
+        turns.append(Turn("assistant" if is_bot else "user", text, tuple(m for each in group for m in each.media)))
     return Prompt(system, tuple(turns))
 
 

@@ -1,13 +1,19 @@
 """How many tokens a text is, by estimate: a tokenizer would fetch its tables from the network at run time."""
 
 from bot.core.completion import Usage
-from bot.core.conversation import Prompt
+from bot.core.conversation import Media, Prompt
+from bot.core.files import PDF
 
 BYTES_PER_TOKEN = {"openai": 3.0, "anthropic": 2.0}
 """Cautious first guesses (facts: OpenAI 3, Claude 2); the usage that answers report corrects them."""
 TURN_TOKENS = 4
 """What a vendor adds for each turn."""
 LEARNING_RATE = 0.2
+IMAGE_TOKENS = 1_600
+"""What vendors count for an image of the size they look at, about."""
+PDF_PAGE_TOKENS = 2_000
+"""Its text and its picture."""
+PDF_PAGE_BYTES = 75_000
 TELLING_BYTES = 300
 """Of shorter prompts the vendor's own additions say more than the text does."""
 
@@ -24,6 +30,8 @@ class TokenEstimate:
 
     def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
         """An answer came with its usage."""
+        if any(turn.media for turn in prompt.turns):
+            return
         size_bytes = sum(len(text.encode(errors="replace")) for text in prompt_texts(prompt))
         if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < TELLING_BYTES:
             return
@@ -35,3 +43,14 @@ class TokenEstimate:
 def prompt_texts(prompt: Prompt) -> list[str]:
     """Everything in a prompt that is read as text."""
     return [prompt.system, *(turn.text for turn in prompt.turns)]
+
+
+def media_tokens(prompt: Prompt) -> int:
+    """For all the images and PDFs in a prompt, roughly."""
+    return sum(_media_tokens(media) for turn in prompt.turns for media in turn.media)
+
+
+def _media_tokens(media: Media) -> int:
+    if media.media_type != PDF:
+        return IMAGE_TOKENS
+    return PDF_PAGE_TOKENS * (1 + len(media.base64) * 3 // 4 // PDF_PAGE_BYTES)

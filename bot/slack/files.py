@@ -23,7 +23,6 @@ from bot.core.files import (
     is_sign_in,
     media_type,
     refused,
-    short_name,
     text_of,
 )
 from bot.errors import RateLimited, Refused
@@ -134,7 +133,7 @@ class SlackFiles:
         elif kind != PDF:
             text = text_of(content)
             return Unread.KIND if text is None else text
-        return Media(short_name(file), kind, base64.b64encode(content).decode())
+        return Media(Opened(file, "").name, kind, base64.b64encode(content).decode())
 
 
 _REASONS = {
@@ -163,7 +162,9 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
 
 
 def _size_bytes(read: Read) -> int:
-    return len(read.base64) if isinstance(read, Media) else len(read)
+    if isinstance(read, Media):
+        return len(read.base64)
+    return len(read) if isinstance(read, str) else 0
 
 
 class Room:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.core.blocks import markdown_of
 from bot.core.conversation import Message, Question
+from bot.core.files import files_of
 from bot.core.markup import escape
 from bot.core.reading import app_name, attached_to, body_of
 from bot.core.triage import Identity
@@ -99,6 +100,7 @@ class SlackHistory:
             bot_id=bot_id,
             app_name=app_name(message),
             subtype=message.get("subtype"),
+            files=() if ours else files_of(message),
         )
 
 

@@ -1,0 +1,290 @@
+"""Files that people share: the model gets what it can take, and what it can't is named in one line."""
+
+import base64
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from PIL import Image
+
+from bot.core.files import MOST_FILE_BYTES
+from bot.settings import Settings
+from sandbox.faults import Settings as FaultSettings
+from sandbox.files import Upload
+from sandbox.server import Sandbox
+from sandbox.web_api import SCOPES
+from sandbox.workspace import Json, Message
+from tests.scenarios.conftest import Stage, running, says
+from tests.streams.server import VendorServer, refusal
+
+PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n%%EOF\n"
+ANSWER = "The whole answer."
+
+
+def picture(kind: str, colour: str = "teal", size: tuple[int, int] = (8, 6)) -> bytes:
+    """A real image; a GIF has two frames, of which the first has the colour."""
+    packed = io.BytesIO()
+    image = Image.new("RGB", size, colour)
+    if kind == "GIF":
+        image.save(packed, kind, save_all=True, append_images=[Image.new("RGB", size, "red")])
+    else:
+        image.save(packed, kind)
+    return packed.getvalue()
+
+
+async def asked(stage: Stage, *uploads: Upload, text: str = "@typist what is it?", thread_ts: str | None = None) -> str:
+    """Asks with files; what the bot answers, once it has."""
+    before = len(stage.bots("general", thread_ts)) if thread_ts else 0
+    ts = await stage.sandbox.share("ada", "general", text, uploads, thread_ts)
+    return (await stage.answers("general", thread_ts or ts, count=before + 1))[-1]
+
+
+def content(stage: Stage, number: int = -1) -> Any:
+    """Of the question, as the vendor got it."""
+    return stage.prompts()[number][-1]["content"]
+
+
+def images_of(said: Any) -> list[Image.Image]:
+    """The images in a question, opened."""
+    urls = [part["image_url"]["url"] for part in said if part["type"] == "image_url"]
+    return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+async def test_an_image_is_looked_at(stage: Stage, kind: str) -> None:
+    name = f"plan.{kind.lower()}"
+    assert await asked(stage, Upload(name, picture(kind))) == ANSWER
+    said = content(stage)
+    assert said[-1] == {"type": "text", "text": f"what is it?\n\n(Attached: {name})"}
+    (image,) = images_of(said)
+    assert image.format == {"GIF": "PNG"}.get(kind, kind)
+    assert image.size == (8, 6)
+    red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
+    assert (red < 20, 110 < green < 145, 110 < blue < 145) == (True, True, True), "the first frame"
+
+
+async def test_an_image_larger_than_models_look_at_is_made_smaller(stage: Stage) -> None:
+    noise = Image.effect_noise((2600, 2600), 80)
+    packed = io.BytesIO()
+    noise.save(packed, "PNG")
+    assert await asked(stage, Upload("noise.png", packed.getvalue())) == ANSWER
+    (image,) = images_of(content(stage))
+    assert image.size == (2048, 2048)
+
+
+@pytest.mark.parametrize(
+    ("upload", "text"),
+    [
+        (Upload("notes.md", b"# Notes\n\nAll is well.\n"), "```md\n# Notes\n\nAll is well.\n```"),
+        (Upload("a.csv", b"\xef\xbb\xbfname,sum\r\nZo\xc3\xab,3\r\n"), "```csv\nname,sum\nZoë,3\n```"),
+        (Upload("old.csv", "Größe;3\n".encode("cp1252")), "```csv\nGröße;3\n```"),
+        (Upload("wide.txt", "naïve ☃".encode("utf-16")), "```txt\nnaïve ☃\n```"),
+        (Upload("app.log", b"\x1b[31mbad\x1b[0m\n"), "```log\n\x1b[31mbad\x1b[0m\n```"),
+        (Upload("x.bin", b'{"a": 1}', "application/octet-stream"), '```bin\n{"a": 1}\n```'),
+        (Upload("fences.md", b"```\ncode\n```\n"), "````md\n```\ncode\n```\n````"),
+        (Upload("Makefile", b"all:\n\ttrue\n"), "```\nall:\n\ttrue\n```"),
+        (Upload("page.html", b"<title>Ours</title>"), "```html\n<title>Ours</title>\n```"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Upload) else "",
+)
+async def test_text_is_read_with_its_files_name(stage: Stage, upload: Upload, text: str) -> None:
+    assert await asked(stage, upload) == ANSWER
+    assert content(stage) == f"what is it?\n\n(Attached: {upload.name})\n{text}"
+
+
+async def test_a_long_text_loses_its_middle(settings: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
+    lines = "".join(f"{number},of many\n" for number in range(20_000))
+    async with running(replace(settings, history_tokens=2_000)):
+        answer = await asked(Stage(sandbox, vendor), Upload("long.csv", lines.encode()))
+    assert answer == f"{ANSWER}\nNot read: the middle of long.csv (too long)."
+    said = content(Stage(sandbox, vendor))
+    assert said.startswith("what is it?\n\n(Attached: long.csv)\n```csv\n0,of many\n1,of many\n")
+    assert said.endswith("19999,of many\n```")
+    assert 2_000 < len(said) < 3_500
+
+
+async def test_a_file_without_words_is_a_question(stage: Stage) -> None:
+    place = stage.sandbox.dm("ada")
+    await stage.sandbox.share("ada", place, "", [Upload("notes.md", b"All is well.")])
+    assert await stage.answers(place, None) == [ANSWER]
+    assert content(stage) == "(Attached: notes.md)\n```md\nAll is well.\n```"
+    assert await asked(stage, Upload("plan.png", picture("PNG")), text="@typist") == ANSWER
+    assert content(stage)[-1] == {"type": "text", "text": "(Attached: plan.png)"}
+
+
+async def test_a_file_of_an_earlier_message_still_counts(stage: Stage) -> None:
+    root = await stage.sandbox.share("grace", "general", "Here it is.", [Upload("plan.png", picture("PNG"))])
+    await stage.sandbox.say("ada", "general", "@typist what is it?", root)
+    assert await stage.answers("general", root) == [ANSWER]
+    assert len(images_of(content(stage))) == 1
+    assert content(stage)[-1]["text"].startswith("grace: Here it is.\n\n(Attached: plan.png)\n\n")
+    await stage.sandbox.say("ada", "general", "@typist really?", root)
+    await stage.answers("general", root, count=2)
+    assert len(images_of(stage.prompts()[1][0]["content"])) == 1
+
+
+async def test_what_was_named_once_is_not_named_again(stage: Stage) -> None:
+    answer = await asked(stage, Upload("song.mp3", b"ID3", "audio/mpeg"))
+    assert answer == f"{ANSWER}\nNot read: song.mp3 (a kind of file that I can't read)."
+    root = stage.sandbox.messages("general")[-1].ts
+    await stage.sandbox.say("ada", "general", "@typist and now?", root)
+    assert (await stage.answers("general", root, count=2))[-1] == ANSWER
+    assert "song.mp3" in stage.prompts()[1][0]["content"], "the model is told all the same"
+
+
+REFUSED = {
+    "a kind unknown": (Upload("a.zip", b"PK\3\4" + bytes(99), "application/zip"), "a kind of file that I can't read"),
+    "a kind found out": (Upload("a.dat", b"\0\1\2\3" * 9), "a kind of file that I can't read"),
+    "damaged": (Upload("a.gif", b"GIF89a\0"), "damaged, or with too many pixels"),
+    "too big": (Upload("a.txt", b"a" * (MOST_FILE_BYTES + 1)), "over 20 MB"),
+}
+
+
+@pytest.mark.parametrize(("upload", "reason"), REFUSED.values(), ids=REFUSED.keys())
+async def test_what_cannot_be_used_is_named_and_the_question_answered(
+    stage: Stage, upload: Upload, reason: str
+) -> None:
+    notes = Upload("notes.md", b"All is well.")
+    assert await asked(stage, notes, upload) == f"{ANSWER}\nNot read: {upload.name} ({reason})."
+    said = content(stage)
+    assert f"(Attached, but not shown to you: {upload.name}, {reason})" in said
+    assert "All is well." in said
+
+
+async def test_a_pdf_is_named_where_only_images_are_known_to_be_taken(stage: Stage) -> None:
+    assert await asked(stage, Upload("a.pdf", PDF)) == f"{ANSWER}\nNot read: a.pdf (this model can't look at it)."
+
+
+async def test_a_model_that_cannot_see_answers_all_the_same(stage: Stage) -> None:
+    blind = refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}})
+    stage.vendor.script(blind, says(ANSWER))
+    answer = await asked(stage, Upload("plan.png", picture("PNG")))
+    assert answer == f"{ANSWER}\nNot read: plan.png (this model can't look at it)."
+
+
+FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
+    "refused": ("file_refused", {"status": 403}, "Slack does not let me see it"),
+    "gone": ("file_refused", {"status": 404}, "deleted"),
+    "broken": ("file_refused", {"status": 500}, "Slack did not deliver it"),
+    "larger than said": ("file_larger", {"more_bytes": MOST_FILE_BYTES}, "over 20 MB"),
+}
+
+
+@pytest.mark.parametrize(("fault", "settings_of", "reason"), FAULTS.values(), ids=FAULTS.keys())
+async def test_what_slack_does_not_deliver_is_named(
+    stage: Stage, fault: str, settings_of: FaultSettings, reason: str
+) -> None:
+    stage.sandbox.faults.start(fault, **settings_of)
+    answer = await asked(stage, Upload("notes.md", b"All is well."))
+    assert answer == f"{ANSWER}\nNot read: notes.md ({reason})."
+    assert stage.sandbox.files.downloads[-1].sent_bytes < MOST_FILE_BYTES + 2**20
+
+
+async def test_a_missing_scope_is_named(settings: Settings, vendor: VendorServer) -> None:
+    async with Sandbox(scopes=SCOPES - {"files:read"}) as sandbox:
+        ours = replace(settings, slack_api_url=sandbox.api_url)
+        async with running(ours):
+            uploads = [Upload("plan.png", picture("PNG")), Upload("page.html", b"<p>Ours</p>")]
+            answer = await asked(Stage(sandbox, vendor), *uploads)
+    scope = "this app lacks the scope files:read"
+    assert answer == f"{ANSWER}\nNot read: plan.png ({scope}), page.html ({scope})."
+
+
+@asynccontextmanager
+async def elsewhere() -> AsyncIterator[tuple[str, list[str | None]]]:
+    """Another host, and the tokens that it was sent."""
+    tokens: list[str | None] = []
+
+    async def take(request: web.Request) -> web.Response:
+        tokens.append(request.headers.get("Authorization"))
+        return web.Response(text="taken")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/", tokens
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_redirect_elsewhere_is_not_followed(stage: Stage) -> None:
+    async with elsewhere() as (url, tokens):
+        stage.sandbox.faults.start("file_redirect", location=url)
+        answer = await asked(stage, Upload("notes.md", b"All is well."))
+    assert answer == f"{ANSWER}\nNot read: notes.md (Slack did not deliver it)."
+    assert tokens == []
+
+
+def shared(stage: Stage, *files: Json) -> str:
+    """Ada shares files of which Slack says this; the message's ts."""
+    workspace = stage.sandbox.workspace
+    ts = workspace.next_ts()
+    text = f"<@{stage.sandbox.bot_user_id}> what is it?"
+    place = workspace.channel("general").id
+    message = Message(place, ts, "U0ADA", text, client_msg_id="m1", subtype="file_share", files=files)
+    workspace.post(message)
+    return ts
+
+
+async def test_no_other_host_is_asked_for_a_file(stage: Stage) -> None:
+    async with elsewhere() as (url, tokens):
+        urls = [
+            url,
+            "https://files.slack.com.example.com/a",
+            "https://files.slack.com@127.0.0.1/a",
+            "http://[",
+            "file:///x",
+        ]
+        asked_ts = shared(stage, *({"id": f"F{n}", "name": f"{n}.txt", "url_private": u} for n, u in enumerate(urls)))
+        (answer,) = await stage.answers("general", asked_ts)
+    told = ", ".join(f"{n}.txt (Slack did not deliver it)" for n in range(5))
+    assert answer == f"{ANSWER}\nNot read: {told}."
+    assert tokens == []
+
+
+async def test_what_slack_keeps_from_us_is_named(stage: Stage) -> None:
+    asked_ts = shared(
+        stage,
+        {"id": "F1", "name": "doc", "mode": "external", "url_private": "https://docs.example.com/d"},
+        {"id": "F2", "mode": "tombstone"},
+        {"id": "F3", "name": "old.png", "mode": "hidden_by_limit"},
+        {"id": "F4", "name": "theirs.png", "file_access": "access_denied"},
+        {"id": "F5", "mode": "file_access", "file_access": "check_file_info"},
+    )
+    (answer,) = await stage.answers("general", asked_ts)
+    assert answer == (
+        f"{ANSWER}\nNot read: doc (kept outside of Slack), a file (deleted), "
+        "old.png (hidden by the limits of this Slack plan), theirs.png (Slack does not let me see it), "
+        "a file (deleted)."
+    )
+
+
+async def test_a_file_of_another_organisation_is_asked_for_by_its_id(stage: Stage) -> None:
+    file = stage.sandbox.files.add("U0ADA", Upload("notes.md", b"All is well."))
+    asked_ts = shared(stage, {"id": file.id, "mode": "file_access", "file_access": "check_file_info"})
+    assert await stage.answers("general", asked_ts) == [ANSWER]
+    assert content(stage) == "what is it?\n\n(Attached: notes.md)\n```md\nAll is well.\n```"
+
+
+async def test_of_many_files_the_newest_five_are_read(stage: Stage) -> None:
+    root = await stage.sandbox.share("ada", "general", "First.", [Upload("0.md", b"zero"), Upload("1.md", b"one")])
+    uploads = [Upload(f"{number}.md", f"text {number}".encode()) for number in range(2, 6)]
+    answer = await asked(stage, *uploads, thread_ts=root)
+    assert answer == f"{ANSWER}\nNot read: 1.md (I read the five newest)."
+    assert [f"text {number}" in content(stage) for number in range(2, 6)] == [True] * 4
+    assert ("zero" in content(stage), "one" in content(stage)) == (True, False)
+
+
+async def test_files_of_an_answer_together_are_bounded(stage: Stage) -> None:
+    uploads = [Upload(f"{number}.txt", b"a" * (18 * 2**20)) for number in range(3)]
+    answer = await asked(stage, *uploads)
+    assert answer.startswith(f"{ANSWER}\nNot read: ")
+    assert "2.txt (over 50 MB together with the others)" in answer
