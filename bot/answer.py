@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import chain, repeat
 
-from bot.core import attaching
 from bot.core import prompt as prompts
+from bot.core import shared
 from bot.core.completion import Completion, FinishReason, Thinking
 from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.files import Opened, chosen, unread_line
@@ -229,11 +229,11 @@ class Answering:
         self, attempt: Attempt, said: list[prompts.Spoken], held: AsyncExitStack
     ) -> list[prompts.Spoken]:
         """With the files; of what the model may be given at once, texts of files take no more than half."""
-        wanted, unread = chosen(attaching.files_in(said))
+        wanted, unread = chosen(shared.files_in(said))
         read = await held.enter_async_context(self.files.reading(wanted)) if wanted else {}
-        opened = attaching.shortened({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
-        attempt.opened = [opened[file_id] for file_id in dict.fromkeys(attaching.not_told_yet(said))]
-        return attaching.attached(said, opened)
+        opened = shared.shortened({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
+        attempt.opened = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
+        return shared.attached(said, opened)
 
     async def _messages(self, question: Question) -> list[Message]:
         """What Slack does not let us read is left out: the question is answered all the same."""

@@ -21,7 +21,7 @@ def prepared(content: bytes, media_type: str) -> tuple[bytes, str]:
     """
     if media_type != "image/gif" and len(content) <= MOST_IMAGE_BYTES:
         return content, media_type
-    # 6 MB and more to import, for what few questions need.
+    # Megabytes to import, for what few questions need.
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     # Its own guard only warns at first; ours is below.
