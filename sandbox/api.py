@@ -2,19 +2,15 @@
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.files import Files
-from sandbox.workspace import Channel, Json, SlackError, Workspace
-
-
-@dataclass(slots=True)
-class Stream:
-    """A native stream that is being written."""
-
-    started_s: float
-    text: str = ""
+from sandbox.manifest import Manifest
+from sandbox.panes import Panes
+from sandbox.triggers import Triggers
+from sandbox.views import Views
+from sandbox.workspace import Channel, Json, SlackError, Stream, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +22,14 @@ class App:
     open_socket: Callable[[], str]
     """Gives the address for a new Socket Mode connection."""
     scopes: AbstractSet[str]
-    """What the bot's token was granted."""
+    """What the bot's token is granted now."""
     files: Files
-    streams: dict[tuple[str, str], Stream] = field(default_factory=dict)
+    config: Manifest
+    """How the app is set."""
+    triggers: Triggers
+    views: Views
+    panes: Panes
+    streams: dict[tuple[str, str], Stream]
     """Open streams by channel and ts."""
 
     def readable(self, args: Json, key: str = "channel") -> Channel:

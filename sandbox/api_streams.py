@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from sandbox import rules
-from sandbox.api import App, Method, Stream, required
+from sandbox.api import App, Method, required
 from sandbox.wire import message_json
-from sandbox.workspace import Channel, Json, Message, SlackError
+from sandbox.workspace import Channel, Json, Message, SlackError, Stream
 
 LIFE_S = 300.0
 """Slack closes a stream about five minutes after its start."""

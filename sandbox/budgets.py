@@ -11,6 +11,8 @@ _TIER_2, _TIER_3, _TIER_4 = 20, 50, 100
 
 # Slack's documented floors a minute (the tiers), and what its pages say of the methods that have none.
 FLOORS: Mapping[str, int] = {
+    "agents.sessions.rename": _TIER_3,
+    "agents.sessions.setStatus": _TIER_3,
     "apps.connections.open": 60,
     "assistant.threads.setStatus": 600,
     "assistant.threads.setSuggestedPrompts": _TIER_3,
@@ -34,6 +36,10 @@ FLOORS: Mapping[str, int] = {
     "reactions.add": _TIER_3,
     "reactions.remove": _TIER_2,
     "users.info": _TIER_4,
+    "views.open": _TIER_3,
+    "views.publish": _TIER_4,
+    "views.push": _TIER_4,
+    "views.update": _TIER_4,
 }
 
 

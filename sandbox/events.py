@@ -3,6 +3,7 @@
 import itertools
 import random
 import time
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,7 +38,7 @@ class Events:
     """Makes payloads for the events that the app subscribed to."""
 
     workspace: Workspace
-    subscribed: frozenset[str] = EVENTS
+    subscribed: AbstractSet[str] = EVENTS
     twin_order: TwinOrder = "either"
     chooser: random.Random = field(default_factory=random.Random)
 
@@ -48,6 +49,9 @@ class Events:
         """What is delivered of a change, in order; none where the app has no part in it."""
         match change:
             case Posted(message) | Changed(message) | Deleted(message) if message.ephemeral_to is not None:
+                events: list[Json] = []
+            case Posted(message) if message.subtype == "assistant_app_thread":
+                # Told by assistant_thread_started.
                 events = []
             case Posted(message):
                 events = self._posted(message)
@@ -58,6 +62,10 @@ class Events:
             case _:
                 events = []
         return [self._payload(event) for event in events]
+
+    def payload(self, event: Json) -> Json | None:
+        """What is delivered of an event that is no message; None where the app has not subscribed to it."""
+        return self._payload(event) if event["type"] in self.subscribed else None
 
     def _posted(self, message: Message) -> list[Json]:
         channel = self.workspace.channel(message.channel)

@@ -89,8 +89,9 @@ class Feed:
                 self._changed.pop((message.channel, message.ts), None)
                 self.tell("deleted", {"channel": message.channel, "ts": message.ts})
                 self._mark_root(message)
-            case StatusSet(channel, thread_ts, text):
-                self.tell("status", {"channel": channel, "thread_ts": thread_ts, "text": text})
+            case StatusSet(channel, thread_ts, text, loading):
+                said = {"channel": channel, "thread_ts": thread_ts, "text": text}
+                self.tell("status", said | ({"loading": loading} if loading else {}))
 
     def _mark(self, message: Message) -> None:
         self._changed[message.channel, message.ts] = message

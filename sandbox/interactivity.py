@@ -30,6 +30,8 @@ class Interactivity:
 
     workspace: Workspace
     sockets: SocketMode
+    enabled: bool
+    """As the manifest has it."""
     triggers: Triggers
     responses: Responses
     _chosen: dict[tuple[str, str, str], dict[tuple[str, str], Chosen]] = field(default_factory=dict)
@@ -46,24 +48,22 @@ class Interactivity:
         action = action_json(element, block_id, press.chosen, self.workspace.next_ts())
         payload = {
             "type": "block_actions",
-            **self._from(press.user_id),
+            **self.sender(press.user_id),
             **self._about(message, press.user_id),
             "container": _container(message),
             "state": {"values": state_values(message.blocks, chosen)},
             "actions": [action],
         }
-        return await self.sockets.ask("interactive", payload) is not None
+        return await self.tell(payload) is not None
 
-    def _element(self, message: Message, press: Press) -> tuple[str, Json]:
-        try:
-            block, element = find_element(message.blocks, press.action_id, press.block_id)
-        except SlackError:
-            if not press.forged:
-                raise
-            return press.block_id or "forged", {"type": "button", "action_id": press.action_id}
-        return block["block_id"], element
+    async def tell(self, payload: Json) -> Json | None:
+        """What the app acknowledged it with, None where it did not in time. Raises SlackError."""
+        if not self.enabled:
+            raise SlackError("interactivity_not_enabled")
+        return await self.sockets.ask("interactive", payload)
 
-    def _from(self, user_id: str, view_id: str | None = None) -> Json:
+    def sender(self, user_id: str, view_id: str | None = None) -> Json:
+        """Who did something, with a trigger_id for it; `view_id`: the modal it was done in."""
         return {
             "user": who_json(self.workspace.user(user_id)),
             "team": {"id": TEAM_ID, "domain": "sandbox"},
@@ -73,6 +73,15 @@ class Interactivity:
             "token": "sandbox",
             "trigger_id": self.triggers.give(user_id, view_id),
         }
+
+    def _element(self, message: Message, press: Press) -> tuple[str, Json]:
+        try:
+            block, element = find_element(message.blocks, press.action_id, press.block_id)
+        except SlackError:
+            if not press.forged:
+                raise
+            return press.block_id or "forged", {"type": "button", "action_id": press.action_id}
+        return block["block_id"], element
 
     def _about(self, message: Message, user_id: str) -> Json:
         said: Json = {

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from sandbox.choices import Chosen
-from sandbox.interactivity import Interactivity, Press
+from sandbox.client import Surfaces
+from sandbox.interactivity import Press
 from sandbox.page_guard import body, done, guarded, strings
 from sandbox.workspace import Json, SlackError
 
@@ -14,7 +15,7 @@ from sandbox.workspace import Json, SlackError
 class PageActions:
     """Each answer waits for the app's acknowledgement; without one the page warns."""
 
-    interactivity: Interactivity
+    surfaces: Surfaces
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/sandbox/press", guarded(self._press))]
@@ -23,7 +24,7 @@ class PageActions:
         said = await body(request)
         user, channel, ts, block_id, action_id = strings(said, "user_id", "channel", "ts", "block_id", "action_id")
         press = Press(user, action_id, chosen_of(said), block_id)
-        return acknowledged(await self.interactivity.press(channel, ts, press))
+        return acknowledged(await self.surfaces.interactivity.press(channel, ts, press))
 
 
 def chosen_of(said: Json) -> Chosen:

@@ -40,6 +40,10 @@ class Responses:
         self._given[token] = Response(channel, user_id, message, self.monotonic() + LIFE_S)
         return f"{self.base_url()}/response/{token}"
 
+    def show(self, channel: str, user_id: str, said: Json) -> None:
+        """Shows what an app says in acknowledging a command. Raises SlackError."""
+        self.respond(Response(channel, user_id, None, 0.0), said)
+
     async def handle(self, request: web.Request) -> web.Response:
         """A POST to a response_url, answered as Slack does: `ok`, or 404 and what is wrong."""
         try:

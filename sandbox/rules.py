@@ -24,14 +24,14 @@ _TYPES = frozenset({*_PLAIN_TYPES, "rich_text", "table", "task_card", "video"})
 """Known, and not looked into; those in _CHECKS are."""
 
 
-def check_blocks(blocks: Any) -> tuple[Json, ...]:
+def check_blocks(blocks: Any, most: int = BLOCKS) -> tuple[Json, ...]:
     """The blocks, what people can use with its ids.
 
     Raises SlackError: invalid_blocks(_format), msg_blocks_too_long.
     """
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise SlackError("invalid_blocks_format")
-    if found := list(_problems(blocks)):
+    if found := list(_problems(blocks, most)):
         raise SlackError("invalid_blocks", errors=found, response_metadata={"messages": found})
     markdown = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
     if markdown > MARKDOWN or _text_length(blocks) > ALL_BLOCKS:
@@ -49,9 +49,9 @@ def check_metadata(metadata: Any) -> Json | None:
     return dict(metadata)
 
 
-def _problems(blocks: Sequence[Json]) -> Iterator[str]:
-    if len(blocks) > BLOCKS:
-        yield f"no more than {BLOCKS} items allowed [json-pointer:/blocks]"
+def _problems(blocks: Sequence[Json], most: int) -> Iterator[str]:
+    if len(blocks) > most:
+        yield f"no more than {most} items allowed [json-pointer:/blocks]"
     seen: set[str] = set()
     for index, block in enumerate(blocks):
         where = f"/blocks/{index}"

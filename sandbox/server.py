@@ -14,19 +14,24 @@ from aiohttp import web
 
 from sandbox.api import App
 from sandbox.budgets import Budgets
-from sandbox.choices import Chosen
+from sandbox.client import Client, Surfaces
+from sandbox.commands import Commands
 from sandbox.events import EVENTS, Events, TwinOrder
 from sandbox.faults import Faults
 from sandbox.files import MOST_BYTES, Files, Upload
-from sandbox.interactivity import Interactivity, Press
+from sandbox.interactivity import Interactivity
+from sandbox.manifest import Manifest, read_manifest
+from sandbox.modals import Modals
 from sandbox.page_actions import PageActions
 from sandbox.page_api import PageApi
+from sandbox.panes import Panes
 from sandbox.people import Content, People, settle
 from sandbox.responses import Responses
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.triggers import Triggers
+from sandbox.views import Views
 from sandbox.web_api import SCOPES, CallRecord, Tokens, WebApi
-from sandbox.workspace import APP_ID, TEAM_ID, Change, Message, Revision, User, Workspace
+from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, Stream, User, Workspace
 
 T = TypeVar("T")
 
@@ -70,6 +75,8 @@ class Sandbox:
     ack_timeout_s: float = 3.0
     redelivery_delays_s: Sequence[float] = (0.0, 60.0, 300.0)
     keep_revisions: bool = True
+    manifest: Json | None = None
+    """The app's: its scopes, events, commands and all else; `scopes` and `subscribed` are for an app without one."""
     monotonic: Callable[[], float] = time.monotonic
     """What budgets, streams and statuses go by, and what records are stamped with."""
 
@@ -82,20 +89,37 @@ class Sandbox:
         self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
         settle(self.workspace)
         self.faults = Faults()
-        self.granted = set(self.scopes)
+        unset = Manifest(self.scopes, self.subscribed)
+        self.config = unset if self.manifest is None else read_manifest(self.manifest)
+        self.granted = set(self.config.scopes)
         self.files = Files(self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted)
         self.people = People(self.workspace, self.files)
         self.sockets = SocketMode(
             self.faults, self.ack_timeout_s, self.redelivery_delays_s, self.monotonic, self._on_sockets
         )
         chooser = random.Random(self.seed)  # noqa: S311 - no secret is made of it
-        self._events = Events(self.workspace, self.subscribed, self.twin_order, chooser)
-        app = App(self.workspace, self.monotonic, self._socket_url, self.granted, self.files)
+        self._events = Events(self.workspace, self.config.events, self.twin_order, chooser)
+        self.views, triggers, streams = Views(bot), Triggers(self.monotonic), dict[tuple[str, str], Stream]()
+        self.panes = Panes(self.workspace, self.config, self.views, streams, self._emit)
+        app = App(
+            self.workspace,
+            self.monotonic,
+            self._socket_url,
+            self.granted,
+            self.files,
+            self.config,
+            triggers,
+            self.views,
+            self.panes,
+            streams,
+        )
         self._budgets = Budgets(self.budgets, self.post_burst, self.monotonic)
         tokens = Tokens(self.bot_token, self.app_token)
         self._web = WebApi(app, self._budgets, self.faults, tokens, lambda _: self._pulse())
         self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
-        self.interactivity = Interactivity(self.workspace, self.sockets, Triggers(self.monotonic), self._responses)
+        interactivity = Interactivity(self.workspace, self.sockets, self.config.interactive, triggers, self._responses)
+        commands, modals = Commands(interactivity, self.config), Modals(interactivity, self.views)
+        self._surfaces = Surfaces(self.workspace, interactivity, commands, modals, self.panes)
         self._page = PageApi(self.workspace, self.people, self._budgets, self.faults, self.sockets, self.note)
         self.workspace.listeners.append(self._on_change)
         self._waiters: set[asyncio.Event] = set()
@@ -104,7 +128,7 @@ class Sandbox:
     async def __aenter__(self) -> "Sandbox":
         app = web.Application(client_max_size=MOST_BYTES)
         app.add_routes(self._page.routes())
-        app.add_routes(PageActions(self.interactivity).routes())
+        app.add_routes(PageActions(self._surfaces).routes())
         app.add_routes([web.post("/response/{token}", self._responses.handle)])
         app.add_routes([web.post("/api/{method}", self._web.handle), web.get("/api/{method}", self._web.handle)])
         app.add_routes(self.files.routes())
@@ -185,15 +209,9 @@ class Sandbox:
         """Deletes a person's message."""
         self.people.delete(channel, ts)
 
-    async def press(self, user: str, channel: str, ts: str, action_id: str, value: Chosen = None) -> bool:
-        """Uses an element as a person; whether the app acknowledged it.
-
-        `value`: a button's, an option's, an id or a text; several for elements that take several. A button's own where
-        none is given. It is passed on whatever it is, and where one is given the element need not be there: what
-        clients send can be forged.
-        """
-        press = Press(self.workspace.user(user).id, action_id, value, forged=value is not None)
-        return await self.interactivity.press(self.workspace.channel(channel).id, ts, press)
+    def client(self, user: str) -> Client:
+        """A person's Slack: what they do with the app's buttons, modals, commands and tabs."""
+        return Client(self.workspace.user(user).id, self._surfaces)
 
     def dm(self, user: str) -> str:
         """The id of a person's DM with the bot."""
@@ -236,6 +254,11 @@ class Sandbox:
 
     def _socket_url(self) -> str:
         return f"ws://{HOST}:{self.port}/link/?ticket={self.sockets.ticket()}&app_id={APP_ID}"
+
+    def _emit(self, event: Json) -> None:
+        payload = self._events.payload(event)
+        if payload is not None:
+            self.sockets.send(payload)
 
     def _on_change(self, change: Change) -> None:
         for payload in self._events.payloads(change):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from sandbox import api_app, api_chat, api_conversations, api_files, api_streams
+from sandbox import api_app, api_assistant, api_chat, api_conversations, api_files, api_streams, api_views
 from sandbox.api import App, Method
 from sandbox.budgets import Budgets
 from sandbox.faults import Faults
@@ -18,17 +18,19 @@ from sandbox.workspace import Json, SlackError
 
 METHODS: Mapping[str, Method] = {
     **api_app.METHODS,
+    **api_assistant.METHODS,
     **api_chat.METHODS,
     **api_streams.METHODS,
     **api_conversations.METHODS,
     **api_files.METHODS,
+    **api_views.METHODS,
 }
 SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if not method.app_level) | {
     "app_mentions:read"
 }
 _DROPPED = "dropped"
 _HTTP_500 = "http_500"
-_JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts")
+_JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts", "view")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ def message_json(workspace: Workspace, message: Message, *, metadata: bool = Fal
         said["files"] = list(message.files)
     if message.attachments:
         said["attachments"] = list(message.attachments)
+    if message.subtype == "assistant_app_thread":
+        said["assistant_app_thread"] = {"title": message.text, "title_blocks": [], "artifacts": []}
     if message.edited_ts:
         said["edited"] = {"user": message.user_id, "ts": message.edited_ts}
     if message.reactions:

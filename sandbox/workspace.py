@@ -82,6 +82,14 @@ class Message:
         return self.thread_ts or self.ts
 
 
+@dataclass(slots=True)
+class Stream:
+    """A native stream that is being written."""
+
+    started_s: float
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
     message: Message
@@ -106,6 +114,8 @@ class StatusSet:
     channel: str
     thread_ts: str
     text: str
+    loading: tuple[str, ...] = ()
+    """Said in turn while it lasts."""
 
 
 Change = Posted | Changed | Deleted | StatusSet
@@ -263,14 +273,14 @@ class Workspace:
         left = tuple((n, who) for n, who in given.items() if who)
         self.change(replace(message, reactions=left), announced=False)
 
-    def set_status(self, channel: str, thread_ts: str, text: str) -> None:
+    def set_status(self, channel: str, thread_ts: str, text: str, loading: tuple[str, ...] = ()) -> None:
         """An empty text takes the status away."""
         before = self.status(channel, thread_ts)
         self._status.pop((channel, thread_ts), None)
         if text:
             self._status[channel, thread_ts] = (text, self.monotonic() + STATUS_LIFE_S)
-        if text != (before or ""):
-            self._tell(StatusSet(channel, thread_ts, text))
+        if text != (before or "") or loading:
+            self._tell(StatusSet(channel, thread_ts, text, loading))
 
     def status(self, channel: str, thread_ts: str) -> str | None:
         text, until_s = self._status.get((channel, thread_ts), (None, 0.0))

@@ -57,7 +57,7 @@ async def post(web: AsyncWebClient, *elements: Json, **more: Any) -> str:
 async def test_a_press_is_told_whole(sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed) -> None:
     root = await sandbox.say("grace", "general", "question")
     ts = await post(web, button(style="danger"), thread_ts=root)
-    assert await sandbox.press("ada", "general", ts, "stop")
+    assert await sandbox.client("ada").press("general", ts, "stop")
     body = pressed.last
     (action,) = body["actions"]
     assert action.pop("action_ts")
@@ -101,7 +101,7 @@ async def test_each_element_tells_what_was_chosen(
     sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed, element: Json, value: Any, expected: Json, state: Any
 ) -> None:
     ts = await post(web, element)
-    await sandbox.press("ada", "general", ts, element["action_id"], value)
+    await sandbox.client("ada").press("general", ts, element["action_id"], value)
     assert expected.items() <= pressed.last["actions"][0].items()
     values = pressed.last["state"]["values"]
     held = {"type": element["type"], **state} if state else None
@@ -121,22 +121,22 @@ async def test_feedback_tells_which_thumb_it_was(
     icon = {"type": "icon_button", "action_id": "remove", "icon": "trash", "text": plain("Delete")}
     block = {"type": "context_actions", "elements": [element, icon]}
     ts = (await web.chat_postMessage(channel=GENERAL, text="x", blocks=[SAID, block]))["ts"]
-    await sandbox.press("ada", "general", ts, "rate", value)
+    await sandbox.client("ada").press("general", ts, "rate", value)
     action = pressed.last["actions"][0]
     assert (action["type"], action["value"], action["text"]) == ("feedback_buttons", value, plain(label))
     assert action["block_id"]
-    await sandbox.press("ada", "general", ts, "remove")
+    await sandbox.client("ada").press("general", ts, "remove")
     assert pressed.last["actions"][0]["icon"] == "trash"
 
 
 async def test_what_a_client_makes_up_is_passed_on(sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed) -> None:
     ts = await post(web, button())
-    await sandbox.press("alan", "general", ts, "stop", "somebody-else's-job")
+    await sandbox.client("alan").press("general", ts, "stop", "somebody-else's-job")
     assert pressed.last["actions"][0]["value"] == "somebody-else's-job"
-    await sandbox.press("alan", "general", ts, "remove", "made up")
+    await sandbox.client("alan").press("general", ts, "remove", "made up")
     assert pressed.last["actions"][0]["action_id"] == "remove"
     with pytest.raises(SlackError, match="action_not_found"):
-        await sandbox.press("alan", "general", ts, "remove")
+        await sandbox.client("alan").press("general", ts, "remove")
 
 
 async def test_a_message_may_be_gone_when_its_button_is_pressed(
@@ -144,7 +144,7 @@ async def test_a_message_may_be_gone_when_its_button_is_pressed(
 ) -> None:
     ts = await post(web, button())
     await web.chat_delete(channel=GENERAL, ts=ts)
-    assert await sandbox.press("ada", "general", ts, "stop")
+    assert await sandbox.client("ada").press("general", ts, "stop")
     assert await respond(pressed.last["response_url"], text="It is gone.", replace_original=True) == (200, "ok")
     assert sandbox.messages("general") == []
 
@@ -155,12 +155,12 @@ async def test_an_app_that_does_not_acknowledge_has_not_heard(
     ts = await post(web, button())
     sandbox.sockets.ack_timeout_s = 0.1
     pressed.acknowledges = False
-    assert not await sandbox.press("ada", "general", ts, "stop")
+    assert not await sandbox.client("ada").press("general", ts, "stop")
 
 
 async def test_without_a_connection_nobody_hears(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await post(web, button())
-    assert not await sandbox.press("ada", "general", ts, "stop")
+    assert not await sandbox.client("ada").press("general", ts, "stop")
 
 
 async def respond(url: str, **said: Any) -> tuple[int, str]:
@@ -171,7 +171,7 @@ async def respond(url: str, **said: Any) -> tuple[int, str]:
 
 async def test_respond_answers_the_one_who_pressed(sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed) -> None:
     ts = await post(web, button())
-    await sandbox.press("ada", "general", ts, "stop")
+    await sandbox.client("ada").press("general", ts, "stop")
     assert await respond(pressed.last["response_url"], text="Only the asker may.") == (200, "ok")
     (shown,) = sandbox.workspace.ephemerals
     assert (shown.ephemeral_to, shown.text, shown.channel) == ("U0ADA", "Only the asker may.", GENERAL)
@@ -182,7 +182,7 @@ async def test_respond_replaces_and_deletes_the_message(
     sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed
 ) -> None:
     ts = await post(web, button())
-    await sandbox.press("ada", "general", ts, "stop")
+    await sandbox.client("ada").press("general", ts, "stop")
     url = pressed.last["response_url"]
     await respond(url, text="Stopped.", replace_original=True)
     assert [(message.text, message.blocks) for message in sandbox.messages("general")] == [("Stopped.", ())]
@@ -196,22 +196,22 @@ async def test_a_response_url_is_good_five_times_and_half_an_hour(
     sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed, clock: ToldTime
 ) -> None:
     ts = await post(web, button())
-    await sandbox.press("ada", "general", ts, "stop")
+    await sandbox.client("ada").press("general", ts, "stop")
     url = pressed.last["response_url"]
     assert {await respond(url, text="again") for _ in range(5)} == {(200, "ok")}
     assert (await respond(url, text="again"))[0] == 404
-    await sandbox.press("ada", "general", ts, "stop")
+    await sandbox.client("ada").press("general", ts, "stop")
     clock.now_s += 1_801
     assert "expired_url" in (await respond(pressed.last["response_url"], text="late"))[1]
 
 
 async def test_a_button_that_one_person_alone_sees(sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed) -> None:
     said = await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="x", blocks=[actions(button())])
-    await sandbox.press("ada", "general", said["message_ts"], "stop")
+    await sandbox.client("ada").press("general", said["message_ts"], "stop")
     assert pressed.last["container"]["is_ephemeral"] is True
     assert "message" not in pressed.last
     with pytest.raises(SlackError, match="message_not_found"):
-        await sandbox.press("grace", "general", said["message_ts"], "stop")
+        await sandbox.client("grace").press("general", said["message_ts"], "stop")
     await respond(pressed.last["response_url"], delete_original=True)
     assert not sandbox.workspace.ephemerals
     with pytest.raises(SlackApiError, match="message_not_found"):

@@ -1,0 +1,83 @@
+"""assistant.threads.* and agents.sessions.*: how an app shows itself in its pane."""
+
+from sandbox.api import App, Method, required
+from sandbox.manifest import Prompt
+from sandbox.panes import Session, SessionStatus, Suggestions
+from sandbox.workspace import Channel, Json, SlackError
+
+MOST_LOADING_MESSAGES = 10
+SESSION_TITLE = 200
+_STATUSES: tuple[SessionStatus, ...] = ("active", "processing", "suspended", "closed")
+_STOP_EVENT = "agent_session_stopped"
+
+
+def set_status(app: App, args: Json) -> Json:
+    channel = app.joined(args, "channel_id")
+    root = app.workspace.message(channel.id, required(args, "thread_ts"))
+    loading = args.get("loading_messages") or ()
+    if len(loading) > MOST_LOADING_MESSAGES:
+        raise SlackError("invalid_arguments")
+    text = str(args.get("status") or "")
+    app.workspace.set_status(channel.id, root.root_ts, text, tuple(map(str, loading)))
+    return {}
+
+
+def set_title(app: App, args: Json) -> Json:
+    channel = app.joined(args, "channel_id")
+    app.panes.set_title(channel.id, required(args, "thread_ts"), required(args, "title"))
+    return {}
+
+
+def set_suggested_prompts(app: App, args: Json) -> Json:
+    channel = app.joined(args, "channel_id")
+    required(args, "prompts")
+    try:
+        prompts = tuple(Prompt(str(each["title"]), str(each["message"])) for each in args["prompts"])
+    except (TypeError, KeyError):
+        raise SlackError("invalid_arguments") from None
+    thread_ts = str(args["thread_ts"]) if args.get("thread_ts") else None
+    app.panes.suggest(channel.id, thread_ts, Suggestions(prompts, str(args.get("title") or "")))
+    return {}
+
+
+def set_session_status(app: App, args: Json) -> Json:
+    channel, thread_ts = _session(app, args)
+    status = next((each for each in _STATUSES if each == args.get("status")), None)
+    title = str(args.get("title") or "")
+    if status is None or len(title) > SESSION_TITLE:
+        raise SlackError("invalid_arguments")
+    said = _said(app.panes.set_session(channel.id, thread_ts, status, title))
+    if _STOP_EVENT not in app.config.events:
+        said["warning"] = f"missing_{_STOP_EVENT}_event_subscription"
+    return said
+
+
+def rename_session(app: App, args: Json) -> Json:
+    channel, thread_ts = _session(app, args)
+    title = required(args, "title")
+    if len(title) > SESSION_TITLE or app.panes.session(channel.id, thread_ts) is None:
+        raise SlackError("invalid_arguments" if len(title) > SESSION_TITLE else "session_not_found")
+    app.panes.set_title(channel.id, thread_ts, title)
+    return {"title": title}
+
+
+def _session(app: App, args: Json) -> tuple[Channel, str]:
+    # Only apps that are declared as agents can have sessions.
+    if app.config.pane != "agent":
+        raise SlackError("not_allowed")
+    channel = app.joined(args, "channel_id")
+    return channel, app.workspace.message(channel.id, required(args, "thread_ts")).root_ts
+
+
+def _said(session: Session) -> Json:
+    return {"agent_status": session.status, "title": session.title}
+
+
+_ASSISTANT = ("assistant:write", "chat:write")
+METHODS = {
+    "assistant.threads.setStatus": Method(set_status, _ASSISTANT),
+    "assistant.threads.setTitle": Method(set_title, _ASSISTANT),
+    "assistant.threads.setSuggestedPrompts": Method(set_suggested_prompts, _ASSISTANT),
+    "agents.sessions.setStatus": Method(set_session_status, ("chat:write",)),
+    "agents.sessions.rename": Method(rename_session, ("chat:write",)),
+}

@@ -1,0 +1,54 @@
+"""views.open, push, update and publish."""
+
+from sandbox.api import App, Method, required
+from sandbox.views import View
+from sandbox.workspace import Json, SlackError
+
+
+def open_view(app: App, args: Json) -> Json:
+    trigger_id, view = required(args, "trigger_id"), _view(args)
+    return _done(app, app.views.open(app.triggers.take(trigger_id).user_id, view))
+
+
+def push(app: App, args: Json) -> Json:
+    trigger_id, view = required(args, "trigger_id"), _view(args)
+    trigger = app.triggers.take(trigger_id)
+    if trigger.view_id is None:
+        raise SlackError("invalid_trigger_id")
+    return _done(app, app.views.push(trigger.user_id, view))
+
+
+def update(app: App, args: Json) -> Json:
+    if not args.get("view_id") and not args.get("external_id"):
+        required(args, "view_id")
+    former = app.views.get(args["view_id"]) if args.get("view_id") else app.views.by_external(args["external_id"])
+    if args.get("hash") and args["hash"] != former.hash:
+        raise SlackError("hash_conflict")
+    return _done(app, app.views.update(former.id, _view(args)))
+
+
+def publish(app: App, args: Json) -> Json:
+    user_id = required(args, "user_id")
+    if user_id not in app.workspace.users:
+        raise SlackError("user_not_found")
+    if not app.config.home_tab:
+        raise SlackError("not_enabled")
+    return _done(app, app.views.publish(user_id, _view(args), args.get("hash")))
+
+
+def _view(args: Json) -> Json:
+    required(args, "view")
+    view: Json = args["view"]
+    return view
+
+
+def _done(app: App, view: View) -> Json:
+    return {"view": app.views.view_json(view)}
+
+
+METHODS = {
+    "views.open": Method(open_view),
+    "views.push": Method(push),
+    "views.update": Method(update),
+    "views.publish": Method(publish),
+}

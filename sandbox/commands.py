@@ -1,0 +1,91 @@
+"""Slash commands and shortcuts: how people start what the app's manifest offers."""
+
+import re
+from dataclasses import dataclass
+
+from sandbox.control import escape
+from sandbox.interactivity import Interactivity, place_json
+from sandbox.manifest import Command, Manifest, Shortcut
+from sandbox.wire import message_json
+from sandbox.workspace import Json, SlackError
+
+_NAMED = re.compile(r"(?<!\w)(?P<sign>[@#])(?P<name>[a-z0-9][a-z0-9._-]*)")
+
+
+@dataclass
+class Commands:
+    """Tells the app, and shows what it answers."""
+
+    interactivity: Interactivity
+    config: Manifest
+
+    async def run(self, user_id: str, channel: str, typed: str) -> None:
+        """`/command text`, as typed in a channel's box. Raises SlackError: unknown_command, app_not_responding."""
+        name, _, text = typed.partition(" ")
+        command = next((each for each in self.config.commands if each.command == name), None)
+        if command is None:
+            raise SlackError("unknown_command")
+        payload = self._command(user_id, channel, command, text.strip())
+        answer = await self.interactivity.sockets.ask("slash_commands", payload)
+        if answer is None:
+            raise SlackError("app_not_responding")
+        if answer.get("text") or answer.get("blocks"):
+            self.interactivity.responses.show(channel, user_id, answer)
+
+    async def act_on(self, user_id: str, callback_id: str, channel: str, ts: str) -> bool:
+        """A message shortcut; whether the app acknowledged. Raises SlackError."""
+        self._shortcut(callback_id, "message")
+        message = self.interactivity.workspace.message(channel, ts)
+        workspace = self.interactivity.workspace
+        payload = {
+            **self._started("message_action", user_id, callback_id),
+            "message_ts": ts,
+            "message": message_json(workspace, message, metadata=True),
+            "channel": place_json(workspace.channel(channel)),
+            "response_url": self.interactivity.responses.give(channel, user_id, message),
+        }
+        return await self.interactivity.tell(payload) is not None
+
+    async def start(self, user_id: str, callback_id: str) -> bool:
+        """A global shortcut; whether the app acknowledged. Raises SlackError."""
+        self._shortcut(callback_id, "global")
+        return await self.interactivity.tell(self._started("shortcut", user_id, callback_id)) is not None
+
+    def _shortcut(self, callback_id: str, kind: str) -> Shortcut:
+        for shortcut in self.config.shortcuts:
+            if (shortcut.callback_id, shortcut.type) == (callback_id, kind):
+                return shortcut
+        raise SlackError("unknown_shortcut")
+
+    def _started(self, kind: str, user_id: str, callback_id: str) -> Json:
+        sender = self.interactivity.sender(user_id)
+        action_ts = self.interactivity.workspace.next_ts()
+        return {"type": kind, "callback_id": callback_id, "action_ts": action_ts, **sender}
+
+    def _command(self, user_id: str, channel: str, command: Command, text: str) -> Json:
+        workspace, sender = self.interactivity.workspace, self.interactivity.sender(user_id)
+        place = place_json(workspace.channel(channel))
+        return {
+            "token": sender["token"],
+            "team_id": sender["team"]["id"],
+            "team_domain": sender["team"]["domain"],
+            "channel_id": place["id"],
+            "channel_name": place["name"],
+            "user_id": user_id,
+            "user_name": sender["user"]["name"],
+            "command": command.command,
+            "text": self._escaped(text) if command.should_escape else text,
+            "api_app_id": sender["api_app_id"],
+            "is_enterprise_install": "false",
+            "response_url": self.interactivity.responses.give(channel, user_id),
+            "trigger_id": sender["trigger_id"],
+        }
+
+    def _escaped(self, text: str) -> str:
+        ids = {name: held for held, name in self.interactivity.workspace.names().items()}
+
+        def named(match: re.Match[str]) -> str:
+            held = ids.get(match["name"])
+            return f"<{match['sign']}{held}|{match['name']}>" if held else match[0]
+
+        return _NAMED.sub(named, escape(text))

@@ -1,0 +1,166 @@
+"""Where people meet the app alone: its Home and Messages tabs, the assistant's pane, the agent's sessions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from sandbox.manifest import MOST_PROMPTS, Manifest, Prompt
+from sandbox.views import Views
+from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Stream, Workspace
+
+Tab = Literal["home", "messages"]
+SessionStatus = Literal["active", "processing", "suspended", "closed"]
+NEW_THREAD = "New Assistant Thread"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """What a pane offers to say, with its heading."""
+
+    prompts: tuple[Prompt, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An agent's session: one thread."""
+
+    status: SessionStatus
+    title: str = ""
+
+
+@dataclass
+class Panes:
+    """`emit` delivers an event to the app where it has subscribed; `changed` is told which DM has changed."""
+
+    workspace: Workspace
+    config: Manifest
+    views: Views
+    streams: dict[tuple[str, str], Stream]
+    emit: Callable[[Json], None]
+    changed: list[Callable[[str], None]] = field(default_factory=list)
+    _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
+    """By DM and thread; an agent's are for the whole DM."""
+    _sessions: dict[tuple[str, str], Session] = field(default_factory=dict)
+    _looking_at: dict[str, str] = field(default_factory=dict)
+    """User to the channel that they look at beside the pane."""
+    _threads: dict[str, str] = field(default_factory=dict)
+    """User to the assistant's thread that they have open."""
+
+    def open_tab(self, user_id: str, tab: Tab) -> None:
+        """A person opens the app's Home or Messages tab."""
+        view = self.views.home(user_id) if tab == "home" else None
+        event: Json = {"type": "app_home_opened", "user": user_id, "channel": self._direct(user_id).id, "tab": tab}
+        if view is not None:
+            event["view"] = self.views.view_json(view)
+        if self.config.pane == "agent":
+            event["context"] = self._context(user_id)
+        self._emit(event)
+
+    def start_thread(self, user_id: str) -> str:
+        """A new thread in the assistant's pane; its root's ts. Raises SlackError where the app has no such pane."""
+        if self.config.pane != "assistant":
+            raise SlackError("not_enabled")
+        workspace, channel = self.workspace, self._direct(user_id)
+        root = Message(channel.id, workspace.next_ts(), workspace.bot.id, NEW_THREAD, subtype="assistant_app_thread")
+        workspace.post(root)
+        self._threads[user_id] = root.ts
+        if self.config.prompts:
+            self._suggestions[channel.id, root.ts] = Suggestions(self.config.prompts)
+        self._emit({"type": "assistant_thread_started", "assistant_thread": self._thread(user_id)})
+        self._tell(channel.id)
+        return root.ts
+
+    def look_at(self, user_id: str, channel: str) -> None:
+        """A person goes to another channel while the app is open beside it."""
+        if self._looking_at.get(user_id) == channel:
+            return
+        self._looking_at[user_id] = channel
+        if self.config.pane == "agent":
+            where = {"user": user_id, "channel": self._direct(user_id).id, "context": self._context(user_id)}
+            self._emit({"type": "app_context_changed", **where})
+        elif user_id in self._threads:
+            self._emit({"type": "assistant_thread_context_changed", "assistant_thread": self._thread(user_id)})
+
+    def stop(self, user_id: str, channel: str, thread_ts: str) -> None:
+        """Slack's own Stop button: the app's streams there are closed, and the app is told. Raises SlackError."""
+        session = self._sessions.get((channel, thread_ts))
+        if session is None or session.status != "processing":
+            raise SlackError("session_not_processing")
+        replies = {message.ts for message in self.workspace.replies(channel, thread_ts)}
+        streaming = [ts for place, ts in self.streams if place == channel and ts in replies]
+        for ts in streaming:
+            del self.streams[channel, ts]
+        where = {"channel": channel, "thread_ts": thread_ts, "user": user_id, "streaming_message_ts": streaming}
+        self._emit({"type": "agent_session_stopped", **where})
+
+    def suggest(self, channel: str, thread_ts: str | None, suggestions: Suggestions) -> None:
+        """Raises SlackError where there are too many."""
+        if len(suggestions.prompts) > MOST_PROMPTS:
+            messages = [f"[ERROR] no more than {MOST_PROMPTS} items allowed [json-pointer:/prompts]"]
+            raise SlackError("invalid_arguments", response_metadata={"messages": messages})
+        if self.config.pane == "agent" and thread_ts is not None:
+            # As documented: for an agent, a call with a thread_ts fails without a word.
+            return
+        self._suggestions[channel, thread_ts] = suggestions
+        self._tell(channel)
+
+    def suggestions(self, channel: str, thread_ts: str | None) -> Suggestions:
+        usual = Suggestions(self.config.prompts if self.config.pane == "agent" else ())
+        return self._suggestions.get((channel, thread_ts), usual)
+
+    def set_title(self, channel: str, thread_ts: str, title: str) -> None:
+        """A thread's title; of an assistant's thread it is its root's text. Raises SlackError."""
+        root = self.workspace.message(channel, thread_ts)
+        if root.subtype == "assistant_app_thread":
+            self.workspace.change(replace(root, text=title))
+        else:
+            session = self._sessions.get((channel, thread_ts), Session("active"))
+            self._sessions[channel, thread_ts] = replace(session, title=title)
+        self._tell(channel)
+
+    def session(self, channel: str, thread_ts: str) -> Session | None:
+        """None where the app has begun none."""
+        return self._sessions.get((channel, thread_ts))
+
+    def set_session(self, channel: str, thread_ts: str, status: SessionStatus, title: str = "") -> Session:
+        """`title` only counts where the session is new."""
+        former = self._sessions.get((channel, thread_ts))
+        session = replace(former, status=status) if former else Session(status, title)
+        self._sessions[channel, thread_ts] = session
+        self._tell(channel)
+        return session
+
+    def sessions(self, channel: str) -> dict[str, Session]:
+        """A channel's sessions by thread."""
+        return {thread_ts: session for (place, thread_ts), session in self._sessions.items() if place == channel}
+
+    def thread(self, user_id: str) -> str | None:
+        """The assistant's thread that a person has open."""
+        return self._threads.get(user_id)
+
+    def _thread(self, user_id: str) -> Json:
+        looking_at = self._looking_at.get(user_id)
+        context = {"channel_id": looking_at, "team_id": TEAM_ID, "enterprise_id": None} if looking_at else {}
+        return {
+            "user_id": user_id,
+            "context": context,
+            "channel_id": self._direct(user_id).id,
+            "thread_ts": self._threads[user_id],
+        }
+
+    def _context(self, user_id: str) -> Json:
+        looking_at = self._looking_at.get(user_id)
+        if looking_at is None:
+            return {}
+        return {"entities": [{"type": "slack#/types/channel_id", "value": looking_at, "team_id": TEAM_ID}]}
+
+    def _direct(self, user_id: str) -> Channel:
+        return self.workspace.direct(user_id)
+
+    def _emit(self, event: Json) -> None:
+        self.emit({**event, "event_ts": self.workspace.next_ts()})
+
+    def _tell(self, channel: str) -> None:
+        for listener in self.changed:
+            listener(channel)

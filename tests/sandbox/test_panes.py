@@ -1,0 +1,118 @@
+"""The assistant's pane and the agent's sessions: what the app is told, and what it can show."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.manifest import Prompt
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+from tests.sandbox import manifests
+from tests.sandbox.conftest import ToldTime
+
+ASK = {"title": "Ask", "message": "Why?"}
+
+
+def events(sandbox: Sandbox) -> list[Json]:
+    return [delivery.payload["event"] for delivery in sandbox.deliveries]
+
+
+@pytest.fixture
+async def assistant(clock: ToldTime) -> AsyncIterator[Sandbox]:
+    async with Sandbox(monotonic=clock, manifest=manifests.assistant()) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def agent(clock: ToldTime) -> AsyncIterator[Sandbox]:
+    async with Sandbox(monotonic=clock, manifest=manifests.agent()) as sandbox:
+        yield sandbox
+
+
+def web_of(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncWebClient:
+    return AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+
+
+async def test_an_assistants_thread_starts_and_goes_along(assistant: Sandbox) -> None:
+    ada = assistant.client("ada")
+    ada.look_at("general")
+    ts = ada.start_thread()
+    ada.look_at("random")
+    await assistant.say("ada", assistant.dm("ada"), "hi", ts)
+    started, moved, message = events(assistant)
+    thread = {"user_id": "U0ADA", "channel_id": assistant.dm("ada"), "thread_ts": ts}
+    context: Json = {"channel_id": "C0GENERAL", "team_id": assistant.team_id, "enterprise_id": None}
+    assert (started["type"], started["assistant_thread"]) == ("assistant_thread_started", thread | {"context": context})
+    assert moved["type"] == "assistant_thread_context_changed"
+    assert moved["assistant_thread"]["context"]["channel_id"] == "C0RANDOM"
+    assert (message["channel_type"], message["thread_ts"]) == ("im", ts)
+
+
+async def test_an_assistant_suggests_names_and_says_what_it_does(
+    assistant: Sandbox, session: aiohttp.ClientSession, clock: ToldTime
+) -> None:
+    web, dm = web_of(assistant, session), assistant.dm("ada")
+    ts = assistant.client("ada").start_thread()
+    assert assistant.panes.suggestions(dm, ts).prompts == (Prompt(**manifests.PROMPTS[0]),)
+    await web.assistant_threads_setSuggestedPrompts(channel_id=dm, thread_ts=ts, prompts=[ASK], title="Try")
+    assert assistant.panes.suggestions(dm, ts).prompts == (Prompt(**ASK),)
+    assert assistant.panes.suggestions(dm, ts).title == "Try"
+    with pytest.raises(SlackApiError, match="invalid_arguments"):
+        await web.assistant_threads_setSuggestedPrompts(channel_id=dm, thread_ts=ts, prompts=[ASK] * 5)
+    await web.assistant_threads_setTitle(channel_id=dm, thread_ts=ts, title="Why?")
+    changed = events(assistant)[-1]
+    assert changed["subtype"] == "message_changed"
+    assert changed["message"]["subtype"] == "assistant_app_thread"
+    assert changed["message"]["assistant_app_thread"]["title"] == "Why?"
+    status: Any = {"channel_id": dm, "thread_ts": ts, "status": "is thinking…", "loading_messages": ["Reading…"]}
+    await web.assistant_threads_setStatus(**status)
+    clock.now_s += 119
+    assert assistant.workspace.status(dm, ts) == "is thinking…"
+    clock.now_s += 2
+    assert assistant.workspace.status(dm, ts) is None
+    with pytest.raises(SlackApiError, match="not_allowed"):
+        await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="processing")
+
+
+async def test_an_agent_hears_of_its_messages_tab(agent: Sandbox, session: aiohttp.ClientSession) -> None:
+    web, dm, ada = web_of(agent, session), agent.dm("ada"), agent.client("ada")
+    ada.look_at("general")
+    ada.open_tab("messages")
+    changed, opened = events(agent)
+    entity = {"type": "slack#/types/channel_id", "value": "C0GENERAL", "team_id": agent.team_id}
+    assert (changed["type"], changed["context"]) == ("app_context_changed", {"entities": [entity]})
+    assert (opened["type"], opened["tab"], opened["channel"]) == ("app_home_opened", "messages", dm)
+    assert opened["context"] == {"entities": [entity]}
+    await web.assistant_threads_setSuggestedPrompts(channel_id=dm, prompts=[ASK])
+    assert agent.panes.suggestions(dm, None).prompts == (Prompt(**ASK),)
+    ts = await agent.say("ada", dm, "hi")
+    await web.assistant_threads_setSuggestedPrompts(channel_id=dm, prompts=[ASK, ASK], thread_ts=ts)
+    assert len(agent.panes.suggestions(dm, None).prompts) == 1
+    assert agent.panes.suggestions(dm, ts).prompts == (Prompt(**manifests.PROMPTS[0]),)
+
+
+async def test_slacks_own_stop_button_closes_streams_and_is_told(
+    agent: Sandbox, session: aiohttp.ClientSession
+) -> None:
+    web, dm = web_of(agent, session), agent.dm("ada")
+    ts = await agent.say("ada", dm, "hi")
+    said = await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="processing", title="Greeting")
+    assert (said["agent_status"], said["title"], said.get("warning")) == ("processing", "Greeting", None)
+    stream: Any = {"channel": dm, "thread_ts": ts, "recipient_team_id": agent.team_id, "recipient_user_id": "U0ADA"}
+    streaming = (await web.chat_startStream(**stream))["ts"]
+    agent.client("ada").stop(dm, ts)
+    stopped = events(agent)[-1]
+    expected = {"type": "agent_session_stopped", "channel": dm, "thread_ts": ts, "user": "U0ADA"}
+    assert expected.items() <= stopped.items()
+    assert stopped["streaming_message_ts"] == [streaming]
+    with pytest.raises(SlackApiError, match="message_not_in_streaming_state"):
+        await web.chat_appendStream(channel=dm, ts=streaming, markdown_text="more")
+    await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="active")
+    await web.agents_sessions_rename(channel_id=dm, thread_ts=ts, title="Renamed")
+    session_now = agent.panes.session(dm, ts)
+    assert session_now
+    assert (session_now.status, session_now.title) == ("active", "Renamed")
