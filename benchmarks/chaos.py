@@ -134,6 +134,8 @@ def environment(sandbox: Sandbox, model: Speaker, database_url: str, drain_s: in
         "BOT_MODELS": MODEL,
         "BOT_STALL_TIMEOUT_S": str(STALL_TIMEOUT_S),
         "BOT_DRAIN_S": str(drain_s),
+        # A few people ask for many.
+        "BOT_MAX_CONCURRENT_PER_USER": "1000",
         "DATABASE_URL": database_url,
     }
 

@@ -91,5 +91,7 @@ def _environment(sandbox: Sandbox, directory: str) -> dict[str, str]:
         "SLACK_APP_TOKEN": sandbox.app_token,
         "BOT_SLACK_API_URL": sandbox.api_url,
         "ANTHROPIC_API_KEY": "none",
+        # A few people ask for many.
+        "BOT_MAX_CONCURRENT_PER_USER": "1000",
         "DATABASE_URL": f"sqlite:///{directory}/typist.db",
     }

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import chain, repeat
 
+from bot.admission import Admission
+from bot.allowance import Allowance
 from bot.core import prompt as prompts
 from bot.core import shared
-from bot.core.completion import Completion, FinishReason, Thinking
+from bot.core.completion import Completion, FinishReason, Thinking, Usage
 from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.files import Opened, chosen, unread_line
 from bot.core.reply import Ending
 from bot.core.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.triage import Identity, by_person, words_of
-from bot.errors import ProviderError, RateLimited, Refusal, Refused, StoreError, TypistError
+from bot.errors import Failure, ProviderError, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.metrics import JobLife, Metrics, Times
 from bot.ports import Clock, Files, History, LiveReply, Outcome, Provider, Replies, Spent, Status, Store
 
@@ -28,6 +30,8 @@ AT_LENGTH = "The answer reached its length limit here. Ask me to go on for the r
 STOPPED = "Stopped."
 INTERRUPTED = "I was interrupted three times while I answered this. Please ask again."
 BROKEN = "Something went wrong on my side. Please ask again."
+CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REFUSED}
+"""A model that fails in another way before its first word has not begun."""
 MOST_INTERRUPTIONS = 3
 RECORD_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
 """How long to wait for a database that is away; the last one again and again."""
@@ -69,6 +73,8 @@ class Attempt:
     parts: list[str] = field(default_factory=list)
     first_token_s: float | None = None
     completion: Completion | None = None
+    model: str | None = None
+    """Which was asked; None where none was, or it charges nothing."""
     input_tokens: int = 0
     said_chars: int = 0
     streaming: bool = False
@@ -91,7 +97,13 @@ class Attempt:
     @property
     def spent(self) -> Spent:
         """What counts if it breaks off now, by estimate."""
-        return Spent(self.input_tokens, int(self.said_chars / CHARS_PER_TOKEN))
+        return Spent(self.input_tokens, int(self.said_chars / CHARS_PER_TOKEN), self.model) if self.model else Spent()
+
+    def counted(self, outcome: Outcome) -> Outcome:
+        """With what the attempt took; where the vendor reported no usage, by estimate."""
+        estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.model else None
+        model, usage = outcome.model or self.model, outcome.usage or estimated
+        return replace(outcome, model=model, usage=usage, first_token_s=self.first_token_s)
 
 
 @dataclass(frozen=True)
@@ -108,19 +120,33 @@ class Answering:
     manner: Manner
     estimate: TokenEstimate
     metrics: Metrics
+    admission: Admission
+    allowance: Allowance
 
     async def answer(self, attempt: Attempt) -> None:
         """Ends with the job ended in Slack and on record, or left for another process to go on with."""
         reply = None
         try:
+            if await self._turned_away(attempt):
+                return
             reply = await self.replies.open(attempt.job)
             attempt.before = reply.shown.text
             ending, outcome = await self._outcome(attempt, reply)
             if ending is not None:
                 ending = replace(ending, notice=_with_files(ending.notice, attempt))
-            await self._end(attempt, reply, ending, outcome)
+            await self._end(attempt, reply, ending, attempt.counted(outcome))
         except asyncio.CancelledError:
             await self._break_off(attempt, reply)
+
+    async def _turned_away(self, attempt: Attempt) -> bool:
+        """Whose question was admitted once has messages for it, and is not asked about again."""
+        question = attempt.job.question
+        denial = None if attempt.job.page_ts else await self.admission.denial(question)
+        if denial is None:
+            return False
+        self.admission.tell(question, denial)
+        await self._recorded(attempt.job, (), Outcome(Status.REFUSED, "", finish_reason=denial.name.lower()))
+        return True
 
     async def _outcome(self, attempt: Attempt, reply: LiveReply) -> tuple[Ending | None, Outcome]:
         """How the reply ends, None where Slack shows that already; and what is kept of it."""
@@ -154,7 +180,9 @@ class Answering:
 
     async def _hear(self, attempt: Attempt, prompt: Prompt, reply: LiveReply) -> tuple[Ending, Outcome]:
         texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
-        attempt.input_tokens = texts_tokens + media_tokens(prompt)
+        input_tokens = texts_tokens + media_tokens(prompt)
+        await self.allowance.reserve(attempt.job, input_tokens)
+        attempt.model, attempt.input_tokens = self.provider.model, input_tokens
         async with aclosing(self.provider.stream(prompt)) as events:
             async for event in events:
                 if isinstance(event, Completion):
@@ -190,6 +218,8 @@ class Answering:
             waited_s = max(0.0, self.clock.now() - total_s - float(attempt.job.question.ts))
             times = Times(waited_s, total_s, attempt.first_token_s)
             self.metrics(JobLife.of(attempt.job, outcome, times, reply.edits))
+            if outcome.usage is not None:
+                await self.allowance.warn(attempt.job.question)
 
     async def _recorded(self, job: Job, page_ts: tuple[str, ...], outcome: Outcome) -> bool:
         """Waits for a database that is away; False where the job is no longer ours."""
@@ -280,5 +310,7 @@ def _with_files(notice: str, attempt: Attempt) -> str:
 def _failed(attempt: Attempt, error: TypistError) -> Outcome:
     if isinstance(error, ProviderError):
         log.warning("%s failed: %s %s", error.model, error.failure, error.detail)
+        if not attempt.said_chars and error.failure not in CHARGED_WITHOUT_TEXT:
+            attempt.model = None
         return Outcome(Status.FAILED, attempt.part, error.model, error.failure)
     return Outcome(Status.FAILED, attempt.part, finish_reason=type(error).__name__)

@@ -14,11 +14,14 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import metrics
+from bot.admission import Admission
+from bot.allowance import Allowance
 from bot.answer import Answering, Manner
+from bot.core.access import AccessRules
 from bot.core.lease import Lease
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.tokens import TokenEstimate
-from bot.core.triage import Identity
+from bot.core.triage import Hearing, Identity
 from bot.health import Probes, serving
 from bot.intake import Intake
 from bot.ports import Provider, SystemClock
@@ -33,6 +36,7 @@ from bot.slack.budget import Budget
 from bot.slack.editor import Editor
 from bot.slack.files import SlackFiles
 from bot.slack.history import SlackHistory
+from bot.slack.people import SlackPeople
 from bot.slack.poster import Poster
 from bot.slack.socket import Sockets
 from bot.slack.web import SlackWeb, new_session
@@ -110,9 +114,11 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         web = SlackWeb(settings.slack_bot_token, settings.slack_api_url, session)
         me = await web.identity()
         clock = SystemClock()
-        store = await SqlStore.open(settings.database_url, uuid4().hex, clock)
+        store = await SqlStore.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
         stack.push_async_callback(store.close)
         lease, budget = Lease(), Budget(store, clock)
+        people = SlackPeople(web, me, clock)
+        admission = Admission(access_rules_of(settings), people, store)
         editor = Editor(Poster(web, budget, clock), budget, lease, clock, store.record_pages)
         answering = Answering(
             store=store,
@@ -125,11 +131,14 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             manner=manner_of(settings),
             estimate=TokenEstimate(models_in_use(settings)),
             metrics=metrics.logged,
+            admission=admission,
+            allowance=allowance_of(settings, store, people, clock),
         )
         capacity = Capacity(settings.max_concurrent, settings.drain_s)
-        worker = Worker(store, editor, lease, clock, capacity, answering.answer)
+        worker = Worker(store, editor, lease, clock, capacity, answering.answer, admission.admits)
         bolt = _bolt(settings, me)
-        messages.register(bolt, Intake(store, worker, me, mention_only=settings.mention_only))
+        hearing = Hearing(settings.mention_only, admission.hears_bots)
+        messages.register(bolt, Intake(store, worker, admission, me, hearing))
         sockets = Sockets(bolt, settings.slack_app_token, web.client)
         if settings.health_port is not None:
             probes = Probes(store.ping, sockets.up, lambda: worker.live)
@@ -141,6 +150,22 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
 def manner_of(settings: Settings) -> Manner:
     """How answers are to be."""
     return Manner(settings.system_prompt or DEFAULT_SYSTEM_PROMPT, settings.history_tokens)
+
+
+def access_rules_of(settings: Settings) -> AccessRules:
+    """Who may ask."""
+    return AccessRules(
+        settings.allow_also,
+        settings.allow_users,
+        settings.deny_users,
+        settings.allow_channels,
+        settings.deny_channels,
+    )
+
+
+def allowance_of(settings: Settings, store: SqlStore, people: SlackPeople, clock: SystemClock) -> Allowance:
+    """How much may be used."""
+    return Allowance(settings.caps, models_in_use(settings), settings.max_output_tokens, store, people, clock)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,10 @@ class ProviderError(TypistError):
         super().__init__(_SENTENCES[failure].format(model=model, wait=_wait(retry_after_s)))
 
 
+class CapReached(TypistError):
+    """So much is used that no answer may begin before the cap resets; the sentence says when."""
+
+
 class RateLimited(TypistError):
     """Slack answered 429: nothing was done, and nothing of this method will be for a while."""
 

@@ -3,8 +3,9 @@
 import logging
 from typing import Protocol
 
+from bot.admission import Admission
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.triage import ANSWERED_SUBTYPES, Answer, Company, Identity, by_person, triage
+from bot.core.triage import ANSWERED_SUBTYPES, Answer, Company, Hearing, Identity, by_person, triage
 from bot.ports import Store
 
 log = logging.getLogger(__name__)
@@ -30,24 +31,31 @@ class Waking(Protocol):
 class Intake:
     """From a message to a job."""
 
-    def __init__(self, store: Store, worker: Waking, me: Identity, *, mention_only: bool) -> None:
+    def __init__(self, store: Store, worker: Waking, admission: Admission, me: Identity, hearing: Hearing) -> None:
         self._store = store
         self._worker = worker
+        self._admission = admission
         self._me = me
-        self._mention_only = mention_only
+        self._hearing = hearing
 
     async def take(self, event_id: str, message: Message) -> None:
         """Returns once the message's question, if it is one, is durable; raises what the Store raises."""
-        company = await self._company(message)
-        verdict = triage(message, self._me, company, mention_only=self._mention_only)
+        verdict = triage(message, self._me, await self._company(message), self._hearing)
         if not isinstance(verdict, Answer):
             log.debug("ignored %s: %s", message.ts, verdict.reason)
-            return
-        enqueued = await self._store.enqueue(event_id, verdict.question, full=self._worker.full)
+        elif denial := self._admission.denial_at_once(verdict.question):
+            self._admission.tell(verdict.question, denial)
+        elif await self._admission.too_many(verdict.question):
+            log.warning("ignored %s: %s asks again and again", message.ts, verdict.question.user_id)
+        else:
+            await self._enqueue(event_id, verdict.question)
+
+    async def _enqueue(self, event_id: str, question: Question) -> None:
+        enqueued = await self._store.enqueue(event_id, question, full=self._worker.full)
         if enqueued is None:
-            log.debug("seen before: %s", message.ts)
+            log.debug("seen before: %s", question.ts)
         elif enqueued.waiting:
-            self._worker.announce(enqueued.job_id, verdict.question)
+            self._worker.announce(enqueued.job_id, question)
         else:
             self._worker.wake()
 

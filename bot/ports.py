@@ -1,13 +1,16 @@
 """What the main path needs of the world. Each port has one contract test, run on all that implement it."""
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from bot.core.access import BotQuestions, Kind
+from bot.core.caps import Amount, Cap, Room, Spender, Window
 from bot.core.completion import Said, Usage
 from bot.core.conversation import File, Job, Message, Prompt, Question, ThreadKey
 from bot.core.files import Opened
@@ -65,6 +68,8 @@ class Status(StrEnum):
     DONE = "done"
     FAILED = "failed"
     STOPPED = "stopped"
+    REFUSED = "refused"
+    """Its asker may not ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended; status is done, failed or stopped."""
+    """How a job ended; status is none of todo and doing."""
 
     status: Status
     answer: str
@@ -87,6 +92,8 @@ class Outcome:
     finish_reason: str | None = None
     """A FinishReason, or the Failure's name."""
     usage: Usage | None = None
+    """As the vendor reported it, else by estimate; None where no model was asked."""
+    first_token_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ class Spent:
 
     input_tokens: int = 0
     output_tokens: int = 0
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,8 @@ class Store(Protocol):
     async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
         """Takes a question on, durably once this returns; None where event or message was seen before.
 
-        It waits where another job of its thread is before it, or this process is `full`. Who enqueued a job that
+        It waits where another job of its thread is before it, its asker has as many under way as one may have, or
+        this process is `full`. Who enqueued a job that
         waits shows its asker a sign and records it: for as long, but 10 s at most, the job is not claimed.
         """
         ...
@@ -152,6 +161,7 @@ class Store(Protocol):
         """Up to `limit` jobs: those of processes that are gone, then the oldest of each thread with none being done.
 
         In a thread the oldest is the message written first, among threads the job that came first.
+        A person who has as many under way as one may have, in all processes, waits.
         Called about once a second, and after `wait`: who is gone is only known to who looks.
         Let it end: what a claim took though its caller was cancelled stays taken.
         """
@@ -187,6 +197,25 @@ class Store(Protocol):
 
     async def join(self, thread: ThreadKey, user_id: str) -> Company:
         """Who is in a thread in which a person writes; from then on it is known to be shared, if it is."""
+        ...
+
+    async def reserve_tokens(self, job: Job, most: Amount, caps: Sequence[Cap]) -> Room:
+        """Sets aside what an answer may use at most, until the job ends, if the caps leave room for it.
+
+        One at a time for a workspace. What was used counts for the day on which the attempt ended.
+        """
+        ...
+
+    async def spent(self, spender: Spender, windows: Collection[Window]) -> Mapping[Window, Amount]:
+        """What was used in each of these that is now; answers under way are not in it."""
+        ...
+
+    async def tell_once(self, team_id: str, user_id: str, notice: str, every_s: float = math.inf) -> bool:
+        """Whether a person (or, with "", somebody) is to be told this now; True once in so long, for all processes."""
+        ...
+
+    async def bot_questions(self, question: Question) -> BotQuestions:
+        """What the question's asker, a bot, and other bots asked of late."""
         ...
 
     async def share(self, thread: ThreadKey) -> None:
@@ -298,4 +327,20 @@ class History(Protocol):
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
         """How people and channels are called, by id; without those whom Slack does not tell, and of the first 50."""
+        ...
+
+
+class People(Protocol):
+    """Who asks, and what one person alone is told."""
+
+    def known(self, user_id: str) -> Kind | None:
+        """What somebody is, as far as it was asked of late."""
+        ...
+
+    async def kind(self, user_id: str) -> Kind | None:
+        """What somebody is; None where Slack does not tell."""
+        ...
+
+    async def whisper(self, question: Question, sentence: str) -> None:
+        """Shows the question's asker a sentence that nobody else sees; Slack may lose it."""
         ...

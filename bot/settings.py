@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Any, Literal
 
 from dotenv import dotenv_values
 
+from bot.core.access import Kind
+from bot.core.caps import Cap, parse_caps
+from bot.core.completion import Usage
+from bot.core.pricing import cost_usd
 from bot.errors import SettingsError
 
 VENDORS = ("openai", "anthropic", "scripted")
@@ -80,6 +85,25 @@ def parse_models(value: str) -> tuple[str, ...]:
     return models
 
 
+def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
+    def parse(value: str) -> frozenset[str]:
+        ids = frozenset(filter(None, (part.strip() for part in value.split(","))))
+        for wrong in sorted(each for each in ids if not re.fullmatch(pattern, each)):
+            raise ValueError(f"it must be {what}, by commas: not {wrong!r}")
+        return ids
+
+    return parse
+
+
+_users = _ids("[UWB][A-Z0-9]+", "members' ids such as U0123ABCD (Slack: profile, Copy member ID)")
+_channels = _ids("[CGD][A-Z0-9]+", "channels' ids such as C0123ABCD (Slack: at the end of the channel's details)")
+
+
+def _kinds(value: str) -> frozenset[Kind]:
+    choices = [kind.value for kind in Kind if kind is not Kind.MEMBER]
+    return frozenset(Kind(_one_of(*choices)(part.strip())) for part in value.split(",") if part.strip())
+
+
 def _setting(variable: str, parse: Callable[[str], Any] = _text, default: Any = "", secret: bool = False) -> Any:
     return field(default=default, repr=not secret, metadata={"variable": variable, "parse": parse})
 
@@ -107,7 +131,15 @@ class Settings:
     mention_only: bool = _setting("BOT_MENTION_ONLY", _on_off, False)
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
+    admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
+    allow_also: frozenset[Kind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
+    allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _users, frozenset())
+    deny_users: frozenset[str] = _setting("BOT_DENY_USERS", _users, frozenset())
+    allow_channels: frozenset[str] = _setting("BOT_ALLOW_CHANNELS", _channels, frozenset())
+    deny_channels: frozenset[str] = _setting("BOT_DENY_CHANNELS", _channels, frozenset())
+    caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
     max_concurrent: int = _setting("BOT_MAX_CONCURRENT", _whole(1, 10_000), 200)
+    max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", _whole(1, 10_000), 3)
     drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
     health_port: int | None = _setting("BOT_HEALTH_PORT", _whole(1, 65_535), None)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
@@ -132,7 +164,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         except ValueError as problem:
             problems.append(f"{variable} can't be used: {problem}.")
     settings = Settings(**values)
-    problems += _missing_keys(settings)
+    problems += [*_missing_keys(settings), *_contradictions(settings), *_unpriced(settings)]
     if needs_slack:
         problems += _missing_tokens(env)
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
@@ -172,6 +204,29 @@ def _missing_keys(settings: Settings) -> list[str]:
             variable = KEYS[vendor]
             problems.append(f"{variable} is not set, and BOT_MODELS names {vendor}: get it at {WHERE[variable]}.")
     return problems
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    lists = {
+        "USERS": settings.allow_users & settings.deny_users,
+        "CHANNELS": settings.allow_channels & settings.deny_channels,
+    }
+    return [
+        f"BOT_ALLOW_{what} and BOT_DENY_{what} both name {', '.join(sorted(both))}."
+        for what, both in lists.items()
+        if both
+    ]
+
+
+def _unpriced(settings: Settings) -> list[str]:
+    """Dollars that nobody can count would cap nothing."""
+    if not any(cap.in_dollars for cap in settings.caps):
+        return []
+    return [
+        f"BOT_CAPS has caps in usd, and no price of {model} is known (bot/core/pricing.py): cap its tokens instead."
+        for model in models_in_use(settings)
+        if cost_usd(model, Usage()) is None
+    ]
 
 
 def _missing_tokens(env: Mapping[str, str]) -> list[str]:

@@ -37,7 +37,7 @@ class Capacity:
 
 @dataclass(eq=False)
 class Worker:
-    """`answer` sees one attempt at a job to its end."""
+    """`answer` sees one attempt at a job to its end; `admits` says whether a question's asker may ask."""
 
     store: Store
     replies: Replies
@@ -45,6 +45,7 @@ class Worker:
     clock: Clock
     capacity: Capacity
     answer: Callable[[Attempt], Awaitable[None]]
+    admits: Callable[[Question], Awaitable[bool]]
     _live: dict[int, tuple[Attempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _announcements: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -157,6 +158,8 @@ class Worker:
 
     async def _announce(self, job_id: int, question: Question) -> None:
         until = self.clock.monotonic() + ANNOUNCE_WITHIN_S
+        if not await self.admits(question):
+            return
         while self.clock.monotonic() < until:
             if await self.store.in_line(question):
                 await self.replies.announce(job_id, question, until)

@@ -77,6 +77,8 @@ class Question:
     """All that a reader sees of the message, the mention included, in Slack's markup with its structure as Markdown
     (core/markup.py): people and channels are named when it is answered."""
     files: tuple[File, ...] = ()
+    from_bot: bool = False
+    """Another bot asks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,23 @@ class Company:
     """Somebody else than the message's writer asked or wrote something in it."""
 
 
-def triage(message: Message, me: Identity, company: Company, *, mention_only: bool = False) -> Answer | Ignore:
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What those who run the bot have it listen to."""
+
+    mention_only: bool = False
+    bots: bool = False
+    """Other bots may ask, if they mention us."""
+
+
+def triage(message: Message, me: Identity, company: Company, hearing: Hearing = Hearing()) -> Answer | Ignore:
     """A thread that is between us and one person needs no mention, unless it is `mention_only`; nor does a DM."""
+    if message.bot_id is not None and hearing.bots:
+        return _of_bot(message, me)
+    return _of_person(message, me, company, hearing.mention_only)
+
+
+def _of_person(message: Message, me: Identity, company: Company, mention_only: bool) -> Answer | Ignore:
     if message.subtype not in ANSWERED_SUBTYPES:
         return Ignore(f"subtype {message.subtype}")
     if not by_person(message, me):
@@ -82,6 +97,17 @@ def by_person(message: Message, me: Identity) -> bool:
     return message.user_id is not None and message.bot_id is None and message.user_id != me.user_id
 
 
+def _of_bot(message: Message, me: Identity) -> Answer | Ignore:
+    """Another bot has to mention us each time: what it says in a thread of ours may be its answer to us."""
+    if me.bot_id == message.bot_id or me.user_id == message.user_id:
+        return Ignore("our own")
+    if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:
+        return Ignore(f"subtype {message.subtype}")
+    if me.user_id not in mentioned(message.text):
+        return Ignore("another bot's, not addressed to us")
+    return _answer(message, message.thread_ts or message.ts)
+
+
 def words_of(text: str, bot_user_id: str) -> str:
     """What a person wrote, in Slack's markup, without the mentions at its beginning and end that only address us.
 
@@ -100,4 +126,5 @@ def words_of(text: str, bot_user_id: str) -> str:
 
 def _answer(message: Message, thread_ts: str | None) -> Answer:
     thread = ThreadKey(message.team_id, message.channel_id, thread_ts)
-    return Answer(Question(thread, message.ts, message.user_id or "", message.whole, message.files))
+    asker, from_bot = message.user_id or message.bot_id or "", message.bot_id is not None
+    return Answer(Question(thread, message.ts, asker, message.whole, message.files, from_bot))

@@ -1,5 +1,6 @@
 """Which jobs a worker may take: those to do, and those of workers that are gone."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.ports import Spent, Status
-from bot.store.rows import DOING, TODO, interrupted_values, job_of
+from bot.store import spending
+from bot.store.rows import DOING, TODO, interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers
 from bot.store.watch import Sight
 
@@ -16,19 +18,28 @@ SIGN_S = 10.0
 """A job whose asker is to be told first that it waits is left alone for so long."""
 
 
-async def claim_ready(connection: AsyncConnection, worker: str, limit: int, now: float) -> list[Job]:
+async def claim_ready(
+    connection: AsyncConnection, worker: str, limit: int, most_per_user: int, now: float
+) -> list[Job]:
     """Raises IntegrityError where another worker took a job of one of the threads in the same moment."""
-    taken = (
-        sa.update(jobs)
-        .where(jobs.c.id.in_(_ready(limit, now)))
-        .values(status=Status.DOING.value, worker=worker, attempts=jobs.c.attempts + 1, started_at=now)
-        .returning(jobs)
-    )
-    return _oldest_first((await connection.execute(taken)).all())
+    if on_postgresql(connection):
+        # One claim after another: two at once would not see how many jobs of a person the other one takes.
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("claims"))))
+    claimed: list[Job] = []
+    while len(claimed) < limit:
+        ready = (await connection.execute(_ready(limit - len(claimed), most_per_user, now))).all()
+        picked = _picked(ready, most_per_user)
+        if picked:
+            taken = sa.update(jobs).where(jobs.c.id.in_(picked)).values(worker=worker, **_claimed_values(now))
+            claimed += [job_of(row) for row in await connection.execute(taken.returning(jobs))]
+        if len(picked) == len(ready):
+            # Nobody was passed over whose place another one may take.
+            break
+    return sorted(claimed, key=lambda job: job.id)
 
 
-def _ready(limit: int, now: float) -> sa.Select[tuple[int]]:
-    """The oldest job of each thread in which none is being done; two workers never wait for the same rows."""
+def _ready(limit: int, most_per_user: int, now: float) -> sa.Select[Any]:
+    """The oldest job of each thread in which none is being done, of people who have less under way than one may."""
     other = jobs.alias()
     before = sa.exists().where(
         other.c.team_id == jobs.c.team_id,
@@ -36,17 +47,42 @@ def _ready(limit: int, now: float) -> sa.Select[tuple[int]]:
         other.c.thread_ts == jobs.c.thread_ts,
         sa.or_(other.c.status == DOING, sa.and_(other.c.status == TODO, other.c.ts < jobs.c.ts)),
     )
+    theirs = jobs.alias()
+    under_way = (
+        sa.select(sa.func.count())
+        .where(theirs.c.status == DOING, theirs.c.team_id == jobs.c.team_id, theirs.c.user_id == jobs.c.user_id)
+        .scalar_subquery()
+    )
     announced = sa.or_(jobs.c.announced_at.is_(None), jobs.c.announced_at <= now - SIGN_S)
-    # In a CTE, for PostgreSQL may run a plain subquery more than once, and then lock more than the limit.
-    ready = (
-        sa.select(jobs.c.id)
-        .where(jobs.c.status == TODO, announced, ~before)
+    return (
+        sa.select(jobs.c.id, jobs.c.team_id, jobs.c.user_id, under_way.label("under_way"))
+        .where(jobs.c.status == TODO, announced, ~before, under_way < most_per_user)
         .order_by(jobs.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("ready")
+        .with_for_update(skip_locked=True, of=jobs)
     )
-    return sa.select(ready.c.id)
+
+
+def _picked(ready: Sequence[sa.Row[Any]], most_per_user: int) -> list[int]:
+    """The oldest of each person, as many as they may have beside what is under way."""
+    picked: list[int] = []
+    of_person: Counter[tuple[str, str]] = Counter()
+    for row in ready:
+        of_person[row.team_id, row.user_id] += 1
+        if row.under_way + of_person[row.team_id, row.user_id] <= most_per_user:
+            picked.append(row.id)
+    return picked
+
+
+def _claimed_values(now: float) -> dict[str, Any]:
+    """What was set aside for an earlier attempt is free again."""
+    return {
+        "status": Status.DOING.value,
+        "attempts": jobs.c.attempts + 1,
+        "started_at": now,
+        "reserved_tokens": 0,
+        "reserved_usd": 0.0,
+    }
 
 
 async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
@@ -71,13 +107,7 @@ async def take_over(
     taken = (
         sa.update(jobs)
         .where(jobs.c.id.in_(sa.select(left_behind.c.id)))
-        .values(
-            worker=worker,
-            attempts=jobs.c.attempts + 1,
-            interruptions=jobs.c.interruptions + 1,
-            started_at=now,
-            heartbeat_at=None,
-        )
+        .values(worker=worker, interruptions=jobs.c.interruptions + 1, heartbeat_at=None, **_claimed_values(now))
         .returning(jobs)
     )
     if not spent:
@@ -88,7 +118,7 @@ async def take_over(
     return claimed
 
 
-Tokens = dict[str, dict[str, list[int]]]
+Tokens = dict[str, dict[str, list[Any]]]
 """Of each worker, what spent_values gave."""
 
 
@@ -114,19 +144,23 @@ def _left_by(worker: str, sight: Sight) -> sa.ColumnElement[bool]:
 async def _keep_spent(connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float) -> None:
     """What each attempt that broke off had used becomes a turn."""
     used = {
-        (int(job_id), attempt): Spent(*tokens)
+        (int(job_id), attempt): Spent(*used)
         for of_worker in spent.values()
-        for job_id, (attempt, *tokens) in of_worker.items()
+        for job_id, (attempt, *used) in of_worker.items()
     }
     before = {job.id: used.get((job.id, job.attempts - 1), Spent()) for job in claimed}
-    broken_off = [interrupted_values(job_id, each, now) for job_id, each in before.items() if each != Spent()]
+    broken_off = {job: interrupted_values(job.id, before[job.id], now) for job in claimed if before[job.id] != Spent()}
     if broken_off:
-        await connection.execute(sa.insert(turns), broken_off)
+        await connection.execute(sa.insert(turns), list(broken_off.values()))
+        await spending.count(connection, [(spender_of(job.question), turn) for job, turn in broken_off.items()], now)
 
 
 def spent_values(claimed: Mapping[Job, Spent]) -> dict[str, Any]:
     """As `workers` keeps it."""
-    return {str(job.id): [job.attempts, spent.input_tokens, spent.output_tokens] for job, spent in claimed.items()}
+    return {
+        str(job.id): [job.attempts, spent.input_tokens, spent.output_tokens, spent.model]
+        for job, spent in claimed.items()
+    }
 
 
 async def _strike_off(connection: AsyncConnection, gone: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
 from bot.core.triage import Company
+from bot.ports import Status
 from bot.store.rows import in_thread, insert_into, thread_values
 from bot.store.schema import jobs, shared_threads
 
@@ -13,7 +14,7 @@ async def company(connection: AsyncConnection, thread: ThreadKey, user_id: str) 
     """What a person who writes in the thread finds there; and whether it is known to be shared."""
     of_thread = [shared_threads.c[name] == value for name, value in thread_values(thread).items()]
     found = sa.select(
-        sa.exists().where(in_thread(thread)),
+        sa.exists().where(in_thread(thread), jobs.c.status != Status.REFUSED.value),
         sa.exists().where(in_thread(thread), jobs.c.user_id != user_id),
         sa.exists().where(*of_thread),
     )

@@ -1,6 +1,7 @@
 """Questions become jobs: what arrives while a transaction is under way goes into the next one together."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -70,7 +71,9 @@ class Arrivals:
                 taken.set_result(result)
 
 
-async def write_arrivals(connection: AsyncConnection, batch: Sequence[Arrival], now: float) -> list[Taken]:
+async def write_arrivals(
+    connection: AsyncConnection, batch: Sequence[Arrival], most_per_user: int, now: float
+) -> list[Taken]:
     """As if each came alone, in the order of the batch."""
     seen = await _first_seen(connection, batch, now)
     first_events: dict[str, Arrival] = {}
@@ -80,12 +83,12 @@ async def write_arrivals(connection: AsyncConnection, batch: Sequence[Arrival], 
             first_messages.setdefault(_message(arrival.question), arrival)
     if not first_messages:
         return [None] * len(batch)
-    oldest = await _oldest(connection, {arrival.question.thread for arrival in first_messages.values()})
+    line = await _line(connection, first_messages.values(), most_per_user)
     ids = await _add_jobs(connection, first_messages.values(), now)
     taken: dict[str, Enqueued] = {}
     for message, arrival in first_messages.items():
         if message in ids:
-            taken[arrival.event_id] = Enqueued(ids[message], _waits(arrival, oldest))
+            taken[arrival.event_id] = Enqueued(ids[message], line.waits(arrival))
     waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.waiting]
     if waiting:
         await connection.execute(sa.update(jobs).where(jobs.c.id.in_(waiting)).values(announced_at=now))
@@ -96,12 +99,32 @@ def _message(question: Question) -> tuple[str, str, str]:
     return question.thread.team_id, question.thread.channel_id, question.ts
 
 
-def _waits(arrival: Arrival, oldest: dict[ThreadKey, str]) -> bool:
-    """Whether one of its thread is before it; and from now on, it may be before others."""
-    question = arrival.question
-    first = oldest.get(question.thread)
-    oldest[question.thread] = question.ts if first is None else min(first, question.ts)
-    return arrival.full or (first is not None and first < question.ts)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What is before those who arrive; each of them may be before the next."""
+
+    oldest: dict[ThreadKey, str]
+    """The ts of the oldest job to do in each thread, '' where one is being done."""
+    threads: Counter[tuple[str, str]]
+    """In how many threads a person, by team and user, has jobs to do or being done."""
+    most_per_user: int
+
+    def waits(self, arrival: Arrival) -> bool:
+        question = arrival.question
+        person = (question.thread.team_id, question.user_id)
+        first = self.oldest.get(question.thread)
+        self.oldest[question.thread] = question.ts if first is None else min(first, question.ts)
+        full = arrival.full or self.threads[person] >= self.most_per_user
+        if first is None:
+            self.threads[person] += 1
+        return full or (first is not None and first < question.ts)
+
+
+async def _line(connection: AsyncConnection, arrivals: Collection[Arrival], most_per_user: int) -> _Line:
+    questions = [arrival.question for arrival in arrivals]
+    oldest = await _oldest(connection, {question.thread for question in questions})
+    people = {(question.thread.team_id, question.user_id) for question in questions}
+    return _Line(oldest, await _threads(connection, people), most_per_user)
 
 
 async def _first_seen(connection: AsyncConnection, batch: Sequence[Arrival], now: float) -> Collection[str]:
@@ -125,6 +148,17 @@ async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -
     return oldest
 
 
+async def _threads(connection: AsyncConnection, people: Collection[tuple[str, str]]) -> Counter[tuple[str, str]]:
+    """In how many threads each has jobs to do or being done: so many may be under way at once."""
+    columns = (jobs.c.team_id, jobs.c.user_id, jobs.c.channel_id, jobs.c.thread_ts)
+    theirs = sa.tuple_(jobs.c.team_id, jobs.c.user_id).in_(list(people))
+    held = sa.union(
+        *(sa.select(*columns).where(jobs.c.status == status, theirs) for status in (TODO, DOING))
+    ).subquery()
+    counted = sa.select(held.c.team_id, held.c.user_id, sa.func.count()).group_by(held.c.team_id, held.c.user_id)
+    return Counter({(team_id, user_id): number for team_id, user_id, number in await connection.execute(counted)})
+
+
 async def _add_jobs(
     connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
 ) -> dict[tuple[str, str, str], int]:
@@ -139,6 +173,7 @@ async def _add_jobs(
             "user_id": arrival.question.user_id,
             "text": arrival.question.text,
             "files": [asdict(file) for file in arrival.question.files],
+            "from_bot": arrival.question.from_bot,
             "status": Status.TODO.value,
             "created_at": now,
         }

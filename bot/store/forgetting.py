@@ -3,9 +3,10 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bot.core.caps import Scope
 from bot.core.conversation import ThreadKey
 from bot.store.rows import DOING, TODO, in_thread, thread_values
-from bot.store.schema import jobs, seen_events, shared_threads, turns
+from bot.store.schema import feedback, jobs, notices, seen_events, shared_threads, spending, turns
 
 SLACK_RETRIES_S = 3600.0
 """For so long, and some more, Slack may send an event again; forgotten, it would be answered again."""
@@ -24,10 +25,20 @@ async def forget(connection: AsyncConnection, user_id: str | None, thread: Threa
     if user_id is None:
         of_thread = [] if thread is None else [shared_threads.c[n] == v for n, v in thread_values(thread).items()]
         await connection.execute(sa.delete(shared_threads).where(*of_thread))
+    if thread is None:
+        await _forget_person(connection, user_id)
     if not where:
         # An event's id names neither people nor threads, so that only "all" can mean it.
         await connection.execute(sa.delete(seen_events))
     return count
+
+
+async def _forget_person(connection: AsyncConnection, user_id: str | None) -> None:
+    """What is kept of a person beside what they asked, or of everybody; sums without a name stay."""
+    person = sa.and_(spending.c.scope == Scope.USER.value, spending.c.scope_id == user_id)
+    await connection.execute(sa.delete(spending).where(person if user_id else sa.true()))
+    await connection.execute(sa.delete(notices).where(notices.c.user_id == user_id if user_id else sa.true()))
+    await connection.execute(sa.delete(feedback).where(feedback.c.user_id == user_id if user_id else sa.true()))
 
 
 async def overwrite(engine: AsyncEngine) -> None:

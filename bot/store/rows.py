@@ -6,7 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.caps import Spender
+from bot.core.completion import Usage
 from bot.core.conversation import File, Job, Question, ThreadKey
+from bot.core.pricing import cost_usd
 from bot.ports import Outcome, Spent, Status
 from bot.store.schema import jobs
 
@@ -44,13 +47,17 @@ def job_of(row: sa.Row[Any]) -> Job:
     thread = ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
     return Job(
         row.id,
-        Question(thread, row.ts, row.user_id, row.text, tuple(File(**file) for file in row.files)),
+        Question(thread, row.ts, row.user_id, row.text, tuple(File(**file) for file in row.files), row.from_bot),
         row.attempts,
         tuple(row.page_ts),
         # Its sign was not recorded in time, and may have been posted all the same.
         begun=row.attempts > 1 or row.announced_at is not None,
         interruptions=row.interruptions,
     )
+
+
+def spender_of(question: Question) -> Spender:
+    return Spender(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
 def turn_values(job_id: int, outcome: Outcome, now: float) -> dict[str, Any]:
@@ -63,20 +70,16 @@ def turn_values(job_id: int, outcome: Outcome, now: float) -> dict[str, Any]:
         "input_tokens": usage and usage.input_tokens,
         "output_tokens": usage and usage.output_tokens,
         "cached_input_tokens": usage and usage.cached_input_tokens,
+        "cost_usd": cost_usd(outcome.model, usage) if outcome.model and usage else None,
+        "first_token_s": outcome.first_token_s,
         "created_at": now,
     }
 
 
 def interrupted_values(job_id: int, spent: Spent, now: float) -> dict[str, Any]:
     """The turn of an attempt that broke off: no answer, but what it cost."""
-    return {
-        "job_id": job_id,
-        "answer": "",
-        "finish_reason": INTERRUPTED,
-        "input_tokens": spent.input_tokens,
-        "output_tokens": spent.output_tokens,
-        "created_at": now,
-    }
+    usage = Usage(spent.input_tokens, spent.output_tokens)
+    return turn_values(job_id, Outcome(Status.FAILED, "", spent.model, INTERRUPTED, usage), now)
 
 
 async def wake_others(connection: AsyncConnection, worker: str, *where: sa.ColumnElement[bool]) -> None:

@@ -73,6 +73,10 @@ jobs = sa.Table(
     sa.Column("edited_ts", sa.Text),
     # The message that told its asker that the answer is whole.
     sa.Column("ping_ts", sa.Text),
+    sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
+    # What may still be used by the answer under way; counts while the job is being done, and no longer.
+    sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
     # An id is never given twice, not even after its job was removed: late writes must find nothing.
     sqlite_autoincrement=True,
@@ -90,6 +94,18 @@ sa.Index("ix_jobs_thread", *_thread, jobs.c.ts)
 # Both for claims, whose cost must not grow with the jobs that are done: who is next, and is one before it.
 sa.Index("ix_jobs_todo", jobs.c.id, **_only("todo"))
 sa.Index("ix_jobs_todo_thread", *_thread, jobs.c.ts, **_only("todo"))
+# For how many a person has, which is asked at each enqueue and claim.
+sa.Index("ix_jobs_todo_user", jobs.c.team_id, jobs.c.user_id, **_only("todo"))
+sa.Index("ix_jobs_doing_user", jobs.c.team_id, jobs.c.user_id, **_only("doing"))
+# For how much a bot asked of late.
+sa.Index(
+    "ix_jobs_from_bot",
+    jobs.c.team_id,
+    jobs.c.user_id,
+    jobs.c.created_at,
+    sqlite_where=sa.text("from_bot = 1"),
+    postgresql_where=sa.text("from_bot"),
+)
 # Holds that no two workers ever answer in one thread.
 sa.Index("ix_jobs_doing", *_thread, unique=True, **_only("doing"))
 sa.Index("ix_jobs_answered_with", jobs.c.answered_with)
@@ -107,6 +123,9 @@ turns = sa.Table(
     sa.Column("input_tokens", sa.Integer),
     sa.Column("output_tokens", sa.Integer),
     sa.Column("cached_input_tokens", sa.Integer),
+    # By the prices of its day; NULL where the model has none.
+    sa.Column("cost_usd", sa.Double),
+    sa.Column("first_token_s", sa.Double),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -121,7 +140,7 @@ workers = sa.Table(
     sa.Column("beat", sa.BigInteger, nullable=False),
     # Whether the worker's death sets a lock free (bot/store/presence.py).
     sa.Column("has_lock", sa.Boolean, nullable=False),
-    # {job id: [attempt, input tokens, output tokens]}. One row a second, not one for each live job.
+    # {job id: [attempt, input tokens, output tokens, model]}. One row a second, not one for each live job.
     sa.Column("spent", sa.JSON, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
 )
@@ -160,3 +179,38 @@ errands = sa.Table(
 )
 
 sa.Index("ix_errands_due_at", errands.c.due_at)
+
+# Sums of what turns say, so that a cap is checked by reading a month's days and not its answers.
+spending = sa.Table(
+    "spending",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("scope_id", sa.Text, primary_key=True),
+    # Of UTC, counted from 1970.
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("cost_usd", sa.Double, nullable=False),
+)
+
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    # '' for what is told once, to whoever it is.
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("notice", sa.Text, primary_key=True),
+    sa.Column("told_at", sa.Double, nullable=False),
+)
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    # 1 or -1.
+    sa.Column("value", sa.Integer, nullable=False),
+    sa.Column("model", sa.Text),
+    sa.Column("prompt_version", sa.Text),
+    sa.Column("at", sa.Double, nullable=False),
+)

@@ -3,24 +3,27 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot.core.access import BotQuestions
+from bot.core.caps import Amount, Cap, Room, Spender, Window
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.triage import Company
 from bot.errors import StoreError
 from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
-from bot.store import claiming, forgetting, ledger
+from bot.store import asking, claiming, forgetting, ledger, spending
 from bot.store.company import company, share
 from bot.store.engine import READS, create_engine, database_errors
 from bot.store.enqueueing import Arrival, Arrivals, write_arrivals
 from bot.store.migrate import migrate
 from bot.store.presence import Presence
-from bot.store.rows import DOING, TODO, in_thread, interrupted_values, turn_values, wake_others
+from bot.store.rows import DOING, TODO, in_thread, interrupted_values, spender_of, turn_values, wake_others
 from bot.store.schema import jobs, turns
 
 P = ParamSpec("P")
@@ -28,6 +31,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+NO_LIMIT = 1_000_000
 _REPLIES_READ = 500
 """Jobs of a thread whose replies are read: a direct message goes on for years, a prompt does not."""
 
@@ -56,12 +60,13 @@ def _to_its_end(
 class SqlStore:
     """bot.ports.Store and Ledger in a database. Each method is one transaction, and StoreError where that fails."""
 
-    def __init__(self, engine: AsyncEngine, worker: str, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, worker: str, clock: Clock, most_per_user: int = NO_LIMIT) -> None:
         """Of workers made so, and not by `open`, others know by their silence only that they are gone."""
         self.engine = engine
         self._reader = engine.execution_options(**{READS: True})
         self._worker = worker
         self._clock = clock
+        self._most_per_user = most_per_user
         self._running: set[asyncio.Task[Any]] = set()
         self._arrivals = Arrivals(self._write_arrivals)
         self._changed = asyncio.Event()
@@ -72,9 +77,12 @@ class SqlStore:
         self._unsure = False
 
     @classmethod
-    async def open(cls, database_url: str, worker: str, clock: Clock) -> "SqlStore":
-        """Connects and migrates. `worker` names this process among all that share the database."""
-        store = cls(create_engine(database_url), worker, clock)
+    async def open(cls, database_url: str, worker: str, clock: Clock, most_per_user: int = NO_LIMIT) -> "SqlStore":
+        """Connects and migrates. `worker` names this process among all that share the database.
+
+        `most_per_user`: how many jobs of one person may be under way at once, in all of them.
+        """
+        store = cls(create_engine(database_url), worker, clock, most_per_user)
         try:
             with database_errors():
                 await migrate(store.engine)
@@ -90,7 +98,7 @@ class SqlStore:
 
     async def _write_arrivals(self, batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
         async with self.engine.begin() as connection:
-            taken = await write_arrivals(connection, batch, self._clock.now())
+            taken = await write_arrivals(connection, batch, self._most_per_user, self._clock.now())
             if any(enqueued and not enqueued.waiting for enqueued in taken):
                 await wake_others(connection, self._worker)
             return taken
@@ -121,7 +129,9 @@ class SqlStore:
             return []
         try:
             async with self.engine.begin() as connection:
-                ready = await claiming.claim_ready(connection, self._worker, limit, self._clock.now())
+                ready = await claiming.claim_ready(
+                    connection, self._worker, limit, self._most_per_user, self._clock.now()
+                )
                 if ready:
                     # Who is at work must not look silent, even if each of its jobs ends before it beats.
                     await self._presence.beat(connection, claiming.spent_values(self._spent))
@@ -166,12 +176,13 @@ class SqlStore:
             forget = await connection.scalar(ended.returning(jobs.c.forget_asked))
             if forget is None:
                 return False
+            turn = turn_values(job.id, outcome, now)
+            await spending.count(connection, [(spender_of(job.question), turn)], now)
             if forget:
                 await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
             else:
-                await connection.execute(sa.insert(turns), turn_values(job.id, outcome, now))
-            next_one = in_thread(job.question.thread), jobs.c.status == TODO
-            await wake_others(connection, self._worker, *next_one)
+                await connection.execute(sa.insert(turns), turn)
+            await wake_others(connection, self._worker, jobs.c.status == TODO, _waited_for(job))
         self._handed_out.discard((job.id, job.attempts))
         return True
 
@@ -183,7 +194,10 @@ class SqlStore:
             if (await connection.execute(given_up)).rowcount == 0:
                 return False
             if spent != Spent():
-                await connection.execute(sa.insert(turns), interrupted_values(job.id, spent, self._clock.now()))
+                now = self._clock.now()
+                turn = interrupted_values(job.id, spent, now)
+                await connection.execute(sa.insert(turns), turn)
+                await spending.count(connection, [(spender_of(job.question), turn)], now)
             await wake_others(connection, self._worker)
         self._handed_out.discard((job.id, job.attempts))
         return True
@@ -272,6 +286,30 @@ class SqlStore:
             return await ledger.reserve(connection, self._worker, method, calls_per_minute, self._clock.now())
 
     @_to_its_end
+    async def reserve_tokens(self, job: Job, most: Amount, caps: Sequence[Cap]) -> Room:
+        async with self.engine.begin() as connection:
+            room = await spending.room_for(connection, job, caps, self._clock.now())
+            if room == Room():
+                held = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
+                await connection.execute(self._fenced(job).values(**held))
+            return room
+
+    @_to_its_end
+    async def spent(self, spender: Spender, windows: Collection[Window]) -> Mapping[Window, Amount]:
+        async with self._reader.begin() as connection:
+            return await spending.spent_in(connection, spender, windows, self._clock.now())
+
+    @_to_its_end
+    async def tell_once(self, team_id: str, user_id: str, notice: str, every_s: float = math.inf) -> bool:
+        async with self.engine.begin() as connection:
+            return await asking.tell_once(connection, (team_id, user_id), notice, every_s, self._clock.now())
+
+    @_to_its_end
+    async def bot_questions(self, question: Question) -> BotQuestions:
+        async with self._reader.begin() as connection:
+            return await asking.bot_questions(connection, question, self._clock.now())
+
+    @_to_its_end
     async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
         async with self.engine.begin() as connection:
             count = await forgetting.forget(connection, user_id, thread)
@@ -282,7 +320,10 @@ class SqlStore:
     @_to_its_end
     async def expire(self, before: float) -> int:
         async with self.engine.begin() as connection:
-            return await forgetting.expire(connection, before, self._clock.now())
+            now = self._clock.now()
+            await spending.expire(connection, now)
+            await asking.expire(connection, now)
+            return await forgetting.expire(connection, before, now)
 
     @_to_its_end
     async def ping(self) -> None:
@@ -305,3 +346,10 @@ class SqlStore:
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.debug("a transaction failed: %s", type(task.exception()).__name__)
+
+
+def _waited_for(job: Job) -> sa.ColumnElement[bool]:
+    """Jobs that a job held up: of its thread, or of its asker."""
+    thread = job.question.thread
+    theirs = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
+    return sa.or_(in_thread(thread), theirs)

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.conversation import Message
-from bot.core.triage import Answer, Company, Ignore, triage, words_of
+from bot.core.triage import Answer, Company, Hearing, Ignore, triage, words_of
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
@@ -78,7 +78,24 @@ def test_is_ignored_with_a_reason(given: Message, company: Company) -> None:
     ],
 )
 def test_mention_only_holds_in_channels(given: Message, answered: bool) -> None:
-    assert isinstance(triage(given, ME, ALONE, mention_only=True), Answer) is answered
+    assert isinstance(triage(given, ME, ALONE, Hearing(mention_only=True)), Answer) is answered
+
+
+@pytest.mark.parametrize(
+    ("given", "asker"),
+    [
+        (message(MENTION, bot_id="BOTHER"), "UADA"),
+        (message(MENTION, bot_id="BOTHER", user_id=None, subtype="bot_message"), "BOTHER"),
+        (message("and then?", bot_id="BOTHER", thread_ts="9.0"), None),
+        (message("hi", bot_id="BOTHER", channel_type="im"), None),
+        (message(MENTION, bot_id=ME.bot_id), None),
+        (message(MENTION, bot_id="BOTHER", subtype="message_changed"), None),
+    ],
+)
+def test_a_bot_that_may_ask_has_to_mention_us_each_time(given: Message, asker: str | None) -> None:
+    verdict = triage(given, ME, ALONE, Hearing(bots=True))
+    question = verdict.question if isinstance(verdict, Answer) else None
+    assert (question and question.user_id, question and question.from_bot) == (asker, asker and True)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
 """What a person gets in Slack: where the answer comes, what it knows, and that it comes once."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from bot.answer import HELP
 from bot.core.blocks import THINKING
+from bot.settings import Settings
 from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, growing, says, shown
+from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams import speech
-from tests.streams.server import Answer
+from tests.streams.server import Answer, VendorServer
 
 
 @pytest.mark.parametrize("channel", ["general", "project-x"])
@@ -177,12 +179,16 @@ async def test_answers_go_on_while_another_one_grows(stage: Stage) -> None:
     await stage.answers("general", slow)
 
 
-async def test_twenty_at_once_are_all_answered_within_slacks_budgets(stage: Stage) -> None:
+async def test_twenty_at_once_are_all_answered_within_slacks_budgets(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stage = Stage(sandbox, vendor)
     stage.vendor.script(says("word " * 60, pause_s=0.02))
-    asked = [await stage.mention(f"{n}?", channel=("general", "random")[n % 2]) for n in range(20)]
-    answers = await asyncio.gather(
-        *(stage.answers(("general", "random")[n % 2], ts, timeout_s=40) for n, ts in enumerate(asked))
-    )
+    async with running(replace(settings, max_concurrent_per_user=20)):
+        asked = [await stage.mention(f"{n}?", channel=("general", "random")[n % 2]) for n in range(20)]
+        answers = await asyncio.gather(
+            *(stage.answers(("general", "random")[n % 2], ts, timeout_s=40) for n, ts in enumerate(asked))
+        )
     assert answers == [[("word " * 60).rstrip()]] * 20
     assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
 

@@ -1,0 +1,88 @@
+"""Who may ask. Pure: who somebody is, is told."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.core.conversation import Question
+
+MOST_BOT_ROUNDS = 3
+"""Questions of other bots that are answered in a thread, one after another without a person's between them."""
+MOST_BOT_QUESTIONS_AN_HOUR = 20
+"""Of one bot, wherever it asks: one that begins a thread for each of our answers would never end either."""
+
+
+class Kind(StrEnum):
+    """What somebody is to our workspace."""
+
+    MEMBER = "members"
+    GUEST = "guests"
+    EXTERNAL = "external"
+    """Of another organisation, by Slack Connect."""
+    BOT = "bots"
+
+
+class Denial(StrEnum):
+    """Why somebody may not ask, as the sentence that tells them."""
+
+    PERSON = "You are not among those who may ask me. Whoever runs this bot decides that."
+    CHANNEL = "I do not answer in this channel. Whoever runs this bot decides that."
+    GUEST = "I answer the members of this workspace, and guests only where whoever runs this bot allows it."
+    EXTERNAL = (
+        "I answer the members of this workspace, and people of other organisations only where whoever runs this bot "
+        "allows it."
+    )
+    BOT = "I answer people, and other bots only where whoever runs this bot allows it."
+    UNKNOWN = "Slack does not tell me who you are just now, and so I may not answer. Please ask again in a few minutes."
+
+
+_DENIALS = {Kind.GUEST: Denial.GUEST, Kind.EXTERNAL: Denial.EXTERNAL, Kind.BOT: Denial.BOT, None: Denial.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """What those who run the bot decide; ids are Slack's. A deny list goes before everything else."""
+
+    also: frozenset[Kind] = frozenset()
+    """Who may ask beside the workspace's members."""
+    allow_users: frozenset[str] = frozenset()
+    """Where it is not empty, these and nobody else may ask, whatever they are."""
+    deny_users: frozenset[str] = frozenset()
+    allow_channels: frozenset[str] = frozenset()
+    """Where it is not empty, the bot answers in these channels alone, and in direct messages."""
+    deny_channels: frozenset[str] = frozenset()
+
+
+def denial(rules: AccessRules, question: Question, kind: Kind | None) -> Denial | None:
+    """None where the asker may ask; `kind` is None where Slack does not tell what they are."""
+    channel_id, user_id = question.thread.channel_id, question.user_id
+    if user_id in rules.deny_users:
+        return Denial.PERSON
+    if channel_id in rules.deny_channels:
+        return Denial.CHANNEL
+    if rules.allow_channels and channel_id not in rules.allow_channels and not channel_id.startswith("D"):
+        return Denial.CHANNEL
+    if rules.allow_users:
+        return None if user_id in rules.allow_users else Denial.PERSON
+    if kind is Kind.MEMBER or kind in rules.also:
+        return None
+    return _DENIALS[kind]
+
+
+def kind_matters(rules: AccessRules, question: Question) -> bool:
+    """Whether it takes to know what the asker is; else any kind gives the same answer."""
+    return len({denial(rules, question, kind) for kind in Kind}) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class BotQuestions:
+    """What other bots asked of late."""
+
+    in_a_row: int
+    """The newest questions in the thread, back to a person's."""
+    in_an_hour: int
+    """Of this bot, anywhere."""
+
+    @property
+    def too_many(self) -> bool:
+        """Two bots that answer each other would never end."""
+        return self.in_a_row >= MOST_BOT_ROUNDS or self.in_an_hour >= MOST_BOT_QUESTIONS_AN_HOUR

@@ -1,0 +1,100 @@
+"""Who people are, and what one person alone is told."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.core.access import Kind
+from bot.core.conversation import Question
+from bot.core.triage import Identity
+from bot.errors import RateLimited, Refusal, Refused
+from bot.ports import Clock
+from bot.slack.web import SlackWeb
+
+KNOWN_FOR_S = 600.0
+TRIES = 3
+TRY_AGAIN_S = 0.5
+LONGEST_WAIT_S = 10.0
+"""For a rate limit; users.info may be called some 100 times a minute."""
+STRANGERS = ("user_not_found", "user_not_visible")
+"""What Slack says of people whom the workspace may not see."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    kind: Kind
+    until: float
+
+
+class SlackPeople:
+    """The People port on Slack's Web API."""
+
+    def __init__(self, web: SlackWeb, me: Identity, clock: Clock) -> None:
+        self._web = web
+        self._me = me
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+        self._asking: dict[str, asyncio.Task[Kind | None]] = {}
+
+    def known(self, user_id: str) -> Kind | None:
+        """What somebody is, if Slack said so in the last ten minutes."""
+        known = self._known.get(user_id)
+        return known.kind if known and self._clock.monotonic() < known.until else None
+
+    async def kind(self, user_id: str) -> Kind | None:
+        """Needs the scope users:read. Where Slack does not answer, what it said before still holds."""
+        if known := self.known(user_id):
+            return known
+        asking = self._asking.get(user_id)
+        if asking is None:
+            # Once for all who wait, and though one of them is cancelled.
+            asking = self._asking[user_id] = asyncio.create_task(self._ask(user_id))
+            asking.add_done_callback(lambda _: self._asking.pop(user_id, None))
+        return await asyncio.shield(asking)
+
+    async def whisper(self, question: Question, sentence: str) -> None:
+        """Where the question was written: a thread that nobody answered in shows nothing to one person alone."""
+        thread = question.thread
+        in_thread = thread.thread_ts if thread.thread_ts != question.ts else None
+        arguments = {"channel": thread.channel_id, "user": question.user_id, "thread_ts": in_thread}
+        try:
+            await self._web.call("chat.postEphemeral", text=sentence, **arguments)
+        except (RateLimited, Refused) as error:
+            log.warning("%s was not told: %s", question.user_id, error)
+
+    async def _ask(self, user_id: str) -> Kind | None:
+        for _ in range(TRIES):
+            try:
+                answer = await self._web.call("users.info", user=user_id)
+            except RateLimited as limited:
+                log.warning("%s", limited)
+                await self._clock.sleep(min(limited.retry_after_s, LONGEST_WAIT_S))
+            except Refused as refused:
+                if refused.error in STRANGERS:
+                    return self._keep(user_id, Kind.EXTERNAL)
+                if refused.reason is not Refusal.TRANSIENT:
+                    log.error("nobody can be told from a guest (is the scope users:read granted?): %s", refused)
+                    break
+                await self._clock.sleep(TRY_AGAIN_S)
+            else:
+                return self._keep(user_id, _kind(answer.get("user") or {}, self._me.team_id))
+        before = self._known.get(user_id)
+        return before.kind if before else None
+
+    def _keep(self, user_id: str, kind: Kind) -> Kind:
+        self._known[user_id] = _Known(kind, self._clock.monotonic() + KNOWN_FOR_S)
+        return kind
+
+
+def _kind(user: Mapping[str, Any], team_id: str) -> Kind:
+    # In an Enterprise Grid a person has one home workspace, and may belong to more.
+    teams = {user.get("team_id", team_id), *(user.get("enterprise_user") or {}).get("teams", ())}
+    if user.get("is_stranger") or team_id not in teams:
+        return Kind.EXTERNAL
+    if user.get("is_restricted") or user.get("is_ultra_restricted"):
+        return Kind.GUEST
+    return Kind.BOT if user.get("is_bot") else Kind.MEMBER

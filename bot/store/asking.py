@@ -1,0 +1,52 @@
+"""What is known of those who ask: what they were told, and how much other bots ask."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.access import MOST_BOT_QUESTIONS_AN_HOUR, MOST_BOT_ROUNDS, BotQuestions
+from bot.core.conversation import Question
+from bot.store.rows import in_thread, insert_into
+from bot.store.schema import jobs, notices
+
+NOTICES_KEPT_S = 62 * 24 * 3600.0
+"""What is told once is told once a month at most."""
+
+
+async def tell_once(
+    connection: AsyncConnection, person: tuple[str, str], notice: str, every_s: float, now: float
+) -> bool:
+    """`person`: team and user."""
+    team_id, user_id = person
+    row = insert_into(connection, notices).values(team_id=team_id, user_id=user_id, notice=notice, told_at=now)
+    again = row.on_conflict_do_update(
+        index_elements=list(notices.primary_key),
+        set_={"told_at": now},
+        where=notices.c.told_at <= now - min(every_s, NOTICES_KEPT_S),
+    )
+    return await connection.scalar(again.returning(notices.c.told_at)) is not None
+
+
+async def bot_questions(connection: AsyncConnection, question: Question, now: float) -> BotQuestions:
+    """Counted as far as it matters."""
+    newest = sa.select(jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
+    in_a_row = 0
+    for from_bot in await connection.scalars(newest.limit(MOST_BOT_ROUNDS)):
+        if not from_bot:
+            break
+        in_a_row += 1
+    lately = (
+        sa.select(jobs.c.id)
+        .where(
+            jobs.c.team_id == question.thread.team_id,
+            jobs.c.user_id == question.user_id,
+            jobs.c.from_bot,
+            jobs.c.created_at > now - 3600,
+        )
+        .limit(MOST_BOT_QUESTIONS_AN_HOUR)
+    )
+    return BotQuestions(in_a_row, len((await connection.scalars(lately)).all()))
+
+
+async def expire(connection: AsyncConnection, now: float) -> None:
+    """Drops what would be told again by now."""
+    await connection.execute(sa.delete(notices).where(notices.c.told_at < now - NOTICES_KEPT_S))
