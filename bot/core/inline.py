@@ -23,6 +23,9 @@ _BEGUN_ENTITY = re.compile(r"&#?\w{0,8}$")
 _REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
 _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)
 _POINTED = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
+_ADDRESS = re.compile(r"(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*\))*\))*")
+"""With balanced parentheses, in three levels."""
+_SPACED = re.compile(r"\s")
 _SPACE = re.compile(r"\s*")
 
 
@@ -278,10 +281,10 @@ def _destination(text: str, start: int) -> tuple[int, str | None]:
     elif text.startswith("<", at):
         return (-1 if "\n" not in text[at:] and ">" not in text[at:] else 0), None
     else:
-        end = _balanced_end(text, at)
-        if end < 0:
-            return end, None
-        at, address = end, text[at:end]
+        found = _ADDRESS.match(text, at)
+        at, address = found.end() if found else at, found[0] if found else ""
+        if at == len(text) or (text[at] == "(" and not _SPACED.search(text, at)):
+            return -1, None
     if title := _TITLE.match(text, at):
         at = title.end()
     at = _after_space(text, at)
@@ -297,22 +300,3 @@ def _title_begun(text: str, at: int) -> bool:
 def _after_space(text: str, at: int) -> int:
     space = _SPACE.match(text, at)
     return space.end() if space else at
-
-
-def _balanced_end(text: str, at: int) -> int:
-    """Where an address without `<…>` ends; -1 where it may go on."""
-    depth = 0
-    while at < len(text):
-        match text[at]:
-            case "\\":
-                at += 1
-            case "(":
-                depth += 1
-            case ")" if depth == 0:
-                return at
-            case ")":
-                depth -= 1
-            case space if space.isspace():
-                return at
-        at += 1
-    return -1

@@ -56,8 +56,9 @@ def rendered(markdown: str, *, growing: bool) -> str:
     if last := _last_text(markdown, found, partial=partial) if growing else None:
         growth = inline.scan(_text(markdown, last) + "\n" * (not partial), dict(addresses), growing=True)
         end, closing = _place(last, growth.cut), growth.closing
-        line = next(each for each in reversed(last) if each.content <= end or each is last[0])
-        if end < last[-1].end and unsure(markdown[line.content : end]) and not _in_table(found):
+        lines = found.leaves[-1].lines
+        line = next(each for each in reversed(lines) if each.content <= end or each is lines[0])
+        if end < last[-1].end and unsure(markdown[line.content : end]):
             return rendered(markdown[: line.start], growing=growing)
         edits = [edit for edit in edits if edit.start < last[0].content] + _placed(last, growth.edits)
     return neutral(_applied(markdown[:end].rstrip(), edits) + closing + _fence_end(found.open))
@@ -94,10 +95,6 @@ def _last_text(markdown: str, found: Leaves, *, partial: bool) -> list[Line] | N
         cells = [cell.end() for cell in _CELL.finditer(markdown, line.content, line.end)]
         return [Line(line.start, cells[-1] if cells else line.content, line.end)]
     return leaf.lines if leaf.kind in (Kind.TEXT, Kind.HEADING) else None
-
-
-def _in_table(found: Leaves) -> bool:
-    return found.open is not None and found.open.kind is Kind.TABLE
 
 
 def _fence_end(leaf: Leaf | None) -> str:

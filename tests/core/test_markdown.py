@@ -1,0 +1,208 @@
+"""What Slack is sent for a page's Markdown: safe, honest about links, and well-formed while it grows."""
+
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bot.core import blocks
+from bot.core.markdown import meant, neutral, rendered, sent_chars
+from bot.core.plain import SHORT_CHARS, first_words
+from bot.core.reply import Ending, Post, Reply, Update, View
+from tests.core.conversations import question
+
+PIECES = ["`", "```", "*", "**", "_", "~~", "[", "](", "]", ")", "!", "<", ">", "&lt;", "&", "#", "\n", "\n\n", "\n- "]
+PIECES += [
+    "\n1. ",
+    "|",
+    "\n|---|",
+    "    ",
+    "\t",
+    "\\",
+    "http://a.b",
+    "<!channel>",
+    "<@U1>",
+    "<#C1|x>",
+    "&#60;",
+    "&amp;",
+]
+texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=40).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("come", "shown"),
+    [
+        ("**bo", "**bo**"),
+        ("**bo*", "**bo**"),
+        ("so **", "so"),
+        ("a *b **c", "a *b **c***"),
+        ("~~gone", "~~gone~~"),
+        ("2 * 3 and snake_case", "2 * 3 and snake_case"),
+        ("`x = [1", "`x = [1`"),
+        ("``a ` b`", "``a ` b``"),
+        ("see [the do", "see"),
+        ("see [the docs](https://exa", "see"),
+        ("see [1", "see"),
+        ("see [1] for", "see [1] for"),
+        ("**see [the docs](htt", "**see**"),
+        ("![a cat](https://", ""),
+        ("at <https://exa", "at"),
+        ("fish &am", "fish"),
+        ("word\\", "word"),
+        ("text\n#", "text"),
+        ("text\n-", "text"),
+        ("text\n- ", "text"),
+        ("text\n1.", "text"),
+        ("text\n12", "text"),
+        ("text\n===", "text"),
+        ("- item\n  - **sub", "- item\n  - **sub**"),
+        ("- [x", ""),
+        ("- [x] done", "- [x] done"),
+        ("> quoted `co", "> quoted `co`"),
+        ("text\n\n```py", "text"),
+        ("text\n\n```py\n", "text"),
+        ("```py\nx = 1", "```py\nx = 1\n```"),
+        ("```py\nx = 1\n``", "```py\nx = 1\n```"),
+        ("```py\nx = 1\n```", "```py\nx = 1\n```"),
+        ("~~~~\n```\n**", "~~~~\n```\n**\n~~~~"),
+        ("1. do\n   ```sh\n   ls", "1. do\n   ```sh\n   ls\n   ```"),
+        ("> ```\n> code", "> ```\n> code\n> ```"),
+        ("text\n\n| a | b |", "text"),
+        ("text\n\n| a | b |\n|--", "text"),
+        ("| a | b |\n|---|---|\n", "| a | b |\n|---|---|"),
+        ("| a | b |\n|---|---|\n| 1 | **tw", "| a | b |\n|---|---|\n| 1 | **tw**"),
+        ("| a | b |\n|---|---|\n| `x", "| a | b |\n|---|---|\n| `x`"),
+        ("| a | b |\n|---|---|\n|", "| a | b |\n|---|---|"),
+        ("|x| is what", ""),
+        ("|x| is what\nit was", "|x| is what\nit was"),
+        ("# Title with `co", "# Title with `co`"),
+        ("[ref]: https://exa", ""),
+        ("**never closed\n\nnext", "**never closed\n\nnext"),
+    ],
+)
+def test_what_is_half_there_is_closed_or_held_back(come: str, shown: str) -> None:
+    assert rendered(come, growing=True) == shown
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("![a cat](https://a.b/c.png)", "[a cat](https://a.b/c.png)"),
+        ("![](https://a.b/c.png)", "https://a.b/c.png"),
+        ("![a cat][1]\n\n[1]: https://a.b", "[a cat][1]\n\n[1]: https://a.b"),
+        ("[![build](https://img.b/i.svg)](https://ci.b/x)", "[build](https://ci.b/x)"),
+        ("`![a](b)` and\n\n```\n![a](b)\n```", "`![a](b)` and\n\n```\n![a](b)\n```"),
+        ("<https://a.b/c>, <x@a.b>", "https://a.b/c, x@a.b"),
+        ("<https://a.b/_c_>.", "https://a.b/%5Fc%5F."),
+        ("<https://a.b|paypal.com>", "&lt;https://a.b|paypal.com>"),
+        ("[docs](https://paypal.com)", "[docs](https://paypal.com)"),
+        ("[www.paypal.com](https://paypal.com/x)", "[www.paypal.com](https://paypal.com/x)"),
+        ("[python.org](https://docs.python.org/3)", "[python.org](https://docs.python.org/3)"),
+        ("[asyncio.gather](https://docs.python.org/3)", "[asyncio.gather](https://docs.python.org/3)"),
+        ("[paypal.com](https://evil.io/x)", "paypal.com (https://evil.io/x)"),
+        ("[Sign in at https://paypal.com](//evil.io)", "Sign in at https://paypal.com (//evil.io)"),
+        ("[paypal.com](https://paypal.com@evil.io/)", "paypal.com (https://evil.io/)"),
+        ("[paypal.com](https:\\\\evil.io)", "paypal.com (https://evil.io)"),
+        ("[paypal.com](https://evil&#46;io)", "paypal.com (https://evil.io)"),
+        ("[paypal.com](https://p\u0430ypal.com)", "paypal.com (https://xn--pypal-4ve.com)"),
+        ("[pay**pal**.com](<https://evil.io>)", "pay**pal**.com (https://evil.io)"),
+        ("[pay\u200bpal.com](https://evil.io)", "pay\u200bpal.com (https://evil.io)"),
+        ("![paypal.com](https://evil.io/i.png)", "paypal.com (https://evil.io/i.png)"),
+        ("[paypal.com][1]\n\n[1]: https://evil.io", "\\[paypal.com][1]\n\n[1]: https://evil.io"),
+    ],
+)
+def test_a_link_says_where_it_leads(written: str, sent: str) -> None:
+    assert rendered(written, growing=False) == sent
+    assert rendered(f"{written}\n\nand on", growing=True) == f"{sent}\n\nand on"
+
+
+@pytest.mark.parametrize(
+    "written", ["<!channel>", "&lt;!channel&gt;", "&amp;lt;!here>", "&#60;!here>", "<<@U1>>", "a && b"]
+)
+@pytest.mark.parametrize("around", ["{}", "`{}`", "```\n{}\n```", "**{}**", "[{}](http://a.b)", "| {} |\n|---|"])
+def test_what_slack_reads_is_what_the_model_wrote(written: str, around: str) -> None:
+    """Slack reads `&lt;`, `&gt;` and `&amp;` once, and acts on `<` alone."""
+    markdown = around.format(written)
+    sent = rendered(markdown, growing=False)
+    assert "<" not in sent
+    assert meant(sent) == markdown
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts, st.data())
+def test_no_frame_holds_anything_that_slack_acts_on(text: str, data: st.DataObject) -> None:
+    """However the text is cut into deltas; and Slack is shown all of it in the end."""
+    reply = Reply(question())
+    while text:
+        size = data.draw(st.integers(1, len(text)))
+        reply.append(text[:size])
+        text = text[size:]
+        _show(reply)
+    reply.finish(Ending(notice="<!here>"))
+    _show(reply)
+    assert reply.finished
+
+
+def _show(reply: Reply) -> None:
+    while isinstance(call := reply.next_call(), Post | Update):
+        assert "<" not in str(blocks.message(call.view))
+        reply.confirmed(call, str(call.page))
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+@example("```\n")
+def test_what_is_held_back_is_the_end_alone(text: str) -> None:
+    """What a blank line ended is shown, and as it is but for links."""
+    whole = rendered(f"{text}\n\n", growing=False)
+    assert "The end." in rendered(f"{text}\n\nThe end. And", growing=True)
+    if not re.search(r"\]|!\[|<", text):
+        assert meant(whole).startswith(text.rstrip())
+        assert len(whole) <= sent_chars(text) + len("\n```") + text.count("`") + text.count("~") + text.count(" ")
+
+
+@given(st.text())
+def test_neutral_text_reads_back_as_it_was(text: str) -> None:
+    assert meant(neutral(text)) == text
+    assert len(neutral(text)) <= sent_chars(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts)
+def test_what_was_sent_is_sent_the_same_again(text: str) -> None:
+    """A reply that is read back from Slack and shown again does not change."""
+    sent = rendered(text, growing=False)
+    assert rendered(meant(sent), growing=False) == sent
+
+
+@pytest.mark.parametrize(
+    ("markdown", "words"),
+    [
+        ("# Title\n\nA **bold** [link](https://a.b) and `code_x`.", "Title. A bold link and code_x."),
+        ("- one\n- [ ] two\n\n1. three", "one. two. three"),
+        ("| a | b |\n|---|---|\n| 1 | *2* |\n\nAfter.", "a, b; 1, 2. After."),
+        ("```py\nprint()\n```\nIt prints.", "It prints."),
+        ("![cat](https://a.b) 2 * 3 &amp; snake_case \\*", "cat 2 * 3 & snake_case *"),
+        ("One sentence that is long enough to stand alone, is it not? " + "word " * 40, ""),
+        ("word " * 100, ("word " * 30).strip() + "…"),
+        ("これは長い文です。" * 40, "これは長い文です。" * 16),
+    ],
+)
+def test_the_first_words_have_no_marks(markdown: str, words: str) -> None:
+    assert first_words(markdown, growing=False) == (
+        words or "One sentence that is long enough to stand alone, is it not?"
+    )
+
+
+@given(st.lists(st.sampled_from(["alpha", "be**ta**", "`gam`", "[del](http://a.b)", "ε"]), max_size=60).map(" ".join))
+def test_no_word_is_cut(text: str) -> None:
+    whole = {"alpha", "beta", "gam", "del", "ε"}
+    for size in range(0, len(text), 7):
+        words = first_words(text[:size], growing=True)
+        assert len(words) <= SHORT_CHARS + 1
+        assert set(words.rstrip("…").split()) <= whole
+
+
+def test_a_growing_word_is_no_word_yet() -> None:
+    assert blocks.short_text(View("Hel", growing=True)) == blocks.WRITING
