@@ -1,5 +1,6 @@
 """From a Slack conversation to what the model is given: turns by its rules, of the messages that fit."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ CONVERSING_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message"}
 LEFT_OUT = "(Earlier messages are left out here.)"
 BEGUN_BY_US = "(This conversation begins with a message of yours.)"
 CUT = "\n\n(… {chars:,} characters are left out here …)\n\n"
+_STRUCTURE = re.compile(r"- |\d+\. |> |```|\||#")
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
 Tokens = Callable[[str], int]
@@ -42,8 +44,10 @@ class Spoken:
     """One message, and who said it: None is the bot."""
 
     speaker: str | None
-    """A person's id; an app's name."""
+    """A person's id, or an app's."""
     text: str
+    name: str | None = None
+    """How an app calls itself."""
     first: bool = False
     """It is its thread's first message."""
     after_gap: bool = False
@@ -81,14 +85,13 @@ def _said(message: Message, conversation: Conversation, me: Identity) -> Spoken 
         return Spoken(None, conversation.replies.get(message.ts, shown))
     if not before or message.subtype not in CONVERSING_SUBTYPES:
         return None
-    speaker = message.app_name or message.user_id or message.bot_id or ""
-    return Spoken(speaker, words_of(message.whole, me.user_id), files=message.files)
+    speaker = message.user_id or message.bot_id or ""
+    return Spoken(speaker, words_of(message.whole, me.user_id), message.app_name, files=message.files)
 
 
 def to_be_named(said: Sequence[Spoken], me: Identity) -> list[str]:
     """The ids of those whose names tell who speaks, and of whom and where; the newest first, each once, not ours."""
-    people = {each.speaker for each in said if each.speaker}
-    ids = [each.speaker for each in reversed(said) if each.speaker] if len(people) > 1 else []
+    ids = [each.speaker for each in reversed(said) if each.speaker and not each.name] if _several(said) else []
     for each in reversed(said):
         ids += nameless(each.text) if each.speaker is not None else []
     return [each for each in dict.fromkeys(ids) if each != me.user_id]
@@ -96,15 +99,23 @@ def to_be_named(said: Sequence[Spoken], me: Identity) -> list[str]:
 
 def named(said: Sequence[Spoken], names: Mapping[str, str]) -> list[Spoken]:
     """What each says to a reader; of several people each message begins with its writer's name."""
-    several = len({each.speaker for each in said if each.speaker}) > 1
-    read = []
-    for each in said:
-        text = each.text.strip()
-        if each.speaker is not None:
-            text = plain(text, names).strip()
-            text = f"{names.get(each.speaker, each.speaker)}: {text}" if several and each.speaker else text
-        read.append(replace(each, text=text))
-    return read
+    several = _several(said)
+    return [replace(each, text=_read(each, names, several)) for each in said]
+
+
+def _read(each: Spoken, names: Mapping[str, str], several: bool) -> str:
+    if each.speaker is None:
+        return each.text.strip()
+    text = plain(each.text, names).strip()
+    if not several:
+        return text
+    # A list, a quote or code begins on a line of its own.
+    between = "\n" if _STRUCTURE.match(text) else " "
+    return f"{each.name or names.get(each.speaker, each.speaker)}:{between}{text}"
+
+
+def _several(said: Sequence[Spoken]) -> bool:
+    return len({each.speaker for each in said if each.speaker is not None}) > 1
 
 
 def fit(said: Sequence[Spoken], tokens: Tokens, limit_tokens: int) -> list[Spoken]:

@@ -1,6 +1,7 @@
 """What Slack's markup says to a reader."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -82,6 +83,13 @@ unescaped = [markup for markup, _ in SAYS.values() if "&" not in markup]
 @given(st.lists(st.sampled_from([*unescaped, "<", ">", "|", "<@", "<!", "x"])))
 def test_any_markup_is_read_and_nobody_is_left_as_a_mention(parts: list[str]) -> None:
     assert not re.search(r"<@[UW]\w+", plain("".join(parts), NAMES))
+
+
+def test_the_effort_grows_with_the_text_and_not_faster() -> None:
+    began = time.process_time()
+    for mark in ("<", "<@", "<@U1|", "<https:", "<!date^", "&lt;"):
+        plain(mark * 50_000, NAMES)
+    assert time.process_time() - began < 2
 
 
 @given(st.text(max_size=200))

@@ -89,6 +89,12 @@ def test_an_apps_message_begins_with_the_apps_name() -> None:
     assert told(build(said).turns) == ["CI: red", "Alerts: down", "Ada: why?"]
 
 
+@pytest.mark.parametrize("text", ["- one\n- two", "2. one", "> quoted", "```\ncode\n```"])
+def test_what_begins_with_a_structure_begins_below_its_writers_name(text: str) -> None:
+    said = [message(text, ts="2.0", user_id="UGRACE")]
+    assert told(build(said).turns) == [f"Grace:\n{text}", "Ada: why?"]
+
+
 def test_people_are_called_by_their_names_and_we_by_ours() -> None:
     said = [message("ask <@UGRACE> or <@UBOT>, <@UNOBODY>", ts="2.0")]
     assert told(build(said).turns) == ["ask @Grace or @typist, @UNOBODY", "why?"]
@@ -114,6 +120,7 @@ def test_names_are_asked_for_whoever_speaks_or_is_spoken_of_the_newest_first_and
     said = [
         message("<#C9> with <@UALAN>", ts="2.0", user_id="UGRACE"),
         message("our <@UEVE>", ts="3.0", user_id="UBOT"),
+        message("red", ts="4.0", user_id="UCI", bot_id="BCI", app_name="CI"),
     ]
     conversation = Conversation(question("ask <@UGRACE>, <@UBOT>, in <#C8|eight>", ts="50.0"), said, {})
     spoken = prompts.spoken(conversation, ME)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.markup import plain
@@ -339,6 +339,7 @@ parts = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(parts, max_size=4))
 def test_no_word_of_a_rich_text_block_is_lost(written: list[Json]) -> None:
     said = plain(body_of(typed(*written) | {"text": ""}), {})
