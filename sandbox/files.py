@@ -153,9 +153,9 @@ class Files:
 
     def share(self, draft: Message, files: Sequence[File]) -> Message:
         """Posts the message with these files."""
-        said = tuple(self.file_json(file) for file in files)
         for file in files:
             file.shares.append(Share(draft.channel, draft.ts, draft.thread_ts))
+        said = tuple(self.file_json(file) for file in files)
         return self.workspace.post(replace(draft, subtype="file_share", files=said))
 
     def delete(self, file: File) -> None:
@@ -190,7 +190,7 @@ class Files:
             "mode": "snippet" if file.is_snippet else "hosted",
             "is_external": False,
             "external_type": "",
-            "is_public": True,
+            "is_public": any(self.workspace.channel(s.channel).type == "channel" for s in file.shares),
             "public_url_shared": False,
             "display_as_bot": False,
             "username": "",

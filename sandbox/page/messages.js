@@ -270,16 +270,16 @@ export class MessageList {
     }
   }
 
-  // A scroll that our own move caused may be told when the list has grown again: the height it had counts.
+  // A scroll that our own move caused may be told when the list has grown or its frame has shrunk again: what was
+  // its bottom before counts.
   #onScroll() {
-    const { scrollTop, clientHeight } = this.scroller;
-    this.pinned = scrollTop + clientHeight >= this.height - NEAR_BOTTOM_PX;
+    this.pinned = this.scroller.scrollTop >= this.bottom - NEAR_BOTTOM_PX;
     if (this.pinned) this.newest.hidden = true;
   }
 
   #onResize() {
-    this.height = this.scroller.scrollHeight;
-    if (this.pinned) this.scroller.scrollTop = this.height;
+    this.bottom = this.scroller.scrollHeight - this.scroller.clientHeight;
+    if (this.pinned) this.scroller.scrollTop = this.bottom;
   }
 }
 

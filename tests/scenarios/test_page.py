@@ -222,6 +222,19 @@ async def test_the_reader_keeps_their_place(page: Page, sandbox: Sandbox, app: A
     await expect(message(page, "below the fold")).to_be_in_viewport()
 
 
+async def test_the_newest_message_stays_in_sight_while_the_box_below_grows(page: Page, sandbox: Sandbox) -> None:
+    for number in range(40):
+        await sandbox.say("grace", "general", f"line {number}\nand another")
+    await expect(message(page, "line 39")).to_be_in_viewport()
+    # The scroll is told to the page in the same frame in which the box takes the list's room.
+    grow = """() => {
+        document.querySelector("#main .scroller").scrollTop -= 1;
+        document.querySelector("#main-box").value = "line\\n".repeat(12);
+    }"""
+    await page.evaluate(grow)
+    await expect(message(page, "line 39")).to_be_in_viewport(ratio=1)
+
+
 async def test_nothing_in_a_message_can_act(page: Page, app: AsyncWebClient) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
