@@ -1,0 +1,165 @@
+"""Answers of many pages: the thread is not flooded, all of it can be had, and a crash changes nothing of that."""
+
+import asyncio
+import sqlite3
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from bot.core.blocks import markdown_of
+from bot.core.reply import GOES_ON, MOST_PAGES
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from sandbox.workspace import Message
+from tests.processes import bot_process, said
+from tests.scenarios.conftest import Stage, connected, running, shown
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer
+
+CODE = "".join(f"print({number})  # a line of the code\n" for number in range(520))
+TABLE = "| Number | Square |\n|---|---|\n" + "".join(f"| {n} | {n * n} |\n" for n in range(1_000))
+PROSE = "".join(f"{n}. Item {n} says something that is worth a line.\n" for n in range(1, 860))
+SEVEN_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE}\n# List\n\n{PROSE}"
+THREE_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE[:9_000]}"
+WHOLE_NOTE = "The whole answer and its long code are attached as files."
+
+
+def events(text: str) -> list[bytes]:
+    """A stream with deltas of forty characters."""
+    return speech.chat([text[at : at + 40] for at in range(0, len(text), 40)])
+
+
+def files(messages: list[Message], sandbox: Sandbox) -> dict[str, str]:
+    """Title and content of the files in these messages."""
+    return {each["title"]: sandbox.files.get(each["id"]).content.decode() for m in messages for each in m.files}
+
+
+def pages(messages: list[Message]) -> list[Message]:
+    return [message for message in messages if not message.files]
+
+
+async def ended(stage: Stage, asked: str, note: str, timeout_s: float = 30) -> list[Message]:
+    """The bot's messages, once the last page has this note."""
+
+    def done() -> list[Message]:
+        messages = stage.bots("general", asked)
+        return messages if any(shown(each).endswith(note) for each in messages) else []
+
+    return await stage.sandbox.wait_for(done, timeout_s)
+
+
+async def test_of_seven_pages_five_are_shown_and_all_is_attached(stage: Stage) -> None:
+    stage.vendor.script(Answer(events(SEVEN_PAGES)))
+    asked = await stage.mention()
+    messages = await ended(stage, asked, WHOLE_NOTE)
+    assert len(pages(messages)) == MOST_PAGES
+    assert files(messages, stage.sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
+    assert messages[-1].files, "they stand below the pages"
+    assert GOES_ON not in str(messages)
+    second = markdown_of({"blocks": pages(messages)[1].blocks})
+    assert second.startswith("```python\nprint(")
+    refused = [call for call in stage.sandbox.calls if call.error]
+    assert not refused
+
+
+async def test_without_the_scope_for_files_the_pages_go_on(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    sandbox.granted.discard("files:write")
+    vendor.script(Answer(events(SEVEN_PAGES)))
+    async with running(settings):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention()
+        messages = await ended(stage, asked, PROSE.rstrip().splitlines()[-1])
+    assert len(messages) == 7
+    assert not files(messages, sandbox)
+    assert not any(GOES_ON in shown(message) for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("fault", "method"),
+    [
+        ("lose_response", "files.completeUploadExternal"),
+        ("error_500", "files.completeUploadExternal"),
+        ("drop_request", "files.getUploadURLExternal"),
+        ("rate_limit", "files.completeUploadExternal"),
+    ],
+)
+async def test_files_come_once_whatever_fails(stage: Stage, fault: str, method: str) -> None:
+    stage.vendor.script(Answer(events(THREE_PAGES)))
+    stage.sandbox.faults.start(fault, method=method, times=1, retry_after_s=1)
+    asked = await stage.mention()
+    messages = await ended(stage, asked, "The long code is attached as a file, too.")
+    assert files(messages, stage.sandbox) == {"code-1.py": CODE}
+    assert len([message for message in messages if message.files]) == 1
+
+
+async def kept(database: Path) -> str:
+    """The one answer on record, as soon as it is there."""
+    with closing(sqlite3.connect(database)) as connection:
+        async with asyncio.timeout(10):
+            # Another process writes it.
+            while not (rows := connection.execute("SELECT answer FROM turns WHERE answer <> ''").fetchall()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    ((answer,),) = rows
+    return str(answer)
+
+
+@pytest.fixture
+async def bots(
+    sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+) -> AsyncIterator[Callable[[], Awaitable[Process]]]:
+    """Starts the bot as a process; the next one finds what the one before left."""
+    async with AsyncExitStack() as stack:
+
+        async def start() -> Process:
+            process = await stack.enter_async_context(bot_process(tmp_path, "run", env=connected(sandbox, vendor)))
+            await said(process.stdout, "is connected to Slack")
+            return process
+
+        yield start
+
+
+async def test_pages_that_a_crash_left_are_good_text(
+    bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+) -> None:
+    left = SEVEN_PAGES[: SEVEN_PAGES.index("| 700 |")].rstrip()
+    vendor.script(
+        Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("Something else.")[:-3], ending=Ending.CUT)
+    )
+    stage = Stage(sandbox, vendor)
+    process = await bots()
+    asked = await stage.mention()
+    await sandbox.wait_for(lambda: "| 699 |" in str(stage.bots("general", asked)), 20)
+    before = [shown(message) for message in stage.bots("general", asked)]
+    process.kill()
+    await process.wait()
+    await bots()
+    cut = "was lost before the answer was whole. Please ask again. The long code is attached as a file, too."
+    messages = await ended(stage, asked, cut)
+    assert [shown(each) for each in pages(messages)][:-1] == before[:-1]
+    assert await kept(tmp_path / "typist.db") == left
+    assert files(messages, sandbox) == {"code-1.py": CODE}
+
+
+async def test_a_crash_between_file_and_last_edit_leaves_one_file_the_right_one(
+    bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer
+) -> None:
+    other = SEVEN_PAGES.replace("Item 700", "Thing 700")
+    vendor.script(Answer(events(SEVEN_PAGES)), Answer(events(other)))
+    # The bot looks whether Slack has shared its files: that is where it dies.
+    sandbox.faults.start("slow", method="conversations.replies", times=1, delay_s=2.0)
+    stage = Stage(sandbox, vendor)
+    process = await bots()
+    asked = await stage.mention()
+    await sandbox.wait_for(lambda: files(stage.bots("general", asked), sandbox), 30)
+    process.kill()
+    await process.wait()
+    await bots()
+    messages = await ended(stage, asked, WHOLE_NOTE)
+    await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == MOST_PAGES + 1)
+    assert files(stage.bots("general", asked), sandbox) == {"answer.md": other, "code-1.py": CODE}
+    assert len(pages(messages)) == MOST_PAGES
