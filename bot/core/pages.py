@@ -11,6 +11,8 @@ PAGE_CHARS = 11_800
 """A message's markdown blocks hold 12,000 characters in sum; what is sent stays below it."""
 PAGE_BYTES = 39_000
 """In UTF-8. chat.postMessage cuts at 40,000, and whether Slack counts characters or bytes there is not on record."""
+MOST_SENT = 5
+"""No character is sent as more characters (see sent_chars), nor as more bytes."""
 GAP_CHARS = 200
 """Of the white space between two pages so much is remembered."""
 
@@ -64,16 +66,26 @@ class Pages:
         self._limit_bytes = limit_bytes
         self.full: list[Page] = []
         self.growing = first
+        self._sure_chars = 0
+        """So many fit on the growing page, whatever they are: nothing need be measured before."""
 
     def append(self, text: str) -> None:
         """The text goes on."""
         page = replace(self.growing, source=self.growing.source + text)
+        if len(page.source) > self._sure_chars:
+            page = self._measured(page)
+        self.growing = page
+
+    def _measured(self, page: Page) -> Page:
+        """The growing page, after those that are full."""
         while not self.fits(page.source, page.opening):
             end, opening = self._end(page)
             source = page.source[:end]
             self.full.append(replace(page, source=source))
             page = Page(page.source[end:], self._modest(opening), source[len(source.rstrip()) :])
-        self.growing = page
+        left_chars, left_bytes = self._left(page.source, page.opening)
+        self._sure_chars = len(page.source) + min(left_chars, left_bytes) // MOST_SENT
+        return page
 
     def close(self) -> None:
         """The text ends: white space alone is no page."""
@@ -87,10 +99,12 @@ class Pages:
 
     def fits(self, source: str, opening: Opening = NOTHING_OPEN) -> bool:
         """Whether a page can hold it."""
-        if len(source) > self.limit_chars:
-            return False
+        return len(source) <= self.limit_chars and min(self._left(source, opening)) >= 0
+
+    def _left(self, source: str, opening: Opening) -> tuple[int, int]:
+        """What a page has left, in characters and in bytes; less than nothing where it is too full."""
         sent = sent_chars(source) + sent_chars(opening.lines + opening.mark)
-        return sent <= self.limit_chars and sent - len(source) + _bytes(source) <= self._limit_bytes
+        return self.limit_chars - sent, self._limit_bytes - (sent - len(source) + _bytes(source))
 
     def _modest(self, opening: Opening) -> Opening:
         """What would leave too little of a page is left out."""

@@ -5,9 +5,11 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.core import blocks
 from bot.core.attachments import code
 from bot.core.markdown import sent_chars
-from bot.core.pages import PAGE_BYTES, PAGE_CHARS, Joint, Page, Pages, joined
+from bot.core.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Joint, Page, Pages, joined
+from bot.core.reply import View
 
 FAMILY = "👨‍👩‍👧‍👦"
 ACCENTED = "e\u0301\u0323"
@@ -20,6 +22,12 @@ def paged(text: str, limit: int, step: int = 10**9) -> list[Page]:
         pages.append(text[start : start + step])
     pages.close()
     return [*pages.full, pages.growing]
+
+
+def shown(pages: list[Page]) -> list[tuple[str, Joint]]:
+    """What is read back of the pages."""
+    sent = [blocks.message(View(page.markdown)) for page in pages]
+    return [(blocks.markdown_of(message), Joint.of(page)) for message, page in zip(sent, pages, strict=True)]
 
 
 # What comes before the break, what comes after it; a page holds sixty characters.
@@ -139,15 +147,7 @@ def test_a_page_goes_on_with_what_was_open(text: str, second: str) -> None:
 @pytest.mark.parametrize("text", [each[0] for each in OPENED.values()], ids=OPENED)
 def test_the_text_is_had_back_from_what_slack_shows(text: str) -> None:
     pages = paged(text, 80)
-    # As it is sent: without white space at the end, and with the end of a fence that is open.
-    shown = [(page.markdown.rstrip() + _closing(page.markdown), Joint.of(page)) for page in pages]
-    assert joined(shown) == text.rstrip()
-
-
-def _closing(markdown: str) -> str:
-    lines = markdown.split("\n")
-    fences = [line.strip() for line in lines if line.strip().startswith(("```", "~~~"))]
-    return "\n" + fences[-1][: 4 if fences[-1].startswith("~~~~") else 3] if len(fences) % 2 else ""
+    assert joined(shown(pages)) == text.rstrip()
 
 
 def test_what_would_fill_a_page_is_not_opened_again() -> None:
@@ -200,8 +200,8 @@ def test_no_grapheme_is_cut_that_fits_on_a_page(text: str, limit: int) -> None:
 @settings(max_examples=150, deadline=None)
 @given(MARKDOWN, st.integers(40, 120))
 def test_what_slack_shows_joins_to_the_text(text: str, limit: int) -> None:
-    shown = [(page.markdown.rstrip(), Joint.of(page)) for page in paged(text, limit)]
-    assert joined(shown) == text.rstrip() or any("```" in page or "~~~" in page for page, _ in shown)
+    # What is open at the very end is closed for show, and stays so.
+    assert joined(shown(paged(text, limit))).startswith(text.rstrip())
 
 
 def test_full_pages_never_change() -> None:
@@ -219,6 +219,12 @@ def test_a_page_is_within_the_limits_in_characters_and_in_bytes(character: str) 
         assert sent_chars(page.markdown) <= PAGE_CHARS
         assert len(page.markdown.encode("utf-8", "surrogatepass")) <= PAGE_BYTES
         assert len(page.source) > 2_000
+
+
+@pytest.mark.parametrize("piece", [*map(chr, range(128)), "漢", "👩", "](", "][", "<http://", "![", "```\n"])
+def test_no_character_is_sent_as_more_than_is_reckoned_with(piece: str) -> None:
+    assert sent_chars(piece) <= MOST_SENT * len(piece)
+    assert sent_chars(piece) - len(piece) + len(piece.encode()) <= MOST_SENT * len(piece)
 
 
 LONG = "".join(f"{number}\n" for number in range(4_000))
