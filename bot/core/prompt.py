@@ -192,9 +192,14 @@ def prompt_of(system: str, said: Sequence[Spoken]) -> Prompt:
 
 def _told(said: Iterable[Spoken]) -> Iterator[Spoken]:
     """With what has to be said about them: in a user's turn, for a model's own turns hold its own words."""
-    for at, each in enumerate(said):
+    begun = False
+    for each in said:
         if each.after_gap:
             yield Spoken("", LEFT_OUT)
-        elif at == 0 and each.speaker is None:
-            yield Spoken("", BEGUN_BY_US)
-        yield each
+            begun = True
+        # One that was but a file says nothing where the file is shown later.
+        if each.text.strip() or each.media:
+            if each.speaker is None and not begun:
+                yield Spoken("", BEGUN_BY_US)
+            begun = True
+            yield each

@@ -64,7 +64,7 @@ class SlackHistory:
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
         left_out, after = False, thread_ts
         for call in range(THREAD_CALLS):
-            if call > THREAD_PAGES:
+            if call >= THREAD_PAGES:
                 after, left_out = _halfway(after, question.ts), True
                 newest.clear()
             answer = await self._read(

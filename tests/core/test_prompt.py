@@ -140,6 +140,15 @@ def test_a_conversation_that_we_began_is_told_as_such() -> None:
     )
 
 
+def test_a_message_that_was_but_a_file_shown_elsewhere_is_no_turn() -> None:
+    said = [Spoken("UADA", ""), Spoken(None, "I see."), Spoken("UADA", "why?")]
+    assert prompts.prompt_of("", said).turns == (
+        Turn("user", BEGUN_BY_US),
+        Turn("assistant", "I see."),
+        Turn("user", "why?"),
+    )
+
+
 def test_the_first_message_and_the_newest_that_fit_are_kept_whole_and_a_line_says_what_is_not() -> None:
     said = [message(letter * 40, ts=f"{at}.0") for at, letter in enumerate("abcde", start=1)]
     room = 40 + 85 + len("why?") + len(LEFT_OUT)
