@@ -12,6 +12,7 @@ MOST_FILES = 5
 MOST_FILE_BYTES = 20 * 2**20
 MOST_BYTES = 50 * 2**20
 """Of all the files of one answer."""
+MOST_NAMED = 6
 _NAME_CHARS = 80
 _TELLING_CHARS = 100_000
 
@@ -165,6 +166,8 @@ def unread_line(opened: Iterable[Opened], left_out: Collection[str] = ()) -> str
             told.append(f"the middle of {each.name} (too long)")
         elif isinstance(each.read, Media) and each.read.name in left_out:
             told.append(f"{each.name} ({Unread.MODEL.value})")
+    if len(told) > MOST_NAMED:
+        told[MOST_NAMED:] = [f"and {len(told) - MOST_NAMED} more"]
     return f"Not read: {', '.join(told)}." if told else ""
 
 

@@ -2,10 +2,10 @@
 
 import base64
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
@@ -13,13 +13,15 @@ from PIL import Image
 
 from bot.core.files import MOST_FILE_BYTES
 from bot.settings import Settings
+from bot.slack import files as reading
 from sandbox.faults import Settings as FaultSettings
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from sandbox.web_api import SCOPES
 from sandbox.workspace import Json, Message
 from tests.scenarios.conftest import Stage, running, says
-from tests.streams.server import VendorServer, refusal
+from tests.streams import speech
+from tests.streams.server import Answer, VendorServer, refusal
 
 PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n%%EOF\n"
 ANSWER = "The whole answer."
@@ -164,6 +166,52 @@ async def test_a_model_that_cannot_see_answers_all_the_same(stage: Stage) -> Non
     stage.vendor.script(blind, says(ANSWER))
     answer = await asked(stage, Upload("plan.png", picture("PNG")))
     assert answer == f"{ANSWER}\nNot read: plan.png (this model can't look at it)."
+
+
+@pytest.mark.parametrize(
+    ("api", "answer", "forms"),
+    [
+        ("responses", speech.responses, ["input_image", "input_file", "input_text"]),
+        ("messages", speech.messages, ["image", "document", "text"]),
+    ],
+)
+async def test_vendors_are_given_images_and_pdfs_in_their_own_form(
+    settings: Settings,
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    api: Literal["responses", "messages"],
+    answer: Callable[[Sequence[str]], list[bytes]],
+    forms: list[str],
+) -> None:
+    ours = replace(settings, openai_api="responses")
+    if api == "messages":
+        ours = replace(settings, models=("anthropic/test",), anthropic_base_url=vendor.url, anthropic_api_key="none")
+    vendor.script(Answer(answer([ANSWER])))
+    async with running(ours):
+        uploads = [Upload("plan.png", picture("PNG")), Upload("terms.pdf", PDF), Upload("notes.md", b"All is well.")]
+        assert await asked(Stage(sandbox, vendor), *uploads) == ANSWER
+    body = vendor.requests[0].body
+    said = body["input" if api == "responses" else "messages"][-1]["content"]
+    assert [part["type"] for part in said] == forms
+    assert base64.b64encode(PDF).decode() in str(said[1])
+    assert base64.b64encode(picture("PNG")).decode() in str(said[0])
+    assert "All is well." in said[2]["text"]
+
+
+async def test_what_takes_too_long_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "READING_S", 0.5)
+    stage.sandbox.faults.start("file_slow", times=1, delay_s=5.0)
+    answer = await asked(stage, Upload("slow.md", b"Too late."), Upload("notes.md", b"All is well."))
+    assert answer == f"{ANSWER}\nNot read: slow.md (it took too long to come), notes.md (it took too long to come)."
+
+
+async def test_files_of_answers_at_once_wait_for_room_and_all_are_read(stage: Stage) -> None:
+    stage.vendor.script(says(ANSWER, pause_s=0.05))
+    uploads = [Upload(f"{number}.txt", b"a" * 2**20) for number in range(12)]
+    asked_ts = [await stage.sandbox.share("ada", "general", "@typist what?", [upload]) for upload in uploads]
+    for ts in asked_ts:
+        (answer,) = await stage.answers("general", ts, timeout_s=30)
+        assert answer == f"{ANSWER}\nNot read: the middle of {uploads[asked_ts.index(ts)].name} (too long)."
 
 
 FAULTS: dict[str, tuple[str, FaultSettings, str]] = {

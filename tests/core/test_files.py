@@ -1,0 +1,218 @@
+"""Files: which are asked for, what their bytes are, how the model is told of them and the reader of the rest."""
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from PIL import Image
+
+from bot.core import files, images, shared
+from bot.core.conversation import File, Media, Prompt, Turn
+from bot.core.files import MOST_FILES, Opened, Unread
+from bot.core.prompt import Spoken
+from bot.core.tokens import TokenEstimate, media_tokens
+
+NOTES = File("F1", "notes.md")
+
+
+def some(count: int) -> list[File]:
+    return [File(f"F{number}", f"{number}.txt") for number in range(count)]
+
+
+def media(name: str, size: int = 4, kind: str = "image/png") -> Media:
+    return Media(name, kind, "a" * size)
+
+
+def picture(kind: str, size: tuple[int, int], mode: str = "RGB") -> bytes:
+    packed = io.BytesIO()
+    Image.new(mode, size).save(packed, kind)
+    return packed.getvalue()
+
+
+class TestChosen:
+    def test_the_first_count_and_one_that_cannot_be_read_takes_no_place(self) -> None:
+        song = File("F9", "song.mp3", "audio/mpeg")
+        wanted, unread = files.chosen([song, *some(7), song])
+        assert [file.id for file in wanted] == ["F0", "F1", "F2", "F3", "F4"]
+        assert {file_id: each.read for file_id, each in unread.items()} == {
+            "F9": Unread.KIND,
+            "F5": Unread.TOO_MANY,
+            "F6": Unread.TOO_MANY,
+        }
+
+    @pytest.mark.parametrize(
+        ("mimetype", "reason"),
+        [
+            ("", None),
+            ("text/plain", None),
+            ("application/json", None),
+            ("application/octet-stream", None),
+            ("application/x-sh", None),
+            ("image/png", None),
+            ("image/svg+xml", None),
+            ("application/pdf", None),
+            ("image/heic", Unread.KIND),
+            ("audio/mp4", Unread.KIND),
+            ("video/mp4", Unread.KIND),
+            ("application/zip", Unread.KIND),
+            ("application/x-7z-compressed", Unread.KIND),
+            ("application/msword", Unread.KIND),
+            ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", Unread.KIND),
+            ("application/vnd.slack-docs", Unread.KIND),
+        ],
+    )
+    def test_by_what_slack_says_it_is(self, mimetype: str, reason: Unread | None) -> None:
+        assert files.refused(File("F1", "f", mimetype)) is reason
+
+    def test_forwarded_messages_files_are_a_messages_own(self) -> None:
+        message = {"files": [{"id": "F1"}], "attachments": [{"is_share": True, "files": [{"id": "F2"}]}, {"text": "x"}]}
+        assert [file.id for file in files.files_of(message)] == ["F1", "F2"]
+        assert files.files_of({"text": "none"}) == ()
+
+
+class TestBytes:
+    @pytest.mark.parametrize(
+        ("content", "kind"),
+        [
+            (picture("PNG", (1, 1)), "image/png"),
+            (picture("JPEG", (1, 1)), "image/jpeg"),
+            (picture("WEBP", (1, 1)), "image/webp"),
+            (picture("GIF", (1, 1)), "image/gif"),
+            (b"%PDF-1.4\n", "application/pdf"),
+            (b"\n\n%PDF-1.4\n", "application/pdf"),
+            (b"RIFF....WAVE", ""),
+            (b"", ""),
+        ],
+    )
+    def test_begin_as_what_they_are(self, content: bytes, kind: str) -> None:
+        assert files.media_type(content) == kind
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff")))
+    def test_of_text_are_that_text(self, text: str) -> None:
+        assert files.text_of(text.encode()) == text
+        assert files.text_of(text.encode("utf-8-sig")) == text
+        assert files.text_of(text.encode("utf-16")) == text
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.binary())
+    def test_of_anything_are_text_or_not(self, content: bytes) -> None:
+        text = files.text_of(content)
+        assert text is None or "\0" not in text
+
+    @pytest.mark.parametrize(
+        ("mimetype", "content_type", "content", "sign_in"),
+        [
+            ("image/png", "text/html", b"<html>", True),
+            ("image/png", "image/png", b"<title>Sign in | Slack</title>", False),
+            ("text/html", "text/html", b"<title>Ours</title>", False),
+            ("text/html", "text/html; charset=utf-8", b"<html><title>Sign in | Slack</title>", True),
+        ],
+    )
+    def test_may_be_slacks_page_for_signing_in(
+        self, mimetype: str, content_type: str, content: bytes, sign_in: bool
+    ) -> None:
+        assert files.is_sign_in(File("F1", "f", mimetype), content_type, content) is sign_in
+
+
+class TestImages:
+    def test_that_will_do_are_left_as_they_are(self) -> None:
+        content = picture("PNG", (3000, 20))
+        assert images.prepared(content, "image/png") == (content, "image/png")
+
+    @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK"])
+    def test_of_any_colours_are_packed_anew(self, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(images, "MOST_IMAGE_BYTES", 10)
+        kind = "JPEG" if mode == "CMYK" else "PNG"
+        content, media_type = images.prepared(picture(kind, (2100, 700), mode), f"image/{kind.lower()}")
+        assert media_type == "image/jpeg"
+        assert Image.open(io.BytesIO(content)).size == (2048, 683)
+
+    def test_that_unpack_to_too_much_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="pixels"):
+            images.prepared(picture("PNG", (7000, 7000), "1"), "image/gif")
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.binary(max_size=60))
+    def test_that_are_none_are_refused(self, content: bytes) -> None:
+        with pytest.raises(ValueError):
+            images.prepared(b"GIF89a" + content, "image/gif")
+
+
+class TestTold:
+    @settings(max_examples=100, deadline=None)
+    @given(name=st.text(), text=st.text("`~a\n ", max_size=60))
+    def test_a_files_text_never_ends_its_fence(self, name: str, text: str) -> None:
+        said = files.label(Opened(File("F1", name), text))
+        (fence,) = [token for token in MarkdownIt().parse(said) if token.type == "fence"]
+        assert said.endswith(fence.markup)
+        assert fence.map is not None
+        assert fence.map[1] == len(said.splitlines())
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.lists(st.text(max_size=300), max_size=40))
+    def test_the_reader_is_told_in_one_short_line(self, names: list[str]) -> None:
+        opened = [Opened(File(f"F{n}", name), Unread.KIND) for n, name in enumerate(names)]
+        line = files.unread_line(opened)
+        assert len(line.splitlines()) == min(1, len(names))
+        assert len(line) < 1_000
+
+    def test_more_than_a_few_are_counted(self) -> None:
+        line = files.unread_line([Opened(file, Unread.TOO_MANY) for file in some(9)])
+        assert line.startswith("Not read: 0.txt (I read the five newest), 1.txt ")
+        assert line.endswith("5.txt (I read the five newest), and 3 more.")
+
+    def test_what_the_model_was_not_given_is_told_as_well(self) -> None:
+        opened = [Opened(NOTES, "text"), Opened(File("F2", "a.png"), media("a.png"))]
+        assert files.unread_line(opened) == ""
+        assert files.unread_line(opened, ("a.png",)) == "Not read: a.png (this model can't look at it)."
+
+
+class TestShared:
+    TOKENS = TokenEstimate(("openai/m",)).tokens
+
+    def test_the_questions_files_come_first_and_then_the_newest(self) -> None:
+        said = [Spoken("U1", "", files=tuple(some(2))), Spoken(None, "ok"), Spoken("U1", "", files=(NOTES,))]
+        assert [file.id for file in shared.files_in(said)] == ["F1", "F0", "F1"]
+        assert list(shared.not_told_yet(said)) == ["F1"]
+
+    def test_a_file_shared_twice_is_shown_where_it_came_last(self) -> None:
+        said = [Spoken("U1", "first", files=(NOTES,)), Spoken("U1", "again", files=(NOTES,))]
+        first, again = shared.attached(said, {"F1": Opened(NOTES, "All is well.")})
+        assert first.text == "first"
+        assert "All is well." in again.text
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        texts=st.lists(st.text("aé世 \n", min_size=1).map(lambda text: text * 50), max_size=MOST_FILES),
+        limit=st.integers(50, 5_000),
+    )
+    def test_texts_take_no_more_than_their_share(self, texts: list[str], limit: int) -> None:
+        opened = {str(n): Opened(File(str(n), f"{n}.txt"), text) for n, text in enumerate(texts)}
+        short = shared.shortened(opened, self.TOKENS, limit)
+        mark_tokens = 40
+        assert sum(self.TOKENS(str(each.read)) for each in short.values()) <= limit * 1.3 + mark_tokens * len(texts)
+        for file_id, each in short.items():
+            assert each.cut == (each.read != opened[file_id].read)
+        whole = sum(self.TOKENS(text) for text in texts)
+        assert whole > limit or short == opened
+
+
+class TestMedia:
+    def test_what_is_too_much_for_a_request_is_the_oldest(self) -> None:
+        old, new, newest = media("old", 5), media("new", 5), media("newest", 4, files.PDF)
+        prompt = Prompt("", (Turn("user", "one", (old,)), Turn("user", "two", (new, newest))))
+        fit = files.fitting(prompt.turns, 10)
+        told, left_out = files.without(prompt, lambda each: each in fit)
+        assert left_out == ("old",)
+        assert told.turns == (Turn("user", "one\n\n(You can't be shown old.)"), prompt.turns[1])
+
+    def test_a_prompt_without_media_is_as_it_was(self) -> None:
+        prompt = Prompt("s", (Turn("user", "one"),))
+        assert files.without(prompt, lambda _: False) == (prompt, ())
+
+    def test_counts_in_tokens_roughly(self) -> None:
+        turn = Turn("user", "", (media("a.png"), media("a.pdf", 400_000, files.PDF)))
+        assert media_tokens(Prompt("", (turn,))) == 1_600 + 5 * 2_000
