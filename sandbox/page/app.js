@@ -33,6 +33,8 @@ const threadBox = new Composer({
 });
 byId("main").append(main.node, mainBox.node);
 byId("thread").append(thread.node, threadBox.node);
+mainBox.tray.acceptDrops(byId("main"));
+threadBox.tray.acceptDrops(byId("thread"));
 thread.hint.hidden = true;
 
 // ---- what people do
@@ -339,6 +341,13 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   if (!sidebar.slide(false)) closeThread();
 });
+
+// A file that is dropped beside the conversations would replace the page.
+for (const name of ["dragover", "drop"]) {
+  document.addEventListener(name, (event) => {
+    if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+  });
+}
 
 showWorkings(ROOM_FOR_WORKINGS.matches);
 connect();

@@ -22,7 +22,7 @@ export async function upload(file, userId) {
   return answer.id;
 }
 
-/** The files that go with the next message: chosen, dropped on `form`, or pasted into it. */
+/** The files that go with the next message: chosen, dropped, or pasted into `form`. */
 export class FileTray {
   constructor(form, onChange) {
     this.onChange = onChange;
@@ -35,17 +35,19 @@ export class FileTray {
     );
     this.node = el("div", { class: "tray", role: "group", "aria-label": "Files to send", hidden: true });
     form.addEventListener("paste", (event) => this.#take(event, event.clipboardData));
-    form.addEventListener("drop", (event) => {
-      form.classList.remove("dropping");
+  }
+
+  /** Take what is dropped anywhere on this part of the page. */
+  acceptDrops(zone) {
+    zone.addEventListener("drop", (event) => {
+      zone.classList.remove("dropping");
       this.#take(event, event.dataTransfer);
     });
-    form.addEventListener("dragover", (event) => {
-      if (!event.dataTransfer.types.includes("Files")) return;
-      event.preventDefault();
-      form.classList.add("dropping");
+    zone.addEventListener("dragover", (event) => {
+      if (event.dataTransfer.types.includes("Files")) zone.classList.add("dropping");
     });
-    form.addEventListener("dragleave", (event) => {
-      if (!form.contains(event.relatedTarget)) form.classList.remove("dropping");
+    zone.addEventListener("dragleave", (event) => {
+      if (!zone.contains(event.relatedTarget)) zone.classList.remove("dropping");
     });
   }
 

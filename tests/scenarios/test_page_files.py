@@ -62,7 +62,8 @@ async def hand_over(page: Page, event: str, name: str, content: str) -> None:
         data.items.add(new File([content], name));
         const means = { bubbles: true, cancelable: true, clipboardData: data, dataTransfer: data };
         const make = event === "paste" ? ClipboardEvent : DragEvent;
-        document.querySelector("#main-box").dispatchEvent(new make(event, means));
+        const target = event === "paste" ? "#main-box" : "#main .messages";
+        document.querySelector(target).dispatchEvent(new make(event, means));
     }"""
     await page.evaluate(script, [event, name, content])
 
