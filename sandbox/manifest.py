@@ -93,7 +93,7 @@ class Manifest:
     events: AbstractSet[str]
     commands: tuple[Command, ...] = ()
     shortcuts: tuple[Shortcut, ...] = ()
-    home_tab: bool = True
+    home_tab: bool = False
     messages_tab: bool = True
     interactive: bool = True
     pane: Literal["assistant", "agent"] | None = None

@@ -1,12 +1,15 @@
-"""What the page's people do with the app's controls, for page_api."""
+"""What the page's people do with the app's surfaces, over HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
 from sandbox.choices import Chosen
 from sandbox.client import Surfaces
 from sandbox.interactivity import Press
+from sandbox.modals import Values, ViewPress
 from sandbox.page_guard import body, done, guarded, strings
 from sandbox.workspace import Json, SlackError
 
@@ -18,23 +21,89 @@ class PageActions:
     surfaces: Surfaces
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/sandbox/press", guarded(self._press))]
+        handlers = {
+            "press": self._press,
+            "press_in_view": self._press_in_view,
+            "submit": self._submit,
+            "close": self._close,
+            "command": self._command,
+            "shortcut": self._shortcut,
+            "open_tab": self._open_tab,
+            "start_thread": self._start_thread,
+            "look_at": self._look_at,
+            "stop": self._stop,
+        }
+        return [web.post(f"/sandbox/{name}", guarded(handler)) for name, handler in handlers.items()]
 
     async def _press(self, request: web.Request) -> web.StreamResponse:
         said = await body(request)
         user, channel, ts, block_id, action_id = strings(said, "user_id", "channel", "ts", "block_id", "action_id")
-        press = Press(user, action_id, chosen_of(said), block_id)
-        return acknowledged(await self.surfaces.interactivity.press(channel, ts, press))
+        press = Press(user, action_id, _chosen(said.get("value")), block_id)
+        return _acknowledged(await self.surfaces.interactivity.press(channel, ts, press))
+
+    async def _press_in_view(self, request: web.Request) -> web.StreamResponse:
+        said = await body(request)
+        user, view_id, block_id, action_id = strings(said, "user_id", "view_id", "block_id", "action_id")
+        press = ViewPress(action_id, block_id, _chosen(said.get("value")), _values(said))
+        return _acknowledged(await self.surfaces.modals.press(user, view_id, press))
+
+    async def _submit(self, request: web.Request) -> web.StreamResponse:
+        said = await body(request)
+        user, view_id = strings(said, "user_id", "view_id")
+        return web.json_response(
+            {"ok": True, "errors": await self.surfaces.modals.submit(user, view_id, _values(said))}
+        )
+
+    async def _close(self, request: web.Request) -> web.StreamResponse:
+        said = await body(request)
+        (user,) = strings(said, "user_id")
+        await self.surfaces.modals.close(user, everything=bool(said.get("everything")))
+        return done()
+
+    async def _command(self, request: web.Request) -> web.StreamResponse:
+        await self.surfaces.commands.run(*strings(await body(request), "user_id", "channel", "text"))
+        return done()
+
+    async def _shortcut(self, request: web.Request) -> web.StreamResponse:
+        said = await body(request)
+        user, callback_id = strings(said, "user_id", "callback_id")
+        if not said.get("ts"):
+            return _acknowledged(await self.surfaces.commands.start(user, callback_id))
+        channel, ts = strings(said, "channel", "ts")
+        return _acknowledged(await self.surfaces.commands.act_on(user, callback_id, channel, ts))
+
+    async def _open_tab(self, request: web.Request) -> web.StreamResponse:
+        user, tab = strings(await body(request), "user_id", "tab")
+        self.surfaces.panes.open_tab(user, "home" if tab == "home" else "messages")
+        return done()
+
+    async def _start_thread(self, request: web.Request) -> web.StreamResponse:
+        (user,) = strings(await body(request), "user_id")
+        return done(ts=self.surfaces.panes.start_thread(user))
+
+    async def _look_at(self, request: web.Request) -> web.StreamResponse:
+        self.surfaces.panes.look_at(*strings(await body(request), "user_id", "channel"))
+        return done()
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        self.surfaces.panes.stop(*strings(await body(request), "user_id", "channel", "thread_ts"))
+        return done()
 
 
-def chosen_of(said: Json) -> Chosen:
-    """What was chosen, as the page says it."""
-    chosen = said.get("value")
-    return [str(each) for each in chosen] if isinstance(chosen, list) else None if chosen is None else str(chosen)
-
-
-def acknowledged(was: bool) -> web.Response:
-    """The answer to the page. Raises SlackError("app_not_responding")."""
+def _acknowledged(was: bool) -> web.Response:
     if not was:
         raise SlackError("app_not_responding")
     return done()
+
+
+def _values(said: Json) -> Values:
+    held: Any = said.get("values")
+    if not isinstance(held, Mapping):
+        return {}
+    return {(block, action): _chosen(value) for block, fields in held.items() for action, value in fields.items()}
+
+
+def _chosen(value: Any) -> Chosen:
+    if value is None:
+        return None
+    return [str(each) for each in value] if isinstance(value, list) else str(value)

@@ -6,10 +6,12 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox.budgets import Budgets
+from sandbox.client import Surfaces
 from sandbox.faults import FAULTS, Faults
 from sandbox.feed import Feed
 from sandbox.page_files import PageFiles
 from sandbox.page_guard import body, done, guarded, strings
+from sandbox.page_surfaces import PageSurfaces
 from sandbox.people import People
 from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
@@ -29,12 +31,14 @@ class PageApi:
     faults: Faults
     sockets: SocketMode
     note: str
+    surfaces: Surfaces
 
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.workspace.names)
         self._files = PageFiles(self.workspace, self.people.files)
         self._said_of_bot: Json = {}
         self.feed = Feed(self.workspace, self.message_json, self.budgets_json)
+        self._surfaces = PageSurfaces(self.surfaces, self.feed, self._renderer)
         self.faults.listeners.append(lambda: self.feed.tell("faults", self.faults_json()))
 
     def routes(self) -> list[web.RouteDef]:
@@ -136,6 +140,7 @@ class PageApi:
             "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
             "budgets": self.budgets_json(),
             "faults": self.faults_json(),
+            **self._surfaces.state(),
         }
         return web.json_response(state)
 

@@ -11,9 +11,6 @@ from sandbox.workspace import Json
 _THUMBS = {"positive_button": "👍", "negative_button": "👎"}
 _ICONS = {"trash": "🗑"}
 _INPUT_TYPES = {
-    "email_text_input": "email",
-    "url_text_input": "url",
-    "number_input": "number",
     "datepicker": "date",
     "timepicker": "time",
 }
@@ -64,7 +61,7 @@ class ElementRenderer:
         held = escape(block["block_id"])
         return (
             f'<div class="input" data-input="{held}"{dispatch}{required}>'
-            f'<p class="label" aria-hidden="true">{label}{optional}</p>'
+            f'<label class="label" for="{_field_id(element)}">{label}{optional}</label>'
             f"{self._html(element, block['block_id'], label)}{hint}"
             f'<p class="problem" role="alert" hidden></p></div>'
         )
@@ -123,17 +120,20 @@ class ElementRenderer:
             f'<option value="{escape(value)}"{" selected" if value in chosen else ""}>{text}</option>'
             for value, text in self._offers(element)
         )
-        return f'<select aria-label="{label or shown}" {held}><option value="">{shown}</option>{options}</select>'
+        return f'<select {self._name(element, label, shown)} {held}><option value="">{shown}</option>{options}</select>'
 
     def _input(self, element: Json, held: str, label: str) -> str:
         value = escape("".join(_several(initial(element))))
-        shared = f'aria-label="{label}" placeholder="{self._placeholder(element)}" {held}'
-        limit = f' maxlength="{int(element["max_length"])}"' if "max_length" in element else ""
+        placeholder = self._placeholder(element)
+        shared = f'{self._name(element, label, placeholder)} placeholder="{placeholder}" {held}'
         if element["type"] == "plain_text_input" and element.get("multiline"):
-            return f'<textarea rows="4" {shared}{limit}>{value}</textarea>'
+            return f'<textarea rows="4" {shared}>{value}</textarea>'
         kind = _INPUT_TYPES.get(element["type"], "text")
-        step = ' step="any"' if element.get("is_decimal_allowed") else ""
-        return f'<input type="{kind}" value="{value}" autocomplete="off" {shared}{limit}{step}>'
+        return f'<input type="{kind}" value="{value}" autocomplete="off" {shared}>'
+
+    def _name(self, element: Json, label: str, shown: str) -> str:
+        # An input block's label is a <label>; elsewhere an element is called by what stands in it.
+        return f'id="{_field_id(element)}"' if label else f'aria-label="{shown}"'
 
     def _offers(self, element: Json) -> list[tuple[str, str]]:
         kind = element["type"].removeprefix("multi_").removesuffix("_select")
@@ -167,6 +167,10 @@ def _attributes(element: Json, block_id: str) -> str:
         confirm["style"] = element["confirm"].get("style", "primary")
         said += f' data-confirm="{escape(json.dumps(confirm))}"'
     return said
+
+
+def _field_id(element: Json) -> str:
+    return escape(f"field-{element['action_id']}")
 
 
 def _named(element: Json, *, only_label: bool = False) -> str:

@@ -120,7 +120,9 @@ class Sandbox:
         interactivity = Interactivity(self.workspace, self.sockets, self.config.interactive, triggers, self._responses)
         commands, modals = Commands(interactivity, self.config), Modals(interactivity, self.views)
         self._surfaces = Surfaces(self.workspace, interactivity, commands, modals, self.panes)
-        self._page = PageApi(self.workspace, self.people, self._budgets, self.faults, self.sockets, self.note)
+        self._page = PageApi(
+            self.workspace, self.people, self._budgets, self.faults, self.sockets, self.note, self._surfaces
+        )
         self.workspace.listeners.append(self._on_change)
         self._waiters: set[asyncio.Event] = set()
         self._runner: web.AppRunner | None = None

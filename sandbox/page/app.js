@@ -1,10 +1,12 @@
 // The sandbox's page: keeps what is shown in step with the workspace, and says what people do.
 
+import { Working } from "./assistant.js";
 import { Composer } from "./composer.js";
 import { avatar, byId, el, post } from "./dom.js";
 import { upload } from "./files.js";
 import { MessageList } from "./messages.js";
 import { Sidebar, sign } from "./sidebar.js";
+import { Surfaces } from "./surfaces.js";
 import { isRoot, World } from "./world.js";
 import { Workings } from "./workings.js";
 
@@ -22,27 +24,37 @@ let lastSaid = null;
 
 const workings = new Workings(complain);
 const sidebar = new Sidebar(world, { openChannel: (id) => { openChannel(id); mainBox.focus(); }, writeAs });
-const actions = { save, remove, use };
+const actions = { save, remove, use, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
 const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
 const thread = new MessageList(world, actions, "Thread");
 const mainBox = new Composer({
   id: "main-box", names: namesToOffer, send: (text, files) => say(text, files, null), editLast: () => editLast(main),
+  commands: () => surfaces.commands(),
 });
 const threadBox = new Composer({
   id: "thread-box", names: namesToOffer, send: (text, files) => say(text, files, open.thread), editLast: () => editLast(thread),
+  commands: () => [],
 });
 byId("main").append(main.node, mainBox.node);
 byId("thread").append(thread.node, threadBox.node);
 mainBox.tray.acceptDrops(byId("main"));
 threadBox.tray.acceptDrops(byId("thread"));
 thread.hint.hidden = true;
+const surfaces = new Surfaces(world, {
+  complain, say, actions, names: namesToOffer, messages: [main.node, mainBox.node],
+});
+mainBox.node.before(surfaces.prompts.node);
+const threadWorking = new Working(world, threadBox.status, complain);
 
 // ---- what people do
 
-async function say(text, chosen, threadTs) {
+async function say(text, chosen, threadTs, channel = open.channel) {
   const { me } = world;
-  const { channel } = open;
   try {
+    if (text.startsWith("/")) {
+      await surfaces.command(text, channel, threadTs);
+      return;
+    }
     const files = await Promise.all(chosen.map((file) => upload(file, me)));
     const { ts } = await post("/sandbox/say", {
       user_id: me, channel, text, files, thread_ts: threadTs,
@@ -110,6 +122,7 @@ function showChannel() {
   main.show(world.roots(channel.id));
   showHint();
   showStatuses();
+  surfaces.show(channel);
   sidebar.showConversations(open.channel);
 }
 
@@ -190,6 +203,7 @@ function writeAs(id) {
 function onMessage(message) {
   const isNew = world.put(message);
   if (!world.sees(message)) return;
+  surfaces.pane.refresh();
   if (message.channel === open.channel) showMessage(message, isNew);
   else if (isNew && message.user_id !== world.me) sidebar.markUnread(message.channel);
 }
@@ -224,6 +238,7 @@ function refreshRoot(message) {
 
 function onDeleted({ channel, ts }) {
   const message = world.drop(channel, ts);
+  surfaces.pane.refresh();
   if (channel !== open.channel) return;
   main.remove(ts);
   thread.remove(ts);
@@ -249,7 +264,9 @@ function showStatuses() {
   const direct = world.channel(open.channel).type === "im";
   const channelStatus = direct ? world.roots(open.channel).map((root) => world.status(open.channel, root.ts)) : [];
   mainBox.status.textContent = said(channelStatus.findLast(Boolean));
-  threadBox.status.textContent = open.thread ? said(world.status(open.channel, open.thread)) : "";
+  threadWorking.show(open.channel, open.thread);
+  const title = world.panes.get(open.channel)?.sessions[open.thread]?.title;
+  byId("thread-title").textContent = title || "Thread";
 }
 
 const said = (status) => (status ? `${world.bot.name} ${status}` : "");
@@ -275,6 +292,7 @@ function show(state) {
     if (open.thread) thread.reconcile(world.thread(open.channel, open.thread));
     showHint();
     showStatuses();
+    surfaces.show(world.channel(open.channel));
   }
   sidebar.showBot(state.bot);
   workings.showBudgets(state.budgets);
@@ -287,8 +305,14 @@ const onEvent = {
   budgets: (budgets) => workings.showBudgets(budgets),
   faults: (faults) => workings.showFaults(faults),
   bot: (bot) => sidebar.showBot(bot),
+  views: (views) => surfaces.onViews(views),
+  pane: (pane) => {
+    surfaces.onPane(pane);
+    if (pane.channel === open.channel) showStatuses();
+  },
   status: (status) => {
     world.setStatus(status);
+    surfaces.pane.refresh();
     if (status.channel !== open.channel) return;
     showStatuses();
     refreshRoot(status);

@@ -38,6 +38,28 @@ export function valueOf(control) {
   return control.querySelector("[type=radio]") ? checked[0] ?? null : checked;
 }
 
+/** What all fields in `root` hold: block_id → action_id → value. */
+export function valuesIn(root) {
+  const values = {};
+  for (const control of root.querySelectorAll("form[data-action], select, input[data-action], textarea[data-action]")) {
+    (values[control.dataset.block] ||= {})[control.dataset.action] = valueOf(control);
+  }
+  return values;
+}
+
+/** Put back what fields held before they were made anew. */
+export function restore(root, values) {
+  for (const [block, fields] of Object.entries(values)) {
+    for (const [action, value] of Object.entries(fields)) {
+      const at = `[data-block="${CSS.escape(block)}"][data-action="${CSS.escape(action)}"]`;
+      const control = root.querySelector(`form${at}, select${at}, input${at}, textarea${at}`);
+      if (control?.tagName === "FORM") {
+        for (const box of control.querySelectorAll("input")) box.checked = [].concat(value ?? []).includes(box.value);
+      } else if (control) control.value = value ?? "";
+    }
+  }
+}
+
 async function act(control, value, use) {
   if (control.dataset.confirm && !(await confirmed(JSON.parse(control.dataset.confirm)))) return;
   const place = control.closest(".overflow") || control;

@@ -3,7 +3,7 @@
 import { avatar, el } from "./dom.js";
 import { FileTray } from "./files.js";
 
-/** `options`: id, names() → users to offer, send(text, files) → promise, editLast(). */
+/** `options`: id, names() → users to offer, commands() → what to offer after a /, send(text, files) → promise, editLast(). */
 export class Composer {
   constructor(options) {
     this.options = options;
@@ -107,29 +107,41 @@ export class Composer {
 
   #offer() {
     this.#allowSending();
-    const typed = /(?:^|\s)@([\w.-]*)$/.exec(this.#beforeCaret())?.[1]?.toLowerCase();
-    const fits = (user) =>
-      [user.name, ...(user.real_name || "").split(" ")].some((word) => word.toLowerCase().startsWith(typed));
-    this.offers = typed === undefined ? [] : this.options.names().filter(fits);
-    if (this.offers.some((user) => user.name.toLowerCase() === typed) && this.offers.length === 1) this.offers = [];
+    this.offers = this.#commands() || this.#people();
     if (!this.offers.length) {
       this.#close();
       return;
     }
-    const option = (user, index) =>
+    const option = (offer, index) =>
       el(
         "li",
         {
           id: `${this.names.id}-${index}`, role: "option", "aria-selected": "false",
-          onmousedown: (event) => { event.preventDefault(); this.#accept(user); },
+          onmousedown: (event) => { event.preventDefault(); this.#accept(offer); },
         },
-        avatar(user),
-        el("span", { class: "name" }, user.name),
-        el("span", { class: "real-name" }, user.is_bot ? "App" : user.real_name),
+        offer.detail === undefined && avatar(offer),
+        el("span", { class: "name" }, offer.name),
+        el("span", { class: "real-name" }, offer.detail ?? (offer.is_bot ? "App" : offer.real_name)),
       );
     this.names.replaceChildren(...this.offers.map(option));
     this.names.hidden = false;
     this.#choose(0);
+  }
+
+  #people() {
+    const typed = /(?:^|\s)@([\w.-]*)$/.exec(this.#beforeCaret())?.[1]?.toLowerCase();
+    if (typed === undefined) return [];
+    const fits = (user) =>
+      [user.name, ...(user.real_name || "").split(" ")].some((word) => word.toLowerCase().startsWith(typed));
+    const offers = this.options.names().filter(fits);
+    return offers.length === 1 && offers[0].name.toLowerCase() === typed ? [] : offers;
+  }
+
+  /** The app's commands and shortcuts, while one is being typed. */
+  #commands() {
+    const typed = /^\/[\w-]*$/.exec(this.text)?.[0];
+    if (!typed) return null;
+    return this.options.commands().filter((offer) => typed === "/" || offer.name.startsWith(typed));
   }
 
   #choose(index) {
@@ -138,8 +150,14 @@ export class Composer {
     this.box.setAttribute("aria-activedescendant", `${this.names.id}-${index}`);
   }
 
-  #accept(user) {
-    const before = this.#beforeCaret().replace(/@[\w.-]*$/, `@${user.name} `);
+  #accept(offer) {
+    if (offer.detail !== undefined) {
+      this.text = offer.act ? "" : `${offer.name} `;
+      offer.act?.();
+      this.box.focus();
+      return;
+    }
+    const before = this.#beforeCaret().replace(/@[\w.-]*$/, `@${offer.name} `);
     const after = this.box.value.slice(this.box.selectionStart).replace(/^ /, "");
     this.text = before + after;
     this.box.setSelectionRange(before.length, before.length);

@@ -3,6 +3,7 @@
 import { makeUsable } from "./blocks.js";
 import { avatar, el } from "./dom.js";
 import { fileCard } from "./files.js";
+import { patch } from "./patch.js";
 
 const NEAR_BOTTOM_PX = 32;
 const SAME_BREATH_S = 300;
@@ -12,7 +13,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const when = (ts) => new Date(Number(ts) * 1000);
 
-/** `world` knows people and what is open; `actions` are open(message), save(message, text), remove(message), use(message, use). */
+/** `world` knows people and what is open; `actions` are open(message), save(message, text), remove(message), use(message, use), shortcut(shortcut, message). */
 export class MessageList {
   constructor(world, actions, label) {
     this.world = world;
@@ -218,7 +219,8 @@ export class MessageList {
   #renderMenu(item) {
     const { message } = item;
     const isMine = message.user_id === this.world.me && !message.deleted;
-    const key = `${isMine}`;
+    const shortcuts = message.deleted || message.ephemeral_to ? [] : this.world.shortcuts("message");
+    const key = `${isMine} ${message.deleted} ${shortcuts.length}`;
     if (item.menuKey === key) return;
     item.menuKey = key;
     const action = (label, act) => el("button", { type: "button", tabindex: "-1", onclick: act }, label);
@@ -229,6 +231,9 @@ export class MessageList {
     if (isMine) {
       item.menu.append(action("Edit", () => this.edit(message.ts)));
       item.menu.append(action("Delete", () => this.actions.remove(message)));
+    }
+    for (const shortcut of shortcuts) {
+      item.menu.append(action(shortcut.name, () => this.actions.shortcut(shortcut, message)));
     }
     this.#setTabStops(item);
   }
@@ -281,25 +286,6 @@ export class MessageList {
     this.bottom = this.scroller.scrollHeight - this.scroller.clientHeight;
     if (this.pinned) this.scroller.scrollTop = this.bottom;
   }
-}
-
-/** Replace only the blocks that differ, so that what is selected or in use above and below a growing text stays. */
-function patch(body, html, world) {
-  const template = document.createElement("template");
-  template.innerHTML = html;
-  world.suit(template.content);
-  const fresh = [...template.content.childNodes];
-  const known = [...body.childNodes];
-  for (const node of fresh) node.source = node.outerHTML || node.textContent;
-  const isSame = (one, other) => one?.source === other?.source;
-  const most = Math.min(fresh.length, known.length);
-  let head = 0;
-  while (head < most && isSame(known[head], fresh[head])) head += 1;
-  let tail = 0;
-  while (tail < most - head && isSame(known.at(-1 - tail), fresh.at(-1 - tail))) tail += 1;
-  for (const node of known.slice(head, known.length - tail)) node.remove();
-  const before = known[known.length - tail] || null;
-  for (const node of fresh.slice(head, fresh.length - tail)) body.insertBefore(node, before);
 }
 
 const GLYPHS = {

@@ -16,6 +16,9 @@ export class World {
     this.people = state.people;
     this.users = new Map([this.bot, ...state.people].map((user) => [user.id, user]));
     this.channels = state.channels;
+    this.app = state.app;
+    this.views = new Map(state.views.map((views) => [views.user_id, views]));
+    this.panes = new Map(state.panes.map((pane) => [pane.channel, pane]));
     this.messages = new Map(state.channels.map((channel) => [channel.id, new Map()]));
     this.threads.clear();
     this.statuses.clear();
@@ -74,6 +77,16 @@ export class World {
     return this.others(channel).map((user) => user.real_name || user.name).join(", ");
   }
 
+  /** The app's shortcuts of a type: message or global. */
+  shortcuts(type) {
+    return this.app.shortcuts.filter((shortcut) => shortcut.type === type);
+  }
+
+  /** The DM of the one who is writing. */
+  direct() {
+    return this.channels.find((channel) => channel.type === "im" && channel.user_id === this.me);
+  }
+
   sees(message) {
     return !message.ephemeral_to || message.ephemeral_to === this.me;
   }
@@ -97,13 +110,18 @@ export class World {
     return messages.filter((message) => this.sees(message)).sort((a, b) => (a.ts < b.ts ? -1 : 1));
   }
 
-  setStatus({ channel, thread_ts: thread, text }) {
-    if (text) this.statuses.set(`${channel} ${thread}`, text);
+  setStatus({ channel, thread_ts: thread, text, loading }) {
+    if (text) this.statuses.set(`${channel} ${thread}`, { text, loading: loading || [] });
     else this.statuses.delete(`${channel} ${thread}`);
   }
 
   status(channel, thread) {
-    return this.statuses.get(`${channel} ${thread}`) || "";
+    return this.statuses.get(`${channel} ${thread}`)?.text || "";
+  }
+
+  /** What the app says in turn while it works. */
+  loading(channel, thread) {
+    return this.statuses.get(`${channel} ${thread}`)?.loading || [];
   }
 
   /** Make the sandbox's HTML what this person sees: names for ids, and no control that is not for them. */

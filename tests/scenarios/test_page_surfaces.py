@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.browser import Visit, browser, visit
+from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
 
 __all__ = ["browser", "visit"]
@@ -22,7 +23,7 @@ GENERAL = "C0GENERAL"
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(note="an app of buttons") as sandbox:
+    async with Sandbox(manifest=manifests.classic()) as sandbox:
         yield sandbox
 
 
@@ -140,3 +141,236 @@ async def test_menus_thumbs_and_what_one_person_sees(page: Page, bolt: AsyncApp,
     await page.get_by_role("radio", name="Grace").check()
     await expect(page.get_by_role("button", name="Delete", exact=True)).to_be_visible()
     await expect(message(page, "You chose more.")).to_have_count(0)
+
+
+SETTINGS: Json = {
+    "type": "modal",
+    "callback_id": "settings",
+    "title": plain("Settings"),
+    "submit": plain("Save"),
+    "blocks": [
+        {
+            "type": "input",
+            "block_id": "model",
+            "label": plain("Model"),
+            "element": {"type": "static_select", "action_id": "m", "options": [option("small"), option("large")]},
+        },
+        {
+            "type": "input",
+            "block_id": "prompt",
+            "label": plain("Prompt"),
+            "hint": plain("Said before each question"),
+            "element": {"type": "plain_text_input", "action_id": "p"},
+        },
+        {
+            "type": "input",
+            "block_id": "how",
+            "label": plain("How"),
+            "optional": True,
+            "element": {"type": "checkboxes", "action_id": "h", "options": [option("quick"), option("cheap")]},
+        },
+    ],
+}
+
+
+async def test_a_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page, bolt: AsyncApp) -> None:
+    submitted: list[Json] = []
+
+    @bolt.command("/typist")
+    async def command(ack: Any, body: Json, client: AsyncWebClient) -> None:
+        await ack()
+        await client.views_open(trigger_id=body["trigger_id"], view=SETTINGS)
+
+    @bolt.view("settings")
+    async def save(ack: Any, view: Json) -> None:
+        submitted.append(view["state"]["values"])
+        if len(submitted) == 1:
+            await ack(response_action="errors", errors={"prompt": "That prompt is taken."})
+        else:
+            await ack()
+
+    keyboard = page.keyboard
+    await keyboard.type("/ty")
+    await expect(page.get_by_role("option", name="/typist")).to_contain_text("Ask, and set how it answers")
+    await keyboard.press("Enter")
+    await expect(page.locator("#main-box")).to_have_value("/typist ")
+    await keyboard.type("settings")
+    await keyboard.press("Enter")
+    modal = page.get_by_role("dialog", name="Settings")
+    await expect(modal.get_by_role("combobox", name="Model")).to_be_focused()
+    await modal.get_by_role("button", name="Save").press("Enter")
+    await expect(modal.get_by_role("alert").filter(has_text="Please complete this required field.")).to_have_count(2)
+    await modal.get_by_role("combobox", name="Model").select_option("Large")
+    prompt = modal.get_by_role("textbox", name="Prompt")
+    await prompt.focus()
+    await keyboard.type("Be brief.")
+    await modal.get_by_role("checkbox", name="Cheap").press("Space")
+    await prompt.press("Enter")
+    await expect(modal.get_by_text("That prompt is taken.")).to_be_visible()
+    await expect(prompt).to_be_focused()
+    await expect(prompt).to_have_attribute("aria-invalid", "true")
+    for _ in range(8):  # Tab stays inside, but for the browser's own controls
+        await keyboard.press("Tab")
+        assert await page.evaluate(
+            "document.activeElement.closest('dialog') || document.activeElement === document.body"
+        )
+    await modal.get_by_role("button", name="Save").click()
+    await expect(modal).to_be_hidden()
+    await expect(page.locator("#main-box")).to_be_focused()
+    assert submitted[1] == {
+        "model": {"m": {"type": "static_select", "selected_option": option("large")}},
+        "prompt": {"p": {"type": "plain_text_input", "value": "Be brief."}},
+        "how": {"h": {"type": "checkboxes", "selected_options": [option("cheap")]}},
+    }
+
+
+async def test_a_modal_that_changes_keeps_what_was_typed_and_escape_closes_it(
+    page: Page, bolt: AsyncApp, sandbox: Sandbox
+) -> None:
+    closed: list[bool] = []
+    shown = {**SETTINGS, "notify_on_close": True, "blocks": [*SETTINGS["blocks"], actions(button("more"))]}
+
+    @bolt.shortcut("ask_anything")
+    async def start(ack: Any, body: Json, client: AsyncWebClient) -> None:
+        await ack()
+        await client.views_open(trigger_id=body["trigger_id"], view=shown)
+
+    @bolt.action("more")
+    async def more(ack: Any, body: Json, client: AsyncWebClient) -> None:
+        await ack()
+        said = {"type": "section", "text": plain("Here is more.")}
+        await client.views_update(view_id=body["view"]["id"], view={**shown, "blocks": [said, *SETTINGS["blocks"]]})
+
+    @bolt.view_closed("settings")
+    async def on_close(ack: Any, body: Json) -> None:
+        await ack()
+        closed.append(body["is_cleared"])
+
+    await page.keyboard.type("/")
+    await page.get_by_role("option", name="Ask anything").click()
+    modal = page.get_by_role("dialog", name="Settings")
+    await modal.get_by_role("textbox", name="Prompt").fill("kept")
+    await modal.get_by_role("button", name="Stop").click()
+    await expect(modal.get_by_text("Here is more.")).to_be_visible()
+    await expect(modal.get_by_role("textbox", name="Prompt")).to_have_value("kept")
+    await page.keyboard.press("Escape")
+    await expect(modal).to_be_hidden()
+    await sandbox.wait_for(lambda: closed == [True])
+
+
+async def test_commands_that_go_wrong_are_said(page: Page) -> None:
+    box = page.locator("#main-box")
+    for typed, said in (("/tea", "/tea is not a valid command"), ("/typist help", "app_not_responding")):
+        await box.fill(typed)
+        await box.press("Enter")
+        await expect(page.get_by_role("alert").last).to_contain_text(said)
+        await expect(box).to_have_value(typed)
+
+
+async def test_a_message_shortcut_is_in_a_messages_menu(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
+    @bolt.shortcut("ask_about")
+    async def ask(ack: Any, respond: Any, shortcut: Json) -> None:
+        await ack()
+        await respond(f"About: {shortcut['message']['text']}")
+
+    await sandbox.say("grace", GENERAL, "a puzzling thing")
+    await message(page, "a puzzling thing").focus()
+    await message(page, "a puzzling thing").get_by_role("button", name="Ask about this").press("Enter")
+    await expect(message(page, "About: a puzzling thing")).to_contain_text("Only visible to you")
+
+
+async def test_the_home_tab_is_opened_and_used(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
+    @bolt.event("app_home_opened")
+    async def opened(event: Json, client: AsyncWebClient) -> None:
+        if event["tab"] == "home":
+            blocks = [{"type": "header", "text": plain("Your usage")}, actions(button("reset"))]
+            await client.views_publish(user_id=event["user"], view={"type": "home", "blocks": blocks})
+
+    @bolt.action("reset")
+    async def reset(ack: Any, body: Json, client: AsyncWebClient) -> None:
+        await ack()
+        blocks = [{"type": "header", "text": plain("Your usage is reset")}]
+        await client.views_publish(user_id=body["user"]["id"], view={"type": "home", "blocks": blocks})
+
+    await page.get_by_role("button", name="typist", exact=True).click()
+    tab = page.get_by_role("tab", name="Messages")
+    await expect(tab).to_have_attribute("aria-selected", "true")
+    await tab.focus()
+    await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("Enter")
+    home = page.get_by_role("tabpanel", name="Home")
+    await expect(home.get_by_role("heading", name="Your usage")).to_be_visible()
+    await expect(page.locator("#main-box")).to_be_hidden()
+    await home.get_by_role("button", name="Stop").click()
+    await expect(home.get_by_role("heading", name="Your usage is reset")).to_be_visible()
+    await page.get_by_role("tab", name="Messages").click()
+    await expect(page.locator("#main-box")).to_be_visible()
+    opened_tabs = [d.payload["event"].get("tab") for d in sandbox.deliveries]
+    assert opened_tabs == ["messages", "home", "messages"]
+
+
+async def test_the_assistants_pane_goes_along_with_the_channel(visit: Visit) -> None:
+    async with Sandbox(manifest=manifests.assistant()) as sandbox:
+        bolt = new_app(sandbox)
+
+        @bolt.event("assistant_thread_started")
+        async def started(event: Json, client: AsyncWebClient) -> None:
+            thread = event["assistant_thread"]
+            where = {"channel_id": thread["channel_id"], "thread_ts": thread["thread_ts"]}
+            seen = thread["context"]["channel_id"]
+            prompts = [{"title": "Summarize it", "message": f"Summarize <#{seen}>"}]
+            await client.assistant_threads_setSuggestedPrompts(**where, prompts=prompts, title="Try this")
+
+        @bolt.event("message")
+        async def answer(event: Json, client: AsyncWebClient) -> None:
+            where: Any = {"channel_id": event["channel"], "thread_ts": event["thread_ts"]}
+            if event.get("bot_id"):
+                return
+            await client.assistant_threads_setTitle(**where, title="A summary")
+            await client.assistant_threads_setStatus(**where, status="is reading…")
+
+        async with connected(bolt, sandbox):
+            page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+            await page.get_by_role("button", name="Ask typist").press("Enter")
+            pane = page.get_by_role("region", name="New Assistant Thread")
+            await expect(pane.get_by_role("group", name="Try this")).to_be_visible()
+            await pane.get_by_role("button", name="Summarize it").click()
+            pane = page.get_by_role("region", name="A summary")
+            await expect(pane.get_by_role("listitem")).to_contain_text("Summarize #general")
+            await expect(pane.get_by_role("status")).to_have_text("typist is reading…")
+            await expect(pane.get_by_role("group", name="Try this")).to_be_hidden()
+            await page.get_by_role("button", name="random").click()
+            changed = "assistant_thread_context_changed"
+            await sandbox.wait_for(lambda: sandbox.deliveries[-1].payload["event"]["type"] == changed)
+
+
+async def test_an_agents_prompts_and_slacks_own_stop_button(visit: Visit) -> None:
+    async with Sandbox(manifest=manifests.agent()) as sandbox:
+        bolt = new_app(sandbox)
+
+        @bolt.event("message")
+        async def work(event: Json, client: AsyncWebClient) -> None:
+            if event.get("bot_id") or event.get("subtype"):
+                return
+            where: Any = {"channel_id": event["channel"], "thread_ts": event["ts"]}
+            await client.agents_sessions_setStatus(**where, status="processing", title="Helping")
+            await client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text="On it")
+
+        @bolt.event("agent_session_stopped")
+        async def stopped(event: Json, client: AsyncWebClient) -> None:
+            where: Any = {"channel": event["channel"], "thread_ts": event["thread_ts"]}
+            await client.chat_postMessage(**where, text="Okay, I stopped.")
+            await client.agents_sessions_setStatus(
+                channel_id=event["channel"], thread_ts=event["thread_ts"], status="active"
+            )
+
+        async with connected(bolt, sandbox):
+            page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+            await page.get_by_role("button", name="typist", exact=True).click()
+            await page.get_by_role("button", name="What can you do?").click()
+            thread = page.get_by_role("region", name="Helping")
+            await expect(thread.get_by_text("On it")).to_be_visible()
+            await expect(thread.get_by_role("status")).to_have_text("typist is working…")
+            await thread.get_by_role("button", name="Stop").press("Enter")
+            await expect(thread.get_by_text("Okay, I stopped.")).to_be_visible()
+            await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()

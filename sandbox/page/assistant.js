@@ -1,0 +1,143 @@
+// The assistant's pane beside a channel, and what an app shows of its work: prompts, status and Stop.
+
+import { Composer } from "./composer.js";
+import { byId, el, post } from "./dom.js";
+import { MessageList } from "./messages.js";
+
+const TURN_MS = 2500;
+
+/** Suggestions as buttons, above a message box. */
+export class Prompts {
+  constructor(send) {
+    this.send = send;
+    this.node = el("div", { class: "prompts", role: "group", hidden: true });
+  }
+
+  show({ title, prompts }) {
+    const heading = title || "Suggested prompts";
+    this.node.hidden = !prompts.length;
+    this.node.setAttribute("aria-label", heading);
+    const offer = (prompt) =>
+      el("button", { type: "button", class: "prompt", title: prompt.message, onclick: () => this.send(prompt.message) }, prompt.title);
+    this.node.replaceChildren(el("p", { "aria-hidden": "true" }, heading), ...prompts.map(offer));
+  }
+
+  hide() {
+    this.node.hidden = true;
+  }
+}
+
+/** What the app says that it is doing, one after the other where it gives several; and Slack's own Stop. */
+export class Working {
+  constructor(world, line, onError) {
+    this.world = world;
+    this.onError = onError;
+    this.line = line;
+    this.stop = el("button", { type: "button", class: "button stop", hidden: true, onclick: () => this.#stop() }, "■ Stop");
+    line.after(this.stop);
+  }
+
+  /** Of one thread; null: nothing is shown. */
+  show(channel, thread) {
+    clearInterval(this.timer);
+    this.where = { channel, thread_ts: thread };
+    const status = thread ? this.world.status(channel, thread) : "";
+    const lines = thread ? this.world.loading(channel, thread) : [];
+    const isProcessing = this.world.panes.get(channel)?.sessions[thread]?.status === "processing";
+    this.stop.hidden = !(isProcessing && this.world.app.can_stop);
+    const say = (text) => { this.line.textContent = text ? `${this.world.bot.name} ${text}` : ""; };
+    say(status || (isProcessing ? "is working…" : ""));
+    if (!lines.length) return;
+    let turn = 0;
+    this.timer = setInterval(() => say(lines[turn++ % lines.length]), TURN_MS);
+  }
+
+  #stop() {
+    post("/sandbox/stop", { user_id: this.world.me, ...this.where }).catch(this.onError);
+  }
+}
+
+/** `actions` are a list's; `say(text, files, threadTs, channel)` writes. */
+export class Pane {
+  constructor(world, { actions, say, names, complain }) {
+    this.world = world;
+    this.complain = complain;
+    this.list = new MessageList(world, actions, "Assistant");
+    this.list.hint.hidden = true;
+    const write = (text, files) => say(text, files, this.ts, world.direct().id);
+    this.box = new Composer({ id: "pane-box", names, send: write, editLast: () => {}, commands: () => [] });
+    this.prompts = new Prompts((text) => write(text, []));
+    this.working = new Working(world, this.box.status, complain);
+    byId("pane").append(this.list.node, this.prompts.node, this.box.node);
+    byId("pane-toggle").addEventListener("click", () => (this.isOpen ? this.close() : this.open()));
+    byId("pane-close").addEventListener("click", () => this.close());
+    byId("pane-new").addEventListener("click", () => this.#start());
+  }
+
+  get isOpen() {
+    return !byId("pane").hidden;
+  }
+
+  get ts() {
+    return this.world.panes.get(this.world.direct()?.id)?.thread_ts;
+  }
+
+  async open() {
+    this.#toggle(true);
+    // What is started is shown as soon as the workspace tells of it.
+    if (this.ts) this.show();
+    else await this.#start();
+    this.box.focus();
+  }
+
+  close() {
+    this.#toggle(false);
+    byId("pane-toggle").focus();
+  }
+
+  /** Another person, or another channel beside it. */
+  show() {
+    const toggle = byId("pane-toggle");
+    toggle.hidden = this.world.app.pane !== "assistant" || !this.world.direct();
+    toggle.textContent = `Ask ${this.world.bot.name}`;
+    if (!this.isOpen) return;
+    if (!this.ts) {
+      this.#toggle(false);
+      return;
+    }
+    this.list.show(this.#replies());
+    this.refresh();
+  }
+
+  refresh() {
+    if (!this.isOpen || !this.ts) return;
+    const { id } = this.world.direct();
+    byId("pane-title").textContent = this.world.get(id, this.ts)?.text || "";
+    byId("pane-where").textContent = `With ${this.world.bot.name}, for you alone`;
+    this.box.setLabel(`Message ${this.world.bot.name}`);
+    this.list.reconcile(this.#replies());
+    const isFresh = !this.#replies().some((message) => message.user_id === this.world.me);
+    if (isFresh) this.prompts.show(this.world.panes.get(id).suggestions);
+    else this.prompts.hide();
+    this.working.show(id, this.ts);
+  }
+
+  #replies() {
+    return this.world.thread(this.world.direct().id, this.ts).slice(1);
+  }
+
+  async #start() {
+    try {
+      await post("/sandbox/start_thread", { user_id: this.world.me });
+      this.box.focus();
+    } catch (error) {
+      this.complain(error);
+    }
+  }
+
+  #toggle(isOpen) {
+    byId("pane").hidden = !isOpen;
+    byId("app").classList.toggle("pane-open", isOpen);
+    byId("pane-toggle").setAttribute("aria-expanded", String(isOpen));
+  }
+}

@@ -1,0 +1,128 @@
+// The app's modal: the topmost of the stack that the person who is writing has open.
+
+import { makeUsable, restore, valuesIn } from "./blocks.js";
+import { byId, el, post } from "./dom.js";
+import { patch } from "./patch.js";
+
+const NO_CONNECTION = "We had some trouble connecting. Try again?";
+
+export class Modal {
+  constructor(world) {
+    this.world = world;
+    this.title = el("h2", { id: "modal-title" });
+    this.body = el("div", { class: "body fields" });
+    this.problem = el("p", { class: "problem", role: "alert" });
+    this.closeButton = el("button", { type: "button", class: "button", onclick: () => this.#close(false) });
+    this.submitButton = el("button", { type: "button", class: "button primary", onclick: () => this.#submit() });
+    this.node = el(
+      "dialog",
+      { class: "modal", "aria-labelledby": "modal-title" },
+      el(
+        "header",
+        {},
+        this.title,
+        el("button", { type: "button", class: "quiet close", "aria-label": "Close", onclick: () => this.#close(true) }, "×"),
+      ),
+      this.body,
+      el("footer", {}, this.problem, this.closeButton, this.submitButton),
+    );
+    makeUsable(this.body, (use) =>
+      post("/sandbox/press_in_view", { ...this.#where(), ...use, values: valuesIn(this.body) }));
+    this.node.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.#close(true);
+    });
+    this.node.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+      const submits = event.key === "Enter" && event.target.matches("input[type=text]") && !event.defaultPrevented;
+      if (submits && !event.isComposing) this.#submit();
+    });
+    document.body.append(this.node);
+  }
+
+  /** Show what the person who is writing has open now, if anything. */
+  show() {
+    const view = this.world.views.get(this.world.me)?.modal;
+    if (!view) {
+      if (this.node.open) this.node.close();
+      this.view = null;
+      return;
+    }
+    const isSame = this.view?.id === view.id;
+    const held = isSame ? valuesIn(this.body) : {};
+    this.view = view;
+    this.title.textContent = view.title;
+    this.closeButton.textContent = view.close;
+    this.submitButton.textContent = view.submit || "";
+    this.submitButton.hidden = !view.submit;
+    if (!isSame) this.body.replaceChildren();
+    patch(this.body, view.html, this.world);
+    restore(this.body, held);
+    this.#showProblems({});
+    if (!this.node.open) this.node.showModal();
+    if (!isSame) (this.body.querySelector("input, select, textarea, button") || this.closeButton).focus();
+  }
+
+  #where() {
+    return { user_id: this.world.me, view_id: this.view.id };
+  }
+
+  #close(everything) {
+    post("/sandbox/close", { user_id: this.world.me, everything }).catch((error) => this.#fail(error));
+  }
+
+  async #submit() {
+    if (!this.view.submit || this.submitButton.disabled) return;
+    this.submitButton.disabled = true;
+    this.problem.textContent = "";
+    try {
+      const { errors } = await post("/sandbox/submit", { ...this.#where(), values: valuesIn(this.body) });
+      this.#showProblems(errors);
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.submitButton.disabled = false;
+    }
+  }
+
+  #fail(error) {
+    this.problem.textContent = error.message === "app_not_responding" ? NO_CONNECTION : `That did not work: ${error.message}`;
+  }
+
+  #showProblems(errors) {
+    let first = null;
+    for (const input of this.body.querySelectorAll(".input")) {
+      const said = input.querySelector(".problem");
+      const control = input.querySelector("[data-action]");
+      const text = errors[input.dataset.input] || "";
+      said.id = `problem-${control.dataset.action}`;
+      said.textContent = text;
+      said.hidden = !text;
+      control.setAttribute("aria-invalid", String(Boolean(text)));
+      if (text) control.setAttribute("aria-describedby", said.id);
+      else control.removeAttribute("aria-describedby");
+      if (text) first ||= control.tagName === "FORM" ? control.querySelector("input") : control;
+    }
+    first?.focus();
+  }
+}
+
+/** The app's Home tab. */
+export class Home {
+  constructor(world) {
+    this.world = world;
+    this.node = byId("home");
+    this.body = el("div", { class: "body" });
+    this.node.append(this.body);
+    makeUsable(this.body, (use) => {
+      const where = { user_id: world.me, view_id: world.views.get(world.me).home.id };
+      return post("/sandbox/press_in_view", { ...where, ...use, values: valuesIn(this.body) });
+    });
+  }
+
+  show() {
+    const home = this.world.views.get(this.world.me)?.home;
+    const empty = '<p class="nothing">This app has nothing on its Home yet.</p>';
+    patch(this.body, home ? home.html : empty, this.world);
+  }
+}

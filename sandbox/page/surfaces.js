@@ -1,0 +1,103 @@
+// The app's surfaces besides messages: modal, Home, commands, shortcuts, the assistant's pane, an agent's prompts.
+
+import { Pane, Prompts } from "./assistant.js";
+import { byId, moveFocus, post } from "./dom.js";
+import { Home, Modal } from "./modal.js";
+
+/** `page` is complain(error), say(text, files, threadTs, channel), names(), actions of a list, and its `messages`: nodes. */
+export class Surfaces {
+  constructor(world, page) {
+    this.world = world;
+    this.page = page;
+    this.modal = new Modal(world);
+    this.home = new Home(world);
+    this.pane = new Pane(world, page);
+    this.prompts = new Prompts((text) => page.say(text, [], null, this.channel.id));
+    this.tabs = [byId("tab-home"), byId("tab-messages")];
+    for (const tab of this.tabs) tab.addEventListener("click", () => this.#open(tab.id.slice(4)));
+    byId("tabs").addEventListener("keydown", (event) => {
+      const keys = { ArrowLeft: "ArrowUp", ArrowRight: "ArrowDown" };
+      if (keys[event.key]) moveFocus(new KeyboardEvent("keydown", { key: keys[event.key] }), this.tabs);
+    });
+  }
+
+  /** A channel is shown, or shown to another person. */
+  show(channel) {
+    const isNew = this.channel?.id !== channel.id || this.me !== this.world.me;
+    this.channel = channel;
+    this.me = this.world.me;
+    const isDirect = channel.type === "im";
+    byId("tabs").hidden = !(isDirect && this.world.app.home_tab);
+    this.modal.show();
+    this.pane.show();
+    this.#showTab("messages");
+    if (isNew && isDirect) this.#open("messages");
+    if (isNew && !isDirect && this.world.app.pane) this.#tell("look_at", { channel: channel.id });
+  }
+
+  /** What to offer after a /. */
+  commands() {
+    const commands = this.world.app.commands.map(({ command, description, usage_hint }) =>
+      ({ name: command, detail: [usage_hint, description].filter(Boolean).join(" · ") }));
+    const shortcuts = this.world.shortcuts("global").map((shortcut) =>
+      ({ name: shortcut.name, detail: `Shortcut · ${shortcut.description}`, act: () => this.shortcut(shortcut) }));
+    return [...commands, ...shortcuts];
+  }
+
+  async command(text, channel, threadTs) {
+    const [command] = text.split(" ");
+    if (threadTs) throw new Error(`${command} is not supported in threads`);
+    const known = this.world.app.commands.some((each) => each.command === command);
+    if (!known) throw new Error(`${command} is not a valid command`);
+    await post("/sandbox/command", { user_id: this.world.me, channel, text });
+  }
+
+  shortcut({ callback_id }, message) {
+    this.#tell("shortcut", { callback_id, channel: message?.channel, ts: message?.ts });
+  }
+
+  onViews(views) {
+    this.world.views.set(views.user_id, views);
+    if (views.user_id !== this.world.me) return;
+    this.modal.show();
+    if (!byId("home").hidden) this.home.show();
+  }
+
+  onPane(pane) {
+    const isNew = this.world.panes.get(pane.channel)?.thread_ts !== pane.thread_ts;
+    this.world.panes.set(pane.channel, pane);
+    if (pane.channel !== this.world.direct()?.id) return;
+    if (isNew) this.pane.show();
+    else this.pane.refresh();
+    this.#showPrompts();
+  }
+
+  #open(tab) {
+    this.#showTab(tab);
+    this.#tell("open_tab", { tab });
+  }
+
+  #showTab(tab) {
+    const isHome = tab === "home";
+    for (const node of this.tabs) {
+      const isChosen = node.id === `tab-${tab}`;
+      node.setAttribute("aria-selected", String(isChosen));
+      node.tabIndex = isChosen ? 0 : -1;
+    }
+    byId("home").hidden = !isHome;
+    for (const node of this.page.messages) node.hidden = isHome;
+    if (isHome) this.home.show();
+    this.#showPrompts();
+  }
+
+  // An agent's prompts are for the whole DM, an assistant's for a thread in its pane.
+  #showPrompts() {
+    const isAgents = this.world.app.pane === "agent" && this.channel.type === "im" && byId("home").hidden;
+    if (isAgents) this.prompts.show(this.world.panes.get(this.channel.id).suggestions);
+    else this.prompts.hide();
+  }
+
+  #tell(what, said) {
+    post(`/sandbox/${what}`, { user_id: this.world.me, ...said }).catch(this.page.complain);
+  }
+}

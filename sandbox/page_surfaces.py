@@ -1,0 +1,84 @@
+"""The app's surfaces besides messages, as the page shows them, and told to open pages as they change."""
+
+from dataclasses import dataclass
+
+from sandbox.client import Surfaces
+from sandbox.feed import Feed
+from sandbox.panes import Suggestions
+from sandbox.render import Renderer
+from sandbox.views import View
+from sandbox.workspace import Json
+
+
+@dataclass
+class PageSurfaces:
+    """Registers itself for all changes."""
+
+    surfaces: Surfaces
+    feed: Feed
+    renderer: Renderer
+
+    def __post_init__(self) -> None:
+        self._views = self.surfaces.modals.views
+        self._panes = self.surfaces.panes
+        self._views.changed.append(self._tell_views)
+        self._panes.changed.append(lambda channel: self.feed.tell("pane", self._pane_json(channel)))
+
+    def state(self) -> Json:
+        """What a page that is opened must know."""
+        config = self._panes.config
+        people = [user.id for user in self.surfaces.workspace.users.values() if user.bot_id is None]
+        directs = [channel for channel in self.surfaces.workspace.channels.values() if channel.type == "im"]
+        return {
+            "app": {
+                "commands": [
+                    {"command": c.command, "description": c.description, "usage_hint": c.usage_hint}
+                    for c in config.commands
+                ],
+                "shortcuts": [
+                    {"name": s.name, "type": s.type, "callback_id": s.callback_id, "description": s.description}
+                    for s in config.shortcuts
+                ],
+                "home_tab": config.home_tab,
+                "pane": config.pane,
+                "can_stop": "agent_session_stopped" in config.events,
+            },
+            "views": [self._views_json(user_id) for user_id in people],
+            "panes": [self._pane_json(channel.id) for channel in directs],
+        }
+
+    def _tell_views(self, user_id: str) -> None:
+        self.feed.tell("views", self._views_json(user_id))
+
+    def _views_json(self, user_id: str) -> Json:
+        modal, home = self._views.modal(user_id), self._views.home(user_id)
+        return {
+            "user_id": user_id,
+            "modal": self._modal_json(modal) if modal else None,
+            "home": {"id": home.id, "html": self.renderer.blocks(home.blocks)} if home else None,
+        }
+
+    def _modal_json(self, view: View) -> Json:
+        return {
+            "id": view.id,
+            "title": view.title,
+            "submit": (view.content.get("submit") or {}).get("text"),
+            "close": (view.content.get("close") or {"text": "Cancel"})["text"],
+            "html": self.renderer.blocks(view.blocks),
+        }
+
+    def _pane_json(self, channel: str) -> Json:
+        user_id = self.surfaces.workspace.channels[channel].user_id
+        thread_ts = self._panes.thread(user_id) if user_id else None
+        sessions = self._panes.sessions(channel)
+        return {
+            "channel": channel,
+            "thread_ts": thread_ts,
+            "suggestions": _suggestions_json(self._panes.suggestions(channel, thread_ts)),
+            "sessions": {ts: {"status": each.status, "title": each.title} for ts, each in sessions.items()},
+        }
+
+
+def _suggestions_json(suggestions: Suggestions) -> Json:
+    prompts = [{"title": prompt.title, "message": prompt.message} for prompt in suggestions.prompts]
+    return {"title": suggestions.title, "prompts": prompts}
