@@ -200,13 +200,10 @@ class Reply:
             case Delete():
                 self._forget(call.ts)
 
-    def found(self, call: Post | Upload, ts: str) -> None:
-        """A call whose answer was lost turns out to have been done; whatever a post showed."""
-        if isinstance(call, Post):
-            self._ts.append(ts)
-            self._shown.append(None)
-        else:
-            self.confirmed(call, ts)
+    def found(self, ts: str) -> None:
+        """A post whose answer was lost turns out to have been done, whatever it showed."""
+        self._ts.append(ts)
+        self._shown.append(None)
 
     def refused(self, call: Call, reason: Refusal) -> None:
         """Slack will not do it: the next call is another one."""

@@ -14,7 +14,7 @@ from bot.core.reply import Call, Ending, Post, Reply, Shown, Update, Upload
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.ports import Clock
 from bot.slack.budget import Budget
-from bot.slack.poster import Poster, method_of
+from bot.slack.poster import NOT_SHARED, Poster, method_of
 
 IN_FLIGHT = 4
 """Calls of one method under way at once."""
@@ -45,8 +45,10 @@ class Slot:
     """After this nothing is sent for it."""
     failures: int = 0
     calls: int = 0
-    lost: bool = False
-    """Slack may have taken a post or files, and its answer never came."""
+    lost_post: bool = False
+    """Slack may have taken a post whose answer never came."""
+    staged: tuple[Upload, list[str]] | None = None
+    """Files whose bytes Slack has, and their ids; whether it shows them is not known."""
     abandoned: bool = False
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Nothing more will be sent for it."""
@@ -254,23 +256,32 @@ class Editor:
         return not slot.abandoned and self._lease.sure(now)
 
     async def _sent(self, slot: Slot, call: Call) -> None:
-        """Sends, unless an earlier post of the same page, or its files, turn out to have arrived."""
-        if slot.lost and isinstance(call, Post | Upload):
-            found = await self._poster.find(call)
-            slot.lost = False
-            if found is not None:
-                slot.reply.found(call, found)
-                return
+        """Sends, unless an earlier post of the same page turns out to have arrived."""
         if isinstance(call, Upload):
             await self._attach(slot, call)
-        else:
-            slot.reply.confirmed(call, await self._poster.send(call))
+            return
+        if isinstance(call, Post) and slot.lost_post:
+            found = await self._poster.find(call)
+            slot.lost_post = False
+            if found is not None:
+                slot.reply.found(found)
+                return
+        slot.reply.confirmed(call, await self._poster.send(call))
 
     async def _attach(self, slot: Slot, upload: Upload) -> None:
-        """Files take a while to send: whether the reply is still ours is looked at again before they show."""
-        ids = await self._poster.stage(upload)
-        if self._is_ours(slot):
-            slot.reply.confirmed(upload, await self._poster.share(upload, ids))
+        """Files take a while to send: whether the reply is still ours is looked at again before they show.
+
+        Once sent they are shared until Slack has done it, and not sent again: so they come once.
+        """
+        again = slot.staged is not None and slot.staged[0] == upload
+        if slot.staged is None or not again:
+            slot.staged = upload, await self._poster.stage(upload)
+        ids = slot.staged[1]
+        ts = await self._poster.find_files(upload.question, ids) if again else None
+        if ts is None and self._is_ours(slot):
+            ts = await self._poster.share(upload, ids, again=again)
+        if ts is not None:
+            slot.reply.confirmed(upload, ts)
 
     async def _keep(self, slot: Slot) -> None:
         """Has the reply's messages recorded; an answer goes on without, too."""
@@ -283,7 +294,9 @@ class Editor:
         log.warning("job %d: %s", slot.job_id, error)
         slot.reply.refused(call, error.reason)
         if error.reason is Refusal.TRANSIENT:
-            slot.lost = isinstance(call, Post | Upload)
+            slot.lost_post = isinstance(call, Post)
+            if error.error == NOT_SHARED:
+                slot.staged = None
             back_off_s = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2**slot.failures)
             slot.failures += 1
             slot.not_before = self._clock.monotonic() + back_off_s

@@ -1,6 +1,7 @@
 """A reply's calls as Slack's chat.* methods, and the messages that a lost answer of Slack's left behind."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -17,6 +18,8 @@ from bot.slack.web import SlackWeb
 METADATA_EVENT = "typist_reply"
 LOOK_BACK_MESSAGES = 200
 SHARE = "files.completeUploadExternal"
+NOT_SHARED = "not_shared"
+"""Our own name for it."""
 LOOK_FOR_FILES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Slack shares files after it has answered, and sometimes never (paradigmxyz/centaur#311): so we look."""
 
@@ -77,31 +80,40 @@ class Poster:
             ids.append(str(opened["file_id"]))
         return ids
 
-    async def share(self, upload: Upload, ids: list[str]) -> str:
-        """Shows them below the pages; returns their message's ts, "" where Slack does not let us look for it."""
+    async def share(self, upload: Upload, ids: Sequence[str], *, again: bool) -> str:
+        """Shows them below the pages; returns their message's ts, "" where Slack does not let us look for it.
+
+        `again`: Slack may have done it before, and then refuses it now, because a file is shared only once.
+        """
         thread = upload.question.thread
         files = [{"id": id_, "title": file.title} for id_, file in zip(ids, upload.files, strict=True)]
-        await self._web.call(SHARE, channel_id=thread.channel_id, thread_ts=thread.thread_ts, files=files)
+        try:
+            await self._web.call(SHARE, channel_id=thread.channel_id, thread_ts=thread.thread_ts, files=files)
+        except Refused as error:
+            if not again or error.reason is Refusal.TRANSIENT:
+                raise
         looked = False
         for delay_s in LOOK_FOR_FILES_S:
             await self._clock.sleep(delay_s)
             try:
-                if (ts := await self.find(upload)) is not None:
+                if (ts := await self.find_files(upload.question, ids)) is not None:
                     return ts
                 looked = True
             except (RateLimited, Refused) as error:
                 log.warning("whether files are shared is not known yet: %s", error)
         if looked:
-            raise Refused(SHARE, "not_shared", Refusal.TRANSIENT)
+            raise Refused(SHARE, NOT_SHARED, Refusal.TRANSIENT)
         return ""
 
-    async def find(self, call: Post | Upload) -> str | None:
-        """The message of a call whose answer was lost, if Slack took it."""
-        messages = await self._messages(call.question)
-        if isinstance(call, Post):
-            return next((each["ts"] for each in _pages(call.question, messages) if _page(each) == call.page), None)
-        wanted = attachments.keys(call.files)
-        return next((each.ts for each in _attached(call.question, messages) if each.files == wanted), None)
+    async def find(self, post: Post) -> str | None:
+        """The message of a post whose answer was lost, if Slack took it."""
+        pages = _pages(post.question, await self._messages(post.question))
+        return next((each["ts"] for each in pages if _page(each) == post.page), None)
+
+    async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
+        """The message with these files, if Slack has shared them."""
+        attached = _attached(question, await self._messages(question))
+        return next((each.ts for each in attached if set(ids) <= set(each.file_ids)), None)
 
     async def shown(self, question: Question) -> Shown:
         """What Slack shows of the question's reply."""

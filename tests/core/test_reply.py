@@ -115,7 +115,7 @@ def test_a_post_whose_answer_was_lost_is_edited_to_show_what_came_since() -> Non
     reply.append("Hello")
     reply.finish(Ending())
     reply.refused(post, Refusal.TRANSIENT)
-    reply.found(post, "7.0")
+    reply.found("7.0")
     call = reply.next_call()
     assert isinstance(call, Update)
     assert (call.ts, call.view) == ("7.0", View("Hello", ended=True))
@@ -425,8 +425,10 @@ class ReplyMachine(RuleBasedStateMachine):
         ts = self.channel.take(self.call)
         self.reply.refused(self.call, Refusal.TRANSIENT)
         again = self.reply.next_call()
-        if isinstance(again, type(self.call)):
-            self.reply.found(again, ts)
+        if isinstance(again, Post):
+            self.reply.found(ts)
+        elif isinstance(again, Upload):
+            self.reply.confirmed(again, ts)
         else:
             # Given up at its last try: the editor sweeps the message away in the end.
             del self.channel.files[ts]

@@ -83,6 +83,7 @@ async def test_without_the_scope_for_files_the_pages_go_on(
     ("fault", "method"),
     [
         ("lose_response", "files.completeUploadExternal"),
+        ("drop_request", "files.completeUploadExternal"),
         ("error_500", "files.completeUploadExternal"),
         ("drop_request", "files.getUploadURLExternal"),
         ("rate_limit", "files.completeUploadExternal"),
