@@ -64,8 +64,8 @@ async def warm_up(provider: Provider) -> None:
         await anext(stream)
 
 
-async def measure(api: str, url: str) -> bool:
-    """Reads all streams at once and prints what it cost; True where it was cheap enough."""
+async def measure(api: str, url: str) -> float:
+    """Reads all streams at once and prints what it cost; returns the CPU of a token, in µs."""
     vendor: OpenAIVendor | AnthropicVendor
     if api == "anthropic":
         vendor = AnthropicVendor("key", url)
@@ -78,17 +78,22 @@ async def measure(api: str, url: str) -> bool:
     cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
     await vendor.aclose()
     assert deltas == [TOKENS] * STREAMS, "every token of every answer"
-    # By the nominal pace: where the vendor's process falls behind, the bot has longer for the same work.
-    share = cpu_s / (TOKENS / TOKENS_PER_S)
-    verdict = "ok" if share <= TARGET_CORE_SHARE else f"over {TARGET_CORE_SHARE:.0%}"
+    cost_us = cpu_s / sum(deltas) * 1e6
+    verdict = "ok" if core_share(cost_us) <= TARGET_CORE_SHARE else f"over {TARGET_CORE_SHARE:.0%}"
     print(
-        f"{api:10} {STREAMS} streams of {TOKENS_PER_S} tokens/s: {share:5.1%} of a core, "
-        f"{cpu_s / sum(deltas) * 1e6:.0f} µs a token, {wall_s:.1f} s in all: {verdict}"
+        f"{api:10} {STREAMS} streams of {TOKENS_PER_S} tokens/s: {core_share(cost_us):5.1%} of a core, "
+        f"{cost_us:.0f} µs a token, {wall_s:.1f} s in all: {verdict}"
     )
-    return share <= TARGET_CORE_SHARE
+    return cost_us
 
 
-async def benchmark(api: str) -> bool:
+def core_share(cost_us: float) -> float:
+    """By the nominal pace: where the vendor's process falls behind, the bot has longer for the same work."""
+    return cost_us / 1e6 * STREAMS * TOKENS_PER_S
+
+
+async def benchmark(api: str) -> float:
+    """The CPU of a token, in µs."""
     pipe = asyncio.subprocess.PIPE
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.parsing", "--serve", api, stdin=pipe, stdout=pipe, env=os.environ
@@ -106,8 +111,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["--serve"]:
         asyncio.run(serve(arguments[1]))
         return 0
-    results = [asyncio.run(benchmark(api)) for api in arguments or SPEAK]
-    return 0 if all(results) else 1
+    costs_us = [asyncio.run(benchmark(api)) for api in arguments or SPEAK]
+    return 0 if all(core_share(cost_us) <= TARGET_CORE_SHARE for cost_us in costs_us) else 1
 
 
 if __name__ == "__main__":

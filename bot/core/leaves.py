@@ -63,9 +63,13 @@ class Leaves:
     """Where the last line begins, if nobody can say yet what it will be."""
 
 
-def scan(markdown: str, *, partial: bool) -> Leaves:
-    """`partial`: the last line may go on."""
-    return _Scan(markdown, partial).run()
+def scan(markdown: str, *, partial: bool, fence: str = "") -> Leaves:
+    """`partial`: the last line may go on; `fence`: one that is open before the first."""
+    scanning = _Scan(markdown, partial)
+    if fence:
+        scanning.found.open = Leaf(Kind.FENCE, [Line(0, 0, 0)], fence, closing=fence)
+        scanning.found.leaves.append(scanning.found.open)
+    return scanning.run()
 
 
 def unsure(line: str) -> bool:

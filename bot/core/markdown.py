@@ -45,23 +45,57 @@ def rendered(markdown: str, *, growing: bool) -> str:
     Images are links; a link with another address for its label is text that shows both. `growing`: more may come, so
     marks that are open are closed for show, and what may still become something else is held back.
     """
-    partial = growing and not markdown.endswith("\n")
-    found = leaves.scan(markdown, partial=partial)
-    held = _held(markdown, found, partial=partial) if growing else None
-    if held is not None:
-        return rendered(markdown[:held], growing=growing)
     addresses = _addresses(markdown)
-    edits = _finished(markdown, found.leaves, addresses)
-    end, closing = len(markdown), ""
-    if last := _last_text(markdown, found, partial=partial) if growing else None:
-        growth = inline.scan(_text(markdown, last) + "\n" * (not partial), dict(addresses), growing=True)
+    *settled, last = _stretches(markdown)
+    parts, fence = [], ""
+    for stretch in settled:
+        text, fence = _settled(stretch, fence, addresses)
+        parts.append(text)
+    text, closing = _last(last, fence, addresses, growing=growing)
+    return neutral("".join([*parts, text]).rstrip() + closing)
+
+
+def _stretches(markdown: str) -> list[str]:
+    """Parts whose blocks are their own, but for a fence: each begins at the margin, after an empty line."""
+    found: list[str] = []
+    for part in markdown.split("\n\n"):
+        if found and (not part or part[0].isspace()):
+            found[-1] += f"\n\n{part}"
+        else:
+            if found:
+                found[-1] += "\n\n"
+            found.append(part)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _settled(stretch: str, fence: str, addresses: Addresses) -> tuple[str, str]:
+    """A stretch that others follow, and the fence that is open after it; `fence` is open before it."""
+    found = leaves.scan(stretch, partial=False, fence=fence)
+    # One in a list or a quote ends with that.
+    at_margin = found.open is not None and found.open.closing == found.open.fence
+    still_open = found.open.fence if found.open and at_margin else ""
+    return _applied(stretch, _finished(stretch, found.leaves, addresses)), still_open
+
+
+def _last(stretch: str, fence: str, addresses: Addresses, *, growing: bool) -> tuple[str, str]:
+    """The stretch that may go on, and what closes it for show."""
+    partial = growing and not stretch.endswith("\n")
+    found = leaves.scan(stretch, partial=partial, fence=fence)
+    held = _held(stretch, found, partial=partial) if growing else None
+    if held is not None:
+        return _last(stretch[:held], fence, addresses, growing=True) if held else ("", fence and f"\n{fence}")
+    edits = _finished(stretch, found.leaves, addresses)
+    end, closing = len(stretch), _fence_end(found.open)
+    if last := _last_text(stretch, found, partial=partial) if growing else None:
+        growth = inline.scan(_text(stretch, last) + "\n" * (not partial), dict(addresses), growing=True)
         end, closing = _place(last, growth.cut), growth.closing
         lines = found.leaves[-1].lines
         line = next(each for each in reversed(lines) if each.content <= end or each is lines[0])
-        if end < last[-1].end and unsure(markdown[line.content : end]):
-            return rendered(markdown[: line.start], growing=growing)
+        if end < last[-1].end and unsure(stretch[line.content : end]):
+            return _last(stretch[: line.start], fence, addresses, growing=True)
         edits = [edit for edit in edits if edit.start < last[0].content] + _placed(last, growth.edits)
-    return neutral(_applied(markdown[:end].rstrip(), edits) + closing + _fence_end(found.open))
+    return _applied(stretch[:end].rstrip(), edits), closing
 
 
 def _held(markdown: str, found: Leaves, *, partial: bool) -> int | None:
