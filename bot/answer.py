@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -10,17 +10,16 @@ from itertools import chain, repeat
 
 from bot.admission import Admission
 from bot.allowance import Allowance
-from bot.core import prompt as prompts
-from bot.core import shared
 from bot.core.completion import Completion, FinishReason, Thinking, Usage
-from bot.core.conversation import Job, Message, Prompt, Question
-from bot.core.files import Opened, chosen, unread_line
+from bot.core.conversation import Job, Prompt
+from bot.core.files import Opened, unread_line
 from bot.core.reply import Ending
 from bot.core.tokens import TokenEstimate, media_tokens, prompt_texts
-from bot.core.triage import Identity, by_person, words_of
-from bot.errors import Failure, ProviderError, RateLimited, Refusal, Refused, StoreError, TypistError
+from bot.core.triage import Identity, words_of
+from bot.errors import Failure, ProviderError, StoreError, TypistError
 from bot.metrics import JobLife, Metrics, Times
-from bot.ports import Clock, Files, History, LiveReply, Outcome, Provider, Replies, Spent, Status, Store
+from bot.ports import Clock, LiveReply, Models, Outcome, Provider, Replies, Spent, Status, Store
+from bot.reading import Reading
 
 HELP = (
     "Ask me anything: write your question beside my name, or send it to me as a direct message. "
@@ -35,21 +34,10 @@ CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REF
 MOST_INTERRUPTIONS = 3
 RECORD_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
 """How long to wait for a database that is away; the last one again and again."""
-HISTORY_TRIES = 3
-HISTORY_LONGEST_WAIT_S = 30.0
-HISTORY_WAIT_S = 1.0
 CHARS_PER_TOKEN = 4.0
 """Of English text, about; only for what an attempt that broke off is counted with."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How answers are to be: what those who run the bot decide."""
-
-    system_prompt: str
-    history_tokens: int
 
 
 class BreakOff(Enum):
@@ -82,8 +70,9 @@ class Attempt:
     """Set before it is cancelled."""
     before: str = ""
     """What an earlier attempt left in Slack."""
-    opened: list[Opened] = field(default_factory=list)
+    opened: Sequence[Opened] = ()
     """The files that the answer has to account for."""
+    prompt_version: str | None = None
 
     @property
     def text(self) -> str:
@@ -103,7 +92,8 @@ class Attempt:
         """With what the attempt took; where the vendor reported no usage, by estimate."""
         estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.model else None
         model, usage = outcome.model or self.model, outcome.usage or estimated
-        return replace(outcome, model=model, usage=usage, first_token_s=self.first_token_s)
+        took = replace(outcome, model=model, usage=usage, first_token_s=self.first_token_s)
+        return replace(took, prompt_version=self.prompt_version)
 
 
 @dataclass(frozen=True)
@@ -112,12 +102,10 @@ class Answering:
 
     store: Store
     replies: Replies
-    history: History
-    files: Files
-    provider: Provider
+    reading: Reading
+    models: Models
     clock: Clock
     me: Identity
-    manner: Manner
     estimate: TokenEstimate
     metrics: Metrics
     admission: Admission
@@ -175,15 +163,18 @@ class Answering:
         if not question.files and not words_of(question.text, self.me.user_id):
             return Ending(HELP), Outcome(Status.DONE, "")
         async with AsyncExitStack() as held:
-            prompt = await self._prompt(attempt, held)
-            return await self._hear(attempt, prompt, reply)
+            read = await self.reading.read(question, held)
+            attempt.opened, attempt.prompt_version = read.opened, read.prompt_version
+            return await self._hear(attempt, read.prompt, self.models.led_by(read.model), reply)
 
-    async def _hear(self, attempt: Attempt, prompt: Prompt, reply: LiveReply) -> tuple[Ending, Outcome]:
+    async def _hear(
+        self, attempt: Attempt, prompt: Prompt, provider: Provider, reply: LiveReply
+    ) -> tuple[Ending, Outcome]:
         texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
         input_tokens = texts_tokens + media_tokens(prompt)
         await self.allowance.reserve(attempt.job, input_tokens)
-        attempt.model, attempt.input_tokens = self.provider.model, input_tokens
-        async with aclosing(self.provider.stream(prompt)) as events:
+        attempt.model, attempt.input_tokens = provider.model, input_tokens
+        async with aclosing(provider.stream(prompt)) as events:
             async for event in events:
                 if isinstance(event, Completion):
                     attempt.completion = event
@@ -242,63 +233,6 @@ class Answering:
                 await self.store.release(attempt.job)
             except StoreError as error:
                 log.error("job %d could not be handed over: %s", attempt.job.id, error)
-
-    async def _prompt(self, attempt: Attempt, held: AsyncExitStack) -> Prompt:
-        """What its files take of the memory is `held`."""
-        question = attempt.job.question
-        messages, replies = await self._messages(question), await self._replies(question)
-        await self._note_company(question, messages)
-        said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
-        names = await self.history.names(prompts.to_be_named(said, self.me))
-        read = prompts.named(said, {**names, self.me.user_id: self.me.name})
-        read = await self._attached(attempt, read, held)
-        fitting = prompts.fit(read, self.estimate.tokens, self.manner.history_tokens)
-        return prompts.prompt_of(self.manner.system_prompt, fitting)
-
-    async def _attached(
-        self, attempt: Attempt, said: list[prompts.Spoken], held: AsyncExitStack
-    ) -> list[prompts.Spoken]:
-        """With the files; of what the model may be given at once, texts of files take no more than half."""
-        wanted, unread = chosen(shared.files_in(said))
-        read = await held.enter_async_context(self.files.reading(wanted)) if wanted else {}
-        opened = shared.shortened({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
-        attempt.opened = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
-        return shared.attached(said, opened)
-
-    async def _messages(self, question: Question) -> list[Message]:
-        """What Slack does not let us read is left out: the question is answered all the same."""
-        for _ in range(HISTORY_TRIES):
-            try:
-                return await self.history.messages(question)
-            except RateLimited as limited:
-                log.warning("%s", limited)
-                await self.clock.sleep(min(limited.retry_after_s, HISTORY_LONGEST_WAIT_S))
-            except Refused as refused:
-                log.warning("answering without the conversation's history: %s", refused)
-                if refused.reason is not Refusal.TRANSIENT:
-                    break
-                await self.clock.sleep(HISTORY_WAIT_S)
-        return []
-
-    async def _note_company(self, question: Question, messages: Sequence[Message]) -> None:
-        """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
-        if question.thread.thread_ts and any(
-            by_person(each, self.me) and each.user_id != question.user_id for each in messages
-        ):
-            try:
-                await self.store.share(question.thread)
-            except StoreError as error:
-                log.error("a thread of several people is not on record as one: %s", error)
-
-    async def _replies(self, question: Question) -> Mapping[str, str]:
-        """Without the database, our own answers are what Slack shows of them."""
-        for delay_s in RECORD_AGAIN_S:
-            try:
-                return await self.store.replies(question.thread)
-            except StoreError as error:
-                log.error("our earlier answers can't be read: %s", error)
-                await self.clock.sleep(delay_s)
-        return {}
 
 
 def _with_files(notice: str, attempt: Attempt) -> str:

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import metrics
 from bot.admission import Admission
 from bot.allowance import Allowance
-from bot.answer import Answering, Manner
+from bot.answer import Answering
 from bot.core.access import AccessRules
 from bot.core.lease import Lease
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
@@ -30,6 +30,7 @@ from bot.providers.model import Asking
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall
+from bot.reading import Manner, Reading
 from bot.retention import keep_tidy
 from bot.settings import Settings, models_in_use
 from bot.slack.budget import Budget
@@ -67,7 +68,7 @@ class Bot:
 
 
 @asynccontextmanager
-async def provider_of(settings: Settings) -> AsyncIterator[Provider]:
+async def models_of(settings: Settings) -> AsyncIterator[Fallback]:
     """The models in use, one behind the other, each watched for stalls."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
@@ -119,17 +120,24 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         lease, budget = Lease(), Budget(store, clock)
         people = SlackPeople(web, me, clock)
         admission = Admission(access_rules_of(settings), people, store)
+        estimate = TokenEstimate(models_in_use(settings))
         editor = Editor(Poster(web, budget, clock), budget, lease, clock, store.record_pages)
         answering = Answering(
             store=store,
             replies=editor,
-            history=SlackHistory(web, budget, me),
-            files=SlackFiles(web, settings.slack_bot_token, settings.slack_api_url, session),
-            provider=await stack.enter_async_context(provider_of(settings)),
+            reading=Reading(
+                store=store,
+                history=SlackHistory(web, budget, me),
+                files=SlackFiles(web, settings.slack_bot_token, settings.slack_api_url, session),
+                clock=clock,
+                me=me,
+                manner=manner_of(settings),
+                estimate=estimate,
+            ),
+            models=await stack.enter_async_context(models_of(settings)),
             clock=clock,
             me=me,
-            manner=manner_of(settings),
-            estimate=TokenEstimate(models_in_use(settings)),
+            estimate=estimate,
             metrics=metrics.logged,
             admission=admission,
             allowance=allowance_of(settings, store, people, clock),

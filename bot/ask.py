@@ -4,7 +4,7 @@ import sys
 import time
 from contextlib import aclosing
 
-from bot.app import manner_of, provider_of
+from bot.app import manner_of, models_of
 from bot.core.completion import Completion, Thinking
 from bot.core.conversation import Prompt, Turn
 from bot.core.pricing import cost_usd
@@ -16,7 +16,7 @@ async def ask(settings: Settings, question: str) -> None:
     """Writes the answer to stdout, and what it took to stderr. Raises ProviderError."""
     prompt = Prompt(manner_of(settings).system_prompt, (Turn("user", question),))
     started, first_s, completion, wrote = time.monotonic(), 0.0, None, ""
-    async with provider_of(settings) as provider, aclosing(provider.stream(prompt)) as events:
+    async with models_of(settings) as provider, aclosing(provider.stream(prompt)) as events:
         try:
             async for event in events:
                 if isinstance(event, Completion):

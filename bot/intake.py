@@ -1,6 +1,7 @@
 """Takes messages in: each is triaged, and a question is on record before Slack's envelope is acknowledged."""
 
 import logging
+from dataclasses import replace
 from typing import Protocol
 
 from bot.admission import Admission
@@ -40,7 +41,8 @@ class Intake:
 
     async def take(self, event_id: str, message: Message) -> None:
         """Returns once the message's question, if it is one, is durable; raises what the Store raises."""
-        verdict = triage(message, self._me, await self._company(message), self._hearing)
+        company = await self._company(message)
+        verdict = triage(message, self._me, company, await self._hearing_in(message, company))
         if not isinstance(verdict, Answer):
             log.debug("ignored %s: %s", message.ts, verdict.reason)
         elif denial := self._admission.denial_at_once(verdict.question):
@@ -67,3 +69,12 @@ class Intake:
             return Company()
         thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
         return await self._store.join(thread, message.user_id or "")
+
+    async def _hearing_in(self, message: Message, company: Company) -> Hearing:
+        """Whether a mention is needed is the channel's to say, where a message may be for us without one."""
+        if not company.takes_part:
+            return self._hearing
+        channel = await self._store.channel_settings(message.team_id, message.channel_id)
+        if channel.mention_only is None:
+            return self._hearing
+        return replace(self._hearing, mention_only=channel.mention_only)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bot.core.access import BotQuestions, Kind
 from bot.core.caps import Amount, Cap, Room, Spender, Window
+from bot.core.channels import ChannelSettings
 from bot.core.completion import Said, Usage
 from bot.core.conversation import File, Job, Message, Prompt, Question, ThreadKey
 from bot.core.files import Opened
@@ -60,6 +61,16 @@ class Provider(Protocol):
         ...
 
 
+class Models(Protocol):
+    """The models in use."""
+
+    names: tuple[str, ...]
+
+    def led_by(self, model: str | None) -> Provider:
+        """All of them, one behind the other, beginning with this one; a model that is not in use leads nobody."""
+        ...
+
+
 class Status(StrEnum):
     """Where a job is in its life."""
 
@@ -94,6 +105,8 @@ class Outcome:
     usage: Usage | None = None
     """As the vendor reported it, else by estimate; None where no model was asked."""
     first_token_s: float | None = None
+    prompt_version: str | None = None
+    """Of the system prompt that the model had (core/channels.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +240,14 @@ class Store(Protocol):
 
         The first page's ts has the whole Markdown, later pages and replies without a model's text have "".
         """
+        ...
+
+    async def channel_settings(self, team_id: str, channel_id: str) -> ChannelSettings:
+        """What the channel has for itself, as last set by any process."""
+        ...
+
+    async def set_channel_settings(self, team_id: str, channel_id: str, settings: ChannelSettings) -> None:
+        """In force with the next question, in all processes."""
         ...
 
     async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:

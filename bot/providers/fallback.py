@@ -20,7 +20,12 @@ class Fallback:
 
     def __init__(self, providers: Sequence[Provider]) -> None:
         self.model = providers[0].model
+        self.names = tuple(provider.model for provider in providers)
         self._providers = tuple(providers)
+
+    def led_by(self, model: str | None) -> "Fallback":
+        """See Models."""
+        return Fallback(sorted(self._providers, key=lambda provider: provider.model != model))
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
         """See Provider."""

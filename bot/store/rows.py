@@ -72,6 +72,7 @@ def turn_values(job_id: int, outcome: Outcome, now: float) -> dict[str, Any]:
         "cached_input_tokens": usage and usage.cached_input_tokens,
         "cost_usd": cost_usd(outcome.model, usage) if outcome.model and usage else None,
         "first_token_s": outcome.first_token_s,
+        "prompt_version": outcome.prompt_version,
         "created_at": now,
     }
 

@@ -126,6 +126,7 @@ turns = sa.Table(
     # By the prices of its day; NULL where the model has none.
     sa.Column("cost_usd", sa.Double),
     sa.Column("first_token_s", sa.Double),
+    sa.Column("prompt_version", sa.Text),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -213,4 +214,14 @@ feedback = sa.Table(
     sa.Column("model", sa.Text),
     sa.Column("prompt_version", sa.Text),
     sa.Column("at", sa.Double, nullable=False),
+)
+
+channels = sa.Table(
+    "channels",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text),
+    sa.Column("system_prompt", Words, nullable=False),
+    sa.Column("mention_only", sa.Boolean),
 )

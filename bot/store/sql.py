@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.core.access import BotQuestions
 from bot.core.caps import Amount, Cap, Room, Spender, Window
+from bot.core.channels import ChannelSettings
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.triage import Company
 from bot.errors import StoreError
 from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
-from bot.store import asking, claiming, forgetting, ledger, spending
+from bot.store import asking, channels, claiming, forgetting, ledger, spending
 from bot.store.company import company, share
 from bot.store.engine import READS, create_engine, database_errors
 from bot.store.enqueueing import Arrival, Arrivals, write_arrivals
@@ -308,6 +309,16 @@ class SqlStore:
     async def bot_questions(self, question: Question) -> BotQuestions:
         async with self._reader.begin() as connection:
             return await asking.bot_questions(connection, question, self._clock.now())
+
+    @_to_its_end
+    async def channel_settings(self, team_id: str, channel_id: str) -> ChannelSettings:
+        async with self._reader.begin() as connection:
+            return await channels.read(connection, team_id, channel_id)
+
+    @_to_its_end
+    async def set_channel_settings(self, team_id: str, channel_id: str, settings: ChannelSettings) -> None:
+        async with self.engine.begin() as connection:
+            await channels.write(connection, team_id, channel_id, settings)
 
     @_to_its_end
     async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from bot.core.channels import ChannelSettings
 from bot.core.conversation import File, Job, Question, ThreadKey
 from bot.core.triage import Company
 from bot.ports import Enqueued, Outcome, Pulse, Spent, Status, Store, SystemClock
@@ -258,6 +259,13 @@ class TestThread:
 
 
 class TestDurability:
+    async def test_a_channel_has_what_was_last_set_for_it(self, store: Store) -> None:
+        assert await store.channel_settings("T1", "C1") == ChannelSettings()
+        for settings in (ChannelSettings("openai/test", "Rhyme.", True), ChannelSettings(mention_only=False)):
+            await store.set_channel_settings("T1", "C1", settings)
+            assert await store.channel_settings("T1", "C1") == settings
+        assert await store.channel_settings("T1", "C2") == ChannelSettings()
+
     async def test_a_restart_loses_nothing(self, shared_url: str) -> None:
         before = await SqlStore.open(shared_url, "w1", SystemClock())
         for number in (1, 2):

@@ -1,0 +1,128 @@
+"""From a question to what the model is given: its conversation with files and names, as its channel has it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bot.core import prompt as prompts
+from bot.core import shared
+from bot.core.channels import ChannelSettings, prompt_version
+from bot.core.conversation import Message, Prompt, Question
+from bot.core.files import Opened, chosen
+from bot.core.tokens import TokenEstimate
+from bot.core.triage import Identity, by_person
+from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.ports import Clock, Files, History, Store
+
+READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
+"""How long to wait for a database that is away, before we do without."""
+HISTORY_TRIES = 3
+HISTORY_LONGEST_WAIT_S = 30.0
+HISTORY_WAIT_S = 1.0
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How answers are to be: what those who run the bot decide."""
+
+    system_prompt: str
+    history_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A question as its model is asked it."""
+
+    prompt: Prompt
+    model: str | None
+    """The channel's own; None: as it is for all."""
+    prompt_version: str
+    opened: Sequence[Opened]
+    """The files that the answer has to account for."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Reads questions; holds what that needs of the world."""
+
+    store: Store
+    history: History
+    files: Files
+    clock: Clock
+    me: Identity
+    manner: Manner
+    estimate: TokenEstimate
+
+    async def read(self, question: Question, held: AsyncExitStack) -> Read:
+        """What its files take of the memory is `held`."""
+        channel = await self._channel_settings(question)
+        system = channel.system_prompt or self.manner.system_prompt
+        said = await self._said(question)
+        opened = await self._opened(said, held)
+        fitting = prompts.fit(shared.attached(said, opened), self.estimate.tokens, self.manner.history_tokens)
+        to_tell = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
+        return Read(prompts.prompt_of(system, fitting), channel.model, prompt_version(system), to_tell)
+
+    async def _said(self, question: Question) -> list[prompts.Spoken]:
+        messages, replies = await self._messages(question), await self._replies(question)
+        await self._note_company(question, messages)
+        said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
+        names = await self.history.names(prompts.to_be_named(said, self.me))
+        return prompts.named(said, {**names, self.me.user_id: self.me.name})
+
+    async def _opened(self, said: Sequence[prompts.Spoken], held: AsyncExitStack) -> Mapping[str, Opened]:
+        """The files; of what the model may be given at once, their texts take no more than half."""
+        wanted, unread = chosen(shared.files_in(said))
+        read = await held.enter_async_context(self.files.reading(wanted)) if wanted else {}
+        return shared.shortened({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
+
+    async def _messages(self, question: Question) -> list[Message]:
+        """What Slack does not let us read is left out: the question is answered all the same."""
+        for _ in range(HISTORY_TRIES):
+            try:
+                return await self.history.messages(question)
+            except RateLimited as limited:
+                log.warning("%s", limited)
+                await self.clock.sleep(min(limited.retry_after_s, HISTORY_LONGEST_WAIT_S))
+            except Refused as refused:
+                log.warning("answering without the conversation's history: %s", refused)
+                if refused.reason is not Refusal.TRANSIENT:
+                    break
+                await self.clock.sleep(HISTORY_WAIT_S)
+        return []
+
+    async def _note_company(self, question: Question, messages: Sequence[Message]) -> None:
+        """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
+        if question.thread.thread_ts and any(
+            by_person(each, self.me) and each.user_id != question.user_id for each in messages
+        ):
+            try:
+                await self.store.share(question.thread)
+            except StoreError as error:
+                log.error("a thread of several people is not on record as one: %s", error)
+
+    async def _replies(self, question: Question) -> Mapping[str, str]:
+        """Without the database, our own answers are what Slack shows of them."""
+        return await self._read("our earlier answers", lambda: self.store.replies(question.thread)) or {}
+
+    async def _channel_settings(self, question: Question) -> ChannelSettings:
+        """Without the database, what holds for all channels."""
+        team_id, channel_id = question.thread.team_id, question.thread.channel_id
+        read = await self._read("the channel's settings", lambda: self.store.channel_settings(team_id, channel_id))
+        return read or ChannelSettings()
+
+    async def _read(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:
+        """None where the database stays away: the question is answered all the same."""
+        for delay_s in READ_AGAIN_S:
+            try:
+                return await read()
+            except StoreError as error:
+                log.error("%s can't be read: %s", what, error)
+                await self.clock.sleep(delay_s)
+        return None
