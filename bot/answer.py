@@ -10,6 +10,7 @@ from itertools import chain, repeat
 
 from bot.admission import Admission
 from bot.allowance import Allowance
+from bot.briefing import Briefing
 from bot.core.completion import Completion, FinishReason, Thinking, Usage
 from bot.core.conversation import Job, Prompt
 from bot.core.files import Opened, unread_line
@@ -19,7 +20,6 @@ from bot.core.triage import Identity, words_of
 from bot.errors import Failure, ProviderError, StoreError, TypistError
 from bot.metrics import JobLife, Metrics, Times
 from bot.ports import Clock, LiveReply, Models, Outcome, Provider, Replies, Spent, Status, Store
-from bot.reading import Reading
 
 HELP = (
     "Ask me anything: write your question beside my name, or send it to me as a direct message. "
@@ -102,7 +102,7 @@ class Answering:
 
     store: Store
     replies: Replies
-    reading: Reading
+    briefing: Briefing
     models: Models
     clock: Clock
     me: Identity
@@ -163,9 +163,9 @@ class Answering:
         if not question.files and not words_of(question.text, self.me.user_id):
             return Ending(HELP), Outcome(Status.DONE, "")
         async with AsyncExitStack() as held:
-            read = await self.reading.read(question, held)
-            attempt.opened, attempt.prompt_version = read.opened, read.prompt_version
-            return await self._hear(attempt, read.prompt, self.models.led_by(read.model), reply)
+            brief = await self.briefing.brief(question, held)
+            attempt.opened, attempt.prompt_version = brief.opened, brief.prompt_version
+            return await self._hear(attempt, brief.prompt, self.models.led_by(brief.model), reply)
 
     async def _hear(
         self, attempt: Attempt, prompt: Prompt, provider: Provider, reply: LiveReply

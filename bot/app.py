@@ -17,6 +17,7 @@ from bot import metrics
 from bot.admission import Admission
 from bot.allowance import Allowance
 from bot.answer import Answering
+from bot.briefing import Briefing, Manner
 from bot.core.access import AccessRules
 from bot.core.lease import Lease
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
@@ -30,7 +31,6 @@ from bot.providers.model import Asking
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall
-from bot.reading import Manner, Reading
 from bot.retention import keep_tidy
 from bot.settings import Settings, models_in_use
 from bot.slack.budget import Budget
@@ -125,7 +125,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         answering = Answering(
             store=store,
             replies=editor,
-            reading=Reading(
+            briefing=Briefing(
                 store=store,
                 history=SlackHistory(web, budget, me),
                 files=SlackFiles(web, settings.slack_bot_token, settings.slack_api_url, session),

@@ -36,7 +36,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class Brief:
     """A question as its model is asked it."""
 
     prompt: Prompt
@@ -48,8 +48,8 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Reads questions; holds what that needs of the world."""
+class Briefing:
+    """Prepares questions for a model; holds what that needs of the world."""
 
     store: Store
     history: History
@@ -59,7 +59,7 @@ class Reading:
     manner: Manner
     estimate: TokenEstimate
 
-    async def read(self, question: Question, held: AsyncExitStack) -> Read:
+    async def brief(self, question: Question, held: AsyncExitStack) -> Brief:
         """What its files take of the memory is `held`."""
         channel = await self._channel_settings(question)
         system = channel.system_prompt or self.manner.system_prompt
@@ -67,7 +67,7 @@ class Reading:
         opened = await self._opened(said, held)
         fitting = prompts.fit(shared.attached(said, opened), self.estimate.tokens, self.manner.history_tokens)
         to_tell = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
-        return Read(prompts.prompt_of(system, fitting), channel.model, prompt_version(system), to_tell)
+        return Brief(prompts.prompt_of(system, fitting), channel.model, prompt_version(system), to_tell)
 
     async def _said(self, question: Question) -> list[prompts.Spoken]:
         messages, replies = await self._messages(question), await self._replies(question)
