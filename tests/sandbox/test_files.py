@@ -198,6 +198,15 @@ async def test_a_scope_that_is_taken_away_is_named(
     assert scope not in response["provided"].split(",")
 
 
+async def test_a_comment_that_would_notify_is_noticed_and_a_title_notifies_nobody(
+    sandbox: Sandbox, web: AsyncWebClient
+) -> None:
+    await web.files_upload_v2(channel=GENERAL, content="x", filename="a.md", title="<!here>", initial_comment="all")
+    assert sandbox.workspace.notified == []
+    await web.files_upload_v2(channel=GENERAL, content="x", filename="a.md", initial_comment="<!channel> look")
+    assert [found.what for found in sandbox.workspace.notified] == ["<!channel>"]
+
+
 # ---- what people send
 
 

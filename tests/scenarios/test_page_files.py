@@ -134,6 +134,16 @@ async def test_an_image_is_seen_and_a_snippet_read_and_saved(page: Page, sandbox
     assert (tmp_path / "saved.py").read_text() == CODE
 
 
+async def test_a_files_name_and_content_are_only_text(page: Page, sandbox: Sandbox) -> None:
+    app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+    attack = "<img src=x onerror='window.caught = 1'> <!channel>"
+    await app.files_upload_v2(channel="C0GENERAL", content=attack, filename=f"{attack}.html", title=attack)
+    await expect(cards(page).locator(".name")).to_have_text(attack)
+    await expect(cards(page).locator("pre")).to_have_text(attack)
+    await expect(cards(page).locator("img")).to_have_count(0)
+    assert await page.evaluate("window.caught") is None
+
+
 async def test_a_deleted_file_is_said_to_be_gone(page: Page, sandbox: Sandbox) -> None:
     app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
     answer = await app.files_upload_v2(channel="C0GENERAL", content="x", filename="a.txt")
