@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.markup import escape, labels, link, nameless, plain
@@ -72,6 +72,7 @@ def test_a_link_says_its_label_and_its_address(url: str, label: str, said: str) 
     assert plain(link(url, label), NAMES) == said
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text("<>&@#!|^UADA:/ht\n;lgamp", max_size=60))
 def test_what_is_escaped_comes_back_as_it_was(text: str) -> None:
     assert plain(escape(text), NAMES) == text
@@ -80,6 +81,7 @@ def test_what_is_escaped_comes_back_as_it_was(text: str) -> None:
 unescaped = [markup for markup, _ in SAYS.values() if "&" not in markup]
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from([*unescaped, "<", ">", "|", "<@", "<!", "x"])))
 def test_any_markup_is_read_and_nobody_is_left_as_a_mention(parts: list[str]) -> None:
     assert not re.search(r"<@[UW]\w+", plain("".join(parts), NAMES))
@@ -92,6 +94,7 @@ def test_the_effort_grows_with_the_text_and_not_faster() -> None:
     assert time.process_time() - began < 2
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read(text: str) -> None:
     assert isinstance(plain(text, {}), str)
