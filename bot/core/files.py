@@ -51,9 +51,7 @@ class Opened:
 
     @property
     def name(self) -> str:
-        """On one line; long ones lose their middle."""
-        name = " ".join(self.file.name.split()).replace("`", "'")
-        return name if len(name) <= _NAME_CHARS else f"{name[:50]}…{name[-25:]}"
+        return short_name(self.file)
 
 
 IMAGES = ("image/png", "image/jpeg", "image/webp")
@@ -67,6 +65,12 @@ _NEVER = re.compile(
 _TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python|perl|ruby|php|javascript|httpd-php)")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
+
+
+def short_name(file: File) -> str:
+    """A file's name on one line; long ones lose their middle."""
+    name = " ".join(file.name.split()).replace("`", "'")
+    return name if len(name) <= _NAME_CHARS else f"{name[:50]}…{name[-25:]}"
 
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:

@@ -252,8 +252,8 @@ def _text(content: Any) -> str:
 
 
 def _thought(said: Mapping[str, Any]) -> str:
-    """The reasoning, where it has a field of its own, whose name differs (DeepSeek and llama.cpp; vLLM and Ollama)."""
-    for name in ("reasoning_content", "reasoning"):
+    """The reasoning, where it has a field of its own: DeepSeek's and llama.cpp's; vLLM's and Ollama's; OpenRouter's."""
+    for name in ("reasoning_content", "reasoning", "reasoning_details"):
         if thought := said.get(name):
             return str(thought)
     content = said.get("content")

@@ -23,6 +23,7 @@ from bot.core.files import (
     is_sign_in,
     media_type,
     refused,
+    short_name,
     text_of,
 )
 from bot.errors import RateLimited, Refused
@@ -96,7 +97,7 @@ class SlackFiles:
     async def _downloaded(self, file: File, left: int) -> bytes | Unread:
         url = URL(file.url)
         for _ in range(1 + MOST_REDIRECTS):
-            if not self._is_slacks(url):
+            if not may_have_token(url, self._api):
                 log.warning("file %s is at %s, which gets no token", file.id, url.host)
                 return Unread.FAILED
             timeout = aiohttp.ClientTimeout(total=READING_S)
@@ -112,15 +113,6 @@ class SlackFiles:
                 return await _body(file, response, left)
         return Unread.FAILED
 
-    def _is_slacks(self, url: URL) -> bool:
-        """Who may get the token: Slack over https, and whoever answers our Web API calls gets it anyway."""
-        if url.origin() == self._api.origin():
-            return True
-        host = url.host or ""
-        return (
-            url.scheme == "https" and url.explicit_port is None and (host == "slack.com" or host.endswith(".slack.com"))
-        )
-
     async def _understood(self, file: File, content: bytes) -> Read:
         kind = media_type(content)
         if kind in (*IMAGES, "image/gif"):
@@ -133,7 +125,7 @@ class SlackFiles:
         elif kind != PDF:
             text = text_of(content)
             return Unread.KIND if text is None else text
-        return Media(Opened(file, "").name, kind, base64.b64encode(content).decode())
+        return Media(short_name(file), kind, base64.b64encode(content).decode())
 
 
 _REASONS = {
@@ -143,6 +135,17 @@ _REASONS = {
     "file_not_found": Unread.DELETED,
     "file_deleted": Unread.DELETED,
 }
+
+
+def may_have_token(url: URL, api: URL) -> bool:
+    """Whether it is Slack's: a host of slack.com or of the Web API's domain over https, or the Web API's own origin."""
+    if not (url.scheme and url.host) or url.user is not None:
+        return False
+    if url.origin() == api.origin():
+        return True
+    host = url.host or ""
+    ours = any(host == domain or host.endswith(f".{domain}") for domain in ("slack.com", api.host))
+    return ours and url.scheme == "https" and url.explicit_port is None
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
