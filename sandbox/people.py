@@ -46,6 +46,16 @@ class People:
         self.workspace = workspace
         self.files = files
 
+    def arrive(self, name: str, *, guest: bool = False, team_id: str = TEAM_ID) -> User:
+        """Somebody new, in #general and #random and with a DM to the bot; of another team, by Slack Connect."""
+        person = User(f"U0{name.upper()}", name, name.title(), "#64748b", guest=guest, team_id=team_id)
+        self.workspace.users[person.id] = person
+        for channel in ("general", "random"):
+            self.workspace.join(channel, person.id)
+        direct = Channel(f"D{person.id[1:]}", f"dm-{name}", "im", [person.id, self.workspace.bot.id], person.id)
+        self.workspace.channels[direct.id] = direct
+        return person
+
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False) -> str:
         """The new message's ts. `@name` becomes a mention; & < > are escaped, `<@U…>` is kept."""
         draft = self._draft(user, channel, text, thread_ts)

@@ -47,12 +47,15 @@ def user_json(user: User) -> Json:
     """A user as users.info shows them."""
     return {
         "id": user.id,
-        "team_id": TEAM_ID,
+        "team_id": user.team_id,
         "name": user.name,
         "real_name": user.real_name,
         "color": user.color.removeprefix("#"),
         "deleted": False,
         "is_bot": user.bot_id is not None,
+        "is_restricted": user.guest,
+        "is_ultra_restricted": False,
+        "is_stranger": user.team_id != TEAM_ID,
         "tz": "Etc/UTC",
         "tz_offset": 0,
         "profile": {"display_name": user.name, "real_name": user.real_name},

@@ -39,6 +39,10 @@ class User:
     real_name: str
     color: str
     bot_id: str | None = None
+    guest: bool = False
+    """Invited to some channels only."""
+    team_id: str = TEAM_ID
+    """Another one of somebody who is here by Slack Connect."""
 
 
 @dataclass(slots=True)

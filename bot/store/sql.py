@@ -74,6 +74,7 @@ class SqlStore:
         self._presence = Presence(engine, worker, clock, self._changed.set)
         self._spent: Mapping[Job, Spent] = {}
         self._claiming = asyncio.Lock()
+        self._reserving = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
         self._unsure = False
 
@@ -288,7 +289,8 @@ class SqlStore:
 
     @_to_its_end
     async def reserve_tokens(self, job: Job, most: Amount, caps: Sequence[Cap]) -> Room:
-        async with self.engine.begin() as connection:
+        # One after another anyway: who waits for a lock of the database's must not keep all our connections.
+        async with self._reserving, self.engine.begin() as connection:
             room = await spending.room_for(connection, job, caps, self._clock.now())
             if room == Room():
                 held = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}

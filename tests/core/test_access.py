@@ -1,0 +1,86 @@
+"""Who may ask, by what they are and by the lists."""
+
+import pytest
+
+from bot.core.access import AccessRules, BotQuestions, Denial, Kind, denial, kind_matters
+from bot.core.conversation import Question, ThreadKey
+
+ANYBODY = frozenset(Kind) - {Kind.MEMBER}
+
+
+def asked(user_id: str = "UADA", channel_id: str = "C1") -> Question:
+    return Question(ThreadKey("T1", channel_id, "1.0"), "1.0", user_id, "why?")
+
+
+KINDS = {
+    Kind.MEMBER: None,
+    Kind.GUEST: Denial.GUEST,
+    Kind.EXTERNAL: Denial.EXTERNAL,
+    Kind.BOT: Denial.BOT,
+    None: Denial.UNKNOWN,
+}
+
+
+@pytest.mark.parametrize(("kind", "expected"), KINDS.items())
+def test_members_may_ask_and_nobody_else(kind: Kind | None, expected: Denial | None) -> None:
+    assert denial(AccessRules(), asked(), kind) is expected
+
+
+@pytest.mark.parametrize("kind", sorted(ANYBODY))
+def test_a_kind_that_is_allowed_may_ask_as_well(kind: Kind) -> None:
+    rules = AccessRules(frozenset([kind]))
+    assert denial(rules, asked(), kind) is None
+    assert denial(rules, asked(), Kind.MEMBER) is None
+    assert [other for other in ANYBODY if denial(rules, asked(), other) is None] == [kind]
+
+
+LISTS = {
+    "denied": (AccessRules(deny_users=frozenset(["UADA"])), "C1", Denial.PERSON),
+    "denied, though of an allowed kind": (AccessRules(ANYBODY, deny_users=frozenset(["UADA"])), "C1", Denial.PERSON),
+    "another one is denied": (AccessRules(deny_users=frozenset(["UALAN"])), "C1", None),
+    "allowed": (AccessRules(allow_users=frozenset(["UADA"])), "C1", None),
+    "only others are allowed": (AccessRules(allow_users=frozenset(["UALAN"])), "C1", Denial.PERSON),
+    "in a denied channel": (AccessRules(deny_channels=frozenset(["C1"])), "C1", Denial.CHANNEL),
+    "allowed, in a denied channel": (
+        AccessRules(allow_users=frozenset(["UADA"]), deny_channels=frozenset(["C1"])),
+        "C1",
+        Denial.CHANNEL,
+    ),
+    "in an allowed channel": (AccessRules(allow_channels=frozenset(["C1"])), "C1", None),
+    "in another than the allowed channels": (AccessRules(allow_channels=frozenset(["C1"])), "C2", Denial.CHANNEL),
+    "in a direct message, which is no channel": (AccessRules(allow_channels=frozenset(["C1"])), "D1", None),
+    "in a denied direct message": (AccessRules(deny_channels=frozenset(["D1"])), "D1", Denial.CHANNEL),
+}
+
+
+@pytest.mark.parametrize(("rules", "channel_id", "expected"), LISTS.values(), ids=LISTS.keys())
+def test_a_member_by_the_lists(rules: AccessRules, channel_id: str, expected: Denial | None) -> None:
+    assert denial(rules, asked(channel_id=channel_id), Kind.MEMBER) is expected
+
+
+@pytest.mark.parametrize("kind", [*Kind, None])
+def test_who_is_on_the_allow_list_may_ask_whatever_they_are(kind: Kind | None) -> None:
+    rules = AccessRules(allow_users=frozenset(["UADA"]))
+    assert denial(rules, asked(), kind) is None
+    assert not kind_matters(rules, asked())
+
+
+MATTERS = {
+    "by default": (AccessRules(), True),
+    "where one kind is allowed": (AccessRules(frozenset([Kind.GUEST])), True),
+    "where all are allowed": (AccessRules(ANYBODY), False),
+    "where the person is denied": (AccessRules(deny_users=frozenset(["UADA"])), False),
+    "where the channel is denied": (AccessRules(deny_channels=frozenset(["C1"])), False),
+}
+
+
+@pytest.mark.parametrize(("rules", "matters"), MATTERS.values(), ids=MATTERS.keys())
+def test_slack_is_asked_who_somebody_is_only_where_it_changes_the_answer(rules: AccessRules, matters: bool) -> None:
+    assert kind_matters(rules, asked()) is matters
+
+
+@pytest.mark.parametrize(
+    ("in_a_row", "in_an_hour", "too_many"), [(0, 0, False), (2, 19, False), (3, 3, True), (0, 20, True)]
+)
+def test_bots_that_answer_each_other_come_to_an_end(in_a_row: int, in_an_hour: int, too_many: bool) -> None:
+    assert BotQuestions(in_a_row, in_an_hour).too_many is too_many

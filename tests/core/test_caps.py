@@ -1,0 +1,151 @@
+"""Caps: how they are written, when an answer may begin, and what people read."""
+
+import re
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.core.caps import (
+    Amount,
+    Cap,
+    Period,
+    Room,
+    Scope,
+    Spender,
+    Window,
+    day_of,
+    first_day,
+    name_of,
+    notice_of,
+    parse_caps,
+    reached_sentence,
+    room,
+    warning,
+)
+
+DAY, MONTH = Window(Scope.USER, Period.DAY), Window(Scope.WORKSPACE, Period.MONTH)
+TOKENS = Cap(DAY, 1_000, in_dollars=False)
+ADA = Spender("T1", "UADA", "C1")
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+NOON = at("2026-11-20T12:00")
+
+
+def test_they_are_written_by_commas() -> None:
+    assert parse_caps("user/day=1000tokens, workspace/month=500.50 usd,") == (TOKENS, Cap(MONTH, 500.5, True))
+    assert parse_caps("user/day=5tokens,user/day=1usd") == (Cap(DAY, 5, False), Cap(DAY, 1, True))
+    assert parse_caps("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("user/day=1000", "not 'user/day=1000'"),
+        ("user/week=1000tokens", "a cap is written user/day=200000tokens or workspace/month=500usd"),
+        ("everybody/day=1usd", "user, channel, workspace"),
+        ("user/day=0tokens", "more than nothing"),
+        ("user/day=-1usd", "a cap is written"),
+        ("user/day=$5", "a cap is written"),
+        ("user/day=1usd,user/day=2usd", "user/day is given twice in usd"),
+    ],
+)
+def test_a_slip_is_told(text: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        parse_caps(text)
+
+
+@pytest.mark.parametrize(
+    ("spent", "reserved", "expected"),
+    [
+        (0, 0, Room()),
+        (999, 0, Room()),
+        (500, 499, Room()),
+        (500, 500, Room(held=TOKENS)),
+        (0, 5_000, Room(held=TOKENS)),
+        (1_000, 0, Room(reached=TOKENS)),
+        (1_200, 5_000, Room(reached=TOKENS)),
+    ],
+)
+def test_an_answer_begins_while_something_is_neither_used_nor_set_aside(
+    spent: int, reserved: int, expected: Room
+) -> None:
+    assert room([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(reserved)}) == expected
+
+
+def test_a_cap_that_is_used_up_goes_before_one_that_is_held() -> None:
+    dollars = Cap(MONTH, 5, in_dollars=True)
+    spent = {DAY: Amount(500), MONTH: Amount(500, 5.0)}
+    found = room([TOKENS, dollars], spent, {Scope.USER: Amount(900), Scope.WORKSPACE: Amount()})
+    assert found == Room(reached=dollars)
+
+
+answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size=30)
+"""The most that each may use, and how much less it used."""
+
+
+@given(answers=answers, ends=st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None)
+def test_whatever_the_order_no_more_than_one_answer_passes_a_cap(answers: list[tuple[int, int]], ends: Random) -> None:
+    spent, under_way, used = 0, list[tuple[int, int]](), list[int]()
+    for most, less in answers:
+        while room([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(sum(m for m, _ in under_way))}).held:
+            under_way.sort(key=lambda _: ends.random())
+            spent += (done := under_way.pop())[1]
+            used.append(done[1])
+        if spent >= TOKENS.limit:
+            break
+        under_way.append((most, max(1, most - less)))
+    used += [actual for _, actual in under_way]
+    assert sum(used) - max(used, default=0) < TOKENS.limit
+
+
+def test_days_and_months_are_utcs() -> None:
+    assert name_of(day_of(at("2026-11-20T23:59"))) == "2026-11-20"
+    assert name_of(first_day(Period.DAY, NOON)) == "2026-11-20"
+    assert name_of(first_day(Period.MONTH, NOON)) == "2026-11-01"
+
+
+@pytest.mark.parametrize(
+    ("cap", "now", "sentence"),
+    [
+        (TOKENS, NOON, "Your limit of 1,000 tokens a day is used up. It resets on 21 November, at 00:00 UTC."),
+        (
+            Cap(MONTH, 500, True),
+            NOON,
+            "This workspace's limit of $500 a month is used up. It resets on 1 December, at 00:00 UTC.",
+        ),
+        (
+            Cap(Window(Scope.CHANNEL, Period.MONTH), 0.5, True),
+            at("2026-12-31T23:59"),
+            "This channel's limit of $0.50 a month is used up. It resets on 1 January, at 00:00 UTC.",
+        ),
+        (
+            Cap(Window(Scope.USER, Period.DAY), 2e6, False),
+            at("2028-02-28T00:00"),
+            "Your limit of 2,000,000 tokens a day is used up. It resets on 29 February, at 00:00 UTC.",
+        ),
+    ],
+)
+def test_a_sentence_says_when_it_resets(cap: Cap, now: float, sentence: str) -> None:
+    assert reached_sentence(cap, now) == sentence
+
+
+@pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])
+def test_from_four_fifths_on_a_person_is_told(tokens: int, part: str | None) -> None:
+    sentence = warning(TOKENS, Amount(tokens), NOON)
+    resets = "It resets on 21 November, at 00:00 UTC."
+    assert sentence == (part and f"Your limit of 1,000 tokens a day is used to {part}. {resets}")
+
+
+def test_each_cap_and_period_has_a_notice_of_its_own() -> None:
+    dollars = Cap(DAY, 5, in_dollars=True)
+    tomorrow = NOON + 86_400
+    assert len({notice_of(TOKENS, ADA, NOON), notice_of(dollars, ADA, NOON), notice_of(TOKENS, ADA, tomorrow)}) == 3
+    assert notice_of(TOKENS, ADA, NOON) == notice_of(TOKENS, ADA, NOON + 3_600)
