@@ -85,6 +85,10 @@ def _add_upkeep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     whose.add_argument("--thread", help="a thread's: CHANNEL/THREAD_TS, or a message's link")
     whose.add_argument("--all", action="store_true", help="everybody's")
     forgetting.add_argument("--yes", action="store_true", help="do not ask first")
+    using = commands.add_parser("usage", help="what was answered, used and spent, as a table")
+    using.add_argument("--by", choices=["day", "user", "channel", "model"], default="day", help="a line for each")
+    using.add_argument("--since", metavar="DATE", help="from this day of UTC on: 2026-11-20 (30 days)")
+    using.add_argument("--csv", action="store_true", help="for a spreadsheet")
     commands.add_parser("health", help="ask the running bot (BOT_HEALTH_PORT); exits 1 if it can't do its work")
 
 
@@ -168,6 +172,16 @@ def _forget(env: dict[str, str], options: argparse.Namespace) -> int:
     return 0
 
 
+def _usage(env: dict[str, str], options: argparse.Namespace) -> int:
+    ours = settings.read(env)
+    from bot import usage
+    from bot.core.usage import By
+
+    _log(ours)
+    asyncio.run(usage.show(ours, By(options.by), usage.since_of(options.since), options.csv))
+    return 0
+
+
 def _health(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot import health
@@ -185,6 +199,7 @@ _COMMANDS = {
     "ask": _ask,
     "migrate": _migrate,
     "forget": _forget,
+    "usage": _usage,
     "health": _health,
 }
 

@@ -72,7 +72,8 @@ class Cap:
     def __str__(self) -> str:
         """Your limit of 200,000 tokens a day."""
         whose = {Scope.USER: "Your", Scope.CHANNEL: "This channel's", Scope.WORKSPACE: "This workspace's"}
-        size = f"${self.limit:,.2f}".removesuffix(".00") if self.in_dollars else f"{self.limit:,.0f} tokens"
+        cents = f"{self.limit:,.2f}".removesuffix(".00") if self.limit >= 0.01 else f"{self.limit:g}"
+        size = f"${cents}" if self.in_dollars else f"{self.limit:,.0f} tokens"
         return f"{whose[self.window.scope]} limit of {size} a {self.window.period}"
 
 

@@ -1,0 +1,138 @@
+"""What answers took, added up for a report. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import median
+
+from bot.core.caps import day_of, name_of
+from bot.core.completion import FinishReason
+
+NO_MODEL = "(none)"
+_ANSWERED = {*FinishReason, "recovered"}
+_BROKEN_OFF = "interrupted"
+_CAPPED = "CapReached"
+
+
+class By(StrEnum):
+    """What a line of the report stands for."""
+
+    USER = "user"
+    CHANNEL = "channel"
+    MODEL = "model"
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One attempt at an answer, as it is on record."""
+
+    at: float
+    user_id: str
+    channel_id: str
+    model: str | None
+    status: str
+    """Of its job."""
+    finish_reason: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    first_token_s: float | None
+
+    @property
+    def answered(self) -> bool:
+        return self.status == "done" and self.finish_reason in _ANSWERED
+
+    @property
+    def failed(self) -> bool:
+        """Neither an attempt that another one went on with, nor a cap, which did what it is for."""
+        if self.status != "failed" or self.finish_reason in (None, _CAPPED):
+            return False
+        return self.finish_reason != _BROKEN_OFF or self.input_tokens is None
+
+
+@dataclass(frozen=True, slots=True)
+class Thumb:
+    """What somebody thought of an answer; value is 1 or -1."""
+
+    at: float
+    user_id: str
+    """Whose question it was."""
+    channel_id: str
+    model: str | None
+    value: int
+
+
+@dataclass(slots=True)
+class Line:
+    """A sum."""
+
+    answers: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced_tokens: int = 0
+    """Of models without a price: they are not in the dollars."""
+    failures: int = 0
+    thumbs_up: int = 0
+    thumbs_down: int = 0
+    first_tokens_s: list[float] = field(default_factory=list)
+
+    @property
+    def median_first_token_s(self) -> float | None:
+        return median(self.first_tokens_s) if self.first_tokens_s else None
+
+    def add(self, use: Use) -> None:
+        self.answers += use.answered
+        self.failures += use.failed
+        tokens = (use.input_tokens or 0, use.output_tokens or 0)
+        self.input_tokens += tokens[0]
+        self.output_tokens += tokens[1]
+        if use.cost_usd is None:
+            self.unpriced_tokens += sum(tokens)
+        self.cost_usd += use.cost_usd or 0.0
+        if use.first_token_s is not None:
+            self.first_tokens_s.append(use.first_token_s)
+
+    def think(self, thumb: Thumb) -> None:
+        if thumb.value > 0:
+            self.thumbs_up += 1
+        else:
+            self.thumbs_down += 1
+
+
+@dataclass(slots=True)
+class Report:
+    """Lines by what they stand for, and their sum."""
+
+    by: By
+    lines: dict[str, Line] = field(default_factory=dict)
+    total: Line = field(default_factory=Line)
+
+    def add(self, uses: Iterable[Use], thumbs: Iterable[Thumb] = ()) -> None:
+        for use in uses:
+            for line in (self._line(use), self.total):
+                line.add(use)
+        for thumb in thumbs:
+            for line in (self._line(thumb), self.total):
+                line.think(thumb)
+
+    def sorted(self) -> Mapping[str, Line]:
+        """Days in their order; else who took most goes first."""
+        if self.by is By.DAY:
+            return dict(sorted(self.lines.items()))
+        most = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -_tokens(item[1]), item[0]))
+        return dict(most)
+
+    def _line(self, of: Use | Thumb) -> Line:
+        key = {
+            By.USER: of.user_id,
+            By.CHANNEL: of.channel_id,
+            By.MODEL: of.model or NO_MODEL,
+            By.DAY: name_of(day_of(of.at)),
+        }[self.by]
+        return self.lines.setdefault(key, Line())
+
+
+def _tokens(line: Line) -> int:
+    return line.input_tokens + line.output_tokens

@@ -1,0 +1,40 @@
+"""What answers took, read for a report. Texts are not read, so that it is the same once they are emptied."""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.usage import Thumb, Use
+from bot.ports import Status
+from bot.store.schema import feedback, jobs, turns
+
+
+async def uses(connection: AsyncConnection, since: float) -> list[Use]:
+    """Those that ended since then, in seconds since the epoch."""
+    ended = (
+        sa.select(
+            turns.c.created_at.label("at"),
+            jobs.c.user_id,
+            jobs.c.channel_id,
+            turns.c.model,
+            jobs.c.status,
+            turns.c.finish_reason,
+            turns.c.input_tokens,
+            turns.c.output_tokens,
+            turns.c.cost_usd,
+            turns.c.first_token_s,
+        )
+        .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
+        .where(turns.c.created_at >= since, jobs.c.status != Status.REFUSED.value)
+        .order_by(turns.c.id)
+    )
+    return [Use(**row._mapping) for row in await connection.execute(ended)]
+
+
+async def thumbs(connection: AsyncConnection, since: float) -> list[Thumb]:
+    """Those that were given since then."""
+    given = (
+        sa.select(feedback.c.at, jobs.c.user_id, jobs.c.channel_id, feedback.c.model, feedback.c.value)
+        .join_from(feedback, jobs, feedback.c.job_id == jobs.c.id)
+        .where(feedback.c.at >= since)
+    )
+    return [Thumb(**row._mapping) for row in await connection.execute(given)]

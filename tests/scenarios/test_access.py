@@ -1,0 +1,152 @@
+"""Who may ask: who may not is told so once an hour, privately, and no model is asked."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from bot.core.access import MOST_BOT_ROUNDS, Denial, Kind
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, growing, running, says, shown
+from tests.streams.server import VendorServer
+
+
+@pytest.fixture
+def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:
+    """A workspace with a guest and somebody of another organisation; the bot does not run yet."""
+    sandbox.people.arrive("gus")
+    sandbox.people.arrive("gia", guest=True)
+    sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
+    return Stage(sandbox, vendor)
+
+
+def whispered(stage: Stage) -> list[tuple[str, str]]:
+    """Who was told what, privately."""
+    return [(message.ephemeral_to or "", message.text) for message in stage.sandbox.workspace.ephemerals]
+
+
+async def quiet(stage: Stage, asked: Iterable[str], channel: str = "general") -> None:
+    """Once all that was delivered is acknowledged, and another person's question is answered."""
+    await stage.sandbox.wait_for(lambda: all(each.acked_at_s for each in stage.sandbox.deliveries))
+    await stage.answers("random", await stage.mention("and now?", "random", "grace"))
+    assert [stage.bots(channel, ts) for ts in asked] == [[] for _ in asked]
+
+
+@pytest.mark.parametrize(("name", "denial"), [("gia", Denial.GUEST), ("stan", Denial.EXTERNAL)])
+async def test_who_is_no_member_is_told_so_once_and_no_model_is_asked(
+    others: Stage, settings: Settings, name: str, denial: Denial
+) -> None:
+    async with running(settings):
+        first = await others.mention(user=name)
+        await others.sandbox.wait_for(lambda: whispered(others))
+        again = await others.mention(user=name)
+        direct = await others.sandbox.say(name, others.sandbox.dm(name), "why?")
+        await quiet(others, [first, again])
+    assert whispered(others) == [(f"U0{name.upper()}", denial)]
+    assert others.bots(others.sandbox.dm(name), direct) == []
+    assert len(others.vendor.requests) == 1
+    assert all(len(each.sent_at_s) == 1 for each in others.sandbox.deliveries)
+
+
+async def test_who_somebody_is_is_asked_of_slack_once(others: Stage, settings: Settings) -> None:
+    async with running(settings):
+        asked = [await others.mention(user="gus") for _ in range(3)]
+        for ts in asked:
+            assert await others.answers("general", ts) == ["The whole answer."]
+    assert [call.arguments["user"] for call in others.sandbox.calls if call.method == "users.info"] == ["U0GUS"]
+
+
+async def test_others_may_ask_where_they_are_allowed(others: Stage, settings: Settings) -> None:
+    async with running(replace(settings, allow_also=frozenset([Kind.GUEST, Kind.EXTERNAL]))):
+        for name in ("gus", "gia", "stan"):
+            assert await others.answers("general", await others.mention(user=name)) == ["The whole answer."]
+    assert whispered(others) == []
+
+
+LISTS = {
+    "a denied person": ({"deny_users": frozenset(["U0ADA"])}, Denial.PERSON),
+    "a person beside the allowed ones": ({"allow_users": frozenset(["U0GRACE"])}, Denial.PERSON),
+    "a denied channel": ({"deny_channels": frozenset(["C0GENERAL"])}, Denial.CHANNEL),
+    "a channel beside the allowed ones": ({"allow_channels": frozenset(["C0RANDOM"])}, Denial.CHANNEL),
+}
+
+
+@pytest.mark.parametrize(("lists", "denial"), LISTS.values(), ids=LISTS.keys())
+async def test_lists_keep_people_and_channels_out(
+    others: Stage, settings: Settings, lists: dict[str, frozenset[str]], denial: Denial
+) -> None:
+    async with running(replace(settings, **lists)):  # type: ignore[arg-type]
+        asked = await others.mention()
+        await others.sandbox.wait_for(lambda: whispered(others))
+        await quiet(others, [asked])
+    assert whispered(others) == [("U0ADA", denial)]
+
+
+@pytest.mark.parametrize("error", ["missing_scope", "internal_error"])
+async def test_who_can_not_be_known_may_not_ask(others: Stage, settings: Settings, error: str) -> None:
+    async with running(settings):
+        others.sandbox.faults.start("refuse", method="users.info", error=error, times=3)
+        asked = await others.mention()
+        await others.sandbox.wait_for(lambda: whispered(others))
+        assert whispered(others) == [("U0ADA", Denial.UNKNOWN)]
+        assert others.bots("general", asked) == []
+        others.sandbox.faults.stop("refuse")
+        assert await others.answers("general", await others.mention()) == ["The whole answer."]
+
+
+async def test_other_bots_are_not_heard_unless_they_are_allowed(others: Stage, settings: Settings) -> None:
+    async with running(settings):
+        asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?")
+        await quiet(others, [asked])
+    assert whispered(others) == []
+    async with running(replace(settings, allow_also=frozenset([Kind.BOT]))):
+        for old in (False, True):
+            asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?", old=old)
+            assert await others.answers("general", asked) == ["The whole answer."]
+
+
+async def test_two_bots_that_answer_each_other_come_to_an_end(others: Stage, settings: Settings) -> None:
+    async with running(replace(settings, allow_also=frozenset([Kind.BOT]))):
+        root = await others.mention("talk to hal")
+        await others.answers("general", root)
+        for number in range(MOST_BOT_ROUNDS):
+            await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
+            await others.answers("general", root, count=number + 2)
+        await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
+        await others.sandbox.wait_for(lambda: all(each.acked_at_s for each in others.sandbox.deliveries))
+        await others.sandbox.say("ada", "general", "@typist go on", root)
+        await others.answers("general", root, count=MOST_BOT_ROUNDS + 2)
+        await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
+        await others.answers("general", root, count=MOST_BOT_ROUNDS + 3)
+    assert len(others.vendor.requests) == MOST_BOT_ROUNDS + 3
+
+
+async def test_a_person_has_so_many_answers_at_once_and_the_next_waits_with_a_sign(
+    others: Stage, settings: Settings
+) -> None:
+    others.vendor.script(says("word " * 60, pause_s=0.02))
+    async with running(replace(settings, max_concurrent_per_user=1)):
+        first = await others.mention("first?")
+        await others.sandbox.wait_for(lambda: others.bots("general", first))
+        second = await others.mention("second?")
+        other = await others.mention("mine?", user="grace")
+        (waiting,) = await others.sandbox.wait_for(lambda: others.bots("general", second))
+        assert growing(waiting)
+        assert "in line" in shown(waiting)
+        await asyncio.wait_for(others.vendor.request(1), 5)
+        assert [prompt[-1]["content"] for prompt in others.prompts()] == ["first?", "mine?"]
+        for asked in (first, second, other):
+            assert await others.answers("general", asked) == [("word " * 60).rstrip()]
+
+
+async def test_a_guest_who_would_have_to_wait_gets_no_sign_but_the_sentence(others: Stage, settings: Settings) -> None:
+    others.vendor.script(says("word " * 60, pause_s=0.02))
+    async with running(settings):
+        root = await others.mention("first?")
+        await others.sandbox.wait_for(lambda: others.bots("general", root))
+        await others.sandbox.say("gia", "general", "@typist and mine?", root)
+        await others.sandbox.wait_for(lambda: whispered(others), 20)
+        assert await others.answers("general", root) == [("word " * 60).rstrip()]
+    assert whispered(others) == [("U0GIA", Denial.GUEST)]

@@ -1,0 +1,107 @@
+"""How much may be used: told at four fifths, refused with a sentence when it is used up, and never passed by two."""
+
+import asyncio
+from dataclasses import replace
+from itertools import cycle, islice
+
+import pytest
+
+from bot.core.caps import parse_caps
+from bot.errors import Failure, ProviderError
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.test_access import whispered
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer
+
+WORDS = "word " * 100
+USED_TOKENS = speech.INPUT_TOKENS + len(speech.tokens(WORDS))
+"""By one answer, as the vendor reports it."""
+
+
+@pytest.fixture
+def stage(sandbox: Sandbox, vendor: VendorServer) -> Stage:
+    """The bot does not run yet."""
+    vendor.script(says(WORDS))
+    return Stage(sandbox, vendor)
+
+
+async def test_a_person_is_warned_once_and_then_told_when_it_resets(stage: Stage, settings: Settings) -> None:
+    limit = 2 * USED_TOKENS
+    async with running(replace(settings, caps=parse_caps(f"user/day={limit}tokens"))):
+        assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
+        assert whispered(stage) == []
+        assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
+        await stage.sandbox.wait_for(lambda: whispered(stage))
+        for _ in range(2):
+            (sentence,) = await stage.answers("general", await stage.mention())
+            assert sentence.startswith(f"Your limit of {limit:,} tokens a day is used up. It resets on ")
+            assert sentence.endswith(", at 00:00 UTC.")
+        assert await stage.answers("general", await stage.mention(user="grace")) == [WORDS.rstrip()]
+    assert [(user, text.partition(". ")[0]) for user, text in whispered(stage)] == [
+        ("U0ADA", f"Your limit of {limit:,} tokens a day is used to 100%")
+    ]
+    assert len(stage.vendor.requests) == 3
+
+
+@pytest.mark.parametrize(("scope", "elsewhere"), [("channel", WORDS.rstrip()), ("workspace", "This workspace's limit")])
+async def test_a_channel_and_the_workspace_have_caps_of_their_own(
+    stage: Stage, settings: Settings, scope: str, elsewhere: str
+) -> None:
+    async with running(replace(settings, caps=parse_caps(f"{scope}/month={USED_TOKENS}tokens"))):
+        await stage.answers("general", await stage.mention())
+        (sentence,) = await stage.answers("general", await stage.mention(user="grace"))
+        assert sentence.startswith(f"This {scope}'s limit of {USED_TOKENS:,} tokens a month is used up.")
+        (text,) = await stage.answers("random", await stage.mention(channel="random"))
+        assert text.startswith(elsewhere)
+
+
+async def test_dollars_are_capped_as_well(stage: Stage, settings: Settings) -> None:
+    model = "openai/gpt-6.1-sol"
+    async with running(replace(settings, models=(model,), caps=parse_caps("user/day=0.001usd"))):
+        await stage.answers("general", await stage.mention())
+        (sentence,) = await stage.answers("general", await stage.mention())
+    assert sentence.startswith("Your limit of $0.001 a day is used up.")
+
+
+BROKEN_OFF = {
+    "cut": (Answer(speech.chat(speech.tokens(WORDS))[:60], ending=Ending.CUT), Failure.CUT),
+    "stalled": (Answer(speech.chat(speech.tokens(WORDS))[:60], ending=Ending.HANG), Failure.STALLED),
+}
+
+
+@pytest.mark.parametrize(("answer", "failure"), BROKEN_OFF.values(), ids=BROKEN_OFF.keys())
+async def test_an_answer_that_breaks_off_counts_by_estimate(
+    stage: Stage, settings: Settings, answer: Answer, failure: Failure
+) -> None:
+    stage.vendor.script(answer)
+    async with running(replace(settings, caps=parse_caps("user/day=50tokens"), stall_timeout_s=1)):
+        (text,) = await stage.answers("general", await stage.mention())
+        assert text.endswith(str(ProviderError(failure, "openai/test")))
+        (sentence,) = await stage.answers("general", await stage.mention())
+    assert "is used up" in sentence
+
+
+async def test_a_model_that_did_not_begin_costs_nothing(stage: Stage, settings: Settings) -> None:
+    stage.vendor.script(Answer([b"{}"], 503, "application/json"))
+    async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
+        for _ in range(2):
+            (text,) = await stage.answers("general", await stage.mention())
+            assert text == str(ProviderError(Failure.OVERLOADED, "openai/test"))
+
+
+async def test_of_many_questions_at_once_one_alone_may_pass_a_cap_and_all_get_their_sentence(
+    stage: Stage, settings: Settings
+) -> None:
+    stage.vendor.script(says(WORDS, pause_s=0.005))
+    people = [stage.sandbox.people.arrive(f"p{number}").name for number in range(10)]
+    within = 4
+    caps = parse_caps(f"workspace/day={within * USED_TOKENS - 10}tokens")
+    async with running(replace(settings, caps=caps, max_output_tokens=150)):
+        places = list(islice(zip(cycle(people), cycle(["general", "random"]), strict=False), 20))
+        asked = [(channel, await stage.mention(channel=channel, user=name)) for name, channel in places]
+        texts = await asyncio.gather(*(stage.answers(channel, ts, timeout_s=40) for channel, ts in asked))
+    assert texts.count([WORDS.rstrip()]) == len(stage.vendor.requests) == within
+    refused = [text for (text,) in texts if text.startswith("This workspace's limit")]
+    assert len(refused) == 20 - within

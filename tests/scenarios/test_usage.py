@@ -1,0 +1,142 @@
+"""`python -m bot usage`: what was answered, used and spent, also when the texts are long gone."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.caps import day_named
+from bot.core.completion import Usage
+from bot.core.conversation import Question
+from bot.ports import Outcome, Spent, Status
+from bot.store import SqlStore
+from bot.store.schema import feedback
+from tests.contracts.stores import apart, enqueued
+from tests.contracts.test_store_states import ToldClock
+from tests.processes import bot_process, output
+
+pytest_plugins = ["tests.contracts.databases"]
+
+MODEL = "openai/gpt-6.1-sol"
+FIRST_DAY = 1_800_000_000.0
+ANSWERED = Outcome(Status.DONE, "Because.", MODEL, "stop", Usage(100_000, 10_000), first_token_s=0.5)
+UNPRICED = replace(ANSWERED, model="openai/my-own", usage=Usage(100, 10), first_token_s=1.5)
+FAILED = Outcome(Status.FAILED, "Beca", MODEL, "cut", Usage(100_000, 0), first_token_s=1.0)
+CAPPED = Outcome(Status.FAILED, "", finish_reason="CapReached")
+REFUSED = Outcome(Status.REFUSED, "", finish_reason="guest")
+
+
+async def use(store: SqlStore, question: Question, outcome: Outcome) -> int:
+    job_id = await enqueued(store, question)
+    [job] = await store.claim(1)
+    assert await store.finish(job, outcome)
+    return job_id
+
+
+@pytest.fixture(params=["sqlite_url", "postgresql_url"])
+async def used(request: pytest.FixtureRequest) -> str:
+    """A database of two days, a month ago, whose texts are gone."""
+    url: str = request.getfixturevalue(request.param)
+    clock = ToldClock()
+    clock.time_s = FIRST_DAY
+    store = await SqlStore.open(url, "w1", clock)
+    liked = await use(store, apart(1), ANSWERED)
+    await use(store, replace(apart(2), user_id="U2"), UNPRICED)
+    clock.time_s += 86_400
+    await use(store, apart(3), FAILED)
+    for number, outcome in ((4, CAPPED), (5, REFUSED)):
+        await use(store, apart(number), outcome)
+    await enqueued(store, apart(6))
+    [job] = await store.claim(1)
+    await store.heartbeat({job: Spent(50_000, 0, MODEL)})
+    await store.release(job)
+    [job] = await store.claim(1)
+    await store.finish(job, ANSWERED)
+    values = {"job_id": liked, "user_id": "U9", "model": MODEL, "value": 1, "at": clock.now()}
+    async with store.engine.begin() as connection:
+        await connection.execute(sa.insert(feedback), [values, {**values, "user_id": "U8", "value": -1}])
+    clock.time_s += 40 * 86_400
+    await store.expire(clock.now())
+    await store.close()
+    return url
+
+
+async def report(folder: Path, url: str, *arguments: str) -> str:
+    async with bot_process(folder, "usage", *arguments, env={"DATABASE_URL": url}) as process:
+        out, err = await output(process)
+    assert (process.returncode, err) == (0, "")
+    return out
+
+
+COLUMNS = [
+    "answers",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "unpriced_tokens",
+    "median_first_token_s",
+    "failures",
+]
+LINES = {
+    "day": {
+        "2027-01-15": ["2", "100100", "10010", "0.300000", "110", "1.00", "0"],
+        "2027-01-16": ["1", "250000", "10000", "0.600000", "0", "0.75", "1"],
+    },
+    "user": {
+        "U1": ["2", "350000", "20000", "0.900000", "0", "0.50", "1"],
+        "U2": ["1", "100", "10", "0.000000", "110", "1.50", "0"],
+    },
+    "model": {
+        MODEL: ["2", "350000", "20000", "0.900000", "0", "0.50", "1"],
+        "openai/my-own": ["1", "100", "10", "0.000000", "110", "1.50", "0"],
+    },
+}
+
+
+async def test_it_is_added_up_by_what_is_asked_for(used: str, tmp_path: Path) -> None:
+    for by, lines in LINES.items():
+        out = await report(tmp_path, used, "--by", by, "--since", "2027-01-01", "--csv")
+        rows = [row for row in csv.DictReader(io.StringIO(out)) if row["answers"] != "0"]
+        assert {row[by]: [row[name] for name in COLUMNS] for row in rows} == lines
+    thumbs = csv.DictReader(io.StringIO(await report(tmp_path, used, "--by", "user", "--since", "2027-01-01", "--csv")))
+    assert [(row["thumbs_up"], row["thumbs_down"]) for row in thumbs] == [("1", "1"), ("0", "0")]
+
+
+async def test_a_day_leaves_out_what_was_before_it(used: str, tmp_path: Path) -> None:
+    out = await report(tmp_path, used, "--since", "2027-01-16")
+    assert "2027-01-15" not in out
+    assert "2027-01-16" in out
+    assert "nothing" not in out.lower()
+    assert "Nothing was answered since 2027-02-01." in await report(tmp_path, used, "--since", "2027-02-01")
+
+
+async def test_the_table_has_a_sum_and_says_what_is_not_in_the_dollars(used: str, tmp_path: Path) -> None:
+    lines = (await report(tmp_path, used, "--by", "channel", "--since", "2027-01-01")).splitlines()
+    assert lines[1].split() == [
+        "channel",
+        "answers",
+        "input",
+        "output",
+        "USD",
+        "first",
+        "token",
+        "failures",
+        "+1",
+        "-1",
+    ]
+    assert lines[-2].split() == ["all", "3", "350,100", "20,010", "0.9000", "0.75", "s", "1", "1", "1"]
+    assert lines[-1] == "110 tokens of models without a price are not in the dollars."
+    assert len({len(line) for line in lines[1:-1]}) == 1
+
+
+@pytest.mark.parametrize(("arguments", "words"), [(["--since", "yesterday"], "--since is a day such as 2026-11-20")])
+async def test_a_slip_is_told(arguments: Sequence[str], words: str, sqlite_url: str, tmp_path: Path) -> None:
+    async with bot_process(tmp_path, "usage", *arguments, env={"DATABASE_URL": sqlite_url}) as process:
+        _, err = await output(process)
+    assert process.returncode == 2
+    assert words in err
+    assert day_named("2026-11-20") == 20_777
