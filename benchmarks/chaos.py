@@ -12,13 +12,12 @@ all that happened in a folder.
 
 import argparse
 import asyncio
-import contextlib
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,7 +99,7 @@ async def chaos(run: Run, folder: Path) -> Report:
             await asyncio.gather(*(fleet.start() for _ in range(run.processes)))
             asked, _ = await asyncio.gather(_ask(run, sandbox), _trouble(run, stage))
             note("no more trouble")
-            await _until_quiet(run, asked, watcher, sandbox, store)
+            await _until_quiet(run, asked, watcher, store)
             note("quiet")
             evidence = Evidence(
                 asked=asked,
@@ -173,33 +172,35 @@ def _alone_in(sandbox: Sandbox, channel: str, root: str, person: str) -> bool:
     return writers == {sandbox.bot_user_id, sandbox.workspace.user(person).id}
 
 
-async def _until_quiet(run: Run, asked: Sequence[Asked], watcher: Watcher, sandbox: Sandbox, store: Database) -> None:
+async def _until_quiet(run: Run, asked: Sequence[Asked], watcher: Watcher, store: Database) -> None:
     """Until Slack shows an end of each answer and the database has none to come, or it takes too long."""
-
-    def shown() -> bool:
-        return all(finished(each, watcher.of(each.channel, each.ts)) for each in asked)
-
     give_up_s = time.monotonic() + run.quiet_within_s
-    with contextlib.suppress(TimeoutError):
-        await sandbox.wait_for(shown, run.quiet_within_s)
-    while True:
+    while time.monotonic() < give_up_s:
         kept = await store.jobs()
-        if time.monotonic() > give_up_s or not any(job.status in ("todo", "doing") for job in kept):
+        together = {(job.channel, job.ts) for job in kept if job.answered_with}
+        under_way = any(job.status in ("todo", "doing") for job in kept)
+        if not under_way and all(_is_over(each, watcher, together) for each in asked):
             break
         await asyncio.sleep(0.5)
     # What comes after the end would be as wrong as what is missing.
     await asyncio.sleep(SETTLED_S)
 
 
+def _is_over(asked: Asked, watcher: Watcher, together: Collection[tuple[str, str]]) -> bool:
+    lives = [life for life in watcher.of(asked.channel, asked.ts) if life.deleted_s is None]
+    return not lives if (asked.channel, asked.ts) in together else finished(asked, lives)
+
+
 def _figures(found: Evidence, fleet: Fleet) -> list[str]:
     """What a run came to, for its reader."""
     calls = Counter(call.method for call in found.calls if call.ok)
     refused = Counter(call.error for call in found.calls if call.error)
-    asked = Counter(len(found.attempts.get(each.line.number, ())) for each in found.asked)
+    alone = [each for each in found.asked if found.answered_with(each) is None]
+    asked = Counter(len(found.attempts.get(each.line.number, ())) for each in alone)
     told = Counter(str(attempt.told) for attempts in found.attempts.values() for attempt in attempts)
     return [
         f"{len(found.asked)} questions in {len({each.thread for each in found.asked})} threads, "
-        f"{len(fleet.bots)} processes",
+        f"{len(fleet.bots)} processes; {len(found.asked) - len(alone)} answered with a later one",
         f"attempts at an answer: {_counts(asked)}; requests to the model: {_counts(told)}",
         f"calls: {_counts(calls)}; not done: {_counts(refused)}, {len(limited(found))} of them over the budget",
     ]

@@ -38,6 +38,8 @@ class Kept:
     """Seconds since the epoch."""
     started_at: float | None = None
     """When it was last claimed, likewise."""
+    answered_with: str | None = None
+    """The ts of the later question whose answer is its answer, too."""
 
 
 class Database(Protocol):
@@ -175,6 +177,8 @@ def _commits(url: str) -> int:
 def _read(url: str) -> list[Kept]:
     newest_first = sa.select(turns.c.answer).where(turns.c.job_id == jobs.c.id).order_by(turns.c.id.desc())
     answer = newest_first.limit(1).correlate(jobs).scalar_subquery()
+    later = jobs.alias()
+    answered_with = sa.select(later.c.ts).where(later.c.id == jobs.c.answered_with).correlate(jobs).scalar_subquery()
     columns = (
         jobs.c.channel_id,
         jobs.c.ts,
@@ -183,11 +187,13 @@ def _read(url: str) -> list[Kept]:
         jobs.c.page_ts,
         jobs.c.created_at,
         jobs.c.started_at,
+        answer.label("answer"),
+        answered_with.label("answered_with"),
     )
     engine = sa.create_engine(url)
     try:
         with engine.connect() as connection:
-            rows = connection.execute(sa.select(*columns, answer.label("answer")).order_by(jobs.c.id)).all()
+            rows = connection.execute(sa.select(*columns).order_by(jobs.c.id)).all()
     finally:
         engine.dispose()
     return [
@@ -200,6 +206,7 @@ def _read(url: str) -> list[Kept]:
             row.answer,
             row.created_at,
             row.started_at,
+            row.answered_with,
         )
         for row in rows
     ]

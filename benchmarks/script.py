@@ -8,6 +8,8 @@ from dataclasses import dataclass
 WORDS_A_LINE = 12
 SHARE_HURRIED = 0.3
 """Of the questions, so many come while the one before in their thread is being answered."""
+SHARE_HURRIED_AGAIN = 0.5
+"""Of those that come after such a one: then several wait."""
 HURRY_S = (0.2, 1.5)
 LONG_EVERY = 25
 """Each so manieth answer takes two messages."""
@@ -55,10 +57,12 @@ def script(chooser: random.Random, questions: int, threads: int, minutes: float)
     lines: list[Line] = []
     at_s = sorted(chooser.uniform(0, span_s) for _ in range(questions))
     opened: list[Thread] = []
+    hurried = False
     for number, due_s in enumerate(at_s):
         # The threads that are not open yet share what is left of the run.
         closed, left = threads - len(opened), questions - number
-        hurried = bool(lines) and closed < left and chooser.random() < SHARE_HURRIED
+        share = SHARE_HURRIED_AGAIN if hurried else SHARE_HURRIED
+        hurried = bool(lines) and closed < left and chooser.random() < share
         fresh = closed > 0 and chooser.random() < 2 * closed / left
         if hurried:
             thread = lines[-1].thread
@@ -72,13 +76,9 @@ def script(chooser: random.Random, questions: int, threads: int, minutes: float)
     return sorted(lines, key=lambda line: line.at_s)
 
 
-def asked_in(text: str) -> tuple[int, int, int] | None:
-    """Number, words and words a second of the last question in a text."""
-    found = _QUESTION.findall(text)
-    if not found:
-        return None
-    number, words, words_per_s = map(int, found[-1])
-    return number, words, words_per_s
+def asked_in(text: str) -> list[tuple[int, int, int]]:
+    """Number, words and words a second of each question in a text."""
+    return [(int(number), int(words), int(words_per_s)) for number, words, words_per_s in _QUESTION.findall(text)]
 
 
 def answer(number: int, words: int) -> list[str]:

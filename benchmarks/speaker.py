@@ -39,6 +39,8 @@ class Attempt:
     words: int = 0
     """Sent so far."""
     told: Told = Told.UNDER_WAY
+    questions: frozenset[int] = frozenset()
+    """The numbers of all that its prompt asks."""
 
 
 @dataclass
@@ -73,10 +75,11 @@ class Speaker:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         turns = (await request.json())["messages"]
         asked = asked_in(turns[-1]["content"])
-        if asked is None:
+        if not asked:
             raise web.HTTPBadRequest(text="the last turn holds no question")
-        number, words, words_per_s = asked
-        attempt = Attempt(time.monotonic())
+        number, words, words_per_s = asked[-1]
+        of_people = " ".join(turn["content"] for turn in turns if turn["role"] == "user")
+        attempt = Attempt(time.monotonic(), questions=frozenset(question for question, _, _ in asked_in(of_people)))
         self.attempts[number].append(attempt)
         how, after_words = self._to_break.pop(0) if self._to_break else (None, words)
         said = answer(number, words)

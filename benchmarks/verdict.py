@@ -80,11 +80,19 @@ class Evidence:
     def job(self, asked: Asked) -> Kept | None:
         return next((job for job in self.jobs if (job.channel, job.ts) == (asked.channel, asked.ts)), None)
 
+    def answered_with(self, asked: Asked) -> str | None:
+        """The ts of the later question whose answer is this one's, too."""
+        job = self.job(asked)
+        return None if job is None else job.answered_with
+
 
 def violations(found: Evidence) -> list[str]:
     """A sentence each; empty where all is well."""
     sentences = [*_strangers(found), *_limited(found)]
     for asked in found.asked:
+        if found.answered_with(asked) is not None:
+            sentences += [f"{asked.name}: {sentence}" for sentence in _together(found, asked)]
+            continue
         pages = found.replies(asked)
         for sentence in (*_placed(asked, pages), *_ended(found, asked, pages), *_kept(found, asked, pages)):
             sentences.append(f"{asked.name}: {sentence}")
@@ -125,6 +133,24 @@ def _limited(found: Evidence) -> Iterator[str]:
     for call in limited(found):
         if not any(since <= call.at_monotonic_s <= until + UNCOUNTED_S for since, until in found.outages):
             yield f"{call.method} was over the budget at {found.at(call.at_monotonic_s)}"
+
+
+def _together(found: Evidence, asked: Asked) -> Iterator[str]:
+    """Answered with a later question of its thread, which is judged by itself; the model was asked both."""
+    ts = found.answered_with(asked)
+    later = next((each for each in found.asked if (each.thread, each.ts) == (asked.thread, ts)), None)
+    if later is None or later.ts < asked.ts:
+        yield f"answered with {ts}, which is no later question of its thread"
+        return
+    if found.answered_with(later) is not None:
+        yield f"answered with {later.name}, which has no answer of its own"
+    if pages := found.replies(asked):
+        yield f"left hanging: {pages[0].ts} says {pages[0].last.note!r}, and it was answered with {later.name}"
+    if any(asked.line.number not in attempt.questions for attempt in found.attempts.get(later.line.number, ())):
+        yield f"answered with {later.name}, and the model was not asked it"
+    job = found.job(asked)
+    if job is None or job.status != "done" or job.answer:
+        yield f"answered with {later.name}, and its job is {job and job.status}"
 
 
 def _placed(asked: Asked, pages: Sequence[Life]) -> Iterator[str]:
@@ -208,7 +234,8 @@ def _steps_back(found: Evidence, asked: Asked, history: Sequence[Life]) -> Itera
 def _out_of_order(found: Evidence) -> Iterator[str]:
     """In a thread one answer at a time, in the order of the questions, as far as they were on record."""
     threads: dict[tuple[str, str | None], list[Asked]] = {}
-    for asked in sorted(found.asked, key=lambda each: each.ts):
+    alone = [each for each in found.asked if found.answered_with(each) is None]
+    for asked in sorted(alone, key=lambda each: each.ts):
         threads.setdefault(asked.thread, []).append(asked)
     for thread in threads.values():
         for earlier, later in pairwise(thread):

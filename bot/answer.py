@@ -159,11 +159,11 @@ class Answering:
 
     async def _stream(self, attempt: Attempt, reply: LiveReply) -> tuple[Ending, Outcome]:
         attempt.streaming = True
-        question = attempt.job.question
-        if not question.files and not words_of(question.text, self.me.user_id):
+        asked = (attempt.job.question, *attempt.job.earlier)
+        if not any(each.files or words_of(each.text, self.me.user_id) for each in asked):
             return Ending(HELP), Outcome(Status.DONE, "")
         async with AsyncExitStack() as held:
-            brief = await self.briefing.brief(question, held)
+            brief = await self.briefing.brief(attempt.job, held)
             attempt.opened, attempt.prompt_version = brief.opened, brief.prompt_version
             return await self._hear(attempt, brief.prompt, self.models.led_by(brief.model), reply)
 

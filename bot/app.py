@@ -23,6 +23,7 @@ from bot.core.lease import Lease
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.tokens import TokenEstimate
 from bot.core.triage import Hearing, Identity
+from bot.errands import Errands
 from bot.health import Probes, serving
 from bot.intake import Intake
 from bot.ports import Provider, SystemClock
@@ -34,6 +35,7 @@ from bot.providers.stall import Stall
 from bot.retention import keep_tidy
 from bot.settings import Settings, models_in_use
 from bot.slack.budget import Budget
+from bot.slack.courier import SlackCourier
 from bot.slack.editor import Editor
 from bot.slack.files import SlackFiles
 from bot.slack.history import SlackHistory
@@ -121,7 +123,8 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         people = SlackPeople(web, me, clock)
         admission = Admission(access_rules_of(settings), people, store)
         estimate = TokenEstimate(models_in_use(settings))
-        editor = Editor(Poster(web, budget, clock), budget, lease, clock, store.record_pages)
+        poster = Poster(web, budget, clock)
+        editor = Editor(poster, budget, lease, clock, store.record_pages)
         answering = Answering(
             store=store,
             replies=editor,
@@ -152,7 +155,8 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             probes = Probes(store.ping, sockets.up, lambda: worker.live)
             await stack.enter_async_context(serving(settings.health_port, probes))
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
-        yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, tidying))
+        errands = Errands(store, SlackCourier(poster, budget), clock)
+        yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, errands.run, tidying))
 
 
 def manner_of(settings: Settings) -> Manner:

@@ -9,8 +9,9 @@ from typing import TypeVar
 from bot.core import prompt as prompts
 from bot.core import shared
 from bot.core.channels import ChannelSettings, prompt_version
-from bot.core.conversation import Message, Prompt, Question
+from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.files import Opened, chosen
+from bot.core.together import with_earlier
 from bot.core.tokens import TokenEstimate
 from bot.core.triage import Identity, by_person
 from bot.errors import RateLimited, Refusal, Refused, StoreError
@@ -59,18 +60,19 @@ class Briefing:
     manner: Manner
     estimate: TokenEstimate
 
-    async def brief(self, question: Question, held: AsyncExitStack) -> Brief:
+    async def brief(self, job: Job, held: AsyncExitStack) -> Brief:
         """What its files take of the memory is `held`."""
-        channel = await self._channel_settings(question)
+        channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.manner.system_prompt
-        said = await self._said(question)
+        said = await self._said(job)
         opened = await self._opened(said, held)
         fitting = prompts.fit(shared.attached(said, opened), self.estimate.tokens, self.manner.history_tokens)
         to_tell = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
         return Brief(prompts.prompt_of(system, fitting), channel.model, prompt_version(system), to_tell)
 
-    async def _said(self, question: Question) -> list[prompts.Spoken]:
-        messages, replies = await self._messages(question), await self._replies(question)
+    async def _said(self, job: Job) -> list[prompts.Spoken]:
+        question = job.question
+        messages, replies = with_earlier(job, await self._messages(question)), await self._replies(question)
         await self._note_company(question, messages)
         said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
         names = await self.history.names(prompts.to_be_named(said, self.me))

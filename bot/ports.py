@@ -14,6 +14,7 @@ from bot.core.caps import Amount, Cap, Room, Spender, Window
 from bot.core.channels import ChannelSettings
 from bot.core.completion import Said, Usage
 from bot.core.conversation import File, Job, Message, Prompt, Question, ThreadKey
+from bot.core.errand import Errand
 from bot.core.files import Opened
 from bot.core.reply import Ending, Shown
 from bot.core.triage import Company
@@ -171,9 +172,10 @@ class Store(Protocol):
         ...
 
     async def claim(self, limit: int) -> list[Job]:
-        """Up to `limit` jobs: those of processes that are gone, then the oldest of each thread with none being done.
+        """Up to `limit` jobs: those of processes that are gone, then one of each thread with none being done.
 
-        In a thread the oldest is the message written first, among threads the job that came first.
+        Questions of a thread that wait are answered together: the one written last is claimed, and those before it
+        are done with it. What was begun before comes first, alone. Among threads the job that came first leads.
         A person who has as many under way as one may have, in all processes, waits.
         Called about once a second, and after `wait`: who is gone is only known to who looks.
         Let it end: what a claim took though its caller was cancelled stays taken.
@@ -189,7 +191,7 @@ class Store(Protocol):
         ...
 
     async def request_stop(self, job_id: int) -> bool:
-        """Asks whoever answers it to stop; a job that was not begun ends at once. False where it has ended."""
+        """Asks whoever answers it to stop; one that was never begun ends at once. False where it has ended."""
         ...
 
     async def wait(self, timeout_s: float) -> None:
@@ -197,7 +199,10 @@ class Store(Protocol):
         ...
 
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        """Keeps which messages show the job's reply, in order; nothing where another worker has the job."""
+        """Keeps which messages show the job's reply, in order; nothing where another worker has the job.
+
+        The sign of a job that ended while it waited is to be cleared.
+        """
         ...
 
     async def finish(self, job: Job, outcome: Outcome) -> bool:
@@ -233,6 +238,14 @@ class Store(Protocol):
 
     async def share(self, thread: ThreadKey) -> None:
         """Keeps that several people write in a thread."""
+        ...
+
+    async def take_errands(self, limit: int) -> list[Errand]:
+        """What is due; others leave it alone for ERRAND_S, and take it then if it was not done."""
+        ...
+
+    async def errand_done(self, errand: Errand) -> None:
+        """It is off the list, unless there is new reason for it."""
         ...
 
     async def replies(self, thread: ThreadKey) -> Mapping[str, str]:
@@ -336,6 +349,14 @@ class Files(Protocol):
 
         The memory that they take counts as taken until the context ends.
         """
+        ...
+
+
+class Courier(Protocol):
+    """Runs errands in Slack. Each raises RateLimited and Refused."""
+
+    async def clear(self, errand: Errand) -> None:
+        """Takes the messages of a reply away."""
         ...
 
 

@@ -116,6 +116,8 @@ class Worker:
             await self.clock.sleep(CLAIM_AGAIN_S)
             return
         for job in jobs:
+            if job.earlier:
+                log.info("job %d answers %d questions before it as well", job.id, len(job.earlier))
             attempt = Attempt(job, self.clock.monotonic())
             self._live[job.id] = (attempt, asyncio.create_task(self._see_to(attempt)))
 

@@ -95,6 +95,8 @@ class Job:
     """More may have been posted than is on record: by an attempt that broke off, or to say that it must wait."""
     interruptions: int = 0
     """Attempts before this one that broke off: their process died, or was too long away."""
+    earlier: tuple[Question, ...] = ()
+    """Questions of its thread that waited before it: its answer is theirs, too."""
 
 
 @dataclass(frozen=True, slots=True)

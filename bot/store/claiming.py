@@ -12,6 +12,7 @@ from bot.ports import Spent, Status
 from bot.store import spending
 from bot.store.rows import DOING, TODO, interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers
+from bot.store.together import end_together, followed, with_earlier
 from bot.store.watch import Sight
 
 SIGN_S = 10.0
@@ -25,52 +26,70 @@ async def claim_ready(
     if on_postgresql(connection):
         # One claim after another: two at once would not see how many jobs of a person the other one takes.
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("claims"))))
+    settled = sa.or_(jobs.c.announced_at.is_(None), jobs.c.announced_at <= now - SIGN_S)
     claimed: list[Job] = []
     while len(claimed) < limit:
-        ready = (await connection.execute(_ready(limit - len(claimed), most_per_user, now))).all()
-        picked = _picked(ready, most_per_user)
+        leaders = (await connection.execute(_leaders(limit - len(claimed), most_per_user, settled))).all()
+        picked = _picked(await followed(connection, leaders, settled, _under_way()), most_per_user)
         if picked:
-            taken = sa.update(jobs).where(jobs.c.id.in_(picked)).values(worker=worker, **_claimed_values(now))
+            taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), jobs.c.status == TODO)
+            taken = taken.values(worker=worker, **_claimed_values(now))
             claimed += [job_of(row) for row in await connection.execute(taken.returning(jobs))]
-        if len(picked) == len(ready):
+            await end_together(connection, picked, now)
+        if len(picked) == len(leaders):
             # Nobody was passed over whose place another one may take.
             break
-    return sorted(claimed, key=lambda job: job.id)
+    return await with_earlier(connection, sorted(claimed, key=lambda job: job.id))
 
 
-def _ready(limit: int, most_per_user: int, now: float) -> sa.Select[Any]:
+def _leaders(limit: int, most_per_user: int, settled: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """The oldest job of each thread in which none is being done, of people who have less under way than one may."""
     other = jobs.alias()
-    before = sa.exists().where(
+    same_thread = (
         other.c.team_id == jobs.c.team_id,
         other.c.channel_id == jobs.c.channel_id,
         other.c.thread_ts == jobs.c.thread_ts,
-        sa.or_(other.c.status == DOING, sa.and_(other.c.status == TODO, other.c.ts < jobs.c.ts)),
     )
-    theirs = jobs.alias()
-    under_way = (
-        sa.select(sa.func.count())
-        .where(theirs.c.status == DOING, theirs.c.team_id == jobs.c.team_id, theirs.c.user_id == jobs.c.user_id)
-        .scalar_subquery()
-    )
-    announced = sa.or_(jobs.c.announced_at.is_(None), jobs.c.announced_at <= now - SIGN_S)
+    before = sa.or_(other.c.status == DOING, sa.and_(other.c.status == TODO, other.c.ts < jobs.c.ts))
+    after = sa.exists().where(*same_thread, other.c.status == TODO, other.c.ts > jobs.c.ts)
+    under_way = _under_way()
     return (
-        sa.select(jobs.c.id, jobs.c.team_id, jobs.c.user_id, under_way.label("under_way"))
-        .where(jobs.c.status == TODO, announced, ~before, under_way < most_per_user)
+        sa.select(
+            jobs.c.id,
+            jobs.c.team_id,
+            jobs.c.channel_id,
+            jobs.c.thread_ts,
+            jobs.c.user_id,
+            under_way.label("under_way"),
+            sa.and_(jobs.c.attempts == 0, after).label("is_followed"),
+        )
+        .where(jobs.c.status == TODO, settled, ~sa.exists().where(*same_thread, before), under_way < most_per_user)
         .order_by(jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=jobs)
     )
 
 
-def _picked(ready: Sequence[sa.Row[Any]], most_per_user: int) -> list[int]:
-    """The oldest of each person, as many as they may have beside what is under way."""
-    picked: list[int] = []
+def _under_way() -> sa.ScalarSelect[int]:
+    """How many answers a job's asker has under way."""
+    theirs = jobs.alias()
+    count = sa.select(sa.func.count()).correlate(jobs)
+    return count.where(
+        theirs.c.status == DOING, theirs.c.team_id == jobs.c.team_id, theirs.c.user_id == jobs.c.user_id
+    ).scalar_subquery()
+
+
+def _picked(groups: Sequence[Sequence[sa.Row[Any]]], most_per_user: int) -> dict[int, list[int]]:
+    """The last of each group whose asker may have one more beside what is under way; and those before it."""
+    picked: dict[int, list[int]] = {}
     of_person: Counter[tuple[str, str]] = Counter()
-    for row in ready:
-        of_person[row.team_id, row.user_id] += 1
-        if row.under_way + of_person[row.team_id, row.user_id] <= most_per_user:
-            picked.append(row.id)
+    for group in groups:
+        for place, row in reversed(list(enumerate(group))):
+            person = (row.team_id, row.user_id)
+            if row.under_way + of_person[person] < most_per_user:
+                of_person[person] += 1
+                picked[row.id] = [before.id for before in group[:place]]
+                break
     return picked
 
 
@@ -88,7 +107,7 @@ def _claimed_values(now: float) -> dict[str, Any]:
 async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
     """All that a worker has claimed and not ended."""
     held = sa.select(jobs).where(jobs.c.worker == worker, jobs.c.status == DOING)
-    return _oldest_first((await connection.execute(held)).all())
+    return await with_earlier(connection, _oldest_first((await connection.execute(held)).all()))
 
 
 async def take_over(
@@ -115,7 +134,7 @@ async def take_over(
     claimed = _oldest_first((await connection.execute(taken)).all())
     await _keep_spent(connection, claimed, spent, now)
     await _strike_off(connection, list(spent))
-    return claimed
+    return await with_earlier(connection, claimed)
 
 
 Tokens = dict[str, dict[str, list[Any]]]

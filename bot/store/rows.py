@@ -19,6 +19,8 @@ DOING = sa.literal(Status.DOING.value, sa.Text, literal_execute=True)
 
 INTERRUPTED = "interrupted"
 """The finish_reason of an attempt that did not end: its process died, or handed the job over."""
+TOGETHER = "together"
+"""The finish_reason of a question whose answer is that of a later one, which its job names."""
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
@@ -43,11 +45,15 @@ def thread_values(thread: ThreadKey) -> dict[str, str]:
     }
 
 
-def job_of(row: sa.Row[Any]) -> Job:
+def question_of(row: sa.Row[Any]) -> Question:
     thread = ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
+    return Question(thread, row.ts, row.user_id, row.text, tuple(File(**file) for file in row.files), row.from_bot)
+
+
+def job_of(row: sa.Row[Any]) -> Job:
     return Job(
         row.id,
-        Question(thread, row.ts, row.user_id, row.text, tuple(File(**file) for file in row.files), row.from_bot),
+        question_of(row),
         row.attempts,
         tuple(row.page_ts),
         # Its sign was not recorded in time, and may have been posted all the same.

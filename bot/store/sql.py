@@ -15,10 +15,11 @@ from bot.core.access import BotQuestions
 from bot.core.caps import Amount, Cap, Room, Spender, Window
 from bot.core.channels import ChannelSettings
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.errand import Errand
 from bot.core.triage import Company
-from bot.errors import StoreError
+from bot.errors import CapReached, StoreError
 from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
-from bot.store import asking, channels, claiming, forgetting, ledger, spending
+from bot.store import asking, channels, claiming, errands, forgetting, ledger, spending, together
 from bot.store.company import company, share
 from bot.store.engine import READS, create_engine, database_errors
 from bot.store.enqueueing import Arrival, Arrivals, write_arrivals
@@ -163,12 +164,16 @@ class SqlStore:
 
     @_to_its_end
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        # A job to do is nobody's: who enqueued it records the message that says so.
-        ours = sa.or_(jobs.c.worker == self._worker, jobs.c.status == TODO)
+        # A job that nobody claimed is nobody's: who enqueued it records the message that says so.
+        ours = sa.or_(jobs.c.worker == self._worker, jobs.c.attempts == 0, jobs.c.status == TODO)
         pages = sa.update(jobs).where(jobs.c.id == job_id, ours).values(page_ts=list(page_ts), announced_at=None)
         async with self.engine.begin() as connection:
-            if await connection.scalar(pages.returning(jobs.c.status)) == Status.TODO:
+            kept = pages.returning(jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.announced_at)
+            row = (await connection.execute(kept)).one_or_none()
+            if row is not None and row.status == Status.TODO:
                 await wake_others(connection, self._worker)
+            elif row is not None and row.attempts == 0:
+                await together.clear_signs(connection, [row], self._clock.now())
 
     @_to_its_end
     async def finish(self, job: Job, outcome: Outcome) -> bool:
@@ -184,6 +189,8 @@ class SqlStore:
                 await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
             else:
                 await connection.execute(sa.insert(turns), turn)
+            if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
+                await together.part(connection, job)
             await wake_others(connection, self._worker, jobs.c.status == TODO, _waited_for(job))
         self._handed_out.discard((job.id, job.attempts))
         return True
@@ -213,17 +220,33 @@ class SqlStore:
 
     @_to_its_end
     async def request_stop(self, job_id: int) -> bool:
-        this = sa.update(jobs).where(jobs.c.id == job_id)
-        waiting = this.where(jobs.c.status == TODO).values(
-            status=Status.STOPPED.value, stop_asked=True, finished_at=self._clock.now()
+        this, now = sa.update(jobs).where(jobs.c.id == job_id), self._clock.now()
+        waiting = this.where(jobs.c.status == TODO, jobs.c.attempts == 0).values(
+            status=Status.STOPPED.value, stop_asked=True, finished_at=now
         )
-        live = this.where(jobs.c.status == DOING).values(stop_asked=True)
+        live = this.where(sa.or_(jobs.c.status == DOING, jobs.c.status == TODO)).values(stop_asked=True)
         async with self.engine.begin() as connection:
-            for asked in (waiting, live):
-                if (await connection.execute(asked)).rowcount:
-                    await wake_others(connection, self._worker)
-                    return True
-            return False
+            sign = (jobs.c.id, jobs.c.page_ts, jobs.c.announced_at)
+            stopped = (await connection.execute(waiting.returning(*sign))).all()
+            await together.clear_signs(connection, stopped, now)
+            if not stopped and (await connection.execute(live)).rowcount == 0:
+                return False
+            await wake_others(connection, self._worker)
+            return True
+
+    @_to_its_end
+    async def take_errands(self, limit: int) -> list[Errand]:
+        now = self._clock.now()
+        async with self._reader.begin() as connection:
+            if not await connection.scalar(sa.select(errands.due(now).exists())):
+                return []
+        async with self.engine.begin() as connection:
+            return await errands.take(connection, limit, now)
+
+    @_to_its_end
+    async def errand_done(self, errand: Errand) -> None:
+        async with self.engine.begin() as connection:
+            await errands.done(connection, errand)
 
     async def wait(self, timeout_s: float) -> None:
         """SQLite wakes nobody: it has one process, but for a moment at deployments."""

@@ -101,22 +101,36 @@ class TestClaim:
     async def test_nothing_to_do_gives_nothing(self, store: Store) -> None:
         assert await store.claim(10) == []
 
-    async def test_a_thread_is_answered_one_at_a_time_in_the_order_of_writing(self, store: Store) -> None:
+    async def test_what_waits_in_a_thread_is_answered_together_by_the_one_written_last(self, store: Store) -> None:
         for number in (2, 1, 3):
             await enqueued(store, asked(number))
-        order = []
-        while claimed := await store.claim(10):
-            [job] = claimed
-            assert await store.claim(10) == []
-            order.append(job.question.ts)
-            assert await store.finish(job, DONE)
-        assert order == [asked(number).ts for number in (1, 2, 3)]
+        [job] = await store.claim(10)
+        assert (job.question, job.earlier) == (asked(3), (asked(1), asked(2)))
+        assert await store.claim(10) == []
+
+    async def test_a_thread_is_answered_one_at_a_time(self, store: Store) -> None:
+        await enqueued(store, asked(1))
+        [first] = await store.claim(10)
+        for number in (3, 2):
+            await enqueued(store, asked(number))
+        assert await store.claim(10) == []
+        assert await store.finish(first, DONE)
+        [job] = await store.claim(10)
+        assert (job.question, job.earlier) == (asked(3), (asked(2),))
+
+    async def test_what_was_begun_is_done_before_what_waits_and_alone(self, store: Store) -> None:
+        await enqueued(store, asked(1))
+        await store.release((await store.claim(1))[0])
+        for number in (2, 3):
+            await enqueued(store, asked(number))
+        [job] = await store.claim(10)
+        assert (job.question, job.earlier) == (asked(1), ())
 
     async def test_the_root_of_a_direct_message_is_one_thread(self, store: Store) -> None:
         await enqueued(store, asked(1, DIRECT))
         await enqueued(store, asked(2, DIRECT))
         [job] = await store.claim(10)
-        assert job.question == asked(1, DIRECT)
+        assert (job.question, job.earlier) == (asked(2, DIRECT), (asked(1, DIRECT),))
         assert await store.claim(10) == []
 
     async def test_many_threads_are_answered_at_once_the_oldest_first(self, store: Store) -> None:
@@ -140,7 +154,7 @@ class TestClaim:
             while len(done) < 24:
                 for job in await store.claim(3):
                     assert await store.finish(job, DONE)
-                    done.append(job.question)
+                    done.extend((*job.earlier, job.question))
 
         async with asyncio.timeout(20):
             await asyncio.gather(*(work(store) for store in workers))
@@ -199,8 +213,8 @@ class TestFence:
     @pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.STOPPED])
     async def test_however_a_job_ends_its_thread_goes_on(self, store: Store, status: Status) -> None:
         await enqueued(store, asked(1))
-        second = await enqueued(store, asked(2))
         [job] = await store.claim(1)
+        second = await enqueued(store, asked(2))
         assert await store.finish(job, Outcome(status, ""))
         assert [job.id for job in await store.claim(1)] == [second]
 
@@ -268,9 +282,9 @@ class TestDurability:
 
     async def test_a_restart_loses_nothing(self, shared_url: str) -> None:
         before = await SqlStore.open(shared_url, "w1", SystemClock())
-        for number in (1, 2):
-            await enqueued(before, asked(number))
+        await enqueued(before, asked(1))
         [job] = await before.claim(1)
+        await enqueued(before, asked(2))
         await before.record_pages(job.id, ["5.1"])
         await before.finish(job, DONE)
         await before.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import pytest
 import sqlalchemy as sa
@@ -17,11 +18,13 @@ from hypothesis.stateful import (
 )
 
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.errand import ERRAND_S
 from bot.core.triage import Company
 from bot.ports import Outcome, Pulse, Spent, Status, SystemClock
 from bot.store import SqlStore
 from bot.store.claiming import SIGN_S
 from bot.store.schema import metadata
+from bot.store.together import LATE_POST_S
 from bot.store.watch import LEASE_S
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -51,6 +54,11 @@ class Expected:
     answer: str = ""
     unannounced_since: float | None = None
     stop_asked: bool = False
+    answered_with: int | None = None
+
+    @property
+    def unbegun(self) -> bool:
+        return self.status is Status.TODO and self.attempts == 0
 
 
 class ToldClock(SystemClock):
@@ -81,6 +89,8 @@ class Machine(RuleBasedStateMachine):
         self.seen: set[str] = set()
         self.heard_at = dict.fromkeys(WORKERS, 0.0)
         """When each worker last showed that it lives."""
+        self.to_clear: dict[int, float] = {}
+        """Jobs whose sign is to be taken away, and from when on."""
 
     @initialize()
     def open(self) -> None:
@@ -136,10 +146,11 @@ class Machine(RuleBasedStateMachine):
         return multiple(*claimed)
 
     def _claim(self, worker: str, limit: int) -> list[Job]:
-        ready = [job_id for job_id in sorted(self.expected) if self._is_ready(self.expected[job_id])]
         claimed = self.runner.run(self.stores[worker].claim(limit))
         taken_over = [job.id for job in claimed if self.expected[job.id].status is Status.DOING]
-        assert [job.id for job in claimed] == sorted(taken_over) + ready[: limit - len(taken_over)]
+        leaders = [job_id for job_id in sorted(self.expected) if self._is_ready(self.expected[job_id])]
+        ready = dict(self._together(leader) for leader in leaders[: limit - len(taken_over)])
+        assert [job.id for job in claimed] == sorted(taken_over) + sorted(ready)
         for job in claimed:
             old = self.expected[job.id]
             new = replace(old, status=Status.DOING, worker=worker, attempts=old.attempts + 1)
@@ -149,10 +160,49 @@ class Machine(RuleBasedStateMachine):
                 new = replace(new, interruptions=old.interruptions + 1)
             else:
                 self.heard_at[worker] = self.clock.now()
+                self._end_with(job.id, ready[job.id])
             self.expected[job.id] = new
             begun = new.attempts > 1 or new.unannounced_since is not None
             assert job == replace(self._job(job.id), begun=begun)
         return claimed
+
+    def _together(self, leader: int) -> tuple[int, list[int]]:
+        """The newest of those that wait behind each other, and the others."""
+        thread = self.expected[leader].question.thread
+        todo = [(key, job) for key, job in self.expected.items() if job.status is Status.TODO]
+        waiting = sorted((job.question.ts, key) for key, job in todo if job.question.thread == thread)
+        group = takewhile(self._may_go, (key for _, key in waiting))
+        *before, newest = [leader] if self.expected[leader].attempts else group
+        return newest, before
+
+    def _may_go(self, job_id: int) -> bool:
+        return self.expected[job_id].unbegun and self._shown(self.expected[job_id])
+
+    def _end_with(self, job_id: int, before: list[int]) -> None:
+        for each in before:
+            self.expected[each] = replace(self.expected[each], status=Status.DONE, answered_with=job_id)
+            self._clear(each)
+
+    def _clear(self, job_id: int) -> None:
+        job = self.expected[job_id]
+        if job.page_ts:
+            self.to_clear[job_id] = self.clock.now()
+        elif job.unannounced_since is not None:
+            self.to_clear[job_id] = self.clock.now() + LATE_POST_S
+
+    @rule(worker=workers, well=st.booleans())
+    def run_errands(self, worker: str, well: bool) -> None:
+        store = self.stores[worker]
+        due = {job_id for job_id, due_at in self.to_clear.items() if due_at <= self.clock.now()}
+        taken = self.runner.run(store.take_errands(100))
+        jobs = [self.expected[job_id] for job_id in due]
+        assert {(each.question, each.page_ts) for each in taken} == {(job.question, job.page_ts) for job in jobs}
+        for job_id in due:
+            self.to_clear[job_id] = self.clock.now() + ERRAND_S
+        if well:
+            for errand in taken:
+                self.runner.run(store.errand_done(errand))
+            self.to_clear = {job_id: due_at for job_id, due_at in self.to_clear.items() if job_id not in due}
 
     @rule(worker=workers, some=st.lists(claims, max_size=4))
     def heartbeat(self, worker: str, some: list[tuple[str, Job]]) -> None:
@@ -182,14 +232,17 @@ class Machine(RuleBasedStateMachine):
         live = old.status in (Status.TODO, Status.DOING)
         assert self.runner.run(self.stores[worker].request_stop(job_id)) is live
         if live:
-            status = Status.STOPPED if old.status is Status.TODO else old.status
+            status = Status.STOPPED if old.unbegun else old.status
             self.expected[job_id] = replace(old, status=status, stop_asked=True)
+        if old.unbegun:
+            self._clear(job_id)
 
     @rule(worker=workers, thread=threads)
     def announce(self, worker: str, thread: ThreadKey) -> None:
         """The askers of a thread are shown that they wait."""
         for job_id, job in self.expected.items():
-            if job.question.thread == thread and job.unannounced_since is not None and job.status is Status.TODO:
+            waits = job.status is Status.TODO or job.attempts == 0
+            if job.question.thread == thread and job.unannounced_since is not None and waits:
                 self._record(worker, job_id, (f"1800000000.{job_id:06d}",))
 
     @rule(claim=claims, pages=st.integers(0, 3))
@@ -200,8 +253,10 @@ class Machine(RuleBasedStateMachine):
     def _record(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
         self.runner.run(self.stores[worker].record_pages(job_id, page_ts))
         old = self.expected[job_id]
-        if old.worker == worker or old.status is Status.TODO:
+        if old.worker == worker or old.status is Status.TODO or old.attempts == 0:
             self.expected[job_id] = replace(old, page_ts=page_ts, unannounced_since=None)
+            if old.status is not Status.TODO and old.attempts == 0:
+                self._clear(job_id)
 
     @rule(claim=claims, status=st.sampled_from([Status.DONE, Status.FAILED, Status.STOPPED]), answer=st.text())
     def finish(self, claim: tuple[str, Job], status: Status, answer: str) -> None:
@@ -230,13 +285,19 @@ class Machine(RuleBasedStateMachine):
         others = self._of(job.question.thread)
         busy = any(other.status is Status.DOING for other in others)
         oldest = min((other for other in others if other.status is Status.TODO), default=job, key=_ts)
+        return job.status is Status.TODO and not busy and job is oldest and self._shown(job)
+
+    def _shown(self, job: Expected) -> bool:
         since = job.unannounced_since
-        shown = since is None or self.clock.now() - since >= SIGN_S
-        return job.status is Status.TODO and not busy and job is oldest and shown
+        return since is None or self.clock.now() - since >= SIGN_S
 
     def _job(self, job_id: int) -> Job:
         job = self.expected[job_id]
-        return Job(job_id, job.question, job.attempts, job.page_ts, interruptions=job.interruptions)
+        earlier = [each.question for each in self._all() if each.answered_with == job_id]
+        earlier.sort(key=lambda question: question.ts)
+        return Job(
+            job_id, job.question, job.attempts, job.page_ts, interruptions=job.interruptions, earlier=tuple(earlier)
+        )
 
     def _held_by(self, worker: str) -> list[int]:
         return [key for key, job in self.expected.items() if (job.status, job.worker) == (Status.DOING, worker)]

@@ -74,6 +74,23 @@ def with_job(**changes: object) -> Evidence:
     return replace(found, jobs=[replace(found.jobs[0], **changes), found.jobs[1]])  # type: ignore[arg-type]
 
 
+def together(**changes: object) -> Evidence:
+    """The first question waited, and was answered with the second one."""
+    found = good()
+    sign, later = found.lives
+    sign.moments[:] = [Moment(1.5, "", "_Your question is in line_")]
+    sign.deleted_s = 5.0
+    job = replace(found.jobs[0], answer="", answered_with=later.question_ts, **changes)  # type: ignore[arg-type]
+    both = Attempt(5.0, 30, Told.WHOLE, frozenset({0, 1}))
+    return replace(found, jobs=[job, found.jobs[1]], attempts={1: [both]})
+
+
+def hanging() -> Evidence:
+    found = together()
+    found.lives[0].deleted_s = None
+    return found
+
+
 def limited(at_s: float) -> Evidence:
     """A 429; Slack was told to answer so from 2 s to 4 s, and the database was away from 6 s to 7 s."""
     call = CallRecord("chat.update", at_s, 0.0, "C1", None, "ratelimited", {})
@@ -84,6 +101,7 @@ def limited(at_s: float) -> Evidence:
     "found",
     [
         good(),
+        together(),
         limited(3.0),
         limited(6.5),
         ended(BROKEN_OFF[Told.CUT], Told.CUT, 9),
@@ -116,6 +134,10 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (with_job(page_ts=()), "the database has its messages as ()"),
         (with_job(answer=text(0, 29)), "the database (done) has another answer"),
         (with_job(ts="0"), "not in the database"),
+        (hanging(), "says '_Your question is in line_', and it was answered with q1"),
+        (replace(together(), attempts={1: [Attempt(5.0, 30, Told.WHOLE)]}), "the model was not asked it"),
+        (together(status="todo"), "its job is todo"),
+        (replace(together(), asked=together().asked[:1]), "which is no later question of its thread"),
         (limited(5.0), "over the budget at 5.00 s"),
         (limited(30.0), "over the budget at 30.00 s"),
         (ended(BROKEN_OFF[Told.CUT], Told.WHOLE, 30), "9 of 30 words"),

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core.blocks import WAITING
 from bot.settings import Settings
 from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, running
+from tests.scenarios.conftest import Stage, running, says, shown
 from tests.streams.server import VendorServer
 
 
@@ -68,3 +69,62 @@ async def test_mention_only_holds_in_channels_and_not_in_dms(mention_only: Stage
     place = stage.sandbox.dm("ada")
     await stage.sandbox.say("ada", place, "why?")
     assert await stage.answers(place, None) == ["The whole answer."]
+
+
+async def in_line(stage: Stage, count: int, channel: str, thread: str | None) -> list[str]:
+    """The messages that say that a question waits, once there are so many; their ts."""
+
+    def signs() -> list[str]:
+        found = [message.ts for message in stage.bots(channel, thread) if WAITING in shown(message)]
+        return found if len(found) == count else []
+
+    return await stage.sandbox.wait_for(signs)
+
+
+async def test_questions_that_wait_are_answered_together_below_the_newest_and_each_by_its_writer(
+    stage: Stage,
+) -> None:
+    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To both."))
+    asked = await stage.mention("first?")
+    await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    await stage.sandbox.say("grace", "general", "@typist what of mine?", asked)
+    await in_line(stage, 1, "general", asked)
+    newest = await stage.sandbox.say("ada", "general", "@typist and mine?", asked)
+    signs = await in_line(stage, 2, "general", asked)
+    await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 2, 15)
+    assert await stage.answers("general", asked, count=2) == [("First. " * 40).rstrip(), "To both."]
+    last = stage.bots("general", asked)[-1]
+    assert last.ts == signs[1] > newest
+    assert len(stage.vendor.requests) == 2
+    ada, grace = (stage.sandbox.workspace.user(name).name for name in ("ada", "grace"))
+    assert stage.prompts()[1] == [
+        {"role": "user", "content": f"{ada}: first?"},
+        {"role": "assistant", "content": ("First. " * 40).rstrip()},
+        {"role": "user", "content": f"{grace}: what of mine?\n\n{ada}: and mine?"},
+    ]
+
+
+async def test_in_a_dms_root_they_are_answered_together_as_well(stage: Stage) -> None:
+    place = stage.sandbox.dm("ada")
+    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To all."))
+    await stage.sandbox.say("ada", place, "first?")
+    await stage.sandbox.wait_for(lambda: stage.bots(place))
+    for number, text in enumerate(("second?", "third?", "fourth?"), start=1):
+        await stage.sandbox.say("ada", place, text)
+        await in_line(stage, number, place, None)
+    await stage.sandbox.wait_for(lambda: len(stage.bots(place)) == 2, 15)
+    assert await stage.answers(place, None, count=2) == [("First. " * 40).rstrip(), "To all."]
+    assert stage.prompts()[1][-1] == {"role": "user", "content": "second?\n\nthird?\n\nfourth?"}
+
+
+async def test_a_question_that_slack_does_not_tell_of_is_before_the_model_all_the_same(stage: Stage) -> None:
+    place = stage.sandbox.dm("ada")
+    stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To both."))
+    await stage.sandbox.say("ada", place, "first?")
+    await stage.sandbox.wait_for(lambda: stage.vendor.requests)
+    stage.sandbox.faults.start("refuse", method="conversations.history", error="missing_scope")
+    for number, text in enumerate(("second?", "third?"), start=1):
+        await stage.sandbox.say("ada", place, text)
+        await in_line(stage, number, place, None)
+    assert (await stage.answers(place, None, count=2, timeout_s=20))[-1] == "To both."
+    assert stage.prompts()[1] == [{"role": "user", "content": "second?\n\nthird?"}]

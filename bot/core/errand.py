@@ -1,0 +1,31 @@
+"""Small things that are to be done in Slack about an answer that has ended."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.core.conversation import Question
+
+ERRAND_S = 30.0
+"""Who takes an errand has so long for it."""
+
+
+class ErrandKind(StrEnum):
+    """What is to be done in Slack about a job that has ended."""
+
+    CLEAR = "clear"
+    """The message that said that it waits goes away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something small that is to be done in Slack, at least once, by whatever process."""
+
+    id: int
+    kind: ErrandKind
+    due_at: float
+    """When it may be taken again, if it is not done until then."""
+    tries: int
+    """How often it was taken, this time included."""
+    question: Question
+    page_ts: tuple[str, ...]
+    """The messages of the job's reply."""

@@ -1,0 +1,61 @@
+"""What is to be done in Slack about jobs that have ended: written with what makes it so, and done at least once."""
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.errand import ERRAND_S, Errand, ErrandKind
+from bot.store.rows import DOING, TODO, insert_into, question_of
+from bot.store.schema import errands, jobs
+
+
+async def add(connection: AsyncConnection, kind: ErrandKind, job_ids: Collection[int], due_at: float) -> None:
+    """One of a kind for each job; who runs the same one now leaves it on the list."""
+    if not job_ids:
+        return
+    new = insert_into(connection, errands)
+    again = new.on_conflict_do_update(index_elements=["job_id", "kind"], set_={"due_at": due_at, "tries": 0})
+    values = [{"job_id": job_id, "kind": kind.value, "due_at": due_at} for job_id in sorted(job_ids)]
+    await connection.execute(again, values)
+
+
+def due(now: float) -> sa.Select[tuple[int]]:
+    """Errands of jobs that have ended."""
+    live = sa.exists().where(jobs.c.id == errands.c.job_id, sa.or_(jobs.c.status == TODO, jobs.c.status == DOING))
+    return sa.select(errands.c.id).where(errands.c.due_at <= now, ~live).order_by(errands.c.due_at)
+
+
+async def take(connection: AsyncConnection, limit: int, now: float) -> list[Errand]:
+    """Theirs who take them, for ERRAND_S."""
+    free = due(now).limit(limit).with_for_update(skip_locked=True).cte("free")
+    taken = (
+        sa.update(errands)
+        .where(errands.c.id.in_(sa.select(free.c.id)))
+        .values(due_at=now + ERRAND_S, tries=errands.c.tries + 1)
+        .returning(errands.c.id)
+    )
+    ids = (await connection.scalars(taken)).all()
+    if not ids:
+        return []
+    found = sa.select(errands.c.id.label("errand_id"), errands.c.kind, errands.c.due_at, errands.c.tries, jobs).join(
+        jobs
+    )
+    rows = await connection.execute(found.where(errands.c.id.in_(ids)).order_by(errands.c.id))
+    return [
+        Errand(row.errand_id, ErrandKind(row.kind), row.due_at, row.tries, question_of(row), tuple(row.page_ts))
+        for row in rows
+    ]
+
+
+async def done(connection: AsyncConnection, errand: Errand) -> None:
+    """Off the list."""
+    this = errands.c.id == errand.id, errands.c.due_at == errand.due_at
+    await connection.execute(sa.delete(errands).where(*this))
+
+
+async def withdraw(connection: AsyncConnection, kind: ErrandKind, job_ids: Collection[int]) -> list[int]:
+    """Takes them off the list; returns the jobs of those that nobody had taken."""
+    this = sa.delete(errands).where(errands.c.kind == kind.value, errands.c.job_id.in_(job_ids))
+    rows = await connection.execute(this.returning(errands.c.job_id, errands.c.tries))
+    return [row.job_id for row in rows if row.tries == 0]
