@@ -4,11 +4,13 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sandbox.api import App, Method, flag, required
 from sandbox.wire import channel_json, message_json, user_json
 from sandbox.workspace import ChannelType, Json, Message, SlackError
 
+T = TypeVar("T")
 _SCOPES: dict[ChannelType, str] = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 
 
@@ -50,7 +52,23 @@ def replies(app: App, args: Json) -> Json:
 def info(app: App, args: Json) -> Json:
     channel = app.readable(args)
     app.need(f"{_SCOPES[channel.type]}:read")
-    return {"channel": channel_json(app.workspace, channel)}
+    said = channel_json(app.workspace, channel)
+    if flag(args, "include_num_members"):
+        said["num_members"] = len(channel.members)
+    return {"channel": said}
+
+
+def members(app: App, args: Json) -> Json:
+    channel = app.readable(args)
+    app.need(f"{_SCOPES[channel.type]}:read")
+    shown, metadata = _cut(args, channel.members, 100)
+    return {"members": shown, "response_metadata": {"next_cursor": ""}, **metadata}
+
+
+def users(app: App, args: Json) -> Json:
+    shown, metadata = _cut(args, list(app.workspace.users.values()), 1_000)
+    listed = [user_json(app.workspace, user) for user in shown]
+    return {"members": listed, "response_metadata": {"next_cursor": ""}, **metadata}
 
 
 def open_dm(app: App, args: Json) -> Json:
@@ -70,7 +88,7 @@ def user_info(app: App, args: Json) -> Json:
     user = app.workspace.users.get(required(args, "user"))
     if user is None:
         raise SlackError("user_not_found")
-    return {"user": user_json(user)}
+    return {"user": user_json(app.workspace, user)}
 
 
 def add_reaction(app: App, args: Json) -> Json:
@@ -98,18 +116,19 @@ def _span(args: Json) -> _Span:
 
 
 def _page(app: App, args: Json, messages: Sequence[Message], most: int) -> Json:
-    limit, start = _limit(args, most), _start(args)
-    shown = messages[start : start + limit]
-    more = start + limit < len(messages)
+    shown, metadata = _cut(args, messages, most)
     with_metadata = flag(args, "include_all_metadata")
-    answer: Json = {
-        "messages": [message_json(app.workspace, m, metadata=with_metadata) for m in shown],
-        "has_more": more,
-    }
-    if more:
-        cursor = base64.b64encode(f"next:{start + limit}".encode()).decode()
-        answer["response_metadata"] = {"next_cursor": cursor}
-    return answer
+    said = [message_json(app.workspace, m, metadata=with_metadata) for m in shown]
+    return {"messages": said, "has_more": bool(metadata), **metadata}
+
+
+def _cut(args: Json, items: Sequence[T], most: int) -> tuple[Sequence[T], Json]:
+    """The page that is asked for, and where more is, if there is."""
+    limit, start = _limit(args, most), _start(args)
+    if start + limit >= len(items):
+        return items[start:], {}
+    cursor = base64.b64encode(f"next:{start + limit}".encode()).decode()
+    return items[start : start + limit], {"response_metadata": {"next_cursor": cursor}}
 
 
 def _limit(args: Json, usual: int) -> int:
@@ -138,8 +157,10 @@ METHODS = {
     "conversations.history": Method(history, _HISTORY),
     "conversations.replies": Method(replies, _HISTORY),
     "conversations.info": Method(info, _READ),
+    "conversations.members": Method(members, _READ),
     "conversations.open": Method(open_dm, ("im:write",)),
     "users.info": Method(user_info, ("users:read",)),
+    "users.list": Method(users, ("users:read",)),
     "reactions.add": Method(add_reaction, ("reactions:write",)),
     "reactions.remove": Method(remove_reaction, ("reactions:write",)),
 }

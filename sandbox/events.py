@@ -140,6 +140,10 @@ class Events:
             "event_id": f"Ev{number:010d}",
             "event_time": int(time.time()),
             "authorizations": [authorization],
-            "is_ext_shared_channel": False,
+            "is_ext_shared_channel": self._is_shared(event),
             "event_context": f"4-sandbox-{number}",
         }
+
+    def _is_shared(self, event: Json) -> bool:
+        channel = self.workspace.channels.get(str(event.get("channel")))
+        return channel is not None and channel.shared_with is not None

@@ -15,7 +15,7 @@ from sandbox.page_surfaces import PageSurfaces
 from sandbox.people import People
 from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
-from sandbox.workspace import Channel, Json, Message, SlackError, User, Workspace
+from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 
 _PAGE = Path(__file__).parent / "page"
 _ASSET_TYPES = frozenset({".js", ".css"})
@@ -135,7 +135,7 @@ class PageApi:
                 "connected": bool(self.sockets.connections),
                 "note": self.note,
             },
-            "people": [_person_json(user) for user in everyone if user.bot_id is None],
+            "people": [_person_json(user) for user in everyone if user.id != bot.id],
             "channels": [_channel_json(channel) for channel in self.workspace.channels.values()],
             "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
             "budgets": self.budgets_json(),
@@ -175,7 +175,21 @@ class PageApi:
 
 
 def _person_json(user: User) -> Json:
-    return {"id": user.id, "name": user.name, "real_name": user.real_name, "color": user.color}
+    said = {"id": user.id, "name": user.name, "real_name": user.real_name, "color": user.color}
+    return {**said, "is_bot": user.bot_id is not None, "role": _role(user)}
+
+
+def _role(user: User) -> str:
+    """In words, where somebody is more or less than a member."""
+    if user.bot_id is not None:
+        return "app"
+    if user.team_id != TEAM_ID:
+        return "other organisation"
+    if user.is_owner or user.is_admin:
+        return "owner" if user.is_owner else "admin"
+    if user.is_ultra_restricted:
+        return "single-channel guest"
+    return "guest" if user.is_restricted else ""
 
 
 def _channel_json(channel: Channel) -> Json:

@@ -18,27 +18,6 @@ class Content:
     attachments: Sequence[Json] = ()
 
 
-def settle(workspace: Workspace) -> None:
-    """Three people and where they talk; the bot is in all of it."""
-    people = [
-        User("U0ADA", "ada", "Ada", "#8a4fd3"),
-        User("U0GRACE", "grace", "Grace", "#c2410c"),
-        User("U0ALAN", "alan", "Alan", "#0f766e"),
-    ]
-    bot_id, ids = workspace.bot.id, [person.id for person in people]
-    everyone = [*ids, bot_id]
-    channels = [
-        Channel("C0GENERAL", "general", "channel", list(everyone)),
-        Channel("C0RANDOM", "random", "channel", list(everyone)),
-        Channel("C0PROJECTX", "project-x", "group", list(everyone)),
-        Channel("C0MPDM", "mpdm-ada--grace--typist-1", "mpim", [*ids[:2], bot_id]),
-    ]
-    for person in people:
-        channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot_id], person.id))
-    workspace.users.update({person.id: person for person in people})
-    workspace.channels.update({channel.id: channel for channel in channels})
-
-
 class People:
     """Writes as people do. Every method raises SlackError where Slack would not let them."""
 
@@ -48,7 +27,7 @@ class People:
 
     def arrive(self, name: str, *, guest: bool = False, team_id: str = TEAM_ID) -> User:
         """Somebody new, in #general and #random and with a DM to the bot; of another team, by Slack Connect."""
-        person = User(f"U0{name.upper()}", name, name.title(), "#64748b", guest=guest, team_id=team_id)
+        person = User(f"U0{name.upper()}", name, name.title(), "#64748b", team_id=team_id, is_restricted=guest)
         self.workspace.users[person.id] = person
         for channel in ("general", "random"):
             self.workspace.join(channel, person.id)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from sandbox.api import App
 from sandbox.budgets import Budgets
+from sandbox.cast import settle
 from sandbox.client import Client, Surfaces
 from sandbox.commands import Commands
 from sandbox.events import EVENTS, Events, TwinOrder
@@ -25,7 +26,7 @@ from sandbox.modals import Modals
 from sandbox.page_actions import PageActions
 from sandbox.page_api import PageApi
 from sandbox.panes import Panes
-from sandbox.people import Content, People, settle
+from sandbox.people import Content, People
 from sandbox.responses import Responses
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.triggers import Triggers

@@ -5,7 +5,7 @@ from sandbox.workspace import APP_ID, TEAM_ID, Channel, Json, Message, User, Wor
 
 def message_json(workspace: Workspace, message: Message, *, metadata: bool = False) -> Json:
     """A message as history and events show it; its metadata only where it is asked for."""
-    said: Json = {"type": "message", "ts": message.ts, "text": message.text, "team": TEAM_ID}
+    said: Json = {"type": "message", "ts": message.ts, "text": message.text, **_team(workspace, message)}
     said |= _author(workspace, message)
     for key in ("subtype", "client_msg_id"):
         if value := getattr(message, key):
@@ -38,14 +38,21 @@ def channel_json(workspace: Workspace, channel: Channel) -> Json:
         "is_private": channel.type != "channel",
         "is_archived": channel.archived,
         "is_member": workspace.bot.id in channel.members,
+        "is_shared": channel.shared_with is not None,
+        "is_ext_shared": channel.shared_with is not None,
+        "is_org_shared": False,
         "context_team_id": TEAM_ID,
     }
+    if channel.creator is not None:
+        said["creator"] = channel.creator
+    if channel.shared_with is not None:
+        said |= {"shared_team_ids": [TEAM_ID, channel.shared_with], "connected_team_ids": [channel.shared_with]}
     return said | ({"user": channel.user_id} if channel.type == "im" else {"name": channel.name})
 
 
-def user_json(user: User) -> Json:
-    """A user as users.info shows them."""
-    return {
+def user_json(workspace: Workspace, user: User) -> Json:
+    """A user as users.info shows them; of people of other organisations it tells less."""
+    said: Json = {
         "id": user.id,
         "team_id": user.team_id,
         "name": user.name,
@@ -53,18 +60,43 @@ def user_json(user: User) -> Json:
         "color": user.color.removeprefix("#"),
         "deleted": False,
         "is_bot": user.bot_id is not None,
-        "is_restricted": user.guest,
-        "is_ultra_restricted": False,
-        "is_stranger": user.team_id != TEAM_ID,
+        "is_app_user": False,
         "tz": "Etc/UTC",
         "tz_offset": 0,
-        "profile": {"display_name": user.name, "real_name": user.real_name},
+        "profile": {"display_name": user.name, "real_name": user.real_name, "team": user.team_id},
     }
+    if user.bot_id is not None:
+        said["profile"] |= {"bot_id": user.bot_id, "api_app_id": app_id_of(workspace, user)}
+    if user.team_id != TEAM_ID:
+        return said | {"is_stranger": not _meets(workspace, user)}
+    roles = ("is_admin", "is_owner", "is_restricted", "is_ultra_restricted")
+    return said | {role: getattr(user, role) for role in roles} | {"is_primary_owner": user.is_owner}
+
+
+def app_id_of(workspace: Workspace, bot: User) -> str:
+    """The app that a bot belongs to."""
+    return APP_ID if bot.id == workspace.bot.id else f"A{str(bot.bot_id)[1:]}"
+
+
+def _meets(workspace: Workspace, user: User) -> bool:
+    # As documented: nobody is a stranger who is in a shared channel that the app can see.
+    shared = (channel for channel in workspace.channels.values() if channel.shared_with == user.team_id)
+    return any({user.id, workspace.bot.id} <= set(channel.members) for channel in shared)
 
 
 def who_json(user: User) -> Json:
     """A person as interactive payloads show them."""
-    return {"id": user.id, "username": user.name, "name": user.name, "team_id": TEAM_ID}
+    return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
+
+
+def _team(workspace: Workspace, message: Message) -> Json:
+    author = workspace.users.get(message.user_id)
+    if author is None or author.team_id == TEAM_ID:
+        return {"team": TEAM_ID}
+    team = author.team_id
+    profile = {"name": author.name, "real_name": author.real_name, "display_name": author.name, "team": team}
+    flags = {"is_restricted": author.is_restricted, "is_ultra_restricted": author.is_ultra_restricted}
+    return {"team": team, "user_team": team, "source_team": team, "user_profile": profile | flags}
 
 
 def _author(workspace: Workspace, message: Message) -> Json:
@@ -74,7 +106,7 @@ def _author(workspace: Workspace, message: Message) -> Json:
         return {"user": message.user_id}
     if message.subtype == "bot_message":
         return {"bot_id": bot_id, "username": message.username or user.name}
-    app_id = APP_ID if user.id == workspace.bot.id else f"A{bot_id[1:]}"
+    app_id = app_id_of(workspace, user)
     profile = {"id": bot_id, "app_id": app_id, "name": user.name, "team_id": TEAM_ID, "deleted": False}
     return {"user": user.id, "bot_id": bot_id, "app_id": app_id, "bot_profile": profile}
 

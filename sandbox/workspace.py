@@ -12,6 +12,8 @@ Json = dict[str, Any]
 ChannelType = Literal["channel", "group", "im", "mpim"]
 
 TEAM_ID = "T0SANDBOX"
+PARTNERS_ID = "T0PARTNERS"
+"""Another organisation, met in a shared channel."""
 APP_ID = "A0TYPIST"
 STATUS_LIFE_S = 120.0
 """Slack takes a thread's status away after two minutes."""
@@ -39,10 +41,12 @@ class User:
     real_name: str
     color: str
     bot_id: str | None = None
-    guest: bool = False
-    """Invited to some channels only."""
     team_id: str = TEAM_ID
-    """Another one of somebody who is here by Slack Connect."""
+    is_admin: bool = False
+    is_owner: bool = False
+    is_restricted: bool = False
+    """A guest; in one channel alone where `is_ultra_restricted`."""
+    is_ultra_restricted: bool = False
 
 
 @dataclass(slots=True)
@@ -55,6 +59,10 @@ class Channel:
     members: list[str]
     user_id: str | None = None
     archived: bool = False
+    creator: str | None = None
+    """All that the Web API tells a bot of who manages a channel: roles are for an organisation's admins."""
+    shared_with: str | None = None
+    """Another organisation's team_id, by Slack Connect."""
 
 
 @dataclass(frozen=True, slots=True)

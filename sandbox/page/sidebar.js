@@ -65,7 +65,8 @@ export class Sidebar {
       const isMe = person.id === this.world.me;
       const input = el("input", { type: "radio", name: "writer", value: person.id, checked: isMe });
       input.addEventListener("change", () => this.actions.writeAs(person.id));
-      return el("label", {}, input, avatar(person), el("span", { class: "name" }, person.real_name || person.name));
+      const role = person.role && el("span", { class: "role" }, person.role);
+      return el("label", {}, input, avatar(person), el("span", { class: "name" }, person.real_name || person.name), role);
     }));
   }
 

@@ -66,10 +66,10 @@ export class World {
     return this.channels.find((channel) => channel.id === id);
   }
 
-  /** Who else is in the channel, the app first. */
+  /** Who else is in the channel, this app first. */
   others(channel) {
     const users = channel.members.filter((id) => id !== this.me).map((id) => this.users.get(id)).filter(Boolean);
-    return users.sort((a, b) => Number(b.is_bot || false) - Number(a.is_bot || false));
+    return users.sort((a, b) => Number(b.id === this.bot.id) - Number(a.id === this.bot.id));
   }
 
   title(channel) {

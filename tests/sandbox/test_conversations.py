@@ -131,3 +131,40 @@ async def test_reactions_come_and_go_once(sandbox: Sandbox, web: AsyncWebClient)
     assert shown == [{"name": "eyes", "users": ["U0TYPIST"], "count": 1}]
     await web.reactions_remove(channel=GENERAL, timestamp=ts, name="eyes")
     assert await error_of(web, "reactions.remove", **again) == "no_reaction"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ada", {"is_admin": True, "is_owner": True, "is_restricted": False}),
+        ("grace", {"is_admin": True, "is_owner": False}),
+        ("alan", {"is_admin": False, "is_restricted": False, "is_ultra_restricted": False, "is_bot": False}),
+        ("edith", {"is_restricted": True, "is_ultra_restricted": False}),
+        ("mary", {"is_restricted": True, "is_ultra_restricted": True}),
+        ("emmy", {"team_id": "T0PARTNERS", "is_stranger": False}),
+        ("deploys", {"is_bot": True}),
+    ],
+)
+async def test_users_are_what_they_are(sandbox: Sandbox, web: AsyncWebClient, name: str, expected: Json) -> None:
+    user = (await web.users_info(user=sandbox.workspace.user(name).id))["user"]
+    assert expected.items() <= user.items()
+    assert ("is_stranger" in user) == ("is_admin" not in user) == (name == "emmy")
+
+
+async def test_a_person_of_elsewhere_is_a_stranger_where_no_shared_channel_is_seen(
+    sandbox: Sandbox, web: AsyncWebClient
+) -> None:
+    sandbox.workspace.leave("partners", "typist")
+    assert (await web.users_info(user="U0EMMY"))["user"]["is_stranger"] is True
+
+
+async def test_a_channel_tells_who_made_it_who_is_in_it_and_whom_it_is_shared_with(web: AsyncWebClient) -> None:
+    shared = (await web.conversations_info(channel="C0PARTNERS", include_num_members=True))["channel"]
+    assert (shared["creator"], shared["is_ext_shared"], shared["num_members"]) == ("U0ADA", True, 6)
+    assert shared["connected_team_ids"] == ["T0PARTNERS"]
+    assert "creator" not in (await web.conversations_info(channel="D0ADA"))["channel"]
+    members = []
+    async for page in await web.conversations_members(channel="C0PARTNERS", limit=4):
+        members += page["members"]
+    assert members == ["U0ADA", "U0GRACE", "U0ALAN", "U0TYPIST", "U0EDITH", "U0EMMY"]
+    assert len((await web.users_list())["members"]) == 8

@@ -66,6 +66,23 @@ async def deleted(sandbox: Sandbox) -> None:
     await sandbox.delete("general", ts)
 
 
+async def edited_in_a_thread(sandbox: Sandbox) -> None:
+    root = await sandbox.say("grace", sandbox.dm("grace"), "root")
+    ts = await sandbox.say("grace", sandbox.dm("grace"), "hi", root)
+    await sandbox.edit(sandbox.dm("grace"), ts, "hello")
+    await sandbox.delete(sandbox.dm("grace"), ts)
+
+
+async def root_deleted(sandbox: Sandbox) -> None:
+    root = await sandbox.say("ada", "general", "root")
+    await sandbox.say("grace", "general", "reply", root)
+    await sandbox.delete("general", root)
+
+
+async def from_elsewhere(sandbox: Sandbox) -> None:
+    await sandbox.say("emmy", "partners", "hi")
+
+
 async def another_bot(sandbox: Sandbox) -> None:
     await sandbox.say_as_bot("deploys", "general", "done")
 
@@ -75,6 +92,7 @@ async def integration(sandbox: Sandbox) -> None:
 
 
 PLAIN = ("message", None, "channel")
+DIRECT = ("message", None, "im")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +109,12 @@ PLAIN = ("message", None, "channel")
         (file, [("message", "file_share", "channel")]),
         (edited, [PLAIN, ("message", "message_changed", "channel")]),
         (deleted, [PLAIN, ("message", "message_deleted", "channel")]),
+        (
+            edited_in_a_thread,
+            [DIRECT, DIRECT, ("message", "message_changed", "im"), ("message", "message_deleted", "im")],
+        ),
+        (root_deleted, [PLAIN, PLAIN, ("message", "message_changed", "channel")]),
+        (from_elsewhere, [PLAIN]),
         (another_bot, [PLAIN]),
         (integration, [("message", "bot_message", "channel")]),
     ],
@@ -131,6 +155,28 @@ async def test_a_payload_is_whole(app: App) -> None:
     assert {"team_id", "api_app_id", "event_id", "event_time"} <= payload.keys()
     expected = {"thread_ts": root, "parent_user_id": "U0GRACE", "user": "U0ADA", "ts": ts, "event_ts": ts}
     assert expected.items() <= payload["event"].items()
+
+
+async def test_an_edit_and_a_deletion_tell_what_was_there(app: App) -> None:
+    await app.connect()
+    await edited_in_a_thread(app.sandbox)
+    await root_deleted(app.sandbox)
+    changed, gone, *_, tombstone = (await app.events(7))[2:]
+    assert (changed["message"]["text"], changed["previous_message"]["text"]) == ("hello", "hi")
+    assert changed["message"]["edited"]["user"] == "U0GRACE"
+    assert changed["message"]["thread_ts"] == gone["previous_message"]["thread_ts"]
+    assert (gone["deleted_ts"], gone["previous_message"]["text"]) == (changed["message"]["ts"], "hello")
+    assert (tombstone["message"]["subtype"], tombstone["message"]["user"]) == ("tombstone", "USLACKBOT")
+    assert tombstone["previous_message"]["text"] == "root"
+
+
+async def test_a_message_from_another_organisation_says_so(app: App) -> None:
+    await app.connect()
+    await from_elsewhere(app.sandbox)
+    (event,) = await app.events(1)
+    assert (event["team"], event["user_team"], event["user_profile"]["team"]) == ("T0PARTNERS",) * 3
+    payload = app.requests[0].payload
+    assert (payload["team_id"], payload["is_ext_shared_channel"]) == (app.sandbox.team_id, True)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,15 @@ async def test_the_state_tells_all_there_is(
     await web.reactions_add(channel=GENERAL, timestamp=root, name="eyes")
     told = await state(sandbox, session)
     assert told["bot"] == {"user_id": "U0TYPIST", "name": "typist", "connected": False, "note": "scripted"}
-    assert [person["name"] for person in told["people"]] == ["ada", "grace", "alan"]
+    assert [(person["name"], person["role"]) for person in told["people"]] == [
+        ("ada", "owner"),
+        ("grace", "admin"),
+        ("alan", ""),
+        ("edith", "guest"),
+        ("mary", "single-channel guest"),
+        ("emmy", "other organisation"),
+        ("deploys", "app"),
+    ]
     assert {channel["type"] for channel in told["channels"]} == {"channel", "group", "im", "mpim"}
     question, answer = told["messages"]
     mention = '<span class="mention" data-user="U0TYPIST">@typist</span>'

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sandbox.cast import settle
 from sandbox.control import unescape
 from sandbox.faults import Faults
 from sandbox.files import Files
-from sandbox.people import People, settle
+from sandbox.people import People
 from sandbox.workspace import Json, SlackError, User, Workspace
 
 

@@ -374,3 +374,43 @@ async def test_an_agents_prompts_and_slacks_own_stop_button(visit: Visit) -> Non
             await thread.get_by_role("button", name="Stop").press("Enter")
             await expect(thread.get_by_text("Okay, I stopped.")).to_be_visible()
             await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
+
+
+async def test_one_can_be_a_guest_a_partner_or_another_bot(page: Page, sandbox: Sandbox) -> None:
+    box = page.locator("#main-box")
+    for name, place, role in (
+        ("Mary", "random", "single-channel guest"),
+        ("Emmy", "partners", "other organisation"),
+        ("Deploys", "general", "app"),
+    ):
+        await page.get_by_role("radio", name=f"{name} {role}").check()
+        await expect(page.get_by_role("heading", name=place, exact=True)).to_be_visible()
+        await box.fill(f"written by {name}")
+        await box.press("Enter")
+        await expect(message(page, f"written by {name}")).to_be_visible()
+    sent = [delivery.payload["event"] for delivery in sandbox.deliveries]
+    assert [(event.get("bot_id"), event["team"]) for event in sent if event["type"] == "message"] == [
+        (None, sandbox.team_id),
+        (None, "T0PARTNERS"),
+        ("B0DEPLOYS", sandbox.team_id),
+    ]
+
+
+async def test_what_was_said_in_a_thread_is_edited_and_deleted(page: Page, sandbox: Sandbox) -> None:
+    root = await sandbox.say("ada", GENERAL, "the root")
+    await sandbox.say("ada", GENERAL, "a reply", root)
+    await page.get_by_role("button", name="1 reply").click()
+    thread = page.get_by_role("region", name="Thread")
+    await page.keyboard.press("ArrowUp")
+    await thread.get_by_role("textbox", name="Edit message").fill("a better reply")
+    await page.keyboard.press("Enter")
+    await expect(thread.get_by_text("a better reply")).to_be_visible()
+    await message(page, "the root").focus()
+    await message(page, "the root").get_by_role("button", name="Delete").press("Enter")
+    await expect(message(page, "This message was deleted.")).to_be_visible()
+    reply = thread.get_by_role("listitem").filter(has_text="a better reply")
+    await reply.focus()
+    await reply.get_by_role("button", name="Delete").press("Enter")
+    await expect(reply).to_have_count(0)
+    kinds = [delivery.payload["event"].get("subtype") for delivery in sandbox.deliveries]
+    assert kinds == [None, None, "message_changed", "message_changed", "message_deleted"]

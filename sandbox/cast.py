@@ -1,0 +1,41 @@
+"""Who is in the workspace, and where they talk: an owner, members, guests, somebody of another organisation, a bot."""
+
+from sandbox.workspace import PARTNERS_ID, Channel, User, Workspace
+
+_MEMBERS = (
+    User("U0ADA", "ada", "Ada", "#8a4fd3", is_admin=True, is_owner=True),
+    User("U0GRACE", "grace", "Grace", "#c2410c", is_admin=True),
+    User("U0ALAN", "alan", "Alan", "#0f766e"),
+)
+_GUESTS = (
+    User("U0EDITH", "edith", "Edith", "#a16207", is_restricted=True),
+    User("U0MARY", "mary", "Mary", "#be185d", is_restricted=True, is_ultra_restricted=True),
+)
+_STRANGER = User("U0EMMY", "emmy", "Emmy", "#4d7c0f", team_id=PARTNERS_ID)
+_OTHER_BOT = User("U0BOTDEPLOYS", "deploys", "Deploys", "#64748b", bot_id="B0DEPLOYS")
+
+
+def settle(workspace: Workspace) -> None:
+    """Puts them all in; the bot is in every channel. Guests see #random, a multi-channel one #partners too."""
+    bot_id, members = workspace.bot.id, [person.id for person in _MEMBERS]
+    edith, mary = (guest.id for guest in _GUESTS)
+    everyone = [*members, bot_id]
+    channels = [
+        Channel("C0GENERAL", "general", "channel", [*everyone, _OTHER_BOT.id], creator="U0ADA"),
+        Channel("C0RANDOM", "random", "channel", [*everyone, edith, mary], creator="U0GRACE"),
+        Channel("C0PROJECTX", "project-x", "group", list(everyone), creator="U0ALAN"),
+        Channel(
+            "C0PARTNERS",
+            "partners",
+            "channel",
+            [*everyone, edith, _STRANGER.id],
+            creator="U0ADA",
+            shared_with=PARTNERS_ID,
+        ),
+        Channel("C0MPDM", "mpdm-ada--grace--typist-1", "mpim", [*members[:2], bot_id], creator="U0ADA"),
+    ]
+    people = [*_MEMBERS, *_GUESTS, _STRANGER]
+    for person in people:
+        channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot_id], person.id))
+    workspace.users.update({user.id: user for user in (*people, _OTHER_BOT)})
+    workspace.channels.update({channel.id: channel for channel in channels})
