@@ -72,6 +72,7 @@ async def elsewhere() -> list[str]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(sandbox: Sandbox, visit: Visit, elsewhere: list[str]) -> Page:
     page = await visit(sandbox.url, viewport={"width": 1280, "height": 900})
+    await expect(page.locator("#main-box")).to_be_focused()
 
     async def on_request(route: Route) -> None:
         if route.request.url.startswith(sandbox.url):
