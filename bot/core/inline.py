@@ -19,7 +19,8 @@ _TICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
 _BEGUN_AUTOLINK = re.compile(r"<(?:h|ht|htt|https?|https?:[^\s<>|]*)?$", re.IGNORECASE)
-_BEGUN_ENTITY = re.compile(r"&#?\w{0,8}$")
+_ADDRESS_BEGUN = re.compile(r"\]\(\s*$")
+_BEGUN_ENTITY = re.compile(r"(?:&#?\w{0,8}|(?<!\S)!)$")
 _REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
 _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)
 _POINTED = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
@@ -167,22 +168,24 @@ class _Scan:
         return run
 
     def _angle(self, start: int) -> int:
+        if _ADDRESS_BEGUN.search(self.text, max(0, start - 10), start):
+            return start + 1
         if found := _AUTOLINK.match(self.text, start):
-            self.found.edits.append(Edit(*found.span(), self._address(found)))
+            self.found.edits.append(Edit(*found.span(), self._apart(found, bare(found[1]))))
             return found.end()
         if found := _OTHER_AUTOLINK.match(self.text, start):
             if found[1]:
-                self.found.edits.append(Edit(*found.span(), found[1]))
+                self.found.edits.append(Edit(*found.span(), self._apart(found, found[1])))
             return found.end()
         if self.growing and _BEGUN_AUTOLINK.match(self.text, start):
             self.found.cut = start
         return start + 1
 
-    def _address(self, found: re.Match[str]) -> str:
-        """An address in `<…>` is shown bare, as Slack makes a link of it."""
-        after = self.text[found.end() : found.end() + 1]
-        before = self.text[: found.start()][-1:]
-        return " " * before.isalnum() + bare(found[1]) + " " * bool(after.isalnum() or (after and after in "/_-"))
+    def _apart(self, found: re.Match[str], address: str) -> str:
+        """An address in `<…>` is shown bare, as Slack makes a link of it, and apart from what stands beside it."""
+        before, after = self.text[: found.start()][-1:], self.text[found.end() : found.end() + 1]
+        beside = after.isalnum() or (after and after in "/_-<@&")
+        return " " * before.isalnum() + address + " " * bool(beside)
 
     def _bracket_end(self, end: int) -> int:
         if not self.brackets:
@@ -218,31 +221,42 @@ class _Scan:
         return end + 1, self.addresses.get(label_key(label))
 
     def _link(self, bracket: Bracket, end: int, after: int, address: str) -> None:
-        self.runs = list(bracket.runs)
         label_start = bracket.start + 1 + bracket.image
         label = self.text[label_start:end]
-        edits = self.found.edits
-        if bracket.image:
-            del edits[bracket.edits :]
-            self.images.append(Edit(bracket.start, after, label.strip() or "image"))
-            if label.strip():
-                edits.append(Edit(bracket.start, bracket.start + 1, ""))
-            else:
-                edits.append(Edit(bracket.start, after, bare(address)))
-        else:
-            self.brackets = [each if each.image else each._replace(active=False) for each in self.brackets]
+        images = [image for image in self.images if image.start > bracket.start]
+        misleading = misleads(" ".join(image.text for image in images) or label, address)
+        if misleading:
+            self.found.edits += self._told(bracket, end, after, address)
+        elif bracket.image and not label.strip():
+            self.found.edits.append(Edit(bracket.start, after, bare(address)))
+        elif bracket.image:
+            self.found.edits.append(self._unimaged(bracket.start))
+        elif images:
             # An image in a link's label is shown by its own label: links can't hold links.
-            if images := [image for image in self.images if image.start > bracket.start]:
-                edits[bracket.edits :] = images
-                label = " ".join(image.text for image in images)
-        if misleads(label, address):
-            edits += self._told(bracket, end, after, address)
+            self.found.edits[bracket.edits :] = [*images, *self._outside(images, bracket.edits)]
+        if bracket.image:
+            self.images.append(Edit(bracket.start, after, label.strip() or "image"))
+        elif not misleading:
+            self.brackets = [each if each.image else each._replace(active=False) for each in self.brackets]
+        if not misleading:
+            self.runs = list(bracket.runs)
+
+    def _outside(self, images: list[Edit], since: int) -> list[Edit]:
+        return [
+            edit for edit in self.found.edits[since:] if not any(each.start <= edit.start < each.end for each in images)
+        ]
+
+    def _unimaged(self, mark: int) -> Edit:
+        """Takes the `!` away that makes a link an image, and sees to it that one before it does not."""
+        before = self.text[:mark]
+        if before.endswith("!") and (len(before) - len(before[:-1].rstrip("\\"))) % 2:
+            return Edit(mark - 1, mark + 1, "\\!")
+        return Edit(mark, mark + 1, "")
 
     def _told(self, bracket: Bracket, end: int, after: int, address: str) -> list[Edit]:
         """Instead of a link whose label is another address: the label, and where it would have led."""
         if self.text[end + 1 : end + 2] != "(":
-            return [Edit(bracket.start + bracket.image, bracket.start + bracket.image, "\\")]
-        self.found.edits[:] = [edit for edit in self.found.edits if edit.start != bracket.start]
+            return [Edit(at, at, "\\") for at in (bracket.start + bracket.image, end)]
         return [Edit(bracket.start, bracket.start + 1 + bracket.image, ""), Edit(end, after, f" ({bare(address)})")]
 
     def _close(self) -> None:

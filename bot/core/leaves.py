@@ -16,6 +16,7 @@ _RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
 _DELIMITERS = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _INDENT = re.compile(r"[ \t]*")
+_DEFINING = re.compile(r"[ \t]*\[[^\[\]]*\]:")
 _CELL_END = re.compile(r"(?<!\\)\|")
 _UNSURE = re.compile(r"[ \t]*(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$")
 """A line that has only begun and may still become several things: a heading, a list, a rule, a fence, a table."""
@@ -134,7 +135,7 @@ class _Scan:
             self.found.unsure = start
             return
         line = Line(start, content, end)
-        lazy = not inside and not opened and leaf is not None and leaf.kind is Kind.TEXT
+        lazy = not inside and not opened and self._in_text() and not self._defines()
         if lazy and not self._blank(line) and not self._starts_block(line):
             self._text(line)
             return
@@ -182,6 +183,11 @@ class _Scan:
 
     def _in_text(self) -> bool:
         return self.found.open is not None and self.found.open.kind is Kind.TEXT
+
+    def _defines(self) -> bool:
+        """What is open is definitions alone so far, which no line goes on with unasked."""
+        leaf = self.found.open
+        return leaf is not None and all(_DEFINING.match(self.markdown, line.content, line.end) for line in leaf.lines)
 
     def _blank(self, line: Line) -> bool:
         return not self.markdown[line.content : line.end].strip()
@@ -239,7 +245,12 @@ class _Scan:
         """The line makes the one before it the header of a table."""
         row = self.markdown[line.content : line.end]
         first = self.markdown[header.content : header.end]
-        return ("|" in row or ":" in row) and bool(_DELIMITERS.match(row)) and _cells(first) == _cells(row)
+        return (
+            "|" in first
+            and ("|" in row or ":" in row)
+            and bool(_DELIMITERS.match(row))
+            and _cells(first) == _cells(row)
+        )
 
     def _code(self, leaf: Leaf, line: Line, partial: bool) -> None:
         """A line of an open fence, or the one that closes it."""

@@ -1,17 +1,21 @@
 """What Slack is sent for a page's Markdown: safe, honest about links, and well-formed while it grows."""
 
 import re
+from itertools import takewhile
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from bot.core import blocks
+from bot.core.links import misleads
 from bot.core.markdown import meant, neutral, rendered, sent_chars
 from bot.core.plain import SHORT_CHARS, first_words
 from bot.core.reply import Ending, Post, Reply, Update, View
 from tests.core.conversations import question
 
+PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 PIECES = ["`", "```", "*", "**", "_", "~~", "[", "](", "]", ")", "!", "<", ">", "&lt;", "&", "#", "\n", "\n\n", "\n- "]
 PIECES += [
     "\n1. ",
@@ -108,8 +112,9 @@ def test_what_is_half_there_is_closed_or_held_back(come: str, shown: str) -> Non
         ("[paypal.com](https://p\u0430ypal.com)", "paypal.com (https://xn--pypal-4ve.com)"),
         ("[pay**pal**.com](<https://evil.io>)", "pay**pal**.com (https://evil.io)"),
         ("[pay\u200bpal.com](https://evil.io)", "pay\u200bpal.com (https://evil.io)"),
+        ("Look!![a cat](https://a.b)", "Look\\![a cat](https://a.b)"),
         ("![paypal.com](https://evil.io/i.png)", "paypal.com (https://evil.io/i.png)"),
-        ("[paypal.com][1]\n\n[1]: https://evil.io", "\\[paypal.com][1]\n\n[1]: https://evil.io"),
+        ("[paypal.com][1]\n\n[1]: https://evil.io", "\\[paypal.com\\][1]\n\n[1]: https://evil.io"),
     ],
 )
 def test_a_link_says_where_it_leads(written: str, sent: str) -> None:
@@ -148,6 +153,17 @@ def _show(reply: Reply) -> None:
     while isinstance(call := reply.next_call(), Post | Update):
         assert "<" not in str(blocks.message(call.view))
         reply.confirmed(call, str(call.page))
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts, st.booleans())
+def test_no_image_is_left_and_no_label_misleads(text: str, growing: bool) -> None:
+    for block in PARSER.parse(meant(rendered(text, growing=growing))):
+        for at, token in enumerate(children := block.children or []):
+            assert token.type != "image"
+            if token.type == "link_open" and token.info != "auto":
+                label = takewhile(lambda each: each.type != "link_close", children[at + 1 :])
+                assert not misleads("".join(each.content for each in label), str(token.attrs["href"]))
 
 
 @settings(max_examples=300, deadline=None)
