@@ -98,14 +98,16 @@ class ResponsesReader:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self._attempt = attempt
+        self._tags = ThinkTags(attempt.model)
 
     def read(self, event: Any) -> str | Thinking:
         match event["type"]:
             # A refusal's text is the model's own answer.
             case "response.output_text.delta" | "response.refusal.delta":
-                return str(event["delta"])
+                return self._tags.take(str(event["delta"]))
             # A summary from OpenAI, the reasoning itself from servers of open models.
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+                self._tags.separated()
                 return Thinking(len(event["delta"]))
             case "response.output_item.added" | "response.output_item.done" if event["item"]["type"] == "reasoning":
                 return Thinking()
@@ -120,10 +122,11 @@ class ResponsesReader:
         self._end(body)
         said = [item for item in body["output"] if item["type"] == "message"]
         parts = [part for item in said for part in item.get("content") or ()]
-        return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
+        text = self._tags.take("".join(part.get("text") or part.get("refusal") or "" for part in parts))
+        return ("" if isinstance(text, Thinking) else text) + self.held()
 
     def held(self) -> str:
-        return ""
+        return self._tags.end(whole=self.finish_reason is FinishReason.STOP)
 
     def _end(self, response: Any) -> None:
         if response.get("error"):
@@ -224,7 +227,7 @@ def _responses_content(turn: Turn) -> str | list[dict[str, Any]]:
 
 def _responses_part(media: Media) -> dict[str, Any]:
     if media.media_type == PDF:
-        return {"type": "input_file", "filename": media.name, "file_data": _data_url(media)}
+        return {"type": "input_file", "filename": _pdf_name(media), "file_data": _data_url(media)}
     return {"type": "input_image", "image_url": _data_url(media), "detail": "auto"}
 
 
@@ -236,8 +239,13 @@ def _chat_content(turn: Turn) -> str | list[dict[str, Any]]:
 
 def _chat_part(media: Media) -> dict[str, Any]:
     if media.media_type == PDF:
-        return {"type": "file", "file": {"filename": media.name, "file_data": _data_url(media)}}
+        return {"type": "file", "file": {"filename": _pdf_name(media), "file_data": _data_url(media)}}
     return {"type": "image_url", "image_url": {"url": _data_url(media)}}
+
+
+def _pdf_name(media: Media) -> str:
+    """OpenAI tells by its name what a file is."""
+    return media.name if media.name.lower().endswith(".pdf") else f"{media.name}.pdf"
 
 
 def _data_url(media: Media) -> str:

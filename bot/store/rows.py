@@ -1,5 +1,7 @@
 """Between our types and the tables' rows."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,7 +49,7 @@ def thread_values(thread: ThreadKey) -> dict[str, str]:
 
 def question_of(row: sa.Row[Any]) -> Question:
     thread = ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
-    return Question(thread, row.ts, row.user_id, row.text, tuple(File(**file) for file in row.files), row.from_bot)
+    return Question(thread, row.ts, row.user_id, row.text, tuple(map(_file_of, row.files)), row.from_bot)
 
 
 def job_of(row: sa.Row[Any]) -> Job:
@@ -64,6 +66,11 @@ def job_of(row: sa.Row[Any]) -> Job:
 
 def spender_of(question: Question) -> Spender:
     return Spender(question.thread.team_id, question.user_id, question.thread.channel_id)
+
+
+def _file_of(kept: Mapping[str, str]) -> File:
+    """A process of a newer version may have kept more."""
+    return File(**{field.name: kept[field.name] for field in fields(File) if field.name in kept})
 
 
 def turn_values(job_id: int, outcome: Outcome, now: float) -> dict[str, Any]:

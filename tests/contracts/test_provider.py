@@ -1,7 +1,6 @@
 """What holds for every Provider: each API over real HTTP and its SDK, the scripted model, and all wrapped."""
 
 import asyncio
-import json
 import logging
 import time
 import traceback
@@ -198,68 +197,6 @@ class TestTheDocumentedStreams:
         async with connected(api, vendor) as model:
             heard = await hear(model)
         assert (heard.text, heard.failure) == (text, failure)
-
-
-class TestReasoning:
-    """It is never the answer, and while it comes the model is at work."""
-
-    @pytest.mark.parametrize(
-        ("api", "name", "model"),
-        [
-            (RESPONSES, "openai_responses_reasoning", "m"),
-            (RESPONSES, "vllm_responses", "m"),
-            (CHAT, "deepseek_chat", "deepseek-reasoner"),
-            (CHAT, "openrouter_chat", "qwen/qwen3-32b"),
-            (CHAT, "ollama_chat", "qwen3:8b"),
-            (CHAT, "vllm_chat", "Qwen/Qwen3-8B"),
-            (CHAT, "vllm_chat", "Qwen/Qwen3-30B-A3B-Thinking-2507"),
-            (CHAT, "vllm_chat_think_tags", "Qwen/Qwen3-8B"),
-            (CHAT, "vllm_chat_think_tags", "Qwen/Qwen3-30B-A3B-Thinking-2507"),
-            (CHAT, "vllm_chat_unopened", "Qwen/Qwen3-30B-A3B-Thinking-2507"),
-            (CHAT, "llama_cpp_chat_think_tags", "magistral-small"),
-            (CHAT, "mistral_chat", "magistral-medium"),
-            (ANTHROPIC, "anthropic_thinking", "m"),
-            (ANTHROPIC, "anthropic_redacted_thinking", "m"),
-        ],
-    )
-    @pytest.mark.parametrize("size", [10_000, 1], ids=["whole", "by the byte"])
-    async def test_is_not_in_the_answer(self, vendor: VendorServer, api: Api, name: str, model: str, size: int) -> None:
-        vendor.script(Answer(speech.split(speech.documented(name), size)))
-        async with connected(api, vendor, model=model) as provider:
-            heard = await hear(provider)
-        assert heard.text.startswith("H")
-        assert heard.text in ("Hello there!", "Hi there! How can I assist you today?")
-        assert heard.thought > 0
-
-    @pytest.mark.parametrize(
-        ("api", "name", "thought"),
-        [
-            (RESPONSES, "openai_responses_only_reasoning", 2),
-            (CHAT, "llama_cpp_chat_unclosed", 3),
-            (ANTHROPIC, "anthropic_only_thinking", 3),
-        ],
-        ids=str,
-    )
-    async def test_without_an_answer_is_a_failure(
-        self, vendor: VendorServer, api: Api, name: str, thought: int
-    ) -> None:
-        vendor.script(Answer([speech.documented(name)]))
-        async with connected(api, vendor) as model:
-            heard = await hear(model)
-        assert (heard.text, heard.failure, heard.thought) == ("", Failure.ONLY_THOUGHT, thought)
-        assert "came to no answer" in str(heard.error)
-
-    async def test_in_an_answer_that_came_as_one(self, vendor: VendorServer) -> None:
-        item = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "A greeting."}], "summary": []}
-        whole = json.loads(speech.responses_whole("Hello"))
-        whole["output"].insert(0, item)
-        vendor.script(
-            Answer([json.dumps(whole).encode()], content_type="application/json"),
-            CHAT.whole("<think>A greeting.</think>\n\nHello"),
-        )
-        for api in (RESPONSES, CHAT):
-            async with connected(api, vendor, streaming=False) as model:
-                assert (await hear(model)).text == "Hello"
 
 
 class TestAFailure:

@@ -16,6 +16,7 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
 from tests.streams.server import Answer, VendorServer, refusal
 
 IMAGE = Media("plan.png", "image/png", "aW1n")
+NAMELESS = Media("terms", "application/pdf", "cGRm")
 PDF = Media("terms.pdf", "application/pdf", "cGRm")
 PROMPT = Prompt("", (Turn("user", "What is this?", (IMAGE, PDF)),))
 
@@ -51,6 +52,13 @@ async def test_responses_takes_data_urls(vendor: VendorServer) -> None:
         {"type": "input_text", "text": "What is this?"},
     ]
     assert heard.completions[0].left_out == ()
+
+
+async def test_a_pdf_is_called_one(vendor: VendorServer) -> None:
+    vendor.script(RESPONSES.streamed("A plan."))
+    async with connected(RESPONSES, vendor) as model:
+        await hear(model, Prompt("", (Turn("user", "What is this?", (NAMELESS,)),)))
+    assert asked(vendor)[0]["filename"] == "terms.pdf"
 
 
 async def test_anthropic_takes_base64_sources(vendor: VendorServer) -> None:
