@@ -7,6 +7,7 @@ import pytest
 from dotenv import dotenv_values
 
 from bot import settings
+from bot.core.access import Kind
 from bot.errors import SettingsError
 from bot.settings import Settings
 
@@ -48,6 +49,18 @@ PROBLEMS = {
         {"DATABASE_URL": "mysql://x"},
         ["DATABASE_URL can't be used: it must begin with sqlite://"],
     ),
+    "no person": ({"BOT_ADMINS": "U0ADA, ada"}, ["BOT_ADMINS can't be used: it must be members' ids", "not 'ada'"]),
+    "no channel": ({"BOT_DENY_CHANNELS": "#general"}, ["channels' ids such as C0123ABCD", "not '#general'"]),
+    "allowed and denied": (
+        {"BOT_ALLOW_USERS": "U0ADA,U0ALAN", "BOT_DENY_USERS": "U0ADA"},
+        ["BOT_ALLOW_USERS and BOT_DENY_USERS both name U0ADA."],
+    ),
+    "no kind of people": ({"BOT_ALLOW_ALSO": "strangers"}, ["it must be one of guests, external, bots"]),
+    "no cap": ({"BOT_CAPS": "user/day=20"}, ["BOT_CAPS can't be used: a cap is written user/day=200000tokens"]),
+    "dollars of a model without a price": (
+        {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"},
+        ["no price of openai/my-own is known"],
+    ),
     "a token of another kind": (
         {"SLACK_BOT_TOKEN": "xoxp-1"},
         ["SLACK_BOT_TOKEN can't be used: it must begin with xoxb-"],
@@ -87,6 +100,19 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 )
 def test_the_models_follow_from_what_is_set(env: dict[str, str], models: tuple[str, ...]) -> None:
     assert settings.models_in_use(settings.read(env)) == models
+
+
+def test_who_may_ask_and_how_much_is_written_by_commas() -> None:
+    ours = settings.read(
+        {
+            "BOT_ALLOW_ALSO": "Guests, bots",
+            "BOT_ADMINS": "U0ADA, W0ALAN,",
+            "BOT_CAPS": "user/day=20usd,channel/day=5tokens",
+        }
+    )
+    assert ours.allow_also == {Kind.GUEST, Kind.BOT}
+    assert ours.admins == {"U0ADA", "W0ALAN"}
+    assert [str(cap) for cap in ours.caps] == ["Your limit of $20 a day", "This channel's limit of 5 tokens a day"]
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

@@ -183,12 +183,12 @@ class SqlStore:
             forget = await connection.scalar(ended.returning(jobs.c.forget_asked))
             if forget is None:
                 return False
-            turn = turn_values(job.id, outcome, now)
-            await spending.count(connection, [(spender_of(job.question), turn)], now)
             if forget:
                 await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
             else:
+                turn = turn_values(job.id, outcome, now)
                 await connection.execute(sa.insert(turns), turn)
+                await spending.count(connection, [(spender_of(job.question), turn)], now)
             if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
                 await together.part(connection, job)
             await wake_others(connection, self._worker, jobs.c.status == TODO, _waited_for(job))

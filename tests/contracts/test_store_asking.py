@@ -154,6 +154,12 @@ class TestSpending:
         await store.forget()
         assert await count(store, spending) == 0
 
+    async def test_nor_does_the_end_of_what_they_asked(self, store: SqlStore) -> None:
+        job = await under_way(store, 1)
+        await store.forget(user_id="U1")
+        await store.finish(job, ANSWERED)
+        assert await count(store, spending) == 0
+
 
 class TestReserving:
     async def test_what_is_set_aside_is_not_there_for_others_until_its_job_ends(self, store: SqlStore) -> None:
