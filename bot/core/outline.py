@@ -1,7 +1,7 @@
 """What is open at a line of a Markdown text, and how good a place to break the line's beginning is.
 
 It knows fences, tables, lists and headings as CommonMark and GFM have them. It is no parser: a fence ends where its
-marks say so, even where the list around it was left.
+marks say so, even where the list around it was left, and quotes are lines.
 """
 
 import re
@@ -45,15 +45,21 @@ class Fence:
     indent: int
     marks: str
     info: str
+    column: int = 0
+    """Where the text of the item around it begins: four more than that, and marks are code."""
 
     @property
     def line(self) -> str:
         return " " * self.indent + self.marks + self.info
 
-    def closed_by(self, line: str) -> bool:
-        """Whether the line is the end of the block."""
+    def has_marks(self, line: str) -> bool:
+        """Whether the line is marks that end such a block, wherever they stand."""
         marks = line.strip()
         return len(marks) >= len(self.marks) and not marks.strip(self.marks[0])
+
+    def closed_by(self, line: str) -> bool:
+        """Whether the line is the end of the block."""
+        return self.has_marks(line) and _indent(line) < self.column + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +69,32 @@ class Item:
     indent: int
     content: int
     """The column at which its text begins."""
-    sign: str
-    """The bullet, or what follows the number."""
+    written: str
+    """Its marker in the source."""
     number: int | None = None
     """As readers see it, whatever the source says."""
 
     @property
+    def sign(self) -> str:
+        """The bullet, or what follows the number."""
+        return self.written[-1]
+
+    @property
     def marker(self) -> str:
+        """As readers see it."""
         return self.sign if self.number is None else f"{self.number}{self.sign}"
+
+    @property
+    def before(self) -> str:
+        """The item before, empty: where a marker of another width would leave out what stands at its own column."""
+        same = self.number is None or len(self.marker) == len(self.written)
+        return "" if same or self.number is None else " " * self.indent + f"{self.number - 1}{self.sign}\n"
+
+    @property
+    def line(self) -> str:
+        """Begins it, with nothing in it."""
+        marker = self.written if self.before else self.marker
+        return self.before + " " * self.indent + marker + "\n"
 
 
 class Outline:
@@ -123,12 +147,13 @@ class Outline:
         if self.fence or (self._table and line.strip() and not _begins_block(line)):
             return Opening(self._reopened())
         items, item = self._around(line)
-        mark = instead_of = ""
-        if item and item.number is not None and (found := _ITEM.match(line)):
-            instead_of, mark = found["marker"], item.marker
-            blank = line[: found.start("marker")]
-            instead_of, mark = (blank + instead_of, blank + mark) if instead_of != mark else ("", "")
-        return Opening(_lines(items), mark, instead_of)
+        found = _ITEM.match(line)
+        if not item or item.number is None or not found or found["marker"] == item.marker:
+            return Opening(_lines(items))
+        if item.before:
+            return Opening(_lines(items) + item.before)
+        blank = line[: found.start("marker")]
+        return Opening(_lines(items), blank + item.marker, blank + found["marker"])
 
     def inside(self) -> Opening:
         """What opens a page that begins within the line that was read last."""
@@ -137,7 +162,7 @@ class Outline:
         if not self._items:
             return NOTHING_OPEN
         last = self._items[-1]
-        return Opening(_lines(self._items[:-1]), " " * last.indent + last.marker + " ")
+        return Opening(_lines(self._items[:-1]) + last.before, last.line[len(last.before) : -1] + " ")
 
     def _reopened(self) -> str:
         lines = f"{self.fence.line}\n" if self.fence else self._table
@@ -165,15 +190,15 @@ class Outline:
             item = _item(rest, None)
             line = rest
         self._items = items
-        self.fence = fence_of(line)
+        self.fence = fence_of(line, items[-1].content if items else 0)
 
 
-def fence_of(line: str) -> Fence | None:
-    """The block of code that the line begins."""
+def fence_of(line: str, column: int) -> Fence | None:
+    """The block of code that the line begins, in an item whose text begins at this column."""
     found = _FENCE.match(line)
-    if not found or (found["marks"][0] == "`" and "`" in found["info"]):
+    if not found or (found["marks"][0] == "`" and "`" in found["info"]) or _indent(line) >= column + 4:
         return None
-    return Fence(_indent(line), found["marks"], found["info"].rstrip())
+    return Fence(_indent(line), found["marks"], found["info"].rstrip(), column)
 
 
 def _item(line: str, sibling: Item | None) -> Item | None:
@@ -183,15 +208,14 @@ def _item(line: str, sibling: Item | None) -> Item | None:
     indent, marker, number = _indent(line), found["marker"], found["number"]
     spaces = len(found["space"].expandtabs(4))
     content = indent + len(marker) + (spaces if 1 <= spaces <= 4 else 1)
-    sign = marker[-1]
     if number is None:
-        return Item(indent, content, sign)
-    counted = sibling.number if sibling and sibling.sign == sign else None
-    return Item(indent, content, sign, int(number) if counted is None else counted + 1)
+        return Item(indent, content, marker)
+    counted = sibling.number if sibling and sibling.sign == marker[-1] else None
+    return Item(indent, content, marker, int(number) if counted is None else counted + 1)
 
 
 def _begins_block(line: str) -> bool:
-    return bool(fence_of(line) or _HEADING.match(line) or _ITEM.match(line) or _RULE.match(line))
+    return bool(fence_of(line, _indent(line)) or _HEADING.match(line) or _ITEM.match(line) or _RULE.match(line))
 
 
 def _indent(line: str) -> int:
@@ -200,4 +224,4 @@ def _indent(line: str) -> int:
 
 
 def _lines(items: list[Item]) -> str:
-    return "".join(" " * item.indent + item.marker + "\n" for item in items)
+    return "".join(item.line for item in items)

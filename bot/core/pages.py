@@ -18,6 +18,8 @@ GAP_CHARS = 200
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
 _SPACE = re.compile(r"[ \t]+")
+_LETTER = re.compile(r"[^\W\d_]")
+"""What a line begins is known once there is one, or the line is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ class Pages:
         window = page.source[: full + 1]
         outline, best, best_kind = _opened(page), None, Kind.LINE
         for start, line in _lines(page, window):
-            kind = outline.kind(line)
+            known = start + len(line) < full or _LETTER.search(line)
+            kind = outline.kind(line) if known else None
             if full // 2 < start <= full and kind is not None and kind >= best_kind:
                 best, best_kind = (start, outline.opening(line)), kind
             outline.read(line)
@@ -154,8 +157,8 @@ def joined(shown: Sequence[tuple[str, Joint]]) -> str:
 def _unclosed(text: str, opened: str) -> str:
     """A page's text without the end that its view gave to a fence which the next page opens again."""
     text = text.rstrip()
-    fence, (rest, _, last) = fence_of(opened), text.rpartition("\n")
-    return rest.rstrip() if fence and fence.closed_by(last) else text
+    fence, (rest, _, last) = fence_of(opened.lstrip(), 0), text.rpartition("\n")
+    return rest.rstrip() if fence and fence.has_marks(last) else text
 
 
 def _opened(page: Page) -> Outline:
@@ -176,14 +179,16 @@ def _lines(page: Page, window: str) -> Iterator[tuple[int, str]]:
 
 def _end_in_a_line(page: Page, window: str) -> tuple[int, Opening]:
     end = _sentence_end(window) or _grapheme_end(window)
-    outline = _opened(page)
+    outline, opening = _opened(page), NOTHING_OPEN
     for start, line in _lines(page, window):
         if start == end:
             return end, outline.opening(line)
         if start > end:
             break
+        # A line that ends a fence ends it on the next page, where the rest of it is.
+        opening = outline.opening(line) if outline.fence else NOTHING_OPEN
         outline.read(line)
-    return end, outline.inside()
+    return end, opening if opening.lines else outline.inside()
 
 
 def _sentence_end(window: str) -> int:

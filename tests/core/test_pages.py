@@ -112,7 +112,7 @@ OPENED = {
     ),
     "a table with its header": (
         "| A | B |\n|---|:-:|\n" + "".join(f"| a{n} |  |\n" for n in range(1, 9)),
-        "| A | B |\n|---|:-:|\n| a7 |  |\n| a8 |  |\n",
+        "| A | B |\n|---|:-:|\n| a6 |  |\n| a7 |  |\n| a8 |  |\n",
     ),
     "a list with its own numbers": (
         "".join(f"{n}. number {n} is here\n" for n in range(1, 7)),
