@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.core import blocks
+from bot.core.pages import joined
 from bot.core.reply import View
-from tests.core.test_pages import joined, paged, shown
+from tests.core.test_pages import paged, shown
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
