@@ -22,7 +22,7 @@ class Author:
         self._words = 0
 
     def text(self) -> str:
-        return "".join(self._block(0, "") for _ in range(self._random.randint(8, 25)))
+        return "".join(self._block(0, "") for _ in range(self._random.randint(10, 30)))
 
     def _block(self, depth: int, pad: str) -> str:
         kinds = [self._paragraph, self._code, self._table]
@@ -83,7 +83,7 @@ def words(source: str) -> dict[str, tuple[object, ...]]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([300, 400, 600]))
+@given(st.integers(0, 10**6), st.sampled_from([500, 800]))
 def test_pages_read_as_the_whole_does(seed: int, limit: int) -> None:
     text = Author(seed).text()
     whole, pages = words(text), paged(text, limit)
