@@ -13,6 +13,8 @@ from bot.core.links import bare, misleads
 
 LABEL_CHARS = 120
 """A `[` waits for its end for so long; after that it is shown as it is."""
+NESTED = 100
+"""So many open marks are looked back at."""
 
 _SPECIAL = re.compile(r"\\|`+|\*+|_+|~+|!\[|\[|\]|<")
 _TICKS = re.compile(r"`+")
@@ -154,8 +156,8 @@ class _Scan:
 
     def _matched(self, run: Run, opens: bool) -> Run:
         """Closes what the run can close; returns what is left of it."""
-        at = len(self.runs) - 1
-        while at >= 0 and run.left:
+        at, farthest = len(self.runs) - 1, len(self.runs) - NESTED
+        while at >= max(0, farthest) and run.left:
             opener = self.runs[at]
             if opener.mark != run.mark or _odd_match(opener, run, opens):
                 at -= 1

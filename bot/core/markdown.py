@@ -11,7 +11,7 @@ from bot.core.leaves import Kind, Leaf, Leaves, Line, unsure
 _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 _ESCAPED = re.compile(r"&(lt|gt|amp);")
 _MEANT = {"lt": "<", "gt": ">", "amp": "&"}
-_LINKED = re.compile(r"\]\(|\]\[|!\[|\]:|<http|<\S+@", re.IGNORECASE)
+_LINKED = re.compile(r"\]\(|\]\[|!\[|\]:|<http|<[\w.+-]+@", re.IGNORECASE)
 _DEFINITION = re.compile(r"\[([^\[\]]+)\]:\s*(?:<([^<>\n]*)>|(\S+))")
 _DEFINING = re.compile(r"[ \t]*\[[^\[\]]*\]:")
 _TASK_BEGUN = re.compile(r"\[[ xX]?\]?$")
@@ -78,13 +78,22 @@ def _settled(stretch: str, fence: str, addresses: Addresses) -> tuple[str, str]:
     return _applied(stretch, _finished(stretch, found.leaves, addresses)), still_open
 
 
-def _last(stretch: str, fence: str, addresses: Addresses, *, growing: bool) -> tuple[str, str]:
-    """The stretch that may go on, and what closes it for show."""
+def _last(
+    stretch: str, fence: str, addresses: Addresses, *, growing: bool, following: str | None = None
+) -> tuple[str, str]:
+    """The stretch that may go on, and what closes it for show; `following`: lines that are held back behind it."""
     partial = growing and not stretch.endswith("\n")
     found = leaves.scan(stretch, partial=partial, fence=fence)
-    held = _held(stretch, found, partial=partial) if growing else None
+    # A line is held back for what the next one says; once that has begun as something else, it is not.
+    known = following is not None and not _ROW_BEGUN.match(following.strip())
+    held = _held(stretch, found, partial=partial, known=known) if growing else None
     if held is not None:
-        return _last(stretch[:held], fence, addresses, growing=True) if held else ("", fence and f"\n{fence}")
+        following = stretch[held:]
+        return (
+            _last(stretch[:held], fence, addresses, growing=True, following=following)
+            if held
+            else ("", fence and f"\n{fence}")
+        )
     edits = _finished(stretch, found.leaves, addresses)
     end, closing = len(stretch), _fence_end(found.open)
     if last := _last_text(stretch, found, partial=partial) if growing else None:
@@ -93,12 +102,14 @@ def _last(stretch: str, fence: str, addresses: Addresses, *, growing: bool) -> t
         lines = found.leaves[-1].lines
         line = next(each for each in reversed(lines) if each.content <= end or each is lines[0])
         if end < last[-1].end and unsure(stretch[line.content : end]):
-            return _last(stretch[: line.start], fence, addresses, growing=True)
+            if following is not None:
+                return _last(stretch, fence, addresses, growing=False)
+            return _last(stretch[: line.start], fence, addresses, growing=True, following=stretch[line.start :])
         edits = [edit for edit in edits if edit.start < last[0].content] + _placed(last, growth.edits)
     return _applied(stretch[:end].rstrip(), edits), closing
 
 
-def _held(markdown: str, found: Leaves, *, partial: bool) -> int | None:
+def _held(markdown: str, found: Leaves, *, partial: bool, known: bool) -> int | None:
     """Where the lines begin that are not shown yet, because the next ones say what they are."""
     leaf = found.open
     if found.unsure is not None or leaf is None:
@@ -110,7 +121,7 @@ def _held(markdown: str, found: Leaves, *, partial: bool) -> int | None:
     if leaf.kind is not Kind.TEXT:
         return None
     before = leaf.lines[-2] if len(leaf.lines) > 1 else None
-    if words.startswith("|"):
+    if words.startswith("|") and not known:
         return last.start
     if partial and before and markdown.startswith("|", before.content) and _ROW_BEGUN.match(words):
         return before.start
