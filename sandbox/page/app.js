@@ -41,7 +41,7 @@ mainBox.tray.acceptDrops(byId("main"));
 threadBox.tray.acceptDrops(byId("thread"));
 thread.hint.hidden = true;
 const surfaces = new Surfaces(world, {
-  complain, say, actions, names: namesToOffer, messages: [main.node, mainBox.node],
+  complain, say, actions, closeThread, names: namesToOffer, messages: [main.node, mainBox.node],
 });
 mainBox.node.before(surfaces.prompts.node);
 const threadWorking = new Working(world, threadBox.status, complain);
@@ -54,6 +54,11 @@ async function say(text, chosen, threadTs, channel = open.channel) {
     if (text.startsWith("/")) {
       await surfaces.command(text, channel, threadTs);
       return;
+    }
+    if (!threadTs && world.app.pane === "assistant" && world.channel(channel).type === "im") {
+      // An assistant's DM is made of threads alone.
+      ({ ts: threadTs } = await post("/sandbox/start_thread", { user_id: me }));
+      openThread(threadTs);
     }
     const files = await Promise.all(chosen.map((file) => upload(file, me)));
     const { ts } = await post("/sandbox/say", {
@@ -157,6 +162,7 @@ function otherWay(channel) {
 }
 
 function openThread(ts) {
+  surfaces.pane.leave();
   open.thread = ts;
   byId("thread").hidden = false;
   byId("app").classList.add("thread-open");
@@ -205,7 +211,7 @@ function onMessage(message) {
   if (!world.sees(message)) return;
   surfaces.pane.refresh();
   if (message.channel === open.channel) showMessage(message, isNew);
-  else if (isNew && message.user_id !== world.me) sidebar.markUnread(message.channel);
+  else if (isNew && message.user_id !== world.me && !surfaces.pane.shows(message)) sidebar.markUnread(message.channel);
 }
 
 function showMessage(message, isNew) {

@@ -57,11 +57,12 @@ export class Working {
   }
 }
 
-/** `actions` are a list's; `say(text, files, threadTs, channel)` writes. */
+/** `actions` are a list's; `say(text, files, threadTs, channel)` writes; `closeThread()` makes room beside the channel. */
 export class Pane {
-  constructor(world, { actions, say, names, complain }) {
+  constructor(world, { actions, say, names, complain, closeThread }) {
     this.world = world;
     this.complain = complain;
+    this.closeThread = closeThread;
     this.list = new MessageList(world, actions, "Assistant");
     this.list.hint.hidden = true;
     const write = (text, files) => say(text, files, this.ts, world.direct().id);
@@ -83,6 +84,7 @@ export class Pane {
   }
 
   async open() {
+    this.closeThread();
     this.#toggle(true);
     // What is started is shown as soon as the workspace tells of it.
     if (this.ts) this.show();
@@ -91,8 +93,18 @@ export class Pane {
   }
 
   close() {
-    this.#toggle(false);
+    this.leave();
     byId("pane-toggle").focus();
+  }
+
+  /** Something else is shown in its place. */
+  leave() {
+    this.#toggle(false);
+  }
+
+  /** Whether it shows this message now. */
+  shows(message) {
+    return this.isOpen && message.channel === this.world.direct()?.id && message.thread_ts === this.ts;
   }
 
   /** Another person, or another channel beside it. */
@@ -102,7 +114,7 @@ export class Pane {
     toggle.textContent = `Ask ${this.world.bot.name}`;
     if (!this.isOpen) return;
     if (!this.ts) {
-      this.#toggle(false);
+      this.leave();
       return;
     }
     this.list.show(this.#replies());

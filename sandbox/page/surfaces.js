@@ -4,7 +4,10 @@ import { Pane, Prompts } from "./assistant.js";
 import { byId, moveFocus, post } from "./dom.js";
 import { Home, Modal } from "./modal.js";
 
-/** `page` is complain(error), say(text, files, threadTs, channel), names(), actions of a list, and its `messages`: nodes. */
+/**
+ * `page` is complain(error), say(text, files, threadTs, channel), names(), closeThread(), actions of a list, and its
+ * `messages`: nodes.
+ */
 export class Surfaces {
   constructor(world, page) {
     this.world = world;

@@ -343,6 +343,14 @@ async def test_the_assistants_pane_goes_along_with_the_channel(visit: Visit) -> 
             changed = "assistant_thread_context_changed"
             await sandbox.wait_for(lambda: sandbox.deliveries[-1].payload["event"]["type"] == changed)
 
+            await page.get_by_role("button", name="typist", exact=True).click()
+            await page.locator("#main-box").fill("another matter")
+            await page.locator("#main-box").press("Enter")
+            thread = page.get_by_role("region", name="Thread")
+            await expect(thread.get_by_text("another matter")).to_be_visible()
+            await expect(thread.get_by_role("status")).to_have_text("typist is reading…")
+            await expect(pane).to_be_hidden()
+
 
 async def test_an_agents_prompts_and_slacks_own_stop_button(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
