@@ -86,6 +86,7 @@ class PageApi:
             "reactions": [{"name": name, "count": len(users)} for name, users in message.reactions],
             "reply_count": len(self.workspace.replies(message.channel, message.ts)),
             "deleted": message.subtype == "tombstone",
+            "opens_pane": message.subtype == "assistant_app_thread",
             "status": self.workspace.status(message.channel, message.ts),
         }
 

@@ -102,8 +102,9 @@ export class Pane {
     this.#toggle(false);
   }
 
-  /** Whether it shows this message now. */
+  /** Whether this message is no news: it is shown here, or only begins what is. */
   shows(message) {
+    if (message.opens_pane) return true;
     return this.isOpen && message.channel === this.world.direct()?.id && message.thread_ts === this.ts;
   }
 
