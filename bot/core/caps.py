@@ -133,7 +133,8 @@ def warning(cap: Cap, spent: Amount, now: float) -> str | None:
     part = cap.used_by(spent) / cap.limit
     if part < WARN_AT:
         return None
-    return f"{cap} is used to {min(100, int(part * 100))}%. {_resets(cap, now)}"
+    whole = str(cap)
+    return f"{min(100, int(part * 100))}% of {whole[0].lower()}{whole[1:]} is used. {_resets(cap, now)}"
 
 
 def notice_of(cap: Cap, spender: Spender, now: float) -> str:

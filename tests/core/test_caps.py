@@ -141,7 +141,7 @@ def test_a_sentence_says_when_it_resets(cap: Cap, now: float, sentence: str) -> 
 def test_from_four_fifths_on_a_person_is_told(tokens: int, part: str | None) -> None:
     sentence = warning(TOKENS, Amount(tokens), NOON)
     resets = "It resets on 21 November, at 00:00 UTC."
-    assert sentence == (part and f"Your limit of 1,000 tokens a day is used to {part}. {resets}")
+    assert sentence == (part and f"{part} of your limit of 1,000 tokens a day is used. {resets}")
 
 
 def test_each_cap_and_period_has_a_notice_of_its_own() -> None:

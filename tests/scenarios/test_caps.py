@@ -40,7 +40,7 @@ async def test_a_person_is_warned_once_and_then_told_when_it_resets(stage: Stage
             assert sentence.endswith(", at 00:00 UTC.")
         assert await stage.answers("general", await stage.mention(user="grace")) == [WORDS.rstrip()]
     assert [(user, text.partition(". ")[0]) for user, text in whispered(stage)] == [
-        ("U0ADA", f"Your limit of {limit:,} tokens a day is used to 100%")
+        ("U0ADA", f"100% of your limit of {limit:,} tokens a day is used")
     ]
     assert len(stage.vendor.requests) == 3
 
