@@ -422,3 +422,25 @@ async def test_what_was_said_in_a_thread_is_edited_and_deleted(page: Page, sandb
     await expect(reply).to_have_count(0)
     kinds = [delivery.payload["event"].get("subtype") for delivery in sandbox.deliveries]
     assert kinds == [None, None, "message_changed", "message_changed", "message_deleted"]
+
+
+@pytest.mark.parametrize("width", [360, 768, 1024])
+async def test_home_and_modal_fit_any_window(sandbox: Sandbox, bolt: AsyncApp, visit: Visit, width: int) -> None:
+    @bolt.shortcut("ask_anything")
+    async def start(ack: Any, body: Json, client: AsyncWebClient) -> None:
+        await ack()
+        await client.views_open(trigger_id=body["trigger_id"], view=SETTINGS)
+
+    page = await visit(sandbox.url, viewport={"width": width, "height": 640})
+    if width < 700:
+        await page.get_by_role("button", name="Conversations").click()
+    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("tab", name="Home").click()
+    await expect(page.get_by_text("This app has nothing on its Home yet.")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await page.get_by_role("tab", name="Messages").click()
+    await page.locator("#main-box").fill("/")
+    await page.get_by_role("option", name="Ask anything").click()
+    modal = page.get_by_role("dialog", name="Settings")
+    await expect(modal.get_by_role("button", name="Save")).to_be_in_viewport()
+    assert await modal.evaluate("node => node.scrollWidth <= node.clientWidth")
