@@ -41,8 +41,11 @@ class Admission:
         return access.denial(self._rules, question, kind)
 
     async def admits(self, question: Question) -> bool:
-        """Whether the asker may ask."""
-        return await self.denial(question) is None
+        """Whether the asker may ask; who may not is told."""
+        denial = await self.denial(question)
+        if denial is not None:
+            self.tell(question, denial)
+        return denial is None
 
     async def too_many(self, question: Question) -> bool:
         """Whether a bot asks so much that it may be answering our answers. Raises StoreError."""

@@ -161,6 +161,8 @@ class Worker:
     async def _announce(self, job_id: int, question: Question) -> None:
         until = self.clock.monotonic() + ANNOUNCE_WITHIN_S
         if not await self.admits(question):
+            # Else it might be answered together with somebody else's.
+            await self.store.request_stop(job_id)
             return
         while self.clock.monotonic() < until:
             if await self.store.in_line(question):

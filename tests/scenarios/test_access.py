@@ -147,6 +147,9 @@ async def test_a_guest_who_would_have_to_wait_gets_no_sign_but_the_sentence(othe
         root = await others.mention("first?")
         await others.sandbox.wait_for(lambda: others.bots("general", root))
         await others.sandbox.say("gia", "general", "@typist and mine?", root)
-        await others.sandbox.wait_for(lambda: whispered(others), 20)
-        assert await others.answers("general", root) == [("word " * 60).rstrip()]
+        await others.sandbox.wait_for(lambda: whispered(others))
+        assert growing(others.bots("general", root)[0])
+        await others.sandbox.say("ada", "general", "@typist and that?", root)
+        assert await others.answers("general", root, count=2) == [("word " * 60).rstrip()] * 2
     assert whispered(others) == [("U0GIA", Denial.GUEST)]
+    assert len(others.vendor.requests) == 2
