@@ -110,6 +110,7 @@ async def chaos(run: Run, folder: Path) -> Report:
                 outages=store.outages,
                 jobs=await store.jobs(),
                 began_s=began_s,
+                pings=watcher.pings,
                 clock_offset_s=time.time() - time.monotonic(),
             )
             await fleet.close()
@@ -133,6 +134,7 @@ def environment(sandbox: Sandbox, model: Speaker, database_url: str, drain_s: in
         "BOT_MODELS": MODEL,
         "BOT_STALL_TIMEOUT_S": str(STALL_TIMEOUT_S),
         "BOT_DRAIN_S": str(drain_s),
+        "BOT_DONE_PING_S": "10",
         # A few people ask for many.
         "BOT_MAX_CONCURRENT_PER_USER": "1000",
         "DATABASE_URL": database_url,

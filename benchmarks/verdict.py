@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from benchmarks.databases import Kept
@@ -67,6 +67,8 @@ class Evidence:
     """Monotonic: sentences tell times from here on."""
     clock_offset_s: float
     """From monotonic seconds to those since the epoch."""
+    pings: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """How often an asker was told that the answer is whole, by channel and the question's ts."""
 
     def at(self, monotonic_s: float) -> str:
         """A time as sentences tell it."""
@@ -98,6 +100,7 @@ def violations(found: Evidence) -> list[str]:
             sentences.append(f"{asked.name}: {sentence}")
         history = [life for life in found.lives if (life.channel, life.question_ts) == (asked.channel, asked.ts)]
         sentences += [f"{asked.name}: {sentence}" for sentence in _steps_back(found, asked, history)]
+    sentences += [f"{ts} was announced {times} times" for (_, ts), times in found.pings.items() if times > 1]
     return [*sentences, *_out_of_order(found)]
 
 

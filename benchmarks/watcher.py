@@ -1,8 +1,10 @@
 """All that Slack's readers saw of the bot's messages, from the first to the last moment of each."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.slack.courier import PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 
@@ -41,6 +43,8 @@ class Watcher:
 
     def __init__(self, workspace: Workspace) -> None:
         self.lives: dict[tuple[str, str], Life] = {}
+        self.pings: Counter[tuple[str, str]] = Counter()
+        """Messages that told an asker that the answer is whole, by channel and the question's ts."""
         self._workspace = workspace
         workspace.listeners.append(self._on_change)
 
@@ -52,6 +56,9 @@ class Watcher:
         if not isinstance(change, Posted | Changed | Deleted) or change.message.user_id != self._workspace.bot.id:
             return
         message, now_s = change.message, self._workspace.monotonic()
+        if (message.metadata or {}).get("event_type") == PING_EVENT:
+            self.pings[message.channel, str(_said(message).get("question_ts"))] += isinstance(change, Posted)
+            return
         match change:
             case Posted():
                 life = _life(message)
@@ -64,9 +71,13 @@ class Watcher:
 
 
 def _life(message: Message) -> Life:
-    said: dict[str, Any] = (message.metadata or {}).get("event_payload", {})
+    said = _said(message)
     question_ts, page = str(said.get("question_ts", "")), int(said.get("page", 0))
     return Life(message.channel, message.ts, message.thread_ts, question_ts, page)
+
+
+def _said(message: Message) -> dict[str, Any]:
+    return dict((message.metadata or {}).get("event_payload", {}))
 
 
 def _moment(message: Message, at_s: float) -> Moment:

@@ -47,6 +47,8 @@ class BreakOff(Enum):
     """Another process has taken the job over."""
     HANDOVER = auto()
     """This process ends, and another one is to go on."""
+    RESTART = auto()
+    """Its question was edited: it is answered from the beginning."""
     STOPPED = auto()
     """Somebody asked for it."""
 
@@ -110,6 +112,8 @@ class Answering:
     metrics: Metrics
     admission: Admission
     allowance: Allowance
+    done_ping_s: int
+    """An asker who waited longer is told once the answer is whole; 0: never."""
 
     async def answer(self, attempt: Attempt) -> None:
         """Ends with the job ended in Slack and on record, or left for another process to go on with."""
@@ -218,7 +222,9 @@ class Answering:
             try:
                 if page_ts:
                     await self.store.record_pages(job.id, page_ts)
-                return await self.store.finish(job, outcome)
+                waited_s = self.clock.now() - job.asked_at
+                ping = outcome.status is Status.DONE and 0 < self.done_ping_s < waited_s
+                return await self.store.finish(job, outcome, ping=ping)
             except StoreError as error:
                 log.error("job %d: its end is not on record yet: %s", job.id, error)
                 await self.clock.sleep(delay_s)
@@ -228,7 +234,7 @@ class Answering:
         """Leaves Slack as it is: who goes on with the job goes on from there."""
         if reply is not None:
             await reply.leave()
-        if attempt.break_off is BreakOff.HANDOVER:
+        if attempt.break_off in (BreakOff.HANDOVER, BreakOff.RESTART):
             try:
                 await self.store.release(attempt.job)
             except StoreError as error:

@@ -18,6 +18,7 @@ from bot.admission import Admission
 from bot.allowance import Allowance
 from bot.answer import Answering
 from bot.briefing import Briefing, Manner
+from bot.changes import Changes
 from bot.core.access import AccessRules
 from bot.core.lease import Lease
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
@@ -143,19 +144,21 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             estimate=estimate,
             metrics=metrics.logged,
             admission=admission,
+            done_ping_s=settings.done_ping_s,
             allowance=allowance_of(settings, store, people, clock),
         )
         capacity = Capacity(settings.max_concurrent, settings.drain_s)
         worker = Worker(store, editor, lease, clock, capacity, answering.answer, admission.admits)
         bolt = _bolt(settings, me)
         hearing = Hearing(settings.mention_only, admission.hears_bots)
-        messages.register(bolt, Intake(store, worker, admission, me, hearing))
+        intake = Intake(store, worker, admission, me, hearing)
+        messages.register(bolt, intake, Changes(store, worker, intake, me))
         sockets = Sockets(bolt, settings.slack_app_token, web.client)
         if settings.health_port is not None:
             probes = Probes(store.ping, sockets.up, lambda: worker.live)
             await stack.enter_async_context(serving(settings.health_port, probes))
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
-        errands = Errands(store, SlackCourier(poster, budget), clock)
+        errands = Errands(store, SlackCourier(web, poster, budget, me), clock)
         yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, errands.run, tidying))
 
 

@@ -72,7 +72,9 @@ class Briefing:
 
     async def _said(self, job: Job) -> list[prompts.Spoken]:
         question = job.question
-        messages, replies = with_earlier(job, await self._messages(question)), await self._replies(question)
+        messages = with_earlier(job, await self._messages(question))
+        # What an earlier version of this answer said is not before the model.
+        replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, "")}
         await self._note_company(question, messages)
         said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
         names = await self.history.names(prompts.to_be_named(said, self.me))

@@ -41,17 +41,28 @@ class Errands:
         """What fails for now is left on the list."""
         try:
             async with asyncio.timeout(WITHIN_S):
-                await self._do(errand)
+                posted_ts = await self._do(errand)
         except Refused as refused:
             log.warning("errand %s about %s: %s", errand.kind, errand.question.ts, refused)
             if refused.reason is Refusal.TRANSIENT:
                 return
+            posted_ts = None
         except (RateLimited, TimeoutError) as error:
             log.warning("errand %s about %s is done later: %s", errand.kind, errand.question.ts, error)
             return
-        await self.store.errand_done(errand)
+        await self.store.errand_done(errand, posted_ts)
 
-    async def _do(self, errand: Errand) -> None:
+    async def _do(self, errand: Errand) -> str | None:
+        """The ts of a message that it leaves."""
+        until = self.clock.monotonic() + WITHIN_S
         match errand.kind:
             case ErrandKind.CLEAR:
                 await self.courier.clear(errand)
+            case ErrandKind.REMOVE:
+                await self.courier.remove(errand)
+            case ErrandKind.OFFER:
+                await self.courier.offer(errand)
+            case ErrandKind.PING:
+                # A process that was paused in between finds its time over, and another one has done it.
+                return await self.courier.ping(errand, lambda: self.clock.monotonic() < until)
+        return None

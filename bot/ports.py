@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -127,6 +127,8 @@ class Pulse:
     """Ids of the jobs that are still ours."""
     to_stop: frozenset[int] = frozenset()
     """Ids of those among them that somebody asked to stop."""
+    to_restart: frozenset[int] = frozenset()
+    """Ids of those among them whose question was edited since they were claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +207,11 @@ class Store(Protocol):
         """
         ...
 
-    async def finish(self, job: Job, outcome: Outcome) -> bool:
-        """Ends the job and keeps its turn; False where it was no longer ours, and nothing was written."""
+    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False) -> bool:
+        """Ends the job and keeps its turn; `ping`: its asker is to be told. False where it was no longer ours.
+
+        One that is to be answered again meanwhile is handed over instead, its turn kept.
+        """
         ...
 
     async def in_line(self, question: Question) -> bool:
@@ -244,8 +249,27 @@ class Store(Protocol):
         """What is due; others leave it alone for ERRAND_S, and take it then if it was not done."""
         ...
 
-    async def errand_done(self, errand: Errand) -> None:
-        """It is off the list, unless there is new reason for it."""
+    async def errand_done(self, errand: Errand, posted_ts: str | None = None) -> None:
+        """It is off the list, unless there is new reason for it; `posted_ts`: the message that it left in Slack."""
+        ...
+
+    async def edit(self, question: Question, edited_ts: str) -> bool:
+        """A question has other words now; False where the message was never one, or is not one any more.
+
+        What waits is answered as it is now; what is being answered starts over in its messages, and whoever answers
+        it hears so with a heartbeat; of an answer that has ended, another is offered if it is its thread's last.
+        """
+        ...
+
+    async def withdraw(self, team_id: str, channel_id: str, ts: str) -> bool:
+        """A question was deleted: it is not answered any more, and its reply goes if no person wrote after it."""
+        ...
+
+    async def answer_again(self, job_id: int) -> bool:
+        """A job that has ended is to be done again in its messages; its answer is kept as an earlier turn.
+
+        False where it has not ended, or has nothing to answer any more.
+        """
         ...
 
     async def replies(self, thread: ThreadKey) -> Mapping[str, str]:
@@ -357,6 +381,18 @@ class Courier(Protocol):
 
     async def clear(self, errand: Errand) -> None:
         """Takes the messages of a reply away."""
+        ...
+
+    async def remove(self, errand: Errand) -> None:
+        """The same, unless a person wrote after the question."""
+        ...
+
+    async def offer(self, errand: Errand) -> None:
+        """Shows the question's writer alone a button for another answer."""
+        ...
+
+    async def ping(self, errand: Errand, still: Callable[[], bool]) -> str | None:
+        """Tells the askers once that their answer is whole, while it is `still` ours to do; the message's ts."""
         ...
 
 

@@ -119,15 +119,20 @@ class Worker:
             if job.earlier:
                 log.info("job %d answers %d questions before it as well", job.id, len(job.earlier))
             attempt = Attempt(job, self.clock.monotonic())
-            self._live[job.id] = (attempt, asyncio.create_task(self._see_to(attempt)))
+            _, before = self._live.get(job.id, (None, None))
+            self._live[job.id] = (attempt, asyncio.create_task(self._see_to(attempt, before)))
 
-    async def _see_to(self, attempt: Attempt) -> None:
+    async def _see_to(self, attempt: Attempt, before: asyncio.Task[None] | None) -> None:
+        """`before`: our own attempt at the same job, which gave it up and has not quite ended."""
         try:
+            if before is not None:
+                await asyncio.wait((before,))
             await self.answer(attempt)
         except Exception:
             log.exception("job %d was not seen to its end", attempt.job.id)
         finally:
-            del self._live[attempt.job.id]
+            if self._live[attempt.job.id][0] is attempt:
+                del self._live[attempt.job.id]
             self.wake()
 
     async def _beat(self) -> None:
@@ -141,9 +146,13 @@ class Worker:
                 log.error("no heartbeat: %s", str(error) or "the database does not answer")
                 return
             for job in claimed:
+                if job.id not in self._live or self._live[job.id][0].job != job:
+                    continue
                 if job.id not in pulse.ours:
                     self.replies.abandon(job.id)
                     self._break_off(job.id, BreakOff.LOST)
+                elif job.id in pulse.to_restart:
+                    self._break_off(job.id, BreakOff.RESTART)
                 elif job.id in pulse.to_stop:
                     self._break_off(job.id, BreakOff.STOPPED)
         self.lease.beat(began)

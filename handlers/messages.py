@@ -6,23 +6,32 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.changes import Changes
 from bot.errors import TypistError
 from bot.intake import Intake
-from handlers.payloads import message_of
+from handlers.payloads import changed_in, message_of
 
 log = logging.getLogger(__name__)
 
 ANYTHING = re.compile("")
 
 
-def register(app: AsyncApp, intake: Intake) -> None:
+def register(app: AsyncApp, intake: Intake, changes: Changes) -> None:
     """Mentions and messages go to intake; last listeners have everything else acknowledged.
 
     The first listener that matches wins; in Socket Mode, what none matches would never be acknowledged.
     """
 
     async def on_message(body: dict[str, Any]) -> None:
-        await intake.take(body["event_id"], message_of(body))
+        match body["event"].get("subtype"):
+            case "message_changed":
+                before, after = changed_in(body)
+                if after is not None:
+                    await changes.edited(body["event_id"], before, after, body["event"]["ts"])
+            case "message_deleted":
+                await changes.deleted(changed_in(body)[0])
+            case _:
+                await intake.take(body["event_id"], message_of(body))
 
     async def on_other(ack: AsyncAck) -> None:
         await ack()

@@ -97,6 +97,10 @@ class Job:
     """Attempts before this one that broke off: their process died, or was too long away."""
     earlier: tuple[Question, ...] = ()
     """Questions of its thread that waited before it: its answer is theirs, too."""
+    version: int = 0
+    """How often it was to be answered again in place: what Slack shows of an earlier version goes."""
+    asked_at: float = field(default=0.0, compare=False)
+    """Since when its asker waits for this version, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,12 @@ class ErrandKind(StrEnum):
 
     CLEAR = "clear"
     """The message that said that it waits goes away."""
+    REMOVE = "remove"
+    """Its question was deleted: the reply goes, unless a person wrote after it."""
+    OFFER = "offer"
+    """Its question was edited since: its writer is offered another answer."""
+    PING = "ping"
+    """Its asker is told that it is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,11 @@ class Errand:
     """When it may be taken again, if it is not done until then."""
     tries: int
     """How often it was taken, this time included."""
+    job_id: int
+    """Of the job that has the answer: a later question's, where they were answered together."""
+    version: int
     question: Question
     page_ts: tuple[str, ...]
     """The messages of the job's reply."""
+    askers: tuple[str, ...]
+    """Whose questions it answers."""

@@ -35,6 +35,8 @@ class View:
     """Without blocks, because Slack did not take them."""
     joint: Joint = FIRST_JOINT
     """How it joins the page before."""
+    version: int = 0
+    """Of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Shown:
     """It is the whole of it: only our record of that is missing."""
     attached: tuple[Attached, ...] = ()
     """Messages with its files."""
+    outdated: bool = False
+    """It is an earlier version's, and to be replaced at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,10 @@ class Reply:
     `waiting`: the placeholder says that its turn has not come.
     """
 
-    def __init__(self, question: Question, shown: Shown = Shown(), *, waiting: bool = False) -> None:
+    def __init__(self, question: Question, shown: Shown = Shown(), *, waiting: bool = False, version: int = 0) -> None:
         self.question = question
+        self._version = version
+        self._outdated = shown.outdated
         self.gone = False
         self._pages = Pages()
         self._ending: Ending | None = None
@@ -170,7 +176,8 @@ class Reply:
 
     def next_call(self) -> Call | None:
         """The one call that brings Slack nearest to what it should show; None when it does."""
-        if self.gone or (self._ts and not self.ended and self._said <= len(self._before)):
+        said_more = self._said > len(self._before) or self._outdated
+        if self.gone or (self._ts and not self.ended and not said_more):
             return None
         for page in range(self._settled, self._last + 1):
             view = self._view(page)
@@ -232,7 +239,7 @@ class Reply:
 
     def _view(self, page: int) -> View:
         shown = self._page(page)
-        view = View(shown.markdown, plain=self._plain, joint=Joint.of(shown))
+        view = View(shown.markdown, plain=self._plain, joint=Joint.of(shown), version=self._version)
         if page < self._last:
             return view
         if self._ending and not self._missing():

@@ -1,25 +1,86 @@
 """Errands in Slack: messages that are to go, or to be written once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bot.core.errand import Errand
 from bot.core.reply import Delete
+from bot.core.triage import ANSWERED_SUBTYPES, Identity
 from bot.errors import Refusal, Refused
 from bot.slack.budget import Budget
 from bot.slack.poster import Poster
+from bot.slack.web import SlackWeb
+
+PING_EVENT = "typist_ping"
+EDITED = "You edited your question after it was answered."
+REGENERATE = "Answer again"
+WHOLE = "your answer is whole now."
 
 
 class SlackCourier:
     """The Courier port on Slack's Web API; its calls share the budgets of all others."""
 
-    def __init__(self, poster: Poster, budget: Budget) -> None:
+    def __init__(self, web: SlackWeb, poster: Poster, budget: Budget, me: Identity) -> None:
+        self._web = web
         self._poster = poster
         self._budget = budget
+        self._me = me
 
     async def clear(self, errand: Errand) -> None:
         """Those that are not on record are looked for."""
         question = errand.question
         await self._send([Delete(question, ts) for ts in errand.page_ts] or await self._poster.strays(question, ()))
+
+    async def remove(self, errand: Errand) -> None:
+        """What people wrote after the question may refer to the reply."""
+        if not any(map(self._by_person, await self._poster.written_after(errand.question))):
+            await self._send(await self._poster.strays(errand.question, ()))
+
+    async def offer(self, errand: Errand) -> None:
+        """The button is `regenerate`, its value the job's id."""
+        button = {
+            "type": "button",
+            "action_id": "regenerate",
+            "text": {"type": "plain_text", "text": REGENERATE},
+            "value": str(errand.job_id),
+        }
+        blocks = [
+            {"type": "section", "text": {"type": "mrkdwn", "text": EDITED}},
+            {"type": "actions", "elements": [button]},
+        ]
+        thread = errand.question.thread
+        await self._web.call(
+            "chat.postEphemeral",
+            channel=thread.channel_id,
+            user=errand.question.user_id,
+            thread_ts=thread.thread_ts,
+            text=EDITED,
+            blocks=blocks,
+        )
+
+    async def ping(self, errand: Errand, still: Callable[[], bool]) -> str | None:
+        """Looks first whether an earlier try has done it."""
+        thread, mark = errand.question.thread, _ping_mark(errand)
+        if errand.tries > 1:
+            for each in await self._poster.written_after(errand.question):
+                if each.get("metadata") == mark:
+                    return str(each["ts"])
+        people = " ".join(f"<@{user_id}>" for user_id in errand.askers)
+        async with self._budget.spending("chat.postMessage"):
+            if not still():
+                raise TimeoutError
+            answer = await self._web.call(
+                "chat.postMessage",
+                channel=thread.channel_id,
+                thread_ts=thread.thread_ts,
+                text=f"{people} {WHOLE}",
+                metadata=mark,
+            )
+        return str(answer["ts"])
+
+    def _by_person(self, message: dict[str, Any]) -> bool:
+        is_other = message.get("user") not in (None, self._me.user_id) and not message.get("bot_id")
+        return is_other and message.get("subtype") in ANSWERED_SUBTYPES
 
     async def _send(self, deletions: Sequence[Delete]) -> None:
         for call in deletions:
@@ -29,3 +90,8 @@ class SlackCourier:
                 except Refused as refused:
                     if refused.reason is Refusal.TRANSIENT:
                         raise
+
+
+def _ping_mark(errand: Errand) -> dict[str, Any]:
+    payload = {"question_ts": errand.question.ts, "version": errand.version}
+    return {"event_type": PING_EVENT, "event_payload": payload}

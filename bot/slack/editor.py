@@ -111,10 +111,10 @@ class Editor:
 
     async def open(self, job: Job) -> EditedReply:
         """Begins a reply, or goes on with what an earlier attempt left; a placeholder goes out at once."""
-        shown = Shown(job.page_ts)
+        shown = Shown(job.page_ts, outdated=job.version > 0)
         if job.begun and (job.attempts > 1 or not job.page_ts):
             shown = await self._recover(job)
-        slot = Slot(job.id, Reply(job.question, shown), begun=job.begun)
+        slot = Slot(job.id, Reply(job.question, shown, version=job.version), begun=job.begun)
         self._budget.opened(slot)
         self._slots.append(slot)
         self.touch(slot)
@@ -160,14 +160,14 @@ class Editor:
     async def _recover(self, job: Job) -> Shown:
         while True:
             try:
-                return await self._poster.shown(job.question)
+                return await self._poster.shown(job.question, job.version)
             except RateLimited as error:
                 log.warning("%s", error)
                 await self._clock.sleep(error.retry_after_s)
             except Refused as error:
                 log.warning("job %d: %s", job.id, error)
                 if error.reason is not Refusal.TRANSIENT:
-                    return Shown(job.page_ts)
+                    return Shown(job.page_ts, outdated=job.version > 0)
                 await self._clock.sleep(FIRST_BACK_OFF_S)
 
     def _send_what_is_due(self) -> float:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from itertools import takewhile
 from typing import Any
 
 from bot.core import attachments, blocks
@@ -115,17 +116,19 @@ class Poster:
         attached = _attached(question, await self._messages(question))
         return next((each.ts for each in attached if set(ids) <= set(each.file_ids)), None)
 
-    async def shown(self, question: Question) -> Shown:
-        """What Slack shows of the question's reply."""
+    async def shown(self, question: Question, version: int) -> Shown:
+        """What Slack shows of the question's reply; of an earlier version, only where."""
         messages = await self._messages(question)
         pages: dict[int, dict[str, Any]] = {}
         for message in _pages(question, messages):
             pages.setdefault(_page(message), message)
         held = [pages[page] for page in sorted(pages) if set(range(page)) <= set(pages)]
+        ours = list(takewhile(lambda message: _payload(message).get("version", 0) == version, held))
         return Shown(
             page_ts=tuple(message["ts"] for message in held),
-            text=joined([(blocks.markdown_of(message), _joint(message)) for message in held]),
-            ended=any(_payload(message).get("ended") for message in held[-1:]),
+            text=joined([(blocks.markdown_of(message), _joint(message)) for message in ours]),
+            ended=any(_payload(message).get("ended") for message in ours[-1:]),
+            outdated=bool(held) and not ours,
             attached=tuple(_attached(question, messages)),
         )
 
@@ -146,6 +149,10 @@ class Poster:
                 if error.reason is Refusal.TRANSIENT:
                     raise
 
+    async def written_after(self, question: Question) -> list[dict[str, Any]]:
+        """What was written in its conversation since the question, oldest first."""
+        return [each for each in await self._messages(question) if each["ts"] > question.ts]
+
     async def _messages(self, question: Question) -> list[dict[str, Any]]:
         """What was written in its conversation since the question, oldest first."""
         thread = question.thread
@@ -163,7 +170,13 @@ class Poster:
 
 def _mark(question: Question, page: int, view: View) -> dict[str, Any]:
     """Which page of which question's reply a message is: the question's ts is unique in its channel."""
-    payload = {"question_ts": question.ts, "page": page, "ended": view.ended, **asdict(view.joint)}
+    payload = {
+        "question_ts": question.ts,
+        "page": page,
+        "version": view.version,
+        "ended": view.ended,
+        **asdict(view.joint),
+    }
     return {"event_type": METADATA_EVENT, "event_payload": payload}
 
 

@@ -3,14 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question, ThreadKey
 from bot.ports import Enqueued, Status
-from bot.store.rows import DOING, TODO, insert_into, thread_values
+from bot.store.rows import DOING, TODO, file_values, insert_into, thread_values
 from bot.store.schema import jobs, seen_events
 
 LARGEST_BATCH = 200
@@ -172,7 +172,7 @@ async def _add_jobs(
             "ts": arrival.question.ts,
             "user_id": arrival.question.user_id,
             "text": arrival.question.text,
-            "files": [asdict(file) for file in arrival.question.files],
+            "files": file_values(arrival.question),
             "from_bot": arrival.question.from_bot,
             "status": Status.TODO.value,
             "created_at": now,

@@ -1,6 +1,7 @@
 """What is to be done in Slack about jobs that have ended: written with what makes it so, and done at least once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -41,15 +42,30 @@ async def take(connection: AsyncConnection, limit: int, now: float) -> list[Erra
     found = sa.select(errands.c.id.label("errand_id"), errands.c.kind, errands.c.due_at, errands.c.tries, jobs).join(
         jobs
     )
-    rows = await connection.execute(found.where(errands.c.id.in_(ids)).order_by(errands.c.id))
-    return [
-        Errand(row.errand_id, ErrandKind(row.kind), row.due_at, row.tries, question_of(row), tuple(row.page_ts))
-        for row in rows
-    ]
+    rows = (await connection.execute(found.where(errands.c.id.in_(ids)).order_by(errands.c.id))).all()
+    earlier = sa.select(jobs.c.answered_with, jobs.c.user_id).where(jobs.c.answered_with.in_([row.id for row in rows]))
+    with_it = (await connection.execute(earlier.order_by(jobs.c.ts))).all()
+    return [_errand(row, [other.user_id for other in with_it if other.answered_with == row.id]) for row in rows]
 
 
-async def done(connection: AsyncConnection, errand: Errand) -> None:
-    """Off the list."""
+def _errand(row: sa.Row[Any], others: Sequence[str]) -> Errand:
+    return Errand(
+        id=row.errand_id,
+        kind=ErrandKind(row.kind),
+        due_at=row.due_at,
+        tries=row.tries,
+        job_id=row.answered_with or row.id,
+        version=row.version,
+        question=question_of(row),
+        page_ts=tuple(row.page_ts),
+        askers=tuple(dict.fromkeys((*others, row.user_id))),
+    )
+
+
+async def done(connection: AsyncConnection, errand: Errand, posted_ts: str | None) -> None:
+    """Off the list; a message that it left is known as no answer."""
+    if posted_ts is not None:
+        await connection.execute(sa.update(jobs).where(jobs.c.id == errand.job_id).values(ping_ts=posted_ts))
     this = errands.c.id == errand.id, errands.c.due_at == errand.due_at
     await connection.execute(sa.delete(errands).where(*this))
 

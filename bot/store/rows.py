@@ -1,7 +1,7 @@
 """Between our types and the tables' rows."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,6 +52,10 @@ def question_of(row: sa.Row[Any]) -> Question:
     return Question(thread, row.ts, row.user_id, row.text, tuple(map(_file_of, row.files)), row.from_bot)
 
 
+def file_values(question: Question) -> list[dict[str, Any]]:
+    return [asdict(file) for file in question.files]
+
+
 def job_of(row: sa.Row[Any]) -> Job:
     return Job(
         row.id,
@@ -61,6 +65,8 @@ def job_of(row: sa.Row[Any]) -> Job:
         # Its sign was not recorded in time, and may have been posted all the same.
         begun=row.attempts > 1 or row.announced_at is not None,
         interruptions=row.interruptions,
+        version=row.version,
+        asked_at=row.created_at if row.asked_at is None else row.asked_at,
     )
 
 

@@ -9,17 +9,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.core.access import BotQuestions
 from bot.core.caps import Amount, Cap, Room, Spender, Window
 from bot.core.channels import ChannelSettings
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.errand import Errand
+from bot.core.errand import Errand, ErrandKind
 from bot.core.triage import Company
 from bot.errors import CapReached, StoreError
 from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
-from bot.store import asking, channels, claiming, errands, forgetting, ledger, spending, together
+from bot.store import asking, channels, claiming, errands, forgetting, ledger, revising, spending, together
 from bot.store.company import company, share
 from bot.store.engine import READS, create_engine, database_errors
 from bot.store.enqueueing import Arrival, Arrivals, write_arrivals
@@ -155,12 +155,16 @@ class SqlStore:
         self._spent = dict(claimed)
         if not claimed:
             return Pulse()
-        held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_asked).where(*self._ours())
+        held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_asked, jobs.c.version).where(*self._ours())
         async with self.engine.begin() as connection:
             await self._presence.beat(connection, claiming.spent_values(claimed))
-            rows = {(row.id, row.attempts): row.stop_asked for row in await connection.execute(held)}
-        ours = {job.id: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
-        return Pulse(frozenset(ours), frozenset(job_id for job_id, stop_asked in ours.items() if stop_asked))
+            rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
+        ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
+        return Pulse(
+            ours=frozenset(job.id for job in ours),
+            to_stop=frozenset(row.id for row in ours.values() if row.stop_asked),
+            to_restart=frozenset(job.id for job, row in ours.items() if row.version != job.version),
+        )
 
     @_to_its_end
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
@@ -176,13 +180,17 @@ class SqlStore:
                 await together.clear_signs(connection, [row], self._clock.now())
 
     @_to_its_end
-    async def finish(self, job: Job, outcome: Outcome) -> bool:
+    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False) -> bool:
         now = self._clock.now()
-        ended = self._fenced(job).values(status=outcome.status.value, finished_at=now)
+        outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.forget_asked)
+        status = sa.case((outdated, Status.TODO.value), else_=outcome.status.value)
+        ended = self._fenced(job).values(status=status, finished_at=sa.case((outdated, None), else_=now))
         async with self.engine.begin() as connection:
-            forget = await connection.scalar(ended.returning(jobs.c.forget_asked))
-            if forget is None:
+            kept = ended.returning(jobs.c.forget_asked, jobs.c.version)
+            row = (await connection.execute(kept)).one_or_none()
+            if row is None:
                 return False
+            forget, is_outdated = row.forget_asked, row.version != job.version
             if forget:
                 await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
             else:
@@ -190,10 +198,12 @@ class SqlStore:
                 await connection.execute(sa.insert(turns), turn)
                 await spending.count(connection, [(spender_of(job.question), turn)], now)
             if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
-                await together.part(connection, job)
+                await together.part(connection, job.id, but_of=job.question.user_id)
+            if ping and not forget and not is_outdated:
+                await errands.add(connection, ErrandKind.PING, [job.id], now)
             await wake_others(connection, self._worker, jobs.c.status == TODO, _waited_for(job))
         self._handed_out.discard((job.id, job.attempts))
-        return True
+        return not is_outdated
 
     @_to_its_end
     async def release(self, job: Job) -> bool:
@@ -244,9 +254,34 @@ class SqlStore:
             return await errands.take(connection, limit, now)
 
     @_to_its_end
-    async def errand_done(self, errand: Errand) -> None:
+    async def errand_done(self, errand: Errand, posted_ts: str | None = None) -> None:
         async with self.engine.begin() as connection:
-            await errands.done(connection, errand)
+            await errands.done(connection, errand, posted_ts)
+
+    @_to_its_end
+    async def edit(self, question: Question, edited_ts: str) -> bool:
+        async with self.engine.begin() as connection:
+            known = await revising.edit(connection, question, edited_ts, self._clock.now())
+            return await self._revised(connection, known)
+
+    @_to_its_end
+    async def withdraw(self, team_id: str, channel_id: str, ts: str) -> bool:
+        async with self.engine.begin() as connection:
+            known = await revising.withdraw(connection, team_id, channel_id, ts, self._clock.now())
+            return await self._revised(connection, known)
+
+    @_to_its_end
+    async def answer_again(self, job_id: int) -> bool:
+        async with self.engine.begin() as connection:
+            again = await revising.answer_again(connection, job_id, self._clock.now())
+            return await self._revised(connection, again)
+
+    async def _revised(self, connection: AsyncConnection, changed: bool) -> bool:
+        """Whoever answers it beats soon, we ourselves too."""
+        if changed:
+            await wake_others(connection, self._worker)
+            self._changed.set()
+        return changed
 
     async def wait(self, timeout_s: float) -> None:
         """SQLite wakes nobody: it has one process, but for a moment at deployments."""
@@ -285,7 +320,7 @@ class SqlStore:
     @_to_its_end
     async def replies(self, thread: ThreadKey) -> Mapping[str, str]:
         newest = (
-            sa.select(jobs.c.id, jobs.c.page_ts)
+            sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.ping_ts)
             .where(in_thread(thread))
             .order_by(jobs.c.ts.desc())
             .limit(_REPLIES_READ)
@@ -293,15 +328,15 @@ class SqlStore:
         )
         # Attempts that broke off have "", and come before the one that did not.
         said = (
-            sa.select(newest.c.page_ts, turns.c.answer)
+            sa.select(newest.c.page_ts, newest.c.ping_ts, turns.c.answer)
             .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
             .order_by(turns.c.id)
         )
         async with self._reader.begin() as connection:
             rows = (await connection.execute(said)).all()
         replies: dict[str, str] = {}
-        for page_ts, answer in rows:
-            replies |= dict.fromkeys(page_ts, "")
+        for page_ts, ping_ts, answer in rows:
+            replies |= dict.fromkeys((*page_ts, *([ping_ts] if ping_ts else [])), "")
             replies |= dict.fromkeys(page_ts[:1], answer or "")
         return replies
 

@@ -62,13 +62,11 @@ async def end_together(connection: AsyncConnection, picked: Mapping[int, Sequenc
         await clear_signs(connection, ended, now)
 
 
-async def part(connection: AsyncConnection, job: Job) -> None:
-    """Other people's questions that would have ended with a job that gets no answer are to be answered all the same."""
-    theirs = (
-        sa.select(jobs.c.id)
-        .where(jobs.c.answered_with == job.id, jobs.c.user_id != job.question.user_id)
-        .where(jobs.c.status == Status.DONE.value)
-    )
+async def part(connection: AsyncConnection, job_id: int, but_of: str | None = None) -> None:
+    """Questions that would have ended with a job that gets no answer are answered all the same, `but_of` a person."""
+    theirs = sa.select(jobs.c.id).where(standing(job_id))
+    if but_of is not None:
+        theirs = theirs.where(jobs.c.user_id != but_of)
     ids = (await connection.scalars(theirs)).all()
     if not ids:
         return
@@ -77,6 +75,11 @@ async def part(connection: AsyncConnection, job: Job) -> None:
     await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids)).values(**again))
     # A sign that is gone, or about to be, is no message to answer in.
     await connection.execute(sa.update(jobs).where(jobs.c.id.in_(set(ids) - set(kept))).values(page_ts=[]))
+
+
+def standing(job_id: int) -> sa.ColumnElement[bool]:
+    """Questions that end with a job, and were not deleted."""
+    return sa.and_(jobs.c.answered_with == job_id, jobs.c.status == Status.DONE.value)
 
 
 async def clear_signs(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:

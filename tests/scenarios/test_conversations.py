@@ -149,7 +149,7 @@ async def test_what_is_not_for_the_bot_is_acknowledged_and_not_answered(stage: S
     sandbox = stage.sandbox
     said = await sandbox.say("ada", "general", "lunch?")
     await sandbox.say("grace", "general", "yes", said)
-    await sandbox.edit("general", said, "@typist lunch?")
+    await sandbox.edit("general", said, "lunch, or not?")
     await sandbox.say_as_bot("ci", "general", "@typist build is red")
     await sandbox.say_as_bot("ci", "general", "@typist build is red", old=True)
     gone = await sandbox.say("ada", "random", "oh")

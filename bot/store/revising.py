@@ -1,0 +1,107 @@
+"""Questions that are edited, deleted, or to be answered again: in place, by whoever has them or takes them next."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Question
+from bot.core.errand import ErrandKind
+from bot.ports import Status
+from bot.store import errands, together
+from bot.store.rows import DOING, TODO, file_values
+from bot.store.schema import jobs
+
+ENDED = (Status.DONE.value, Status.FAILED.value, Status.STOPPED.value)
+
+
+async def edit(connection: AsyncConnection, question: Question, edited_ts: str, now: float) -> bool:
+    """As Store.edit."""
+    thread = question.thread
+    row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
+    if row is None or row.status == Status.REFUSED or _is_withdrawn(row):
+        return False
+    if edited_ts <= (row.edited_ts or "") or (row.text, row.files) == (question.text, file_values(question)):
+        return True
+    words = {"text": question.text, "files": file_values(question), "edited_ts": edited_ts}
+    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**words))
+    answered_by = row.answered_with or row.id
+    starts_over = await _start_over(connection, answered_by, now)
+    if not starts_over and row.status in ENDED and await _is_last(connection, answered_by):
+        await errands.add(connection, ErrandKind.OFFER, [row.id], now)
+    return True
+
+
+async def withdraw(connection: AsyncConnection, team_id: str, channel_id: str, ts: str, now: float) -> bool:
+    """As Store.withdraw."""
+    row = await _at(connection, team_id, channel_id, ts)
+    if row is None or row.status == Status.REFUSED or _is_withdrawn(row):
+        return False
+    this = sa.update(jobs).where(jobs.c.id == row.id)
+    await connection.execute(this.values(text="", files=[]))
+    if row.answered_with is not None:
+        await connection.execute(this.values(status=Status.STOPPED.value))
+        await _start_over(connection, row.answered_with, now)
+    elif row.status == Status.TODO and row.attempts == 0:
+        await connection.execute(this.values(status=Status.STOPPED.value, stop_asked=True, finished_at=now))
+        await together.clear_signs(connection, [row], now)
+    elif row.status not in ENDED:
+        await connection.execute(this.values(stop_asked=True))
+        await together.part(connection, row.id)
+        await errands.add(connection, ErrandKind.REMOVE, [row.id], now)
+    elif not await connection.scalar(sa.select(sa.exists().where(together.standing(row.id)))):
+        await errands.add(connection, ErrandKind.REMOVE, [row.id], now)
+    return True
+
+
+async def answer_again(connection: AsyncConnection, job_id: int, now: float) -> bool:
+    """As Store.answer_again."""
+    worded = sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
+    this = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ENDED), jobs.c.answered_with.is_(None), worded)
+    anew: dict[str, Any] = {
+        "status": Status.TODO.value,
+        "worker": None,
+        "interruptions": 0,
+        "announced_at": None,
+        "finished_at": None,
+    }
+    # The sign of one that ended while it waited is gone, or about to be.
+    pages = sa.case((jobs.c.attempts == 0, sa.literal([], sa.JSON)), else_=jobs.c.page_ts)
+    if (await connection.execute(this.values(page_ts=pages, **anew, **_version(now)))).rowcount == 0:
+        return False
+    for kind in (ErrandKind.CLEAR, ErrandKind.OFFER, ErrandKind.PING):
+        await errands.withdraw(connection, kind, [job_id])
+    return True
+
+
+async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
+    """Locked: what is claimed or ends in this moment does so before or after."""
+    found = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
+    return (await connection.execute(found.with_for_update())).one_or_none()
+
+
+def _is_withdrawn(row: sa.Row[Any]) -> bool:
+    return bool(row.text == "" and not row.files and (row.stop_asked or row.status in ENDED))
+
+
+async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
+    """What was begun and has not ended is done again from its beginning; what waits needs nothing."""
+    begun = sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
+    this = sa.update(jobs).where(jobs.c.id == job_id, begun, ~jobs.c.stop_asked)
+    return (await connection.execute(this.values(**_version(now)))).rowcount > 0
+
+
+def _version(now: float) -> dict[str, Any]:
+    return {"version": jobs.c.version + 1, "stop_asked": False, "asked_at": now}
+
+
+async def _is_last(connection: AsyncConnection, job_id: int) -> bool:
+    """Whether no question of its thread was written after it."""
+    later, this = jobs.alias(), jobs.c.id == job_id
+    same_thread = (
+        later.c.team_id == jobs.c.team_id,
+        later.c.channel_id == jobs.c.channel_id,
+        later.c.thread_ts == jobs.c.thread_ts,
+    )
+    after = sa.exists().where(*same_thread, later.c.ts > jobs.c.ts)
+    return bool(await connection.scalar(sa.select(sa.exists().where(this, ~after))))
