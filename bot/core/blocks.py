@@ -20,8 +20,9 @@ def message(view: View) -> dict[str, Any]:
     if view.plain:
         return {"text": neutral(_plain(view)), "blocks": []}
     blocks: list[dict[str, Any]] = []
-    if view.markdown.strip():
-        blocks.append({"type": "markdown", "text": rendered(view.markdown, growing=view.growing)})
+    # Slack takes no empty block: all that has come may be held back still, as half a link is.
+    if (text := rendered(view.markdown, growing=view.growing)).strip():
+        blocks.append({"type": "markdown", "text": text})
     if note := _note(view):
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": note}]})
     return {"text": short_text(view), "blocks": blocks}

@@ -11,6 +11,8 @@ from bot.core.leaves import Kind, Leaf, Leaves, Line, unsure
 _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 _ESCAPED = re.compile(r"&(lt|gt|amp);")
 _MEANT = {"lt": "<", "gt": ">", "amp": "&"}
+_UNSHOWN = re.compile(r"\r(?=\n)|[\u202d\u202e]")
+"""Nothing to see, though it would make a label read backwards: what looks like one address then is another."""
 _LINKED = re.compile(r"\]\(|\]\[|!\[|\]:|<http|<[\w.+-]+@", re.IGNORECASE)
 _DEFINITION = re.compile(r"\[([^\[\]]+)\]:\s*(?:<([^<>\n]*)>|(\S+))")
 _DEFINING = re.compile(r"[ \t]*\[[^\[\]]*\]:")
@@ -45,6 +47,7 @@ def rendered(markdown: str, *, growing: bool) -> str:
     Images are links; a link with another address for its label is text that shows both. `growing`: more may come, so
     marks that are open are closed for show, and what may still become something else is held back.
     """
+    markdown = _UNSHOWN.sub("", markdown)
     addresses = _addresses(markdown)
     *settled, last = _stretches(markdown)
     parts, fence = [], ""

@@ -115,7 +115,7 @@ class VendorModel:
                 attempt.connected = True
                 async with aclosing(self._deltas(response, reader, attempt)) as deltas:
                     async for delta in deltas:
-                        silent = silent and isinstance(delta, Thinking)
+                        silent = silent and (isinstance(delta, Thinking) or not delta.strip())
                         yield delta
             if reader.finish_reason is None:
                 raise attempt.failed(Failure.CUT, "the stream ended without its terminal marker")

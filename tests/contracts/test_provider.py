@@ -267,8 +267,9 @@ class TestAFailure:
 
     @ALL_APIS
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-    async def test_an_answer_without_a_word(self, vendor: VendorServer, api: Api, streaming: bool) -> None:
-        vendor.script(api.streamed() if streaming else api.whole(""))
+    @pytest.mark.parametrize("blank", ["", "\n \n"], ids=["nothing", "blank"])
+    async def test_an_answer_without_a_word(self, vendor: VendorServer, api: Api, streaming: bool, blank: str) -> None:
+        vendor.script(api.streamed(blank) if streaming else api.whole(blank))
         async with connected(api, vendor, streaming) as model:
             assert (await hear(model)).failure is Failure.EMPTY
 

@@ -13,6 +13,7 @@ from bot.core.links import misleads
 from bot.core.markdown import meant, neutral, rendered, sent_chars
 from bot.core.plain import SHORT_CHARS, first_words
 from bot.core.reply import Ending, Post, Reply, Update, View
+from sandbox.rules import check_blocks
 from tests.core.conversations import question
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
@@ -207,6 +208,11 @@ def test_what_was_sent_is_sent_the_same_again(text: str) -> None:
         ("One sentence that is long enough to stand alone, is it not? " + "word " * 40, ""),
         ("word " * 100, ("word " * 30).strip() + "…"),
         ("これは長い文です。" * 40, "これは長い文です。" * 16),
+        ("ask?q=1 is a word " + "w!ord " * 40, "ask?q=1 is a word " + ("w!ord " * 22).strip() + "…"),
+        ("すごい！" * 60, "すごい！" * 37),
+        ("```py\nx = 1\n\ny = 2\n```", "x = 1 y = 2"),
+        ("---", "---"),
+        ("Prices\r\n\r\n| a | b |\r\n|--|--|\r\n| 1 | 2 |\r\n", "Prices. a, b; 1, 2."),
     ],
 )
 def test_the_first_words_have_no_marks(markdown: str, words: str) -> None:
@@ -222,6 +228,26 @@ def test_no_word_is_cut(text: str) -> None:
         words = first_words(text[:size], growing=True)
         assert len(words) <= SHORT_CHARS + 1
         assert set(words.rstrip("…").split()) <= whole
+
+
+@pytest.mark.parametrize(
+    "come", ["[the docs](https://a", "| a | b |", "```py", "- [", "![a](https://", "#", "<ht", " "]
+)
+def test_no_frame_is_a_block_that_slack_refuses_for_being_empty(come: str) -> None:
+    for view in (View(come, growing=True), View(f"{come}\n\n", growing=True), View("", growing=True)):
+        shown = blocks.message(view)
+        assert check_blocks(shown["blocks"])
+        assert shown["text"]
+
+
+def test_lines_that_end_as_on_other_systems_are_lines() -> None:
+    come = "text\r\n\r\n| a | b |\r\n|--|--|\r\n| **1"
+    assert rendered(come, growing=True) == "text\n\n| a | b |\n|--|--|\n| **1**"
+    assert rendered("```py\r\nx\r\n```\r\n", growing=False) == "```py\nx\n```"
+
+
+def test_no_label_reads_backwards() -> None:
+    assert rendered("[\u202emoc.knab](https://a.b)", growing=False) == "[moc.knab](https://a.b)"
 
 
 def test_a_growing_word_is_no_word_yet() -> None:

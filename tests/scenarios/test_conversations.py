@@ -208,3 +208,12 @@ async def test_while_a_model_thinks_its_reply_says_so_and_shows_none_of_it(quick
     seen = [str((revision.text, revision.blocks)) for revision in stage.sandbox.revisions("general", reply.ts)]
     assert THINKING in seen[0]
     assert not any("secret" in text for text in seen)
+
+
+async def test_what_is_held_back_whole_is_no_reason_for_slack_to_refuse_blocks(stage: Stage) -> None:
+    stage.vendor.script(says(f"[the docs](https://docs.example/{'a' * 400}) say so.", pause_s=0.01))
+    (answer,) = await stage.answers("general", await stage.mention())
+    assert answer.endswith(") say so.")
+    (reply,) = stage.bots("general", stage.sandbox.messages("general")[0].ts)
+    assert reply.blocks
+    assert not [call for call in stage.sandbox.calls if call.error]
