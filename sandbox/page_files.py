@@ -20,8 +20,9 @@ class PageFiles:
     files: Files
 
     def of(self, message: Message) -> list[Json]:
-        """A message's files as the page shows them."""
-        return [_shown(file) for file in message.files]
+        """A message's files as the page shows them, those of a message that it forwards among them."""
+        holders = ({"files": message.files}, *message.attachments)
+        return [_shown(file) for holder in holders for file in holder.get("files", ())]
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         """One file of a person, as raw bytes: another site's form can't send those without asking first."""

@@ -95,6 +95,7 @@ class People:
             "fallback": f"{author.real_name}: {message.text}",
             "from_url": f"https://sandbox.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}",
             "mrkdwn_in": ["text"],
+            **({"files": [*message.files]} if message.files else {}),
         }
 
     def typed(self, text: str) -> tuple[str, tuple[Json, ...]]:

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
+from itertools import chain
+from typing import Any
 
 from sandbox.control import unescape
 from sandbox.markdown import to_html
 from sandbox.render_elements import ElementRenderer
 from sandbox.workspace import Json, Message
 
-_CODE = re.compile(r"```\n?(?P<block>.*?)\n?```|`(?P<inline>[^`\n]+)`", re.DOTALL)
+_CODE = re.compile(r"\n?```\n?(?P<block>.*?)\n?```\n?|`(?P<inline>[^`\n]+)`", re.DOTALL)
 _TOKEN = re.compile(r"<(?P<token>[^<>|\n][^<>\n]*)>")
 _STYLES = [
     (re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^{mark}\n]+?)(?<=\S){mark}(?![\w{mark}])"), tag)
@@ -27,9 +29,34 @@ class Renderer:
 
     def html(self, message: Message, *, from_bot: bool) -> str:
         """What people write is shown from its text, which their rich_text block only repeats."""
-        if message.blocks and from_bot:
-            return self.blocks(message.blocks)
-        return self.mrkdwn(message.text)
+        shown = self.blocks(message.blocks) if message.blocks and from_bot else self.mrkdwn(message.text)
+        return shown + "".join(self._attachment(each) for each in message.attachments)
+
+    def _attachment(self, attachment: Json) -> str:
+        """A forwarded message, or what an app hangs below its own: apps' older form of blocks."""
+        title, url = str(attachment.get("title", "")), str(attachment.get("title_link", ""))
+        fields = [f"*{each.get('title', '')}*\n{each.get('value', '')}" for each in attachment.get("fields", ())]
+        parts = [
+            self._line("author", attachment.get("author_name") or attachment.get("service_name")),
+            f'<div class="title">{_link(unescape(url), unescape(title))}</div>' if title else "",
+            self._attached(attachment),
+            *(self._line("said", field) for field in fields),
+            self._line("context", attachment.get("footer")),
+            self._line("context", f"Posted in <#{attachment['channel_id']}>") if attachment.get("is_share") else "",
+        ]
+        shown = "".join(parts) or self._line("said", attachment.get("fallback"))
+        return f'{self._line("pretext", attachment.get("pretext"))}<div class="attachment">{shown}</div>'
+
+    def _attached(self, attachment: Json) -> str:
+        """Its words: as blocks, unless those only repeat what a person typed."""
+        kept = [each.get("message", {}).get("blocks", ()) for each in attachment.get("message_blocks", ())]
+        blocks = [*chain.from_iterable(kept), *attachment.get("blocks", ())]
+        if all(block["type"] == "rich_text" for block in blocks) and attachment.get("text"):
+            return self._line("said", attachment["text"])
+        return self.blocks(blocks)
+
+    def _line(self, kind: str, text: Any) -> str:
+        return f'<div class="{kind}">{self.mrkdwn(str(text))}</div>' if text else ""
 
     def blocks(self, blocks: Iterable[Json]) -> str:
         """A message's or a view's blocks."""

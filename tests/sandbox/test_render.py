@@ -24,6 +24,7 @@ def shown(block: Json) -> str:
         ("2 * 3 * 4 and snake_case_name", "2 * 3 * 4 and snake_case_name"),
         ("one\ntwo", "one<br>two"),
         ("```\na *b*\n```", "<pre><code>a *b*</code></pre>"),
+        ("so\n```\na\n```\nor b", "so<pre><code>a</code></pre>or b"),
         ("<@U0ADA> in <#C0GENERAL>", f'{ADA} in <span class="mention" data-channel="C0GENERAL">#general</span>'),
         ("<!channel>", '<span class="mention">@channel</span>'),
         ("&lt;@U0ADA&gt; &amp;amp;", "&lt;@U0ADA&gt; &amp;amp;"),
@@ -94,3 +95,26 @@ def test_no_text_becomes_markup_of_its_own(text: str) -> None:
     assert tags.seen <= {"strong", "em", "s", "code", "pre", "br", "span", "a"}
     assert tags.attributes <= {"class", "data-user", "data-channel", "href", "target", "rel"}
     assert all(link.startswith("https:") for link in tags.links)
+
+
+ATTACHED = [
+    (
+        {"is_share": True, "author_name": "Ada", "text": "Ship *it*?\nnow", "channel_id": "C0GENERAL"},
+        '<div class="author">Ada</div><div class="said">Ship <strong>it</strong>?<br>now</div>'
+        '<div class="context">Posted in <span class="mention" data-channel="C0GENERAL">#general</span></div>',
+    ),
+    (
+        {"title": "Log", "title_link": "https://a.example", "text": "1 &lt; 2", "fallback": "a log"},
+        '<div class="title"><a href="https://a.example" target="_blank" rel="noopener noreferrer">Log</a></div>'
+        '<div class="said">1 &lt; 2</div>',
+    ),
+    ({"fields": [{"title": "Free", "value": "0 %"}]}, '<div class="said"><strong>Free</strong><br>0 %</div>'),
+    ({"blocks": [{"type": "header", "text": {"type": "plain_text", "text": "Red"}}]}, "<h3>Red</h3>"),
+    ({"fallback": "&lt;script&gt;x"}, '<div class="said">&lt;script&gt;x</div>'),
+]
+
+
+@pytest.mark.parametrize(("attachment", "html"), ATTACHED)
+def test_what_hangs_below_a_message(attachment: Json, html: str) -> None:
+    message = Message("C0GENERAL", "1.000000", "U0ADA", "see", attachments=(attachment,))
+    assert RENDERER.html(message, from_bot=False) == f'see<div class="attachment">{html}</div>'

@@ -129,6 +129,15 @@ async def test_a_file_of_an_earlier_message_still_counts(stage: Stage) -> None:
     assert len(images_of(stage.prompts()[1][0]["content"])) == 1
 
 
+async def test_a_file_of_a_forwarded_message_counts(stage: Stage) -> None:
+    said = await stage.sandbox.share("grace", "random", "Here it is.", [Upload("plan.png", picture("PNG"))])
+    asked_ts = await stage.sandbox.forward("ada", "random", said, "general", "@typist what is it?")
+    assert await stage.answers("general", asked_ts) == [ANSWER]
+    assert len(images_of(content(stage))) == 1
+    told = "what is it?\n\nForwarded from Grace: Here it is.\n\n(Attached: plan.png)"
+    assert content(stage)[-1]["text"] == told
+
+
 async def test_what_was_named_once_is_not_named_again(stage: Stage) -> None:
     answer = await asked(stage, Upload("song.mp3", b"ID3", "audio/mpeg"))
     assert answer == f"{ANSWER}\nNot read: song.mp3 (a kind of file that I can't read)."

@@ -195,3 +195,13 @@ async def test_an_upload_that_no_person_made_is_refused(
         session.post(f"{sandbox.url}/sandbox/upload?{query}", data=body, headers=headers) as answer,
     ):
         assert answer.status == status
+
+
+async def test_a_forwarded_message_shows_whose_it_is_and_its_files(page: Page, sandbox: Sandbox) -> None:
+    said = await sandbox.share("grace", "random", "Here *it* is:\n- one", [Upload("picture.png", png())])
+    await sandbox.forward("ada", "random", said, "general", "look")
+    forwarded = page.locator("#main .message .attachment")
+    await expect(forwarded.locator(".author")).to_have_text("Grace")
+    await expect(forwarded.locator("strong")).to_have_text("it")
+    await expect(forwarded.locator(".context")).to_have_text("Posted in #random")
+    await expect(cards(page).locator("img")).to_be_visible()
