@@ -1,9 +1,11 @@
 """The files that go with an answer: the whole of one that is too long to read in messages, and its longest code."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bot.core.outline import Fence, Outline
+from bot.core import leaves
+from bot.core.leaves import Kind
 from bot.core.pages import Pages
 
 MOST_CODE_FILES = 5
@@ -89,26 +91,12 @@ def sentence(files: tuple[File, ...]) -> str:
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
     """Info string and content of each block of code; the last one may still be open."""
-    outline, lines = Outline(), list[str]()
-    fence: Fence | None = None
-    for line in text.split("\n"):
-        outline.read(line.rstrip("\r"))
-        if fence and outline.fence is not fence:
-            yield fence.info, _block(lines)
-            lines = []
-        elif fence:
-            lines.append(_unindented(line, fence.indent))
-        fence = outline.fence
-    if fence:
-        yield fence.info, _block(lines)
-
-
-def _block(lines: list[str]) -> str:
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _unindented(line: str, indent: int) -> str:
-    return line[min(indent, len(line) - len(line.lstrip(" "))) :]
+    for leaf in leaves.scan(text, partial=False).leaves:
+        if leaf.kind is Kind.FENCE:
+            first, *lines = [text[line.content : line.end].replace("\r", "") for line in leaf.lines]
+            content = "\n".join(lines if leaf.closing else lines[:-1]).rstrip("\n") + "\n"
+            indent, info = first.split(leaf.fence, 1)
+            yield info, re.sub(rf"^ {{0,{len(indent)}}}", "", content, flags=re.MULTILINE)
 
 
 def _bytes(text: str) -> bytes:

@@ -1,20 +1,22 @@
-"""Where a page's Markdown has text, tables and code: CommonMark's blocks, line by line, as far as showing them asks.
+"""Where Markdown has text, tables and code, and in which lists and quotes: CommonMark's blocks, line by line.
 
 https://spec.commonmark.org/0.31.2/ and, for tables, https://github.github.com/gfm/.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import NamedTuple
 
 _QUOTE = re.compile(r" {0,3}> ?")
-_ITEM = re.compile(r"( {0,3}(?:[-+*]|(\d{1,9})[.)]))(?:([ \t]+)|$)")
+_ITEM = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?P<space>[ \t]+)|\s*$)")
 _CONTAINER = re.compile(r" {0,3}[>\-+*0-9]")
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
-_HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]+|$)")
-_RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$")
-_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*$")
-_DELIMITERS = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)")
+_RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}\s*$")
+_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
+_DELIMITERS = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
 _DEFINING = re.compile(r"[ \t]*\[[^\[\]]*\]:")
 _CELL_END = re.compile(r"(?<!\\)\|")
@@ -22,7 +24,6 @@ _UNSURE = re.compile(r"[ \t]*(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*
 """A line that has only begun and may still become several things: a heading, a list, a rule, a fence, a table."""
 
 CODE_COLUMNS = 4
-QUOTE = -1
 
 
 class Kind(Enum):
@@ -35,11 +36,26 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Line:
-    """Offsets in the page: where the line begins, where its content does, where it ends."""
+    """Offsets in the text: where the line begins, where its content does, where it ends. Code may have many as one."""
 
     start: int
     content: int
     end: int
+
+
+class Item(NamedTuple):
+    """An item of a list that is open."""
+
+    start: int
+    """Where its marker is in the text."""
+    indent: int
+    """So far is the marker from the margin of what the list is in, in columns."""
+    columns: int
+    """So far is the content from there."""
+    marker: str
+    """As it is written."""
+    number: int | None
+    """As readers see it, whatever is written."""
 
 
 @dataclass(slots=True)
@@ -66,11 +82,14 @@ class Leaves:
 
 def scan(markdown: str, *, partial: bool, fence: str = "") -> Leaves:
     """`partial`: the last line may go on; `fence`: one that is open before the first."""
-    scanning = _Scan(markdown, partial)
+    scanning = Scan(markdown)
     if fence:
         scanning.found.open = Leaf(Kind.FENCE, [Line(0, 0, 0)], fence, closing=fence)
         scanning.found.leaves.append(scanning.found.open)
-    return scanning.run()
+    size = len(markdown)
+    for line in scanning.lines(skipping=True):
+        scanning.read(line, partial=partial and line.end == size)
+    return scanning.found
 
 
 def unsure(line: str) -> bool:
@@ -78,111 +97,107 @@ def unsure(line: str) -> bool:
     return bool(_UNSURE.match(line))
 
 
-class _Scan:
-    def __init__(self, markdown: str, partial: bool) -> None:
-        self.markdown = markdown
-        self.partial = partial
-        self.found = Leaves()
-        self.containers: list[int] = []
-        """Quotes, and list items by the columns their content is indented by."""
+class Scan:
+    """Reads a text line by line, and knows what is open."""
 
-    def run(self) -> Leaves:
+    def __init__(self, markdown: str) -> None:
+        self.markdown = markdown
+        self.found = Leaves()
+        self.containers: list[Item | None] = []
+        """What the line that was read last is in: items, and None for a quote."""
+        self.depth = 0
+        """So many of them were open before that line."""
+
+    def lines(self, *, skipping: bool = False) -> Iterator[Line]:
+        """The lines, each to be read before the next; `skipping`: code at the margin comes as one."""
         start, size = 0, len(self.markdown)
         while start < size:
             end = self.markdown.find("\n", start)
-            last = end < 0
-            end = size if last else end
-            leaf = self.found.open
-            if leaf and leaf.kind is Kind.FENCE and not self.containers:
-                end = self._skipped(leaf, start, end)
-                last = end == size
-                start = self.markdown.rfind("\n", 0, end) + 1
-            if start == end and not (leaf and leaf.kind in (Kind.CODE, Kind.FENCE)):
-                self.found.open = None
-            elif self._plain(start, end, last):
-                self._text(Line(start, start, end))
-            else:
-                self._line(start, end, last and self.partial)
+            end = size if end < 0 else end
+            if skipping and not self.containers and self._in(Kind.FENCE):
+                end = max(end, self._code_end(start))
+            yield Line(start, start, end)
             start = end + 1
-        return self.found
 
-    def _skipped(self, leaf: Leaf, start: int, end: int) -> int:
-        """The end of the first line that may close an open fence, or of the last one: those between are code."""
-        mark = self.markdown.find(leaf.fence, start)
-        found = self.markdown.find("\n", mark) if mark >= 0 else -1
-        return len(self.markdown) if found < 0 else found
+    def read(self, line: Line, *, partial: bool = False) -> None:
+        """Goes on to the end of the line; `partial`: it may go on."""
+        self.depth = len(self.containers)
+        if line.start == line.end and not self._in(Kind.CODE, Kind.FENCE):
+            self.found.open = None
+        elif not partial and self._plain(line):
+            self._text(line)
+        else:
+            self._line(line, partial)
 
-    def _plain(self, start: int, end: int, last: bool) -> bool:
+    def _code_end(self, start: int) -> int:
+        """Where the line ends before the first that may close the open fence, or before the last one; else -1."""
+        mark = self.markdown.find(self.found.leaves[-1].fence, start)
+        return self.markdown.rfind("\n", start, mark if mark >= 0 else len(self.markdown))
+
+    def _plain(self, line: Line) -> bool:
         """Most lines of prose: no container, and a letter first."""
         leaf = self.found.open
-        return (
-            not self.containers
-            and (leaf is None or leaf.kind is Kind.TEXT)
-            and not last
-            and end > start
-            and self.markdown[start].isalpha()
-        )
+        return not self.containers and (leaf is None or leaf.kind is Kind.TEXT) and self.markdown[line.start].isalpha()
 
-    def _line(self, start: int, end: int, partial: bool) -> None:
-        depth, content = self._continued(start, end)
-        leaf = self.found.open
-        inside = depth == len(self.containers)
-        if leaf and leaf.kind is Kind.FENCE and inside:
-            self._code(leaf, Line(start, content, end), partial)
+    def _line(self, line: Line, partial: bool) -> None:
+        around = len(self.containers)
+        self.depth = self._continued(line)
+        if self.depth == around and self._in(Kind.FENCE):
+            self._code(line, partial)
             return
-        opened, content = self._opened(depth, content, end)
-        if partial and _UNSURE.match(self.markdown, content, end):
-            self.found.unsure = start
+        opened = self._opened(line)
+        if partial and _UNSURE.match(self.markdown, line.content, line.end):
+            self.found.unsure = line.start
             return
-        line = Line(start, content, end)
-        lazy = not inside and not opened and self._in_text() and not self._defines()
+        lazy = self.depth < around and not opened and self._in(Kind.TEXT) and not self._defines()
         if lazy and not self._blank(line) and not self._starts_block(line):
+            self.depth = around
             self._text(line)
             return
-        if opened or not inside:
-            self.containers[depth : len(self.containers) - len(opened)] = []
+        if opened or self.depth < around:
+            self.containers[self.depth :] = opened
             self.found.open = None
         self._leaf(line)
 
-    def _continued(self, start: int, end: int) -> tuple[int, int]:
-        """How many of the open containers the line goes on with, and where its content begins."""
-        for depth, columns in enumerate(self.containers):
-            if columns == QUOTE:
-                quote = _QUOTE.match(self.markdown, start, end)
+    def _continued(self, line: Line) -> int:
+        """How many of the open containers the line goes on with; its content begins after these."""
+        for depth, item in enumerate(self.containers):
+            if item is None:
+                quote = _QUOTE.match(self.markdown, line.content, line.end)
                 if quote is None:
-                    return depth, start
-                start = quote.end()
+                    return depth
+                line.content = quote.end()
             else:
-                indent = _INDENT.match(self.markdown, start, end)
+                indent = _INDENT.match(self.markdown, line.content, line.end)
                 assert indent
-                if indent.end() < end:
-                    if _columns(indent[0]) < columns:
-                        return depth, start
-                    start += _characters(indent[0], columns)
-        return len(self.containers), start
+                if indent.end() < line.end:
+                    if _columns(indent[0]) < item.columns:
+                        return depth
+                    line.content += _characters(indent[0], item.columns)
+        return len(self.containers)
 
-    def _opened(self, depth: int, start: int, end: int) -> tuple[list[int], int]:
-        """The containers that begin on the line; they are open from here on."""
-        opened: list[int] = []
-        while _CONTAINER.match(self.markdown, start, end):
-            if quote := _QUOTE.match(self.markdown, start, end):
-                opened.append(QUOTE)
-                start = quote.end()
+    def _opened(self, line: Line) -> list[Item | None]:
+        """The containers that begin on the line; its content begins after these."""
+        opened: list[Item | None] = []
+        interrupts = self.depth == len(self.containers) and self._in(Kind.TEXT)
+        while _CONTAINER.match(self.markdown, line.content, line.end):
+            if quote := _QUOTE.match(self.markdown, line.content, line.end):
+                opened.append(None)
+                line.content = quote.end()
                 continue
-            item = _ITEM.match(self.markdown, start, end)
-            interrupts = not opened and depth == len(self.containers) and self._in_text()
-            if not item or _RULE.match(self.markdown, start, end) or (interrupts and not _may_interrupt(item, end)):
+            found = _ITEM.match(self.markdown, line.content, line.end)
+            if not found or _RULE.match(self.markdown, line.content, line.end):
                 break
-            space = item[3] or ""
-            if item.end() == end or _columns(space) > CODE_COLUMNS:
-                space = space[:1]
-            opened.append(len(item[1]) + max(1, _columns(space) if space != "\t" else 1))
-            start = min(item.end(1) + max(1, len(space)), end)
-        self.containers += opened
-        return opened, start
+            if interrupts and not opened and not _may_interrupt(found, line.end):
+                break
+            before = None if opened else next(iter(self.containers[self.depth :]), None)
+            item, size = _item(found, line.end, before)
+            opened.append(item)
+            line.content = min(found.end("marker") + size, line.end)
+        return opened
 
-    def _in_text(self) -> bool:
-        return self.found.open is not None and self.found.open.kind is Kind.TEXT
+    def _in(self, *kinds: Kind) -> bool:
+        return self.found.open is not None and self.found.open.kind in kinds
 
     def _defines(self) -> bool:
         """What is open is definitions alone so far, which no line goes on with unasked."""
@@ -211,7 +226,7 @@ class _Scan:
         elif fence := _FENCE.match(*at):
             self._add(Kind.FENCE, line)
             self.found.leaves[-1].fence = fence[1]
-            self.found.leaves[-1].closing = self._margin() + fence[1]
+            self.found.leaves[-1].closing = margin(self.containers) + fence[1]
         elif _HEADING.match(*at):
             self._add(Kind.HEADING, line)
             self.found.open = None
@@ -252,19 +267,17 @@ class _Scan:
             and _cells(first) == _cells(row)
         )
 
-    def _code(self, leaf: Leaf, line: Line, partial: bool) -> None:
+    def _code(self, line: Line, partial: bool) -> None:
         """A line of an open fence, or the one that closes it."""
-        words = self.markdown[line.content : line.end]
-        mark = words.strip()
+        leaf = self.found.leaves[-1]
+        mark = self.markdown[line.content : line.end].strip()
         closes = bool(mark) and not mark.strip(leaf.fence[0]) and not self._indented(line)
-        if closes and len(mark) >= len(leaf.fence):
-            leaf.lines.append(line)
-            leaf.closing = ""
-            self.found.open = None
-        elif closes and partial:
+        if closes and partial and len(mark) < len(leaf.fence):
             self.found.unsure = line.start
-        else:
-            leaf.lines.append(line)
+            return
+        leaf.lines.append(line)
+        if closes and len(mark) >= len(leaf.fence):
+            leaf.closing, self.found.open = "", None
 
     def _add(self, kind: Kind, line: Line) -> None:
         if kind is Kind.CODE and self.found.open and self.found.open.kind is Kind.CODE:
@@ -273,13 +286,28 @@ class _Scan:
         self.found.open = Leaf(kind, [line])
         self.found.leaves.append(self.found.open)
 
-    def _margin(self) -> str:
-        return "".join("> " if columns == QUOTE else " " * columns for columns in self.containers)
+
+def margin(containers: Iterable[Item | None]) -> str:
+    """What a line in these begins with."""
+    return "".join("> " if item is None else " " * item.columns for item in containers)
+
+
+def _item(found: re.Match[str], end: int, before: Item | None) -> tuple[Item, int]:
+    """The item, and how many characters of space belong to its marker; `before`: the item that it ends."""
+    marker, space = found["marker"], found["space"] or ""
+    if found.end() == end or _columns(space) > CODE_COLUMNS:
+        space = space[:1]
+    indent = found.start("marker") - found.start()
+    columns = indent + len(marker) + max(1, _columns(space) if space != "\t" else 1)
+    number = int(found["number"]) if found["number"] else None
+    if number is not None and before and before.number is not None and before.marker[-1] == marker[-1]:
+        number = before.number + 1
+    return Item(found.start("marker"), indent, columns, marker, number), max(1, len(space))
 
 
 def _may_interrupt(item: re.Match[str], end: int) -> bool:
     """A paragraph goes on unless the item has words, and a numbered one begins at 1."""
-    return item.end() < end and item[2] in (None, "1")
+    return item.end() < end and item["number"] in (None, "1")
 
 
 def _columns(indent: str) -> int:

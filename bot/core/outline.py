@@ -1,21 +1,13 @@
-"""What is open at a line of a Markdown text, and how good a place to break the line's beginning is.
+"""How good a place to break each line of a Markdown text is, and what was open there."""
 
-It knows fences, tables, lists and headings as CommonMark and GFM have them. It is no parser: a fence ends where its
-marks say so, even where the list around it was left, and quotes are lines.
-"""
-
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-_FENCE = re.compile(r"[ \t]*(?P<marks>`{3,}|~{3,})(?P<info>.*)")
-_ITEM = re.compile(r"[ \t]*(?P<marker>[-*+]|(?P<number>\d{1,9})[.)])(?P<space>[ \t]+|$)")
-_RULE = re.compile(r"[ \t]*([-*_])[ \t]*(?:\1[ \t]*){2,}$")
-_HEADING = re.compile(r"[ \t]*#{1,6}(?:[ \t]|$)")
-_DELIMITER = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+from bot.core.leaves import Item, Kind, Leaf, Line, Scan, margin
 
 
-class Kind(IntEnum):
+class Place(IntEnum):
     """Places to break, the better ones last."""
 
     LINE = 1
@@ -38,190 +30,109 @@ class Opening:
 NOTHING_OPEN = Opening()
 
 
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """A block of code."""
-
-    indent: int
-    marks: str
-    info: str
-    column: int = 0
-    """Where the text of the item around it begins: four more than that, and marks are code."""
-
-    @property
-    def line(self) -> str:
-        return " " * self.indent + self.marks + self.info
-
-    def has_marks(self, line: str) -> bool:
-        """Whether the line is marks that end such a block, wherever they stand."""
-        marks = line.strip()
-        return len(marks) >= len(self.marks) and not marks.strip(self.marks[0])
-
-    def closed_by(self, line: str) -> bool:
-        """Whether the line is the end of the block."""
-        return self.has_marks(line) and _indent(line) < self.column + 4
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """An item of a list."""
-
-    indent: int
-    content: int
-    """The column at which its text begins."""
-    written: str
-    """Its marker in the source."""
-    number: int | None = None
-    """As readers see it, whatever the source says."""
-
-    @property
-    def sign(self) -> str:
-        """The bullet, or what follows the number."""
-        return self.written[-1]
-
-    @property
-    def marker(self) -> str:
-        """As readers see it."""
-        return self.sign if self.number is None else f"{self.number}{self.sign}"
-
-    @property
-    def before(self) -> str:
-        """The item before, empty: where a marker of another width would leave out what stands at its own column."""
-        same = self.number is None or len(self.marker) == len(self.written)
-        return "" if same or self.number is None else " " * self.indent + f"{self.number - 1}{self.sign}\n"
-
-    @property
-    def line(self) -> str:
-        """Begins it, with nothing in it."""
-        marker = self.written if self.before else self.marker
-        return self.before + " " * self.indent + marker + "\n"
-
-
 class Outline:
-    """Reads a text line by line, and knows what is open."""
+    """Reads a text line by line; what it says is of the line that was read last."""
 
-    def __init__(self) -> None:
-        self.fence: Fence | None = None
-        self._table = ""
-        self._items: list[Item] = []
-        self._before = ""
-        """The line before, "" where it was blank."""
-        self._heading_before = False
-        self._fence_before = False
+    def __init__(self, markdown: str) -> None:
+        self._scan = Scan(markdown)
+        self._line = Line(0, 0, 0)
+        self._above: Leaf | None = None
+        """The last leaf that began before the line."""
 
-    def kind(self, line: str) -> Kind | None:
-        """How good a place before `line` is; None where nothing should be broken."""
-        if not line.strip() or self._heading_before:
+    def lines(self) -> Iterator[Line]:
+        """The lines, each just read."""
+        leaves = self._scan.found.leaves
+        for line in self._scan.lines():
+            self._above = leaves[-1] if leaves else None
+            self._scan.read(line)
+            self._line = line
+            yield line
+
+    def place(self) -> Place | None:
+        """How good a place before the line is; None where nothing should be broken."""
+        leaf, depth, containers = self._leaf(), self._scan.depth, self._scan.containers
+        if (leaf is None and depth == len(containers)) or (leaf is not self._above and self._ends_above()):
             return None
-        if self.fence:
-            # Neither an empty block before the break nor one after it.
-            return None if self.fence.closed_by(line) or self._fence_before else Kind.LINE
-        if self._table and not _begins_block(line):
-            return None if self._table.endswith(f"{self._before}\n") else Kind.LINE
-        if _DELIMITER.match(line) and "|" in self._before:
-            return None
-        if _HEADING.match(line):
-            return Kind.HEADING
-        if _ITEM.match(line) and not _RULE.match(line):
-            return Kind.ITEM if _indent(line) < 2 else Kind.LINE
-        if _indent(line) < 2 and (not self._before or _FENCE.match(line)):
-            return Kind.PARAGRAPH
-        return Kind.LINE
+        if depth < len(containers):
+            if depth:
+                return Place.LINE
+            return Place.ITEM if containers[0] else Place.PARAGRAPH
+        if leaf and leaf.lines[0] is self._line:
+            if leaf.kind is Kind.HEADING:
+                return Place.HEADING
+            return Place.LINE if depth else Place.PARAGRAPH
+        return None if leaf and _belongs_above(leaf) else Place.LINE
 
-    def read(self, line: str) -> None:
-        """Goes on to the end of `line`."""
-        self._heading_before = not self.fence and (bool(_HEADING.match(line)) or (self._heading_before and not line))
-        was_open = self.fence is not None
-        if self.fence:
-            if self.fence.closed_by(line):
-                self.fence = None
-        elif not line.strip():
-            self._table = ""
-        elif not (self._table and not _begins_block(line)):
-            self._read_block(line)
-        self._before = line.rstrip()
-        self._fence_before = not was_open and self.fence is not None
-
-    def opening(self, line: str) -> Opening:
-        """What opens a page that begins with `line`, which was not read yet."""
-        if self.fence or (self._table and line.strip() and not _begins_block(line)):
-            return Opening(self._reopened())
-        items, item = self._around(line)
-        found = _ITEM.match(line)
-        if not item or item.number is None or not found or found["marker"] == item.marker:
-            return Opening(_lines(items))
-        if item.before:
-            return Opening(_lines(items) + item.before)
-        blank = line[: found.start("marker")]
-        return Opening(_lines(items), blank + item.marker, blank + found["marker"])
+    def opening(self) -> Opening:
+        """What opens a page that begins with the line."""
+        leaf, depth, containers = self._leaf(), self._scan.depth, self._scan.containers
+        lines = self._item_lines(depth)
+        if leaf and leaf.lines[0] is not self._line:
+            return Opening(lines + self._header(leaf))
+        item = containers[depth] if depth < len(containers) else None
+        if item is None or _counted(item) == item.marker:
+            return Opening(lines)
+        if before := self._item_before(depth):
+            return Opening(lines + before)
+        blank = self._scan.markdown[self._line.start : item.start]
+        return Opening(lines, blank + _counted(item), blank + item.marker)
 
     def inside(self) -> Opening:
-        """What opens a page that begins within the line that was read last."""
-        if self.fence or self._table:
-            return Opening(self._reopened())
-        if not self._items:
-            return NOTHING_OPEN
-        last = self._items[-1]
-        return Opening(_lines(self._items[:-1]) + last.before, last.line[len(last.before) : -1] + " ")
+        """What opens a page that begins within the line."""
+        leaf, containers = self._leaf(), self._scan.containers
+        header = self._header(leaf) if leaf else ""
+        if header or not containers:
+            return Opening(self._item_lines(len(containers)) + header)
+        last = len(containers) - 1
+        before = self._item_before(last)
+        mark = self._item_line(last).rstrip("\n") + " " if containers[last] else margin(containers)
+        return Opening(self._item_lines(last) + before, mark)
 
-    def _reopened(self) -> str:
-        lines = f"{self.fence.line}\n" if self.fence else self._table
-        indent = _indent(lines)
-        return _lines([item for item in self._items if item.content <= indent]) + lines
+    def _ends_above(self) -> bool:
+        """A heading would end the page, or code that the line alone ends, as it is outside of the list around it."""
+        return self._above is not None and (self._above.kind is Kind.HEADING or bool(self._above.closing))
 
-    def _around(self, line: str) -> tuple[list[Item], Item | None]:
-        """The items that the line is in, and the one that it begins."""
-        if not line.strip() or (self._before and not _begins_block(line)):
-            return self._items, None
-        indent, items, sibling = _indent(line), list(self._items), None
-        while items and indent < items[-1].content:
-            sibling = items.pop()
-        return items, _item(line, sibling)
+    def _leaf(self) -> Leaf | None:
+        """What the line is in."""
+        leaves = self._scan.found.leaves
+        return leaves[-1] if leaves and leaves[-1].lines[-1] is self._line else None
 
-    def _read_block(self, line: str) -> None:
-        self._table = ""
-        if _DELIMITER.match(line) and "|" in line and "|" in self._before and not _ITEM.match(self._before):
-            self._table = f"{self._before}\n{line.rstrip()}\n"
-            return
-        items, item = self._around(line)
-        while item:
-            items = [*items, item]
-            rest = " " * item.content + line.expandtabs(4)[item.content :]
-            item = _item(rest, None)
-            line = rest
-        self._items = items
-        self.fence = fence_of(line, items[-1].content if items else 0)
+    def _header(self, leaf: Leaf) -> str:
+        """The lines without which others of the leaf are something else."""
+        size = {Kind.FENCE: 1, Kind.TABLE: 2}.get(leaf.kind, 0)
+        around, text = margin(self._scan.containers), self._scan.markdown
+        return "".join(f"{around}{text[line.content : line.end].rstrip()}\n" for line in leaf.lines[:size])
 
+    def _item_lines(self, depth: int) -> str:
+        """Begins the outermost items, with nothing in them."""
+        return "".join(self._item_before(each) + self._item_line(each) for each in range(depth))
 
-def fence_of(line: str, column: int) -> Fence | None:
-    """The block of code that the line begins, in an item whose text begins at this column."""
-    found = _FENCE.match(line)
-    if not found or (found["marks"][0] == "`" and "`" in found["info"]) or _indent(line) >= column + 4:
-        return None
-    return Fence(_indent(line), found["marks"], found["info"].rstrip(), column)
+    def _item_line(self, depth: int) -> str:
+        """Begins the item at a depth; "" for a quote, which needs no beginning."""
+        item = self._scan.containers[depth]
+        if item is None:
+            return ""
+        marker = item.marker if self._item_before(depth) else _counted(item)
+        return margin(self._scan.containers[:depth]) + " " * item.indent + f"{marker}\n"
 
-
-def _item(line: str, sibling: Item | None) -> Item | None:
-    found = _ITEM.match(line)
-    if not found or _RULE.match(line):
-        return None
-    indent, marker, number = _indent(line), found["marker"], found["number"]
-    spaces = len(found["space"].expandtabs(4))
-    content = indent + len(marker) + (spaces if 1 <= spaces <= 4 else 1)
-    if number is None:
-        return Item(indent, content, marker)
-    counted = sibling.number if sibling and sibling.sign == marker[-1] else None
-    return Item(indent, content, marker, int(number) if counted is None else counted + 1)
+    def _item_before(self, depth: int) -> str:
+        """The item before, empty: where a marker of another width would leave out what stands at its own column."""
+        item = self._scan.containers[depth]
+        if item is None or item.number is None or len(_counted(item)) == len(item.marker):
+            return ""
+        return margin(self._scan.containers[:depth]) + " " * item.indent + f"{item.number - 1}{item.marker[-1]}\n"
 
 
-def _begins_block(line: str) -> bool:
-    return bool(fence_of(line, _indent(line)) or _HEADING.match(line) or _ITEM.match(line) or _RULE.match(line))
+def _belongs_above(leaf: Leaf) -> bool:
+    """Its last line: the first of a block of code, its end, a table's delimiters, its first row."""
+    match leaf.kind:
+        case Kind.FENCE:
+            return len(leaf.lines) == 2 or not leaf.closing
+        case Kind.TABLE:
+            return len(leaf.lines) <= 3
+    return False
 
 
-def _indent(line: str) -> int:
-    line = line.expandtabs(4) if "\t" in line else line
-    return len(line) - len(line.lstrip(" "))
-
-
-def _lines(items: list[Item]) -> str:
-    return "".join(item.line for item in items)
+def _counted(item: Item) -> str:
+    """An item's marker with the number that readers see."""
+    return item.marker if item.number is None else f"{item.number}{item.marker[-1]}"

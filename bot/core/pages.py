@@ -1,11 +1,12 @@
 """Cuts a growing text into pages that fit a Slack message; where one ends depends on the text alone."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.core import leaves
 from bot.core.markdown import sent_chars
-from bot.core.outline import NOTHING_OPEN, Kind, Opening, Outline, fence_of
+from bot.core.outline import NOTHING_OPEN, Opening, Outline, Place
 
 PAGE_CHARS = 11_800
 """A message's markdown blocks hold 12,000 characters in sum; what is sent stays below it."""
@@ -34,7 +35,13 @@ class Page:
     @property
     def markdown(self) -> str:
         """What the page shows."""
-        return self.opening.lines + self.opening.mark + self.source[len(self.opening.instead_of) :]
+        return self.first(len(self.source))[0]
+
+    def first(self, chars: int) -> tuple[str, int]:
+        """What it shows of its first characters, and by how much these are farther on there."""
+        opening = self.opening
+        before = opening.lines + opening.mark
+        return before + self.source[len(opening.instead_of) : chars], len(before) - len(opening.instead_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +125,14 @@ class Pages:
         Of what came later than the page can hold one character is looked at: it may belong to a grapheme.
         """
         full = self._most_chars(page)
-        window = page.source[: full + 1]
-        outline, best, best_kind = _opened(page), None, Kind.LINE
-        for start, line in _lines(page, window):
-            known = start + len(line) < full or _LETTER.search(line)
-            kind = outline.kind(line) if known else None
-            if full // 2 < start <= full and kind is not None and kind >= best_kind:
-                best, best_kind = (start, outline.opening(line)), kind
-            outline.read(line)
-        return best or _end_in_a_line(page, window)
+        shown, before = page.first(full + 1)
+        outline, best, best_place = Outline(shown), None, Place.LINE
+        for line in outline.lines():
+            start, known = line.start - before, line.end - before < full or _LETTER.search(shown, line.start)
+            place = outline.place() if known and full // 2 < start <= full else None
+            if place is not None and place >= best_place:
+                best, best_place = (start, outline.opening()), place
+        return best or _end_in_a_line(page, full)
 
     def _most_chars(self, page: Page) -> int:
         """The longest part that fits, in characters."""
@@ -149,7 +155,7 @@ def joined(shown: Sequence[tuple[str, Joint]]) -> str:
         if joint.mark and part.startswith(joint.mark):
             part = joint.instead_of + part[len(joint.mark) :]
         if number:
-            text = _unclosed(text, opened[-1] if opened else "") + joint.gap
+            text = _unclosed(text, "\n".join(opened)) + joint.gap
         text += part
     return text
 
@@ -157,38 +163,19 @@ def joined(shown: Sequence[tuple[str, Joint]]) -> str:
 def _unclosed(text: str, opened: str) -> str:
     """A page's text without the end that its view gave to a fence which the next page opens again."""
     text = text.rstrip()
-    fence, (rest, _, last) = fence_of(opened.lstrip(), 0), text.rpartition("\n")
-    return rest.rstrip() if fence and fence.has_marks(last) else text
+    fence, (rest, _, last) = leaves.scan(opened, partial=False).open, text.rpartition("\n")
+    marks = last.lstrip("> ")
+    closed = fence and fence.fence and marks.startswith(fence.fence) and not marks.strip(fence.fence[0])
+    return rest.rstrip() if closed else text
 
 
-def _opened(page: Page) -> Outline:
-    outline = Outline()
-    for line in page.opening.lines.split("\n")[:-1]:
-        outline.read(line)
-    return outline
-
-
-def _lines(page: Page, window: str) -> Iterator[tuple[int, str]]:
-    """The lines of a page's part as they show, each with where it begins."""
-    start = 0
-    for line in window.split("\n"):
-        shown = line if start else page.opening.mark + line[len(page.opening.instead_of) :]
-        yield start, shown.rstrip("\r")
-        start += len(line) + 1
-
-
-def _end_in_a_line(page: Page, window: str) -> tuple[int, Opening]:
+def _end_in_a_line(page: Page, full: int) -> tuple[int, Opening]:
+    window = page.source[: full + 1]
     end = _sentence_end(window) or _grapheme_end(window)
-    outline, opening = _opened(page), NOTHING_OPEN
-    for start, line in _lines(page, window):
-        if start == end:
-            return end, outline.opening(line)
-        if start > end:
-            break
-        # A line that ends a fence ends it on the next page, where the rest of it is.
-        opening = outline.opening(line) if outline.fence else NOTHING_OPEN
-        outline.read(line)
-    return end, opening if opening.lines else outline.inside()
+    shown, before = page.first(full + 1)
+    outline = Outline(shown)
+    line = next(line for line in outline.lines() if end <= line.end - before)
+    return end, outline.opening() if end == line.start - before else outline.inside()
 
 
 def _sentence_end(window: str) -> int:

@@ -134,6 +134,18 @@ OPENED = {
         "7. Do this:\n\n   ```sh\n" + "".join(f"   step {n}{n}{n}\n" for n in range(8)) + "   ```\n8. Done.",
         "7.\n   ```sh\n   step 444\n   step 555\n   step 666\n   step 777\n   ```\n8. Done.",
     ),
+    "code in a quote": (
+        "> As they say:\n>\n> ```sh\n" + "".join(f"> step {n}{n}{n}\n" for n in range(8)) + "> ```\nDone.",
+        "> ```sh\n> step 444\n> step 555\n> step 666\n> step 777\n> ```\nDone.",
+    ),
+    "a list in a quote": (
+        "".join(f"> 1. number {n} is here\n" for n in range(1, 7)),
+        "> 4. number 4 is here\n> 1. number 5 is here\n> 1. number 6 is here\n",
+    ),
+    "a quote that is cut": (
+        "> " + "long words " * 9 + "\n> so they say",
+        "> long words long words \n> so they say",
+    ),
 }
 
 
