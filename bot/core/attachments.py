@@ -93,9 +93,8 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
     """Info string and content of each block of code; the last one may still be open."""
     for leaf in leaves.scan(text, partial=False).leaves:
         if leaf.kind is Kind.FENCE:
-            first, *lines = [text[line.content : line.end].replace("\r", "") for line in leaf.lines]
-            content = "\n".join(lines if leaf.closing else lines[:-1]).rstrip("\n") + "\n"
-            indent, info = first.split(leaf.fence, 1)
+            indent, info = text[leaf.lines[0].content : leaf.lines[0].end].split(leaf.fence, 1)
+            content = leaves.code(text, leaf).replace("\r", "").rstrip("\n") + "\n"
             yield info, re.sub(rf"^ {{0,{len(indent)}}}", "", content, flags=re.MULTILINE)
 
 

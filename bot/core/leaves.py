@@ -92,6 +92,12 @@ def scan(markdown: str, *, partial: bool, fence: str = "") -> Leaves:
     return scanning.found
 
 
+def code(markdown: str, fenced: Leaf) -> str:
+    """What a fence holds, without the line that begins it and the one that ends it."""
+    lines = fenced.lines[1:] if fenced.closing else fenced.lines[1:-1]
+    return "\n".join([markdown[line.content : line.end] for line in lines])
+
+
 def unsure(line: str) -> bool:
     """The line's content, if no more came yet, may become several things."""
     return bool(_UNSURE.match(line))

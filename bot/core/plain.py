@@ -18,7 +18,6 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _HEADING = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
 _TASK = re.compile(r"^\[[ xX]\]\s")
 _CELL = re.compile(r"\s*(?<!\\)\|\s*")
-_FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,}).*$", re.MULTILINE)
 _SENTENCE = re.compile(r".*(?:[.!?](?=\s)|[。！？])", re.DOTALL)
 _JOINED = re.compile(r"[\u0300-\u036f\u200d\ufe0f\U0001f3fb-\U0001f3ff]")
 
@@ -31,8 +30,9 @@ def first_words(markdown: str, *, growing: bool) -> str:
     parts = [_words(head, leaf) for leaf in found if leaf.kind is not Kind.FENCE]
     words = " ".join("".join(_ended(part) for part in parts[:-1]).split() + "".join(parts[-1:]).split())
     if not words and not growing:
-        # An answer may be but code.
-        words = " ".join(_FENCE.sub("", head).split())
+        # An answer may be but code, or a rule.
+        code = [leaves.code(head, leaf) for leaf in found if leaf.kind is Kind.FENCE]
+        words = " ".join(" ".join(code or [head]).split())
     if len(words) > SHORT_CHARS:
         return _shortened(words)
     if growing and words and not head[-1:].isspace() and found[-1].lines[-1].end == len(head):
