@@ -19,6 +19,7 @@ from bot.core.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.triage import Identity, words_of
 from bot.errors import Failure, ProviderError, StoreError, TypistError
 from bot.metrics import JobLife, Metrics, Times
+from bot.pane import PaneDesk
 from bot.ports import Clock, LiveReply, Models, Outcome, Provider, Replies, Spent, Status, Store
 
 HELP = (
@@ -112,6 +113,7 @@ class Answering:
     metrics: Metrics
     admission: Admission
     allowance: Allowance
+    pane: PaneDesk
     done_ping_s: int
     """An asker who waited longer is told once the answer is whole; 0: never."""
 
@@ -121,7 +123,8 @@ class Answering:
         try:
             if await self._turned_away(attempt):
                 return
-            reply = await self.replies.open(attempt.job)
+            quiet = await self.pane.begin(attempt.job.question)
+            reply = await self.replies.open(attempt.job, quiet=quiet)
             attempt.before = reply.shown.text
             ending, outcome = await self._outcome(attempt, reply)
             if ending is not None:
@@ -129,6 +132,8 @@ class Answering:
             await self._end(attempt, reply, ending, attempt.counted(outcome))
         except asyncio.CancelledError:
             await self._break_off(attempt, reply)
+        finally:
+            self.pane.end(attempt.job.question)
 
     async def _turned_away(self, attempt: Attempt) -> bool:
         """Whose question was admitted once has messages for it, and is not asked about again."""

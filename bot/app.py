@@ -20,13 +20,17 @@ from bot.answer import Answering
 from bot.briefing import Briefing, Manner
 from bot.changes import Changes
 from bot.core.access import AccessRules
+from bot.core.channels import Usual
 from bot.core.lease import Lease
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.tokens import TokenEstimate
 from bot.core.triage import Hearing, Identity
+from bot.desk import Desk
 from bot.errands import Errands
 from bot.health import Probes, serving
+from bot.home import Home
 from bot.intake import Intake
+from bot.pane import PaneDesk
 from bot.ports import Provider, SystemClock
 from bot.providers.fallback import Fallback
 from bot.providers.model import Asking
@@ -40,13 +44,15 @@ from bot.slack.courier import SlackCourier
 from bot.slack.editor import Editor
 from bot.slack.files import SlackFiles
 from bot.slack.history import SlackHistory
+from bot.slack.pane import SlackPane
 from bot.slack.people import SlackPeople
 from bot.slack.poster import Poster
 from bot.slack.socket import Sockets
+from bot.slack.surfaces import SlackSurfaces
 from bot.slack.web import SlackWeb, new_session
 from bot.store.sql import SqlStore
 from bot.worker import Capacity, Worker
-from handlers import messages
+from handlers import commands, messages, surfaces
 
 
 class Vendor(Protocol):
@@ -146,12 +152,14 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             admission=admission,
             done_ping_s=settings.done_ping_s,
             allowance=allowance_of(settings, store, people, clock),
+            pane=PaneDesk(store, SlackPane(web, budget), me, settings.suggested_prompts),
         )
         capacity = Capacity(settings.max_concurrent, settings.drain_s)
         worker = Worker(store, editor, lease, clock, capacity, answering.answer, admission.admits)
         bolt = _bolt(settings, me)
         hearing = Hearing(settings.mention_only, admission.hears_bots)
         intake = Intake(store, worker, admission, me, hearing)
+        _beside_messages(bolt, settings, SlackSurfaces(web, budget), intake, answering)
         messages.register(bolt, intake, Changes(store, worker, intake, me))
         sockets = Sockets(bolt, settings.slack_app_token, web.client)
         if settings.health_port is not None:
@@ -162,9 +170,37 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, errands.run, tidying))
 
 
+def _beside_messages(
+    bolt: AsyncApp, settings: Settings, slack: SlackSurfaces, intake: Intake, answering: Answering
+) -> None:
+    """Commands, modals, Home and the pane; for what messages need as well, both have the same parts."""
+    store, me, allowance = answering.store, answering.me, answering.allowance
+    usual, admins = usual_of(settings), settings.admins
+    desk = Desk(store, slack, intake, answering.admission, allowance, me, usual, admins)
+    home = Home(store, slack, allowance, answering.clock, me, usual, admins, shown_to_admins(settings))
+    commands.register(bolt, desk)
+    surfaces.register(bolt, home, answering.pane)
+
+
 def manner_of(settings: Settings) -> Manner:
     """How answers are to be."""
     return Manner(settings.system_prompt or DEFAULT_SYSTEM_PROMPT, settings.history_tokens)
+
+
+def usual_of(settings: Settings) -> Usual:
+    """What holds wherever a channel has nothing for itself."""
+    return Usual(models_in_use(settings), settings.system_prompt or DEFAULT_SYSTEM_PROMPT, settings.mention_only)
+
+
+def shown_to_admins(settings: Settings) -> dict[str, str]:
+    """The settings that are of interest in Slack; no address and no secret."""
+    return {
+        "Models": ", then ".join(models_in_use(settings)),
+        "Who may ask": ", ".join(["members", *sorted(settings.allow_also)]),
+        "Longest answer": f"{settings.max_output_tokens:,} tokens",
+        "Answers at once for a person": str(settings.max_concurrent_per_user),
+        "Texts are kept for": f"{settings.retention_days} days",
+    }
 
 
 def access_rules_of(settings: Settings) -> AccessRules:

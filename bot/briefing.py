@@ -11,6 +11,7 @@ from bot.core import shared
 from bot.core.channels import ChannelSettings, prompt_version
 from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.files import Opened, chosen
+from bot.core.pane import in_pane, looking_at
 from bot.core.together import with_earlier
 from bot.core.tokens import TokenEstimate
 from bot.core.triage import Identity, by_person
@@ -68,7 +69,17 @@ class Briefing:
         opened = await self._opened(said, held)
         fitting = prompts.fit(shared.attached(said, opened), self.estimate.tokens, self.manner.history_tokens)
         to_tell = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
-        return Brief(prompts.prompt_of(system, fitting), channel.model, prompt_version(system), to_tell)
+        told = "\n\n".join(filter(None, (system, await self._looking_at(job.question))))
+        return Brief(prompts.prompt_of(told, fitting), channel.model, prompt_version(system), to_tell)
+
+    async def _looking_at(self, question: Question) -> str:
+        """What the person has before them beside our pane, if we are told of it and may know its name."""
+        if not (self.me.has_pane and in_pane(question)):
+            return ""
+        person = question.thread.team_id, question.user_id
+        channel_id = await self._read("what the person looks at", lambda: self.store.looking_at(*person))
+        names = await self.history.names([channel_id]) if channel_id else {}
+        return "".join(map(looking_at, names.values()))
 
     async def _said(self, job: Job) -> list[prompts.Spoken]:
         question = job.question

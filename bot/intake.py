@@ -50,9 +50,10 @@ class Intake:
         elif await self._admission.too_many(verdict.question):
             log.warning("ignored %s: %s asks again and again", message.ts, verdict.question.user_id)
         else:
-            await self._enqueue(event_id, verdict.question)
+            await self.enqueue(event_id, verdict.question)
 
-    async def _enqueue(self, event_id: str, question: Question) -> None:
+    async def enqueue(self, event_id: str, question: Question) -> None:
+        """Has a question answered whose asker may ask; raises what the Store raises."""
         enqueued = await self._store.enqueue(event_id, question, full=self._worker.full)
         if enqueued is None:
             log.debug("seen before: %s", question.ts)

@@ -287,6 +287,18 @@ class Store(Protocol):
         """In force with the next question, in all processes."""
         ...
 
+    async def look(self, team_id: str, user_id: str, channel_id: str) -> None:
+        """Keeps which channel a person looks at beside our pane; "" is none."""
+        ...
+
+    async def looking_at(self, team_id: str, user_id: str) -> str:
+        """The channel that a person looked at last, "" where none was told of in the last eight hours."""
+        ...
+
+    async def used_by_model(self, team_id: str, since: float) -> Mapping[str, Amount]:
+        """What the workspace's answers that ended since then (seconds since the epoch) took, by model."""
+        ...
+
     async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
         """Removes questions and answers for good: a person's, a thread's, or all. Returns how many jobs.
 
@@ -349,8 +361,11 @@ class LiveReply(Protocol):
 class Replies(Protocol):
     """Shows replies in Slack, at a pace that all live ones share."""
 
-    async def open(self, job: Job) -> LiveReply:
-        """Begins a reply, with a placeholder at once; or goes on with what an earlier attempt left."""
+    async def open(self, job: Job, *, quiet: bool = False) -> LiveReply:
+        """Begins a reply, with a placeholder at once; or goes on with what an earlier attempt left.
+
+        `quiet`: something else says that we think, and the placeholder waits two minutes for the first words.
+        """
         ...
 
     async def announce(self, job_id: int, question: Question, until: float) -> None:

@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from bot.core.access import Kind
 from bot.core.caps import Cap, parse_caps
 from bot.core.completion import Usage
+from bot.core.pane import USUAL_SUGGESTIONS, Suggestion, parse_suggestions
 from bot.core.pricing import cost_usd
 from bot.errors import SettingsError
 
@@ -130,6 +131,7 @@ class Settings:
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
     done_ping_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
     mention_only: bool = _setting("BOT_MENTION_ONLY", _on_off, False)
+    suggested_prompts: tuple[Suggestion, ...] = _setting("BOT_SUGGESTED_PROMPTS", parse_suggestions, USUAL_SUGGESTIONS)
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())

@@ -6,6 +6,7 @@ from typing import Any
 from bot.core.conversation import Message
 from bot.core.files import files_of
 from bot.core.reading import app_name, attached_to, body_of
+from bot.desk import Visit
 
 
 def message_of(body: Mapping[str, Any]) -> Message:
@@ -42,3 +43,27 @@ def _message(body: Mapping[str, Any], event: Mapping[str, Any], subtype: str | N
         parent_user_id=event.get("parent_user_id"),
         files=files_of(event),
     )
+
+
+def visit_of_command(command: Mapping[str, Any]) -> Visit:
+    """Who wrote /typist, and where."""
+    return Visit(command["user_id"], command["channel_id"], command["trigger_id"], command["response_url"])
+
+
+def visit_of_shortcut(shortcut: Mapping[str, Any]) -> Visit:
+    """Who used a message's shortcut, and where."""
+    user_id, channel_id = shortcut["user"]["id"], shortcut["channel"]["id"]
+    return Visit(user_id, channel_id, shortcut["trigger_id"], shortcut["response_url"])
+
+
+def message_of_shortcut(shortcut: Mapping[str, Any]) -> Message:
+    """The message that a shortcut was used on."""
+    return message_of({"event": {**shortcut["message"], "channel": shortcut["channel"]["id"]}})
+
+
+def looked_at(holder: Mapping[str, Any]) -> str:
+    """The channel that a person looks at, "" where they look at none: in the form of either view's events."""
+    context = holder.get("context") or {}
+    entities = context.get("entities") or ()
+    found = (each["value"] for each in entities if each.get("type") == "slack#/types/channel_id")
+    return str(context.get("channel_id") or next(found, ""))

@@ -40,6 +40,15 @@ def first_words(markdown: str, *, growing: bool) -> str:
     return words
 
 
+def beginning(text: str, most_chars: int) -> str:
+    """A text's beginning in one line, cut between words where there are any."""
+    words = " ".join(text.split())
+    if len(words) <= most_chars:
+        return words
+    head = words[: most_chars - 1]
+    return (head.rpartition(" ")[0] or head) + "…"
+
+
 def _ended(part: str) -> str:
     """A title and an item have no full stop of their own."""
     part = part.strip()

@@ -19,6 +19,9 @@ DEFAULT_SYSTEM_PROMPT = (
 
 CONVERSING_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message"}
 
+PANE_THREAD = "assistant_app_thread"
+"""Of the message that begins a thread in the pane: Slack writes it for us, and it is but a title."""
+
 LEFT_OUT = "(Earlier messages are left out here.)"
 BEGUN_BY_US = "(This conversation begins with a message of yours.)"
 CUT = "\n\n(… {chars:,} characters are left out here …)\n\n"
@@ -79,6 +82,8 @@ def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
 
 
 def _said(message: Message, conversation: Conversation, me: Identity) -> Spoken | None:
+    if message.subtype == PANE_THREAD:
+        return None
     before = message.ts < conversation.question.ts
     if message.user_id == me.user_id or message.bot_id == me.bot_id:
         shown = plain(message.text, {}) if before else ""

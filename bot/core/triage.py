@@ -23,6 +23,8 @@ class Identity:
     bot_id: str
     name: str
     """How people write to us, after an @."""
+    has_pane: bool = False
+    """The app has the Agents feature: each direct message begins a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _of_person(message: Message, me: Identity, company: Company, mention_only: b
     if not by_person(message, me):
         return Ignore("not written by a person")
     if message.channel_type == "im":
-        return _answer(message, message.thread_ts)
+        return _answer(message, message.thread_ts or (message.ts if me.has_pane else None))
     if me.user_id in mentioned(message.text):
         return _answer(message, message.thread_ts or message.ts)
     reason = _not_for_us(message, me, company, mention_only)

@@ -18,6 +18,10 @@ CALLS_PER_MINUTE = {
     "conversations.history": 50,
     "files.completeUploadExternal": 100,
     "files.delete": 50,
+    "views.publish": 100,
+    "agents.sessions.setStatus": 50,
+    "assistant.threads.setTitle": 50,
+    "assistant.threads.setSuggestedPrompts": 50,
 }
 """facts/slack.md. Posts are several hundred a minute: this is a careful few."""
 REPLIES = "chat.update"

@@ -20,6 +20,8 @@ IN_FLIGHT = 4
 """Calls of one method under way at once."""
 FIRST_BACK_OFF_S = 0.5
 LONGEST_BACK_OFF_S = 30.0
+QUIET_S = 110.0
+"""Slack takes a status away after two minutes."""
 UNSURE_S = 0.1
 """How soon to look again whether our jobs are still ours."""
 
@@ -41,6 +43,8 @@ class Slot:
     in_flight: bool = False
     last_sent: float = -math.inf
     not_before: float = -math.inf
+    quiet_until: float = -math.inf
+    """Until then, or its first words, something else says that we are at work."""
     until: float = math.inf
     """After this nothing is sent for it."""
     failures: int = 0
@@ -76,11 +80,13 @@ class EditedReply:
 
     def append(self, delta: str) -> None:
         self._slot.reply.append(delta)
+        self._slot.quiet_until = -math.inf
         if not self._slot.dirty:
             self._editor.touch(self._slot)
 
     async def finish(self, ending: Ending) -> None:
         self._slot.reply.finish(ending)
+        self._slot.quiet_until = -math.inf
         self._editor.touch(self._slot)
         await self._slot.settled.wait()
         if self._slot.begun:
@@ -109,12 +115,17 @@ class Editor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
-    async def open(self, job: Job) -> EditedReply:
-        """Begins a reply, or goes on with what an earlier attempt left; a placeholder goes out at once."""
+    async def open(self, job: Job, *, quiet: bool = False) -> EditedReply:
+        """Begins a reply, or goes on with what an earlier attempt left; a placeholder goes out at once.
+
+        `quiet`: the pane's status says so for now, and would be gone with the first post.
+        """
         shown = Shown(job.page_ts, outdated=job.version > 0)
         if job.begun and (job.attempts > 1 or not job.page_ts):
             shown = await self._recover(job)
         slot = Slot(job.id, Reply(job.question, shown, version=job.version), begun=job.begun)
+        if quiet and not shown.page_ts:
+            slot.quiet_until = self._clock.monotonic() + QUIET_S
         self._budget.opened(slot)
         self._slots.append(slot)
         self.touch(slot)
@@ -208,7 +219,7 @@ class Editor:
             urgency, method = _urgency(slot.reply, call), method_of(call)
             if self._in_flight[method] >= IN_FLIGHT:
                 continue
-            ready_at = max(self._budget.ready_at(method, now, urgency, slot), slot.not_before)
+            ready_at = max(self._budget.ready_at(method, now, urgency, slot), slot.not_before, slot.quiet_until)
             if ready_at > now:
                 again_at = min(again_at, ready_at)
             elif best is None or (urgency, slot.last_sent) < best[0]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bot.core.asked import asked_in
 from bot.core.blocks import markdown_of
 from bot.core.conversation import Message, Question
 from bot.core.files import files_of
@@ -89,6 +90,9 @@ class SlackHistory:
     def _message(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = message.get("bot_id")
         ours = bot_id == self._me.bot_id
+        if ours and (asked := asked_in(message)):
+            thread = question.thread
+            return Message(thread.team_id, thread.channel_id, message["ts"], asked[1], user_id=asked[0])
         return Message(
             team_id=question.thread.team_id,
             channel_id=question.thread.channel_id,

@@ -1,17 +1,21 @@
 """Slack's Web API: every call of ours goes through here, and every refusal becomes one of our few errors."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 
 CALL_TIMEOUT_S = 15
 DEFAULT_RETRY_AFTER_S = 30.0
+PANE_SCOPE = "assistant:write"
+"""Only apps with the Agents feature have it; Slack names a token's scopes with each answer."""
 
 _REASONS = {
     Refusal.TOO_LONG: ("msg_too_long", "msg_blocks_too_long"),
@@ -45,14 +49,26 @@ class SlackWeb:
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """The method's answer. Arguments that are None are left out."""
+        response = await self._answer(method, arguments)
+        return response.data if isinstance(response.data, dict) else {}
+
+    async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
         try:
             # As a form: the one encoding that every method takes.
-            response = await self.client.api_call(method, data=_form(arguments))
+            return await self.client.api_call(method, data=_form(arguments))
         except SlackApiError as error:
             raise _refused(method, error) from error
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
-        return response.data if isinstance(response.data, dict) else {}
+
+    async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
+        """To who used a command; the address is Slack's own, knows who it is for, and is told no token."""
+        try:
+            async with self._session.post(response_url, json=message, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise Refused("a response", f"HTTP {response.status}", Refusal.GONE)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Refused("a response", type(error).__name__, Refusal.TRANSIENT) from error
 
     async def send_bytes(self, upload_url: str, content: bytes) -> None:
         """Fills an upload; the address is Slack's own, knows what it is for, and is told no token."""
@@ -66,7 +82,7 @@ class SlackWeb:
     async def identity(self) -> Identity:
         """Who the bot token makes us; raises SlackSetupError where it does not let us in."""
         try:
-            who = await self.call("auth.test")
+            answer = await self._answer("auth.test", {})
         except Refused as refused:
             if refused.reason is Refusal.TRANSIENT:
                 raise SlackSetupError(
@@ -76,7 +92,13 @@ class SlackWeb:
                 f"Slack does not accept SLACK_BOT_TOKEN ({refused.error}). Copy it again from "
                 "api.slack.com/apps → your app → OAuth & Permissions, or reinstall the app there."
             ) from refused
-        return Identity(team_id=who["team_id"], user_id=who["user_id"], bot_id=who["bot_id"], name=who["user"])
+        scopes = {scope.strip() for scope in _header(answer, "X-OAuth-Scopes").split(",")}
+        return Identity(answer["team_id"], answer["user_id"], answer["bot_id"], answer["user"], PANE_SCOPE in scopes)
+
+
+def _header(response: AsyncSlackResponse, name: str) -> str:
+    """Headers' names are written as it pleases each server."""
+    return next((str(value) for key, value in response.headers.items() if key.lower() == name.lower()), "")
 
 
 def _form(arguments: dict[str, Any]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.core.caps import Scope
 from bot.core.conversation import ThreadKey
 from bot.store.rows import DOING, TODO, in_thread, thread_values
-from bot.store.schema import feedback, jobs, notices, seen_events, shared_threads, spending, turns
+from bot.store.schema import feedback, jobs, looks, notices, seen_events, shared_threads, spending, turns
 
 SLACK_RETRIES_S = 3600.0
 """For so long, and some more, Slack may send an event again; forgotten, it would be answered again."""
@@ -38,6 +38,7 @@ async def _forget_person(connection: AsyncConnection, user_id: str | None) -> No
     person = sa.and_(spending.c.scope == Scope.USER.value, spending.c.scope_id == user_id)
     await connection.execute(sa.delete(spending).where(person if user_id else sa.true()))
     await connection.execute(sa.delete(notices).where(notices.c.user_id == user_id if user_id else sa.true()))
+    await connection.execute(sa.delete(looks).where(looks.c.user_id == user_id if user_id else sa.true()))
     await connection.execute(sa.delete(feedback).where(feedback.c.user_id == user_id if user_id else sa.true()))
 
 

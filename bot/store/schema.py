@@ -225,3 +225,13 @@ channels = sa.Table(
     sa.Column("system_prompt", Words, nullable=False),
     sa.Column("mention_only", sa.Boolean),
 )
+
+# Which channel somebody looks at beside the pane: their newest, and no history of it.
+looks = sa.Table(
+    "looks",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+)

@@ -19,7 +19,19 @@ from bot.core.errand import Errand, ErrandKind
 from bot.core.triage import Company
 from bot.errors import CapReached, StoreError
 from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
-from bot.store import asking, channels, claiming, errands, forgetting, ledger, revising, spending, together
+from bot.store import (
+    asking,
+    channels,
+    claiming,
+    errands,
+    forgetting,
+    ledger,
+    looking,
+    revising,
+    spending,
+    together,
+    usage,
+)
 from bot.store.company import company, share
 from bot.store.engine import READS, create_engine, database_errors
 from bot.store.enqueueing import Arrival, Arrivals, write_arrivals
@@ -381,6 +393,21 @@ class SqlStore:
             await channels.write(connection, team_id, channel_id, settings)
 
     @_to_its_end
+    async def look(self, team_id: str, user_id: str, channel_id: str) -> None:
+        async with self.engine.begin() as connection:
+            await looking.write(connection, (team_id, user_id), channel_id, self._clock.now())
+
+    @_to_its_end
+    async def looking_at(self, team_id: str, user_id: str) -> str:
+        async with self._reader.begin() as connection:
+            return await looking.read(connection, (team_id, user_id), self._clock.now())
+
+    @_to_its_end
+    async def used_by_model(self, team_id: str, since: float) -> Mapping[str, Amount]:
+        async with self._reader.begin() as connection:
+            return await usage.by_model(connection, team_id, since)
+
+    @_to_its_end
     async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
         async with self.engine.begin() as connection:
             count = await forgetting.forget(connection, user_id, thread)
@@ -394,6 +421,7 @@ class SqlStore:
             now = self._clock.now()
             await spending.expire(connection, now)
             await asking.expire(connection, now)
+            await looking.expire(connection, now)
             return await forgetting.expire(connection, before, now)
 
     @_to_its_end

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.caps import Amount
 from bot.core.usage import Thumb, Use
 from bot.ports import Status
 from bot.store.schema import feedback, jobs, turns
@@ -38,3 +39,16 @@ async def thumbs(connection: AsyncConnection, since: float) -> list[Thumb]:
         .where(feedback.c.at >= since)
     )
     return [Thumb(**row._mapping) for row in await connection.execute(given)]
+
+
+async def by_model(connection: AsyncConnection, team_id: str, since: float) -> dict[str, Amount]:
+    """Added up by the database: a Home is opened more often than a report is asked for."""
+    tokens = sa.func.sum(sa.func.coalesce(turns.c.input_tokens, 0) + sa.func.coalesce(turns.c.output_tokens, 0))
+    summed = (
+        sa.select(turns.c.model, tokens.label("tokens"), sa.func.sum(turns.c.cost_usd).label("cost_usd"))
+        .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
+        .where(jobs.c.team_id == team_id, turns.c.created_at >= since, turns.c.model.is_not(None))
+        .group_by(turns.c.model)
+    )
+    rows = await connection.execute(summed)
+    return {row.model: Amount(int(row.tokens or 0), float(row.cost_usd or 0.0)) for row in rows}

@@ -13,7 +13,7 @@ MODELS = ("openai/one", "anthropic/two")
         (ChannelSettings(), []),
         (ChannelSettings("anthropic/two", "Be brief.", True), []),
         (ChannelSettings("openai/other"), ["model"]),
-        (ChannelSettings("", "x" * 3_001), ["model", "system_prompt"]),
+        (ChannelSettings("", "x" * 2_001), ["model", "system_prompt"]),
     ],
 )
 def test_what_cannot_be_used_is_named_by_its_field(settings: ChannelSettings, fields: list[str]) -> None:

@@ -1,0 +1,45 @@
+"""A question that somebody asked by the shortcut: the bot writes it into the thread for them, for all to see.
+
+Slack lets nobody write as somebody else. That it is theirs is in the block_id, so that history reads it as theirs.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.core.markup import escape, unescape
+from bot.core.modals import AskAbout
+from bot.core.plain import beginning
+
+_BLOCK = "asked-by-"
+_SECTION_CHARS = 3_000
+_REMINDER_CHARS = 200
+
+
+def reminder(about: AskAbout) -> str:
+    """What recalls the message where it is not far: nothing where the thread begins with it."""
+    return "" if about.ts == about.thread_ts else beginning(about.quote, _REMINDER_CHARS)
+
+
+def message(user_id: str, intro: str, quote: str, question: str) -> dict[str, Any]:
+    """The arguments of chat.postMessage; `intro` is in Slack's markup, the rest is plain text."""
+    blocks: list[dict[str, Any]] = [{"type": "context", "elements": [{"type": "mrkdwn", "text": intro}]}]
+    for part, text in (("quote", quote), ("question", question)):
+        if text:
+            said = {"type": "plain_text", "text": _quoted(text) if part == "quote" else text[:_SECTION_CHARS]}
+            blocks.append({"type": "section", "block_id": f"{_BLOCK}{user_id}-{part}", "text": said})
+    return {"text": escape(beginning(question, 150)), "blocks": blocks}
+
+
+def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Whose question one of our messages holds, and its words in Slack's markup; None where it holds none."""
+    parts = [each for each in message.get("blocks") or () if str(each.get("block_id", "")).startswith(_BLOCK)]
+    if not parts:
+        return None
+    user_id = parts[0]["block_id"].removeprefix(_BLOCK).partition("-")[0]
+    # Whether Slack escapes plain text as it tells it is not documented: either way it is escaped once.
+    return user_id, "\n\n".join(escape(unescape(part["text"]["text"])) for part in parts)
+
+
+def _quoted(text: str) -> str:
+    lines = [f"> {line}" for line in text.splitlines()]
+    return "\n".join(lines)[:_SECTION_CHARS]

@@ -1,0 +1,154 @@
+"""What people ask of Typist beside messages: /typist, a channel's settings, and questions about any message."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.admission import Admission
+from bot.allowance import Allowance
+from bot.core import asked, channels, commands, modals
+from bot.core.access import Denial
+from bot.core.channels import Usual
+from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.markup import plain
+from bot.core.modals import AskAbout, SettingsFor
+from bot.core.triage import Identity
+from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.intake import Intake
+from bot.ports import Store
+from bot.surfaces import Surfaces
+
+QUOTE_CHARS = 1_500
+"""Of a message that is asked about: with its escapes it must go into what Slack keeps with a modal."""
+TRY_AGAIN = "Slack does not let me do that just now. Please try again in a minute."
+NOT_ON_RECORD = "I can't reach my records just now. Please try again in a minute."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who uses a command or a shortcut, and where; what Slack lets us answer by."""
+
+    user_id: str
+    channel_id: str
+    trigger_id: str
+    response_url: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Answers visits; holds what that needs of the world. Raises RateLimited, Refused and StoreError."""
+
+    store: Store
+    surfaces: Surfaces
+    intake: Intake
+    admission: Admission
+    allowance: Allowance
+    me: Identity
+    usual: Usual
+    admins: frozenset[str]
+
+    async def command(self, visit: Visit, text: str) -> Mapping[str, Any] | None:
+        """What /typist answers to one person; None where a modal is the answer."""
+        if denial := await self._denial(visit):
+            return commands.said(denial)
+        word = commands.subcommand(text)
+        if field := commands.SETTINGS_OF.get(word):
+            return await self._open_settings(visit, field)
+        if word == commands.USAGE:
+            use = await self.allowance.personal_use(self.me.team_id, visit.user_id)
+            return await self._said(visit.channel_id, commands.use_text(use.spent, use.caps))
+        return await self._said(visit.channel_id, commands.help_text(word))
+
+    async def save(self, user_id: str, view: Mapping[str, Any]) -> dict[str, str]:
+        """Keeps a channel's settings; what can't be kept, by the field's name, each with a sentence."""
+        place, settings = modals.settings_of(view)
+        if wrong := channels.problems(settings, self.usual.models):
+            return wrong
+        if not await self._may_set(user_id, place.channel_id):
+            return {modals.MODEL: commands.NOT_YOURS}
+        await self.store.set_channel_settings(self.me.team_id, place.channel_id, settings)
+        log.info("%s changed the settings of %s", user_id, place.channel_id)
+        await self._tell(place.response_url, await self._said(place.channel_id, commands.SAVED))
+        return {}
+
+    async def about(self, visit: Visit, message: Message) -> None:
+        """Asks somebody what they want to know about a message."""
+        if denial := await self._denial(visit):
+            await self.surfaces.respond(visit.response_url, commands.said(denial))
+            return
+        text = plain(message.whole, {}).strip()
+        quote = text if len(text) <= QUOTE_CHARS else text[:QUOTE_CHARS] + "…"
+        place = AskAbout(message.channel_id, message.ts, message.thread_ts or message.ts, quote, visit.response_url)
+        writer = f"<@{message.user_id}>" if message.user_id else ""
+        await self.surfaces.open_modal(visit.trigger_id, modals.ask_modal(place, writer))
+
+    async def ask(self, user_id: str, view: Mapping[str, Any]) -> dict[str, str]:
+        """Writes the question into the message's thread and has it answered there; what is wrong, by field.
+
+        Where we are not in the channel it goes to the person's direct message, with the message quoted.
+        """
+        about, words = modals.question_of(view)
+        try:
+            question = await self._written(user_id, about, words)
+        except (RateLimited, Refused) as error:
+            log.warning("a question about %s is not asked: %s", about.ts, error)
+            return {modals.QUESTION: TRY_AGAIN}
+        try:
+            await self.intake.enqueue(f"view {view['id']}", question)
+        except StoreError as error:
+            log.error("a question about %s is not on record: %s", about.ts, error)
+            await self.surfaces.delete(question.thread.channel_id, question.ts)
+            return {modals.QUESTION: NOT_ON_RECORD}
+        return {}
+
+    async def _written(self, user_id: str, about: AskAbout, words: str) -> Question:
+        intro = f"<@{user_id}> asks about this message:"
+        try:
+            message = asked.message(user_id, intro, asked.reminder(about), words)
+            channel_id, ts = await self.surfaces.post(about.channel_id, about.thread_ts, message)
+            thread_ts: str | None = about.thread_ts
+        except Refused as refused:
+            if refused.reason is not Refusal.GONE:
+                raise
+            intro = f"<@{user_id}> asks about a message in <#{about.channel_id}>, where I can't write:"
+            message = asked.message(user_id, intro, about.quote, words)
+            channel_id, ts = await self.surfaces.post(user_id, None, message)
+            thread_ts = ts if self.me.has_pane else None
+            await self._tell(about.response_url, commands.said(commands.ELSEWHERE))
+        thread = ThreadKey(self.me.team_id, channel_id, thread_ts)
+        said = asked.asked_in(message)
+        assert said is not None, "what we write for somebody is read as theirs"
+        return Question(thread, ts, user_id, said[1])
+
+    async def _open_settings(self, visit: Visit, field: str) -> Mapping[str, Any] | None:
+        if not await self._may_set(visit.user_id, visit.channel_id):
+            return await self._said(visit.channel_id, commands.NOT_YOURS)
+        settings = await self.store.channel_settings(self.me.team_id, visit.channel_id)
+        place = SettingsFor(visit.channel_id, visit.response_url)
+        await self.surfaces.open_modal(visit.trigger_id, modals.settings_modal(place, settings, self.usual, field))
+        return None
+
+    async def _may_set(self, user_id: str, channel_id: str) -> bool:
+        """A direct message is its person's own."""
+        if user_id in self.admins or channels.is_direct(channel_id):
+            return True
+        return await self.surfaces.creator(channel_id) == user_id
+
+    async def _denial(self, visit: Visit) -> Denial | None:
+        thread = ThreadKey(self.me.team_id, visit.channel_id, None)
+        return await self.admission.denial(Question(thread, "", visit.user_id, ""))
+
+    async def _said(self, channel_id: str, text: str) -> Mapping[str, Any]:
+        """With what is in force there."""
+        settings = await self.store.channel_settings(self.me.team_id, channel_id)
+        return commands.said(text, channels.told(channels.in_force(settings, self.usual), channel_id))
+
+    async def _tell(self, response_url: str, message: Mapping[str, Any]) -> None:
+        """What is done is done, whether or not its person hears of it."""
+        try:
+            await self.surfaces.respond(response_url, message)
+        except Refused as refused:
+            log.warning("somebody is not told of what they did: %s", refused)

@@ -1,0 +1,80 @@
+"""The pane beside a person's work: suggestions, what they look at, and the signs that we are at work."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+from bot.core import pane
+from bot.core.conversation import Question
+from bot.core.pane import Suggestion
+from bot.core.triage import Identity
+from bot.errors import RateLimited, Refused, StoreError
+from bot.ports import Store
+from bot.surfaces import Pane
+
+THINKING = "is thinking…"
+STATUS_WITHIN_S = 1.0
+"""Later than this a placeholder is the quicker sign."""
+WITHIN_S = 20.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PaneDesk:
+    """Does nothing in apps without a pane. What Slack refuses here is a line in the log, and no more."""
+
+    store: Store
+    pane: Pane
+    me: Identity
+    suggestions: tuple[Suggestion, ...]
+    _doing: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def suggest(self, channel_id: str, thread_ts: str | None) -> None:
+        """Somebody opened a thread in the pane, or (None) the whole direct message of an agent."""
+        if self.me.has_pane:
+            self._do(self.pane.suggest(channel_id, thread_ts, self.suggestions))
+
+    async def look(self, user_id: str, channel_id: str) -> None:
+        """Somebody looks at another channel; "" is none. Raises StoreError."""
+        if self.me.has_pane:
+            await self.store.look(self.me.team_id, user_id, channel_id)
+
+    async def begin(self, question: Question) -> bool:
+        """Shows that we think; whether the thread says so, and no placeholder has to."""
+        if not (self.me.has_pane and pane.in_pane(question)):
+            return False
+        self._do(self.pane.set_working(question.thread, True))
+        self._do(self._name(question))
+        try:
+            async with asyncio.timeout(STATUS_WITHIN_S):
+                await self.pane.set_status(question.thread, THINKING)
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("a placeholder stands for the status: %s", error or "it took too long")
+            return False
+        return True
+
+    def end(self, question: Question) -> None:
+        """We are done with it, for now."""
+        if self.me.has_pane and pane.in_pane(question):
+            self._do(self.pane.set_working(question.thread, False))
+
+    async def _name(self, question: Question) -> None:
+        """A thread is called by its first question, once for all processes."""
+        if await self.store.tell_once(self.me.team_id, "", f"title {question.thread}"):
+            await self.pane.set_title(question.thread, pane.title_of(question))
+
+    def _do(self, sign: Awaitable[None]) -> None:
+        """In the background: nobody waits for a sign."""
+        task = asyncio.create_task(_done(sign))
+        self._doing.add(task)
+        task.add_done_callback(self._doing.discard)
+
+
+async def _done(sign: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            await sign
+    except (RateLimited, Refused, StoreError, TimeoutError) as error:
+        log.warning("the pane does not show a sign: %s", error or "it took too long")

@@ -1,0 +1,54 @@
+"""Modals, Home, and what commands and shortcuts are answered with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.errors import Refusal, Refused
+from bot.slack.budget import Budget
+from bot.slack.web import SlackWeb
+
+
+class SlackSurfaces:
+    """The Surfaces port on Slack's Web API."""
+
+    def __init__(self, web: SlackWeb, budget: Budget) -> None:
+        self._web = web
+        self._budget = budget
+
+    async def open_modal(self, trigger_id: str, view: Mapping[str, Any]) -> None:
+        """A trigger is good for three seconds: there is no waiting for a budget."""
+        await self._web.call("views.open", trigger_id=trigger_id, view=view)
+
+    async def publish_home(self, user_id: str, view: Mapping[str, Any]) -> None:
+        async with self._budget.spending("views.publish"):
+            await self._web.call("views.publish", user_id=user_id, view=view)
+
+    async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
+        await self._web.respond(response_url, message)
+
+    async def creator(self, channel_id: str) -> str | None:
+        """Needs the scopes channels:read, groups:read and mpim:read."""
+        try:
+            answer = await self._web.call("conversations.info", channel=channel_id)
+        except Refused as refused:
+            if refused.reason is Refusal.TRANSIENT:
+                raise
+            return None
+        creator = (answer.get("channel") or {}).get("creator")
+        return str(creator) if creator else None
+
+    async def post(self, channel_id: str, thread_ts: str | None, message: Mapping[str, Any]) -> tuple[str, str]:
+        async with self._budget.spending("chat.postMessage"):
+            posted = await self._web.call(
+                "chat.postMessage",
+                channel=channel_id,
+                thread_ts=thread_ts,
+                unfurl_links=False,
+                unfurl_media=False,
+                **message,
+            )
+        return str(posted["channel"]), str(posted["ts"])
+
+    async def delete(self, channel_id: str, ts: str) -> None:
+        async with self._budget.spending("chat.delete"):
+            await self._web.call("chat.delete", channel=channel_id, ts=ts)
