@@ -1,8 +1,10 @@
 """`python -m bot sandbox`: the bot in a Slack of this machine, with a real model where no key is set."""
 
+import json
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bot import app
 from bot.errors import SettingsError
@@ -11,6 +13,8 @@ from sandbox.local_model import LocalModel, available
 from sandbox.server import Sandbox, find_port
 
 PREFERRED_PORT = 3000
+MANIFEST = Path(__file__).parent.parent / "manifest.json"
+"""The app as README.md has it made in Slack."""
 LOCAL_SYSTEM_PROMPT = "You are a helpful assistant."
 """So small a model answers best when it is told little."""
 LOCAL_HISTORY_TOKENS = 1_500
@@ -31,7 +35,12 @@ async def demo(settings: Settings, shutdown: app.Shutdown, port: int | None, mod
     async with AsyncExitStack() as stack:
         cast = await _cast(settings, model, stack)
         sandbox = await stack.enter_async_context(
-            Sandbox(port=port or find_port(PREFERRED_PORT), note=cast.note, keep_revisions=False)
+            Sandbox(
+                port=port or find_port(PREFERRED_PORT),
+                note=cast.note,
+                keep_revisions=False,
+                manifest=json.loads(MANIFEST.read_text()),
+            )
         )
         ours = replace(
             cast.settings,

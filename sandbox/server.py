@@ -67,8 +67,8 @@ class Sandbox:
     """Calls a minute, by method, where they differ from Slack's floors."""
     post_burst: int = 10
     """Posts that one channel takes at once before one a second holds."""
-    scopes: AbstractSet[str] = SCOPES
-    """What the bot's token begins with; `granted` is what it has now."""
+    scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
+    """What the bot's token begins with; `granted` is what it has now. Only apps with a pane may write in it."""
     subscribed: frozenset[str] = EVENTS
     twin_order: TwinOrder = "either"
     seed: int = 0

@@ -1,9 +1,12 @@
 """A stage for scenarios: the bot, connected to a sandbox for Slack and to a scripted vendor, all over real sockets."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,13 @@ from sandbox.workspace import Message
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer
 
+ROOT = Path(__file__).parent.parent.parent
 GROWING = (blocks.THINKING, blocks.WRITING, blocks.WAITING)
+
+
+def manifest(name: str = "manifest.json") -> Any:
+    """An app as README.md has it made in Slack."""
+    return json.loads((ROOT / name).read_text())
 
 
 def says(text: str, pause_s: float = 0.0) -> Answer:
@@ -27,7 +36,13 @@ def shown(message: Message) -> str:
     """What a reader of a message sees, without Slack's escapes."""
     parts = [message.text] if not message.blocks else []
     for block in message.blocks:
-        parts += [block["text"]] if block["type"] == "markdown" else [e["text"] for e in block["elements"]]
+        match block["type"]:
+            case "markdown":
+                parts.append(block["text"])
+            case "section":
+                parts.append(block["text"]["text"])
+            case "context":
+                parts += [element["text"] for element in block["elements"]]
     return "\n".join(parts).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -99,7 +114,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(ack_timeout_s=1.0, redelivery_delays_s=(0.0, 1.0, 2.0)) as sandbox:
+    async with Sandbox(ack_timeout_s=1.0, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest()) as sandbox:
         yield sandbox
 
 

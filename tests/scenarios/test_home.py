@@ -1,0 +1,86 @@
+"""The app's Home: made when it is opened, for its person; more for admins."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from bot.core.caps import parse_caps
+from bot.settings import Settings
+from sandbox.client import Client
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running
+from tests.streams.server import VendorServer
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    caps = parse_caps("user/day=200000tokens,workspace/month=500000tokens")
+    async with running(replace(settings, caps=caps, admins=frozenset({"U0GRACE"}), system_prompt="Be <kind>.")):
+        yield Stage(sandbox, vendor)
+
+
+async def home(stage: Stage, user: str) -> str:
+    """What somebody reads in the Home that they have just opened."""
+    client = stage.sandbox.client(user)
+    client.open_tab("home")
+    await stage.sandbox.wait_for(lambda: client.home)
+    return text_of(client)
+
+
+def text_of(client: Client) -> str:
+    assert client.home
+    held = [block.get("text") or (block.get("elements") or [None])[0] for block in client.home.blocks]
+    return "\n".join(each["text"] for each in held if each)
+
+
+async def test_a_person_sees_what_they_used_and_what_is_in_force(stage: Stage) -> None:
+    asked = await stage.mention(user="alan")
+    await stage.answers("general", asked)
+    said = await home(stage, "alan")
+    assert "Your limit of 200,000 tokens a day: " in said
+    assert "*Model*: openai/test" in said
+    assert ">Be &lt;kind&gt;." in said
+    assert "This workspace" not in said
+
+
+async def test_an_admin_sees_the_workspaces_use_by_model_and_its_settings(stage: Stage) -> None:
+    asked = await stage.mention(user="alan")
+    await stage.answers("general", asked)
+    grace = stage.sandbox.client("grace")
+
+    def opened_again() -> bool:
+        # What was used is on record a moment after it is shown.
+        grace.open_tab("home")
+        return grace.home is not None and "openai/test: " in text_of(grace)
+
+    await stage.sandbox.wait_for(opened_again)
+    said = text_of(grace)
+    assert "This workspace" in said
+    assert "The workspace's limit of 500,000 tokens a month: 0% used" in said
+    assert "Each person's limit of 200,000 tokens a day" in said
+    assert "*Who may ask*: members" in said
+
+
+async def test_it_is_there_within_a_second_and_made_only_when_it_is_opened(stage: Stage) -> None:
+    before = time.monotonic()
+    await home(stage, "alan")
+    assert time.monotonic() - before < 1
+    stage.sandbox.client("alan").open_tab("messages")
+    asked = await stage.mention(user="alan")
+    await stage.answers("general", asked)
+    assert [call.method for call in stage.sandbox.calls].count("views.publish") == 1
+
+
+async def test_slack_over_its_limit_leaves_it_as_it_was(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.sandbox.faults.start("refuse", method="views.publish", error="not_enabled", times=1)
+    alan = stage.sandbox.client("alan")
+
+    def opened_again() -> bool:
+        # While it is being made, opening it once more does nothing.
+        alan.open_tab("home")
+        return alan.home is not None
+
+    await stage.sandbox.wait_for(opened_again)
+    assert "the Home of U0ALAN stays as it was" in caplog.text
