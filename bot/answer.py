@@ -149,7 +149,8 @@ class Answering:
         """How the reply ends, None where Slack shows that already; and what is kept of it."""
         shown = reply.shown
         if shown.ended:
-            return None, Outcome(Status.DONE if shown.text else Status.FAILED, shown.text, finish_reason="recovered")
+            text = await self.briefing.recalled(shown)
+            return None, Outcome(Status.DONE if text else Status.FAILED, text, finish_reason="recovered")
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
             return Ending(INTERRUPTED, partial=True), Outcome(Status.FAILED, shown.text, finish_reason="interrupted")
         try:

@@ -9,9 +9,10 @@ from typing import TypeVar
 from bot.core import prompt as prompts
 from bot.core import shared
 from bot.core.channels import ChannelSettings, prompt_version
-from bot.core.conversation import Job, Message, Prompt, Question
+from bot.core.conversation import File, Job, Message, Prompt, Question
 from bot.core.files import Opened, chosen
 from bot.core.pane import in_pane, looking_at
+from bot.core.reply import Shown
 from bot.core.together import with_earlier
 from bot.core.tokens import TokenEstimate
 from bot.core.triage import Identity, by_person
@@ -80,6 +81,14 @@ class Briefing:
         channel_id = await self._read("what the person looks at", lambda: self.store.looking_at(*person))
         names = await self.history.names([channel_id]) if channel_id else {}
         return "".join(map(looking_at, names.values()))
+
+    async def recalled(self, shown: Shown) -> str:
+        """What an answer said that Slack shows whole: its file has it where its pages end before."""
+        if not shown.whole_id:
+            return shown.text
+        async with self.files.reading([File(shown.whole_id, "answer.md")]) as opened:
+            read = opened[shown.whole_id].read
+        return read if isinstance(read, str) else shown.text
 
     async def _said(self, job: Job) -> list[prompts.Spoken]:
         question = job.question

@@ -7,6 +7,7 @@ model are people and channels called by their names. docs.slack.dev, "Formatting
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 _SEQUENCE = re.compile(
     # Of several `<` the first begins it; that a search can look for one plain character makes it quick.
@@ -16,6 +17,18 @@ _SEQUENCE = re.compile(
 _MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
 _NAMELESS_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _NAMED = re.compile(r"<(?:[@#]|!subteam\^)([A-Z0-9]+)\|@?([^<>]+)>")
+_KEPT = r"```.*?```|`[^`\n]+`|<[^<>\n]*>"
+_EMPHASIS = [
+    (
+        re.compile(
+            rf"(?P<kept>{_KEPT})|(?<!{mark})(?<![^\W_]){mark}(?=\S)"
+            rf"(?P<said>(?:`[^`\n]+`|<[^<>\n]*>|[^{mark}<`\n])+?)(?<=\S){mark}(?!{mark})(?![^\W_])",
+            re.DOTALL,
+        ),
+        marks,
+    )
+    for mark, marks in ((r"\*", "**"), ("~", "~~"))
+]
 _QUIET_SCHEMES = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
 
 
@@ -34,6 +47,17 @@ def link(url: str, label: str) -> str:
     target = escape(url.translate({ord(mark): f"%{ord(mark):02X}" for mark in "<>| \n\t"}))
     label = escape(" ".join(label.split()))
     return f"<{target}|{label}>" if label and label != target else f"<{target}>"
+
+
+def emphasised(mrkdwn: str) -> str:
+    """Apps' own markup with its emphasis as Markdown: `*bold*` and `~gone~` have two marks there, `_this_` has one."""
+    for pattern, marks in _EMPHASIS:
+        mrkdwn = pattern.sub(partial(_marked, marks), mrkdwn)
+    return mrkdwn
+
+
+def _marked(marks: str, found: re.Match[str]) -> str:
+    return found["kept"] or f"{marks}{found['said']}{marks}"
 
 
 def mentioned(markup: str) -> list[str]:

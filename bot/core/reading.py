@@ -19,7 +19,7 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 def body_of(message: Json) -> str:
     """What its writer wrote: its blocks, or its text where they say nothing."""
     text = _text(message, "text")
-    return _blocks(message, markup.labels(text), MOST_DEPTH) or text
+    return _blocks(message, markup.labels(text), MOST_DEPTH) or markup.emphasised(text)
 
 
 def attached_to(message: Json, depth: int = MOST_DEPTH) -> str:
@@ -54,9 +54,9 @@ def _attachment(attachment: Json, depth: int) -> str:
     author = markup.escape(markup.unescape(_text(attachment, "author_name") or _text(attachment, "service_name")))
     title, url = _text(attachment, "title"), _text(attachment, "title_link")
     head = markup.link(url, markup.unescape(title)) if title and url else title
-    body = _blocks(attachment, {}, depth) or _text(attachment, "text")
+    body = _blocks(attachment, {}, depth) or _mrkdwn(attachment, "text")
     inner = "\n".join(part for part in (author, head, body, *_fields(attachment), _text(attachment, "footer")) if part)
-    said = [_text(attachment, "pretext"), quoted(inner.strip("\n")) if inner.strip() else ""]
+    said = [_mrkdwn(attachment, "pretext"), quoted(inner.strip("\n")) if inner.strip() else ""]
     return "\n".join(part for part in said if part.strip()) or _text(attachment, "fallback")
 
 
@@ -65,9 +65,8 @@ def _forwarded(attachment: Json, depth: int) -> str:
     labels = markup.labels(_text(attachment, "text"))
     messages = [each.get("message") for each in dicts(attachment.get("message_blocks"))]
     parts = [_blocks(each, labels, depth - 1) for each in messages if isinstance(each, Mapping)]
-    said = (
-        "\n\n".join(part for part in parts if part) or _text(attachment, "text") or _blocks(attachment, {}, depth - 1)
-    )
+    written = "\n\n".join(part for part in parts if part)
+    said = written or _mrkdwn(attachment, "text") or _blocks(attachment, {}, depth - 1)
     below = attached_to(attachment, depth - 1)
     said = "\n\n".join(part for part in (said, below) if part.strip()).strip("\n") or _text(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
@@ -84,7 +83,7 @@ def _author(attachment: Json) -> str:
 
 def _fields(attachment: Json) -> Iterator[str]:
     for field in dicts(attachment.get("fields")):
-        title, value = _text(field, "title"), _text(field, "value")
+        title, value = _text(field, "title"), _mrkdwn(field, "value")
         yield f"{title}: {value}" if title and value else title or value
 
 
@@ -105,7 +104,7 @@ def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
             words = " ".join(_object(block, "text").split())
             return f"**{words}**" if words else ""
         case "section":
-            fields = [_text(field, "text") for field in dicts(block.get("fields"))]
+            fields = map(_said, dicts(block.get("fields")))
             return "\n".join(filter(None, (_object(block, "text"), *fields, _button(block.get("accessory")))))
         case "context" | "actions" | "context_actions":
             return " ".join(filter(None, map(_seen, dicts(block.get("elements")))))
@@ -114,7 +113,7 @@ def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
 
 def _seen(element: Json) -> str:
     """A text, the words for a picture, a link."""
-    return _text(element, "text") or _text(element, "alt_text") or _button(element)
+    return _said(element) or _text(element, "alt_text") or _button(element)
 
 
 def _button(element: Any) -> str:
@@ -160,7 +159,15 @@ def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str
 def _object(holder: Json, key: str) -> str:
     """A text object's text."""
     value = holder.get(key)
-    return _text(value, "text") if isinstance(value, Mapping) else ""
+    return _said(value) if isinstance(value, Mapping) else ""
+
+
+def _said(text_object: Json) -> str:
+    return _mrkdwn(text_object, "text") if text_object.get("type") == "mrkdwn" else _text(text_object, "text")
+
+
+def _mrkdwn(holder: Json, key: str) -> str:
+    return markup.emphasised(_text(holder, key))
 
 
 def _text(holder: Json, key: str) -> str:

@@ -62,6 +62,11 @@ class Shown:
     outdated: bool = False
     """It is an earlier version's, and to be replaced at once."""
 
+    @property
+    def whole_id(self) -> str:
+        """Of the file that has all of an answer whose pages show its beginning; "" where there is none."""
+        return next((each.whole_id for each in self.attached if each.whole_id), "")
+
 
 @dataclass(frozen=True, slots=True)
 class Post:

@@ -117,13 +117,16 @@ def words_of(text: str, bot_user_id: str) -> str:
     """
     mention = _MENTION.format(re.escape(bot_user_id))
     words = text.strip()
-    while found := re.match(mention, words):
-        words = words[found.end() :].lstrip(_AFTER_A_NAME)
-    said = words.rstrip(_ENDS)
-    while found := re.search(rf"{mention}\Z", said):
-        said = said[: found.start()].rstrip(_BEFORE_A_NAME)
-        words = said + "".join(mark for mark in words[found.end() :] if not mark.isspace())
-    return words
+    if leading := re.match(rf"(?:{mention}[{_AFTER_A_NAME}]*)+", words):
+        words = words[leading.end() :]
+    said_chars = end = len(words.rstrip(_ENDS))
+    for found in reversed(list(re.finditer(mention, words))):
+        if found.end() != end:
+            break
+        end = found.start()
+        while end and words[end - 1] in _BEFORE_A_NAME:
+            end -= 1
+    return words if end == said_chars else words[:end] + "".join(words[said_chars:].split())
 
 
 def _answer(message: Message, thread_ts: str | None) -> Answer:

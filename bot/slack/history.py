@@ -97,7 +97,7 @@ class SlackHistory:
             team_id=question.thread.team_id,
             channel_id=question.thread.channel_id,
             ts=message["ts"],
-            text=(escape(markdown_of(message)) if ours else "") or body_of(message),
+            text=(escape(markdown_of(message)) or message.get("text", "")) if ours else body_of(message),
             attached="" if ours else attached_to(message),
             thread_ts=message.get("thread_ts"),
             user_id=message.get("user"),

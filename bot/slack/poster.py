@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from itertools import takewhile
 from typing import Any
 
-from bot.core import attachments, blocks
+from bot.core import attachments, blocks, markup
 from bot.core.attachments import Attached
 from bot.core.conversation import Question
 from bot.core.pages import Joint, joined
@@ -126,7 +126,7 @@ class Poster:
         ours = list(takewhile(lambda message: _payload(message).get("version", 0) == version, held))
         return Shown(
             page_ts=tuple(message["ts"] for message in held),
-            text=joined([(blocks.markdown_of(message), _joint(message)) for message in ours]),
+            text=joined([(_page_text(message), _joint(message)) for message in ours]),
             ended=any(_payload(message).get("ended") for message in ours[-1:]),
             outdated=bool(held) and not ours,
             attached=tuple(_attached(question, messages)),
@@ -175,6 +175,8 @@ def _mark(question: Question, page: int, view: View) -> dict[str, Any]:
         "page": page,
         "version": view.version,
         "ended": view.ended,
+        # Without blocks a notice follows the page's words in one text.
+        **({"text_chars": len(view.markdown.rstrip())} if view.plain else {}),
         **asdict(view.joint),
     }
     return {"event_type": METADATA_EVENT, "event_payload": payload}
@@ -194,6 +196,13 @@ def _page(message: dict[str, Any]) -> int:
     return int(_payload(message)["page"])
 
 
+def _page_text(message: dict[str, Any]) -> str:
+    text_chars = _payload(message).get("text_chars")
+    if text_chars is None:
+        return blocks.markdown_of(message)
+    return markup.plain(message.get("text") or "", {})[:text_chars]
+
+
 def _joint(message: dict[str, Any]) -> Joint:
     payload = _payload(message)
     return Joint(**{field.name: payload[field.name] for field in fields(Joint) if field.name in payload})
@@ -206,5 +215,6 @@ def _attached(question: Question, messages: list[dict[str, Any]]) -> list[Attach
         files = [each for each in message.get("files") or [] if attachments.is_of(each.get("name") or "", question.ts)]
         if files:
             keys = frozenset((each["name"], int(each.get("size") or 0)) for each in files)
-            found.append(Attached(message["ts"], tuple(each["id"] for each in files), keys))
+            whole_id = next((each["id"] for each in files if attachments.is_whole(each["name"])), "")
+            found.append(Attached(message["ts"], tuple(each["id"] for each in files), keys, whole_id))
     return found

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.markup import escape, labels, link, nameless, plain
+from bot.core.markup import emphasised, escape, labels, link, nameless, plain
 
 NAMES = {"UADA": "Ada", "WGRACE": "Grace", "CBUILD": "build"}
 
@@ -87,10 +87,28 @@ def test_any_markup_is_read_and_nobody_is_left_as_a_mention(parts: list[str]) ->
     assert not re.search(r"<@[UW]\w+", plain("".join(parts), NAMES))
 
 
+@pytest.mark.parametrize(
+    ("mrkdwn", "markdown"),
+    [
+        ("*bold* _it_ ~gone~", "**bold** _it_ ~~gone~~"),
+        ("*<https://a.example/~me/|Build *7*>* is _*red*_", "**<https://a.example/~me/|Build *7*>** is _**red**_"),
+        ("*~both~*, *see `a*b`*", "**~~both~~**, **see `a*b`**"),
+        ("`*x*` ```\n*y* ~z~\n```", "`*x*` ```\n*y* ~z~\n```"),
+        ("2 * 3 * 4, a*b*c, *.py and *.js, ~/x ~/y", "2 * 3 * 4, a*b*c, *.py and *.js, ~/x ~/y"),
+        ("**bold** * a\n* b", "**bold** * a\n* b"),
+        ("*one\ntwo*", "*one\ntwo*"),
+    ],
+)
+def test_apps_emphasis_is_markdown(mrkdwn: str, markdown: str) -> None:
+    assert emphasised(mrkdwn) == markdown
+
+
 def test_the_effort_grows_with_the_text_and_not_faster() -> None:
     began = time.process_time()
     for mark in ("<", "<@", "<@U1|", "<https:", "<!date^", "&lt;"):
         plain(mark * 50_000, NAMES)
+    for mark in ("*", "*a", " *a", "*<", "*`a", "*<b>", "```a ", "~<a`*"):
+        emphasised(mark * 50_000)
     assert time.process_time() - began < 2
 
 

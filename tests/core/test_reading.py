@@ -133,7 +133,7 @@ def test_names_that_only_the_text_beside_the_block_knows_are_used() -> None:
 
 
 BODIES = {
-    "text alone": ({"text": "*a* &lt; <@UADA>"}, "*a* < @Ada"),
+    "text alone": ({"text": "*a* &lt; <@UADA>"}, "**a** < @Ada"),
     "text with no blocks in the list": ({"text": "a", "blocks": []}, "a"),
     "text where the blocks say nothing": ({"text": "a", "blocks": [{"type": "rich_text", "elements": []}]}, "a"),
     "nothing": ({"text": None, "blocks": None}, ""),
@@ -179,7 +179,7 @@ BODIES = {
                 },
             ],
         },
-        "**Build 7**\n\nby @Ada, [log](https://ci.example/7)\n*State:* red\n*Took:* 3 min\n\n# Why\n1 < 2\n\n"
+        "**Build 7**\n\nby @Ada, [log](https://ci.example/7)\n**State:** red\n**Took:** 3 min\n\n# Why\n1 < 2\n\n"
         "a cat main\n\n[Open](https://ci.example)\n\nTrend\ngoes up\n\n| who | a\\|b |\n| --- | --- |\n| @Ada | 3 |",
     ),
     "a block of a kind to come": (

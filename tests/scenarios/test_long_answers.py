@@ -164,3 +164,39 @@ async def test_a_crash_between_file_and_last_edit_leaves_one_file_the_right_one(
     await sandbox.wait_for(lambda: len(stage.bots("general", asked)) == MOST_PAGES + 1)
     assert files(stage.bots("general", asked), sandbox) == {"answer.md": other, "code-1.py": CODE}
     assert len(pages(messages)) == MOST_PAGES
+
+
+async def test_a_crash_between_the_last_edit_and_its_record_loses_nothing_of_many_pages(
+    bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+) -> None:
+    vendor.script(Answer(events(SEVEN_PAGES)))
+    stage = Stage(sandbox, vendor)
+    process = await bots()
+    asked = await stage.mention()
+    await sandbox.wait_for(lambda: files(stage.bots("general", asked), sandbox), 30)
+    sandbox.faults.start("lose_response", method="chat.update")
+    await ended(stage, asked, WHOLE_NOTE)
+    process.kill()
+    await process.wait()
+    sandbox.faults.stop("lose_response")
+    await bots()
+    assert await kept(tmp_path / "typist.db") == SEVEN_PAGES
+    assert len(vendor.requests) == 1
+
+
+async def test_what_a_crash_left_without_blocks_is_good_text(
+    bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+) -> None:
+    left = "An <answer> & *more*: https://a.example/?q=1&r=2 says &lt;b&gt; so."
+    vendor.script(Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("Else.")[:-3], ending=Ending.CUT))
+    sandbox.faults.start("refuse", method="chat.update", error="invalid_blocks", times=1)
+    stage = Stage(sandbox, vendor)
+    process = await bots()
+    asked = await stage.mention()
+    await sandbox.wait_for(lambda: "so." in str(stage.bots("general", asked)), 20)
+    assert not stage.bots("general", asked)[0].blocks
+    process.kill()
+    await process.wait()
+    await bots()
+    await ended(stage, asked, "was lost before the answer was whole. Please ask again.")
+    assert await kept(tmp_path / "typist.db") == left
