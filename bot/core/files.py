@@ -64,12 +64,14 @@ _NEVER = re.compile(
 )
 _TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python|perl|ruby|php|javascript|httpd-php)")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_TURNING = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+"""What makes a name, and all that follows it, read in another direction."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
 
 
 def short_name(file: File) -> str:
     """A file's name on one line; long ones lose their middle."""
-    name = " ".join(file.name.split()).replace("`", "'")
+    name = " ".join(file.name.translate(_TURNING).split()).replace("`", "'")
     return name if len(name) <= _NAME_CHARS else f"{name[:50]}…{name[-25:]}"
 
 
@@ -153,6 +155,8 @@ def label(opened: Opened) -> str:
         return f"(Attached, but not shown to you: {name}, {read.value})"
     if isinstance(read, Media):
         return f"(Attached: {name})"
+    if not read.strip():
+        return f"(Attached: {name}, which is empty)"
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall(r"`{3,}", read)), 3)
     return f"(Attached: {name})\n{fence}{_language(name)}\n{read.rstrip()}\n{fence}"
 

@@ -1,4 +1,4 @@
-"""Images as vendors take them: a GIF's first frame, and none larger than a model looks at anyway."""
+"""Images as vendors take them: the first frame of one that moves, and none larger than a model looks at anyway."""
 
 import io
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ def prepared(content: bytes, media_type: str) -> tuple[bytes, str]:
 
     Raises ValueError where it can't be read.
     """
-    if media_type != "image/gif" and len(content) <= MOST_IMAGE_BYTES:
+    if len(content) <= MOST_IMAGE_BYTES and not _moves(content, media_type):
         return content, media_type
     # Megabytes to import, for what few questions need.
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -38,6 +38,11 @@ def prepared(content: bytes, media_type: str) -> tuple[bytes, str]:
             return _packed(upright)
     except (UnidentifiedImageError, OSError, SyntaxError, EOFError) as error:
         raise ValueError(str(error)) from error
+
+
+def _moves(content: bytes, media_type: str) -> bool:
+    """May have several frames: https://developers.google.com/speed/webp/docs/riff_container, "Extended File Format"."""
+    return media_type == "image/gif" or (content[12:16] == b"VP8X" and bool(content[20:21] and content[20] & 2))
 
 
 def _packed(image: "Image.Image") -> tuple[bytes, str]:

@@ -25,17 +25,17 @@ _JOINED = re.compile(r"[\u0300-\u036f\u200d\ufe0f\U0001f3fb-\U0001f3ff]")
 def first_words(markdown: str, *, growing: bool) -> str:
     """The first sentence or so, never cut inside a word; "" where no word is whole yet."""
     head = markdown[:READ_CHARS].replace("\r\n", "\n")
-    growing = growing or len(markdown) > READ_CHARS
-    found = leaves.scan(head, partial=growing).leaves
+    partial = growing or len(markdown) > READ_CHARS
+    found = leaves.scan(head, partial=partial).leaves
     parts = [_words(head, leaf) for leaf in found if leaf.kind is not Kind.FENCE]
     words = " ".join("".join(_ended(part) for part in parts[:-1]).split() + "".join(parts[-1:]).split())
     if not words and not growing:
         # An answer may be but code, or a rule.
         code = [leaves.code(head, leaf) for leaf in found if leaf.kind is Kind.FENCE]
-        words = " ".join(" ".join(code or [head]).split())
+        words = " ".join(" ".join(code).split() or head.split())
     if len(words) > SHORT_CHARS:
         return _shortened(words)
-    if growing and words and not head[-1:].isspace() and found[-1].lines[-1].end == len(head):
+    if partial and words and not head[-1:].isspace() and found[-1].lines[-1].end == len(head):
         return words.rpartition(" ")[0]
     return words
 

@@ -122,6 +122,16 @@ class TestImages:
         content = picture("PNG", (3000, 20))
         assert images.prepared(content, "image/png") == (content, "image/png")
 
+    def test_that_move_are_their_first_frame(self) -> None:
+        packed = io.BytesIO()
+        Image.new("RGB", (8, 6), "teal").save(
+            packed, "WEBP", save_all=True, append_images=[Image.new("RGB", (8, 6), "red")]
+        )
+        content, kind = images.prepared(packed.getvalue(), "image/webp")
+        with Image.open(io.BytesIO(content)) as image:
+            red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
+        assert (kind, red < 20, green > 110, blue > 110) == ("image/png", True, True, True)
+
     @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK"])
     def test_of_any_colours_are_packed_anew(self, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(images, "MOST_IMAGE_BYTES", 10)
@@ -143,7 +153,7 @@ class TestImages:
 
 class TestTold:
     @settings(max_examples=100, deadline=None)
-    @given(name=st.text(), text=st.text("`~a\n ", max_size=60))
+    @given(name=st.text(), text=st.text("`~a\n ", max_size=60).filter(str.strip))
     def test_a_files_text_never_ends_its_fence(self, name: str, text: str) -> None:
         said = files.label(Opened(File("F1", name), text))
         (fence,) = [token for token in MarkdownIt().parse(said) if token.type == "fence"]
@@ -158,6 +168,13 @@ class TestTold:
         line = files.unread_line(opened)
         assert len(line.splitlines()) == min(1, len(names))
         assert len(line) < 1_000
+
+    def test_no_name_turns_what_follows_it_around(self) -> None:
+        opened = Opened(File("F1", "a\u202egpj.exe"), Unread.KIND)
+        assert files.unread_line([opened]) == "Not read: agpj.exe (a kind of file that I can't read)."
+
+    def test_an_empty_file_is_said_to_be_empty(self) -> None:
+        assert files.label(Opened(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"
 
     def test_more_than_a_few_are_counted(self) -> None:
         line = files.unread_line([Opened(file, Unread.TOO_MANY) for file in some(9)])

@@ -212,6 +212,7 @@ def test_what_was_sent_is_sent_the_same_again(text: str) -> None:
         ("すごい！" * 60, "すごい！" * 37),
         ("```py\nx = 1\n\ny = 2\n```", "x = 1 y = 2"),
         ("---", "---"),
+        ("```py\n" + "x = 1\n" * 500 + "```", ("x = 1 " * 25).strip() + "…"),
         ("Prices\r\n\r\n| a | b |\r\n|--|--|\r\n| 1 | 2 |\r\n", "Prices. a, b; 1, 2."),
     ],
 )
