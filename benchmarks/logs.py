@@ -14,6 +14,8 @@ _SURPRISES = re.compile(
 )
 _ERROR = re.compile(r"^\S+ \S+ ERROR (.*)$", re.MULTILINE)
 _WORDS_OF_PEOPLE = re.compile(r"\bq\d+w\d+\b|\bq\d+: \d+ words")
+_RENEWED = re.compile(r"^slack_bolt: Failed to run message listeners")
+"""Where a connection that Slack closes is not replaced at once, the watch over the sockets does it."""
 _LATE_S = 15.0
 """What a database that went away breaks may be told so much later."""
 
@@ -59,7 +61,7 @@ def _surprises(log: str) -> Iterator[str]:
 
 def _errors(log: str, excused: bool) -> Iterator[str]:
     for line in dict.fromkeys(_ERROR.findall(log)):
-        if not (excused and "database" in line.lower()):
+        if not (excused and "database" in line.lower()) and not _RENEWED.match(line):
             yield f"an error in its log: {_shortly(line)}"
 
 

@@ -123,11 +123,10 @@ class Briefing:
 
     async def _note_company(self, question: Question, messages: Sequence[Message]) -> None:
         """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
-        if question.thread.thread_ts and any(
-            by_person(each, self.me) and each.user_id != question.user_id for each in messages
-        ):
+        others = [each.ts for each in messages if by_person(each, self.me) and each.user_id != question.user_id]
+        if question.thread.thread_ts and others:
             try:
-                await self.store.share(question.thread)
+                await self.store.share(question.thread, min(others))
             except StoreError as error:
                 log.error("a thread of several people is not on record as one: %s", error)
 

@@ -218,8 +218,8 @@ class Store(Protocol):
         """Whether all that are before it in its thread have their messages: only then its sign comes below them."""
         ...
 
-    async def join(self, thread: ThreadKey, user_id: str) -> Company:
-        """Who is in a thread in which a person writes; from then on it is known to be shared, if it is."""
+    async def join(self, thread: ThreadKey, user_id: str, ts: str) -> Company:
+        """Who was in a thread when a person wrote a message in it; from then on it is known to be shared, if it is."""
         ...
 
     async def reserve_tokens(self, job: Job, most: Amount, caps: Sequence[Cap]) -> Room:
@@ -241,8 +241,8 @@ class Store(Protocol):
         """What the question's asker, a bot, and other bots asked of late."""
         ...
 
-    async def share(self, thread: ThreadKey) -> None:
-        """Keeps that several people write in a thread."""
+    async def share(self, thread: ThreadKey, ts: str) -> None:
+        """Keeps that several people write in a thread, since this message."""
         ...
 
     async def take_errands(self, limit: int) -> list[Errand]:

@@ -10,18 +10,26 @@ from bot.store.rows import in_thread, insert_into, thread_values
 from bot.store.schema import jobs, shared_threads
 
 
-async def company(connection: AsyncConnection, thread: ThreadKey, user_id: str) -> tuple[Company, bool]:
-    """What a person who writes in the thread finds there; and whether it is known to be shared."""
+async def company(connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> tuple[Company, str | None]:
+    """What a person who wrote in the thread found there; and since when it is known to be shared.
+
+    What came after their message does not count, however late Slack delivers it.
+    """
     of_thread = [shared_threads.c[name] == value for name, value in thread_values(thread).items()]
     found = sa.select(
         sa.exists().where(in_thread(thread), jobs.c.status != Status.REFUSED.value),
-        sa.exists().where(in_thread(thread), jobs.c.user_id != user_id),
-        sa.exists().where(*of_thread),
+        sa.exists().where(in_thread(thread), jobs.c.user_id != user_id, jobs.c.ts < ts),
+        sa.select(shared_threads.c.since_ts).where(*of_thread).scalar_subquery(),
     )
-    takes_part, other_asked, shared = (await connection.execute(found)).one()
-    return Company(takes_part, takes_part and (other_asked or shared)), shared
+    takes_part, other_asked, since_ts = (await connection.execute(found)).one()
+    shared = since_ts is not None and since_ts < ts
+    return Company(takes_part, takes_part and (other_asked or shared)), since_ts
 
 
-async def share(connection: AsyncConnection, thread: ThreadKey) -> None:
-    """Does nothing where it is known."""
-    await connection.execute(insert_into(connection, shared_threads).on_conflict_do_nothing(), thread_values(thread))
+async def share(connection: AsyncConnection, thread: ThreadKey, ts: str) -> None:
+    """Since a message, or an earlier one if that is known."""
+    row = insert_into(connection, shared_threads).values(**thread_values(thread), since_ts=ts)
+    earlier = row.on_conflict_do_update(
+        index_elements=list(shared_threads.primary_key), set_={"since_ts": ts}, where=shared_threads.c.since_ts > ts
+    )
+    await connection.execute(earlier)

@@ -164,6 +164,8 @@ shared_threads = sa.Table(
     sa.Column("team_id", sa.Text, primary_key=True),
     sa.Column("channel_id", sa.Text, primary_key=True),
     sa.Column("thread_ts", sa.Text, primary_key=True),
+    # The message by which it was.
+    sa.Column("since_ts", sa.Text, nullable=False),
 )
 
 # Small things that are to be done in Slack about a job, by whatever process (bot/store/errands.py).

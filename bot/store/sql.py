@@ -316,18 +316,18 @@ class SqlStore:
             return not await connection.scalar(sa.select(before))
 
     @_to_its_end
-    async def join(self, thread: ThreadKey, user_id: str) -> Company:
+    async def join(self, thread: ThreadKey, user_id: str, ts: str) -> Company:
         async with self._reader.begin() as connection:
-            found, known = await company(connection, thread, user_id)
-        if found.others and not known:
+            found, since_ts = await company(connection, thread, user_id, ts)
+        if found.others and (since_ts is None or ts < since_ts):
             async with self.engine.begin() as connection:
-                await share(connection, thread)
+                await share(connection, thread, ts)
         return found
 
     @_to_its_end
-    async def share(self, thread: ThreadKey) -> None:
+    async def share(self, thread: ThreadKey, ts: str) -> None:
         async with self.engine.begin() as connection:
-            await share(connection, thread)
+            await share(connection, thread, ts)
 
     @_to_its_end
     async def replies(self, thread: ThreadKey) -> Mapping[str, str]:

@@ -219,28 +219,41 @@ class TestFence:
         assert [job.id for job in await store.claim(1)] == [second]
 
 
+BEFORE, LATER = "1600000000.000000", "1800000000.000000"
+
+
 class TestThread:
     async def test_takes_part_where_it_was_asked(self, store: Store) -> None:
-        assert await store.join(THREAD, "U1") == Company()
+        assert await store.join(THREAD, "U1", LATER) == Company()
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U1") == Company(takes_part=True)
-        assert await store.join(OTHER_THREAD, "U1") == Company()
-        assert await store.join(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts), "U1") == Company()
+        assert await store.join(THREAD, "U1", LATER) == Company(takes_part=True)
+        assert await store.join(OTHER_THREAD, "U1", LATER) == Company()
+        assert await store.join(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts), "U1", LATER) == Company()
 
     async def test_once_somebody_else_writes_it_is_shared_for_everybody(self, store: Store) -> None:
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U2") == Company(takes_part=True, others=True)
-        assert await store.join(THREAD, "U1") == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U2", asked(2).ts) == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", LATER) == Company(takes_part=True, others=True)
 
     async def test_who_came_before_we_were_asked_may_be_told_later(self, store: Store) -> None:
-        await store.share(THREAD)
-        await store.share(THREAD)
-        assert await store.join(THREAD, "U1") == Company()
+        await store.share(THREAD, BEFORE)
+        await store.share(THREAD, BEFORE)
+        assert await store.join(THREAD, "U1", LATER) == Company()
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U1") == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", LATER) == Company(takes_part=True, others=True)
         assert await store.forget(thread=THREAD) == 1
         await store.enqueue("Ev2", asked(2))
-        assert await store.join(THREAD, "U1") == Company(takes_part=True)
+        assert await store.join(THREAD, "U1", LATER) == Company(takes_part=True)
+
+    async def test_what_came_after_a_message_does_not_count_however_late_it_is_delivered(self, store: Store) -> None:
+        before, between, after = (asked(number).ts for number in (1, 3, 5))
+        await enqueued(store, asked(1))
+        await enqueued(store, replace(asked(4), user_id="U2"))
+        assert await store.join(THREAD, "U2", after) == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", between) == Company(takes_part=True)
+        assert await store.join(THREAD, "U1", after) == Company(takes_part=True, others=True)
+        await store.share(THREAD, before)
+        assert await store.join(THREAD, "U1", between) == Company(takes_part=True, others=True)
 
     async def test_replies_are_the_markdown_at_the_first_page(self, store: Store) -> None:
         markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"

@@ -259,4 +259,4 @@ class TestBots:
         await enqueued(store, asked(1))
         [job] = await store.claim(1)
         await store.finish(job, Outcome(Status.REFUSED, "", finish_reason="guest"))
-        assert not (await store.join(THREAD, "U1")).takes_part
+        assert not (await store.join(THREAD, "U1", "9")).takes_part

@@ -56,7 +56,7 @@ async def test_all_is_all(talked: SqlStore) -> None:
     await enqueued(talked, asked(7))
     assert await talked.forget() == 5
     assert [await count(talked, table) for table in (jobs, turns, seen_events)] == [0, 0, 0]
-    assert not (await talked.join(THREAD, "U1")).takes_part
+    assert not (await talked.join(THREAD, "U1", "9")).takes_part
 
 
 async def test_what_is_being_answered_is_stopped_and_removed_at_its_end(store: SqlStore) -> None:
@@ -105,7 +105,7 @@ async def test_texts_expire_and_usage_stays(database_url: str) -> None:
         said = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
     assert texts == ["", "Why?"]
     assert [(turn.answer, turn.output_tokens) for turn in said] == [("", 20), (DONE.answer, 20)]
-    assert (await store.join(THREAD, "U1")).takes_part
+    assert (await store.join(THREAD, "U1", "9")).takes_part
     assert sorted((await store.replies(THREAD)).values()) == ["", DONE.answer]
     await store.close()
 

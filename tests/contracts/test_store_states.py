@@ -272,7 +272,7 @@ class Machine(RuleBasedStateMachine):
         expected = {ts: "" for job in self._of(thread) for ts in job.page_ts}
         expected |= {job.page_ts[0]: job.answer for job in self._of(thread) if job.page_ts}
         assert self.runner.run(self.stores[worker].replies(thread)) == expected
-        company = self.runner.run(self.stores[worker].join(thread, "U1"))
+        company = self.runner.run(self.stores[worker].join(thread, "U1", "9"))
         assert company == Company(takes_part=bool(self._of(thread)))
 
     def _all(self) -> list[Expected]:

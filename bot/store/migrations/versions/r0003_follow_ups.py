@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("team_id", sa.Text, nullable=False),
         sa.Column("channel_id", sa.Text, nullable=False),
         sa.Column("thread_ts", sa.Text, nullable=False),
+        sa.Column("since_ts", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", name="pk_shared_threads"),
     )
     op.create_table(
