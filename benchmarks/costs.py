@@ -112,7 +112,8 @@ async def _answer_cpu_s(sandbox: Sandbox, process: Process, words: int) -> float
 def _shows(sandbox: Sandbox, ts: str, last_word: str) -> bool:
     """Whether the last message of a thread ends with the word, and nothing more is to come."""
     last = sandbox.messages("general", ts)[-1]
-    return bool(last.blocks) and str(last.blocks[-1].get("text", "")).endswith(last_word)
+    text = "".join(str(block.get("text", "")) for block in last.blocks)
+    return text.endswith(last_word) and blocks.WRITING not in str(last.blocks)
 
 
 async def _until(holds: Callable[[], bool], timeout_s: float = 120) -> None:

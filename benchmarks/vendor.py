@@ -32,6 +32,8 @@ class NumberedWords:
     """From the request's arrival to the first word."""
     said_at_s: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     """For each question's number, when each word was sent, in monotonic seconds."""
+    hung_up_at_s: dict[int, float] = field(default_factory=dict)
+    """For each question's number, when the client went away before the answer's end."""
     url: str = ""
 
     async def __aenter__(self) -> Self:
@@ -52,7 +54,14 @@ class NumberedWords:
         found = re.search(r"question (\d+): say (\d+) words", asked)
         if found is None:
             raise web.HTTPBadRequest(text="ask question(number, words)")
-        said_at_s, words = self.said_at_s[int(found[1])], int(found[2])
+        try:
+            return await self._say(request, arrived_s, int(found[1]), int(found[2]))
+        except (asyncio.CancelledError, ConnectionError):
+            self.hung_up_at_s[int(found[1])] = time.monotonic()
+            raise
+
+    async def _say(self, request: web.Request, arrived_s: float, asked: int, words: int) -> web.StreamResponse:
+        said_at_s = self.said_at_s[asked]
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for number in range(1, words + 1):

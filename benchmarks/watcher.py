@@ -1,5 +1,6 @@
 """All that Slack's readers saw of the bot's messages, from the first to the last moment of each."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from bot.slack.courier import PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
+
+FOOTER = re.compile(r"(fell back to )?[a-z]+/\S+( · (stopped|cut))?")
+"""Says who wrote an answer, and nothing that has gone wrong with it but in a sentence of its own."""
 
 
 @dataclass(frozen=True)
@@ -85,4 +89,5 @@ def _moment(message: Message, at_s: float) -> Moment:
         return Moment(at_s, unescape(message.text), "")
     text = "".join(block["text"] for block in message.blocks if block["type"] == "markdown")
     notes = [part["text"] for block in message.blocks if block["type"] == "context" for part in block["elements"]]
+    notes = [note for note in notes if not FOOTER.fullmatch(note)]
     return Moment(at_s, unescape(text), unescape(" ".join(notes)))

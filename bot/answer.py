@@ -14,7 +14,7 @@ from bot.briefing import Briefing
 from bot.core.completion import Completion, FinishReason, Thinking, Usage
 from bot.core.conversation import Job, Prompt
 from bot.core.files import Opened, unread_line
-from bot.core.reply import Ending
+from bot.core.reply import End, Ending
 from bot.core.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.triage import Identity, words_of
 from bot.errors import Failure, ProviderError, StoreError, TypistError
@@ -26,7 +26,7 @@ HELP = (
     "Ask me anything: write your question beside my name, or send it to me as a direct message. "
     "I answer in a thread and read what was said in it."
 )
-AT_LENGTH = "The answer reached its length limit here. Ask me to go on for the rest."
+AT_LENGTH = "The answer reached its length limit here. Continue has me go on with it."
 STOPPED = "Stopped."
 INTERRUPTED = "I was interrupted three times while I answered this. Please ask again."
 BROKEN = "Something went wrong on my side. Please ask again."
@@ -61,7 +61,7 @@ class Attempt:
     job: Job
     claimed: float
     """By the monotonic clock."""
-    parts: list[str] = field(default_factory=list)
+    parts: list[str] = field(init=False)
     first_token_s: float | None = None
     completion: Completion | None = None
     model: str | None = None
@@ -71,11 +71,16 @@ class Attempt:
     streaming: bool = False
     break_off: BreakOff | None = None
     """Set before it is cancelled."""
+    stop_asked: bool = False
+    """Somebody asked for it before there was anything to cancel."""
     before: str = ""
     """What an earlier attempt left in Slack."""
     opened: Sequence[Opened] = ()
     """The files that the answer has to account for."""
     prompt_version: str | None = None
+
+    def __post_init__(self) -> None:
+        self.parts = [self.job.so_far] if self.job.so_far else []
 
     @property
     def text(self) -> str:
@@ -128,7 +133,7 @@ class Answering:
             attempt.before = reply.shown.text
             ending, outcome = await self._outcome(attempt, reply)
             if ending is not None:
-                ending = replace(ending, notice=_with_files(ending.notice, attempt))
+                ending = _told(ending, attempt)
             await self._end(attempt, reply, ending, attempt.counted(outcome))
         except asyncio.CancelledError:
             await self._break_off(attempt, reply)
@@ -149,21 +154,22 @@ class Answering:
         """How the reply ends, None where Slack shows that already; and what is kept of it."""
         shown = reply.shown
         if shown.ended:
-            text = await self.briefing.recalled(shown)
-            return None, Outcome(Status.DONE if text else Status.FAILED, text, finish_reason="recovered")
+            return None, _recovered(await self.briefing.recalled(shown), shown.ended)
+        if attempt.stop_asked:
+            return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
-            return Ending(INTERRUPTED, partial=True), Outcome(Status.FAILED, shown.text, finish_reason="interrupted")
+            return Ending(INTERRUPTED, End.PART), Outcome(Status.FAILED, attempt.part, finish_reason="interrupted")
         try:
             return await self._stream(attempt, reply)
         except TypistError as error:
-            return Ending(str(error), partial=True), _failed(attempt, error)
+            return Ending(str(error), End.PART), _failed(attempt, error)
         except asyncio.CancelledError:
             if attempt.break_off is not BreakOff.STOPPED:
                 raise
-            return Ending(STOPPED, partial=True), Outcome(Status.STOPPED, attempt.part)
+            return _stopped(attempt)
         except Exception:
             log.exception("job %d broke", attempt.job.id)
-            return Ending(BROKEN, partial=True), Outcome(Status.FAILED, attempt.part, finish_reason="broken")
+            return Ending(BROKEN, End.PART), Outcome(Status.FAILED, attempt.part, finish_reason="broken")
         finally:
             attempt.streaming = False
 
@@ -207,7 +213,7 @@ class Answering:
         if done.usage is not None:
             self.estimate.learn(done.model, prompt, done.usage)
         outcome = Outcome(Status.DONE, attempt.text, done.model, done.finish_reason, done.usage)
-        return Ending(AT_LENGTH if done.finish_reason is FinishReason.LENGTH else ""), outcome
+        return Ending(AT_LENGTH, End.LENGTH) if done.finish_reason is FinishReason.LENGTH else Ending(), outcome
 
     async def _end(self, attempt: Attempt, reply: LiveReply, ending: Ending | None, outcome: Outcome) -> None:
         if ending is None:
@@ -247,10 +253,31 @@ class Answering:
                 log.error("job %d could not be handed over: %s", attempt.job.id, error)
 
 
-def _with_files(notice: str, attempt: Attempt) -> str:
-    """What of the files was not read is told whether the answer is whole or not."""
-    left_out = attempt.completion.left_out if attempt.completion else ()
-    return " ".join(part for part in (notice, unread_line(attempt.opened, left_out)) if part)
+def _told(ending: Ending, attempt: Attempt) -> Ending:
+    """With what is told however it ended: what of the files was not read, and who wrote the answer."""
+    done = attempt.completion
+    notice = " ".join(filter(None, (ending.notice, unread_line(attempt.opened, done.left_out if done else ()))))
+    previous = attempt.job.version > 0 and not attempt.job.so_far
+    return replace(ending, notice=notice, footer=_writer(attempt), previous=previous)
+
+
+def _writer(attempt: Attempt) -> str:
+    """The model, as its Completion says; which one was asked is all that is known without."""
+    done = attempt.completion
+    if done is None or done.model == attempt.model:
+        return attempt.model or ""
+    return f"fell back to {done.model}"
+
+
+def _stopped(attempt: Attempt) -> tuple[Ending, Outcome]:
+    """The footer says so below what came; without a word of it a sentence must."""
+    return Ending("" if attempt.part else STOPPED, End.STOPPED), Outcome(Status.STOPPED, attempt.part)
+
+
+def _recovered(text: str, end: End) -> Outcome:
+    """Slack shows the end: only our record of it was missing."""
+    status = {End.PART: Status.FAILED, End.STOPPED: Status.STOPPED}.get(end, Status.DONE if text else Status.FAILED)
+    return Outcome(status, text, finish_reason=FinishReason.LENGTH if end is End.LENGTH else "recovered")
 
 
 def _failed(attempt: Attempt, error: TypistError) -> Outcome:

@@ -19,6 +19,7 @@ from bot.allowance import Allowance
 from bot.answer import Answering
 from bot.briefing import Briefing, Manner
 from bot.changes import Changes
+from bot.controls import Controls
 from bot.core.access import AccessRules
 from bot.core.channels import Usual
 from bot.core.lease import Lease
@@ -50,9 +51,10 @@ from bot.slack.poster import Poster
 from bot.slack.socket import Sockets
 from bot.slack.surfaces import SlackSurfaces
 from bot.slack.web import SlackWeb, new_session
+from bot.store.answers import SqlAnswers
 from bot.store.sql import SqlStore
 from bot.worker import Capacity, Worker
-from handlers import commands, messages, surfaces
+from handlers import buttons, commands, messages, surfaces
 
 
 class Vendor(Protocol):
@@ -159,6 +161,8 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         bolt = _bolt(settings, me)
         hearing = Hearing(settings.mention_only, admission.hears_bots)
         intake = Intake(store, worker, admission, me, hearing)
+        controls = Controls(store, SqlAnswers(store, clock), worker, admission, settings.admins)
+        buttons.register(bolt, controls, me.team_id)
         _beside_messages(bolt, settings, SlackSurfaces(web, budget), intake, answering)
         messages.register(bolt, intake, Changes(store, worker, intake, me))
         sockets = Sockets(bolt, settings.slack_app_token, web.client)

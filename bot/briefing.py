@@ -68,7 +68,8 @@ class Briefing:
         system = channel.system_prompt or self.manner.system_prompt
         said = await self._said(job)
         opened = await self._opened(said, held)
-        fitting = prompts.fit(shared.attached(said, opened), self.estimate.tokens, self.manner.history_tokens)
+        going_on = prompts.going_on(shared.attached(said, opened), job.so_far)
+        fitting = prompts.fit(going_on, self.estimate.tokens, self.manner.history_tokens)
         to_tell = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
         told = "\n\n".join(filter(None, (system, await self._looking_at(job.question))))
         return Brief(prompts.prompt_of(told, fitting), channel.model, prompt_version(system), to_tell)
@@ -132,7 +133,7 @@ class Briefing:
 
     async def _replies(self, question: Question) -> Mapping[str, str]:
         """Without the database, our own answers are what Slack shows of them."""
-        return await self._read("our earlier answers", lambda: self.store.replies(question.thread)) or {}
+        return await self._read("our earlier answers", lambda: self.store.replies(question.thread, question.ts)) or {}
 
     async def _channel_settings(self, question: Question) -> ChannelSettings:
         """Without the database, what holds for all channels."""

@@ -58,6 +58,8 @@ class Errands:
         match errand.kind:
             case ErrandKind.CLEAR:
                 await self.courier.clear(errand)
+            case ErrandKind.DELETE:
+                await self.courier.delete(errand)
             case ErrandKind.REMOVE:
                 await self.courier.remove(errand)
             case ErrandKind.OFFER:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from bot.admission import Admission
-from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.conversation import Job, Message, Question, ThreadKey
 from bot.core.triage import ANSWERED_SUBTYPES, Answer, Company, Hearing, Identity, by_person, triage
 from bot.ports import Store
 
@@ -24,7 +24,7 @@ class Waking(Protocol):
         """There may be a job to claim."""
         ...
 
-    def announce(self, job_id: int, question: Question) -> None:
+    def announce(self, job: Job) -> None:
         """A job has to wait; its asker is to see so."""
         ...
 
@@ -58,7 +58,7 @@ class Intake:
         if enqueued is None:
             log.debug("seen before: %s", question.ts)
         elif enqueued.waiting:
-            self._worker.announce(enqueued.job_id, question)
+            self._worker.announce(Job(enqueued.job_id, question, attempts=0))
         else:
             self._worker.wake()
 

@@ -265,15 +265,18 @@ class Store(Protocol):
         """A question was deleted: it is not answered any more, and its reply goes if no person wrote after it."""
         ...
 
-    async def answer_again(self, job_id: int) -> bool:
+    async def answer_again(self, job_id: int, *, go_on: bool = False, full: bool = False) -> Enqueued | None:
         """A job that has ended is to be done again in its messages; its answer is kept as an earlier turn.
 
-        False where it has not ended, or has nothing to answer any more.
+        `go_on`: from where it reached its length limit; the two parts are one answer then. None where it has not ended,
+        or has nothing to answer any more. Who waits is shown so, as with `enqueue`.
         """
         ...
 
-    async def replies(self, thread: ThreadKey) -> Mapping[str, str]:
+    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, str]:
         """The bot's own messages in a thread, of its newest 500 questions: ts of each page to what it says.
+
+        `before_ts`: of questions that were asked before.
 
         The first page's ts has the whole Markdown, later pages and replies without a model's text have "".
         """
@@ -368,8 +371,8 @@ class Replies(Protocol):
         """
         ...
 
-    async def announce(self, job_id: int, question: Question, until: float) -> None:
-        """Posts the placeholder of a job that must wait; returns once it is on record, or can't be.
+    async def announce(self, job: Job, until: float) -> None:
+        """Shows the placeholder of a job that must wait; returns once it is on record, or can't be.
 
         Not later than `until`, by the monotonic clock: another process may have begun the job by then.
         """
@@ -396,6 +399,10 @@ class Courier(Protocol):
 
     async def clear(self, errand: Errand) -> None:
         """Takes the messages of a reply away."""
+        ...
+
+    async def delete(self, errand: Errand) -> None:
+        """The same, with its files."""
         ...
 
     async def remove(self, errand: Errand) -> None:

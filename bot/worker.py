@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bot.answer import Attempt, BreakOff
-from bot.core.conversation import Question
+from bot.core.conversation import Job, Question
 from bot.core.lease import Lease
 from bot.errors import StoreError
 from bot.ports import Clock, Replies, Store
@@ -65,9 +65,9 @@ class Worker:
         """There may be a job to claim."""
         self._wake.set()
 
-    def announce(self, job_id: int, question: Question) -> None:
+    def announce(self, job: Job) -> None:
         """A job has to wait; its asker is to see so. It is claimed once that is on record."""
-        task = asyncio.create_task(self._announce(job_id, question))
+        task = asyncio.create_task(self._announce(job))
         self._announcements.add(task)
         task.add_done_callback(self._announced)
 
@@ -162,20 +162,21 @@ class Worker:
         if attempt is None or task is None or attempt.break_off is not None:
             return
         if why is BreakOff.STOPPED and not attempt.streaming:
+            attempt.stop_asked = True
             return
         log.info("job %d is broken off: %s", job_id, why.name.lower())
         attempt.break_off = why
         task.cancel()
 
-    async def _announce(self, job_id: int, question: Question) -> None:
+    async def _announce(self, job: Job) -> None:
         until = self.clock.monotonic() + ANNOUNCE_WITHIN_S
-        if not await self.admits(question):
+        if not await self.admits(job.question):
             # Else it might be answered together with somebody else's.
-            await self.store.request_stop(job_id)
+            await self.store.request_stop(job.id)
             return
         while self.clock.monotonic() < until:
-            if await self.store.in_line(question):
-                await self.replies.announce(job_id, question, until)
+            if await self.store.in_line(job.question):
+                await self.replies.announce(job, until)
                 return
             await self.clock.sleep(ANNOUNCE_AGAIN_S)
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core.conversation import Message
+from bot.controls import Press
+from bot.core.controls import Control
+from bot.core.conversation import Message, ThreadKey
 from bot.core.files import files_of
 from bot.core.reading import app_name, attached_to, body_of
 from bot.desk import Visit
@@ -67,3 +69,20 @@ def looked_at(holder: Mapping[str, Any]) -> str:
     entities = context.get("entities") or ()
     found = (each["value"] for each in entities if each.get("type") == "slack#/types/channel_id")
     return str(context.get("channel_id") or next(found, ""))
+
+
+def press_of(body: Mapping[str, Any], team_id: str) -> Press:
+    """The button that was pressed, in a payload of type block_actions."""
+    action, container = body["actions"][0], body.get("container", {})
+    message_ts = str(container.get("message_ts", ""))
+    thread_ts = container.get("thread_ts") or body.get("message", {}).get("thread_ts")
+    channel_id = str(container.get("channel_id") or body.get("channel", {}).get("id", ""))
+    return Press(
+        control=Control(action["action_id"]),
+        # A direct message that somebody answered in a thread names itself as that thread's root.
+        thread=ThreadKey(team_id, channel_id, thread_ts if thread_ts != message_ts else None),
+        message_ts=message_ts,
+        user_id=body["user"]["id"],
+        value=str(action.get("value", "")),
+        private=bool(container.get("is_ephemeral")),
+    )

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.controls import Control, Vote
 from bot.core.markdown import meant, neutral, rendered
+from bot.core.pages import Pages
 from bot.core.plain import first_words
-from bot.core.reply import View
+from bot.core.reply import End, View
 
 THINKING = "Thinking…"
 WRITING = "Writing…"
 WAITING = "Your question is in line: I will answer it after the ones before it."
+MORE = "It went on: this is as much of it as one message holds."
+_ENDS: Mapping[End | None, str] = {End.STOPPED: "stopped", End.LENGTH: "cut", End.PART: "cut"}
 
 
 def message(view: View) -> dict[str, Any]:
@@ -23,9 +27,17 @@ def message(view: View) -> dict[str, Any]:
     # Slack takes no empty block: all that has come may be held back still, as half a link is.
     if (text := rendered(view.markdown, growing=view.growing)).strip():
         blocks.append({"type": "markdown", "text": text})
-    if note := _note(view):
-        blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": note}]})
-    return {"text": short_text(view), "blocks": blocks}
+    blocks += [_quiet(line) for line in (_note(view), _escape(_footer(view))) if line]
+    return {"text": short_text(view), "blocks": [*blocks, *_controls(view)]}
+
+
+def aside(sentence: str, markdown: str) -> list[dict[str, Any]]:
+    """A sentence with what a model wrote below it, as much as one message holds."""
+    pages = Pages()
+    pages.append(markdown)
+    first, *more = [*pages.full, pages.growing]
+    blocks = [_quiet(_escape(sentence)), {"type": "markdown", "text": rendered(first.markdown, growing=False)}]
+    return [*blocks, *([_quiet(MORE)] if more else [])]
 
 
 def markdown_of(message: Mapping[str, Any]) -> str:
@@ -38,6 +50,62 @@ def short_text(view: View) -> str:
     """What a notification and a screen reader say: the first words without Markdown's marks."""
     words = first_words(view.markdown, growing=view.growing)
     return neutral(words) or _escape(view.notice) or _growing(view)
+
+
+def _controls(view: View) -> list[dict[str, Any]]:
+    """A page that is not the last has none; a press is looked up by its message, so that no value need be trusted."""
+    if view.live:
+        return [{"type": "actions", "elements": [_button(Control.STOP, "Stop")]}]
+    answered = bool(view.markdown.strip())
+    if view.ended is None or (view.ended is End.WHOLE and not answered):
+        return []
+    buttons = [_button(Control.AGAIN, "Regenerate")]
+    if view.ended is End.LENGTH:
+        buttons.insert(0, _button(Control.GO_ON, "Continue"))
+    if view.previous:
+        buttons.append(_button(Control.PREVIOUS, "Previous"))
+    quiet = [*([_FEEDBACK] if answered else []), _DELETE]
+    return [{"type": "actions", "elements": buttons}, {"type": "context_actions", "elements": quiet}]
+
+
+def _button(control: Control, label: str) -> dict[str, Any]:
+    return {"type": "button", "action_id": control.value, "text": _words(label)}
+
+
+def _words(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}
+
+
+_FEEDBACK = {
+    "type": "feedback_buttons",
+    "action_id": Control.FEEDBACK.value,
+    "positive_button": {"text": _words("👍"), "value": Vote.UP.value, "accessibility_label": "Good answer"},
+    "negative_button": {"text": _words("👎"), "value": Vote.DOWN.value, "accessibility_label": "Bad answer"},
+}
+_DELETE = {
+    "type": "icon_button",
+    "icon": "trash",
+    "action_id": Control.DELETE.value,
+    "text": _words("Delete"),
+    "confirm": {
+        "title": _words("Delete this answer?"),
+        "text": _words("It goes away for everybody, and can't be brought back."),
+        "confirm": _words("Delete"),
+        "deny": _words("Keep"),
+        "style": "danger",
+    },
+}
+
+
+def _quiet(line: str) -> dict[str, Any]:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": line}]}
+
+
+def _footer(view: View) -> str:
+    """Who wrote it, and that it is not whole where no sentence says so."""
+    if view.ended is None or not view.markdown.strip():
+        return ""
+    return " · ".join(filter(None, (view.footer, _ENDS.get(view.ended))))
 
 
 def _note(view: View) -> str:
@@ -53,7 +121,7 @@ def _growing(view: View) -> str:
 
 
 def _plain(view: View) -> str:
-    note = view.notice or (_growing(view) if view.growing else "")
+    note = view.notice or (_growing(view) if view.growing else _ENDS.get(view.ended, ""))
     return "\n\n".join(part for part in (view.markdown.rstrip(), note) if part)
 
 

@@ -95,6 +95,8 @@ class Job:
     """More may have been posted than is on record: by an attempt that broke off, or to say that it must wait."""
     interruptions: int = 0
     """Attempts before this one that broke off: their process died, or was too long away."""
+    so_far: str = field(default="", repr=False)
+    """The answer reached its length limit here, and is to go on."""
     earlier: tuple[Question, ...] = ()
     """Questions of its thread that waited before it: its answer is theirs, too."""
     version: int = 0

@@ -14,6 +14,8 @@ class ErrandKind(StrEnum):
 
     CLEAR = "clear"
     """The message that said that it waits goes away."""
+    DELETE = "delete"
+    """Somebody deleted it: all of the reply goes."""
     REMOVE = "remove"
     """Its question was deleted: the reply goes, unless a person wrote after it."""
     OFFER = "offer"

@@ -23,6 +23,10 @@ PANE_THREAD = "assistant_app_thread"
 """Of the message that begins a thread in the pane: Slack writes it for us, and it is but a title."""
 
 LEFT_OUT = "(Earlier messages are left out here.)"
+GO_ON = (
+    "Your answer was cut off at its length limit. Go on exactly where it stops, in mid-word or in mid-list if need be: "
+    "what you write now is appended to it. Repeat nothing, and say nothing about going on."
+)
 BEGUN_BY_US = "(This conversation begins with a message of yours.)"
 CUT = "\n\n(… {chars:,} characters are left out here …)\n\n"
 _STRUCTURE = re.compile(r"- |\d+\. |> |```|\||#")
@@ -179,6 +183,11 @@ def ends(text: str, chars: int) -> str:
     while tail < len(text) and _belongs(text[tail]):
         tail += 1
     return text[:head].rstrip() + CUT.format(chars=tail - head) + text[tail:].lstrip()
+
+
+def going_on(said: Sequence[Spoken], so_far: str) -> list[Spoken]:
+    """With an answer that is to go on: models take no turn of their own at the end, so they are asked to."""
+    return [*said, Spoken(None, so_far), Spoken("", GO_ON)] if so_far else list(said)
 
 
 def _belongs(mark: str) -> bool:

@@ -1,6 +1,7 @@
 """What Slack should show for a question and what it does show: the difference is the next call. Pure."""
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from bot.core import attachments
 from bot.core.attachments import Attached, File
@@ -18,6 +19,17 @@ GOES_ON = "Writing… This is longer than I show here: the whole answer will com
 FIRST_JOINT = Joint.of(FIRST_PAGE)
 
 
+class End(StrEnum):
+    """How far an answer came."""
+
+    WHOLE = "whole"
+    LENGTH = "length"
+    """To its length limit: it can go on."""
+    PART = "part"
+    """It failed."""
+    STOPPED = "stopped"
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What one page shows."""
@@ -29,8 +41,12 @@ class View:
     """Its turn has not come."""
     notice: str = ""
     """One plain sentence below the text, about the answer and never part of it."""
-    ended: bool = False
+    ended: End | None = None
     """The last page, and nothing will follow."""
+    footer: str = ""
+    """Who wrote the answer, in a few quiet words."""
+    previous: bool = False
+    """An earlier version of the answer is kept."""
     plain: bool = False
     """Without blocks, because Slack did not take them."""
     joint: Joint = FIRST_JOINT
@@ -38,14 +54,26 @@ class View:
     version: int = 0
     """Of the answer."""
 
+    @property
+    def live(self) -> bool:
+        """The answer is not at its end, though the page may be."""
+        return self.growing or self.notice == GOES_ON
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How the answer ended, as far as the reader is told."""
 
     notice: str = ""
-    partial: bool = False
-    """The text is a part: what an earlier attempt left is kept, if it is more."""
+    end: End = End.WHOLE
+    footer: str = ""
+    previous: bool = False
+    """An earlier version of the answer is kept."""
+
+    @property
+    def partial(self) -> bool:
+        """The text is a part: what an earlier attempt left is kept, if it is more."""
+        return self.end in (End.PART, End.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +83,8 @@ class Shown:
     page_ts: tuple[str, ...] = ()
     text: str = ""
     """What they say."""
-    ended: bool = False
-    """It is the whole of it: only our record of that is missing."""
+    ended: End | None = None
+    """Nothing would follow: only our record of that is missing."""
     attached: tuple[Attached, ...] = ()
     """Messages with its files."""
     outdated: bool = False
@@ -111,7 +139,7 @@ class Reply:
     """One question's reply: told the text as it comes and what became of each call.
 
     A call that failed is just not recorded as shown, so that the next one carries the newest text.
-    `shown`: what an earlier attempt left; it stays until the text of this one is longer.
+    `shown`: what an earlier attempt left; it stays until the text of this one is longer, unless it is outdated.
     `waiting`: the placeholder says that its turn has not come.
     """
 
@@ -158,7 +186,8 @@ class Reply:
     @property
     def announced(self) -> bool:
         """It waits for its turn, and says so; or it can't."""
-        return self.waiting and (bool(self._ts) or self.gone)
+        told = bool(self._ts) and not (self._outdated and self._shown[0] is None)
+        return self.waiting and (told or self.gone)
 
     @property
     def finished(self) -> bool:
@@ -249,7 +278,8 @@ class Reply:
             return view
         if self._ending and not self._missing():
             notices = (self._ending.notice, attachments.sentence(self._files))
-            return replace(view, notice=" ".join(filter(None, notices)), ended=True)
+            told = replace(view, notice=" ".join(filter(None, notices)), footer=self._ending.footer)
+            return replace(told, ended=self._ending.end, previous=self._ending.previous)
         if page < len(self._pages.full):
             return replace(view, notice=GOES_ON)
         return replace(view, growing=True, waiting=self.waiting)
@@ -281,7 +311,7 @@ class Reply:
 
     def _delete_of_files(self) -> Delete | None:
         """Those of an earlier attempt's text go away, where this one has another."""
-        if not self.ended or self._fell_back:
+        if self._fell_back or not (self.ended or self._outdated):
             return None
         wanted = attachments.keys(self._files)
         surplus = next((each for each in self._attached if not each.files <= wanted), None)

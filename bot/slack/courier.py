@@ -31,6 +31,12 @@ class SlackCourier:
         question = errand.question
         await self._send([Delete(question, ts) for ts in errand.page_ts] or await self._poster.strays(question, ()))
 
+    async def delete(self, errand: Errand) -> None:
+        """Its pages and files; those that are too far back to be found are on record."""
+        found = await self._poster.strays(errand.question, ())
+        far_back = set(errand.page_ts) - {each.ts for each in found}
+        await self._send([*found, *(Delete(errand.question, ts) for ts in sorted(far_back))])
+
     async def remove(self, errand: Errand) -> None:
         """What people wrote after the question may refer to the reply."""
         if not any(map(self._by_person, await self._poster.written_after(errand.question))):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from bot.core.conversation import Job, Question
+from bot.core.conversation import Job
 from bot.core.lease import Lease
 from bot.core.pacing import Urgency
 from bot.core.reply import Call, Ending, Post, Reply, Shown, Update, Upload
@@ -124,6 +124,7 @@ class Editor:
         if job.begun and (job.attempts > 1 or not job.page_ts):
             shown = await self._recover(job)
         slot = Slot(job.id, Reply(job.question, shown, version=job.version), begun=job.begun)
+        slot.reply.append(job.so_far)
         if quiet and not shown.page_ts:
             slot.quiet_until = self._clock.monotonic() + QUIET_S
         self._budget.opened(slot)
@@ -131,9 +132,10 @@ class Editor:
         self.touch(slot)
         return EditedReply(self, slot, shown)
 
-    async def announce(self, job_id: int, question: Question, until: float) -> None:
-        """Posts the placeholder of a reply that begins later; returns once it is on record, or can't be."""
-        slot = Slot(job_id, Reply(question, waiting=True), until=until)
+    async def announce(self, job: Job, until: float) -> None:
+        """Shows the placeholder of a reply that begins later; returns once it is on record, or can't be."""
+        shown = Shown(job.page_ts, outdated=True)
+        slot = Slot(job.id, Reply(job.question, shown, waiting=True, version=job.version), until=until)
         self._slots.append(slot)
         self.touch(slot)
         await slot.settled.wait()
@@ -230,7 +232,7 @@ class Editor:
         try:
             done = await self._tried(slot, call)
             self._wake.set()
-            if done and not isinstance(call, Update | Upload):
+            if done and (slot.reply.announced or not isinstance(call, Update | Upload)):
                 await self._keep(slot)
         finally:
             slot.in_flight = False

@@ -10,7 +10,7 @@ from bot.core import attachments, blocks, markup
 from bot.core.attachments import Attached
 from bot.core.conversation import Question
 from bot.core.pages import Joint, joined
-from bot.core.reply import Call, Delete, Post, Shown, Update, Upload, View
+from bot.core.reply import Call, Delete, End, Post, Shown, Update, Upload, View
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports import Clock
 from bot.slack.budget import Budget
@@ -127,7 +127,7 @@ class Poster:
         return Shown(
             page_ts=tuple(message["ts"] for message in held),
             text=joined([(_page_text(message), _joint(message)) for message in ours]),
-            ended=any(_payload(message).get("ended") for message in ours[-1:]),
+            ended=_end(ours[-1]) if ours and ours == held else None,
             outdated=bool(held) and not ours,
             attached=tuple(_attached(question, messages)),
         )
@@ -170,16 +170,12 @@ class Poster:
 
 def _mark(question: Question, page: int, view: View) -> dict[str, Any]:
     """Which page of which question's reply a message is: the question's ts is unique in its channel."""
-    payload = {
-        "question_ts": question.ts,
-        "page": page,
-        "version": view.version,
-        "ended": view.ended,
-        # Without blocks a notice follows the page's words in one text.
-        **({"text_chars": len(view.markdown.rstrip())} if view.plain else {}),
-        **asdict(view.joint),
-    }
-    return {"event_type": METADATA_EVENT, "event_payload": payload}
+    place = {"question_ts": question.ts, "version": view.version, "page": page}
+    # `ended` alone is what earlier versions of Typist read.
+    end = {"ended": view.ended is not None, "end": view.ended or ""}
+    # Without blocks a notice follows the page's words in one text.
+    plain = {"text_chars": len(view.markdown.rstrip())} if view.plain else {}
+    return {"event_type": METADATA_EVENT, "event_payload": {**place, **end, **plain, **asdict(view.joint)}}
 
 
 def _payload(message: dict[str, Any]) -> dict[str, Any]:
@@ -201,6 +197,11 @@ def _page_text(message: dict[str, Any]) -> str:
     if text_chars is None:
         return blocks.markdown_of(message)
     return markup.plain(message.get("text") or "", {})[:text_chars]
+
+
+def _end(message: dict[str, Any]) -> End | None:
+    payload = _payload(message)
+    return End(payload.get("end") or End.WHOLE) if payload.get("ended") else None
 
 
 def _joint(message: dict[str, Any]) -> Joint:

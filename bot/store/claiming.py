@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.ports import Spent, Status
-from bot.store import spending
+from bot.store import answers, spending
 from bot.store.rows import DOING, TODO, interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers
 from bot.store.together import end_together, followed, with_earlier
@@ -39,7 +39,7 @@ async def claim_ready(
         if len(picked) == len(leaders):
             # Nobody was passed over whose place another one may take.
             break
-    return await with_earlier(connection, sorted(claimed, key=lambda job: job.id))
+    return await _whole(connection, sorted(claimed, key=lambda job: job.id))
 
 
 def _leaders(limit: int, most_per_user: int, settled: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -107,7 +107,7 @@ def _claimed_values(now: float) -> dict[str, Any]:
 async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
     """All that a worker has claimed and not ended."""
     held = sa.select(jobs).where(jobs.c.worker == worker, jobs.c.status == DOING)
-    return await with_earlier(connection, _oldest_first((await connection.execute(held)).all()))
+    return await _whole(connection, _oldest_first((await connection.execute(held)).all()))
 
 
 async def take_over(
@@ -134,7 +134,12 @@ async def take_over(
     claimed = _oldest_first((await connection.execute(taken)).all())
     await _keep_spent(connection, claimed, spent, now)
     await _strike_off(connection, list(spent))
-    return await with_earlier(connection, claimed)
+    return await _whole(connection, claimed)
+
+
+async def _whole(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+    """With what else is on record of them."""
+    return await answers.with_so_far(connection, await with_earlier(connection, claimed))
 
 
 Tokens = dict[str, dict[str, list[Any]]]

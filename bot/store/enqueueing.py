@@ -120,6 +120,12 @@ class _Line:
         return full or (first is not None and first < question.ts)
 
 
+async def must_wait(connection: AsyncConnection, question: Question, full: bool, most_per_user: int) -> bool:
+    """Whether one that is to be answered again has others before it, or no room."""
+    arrival = Arrival("", question, full)
+    return (await _line(connection, [arrival], most_per_user)).waits(arrival)
+
+
 async def _line(connection: AsyncConnection, arrivals: Collection[Arrival], most_per_user: int) -> _Line:
     questions = [arrival.question for arrival in arrivals]
     oldest = await _oldest(connection, {question.thread for question in questions})

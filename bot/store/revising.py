@@ -1,5 +1,6 @@
 """Questions that are edited, deleted, or to be answered again: in place, by whoever has them or takes them next."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
 from bot.core.errand import ErrandKind
-from bot.ports import Status
+from bot.ports import Enqueued, Status
 from bot.store import errands, together
-from bot.store.rows import DOING, TODO, file_values
+from bot.store.enqueueing import must_wait
+from bot.store.rows import DOING, TODO, file_values, question_of
 from bot.store.schema import jobs
 
 ENDED = (Status.DONE.value, Status.FAILED.value, Status.STOPPED.value)
@@ -54,24 +56,42 @@ async def withdraw(connection: AsyncConnection, team_id: str, channel_id: str, t
     return True
 
 
-async def answer_again(connection: AsyncConnection, job_id: int, now: float) -> bool:
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """What is to be answered again."""
+
+    job_id: int
+    go_on: bool
+    """From where it reached its length limit."""
+    full: bool
+    """The process has no room for it now."""
+
+
+async def answer_again(connection: AsyncConnection, anew: Anew, most_per_user: int, now: float) -> Enqueued | None:
     """As Store.answer_again."""
+    this = jobs.c.id == anew.job_id, jobs.c.status.in_(ENDED), jobs.c.answered_with.is_(None), ~jobs.c.deleted
     worded = sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
-    this = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ENDED), jobs.c.answered_with.is_(None), worded)
-    anew: dict[str, Any] = {
+    row = (await connection.execute(sa.select(jobs).where(*this, worded).with_for_update())).one_or_none()
+    if row is None:
+        return None
+    waits = await must_wait(connection, question_of(row), anew.full, most_per_user)
+    values: dict[str, Any] = {
         "status": Status.TODO.value,
         "worker": None,
         "interruptions": 0,
-        "announced_at": None,
+        "announced_at": now if waits else None,
         "finished_at": None,
+        "goes_on": anew.go_on,
+        # The sign of one that ended while it waited is gone, or about to be.
+        "page_ts": row.page_ts if row.attempts else [],
+        **_version(now),
     }
-    # The sign of one that ended while it waited is gone, or about to be.
-    pages = sa.case((jobs.c.attempts == 0, sa.literal([], sa.JSON)), else_=jobs.c.page_ts)
-    if (await connection.execute(this.values(page_ts=pages, **anew, **_version(now)))).rowcount == 0:
-        return False
+    changed = sa.update(jobs).where(*this, jobs.c.version == row.version).values(values)
+    if (await connection.execute(changed)).rowcount == 0:
+        return None
     for kind in (ErrandKind.CLEAR, ErrandKind.OFFER, ErrandKind.PING):
-        await errands.withdraw(connection, kind, [job_id])
-    return True
+        await errands.withdraw(connection, kind, [anew.job_id])
+    return Enqueued(anew.job_id, waits)
 
 
 async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
@@ -88,7 +108,7 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
     """What was begun and has not ended is done again from its beginning; what waits needs nothing."""
     begun = sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
     this = sa.update(jobs).where(jobs.c.id == job_id, begun, ~jobs.c.stop_asked)
-    return (await connection.execute(this.values(**_version(now)))).rowcount > 0
+    return (await connection.execute(this.values(**_version(now), goes_on=False))).rowcount > 0
 
 
 def _version(now: float) -> dict[str, Any]:

@@ -73,6 +73,10 @@ jobs = sa.Table(
     sa.Column("edited_ts", sa.Text),
     # The message that told its asker that the answer is whole.
     sa.Column("ping_ts", sa.Text),
+    # Its newest version goes on with the answer before it, which had reached its length limit.
+    sa.Column("goes_on", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Its answer was taken away; what it used is kept.
+    sa.Column("deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
     # What may still be used by the answer under way; counts while the job is being done, and no longer.
     sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),

@@ -4,7 +4,8 @@ import asyncio
 import functools
 import logging
 import math
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from bot.core.triage import Company
 from bot.errors import CapReached, StoreError
 from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
 from bot.store import (
+    answers,
     asking,
     channels,
     claiming,
@@ -198,7 +200,7 @@ class SqlStore:
         status = sa.case((outdated, Status.TODO.value), else_=outcome.status.value)
         ended = self._fenced(job).values(status=status, finished_at=sa.case((outdated, None), else_=now))
         async with self.engine.begin() as connection:
-            kept = ended.returning(jobs.c.forget_asked, jobs.c.version)
+            kept = ended.returning(jobs.c.forget_asked, jobs.c.version, jobs.c.deleted)
             row = (await connection.execute(kept)).one_or_none()
             if row is None:
                 return False
@@ -206,7 +208,9 @@ class SqlStore:
             if forget:
                 await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
             else:
-                turn = turn_values(job.id, outcome, now)
+                if job.so_far and not is_outdated:
+                    await answers.join(connection, job)
+                turn = turn_values(job.id, replace(outcome, answer="") if row.deleted else outcome, now)
                 await connection.execute(sa.insert(turns), turn)
                 await spending.count(connection, [(spender_of(job.question), turn)], now)
             if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
@@ -254,7 +258,9 @@ class SqlStore:
             if not stopped and (await connection.execute(live)).rowcount == 0:
                 return False
             await wake_others(connection, self._worker)
-            return True
+        # Whoever answers it beats soon, we ourselves too.
+        self._changed.set()
+        return True
 
     @_to_its_end
     async def take_errands(self, limit: int) -> list[Errand]:
@@ -283,10 +289,18 @@ class SqlStore:
             return await self._revised(connection, known)
 
     @_to_its_end
-    async def answer_again(self, job_id: int) -> bool:
+    async def answer_again(self, job_id: int, *, go_on: bool = False, full: bool = False) -> Enqueued | None:
+        anew = revising.Anew(job_id, go_on, full)
         async with self.engine.begin() as connection:
-            again = await revising.answer_again(connection, job_id, self._clock.now())
-            return await self._revised(connection, again)
+            again = await revising.answer_again(connection, anew, self._most_per_user, self._clock.now())
+            await self._revised(connection, again is not None and not again.waiting)
+            return again
+
+    @_to_its_end
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """One transaction of another part of the store."""
+        async with self.engine.begin() as connection:
+            return await work(connection)
 
     async def _revised(self, connection: AsyncConnection, changed: bool) -> bool:
         """Whoever answers it beats soon, we ourselves too."""
@@ -330,10 +344,10 @@ class SqlStore:
             await share(connection, thread, ts)
 
     @_to_its_end
-    async def replies(self, thread: ThreadKey) -> Mapping[str, str]:
+    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, str]:
         newest = (
             sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.ping_ts)
-            .where(in_thread(thread))
+            .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
             .order_by(jobs.c.ts.desc())
             .limit(_REPLIES_READ)
             .subquery()

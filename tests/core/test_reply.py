@@ -17,6 +17,7 @@ from bot.core.reply import (
     UPLOAD_TRIES,
     Call,
     Delete,
+    End,
     Ending,
     Post,
     Reply,
@@ -118,7 +119,7 @@ def test_a_post_whose_answer_was_lost_is_edited_to_show_what_came_since() -> Non
     reply.found("7.0")
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert (call.ts, call.view) == ("7.0", View("Hello", ended=True))
+    assert (call.ts, call.view) == ("7.0", View("Hello", ended=End.WHOLE))
 
 
 def test_the_ending_is_told_below_the_text() -> None:
@@ -126,7 +127,7 @@ def test_the_ending_is_told_below_the_text() -> None:
     reply.append("Half an ans")
     reply.finish(Ending("The connection was lost."))
     show_all(reply, channel)
-    assert list(channel.shown.values()) == [View("Half an ans", notice="The connection was lost.", ended=True)]
+    assert list(channel.shown.values()) == [View("Half an ans", notice="The connection was lost.", ended=End.WHOLE)]
     assert reply.finished
 
 
@@ -177,16 +178,16 @@ def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
     reply.finish(Ending())
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("Hi.", ended=True)
+    assert call.view == View("Hi.", ended=End.WHOLE)
 
 
 def test_of_two_parts_the_longer_one_stays() -> None:
     reply = Reply(question(), Shown(("7.0",), "Hello wor"))
     reply.append("Hel")
-    reply.finish(Ending("Cut.", partial=True))
+    reply.finish(Ending("Cut.", end=End.PART))
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("Hello wor", notice="Cut.", ended=True)
+    assert call.view == View("Hello wor", notice="Cut.", ended=End.PART)
 
 
 def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> None:
@@ -194,7 +195,7 @@ def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> Non
     reply.append("Hello")
     reply.finish(Ending())
     show_all(reply, channel)
-    assert channel.shown == {"7.0": View("Hello", ended=True)}
+    assert channel.shown == {"7.0": View("Hello", ended=End.WHOLE)}
 
 
 def test_a_message_that_is_gone_is_left_alone() -> None:
@@ -218,7 +219,7 @@ def test_a_message_that_cannot_be_edited_is_replaced() -> None:
     assert call is not None
     reply.refused(call, Refusal.UNEDITABLE)
     show_all(reply, channel)
-    assert list(channel.shown.values()) == [View("Hello", ended=True)]
+    assert list(channel.shown.values()) == [View("Hello", ended=End.WHOLE)]
 
 
 SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
@@ -313,7 +314,7 @@ def test_a_part_that_is_less_than_an_earlier_attempts_leaves_that_ones_file() ->
     reply = Reply(question(), Shown(("7.0",), "Much more.", attached=(Attached("8.0", ("F1",), keys(left)),)))
     channel = Channel({"7.0": View("")}, {"8.0": left})
     reply.append("Less.")
-    reply.finish(Ending("Cut.", partial=True))
+    reply.finish(Ending("Cut.", end=End.PART))
     show_all(reply, channel)
     assert "8.0" in channel.files
 
@@ -455,7 +456,7 @@ class ReplyMachine(RuleBasedStateMachine):
             assert text == self.text.rstrip()
         assert set(self.channel.shown) == set(self.reply.page_ts)
         assert not any(view.growing or GOES_ON in view.notice for view in views)
-        assert [view.ended for view in views] == [False] * (len(views) - 1) + [True]
+        assert [view.ended for view in views] == [None] * (len(views) - 1) + [End.WHOLE]
 
 
 TestReplyUnderFaults = ReplyMachine.TestCase

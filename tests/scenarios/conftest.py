@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,12 +14,14 @@ import pytest
 from bot import app
 from bot.core import blocks
 from bot.settings import Settings
+from sandbox.block_elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer
 
 ROOT = Path(__file__).parent.parent.parent
+FOOTER = re.compile(r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · (stopped|cut))?|stopped|cut")
 GROWING = (blocks.THINKING, blocks.WRITING, blocks.WAITING)
 
 
@@ -33,7 +36,7 @@ def says(text: str, pause_s: float = 0.0) -> Answer:
 
 
 def shown(message: Message) -> str:
-    """What a reader of a message sees, without Slack's escapes."""
+    """What a reader of a message sees, without Slack's escapes; its footer and buttons have helpers of their own."""
     parts = [message.text] if not message.blocks else []
     for block in message.blocks:
         match block["type"]:
@@ -42,8 +45,19 @@ def shown(message: Message) -> str:
             case "section":
                 parts.append(block["text"]["text"])
             case "context":
-                parts += [element["text"] for element in block["elements"]]
+                parts += [element["text"] for element in block["elements"] if not FOOTER.fullmatch(element["text"])]
     return "\n".join(parts).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def footer(message: Message) -> str:
+    """The quiet line at its end."""
+    said = [each["text"] for block in message.blocks if block["type"] == "context" for each in block["elements"]]
+    return next((text for text in said if FOOTER.fullmatch(text)), "")
+
+
+def buttons(message: Message) -> list[str]:
+    """What can be pressed, by action_id."""
+    return [element["action_id"] for _, element in interactive(message.blocks)]
 
 
 def growing(message: Message) -> bool:

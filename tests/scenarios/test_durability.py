@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.answer import INTERRUPTED, STOPPED
+from bot.answer import INTERRUPTED
 from bot.ports import SystemClock
 from bot.store import SqlStore
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.contracts import databases
 from tests.processes import bot_process, said
-from tests.scenarios.conftest import Stage, connected, growing, says, shown
+from tests.scenarios.conftest import Stage, connected, footer, growing, says, shown
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, Seen, VendorServer
 
@@ -232,7 +232,7 @@ async def test_a_stop_request_by_another_process_reaches_the_owner_and_what_came
     await other.close()
     (text,) = await fleet.stage.answers("general", asked)
     assert text.startswith("word0 word1 ")
-    assert text.endswith(f"\n{STOPPED}")
+    assert footer(fleet.stage.bots("general", asked)[0]) == "openai/test · stopped"
 
 
 def asked_in(seen: Seen) -> list[str]:

@@ -1,0 +1,136 @@
+"""What the buttons below a reply do: each press is looked up in the Store, for what it carries is not trusted."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.admission import Admission
+from bot.core import controls
+from bot.core.controls import Control, Kept, Vote, refusal
+from bot.core.conversation import Job, ThreadKey
+from bot.intake import Waking
+from bot.ports import Store
+
+WILL_NOT = "I will not answer this question: you stopped it while it waited."
+BEFORE = "This is what the answer said before:"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Somebody pressed a button of ours."""
+
+    control: Control
+    thread: ThreadKey
+    message_ts: str
+    user_id: str
+    value: str = ""
+    private: bool = False
+    """On a message that only they see; its value names the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What is told to who pressed it, and to nobody else."""
+
+    sentence: str
+    markdown: str = ""
+    """What a model wrote, below the sentence."""
+
+
+class Answers(Protocol):
+    """What controls need of the Store beside the port. Each raises StoreError."""
+
+    async def shown_by(self, thread: ThreadKey, message_ts: str) -> Kept | None:
+        """The answer that a message shows a page of."""
+        ...
+
+    async def of_job(self, thread: ThreadKey, job_id: int) -> Kept | None:
+        """The answer of a job, if it is one of this thread."""
+        ...
+
+    async def live_in(self, thread: ThreadKey) -> Kept | None:
+        """The answer that is being written in a thread."""
+        ...
+
+    async def delete(self, job_id: int) -> None:
+        """Its texts are gone at once, its messages soon."""
+        ...
+
+    async def vote(self, about: Kept, user_id: str, value: Vote) -> None:
+        """One a person: the last one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Controls:
+    """`admins`: ids of those who may do what the asker may."""
+
+    store: Store
+    answers: Answers
+    worker: Waking
+    admission: Admission
+    admins: Collection[str]
+
+    async def press(self, press: Press) -> Aside | None:
+        """Does what the button says, or says why not; None where the reply itself shows it. Raises StoreError."""
+        kept = await self._kept(press)
+        sentence = refusal(press.control, kept, press.user_id, self.admins)
+        if sentence is not None or kept is None:
+            log.info("%s by %s is refused: %s", press.control, press.user_id, sentence)
+            return Aside(sentence or controls.NOT_KNOWN)
+        log.info("job %d: %s by %s", kept.job_id, press.control, press.user_id)
+        match press.control:
+            case Control.STOP:
+                return await self._stop(kept)
+            case Control.AGAIN | Control.GO_ON:
+                return await self._again(kept, go_on=press.control is Control.GO_ON)
+            case Control.PREVIOUS:
+                return Aside(BEFORE, kept.previous)
+            case Control.FEEDBACK:
+                return await self._vote(kept, press)
+            case Control.DELETE:
+                await self.answers.delete(kept.job_id)
+                await self.store.request_stop(kept.job_id)
+        return None
+
+    async def stop_session(self, thread: ThreadKey, user_id: str) -> None:
+        """Slack's own Stop: it names the thread, and what is written there stops. Raises StoreError."""
+        kept = await self.answers.live_in(thread)
+        if kept is not None and refusal(Control.STOP, kept, user_id, self.admins) is None:
+            await self._stop(kept)
+
+    async def _kept(self, press: Press) -> Kept | None:
+        if not press.private:
+            return await self.answers.shown_by(press.thread, press.message_ts)
+        return await self.answers.of_job(press.thread, int(press.value)) if press.value.isdecimal() else None
+
+    async def _stop(self, kept: Kept) -> Aside | None:
+        if not await self.store.request_stop(kept.job_id):
+            return Aside(controls.ENDED)
+        return Aside(WILL_NOT) if kept.state is controls.State.WAITING else None
+
+    async def _again(self, kept: Kept, *, go_on: bool) -> Aside | None:
+        """As if it were asked now: who may not ask any more is not answered again."""
+        if denial := await self.admission.denial(kept.question):
+            return Aside(denial)
+        again = await self.store.answer_again(kept.job_id, go_on=go_on, full=self.worker.full)
+        if again is None:
+            return Aside(controls.NOT_YET)
+        if again.waiting:
+            self.worker.announce(
+                Job(kept.job_id, kept.question, attempts=0, page_ts=kept.page_ts, version=kept.version + 1)
+            )
+        else:
+            self.worker.wake()
+        return None
+
+    async def _vote(self, kept: Kept, press: Press) -> Aside:
+        try:
+            vote = Vote(press.value)
+        except ValueError:
+            return Aside(controls.WRONG_VALUE)
+        await self.answers.vote(kept, press.user_id, vote)
+        return Aside(controls.THANKS[vote])

@@ -1,0 +1,141 @@
+"""Answers as they are on record: what a button on one is about, what people think of it, and their removal."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.controls import Kept, State, Vote
+from bot.core.conversation import Job, ThreadKey
+from bot.core.errand import ErrandKind
+from bot.ports import Clock, Status
+from bot.store import errands, together
+from bot.store.rows import DOING, INTERRUPTED, TODO, in_thread, insert_into, question_of
+from bot.store.schema import feedback, jobs, turns
+
+T = TypeVar("T")
+
+
+def shows(message_ts: str) -> sa.ColumnElement[bool]:
+    """Whether a message is one of a reply's. No index: of one thread's jobs few are read, and only at a press."""
+    return sa.cast(jobs.c.page_ts, sa.Text).contains(f'"{message_ts}"', autoescape=True)
+
+
+async def kept(connection: AsyncConnection, thread: ThreadKey, which: sa.ColumnElement[bool]) -> Kept | None:
+    """The newest answer in a thread that is so; of questions that are answered together it is the last one's."""
+    found = sa.select(jobs).where(in_thread(thread), which).order_by(jobs.c.ts.desc()).limit(1)
+    row = (await connection.execute(found)).one_or_none()
+    if row is not None and row.answered_with is not None:
+        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == row.answered_with))).one_or_none()
+    if row is None or row.status == Status.REFUSED:
+        return None
+    others = await connection.scalars(sa.select(jobs.c.user_id).where(together.standing(row.id)))
+    said = await _turns(connection, [row.id])
+    last = said[-1] if said else None
+    return Kept(
+        job_id=row.id,
+        question=question_of(row),
+        state=_state(row),
+        askers=frozenset((row.user_id, *others)),
+        page_ts=tuple(row.page_ts),
+        version=row.version,
+        answer=last.answer if last else "",
+        previous=next((turn.answer for turn in said[-2::-1] if turn.answer), ""),
+        model=last.model if last else None,
+        finish_reason=last.finish_reason if last else None,
+        prompt_version=last.prompt_version if last else None,
+    )
+
+
+def _state(row: sa.Row[Any]) -> State:
+    if row.deleted:
+        return State.DELETED
+    if row.status == Status.TODO and row.attempts == 0:
+        return State.WAITING
+    if row.status in (Status.TODO, Status.DOING):
+        return State.GROWING
+    return State.STOPPED if row.status == Status.STOPPED else State.ENDED
+
+
+async def with_so_far(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+    """The jobs, those that are to go on with the answer as it is on record."""
+    again = [job.id for job in claimed if job.version > 0]
+    if not again:
+        return list(claimed)
+    going_on = (await connection.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(again), jobs.c.goes_on))).all()
+    so_far = {turn.job_id: turn.answer for turn in await _turns(connection, going_on)}
+    return [replace(job, so_far=so_far.get(job.id, "")) for job in claimed]
+
+
+async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+    """Oldest first, without those of attempts that broke off."""
+    broke_off = sa.and_(turns.c.answer == "", turns.c.finish_reason.is_not_distinct_from(INTERRUPTED))
+    found = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~broke_off).order_by(turns.c.id)
+    return (await connection.execute(found)).all()
+
+
+async def join(connection: AsyncConnection, job: Job) -> None:
+    """An answer that went on is one answer: its first part is in it."""
+    part = sa.update(turns).where(turns.c.job_id == job.id, turns.c.answer == job.so_far)
+    await connection.execute(part.values(answer=""))
+
+
+async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
+    """The texts go, and what it used stays. In Slack it goes as soon as nobody is writing it any more."""
+    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(deleted=True))
+    await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer=""))
+    await errands.add(connection, ErrandKind.DELETE, [job_id], now)
+
+
+async def vote(connection: AsyncConnection, about: Kept, user_id: str, value: Vote, now: float) -> None:
+    """One a person, the last one."""
+    said = {
+        "value": 1 if value is Vote.UP else -1,
+        "model": about.model,
+        "prompt_version": about.prompt_version,
+        "at": now,
+    }
+    new = insert_into(connection, feedback).values(job_id=about.job_id, user_id=user_id, **said)
+    await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=said))
+
+
+def live() -> sa.ColumnElement[bool]:
+    """Being answered, or about to be."""
+    return sa.or_(jobs.c.status == DOING, jobs.c.status == TODO)
+
+
+class Transacts(Protocol):
+    """A store that runs transactions to their end."""
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T: ...
+
+
+class SqlAnswers:
+    """What bot.controls needs of the database. Each method is one transaction, and raises StoreError."""
+
+    def __init__(self, store: Transacts, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def shown_by(self, thread: ThreadKey, message_ts: str) -> Kept | None:
+        """The answer that a message shows a page of."""
+        return await self._store.transact(lambda connection: kept(connection, thread, shows(message_ts)))
+
+    async def of_job(self, thread: ThreadKey, job_id: int) -> Kept | None:
+        """The answer of a job, if it is one of this thread."""
+        return await self._store.transact(lambda connection: kept(connection, thread, jobs.c.id == job_id))
+
+    async def live_in(self, thread: ThreadKey) -> Kept | None:
+        """The answer that is being written in a thread."""
+        return await self._store.transact(lambda connection: kept(connection, thread, live()))
+
+    async def delete(self, job_id: int) -> None:
+        """Its texts are gone at once, its messages soon; one that is being written stops first."""
+        await self._store.transact(lambda connection: delete(connection, job_id, self._clock.now()))
+
+    async def vote(self, about: Kept, user_id: str, value: Vote) -> None:
+        """One a person: the last one."""
+        now = self._clock.now()
+        await self._store.transact(lambda connection: vote(connection, about, user_id, value, now))
