@@ -78,7 +78,7 @@ class PageApi:
             "user_id": message.user_id,
             "name": message.username or (author.name if author else "slackbot"),
             "is_bot": is_bot,
-            "html": self._renderer.html(message, from_bot=is_bot),
+            "html": self._renderer.html(message),
             "text": message.text,
             "files": self._files.of(message),
             "edited": message.edited_ts is not None,

@@ -17,6 +17,7 @@ _STYLES = [
     (re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^{mark}\n]+?)(?<=\S){mark}(?![\w{mark}])"), tag)
     for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))
 ]
+_MOST_INDENT = 8
 _LINK = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 
 
@@ -27,9 +28,9 @@ class Renderer:
         self._names = names
         self._elements = ElementRenderer(self._text, names)
 
-    def html(self, message: Message, *, from_bot: bool) -> str:
-        """What people write is shown from its text, which their rich_text block only repeats."""
-        shown = self.blocks(message.blocks) if message.blocks and from_bot else self.mrkdwn(message.text)
+    def html(self, message: Message) -> str:
+        """What its blocks show, or its text where it has none, and what hangs below it."""
+        shown = self.blocks(message.blocks) if message.blocks else self.mrkdwn(message.text)
         return shown + "".join(self._attachment(each) for each in message.attachments)
 
     def _attachment(self, attachment: Json) -> str:
@@ -48,12 +49,9 @@ class Renderer:
         return f'{self._line("pretext", attachment.get("pretext"))}<div class="attachment">{shown}</div>'
 
     def _attached(self, attachment: Json) -> str:
-        """Its words: as blocks, unless those only repeat what a person typed."""
         kept = [each.get("message", {}).get("blocks", ()) for each in attachment.get("message_blocks", ())]
         blocks = [*chain.from_iterable(kept), *attachment.get("blocks", ())]
-        if all(block["type"] == "rich_text" for block in blocks) and attachment.get("text"):
-            return self._line("said", attachment["text"])
-        return self.blocks(blocks)
+        return self.blocks(blocks) or self._line("said", attachment.get("text"))
 
     def _line(self, kind: str, text: Any) -> str:
         return f'<div class="{kind}">{self.mrkdwn(str(text))}</div>' if text else ""
@@ -126,13 +124,14 @@ class Renderer:
         inner = element.get("elements", ())
         match element.get("type"):
             case "rich_text_list":
-                tag = "ol" if element.get("style") == "ordered" else "ul"
-                return f"<{tag}>{''.join(f'<li>{self._rich(item)}</li>' for item in inner)}</{tag}>"
+                items = "".join(f"<li>{self._inline(item.get('elements', ()))}</li>" for item in inner)
+                return _list(element, items)
             case "rich_text_preformatted":
                 return f"<pre><code>{self._inline(inner)}</code></pre>"
             case "rich_text_quote":
                 return f"<blockquote>{self._inline(inner)}</blockquote>"
-        return f"<span>{self._inline(inner)}</span>"
+        # Its last line ends where the next element begins.
+        return f"<p>{self._inline(inner).removesuffix('<br>')}</p>"
 
     def _inline(self, elements: Iterable[Json]) -> str:
         return "".join(self._piece(element) for element in elements)
@@ -154,6 +153,13 @@ class Renderer:
             if element.get("style", {}).get(style):
                 shown = f"<{tag}>{shown}</{tag}>"
         return shown
+
+
+def _list(element: Json, items: str) -> str:
+    """Slack tells a list inside another as a list of its own, with an indent."""
+    tag, held = ("ol", f' start="{element.get("offset", 0) + 1}"') if element.get("style") == "ordered" else ("ul", "")
+    indent = min(int(element.get("indent", 0)), _MOST_INDENT)
+    return f'<{tag} class="indent-{indent}"{held}>{items}</{tag}>'
 
 
 def _marked_up(text: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 _HOST = re.compile(r"(?:https?://|//)?(?:[^\s/@]*@)?((?:[\w-]+\.)+[^\W\d_]{2,})(?![\w-])")
 _ENDS = re.compile(
     r"[a-z]{2}|com|org|net|edu|gov|mil|int|info|biz|name|pro|app|dev|page|cloud|online|site|shop|store|xyz|top|bank|"
-    r"tech|news|blog|live|link|click|email|support|help|login|secure|security|games|finance|money|pay|wiki"
+    r"tech|news|blog|live|link|click|email|support|help|login|secure|security|games|finance|money|pay|wiki|mobi|museum|example"
 )
 """Top-level names that readers take for an address; others may be a module's member or a file."""
 _SCHEME = re.compile(r"^(https?:)/*", re.IGNORECASE)

@@ -81,7 +81,7 @@ async def test_the_state_tells_all_there_is(
     assert {channel["type"] for channel in told["channels"]} == {"channel", "group", "im", "mpim"}
     question, answer = told["messages"]
     mention = '<span class="mention" data-user="U0TYPIST">@typist</span>'
-    assert question["html"] == f"{mention} <strong>hi</strong> &lt;b&gt;"
+    assert question["html"] == f"<p>{mention} <strong>hi</strong> &lt;b&gt;</p>"
     assert (question["reply_count"], question["reactions"]) == (1, [{"name": "eyes", "count": 1}])
     assert (answer["thread_ts"], answer["is_bot"], answer["text"]) == (root, True, "so")
     assert "<strong>so</strong>" in answer["html"]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.composer import composed
 from sandbox.render import Renderer
 from sandbox.workspace import Json, Message
 
@@ -13,8 +14,14 @@ RENDERER = Renderer(lambda: {"U0ADA": "ada", "C0GENERAL": "general"})
 ADA = '<span class="mention" data-user="U0ADA">@ada</span>'
 
 
+def typed(text: str) -> Json:
+    """What Slack keeps of what a person types."""
+    _, (block,) = composed(text, lambda name: None)
+    return block
+
+
 def shown(block: Json) -> str:
-    return RENDERER.html(Message("C0GENERAL", "1.000000", "U0TYPIST", "", (block,)), from_bot=True)
+    return RENDERER.html(Message("C0GENERAL", "1.000000", "U0TYPIST", "", (block,)))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,12 @@ def test_slacks_markup(text: str, html: str) -> None:
         ),
         (
             {"type": "rich_text", "elements": [{"elements": [{"type": "user", "user_id": "U0ADA"}]}]},
-            f"<span>{ADA}</span>",
+            f"<p>{ADA}</p>",
+        ),
+        (
+            typed("so\n- a\n  3. b\n> c\n```\nd\n```"),
+            '<p>so</p><ul class="indent-0"><li>a</li></ul><ol class="indent-1" start="3"><li>b</li></ol>'
+            "<blockquote>c</blockquote><pre><code>d</code></pre>",
         ),
         ({"type": "video"}, '<div class="context">[video]</div>'),
     ],
@@ -117,4 +129,4 @@ ATTACHED = [
 @pytest.mark.parametrize(("attachment", "html"), ATTACHED)
 def test_what_hangs_below_a_message(attachment: Json, html: str) -> None:
     message = Message("C0GENERAL", "1.000000", "U0ADA", "see", attachments=(attachment,))
-    assert RENDERER.html(message, from_bot=False) == f'see<div class="attachment">{html}</div>'
+    assert RENDERER.html(message) == f'see<div class="attachment">{html}</div>'
