@@ -5,7 +5,7 @@ https://spec.commonmark.org/0.31.2/#inlines, with GitHub's `~~`.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -30,6 +30,10 @@ _ADDRESS = re.compile(r"(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*
 """With balanced parentheses, in three levels."""
 _SPACED = re.compile(r"\s")
 _SPACE = re.compile(r"\s*")
+
+
+Addresses = Mapping[str, Sequence[str]]
+"""What reference labels stand for, by their keys: all that they may, where more than one definition is seen."""
 
 
 class Edit(NamedTuple):
@@ -67,9 +71,18 @@ class Inline:
     """What closes the marks that are open at the cut."""
 
 
-def scan(text: str, addresses: Mapping[str, str], *, growing: bool) -> Inline:
-    """`addresses`: what reference labels stand for; `growing`: more may come, so that open marks are closed."""
-    return _Scan(text, addresses, growing).run()
+def scan(text: str, addresses: Addresses, *, growing: bool, start: int = 0) -> Inline:
+    """`growing`: more may come, so that open marks are closed; `start`: what is before is no text."""
+    return _Scan(text, addresses, growing).run(start)
+
+
+def applied(text: str, edits: Iterable[Edit], start: int = 0, end: int | None = None) -> str:
+    """A part of the text, changed."""
+    parts = []
+    for edit in edits:
+        parts += [text[start : edit.start], edit.text]
+        start = edit.end
+    return "".join([*parts, text[start:end]])
 
 
 def label_key(label: str) -> str:
@@ -78,7 +91,7 @@ def label_key(label: str) -> str:
 
 
 class _Scan:
-    def __init__(self, text: str, addresses: Mapping[str, str], growing: bool) -> None:
+    def __init__(self, text: str, addresses: Addresses, growing: bool) -> None:
         self.text = text
         self.addresses = addresses
         self.growing = growing
@@ -87,8 +100,7 @@ class _Scan:
         self.images: list[Edit] = []
         self.found = Inline()
 
-    def run(self) -> Inline:
-        position = 0
+    def run(self, position: int) -> Inline:
         while self.found.cut < 0 and (special := _SPECIAL.search(self.text, position)):
             position = self._special(special)
         if self.growing:
@@ -195,50 +207,58 @@ class _Scan:
         bracket = self.brackets.pop()
         if not bracket.active:
             return end + 1
-        after, address = self._target(bracket, end)
+        after, addresses = self._target(bracket, end)
         if after < 0:
             self.found.cut = bracket.start
             self.runs = list(bracket.runs)
             self.brackets.append(bracket)
-        elif address is not None:
-            self._link(bracket, end, after, address)
+        elif addresses:
+            self._link(bracket, end, after, addresses)
+        elif bracket.image and self.addresses:
+            # It may stand for something all the same: definitions have more forms than are looked for.
+            self.found.edits.append(Edit(bracket.start, bracket.start, "\\"))
         return after if after > 0 else end + 1
 
-    def _target(self, bracket: Bracket, end: int) -> tuple[int, str | None]:
-        """Where a link's target ends, and its address; (-1, None) if more must come first."""
+    def _target(self, bracket: Bracket, end: int) -> tuple[int, Sequence[str]]:
+        """Where a link's target ends, and its address, or those that it may have; (-1, ()) if more must come first."""
         following = self.text[end + 1 : end + 2]
         if not following and self.growing:
-            return -1, None
+            return -1, ()
         if following == "(":
             after, address = _destination(self.text, end + 1)
-            if address is not None or (after < 0 and self.growing):
-                return after, address
+            if address is not None:
+                return after, (address,)
+            if after < 0 and self.growing:
+                return -1, ()
         label = self.text[bracket.start + 1 + bracket.image : end]
         if following == "[":
             reference = _REFERENCE.match(self.text, end + 1)
             if reference is None and self.growing and "]" not in self.text[end:][1:]:
-                return -1, None
-            if reference and (known := self.addresses.get(label_key(reference[1] or label))) is not None:
+                return -1, ()
+            if reference and (known := self.addresses.get(label_key(reference[1] or label))):
                 return reference.end(), known
-        return end + 1, self.addresses.get(label_key(label))
+        return end + 1, self.addresses.get(label_key(label), ())
 
-    def _link(self, bracket: Bracket, end: int, after: int, address: str) -> None:
+    def _link(self, bracket: Bracket, end: int, after: int, addresses: Sequence[str]) -> None:
         label_start = bracket.start + 1 + bracket.image
         label = self.text[label_start:end]
         images = [image for image in self.images if image.start > bracket.start]
-        misleading = misleads(" ".join(image.text for image in images) or label, address)
+        said = applied(self.text, images, label_start, end)
+        misleading = any(misleads(said, address) for address in addresses)
         if misleading:
-            self.found.edits += self._told(bracket, end, after, address)
+            self.found.edits += self._told(bracket, end, after, addresses[0])
         elif bracket.image and not label.strip():
-            self.found.edits.append(Edit(bracket.start, after, bare(address)))
+            self.found.edits.append(Edit(bracket.start, after, bare(addresses[0])))
         elif bracket.image:
             self.found.edits.append(self._unimaged(bracket.start))
         elif images:
             # An image in a link's label is shown by its own label: links can't hold links.
             self.found.edits[bracket.edits :] = [*images, *self._outside(images, bracket.edits)]
         if bracket.image:
-            self.images.append(Edit(bracket.start, after, label.strip() or "image"))
-        elif not misleading:
+            # An image in an image's label is within this one's.
+            self.images = [image for image in self.images if image.start < bracket.start]
+            self.images.append(Edit(bracket.start, after, said.strip() or "image"))
+        elif not misleading and self._has_own_address(end):
             self.brackets = [each if each.image else each._replace(active=False) for each in self.brackets]
         if not misleading:
             self.runs = list(bracket.runs)
@@ -249,17 +269,23 @@ class _Scan:
         ]
 
     def _unimaged(self, mark: int) -> Edit:
-        """Takes the `!` away that makes a link an image, and sees to it that one before it does not."""
+        """Takes the `!` away that makes a link an image; what stands before must not go with the link then."""
         before = self.text[:mark]
+        if before.endswith("]"):
+            return Edit(mark, mark + 1, " ")
         if before.endswith("!") and (len(before) - len(before[:-1].rstrip("\\"))) % 2:
             return Edit(mark - 1, mark + 1, "\\!")
         return Edit(mark, mark + 1, "")
 
     def _told(self, bracket: Bracket, end: int, after: int, address: str) -> list[Edit]:
         """Instead of a link whose label is another address: the label, and where it would have led."""
-        if self.text[end + 1 : end + 2] != "(":
+        if not self._has_own_address(end):
             return [Edit(at, at, "\\") for at in (bracket.start + bracket.image, end)]
         return [Edit(bracket.start, bracket.start + 1 + bracket.image, ""), Edit(end, after, f" ({bare(address)})")]
+
+    def _has_own_address(self, end: int) -> bool:
+        """Other links are such only if their label was defined."""
+        return self.text.startswith("(", end + 1)
 
     def _close(self) -> None:
         """Holds back what is half there, and closes the rest."""

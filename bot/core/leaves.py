@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-_QUOTE = re.compile(r" {0,3}> ?")
+_QUOTE = re.compile(r" {0,3}>[ \t]?")
 _ITEM = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?P<space>[ \t]+)|\s*$)")
 _CONTAINER = re.compile(r" {0,3}[>\-+*0-9]")
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
@@ -18,12 +18,21 @@ _RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}\s*$")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
 _DELIMITERS = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
-_DEFINING = re.compile(r"[ \t]*\[[^\[\]]*\]:")
+_DEFINITION = re.compile(
+    r"[ \t]*\[(?!\s*\])(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*\n?[ \t]*"
+    r"(?:<(?:[^<>\\\n]|\\.)*>|(?![<\s])(?:[^\x00-\x20\x7f()\\]|\\[^\s]|\([^\x00-\x20\x7f()\\]*\))+)"
+    r"""(?:(?:[ \t]+\n?|\n)[ \t]*(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\)))?[ \t]*(?:\n|$)""",
+    re.DOTALL,
+)
+DEFINING = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
+"""A line that may say what a reference label stands for."""
 _CELL_END = re.compile(r"(?<!\\)\|")
 _UNSURE = re.compile(r"[ \t]*(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$")
 """A line that has only begun and may still become several things: a heading, a list, a rule, a fence, a table."""
 
 CODE_COLUMNS = 4
+DEFINED_LINES = 20
+"""More definitions than that in one paragraph are taken for text."""
 
 
 class Kind(Enum):
@@ -96,6 +105,14 @@ def code(markdown: str, fenced: Leaf) -> str:
     """What a fence holds, without the line that begins it and the one that ends it."""
     lines = fenced.lines[1:] if fenced.closing else fenced.lines[1:-1]
     return "\n".join([markdown[line.content : line.end] for line in lines])
+
+
+def definitions_end(paragraph: str) -> int:
+    """Where the text of a paragraph begins: after what its first lines say that labels stand for."""
+    at = 0
+    while found := _DEFINITION.match(paragraph, at):
+        at = found.end()
+    return at
 
 
 def unsure(line: str) -> bool:
@@ -207,8 +224,10 @@ class Scan:
 
     def _defines(self) -> bool:
         """What is open is definitions alone so far, which no line goes on with unasked."""
-        leaf = self.found.open
-        return leaf is not None and all(_DEFINING.match(self.markdown, line.content, line.end) for line in leaf.lines)
+        lines = self.found.open.lines if self.found.open else []
+        return len(lines) <= DEFINED_LINES and all(
+            _DEFINITION.match(self.markdown, line.content, line.end) for line in lines
+        )
 
     def _blank(self, line: Line) -> bool:
         return not self.markdown[line.content : line.end].strip()

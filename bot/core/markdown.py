@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from bot.core import inline, leaves
 from bot.core.inline import Edit
-from bot.core.leaves import Kind, Leaf, Leaves, Line, unsure
+from bot.core.leaves import DEFINING, Kind, Leaf, Leaves, Line, unsure
 
 _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 _ESCAPED = re.compile(r"&(lt|gt|amp);")
@@ -14,13 +14,12 @@ _MEANT = {"lt": "<", "gt": ">", "amp": "&"}
 _UNSHOWN = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Nothing to see, though it would make a label read backwards: what looks like one address then is another."""
 _LINKED = re.compile(r"\]\(|\]\[|!\[|\]:|<http|<[\w.+-]+@", re.IGNORECASE)
-_DEFINITION = re.compile(r"\[([^\[\]]+)\]:\s*(?:<([^<>\n]*)>|(\S+))")
-_DEFINING = re.compile(r"[ \t]*\[[^\[\]]*\]:")
+_DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 _TASK_BEGUN = re.compile(r"\[[ xX]?\]?$")
 _ROW_BEGUN = re.compile(r"[|: \t-]*$")
 _CELL = re.compile(r"(?<!\\)\|")
 
-Addresses = tuple[tuple[str, str], ...]
+Addresses = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def neutral(text: str) -> str:
@@ -78,7 +77,7 @@ def _settled(stretch: str, fence: str, addresses: Addresses) -> tuple[str, str]:
     # One in a list or a quote ends with that.
     at_margin = found.open is not None and found.open.closing == found.open.fence
     still_open = found.open.fence if found.open and at_margin else ""
-    return _applied(stretch, _finished(stretch, found.leaves, addresses)), still_open
+    return inline.applied(stretch, _finished(stretch, found.leaves, addresses)), still_open
 
 
 def _last(
@@ -100,7 +99,9 @@ def _last(
     edits = _finished(stretch, found.leaves, addresses)
     end, closing = len(stretch), _fence_end(found.open)
     if last := _last_text(stretch, found, partial=partial) if growing else None:
-        growth = inline.scan(_text(stretch, last) + "\n" * (not partial), dict(addresses), growing=True)
+        text = _text(stretch, last) + "\n" * (not partial)
+        start = leaves.definitions_end(text) if found.leaves[-1].kind is Kind.TEXT else 0
+        growth = inline.scan(text, dict(addresses), growing=True, start=start)
         end, closing = _place(last, growth.cut), growth.closing
         lines = found.leaves[-1].lines
         line = next(each for each in reversed(lines) if each.content <= end or each is lines[0])
@@ -109,7 +110,7 @@ def _last(
                 return _last(stretch, fence, addresses, growing=False)
             return _last(stretch[: line.start], fence, addresses, growing=True, following=stretch[line.start :])
         edits = [edit for edit in edits if edit.start < last[0].content] + _placed(last, growth.edits)
-    return _applied(stretch[:end].rstrip(), edits), closing
+    return inline.applied(stretch[:end].rstrip(), edits), closing
 
 
 def _held(markdown: str, found: Leaves, *, partial: bool, known: bool) -> int | None:
@@ -128,7 +129,7 @@ def _held(markdown: str, found: Leaves, *, partial: bool, known: bool) -> int | 
         return last.start
     if partial and before and markdown.startswith("|", before.content) and _ROW_BEGUN.match(words):
         return before.start
-    if partial and _DEFINING.match(words) and (before is None or _DEFINING.match(markdown, before.content, before.end)):
+    if partial and DEFINING.match(words) and (before is None or DEFINING.match(markdown, before.content, before.end)):
         return last.start
     return last.start if partial and last.content > last.start and _TASK_BEGUN.match(words) else None
 
@@ -150,11 +151,13 @@ def _fence_end(leaf: Leaf | None) -> str:
 
 
 def _addresses(markdown: str) -> Addresses:
-    """What reference labels stand for on the page; the first definition of a label counts."""
+    """What reference labels may stand for on the page: what looks like a definition need not be one."""
     if "]:" not in markdown:
         return ()
-    found = [(inline.label_key(each[1]), each[2] or each[3]) for each in _DEFINITION.finditer(markdown)]
-    return tuple(dict(reversed(found)).items())
+    found: dict[str, dict[str, None]] = {}
+    for each in _DEFINITION.finditer(markdown):
+        found.setdefault(inline.label_key(each[1]), {})[each[2] or each[3]] = None
+    return tuple((label, tuple(addresses)) for label, addresses in found.items())
 
 
 def _finished(markdown: str, found: Iterable[Leaf], addresses: Addresses) -> list[Edit]:
@@ -167,13 +170,14 @@ def _finished(markdown: str, found: Iterable[Leaf], addresses: Addresses) -> lis
         for lines in rows if leaf.kind not in (Kind.CODE, Kind.FENCE) else []:
             text = _text(markdown, lines)
             if _LINKED.search(text) or (addresses and "[" in text):
-                edits += _placed(lines, _edits(text, addresses))
+                start = leaves.definitions_end(text) if leaf.kind is Kind.TEXT else 0
+                edits += _placed(lines, _edits(text, start, addresses))
     return edits
 
 
 @lru_cache(maxsize=512)
-def _edits(text: str, addresses: Addresses) -> tuple[Edit, ...]:
-    return tuple(inline.scan(text, dict(addresses), growing=False).edits)
+def _edits(text: str, start: int, addresses: Addresses) -> tuple[Edit, ...]:
+    return tuple(inline.scan(text, dict(addresses), growing=False, start=start).edits)
 
 
 def _text(markdown: str, lines: Iterable[Line]) -> str:
@@ -192,11 +196,3 @@ def _place(lines: Sequence[Line], offset: int) -> int:
 
 def _placed(lines: Sequence[Line], edits: Iterable[Edit]) -> list[Edit]:
     return [Edit(_place(lines, edit.start), _place(lines, edit.end), edit.text) for edit in edits]
-
-
-def _applied(markdown: str, edits: Iterable[Edit]) -> str:
-    parts, done = [], 0
-    for edit in edits:
-        parts += [markdown[done : edit.start], edit.text]
-        done = edit.end
-    return "".join([*parts, markdown[done:]])
