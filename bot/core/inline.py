@@ -5,6 +5,7 @@ https://spec.commonmark.org/0.31.2/#inlines, with GitHub's `~~`.
 
 import re
 import unicodedata
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from bot.core.links import bare, misleads
 
 LABEL_CHARS = 120
 """A `[` waits for its end for so long; after that it is shown as it is."""
+READ_CHARS = 1_000
+"""A longer label is no link's."""
 NESTED = 100
 """So many open marks are looked back at."""
 
@@ -43,21 +46,22 @@ class Edit(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Delimiters that may still open something: `left` are left of `size`."""
+    """Delimiters that may still open something: `left` are left of `size`; `below` are those before them."""
 
     mark: str
     start: int
     size: int
     left: int
     closes: bool
+    below: "Run | None"
 
 
 class Bracket(NamedTuple):
     start: int
     image: bool
-    runs: tuple[Run, ...]
+    run: Run | None
+    """The last one before it."""
     edits: int
-    active: bool = True
 
 
 @dataclass(slots=True)
@@ -95,9 +99,12 @@ class _Scan:
         self.text = text
         self.addresses = addresses
         self.growing = growing
-        self.runs: list[Run] = []
+        self.last_run: Run | None = None
         self.brackets: list[Bracket] = []
+        self.linked = 0
+        """So many of the brackets are around a link, which no link can hold."""
         self.images: list[Edit] = []
+        """None of them within another, in order."""
         self.found = Inline()
 
     def run(self, position: int) -> Inline:
@@ -118,7 +125,7 @@ class _Scan:
             case "*" | "_" | "~":
                 return self._delimiters(special)
             case "[" | "!":
-                bracket = Bracket(special.start(), special[0] == "![", tuple(self.runs), len(self.found.edits))
+                bracket = Bracket(special.start(), special[0] == "![", self.last_run, len(self.found.edits))
                 self.brackets.append(bracket)
                 return special.end()
             case "]":
@@ -149,11 +156,11 @@ class _Scan:
         mark, size = found[0][0], end - start
         opens, closes = self._flanks(start, end, mark)
         count = size - size % 2 if mark == "~" else size
-        run = Run(mark, start, size, count, closes)
+        run = Run(mark, start, size, count, closes, None)
         if closes:
             run = self._matched(run, opens)
         if opens and run.left:
-            self.runs.append(run)
+            self.last_run = run._replace(below=self.last_run)
         return end
 
     def _flanks(self, start: int, end: int, mark: str) -> tuple[bool, bool]:
@@ -168,17 +175,16 @@ class _Scan:
 
     def _matched(self, run: Run, opens: bool) -> Run:
         """Closes what the run can close; returns what is left of it."""
-        at, farthest = len(self.runs) - 1, len(self.runs) - NESTED
-        while at >= max(0, farthest) and run.left:
-            opener = self.runs[at]
+        opener, looked_at = self.last_run, 0
+        while opener and run.left and looked_at < NESTED:
+            looked_at += 1
             if opener.mark != run.mark or _odd_match(opener, run, opens):
-                at -= 1
+                opener = opener.below
                 continue
             used = 2 if min(opener.left, run.left) >= 2 else 1
             run = run._replace(left=run.left - used)
             rest = opener._replace(left=opener.left - used)
-            self.runs[at:] = [rest] if rest.left else []
-            at = len(self.runs) - 1
+            opener = self.last_run = rest if rest.left else rest.below
         return run
 
     def _angle(self, start: int) -> int:
@@ -197,20 +203,21 @@ class _Scan:
 
     def _apart(self, found: re.Match[str], address: str) -> str:
         """An address in `<…>` is shown bare, as Slack makes a link of it, and apart from what stands beside it."""
-        before, after = self.text[: found.start()][-1:], self.text[found.end() : found.end() + 1]
+        before, after = self.text[max(0, found.start() - 1) : found.start()], self.text[found.end() : found.end() + 1]
         beside = after.isalnum() or (after and after in "/_-<@&")
         return " " * before.isalnum() + address + " " * bool(beside)
 
     def _bracket_end(self, end: int) -> int:
         if not self.brackets:
             return end + 1
-        bracket = self.brackets.pop()
-        if not bracket.active:
+        bracket, around_link = self.brackets.pop(), len(self.brackets) < self.linked
+        self.linked = min(self.linked, len(self.brackets))
+        if around_link and not bracket.image:
             return end + 1
         after, addresses = self._target(bracket, end)
         if after < 0:
             self.found.cut = bracket.start
-            self.runs = list(bracket.runs)
+            self.last_run = bracket.run
             self.brackets.append(bracket)
         elif addresses:
             self._link(bracket, end, after, addresses)
@@ -233,7 +240,7 @@ class _Scan:
         label = self.text[bracket.start + 1 + bracket.image : end]
         if following == "[":
             reference = _REFERENCE.match(self.text, end + 1)
-            if reference is None and self.growing and "]" not in self.text[end:][1:]:
+            if reference is None and self.growing and self.text.find("]", end + 1) < 0:
                 return -1, ()
             if reference and (known := self.addresses.get(label_key(reference[1] or label))):
                 return reference.end(), known
@@ -242,9 +249,13 @@ class _Scan:
     def _link(self, bracket: Bracket, end: int, after: int, addresses: Sequence[str]) -> None:
         label_start = bracket.start + 1 + bracket.image
         label = self.text[label_start:end]
-        images = [image for image in self.images if image.start > bracket.start]
+        inner = bisect(self.images, bracket.start, key=lambda image: image.start)
+        images = self.images[inner:]
         said = applied(self.text, images, label_start, end)
-        misleading = any(misleads(said, address) for address in addresses)
+        # What an image stands for may end the word before it, or go on with it.
+        apart = [image._replace(text=f" {image.text} ") for image in images]
+        words = f"{said} {applied(self.text, apart, label_start, end)}" if images else said
+        misleading = len(words) > READ_CHARS or misleads(words, *addresses)
         if misleading:
             self.found.edits += self._told(bracket, end, after, addresses[0])
         elif bracket.image and not label.strip():
@@ -255,13 +266,11 @@ class _Scan:
             # An image in a link's label is shown by its own label: links can't hold links.
             self.found.edits[bracket.edits :] = [*images, *self._outside(images, bracket.edits)]
         if bracket.image:
-            # An image in an image's label is within this one's.
-            self.images = [image for image in self.images if image.start < bracket.start]
-            self.images.append(Edit(bracket.start, after, said.strip() or "image"))
+            self.images[inner:] = [Edit(bracket.start, after, said.strip() or "image")]
         elif not misleading and self._has_own_address(end):
-            self.brackets = [each if each.image else each._replace(active=False) for each in self.brackets]
+            self.linked = len(self.brackets)
         if not misleading:
-            self.runs = list(bracket.runs)
+            self.last_run = bracket.run
 
     def _outside(self, images: list[Edit], since: int) -> list[Edit]:
         return [
@@ -270,9 +279,9 @@ class _Scan:
 
     def _unimaged(self, mark: int) -> Edit:
         """Takes the `!` away that makes a link an image; what stands before must not go with the link then."""
-        before = self.text[:mark]
-        if before.endswith("]"):
+        if mark and self.text[mark - 1] == "]":
             return Edit(mark, mark + 1, " ")
+        before = self.text[:mark]
         if before.endswith("!") and (len(before) - len(before[:-1].rstrip("\\"))) % 2:
             return Edit(mark - 1, mark + 1, "\\!")
         return Edit(mark, mark + 1, "")
@@ -291,16 +300,21 @@ class _Scan:
         """Holds back what is half there, and closes the rest."""
         text = self.text
         cut = len(text) if self.found.cut < 0 else self.found.cut
-        waiting = next((each for each in self.brackets if each.active and cut - each.start <= LABEL_CHARS), None)
+        begun = [each for at, each in enumerate(self.brackets) if each.image or at >= self.linked]
+        waiting = next((each for each in begun if cut - each.start <= LABEL_CHARS), None)
         if waiting:
-            cut, self.runs, self.found.closing = waiting.start, list(waiting.runs), ""
+            cut, self.last_run, self.found.closing = waiting.start, waiting.run, ""
         elif entity := _BEGUN_ENTITY.search(text, 0, cut):
             cut = cut if self.found.closing else entity.start()
         cut = len(text[:cut].rstrip())
-        while self.runs and not self.found.closing and self.runs[-1].start + self.runs[-1].size >= cut:
-            cut = len(text[: self.runs.pop().start].rstrip())
+        run = self.last_run
+        while run and not self.found.closing and run.start + run.size >= cut:
+            cut = len(text[: run.start].rstrip())
+            run = run.below
         self.found.cut = cut
-        self.found.closing += "".join(run.mark * run.left for run in reversed(self.runs))
+        while run:
+            self.found.closing += run.mark * run.left
+            run = run.below
         self.found.edits = [edit for edit in self.found.edits if edit.end <= cut]
 
 

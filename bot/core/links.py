@@ -5,6 +5,9 @@ import re
 import unicodedata
 from urllib.parse import urlsplit
 
+MANY = 8
+"""Of more addresses that a link may have, one is another."""
+
 _HOST = re.compile(r"(?:https?://|//)?(?:[^\s/@]*@)?((?:[\w-]+\.)+[^\W\d_]{2,})(?![\w-])")
 _ENDS = re.compile(
     r"[a-z]{2}|com|org|net|edu|gov|mil|int|info|biz|name|pro|app|dev|page|cloud|online|site|shop|store|xyz|top|bank|"
@@ -17,11 +20,13 @@ _MARKS = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[*~`\[\]()<>|\\\s\x00-\x1f]")
 _BACKSLASH = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
-def misleads(label: str, address: str) -> bool:
-    """The label looks like an address, and the link leads to another host."""
+def misleads(label: str, *addresses: str) -> bool:
+    """The label looks like an address, and the link leads to another host, or may do so."""
     said = _hosts(label)
-    host = _host(address) if said else ""
-    return bool(host) and any(not _same(each, host) for each in said)
+    if not said or len(addresses) > MANY:
+        return bool(said)
+    hosts = [_host(address) for address in addresses]
+    return any(not _same(each, host) for host in hosts if host for each in said)
 
 
 def bare(address: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from bot.core import inline, leaves
@@ -19,7 +20,15 @@ _TASK_BEGUN = re.compile(r"\[[ xX]?\]?$")
 _ROW_BEGUN = re.compile(r"[|: \t-]*$")
 _CELL = re.compile(r"(?<!\\)\|")
 
-Addresses = tuple[tuple[str, tuple[str, ...]], ...]
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Labels:
+    """What reference labels may stand for; the same object for the same definitions, that it is quick to compare."""
+
+    addresses: inline.Addresses
+
+
+NO_LABELS = Labels({})
 
 
 def neutral(text: str) -> str:
@@ -47,13 +56,13 @@ def rendered(markdown: str, *, growing: bool) -> str:
     marks that are open are closed for show, and what may still become something else is held back.
     """
     markdown = _UNSHOWN.sub("", markdown)
-    addresses = _addresses(markdown)
+    labels = _defined(markdown)
     *settled, last = _stretches(markdown)
     parts, fence = [], ""
     for stretch in settled:
-        text, fence = _settled(stretch, fence, addresses)
+        text, fence = _settled(stretch, fence, labels)
         parts.append(text)
-    text, closing = _last(last, fence, addresses, growing=growing)
+    text, closing = _last(last, fence, labels, growing=growing)
     return neutral("".join([*parts, text]).rstrip() + closing)
 
 
@@ -71,18 +80,16 @@ def _stretches(markdown: str) -> list[str]:
 
 
 @lru_cache(maxsize=1024)
-def _settled(stretch: str, fence: str, addresses: Addresses) -> tuple[str, str]:
+def _settled(stretch: str, fence: str, labels: Labels) -> tuple[str, str]:
     """A stretch that others follow, and the fence that is open after it; `fence` is open before it."""
     found = leaves.scan(stretch, partial=False, fence=fence)
     # One in a list or a quote ends with that.
     at_margin = found.open is not None and found.open.closing == found.open.fence
     still_open = found.open.fence if found.open and at_margin else ""
-    return inline.applied(stretch, _finished(stretch, found.leaves, addresses)), still_open
+    return inline.applied(stretch, _finished(stretch, found.leaves, labels)), still_open
 
 
-def _last(
-    stretch: str, fence: str, addresses: Addresses, *, growing: bool, following: str | None = None
-) -> tuple[str, str]:
+def _last(stretch: str, fence: str, labels: Labels, *, growing: bool, following: str | None = None) -> tuple[str, str]:
     """The stretch that may go on, and what closes it for show; `following`: lines that are held back behind it."""
     partial = growing and not stretch.endswith("\n")
     found = leaves.scan(stretch, partial=partial, fence=fence)
@@ -92,23 +99,23 @@ def _last(
     if held is not None:
         following = stretch[held:]
         return (
-            _last(stretch[:held], fence, addresses, growing=True, following=following)
+            _last(stretch[:held], fence, labels, growing=True, following=following)
             if held
             else ("", fence and f"\n{fence}")
         )
-    edits = _finished(stretch, found.leaves, addresses)
+    edits = _finished(stretch, found.leaves, labels)
     end, closing = len(stretch), _fence_end(found.open)
     if last := _last_text(stretch, found, partial=partial) if growing else None:
         text = _text(stretch, last) + "\n" * (not partial)
         start = leaves.definitions_end(text) if found.leaves[-1].kind is Kind.TEXT else 0
-        growth = inline.scan(text, dict(addresses), growing=True, start=start)
+        growth = inline.scan(text, labels.addresses, growing=True, start=start)
         end, closing = _place(last, growth.cut), growth.closing
         lines = found.leaves[-1].lines
         line = next(each for each in reversed(lines) if each.content <= end or each is lines[0])
         if end < last[-1].end and unsure(stretch[line.content : end]):
             if following is not None:
-                return _last(stretch, fence, addresses, growing=False)
-            return _last(stretch[: line.start], fence, addresses, growing=True, following=stretch[line.start :])
+                return _last(stretch, fence, labels, growing=False)
+            return _last(stretch[: line.start], fence, labels, growing=True, following=stretch[line.start :])
         edits = [edit for edit in edits if edit.start < last[0].content] + _placed(last, growth.edits)
     return inline.applied(stretch[:end].rstrip(), edits), closing
 
@@ -150,17 +157,22 @@ def _fence_end(leaf: Leaf | None) -> str:
     return f"\n{leaf.closing}" if leaf and leaf.kind is Kind.FENCE else ""
 
 
-def _addresses(markdown: str) -> Addresses:
-    """What reference labels may stand for on the page: what looks like a definition need not be one."""
+def _defined(markdown: str) -> Labels:
+    """What looks like a definition need not be one."""
     if "]:" not in markdown:
-        return ()
-    found: dict[str, dict[str, None]] = {}
-    for each in _DEFINITION.finditer(markdown):
-        found.setdefault(inline.label_key(each[1]), {})[each[2] or each[3]] = None
-    return tuple((label, tuple(addresses)) for label, addresses in found.items())
+        return NO_LABELS
+    return _labels(tuple((each[1], each[2] or each[3]) for each in _DEFINITION.finditer(markdown)))
 
 
-def _finished(markdown: str, found: Iterable[Leaf], addresses: Addresses) -> list[Edit]:
+@lru_cache(maxsize=256)
+def _labels(definitions: tuple[tuple[str, str], ...]) -> Labels:
+    found: dict[str, list[str]] = {}
+    for label, address in dict.fromkeys(definitions):
+        found.setdefault(inline.label_key(label), []).append(address)
+    return Labels(found)
+
+
+def _finished(markdown: str, found: Iterable[Leaf], labels: Labels) -> list[Edit]:
     """What to change in texts as they stand."""
     if not _LINKED.search(markdown):
         return []
@@ -169,15 +181,15 @@ def _finished(markdown: str, found: Iterable[Leaf], addresses: Addresses) -> lis
         rows = [[line] for line in leaf.lines] if leaf.kind is Kind.TABLE else [leaf.lines]
         for lines in rows if leaf.kind not in (Kind.CODE, Kind.FENCE) else []:
             text = _text(markdown, lines)
-            if _LINKED.search(text) or (addresses and "[" in text):
+            if _LINKED.search(text) or (labels.addresses and "[" in text):
                 start = leaves.definitions_end(text) if leaf.kind is Kind.TEXT else 0
-                edits += _placed(lines, _edits(text, start, addresses))
+                edits += _placed(lines, _edits(text, start, labels))
     return edits
 
 
 @lru_cache(maxsize=512)
-def _edits(text: str, start: int, addresses: Addresses) -> tuple[Edit, ...]:
-    return tuple(inline.scan(text, dict(addresses), growing=False, start=start).edits)
+def _edits(text: str, start: int, labels: Labels) -> tuple[Edit, ...]:
+    return tuple(inline.scan(text, labels.addresses, growing=False, start=start).edits)
 
 
 def _text(markdown: str, lines: Iterable[Line]) -> str:

@@ -160,8 +160,16 @@ def _show(reply: Reply) -> None:
         reply.confirmed(call, str(call.page))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None)
 @given(texts, st.booleans())
+@example("[a]:`\n![a]", True)
+@example(">\t![a]\n\n[a]:b", False)
+@example("- []:![\n]()", False)
+@example("- [a]:![ ~\n]()", False)
+@example("[l.io]![a]\n\n[a]:http:c", False)
+@example("[l.io[a]:](http:c)", False)
+@example("[l.io![#]()](http:c)", False)
+@example("![l.io![a]](http:c)[a]:h", False)
 def test_no_image_is_left_and_no_label_misleads(text: str, growing: bool) -> None:
     for block in PARSER.parse(meant(rendered(text, growing=growing))):
         for at, token in enumerate(children := block.children or []):
