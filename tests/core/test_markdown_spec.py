@@ -17,7 +17,9 @@ from markdown_it.token import Token
 
 from bot.core import blocks
 from bot.core.markdown import meant
-from bot.core.reply import Ending, Post, Reply, Update
+from bot.core.pages import Pages
+from bot.core.reply import Ending, Post, Reply, Update, View
+from sandbox.rules import check_blocks
 from tests.core.conversations import question
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
@@ -123,6 +125,7 @@ def frames(markdown: str) -> Iterator[str]:
             reply.append(character)
         while isinstance(call := reply.next_call(), Post | Update):
             message = blocks.message(call.view)
+            check_blocks(message["blocks"])
             yield "".join(block["text"] for block in message["blocks"] if block["type"] == "markdown")
             reply.confirmed(call, "1.0")
     assert reply.finished
@@ -148,3 +151,19 @@ def test_no_frame_is_broken(source: str, found: list[tuple[int, str]]) -> None:
         else:
             assert broken, f"{number} is no exception any more"
             assert not deviations(markdown, reason), (number, markdown)
+
+
+@pytest.mark.parametrize("limit", [16, 60])
+@pytest.mark.parametrize(
+    ("source", "found"), [pytest.param(source, found, id=f"{source}: {name}") for source, name, found in examples()]
+)
+def test_pages_join_to_the_example(source: str, found: list[tuple[int, str]], limit: int) -> None:
+    del source
+    for number, markdown in found:
+        pages = Pages(limit)
+        for character in markdown:
+            pages.append(character)
+        assert pages.text() == markdown, number
+        for page in (*pages.full, pages.growing):
+            assert pages.fits(page.source, page.opening), number
+            check_blocks(blocks.message(View(page.markdown))["blocks"])
