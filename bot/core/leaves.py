@@ -27,10 +27,12 @@ _DEFINITION = re.compile(
 DEFINING = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
 """A line that may say what a reference label stands for."""
 _CELL_END = re.compile(r"(?<!\\)\|")
-_UNSURE = re.compile(r"[ \t]*(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$")
+_UNSURE = re.compile(r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$")
 """A line that has only begun and may still become several things: a heading, a list, a rule, a fence, a table."""
 
 CODE_COLUMNS = 4
+DEEPEST = 30
+"""Lists and quotes in one another, more than anybody reads; deeper ones are taken for text."""
 DEFINED_LINES = 20
 """More definitions than that in one paragraph are taken for text."""
 
@@ -203,7 +205,7 @@ class Scan:
         """The containers that begin on the line; its content begins after these."""
         opened: list[Item | None] = []
         interrupts = self.depth == len(self.containers) and self._in(Kind.TEXT)
-        while _CONTAINER.match(self.markdown, line.content, line.end):
+        while self.depth + len(opened) < DEEPEST and _CONTAINER.match(self.markdown, line.content, line.end):
             if quote := _QUOTE.match(self.markdown, line.content, line.end):
                 opened.append(None)
                 line.content = quote.end()

@@ -1,9 +1,11 @@
 """A page's Markdown as Slack's `markdown` block takes it: nothing that Slack acts on, no marks that are still open."""
 
 import re
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 from bot.core import inline, leaves
 from bot.core.inline import Edit
@@ -109,7 +111,7 @@ def _last(stretch: str, fence: str, labels: Labels, *, growing: bool, following:
         text = _text(stretch, last) + "\n" * (not partial)
         start = leaves.definitions_end(text) if found.leaves[-1].kind is Kind.TEXT else 0
         growth = inline.scan(text, labels.addresses, growing=True, start=start)
-        end, closing = _place(last, growth.cut), growth.closing
+        end, closing = _places(last, [growth.cut])[0], growth.closing
         lines = found.leaves[-1].lines
         line = next(each for each in reversed(lines) if each.content <= end or each is lines[0])
         if end < last[-1].end and unsure(stretch[line.content : end]):
@@ -196,15 +198,14 @@ def _text(markdown: str, lines: Iterable[Line]) -> str:
     return "\n".join([markdown[line.content : line.end] for line in lines])
 
 
-def _place(lines: Sequence[Line], offset: int) -> int:
-    """Where an offset in the text of lines is on the page."""
-    for line in lines:
-        size = line.end - line.content
-        if offset <= size:
-            return line.content + offset
-        offset -= size + 1
-    return lines[-1].end
+def _places(lines: Sequence[Line], offsets: Iterable[int]) -> list[int]:
+    """Where offsets in the text of lines are on the page."""
+    begins = list(accumulate((line.end - line.content + 1 for line in lines[:-1]), initial=0))
+    found = ((bisect(begins, offset) - 1, offset) for offset in offsets)
+    return [min(lines[at].content + offset - begins[at], lines[at].end) for at, offset in found]
 
 
 def _placed(lines: Sequence[Line], edits: Iterable[Edit]) -> list[Edit]:
-    return [Edit(_place(lines, edit.start), _place(lines, edit.end), edit.text) for edit in edits]
+    edits = list(edits)
+    starts, ends = _places(lines, [edit.start for edit in edits]), _places(lines, [edit.end for edit in edits])
+    return [Edit(start, end, edit.text) for start, end, edit in zip(starts, ends, edits, strict=True)]
