@@ -146,10 +146,13 @@ class Scan:
 
     def read(self, line: Line, *, partial: bool = False) -> None:
         """Goes on to the end of the line; `partial`: it may go on."""
-        self.depth = len(self.containers)
-        if line.start == line.end and not self._in(Kind.CODE, Kind.FENCE):
+        leaf, self.depth = self.found.open, len(self.containers)
+        if line.start == line.end and not (leaf and leaf.kind in (Kind.CODE, Kind.FENCE)):
             self.found.open = None
-        elif not partial and self._plain(line):
+        elif partial or self.containers or (leaf and leaf.kind is not Kind.TEXT):
+            self._line(line, partial)
+        elif self.markdown[line.start].isalpha():
+            # Most lines of prose.
             self._text(line)
         else:
             self._line(line, partial)
@@ -158,11 +161,6 @@ class Scan:
         """Where the line ends before the first that may close the open fence, or before the last one; else -1."""
         mark = self.markdown.find(self.found.leaves[-1].fence, start)
         return self.markdown.rfind("\n", start, mark if mark >= 0 else len(self.markdown))
-
-    def _plain(self, line: Line) -> bool:
-        """Most lines of prose: no container, and a letter first."""
-        leaf = self.found.open
-        return not self.containers and (leaf is None or leaf.kind is Kind.TEXT) and self.markdown[line.start].isalpha()
 
     def _line(self, line: Line, partial: bool) -> None:
         around = len(self.containers)
@@ -204,7 +202,6 @@ class Scan:
     def _opened(self, line: Line) -> list[Item | None]:
         """The containers that begin on the line; its content begins after these."""
         opened: list[Item | None] = []
-        interrupts = self.depth == len(self.containers) and self._in(Kind.TEXT)
         while self.depth + len(opened) < DEEPEST and _CONTAINER.match(self.markdown, line.content, line.end):
             if quote := _QUOTE.match(self.markdown, line.content, line.end):
                 opened.append(None)
@@ -213,7 +210,8 @@ class Scan:
             found = _ITEM.match(self.markdown, line.content, line.end)
             if not found or _RULE.match(self.markdown, line.content, line.end):
                 break
-            if interrupts and not opened and not _may_interrupt(found, line.end):
+            interrupts = not opened and self.depth == len(self.containers) and self._in(Kind.TEXT)
+            if interrupts and not _may_interrupt(found, line.end):
                 break
             before = None if opened else next(iter(self.containers[self.depth :]), None)
             item, size = _item(found, line.end, before)
@@ -221,8 +219,8 @@ class Scan:
             line.content = min(found.end("marker") + size, line.end)
         return opened
 
-    def _in(self, *kinds: Kind) -> bool:
-        return self.found.open is not None and self.found.open.kind in kinds
+    def _in(self, kind: Kind) -> bool:
+        return self.found.open is not None and self.found.open.kind is kind
 
     def _defines(self) -> bool:
         """What is open is definitions alone so far, which no line goes on with unasked."""
@@ -338,11 +336,13 @@ def _may_interrupt(item: re.Match[str], end: int) -> bool:
 
 
 def _columns(indent: str) -> int:
-    return len(indent.expandtabs(4))
+    return len(indent.expandtabs(4)) if "\t" in indent else len(indent)
 
 
 def _characters(indent: str, columns: int) -> int:
     """How many characters of an indent make so many columns."""
+    if "\t" not in indent:
+        return min(columns, len(indent))
     return next((size for size in range(len(indent) + 1) if _columns(indent[:size]) >= columns), len(indent))
 
 
