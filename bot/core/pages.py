@@ -80,7 +80,7 @@ class Pages:
 
     def append(self, text: str) -> None:
         """The text goes on."""
-        page = replace(self.growing, source=self.growing.source + text)
+        page = Page(self.growing.source + text, self.growing.opening, self.growing.gap)
         if len(page.source) > self._sure_chars:
             page = self._measured(page)
         self.growing = page
