@@ -26,6 +26,7 @@ _DEFINITION = re.compile(
 )
 DEFINING = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
 """A line that may say what a reference label stands for."""
+_LINKING = re.compile(r"\][(\[]")
 _CELL_END = re.compile(r"(?<!\\)\|")
 _UNSURE = re.compile(r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$")
 """A line that has only begun and may still become several things: a heading, a list, a rule, a fence, a table."""
@@ -110,9 +111,12 @@ def code(markdown: str, fenced: Leaf) -> str:
 
 
 def definitions_end(paragraph: str) -> int:
-    """Where the text of a paragraph begins: after what its first lines say that labels stand for."""
+    """Where the text of a paragraph begins: after what its first lines say that labels stand for.
+
+    What holds a link may be read as text all the same, as a footnote is.
+    """
     at = 0
-    while found := _DEFINITION.match(paragraph, at):
+    while (found := _DEFINITION.match(paragraph, at)) and not _LINKING.search(found[0]):
         at = found.end()
     return at
 

@@ -32,6 +32,8 @@ from bot.core.markdown import rendered
         "[bank.com](<https://evil.com>)",
         "![bank.com](https://evil.com)",
         "| [bank.com](https://evil.com) |\n|---|",
+        "[^1]: [bank.com](https://evil.com)",
+        "> [^1]: x[bank.com](https://evil.com)",
     ],
 )
 def test_a_label_that_is_another_address_shows_the_real_one(link: str) -> None:
