@@ -159,6 +159,9 @@ class Answering:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
             return Ending(INTERRUPTED, End.PART), Outcome(Status.FAILED, attempt.part, finish_reason="interrupted")
+        if not (attempt.job.question.text or attempt.job.question.files):
+            # Deleted, and handed over before it was stopped.
+            return _stopped(attempt)
         try:
             return await self._stream(attempt, reply)
         except TypistError as error:

@@ -34,8 +34,10 @@ async def claim_ready(
         if picked:
             taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), jobs.c.status == TODO)
             taken = taken.values(worker=worker, **_claimed_values(now))
-            claimed += [job_of(row) for row in await connection.execute(taken.returning(jobs))]
-            await end_together(connection, picked, now)
+            rows = (await connection.execute(taken.returning(jobs))).all()
+            claimed += map(job_of, rows)
+            # What was stopped or deleted in this moment is not among them, and takes nobody along.
+            await end_together(connection, {row.id: picked[row.id] for row in rows}, now)
         if len(picked) == len(leaders):
             # Nobody was passed over whose place another one may take.
             break

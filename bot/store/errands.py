@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errand import ERRAND_S, Errand, ErrandKind
+from bot.ports import Status
 from bot.store.rows import DOING, TODO, insert_into, question_of
 from bot.store.schema import errands, jobs
 
@@ -43,7 +44,9 @@ async def take(connection: AsyncConnection, limit: int, now: float) -> list[Erra
         jobs
     )
     rows = (await connection.execute(found.where(errands.c.id.in_(ids)).order_by(errands.c.id))).all()
-    earlier = sa.select(jobs.c.answered_with, jobs.c.user_id).where(jobs.c.answered_with.in_([row.id for row in rows]))
+    earlier = sa.select(jobs.c.answered_with, jobs.c.user_id).where(
+        jobs.c.answered_with.in_([row.id for row in rows]), jobs.c.status == Status.DONE.value
+    )
     with_it = (await connection.execute(earlier.order_by(jobs.c.ts))).all()
     return [_errand(row, [other.user_id for other in with_it if other.answered_with == row.id]) for row in rows]
 

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.core.caps import Scope
 from bot.core.conversation import ThreadKey
+from bot.store import together
 from bot.store.rows import DOING, TODO, in_thread, thread_values
 from bot.store.schema import feedback, jobs, looks, notices, seen_events, shared_threads, spending, turns
 
@@ -13,12 +14,19 @@ SLACK_RETRIES_S = 3600.0
 
 
 async def forget(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
-    """Jobs with their turns; those being done are asked to stop, and their end removes them."""
+    """Jobs with their turns; those being done are asked to stop, and their end removes them.
+
+    Other people's questions that would have ended with them are answered all the same.
+    """
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
         where.append(jobs.c.user_id == user_id)
     if thread is not None:
         where.append(in_thread(thread))
+    if user_id is not None:
+        begun = sa.select(jobs.c.id).where(*where, jobs.c.status.in_([TODO, DOING]), jobs.c.attempts > 0)
+        for job_id in (await connection.scalars(begun)).all():
+            await together.part(connection, job_id, but_of=user_id)
     live = sa.update(jobs).where(*where, jobs.c.status == DOING).values(stop_asked=True, forget_asked=True)
     ended = sa.delete(jobs).where(*where, jobs.c.status != DOING)
     count = (await connection.execute(live)).rowcount + (await connection.execute(ended)).rowcount

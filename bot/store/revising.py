@@ -14,6 +14,8 @@ from bot.store.enqueueing import must_wait
 from bot.store.rows import DOING, TODO, file_values, question_of
 from bot.store.schema import jobs
 
+WORDED = sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
+"""Neither deleted nor expired."""
 ENDED = (Status.DONE.value, Status.FAILED.value, Status.STOPPED.value)
 
 
@@ -23,10 +25,12 @@ async def edit(connection: AsyncConnection, question: Question, edited_ts: str, 
     row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
     if row is None or row.status == Status.REFUSED or _is_withdrawn(row):
         return False
-    if edited_ts <= (row.edited_ts or "") or (row.text, row.files) == (question.text, file_values(question)):
+    if edited_ts <= (row.edited_ts or ""):
         return True
     words = {"text": question.text, "files": file_values(question), "edited_ts": edited_ts}
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**words))
+    if (row.text, row.files) == (question.text, file_values(question)):
+        return True
     answered_by = row.answered_with or row.id
     starts_over = await _start_over(connection, answered_by, now)
     if not starts_over and row.status in ENDED and await _is_last(connection, answered_by):
@@ -41,6 +45,7 @@ async def withdraw(connection: AsyncConnection, team_id: str, channel_id: str, t
         return False
     this = sa.update(jobs).where(jobs.c.id == row.id)
     await connection.execute(this.values(text="", files=[]))
+    await errands.withdraw(connection, ErrandKind.OFFER, [row.id])
     if row.answered_with is not None:
         await connection.execute(this.values(status=Status.STOPPED.value))
         await _start_over(connection, row.answered_with, now)
@@ -52,6 +57,7 @@ async def withdraw(connection: AsyncConnection, team_id: str, channel_id: str, t
         await together.part(connection, row.id)
         await errands.add(connection, ErrandKind.REMOVE, [row.id], now)
     elif not await connection.scalar(sa.select(sa.exists().where(together.standing(row.id)))):
+        await errands.withdraw(connection, ErrandKind.PING, [row.id])
         await errands.add(connection, ErrandKind.REMOVE, [row.id], now)
     return True
 
@@ -70,27 +76,27 @@ class Anew:
 async def answer_again(connection: AsyncConnection, anew: Anew, most_per_user: int, now: float) -> Enqueued | None:
     """As Store.answer_again."""
     this = jobs.c.id == anew.job_id, jobs.c.status.in_(ENDED), jobs.c.answered_with.is_(None), ~jobs.c.deleted
-    worded = sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
-    row = (await connection.execute(sa.select(jobs).where(*this, worded).with_for_update())).one_or_none()
+    row = (await connection.execute(sa.select(jobs).where(*this, WORDED).with_for_update())).one_or_none()
     if row is None:
         return None
     waits = await must_wait(connection, question_of(row), anew.full, most_per_user)
+    # The sign of one that ended while it waited may not be on record yet.
+    unannounced_since = now if waits else None if row.attempts else row.announced_at
     values: dict[str, Any] = {
         "status": Status.TODO.value,
         "worker": None,
         "interruptions": 0,
-        "announced_at": now if waits else None,
+        "announced_at": unannounced_since,
         "finished_at": None,
         "goes_on": anew.go_on,
-        # The sign of one that ended while it waited is gone, or about to be.
-        "page_ts": row.page_ts if row.attempts else [],
         **_version(now),
     }
     changed = sa.update(jobs).where(*this, jobs.c.version == row.version).values(values)
     if (await connection.execute(changed)).rowcount == 0:
         return None
-    for kind in (ErrandKind.CLEAR, ErrandKind.OFFER, ErrandKind.PING):
+    for kind in (ErrandKind.OFFER, ErrandKind.PING):
         await errands.withdraw(connection, kind, [anew.job_id])
+    await together.keep_signs(connection, [anew.job_id])
     return Enqueued(anew.job_id, waits)
 
 
@@ -116,7 +122,7 @@ def _version(now: float) -> dict[str, Any]:
 
 
 async def _is_last(connection: AsyncConnection, job_id: int) -> bool:
-    """Whether no question of its thread was written after it."""
+    """Whether no question of its thread was written after it, and it was not deleted."""
     later, this = jobs.alias(), jobs.c.id == job_id
     same_thread = (
         later.c.team_id == jobs.c.team_id,
@@ -124,4 +130,4 @@ async def _is_last(connection: AsyncConnection, job_id: int) -> bool:
         later.c.thread_ts == jobs.c.thread_ts,
     )
     after = sa.exists().where(*same_thread, later.c.ts > jobs.c.ts)
-    return bool(await connection.scalar(sa.select(sa.exists().where(this, ~after))))
+    return bool(await connection.scalar(sa.select(sa.exists().where(this, WORDED, ~after))))

@@ -177,7 +177,9 @@ class SqlStore:
         return Pulse(
             ours=frozenset(job.id for job in ours),
             to_stop=frozenset(row.id for row in ours.values() if row.stop_asked),
-            to_restart=frozenset(job.id for job, row in ours.items() if row.version != job.version),
+            to_restart=frozenset(
+                job.id for job, row in ours.items() if row.version != job.version and not row.stop_asked
+            ),
         )
 
     @_to_its_end
@@ -196,16 +198,16 @@ class SqlStore:
     @_to_its_end
     async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False) -> bool:
         now = self._clock.now()
-        outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.forget_asked)
+        outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_asked)
         status = sa.case((outdated, Status.TODO.value), else_=outcome.status.value)
         ended = self._fenced(job).values(status=status, finished_at=sa.case((outdated, None), else_=now))
         async with self.engine.begin() as connection:
-            kept = ended.returning(jobs.c.forget_asked, jobs.c.version, jobs.c.deleted)
+            kept = ended.returning(jobs.c.forget_asked, jobs.c.stop_asked, jobs.c.status, jobs.c.deleted)
             row = (await connection.execute(kept)).one_or_none()
             if row is None:
                 return False
-            forget, is_outdated = row.forget_asked, row.version != job.version
-            if forget:
+            is_outdated = row.status == Status.TODO
+            if row.forget_asked:
                 await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
             else:
                 if job.so_far and not is_outdated:
@@ -215,7 +217,7 @@ class SqlStore:
                 await spending.count(connection, [(spender_of(job.question), turn)], now)
             if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
                 await together.part(connection, job.id, but_of=job.question.user_id)
-            if ping and not forget and not is_outdated:
+            if ping and not is_outdated and not row.stop_asked:
                 await errands.add(connection, ErrandKind.PING, [job.id], now)
             await wake_others(connection, self._worker, jobs.c.status == TODO, _waited_for(job))
         self._handed_out.discard((job.id, job.attempts))

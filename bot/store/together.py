@@ -70,11 +70,16 @@ async def part(connection: AsyncConnection, job_id: int, but_of: str | None = No
     ids = (await connection.scalars(theirs)).all()
     if not ids:
         return
-    kept = await errands.withdraw(connection, ErrandKind.CLEAR, ids)
     again: dict[str, Any] = {"status": Status.TODO.value, "answered_with": None, "finished_at": None}
-    await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids)).values(**again))
-    # A sign that is gone, or about to be, is no message to answer in.
-    await connection.execute(sa.update(jobs).where(jobs.c.id.in_(set(ids) - set(kept))).values(page_ts=[]))
+    await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids), standing(job_id)).values(**again))
+    await keep_signs(connection, ids)
+
+
+async def keep_signs(connection: AsyncConnection, job_ids: Sequence[int]) -> None:
+    """Of jobs that are to be answered after all; one that is gone, or about to be, is no message to answer in."""
+    kept = await errands.withdraw(connection, ErrandKind.CLEAR, job_ids)
+    cleared = jobs.c.id.in_(set(job_ids) - set(kept)), jobs.c.attempts == 0
+    await connection.execute(sa.update(jobs).where(*cleared).values(page_ts=[]))
 
 
 def standing(job_id: int) -> sa.ColumnElement[bool]:

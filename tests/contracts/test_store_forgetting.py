@@ -68,6 +68,22 @@ async def test_what_is_being_answered_is_stopped_and_removed_at_its_end(store: S
     assert await count(store, jobs) == await count(store, turns) == 0
 
 
+@pytest.mark.parametrize("handed_over", [True, False])
+async def test_other_peoples_questions_do_not_go_with_the_one_that_they_wait_for(
+    store: SqlStore, handed_over: bool
+) -> None:
+    theirs = replace(asked(1), user_id="U2")
+    for question in (theirs, asked(2)):
+        await enqueued(store, question)
+    [job] = await store.claim(1)
+    if handed_over:
+        await store.release(job)
+    await store.forget(user_id="U1")
+    if not handed_over:
+        await store.finish(job, DONE)
+    assert [each.question for each in await store.claim(1)] == [theirs]
+
+
 async def test_a_job_that_is_handed_over_is_still_to_be_forgotten(store: SqlStore) -> None:
     await enqueued(store, asked(1))
     [job] = await store.claim(1)

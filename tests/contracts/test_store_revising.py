@@ -1,15 +1,17 @@
 """Questions that are edited, deleted, or to be answered again."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from bot.core.conversation import Job
 from bot.core.errand import ErrandKind
-from bot.ports import Outcome, Pulse, Spent, Status
-from bot.store import SqlStore
+from bot.ports import Outcome, Pulse, Spent, Status, SystemClock
+from bot.store import SqlStore, revising
 from tests.contracts.stores import DONE, THREAD, Workers, asked, enqueued
-from tests.contracts.test_store_together import one
+from tests.contracts.test_store_together import LateClock, one
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -136,3 +138,92 @@ async def test_who_waited_long_is_told_once(store: SqlStore) -> None:
     assert (errand.kind, errand.askers) == (ErrandKind.PING, ("U1",))
     await store.errand_done(errand, "6.1")
     assert await store.replies(THREAD) == {"6.1": ""}
+
+
+async def test_an_edit_back_to_the_first_words_is_not_undone_by_one_that_comes_late(store: SqlStore) -> None:
+    await enqueued(store, asked(1))
+    assert await store.edit(asked(1), "3.0")
+    assert await store.edit(EDITED, "2.0")
+    assert (await one(store)).question == asked(1)
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
+async def test_one_that_is_edited_and_then_deleted_stops(store: SqlStore, handed_over: bool) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.edit(EDITED, "2.0")
+    assert await withdraw(store, 1)
+    ours = frozenset({job.id})
+    assert await store.heartbeat({job: Spent()}) == Pulse(ours, to_stop=ours)
+    if handed_over:
+        await store.release(job)
+        job = await one(store)
+        assert job.question.text == ""
+    assert await store.finish(job, DONE, ping=True), "it is not done again"
+    assert await kinds(store) == [ErrandKind.REMOVE], "nobody is told that it is whole"
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+async def test_one_that_was_stopped_while_it_waited_is_answered_in_its_sign_if_that_is_still_there(
+    store: SqlStore, cleared: bool
+) -> None:
+    taken = await store.enqueue("Ev1", asked(1), full=True)
+    assert taken
+    await store.record_pages(taken.job_id, ["5.1"])
+    await store.request_stop(taken.job_id)
+    if cleared:
+        assert await kinds(store) == [ErrandKind.CLEAR]
+    assert await store.answer_again(taken.job_id)
+    assert (await one(store)).page_ts == (() if cleared else ("5.1",))
+
+
+async def test_a_sign_that_is_not_on_record_is_looked_for_when_its_question_is_answered_again(
+    database_url: str,
+) -> None:
+    clock = LateClock()
+    store = await SqlStore.open(database_url, "w1", clock)
+    taken = await store.enqueue("Ev1", asked(1), full=True)
+    assert taken
+    await store.request_stop(taken.job_id)
+    assert await store.answer_again(taken.job_id)
+    clock.ahead_s = 11
+    assert (await one(store)).begun
+    await store.close()
+
+
+async def test_no_answer_is_offered_or_announced_to_who_deletes(store: SqlStore) -> None:
+    await answered(store)
+    await store.edit(EDITED, "2.0")
+    await withdraw(store, 1)
+    assert await kinds(store) == [ErrandKind.REMOVE]
+
+
+async def test_who_deleted_one_of_several_questions_is_not_told_of_their_answer(store: SqlStore) -> None:
+    await enqueued(store, replace(asked(1), user_id="U2"))
+    await enqueued(store, asked(2))
+    job = await one(store)
+    await withdraw(store, 1)
+    await store.release(job)
+    assert await store.finish(await one(store), DONE, ping=True)
+    [errand] = await store.take_errands(10)
+    assert errand.askers == ("U1",)
+
+
+async def test_what_is_deleted_as_it_is_claimed_takes_no_question_along(postgresql_url: str) -> None:
+    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
+    for number in (1, 2):
+        await enqueued(store, asked(number))
+    async with store.engine.begin() as other:
+        place = (THREAD.team_id, THREAD.channel_id, asked(2).ts)
+        assert await revising.withdraw(other, *place, SystemClock().now())
+        claim = asyncio.create_task(store.claim(1))
+        await wait_for_lock(store)
+    assert [job.question for job in (*await claim, *await store.claim(1))] == [asked(1)]
+    await store.close()
+
+
+async def wait_for_lock(store: SqlStore) -> None:
+    waiting = sa.text("SELECT count(*) FROM pg_locks, pg_sleep(0.01) WHERE NOT granted")
+    async with asyncio.timeout(5), store.engine.connect() as connection:
+        while not await connection.scalar(waiting):
+            pass

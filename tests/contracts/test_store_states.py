@@ -1,8 +1,9 @@
-"""Any order of calls by several workers, against a model of the Store that fits on a page."""
+"""Any order of calls by several workers, against a model of the Store."""
 
 import asyncio
-from dataclasses import dataclass, replace
-from itertools import takewhile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 
 import pytest
 import sqlalchemy as sa
@@ -12,20 +13,20 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     initialize,
+    invariant,
     multiple,
     rule,
     run_state_machine_as_test,
 )
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.errand import ERRAND_S
-from bot.core.triage import Company
-from bot.ports import Outcome, Pulse, Spent, Status, SystemClock
+from bot.core.errand import Errand, ErrandKind
+from bot.ports import Outcome, Spent, Status, SystemClock
 from bot.store import SqlStore
-from bot.store.claiming import SIGN_S
-from bot.store.schema import metadata
+from bot.store.schema import errands, jobs, metadata
 from bot.store.together import LATE_POST_S
 from bot.store.watch import LEASE_S
+from tests.contracts.store_model import Model
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -35,30 +36,14 @@ THREADS = [
     ThreadKey("T2", "D1", None),
 ]
 WORKERS = ["w1", "w2", "w3"]
+PEOPLE = ["U1", "U2"]
+ENDS = [Status.DONE, Status.FAILED, Status.STOPPED, Status.REFUSED]
+MOST_ROUNDS = 40
+"""In which all questions end: a job that is edited or parted takes another one."""
 
 threads = st.sampled_from(THREADS)
 workers = st.sampled_from(WORKERS)
 few = st.integers(0, 9)
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A job as it ought to be."""
-
-    question: Question
-    status: Status = Status.TODO
-    worker: str | None = None
-    attempts: int = 0
-    interruptions: int = 0
-    page_ts: tuple[str, ...] = ()
-    answer: str = ""
-    unannounced_since: float | None = None
-    stop_asked: bool = False
-    answered_with: int | None = None
-
-    @property
-    def unbegun(self) -> bool:
-        return self.status is Status.TODO and self.attempts == 0
 
 
 class ToldClock(SystemClock):
@@ -80,49 +65,69 @@ class Machine(RuleBasedStateMachine):
     database_url: str
     claims = Bundle("claims")
     """Each is a job, and the worker that claimed it; it may have lost it since."""
+    taken = Bundle("taken")
+    """Errands that somebody took; others may have taken them since."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.clock = ToldClock()
-        self.expected: dict[int, Expected] = {}
-        self.seen: set[str] = set()
-        self.heard_at = dict.fromkeys(WORKERS, 0.0)
-        """When each worker last showed that it lives."""
-        self.to_clear: dict[int, float] = {}
-        """Jobs whose sign is to be taken away, and from when on."""
+        self.model = Model(self.clock)
+        self.posts = count(1)
 
     @initialize()
     def open(self) -> None:
-        first = self.runner.run(SqlStore.open(self.database_url, WORKERS[0], self.clock))
-        self.stores = {name: SqlStore(first.engine, name, self.clock) for name in WORKERS}
+        self.listener = self.runner.run(SqlStore.open(self.database_url, "listener", self.clock))
+        self.stores = {name: SqlStore(self.listener.engine, name, self.clock) for name in WORKERS}
         self.runner.run(self._empty())
 
     async def _empty(self) -> None:
-        async with self.stores["w1"].engine.begin() as connection:
+        async with self.listener.engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 await connection.execute(sa.delete(table))
 
     def teardown(self) -> None:
-        self.runner.run(self.stores["w1"].close())
-        self.runner.close()
+        try:
+            self._come_to_an_end()
+        finally:
+            self.runner.run(self.listener.close())
+            self.runner.close()
 
-    @rule(worker=workers, event=few, thread=threads, number=few, full=st.booleans())
+    def _come_to_an_end(self) -> None:
+        """One worker is left: it ends each question and runs each errand."""
+        worker = WORKERS[0]
+        for _ in range(MOST_ROUNDS):
+            if not any(job.live for job in self.model.jobs.values()):
+                break
+            self.clock.time_s += 2
+            for job in self._claim(worker, 100):
+                self.finish((worker, job), Status.DONE, "", ping=False)
+            self._beat(worker, held := [self.model.job(job_id) for job_id in self.model.held_by(worker)])
+            for job in held:
+                self.finish((worker, job), Status.DONE, "", ping=False)
+        assert not any(job.live for job in self.model.jobs.values())
+        self.clock.time_s += 2 * LATE_POST_S
+        for errand in self._take_errands(worker):
+            self.errand_done(errand, worker)
+        self.agrees()
+        assert not self.model.errands
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What a worker does is heard of by others, where the database can tell them."""
+        self.runner.run(self.listener.wait(0))
+        before = self.model.news()
+        yield
+        if self.database_url.startswith("postgresql") and self.model.news() - before:
+            self.runner.run(asyncio.wait_for(self.listener.wait(30), 5))
+
+    @rule(worker=workers, event=st.integers(0, 30), thread=threads, number=few, full=st.booleans())
     def enqueue(self, worker: str, event: int, thread: ThreadKey, number: int, full: bool) -> None:
-        question = Question(thread, f"1700000000.00000{number}", "U1", f"Question {number}")
-        before = [
-            job
-            for job in self._of(thread)
-            if job.status is Status.DOING or (job.status is Status.TODO and job.question.ts < question.ts)
-        ]
-        new = f"Ev{event}" not in self.seen and question not in [job.question for job in self._all()]
-        self.seen.add(f"Ev{event}")
-        taken = self.runner.run(self.stores[worker].enqueue(f"Ev{event}", question, full=full))
-        assert (taken is not None) is new
-        if taken:
-            assert taken.waiting is (bool(before) or full)
-            since = self.clock.now() if taken.waiting else None
-            self.expected[taken.job_id] = Expected(question, unannounced_since=since)
+        question = Question(thread, f"1700000000.00000{number}", PEOPLE[number % 2], f"Question {number}")
+        with self._told():
+            taken = self.runner.run(self.stores[worker].enqueue(f"Ev{event}", question, full=full))
+            waits = self.model.enqueue(f"Ev{event}", question, full, taken and taken.job_id)
+        assert (taken and taken.waiting) == waits
 
     @rule(seconds=st.sampled_from([0.3, 1.0, 5.0, 11.0]))
     def pass_time(self, seconds: float) -> None:
@@ -140,109 +145,51 @@ class Machine(RuleBasedStateMachine):
             self.clock.time_s += 1
             for worker in WORKERS:
                 if worker not in silent - {watcher}:
-                    self._beat(worker, [self._job(job_id) for job_id in self._held_by(worker)])
+                    self._beat(worker, [self.model.job(job_id) for job_id in self.model.held_by(worker)])
             claimed += [(watcher, job) for job in self._claim(watcher, 100)]
-        assert not [job_id for worker in silent - {watcher} for job_id in self._held_by(worker)]
+        assert not [job_id for worker in silent - {watcher} for job_id in self.model.held_by(worker)]
         return multiple(*claimed)
 
     def _claim(self, worker: str, limit: int) -> list[Job]:
         claimed = self.runner.run(self.stores[worker].claim(limit))
-        taken_over = [job.id for job in claimed if self.expected[job.id].status is Status.DOING]
-        leaders = [job_id for job_id in sorted(self.expected) if self._is_ready(self.expected[job_id])]
-        ready = dict(self._together(leader) for leader in leaders[: limit - len(taken_over)])
-        assert [job.id for job in claimed] == sorted(taken_over) + sorted(ready)
-        for job in claimed:
-            old = self.expected[job.id]
-            new = replace(old, status=Status.DOING, worker=worker, attempts=old.attempts + 1)
-            if job.id in taken_over:
-                assert old.worker is not None
-                assert self.clock.now() - self.heard_at[old.worker] >= LEASE_S
-                new = replace(new, interruptions=old.interruptions + 1)
-            else:
-                self.heard_at[worker] = self.clock.now()
-                self._end_with(job.id, ready[job.id])
-            self.expected[job.id] = new
-            begun = new.attempts > 1 or new.unannounced_since is not None
-            assert job == replace(self._job(job.id), begun=begun)
+        self.model.claim(worker, limit, claimed)
         return claimed
-
-    def _together(self, leader: int) -> tuple[int, list[int]]:
-        """The newest of those that wait behind each other, and the others."""
-        thread = self.expected[leader].question.thread
-        todo = [(key, job) for key, job in self.expected.items() if job.status is Status.TODO]
-        waiting = sorted((job.question.ts, key) for key, job in todo if job.question.thread == thread)
-        group = takewhile(self._may_go, (key for _, key in waiting))
-        *before, newest = [leader] if self.expected[leader].attempts else group
-        return newest, before
-
-    def _may_go(self, job_id: int) -> bool:
-        return self.expected[job_id].unbegun and self._shown(self.expected[job_id])
-
-    def _end_with(self, job_id: int, before: list[int]) -> None:
-        for each in before:
-            self.expected[each] = replace(self.expected[each], status=Status.DONE, answered_with=job_id)
-            self._clear(each)
-
-    def _clear(self, job_id: int) -> None:
-        job = self.expected[job_id]
-        if job.page_ts:
-            self.to_clear[job_id] = self.clock.now()
-        elif job.unannounced_since is not None:
-            self.to_clear[job_id] = self.clock.now() + LATE_POST_S
-
-    @rule(worker=workers, well=st.booleans())
-    def run_errands(self, worker: str, well: bool) -> None:
-        store = self.stores[worker]
-        due = {job_id for job_id, due_at in self.to_clear.items() if due_at <= self.clock.now()}
-        taken = self.runner.run(store.take_errands(100))
-        jobs = [self.expected[job_id] for job_id in due]
-        assert {(each.question, each.page_ts) for each in taken} == {(job.question, job.page_ts) for job in jobs}
-        for job_id in due:
-            self.to_clear[job_id] = self.clock.now() + ERRAND_S
-        if well:
-            for errand in taken:
-                self.runner.run(store.errand_done(errand))
-            self.to_clear = {job_id: due_at for job_id, due_at in self.to_clear.items() if job_id not in due}
 
     @rule(worker=workers, some=st.lists(claims, max_size=4))
     def heartbeat(self, worker: str, some: list[tuple[str, Job]]) -> None:
         self._beat(worker, [job for _, job in some])
 
     def _beat(self, worker: str, claimed: list[Job]) -> None:
-        pulse = self.runner.run(self.stores[worker].heartbeat(dict.fromkeys(claimed, Spent(1, 2))))
-        ours = {job.id for job in claimed if self._holds(worker, job)}
-        assert pulse == Pulse(frozenset(ours), frozenset(each for each in ours if self.expected[each].stop_asked))
-        if claimed:
-            self.heard_at[worker] = self.clock.now()
+        pulse = self.runner.run(self.stores[worker].heartbeat(dict.fromkeys(claimed, Spent())))
+        assert pulse == self.model.heartbeat(worker, claimed)
 
     @rule(claim=claims)
     def release(self, claim: tuple[str, Job]) -> None:
         worker, job = claim
-        holds = self._holds(worker, job)
-        assert self.runner.run(self.stores[worker].release(job)) is holds
-        if holds:
-            self.expected[job.id] = replace(self.expected[job.id], status=Status.TODO, worker=None)
+        with self._told():
+            assert self.runner.run(self.stores[worker].release(job)) is self.model.release(worker, job)
+
+    @rule(claim=claims, status=st.sampled_from(ENDS), answer=st.text(), ping=st.booleans())
+    def finish(self, claim: tuple[str, Job], status: Status, answer: str, ping: bool) -> None:
+        worker, job = claim
+        outcome = Outcome(status, answer.replace("\0", ""))
+        with self._told():
+            ended = self.runner.run(self.stores[worker].finish(job, outcome, ping=ping))
+            assert ended is self.model.finish(worker, job, outcome, ping)
 
     @rule(worker=workers, number=few)
     def request_stop(self, worker: str, number: int) -> None:
-        if number >= len(self.expected):
-            return
-        job_id = sorted(self.expected)[number]
-        old = self.expected[job_id]
-        live = old.status in (Status.TODO, Status.DOING)
-        assert self.runner.run(self.stores[worker].request_stop(job_id)) is live
-        if live:
-            status = Status.STOPPED if old.unbegun else old.status
-            self.expected[job_id] = replace(old, status=status, stop_asked=True)
-        if old.unbegun:
-            self._clear(job_id)
+        if (job_id := self._one(number)) is not None:
+            with self._told():
+                stopped = self.runner.run(self.stores[worker].request_stop(job_id))
+                assert stopped is self.model.request_stop(job_id)
 
     @rule(worker=workers, thread=threads)
     def announce(self, worker: str, thread: ThreadKey) -> None:
         """The askers of a thread are shown that they wait."""
-        for job_id, job in self.expected.items():
+        for job_id, job in self.model.of(thread).items():
             waits = job.status is Status.TODO or job.attempts == 0
-            if job.question.thread == thread and job.unannounced_since is not None and waits:
+            if job.unannounced_since is not None and waits:
                 self._record(worker, job_id, (f"1800000000.{job_id:06d}",))
 
     @rule(claim=claims, pages=st.integers(0, 3))
@@ -251,64 +198,86 @@ class Machine(RuleBasedStateMachine):
         self._record(worker, job.id, tuple(f"17000001{job.id:02d}.00000{page}" for page in range(pages)))
 
     def _record(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
-        self.runner.run(self.stores[worker].record_pages(job_id, page_ts))
-        old = self.expected[job_id]
-        if old.worker == worker or old.status is Status.TODO or old.attempts == 0:
-            self.expected[job_id] = replace(old, page_ts=page_ts, unannounced_since=None)
-            if old.status is not Status.TODO and old.attempts == 0:
-                self._clear(job_id)
+        with self._told():
+            self.runner.run(self.stores[worker].record_pages(job_id, page_ts))
+            self.model.record_pages(worker, job_id, page_ts)
 
-    @rule(claim=claims, status=st.sampled_from([Status.DONE, Status.FAILED, Status.STOPPED]), answer=st.text())
-    def finish(self, claim: tuple[str, Job], status: Status, answer: str) -> None:
-        worker, job = claim
-        answer = answer.replace("\0", "")
-        holds = self._holds(worker, job)
-        assert self.runner.run(self.stores[worker].finish(job, Outcome(status, answer))) is holds
-        if holds:
-            self.expected[job.id] = replace(self.expected[job.id], status=status, answer=answer)
+    @rule(worker=workers, number=few, text=st.sampled_from(["Why?", "Why not?"]), edit=few)
+    def edit(self, worker: str, number: int, text: str, edit: int) -> None:
+        """Edits come in any order; one that is edited back to what it was has its words again."""
+        if (job_id := self._one(number)) is None:
+            return
+        old = self.model.jobs[job_id].question
+        text, edited_ts = (f"Question {old.ts[-1]}" if edit % 3 == 0 else text), f"18.{edit}"
+        edited = Question(old.thread, old.ts, old.user_id, text)
+        with self._told():
+            known = self.runner.run(self.stores[worker].edit(edited, edited_ts))
+            assert known is self.model.edit(job_id, text, edited_ts)
+
+    @rule(worker=workers, number=few)
+    def withdraw(self, worker: str, number: int) -> None:
+        if (job_id := self._one(number)) is not None:
+            question = self.model.jobs[job_id].question
+            place = question.thread.team_id, question.thread.channel_id, question.ts
+            with self._told():
+                known = self.runner.run(self.stores[worker].withdraw(*place))
+                assert known is self.model.withdraw(job_id)
+
+    @rule(worker=workers, number=few, full=st.booleans())
+    def answer_again(self, worker: str, number: int, full: bool) -> None:
+        if (job_id := self._one(number)) is not None:
+            with self._told():
+                again = self.runner.run(self.stores[worker].answer_again(job_id, full=full))
+                assert (again and again.waiting) == self.model.answer_again(job_id, full)
+
+    @rule(worker=workers, user_id=st.sampled_from([None, *PEOPLE]), thread=st.sampled_from([None, *THREADS]), sure=few)
+    def forget(self, worker: str, user_id: str | None, thread: ThreadKey | None, sure: int) -> None:
+        """All of it only now and then."""
+        if user_id or thread or sure == 0:
+            with self._told():
+                forgotten = self.runner.run(self.stores[worker].forget(user_id=user_id, thread=thread))
+                assert forgotten == self.model.forget(user_id, thread)
+
+    @rule(target=taken, worker=workers)
+    def take_errands(self, worker: str):  # type: ignore[no-untyped-def]
+        return multiple(*self._take_errands(worker))
+
+    def _take_errands(self, worker: str) -> list[Errand]:
+        found = self.runner.run(self.stores[worker].take_errands(100))
+        self.model.take_errands(found)
+        return found
+
+    @rule(errand=taken, worker=workers)
+    def errand_done(self, errand: Errand, worker: str) -> None:
+        posted_ts = f"1900000000.{next(self.posts):06d}" if errand.kind is ErrandKind.PING else None
+        self.runner.run(self.stores[worker].errand_done(errand, posted_ts))
+        self.model.errand_done(errand, posted_ts)
 
     @rule(worker=workers, thread=threads)
     def read(self, worker: str, thread: ThreadKey) -> None:
-        expected = {ts: "" for job in self._of(thread) for ts in job.page_ts}
-        expected |= {job.page_ts[0]: job.answer for job in self._of(thread) if job.page_ts}
-        assert self.runner.run(self.stores[worker].replies(thread)) == expected
-        company = self.runner.run(self.stores[worker].join(thread, "U1", "9"))
-        assert company == Company(takes_part=bool(self._of(thread)))
+        assert self.runner.run(self.stores[worker].replies(thread)) == self.model.replies(thread)
+        assert self.runner.run(self.stores[worker].join(thread, "U1", "9")) == self.model.join(thread, "U1")
 
-    def _all(self) -> list[Expected]:
-        return list(self.expected.values())
+    @invariant()
+    def agrees(self) -> None:
+        """No word of what was deleted, no errand without its job, and no two answers at once in a thread."""
+        status, texts, due = self.runner.run(self._kept())
+        assert status == {key: job.status for key, job in self.model.jobs.items()}
+        assert texts == {key: job.question.text for key, job in self.model.jobs.items()}
+        assert due == {key: (errand.due_at, errand.tries) for key, errand in self.model.errands.items()}
+        doing = [job.question.thread for job in self.model.jobs.values() if job.status is Status.DOING]
+        assert len(doing) == len(set(doing))
 
-    def _of(self, thread: ThreadKey) -> list[Expected]:
-        return [job for job in self._all() if job.question.thread == thread]
+    async def _kept(self) -> tuple[dict[int, str], dict[int, str], dict[tuple[int, str], tuple[float, int]]]:
+        async with self.listener.engine.begin() as connection:
+            rows = (await connection.execute(sa.select(jobs))).all()
+            due = (await connection.execute(sa.select(errands))).all()
+        listed = {(each.job_id, each.kind): (each.due_at, each.tries) for each in due}
+        return {row.id: row.status for row in rows}, {row.id: row.text for row in rows}, listed
 
-    def _is_ready(self, job: Expected) -> bool:
-        others = self._of(job.question.thread)
-        busy = any(other.status is Status.DOING for other in others)
-        oldest = min((other for other in others if other.status is Status.TODO), default=job, key=_ts)
-        return job.status is Status.TODO and not busy and job is oldest and self._shown(job)
-
-    def _shown(self, job: Expected) -> bool:
-        since = job.unannounced_since
-        return since is None or self.clock.now() - since >= SIGN_S
-
-    def _job(self, job_id: int) -> Job:
-        job = self.expected[job_id]
-        earlier = [each.question for each in self._all() if each.answered_with == job_id]
-        earlier.sort(key=lambda question: question.ts)
-        return Job(
-            job_id, job.question, job.attempts, job.page_ts, interruptions=job.interruptions, earlier=tuple(earlier)
-        )
-
-    def _held_by(self, worker: str) -> list[int]:
-        return [key for key, job in self.expected.items() if (job.status, job.worker) == (Status.DOING, worker)]
-
-    def _holds(self, worker: str, job: Job) -> bool:
-        now = self.expected[job.id]
-        return (now.status, now.worker, now.attempts) == (Status.DOING, worker, job.attempts)
-
-
-def _ts(job: Expected) -> str:
-    return job.question.ts
+    def _one(self, number: int) -> int | None:
+        known = sorted(self.model.jobs)
+        return known[number % len(known)] if known else None
 
 
 @pytest.mark.parametrize(("database", "examples"), [("memory", 30), ("postgresql", 8)])

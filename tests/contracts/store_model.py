@@ -1,0 +1,379 @@
+"""What the Store ought to hold and to say: jobs in one dict, errands in another, and the rules in plain words."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.errand import ERRAND_S, Errand, ErrandKind
+from bot.core.triage import Company
+from bot.ports import Clock, Outcome, Pulse, Status
+from bot.store.claiming import SIGN_S
+from bot.store.together import LATE_POST_S
+from bot.store.watch import LEASE_S
+
+ENDED = (Status.DONE, Status.FAILED, Status.STOPPED)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A job as it ought to be."""
+
+    question: Question
+    status: Status = Status.TODO
+    worker: str | None = None
+    attempts: int = 0
+    interruptions: int = 0
+    version: int = 0
+    page_ts: tuple[str, ...] = ()
+    answer: str = ""
+    unannounced_since: float | None = None
+    stop_asked: bool = False
+    forget_asked: bool = False
+    answered_with: int | None = None
+    edited_ts: str = ""
+    ping_ts: str | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.status in (Status.TODO, Status.DOING)
+
+    @property
+    def unbegun(self) -> bool:
+        return self.status is Status.TODO and self.attempts == 0
+
+    @property
+    def withdrawn(self) -> bool:
+        return not self.question.text
+
+
+@dataclass(frozen=True)
+class Due:
+    """An errand on the list."""
+
+    due_at: float
+    tries: int = 0
+    id: int | None = None
+    """Known once it was taken."""
+
+
+class Model:
+    """Each method does what the Store's is to do, and returns what that is to return."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.jobs: dict[int, Expected] = {}
+        self.errands: dict[tuple[int, ErrandKind], Due] = {}
+        self.seen: set[str] = set()
+        self.shared: set[ThreadKey] = set()
+        self.heard_at: dict[str, float] = {}
+        """When each worker last showed that it lives."""
+
+    def of(self, thread: ThreadKey) -> dict[int, Expected]:
+        """A thread's jobs, in the order of their questions."""
+        found = [(key, job) for key, job in self.jobs.items() if job.question.thread == thread]
+        return dict(sorted(found, key=lambda each: each[1].question.ts))
+
+    def held_by(self, worker: str) -> list[int]:
+        return [key for key, job in self.jobs.items() if (job.status, job.worker) == (Status.DOING, worker)]
+
+    def holds(self, worker: str, job: Job) -> bool:
+        now = self.jobs.get(job.id)
+        return now is not None and (now.status, now.worker, now.attempts) == (Status.DOING, worker, job.attempts)
+
+    def standing(self, job_id: int) -> dict[int, Expected]:
+        """Questions that end with a job."""
+        with_it = {key: job for key, job in self.jobs.items() if job.answered_with == job_id and not job.withdrawn}
+        return dict(sorted(with_it.items(), key=lambda each: each[1].question.ts))
+
+    def job(self, job_id: int) -> Job:
+        """As who claims it gets it."""
+        job = self.jobs[job_id]
+        return Job(
+            job_id,
+            job.question,
+            job.attempts,
+            job.page_ts,
+            begun=job.attempts > 1 or job.unannounced_since is not None,
+            interruptions=job.interruptions,
+            earlier=tuple(each.question for each in self.standing(job_id).values()),
+            version=job.version,
+        )
+
+    def news(self) -> set[tuple[object, ...]]:
+        """What others want to hear of at once: jobs to claim, and what became of those that they do."""
+        doing = {(key, job) for key, job in self.jobs.items() if job.status is Status.DOING}
+        to_claim: set[tuple[object, ...]] = {("claim", leader) for leader in self.leaders()}
+        return to_claim | {("hear", key, job.stop_asked, job.version) for key, job in doing if job.worker}
+
+    def enqueue(self, event_id: str, question: Question, full: bool, job_id: int | None) -> bool | None:
+        """Whether it waits; None where it is taken on already. `job_id`: what the Store called it."""
+        others = self.of(question.thread)
+        known = question.ts in [job.question.ts for job in others.values()] or event_id in self.seen
+        self.seen.add(event_id)
+        if known or job_id is None:
+            return None
+        waits = full or self._is_behind(question)
+        self.jobs[job_id] = Expected(question, unannounced_since=self.clock.now() if waits else None)
+        return waits
+
+    def _is_behind(self, question: Question) -> bool:
+        return any(
+            job.status is Status.DOING or (job.status is Status.TODO and job.question.ts < question.ts)
+            for job in self.of(question.thread).values()
+        )
+
+    def leaders(self) -> list[int]:
+        """The oldest to do of each thread in which none is being done, once its asker was shown that it waits."""
+        found = []
+        for thread in {job.question.thread for job in self.jobs.values()}:
+            jobs = self.of(thread)
+            todo = [key for key, job in jobs.items() if job.status is Status.TODO]
+            if todo and self._shown(jobs[todo[0]]) and not any(job.status is Status.DOING for job in jobs.values()):
+                found.append(todo[0])
+        return sorted(found)
+
+    def _shown(self, job: Expected) -> bool:
+        since = job.unannounced_since
+        return since is None or self.clock.now() - since >= SIGN_S
+
+    def claim(self, worker: str, limit: int, claimed: Sequence[Job]) -> None:
+        """Raises AssertionError where these are not to be claimed now."""
+        taken_over = [job.id for job in claimed if self.jobs[job.id].status is Status.DOING]
+        ready = dict(map(self._together, self.leaders()[: limit - len(taken_over)]))
+        assert [job.id for job in claimed] == sorted(taken_over) + sorted(ready)
+        for job_id in (*taken_over, *ready):
+            old = self.jobs[job_id]
+            new = replace(old, status=Status.DOING, worker=worker, attempts=old.attempts + 1)
+            if job_id in taken_over:
+                assert old.worker is not None
+                assert self.clock.now() - self.heard_at[old.worker] >= LEASE_S
+                new = replace(new, interruptions=old.interruptions + 1)
+            else:
+                self.heard_at[worker] = self.clock.now()
+            self.jobs[job_id] = new
+        for job_id, before in ready.items():
+            for each in before:
+                self.jobs[each] = replace(self.jobs[each], status=Status.DONE, answered_with=job_id)
+                self._clear(each)
+        assert list(claimed) == [self.job(job.id) for job in claimed]
+
+    def _together(self, leader: int) -> tuple[int, list[int]]:
+        """The newest of those that wait behind each other, and the others."""
+        waiting = [key for key, job in self.of(self.jobs[leader].question.thread).items() if job.status is Status.TODO]
+        group = takewhile(lambda key: self.jobs[key].unbegun and self._shown(self.jobs[key]), waiting)
+        *before, newest = [leader] if self.jobs[leader].attempts else group
+        return newest, before
+
+    def heartbeat(self, worker: str, claimed: Sequence[Job]) -> Pulse:
+        """A stop counts more than an edit."""
+        if claimed:
+            self.heard_at[worker] = self.clock.now()
+        ours = {job: self.jobs[job.id] for job in claimed if self.holds(worker, job)}
+        to_stop = frozenset(job.id for job, now in ours.items() if now.stop_asked)
+        to_restart = frozenset(job.id for job, now in ours.items() if now.version != job.version)
+        return Pulse(frozenset(job.id for job in ours), to_stop, to_restart - to_stop)
+
+    def release(self, worker: str, job: Job) -> bool:
+        if not self.holds(worker, job):
+            return False
+        self._change(job.id, status=Status.TODO, worker=None)
+        return True
+
+    def finish(self, worker: str, job: Job, outcome: Outcome, ping: bool) -> bool:
+        if not self.holds(worker, job):
+            return False
+        now = self.jobs[job.id]
+        outdated = now.version != job.version and not now.stop_asked
+        self._change(job.id, status=Status.TODO if outdated else outcome.status, answer=outcome.answer)
+        if outcome.status is Status.REFUSED:
+            self._part(job.id, but_of=now.question.user_id)
+        if ping and not outdated and not now.stop_asked:
+            self._add(job.id, ErrandKind.PING)
+        if now.forget_asked:
+            self._remove([job.id])
+        return not outdated
+
+    def request_stop(self, job_id: int) -> bool:
+        old = self.jobs[job_id]
+        if not old.live:
+            return False
+        self._change(job_id, status=Status.STOPPED if old.unbegun else old.status, stop_asked=True)
+        if old.unbegun:
+            self._clear(job_id)
+        return True
+
+    def record_pages(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
+        old = self.jobs.get(job_id)
+        if old is not None and (old.worker == worker or old.status is Status.TODO or old.attempts == 0):
+            self._change(job_id, page_ts=page_ts, unannounced_since=None)
+            if old.status is not Status.TODO and old.attempts == 0:
+                self._clear(job_id)
+
+    def edit(self, job_id: int, text: str, edited_ts: str) -> bool:
+        """The newest edit counts, whichever comes last."""
+        old = self.jobs[job_id]
+        if old.status is Status.REFUSED or old.withdrawn:
+            return False
+        if edited_ts <= old.edited_ts:
+            return True
+        self._change(job_id, question=replace(old.question, text=text), edited_ts=edited_ts)
+        if text == old.question.text:
+            return True
+        answered_by = job_id if old.answered_with is None else old.answered_with
+        if not self._start_over(answered_by) and old.status in ENDED and self._may_be_offered(answered_by):
+            self._add(job_id, ErrandKind.OFFER)
+        return True
+
+    def _may_be_offered(self, job_id: int) -> bool:
+        job = self.jobs.get(job_id)
+        return job is not None and not job.withdrawn and [*self.of(job.question.thread)][-1] == job_id
+
+    def withdraw(self, job_id: int) -> bool:
+        old = self.jobs[job_id]
+        if old.status is Status.REFUSED or old.withdrawn:
+            return False
+        self._change(job_id, question=replace(old.question, text=""))
+        self._forget_errands(job_id, ErrandKind.OFFER)
+        if old.answered_with is not None:
+            self._change(job_id, status=Status.STOPPED)
+            self._start_over(old.answered_with)
+        elif old.unbegun:
+            self._change(job_id, status=Status.STOPPED, stop_asked=True)
+            self._clear(job_id)
+        elif old.live:
+            self._change(job_id, stop_asked=True)
+            self._part(job_id)
+            self._add(job_id, ErrandKind.REMOVE)
+        elif not self.standing(job_id):
+            self._forget_errands(job_id, ErrandKind.PING)
+            self._add(job_id, ErrandKind.REMOVE)
+        return True
+
+    def answer_again(self, job_id: int, full: bool) -> bool | None:
+        """Whether it waits; None where it can't be.
+
+        It is done in its messages; the sign of one that ended while it waited is one if it is still there.
+        """
+        old = self.jobs[job_id]
+        if old.status not in ENDED or old.answered_with is not None or old.withdrawn:
+            return None
+        waits = full or self._is_behind(old.question)
+        since = self.clock.now() if waits else old.unannounced_since if old.attempts == 0 else None
+        self._change(job_id, status=Status.TODO, worker=None, interruptions=0, unannounced_since=since)
+        self._change(job_id, version=old.version + 1, stop_asked=False)
+        self._forget_errands(job_id, ErrandKind.OFFER, ErrandKind.PING)
+        self._keep_sign(job_id)
+        return waits
+
+    def forget(self, user_id: str | None, thread: ThreadKey | None) -> int:
+        theirs = {
+            key: job
+            for key, job in self.jobs.items()
+            if user_id in (None, job.question.user_id) and thread in (None, job.question.thread)
+        }
+        for key, job in theirs.items():
+            if job.live:
+                self._part(key)
+        for key, job in theirs.items():
+            if job.status is Status.DOING:
+                self._change(key, stop_asked=True, forget_asked=True)
+        self._remove([key for key, job in theirs.items() if job.status is not Status.DOING])
+        if user_id is None:
+            self.shared -= {thread} if thread else self.shared
+        if user_id is None and thread is None:
+            self.seen.clear()
+        return len(theirs)
+
+    def take_errands(self, taken: Sequence[Errand]) -> None:
+        """Raises AssertionError where these are not the ones that are due."""
+        now = self.clock.now()
+        due = {key: each for key, each in self.errands.items() if each.due_at <= now and not self.jobs[key[0]].live}
+        ids = {(each.question.thread, each.question.ts, each.kind): each.id for each in taken}
+        for job_id, kind in due:
+            question, old = self.jobs[job_id].question, self.errands[job_id, kind]
+            errand_id = ids[question.thread, question.ts, kind]
+            assert old.id in (None, errand_id)
+            self.errands[job_id, kind] = Due(now + ERRAND_S, old.tries + 1, errand_id)
+        assert list(taken) == sorted((self._errand(*key) for key in due), key=lambda errand: errand.id)
+
+    def _errand(self, job_id: int, kind: ErrandKind) -> Errand:
+        job, due = self.jobs[job_id], self.errands[job_id, kind]
+        askers = dict.fromkeys([*(each.question.user_id for each in self.standing(job_id).values())])
+        return Errand(
+            id=due.id or 0,
+            kind=kind,
+            due_at=due.due_at,
+            tries=due.tries,
+            job_id=job_id if job.answered_with is None else job.answered_with,
+            version=job.version,
+            question=job.question,
+            page_ts=job.page_ts,
+            askers=tuple(askers | {job.question.user_id: None}),
+        )
+
+    def errand_done(self, errand: Errand, posted_ts: str | None) -> None:
+        """What was added again since stays."""
+        if posted_ts is not None and errand.job_id in self.jobs:
+            self._change(errand.job_id, ping_ts=posted_ts)
+        self.errands = {
+            key: due for key, due in self.errands.items() if (due.id, due.due_at) != (errand.id, errand.due_at)
+        }
+
+    def replies(self, thread: ThreadKey) -> dict[str, str]:
+        said: dict[str, str] = {}
+        for job in self.of(thread).values():
+            said |= dict.fromkeys((*job.page_ts, *filter(None, [job.ping_ts])), "")
+            said |= dict.fromkeys(job.page_ts[:1], job.answer)
+        return said
+
+    def join(self, thread: ThreadKey, user_id: str) -> Company:
+        jobs = self.of(thread).values()
+        takes_part = any(job.status is not Status.REFUSED for job in jobs)
+        others = takes_part and (thread in self.shared or any(job.question.user_id != user_id for job in jobs))
+        self.shared |= {thread} if others else set()
+        return Company(takes_part, others)
+
+    def _change(self, job_id: int, **values: object) -> None:
+        self.jobs[job_id] = replace(self.jobs[job_id], **values)  # type: ignore[arg-type]
+
+    def _remove(self, job_ids: Iterable[int]) -> None:
+        for job_id in job_ids:
+            del self.jobs[job_id]
+            self._forget_errands(job_id, *ErrandKind)
+
+    def _start_over(self, job_id: int) -> bool:
+        """What was begun and is not to stop."""
+        job = self.jobs.get(job_id)
+        if job is None or not job.live or job.unbegun or job.stop_asked:
+            return False
+        self._change(job_id, version=job.version + 1)
+        return True
+
+    def _part(self, job_id: int, but_of: str | None = None) -> None:
+        """Who would have ended with it is answered all the same."""
+        for key, job in self.standing(job_id).items():
+            if job.question.user_id != but_of:
+                self._change(key, status=Status.TODO, answered_with=None)
+                self._keep_sign(key)
+
+    def _keep_sign(self, job_id: int) -> None:
+        """A sign that is to be cleared is an answer's first message, unless somebody may be clearing it now."""
+        due = self.errands.pop((job_id, ErrandKind.CLEAR), None)
+        if self.jobs[job_id].attempts == 0 and (due is None or due.tries):
+            self._change(job_id, page_ts=())
+
+    def _clear(self, job_id: int) -> None:
+        job = self.jobs[job_id]
+        if job.page_ts:
+            self._add(job_id, ErrandKind.CLEAR)
+        elif job.unannounced_since is not None:
+            self._add(job_id, ErrandKind.CLEAR, LATE_POST_S)
+
+    def _add(self, job_id: int, kind: ErrandKind, in_s: float = 0.0) -> None:
+        old = self.errands.get((job_id, kind))
+        self.errands[job_id, kind] = Due(self.clock.now() + in_s, id=old and old.id)
+
+    def _forget_errands(self, job_id: int, *kinds: ErrandKind) -> None:
+        for kind in kinds:
+            self.errands.pop((job_id, kind), None)
