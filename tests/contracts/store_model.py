@@ -372,7 +372,7 @@ class Model:
 
     def _add(self, job_id: int, kind: ErrandKind, in_s: float = 0.0) -> None:
         old = self.errands.get((job_id, kind))
-        self.errands[job_id, kind] = Due(self.clock.now() + in_s, id=old and old.id)
+        self.errands[job_id, kind] = Due(self.clock.now() + in_s, id=old.id if old else None)
 
     def _forget_errands(self, job_id: int, *kinds: ErrandKind) -> None:
         for kind in kinds:

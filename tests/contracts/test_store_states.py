@@ -126,7 +126,7 @@ class Machine(RuleBasedStateMachine):
         question = Question(thread, f"1700000000.00000{number}", PEOPLE[number % 2], f"Question {number}")
         with self._told():
             taken = self.runner.run(self.stores[worker].enqueue(f"Ev{event}", question, full=full))
-            waits = self.model.enqueue(f"Ev{event}", question, full, taken and taken.job_id)
+            waits = self.model.enqueue(f"Ev{event}", question, full, taken.job_id if taken else None)
         assert (taken and taken.waiting) == waits
 
     @rule(seconds=st.sampled_from([0.3, 1.0, 5.0, 11.0]))
