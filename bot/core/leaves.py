@@ -177,9 +177,10 @@ class Scan:
             self.found.unsure = line.start
             return
         lazy = self.depth < around and not opened and self._in(Kind.TEXT) and not self._defines()
-        if lazy and not self._blank(line) and not self._starts_block(line):
+        if lazy and self.found.open and not self._blank(line) and not self._starts_block(line):
             self.depth = around
-            self._text(line)
+            # It goes on with the paragraph, and makes no table of it.
+            self.found.open.lines.append(line)
             return
         if opened or self.depth < around:
             self.containers[self.depth :] = opened
