@@ -143,7 +143,7 @@ class _Scan:
             if closing[0] == ticks:
                 return closing.end()
         if self.growing:
-            end = len(self.text.rstrip().rstrip("`"))
+            end = len(self.text.rstrip("` \t\n"))
             begun = bool(self.text[opening.end() : end].strip())
             self.found.cut, self.found.closing = (end, ticks) if begun else (opening.start(), "")
         return opening.end()

@@ -163,6 +163,7 @@ def _show(reply: Reply) -> None:
 @settings(max_examples=150, deadline=None)
 @given(texts, st.booleans())
 @example("[a]:`\n![a]", True)
+@example("``![]()` `", True)
 @example(">\t![a]\n\n[a]:b", False)
 @example("- []:![\n]()", False)
 @example("- [a]:![ ~\n]()", False)
