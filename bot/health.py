@@ -54,7 +54,8 @@ async def examined(probes: Probes) -> Health:
 
 async def _database(probe: Callable[[], Awaitable[None]]) -> str:
     try:
-        await asyncio.wait_for(probe(), DATABASE_TIMEOUT_S)
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            await probe()
     except TimeoutError:
         return f"The database did not answer within {DATABASE_TIMEOUT_S:.0f} s."
     except TypistError as error:

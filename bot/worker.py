@@ -140,7 +140,8 @@ class Worker:
         claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
         if claimed:
             try:
-                pulse = await asyncio.wait_for(self.store.heartbeat(claimed), BEAT_TIMEOUT_S)
+                async with asyncio.timeout(BEAT_TIMEOUT_S):
+                    pulse = await self.store.heartbeat(claimed)
             except (StoreError, TimeoutError) as error:
                 self.lease.failed(self.clock.monotonic())
                 log.error("no heartbeat: %s", str(error) or "the database does not answer")

@@ -15,6 +15,7 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.ports import Clock
 from bot.slack.budget import Budget
 from bot.slack.poster import NOT_SHARED, Poster, method_of
+from bot.slack.web import only_while
 
 IN_FLIGHT = 4
 """Calls of one method under way at once."""
@@ -203,7 +204,8 @@ class Editor:
     async def _pause(self, until: float) -> None:
         timeout_s = None if until == math.inf else max(0.0, until - self._clock.monotonic())
         try:
-            await asyncio.wait_for(self._wake.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
         except TimeoutError:
             return
 
@@ -244,7 +246,8 @@ class Editor:
         try:
             if await self._budget.take(method) and self._is_ours(slot):
                 left = True
-                await self._sent(slot, call)
+                with only_while(lambda: self._is_ours(slot)):
+                    await self._sent(slot, call)
                 slot.failures = 0
                 slot.calls += 1
                 return True

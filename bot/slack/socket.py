@@ -88,7 +88,8 @@ async def _watch(client: SocketModeClient) -> None:
         log.warning("a connection to Slack is down; asking for a new one")
         client.wss_uri = None
         try:
-            await asyncio.wait_for(client.connect_to_new_endpoint(), RECONNECT_TIMEOUT_S)
+            async with asyncio.timeout(RECONNECT_TIMEOUT_S):
+                await client.connect_to_new_endpoint()
         except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
             log.warning("no new connection to Slack yet: %s", type(error).__name__)
             await asyncio.sleep(BACK_OFF_S)
@@ -96,6 +97,7 @@ async def _watch(client: SocketModeClient) -> None:
 
 async def _within(timeout_s: float, close: Callable[[], Awaitable[None]]) -> None:
     try:
-        await asyncio.wait_for(close(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await close()
     except TimeoutError:
         log.warning("a connection to Slack did not close in time")

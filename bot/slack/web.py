@@ -1,7 +1,9 @@
 """Slack's Web API: every call of ours goes through here, and every refusal becomes one of our few errors."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -32,9 +34,35 @@ _REASONS = {
 _REASON_OF = {error: reason for reason, errors in _REASONS.items() for error in errors}
 
 
+_allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
+
+
+class Withheld(aiohttp.ClientError):
+    """A request that was no longer ours to send when it had its connection."""
+
+
+@contextmanager
+def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
+    """Requests within are sent only if this still holds when they have their connection, which may take a while."""
+    token = _allowed.set(allowed)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
 def new_session() -> aiohttp.ClientSession:
     """One for the process: the SDK opens a TCP connection for each call without."""
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S))
+    looks = aiohttp.TraceConfig()
+    looks.on_connection_reuseconn.append(_last_look)
+    looks.on_connection_create_end.append(_last_look)
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S), trace_configs=[looks])
+
+
+async def _last_look(*_: object) -> None:
+    allowed = _allowed.get()
+    if allowed is not None and not allowed():
+        raise Withheld
 
 
 class SlackWeb:

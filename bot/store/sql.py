@@ -314,7 +314,8 @@ class SqlStore:
     async def wait(self, timeout_s: float) -> None:
         """SQLite wakes nobody: it has one process, but for a moment at deployments."""
         try:
-            await asyncio.wait_for(self._changed.wait(), min(timeout_s, self._presence.next_look_s()))
+            async with asyncio.timeout(min(timeout_s, self._presence.next_look_s())):
+                await self._changed.wait()
         except TimeoutError:
             return
         finally:

@@ -1,0 +1,38 @@
+"""The editor's loop ends when it is told to, whatever happens in the same moment."""
+
+import asyncio
+from pathlib import Path
+
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.lease import Lease
+from bot.core.reply import Reply
+from bot.ports import SystemClock
+from bot.slack.budget import Budget
+from bot.slack.editor import Editor, Slot
+from bot.slack.poster import Poster
+from bot.slack.web import SlackWeb, new_session
+from bot.store import SqlStore
+
+QUESTION = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "?")
+
+
+async def test_a_cancellation_that_comes_as_a_reply_has_something_to_show_is_not_lost(tmp_path: Path) -> None:
+    clock = SystemClock()
+    store = await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
+    async with new_session() as session:
+        budget = Budget(store, clock)
+        web = SlackWeb("xoxb-1", "http://127.0.0.1:1/", session)
+        editor = Editor(Poster(web, budget, clock), budget, Lease(), clock, store.record_pages)
+        # Nothing is sent while the lease is not sure: the loop looks again every now and then.
+        waiting = asyncio.create_task(editor.announce(Job(1, QUESTION, 0), clock.monotonic() + 60))
+        for ticks in range(6):
+            running = asyncio.create_task(editor.run())
+            await asyncio.sleep(0.01)
+            editor.touch(Slot(1, Reply(QUESTION)))
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            running.cancel()
+            _, hanging = await asyncio.wait((running,), timeout=1)
+            assert not hanging, f"cancelled {ticks} ticks after the touch"
+        waiting.cancel()
+    await store.close()
