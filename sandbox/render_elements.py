@@ -58,9 +58,10 @@ class ElementRenderer:
         hint = f'<p class="hint-text">{self._text(block["hint"])}</p>' if "hint" in block else ""
         dispatch = ' data-dispatch=""' if block.get("dispatch_action") else ""
         required = "" if block.get("optional") else ' data-required=""'
+        focus = ' data-focus=""' if element.get("focus_on_load") is True else ""
         held = escape(block["block_id"])
         return (
-            f'<div class="input" data-input="{held}"{dispatch}{required}>'
+            f'<div class="input" data-input="{held}"{dispatch}{required}{focus}>'
             f'<label class="label" for="{_field_id(element)}">{label}{optional}</label>'
             f"{self._html(element, block['block_id'], label)}{hint}"
             f'<p class="problem" role="alert" hidden></p></div>'

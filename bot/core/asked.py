@@ -11,8 +11,9 @@ from bot.core.modals import AskAbout
 from bot.core.plain import beginning
 
 _BLOCK = "asked-by-"
-_SECTION_CHARS = 3_000
+_ELEMENT_CHARS = 3_000
 _REMINDER_CHARS = 200
+_NOTICE_CHARS = 150
 
 
 def reminder(about: AskAbout) -> str:
@@ -23,11 +24,12 @@ def reminder(about: AskAbout) -> str:
 def message(user_id: str, intro: str, quote: str, question: str) -> dict[str, Any]:
     """The arguments of chat.postMessage; `intro` is in Slack's markup, the rest is plain text."""
     blocks: list[dict[str, Any]] = [{"type": "context", "elements": [{"type": "mrkdwn", "text": intro}]}]
-    for part, text in (("quote", quote), ("question", question)):
-        if text:
-            said = {"type": "plain_text", "text": _quoted(text) if part == "quote" else text[:_SECTION_CHARS]}
-            blocks.append({"type": "section", "block_id": f"{_BLOCK}{user_id}-{part}", "text": said})
-    return {"text": escape(beginning(question, 150)), "blocks": blocks}
+    if quote:
+        said = {"type": "plain_text", "text": quote[:_ELEMENT_CHARS]}
+        blocks.append({"type": "context", "block_id": f"{_BLOCK}{user_id}-about", "elements": [said]})
+    words = {"type": "rich_text_quote", "elements": [{"type": "text", "text": question}]}
+    blocks.append({"type": "rich_text", "block_id": f"{_BLOCK}{user_id}", "elements": [words]})
+    return {"text": escape(beginning(question, _NOTICE_CHARS)), "blocks": blocks}
 
 
 def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -35,11 +37,12 @@ def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
     parts = [each for each in message.get("blocks") or () if str(each.get("block_id", "")).startswith(_BLOCK)]
     if not parts:
         return None
-    user_id = parts[0]["block_id"].removeprefix(_BLOCK).partition("-")[0]
+    user_id = parts[-1]["block_id"].removeprefix(_BLOCK)
+    quoted = ["\n".join(f"> {line}" for line in _text(part).splitlines()) for part in parts[:-1]]
     # Whether Slack escapes plain text as it tells it is not documented: either way it is escaped once.
-    return user_id, "\n\n".join(escape(unescape(part["text"]["text"])) for part in parts)
+    return user_id, "\n\n".join(escape(unescape(text)) for text in (*quoted, _text(parts[-1])))
 
 
-def _quoted(text: str) -> str:
-    lines = [f"> {line}" for line in text.splitlines()]
-    return "\n".join(lines)[:_SECTION_CHARS]
+def _text(block: Mapping[str, Any]) -> str:
+    element = block["elements"][0]
+    return str(element["text"] if "text" in element else element["elements"][0]["text"])

@@ -54,7 +54,7 @@ def view(usual: InForce, own: Use, workspace: Workspace | None) -> Json:
 def _in_force(usual: InForce) -> str:
     mentions = "for each question" if usual.mention_only else "to begin; follow-ups of one person need none"
     prompt = escape(beginning(usual.system_prompt, PROMPT_CHARS))
-    return f"*Model*: {escape(usual.model)}\n*Mentions in channels*: {mentions}\n*System prompt*:\n>{prompt}"
+    return f"*Model*: {escape(usual.model)}\n*Mentions in channels*: {mentions}\n*System prompt*: {prompt}"
 
 
 def _of_admins(workspace: Workspace) -> list[Json]:

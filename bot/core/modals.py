@@ -132,7 +132,9 @@ def _choice(kind: str, name: str, choices: Mapping[str, str], chosen: str, focus
 
 
 def _input(name: str, label: str, element: Json, hint: str) -> Json:
-    block = {"type": "input", "block_id": name, "optional": True, "label": _plain(label), "element": element}
+    # A choice has always one made, and what is typed may be left out.
+    optional = element["type"] == "plain_text_input"
+    block = {"type": "input", "block_id": name, "optional": optional, "label": _plain(label), "element": element}
     return {**block, "hint": _plain(hint)} if hint else block
 
 

@@ -60,7 +60,12 @@ export class Modal {
     restore(this.body, held);
     this.#showProblems({});
     if (!this.node.open) this.node.showModal();
-    if (!isSame) (this.body.querySelector("input, select, textarea, button") || this.closeButton).focus();
+    if (!isSame) this.#first().focus();
+  }
+
+  #first() {
+    const fields = ":is(input, select, textarea, button)";
+    return this.body.querySelector(`[data-focus] ${fields}`) || this.body.querySelector(fields) || this.closeButton;
   }
 
   #where() {

@@ -42,8 +42,8 @@ def shown(message: Message) -> str:
         match block["type"]:
             case "markdown":
                 parts.append(block["text"])
-            case "section":
-                parts.append(block["text"]["text"])
+            case "rich_text":
+                parts += [element["elements"][0]["text"] for element in block["elements"]]
             case "context":
                 parts += [element["text"] for element in block["elements"] if not FOOTER.fullmatch(element["text"])]
     return "\n".join(parts).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -51,7 +51,7 @@ async def test_in_the_middle_of_a_thread_the_message_is_recalled(stage: Stage) -
     ts = await stage.sandbox.say("grace", "general", "We could\nmeet at <!here> & talk", root)
     assert await ask(stage, ts, "Is that wise?") == {}
     question, _ = await stage.answers("general", root, count=2)
-    assert question.endswith("\n> We could meet at @here & talk\nIs that wise?")
+    assert question.endswith("\nWe could meet at @here & talk\nIs that wise?")
     assert stage.prompts()[0][-1]["content"].endswith("ada:\n> We could meet at @here & talk\n\nIs that wise?")
     # So that they find the answer: nobody else is notified.
     assert {each.what for each in stage.sandbox.workspace.notified} == {"<@U0ADA>"}
@@ -63,7 +63,7 @@ async def test_where_the_bot_is_not_it_answers_in_the_persons_direct_message(sta
     assert await ask(stage, ts, "What is this?", "lobby") == {}
     dm = stage.sandbox.dm("ada")
     question, _ = await stage.answers(dm, None, count=2)
-    assert question.endswith("> first line\n> second line\nWhat is this?")
+    assert question.endswith("first line\nsecond line\nWhat is this?")
     assert commands.ELSEWHERE in heard(stage)
     assert stage.prompts()[0][-1]["content"] == "> first line\n> second line\n\nWhat is this?"
 

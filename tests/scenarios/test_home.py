@@ -41,7 +41,7 @@ async def test_a_person_sees_what_they_used_and_what_is_in_force(stage: Stage) -
     said = await home(stage, "alan")
     assert "Your limit of 200,000 tokens a day: " in said
     assert "*Model*: openai/test" in said
-    assert ">Be &lt;kind&gt;." in said
+    assert "*System prompt*: Be &lt;kind&gt;." in said
     assert "This workspace" not in said
 
 
