@@ -1,0 +1,135 @@
+"""The bot's own surfaces on the sandbox's page, in a real browser: clicked, and by keyboard alone."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, expect
+
+from bot.core import commands
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.browser import Visit, browser, visit
+from tests.scenarios.conftest import manifest, running, says
+from tests.scenarios.test_pane import with_assistant_view
+from tests.streams.server import VendorServer
+
+__all__ = ["browser", "visit"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def start(stack: AsyncExitStack, app: Any, pause_s: float = 0.0) -> Sandbox:
+    """The bot in a sandbox of its own, with a model that says little."""
+    vendor = await stack.enter_async_context(VendorServer())
+    vendor.script(says("The whole answer.", pause_s))
+    sandbox = await stack.enter_async_context(Sandbox(manifest=app))
+    settings = Settings(
+        slack_bot_token=sandbox.bot_token,
+        slack_app_token=sandbox.app_token,
+        slack_api_url=sandbox.api_url,
+        openai_base_url=f"{vendor.url}/v1",
+        models=("openai/test", "openai/other"),
+        database_url="sqlite://",
+        admins=frozenset({"U0ADA"}),
+    )
+    await stack.enter_async_context(running(settings))
+    return sandbox
+
+
+async def open_page(visit: Visit, sandbox: Sandbox) -> Page:
+    page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+    await expect(page.locator("#main-box")).to_be_focused()
+    return page
+
+
+def message(page: Page, text: str) -> Locator:
+    return page.locator("#main .message").filter(has_text=text)
+
+
+async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
+    page = await open_page(visit, await start(stack, manifest()))
+    keyboard = page.keyboard
+    await keyboard.type("/typist prompt")
+    await keyboard.press("Enter")
+    modal = page.get_by_role("dialog", name="Settings")
+    prompt = modal.get_by_role("textbox", name="System prompt")
+    await expect(prompt).to_be_focused()
+    await keyboard.insert_text("x" * 2_001)
+    await keyboard.press("Tab")
+    await keyboard.press("ArrowDown")
+    for name in ("Cancel", "Save"):
+        await keyboard.press("Tab")
+        await expect(modal.get_by_role("button", name=name)).to_be_focused()
+    await keyboard.press("Enter")
+    await expect(modal.get_by_role("alert").filter(has_text="Keep it within 2,000 characters")).to_be_visible()
+    await expect(prompt).to_be_focused()
+    await keyboard.press("ControlOrMeta+a")
+    await keyboard.type("Answer in rhymes.")
+    for _ in range(3):
+        await keyboard.press("Tab")
+    await keyboard.press("Enter")
+    await expect(modal).to_be_hidden()
+    said = message(page, commands.SAVED)
+    await expect(said).to_contain_text("a prompt of its own (“Answer in rhymes.”) · each question needs a mention")
+    await expect(said).to_contain_text("Only visible to you")
+
+
+async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit: Visit) -> None:
+    sandbox = await start(stack, manifest())
+    page = await open_page(visit, sandbox)
+    await sandbox.say("grace", "general", "a puzzling thing")
+    await message(page, "a puzzling thing").hover()
+    await message(page, "a puzzling thing").get_by_role("button", name="Ask Typist about this").click()
+    modal = page.get_by_role("dialog", name="Ask about a message")
+    await expect(modal).to_contain_text("a puzzling thing")
+    await modal.get_by_role("textbox", name="Your question").fill("What is it?")
+    await modal.get_by_role("button", name="Ask").click()
+    await expect(modal).to_be_hidden()
+    await page.get_by_role("button", name="2 replies").click()
+    thread = page.get_by_role("region", name="Thread")
+    await expect(thread).to_contain_text("@ada asks about this message:")
+    await expect(thread.locator("blockquote")).to_have_text("What is it?")
+    await expect(thread).to_contain_text("The whole answer.")
+
+
+async def test_home_says_what_is_used_and_in_force(stack: AsyncExitStack, visit: Visit) -> None:
+    page = await open_page(visit, await start(stack, manifest()))
+    await page.get_by_role("button", name="typist", exact=True).press("Enter")
+    await page.get_by_role("tab", name="Messages").focus()
+    await page.keyboard.press("ArrowLeft")
+    await page.keyboard.press("Enter")
+    home = page.get_by_role("tabpanel", name="Home")
+    for heading in ("Your use", "In force", "This workspace", "Settings"):
+        await expect(home.get_by_role("heading", name=heading)).to_be_visible()
+    await expect(home).to_contain_text("Models: openai/test, then openai/other")
+
+
+async def test_the_assistants_pane_suggests_and_says_that_it_thinks(stack: AsyncExitStack, visit: Visit) -> None:
+    page = await open_page(visit, await start(stack, with_assistant_view(), pause_s=0.5))
+    await page.get_by_role("button", name="Ask typist").press("Enter")
+    pane = page.locator("#pane")
+    offer = pane.get_by_role("group", name="What can I do for you?").get_by_role("button", name="Weigh options")
+    await offer.focus()
+    await page.keyboard.press("Enter")
+    await expect(pane.get_by_role("status")).to_have_text("typist is thinking…")
+    await expect(pane.get_by_role("heading", name="Help me decide between options.")).to_be_visible()
+    await expect(pane.get_by_text("The whole answer.")).to_be_visible()
+    await expect(pane.get_by_role("status")).to_have_text("")
+
+
+async def test_an_agents_messages_are_threads_with_slacks_own_stop(stack: AsyncExitStack, visit: Visit) -> None:
+    page = await open_page(visit, await start(stack, manifest("manifest.agent.json"), pause_s=0.5))
+    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("button", name="Explain something").click()
+    thread = page.get_by_role("region", name="Explain something to me step by step.")
+    await expect(thread.get_by_role("button", name="Stop")).to_be_visible()
+    await expect(thread.get_by_text("The whole answer.")).to_be_visible()
+    await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
