@@ -19,8 +19,6 @@ from bot.intake import Intake
 from bot.ports import Store
 from bot.surfaces import Surfaces
 
-QUOTE_CHARS = 1_500
-"""Of a message that is asked about: with its escapes it must go into what Slack keeps with a modal."""
 TRY_AGAIN = "Slack does not let me do that just now. Please try again in a minute."
 NOT_ON_RECORD = "I can't reach my records just now. Please try again in a minute."
 
@@ -79,9 +77,9 @@ class Desk:
         if denial := await self._denial(visit):
             await self.surfaces.respond(visit.response_url, commands.said(denial))
             return
-        text = plain(message.whole, {}).strip()
-        quote = text if len(text) <= QUOTE_CHARS else text[:QUOTE_CHARS] + "…"
-        place = AskAbout(message.channel_id, message.ts, message.thread_ts or message.ts, quote, visit.response_url)
+        quote = modals.quoted(plain(message.whole, {}))
+        thread_ts = message.thread_ts or message.ts
+        place = AskAbout(message.channel_id, message.ts, thread_ts, quote, visit.response_url)
         writer = f"<@{message.user_id}>" if message.user_id else ""
         await self.surfaces.open_modal(visit.trigger_id, modals.ask_modal(place, writer))
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from bot.core import pane
-from bot.core.conversation import Question
+from bot.core.conversation import Question, ThreadKey
 from bot.core.pane import Suggestion
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refused, StoreError
@@ -17,6 +17,8 @@ THINKING = "is thinking…"
 STATUS_WITHIN_S = 1.0
 """Later than this a placeholder is the quicker sign."""
 WITHIN_S = 20.0
+REST_WITHIN_S = 120.0
+"""A Stop that does nothing is worse than a late sign."""
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class PaneDesk:
     pane: Pane
     me: Identity
     suggestions: tuple[Suggestion, ...]
+    _working: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _doing: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def suggest(self, channel_id: str, thread_ts: str | None) -> None:
@@ -45,7 +48,7 @@ class PaneDesk:
         """Shows that we think; whether the thread says so, and no placeholder has to."""
         if not (self.me.has_pane and pane.in_pane(question)):
             return False
-        self._do(self.pane.set_working(question.thread, True))
+        self._working[question.thread] = self._do(self.pane.set_working(question.thread, True))
         self._do(self._name(question))
         try:
             async with asyncio.timeout(STATUS_WITHIN_S):
@@ -57,24 +60,30 @@ class PaneDesk:
 
     def end(self, question: Question) -> None:
         """We are done with it, for now."""
-        if self.me.has_pane and pane.in_pane(question):
-            self._do(self.pane.set_working(question.thread, False))
+        if begun := self._working.pop(question.thread, None):
+            self._do(self._rest(question.thread, begun), REST_WITHIN_S)
+
+    async def _rest(self, thread: ThreadKey, begun: asyncio.Task[None]) -> None:
+        """In this order: else Slack's Stop would stay."""
+        await asyncio.wait((begun,))
+        await self.pane.set_working(thread, False)
 
     async def _name(self, question: Question) -> None:
         """A thread is called by its first question, once for all processes."""
         if await self.store.tell_once(self.me.team_id, "", f"title {question.thread}"):
             await self.pane.set_title(question.thread, pane.title_of(question))
 
-    def _do(self, sign: Awaitable[None]) -> None:
+    def _do(self, sign: Awaitable[None], within_s: float = WITHIN_S) -> asyncio.Task[None]:
         """In the background: nobody waits for a sign."""
-        task = asyncio.create_task(_done(sign))
+        task = asyncio.create_task(_done(sign, within_s))
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
+        return task
 
 
-async def _done(sign: Awaitable[None]) -> None:
+async def _done(sign: Awaitable[None], within_s: float) -> None:
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(within_s):
             await sign
     except (RateLimited, Refused, StoreError, TimeoutError) as error:
         log.warning("the pane does not show a sign: %s", error or "it took too long")

@@ -1,20 +1,26 @@
 """The pictures in docs/: `python -m tests.screenshots` takes them again, in a real Chromium.
 
 A long answer with all that Markdown has, asked for in the sandbox and streamed by the bot: while it grows in a thread,
-and whole in a direct message, in the light and in the dark.
+and whole in a direct message, in the light and in the dark. And what people see beside messages: a channel's settings,
+a question about a message, Home, and the pane.
 """
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from bot.core.caps import parse_caps
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
-from tests.scenarios.conftest import running, says
-from tests.streams.server import VendorServer
+from tests.scenarios.conftest import manifest, running, says
+from tests.scenarios.test_pane import with_assistant_view
+from tests.streams.server import Answer, VendorServer
 
 DOCS = Path(__file__).parent.parent / "docs"
 QUESTION = "how do I find slow queries, and what helps against them?"
@@ -66,26 +72,51 @@ More in the [documentation](https://www.postgresql.org/docs/current/using-explai
 '''
 
 
+SMALL_SIZE = {"width": 1180, "height": 780}
+ASKED = "We could give every service its own database."
+SHORT_ANSWER = (
+    "Every service could then change its tables without asking the others. What it costs: no joins across services, "
+    "and no transaction over two of them.\n\n- Start with the one that changes most.\n- Leave reports to a copy."
+)
+
+
 async def main() -> None:
     """Raises RuntimeError where there is no Chromium."""
     path = find_chromium()
     if path is None:
         raise RuntimeError("No Chromium here: apt-get install chromium")
-    async with VendorServer() as vendor, Sandbox(note="a scripted model") as sandbox, async_playwright() as playwright:
-        vendor.script(says(ANSWER, pause_s=0.02))
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        async with bot_in(manifest(), says(ANSWER, pause_s=0.02)) as sandbox:
+            await take_growing(browser, sandbox)
+            await take_whole(browser, sandbox)
+        async with bot_in(manifest(), says(SHORT_ANSWER)) as sandbox:
+            await take_asked(browser, sandbox)
+            await take_settings(browser, sandbox)
+            await take_home(browser, sandbox)
+        async with bot_in(with_assistant_view(), says(SHORT_ANSWER, pause_s=5)) as sandbox:
+            await take_pane(browser, sandbox)
+        await browser.close()
+
+
+@asynccontextmanager
+async def bot_in(app: Any, answer: Answer) -> AsyncIterator[Sandbox]:
+    """The bot in a sandbox, with a model that always says the same."""
+    async with VendorServer() as vendor, Sandbox(note="a scripted model", manifest=app) as sandbox:
+        vendor.script(answer)
         settings = Settings(
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
             slack_api_url=sandbox.api_url,
             openai_base_url=f"{vendor.url}/v1",
-            models=("openai/test",),
+            models=("openai/gpt-6-luna", "openai/gpt-6.1-terra"),
+            openai_api="chat",
             database_url="sqlite://",
+            caps=parse_caps("user/day=200000tokens,workspace/month=500usd"),
+            admins=frozenset({"U0ADA"}),
         )
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         async with running(settings):
-            await take_growing(browser, sandbox)
-            await take_whole(browser, sandbox)
-        await browser.close()
+            yield sandbox
 
 
 async def take_growing(browser: Browser, sandbox: Sandbox) -> None:
@@ -106,6 +137,55 @@ async def take_whole(browser: Browser, sandbox: Sandbox) -> None:
         await expect(answer.get_by_role("link", name="documentation")).to_be_visible(timeout=60_000)
         await expect(answer).not_to_contain_text("Writing…", timeout=60_000)
         await shoot(page, name)
+
+
+async def take_asked(browser: Browser, sandbox: Sandbox) -> None:
+    await sandbox.say("grace", "general", ASKED)
+    page = await opened(browser, sandbox, SMALL_SIZE, "light")
+    message = page.locator("#main .message").filter(has_text=ASKED)
+    await message.hover()
+    await message.get_by_role("button", name="Ask Typist about this").click()
+    modal = page.get_by_role("dialog", name="Ask about a message")
+    await modal.get_by_role("textbox", name="Your question").fill("What would we gain, and what would it cost?")
+    await shoot(page, "ask-about.png")
+    await modal.get_by_role("button", name="Ask").click()
+    await page.get_by_role("button", name="2 replies").click()
+    await expect(page.get_by_role("region", name="Thread")).to_contain_text("Leave reports to a copy.")
+    await shoot(page, "asked-about.png")
+
+
+async def take_settings(browser: Browser, sandbox: Sandbox) -> None:
+    page = await opened(browser, sandbox, {"width": 1180, "height": 940}, "light")
+    await page.locator("#main-box").fill("/typist prompt")
+    await page.locator("#main-box").press("Enter")
+    modal = page.get_by_role("dialog", name="Settings")
+    await modal.get_by_role("textbox", name="System prompt").fill("Answer in three lines. " * 100)
+    await modal.get_by_role("button", name="Save").click()
+    await expect(modal.get_by_role("alert").filter(has_text="Keep it within")).to_be_visible()
+    await shoot(page, "settings.png")
+    await page.keyboard.press("Escape")
+    await expect(modal).to_be_hidden()
+
+
+async def take_home(browser: Browser, sandbox: Sandbox) -> None:
+    page = await opened(browser, sandbox, {"width": 1180, "height": 1060}, "light")
+    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("tab", name="Home").click()
+    await expect(page.get_by_role("heading", name="This workspace")).to_be_visible()
+    await shoot(page, "home.png")
+
+
+async def take_pane(browser: Browser, sandbox: Sandbox) -> None:
+    await sandbox.say("grace", "general", ASKED)
+    page = await opened(browser, sandbox, SMALL_SIZE, "light")
+    await page.get_by_role("button", name="Ask typist", exact=True).click()
+    pane = page.locator("#pane")
+    await expect(pane.get_by_role("button", name="Weigh options")).to_be_visible()
+    await shoot(page, "pane.png")
+    await pane.get_by_role("button", name="Weigh options").click()
+    await expect(pane.get_by_role("status")).to_have_text("typist is thinking…")
+    await expect(pane.get_by_role("heading", name="Help me decide")).to_be_visible()
+    await shoot(page, "pane-thinking.png")
 
 
 async def opened(browser: Browser, sandbox: Sandbox, size: dict[str, int], scheme: str) -> Page:

@@ -19,6 +19,7 @@ EXPLAIN = "Explain this."
 """What is asked about a message where nothing else is."""
 _OPTION_CHARS = 75
 _PLACEHOLDER_CHARS = 150
+_QUOTE_CHARS = 2_500
 _SHOWN_QUOTE_CHARS = 300
 _MENTIONS = {AS_USUAL: None, "on": True, "off": False}
 
@@ -72,6 +73,14 @@ def ask_modal(about: AskAbout, writer: str) -> Json:
         _input(QUESTION, "Your question", question, "It is asked in the message's thread, for all to see."),
     ]
     return _modal(ASK_ABOUT, "Ask about a message", "Ask", about, blocks)
+
+
+def quoted(text: str) -> str:
+    """As much of a message as Slack keeps with a modal, with what JSON adds to it."""
+    quote = text.strip()
+    while len(json.dumps(quote, ensure_ascii=False)) > _QUOTE_CHARS:
+        quote = quote[: len(quote) * 3 // 4].rstrip("\u200d") + "…"
+    return quote
 
 
 def settings_of(view: Mapping[str, Any]) -> tuple[SettingsFor, ChannelSettings]:

@@ -1,11 +1,14 @@
 """The pane beside a person's work: what is suggested in it, how its threads are called, what is looked at. Pure."""
 
+import re
 from dataclasses import dataclass
 
 from bot.core.channels import is_direct
 from bot.core.conversation import Question
 from bot.core.markup import plain
 from bot.core.plain import beginning, first_words
+
+_PERSON = re.compile(r"<@[^<>]*>")
 
 MOST_PROMPTS = 4
 TITLE_CHARS = 60
@@ -47,8 +50,9 @@ def in_pane(question: Question) -> bool:
 
 
 def title_of(question: Question) -> str:
-    """What a thread is called by its first question: a few plain words."""
-    return beginning(first_words(plain(question.text, {}), growing=False), TITLE_CHARS) or UNTITLED
+    """What a thread is called by its first question: a few plain words, without those whose names are not known."""
+    words = first_words(plain(_PERSON.sub("", question.text), {}), growing=False)
+    return beginning(words, TITLE_CHARS) or UNTITLED
 
 
 def looking_at(channel: str) -> str:

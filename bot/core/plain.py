@@ -45,8 +45,7 @@ def beginning(text: str, most_chars: int) -> str:
     words = " ".join(text.split())
     if len(words) <= most_chars:
         return words
-    head = words[: most_chars - 1]
-    return (head.rpartition(" ")[0] or head) + "…"
+    return (words[:most_chars].rpartition(" ")[0] or words[: most_chars - 1]) + "…"
 
 
 def _ended(part: str) -> str:
