@@ -152,6 +152,24 @@ async def test_an_agents_thread_is_at_work_while_it_is_answered(stage: Stage) ->
     await stage.sandbox.wait_for(lambda: status() == "active")
 
 
+async def test_slacks_own_stop_ends_an_answer_before_its_first_words(stage: Stage) -> None:
+    if stage.sandbox.config.pane == "assistant":
+        return  # Slack's own Stop is for agents
+    stage.vendor.script(says("The whole answer.", pause_s=5))
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+
+    def at_work() -> bool:
+        session = stage.sandbox.panes.session(dm, thread_ts)
+        return session is not None and session.status == "processing"
+
+    await stage.sandbox.wait_for(at_work)
+    stage.sandbox.client("ada").stop(dm, thread_ts)
+    (said,) = await stage.answers(dm, thread_ts, timeout_s=3)
+    assert said.startswith("Stopped.")
+    await stage.sandbox.wait_for(lambda: not at_work())
+    assert stage.sandbox.workspace.status(dm, thread_ts) is None
+
+
 async def test_slack_refusing_all_signs_breaks_no_answer(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.sandbox.granted -= {"assistant:write"}
     stage.sandbox.faults.start("refuse", method="assistant.threads.setStatus", error="missing_scope")
