@@ -4,10 +4,11 @@ Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40]
                                 [--database postgresql|sqlite]
 
 Processes are killed, stopped, replaced; sockets drop; events come twice; PostgreSQL restarts; Slack refuses, is slow
-or loses its answers; the model breaks off. Slack's budgets are enforced all the while. In the end each question is
-to be answered once and whole, in its place and order, and Slack and the database are to agree. Prints what was done
-and found; exits with 1 where anything is not as it should be. Each run leaves the processes' logs and an account of
-all that happened in a folder.
+or loses its answers; the model breaks off. Slack's budgets are enforced all the while. People edit and delete some of
+their questions. In the end each question is to be answered once and whole, in its newest words, in its place and order,
+or not at all where it was deleted, and Slack and the database are to agree. Prints what was done and found; exits with
+1 where anything is not as it should be. Each run leaves the processes' logs and an account of all that happened in a
+folder.
 """
 
 import argparse
@@ -17,9 +18,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.account import write_account
 from benchmarks.databases import Database, Engine, database
@@ -28,7 +30,7 @@ from benchmarks.logs import misbehaviour
 from benchmarks.script import Line, script
 from benchmarks.speaker import Speaker
 from benchmarks.trouble import COMMON, ON_POSTGRESQL, Stage, make_trouble
-from benchmarks.verdict import MODEL, Asked, Evidence, finished, limited, violations
+from benchmarks.verdict import MODEL, Asked, Evidence, finished, limited, stays, violations
 from benchmarks.watcher import Watcher
 from sandbox.server import Sandbox
 
@@ -149,12 +151,48 @@ async def _trouble(run: Run, stage: Stage) -> None:
 async def _ask(run: Run, sandbox: Sandbox) -> list[Asked]:
     """Writes all questions when they are due."""
     began_s = time.monotonic()
-    asked: list[Asked] = []
+    asked: list[asyncio.Task[Asked]] = []
     roots: dict[int, str] = {}
     for line in script(random.Random(run.seed), run.questions, run.threads, run.minutes):
         await asyncio.sleep(began_s + line.at_s - time.monotonic())
-        asked.append(await _write(sandbox, line, roots))
-    return asked
+        written = await _write(sandbox, line, roots)
+        asked.append(asyncio.create_task(_change(sandbox, written)))
+    return list(await asyncio.gather(*asked))
+
+
+async def _change(sandbox: Sandbox, asked: Asked) -> Asked:
+    """What its writer does with it then; who opens a thread deletes nothing, or it would be in nobody's sight."""
+    change = asked.line.change
+    if change is None or (change == "delete" and asked.thread_ts == asked.ts):
+        return asked
+    await asyncio.sleep(asked.line.change_s)
+    # What changes before it is on record is asked as it was: Slack's events have no order.
+    await _acknowledged(sandbox, "", asked.ts)
+    if change == "delete":
+        await sandbox.delete(asked.channel, asked.ts)
+    else:
+        said = next(each for each in sandbox.workspace.messages(asked.channel) if each.ts == asked.ts).text
+        text = said.replace(asked.line.text, asked.line.edited.text).replace(f"<@{sandbox.bot_user_id}>", "@typist")
+        await sandbox.edit(asked.channel, asked.ts, text)
+    await _acknowledged(sandbox, "message_deleted" if change == "delete" else "message_changed", asked.ts)
+    return replace(asked, changed=change, changed_s=time.monotonic())
+
+
+async def _acknowledged(sandbox: Sandbox, subtype: str, ts: str) -> None:
+    """Until what happened to a message was taken."""
+    give_up_s = time.monotonic() + 2 * sum(REDELIVERIES_S)
+    while time.monotonic() < give_up_s:
+        events = [(each.payload["event"], each) for each in sandbox.deliveries]
+        about = [each for event, each in events if event.get("subtype", "") == subtype and _about(event) == ts]
+        if any(each.acked_at_s is not None for each in about):
+            return
+        await asyncio.sleep(0.1)
+
+
+def _about(event: Mapping[str, Any]) -> str:
+    """The ts of the message that an event tells of."""
+    changed = event.get("message") or event.get("previous_message") or event
+    return str(changed.get("ts", ""))
 
 
 async def _write(sandbox: Sandbox, line: Line, roots: dict[int, str]) -> Asked:
@@ -181,15 +219,17 @@ async def _until_quiet(run: Run, asked: Sequence[Asked], watcher: Watcher, store
         kept = await store.jobs()
         together = {(job.channel, job.ts) for job in kept if job.answered_with}
         under_way = any(job.status in ("todo", "doing") for job in kept)
-        if not under_way and all(_is_over(each, watcher, together) for each in asked):
+        if not under_way and all(_is_over(each, watcher, together, asked) for each in asked):
             break
         await asyncio.sleep(0.5)
     # What comes after the end would be as wrong as what is missing.
     await asyncio.sleep(SETTLED_S)
 
 
-def _is_over(asked: Asked, watcher: Watcher, together: Collection[tuple[str, str]]) -> bool:
+def _is_over(asked: Asked, watcher: Watcher, together: Collection[tuple[str, str]], everybody: Sequence[Asked]) -> bool:
     lives = [life for life in watcher.of(asked.channel, asked.ts) if life.deleted_s is None]
+    if asked.changed == "delete":
+        return not lives or (stays(asked, everybody) and finished(asked, lives))
     return not lives if (asked.channel, asked.ts) in together else finished(asked, lives)
 
 
@@ -203,6 +243,7 @@ def _figures(found: Evidence, fleet: Fleet) -> list[str]:
     return [
         f"{len(found.asked)} questions in {len({each.thread for each in found.asked})} threads, "
         f"{len(fleet.bots)} processes; {len(found.asked) - len(alone)} answered with a later one",
+        f"changed: {_counts(Counter(str(each.changed) for each in found.asked if each.changed))}",
         f"attempts at an answer: {_counts(asked)}; requests to the model: {_counts(told)}",
         f"calls: {_counts(calls)}; not done: {_counts(refused)}, {len(limited(found))} of them over the budget",
     ]

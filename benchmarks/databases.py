@@ -40,6 +40,10 @@ class Kept:
     """When it was last claimed, likewise."""
     answered_with: str | None = None
     """The ts of the later question whose answer is its answer, too."""
+    version: int = 0
+    """How often it was to be answered again."""
+    text: str = ""
+    """The question's."""
 
 
 class Database(Protocol):
@@ -189,6 +193,8 @@ def _read(url: str) -> list[Kept]:
         jobs.c.started_at,
         answer.label("answer"),
         answered_with.label("answered_with"),
+        jobs.c.version,
+        jobs.c.text,
     )
     engine = sa.create_engine(url)
     try:
@@ -207,6 +213,8 @@ def _read(url: str) -> list[Kept]:
             row.created_at,
             row.started_at,
             row.answered_with,
+            row.version,
+            row.text,
         )
         for row in rows
     ]

@@ -3,7 +3,8 @@
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 WORDS_A_LINE = 12
 SHARE_HURRIED = 0.3
@@ -11,6 +12,12 @@ SHARE_HURRIED = 0.3
 SHARE_HURRIED_AGAIN = 0.5
 """Of those that come after such a one: then several wait."""
 HURRY_S = (0.2, 1.5)
+EDITED_EVERY, DELETED_EVERY = 9, 11
+"""Each so manieth question is edited or deleted, while it waits, is answered, or was."""
+CHANGE_S = (0.5, 6.0)
+"""So long after it was asked."""
+EDITED_NUMBER = 10_000
+"""Added to a question's number when it is edited: its answer has other words."""
 LONG_EVERY = 25
 """Each so manieth answer takes two messages."""
 LONG_WORDS, LONG_WORDS_PER_S = 1_600, 160
@@ -44,6 +51,14 @@ class Line:
     person: str
     words: int
     words_per_s: int
+    change: Literal["edit", "delete"] | None = None
+    """What its writer does with it, `change_s` after it was asked."""
+    change_s: float = 0.0
+
+    @property
+    def edited(self) -> "Line":
+        """As it is asked after its edit."""
+        return replace(self, number=self.number + EDITED_NUMBER)
 
     @property
     def text(self) -> str:
@@ -73,7 +88,8 @@ def script(chooser: random.Random, questions: int, threads: int, minutes: float)
         else:
             thread = chooser.choice(opened)
         lines.append(_line(chooser, number, due_s, thread))
-    return sorted(lines, key=lambda line: line.at_s)
+    chooser = random.Random(chooser.random())
+    return [_changed(chooser, line) for line in sorted(lines, key=lambda line: line.at_s)]
 
 
 def asked_in(text: str) -> list[tuple[int, int, int]]:
@@ -103,6 +119,14 @@ def _threads(count: int) -> list[Thread]:
     others = [Thread(number, *places[number % len(places)]) for number in range(len(roots), count)]
     # The roots are not all opened first.
     return [*others[:3], *roots, *others[3:]]
+
+
+def _changed(chooser: random.Random, line: Line) -> Line:
+    if line.number % DELETED_EVERY == DELETED_EVERY - 1:
+        return replace(line, change="delete", change_s=chooser.uniform(*CHANGE_S))
+    if line.number % EDITED_EVERY == EDITED_EVERY - 1:
+        return replace(line, change="edit", change_s=chooser.uniform(*CHANGE_S))
+    return line
 
 
 def _line(chooser: random.Random, number: int, at_s: float, thread: Thread) -> Line:

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Literal
 
 from benchmarks.databases import Kept
-from benchmarks.script import WORDS_A_LINE, Line, answer, in_order, words_in
+from benchmarks.script import EDITED_NUMBER, WORDS_A_LINE, Line, answer, in_order, words_in
 from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.watcher import Life
@@ -41,6 +42,10 @@ class Asked:
     """Where the reply belongs."""
     at_s: float
     """Monotonic."""
+    changed: Literal["edit", "delete"] | None = None
+    """What its writer did with it."""
+    changed_s: float = 0.0
+    """When that was taken, monotonic."""
 
     @property
     def thread(self) -> tuple[str, str | None]:
@@ -91,7 +96,10 @@ class Evidence:
 def violations(found: Evidence) -> list[str]:
     """A sentence each; empty where all is well."""
     sentences = [*_strangers(found), *_limited(found)]
-    for asked in found.asked:
+    for asked in (_as_answered(found, each) for each in found.asked):
+        if asked.changed == "delete":
+            sentences += [f"{asked.name}: {sentence}" for sentence in _deleted(found, asked)]
+            continue
         if found.answered_with(asked) is not None:
             sentences += [f"{asked.name}: {sentence}" for sentence in _together(found, asked)]
             continue
@@ -102,6 +110,33 @@ def violations(found: Evidence) -> list[str]:
         sentences += [f"{asked.name}: {sentence}" for sentence in _steps_back(found, asked, history)]
     sentences += [f"{ts} was announced {times} times" for (_, ts), times in found.pings.items() if times > 1]
     return [*sentences, *_out_of_order(found)]
+
+
+def _as_answered(found: Evidence, asked: Asked) -> Asked:
+    """With its newest words, but where its answer was whole before they were."""
+    pages = found.replies(asked)
+    old = [word for page in pages for word in words_in(page.last.text) if word[0] == asked.line.number]
+    if asked.changed != "edit" or (old and pages[-1].last.at_s < asked.changed_s + SAME_TIME_S):
+        return asked
+    return replace(asked, line=asked.line.edited)
+
+
+def stays(asked: Asked, everybody: Sequence[Asked]) -> bool:
+    """Whether a person wrote after a question: what they wrote may be about its reply."""
+    return any(each.thread == asked.thread and each.ts > asked.ts for each in everybody)
+
+
+def _deleted(found: Evidence, asked: Asked) -> Iterator[str]:
+    """Nobody is answered, and no word of it is kept."""
+    job, pages = found.job(asked), found.replies(asked)
+    if job is None or job.status not in ("done", "failed", "stopped"):
+        yield f"deleted, and its job is {job and job.status}"
+    elif job.text:
+        yield "deleted, and its text is in the database"
+    if growing := [page for page in pages if _growing(page)]:
+        yield f"deleted, and {growing[0].ts} says {growing[0].last.note!r}"
+    if pages and not stays(asked, found.asked):
+        yield f"deleted, and its reply {pages[0].ts} is there, though nobody wrote after it"
 
 
 def finished(asked: Asked, pages: Sequence[Life]) -> bool:
@@ -149,7 +184,12 @@ def _together(found: Evidence, asked: Asked) -> Iterator[str]:
         yield f"answered with {later.name}, which has no answer of its own"
     if pages := found.replies(asked):
         yield f"left hanging: {pages[0].ts} says {pages[0].last.note!r}, and it was answered with {later.name}"
-    if any(asked.line.number not in attempt.questions for attempt in found.attempts.get(later.line.number, ())):
+    later = _as_answered(found, later)
+    # Where a question is edited, its answer starts over.
+    if later.changed is None and any(
+        not {asked.line.number, asked.line.number % EDITED_NUMBER} & attempt.questions
+        for attempt in found.attempts.get(later.line.number, ())
+    ):
         yield f"answered with {later.name}, and the model was not asked it"
     job = found.job(asked)
     if job is None or job.status != "done" or job.answer:
@@ -216,7 +256,10 @@ def _kept(found: Evidence, asked: Asked, pages: Sequence[Life]) -> Iterator[str]
 
 
 def _steps_back(found: Evidence, asked: Asked, history: Sequence[Life]) -> Iterator[str]:
-    """Over all its messages, what a reader sees of the answer only grows."""
+    """Over all its messages, what a reader sees of the answer only grows, unless it starts over."""
+    job = found.job(asked)
+    if job is not None and job.version:
+        return
     moments = [(moment.at_s, life, moment.text) for life in history for moment in life.moments]
     moments += [(life.deleted_s, life, "") for life in history if life.deleted_s is not None]
     texts: dict[int, str] = {}
@@ -238,8 +281,11 @@ def _out_of_order(found: Evidence) -> Iterator[str]:
     """In a thread one answer at a time, in the order of the questions, as far as they were on record."""
     threads: dict[tuple[str, str | None], list[Asked]] = {}
     alone = [each for each in found.asked if found.answered_with(each) is None]
+    # Those that ended with a question that was deleted are answered later than their place says.
+    left = {each.thread for each in found.asked if each.changed == "delete"}
     for asked in sorted(alone, key=lambda each: each.ts):
-        threads.setdefault(asked.thread, []).append(asked)
+        if asked.thread not in left:
+            threads.setdefault(asked.thread, []).append(asked)
     for thread in threads.values():
         for earlier, later in pairwise(thread):
             yield from _overtaken(found, earlier, later)

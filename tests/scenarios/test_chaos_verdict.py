@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.databases import Kept
 from benchmarks.logs import log_faults
-from benchmarks.script import Line, Thread, answer
+from benchmarks.script import EDITED_NUMBER, Line, Thread, answer
 from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.verdict import BROKEN_OFF, Asked, Evidence, violations
@@ -91,6 +91,33 @@ def hanging() -> Evidence:
     return found
 
 
+def edited(at_s: float, number: int) -> Evidence:
+    """The second question was edited, and its answer is to this one."""
+    found = good()
+    [first, second], lives = found.asked, [said(0, 1.5), said(number, 5.5)]
+    lives[1].question_ts = second.ts
+    job = replace(found.jobs[1], version=int(number > 1), answer=text(number))
+    attempts = {**found.attempts, number: found.attempts[1]}
+    changed = replace(second, changed="edit", changed_s=at_s)
+    return replace(found, asked=[first, changed], lives=lives, jobs=[found.jobs[0], job], attempts=attempts)
+
+
+def deleted(number: int = 1, *, gone: bool = True, **changes: object) -> Evidence:
+    """One of the two questions was deleted."""
+    found = good()
+    asked, jobs = list(found.asked), list(found.jobs)
+    asked[number] = replace(asked[number], changed="delete", changed_s=8.0)
+    jobs[number] = replace(jobs[number], **changes)  # type: ignore[arg-type]
+    found.lives[number].deleted_s = 8.5 if gone else None
+    return replace(found, asked=asked, jobs=jobs)
+
+
+def growing(found: Evidence) -> Evidence:
+    for life in found.lives:
+        life.moments.pop()
+    return found
+
+
 def limited(at_s: float) -> Evidence:
     """A 429; Slack was told to answer so from 2 s to 4 s, and the database was away from 6 s to 7 s."""
     call = CallRecord("chat.update", at_s, 0.0, "C1", None, "ratelimited", {})
@@ -107,6 +134,10 @@ def limited(at_s: float) -> Evidence:
         ended(BROKEN_OFF[Told.CUT], Told.CUT, 9),
         ended(BROKEN_OFF[Told.STALLED], Told.STALLED, 9),
         ended(INTERRUPTED, Told.HUNG_UP, 9, attempts=4),
+        edited(6.0, 1 + EDITED_NUMBER),
+        edited(9.0, 1),
+        deleted(),
+        deleted(0, gone=False),
     ],
 )
 def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
@@ -143,6 +174,11 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (ended(BROKEN_OFF[Told.CUT], Told.WHOLE, 30), "9 of 30 words"),
         (ended(BROKEN_OFF[Told.CUT], Told.CUT, 12), "the model said 12 words before it broke off, 9 are shown"),
         (ended(INTERRUPTED, Told.HUNG_UP, 9), "9 of 30 words and the sentence"),
+        (edited(6.0, 1), "word 1 is 'q1w1', not 'q10001w1'"),
+        (deleted(gone=False), "is there, though nobody wrote after it"),
+        (deleted(text="q1"), "its text is in the database"),
+        (deleted(status="doing"), "deleted, and its job is doing"),
+        (growing(deleted(0, gone=False)), "deleted, and 101.500000 says '_Writing…_'"),
     ],
 )
 def test_what_is_wrong_is_seen(found: Evidence, sentence: str) -> None:
