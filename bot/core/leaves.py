@@ -271,7 +271,10 @@ class Scan:
         if not self.markdown.startswith((" ", "\t"), line.content):
             return False
         indent = _INDENT.match(self.markdown, line.content, line.end)
-        return bool(indent and _columns(indent[0]) >= CODE_COLUMNS)
+        # A tab is as wide as where it stands has it, and a quote's mark takes one column of it.
+        before = self.markdown[line.start : line.content]
+        columns = _columns(before + indent[0]) - _columns(before) if indent else 0
+        return columns >= CODE_COLUMNS + before.endswith(">")
 
     def _text(self, line: Line) -> None:
         leaf = self.found.open

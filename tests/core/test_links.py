@@ -33,6 +33,8 @@ from bot.core.markdown import rendered
         "![bank.com](https://evil.com)",
         "| [bank.com](https://evil.com) |\n|---|",
         "[^1]: [bank.com](https://evil.com)",
+        "> \t[bank.com](https://evil.com)",
+        ">\t [bank.com](https://evil.com)",
         "> | a | b |\n|--|--|\n    [bank.com](https://evil.com)",
         "> [^1]: x[bank.com](https://evil.com)",
     ],
