@@ -167,23 +167,24 @@ async def _change(sandbox: Sandbox, asked: Asked) -> Asked:
         return asked
     await asyncio.sleep(asked.line.change_s)
     # What changes before it is on record is asked as it was: Slack's events have no order.
-    await _acknowledged(sandbox, "", asked.ts)
+    await _acknowledged(sandbox, ("",), asked.ts)
     if change == "delete":
         await sandbox.delete(asked.channel, asked.ts)
     else:
         said = next(each for each in sandbox.workspace.messages(asked.channel) if each.ts == asked.ts).text
         text = said.replace(asked.line.text, asked.line.edited.text).replace(f"<@{sandbox.bot_user_id}>", "@typist")
         await sandbox.edit(asked.channel, asked.ts, text)
-    await _acknowledged(sandbox, "message_deleted" if change == "delete" else "message_changed", asked.ts)
+    # A thread's first message that is deleted is changed into a tombstone.
+    await _acknowledged(sandbox, ("message_changed", "message_deleted"), asked.ts)
     return replace(asked, changed=change, changed_s=time.monotonic())
 
 
-async def _acknowledged(sandbox: Sandbox, subtype: str, ts: str) -> None:
+async def _acknowledged(sandbox: Sandbox, subtypes: Collection[str], ts: str) -> None:
     """Until what happened to a message was taken."""
     give_up_s = time.monotonic() + 2 * sum(REDELIVERIES_S)
     while time.monotonic() < give_up_s:
         events = [(each.payload["event"], each) for each in sandbox.deliveries]
-        about = [each for event, each in events if event.get("subtype", "") == subtype and _about(event) == ts]
+        about = [each for event, each in events if event.get("subtype", "") in subtypes and _about(event) == ts]
         if any(each.acked_at_s is not None for each in about):
             return
         await asyncio.sleep(0.1)
