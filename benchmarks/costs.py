@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from benchmarks.process import Process, running
 from benchmarks.vendor import NumberedWords, question, word
-from bot.core import blocks
+from bot.core.answering import blocks
+from bot.core.answering.reply import Ending, Post, Reply, Update
 from bot.core.conversation import Question, ThreadKey
-from bot.core.reply import Ending, Post, Reply, Update
 from sandbox.server import Sandbox
 
 BOT = ("-m", "bot", "run")

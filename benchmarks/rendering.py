@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from benchmarks import parsing
-from bot.core import blocks
+from bot.core.answering import blocks
+from bot.core.answering.reply import Ending, Post, Reply, Update
 from bot.core.conversation import Question, ThreadKey
-from bot.core.reply import Ending, Post, Reply, Update
 
 TOKENS = 50_000
 TOKEN_CHARS = 4

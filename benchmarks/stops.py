@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from benchmarks.databases import Engine, database
 from benchmarks.fleet import Fleet
 from benchmarks.vendor import NumberedWords, question
-from bot.core.blocks import THINKING, WRITING
-from bot.core.controls import Control
+from bot.core.answering.blocks import THINKING, WRITING
+from bot.core.answering.controls import Control
 from bot.store.schema import jobs, turns
 from sandbox.server import Sandbox
 from sandbox.workspace import Message

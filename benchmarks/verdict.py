@@ -12,7 +12,7 @@ from benchmarks.script import EDITED_NUMBER, WORDS_A_LINE, Line, answer, in_orde
 from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.watcher import Life
-from bot.core.blocks import THINKING, WAITING, WRITING
+from bot.core.answering.blocks import THINKING, WAITING, WRITING
 from bot.errors import Failure, ProviderError
 from sandbox.web_api import CallRecord
 

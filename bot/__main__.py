@@ -175,7 +175,7 @@ def _forget(env: dict[str, str], options: argparse.Namespace) -> int:
 def _usage(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot import usage
-    from bot.core.usage import By
+    from bot.core.limits.usage import By
 
     _log(ours)
     asyncio.run(usage.show(ours, By(options.by), usage.since_of(options.since), options.csv))

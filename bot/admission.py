@@ -3,9 +3,9 @@
 import asyncio
 import logging
 
-from bot.core import access
-from bot.core.access import AccessRules, Denial, Kind
 from bot.core.conversation import Question
+from bot.core.limits import access
+from bot.core.limits.access import AccessRules, Denial, Kind
 from bot.errors import StoreError
 from bot.ports import People, Store
 

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.core.caps import Amount, Cap, Period, Room, Scope, Spender, Window, notice_of, reached_sentence, warning
 from bot.core.completion import Usage
 from bot.core.conversation import Job, Question
-from bot.core.pricing import cost_usd
+from bot.core.limits.caps import Amount, Cap, Period, Room, Scope, Spender, Window, notice_of, reached_sentence, warning
+from bot.core.limits.pricing import cost_usd
 from bot.errors import CapReached, StoreError
 from bot.ports import Clock, People, Store
 

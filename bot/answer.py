@@ -11,16 +11,17 @@ from itertools import chain, repeat
 from bot.admission import Admission
 from bot.allowance import Allowance
 from bot.briefing import Briefing
+from bot.core.answering.reply import End, Ending
+from bot.core.asking.files import Opened, unread_line
+from bot.core.asking.tokens import TokenEstimate, media_tokens, prompt_texts
+from bot.core.asking.triage import Identity, words_of
 from bot.core.completion import Completion, FinishReason, Thinking, Usage
 from bot.core.conversation import Job, Prompt
-from bot.core.files import Opened, unread_line
-from bot.core.reply import End, Ending
-from bot.core.tokens import TokenEstimate, media_tokens, prompt_texts
-from bot.core.triage import Identity, words_of
+from bot.core.jobs import Outcome, Spent, Status
 from bot.errors import Failure, ProviderError, StoreError, TypistError
 from bot.metrics import JobLife, Metrics, Times
 from bot.pane import PaneDesk
-from bot.ports import Clock, LiveReply, Models, Outcome, Provider, Replies, Spent, Status, Store
+from bot.ports import Clock, LiveReply, Models, Provider, Replies, Store
 
 HELP = (
     "Ask me anything: write your question beside my name, or send it to me as a direct message. "

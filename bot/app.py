@@ -20,12 +20,12 @@ from bot.answer import Answering
 from bot.briefing import Briefing, Manner
 from bot.changes import Changes
 from bot.controls import Controls
-from bot.core.access import AccessRules
-from bot.core.channels import Usual
+from bot.core.asking.channels import Usual
+from bot.core.asking.prompt import DEFAULT_SYSTEM_PROMPT
+from bot.core.asking.tokens import TokenEstimate
+from bot.core.asking.triage import Hearing, Identity
 from bot.core.lease import Lease
-from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
-from bot.core.tokens import TokenEstimate
-from bot.core.triage import Hearing, Identity
+from bot.core.limits.access import AccessRules
 from bot.desk import Desk
 from bot.errands import Errands
 from bot.health import Probes, serving

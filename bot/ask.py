@@ -7,7 +7,7 @@ from contextlib import aclosing
 from bot.app import manner_of, models_of
 from bot.core.completion import Completion, Thinking
 from bot.core.conversation import Prompt, Turn
-from bot.core.pricing import cost_usd
+from bot.core.limits.pricing import cost_usd
 from bot.errors import TypistError
 from bot.settings import Settings
 

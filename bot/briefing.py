@@ -6,16 +6,16 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.core import prompt as prompts
-from bot.core import shared
-from bot.core.channels import ChannelSettings, prompt_version
+from bot.core.answering.reply import Shown
+from bot.core.asking import prompt as prompts
+from bot.core.asking import shared
+from bot.core.asking.channels import ChannelSettings, prompt_version
+from bot.core.asking.files import Opened, chosen
+from bot.core.asking.tokens import TokenEstimate
+from bot.core.asking.triage import Identity, by_person
 from bot.core.conversation import File, Job, Message, Prompt, Question
-from bot.core.files import Opened, chosen
-from bot.core.pane import in_pane, looking_at
-from bot.core.reply import Shown
+from bot.core.surfaces.pane import in_pane, looking_at
 from bot.core.together import with_earlier
-from bot.core.tokens import TokenEstimate
-from bot.core.triage import Identity, by_person
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.ports import Clock, Files, History, Store
 

@@ -2,9 +2,9 @@
 
 import logging
 
+from bot.core.asking.markup import mentioned
+from bot.core.asking.triage import Identity, by_person, words_of
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.markup import mentioned
-from bot.core.triage import Identity, by_person, words_of
 from bot.intake import Intake, Waking
 from bot.ports import Store
 

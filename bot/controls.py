@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.admission import Admission
-from bot.core import controls
-from bot.core.controls import Control, Kept, Vote, refusal
+from bot.core.answering import controls
+from bot.core.answering.controls import Control, Kept, Vote, refusal
 from bot.core.conversation import Job, ThreadKey
 from bot.intake import Waking
 from bot.ports import Store

@@ -7,13 +7,14 @@ from typing import Any
 
 from bot.admission import Admission
 from bot.allowance import Allowance
-from bot.core import asked, channels, commands, modals
-from bot.core.access import Denial
-from bot.core.channels import Usual
+from bot.core.asking import asked, channels
+from bot.core.asking.channels import Usual
+from bot.core.asking.markup import plain
+from bot.core.asking.triage import Identity
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.markup import plain
-from bot.core.modals import AskAbout, SettingsFor
-from bot.core.triage import Identity
+from bot.core.limits.access import Denial
+from bot.core.surfaces import commands, modals
+from bot.core.surfaces.modals import AskAbout, SettingsFor
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.intake import Intake
 from bot.ports import Store

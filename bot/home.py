@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.allowance import Allowance
-from bot.core import home
-from bot.core.caps import Period, Scope, Spender, Window, first_day
-from bot.core.channels import ChannelSettings, Usual, in_force
-from bot.core.home import Use, Workspace
-from bot.core.triage import Identity
+from bot.core.asking.channels import ChannelSettings, Usual, in_force
+from bot.core.asking.triage import Identity
+from bot.core.limits.caps import Period, Scope, Spender, Window, first_day
+from bot.core.surfaces import home
+from bot.core.surfaces.home import Use, Workspace
 from bot.errors import RateLimited, Refused, StoreError
 from bot.ports import Clock, Store
 from bot.surfaces import Surfaces

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from bot.admission import Admission
+from bot.core.asking.triage import ANSWERED_SUBTYPES, Answer, Company, Hearing, Identity, by_person, triage
 from bot.core.conversation import Job, Message, Question, ThreadKey
-from bot.core.triage import ANSWERED_SUBTYPES, Answer, Company, Hearing, Identity, by_person, triage
 from bot.ports import Store
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bot.core.completion import Usage
 from bot.core.conversation import Job, ThreadKey
-from bot.core.pricing import cost_usd
-from bot.ports import Outcome
+from bot.core.jobs import Outcome
+from bot.core.limits.pricing import cost_usd
 
 log = logging.getLogger(__name__)
 

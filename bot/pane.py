@@ -5,10 +5,10 @@ import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
-from bot.core import pane
+from bot.core.asking.triage import Identity
 from bot.core.conversation import Question, ThreadKey
-from bot.core.pane import Suggestion
-from bot.core.triage import Identity
+from bot.core.surfaces import pane
+from bot.core.surfaces.pane import Suggestion
 from bot.errors import RateLimited, Refused, StoreError
 from bot.ports import Store
 from bot.surfaces import Pane

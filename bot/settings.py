@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from dotenv import dotenv_values
 
-from bot.core.access import Kind
-from bot.core.caps import Cap, parse_caps
 from bot.core.completion import Usage
-from bot.core.pane import USUAL_SUGGESTIONS, Suggestion, parse_suggestions
-from bot.core.pricing import cost_usd
+from bot.core.limits.access import Kind
+from bot.core.limits.caps import Cap, parse_caps
+from bot.core.limits.pricing import cost_usd
+from bot.core.surfaces.pane import USUAL_SUGGESTIONS, Suggestion, parse_suggestions
 from bot.errors import SettingsError
 
 VENDORS = ("openai", "anthropic", "scripted")
@@ -226,7 +226,7 @@ def _unpriced(settings: Settings) -> list[str]:
     if not any(cap.in_dollars for cap in settings.caps):
         return []
     return [
-        f"BOT_CAPS has caps in usd, and no price of {model} is known (bot/core/pricing.py): cap its tokens instead."
+        f"BOT_CAPS has caps in usd, and no price of {model} is known: cap its tokens instead."
         for model in models_in_use(settings)
         if cost_usd(model, Usage()) is None
     ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from bot.core.conversation import ThreadKey
-from bot.core.pane import Suggestion
+from bot.core.surfaces.pane import Suggestion
 
 
 class Surfaces(Protocol):

@@ -5,8 +5,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from bot.core.caps import day_named, day_of, name_of
-from bot.core.usage import By, Line, Report
+from bot.core.limits.caps import day_named, day_of, name_of
+from bot.core.limits.usage import By, Line, Report
 from bot.errors import SettingsError
 from bot.settings import Settings
 from bot.store import usage

@@ -7,8 +7,8 @@ from aiohttp import ClientError
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.controls import Aside, Controls
-from bot.core.blocks import aside
-from bot.core.controls import Control
+from bot.core.answering.blocks import aside
+from bot.core.answering.controls import Control
 from bot.core.conversation import ThreadKey
 from bot.errors import StoreError
 from handlers.payloads import press_of

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.core import commands, modals
+from bot.core.surfaces import commands, modals
 from bot.desk import Desk
 from bot.errors import TypistError
 from handlers.payloads import message_of_shortcut, visit_of_command, visit_of_shortcut

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.controls import Press
-from bot.core.controls import Control
+from bot.core.answering.controls import Control
+from bot.core.asking.files import files_of
+from bot.core.asking.reading import app_name, attached_to, body_of
 from bot.core.conversation import Message, ThreadKey
-from bot.core.files import files_of
-from bot.core.reading import app_name, attached_to, body_of
 from bot.desk import Visit
 
 

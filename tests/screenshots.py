@@ -14,7 +14,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from bot.core.caps import parse_caps
+from bot.core.limits.caps import parse_caps
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium

@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
+from bot.core.answering.reply import Reply
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
-from bot.core.reply import Reply
 from bot.ports import SystemClock
 from bot.slack.budget import Budget
 from bot.slack.editor import Editor, Slot

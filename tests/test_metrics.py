@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bot.core.completion import Usage
 from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.jobs import Outcome, Status
 from bot.metrics import JobLife, Times, line, logged
-from bot.ports import Outcome, Status
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"=]+)(?: |$)')
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Question, ThreadKey
-from bot.ports import Outcome, Status
+from bot.core.jobs import Outcome, Status
 from bot.retention import DAY_S, EVERY_S, keep_tidy
 from bot.store import SqlStore
 from bot.store.schema import jobs

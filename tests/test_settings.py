@@ -7,7 +7,7 @@ import pytest
 from dotenv import dotenv_values
 
 from bot import settings
-from bot.core.access import Kind
+from bot.core.limits.access import Kind
 from bot.errors import SettingsError
 from bot.settings import Settings
 

@@ -43,7 +43,7 @@ class Message:
     channel_id: str
     ts: str
     text: str
-    """What its writer wrote, in Slack's markup with its structure as Markdown (core/markup.py)."""
+    """What its writer wrote, in Slack's markup with its structure as Markdown (core/asking/markup.py)."""
     attached: str = ""
     """What hangs below it, in the same form: forwarded and quoted messages, previews, attachments of apps."""
     channel_type: str = "channel"
@@ -75,7 +75,7 @@ class Question:
     user_id: str
     text: str
     """All that a reader sees of the message, the mention included, in Slack's markup with its structure as Markdown
-    (core/markup.py): people and channels are named when it is answered."""
+    (core/asking/markup.py): people and channels are named when it is answered."""
     files: tuple[File, ...] = ()
     from_bot: bool = False
     """Another bot asks."""

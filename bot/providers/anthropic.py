@@ -6,9 +6,9 @@ from typing import Any
 import anthropic
 import httpx2
 
+from bot.core.asking.files import PDF
 from bot.core.completion import FinishReason, Thinking, Usage
 from bot.core.conversation import Media, Prompt, Turn
-from bot.core.files import PDF
 from bot.errors import Failure
 from bot.providers.failures import Attempt
 from bot.providers.model import LIMITS, TIMEOUT, Asking, Reader, VendorModel

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import httpx2
 
+from bot.core.asking.files import fitting, without
 from bot.core.completion import Completion, FinishReason, Said, Thinking, Usage
 from bot.core.conversation import Media, Prompt
-from bot.core.files import fitting, without
 from bot.errors import Failure, ProviderError
 from bot.providers.failures import Attempt
 

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from bot.core.asking.files import PDF
 from bot.core.completion import FinishReason, Thinking, Usage
 from bot.core.conversation import Media, Prompt, Turn
-from bot.core.files import PDF
 from bot.errors import Failure
 from bot.providers.failures import Attempt
 from bot.providers.model import LIMITS, TIMEOUT, Api, Asking, Reader, VendorModel

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bot.core.answering.reply import Delete
+from bot.core.asking.triage import ANSWERED_SUBTYPES, Identity
 from bot.core.errand import Errand
-from bot.core.reply import Delete
-from bot.core.triage import ANSWERED_SUBTYPES, Identity
 from bot.errors import Refusal, Refused
 from bot.slack.budget import Budget
 from bot.slack.poster import Poster

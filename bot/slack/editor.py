@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from bot.core.answering.reply import Call, Ending, Post, Reply, Shown, Update, Upload
 from bot.core.conversation import Job
 from bot.core.lease import Lease
 from bot.core.pacing import Urgency
-from bot.core.reply import Call, Ending, Post, Reply, Shown, Update, Upload
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.ports import Clock
 from bot.slack.budget import Budget

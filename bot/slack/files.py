@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from bot.core import images
-from bot.core.conversation import File, Media
-from bot.core.files import (
+from bot.core.asking import images
+from bot.core.asking.files import (
     IMAGES,
     MOST_BYTES,
     MOST_FILE_BYTES,
@@ -26,6 +25,7 @@ from bot.core.files import (
     short_name,
     text_of,
 )
+from bot.core.conversation import File, Media
 from bot.errors import RateLimited, Refused
 from bot.slack.web import SlackWeb
 

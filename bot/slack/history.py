@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.core.asked import asked_in
-from bot.core.blocks import markdown_of
+from bot.core.answering.blocks import markdown_of
+from bot.core.asking.asked import asked_in
+from bot.core.asking.files import files_of
+from bot.core.asking.markup import escape
+from bot.core.asking.reading import app_name, attached_to, body_of
+from bot.core.asking.triage import Identity
 from bot.core.conversation import Message, Question
-from bot.core.files import files_of
-from bot.core.markup import escape
-from bot.core.reading import app_name, attached_to, body_of
-from bot.core.triage import Identity
 from bot.slack.budget import Budget
 from bot.slack.names import Names
 from bot.slack.web import SlackWeb

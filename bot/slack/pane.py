@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from bot.core.conversation import ThreadKey
-from bot.core.pane import HEADING, Suggestion
+from bot.core.surfaces.pane import HEADING, Suggestion
 from bot.errors import Refused
 from bot.slack.budget import Budget
 from bot.slack.web import SlackWeb

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.core.access import Kind
+from bot.core.asking.triage import Identity
 from bot.core.conversation import Question
-from bot.core.triage import Identity
+from bot.core.limits.access import Kind
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports import Clock
 from bot.slack.web import SlackWeb

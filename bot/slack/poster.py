@@ -6,11 +6,12 @@ from dataclasses import asdict, fields
 from itertools import takewhile
 from typing import Any
 
-from bot.core import attachments, blocks, markup
-from bot.core.attachments import Attached
+from bot.core.answering import attachments, blocks
+from bot.core.answering.attachments import Attached
+from bot.core.answering.pages import Joint, joined
+from bot.core.answering.reply import Call, Delete, End, Post, Shown, Update, Upload, View
+from bot.core.asking import markup
 from bot.core.conversation import Question
-from bot.core.pages import Joint, joined
-from bot.core.reply import Call, Delete, End, Post, Shown, Update, Upload, View
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports import Clock
 from bot.slack.budget import Budget

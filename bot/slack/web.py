@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.core.triage import Identity
+from bot.core.asking.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 
 CALL_TIMEOUT_S = 15

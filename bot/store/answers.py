@@ -7,10 +7,11 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.controls import Kept, State, Vote
+from bot.core.answering.controls import Kept, State, Vote
 from bot.core.conversation import Job, ThreadKey
 from bot.core.errand import ErrandKind
-from bot.ports import Clock, Status
+from bot.core.jobs import Status
+from bot.ports import Clock
 from bot.store import errands, together
 from bot.store.rows import DOING, INTERRUPTED, TODO, in_thread, insert_into, question_of
 from bot.store.schema import feedback, jobs, turns

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.access import MOST_BOT_QUESTIONS_AN_HOUR, MOST_BOT_ROUNDS, BotQuestions
 from bot.core.conversation import Question
+from bot.core.limits.access import MOST_BOT_QUESTIONS_AN_HOUR, MOST_BOT_ROUNDS, BotQuestions
 from bot.store.rows import in_thread, insert_into
 from bot.store.schema import jobs, notices
 

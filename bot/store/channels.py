@@ -5,7 +5,7 @@ from dataclasses import asdict
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.channels import ChannelSettings
+from bot.core.asking.channels import ChannelSettings
 from bot.store.rows import insert_into
 from bot.store.schema import channels
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.ports import Spent, Status
+from bot.core.jobs import Spent, Status
 from bot.store import answers, spending
 from bot.store.rows import DOING, TODO, interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers

@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.core.asking.triage import Company
 from bot.core.conversation import ThreadKey
-from bot.core.triage import Company
-from bot.ports import Status
+from bot.core.jobs import Status
 from bot.store.rows import in_thread, insert_into, thread_values
 from bot.store.schema import jobs, shared_threads
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question, ThreadKey
-from bot.ports import Enqueued, Status
+from bot.core.jobs import Enqueued, Status
 from bot.store.rows import DOING, TODO, file_values, insert_into, thread_values
 from bot.store.schema import jobs, seen_events
 

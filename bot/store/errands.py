@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errand import ERRAND_S, Errand, ErrandKind
-from bot.ports import Status
+from bot.core.jobs import Status
 from bot.store.rows import DOING, TODO, insert_into, question_of
 from bot.store.schema import errands, jobs
 

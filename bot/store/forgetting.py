@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.core.caps import Scope
 from bot.core.conversation import ThreadKey
+from bot.core.limits.caps import Scope
 from bot.store import together
 from bot.store.rows import DOING, TODO, in_thread, thread_values
 from bot.store.schema import feedback, jobs, looks, notices, seen_events, shared_threads, spending, turns

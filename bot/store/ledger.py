@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.ports import Others, Reservation
+from bot.core.jobs import Others, Reservation
 from bot.store.rows import DOING, lock_key, on_postgresql
 from bot.store.schema import calls, jobs
 

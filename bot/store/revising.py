@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
 from bot.core.errand import ErrandKind
-from bot.ports import Enqueued, Status
+from bot.core.jobs import Enqueued, Status
 from bot.store import errands, together
 from bot.store.enqueueing import must_wait
 from bot.store.rows import DOING, TODO, file_values, question_of

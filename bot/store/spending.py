@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.caps import Amount, Cap, Period, Room, Scope, Spender, Window, day_of, first_day, room
 from bot.core.conversation import Job
+from bot.core.limits.caps import Amount, Cap, Period, Room, Scope, Spender, Window, day_of, first_day, room
 from bot.store.rows import DOING, insert_into, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, spending
 

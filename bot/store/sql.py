@@ -12,14 +12,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.core.access import BotQuestions
-from bot.core.caps import Amount, Cap, Room, Spender, Window
-from bot.core.channels import ChannelSettings
+from bot.core.asking.channels import ChannelSettings
+from bot.core.asking.triage import Company
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.errand import Errand, ErrandKind
-from bot.core.triage import Company
+from bot.core.jobs import Enqueued, Outcome, Pulse, Reservation, Spent, Status
+from bot.core.limits.access import BotQuestions
+from bot.core.limits.caps import Amount, Cap, Room, Spender, Window
 from bot.errors import CapReached, StoreError
-from bot.ports import Clock, Enqueued, Outcome, Pulse, Reservation, Spent, Status
+from bot.ports import Clock
 from bot.store import (
     answers,
     asking,

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job, Question
 from bot.core.errand import ErrandKind
-from bot.ports import Outcome, Status
+from bot.core.jobs import Outcome, Status
 from bot.store import errands
 from bot.store.rows import TODO, TOGETHER, question_of, turn_values
 from bot.store.schema import jobs, turns

@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.caps import Amount
-from bot.core.usage import Thumb, Use
-from bot.ports import Status
+from bot.core.jobs import Status
+from bot.core.limits.caps import Amount
+from bot.core.limits.usage import Thumb, Use
 from bot.store.schema import feedback, jobs, turns
 
 

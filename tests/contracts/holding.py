@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bot.core.conversation import Job
+from bot.core.jobs import Pulse, Spent
 from bot.errors import StoreError
-from bot.ports import Pulse, Spent, SystemClock
+from bot.ports import SystemClock
 from bot.store import SqlStore
 
 REPOSITORY = Path(__file__).parent.parent.parent

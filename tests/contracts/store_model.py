@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from bot.core.asking.triage import Company
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.errand import ERRAND_S, Errand, ErrandKind
-from bot.core.triage import Company
-from bot.ports import Clock, Outcome, Pulse, Status
+from bot.core.jobs import Outcome, Pulse, Status
+from bot.ports import Clock
 from bot.store.claiming import SIGN_S
 from bot.store.together import LATE_POST_S
 from bot.store.watch import LEASE_S

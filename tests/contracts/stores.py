@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from bot.core.completion import Usage
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.ports import Outcome, Status, Store
+from bot.core.jobs import Outcome, Status
+from bot.ports import Store
 from bot.store import SqlStore
 
 Workers = Callable[[str], Awaitable[SqlStore]]

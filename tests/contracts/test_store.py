@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.channels import ChannelSettings
+from bot.core.asking.channels import ChannelSettings
+from bot.core.asking.triage import Company
 from bot.core.conversation import File, Job, Question, ThreadKey
-from bot.core.triage import Company
-from bot.ports import Enqueued, Outcome, Pulse, Spent, Status, Store, SystemClock
+from bot.core.jobs import Enqueued, Outcome, Pulse, Spent, Status
+from bot.ports import Store, SystemClock
 from bot.store import SqlStore
 from bot.store.schema import jobs, seen_events, turns
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, Workers, asked, count, enqueued

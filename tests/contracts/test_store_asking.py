@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.access import BotQuestions
-from bot.core.caps import Amount, Cap, Period, Room, Scope, Spender, Window
 from bot.core.completion import Usage
 from bot.core.conversation import Job, Question
-from bot.core.pricing import cost_usd
-from bot.ports import Outcome, Spent, Status, SystemClock
+from bot.core.jobs import Outcome, Spent, Status
+from bot.core.limits.access import BotQuestions
+from bot.core.limits.caps import Amount, Cap, Period, Room, Scope, Spender, Window
+from bot.core.limits.pricing import cost_usd
+from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.schema import jobs, spending
 from tests.contracts.stores import DONE, THREAD, Workers, apart, asked, count, enqueued

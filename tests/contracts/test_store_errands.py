@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core.errand import ERRAND_S, Errand, ErrandKind
-from bot.ports import Outcome, Status, SystemClock
+from bot.core.jobs import Outcome, Status
+from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.together import LATE_POST_S
 from tests.contracts.stores import DONE, THREAD, asked, enqueued

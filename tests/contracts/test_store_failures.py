@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from bot.core.jobs import Spent
 from bot.errors import StoreError
-from bot.ports import Spent, SystemClock
+from bot.ports import SystemClock
 from bot.store import SqlStore
 from tests.contracts.stores import DONE, apart, asked, enqueued
 

@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import File, Question, ThreadKey
-from bot.ports import Pulse, Spent, SystemClock
+from bot.core.jobs import Pulse, Spent
+from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.forgetting import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns

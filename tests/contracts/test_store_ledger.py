@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from bot.ports import Others, SystemClock
+from bot.core.jobs import Others
+from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.ledger import WINDOW_S
 from bot.store.schema import calls

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from bot.core.caps import Amount
 from bot.core.completion import Usage
+from bot.core.limits.caps import Amount
 from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.looking import LOOK_S

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from bot.core.conversation import Job
 from bot.core.errand import ErrandKind
-from bot.ports import Outcome, Pulse, Spent, Status, SystemClock
+from bot.core.jobs import Outcome, Pulse, Spent, Status
+from bot.ports import SystemClock
 from bot.store import SqlStore, revising
 from tests.contracts.stores import DONE, THREAD, Workers, asked, enqueued
 from tests.contracts.test_store_together import LateClock, one

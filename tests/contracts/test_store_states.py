@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.errand import Errand, ErrandKind
-from bot.ports import Outcome, Spent, Status, SystemClock
+from bot.core.jobs import Outcome, Spent, Status
+from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.schema import errands, jobs, metadata
 from bot.store.together import LATE_POST_S

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job, Question
-from bot.ports import Enqueued, Pulse, Spent, SystemClock
+from bot.core.jobs import Enqueued, Pulse, Spent
+from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.claiming import SIGN_S
 from bot.store.schema import jobs, turns

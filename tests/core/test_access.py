@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.core.access import AccessRules, BotQuestions, Denial, Kind, denial, kind_matters
 from bot.core.conversation import Question, ThreadKey
+from bot.core.limits.access import AccessRules, BotQuestions, Denial, Kind, denial, kind_matters
 
 ANYBODY = frozenset(Kind) - {Kind.MEMBER}
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core import asked
-from bot.core.markup import escape, plain
-from bot.core.modals import AskAbout
+from bot.core.asking import asked
+from bot.core.asking.markup import escape, plain
+from bot.core.surfaces.modals import AskAbout
 
 
 @pytest.mark.parametrize(

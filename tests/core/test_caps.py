@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.caps import (
+from bot.core.limits.caps import (
     Amount,
     Cap,
     Period,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.channels import ChannelSettings, problems, prompt_version
+from bot.core.asking.channels import ChannelSettings, problems, prompt_version
 
 MODELS = ("openai/one", "anthropic/two")
 

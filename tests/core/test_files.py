@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from bot.core import files, images, shared
+from bot.core.asking import files, images, shared
+from bot.core.asking.files import MOST_FILES, Opened, Unread
+from bot.core.asking.prompt import Spoken
+from bot.core.asking.tokens import TokenEstimate, media_tokens
 from bot.core.conversation import File, Media, Prompt, Turn
-from bot.core.files import MOST_FILES, Opened, Unread
-from bot.core.prompt import Spoken
-from bot.core.tokens import TokenEstimate, media_tokens
 
 NOTES = File("F1", "notes.md")
 

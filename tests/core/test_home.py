@@ -2,10 +2,10 @@
 
 import pytest
 
-from bot.core import commands, home
-from bot.core.caps import Amount, Period, parse_caps
-from bot.core.channels import ChannelSettings, Usual, in_force, told
-from bot.core.home import Use, Workspace
+from bot.core.asking.channels import ChannelSettings, Usual, in_force, told
+from bot.core.limits.caps import Amount, Period, parse_caps
+from bot.core.surfaces import commands, home
+from bot.core.surfaces.home import Use, Workspace
 from sandbox.rules_views import check_view
 
 USUAL = Usual(("openai/one", "anthropic/two"), "Be <helpful>.")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.core.links import misleads
-from bot.core.markdown import rendered
+from bot.core.answering.links import misleads
+from bot.core.answering.markdown import rendered
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.core import blocks
-from bot.core.links import misleads
-from bot.core.markdown import meant, neutral, rendered, sent_chars
-from bot.core.plain import SHORT_CHARS, first_words
-from bot.core.reply import Ending, Post, Reply, Update, View
+from bot.core.answering import blocks
+from bot.core.answering.links import misleads
+from bot.core.answering.markdown import meant, neutral, rendered, sent_chars
+from bot.core.answering.plain import SHORT_CHARS, first_words
+from bot.core.answering.reply import Ending, Post, Reply, Update, View
 from sandbox.rules import check_blocks
 from tests.core.conversations import question
 

@@ -15,10 +15,10 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.core import blocks
-from bot.core.markdown import meant
-from bot.core.pages import Pages
-from bot.core.reply import Ending, Post, Reply, Update, View
+from bot.core.answering import blocks
+from bot.core.answering.markdown import meant
+from bot.core.answering.pages import Pages
+from bot.core.answering.reply import Ending, Post, Reply, Update, View
 from sandbox.rules import check_blocks
 from tests.core.conversations import question
 

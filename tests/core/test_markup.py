@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.markup import emphasised, escape, labels, link, nameless, plain
+from bot.core.asking.markup import emphasised, escape, labels, link, nameless, plain
 
 NAMES = {"UADA": "Ada", "WGRACE": "Grace", "CBUILD": "build"}
 

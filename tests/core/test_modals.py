@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bot.core import modals
-from bot.core.channels import ChannelSettings, Usual
-from bot.core.modals import AskAbout, Json, SettingsFor
+from bot.core.asking.channels import ChannelSettings, Usual
+from bot.core.surfaces import modals
+from bot.core.surfaces.modals import AskAbout, Json, SettingsFor
 from sandbox.rules_views import check_view
 
 USUAL = Usual(("openai/one", "anthropic/two"), "Be helpful. " * 50)

@@ -5,11 +5,11 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core import blocks
-from bot.core.attachments import code
-from bot.core.markdown import sent_chars
-from bot.core.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Joint, Page, Pages, joined
-from bot.core.reply import View
+from bot.core.answering import blocks
+from bot.core.answering.attachments import code
+from bot.core.answering.markdown import sent_chars
+from bot.core.answering.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Joint, Page, Pages, joined
+from bot.core.answering.reply import View
 
 FAMILY = "👨‍👩‍👧‍👦"
 ACCENTED = "e\u0301\u0323"

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.core import blocks
-from bot.core.pages import joined
-from bot.core.reply import View
+from bot.core.answering import blocks
+from bot.core.answering.pages import joined
+from bot.core.answering.reply import View
 from tests.core.test_pages import paged, shown
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.pane import Suggestion, in_pane, parse_suggestions, title_of
+from bot.core.surfaces.pane import Suggestion, in_pane, parse_suggestions, title_of
 
 
 @pytest.mark.parametrize(

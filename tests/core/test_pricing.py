@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.completion import Usage
-from bot.core.pricing import cost_usd
+from bot.core.limits.pricing import cost_usd
 
 MILLION = 1_000_000
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.core.markup import plain
-from bot.core.reading import MORE, MOST_ATTACHED_CHARS, app_name, attached_to, body_of
+from bot.core.asking.markup import plain
+from bot.core.asking.reading import MORE, MOST_ATTACHED_CHARS, app_name, attached_to, body_of
 
 Json = dict[str, Any]
 

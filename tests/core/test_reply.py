@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.core import blocks
-from bot.core.attachments import Attached, File, keys
-from bot.core.markdown import sent_chars
-from bot.core.pages import PAGE_CHARS, Pages, joined
-from bot.core.reply import (
+from bot.core.answering import blocks
+from bot.core.answering.attachments import Attached, File, keys
+from bot.core.answering.markdown import sent_chars
+from bot.core.answering.pages import PAGE_CHARS, Pages, joined
+from bot.core.answering.reply import (
     GOES_ON,
     MOST_PAGES,
     UPLOAD_TRIES,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bot.core.asking.triage import Answer, Company, Hearing, Ignore, triage, words_of
 from bot.core.conversation import Message
-from bot.core.triage import Answer, Company, Hearing, Ignore, triage, words_of
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot import app
-from bot.core import blocks
+from bot.core.answering import blocks
 from bot.settings import Settings
 from sandbox.block_elements import interactive
 from sandbox.server import Sandbox

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.access import MOST_BOT_ROUNDS, Denial, Kind
+from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, Kind
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, running, says, shown

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core import commands
-from bot.core.caps import parse_caps
-from bot.core.modals import ASK_ABOUT, EXPLAIN
+from bot.core.limits.caps import parse_caps
+from bot.core.surfaces import commands
+from bot.core.surfaces.modals import ASK_ABOUT, EXPLAIN
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel

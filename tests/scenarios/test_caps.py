@@ -6,7 +6,7 @@ from itertools import cycle, islice
 
 import pytest
 
-from bot.core.caps import parse_caps
+from bot.core.limits.caps import parse_caps
 from bot.errors import Failure, ProviderError
 from bot.settings import Settings
 from sandbox.server import Sandbox

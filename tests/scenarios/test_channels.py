@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.channels import ChannelSettings
+from bot.core.asking.channels import ChannelSettings
 from bot.ports import SystemClock
 from bot.settings import Settings
 from bot.store import SqlStore

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core import commands
-from bot.core.channels import ChannelSettings
+from bot.core.asking.channels import ChannelSettings
+from bot.core.surfaces import commands
 from bot.ports import SystemClock
 from bot.settings import Settings
 from bot.store import SqlStore

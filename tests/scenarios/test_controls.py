@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from bot.answer import AT_LENGTH, STOPPED
 from bot.controls import BEFORE, WILL_NOT
-from bot.core import controls
-from bot.core.access import Denial
-from bot.core.blocks import THINKING, WAITING
-from bot.core.controls import Control, Vote
-from bot.core.prompt import GO_ON
+from bot.core.answering import controls
+from bot.core.answering.blocks import THINKING, WAITING
+from bot.core.answering.controls import Control, Vote
+from bot.core.asking.prompt import GO_ON
+from bot.core.limits.access import Denial
 from bot.settings import Settings
 from bot.store.engine import create_engine
 from bot.store.schema import feedback, turns

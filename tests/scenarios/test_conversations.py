@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.answer import HELP
-from bot.core.blocks import THINKING
+from bot.core.answering.blocks import THINKING
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, running, says, shown

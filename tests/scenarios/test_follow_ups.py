@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.blocks import WAITING
+from bot.core.answering.blocks import WAITING
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says, shown

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.caps import parse_caps
+from bot.core.limits.caps import parse_caps
 from bot.settings import Settings
 from sandbox.client import Client
 from sandbox.server import Sandbox

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.blocks import markdown_of
-from bot.core.reply import GOES_ON, MOST_PAGES
+from bot.core.answering.blocks import markdown_of
+from bot.core.answering.reply import GOES_ON, MOST_PAGES
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message

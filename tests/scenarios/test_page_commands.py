@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from bot.core import commands
+from bot.core.surfaces import commands
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit

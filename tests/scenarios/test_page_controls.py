@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from bot.core.blocks import WRITING
+from bot.core.answering.blocks import WRITING
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit

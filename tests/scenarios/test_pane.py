@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.pane import USUAL_SUGGESTIONS, Suggestion
+from bot.core.surfaces.pane import USUAL_SUGGESTIONS, Suggestion
 from bot.pane import THINKING
 from bot.settings import Settings
 from sandbox.manifest import Prompt

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
-from bot.core import inline, leaves
-from bot.core.inline import Edit
-from bot.core.leaves import DEFINING, Kind, Leaf, Leaves, Line, unsure
+from bot.core.answering import inline, leaves
+from bot.core.answering.inline import Edit
+from bot.core.answering.leaves import DEFINING, Kind, Leaf, Leaves, Line, unsure
 
 _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 _ESCAPED = re.compile(r"&(lt|gt|amp);")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.core.caps import Amount, Cap, Period
-from bot.core.markup import escape
-from bot.core.modals import MENTION_ONLY, MODEL, SYSTEM_PROMPT
+from bot.core.asking.markup import escape
+from bot.core.limits.caps import Amount, Cap, Period
+from bot.core.surfaces.modals import MENTION_ONLY, MODEL, SYSTEM_PROMPT
 
 SETTINGS_OF: Mapping[str, str] = {"model": MODEL, "prompt": SYSTEM_PROMPT, "mention-only": MENTION_ONLY}
 """The subcommands that open the settings, and the field that each begins with."""

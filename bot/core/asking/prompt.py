@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from bot.core.asking.markup import nameless, plain
+from bot.core.asking.triage import Identity, words_of
 from bot.core.conversation import File, Media, Message, Prompt, Question, Turn
-from bot.core.markup import nameless, plain
-from bot.core.triage import Identity, words_of
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are Typist, a helpful colleague in a Slack workspace. Be concise: people read you in a chat. "

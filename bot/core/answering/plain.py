@@ -3,8 +3,8 @@
 import html
 import re
 
-from bot.core import leaves
-from bot.core.leaves import Kind, Leaf
+from bot.core.answering import leaves
+from bot.core.answering.leaves import Kind, Leaf
 
 SHORT_CHARS = 150
 READ_CHARS = 1_000

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
-from bot.core.caps import day_of, name_of
 from bot.core.completion import FinishReason
+from bot.core.limits.caps import day_of, name_of
 
 NO_MODEL = "(none)"
 _ANSWERED = {*FinishReason, "recovered"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from bot.core.leaves import Item, Kind, Leaf, Line, Scan, margin
+from bot.core.answering.leaves import Item, Kind, Leaf, Line, Scan, margin
 
 
 class Place(IntEnum):

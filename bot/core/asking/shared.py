@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from bot.core.asking.files import Opened, label
+from bot.core.asking.prompt import Spoken, Tokens, ends
 from bot.core.conversation import File, Media
-from bot.core.files import Opened, label
-from bot.core.prompt import Spoken, Tokens, ends
 
 
 def files_in(said: Sequence[Spoken]) -> list[File]:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bot.core import leaves
-from bot.core.leaves import Kind
-from bot.core.pages import Pages
+from bot.core.answering import leaves
+from bot.core.answering.leaves import Kind
+from bot.core.answering.pages import Pages
 
 MOST_CODE_FILES = 5
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bot.core.channels import ChannelSettings, Usual, is_direct
-from bot.core.plain import beginning
+from bot.core.answering.plain import beginning
+from bot.core.asking.channels import ChannelSettings, Usual, is_direct
 
 Json = dict[str, Any]
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from bot.core import attachments
-from bot.core.attachments import Attached, File
+from bot.core.answering import attachments
+from bot.core.answering.attachments import Attached, File
+from bot.core.answering.pages import FIRST_PAGE, Joint, Page, Pages
 from bot.core.conversation import Question
-from bot.core.pages import FIRST_PAGE, Joint, Page, Pages
 from bot.errors import Refusal
 
 PLAIN_CHARS = 3_900

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from bot.core.markup import escape, link
+from bot.core.asking.markup import escape, link
 
 Json = Mapping[str, Any]
 

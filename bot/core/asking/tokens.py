@@ -1,8 +1,8 @@
 """How many tokens a text is, by estimate: a tokenizer would fetch its tables from the network at run time."""
 
+from bot.core.asking.files import PDF
 from bot.core.completion import Usage
 from bot.core.conversation import Media, Prompt
-from bot.core.files import PDF
 
 BYTES_PER_TOKEN = {"openai": 3.0, "anthropic": 2.0}
 """Cautious first guesses (facts: OpenAI 3, Claude 2); the usage that answers report corrects them."""

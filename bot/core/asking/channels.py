@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.core.plain import beginning
+from bot.core.answering.plain import beginning
 
 LONGEST_PROMPT_CHARS = 2_000
 """Each question pays for it. Slack's input in a modal takes 3,000, so that it is we who say why."""

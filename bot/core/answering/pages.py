@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.core import leaves
-from bot.core.markdown import sent_chars
-from bot.core.outline import NOTHING_OPEN, Opening, Outline, Place
+from bot.core.answering import leaves
+from bot.core.answering.markdown import sent_chars
+from bot.core.answering.outline import NOTHING_OPEN, Opening, Outline, Place
 
 PAGE_CHARS = 11_800
 """A message's markdown blocks hold 12,000 characters in sum; what is sent stays below it."""

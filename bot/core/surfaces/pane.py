@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
-from bot.core.channels import is_direct
+from bot.core.answering.plain import beginning, first_words
+from bot.core.asking.channels import is_direct
+from bot.core.asking.markup import plain
 from bot.core.conversation import Question
-from bot.core.markup import plain
-from bot.core.plain import beginning, first_words
 
 _PERSON = re.compile(r"<@[^<>]*>")
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core.controls import Control, Vote
-from bot.core.markdown import meant, neutral, rendered
-from bot.core.pages import Pages
-from bot.core.plain import first_words
-from bot.core.reply import End, View
+from bot.core.answering.controls import Control, Vote
+from bot.core.answering.markdown import meant, neutral, rendered
+from bot.core.answering.pages import Pages
+from bot.core.answering.plain import first_words
+from bot.core.answering.reply import End, View
 
 THINKING = "Thinking…"
 WRITING = "Writing…"

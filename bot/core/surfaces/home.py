@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.core.caps import Amount, Cap, Period, Scope
-from bot.core.channels import InForce
-from bot.core.commands import COMMANDS, WHAT_I_DO, amount_text, part_used, use_text
-from bot.core.markup import escape
-from bot.core.plain import beginning
+from bot.core.answering.plain import beginning
+from bot.core.asking.channels import InForce
+from bot.core.asking.markup import escape
+from bot.core.limits.caps import Amount, Cap, Period, Scope
+from bot.core.surfaces.commands import COMMANDS, WHAT_I_DO, amount_text, part_used, use_text
 
 Json = dict[str, Any]
 

@@ -6,9 +6,9 @@ Slack lets nobody write as somebody else. That it is theirs is in the block_id, 
 from collections.abc import Mapping
 from typing import Any
 
-from bot.core.markup import escape, unescape
-from bot.core.modals import AskAbout
-from bot.core.plain import beginning
+from bot.core.answering.plain import beginning
+from bot.core.asking.markup import escape, unescape
+from bot.core.surfaces.modals import AskAbout
 
 _BLOCK = "asked-by-"
 _ELEMENT_CHARS = 3_000

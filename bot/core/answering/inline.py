@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bot.core.links import bare, misleads
+from bot.core.answering.links import bare, misleads
 
 LABEL_CHARS = 120
 """A `[` waits for its end for so long; after that it is shown as it is."""

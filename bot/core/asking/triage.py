@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from bot.core.asking.markup import mentioned
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.markup import mentioned
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 

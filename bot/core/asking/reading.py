@@ -1,11 +1,11 @@
-"""What a reader sees of a message in Slack, as markup (core/markup.py): its blocks, and what is attached below them."""
+"""What a reader sees of a message in Slack, as markup (see markup.py): its blocks, and what is attached below them."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bot.core import markup, richtext
-from bot.core.richtext import Json, dicts, quoted
+from bot.core.asking import markup, richtext
+from bot.core.asking.richtext import Json, dicts, quoted
 
 MOST_ATTACHED_CHARS = 40_000
 """As much as Slack lets one message hold; what is attached beyond is left out whole."""

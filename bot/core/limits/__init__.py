@@ -1,0 +1,1 @@
+"""Who may ask, how much may be used, and what was."""

@@ -1,0 +1,1 @@
+"""What Slack shows beside conversations: Home, modals, commands, the assistant's pane."""
