@@ -16,6 +16,9 @@ from bot.store import errands, together
 from bot.store.rows import DOING, INTERRUPTED, TODO, in_thread, insert_into, question_of
 from bot.store.schema import feedback, jobs, turns
 
+REPLIES_READ = 500
+"""Jobs of a thread whose replies are read: a direct message goes on for years, a prompt does not."""
+
 T = TypeVar("T")
 
 
@@ -75,6 +78,28 @@ async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequenc
     broke_off = sa.and_(turns.c.answer == "", turns.c.finish_reason.is_not_distinct_from(INTERRUPTED))
     found = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~broke_off).order_by(turns.c.id)
     return (await connection.execute(found)).all()
+
+
+async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str | None) -> dict[str, str]:
+    """As Store.replies."""
+    newest = (
+        sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.ping_ts)
+        .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
+        .order_by(jobs.c.ts.desc())
+        .limit(REPLIES_READ)
+        .subquery()
+    )
+    # Attempts that broke off have "", and come before the one that did not.
+    said = (
+        sa.select(newest.c.page_ts, newest.c.ping_ts, turns.c.answer)
+        .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
+        .order_by(turns.c.id)
+    )
+    found: dict[str, str] = {}
+    for page_ts, ping_ts, answer in await connection.execute(said):
+        found |= dict.fromkeys((*page_ts, *([ping_ts] if ping_ts else [])), "")
+        found |= dict.fromkeys(page_ts[:1], answer or "")
+    return found
 
 
 async def join(connection: AsyncConnection, job: Job) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.jobs import Enqueued, Status
-from bot.store.rows import DOING, TODO, file_values, insert_into, thread_values
+from bot.store.rows import DOING, TODO, file_values, in_thread, insert_into, thread_values
 from bot.store.schema import jobs, seen_events
 
 LARGEST_BATCH = 200
@@ -189,3 +189,14 @@ async def _add_jobs(
     added = insert_into(connection, jobs).on_conflict_do_nothing().returning(*columns)
     rows = await connection.execute(added, values)
     return {(row.team_id, row.channel_id, row.ts): row.id for row in rows}
+
+
+async def in_line(connection: AsyncConnection, question: Question) -> bool:
+    """As Store.in_line."""
+    before = sa.exists().where(
+        in_thread(question.thread),
+        sa.or_(jobs.c.status == TODO, jobs.c.status == DOING),
+        jobs.c.ts < question.ts,
+        sa.cast(jobs.c.page_ts, sa.Text) == "[]",
+    )
+    return not await connection.scalar(sa.select(before))

@@ -1,4 +1,4 @@
-"""Questions that are edited, deleted, or to be answered again: in place, by whoever has them or takes them next."""
+"""Questions stopped, edited, deleted, or to be answered again: in place, by whoever has them or takes them next."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +36,19 @@ async def edit(connection: AsyncConnection, question: Question, edited_ts: str, 
     if not starts_over and row.status in ENDED and await _is_last(connection, answered_by):
         await errands.add(connection, ErrandKind.OFFER, [row.id], now)
     return True
+
+
+async def stop(connection: AsyncConnection, job_id: int, now: float) -> bool:
+    """As Store.request_stop."""
+    this = sa.update(jobs).where(jobs.c.id == job_id)
+    waiting = this.where(jobs.c.status == TODO, jobs.c.attempts == 0).values(
+        status=Status.STOPPED.value, stop_asked=True, finished_at=now
+    )
+    live = this.where(sa.or_(jobs.c.status == DOING, jobs.c.status == TODO)).values(stop_asked=True)
+    sign = (jobs.c.id, jobs.c.page_ts, jobs.c.announced_at)
+    stopped = (await connection.execute(waiting.returning(*sign))).all()
+    await together.clear_signs(connection, stopped, now)
+    return bool(stopped) or (await connection.execute(live)).rowcount > 0
 
 
 async def withdraw(connection: AsyncConnection, team_id: str, channel_id: str, ts: str, now: float) -> bool:

@@ -37,7 +37,7 @@ from bot.store import (
 )
 from bot.store.company import company, share
 from bot.store.engine import READS, create_engine, database_errors
-from bot.store.enqueueing import Arrival, Arrivals, write_arrivals
+from bot.store.enqueueing import Arrival, Arrivals, in_line, write_arrivals
 from bot.store.migrate import migrate
 from bot.store.presence import Presence
 from bot.store.rows import DOING, TODO, in_thread, interrupted_values, spender_of, turn_values, wake_others
@@ -49,8 +49,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 NO_LIMIT = 1_000_000
-_REPLIES_READ = 500
-"""Jobs of a thread whose replies are read: a direct message goes on for years, a prompt does not."""
 
 
 def _to_its_end(
@@ -249,21 +247,8 @@ class SqlStore:
 
     @_to_its_end
     async def request_stop(self, job_id: int) -> bool:
-        this, now = sa.update(jobs).where(jobs.c.id == job_id), self._clock.now()
-        waiting = this.where(jobs.c.status == TODO, jobs.c.attempts == 0).values(
-            status=Status.STOPPED.value, stop_asked=True, finished_at=now
-        )
-        live = this.where(sa.or_(jobs.c.status == DOING, jobs.c.status == TODO)).values(stop_asked=True)
         async with self.engine.begin() as connection:
-            sign = (jobs.c.id, jobs.c.page_ts, jobs.c.announced_at)
-            stopped = (await connection.execute(waiting.returning(*sign))).all()
-            await together.clear_signs(connection, stopped, now)
-            if not stopped and (await connection.execute(live)).rowcount == 0:
-                return False
-            await wake_others(connection, self._worker)
-        # Whoever answers it beats soon, we ourselves too.
-        self._changed.set()
-        return True
+            return await self._revised(connection, await revising.stop(connection, job_id, self._clock.now()))
 
     @_to_its_end
     async def take_errands(self, limit: int) -> list[Errand]:
@@ -324,14 +309,8 @@ class SqlStore:
 
     @_to_its_end
     async def in_line(self, question: Question) -> bool:
-        before = sa.exists().where(
-            in_thread(question.thread),
-            sa.or_(jobs.c.status == TODO, jobs.c.status == DOING),
-            jobs.c.ts < question.ts,
-            sa.cast(jobs.c.page_ts, sa.Text) == "[]",
-        )
         async with self._reader.begin() as connection:
-            return not await connection.scalar(sa.select(before))
+            return await in_line(connection, question)
 
     @_to_its_end
     async def join(self, thread: ThreadKey, user_id: str, ts: str) -> Company:
@@ -349,26 +328,8 @@ class SqlStore:
 
     @_to_its_end
     async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, str]:
-        newest = (
-            sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.ping_ts)
-            .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
-            .order_by(jobs.c.ts.desc())
-            .limit(_REPLIES_READ)
-            .subquery()
-        )
-        # Attempts that broke off have "", and come before the one that did not.
-        said = (
-            sa.select(newest.c.page_ts, newest.c.ping_ts, turns.c.answer)
-            .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
-            .order_by(turns.c.id)
-        )
         async with self._reader.begin() as connection:
-            rows = (await connection.execute(said)).all()
-        replies: dict[str, str] = {}
-        for page_ts, ping_ts, answer in rows:
-            replies |= dict.fromkeys((*page_ts, *([ping_ts] if ping_ts else [])), "")
-            replies |= dict.fromkeys(page_ts[:1], answer or "")
-        return replies
+            return await answers.replies(connection, thread, before_ts)
 
     @_to_its_end
     async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
