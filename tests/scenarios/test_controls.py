@@ -160,6 +160,7 @@ async def test_regenerated_in_place_the_answer_before_is_kept(stage: Stage, sett
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[2][1] == {"role": "assistant", "content": "The second."}
+    await on_record(settings)
     kept = [turn.answer for turn in await rows(settings, turns)]
     assert kept == [long, "The second.", "A third."]
 
