@@ -14,7 +14,8 @@ from bot.slack.web import SlackWeb
 PING_EVENT = "typist_ping"
 EDITED = "You edited your question after it was answered."
 REGENERATE = "Answer again"
-WHOLE = "your answer is whole now."
+READY = "your answer is ready."
+"""Also of one that reached its length limit."""
 
 
 class SlackCourier:
@@ -79,7 +80,7 @@ class SlackCourier:
                 "chat.postMessage",
                 channel=thread.channel_id,
                 thread_ts=thread.thread_ts,
-                text=f"{people} {WHOLE}",
+                text=f"{people} {READY}",
                 metadata=mark,
             )
         return str(answer["ts"])

@@ -191,7 +191,7 @@ export class MessageList {
 
   #renderFooter(item) {
     const { message } = item;
-    const replies = this.world.replies(message);
+    const replies = this.world.replies(message).filter((reply) => !reply.ephemeral_to);
     const status = this.world.status(message.channel, message.ts);
     const key = JSON.stringify([message.reactions, replies.length, replies.at(-1)?.ts, status]);
     if (item.footerKey === key) return;

@@ -9,9 +9,11 @@ from bot.core.completion import FinishReason
 from bot.core.limits.caps import day_of, name_of
 
 NO_MODEL = "(none)"
-_ANSWERED = {*FinishReason, "recovered"}
+_RECOVERED = "recovered"
+"""Read back from Slack: whole or in part, as the job's status says."""
 _BROKEN_OFF = "interrupted"
-_CAPPED = "CapReached"
+_NO_MODEL_ASKED = (None, "CapReached", "together")
+"""A cap did what it is for; and what was answered together counts where the answer is."""
 
 
 class By(StrEnum):
@@ -41,14 +43,21 @@ class Use:
 
     @property
     def answered(self) -> bool:
-        return self.status == "done" and self.finish_reason in _ANSWERED
+        """By this attempt, whatever became of its job since: an answer may be had again."""
+        return self.finish_reason in set(FinishReason) or (self.finish_reason == _RECOVERED and self.status == "done")
 
     @property
     def failed(self) -> bool:
-        """Neither an attempt that another one went on with, nor a cap, which did what it is for."""
-        if self.status != "failed" or self.finish_reason in (None, _CAPPED):
+        """Not an attempt that another one went on with, nor one that somebody stopped, which has no reason."""
+        if self.answered or self.finish_reason in _NO_MODEL_ASKED:
             return False
+        if self.finish_reason == _RECOVERED:
+            return self.status == "failed"
         return self.finish_reason != _BROKEN_OFF or self.input_tokens is None
+
+    @property
+    def counts(self) -> bool:
+        return self.answered or self.failed or bool(self.input_tokens or self.output_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ class Report:
     total: Line = field(default_factory=Line)
 
     def add(self, uses: Iterable[Use], thumbs: Iterable[Thumb] = ()) -> None:
-        for use in uses:
+        for use in filter(lambda use: use.counts, uses):
             for line in (self._line(use), self.total):
                 line.add(use)
         for thumb in thumbs:

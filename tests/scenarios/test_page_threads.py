@@ -1,0 +1,182 @@
+"""Questions that are edited, deleted, followed up and waited for, in a real browser: by clicking and by keyboard."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, expect
+
+from bot.core.answering.blocks import WAITING
+from bot.settings import Settings
+from bot.slack.courier import EDITED, READY
+from sandbox.server import Sandbox
+from tests.browser import Visit, browser, visit
+from tests.scenarios.conftest import manifest, running, says
+from tests.streams.server import VendorServer
+
+__all__ = ["browser", "visit"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SLOW = says("Slow words. " * 200, pause_s=0.02)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The page of one person, with the bot on the other end."""
+
+    page: Page
+    vendor: VendorServer
+
+    @property
+    def thread(self) -> Locator:
+        return self.page.get_by_role("region", name="Thread")
+
+    def message(self, text: str, place: str = "#main") -> Locator:
+        return self.page.locator(f"{place} .message").filter(has_text=text)
+
+    async def write(self, text: str, box: str = "#main-box") -> None:
+        await self.page.locator(box).fill(text)
+        await self.page.keyboard.press("Enter")
+
+    async def reply(self, text: str) -> None:
+        await self.write(text, "#thread-box")
+
+
+Start = Callable[..., Awaitable[Sandbox]]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def vendor() -> AsyncIterator[VendorServer]:
+    async with VendorServer() as vendor:
+        yield vendor
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def start(vendor: VendorServer) -> AsyncIterator[Start]:
+    """Starts a sandbox with the bot in it."""
+    async with AsyncExitStack() as stack:
+
+        async def started(done_ping_s: int = 0) -> Sandbox:
+            sandbox = await stack.enter_async_context(Sandbox(manifest=manifest()))
+            settings = Settings(
+                slack_bot_token=sandbox.bot_token,
+                slack_app_token=sandbox.app_token,
+                slack_api_url=sandbox.api_url,
+                openai_base_url=f"{vendor.url}/v1",
+                models=("openai/test",),
+                database_url="sqlite://",
+                done_ping_s=done_ping_s,
+            )
+            await stack.enter_async_context(running(settings))
+            return sandbox
+
+        yield started
+
+
+async def general(visit: Visit, sandbox: Sandbox, vendor: VendorServer, person: str = "Ada") -> Seen:
+    page = await visit(sandbox.url, viewport={"width": 1280, "height": 900})
+    await page.get_by_role("radio", name=person).check()
+    await page.get_by_role("button", name="general", exact=True).click()
+    await expect(page.locator("#main-box")).to_be_focused()
+    return Seen(page, vendor)
+
+
+async def direct(visit: Visit, sandbox: Sandbox, vendor: VendorServer) -> Seen:
+    seen = await general(visit, sandbox, vendor)
+    await seen.page.get_by_role("button", name="typist", exact=True).click()
+    await expect(seen.page.locator("#main-box")).to_be_focused()
+    return seen
+
+
+async def test_a_question_edited_by_keyboard_starts_over_and_deleted_by_a_click_it_takes_its_reply_along(
+    start: Start, visit: Visit, vendor: VendorServer
+) -> None:
+    vendor.script(SLOW, says("The new answer."))
+    seen = await direct(visit, await start(), vendor)
+    await seen.write("old words?")
+    await expect(seen.message("Slow words.")).to_be_visible()
+    await seen.page.keyboard.press("ArrowUp")
+    await expect(seen.page.get_by_role("textbox", name="Edit message")).to_be_focused()
+    await seen.page.keyboard.press("ControlOrMeta+a")
+    await seen.page.keyboard.type("new words?")
+    await seen.page.keyboard.press("Enter")
+    reply = seen.message("The new answer.")
+    await expect(reply.get_by_role("button", name="Regenerate", exact=True)).to_be_visible()
+    await expect(seen.message("Slow words.")).to_have_count(0)
+    await seen.message("new words?").hover()
+    await seen.message("new words?").get_by_role("button", name="Delete").click()
+    await expect(seen.page.locator("#main .message")).to_have_count(0)
+
+
+async def test_edited_by_a_click_after_its_answer_another_one_is_offered_and_had_by_keyboard(
+    start: Start, visit: Visit, vendor: VendorServer
+) -> None:
+    vendor.script(says("The old answer."), says("The new answer."))
+    seen = await direct(visit, await start(), vendor)
+    await seen.write("old words?")
+    await expect(seen.message("The old answer.").get_by_role("button", name="Regenerate")).to_be_visible()
+    await seen.message("old words?").hover()
+    await seen.message("old words?").get_by_role("button", name="Edit").click()
+    await seen.page.get_by_role("textbox", name="Edit message").fill("new words?")
+    await seen.page.keyboard.press("Enter")
+    offer = seen.message(EDITED)
+    await expect(offer).to_contain_text("Only visible to you")
+    await offer.get_by_role("button", name="Answer again").press("Enter")
+    await expect(seen.message("The new answer.")).to_be_visible()
+    await expect(offer).to_have_count(0)
+    await expect(seen.message("The new answer.").get_by_role("button", name="Previous")).to_be_visible()
+
+
+async def test_follow_ups_need_no_mention_until_somebody_else_joins(
+    start: Start, visit: Visit, vendor: VendorServer
+) -> None:
+    sandbox = await start()
+    vendor.script(says("The first answer."), says("The second answer."), says("The third answer."))
+    ada, grace = await general(visit, sandbox, vendor), await general(visit, sandbox, vendor, "Grace")
+    await ada.write("@typist what is it?")
+    await expect(ada.message("The first answer.", "#thread")).to_be_visible()
+    await ada.reply("and why?")
+    await expect(ada.message("The second answer.", "#thread")).to_be_visible()
+    await grace.page.get_by_role("button", name="3 replies").press("Enter")
+    await grace.reply("I wonder, too")
+    await expect(ada.message("I wonder, too", "#thread")).to_be_visible()
+    for text in ("so do I", "@typist what do you say?"):
+        await ada.reply(text)
+    await expect(ada.message("The third answer.", "#thread")).to_be_visible()
+    await expect(grace.thread.get_by_role("listitem")).to_have_count(8)
+    assert len(vendor.requests) == 3
+
+
+async def test_what_two_ask_while_an_answer_grows_waits_and_is_answered_together(
+    start: Start, visit: Visit, vendor: VendorServer
+) -> None:
+    sandbox = await start()
+    vendor.script(SLOW, says("To both of you."))
+    ada, grace = await general(visit, sandbox, vendor), await general(visit, sandbox, vendor, "Grace")
+    await ada.write("@typist first?")
+    await expect(ada.message("Slow words.", "#thread")).to_be_visible()
+    await grace.page.get_by_role("button", name="1 reply").click()
+    await grace.thread.get_by_role("button", name="Stop").click()
+    refused = grace.message("Only the person who asked", "#thread")
+    await expect(refused).to_contain_text("Only visible to you")
+    await expect(grace.page.get_by_role("button", name="1 reply")).to_be_visible()
+    await grace.reply("@typist and for me?")
+    await expect(ada.message(WAITING, "#thread")).to_have_count(1)
+    await ada.reply("@typist and then?")
+    await expect(ada.message(WAITING, "#thread")).to_have_count(2)
+    await ada.thread.get_by_role("button", name="Stop").first.press("Enter")
+    together = ada.message("To both of you.", "#thread")
+    await expect(together.get_by_role("button", name="Regenerate")).to_be_visible()
+    await expect(ada.message(WAITING, "#thread")).to_have_count(0)
+    assert vendor.requests[1].body["messages"][-1]["content"] == "grace: and for me?\n\nada: and then?"
+
+
+async def test_who_waited_long_reads_that_it_is_ready(start: Start, visit: Visit, vendor: VendorServer) -> None:
+    vendor.script(says("word " * 60, pause_s=0.02))
+    seen = await general(visit, await start(done_ping_s=1), vendor)
+    await seen.write("@typist why?")
+    ping = seen.message(READY, "#thread")
+    await expect(ping.locator(".mention")).to_have_text("@ada")
+    await expect(seen.page.get_by_role("button", name="2 replies")).to_be_visible()
