@@ -40,6 +40,14 @@ class Aside:
     """What a model wrote, below the sentence."""
 
 
+class Breaking(Waking, Protocol):
+    """What controls need of the worker."""
+
+    def break_off(self, job_id: int) -> None:
+        """Ends a job that is to stop at once, if this process has it; another one is woken by the Store."""
+        ...
+
+
 class Answers(Protocol):
     """What controls need of the Store beside the port. Each raises StoreError."""
 
@@ -70,7 +78,7 @@ class Controls:
 
     store: Store
     answers: Answers
-    worker: Waking
+    worker: Breaking
     admission: Admission
     admins: Collection[str]
 
@@ -93,7 +101,7 @@ class Controls:
                 return await self._vote(kept, press)
             case Control.DELETE:
                 await self.answers.delete(kept.job_id)
-                await self.store.request_stop(kept.job_id)
+                await self._request_stop(kept)
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str) -> None:
@@ -108,9 +116,15 @@ class Controls:
         return await self.answers.of_job(press.thread, int(press.value)) if press.value.isdecimal() else None
 
     async def _stop(self, kept: Kept) -> Aside | None:
-        if not await self.store.request_stop(kept.job_id):
+        if not await self._request_stop(kept):
             return Aside(controls.ENDED)
         return Aside(WILL_NOT) if kept.state is controls.State.WAITING else None
+
+    async def _request_stop(self, kept: Kept) -> bool:
+        asked = await self.store.request_stop(kept.job_id)
+        if asked:
+            self.worker.break_off(kept.job_id)
+        return asked
 
     async def _again(self, kept: Kept, *, go_on: bool) -> Aside | None:
         """As if it were asked now: who may not ask any more is not answered again."""

@@ -65,6 +65,10 @@ class Worker:
         """There may be a job to claim."""
         self._wake.set()
 
+    def break_off(self, job_id: int) -> None:
+        """Its stop is on record: no need to hear of that with a heartbeat where the job is ours."""
+        self._break_off(job_id, BreakOff.STOPPED)
+
     def announce(self, job: Job) -> None:
         """A job has to wait; its asker is to see so. It is claimed once that is on record."""
         task = asyncio.create_task(self._announce(job))
