@@ -200,12 +200,19 @@ async def _write(sandbox: Sandbox, line: Line, roots: dict[int, str]) -> Asked:
     """A question as a person writes it: with a mention but where the thread is between them and the bot."""
     direct = not line.thread.channel
     channel = sandbox.workspace.channel(line.thread.channel or sandbox.dm(line.person)).id
-    root = None if line.thread.at_root else roots.get(line.thread.number)
+    root = None if line.thread.at_root else _root(sandbox, channel, roots.get(line.thread.number))
     known = direct or (root is not None and _alone_in(sandbox, channel, root, line.person))
     at_s = time.monotonic()
     ts = await sandbox.say(line.person, channel, line.text if known else f"@typist {line.text}", root)
-    roots.setdefault(line.thread.number, ts)
+    roots[line.thread.number] = root or ts
     return Asked(line, channel, ts, root if direct else root or ts, at_s)
+
+
+def _root(sandbox: Sandbox, channel: str, root: str | None) -> str | None:
+    """None where a thread is to begin: it did not yet, or its first message was deleted before anybody answered."""
+    if root is None or not any(message.ts == root for message in sandbox.workspace.messages(channel)):
+        return None
+    return root
 
 
 def _alone_in(sandbox: Sandbox, channel: str, root: str, person: str) -> bool:
