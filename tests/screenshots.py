@@ -1,21 +1,25 @@
 """The pictures in docs/: `python -m tests.screenshots` takes them again, in a real Chromium.
 
 A long answer with all that Markdown has, asked for in the sandbox and streamed by the bot: while it grows in a thread,
-and whole in a direct message, in the light and in the dark. And what people see beside messages: a channel's settings,
-a question about a message, Home, and the pane.
+and whole in a direct message, in the light and in the dark. Questions that wait and one that is edited. And what
+people see beside messages: a channel's settings, a question about a message, Home, and the pane.
 """
 
 import asyncio
+import io
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from bot.core.answering.blocks import WAITING
 from bot.core.limits.caps import parse_caps
 from bot.settings import Settings
+from bot.slack.courier import READY
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
 from tests.scenarios.conftest import manifest, running, says
@@ -74,6 +78,7 @@ More in the [documentation](https://www.postgresql.org/docs/current/using-explai
 
 SMALL_SIZE = {"width": 1180, "height": 780}
 ASKED = "We could give every service its own database."
+EDITED = "a database for each service, what would that bring?"
 SHORT_ANSWER = (
     "Every service could then change its tables without asking the others. What it costs: no joins across services, "
     "and no transaction over two of them.\n\n- Start with the one that changes most.\n- Leave reports to a copy."
@@ -90,6 +95,10 @@ async def main() -> None:
         async with bot_in(manifest(), says(ANSWER, pause_s=0.02)) as sandbox:
             await take_growing(browser, sandbox)
             await take_whole(browser, sandbox)
+        slow = says(SHORT_ANSWER, pause_s=0.1), says(SHORT_ANSWER, pause_s=0.03)
+        async with bot_in(manifest(), *slow, done_ping_s=1) as sandbox:
+            await take_in_line(browser, sandbox)
+            await take_edited(browser, sandbox)
         async with bot_in(manifest(), says(SHORT_ANSWER)) as sandbox:
             await take_asked(browser, sandbox)
             await take_settings(browser, sandbox)
@@ -100,10 +109,10 @@ async def main() -> None:
 
 
 @asynccontextmanager
-async def bot_in(app: Any, answer: Answer) -> AsyncIterator[Sandbox]:
-    """The bot in a sandbox, with a model that always says the same."""
+async def bot_in(app: Any, *answers: Answer, done_ping_s: int = 0) -> AsyncIterator[Sandbox]:
+    """The bot in a sandbox, with a model that says these, and the last one ever after."""
     async with VendorServer() as vendor, Sandbox(note="a scripted model", manifest=app) as sandbox:
-        vendor.script(answer)
+        vendor.script(*answers)
         settings = Settings(
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
@@ -112,6 +121,7 @@ async def bot_in(app: Any, answer: Answer) -> AsyncIterator[Sandbox]:
             models=("openai/gpt-6-luna", "openai/gpt-6.1-terra"),
             openai_api="chat",
             database_url="sqlite://",
+            done_ping_s=done_ping_s,
             caps=parse_caps("user/day=200000tokens,workspace/month=500usd"),
             admins=frozenset({"U0ADA"}),
         )
@@ -131,12 +141,38 @@ async def take_growing(browser: Browser, sandbox: Sandbox) -> None:
 async def take_whole(browser: Browser, sandbox: Sandbox) -> None:
     await sandbox.say("ada", sandbox.dm("ada"), QUESTION)
     for scheme, name in (("light", "answer.png"), ("dark", "answer-dark.png")):
-        page = await opened(browser, sandbox, {"width": 1180, "height": 1180}, scheme)
+        page = await opened(browser, sandbox, {"width": 1180, "height": 1280}, scheme)
         await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
         answer = page.locator("#main .message").last
         await expect(answer.get_by_role("link", name="documentation")).to_be_visible(timeout=60_000)
         await expect(answer).not_to_contain_text("Writing…", timeout=60_000)
         await shoot(page, name)
+
+
+async def take_in_line(browser: Browser, sandbox: Sandbox) -> None:
+    page = await opened(browser, sandbox, SMALL_SIZE, "light")
+    asked = await sandbox.say("ada", "general", f"@typist {EDITED}")
+    await page.get_by_role("button", name="1 reply").click()
+    await sandbox.say("grace", "general", "@typist and what of reports?", asked)
+    await sandbox.say("ada", "general", "@typist and where would you begin?", asked)
+    thread = page.get_by_role("region", name="Thread")
+    await expect(thread.get_by_text(WAITING)).to_have_count(2)
+    await expect(thread).to_contain_text("What it costs")
+    await shoot(page, "in-line.png")
+
+
+async def take_edited(browser: Browser, sandbox: Sandbox) -> None:
+    page = await opened(browser, sandbox, SMALL_SIZE, "light")
+    await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
+    await page.locator("#main-box").fill("one database for all services?")
+    await page.locator("#main-box").press("Enter")
+    await expect(page.locator("#main").get_by_text(READY)).to_be_visible(timeout=30_000)
+    await page.locator("#main-box").press("ArrowUp")
+    await page.get_by_role("textbox", name="Edit message").fill(EDITED)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    await page.locator("#main-box").focus()
+    await shoot(page, "edited.png")
 
 
 async def take_asked(browser: Browser, sandbox: Sandbox) -> None:
@@ -199,7 +235,11 @@ async def opened(browser: Browser, sandbox: Sandbox, size: dict[str, int], schem
 async def shoot(page: Page, name: str) -> None:
     # What is pointed at would be shown as such, and what has just changed blinks.
     await page.mouse.move(0, 0)
-    await page.screenshot(path=DOCS / name, animations="disabled")
+    taken = await page.screenshot(animations="disabled")
+    # 256 colours are enough for a page, and a third of the bytes.
+    Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        DOCS / name, optimize=True
+    )
     sys.stdout.write(f"docs/{name}\n")
 
 

@@ -21,7 +21,7 @@ class ErrandKind(StrEnum):
     OFFER = "offer"
     """Its question was edited since: its writer is offered another answer."""
     PING = "ping"
-    """Its asker is told that it is whole."""
+    """Its askers are told that it is ready."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,18 @@ async def test_a_person_is_warned_once_and_then_told_when_it_resets(stage: Stage
     assert len(stage.vendor.requests) == 3
 
 
+async def test_at_four_fifths_a_person_is_warned_while_they_may_still_ask(stage: Stage, settings: Settings) -> None:
+    limit = USED_TOKENS * 6 // 5
+    async with running(replace(settings, caps=parse_caps(f"user/day={limit}tokens"))):
+        for _ in range(2):
+            assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
+            await stage.sandbox.wait_for(lambda: whispered(stage))
+        (sentence,) = await stage.answers("general", await stage.mention())
+        assert sentence.startswith(f"Your limit of {limit:,} tokens a day is used up.")
+    ((_, warning),) = whispered(stage)
+    assert warning.startswith(f"83% of your limit of {limit:,} tokens a day is used. It resets on ")
+
+
 @pytest.mark.parametrize(("scope", "elsewhere"), [("channel", WORDS.rstrip()), ("workspace", "This workspace's limit")])
 async def test_a_channel_and_the_workspace_have_caps_of_their_own(
     stage: Stage, settings: Settings, scope: str, elsewhere: str
