@@ -131,3 +131,44 @@ async def test_an_agents_messages_are_threads(stack: AsyncExitStack, visit: Visi
     await page.get_by_role("button", name="Explain something").click()
     thread = page.get_by_role("region", name="Explain something to me step by step.")
     await expect(thread.get_by_text("The whole answer.")).to_be_visible()
+
+
+async def test_settings_are_changed_by_clicks_and_in_force_with_the_next_question(
+    stack: AsyncExitStack, visit: Visit
+) -> None:
+    page = await open_page(visit, await start(stack, manifest()))
+    await page.locator("#main-box").fill("/typist model")
+    await page.locator("#main").get_by_role("button", name="Send").click()
+    modal = page.get_by_role("dialog", name="Settings")
+    await modal.get_by_role("combobox", name="Model").select_option("openai/other")
+    await modal.get_by_role("radio", name="A mention for each question").click()
+    await modal.get_by_role("button", name="Save").click()
+    await expect(message(page, commands.SAVED)).to_contain_text("openai/other · the usual prompt")
+    await page.locator("#main-box").fill("@typist why?")
+    await page.locator("#main").get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("region", name="Thread").get_by_text("openai/other", exact=True)).to_be_visible()
+
+
+async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStack, visit: Visit) -> None:
+    sandbox = await start(stack, manifest())
+    page = await open_page(visit, sandbox)
+    await sandbox.say("grace", "general", "a puzzling thing")
+    await message(page, "a puzzling thing").focus()
+    await message(page, "a puzzling thing").get_by_role("button", name="Ask Typist about this").press("Enter")
+    modal = page.get_by_role("dialog", name="Ask about a message")
+    await expect(modal.get_by_role("textbox", name="Your question")).to_be_focused()
+    await page.keyboard.type("What is it?")
+    await modal.get_by_role("button", name="Ask").press("Enter")
+    await page.get_by_role("button", name="2 replies").press("Enter")
+    await expect(page.get_by_role("region", name="Thread")).to_contain_text("The whole answer.")
+
+
+async def test_home_and_pane_are_opened_by_clicks(stack: AsyncExitStack, visit: Visit) -> None:
+    page = await open_page(visit, await start(stack, with_assistant_view()))
+    await page.get_by_role("button", name="Ask typist").click()
+    pane = page.locator("#pane")
+    await pane.get_by_role("button", name="Weigh options").click()
+    await expect(pane.get_by_text("The whole answer.")).to_be_visible()
+    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("tab", name="Home").click()
+    await expect(page.get_by_role("tabpanel", name="Home").get_by_role("heading", name="Your use")).to_be_visible()

@@ -12,6 +12,7 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import running, says
+from tests.scenarios.test_controls import cut
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
@@ -90,3 +91,29 @@ async def test_rated_and_deleted(seen: Seen) -> None:
     await delete.click()
     await dialog.get_by_role("button", name="Delete").click()
     await expect(seen.page.locator("#main .message").filter(has_text="A good answer.")).to_have_count(0)
+
+
+async def test_stopped_by_a_click_and_had_again_by_keyboard(seen: Seen) -> None:
+    seen.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
+    await seen.ask()
+    await expect(seen.reply).to_contain_text("A long answer.")
+    await seen.button("Stop").click()
+    await expect(seen.reply).to_contain_text("openai/test · stopped")
+    await seen.button("Regenerate").press("Enter")
+    await expect(seen.reply).to_contain_text("A short answer.")
+    await seen.button("Previous").press("Enter")
+    aside = seen.page.locator("#main .message").filter(has_text="Only visible to you")
+    await expect(aside).to_contain_text("A long answer.")
+
+
+async def test_cut_for_length_it_goes_on_by_a_click_and_by_keyboard(seen: Seen) -> None:
+    seen.vendor.script(cut("An answer: one, t"), cut("wo, thr"), says("ee."))
+    await seen.ask()
+    await expect(seen.reply).to_contain_text("openai/test · cut")
+    await seen.button("Continue").click()
+    await expect(seen.reply).to_contain_text("An answer: one, two, thr")
+    await expect(seen.reply).to_contain_text("openai/test · cut")
+    await seen.button("Continue").press("Enter")
+    await expect(seen.reply).to_contain_text("An answer: one, two, three.")
+    await expect(seen.button("Regenerate")).to_be_visible()
+    await expect(seen.button("Continue")).to_have_count(0)
