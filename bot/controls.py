@@ -1,6 +1,7 @@
 """What the buttons below a reply do: each press is looked up in the Store, for what it carries is not trusted."""
 
 import logging
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +17,9 @@ WILL_NOT = "I will not answer this question: you stopped it while it waited."
 BEFORE = "This is what the answer said before:"
 
 log = logging.getLogger(__name__)
+
+_JOB_ID = re.compile("[0-9]{1,18}")
+"""No more than a database's integer holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,9 @@ class Controls:
     async def _kept(self, press: Press) -> Kept | None:
         if not press.private:
             return await self.answers.shown_by(press.thread, press.message_ts)
-        return await self.answers.of_job(press.thread, int(press.value)) if press.value.isdecimal() else None
+        if not _JOB_ID.fullmatch(press.value):
+            return None
+        return await self.answers.of_job(press.thread, int(press.value))
 
     async def _stop(self, kept: Kept) -> Aside | None:
         if not await self._request_stop(kept):

@@ -326,6 +326,16 @@ async def test_an_edited_question_offers_another_answer_to_its_writer(stage: Sta
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == "The new one.")
 
 
+@pytest.mark.parametrize("value", ["", "0", "x", "9" * 40, "٤"])
+async def test_an_offer_with_a_forged_value_gets_a_sentence(stage: Stage, settings: Settings, value: str) -> None:
+    asked, _ = await answered(stage, settings)
+    await stage.sandbox.edit("general", asked, "@typist what else?")
+    (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
+    assert await stage.sandbox.client("ada").press("general", offer.ts, Control.AGAIN.value, value)
+    assert stage.sandbox.workspace.ephemerals[-1].text == controls.NOT_KNOWN
+    assert len(stage.vendor.requests) == 1
+
+
 async def test_without_a_model_there_is_nothing_to_press_or_to_rate(stage: Stage) -> None:
     asked = await stage.sandbox.say("ada", "general", "@typist")
     await stage.answers("general", asked)
