@@ -81,8 +81,9 @@ class EditedReply:
 
     def append(self, delta: str) -> None:
         self._slot.reply.append(delta)
-        self._slot.quiet_until = -math.inf
-        if not self._slot.dirty:
+        # The editor may sleep until a status would be gone.
+        was_quiet, self._slot.quiet_until = self._slot.quiet_until > -math.inf, -math.inf
+        if was_quiet or not self._slot.dirty:
             self._editor.touch(self._slot)
 
     async def finish(self, ending: Ending) -> None:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from bot.core.answering.controls import Control
 from bot.core.surfaces.pane import USUAL_SUGGESTIONS, Suggestion
 from bot.pane import THINKING
 from bot.settings import Settings
 from sandbox.manifest import Prompt
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, manifest, running, says
-from tests.streams.server import VendorServer
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer
 
 
 def with_assistant_view() -> Any:
@@ -87,6 +89,16 @@ async def test_a_status_says_that_it_thinks_until_the_first_words_come(stage: St
     first, *_ = stage.sandbox.revisions(dm, answer.ts)
     assert "Thinking" not in str(first)
     assert stage.sandbox.workspace.status(dm, thread_ts) is None
+
+
+async def test_the_answer_grows_from_its_first_words_on(stage: Stage) -> None:
+    chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
+    stage.vendor.script(Answer(chunks, ending=Ending.HANG))
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+    await stage.sandbox.wait_for(lambda: "Once there was a bot" in str(stage.bots(dm, thread_ts)))
+    (answer,) = [each for each in stage.bots(dm, thread_ts) if each.ts != thread_ts]
+    await stage.sandbox.client("ada").press(dm, answer.ts, Control.STOP.value)
+    await stage.answers(dm, thread_ts)
 
 
 async def test_without_a_status_a_placeholder_says_so(stage: Stage) -> None:
