@@ -6,11 +6,13 @@ The rule, in plain words:
 2. For each live reply one call is held back, so that an answer that is done is shown as done at once.
 3. A few calls are held back for the first words of who asks next: five when someone has just asked, fewer as
    nobody else does, more (ten at most) when many people ask one after the other.
-4. The rest is shared by the seconds of answers still to come. `_pace` divides the calls there will be by the
+4. First words wait where calls are so scarce that the finals of those who will ask before calls come back are not
+   covered: an answer that ended, or was stopped, and still looks alive is worse than one that looks late.
+5. The rest is shared by the seconds of answers still to come. `_pace` divides the calls there will be by the
    seconds there will be to show, over the next 10, 20, ... 60 s, and takes the scarcest: at this many edits a
    second for each reply the calls last. A reply's next edit is due when the edits it can hope for, and its
    final, would cut the rest of its life into equal parts.
-5. Answers last as recent ones did; one that outlives them is expected to go on for longer and longer, so its
+6. Answers last as recent ones did; one that outlives them is expected to go on for longer and longer, so its
    edits get rarer while the calls that were used early come back.
 
 How it was found, with its figures: docs/decisions.md; `python -m benchmarks.pacing` runs this very code.
@@ -51,6 +53,9 @@ OUT_OF_SILENCE = 0.4
 NEWCOMERS_WEIGHT = 1.5
 """Answers not yet asked for weigh more: they also need calls for first words and finals, and come in crowds."""
 HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
+FINALS_HORIZONS_S = (10.0, 20.0, 30.0)
+FINALS_WEIGHT = 2.0
+"""Finals to come count double: that many people ask is learned while the first of them are answered."""
 
 
 class Urgency(IntEnum):
@@ -170,7 +175,8 @@ class Pacer:
         if urgency is Urgency.FINAL:
             return self._window.free_at(now, 1)
         if urgency is Urgency.FIRST:
-            return self._window.free_at(now, live + 1)
+            ready_at = self._window.free_at(now, live + 1)
+            return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
         due = self._edited_at.get(key, -math.inf) + max(OWN_GAP_S, self._gap_s(key, now))
         has_room = self._window.free(now) - live > self._kept(now)
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
@@ -240,6 +246,14 @@ class Pacer:
         fading = math.exp(-(now - self._last_opened_at) / FADING_S)
         by_silence = KEPT_ALWAYS + (KEPT_AFTER_A_QUESTION - KEPT_ALWAYS) * fading
         return min(KEPT_AT_MOST, by_silence + self._asking(now))
+
+    def _covers_finals(self, now: float) -> bool:
+        """Whether a call can be spent and all finals still go at once, those of who asks next as well."""
+        room, asking = self._window.free(now) - self._live() - 1, FINALS_WEIGHT * self._asking(now)
+        return all(
+            room + self._window.back_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
+            for horizon_s in FINALS_HORIZONS_S
+        )
 
     def _asking(self, now: float) -> float:
         """How many people are expected to ask in the next 30 s: as many as of late."""

@@ -80,6 +80,30 @@ def test_more_is_kept_for_newcomers_where_people_ask_one_after_the_other() -> No
     assert len(edits_of_one(quiet, until=100, start=60)) > len(edits_of_one(busy, until=100, start=60))
 
 
+@pytest.mark.parametrize("seconds_between", [3, 4, 6])
+def test_stops_are_shown_at_once_from_the_first_minute_on_though_many_people_ask(seconds_between: int) -> None:
+    """Each reply wants every call for four seconds, and is stopped then."""
+    pacer, waited = Pacer(), 0
+    live: dict[int, bool] = {}
+    for step in range(180 * 10):
+        now = step / 10
+        if step % (10 * seconds_between) == 0:
+            pacer.opened(step, now)
+            live[step] = False
+        for key in list(live):
+            if now >= key / 10 + 4:
+                if pacer.ready_at(now, FINAL, key) > now:
+                    waited += 1
+                else:
+                    send(pacer, now, key)
+                    pacer.closed(key, now)
+                    del live[key]
+            elif pacer.ready_at(now, PROGRESS if live[key] else FIRST, key) <= now:
+                send(pacer, now, key)
+                live[key] = True
+    assert waited == 0
+
+
 def test_many_at_once_all_get_first_words_and_finals_at_once() -> None:
     pacer = Pacer()
     for key in range(20):

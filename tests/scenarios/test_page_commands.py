@@ -172,3 +172,16 @@ async def test_home_and_pane_are_opened_by_clicks(stack: AsyncExitStack, visit: 
     await page.get_by_role("button", name="typist", exact=True).click()
     await page.get_by_role("tab", name="Home").click()
     await expect(page.get_by_role("tabpanel", name="Home").get_by_role("heading", name="Your use")).to_be_visible()
+
+
+async def test_slacks_own_stop_ends_an_agents_answer(stack: AsyncExitStack, visit: Visit) -> None:
+    page = await open_page(visit, await start(stack, manifest("manifest.agent.json"), pause_s=5))
+    await page.get_by_role("button", name="typist", exact=True).click()
+    await page.get_by_role("button", name="Explain something").click()
+    asked = message(page, "Explain something to me step by step.")
+    await asked.hover()
+    await asked.get_by_role("button", name="Reply in thread").click()
+    stop = page.get_by_role("button", name="■ Stop")
+    await stop.press("Enter")
+    await expect(page.get_by_role("log", name="Thread")).to_contain_text("Stopped.")
+    await expect(stop).to_be_hidden()
