@@ -56,6 +56,8 @@ export class Sidebar {
   }
 
   markUnread(id) {
+    // A list made anew under the pointer would swallow the click, and an answer grows several times a second.
+    if (this.unread.has(id)) return;
     this.unread.add(id);
     this.showConversations(this.openId);
   }
