@@ -142,7 +142,7 @@ async def take_whole(browser: Browser, sandbox: Sandbox) -> None:
     await sandbox.say("ada", sandbox.dm("ada"), QUESTION)
     for scheme, name in (("light", "answer.png"), ("dark", "answer-dark.png")):
         page = await opened(browser, sandbox, {"width": 1180, "height": 1280}, scheme)
-        await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
+        await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
         answer = page.locator("#main .message").last
         await expect(answer.get_by_role("link", name="documentation")).to_be_visible(timeout=60_000)
         await expect(answer).not_to_contain_text("Writing…", timeout=60_000)
@@ -163,7 +163,7 @@ async def take_in_line(browser: Browser, sandbox: Sandbox) -> None:
 
 async def take_edited(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
-    await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
+    await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
     await page.locator("#main-box").fill("one database for all services?")
     await page.locator("#main-box").press("Enter")
     await expect(page.locator("#main").get_by_text(READY)).to_be_visible(timeout=30_000)

@@ -56,7 +56,7 @@ export class Sidebar {
   }
 
   markUnread(id) {
-    // A list made anew under the pointer would swallow the click, and an answer grows several times a second.
+    // A list made anew under the pointer would swallow the click.
     if (this.unread.has(id)) return;
     this.unread.add(id);
     this.showConversations(this.openId);
