@@ -17,7 +17,7 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,10 +152,10 @@ async def _ask(run: Run, sandbox: Sandbox) -> list[Asked]:
     """Writes all questions when they are due."""
     began_s = time.monotonic()
     asked: list[asyncio.Task[Asked]] = []
-    roots: dict[int, str] = {}
+    begun = Begun()
     for line in script(random.Random(run.seed), run.questions, run.threads, run.minutes):
         await asyncio.sleep(began_s + line.at_s - time.monotonic())
-        written = await _write(sandbox, line, roots)
+        written = await _write(sandbox, line, begun)
         asked.append(asyncio.create_task(_change(sandbox, written)))
     return list(await asyncio.gather(*asked))
 
@@ -196,15 +196,26 @@ def _about(event: Mapping[str, Any]) -> str:
     return str(changed.get("ts", ""))
 
 
-async def _write(sandbox: Sandbox, line: Line, roots: dict[int, str]) -> Asked:
+@dataclass(frozen=True)
+class Begun:
+    """The threads so far."""
+
+    roots: dict[int, str] = field(default_factory=dict)
+    writers: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Who ever wrote in each, though it was deleted, by its root."""
+
+
+async def _write(sandbox: Sandbox, line: Line, begun: Begun) -> Asked:
     """A question as a person writes it: with a mention but where the thread is between them and the bot."""
     direct = not line.thread.channel
     channel = sandbox.workspace.channel(line.thread.channel or sandbox.dm(line.person)).id
-    root = None if line.thread.at_root else _root(sandbox, channel, roots.get(line.thread.number))
-    known = direct or (root is not None and _alone_in(sandbox, channel, root, line.person))
+    root = None if line.thread.at_root else _root(sandbox, channel, begun.roots.get(line.thread.number))
+    alone = root is not None and begun.writers[root] == {line.person} and _answers_in(sandbox, channel, root)
+    known = direct or alone
     at_s = time.monotonic()
     ts = await sandbox.say(line.person, channel, line.text if known else f"@typist {line.text}", root)
-    roots[line.thread.number] = root or ts
+    begun.roots[line.thread.number] = root or ts
+    begun.writers[root or ts].add(line.person)
     return Asked(line, channel, ts, root if direct else root or ts, at_s)
 
 
@@ -215,9 +226,8 @@ def _root(sandbox: Sandbox, channel: str, root: str | None) -> str | None:
     return root
 
 
-def _alone_in(sandbox: Sandbox, channel: str, root: str, person: str) -> bool:
-    writers = {message.user_id for message in sandbox.messages(channel, root)}
-    return writers == {sandbox.bot_user_id, sandbox.workspace.user(person).id}
+def _answers_in(sandbox: Sandbox, channel: str, root: str) -> bool:
+    return any(message.user_id == sandbox.bot_user_id for message in sandbox.messages(channel, root))
 
 
 async def _until_quiet(run: Run, asked: Sequence[Asked], watcher: Watcher, store: Database) -> None:

@@ -24,6 +24,8 @@ BROKEN_OFF = {
 INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
 MOST_ATTEMPTS = 3
 GROWING = (THINKING, WRITING, WAITING)
+STAMPED_BEFORE_S = 1.0
+"""A claim says when it was asked for, and may have waited for another one's transaction."""
 SAME_TIME_S = 0.5
 """What is on record so little before may not have been seen yet."""
 UNCOUNTED_S = 5.0
@@ -299,7 +301,7 @@ def _overtaken(found: Evidence, earlier: Asked, later: Asked) -> Iterator[str]:
     begun_s = _begun_s(found, later, jobs[1])
     ended_s = max(page.last.at_s for page in before)
     known_s = jobs[0].created_at - found.clock_offset_s
-    if known_s + SAME_TIME_S < begun_s < ended_s:
+    if known_s + SAME_TIME_S < begun_s < ended_s - STAMPED_BEFORE_S:
         span = f"from {found.at(begun_s)} on, and {earlier.name} before it until {found.at(ended_s)}"
         yield f"{later.name} was answered {span}"
     if before[0].ts > after[0].ts and jobs[0].created_at + SAME_TIME_S < jobs[1].created_at:

@@ -60,6 +60,8 @@ class Watcher:
         if not isinstance(change, Posted | Changed | Deleted) or change.message.user_id != self._workspace.bot.id:
             return
         message, now_s = change.message, self._workspace.monotonic()
+        if message.ephemeral_to is not None:
+            return
         if (message.metadata or {}).get("event_type") == PING_EVENT:
             self.pings[message.channel, str(_said(message).get("question_ts"))] += isinstance(change, Posted)
             return
