@@ -142,6 +142,7 @@ class Pacer:
         self._window = Window(calls_per_minute)
         self._opened_at: dict[Hashable, float] = {}
         self._others_opened_at: list[float] = []
+        self._others_newest = -math.inf
         self._edited_at: dict[Hashable, float] = {}
         self._unseen_at = -math.inf
         self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
@@ -152,11 +153,8 @@ class Pacer:
 
     def opened(self, key: Hashable, now: float) -> None:
         """A reply begins: from here on a call is held back for its final."""
-        self._opened_at[key] = self._edited_at[key] = self._last_opened_at = now
-        since_s = now - self._asked_at
-        if since_s >= AT_ONCE_S:
-            self._asked = self._asking(now) + (1 if since_s < WINDOW_S else OUT_OF_SILENCE)
-            self._asked_at = now
+        self._opened_at[key] = self._edited_at[key] = now
+        self._learn_of_a_question(now)
 
     def closed(self, key: Hashable, now: float) -> None:
         """Its final is shown, or it was given up."""
@@ -199,6 +197,10 @@ class Pacer:
         """What other processes do within the same budget: their calls of the last minute, and their live replies."""
         self._window.others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
+        newest = max(self._others_opened_at, default=-math.inf)
+        if newest > self._others_newest + AT_ONCE_S:
+            self._others_newest = newest
+            self._learn_of_a_question(now)
 
     def unseen(self, now: float) -> None:
         """What other processes do can't be seen: leaves them what they have, and their share of what is free.
@@ -219,6 +221,13 @@ class Pacer:
         """Slack answered 429, so somebody else spends of this budget too: waits, and takes the minute as full."""
         self._not_before = max(self._not_before, now + retry_after_s)
         self._window.fill(now)
+
+    def _learn_of_a_question(self, now: float) -> None:
+        self._last_opened_at = now
+        since_s = now - self._asked_at
+        if since_s >= AT_ONCE_S:
+            self._asked = self._asking(now) + (1 if since_s < WINDOW_S else OUT_OF_SILENCE)
+            self._asked_at = now
 
     def _gap_s(self, key: Hashable, now: float) -> float:
         """Between two edits of a reply: its pace, and the final that comes for free at the end of its life."""

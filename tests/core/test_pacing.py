@@ -80,6 +80,14 @@ def test_more_is_kept_for_newcomers_where_people_ask_one_after_the_other() -> No
     assert len(edits_of_one(quiet, until=100, start=60)) > len(edits_of_one(busy, until=100, start=60))
 
 
+def test_what_people_ask_of_other_processes_tells_as_much() -> None:
+    quiet, busy = Pacer(), Pacer()
+    for tenth in range(600):
+        busy.shared(tenth / 10, call_ages_s=(), live_ages_s=[tenth % 50 / 10])
+    busy.shared(60.0, call_ages_s=(), live_ages_s=())
+    assert len(edits_of_one(quiet, until=100, start=60)) > len(edits_of_one(busy, until=100, start=60))
+
+
 @pytest.mark.parametrize("seconds_between", [3, 4, 6])
 def test_stops_are_shown_at_once_from_the_first_minute_on_though_many_people_ask(seconds_between: int) -> None:
     """Each reply wants every call for four seconds, and is stopped then."""
