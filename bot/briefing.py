@@ -12,7 +12,7 @@ from bot.core.asking import shared
 from bot.core.asking.channels import ChannelSettings, prompt_version
 from bot.core.asking.files import Opened, chosen
 from bot.core.asking.tokens import TokenEstimate
-from bot.core.asking.triage import Identity, by_person
+from bot.core.asking.triage import Identity, by_person, company_since
 from bot.core.conversation import File, Job, Message, Prompt, Question
 from bot.core.surfaces.pane import in_pane, looking_at
 from bot.core.together import with_earlier
@@ -124,10 +124,9 @@ class Briefing:
 
     async def _note_company(self, question: Question, messages: Sequence[Message]) -> None:
         """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
-        others = [each.ts for each in messages if by_person(each, self.me) and each.user_id != question.user_id]
-        if question.thread.thread_ts and others:
+        if since_ts := company_since(question, [each for each in messages if by_person(each, self.me)]):
             try:
-                await self.store.share(question.thread, min(others))
+                await self.store.share(question.thread, since_ts)
             except StoreError as error:
                 log.error("a thread of several people is not on record as one: %s", error)
 

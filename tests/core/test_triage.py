@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.core.asking.triage import Answer, Company, Hearing, Ignore, triage, words_of
-from bot.core.conversation import Message
+from bot.core.asking.triage import Answer, Company, Hearing, Ignore, company_since, triage, words_of
+from bot.core.conversation import Message, Question, ThreadKey
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
@@ -120,3 +120,20 @@ def test_a_bot_that_may_ask_has_to_mention_us_each_time(given: Message, asker: s
 )
 def test_words_are_what_the_person_wrote(text: str, words: str) -> None:
     assert words_of(text, "UBOT") == words
+
+
+@pytest.mark.parametrize(
+    ("thread_ts", "written", "since_ts"),
+    [
+        ("1.0", [], None),
+        ("1.0", [("1.0", "UADA"), ("3.0", "UADA")], None),
+        ("1.0", [("1.0", "UGRACE"), ("2.0", "UGRACE"), ("5.0", "UADA")], "5.0"),
+        ("1.0", [("1.0", "UADA"), ("7.0", "UGRACE"), ("8.0", "UALAN")], "7.0"),
+        (None, [("2.0", "UGRACE")], None),
+    ],
+)
+def test_a_thread_is_shared_since_its_second_person(
+    thread_ts: str | None, written: list[tuple[str, str]], since_ts: str | None
+) -> None:
+    question = Question(ThreadKey("T1", "C1", thread_ts), "5.0", "UADA", "why?")
+    assert company_since(question, [message(ts=ts, user_id=user_id) for ts, user_id in written]) == since_ts

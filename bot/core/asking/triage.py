@@ -1,6 +1,7 @@
 """Says of each message whether it is for us. Pure: what the Store knows is told."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.core.asking.markup import mentioned
@@ -108,6 +109,17 @@ def _of_bot(message: Message, me: Identity) -> Answer | Ignore:
     if me.user_id not in mentioned(message.text):
         return Ignore("another bot's, not addressed to us")
     return _answer(message, message.thread_ts or message.ts)
+
+
+def company_since(question: Question, by_people: Iterable[Message]) -> str | None:
+    """The message by which a second person came into a question's thread; None where nobody did."""
+    if question.thread.thread_ts is None:
+        return None
+    first_ts = {question.user_id: question.ts}
+    for message in by_people:
+        writer = message.user_id or ""
+        first_ts[writer] = min(message.ts, first_ts.get(writer, message.ts))
+    return sorted(first_ts.values())[1] if len(first_ts) > 1 else None
 
 
 def words_of(text: str, bot_user_id: str) -> str:
