@@ -136,4 +136,4 @@ def test_a_thread_is_shared_since_its_second_person(
     thread_ts: str | None, written: list[tuple[str, str]], since_ts: str | None
 ) -> None:
     question = Question(ThreadKey("T1", "C1", thread_ts), "5.0", "UADA", "why?")
-    assert company_since(question, [message(ts=ts, user_id=user_id) for ts, user_id in written]) == since_ts
+    assert company_since(question, [message("so", ts, user_id) for ts, user_id in written]) == since_ts
