@@ -58,6 +58,8 @@ def _to_its_end(
 
     @functools.wraps(method)
     async def shielded(self: "SqlStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._closed:
+            raise StoreError("the store is closed, for this process ends")
         task = asyncio.create_task(method(self, *args, **kwargs))
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -83,6 +85,7 @@ class SqlStore:
         self._clock = clock
         self._most_per_user = most_per_user
         self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
         self._arrivals = Arrivals(self._write_arrivals)
         self._changed = asyncio.Event()
         self._presence = Presence(engine, worker, clock, self._changed.set)
@@ -410,6 +413,7 @@ class SqlStore:
 
     async def close(self) -> None:
         """Waits for transactions under way, then disconnects and lets go of the lock."""
+        self._closed = True
         await self._arrivals.end()
         await asyncio.gather(*self._running, return_exceptions=True)
         try:

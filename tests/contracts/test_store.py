@@ -10,6 +10,7 @@ from bot.core.asking.channels import ChannelSettings
 from bot.core.asking.triage import Company
 from bot.core.conversation import File, Job, Question, ThreadKey
 from bot.core.jobs import Enqueued, Outcome, Pulse, Spent, Status
+from bot.errors import StoreError
 from bot.ports import Store, SystemClock
 from bot.store import SqlStore
 from bot.store.schema import jobs, seen_events, turns
@@ -293,6 +294,12 @@ class TestDurability:
             await store.set_channel_settings("T1", "C1", settings)
             assert await store.channel_settings("T1", "C1") == settings
         assert await store.channel_settings("T1", "C2") == ChannelSettings()
+
+    async def test_who_comes_after_its_close_is_told_so(self, database_url: str) -> None:
+        store = await SqlStore.open(database_url, "w1", SystemClock())
+        await store.close()
+        with pytest.raises(StoreError, match="closed"):
+            await store.ping()
 
     async def test_a_restart_loses_nothing(self, shared_url: str) -> None:
         before = await SqlStore.open(shared_url, "w1", SystemClock())
