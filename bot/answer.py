@@ -101,8 +101,9 @@ class Attempt:
         """With what the attempt took; where the vendor reported no usage, by estimate."""
         estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.model else None
         model, usage = outcome.model or self.model, outcome.usage or estimated
-        took = replace(outcome, model=model, usage=usage, first_token_s=self.first_token_s)
-        return replace(took, prompt_version=self.prompt_version)
+        return replace(
+            outcome, model=model, usage=usage, first_token_s=self.first_token_s, prompt_version=self.prompt_version
+        )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bot.core.answering import blocks
 from bot.core.answering.reply import Delete
 from bot.core.asking.triage import ANSWERED_SUBTYPES, Identity
 from bot.core.errand import Errand
@@ -44,17 +45,7 @@ class SlackCourier:
             await self._send(await self._poster.strays(errand.question, ()))
 
     async def offer(self, errand: Errand) -> None:
-        """The button is `regenerate`, its value the job's id."""
-        button = {
-            "type": "button",
-            "action_id": "regenerate",
-            "text": {"type": "plain_text", "text": REGENERATE},
-            "value": str(errand.job_id),
-        }
-        blocks = [
-            {"type": "section", "text": {"type": "mrkdwn", "text": EDITED}},
-            {"type": "actions", "elements": [button]},
-        ]
+        """The button's value is the job's id: what one alone is shown is no message of the reply."""
         thread = errand.question.thread
         await self._web.call(
             "chat.postEphemeral",
@@ -62,7 +53,7 @@ class SlackCourier:
             user=errand.question.user_id,
             thread_ts=thread.thread_ts,
             text=EDITED,
-            blocks=blocks,
+            blocks=blocks.offer(EDITED, REGENERATE, str(errand.job_id)),
         )
 
     async def ping(self, errand: Errand, still: Callable[[], bool]) -> str | None:

@@ -68,6 +68,13 @@ def _controls(view: View) -> list[dict[str, Any]]:
     return [{"type": "actions", "elements": buttons}, {"type": "context_actions", "elements": quiet}]
 
 
+def offer(sentence: str, label: str, value: str) -> list[dict[str, Any]]:
+    """A sentence, and a button to have a question answered again."""
+    button = {**_button(Control.AGAIN, label), "value": value}
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": sentence}}
+    return [section, {"type": "actions", "elements": [button]}]
+
+
 def _button(control: Control, label: str) -> dict[str, Any]:
     return {"type": "button", "action_id": control.value, "text": _words(label)}
 
