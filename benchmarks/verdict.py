@@ -309,8 +309,10 @@ def _overtaken(found: Evidence, earlier: Asked, later: Asked) -> Iterator[str]:
 
 
 def _begun_s(found: Evidence, asked: Asked, job: Kept) -> float:
-    """When a question's answer was begun: at its claim, or, where that was not the only one, at the model's request."""
-    begun_s = min((attempt.at_s for attempt in found.attempts.get(asked.line.number, ())), default=math.inf)
+    """When a question's answer was begun: at its claim, or, where that was not the only one, at what was first seen."""
+    asks = [attempt.at_s for attempt in found.attempts.get(asked.line.number, ())]
+    shows = [moment.at_s for page in found.replies(asked) for moment in page.moments if WAITING not in moment.note]
+    begun_s = min(asks + shows, default=math.inf)
     if job.attempts == 1 and job.started_at is not None:
         begun_s = min(begun_s, job.started_at - found.clock_offset_s)
     return begun_s

@@ -45,14 +45,15 @@ async def claim_ready(
 
 
 def _leaders(limit: int, most_per_user: int, settled: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """The oldest job of each thread in which none is being done, of people who have less under way than one may."""
+    """Of each thread with none being done, what was begun or else the oldest job; of people who may have more."""
     other = jobs.alias()
     same_thread = (
         other.c.team_id == jobs.c.team_id,
         other.c.channel_id == jobs.c.channel_id,
         other.c.thread_ts == jobs.c.thread_ts,
     )
-    before = sa.or_(other.c.status == DOING, sa.and_(other.c.status == TODO, other.c.ts < jobs.c.ts))
+    first = sa.tuple_(other.c.attempts == 0, other.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
+    before = sa.or_(other.c.status == DOING, sa.and_(other.c.status == TODO, first))
     after = sa.exists().where(*same_thread, other.c.status == TODO, other.c.ts > jobs.c.ts)
     under_way = _under_way()
     return (

@@ -104,7 +104,7 @@ class _Line:
     """What is before those who arrive; each of them may be before the next."""
 
     oldest: dict[ThreadKey, str]
-    """The ts of the oldest job to do in each thread, '' where one is being done."""
+    """The ts of the oldest job to do in each thread, '' where one was begun."""
     threads: Counter[tuple[str, str]]
     """In how many threads a person, by team and user, has jobs to do or being done."""
     most_per_user: int
@@ -142,11 +142,12 @@ async def _first_seen(connection: AsyncConnection, batch: Sequence[Arrival], now
 
 
 async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
-    """The ts of the oldest job to do in each thread, '' where one is being done."""
+    """The ts of the oldest job to do in each thread, '' where one was begun."""
     columns = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
     todo = sa.select(*columns, sa.func.min(jobs.c.ts)).where(jobs.c.status == TODO, among).group_by(*columns)
-    doing = sa.select(*columns, sa.literal("")).where(jobs.c.status == DOING, among)
+    begun = sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
+    doing = sa.select(*columns, sa.literal("")).where(begun, among)
     oldest: dict[ThreadKey, str] = {}
     for team_id, channel_id, thread_ts, ts in await connection.execute(sa.union_all(todo, doing)):
         thread = ThreadKey(team_id, channel_id, thread_ts or None)

@@ -120,16 +120,18 @@ class Model:
 
     def _is_behind(self, question: Question) -> bool:
         return any(
-            job.status is Status.DOING or (job.status is Status.TODO and job.question.ts < question.ts)
+            job.status is Status.DOING
+            or (job.status is Status.TODO and (job.attempts > 0 or job.question.ts < question.ts))
             for job in self.of(question.thread).values()
         )
 
     def leaders(self) -> list[int]:
-        """The oldest to do of each thread in which none is being done, once its asker was shown that it waits."""
+        """Of each thread in which none is being done, what was begun or else the oldest, if its sign was shown."""
         found = []
         for thread in {job.question.thread for job in self.jobs.values()}:
             jobs = self.of(thread)
             todo = [key for key, job in jobs.items() if job.status is Status.TODO]
+            todo.sort(key=lambda key: (jobs[key].attempts == 0, jobs[key].question.ts))
             if todo and self._shown(jobs[todo[0]]) and not any(job.status is Status.DOING for job in jobs.values()):
                 found.append(todo[0])
         return sorted(found)

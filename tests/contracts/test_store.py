@@ -72,12 +72,16 @@ class TestEnqueue:
             ("one to do", True),
             ("one being done", True),
             ("one done", False),
+            ("one after it that was begun", True),
             ("one in another thread", False),
         ],
     )
     async def test_tells_whether_another_job_is_before_it(self, store: Store, before: str, waits: bool) -> None:
         if before != "nothing":
-            await enqueued(store, asked(1, OTHER_THREAD if "another" in before else THREAD))
+            number = 3 if "after" in before else 1
+            await enqueued(store, asked(number, OTHER_THREAD if "another" in before else THREAD))
+        if "begun" in before:
+            await store.release((await store.claim(1))[0])
         if before in ("one being done", "one done"):
             [job] = await store.claim(1)
             if before == "one done":
@@ -121,12 +125,12 @@ class TestClaim:
         assert (job.question, job.earlier) == (asked(3), (asked(2),))
 
     async def test_what_was_begun_is_done_before_what_waits_and_alone(self, store: Store) -> None:
-        await enqueued(store, asked(1))
+        await enqueued(store, asked(2))
         await store.release((await store.claim(1))[0])
-        for number in (2, 3):
+        for number in (3, 1):
             await enqueued(store, asked(number))
         [job] = await store.claim(10)
-        assert (job.question, job.earlier) == (asked(1), ())
+        assert (job.question, job.earlier) == (asked(2), ())
 
     async def test_the_root_of_a_direct_message_is_one_thread(self, store: Store) -> None:
         await enqueued(store, asked(1, DIRECT))

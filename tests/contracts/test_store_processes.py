@@ -37,7 +37,7 @@ async def test_who_is_paused_loses_its_jobs_and_learns_so_when_it_wakes(postgres
         job_id = await enqueued(store, apart(1))
         await says(process, f"claimed {job_id}")
         os.kill(process.pid, signal.SIGSTOP)
-        job = await claimed_within(store, 12.0)
+        job = await claimed_within(store, 20.0)
         assert job.interruptions == 1
         os.kill(process.pid, signal.SIGCONT)
         await says(process, f"lost {job_id}", 3)
