@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import running, says
-from tests.scenarios.test_controls import cut
+from tests.scenarios.test_controls import cut, on_record
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
@@ -25,6 +26,7 @@ class Seen:
 
     page: Page
     vendor: VendorServer
+    settings: Settings
 
     @property
     def reply(self) -> Locator:
@@ -33,6 +35,11 @@ class Seen:
     def button(self, name: str) -> Locator:
         return self.page.locator("#main").get_by_role("button", name=name, exact=True)
 
+    async def ended(self, sign: str) -> None:
+        """Once the reply says how it ended, and the database does."""
+        await expect(self.reply).to_contain_text(sign)
+        await on_record(self.settings)
+
     async def ask(self) -> None:
         box = self.page.locator("#main-box")
         await box.fill("a question for you")
@@ -40,7 +47,7 @@ class Seen:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def seen(visit: Visit) -> AsyncIterator[Seen]:
+async def seen(visit: Visit, tmp_path: Path) -> AsyncIterator[Seen]:
     async with Sandbox() as sandbox, VendorServer() as vendor:
         settings = Settings(
             slack_bot_token=sandbox.bot_token,
@@ -48,13 +55,13 @@ async def seen(visit: Visit) -> AsyncIterator[Seen]:
             slack_api_url=sandbox.api_url,
             openai_base_url=f"{vendor.url}/v1",
             models=("openai/test",),
-            database_url="sqlite://",
+            database_url=f"sqlite:///{tmp_path}/typist.db",
         )
         async with running(settings):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
             await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
             await expect(page.locator("#main-box")).to_be_focused()
-            yield Seen(page, vendor)
+            yield Seen(page, vendor, settings)
 
 
 async def test_stopped_by_keyboard_and_had_again_by_a_click(seen: Seen) -> None:
@@ -63,7 +70,7 @@ async def test_stopped_by_keyboard_and_had_again_by_a_click(seen: Seen) -> None:
     await expect(seen.reply).to_contain_text("A long answer.")
     await seen.button("Stop").focus()
     await seen.page.keyboard.press("Enter")
-    await expect(seen.reply).to_contain_text("openai/test · stopped")
+    await seen.ended("openai/test · stopped")
     await expect(seen.reply).not_to_contain_text(WRITING)
     await expect(seen.button("Stop")).to_have_count(0)
     await seen.button("Regenerate").click()
@@ -77,6 +84,7 @@ async def test_stopped_by_keyboard_and_had_again_by_a_click(seen: Seen) -> None:
 async def test_rated_and_deleted(seen: Seen) -> None:
     seen.vendor.script(says("A good answer."))
     await seen.ask()
+    await seen.ended("A good answer.")
     good = seen.button("Good answer")
     await good.press("Enter")
     await expect(good).to_have_attribute("aria-pressed", "true")
@@ -98,7 +106,7 @@ async def test_stopped_by_a_click_and_had_again_by_keyboard(seen: Seen) -> None:
     await seen.ask()
     await expect(seen.reply).to_contain_text("A long answer.")
     await seen.button("Stop").click()
-    await expect(seen.reply).to_contain_text("openai/test · stopped")
+    await seen.ended("openai/test · stopped")
     await seen.button("Regenerate").press("Enter")
     await expect(seen.reply).to_contain_text("A short answer.")
     await seen.button("Previous").press("Enter")
@@ -109,10 +117,10 @@ async def test_stopped_by_a_click_and_had_again_by_keyboard(seen: Seen) -> None:
 async def test_cut_for_length_it_goes_on_by_a_click_and_by_keyboard(seen: Seen) -> None:
     seen.vendor.script(cut("An answer: one, t"), cut("wo, thr"), says("ee."))
     await seen.ask()
-    await expect(seen.reply).to_contain_text("openai/test · cut")
+    await seen.ended("openai/test · cut")
     await seen.button("Continue").click()
     await expect(seen.reply).to_contain_text("An answer: one, two, thr")
-    await expect(seen.reply).to_contain_text("openai/test · cut")
+    await seen.ended("openai/test · cut")
     await seen.button("Continue").press("Enter")
     await expect(seen.reply).to_contain_text("An answer: one, two, three.")
     await expect(seen.button("Regenerate")).to_be_visible()
