@@ -256,12 +256,13 @@ async def test_anybody_may_say_once_what_they_think_and_change_their_mind(stage:
 
 
 @pytest.mark.parametrize("control", [Control.STOP, Control.AGAIN, Control.GO_ON, Control.DELETE])
-async def test_others_may_not(stage: Stage, control: Control) -> None:
+async def test_others_may_not_do_what_the_asker_may(stage: Stage, control: Control) -> None:
     async with half(stage) as (asked, message):
         told = await press(stage, message, control, "alan", value="")
         assert told is not None
         assert told.startswith("Only the person who asked and this bot's admins can ")
         assert growing(stage.bots("general", asked)[0])
+        assert await press(stage, message, Control.STOP) is None
 
 
 @pytest.mark.parametrize(
