@@ -1,22 +1,17 @@
 """A reply: whatever Slack does with its calls, what it shows ends as the text, page by page."""
 
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.core.answering import blocks
-from bot.core.answering.attachments import Attached, File, keys
 from bot.core.answering.markdown import sent_chars
 from bot.core.answering.pages import PAGE_CHARS, Pages, joined
 from bot.core.answering.reply import (
     GOES_ON,
     MOST_PAGES,
-    UPLOAD_TRIES,
     Call,
-    Delete,
     End,
     Ending,
     Post,
@@ -28,46 +23,7 @@ from bot.core.answering.reply import (
 )
 from bot.errors import Refusal
 from tests.core.conversations import question
-
-
-@dataclass
-class Channel:
-    """What the readers see of one reply."""
-
-    shown: dict[str, View] = field(default_factory=dict)
-    files: dict[str, tuple[File, ...]] = field(default_factory=dict)
-    posted: int = 0
-
-    def take(self, call: Call) -> str:
-        """Does what Slack does with a call."""
-        match call:
-            case Post(view=view):
-                self.posted += 1
-                ts = f"{self.posted}.0"
-                self.shown[ts] = view
-                return ts
-            case Upload(files=files):
-                self.posted += 1
-                self.files[f"{self.posted}.0"] = files
-                return f"{self.posted}.0"
-            case Update(ts=ts, view=view):
-                self.shown[ts] = view
-            case Delete(ts=ts):
-                self.shown.pop(ts, None)
-                self.files.pop(ts, None)
-        return call.ts
-
-    def text(self) -> str:
-        return joined([(view.markdown, view.joint) for view in self.shown.values()])
-
-
-def show_all(reply: Reply, channel: Channel) -> int:
-    """Sends until nothing is left; returns the number of calls."""
-    calls = 0
-    while (call := reply.next_call()) is not None:
-        reply.confirmed(call, channel.take(call))
-        calls += 1
-    return calls
+from tests.core.readers import Channel, show_all
 
 
 def test_a_reply_begins_with_a_placeholder() -> None:
@@ -220,103 +176,6 @@ def test_a_message_that_cannot_be_edited_is_replaced() -> None:
     reply.refused(call, Refusal.UNEDITABLE)
     show_all(reply, channel)
     assert list(channel.shown.values()) == [View("Hello", ended=End.WHOLE)]
-
-
-SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
-LONG_CODE = "".join(f"print({number})\n" for number in range(1_500))
-
-
-def test_after_the_fifth_page_the_answer_goes_on_in_a_file() -> None:
-    reply, channel = Reply(question()), Channel()
-    reply.append(SEVEN_PAGES)
-    show_all(reply, channel)
-    assert len(channel.shown) == MOST_PAGES
-    assert channel.shown["5.0"].notice == GOES_ON
-    reply.append("The end.")
-    assert reply.next_call() is None
-    reply.finish(Ending())
-    show_all(reply, channel)
-    ((file,),) = channel.files.values()
-    assert file.content.decode() == f"{SEVEN_PAGES}The end."
-    assert (file.title, file.name) == ("answer.md", f"answer-{question().ts}.md")
-    assert channel.shown["5.0"].notice == "The whole answer is attached as a file."
-    assert channel.shown["5.0"].ended
-
-
-def test_the_last_page_says_that_there_is_a_file_once_it_is_there() -> None:
-    reply, channel = Reply(question()), Channel()
-    reply.append(SEVEN_PAGES)
-    reply.finish(Ending("Cut."))
-    for _ in range(MOST_PAGES):
-        call = reply.next_call()
-        assert isinstance(call, Post)
-        reply.confirmed(call, channel.take(call))
-    upload = reply.next_call()
-    assert isinstance(upload, Upload)
-    reply.confirmed(upload, channel.take(upload))
-    last = reply.next_call()
-    assert isinstance(last, Update)
-    assert (last.page, last.view.notice) == (4, "Cut. The whole answer is attached as a file.")
-
-
-@pytest.mark.parametrize("reasons", [[Refusal.GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
-def test_where_slack_takes_no_files_pages_go_on(reasons: list[Refusal]) -> None:
-    reply, channel, left = Reply(question()), Channel(), list(reasons)
-    reply.append(SEVEN_PAGES)
-    reply.finish(Ending())
-    while (call := reply.next_call()) is not None:
-        if isinstance(call, Upload):
-            reply.refused(call, left.pop(0))
-        else:
-            reply.confirmed(call, channel.take(call))
-    assert not left
-    assert channel.text() == SEVEN_PAGES
-    assert [view.notice for view in channel.shown.values()] == [""] * 7
-
-
-def test_code_that_is_longer_than_a_page_is_attached_too() -> None:
-    reply, channel = Reply(question()), Channel()
-    text = f"Here:\n\n```Python title=x\n{LONG_CODE}```\n\nThat is all."
-    reply.append(text)
-    reply.finish(Ending())
-    show_all(reply, channel)
-    ((file,),) = channel.files.values()
-    assert (file.title, file.content.decode()) == ("code-1.py", LONG_CODE)
-    assert channel.text() == text
-    assert [view.notice for view in channel.shown.values()][-1] == "The long code is attached as a file, too."
-
-
-def answer_file(text: str, name: str = "") -> File:
-    return File(name or f"answer-{question().ts}.md", "answer.md", text.encode())
-
-
-@pytest.mark.parametrize(
-    ("before", "stays"),
-    [(SEVEN_PAGES, True), ("Another answer.", False)],
-    ids=["the same text", "another text"],
-)
-def test_files_of_an_earlier_attempt_stay_where_they_are_right(before: str, stays: bool) -> None:
-    left = (answer_file(before),)
-    reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(left)),)))
-    channel = Channel({"7.0": View("")}, {"8.0": left})
-    reply.append(SEVEN_PAGES)
-    show_all(reply, channel)
-    assert "8.0" in channel.files
-    reply.finish(Ending())
-    show_all(reply, channel)
-    ((file,),) = channel.files.values()
-    assert file.content.decode() == SEVEN_PAGES
-    assert ("8.0" in channel.files) is stays
-
-
-def test_a_part_that_is_less_than_an_earlier_attempts_leaves_that_ones_file() -> None:
-    left = (answer_file(SEVEN_PAGES),)
-    reply = Reply(question(), Shown(("7.0",), "Much more.", attached=(Attached("8.0", ("F1",), keys(left)),)))
-    channel = Channel({"7.0": View("")}, {"8.0": left})
-    reply.append("Less.")
-    reply.finish(Ending("Cut.", end=End.PART))
-    show_all(reply, channel)
-    assert "8.0" in channel.files
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])

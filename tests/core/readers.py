@@ -1,0 +1,55 @@
+"""What the readers of one reply see."""
+
+from dataclasses import dataclass, field
+
+from bot.core.answering.attachments import File
+from bot.core.answering.pages import joined
+from bot.core.answering.reply import (
+    Call,
+    Delete,
+    Post,
+    Reply,
+    Update,
+    Upload,
+    View,
+)
+
+
+@dataclass
+class Channel:
+    """What the readers see of one reply."""
+
+    shown: dict[str, View] = field(default_factory=dict)
+    files: dict[str, tuple[File, ...]] = field(default_factory=dict)
+    posted: int = 0
+
+    def take(self, call: Call) -> str:
+        """Does what Slack does with a call."""
+        match call:
+            case Post(view=view):
+                self.posted += 1
+                ts = f"{self.posted}.0"
+                self.shown[ts] = view
+                return ts
+            case Upload(files=files):
+                self.posted += 1
+                self.files[f"{self.posted}.0"] = files
+                return f"{self.posted}.0"
+            case Update(ts=ts, view=view):
+                self.shown[ts] = view
+            case Delete(ts=ts):
+                self.shown.pop(ts, None)
+                self.files.pop(ts, None)
+        return call.ts
+
+    def text(self) -> str:
+        return joined([(view.markdown, view.joint) for view in self.shown.values()])
+
+
+def show_all(reply: Reply, channel: Channel) -> int:
+    """Sends until nothing is left; returns the number of calls."""
+    calls = 0
+    while (call := reply.next_call()) is not None:
+        reply.confirmed(call, channel.take(call))
+        calls += 1
+    return calls

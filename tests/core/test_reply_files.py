@@ -1,0 +1,117 @@
+"""A reply's files: of an answer that is longer than five pages, and of code that is longer than one."""
+
+import pytest
+
+from bot.core.answering.attachments import Attached, File, keys
+from bot.core.answering.reply import (
+    GOES_ON,
+    MOST_PAGES,
+    UPLOAD_TRIES,
+    End,
+    Ending,
+    Post,
+    Reply,
+    Shown,
+    Update,
+    Upload,
+    View,
+)
+from bot.errors import Refusal
+from tests.core.conversations import question
+from tests.core.readers import Channel, show_all
+
+SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2_600))
+LONG_CODE = "".join(f"print({number})\n" for number in range(1_500))
+
+
+def test_after_the_fifth_page_the_answer_goes_on_in_a_file() -> None:
+    reply, channel = Reply(question()), Channel()
+    reply.append(SEVEN_PAGES)
+    show_all(reply, channel)
+    assert len(channel.shown) == MOST_PAGES
+    assert channel.shown["5.0"].notice == GOES_ON
+    reply.append("The end.")
+    assert reply.next_call() is None
+    reply.finish(Ending())
+    show_all(reply, channel)
+    ((file,),) = channel.files.values()
+    assert file.content.decode() == f"{SEVEN_PAGES}The end."
+    assert (file.title, file.name) == ("answer.md", f"answer-{question().ts}.md")
+    assert channel.shown["5.0"].notice == "The whole answer is attached as a file."
+    assert channel.shown["5.0"].ended
+
+
+def test_the_last_page_says_that_there_is_a_file_once_it_is_there() -> None:
+    reply, channel = Reply(question()), Channel()
+    reply.append(SEVEN_PAGES)
+    reply.finish(Ending("Cut."))
+    for _ in range(MOST_PAGES):
+        call = reply.next_call()
+        assert isinstance(call, Post)
+        reply.confirmed(call, channel.take(call))
+    upload = reply.next_call()
+    assert isinstance(upload, Upload)
+    reply.confirmed(upload, channel.take(upload))
+    last = reply.next_call()
+    assert isinstance(last, Update)
+    assert (last.page, last.view.notice) == (4, "Cut. The whole answer is attached as a file.")
+
+
+@pytest.mark.parametrize("reasons", [[Refusal.GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
+def test_where_slack_takes_no_files_pages_go_on(reasons: list[Refusal]) -> None:
+    reply, channel, left = Reply(question()), Channel(), list(reasons)
+    reply.append(SEVEN_PAGES)
+    reply.finish(Ending())
+    while (call := reply.next_call()) is not None:
+        if isinstance(call, Upload):
+            reply.refused(call, left.pop(0))
+        else:
+            reply.confirmed(call, channel.take(call))
+    assert not left
+    assert channel.text() == SEVEN_PAGES
+    assert [view.notice for view in channel.shown.values()] == [""] * 7
+
+
+def test_code_that_is_longer_than_a_page_is_attached_too() -> None:
+    reply, channel = Reply(question()), Channel()
+    text = f"Here:\n\n```Python title=x\n{LONG_CODE}```\n\nThat is all."
+    reply.append(text)
+    reply.finish(Ending())
+    show_all(reply, channel)
+    ((file,),) = channel.files.values()
+    assert (file.title, file.content.decode()) == ("code-1.py", LONG_CODE)
+    assert channel.text() == text
+    assert [view.notice for view in channel.shown.values()][-1] == "The long code is attached as a file, too."
+
+
+def answer_file(text: str, name: str = "") -> File:
+    return File(name or f"answer-{question().ts}.md", "answer.md", text.encode())
+
+
+@pytest.mark.parametrize(
+    ("before", "stays"),
+    [(SEVEN_PAGES, True), ("Another answer.", False)],
+    ids=["the same text", "another text"],
+)
+def test_files_of_an_earlier_attempt_stay_where_they_are_right(before: str, stays: bool) -> None:
+    left = (answer_file(before),)
+    reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(left)),)))
+    channel = Channel({"7.0": View("")}, {"8.0": left})
+    reply.append(SEVEN_PAGES)
+    show_all(reply, channel)
+    assert "8.0" in channel.files
+    reply.finish(Ending())
+    show_all(reply, channel)
+    ((file,),) = channel.files.values()
+    assert file.content.decode() == SEVEN_PAGES
+    assert ("8.0" in channel.files) is stays
+
+
+def test_a_part_that_is_less_than_an_earlier_attempts_leaves_that_ones_file() -> None:
+    left = (answer_file(SEVEN_PAGES),)
+    reply = Reply(question(), Shown(("7.0",), "Much more.", attached=(Attached("8.0", ("F1",), keys(left)),)))
+    channel = Channel({"7.0": View("")}, {"8.0": left})
+    reply.append("Less.")
+    reply.finish(Ending("Cut.", end=End.PART))
+    show_all(reply, channel)
+    assert "8.0" in channel.files

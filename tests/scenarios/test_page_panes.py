@@ -1,0 +1,91 @@
+"""The pane and an agent's messages on the sandbox's page, in a real browser, with a Bolt app on the other end."""
+
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+from tests.browser import Visit, browser, visit
+from tests.sandbox import manifests
+from tests.sandbox.bolt import connected, new_app
+
+__all__ = ["browser", "visit"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_the_assistants_pane_goes_along_with_the_channel(visit: Visit) -> None:
+    async with Sandbox(manifest=manifests.assistant()) as sandbox:
+        bolt = new_app(sandbox)
+
+        @bolt.event("assistant_thread_started")
+        async def started(event: Json, client: AsyncWebClient) -> None:
+            thread = event["assistant_thread"]
+            where = {"channel_id": thread["channel_id"], "thread_ts": thread["thread_ts"]}
+            seen = thread["context"]["channel_id"]
+            prompts = [{"title": "Summarize it", "message": f"Summarize <#{seen}>"}]
+            await client.assistant_threads_setSuggestedPrompts(**where, prompts=prompts, title="Try this")
+
+        @bolt.event("message")
+        async def answer(event: Json, client: AsyncWebClient) -> None:
+            where: Any = {"channel_id": event["channel"], "thread_ts": event["thread_ts"]}
+            if event.get("bot_id"):
+                return
+            await client.assistant_threads_setTitle(**where, title="A summary")
+            await client.assistant_threads_setStatus(**where, status="is reading…")
+
+        async with connected(bolt, sandbox):
+            page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+            await page.get_by_role("button", name="Ask typist").press("Enter")
+            pane = page.get_by_role("region", name="New Assistant Thread")
+            await expect(pane.get_by_role("group", name="Try this")).to_be_visible()
+            await pane.get_by_role("button", name="Summarize it").click()
+            pane = page.get_by_role("region", name="A summary")
+            await expect(pane.get_by_role("listitem")).to_contain_text("Summarize #general")
+            await expect(pane.get_by_role("status")).to_have_text("typist is reading…")
+            await expect(pane.get_by_role("group", name="Try this")).to_be_hidden()
+            await page.get_by_role("button", name="random").click()
+            changed = "assistant_thread_context_changed"
+            await sandbox.wait_for(lambda: sandbox.deliveries[-1].payload["event"]["type"] == changed)
+
+            await page.get_by_role("button", name="typist", exact=True).click()
+            await page.locator("#main-box").fill("another matter")
+            await page.locator("#main-box").press("Enter")
+            thread = page.get_by_role("region", name="Thread")
+            await expect(thread.get_by_text("another matter")).to_be_visible()
+            await expect(thread.get_by_role("status")).to_have_text("typist is reading…")
+            await expect(pane).to_be_hidden()
+
+
+async def test_an_agents_prompts_and_slacks_own_stop_button(visit: Visit) -> None:
+    async with Sandbox(manifest=manifests.agent()) as sandbox:
+        bolt = new_app(sandbox)
+
+        @bolt.event("message")
+        async def work(event: Json, client: AsyncWebClient) -> None:
+            if event.get("bot_id") or event.get("subtype"):
+                return
+            where: Any = {"channel_id": event["channel"], "thread_ts": event["ts"]}
+            await client.agents_sessions_setStatus(**where, status="processing", title="Helping")
+            await client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text="On it")
+
+        @bolt.event("agent_session_stopped")
+        async def stopped(event: Json, client: AsyncWebClient) -> None:
+            where: Any = {"channel": event["channel"], "thread_ts": event["thread_ts"]}
+            await client.chat_postMessage(**where, text="Okay, I stopped.")
+            await client.agents_sessions_setStatus(
+                channel_id=event["channel"], thread_ts=event["thread_ts"], status="active"
+            )
+
+        async with connected(bolt, sandbox):
+            page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+            await page.get_by_role("button", name="typist", exact=True).click()
+            await page.get_by_role("button", name="What can you do?").click()
+            thread = page.get_by_role("region", name="Helping")
+            await expect(thread.get_by_text("On it")).to_be_visible()
+            await expect(thread.get_by_role("status")).to_have_text("typist is working…")
+            await thread.get_by_role("button", name="Stop").press("Enter")
+            await expect(thread.get_by_text("Okay, I stopped.")).to_be_visible()
+            await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
