@@ -1,14 +1,14 @@
 """Which jobs a worker may take: those to do, and those of workers that are gone."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.jobs import Spent, Status
+from bot.core.jobs import Pulse, Spent, Status
 from bot.store import answers, spending
 from bot.store.rows import DOING, TODO, interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers
@@ -111,6 +111,19 @@ async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
     """All that a worker has claimed and not ended."""
     held = sa.select(jobs).where(jobs.c.worker == worker, jobs.c.status == DOING)
     return await _whole(connection, _oldest_first((await connection.execute(held)).all()))
+
+
+async def pulse(connection: AsyncConnection, worker: str, claimed: Collection[Job]) -> Pulse:
+    """What became of jobs that a worker claimed, by their attempts."""
+    held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_asked, jobs.c.version)
+    held = held.where(jobs.c.worker == worker, jobs.c.status == DOING)
+    rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
+    ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
+    return Pulse(
+        ours=frozenset(row.id for row in ours.values()),
+        to_stop=frozenset(row.id for row in ours.values() if row.stop_asked),
+        to_restart=frozenset(job.id for job, row in ours.items() if row.version != job.version and not row.stop_asked),
+    )
 
 
 async def take_over(

@@ -5,7 +5,6 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -15,17 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.core.asking.channels import ChannelSettings
 from bot.core.asking.triage import Company
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.errand import Errand, ErrandKind
+from bot.core.errand import Errand
 from bot.core.jobs import Enqueued, Outcome, Pulse, Reservation, Spent, Status
 from bot.core.limits.access import BotQuestions
 from bot.core.limits.caps import Amount, Cap, Room, Spender, Window
-from bot.errors import CapReached, StoreError
+from bot.errors import StoreError
 from bot.ports import Clock
 from bot.store import (
     answers,
     asking,
     channels,
     claiming,
+    ending,
     errands,
     forgetting,
     ledger,
@@ -40,8 +40,8 @@ from bot.store.engine import READS, create_engine, database_errors
 from bot.store.enqueueing import Arrival, Arrivals, in_line, write_arrivals
 from bot.store.migrate import migrate
 from bot.store.presence import Presence
-from bot.store.rows import DOING, TODO, in_thread, interrupted_values, spender_of, turn_values, wake_others
-from bot.store.schema import jobs, turns
+from bot.store.rows import TODO, wake_others
+from bot.store.schema import jobs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -171,18 +171,9 @@ class SqlStore:
         self._spent = dict(claimed)
         if not claimed:
             return Pulse()
-        held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_asked, jobs.c.version).where(*self._ours())
         async with self.engine.begin() as connection:
             await self._presence.beat(connection, claiming.spent_values(claimed))
-            rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
-        ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
-        return Pulse(
-            ours=frozenset(job.id for job in ours),
-            to_stop=frozenset(row.id for row in ours.values() if row.stop_asked),
-            to_restart=frozenset(
-                job.id for job, row in ours.items() if row.version != job.version and not row.stop_asked
-            ),
-        )
+            return await claiming.pulse(connection, self._worker, claimed)
 
     @_to_its_end
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
@@ -199,54 +190,21 @@ class SqlStore:
 
     @_to_its_end
     async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False) -> bool:
-        now = self._clock.now()
-        outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_asked)
-        status = sa.case((outdated, Status.TODO.value), else_=outcome.status.value)
-        ended = self._fenced(job).values(status=status, finished_at=sa.case((outdated, None), else_=now))
         async with self.engine.begin() as connection:
-            kept = ended.returning(jobs.c.forget_asked, jobs.c.stop_asked, jobs.c.status, jobs.c.deleted)
-            row = (await connection.execute(kept)).one_or_none()
-            if row is None:
-                return False
-            is_outdated = row.status == Status.TODO
-            if row.forget_asked:
-                await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
-            else:
-                if job.so_far and not is_outdated:
-                    await answers.join(connection, job)
-                turn = turn_values(job.id, replace(outcome, answer="") if row.deleted else outcome, now)
-                await connection.execute(sa.insert(turns), turn)
-                await spending.count(connection, [(spender_of(job.question), turn)], now)
-            if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
-                await together.part(connection, job.id, but_of=job.question.user_id)
-            if ping and not is_outdated and not row.stop_asked:
-                await errands.add(connection, ErrandKind.PING, [job.id], now)
-            await wake_others(connection, self._worker, jobs.c.status == TODO, _waited_for(job))
+            ended = await ending.finish(connection, self._held(job), outcome, self._clock.now(), ping=ping)
         self._handed_out.discard((job.id, job.attempts))
-        return not is_outdated
+        return ended
 
     @_to_its_end
     async def release(self, job: Job) -> bool:
-        given_up = self._fenced(job).values(status=Status.TODO.value, worker=None, started_at=None, heartbeat_at=None)
         spent = self._spent.get(job, Spent())
         async with self.engine.begin() as connection:
-            if (await connection.execute(given_up)).rowcount == 0:
-                return False
-            if spent != Spent():
-                now = self._clock.now()
-                turn = interrupted_values(job.id, spent, now)
-                await connection.execute(sa.insert(turns), turn)
-                await spending.count(connection, [(spender_of(job.question), turn)], now)
-            await wake_others(connection, self._worker)
+            released = await ending.release(connection, self._held(job), spent, self._clock.now())
         self._handed_out.discard((job.id, job.attempts))
-        return True
+        return released
 
-    def _fenced(self, job: Job) -> sa.Update:
-        """A late worker writes nothing."""
-        return sa.update(jobs).where(jobs.c.id == job.id, jobs.c.attempts == job.attempts, *self._ours())
-
-    def _ours(self) -> tuple[sa.ColumnElement[bool], ...]:
-        return jobs.c.worker == self._worker, jobs.c.status == DOING
+    def _held(self, job: Job) -> ending.Held:
+        return ending.Held(job, self._worker)
 
     @_to_its_end
     async def request_stop(self, job_id: int) -> bool:
@@ -346,7 +304,7 @@ class SqlStore:
             room = await spending.room_for(connection, job, caps, self._clock.now())
             if room == Room():
                 held = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
-                await connection.execute(self._fenced(job).values(**held))
+                await connection.execute(self._held(job).fenced.values(**held))
             return room
 
     @_to_its_end
@@ -428,10 +386,3 @@ class SqlStore:
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.debug("a transaction failed: %s", type(task.exception()).__name__)
-
-
-def _waited_for(job: Job) -> sa.ColumnElement[bool]:
-    """Jobs that a job held up: of its thread, or of its asker."""
-    thread = job.question.thread
-    theirs = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
-    return sa.or_(in_thread(thread), theirs)
