@@ -115,12 +115,13 @@ def violations(found: Evidence) -> list[str]:
 
 
 def _as_answered(found: Evidence, asked: Asked) -> Asked:
-    """With its newest words, but where its answer was whole before they were."""
-    pages = found.replies(asked)
-    old = [word for page in pages for word in words_in(page.last.text) if word[0] == asked.line.number]
-    if asked.changed != "edit" or (old and pages[-1].last.at_s < asked.changed_s + SAME_TIME_S):
+    """With its newest words, but where its answer had ended before they were."""
+    pages, edited = found.replies(asked), asked.line.edited
+    is_new = any(word[0] == edited.number for page in pages for word in words_in(page.last.text))
+    ended_before = bool(pages) and pages[-1].last.at_s < asked.changed_s + SAME_TIME_S
+    if asked.changed != "edit" or (ended_before and not is_new):
         return asked
-    return replace(asked, line=asked.line.edited)
+    return replace(asked, line=edited)
 
 
 def stays(asked: Asked, everybody: Sequence[Asked]) -> bool:

@@ -102,6 +102,26 @@ def edited(at_s: float, number: int) -> Evidence:
     return replace(found, asked=[first, changed], lives=lives, jobs=[found.jobs[0], job], attempts=attempts)
 
 
+def edited_after_a_cut() -> Evidence:
+    """Its answer had broken off before its first word."""
+    found = edited(9.0, 1)
+    note = BROKEN_OFF[Told.CUT]
+    found.lives[1].moments[1:] = [Moment(5.6, "", note)]
+    job = replace(found.jobs[1], status="failed", answer="")
+    return replace(found, jobs=[found.jobs[0], job], attempts={**found.attempts, 1: [Attempt(5.0, 0, Told.CUT)]})
+
+
+def begun_before_an_older_one_came() -> Evidence:
+    """The second one's process died before it asked the model, and the first one was delivered late."""
+    found = good()
+    lives = [said(0, 8.0), said(1, 5.5)]
+    lives[1].moments[1:] = [replace(moment, at_s=moment.at_s + 2.8) for moment in lives[1].moments[1:]]
+    jobs = [replace(found.jobs[0], created_at=1006.0, page_ts=("108.000000",)), replace(found.jobs[1], attempts=2)]
+    return replace(
+        found, lives=lives, jobs=jobs, attempts={0: [Attempt(7.8, 30, Told.WHOLE)], 1: [Attempt(8.2, 30, Told.WHOLE)]}
+    )
+
+
 def deleted(number: int = 1, *, gone: bool = True, **changes: object) -> Evidence:
     """One of the two questions was deleted."""
     found = good()
@@ -136,6 +156,8 @@ def limited(at_s: float) -> Evidence:
         ended(INTERRUPTED, Told.HUNG_UP, 9, attempts=4),
         edited(6.0, 1 + EDITED_NUMBER),
         edited(9.0, 1),
+        edited_after_a_cut(),
+        begun_before_an_older_one_came(),
         deleted(),
         deleted(0, gone=False),
     ],
