@@ -1,4 +1,4 @@
-"""Builds the bot from its settings and runs it. Nothing else builds things."""
+"""Builds the bot from its settings and runs it. Nothing else builds things, but for models."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 from uuid import uuid4
 
 from slack_bolt.async_app import AsyncApp
@@ -21,7 +20,6 @@ from bot.briefing import Briefing, Manner
 from bot.changes import Changes
 from bot.controls import Controls
 from bot.core.asking.channels import Usual
-from bot.core.asking.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.asking.tokens import TokenEstimate
 from bot.core.asking.triage import Hearing, Identity
 from bot.core.lease import Lease
@@ -31,15 +29,11 @@ from bot.errands import Errands
 from bot.health import Probes, serving
 from bot.home import Home
 from bot.intake import Intake
+from bot.models import models_of
 from bot.pane import PaneDesk
-from bot.ports import Provider, SystemClock
-from bot.providers.fallback import Fallback
-from bot.providers.model import Asking
-from bot.providers.retry import Retry
-from bot.providers.scripted import Scripted
-from bot.providers.stall import Stall
+from bot.ports import SystemClock
 from bot.retention import keep_tidy
-from bot.settings import Settings, models_in_use
+from bot.settings import Settings, models_in_use, system_prompt_in_use
 from bot.slack.budget import Budget
 from bot.slack.courier import SlackCourier
 from bot.slack.editor import Editor
@@ -57,16 +51,6 @@ from bot.worker import Capacity, Worker
 from handlers import buttons, commands, messages, surfaces
 
 
-class Vendor(Protocol):
-    """A vendor's connections."""
-
-    def model(self, name: str) -> Provider:
-        """One of its models."""
-        ...
-
-    async def aclose(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class Bot:
     """The parts that run, once all is built."""
@@ -76,46 +60,6 @@ class Bot:
     sockets: Sockets
     loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
     """What runs from the start until the last answer has ended."""
-
-
-@asynccontextmanager
-async def models_of(settings: Settings) -> AsyncIterator[Fallback]:
-    """The models in use, one behind the other, each watched for stalls."""
-    async with AsyncExitStack() as stack:
-        clock = SystemClock()
-        vendors: dict[str, Vendor] = {}
-        providers: list[Provider] = []
-        for name in models_in_use(settings):
-            vendor, _, model = name.partition("/")
-            if vendor == "scripted":
-                providers.append(Scripted(clock))
-                continue
-            if vendor not in vendors:
-                vendors[vendor] = _vendor(vendor, settings)
-                stack.push_async_callback(vendors[vendor].aclose)
-            providers.append(Stall(Retry(vendors[vendor].model(model), clock), settings.stall_timeout_s))
-        yield Fallback(providers)
-
-
-def _vendor(vendor: str, settings: Settings) -> Vendor:
-    asking = Asking(settings.streaming, settings.max_output_tokens)
-    # A vendor's SDK takes tens of megabytes: only those in use are imported.
-    if vendor == "openai":
-        from bot.providers.openai import OpenAIVendor
-
-        return OpenAIVendor(
-            api_key=settings.openai_api_key,
-            base_url=settings.openai_base_url,
-            api=settings.openai_api,
-            asking=asking,
-        )
-    from bot.providers.anthropic import AnthropicVendor
-
-    return AnthropicVendor(
-        api_key=settings.anthropic_api_key,
-        base_url=settings.anthropic_base_url,
-        asking=asking,
-    )
 
 
 @asynccontextmanager
@@ -143,7 +87,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
                 files=SlackFiles(web, settings.slack_bot_token, settings.slack_api_url, session),
                 clock=clock,
                 me=me,
-                manner=manner_of(settings),
+                manner=Manner(system_prompt_in_use(settings), settings.history_tokens),
                 estimate=estimate,
             ),
             models=await stack.enter_async_context(models_of(settings)),
@@ -186,14 +130,9 @@ def _beside_messages(
     surfaces.register(bolt, home, answering.pane)
 
 
-def manner_of(settings: Settings) -> Manner:
-    """How answers are to be."""
-    return Manner(settings.system_prompt or DEFAULT_SYSTEM_PROMPT, settings.history_tokens)
-
-
 def usual_of(settings: Settings) -> Usual:
     """What holds wherever a channel has nothing for itself."""
-    return Usual(models_in_use(settings), settings.system_prompt or DEFAULT_SYSTEM_PROMPT, settings.mention_only)
+    return Usual(models_in_use(settings), system_prompt_in_use(settings), settings.mention_only)
 
 
 def shown_to_admins(settings: Settings) -> dict[str, str]:

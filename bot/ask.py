@@ -4,17 +4,17 @@ import sys
 import time
 from contextlib import aclosing
 
-from bot.app import manner_of, models_of
 from bot.core.completion import Completion, Thinking
 from bot.core.conversation import Prompt, Turn
 from bot.core.limits.pricing import cost_usd
 from bot.errors import TypistError
-from bot.settings import Settings
+from bot.models import models_of
+from bot.settings import Settings, system_prompt_in_use
 
 
 async def ask(settings: Settings, question: str) -> None:
     """Writes the answer to stdout, and what it took to stderr. Raises ProviderError."""
-    prompt = Prompt(manner_of(settings).system_prompt, (Turn("user", question),))
+    prompt = Prompt(system_prompt_in_use(settings), (Turn("user", question),))
     started, first_s, completion, wrote = time.monotonic(), 0.0, None, ""
     async with models_of(settings) as provider, aclosing(provider.stream(prompt)) as events:
         try:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from dotenv import dotenv_values
 
+from bot.core.asking.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.completion import Usage
 from bot.core.limits.access import Kind
 from bot.core.limits.caps import Cap, parse_caps
@@ -186,6 +187,11 @@ def models_in_use(settings: Settings) -> tuple[str, ...]:
         return settings.models
     keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
     return tuple(DEFAULT_MODELS[vendor] for vendor, key in keys.items() if key)
+
+
+def system_prompt_in_use(settings: Settings) -> str:
+    """BOT_SYSTEM_PROMPT, or our own."""
+    return settings.system_prompt or DEFAULT_SYSTEM_PROMPT
 
 
 def _unknown(env: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,63 @@
+"""Builds the models in use, and imports no more than they need."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
+
+from bot.ports import Provider, SystemClock
+from bot.providers.fallback import Fallback
+from bot.providers.model import Asking
+from bot.providers.retry import Retry
+from bot.providers.scripted import Scripted
+from bot.providers.stall import Stall
+from bot.settings import Settings, models_in_use
+
+
+class Vendor(Protocol):
+    """A vendor's connections."""
+
+    def model(self, name: str) -> Provider:
+        """One of its models."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@asynccontextmanager
+async def models_of(settings: Settings) -> AsyncIterator[Fallback]:
+    """The models in use, one behind the other, each watched for stalls."""
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        vendors: dict[str, Vendor] = {}
+        providers: list[Provider] = []
+        for name in models_in_use(settings):
+            vendor, _, model = name.partition("/")
+            if vendor == "scripted":
+                providers.append(Scripted(clock))
+                continue
+            if vendor not in vendors:
+                vendors[vendor] = _vendor(vendor, settings)
+                stack.push_async_callback(vendors[vendor].aclose)
+            providers.append(Stall(Retry(vendors[vendor].model(model), clock), settings.stall_timeout_s))
+        yield Fallback(providers)
+
+
+def _vendor(vendor: str, settings: Settings) -> Vendor:
+    asking = Asking(settings.streaming, settings.max_output_tokens)
+    # A vendor's SDK takes tens of megabytes: only those in use are imported.
+    if vendor == "openai":
+        from bot.providers.openai import OpenAIVendor
+
+        return OpenAIVendor(
+            api_key=settings.openai_api_key,
+            base_url=settings.openai_base_url,
+            api=settings.openai_api,
+            asking=asking,
+        )
+    from bot.providers.anthropic import AnthropicVendor
+
+    return AnthropicVendor(
+        api_key=settings.anthropic_api_key,
+        base_url=settings.anthropic_base_url,
+        asking=asking,
+    )
