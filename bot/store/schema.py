@@ -4,6 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+REVISION = "0008"
+"""Of the last migration: a database that has it needs none."""
+
 metadata = sa.MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",

@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
@@ -15,7 +16,7 @@ from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.engine import create_engine
 from bot.store.migrate import migrate
-from bot.store.schema import metadata
+from bot.store.schema import REVISION, metadata
 from bot.store.watch import LEASE_S
 from tests.contracts.stores import apart, asked
 
@@ -31,6 +32,9 @@ class TestMigrations:
             diff = await connection.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), metadata))
         await engine.dispose()
         assert diff == []
+
+    def test_the_schema_is_that_of_the_last_one(self) -> None:
+        assert ScriptDirectory.from_config(scripts()).get_heads() == [REVISION]
 
     async def test_several_may_run_them_at_once(self, shared_url: str) -> None:
         opening = (SqlStore.open(shared_url, f"w{number}", SystemClock()) for number in range(4))
@@ -138,7 +142,12 @@ async def old_job(connection: AsyncConnection, number: int, status: str) -> None
 
 
 def upgrade_to(connection: sa.Connection, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", "bot.store:migrations")
+    config = scripts()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+
+
+def scripts() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "bot.store:migrations")
+    return config
