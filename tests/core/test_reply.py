@@ -209,6 +209,17 @@ def test_a_waiting_reply_says_so() -> None:
     assert blocks.WAITING in str(blocks.message(call.view))
 
 
+def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
+    reply, channel = Reply(question(), Shown(outdated=True), waiting=True), Channel()
+    post = reply.next_call()
+    assert isinstance(post, Post)
+    ts = channel.take(post)
+    reply.refused(post, Refusal.TRANSIENT)
+    reply.found(ts)
+    assert reply.announced
+    assert reply.next_call() is None
+
+
 @given(st.text(max_size=400))
 def test_nothing_in_a_text_is_an_instruction_to_slack(text: str) -> None:
     shown = blocks.message(View(text, notice="<!here>"))

@@ -242,9 +242,12 @@ class Reply:
                 self._forget(call.ts)
 
     def found(self, ts: str) -> None:
-        """A post whose answer was lost turns out to have been done, whatever it showed."""
+        """A post whose answer was lost turns out to have been done, whatever it showed.
+
+        A sign is not written again: once it is on record, the message may be another process's to write in.
+        """
+        self._shown.append(self._view(len(self._ts)) if self.waiting else None)
         self._ts.append(ts)
-        self._shown.append(None)
 
     def refused(self, call: Call, reason: Refusal) -> None:
         """Slack will not do it: the next call is another one."""
