@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,14 +59,11 @@ async def running(
     """`python <arguments>` against the sandbox and the model, from its first line of output to its end."""
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
+        env = _environment(sandbox, directory) | {"OPENAI_BASE_URL": model_url, "BOT_MODELS": models}
         with log.open("wb") as stderr:
+            await _migrated(env, directory)
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *arguments,
-                cwd=directory,
-                env=_environment(sandbox, directory) | {"OPENAI_BASE_URL": model_url, "BOT_MODELS": models},
-                stdout=asyncio.subprocess.PIPE,
-                stderr=stderr,
+                sys.executable, *arguments, cwd=directory, env=env, stdout=asyncio.subprocess.PIPE, stderr=stderr
             )
         assert process.stdout is not None
         try:
@@ -80,6 +77,15 @@ async def running(
             if process.returncode is None:
                 process.kill()
             await process.wait()
+
+
+async def _migrated(env: Mapping[str, str], directory: str) -> None:
+    """The database is as each start but the first finds it."""
+    migrating = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", "migrate", cwd=directory, env=env, stdout=asyncio.subprocess.DEVNULL
+    )
+    if await migrating.wait():
+        raise ChildProcessError("python -m bot migrate failed")
 
 
 def _environment(sandbox: Sandbox, directory: str) -> dict[str, str]:
