@@ -116,8 +116,9 @@ def violations(found: Evidence) -> list[str]:
 
 def _as_answered(found: Evidence, asked: Asked) -> Asked:
     """With its newest words, but where its answer had ended before they were."""
-    pages, edited = found.replies(asked), asked.line.edited
-    is_new = any(word[0] == edited.number for page in pages for word in words_in(page.last.text))
+    pages, job, edited = found.replies(asked), found.job(asked), asked.line.edited
+    says_new = any(word[0] == edited.number for page in pages for word in words_in(page.last.text))
+    is_new = says_new or (job is not None and job.version > 0)
     ended_before = bool(pages) and pages[-1].last.at_s < asked.changed_s + SAME_TIME_S
     if asked.changed != "edit" or (ended_before and not is_new):
         return asked
@@ -270,7 +271,8 @@ def _steps_back(found: Evidence, asked: Asked, history: Sequence[Life]) -> Itera
     for at_s, life, text in sorted(moments, key=lambda each: each[0]):
         texts[life.page] = text
         words = [word for page in sorted(texts) for word in words_in(texts[page])]
-        if not in_order(words, asked.line.number):
+        # Who goes on after a crash reads in Slack how the question was edited meanwhile.
+        if not any(in_order(words, number) for number in {asked.line.number, asked.line.number % EDITED_NUMBER}):
             yield f"at {found.at(at_s)} its messages read {_places(words)}"
             return
         # A page that is full hands its last line to the next one.

@@ -111,6 +111,21 @@ def edited_after_a_cut() -> Evidence:
     return replace(found, jobs=[found.jobs[0], job], attempts={**found.attempts, 1: [Attempt(5.0, 0, Told.CUT)]})
 
 
+def edited_and_cut_at_once() -> Evidence:
+    """Its answer started over, and broke off before a word."""
+    found = edited(5.5, 1 + EDITED_NUMBER)
+    found.lives[1].moments[1:] = [Moment(5.6, "", BROKEN_OFF[Told.CUT])]
+    jobs = [found.jobs[0], replace(found.jobs[1], status="failed", answer="")]
+    return replace(found, jobs=jobs, attempts={**found.attempts, 1 + EDITED_NUMBER: [Attempt(5.5, 0, Told.CUT)]})
+
+
+def edited_while_nobody_was_there() -> Evidence:
+    """Who went on with its answer after a crash read the new words in Slack."""
+    found = edited(6.8, 1 + EDITED_NUMBER)
+    found.lives[1].moments[1] = replace(found.lives[1].moments[1], text=text(1, 9))
+    return replace(found, jobs=[found.jobs[0], replace(found.jobs[1], version=0)])
+
+
 def begun_before_an_older_one_came() -> Evidence:
     """The second one's process died before it asked the model, and the first one was delivered late."""
     found = good()
@@ -157,6 +172,8 @@ def limited(at_s: float) -> Evidence:
         edited(6.0, 1 + EDITED_NUMBER),
         edited(9.0, 1),
         edited_after_a_cut(),
+        edited_and_cut_at_once(),
+        edited_while_nobody_was_there(),
         begun_before_an_older_one_came(),
         deleted(),
         deleted(0, gone=False),
