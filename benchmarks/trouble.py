@@ -192,6 +192,13 @@ async def cut_database(stage: Stage) -> None:
         await stage.database.cut()
 
 
+async def freeze_database(stage: Stage) -> None:
+    if isinstance(stage.database, Postgresql):
+        for_s = stage.chooser.uniform(1, 20)
+        stage.note(f"PostgreSQL stands still for {for_s:.1f} s")
+        await stage.database.stand_still(for_s)
+
+
 Trouble = Callable[[Stage], Coroutine[Any, Any, None]]
 ALONE = (slow_slack,)
 """Nothing else begins until these are over."""
@@ -215,7 +222,13 @@ COMMON: Mapping[Trouble, int] = {
     stall_model: 1,
 }
 """How often each comes in a deck."""
-ON_POSTGRESQL: Mapping[Trouble, int] = {**COMMON, restart_database: 1, crash_database: 1, cut_database: 1}
+ON_POSTGRESQL: Mapping[Trouble, int] = {
+    **COMMON,
+    restart_database: 1,
+    crash_database: 1,
+    cut_database: 1,
+    freeze_database: 1,
+}
 """All there is."""
 
 

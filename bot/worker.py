@@ -49,7 +49,8 @@ class Worker:
     _live: dict[int, tuple[Attempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _announcements: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _stopping: bool = field(default=False, init=False)
+    _stopped_at: float | None = field(default=None, init=False)
+    """By the monotonic clock."""
 
     @property
     def live(self) -> int:
@@ -77,14 +78,14 @@ class Worker:
 
     async def run(self) -> None:
         """Claims and answers until stopped; live answers go on then, for `drain` to wait for."""
-        while not self._stopping:
+        while self._stopped_at is None:
             self._wake.clear()
             await self._claim()
             await self._wake.wait()
 
     def stop(self) -> None:
         """Claims no more. A claim under way is let end: its jobs are ours."""
-        self._stopping = True
+        self._stopped_at = self.clock.monotonic()
         self.wake()
 
     async def stay_alive(self) -> None:
@@ -96,14 +97,19 @@ class Worker:
             self.wake()
 
     async def drain(self, at_once: asyncio.Event) -> None:
-        """Waits for live answers to end; those that do not in time, or before `at_once` is set, are handed over."""
+        """Waits for live answers to end; those that do not in time, or before `at_once` is set, are handed over.
+
+        Their time is counted from the stop: a database that stands still may have held up the last claim.
+        """
         live = list(self._live.values())
         if not live:
             return
-        log.info("waiting up to %.0f s for %d answers to end", self.capacity.drain_s, len(live))
+        now = self.clock.monotonic()
+        left_s = max(0.0, self.capacity.drain_s - (now - (self._stopped_at or now)))
+        log.info("waiting up to %.0f s for %d answers to end", left_s, len(live))
         ended = asyncio.gather(*(task for _, task in live), return_exceptions=True)
         hurried = asyncio.create_task(at_once.wait())
-        await asyncio.wait((ended, hurried), timeout=self.capacity.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ended, hurried), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         for attempt, _ in list(self._live.values()):
             self._break_off(attempt.job.id, BreakOff.HANDOVER)

@@ -1,7 +1,8 @@
 """From DATABASE_URL to an engine: SQLite through aiosqlite, PostgreSQL through psycopg 3."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
 _POOL_TIMEOUT_S = 3.0
 """Slack delivers an event again that was not acknowledged by then: who waits longer waits in vain."""
+_LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
     # A server that vanished without a word is noticed within 20 s.
@@ -61,6 +63,17 @@ def database_errors() -> Iterator[None]:
         ) from error
 
 
+@asynccontextmanager
+async def answered_within(limit_s: float | None) -> AsyncIterator[None]:
+    """Raises TimeoutError where the database takes longer: one that stands still keeps its connections up.
+
+    What is broken off so loses its connection.
+    """
+    # The first only asks: psycopg has the server told, and would wait ten more seconds for it.
+    async with asyncio.timeout(limit_s and limit_s + _LET_GO_S), asyncio.timeout(limit_s):
+        yield
+
+
 def database_file(url: sa.URL) -> Path | None:
     """Where a SQLite database is; None for one in memory, or on a server."""
     in_file = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
@@ -82,6 +95,8 @@ def _parsed(database_url: str) -> sa.URL:
 def _reason(error: Exception) -> str:
     if isinstance(error, PoolTimeout):
         return f"all connections were busy for {_POOL_TIMEOUT_S:.0f} s"
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
     cause = error.orig if isinstance(error, DBAPIError) else error
     # What PostgreSQL adds as DETAIL may be a row's content.
     return " ".join(str(cause).partition("\nDETAIL")[0].split()).rstrip(".")

@@ -11,9 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.ports import Clock
+from bot.store.engine import answered_within
 from bot.store.rows import channel, lock_key
 
 SELF_TEST_S = 2.0
+CHECK_S = 5.0
+ANSWER_WITHIN_S = 5.0
+"""A server that stands still keeps its connections, and our lock may be nobody's any more."""
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 DEAF_PAUSE_S = 60.0
@@ -75,9 +79,12 @@ class Listener:
             self._tried.set()
             # What was said while nobody listened is lost.
             self._wake()
-            async for notify in connection.notifies():
-                if notify.payload != self._worker:
-                    self._wake()
+            while True:
+                async for notify in connection.notifies(timeout=CHECK_S):
+                    if notify.payload != self._worker:
+                        self._wake()
+                async with answered_within(ANSWER_WITHIN_S):
+                    await connection.execute("SELECT 1")
         finally:
             await connection.close()
 

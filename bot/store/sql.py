@@ -36,12 +36,13 @@ from bot.store import (
     usage,
 )
 from bot.store.company import company, share
-from bot.store.engine import READS, create_engine, database_errors
+from bot.store.engine import READS, answered_within, create_engine, database_errors
 from bot.store.enqueueing import Arrival, Arrivals, in_line, write_arrivals
 from bot.store.migrate import migrate
 from bot.store.presence import Presence
 from bot.store.rows import TODO, wake_others
 from bot.store.schema import jobs
+from bot.store.under_way import UnderWay
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,29 +50,36 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 NO_LIMIT = 1_000_000
+ANSWER_WITHIN_S = 10.0
+"""Longer than what a lock is waited for."""
+CLOSE_WITHIN_S = 3.0
+"""On a server; a file is on this machine, and is waited for."""
 
 
-def _to_its_end(
-    method: Callable[Concatenate["SqlStore", P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate["SqlStore", P], Coroutine[Any, Any, T]]:
-    """Lets a transaction end though its caller is cancelled: breaking it off would cost the connection."""
+Method = Callable[Concatenate["SqlStore", P], Coroutine[Any, Any, T]]
 
+
+def _shielded(method: Method[P, T], *, limited: bool) -> Method[P, T]:
     @functools.wraps(method)
     async def shielded(self: "SqlStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._closed:
-            raise StoreError("the store is closed, for this process ends")
-        task = asyncio.create_task(method(self, *args, **kwargs))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
         try:
-            with database_errors():
-                return await asyncio.shield(task)
+            return await self._under_way.see_to(method(self, *args, **kwargs), self._limit_s if limited else None)
         except StoreError:
             # What we did not see of the others must not count against them.
             self._presence.watch.reset()
             raise
 
     return shielded
+
+
+def _to_its_end(method: Method[P, T]) -> Method[P, T]:
+    """Lets a transaction end though its caller is cancelled."""
+    return _shielded(method, limited=True)
+
+
+def _however_long(method: Method[P, T]) -> Method[P, T]:
+    """The same for what may have much to do, or is limited elsewhere."""
+    return _shielded(method, limited=False)
 
 
 class SqlStore:
@@ -84,8 +92,8 @@ class SqlStore:
         self._worker = worker
         self._clock = clock
         self._most_per_user = most_per_user
-        self._running: set[asyncio.Task[Any]] = set()
-        self._closed = False
+        self._limit_s = ANSWER_WITHIN_S if engine.dialect.name == "postgresql" else None
+        self._under_way = UnderWay()
         self._arrivals = Arrivals(self._write_arrivals)
         self._changed = asyncio.Event()
         self._presence = Presence(engine, worker, clock, self._changed.set)
@@ -111,12 +119,12 @@ class SqlStore:
             raise
         return store
 
-    @_to_its_end
+    @_however_long
     async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
         return await self._arrivals.add(Arrival(event_id, question, full))
 
     async def _write_arrivals(self, batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
-        async with self.engine.begin() as connection:
+        async with answered_within(self._limit_s), self.engine.begin() as connection:
             taken = await write_arrivals(connection, batch, self._most_per_user, self._clock.now())
             if any(enqueued and not enqueued.waiting for enqueued in taken):
                 await wake_others(connection, self._worker)
@@ -347,7 +355,7 @@ class SqlStore:
         async with self._reader.begin() as connection:
             return await usage.by_model(connection, team_id, since)
 
-    @_to_its_end
+    @_however_long
     async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
         async with self.engine.begin() as connection:
             count = await forgetting.forget(connection, user_id, thread)
@@ -355,7 +363,7 @@ class SqlStore:
         await forgetting.overwrite(self.engine)
         return count
 
-    @_to_its_end
+    @_however_long
     async def expire(self, before: float) -> int:
         async with self.engine.begin() as connection:
             now = self._clock.now()
@@ -370,19 +378,15 @@ class SqlStore:
             await connection.execute(sa.select(1))
 
     async def close(self) -> None:
-        """Waits for transactions under way, then disconnects and lets go of the lock."""
-        self._closed = True
-        await self._arrivals.end()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """Lets transactions under way end, disconnects and lets go of the lock; what stands still is not waited for."""
+        self._under_way.close()
         try:
-            with database_errors():
-                await self._presence.disappear()
-        except StoreError as error:
-            log.warning("our jobs are taken over a little later: %s", error)
+            async with answered_within(self._limit_s and CLOSE_WITHIN_S):
+                await self._arrivals.end()
+                await self._under_way.end()
+                with database_errors():
+                    await self._presence.disappear()
+        except (StoreError, TimeoutError) as error:
+            log.warning("our jobs are taken over a little later: %s", str(error) or "the database does not answer")
+            self._under_way.break_off()
         await self.engine.dispose()
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        """A failure that nobody waits for any more: whoever asked was cancelled, and asks again."""
-        self._running.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.debug("a transaction failed: %s", type(task.exception()).__name__)

@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import os
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -38,9 +40,32 @@ class Server:
         sockets = self._server.get_postmaster_info().socket_dir
         self._control("start", "-o", f'-h "" -k {sockets}')
 
+    def standing_still(self) -> contextlib.AbstractContextManager[None]:
+        """For as long as the block."""
+        return standing_still(self.url, self._server.get_postmaster_info().pid)
+
     def _control(self, *arguments: str) -> None:
         program = [self._server.bin_path / "pg_ctl", "-D", self._server.pgdata, "-l", self._server.log, "-w"]
         subprocess.run([*program, *arguments], user=self._server.system_user, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def standing_still(url: str, postmaster_pid: int) -> Iterator[None]:
+    """A server none of whose processes runs, as on a disk that hangs: connections stay up, and nothing answers."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        pids = [postmaster_pid]
+        # No new ones from here on.
+        os.kill(postmaster_pid, signal.SIGSTOP)
+        try:
+            ourselves_last = "SELECT pid FROM pg_stat_activity ORDER BY pid = pg_backend_pid()"
+            for (pid,) in connection.execute(ourselves_last).fetchall():
+                pids.append(pid)
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

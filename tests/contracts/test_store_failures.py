@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from bot.core.conversation import Job
 from bot.core.jobs import Spent
 from bot.errors import StoreError
 from bot.ports import SystemClock
 from bot.store import SqlStore
+from bot.store.schema import workers
 from tests.contracts.stores import DONE, apart, asked, enqueued
 
 if TYPE_CHECKING:
@@ -68,6 +70,44 @@ async def test_a_restarted_server_costs_a_few_calls_and_no_job(own_server: "Serv
     await wakes(other, owner)
     await owner.close()
     await other.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that give up soon."""
+    monkeypatch.setattr("bot.store.sql.ANSWER_WITHIN_S", 0.5)
+    for name in ("CHECK_S", "ANSWER_WITHIN_S"):
+        monkeypatch.setattr(f"bot.store.listening.{name}", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_that_stands_still_is_given_up_for_the_moment(own_server: "Server") -> None:
+    store = await SqlStore.open(own_server.url, "w1", SystemClock())
+    other = await SqlStore.open(own_server.url, "w2", SystemClock())
+    await enqueued(store, apart(1))
+    [job] = await store.claim(1)
+    with own_server.standing_still():
+        for call in (store.heartbeat({job: Spent()}), store.claim(1), store.enqueue("Ev2", apart(3))):
+            with pytest.raises(StoreError, match="it does not answer"):
+                await call
+        async with asyncio.timeout(10):
+            await other.close()
+    await works_within(lambda: store.enqueue("Ev2", apart(3)), 10)
+    await works_within(lambda: locks(store, job), 10)
+    assert await store.finish(job, DONE)
+    assert len(await store.claim(10)) == 1
+    third = await SqlStore.open(own_server.url, "w3", SystemClock())
+    await wakes(store, third)
+    await third.close()
+    await store.close()
+
+
+async def locks(store: SqlStore, job: Job) -> None:
+    """Its beat says that it holds its lock; StoreError until then."""
+    await store.heartbeat({job: Spent()})
+    async with store.engine.begin() as connection:
+        if not await connection.scalar(sa.select(workers.c.has_lock).where(workers.c.worker == "w1")):
+            raise StoreError
 
 
 async def unclaimed(store: SqlStore) -> None:
