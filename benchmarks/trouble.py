@@ -194,7 +194,7 @@ async def cut_database(stage: Stage) -> None:
 
 async def freeze_database(stage: Stage) -> None:
     if isinstance(stage.database, Postgresql):
-        for_s = stage.chooser.uniform(1, 20)
+        for_s = stage.chooser.uniform(1, 14)
         stage.note(f"PostgreSQL stands still for {for_s:.1f} s")
         await stage.database.stand_still(for_s)
 
