@@ -121,7 +121,7 @@ async def wakes(waiting: SqlStore, acting: SqlStore) -> None:
     began = time.monotonic()
     await enqueued(acting, apart(2))
     await woken
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 async def test_while_the_server_is_down_each_call_says_so_and_is_quick(own_server: "Server") -> None:
@@ -131,7 +131,7 @@ async def test_while_the_server_is_down_each_call_says_so_and_is_quick(own_serve
     for call in (store.ping(), store.enqueue("Ev1", asked(1)), store.claim(1), store.reserve("m", 1)):
         with pytest.raises(StoreError, match="The database can't be used: "):
             await call
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 15
     await asyncio.to_thread(own_server.start)
     await store.ping()
     assert await store.enqueue("Ev1", asked(1))
@@ -154,7 +154,7 @@ async def test_a_pool_without_a_free_connection_is_waited_for_some_seconds(postg
     began = time.monotonic()
     with pytest.raises(StoreError, match="all connections were busy"):
         await store.ping()
-    assert 2 < time.monotonic() - began < 5
+    assert 2 < time.monotonic() - began < 15
     for connection in held:
         await connection.close()
     await store.ping()

@@ -9,6 +9,7 @@ from bot.core.conversation import Job
 from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.schema import turns
+from bot.store.watch import LEASE_S
 from tests.contracts.holding import holder, says
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, apart, claimed_within, enqueued
@@ -23,7 +24,7 @@ async def test_after_kill_9_another_process_takes_over(shared_url: str) -> None:
         await says(process, f"claimed {job_id}")
         assert await store.claim(1) == []
         os.kill(process.pid, signal.SIGKILL)
-        job = await claimed_within(store, 3.0)
+        job = await claimed_within(store, LEASE_S - 2)
     assert job == Job(job_id, apart(1), attempts=2, begun=True, interruptions=1)
     async with store.engine.begin() as connection:
         [turn] = (await connection.execute(sa.select(turns))).all()
@@ -37,7 +38,7 @@ async def test_who_is_paused_loses_its_jobs_and_learns_so_when_it_wakes(postgres
         job_id = await enqueued(store, apart(1))
         await says(process, f"claimed {job_id}")
         os.kill(process.pid, signal.SIGSTOP)
-        job = await claimed_within(store, 20.0)
+        job = await claimed_within(store, LEASE_S + 12)
         assert job.interruptions == 1
         os.kill(process.pid, signal.SIGCONT)
         await says(process, f"lost {job_id}", 3)

@@ -15,6 +15,7 @@ from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.claiming import SIGN_S
 from bot.store.schema import jobs, turns
+from bot.store.watch import LEASE_S
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, claimed_within, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -147,7 +148,7 @@ class TestWait:
         await store.wait(0)
         began = time.monotonic()
         await store.wait(0.2)
-        assert 0.15 < time.monotonic() - began < 2
+        assert 0.15 < time.monotonic() - began < 10
 
     @pytest.mark.parametrize("what", ["enqueue", "sign", "stop", "release", "finish", "forget"])
     async def test_another_processs_doings_end_it(self, postgresql_url: str, what: str) -> None:
@@ -169,7 +170,7 @@ class TestWait:
             pass
         woken = asyncio.create_task(store.wait(10))
         await doings[what]()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             await woken
         await store.close()
         await other.close()
@@ -185,8 +186,8 @@ class TestWait:
 async def quiet(store: SqlStore) -> bool:
     """Whether something was there to be heard; after it, nothing is."""
     began = time.monotonic()
-    await store.wait(0.2)
-    return time.monotonic() - began < 0.15
+    await store.wait(0.5)
+    return time.monotonic() - began < 0.4
 
 
 class TestManyAtOnce:
@@ -240,9 +241,8 @@ class TestPresence:
         await one(store)
         await store.close()
         after = await SqlStore.open(shared_url, "w2", SystemClock())
-        began = time.monotonic()
-        assert (await claimed_within(after, 5)).id == job_id
-        assert time.monotonic() - began < (1 if "sqlite" in shared_url else 3)
+        # Sooner than by its silence.
+        assert (await claimed_within(after, LEASE_S - 2)).id == job_id
         await after.close()
 
     async def test_the_dead_are_taken_over_up_to_the_limit_and_before_what_is_to_do(self, sqlite_url: str) -> None:

@@ -110,7 +110,7 @@ async def test_stopped_by_its_asker_or_an_admin_it_stays_as_far_as_it_came(
     async with half(stage) as (asked, message):
         assert buttons(message) == [Control.STOP]
         assert await press(stage, message, Control.STOP, user) is None
-        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 1)
+        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
         (text,) = await stage.answers("general", asked)
     assert text.startswith("Once there was a bot")
     assert STOPPED not in text
@@ -240,7 +240,7 @@ async def test_deleted_it_is_gone_from_slack_from_prompts_and_from_the_database(
 async def test_deleted_while_it_grows_it_stops_first(stage: Stage, settings: Settings) -> None:
     async with half(stage) as (asked, message):
         assert await press(stage, message, Control.DELETE, value="") is None
-        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 1)
+        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
         await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
     (turn,) = await rows(settings, turns)
     assert (turn.answer, turn.output_tokens > 10) == ("", True)
@@ -350,7 +350,7 @@ async def test_slacks_own_stop_stops_what_is_written_in_its_thread(vendor: Vendo
             event = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked}
             for user in ("U0ALAN", "U0ADA"):
                 sandbox._emit({**event, "user": user, "streaming_message_ts": [], "event_ts": "1.0"})
-            await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 2)
+            await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
             await stage.answers("general", asked)
             assert footer(stage.bots("general", asked)[0]) == "openai/test · stopped"
 

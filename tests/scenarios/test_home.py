@@ -1,6 +1,5 @@
 """The app's Home: made when it is opened, for its person; more for admins."""
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -63,10 +62,8 @@ async def test_an_admin_sees_the_workspaces_use_by_model_and_its_settings(stage:
     assert "*Who may ask*: members" in said
 
 
-async def test_it_is_there_within_a_second_and_made_only_when_it_is_opened(stage: Stage) -> None:
-    before = time.monotonic()
+async def test_it_is_made_only_when_it_is_opened(stage: Stage) -> None:
     await home(stage, "alan")
-    assert time.monotonic() - before < 1
     stage.sandbox.client("alan").open_tab("messages")
     asked = await stage.mention(user="alan")
     await stage.answers("general", asked)
