@@ -31,6 +31,8 @@ class Bot:
     ready: bool = False
     in_trouble: bool = False
     """Somebody does something to it: no second trouble until that is over."""
+    pauses: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when it was stopped, monotonic."""
     told: signal.Signals | None = None
     """What was sent to end it."""
     told_s: float = 0.0

@@ -21,11 +21,14 @@ _LATE_S = 15.0
 
 
 def misbehaviour(bots: Sequence[Bot], outages: Sequence[Span], secrets: Sequence[str]) -> list[str]:
-    """A sentence each; empty where all is well. `outages` of the database excuse errors that are about it."""
+    """A sentence each; empty where all is well. `outages` of the database excuse errors that are about it, and so do
+    pauses: who wakes in the middle of a transaction finds it lost.
+    """
     sentences = []
     for bot in bots:
         log = bot.log.read_text(errors="replace")
-        excused = any(_overlap((bot.started_s, bot.ended_s or bot.started_s), outage) for outage in outages)
+        life = bot.started_s, bot.ended_s or bot.started_s
+        excused = any(_overlap(life, span) for span in (*outages, *bot.pauses))
         found = (*_end(bot, excused), *log_faults(log, excused, secrets))
         sentences += [f"{bot.name}: {sentence}" for sentence in found]
     return sentences

@@ -73,9 +73,10 @@ async def pause(stage: Stage) -> None:
         finally:
             bot.send(signal.SIGCONT)
             bot.in_trouble = False
+            bot.pauses.append((began_s, time.monotonic()))
         if isinstance(stage.database, Sqlite):
             # Stopped in the middle of a transaction, it keeps all others from writing.
-            stage.database.outages.append((began_s, time.monotonic()))
+            stage.database.outages += bot.pauses[-1:]
 
 
 async def deploy(stage: Stage) -> None:
