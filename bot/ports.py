@@ -72,7 +72,12 @@ class Models(Protocol):
 
 
 class Ledger(Protocol):
-    """Counts the calls to Slack of all processes that share the database, those of earlier processes too."""
+    """Counts the calls to Slack of all processes that share the database, those of earlier processes too.
+
+    `failed_at`: when the database last failed this process, in whatever it did, by the monotonic clock.
+    """
+
+    failed_at: float
 
     async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
         """Takes one call from the budget, if it has one left; raises StoreError."""

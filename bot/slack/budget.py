@@ -30,7 +30,8 @@ LOOK_S = 1.0
 AWAY_S = 3.0
 """After the ledger was away: until all processes have told it of their calls."""
 UNHEARD_CALLS = 4
-"""Counted by each process that comes back, for those of one that ended meanwhile and can't tell of its calls."""
+"""Counted by each process to which the database comes back, for one that can't tell of its calls: it died or stands."""
+UNHEARD_AGAIN_S = 20.0
 WHATEVER = 1_000_000
 """More than any budget: such a call is counted and never refused."""
 
@@ -47,6 +48,8 @@ class Budget:
         self._live = 0
         self._uncounted: Counter[str] = Counter()
         """Calls that left while the ledger could not be asked."""
+        self._made_up_at: dict[str, float] = {}
+        """When the calls that others could not tell of were counted."""
         self._away_until: dict[str, float] = {}
         self._denied_until: dict[str, float] = {}
         """The ledger knew of calls that we did not: not to be asked again at once."""
@@ -138,6 +141,7 @@ class Budget:
         pacer = self._pacers[method]
         try:
             await self._count_late(method)
+            await self._make_up(method)
             reservation = await self._ledger.reserve(method, calls_per_minute)
         except StoreError as error:
             return self._alone(method, calls_per_minute, error)
@@ -153,7 +157,6 @@ class Budget:
         now = self._clock.monotonic()
         if now >= self._away_until.get(method, -math.inf):
             log.warning("calls of %s are not counted with other processes' now: %s", method, error)
-            self._uncounted[method] += UNHEARD_CALLS
         self._away_until[method] = now + AWAY_S
         self._pacers[method].unseen(now)
         granted = self._pacers[method].fits(now)
@@ -169,3 +172,11 @@ class Budget:
             except StoreError:
                 self._uncounted[method] += 1
                 raise
+
+    async def _make_up(self, method: str) -> None:
+        """Once for each time that the database was away, also where this process had no call to make then."""
+        made_up_at, now = self._made_up_at.get(method, -math.inf), self._clock.monotonic()
+        if self._ledger.failed_at > made_up_at and now > made_up_at + UNHEARD_AGAIN_S:
+            for _ in range(UNHEARD_CALLS):
+                await self._ledger.reserve(method, WHATEVER)
+            self._made_up_at[method] = now

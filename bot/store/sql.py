@@ -67,6 +67,7 @@ def _shielded(method: Method[P, T], *, limited: bool) -> Method[P, T]:
         except StoreError:
             # What we did not see of the others must not count against them.
             self._presence.watch.reset()
+            self.failed_at = self._clock.monotonic()
             raise
 
     return shielded
@@ -88,6 +89,7 @@ class SqlStore:
     def __init__(self, engine: AsyncEngine, worker: str, clock: Clock, most_per_user: int = NO_LIMIT) -> None:
         """Of workers made so, and not by `open`, others know by their silence only that they are gone."""
         self.engine = engine
+        self.failed_at = -math.inf
         self._reader = engine.execution_options(**{READS: True})
         self._worker = worker
         self._clock = clock
