@@ -7,11 +7,12 @@ from bot.core.answering.reply import Reply
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.ports import SystemClock
-from bot.slack.budget import Budget
+from bot.slack.budget import CALLS_PER_MINUTE, Budget
 from bot.slack.editor import Editor, Slot
 from bot.slack.poster import Poster
 from bot.slack.web import SlackWeb, new_session
 from bot.store import SqlStore
+from sandbox.server import Sandbox
 
 QUESTION = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "?")
 
@@ -35,4 +36,33 @@ async def test_a_cancellation_that_comes_as_a_reply_has_something_to_show_is_not
             _, hanging = await asyncio.wait((running,), timeout=1)
             assert not hanging, f"cancelled {ticks} ticks after the touch"
         waiting.cancel()
+    await store.close()
+
+
+async def test_a_search_that_waits_for_its_turn_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    clock, lease = SystemClock(), Lease()
+    store = await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
+    async with new_session() as session, Sandbox() as sandbox:
+        budget = Budget(store, clock)
+        editor = Editor(
+            Poster(SlackWeb(sandbox.bot_token, sandbox.api_url, session), budget, clock),
+            budget,
+            lease,
+            clock,
+            store.record_pages,
+        )
+        asked = await sandbox.say("ada", "general", "why?")
+        for _ in range(CALLS_PER_MINUTE["conversations.replies"]):
+            await store.reserve("conversations.replies", 1_000)
+        sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
+        lease.beat(clock.monotonic())
+        running = asyncio.create_task(editor.run())
+        await editor.open(Job(1, Question(ThreadKey("T1", "C0GENERAL", asked), asked, "U1", "why?"), 1))
+        async with asyncio.timeout(10):
+            while not (editor._slots[0].lost_post and editor._slots[0].in_flight):
+                lease.beat(clock.monotonic())
+                await asyncio.sleep(0.01)
+        running.cancel()
+        _, hanging = await asyncio.wait((running,), timeout=10)
+        assert not hanging
     await store.close()

@@ -23,6 +23,8 @@ FIRST_BACK_OFF_S = 0.5
 LONGEST_BACK_OFF_S = 30.0
 QUIET_S = 110.0
 """Slack takes a status away after two minutes."""
+LAST_CALLS_S = 2.0
+"""A process has 30 s to end; where one of its calls is not known to have arrived, the next process looks."""
 UNSURE_S = 0.1
 """How soon to look again whether our jobs are still ours."""
 
@@ -164,13 +166,17 @@ class Editor:
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends until cancelled; a call under way is let end."""
+        """Sends until cancelled; a call under way is let end, but not one that still waits for its turn."""
         try:
             while True:
                 self._wake.clear()
                 await self._pause(self._send_what_is_due())
         finally:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._tasks:
+                _, late = await asyncio.wait(self._tasks, timeout=LAST_CALLS_S)
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(*late, return_exceptions=True)
 
     async def _recover(self, job: Job) -> Shown:
         while True:
