@@ -142,6 +142,8 @@ async def test_follow_ups_need_no_mention_until_somebody_else_joins(
     await grace.page.get_by_role("button", name="3 replies").press("Enter")
     await grace.reply("I wonder, too")
     await expect(ada.message("I wonder, too", "#thread")).to_be_visible()
+    # A person is never so quick, a test is.
+    await sandbox.wait_for(lambda: all(delivery.acked_at_s is not None for delivery in sandbox.deliveries))
     for text in ("so do I", "@typist what do you say?"):
         await ada.reply(text)
     await expect(ada.message("The third answer.", "#thread")).to_be_visible()
