@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from benchmarks.process import Process, running
 from benchmarks.vendor import NumberedWords, question, word
 from bot.core.answering import blocks
-from bot.core.answering.reply import Ending, Post, Reply, Update
+from bot.core.answering.reply import GOES_ON, Ending, Post, Reply, Update
 from bot.core.conversation import Question, ThreadKey
 from sandbox.server import Sandbox
 
@@ -110,10 +110,13 @@ async def _answer_cpu_s(sandbox: Sandbox, process: Process, words: int) -> float
 
 
 def _shows(sandbox: Sandbox, ts: str, last_word: str) -> bool:
-    """Whether the last message of a thread ends with the word, and nothing more is to come."""
-    last = sandbox.messages("general", ts)[-1]
-    text = "".join(str(block.get("text", "")) for block in last.blocks)
-    return text.endswith(last_word) and blocks.WRITING not in str(last.blocks)
+    """Whether an answer is at its end: its last word, or, of one that is longer than its pages, the file."""
+    messages = sandbox.messages("general", ts)
+    said = str([message.blocks for message in messages])
+    if blocks.WRITING in said or GOES_ON in said:
+        return False
+    text = "".join(str(block.get("text", "")) for block in messages[-1].blocks)
+    return text.endswith(last_word) or any(message.files for message in messages)
 
 
 async def _until(holds: Callable[[], bool], timeout_s: float = 120) -> None:
