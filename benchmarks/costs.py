@@ -24,7 +24,8 @@ REST_S = 5.0
 """From connected to at rest."""
 REST_TARGET_BYTES = 120e6
 REPLY_TARGET_BYTES = 100e3
-FEW, MANY = 10, 100
+FEW, MANY = 5, 45
+"""A bot reads no more than 50 threads a minute."""
 LIVE_WORDS, LIVE_WORDS_PER_S, SAID_WORDS = 900, 20, 300
 """Answers that are still live when the last one has said so much."""
 LENGTHS = (1_000, 10_000, 50_000)
