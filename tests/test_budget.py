@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,17 +14,22 @@ from bot.slack.budget import UNHEARD_CALLS, Budget
 from bot.store import SqlStore
 
 
+@contextmanager
+def away(folder: Path) -> Iterator[None]:
+    """Somebody else keeps the database to themselves."""
+    with closing(sqlite3.connect(folder / "typist.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
 async def test_what_left_while_the_database_was_away_is_counted_when_the_process_ends(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/typist.db"
     ours = await SqlStore.open(url, "w1", SystemClock())
     theirs = await SqlStore.open(url, "w2", SystemClock())
     budget = Budget(ours, SystemClock())
-    away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
-    away.execute("BEGIN EXCLUSIVE")
-    budget.sent("chat.update", 0.0, None)
-    assert await budget.take("chat.update"), "an answer goes on without the database"
-    away.execute("COMMIT")
-    away.close()
+    with away(tmp_path):
+        budget.sent("chat.update", 0.0, None)
+        assert await budget.take("chat.update"), "an answer goes on without the database"
     watching = asyncio.create_task(budget.watch())
     await asyncio.sleep(0)
     watching.cancel()
@@ -38,12 +45,8 @@ async def test_what_nobody_can_tell_of_is_made_up_for_by_who_saw_that_the_databa
     ours = await SqlStore.open(url, "w1", SystemClock())
     theirs = await SqlStore.open(url, "w2", SystemClock())
     budget = Budget(ours, SystemClock())
-    away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
-    away.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(StoreError):
+    with away(tmp_path), pytest.raises(StoreError):
         await ours.claim(1)
-    away.execute("COMMIT")
-    away.close()
     for calls in (1, 2):
         budget.sent("chat.update", 0.0, None)
         assert await budget.take("chat.update")

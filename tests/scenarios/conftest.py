@@ -141,7 +141,11 @@ async def vendor() -> AsyncIterator[VendorServer]:
 
 @pytest.fixture
 def settings(sandbox: Sandbox, vendor: VendorServer) -> Settings:
-    """The bot's, for this sandbox and this vendor."""
+    return settings_of(sandbox, vendor)
+
+
+def settings_of(sandbox: Sandbox, vendor: VendorServer) -> Settings:
+    """The bot's, for a sandbox and a vendor."""
     return Settings(
         slack_bot_token=sandbox.bot_token,
         slack_app_token=sandbox.app_token,

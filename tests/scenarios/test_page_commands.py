@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,9 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from bot.core.surfaces import commands
-from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
-from tests.scenarios.conftest import manifest, running, says
+from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.scenarios.test_pane import with_assistant_view
 from tests.streams.server import VendorServer
 
@@ -31,14 +31,8 @@ async def start(stack: AsyncExitStack, app: Any, pause_s: float = 0.0) -> Sandbo
     vendor = await stack.enter_async_context(VendorServer())
     vendor.script(says("The whole answer.", pause_s))
     sandbox = await stack.enter_async_context(Sandbox(manifest=app))
-    settings = Settings(
-        slack_bot_token=sandbox.bot_token,
-        slack_app_token=sandbox.app_token,
-        slack_api_url=sandbox.api_url,
-        openai_base_url=f"{vendor.url}/v1",
-        models=("openai/test", "openai/other"),
-        database_url="sqlite://",
-        admins=frozenset({"U0ADA"}),
+    settings = replace(
+        settings_of(sandbox, vendor), models=("openai/test", "openai/other"), admins=frozenset({"U0ADA"})
     )
     await stack.enter_async_context(running(settings))
     return sandbox

@@ -1,7 +1,7 @@
 """The buttons below a reply in a real browser: by clicking and by keyboard, in a direct message."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from bot.core.answering.blocks import WRITING
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
-from tests.scenarios.conftest import running, says
+from tests.scenarios.conftest import running, says, settings_of
 from tests.scenarios.test_controls import cut, on_record
 from tests.streams.server import VendorServer
 
@@ -49,14 +49,7 @@ class Seen:
 @pytest_asyncio.fixture(loop_scope="module")
 async def seen(visit: Visit, tmp_path: Path) -> AsyncIterator[Seen]:
     async with Sandbox() as sandbox, VendorServer() as vendor:
-        settings = Settings(
-            slack_bot_token=sandbox.bot_token,
-            slack_app_token=sandbox.app_token,
-            slack_api_url=sandbox.api_url,
-            openai_base_url=f"{vendor.url}/v1",
-            models=("openai/test",),
-            database_url=f"sqlite:///{tmp_path}/typist.db",
-        )
+        settings = replace(settings_of(sandbox, vendor), database_url=f"sqlite:///{tmp_path}/typist.db")
         async with running(settings):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
             await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()

@@ -6,11 +6,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
-from bot.settings import Settings
 from sandbox.markdown import to_html
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
-from tests.scenarios.conftest import running, says
+from tests.scenarios.conftest import running, says, settings_of
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
@@ -51,15 +50,7 @@ code
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox() as sandbox, VendorServer() as vendor:
         vendor.script(says(ATTACKS, pause_s=0.003))
-        settings = Settings(
-            slack_bot_token=sandbox.bot_token,
-            slack_app_token=sandbox.app_token,
-            slack_api_url=sandbox.api_url,
-            openai_base_url=f"{vendor.url}/v1",
-            models=("openai/test",),
-            database_url="sqlite://",
-        )
-        async with running(settings):
+        async with running(settings_of(sandbox, vendor)):
             yield sandbox
 
 

@@ -2,18 +2,17 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from bot.core.answering.blocks import WAITING
-from bot.settings import Settings
 from bot.slack.courier import EDITED, READY
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
-from tests.scenarios.conftest import manifest, running, says
+from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
@@ -60,15 +59,7 @@ async def start(vendor: VendorServer) -> AsyncIterator[Start]:
 
         async def started(done_ping_s: int = 0) -> Sandbox:
             sandbox = await stack.enter_async_context(Sandbox(manifest=manifest()))
-            settings = Settings(
-                slack_bot_token=sandbox.bot_token,
-                slack_app_token=sandbox.app_token,
-                slack_api_url=sandbox.api_url,
-                openai_base_url=f"{vendor.url}/v1",
-                models=("openai/test",),
-                database_url="sqlite://",
-                done_ping_s=done_ping_s,
-            )
+            settings = replace(settings_of(sandbox, vendor), done_ping_s=done_ping_s)
             await stack.enter_async_context(running(settings))
             return sandbox
 
