@@ -1,21 +1,24 @@
 """What can be made to go wrong, on demand: for so many times, or until it is switched off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of fault and how it is set. `method` None: any; `times` None: until it is switched off."""
+    """One kind of fault and its settings. `method` None: any method; `times` None: until it is switched off."""
 
     name: str
     label: str
     method: str | None = None
     times: int | None = None
+    done: bool = False
+    """Slack does the call and only its answer is broken. Off: Slack doesn't do the call."""
     retry_after_s: int = 5
     delay_s: float = 3.0
-    error: str = "cant_update_message"
+    error: str = ""
+    """The name that a refusal gives."""
     location: str = "http://files.example/"
     more_bytes: int = 1_000_000
     status: int = 403
@@ -27,12 +30,13 @@ class Fault:
             "rate_limit": f"429, Retry-After {self.retry_after_s} s",
             "slow": f"{self.delay_s:g} s",
             "refuse": self.error,
+            "unknown_error": self.error,
             "file_redirect": self.location,
             "file_larger": f"{self.more_bytes:,} bytes more",
             "file_slow": f"{self.delay_s:g} s for each 64 kB",
             "file_refused": f"HTTP {self.status}",
         }.get(self.name, "")
-        return ", ".join(part for part in (self.method, said) if part)
+        return ", ".join(part for part in (self.method, said, self.done and "the call is done") if part)
 
 
 class Settings(TypedDict, total=False):
@@ -40,6 +44,7 @@ class Settings(TypedDict, total=False):
 
     method: str | None
     times: int | None
+    done: bool
     retry_after_s: int
     delay_s: float
     error: str
@@ -48,14 +53,26 @@ class Settings(TypedDict, total=False):
     status: int
 
 
+ANSWER_FAULTS = (
+    Fault("drop_request", "Connection dropped before the call is done", "chat.update"),
+    Fault("lose_response", "Call done, response lost", "chat.update", done=True),
+    Fault("no_answer", "No answer until the app gives up", "chat.update"),
+    Fault("stream_timeout", "HTTP 408, stream timeout"),
+    Fault("error_500", "HTTP 500"),
+    Fault("unavailable", "HTTP 503 as text", "apps.connections.open"),
+    Fault("text_200", "HTTP 200 with text"),
+    Fault("html_200", "HTTP 200 with an HTML page"),
+    Fault("empty_200", "HTTP 200 with nothing in it"),
+    Fault("list_200", "HTTP 200 with a JSON list"),
+    Fault("internal_error", "internal_error", error="internal_error"),
+    Fault("unknown_error", "An error with an unknown name", error="flux_capacitor_drained"),
+    Fault("refuse", "Edits refused", "chat.update", error="cant_update_message"),
+)
+"""A call gets such an answer, or none, in place of its own; the first that is on wins."""
 CALL_FAULTS = (
     Fault("rate_limit", "Rate limit storm", "chat.update"),
-    Fault("error_500", "HTTP 500"),
-    Fault("internal_error", "internal_error"),
     Fault("slow", "Slow answers"),
-    Fault("drop_request", "Connection dropped before the call is done", "chat.update"),
-    Fault("lose_response", "Call done, response lost", "chat.update"),
-    Fault("refuse", "Edits refused", "chat.update"),
+    *ANSWER_FAULTS,
 )
 EVENT_FAULTS = (
     Fault("redeliver", "Each event delivered twice"),
@@ -71,6 +88,27 @@ INSTANT_FAULTS = (
     Fault("drop_socket", "Drop the sockets now"),
     Fault("refresh", "Refresh the connections now"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """An answer that isn't the Web API's JSON object."""
+
+    status: int
+    content_type: str
+    text: str
+
+
+RAW_ANSWERS: Mapping[str, RawAnswer] = {
+    "stream_timeout": RawAnswer(408, "text/plain", "stream timeout"),
+    "error_500": RawAnswer(500, "text/html", "<html>Internal Server Error</html>"),
+    "unavailable": RawAnswer(503, "text/plain", "upstream connect error or disconnect/reset before headers"),
+    "text_200": RawAnswer(200, "text/plain", "ok"),
+    "html_200": RawAnswer(200, "text/html", "<!DOCTYPE html><html><title>Slack</title></html>"),
+    "empty_200": RawAnswer(200, "application/json", ""),
+    "list_200": RawAnswer(200, "application/json", "[]"),
+}
+"""By the name of the fault."""
 FAULTS = {fault.name: fault for fault in (*CALL_FAULTS, *EVENT_FAULTS, *FILE_FAULTS, *INSTANT_FAULTS)}
 
 

@@ -1,13 +1,15 @@
 """What the page talks to: the state, the live feed, and what people do. For this machine's own page only."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
 
 from sandbox.budgets import Budgets
 from sandbox.client import Surfaces
-from sandbox.faults import FAULTS, Faults
+from sandbox.faults import FAULTS, Faults, Settings
 from sandbox.feed import Feed
 from sandbox.page_files import PageFiles
 from sandbox.page_guard import body, done, guarded, strings
@@ -169,10 +171,24 @@ class PageApi:
         if name not in FAULTS:
             raise SlackError("unknown_fault")
         if said.get("on"):
-            self.faults.start(name)
+            self.faults.start(name, **_settings(said))
         else:
             self.faults.stop(name)
         return done()
+
+
+def _settings(said: Json) -> Settings:
+    """How a page sets a fault; what it leaves out is as the fault has it."""
+    kinds: Mapping[str, type | tuple[type, ...]] = {
+        "method": (str, type(None)),
+        "times": (int, type(None)),
+        "done": bool,
+        "error": str,
+    }
+    found = {key: said[key] for key in kinds if key in said}
+    if not all(isinstance(value, kinds[key]) for key, value in found.items()):
+        raise SlackError("invalid_arguments")
+    return cast(Settings, found)
 
 
 def _person_json(user: User) -> Json:

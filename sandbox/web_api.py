@@ -13,7 +13,7 @@ from aiohttp import web
 from sandbox import api_app, api_assistant, api_chat, api_conversations, api_files, api_streams, api_views
 from sandbox.api import App, Method
 from sandbox.budgets import Budgets
-from sandbox.faults import Faults
+from sandbox.faults import ANSWER_FAULTS, RAW_ANSWERS, Fault, Faults
 from sandbox.workspace import Json, SlackError
 
 METHODS: Mapping[str, Method] = {
@@ -28,14 +28,14 @@ METHODS: Mapping[str, Method] = {
 SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if not method.app_level) | {
     "app_mentions:read"
 }
-_DROPPED = "dropped"
-_HTTP_500 = "http_500"
+_LOOK_S = 0.02
+"""How often a call without an answer looks whether its caller has gone."""
 _JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts", "view")
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call as Slack saw it; `error` is None where it was done."""
+    """One call as Slack saw it; `error` is None where the call was done, also if its answer was broken."""
 
     method: str
     at_monotonic_s: float
@@ -77,19 +77,26 @@ class WebApi:
         arguments: Json = {}
         answer: Json = {}
         error = None
+        broken = None
         try:
             arguments = await _arguments(request)
-            answer = await self._answer(name, arguments, request.headers.get("Authorization"))
+            method = self._admit(name, arguments, request.headers.get("Authorization"))
+            broken = await self._break(name)
+            if broken is None or broken.done:
+                answer = method.run(self.app, arguments)
+            else:
+                error = broken.error or broken.name
         except SlackError as refused:
             error, answer = refused.error, refused.fields
         said = arguments | answer
         channel, ts = said.get("channel", said.get("channel_id")), said.get("ts")
         self._log(CallRecord(name, at_s, at_wall, _text(channel), _text(ts), error, arguments))
-        if error == _DROPPED or (error is None and self.faults.take("lose_response", name)):
-            return _hang_up(request)
+        if broken is not None:
+            return await self._broken_answer(request, name, broken)
         return self._response(name, error, answer)
 
-    async def _answer(self, name: str, arguments: Json, authorization: str | None) -> Json:
+    def _admit(self, name: str, arguments: Json, authorization: str | None) -> Method:
+        """The method, where its token, scopes and budget allow the call. Raises SlackError."""
         method = METHODS.get(name)
         if method is None:
             raise SlackError("unknown_method", req_method=name)
@@ -98,20 +105,27 @@ class WebApi:
         wait_s = storm.retry_after_s if storm else self.budgets.spend(name, str(arguments.get("channel", "")))
         if wait_s is not None:
             raise SlackError("ratelimited", retry_after_s=wait_s)
-        await self._fail(name)
-        return method.run(self.app, arguments)
+        return method
 
-    async def _fail(self, name: str) -> None:
+    async def _break(self, name: str) -> Fault | None:
+        """The fault that takes the place of this call's answer; None where the call is answered as it should be."""
         if slow := self.faults.take("slow", name):
             await asyncio.sleep(slow.delay_s)
-        if self.faults.take("drop_request", name):
-            raise SlackError(_DROPPED)
-        if self.faults.take("error_500", name):
-            raise SlackError(_HTTP_500)
-        if self.faults.take("internal_error", name):
-            raise SlackError("internal_error")
-        if refuse := self.faults.take("refuse", name):
-            raise SlackError(refuse.error)
+        for kind in ANSWER_FAULTS:
+            if broken := self.faults.take(kind.name, name):
+                return broken
+        return None
+
+    async def _broken_answer(self, request: web.Request, name: str, broken: Fault) -> web.Response:
+        if raw := RAW_ANSWERS.get(broken.name):
+            return web.Response(status=raw.status, text=raw.text, content_type=raw.content_type)
+        if broken.error:
+            return self._response(name, broken.error, {})
+        if broken.name == "no_answer":
+            # aiohttp tells a handler nothing when its caller goes.
+            while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_S)
+        return _hang_up(request)
 
     def _check_token(self, method: Method, in_body: str, authorization: str | None) -> None:
         token = (authorization or "").removeprefix("Bearer ").strip() or in_body
@@ -125,8 +139,6 @@ class WebApi:
             self.app.need(*method.scopes)
 
     def _response(self, name: str, error: str | None, answer: Json) -> web.Response:
-        if error == _HTTP_500:
-            return web.Response(status=500, text="<html>Internal Server Error</html>", content_type="text/html")
         method = METHODS.get(name)
         headers = {
             "X-Slack-Req-Id": secrets.token_hex(16),

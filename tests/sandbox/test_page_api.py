@@ -163,6 +163,7 @@ async def test_people_write_edit_and_delete(sandbox: Sandbox, session: aiohttp.C
         ("say", {"channel": GENERAL, "text": "x"}, "invalid_arguments"),
         ("edit", {"channel": GENERAL, "ts": "1", "text": "x"}, "message_not_found"),
         ("fault", {"name": "earthquake", "on": True}, "unknown_fault"),
+        ("fault", {"name": "refuse", "on": True, "times": "many"}, "invalid_arguments"),
     ],
 )
 async def test_what_people_cannot_do_is_said(
@@ -184,6 +185,15 @@ async def test_a_fault_is_switched_from_the_page(sandbox: Sandbox, session: aioh
     assert sandbox.faults.on("rate_limit") is not None
     await post(sandbox, session, "fault", {"name": "rate_limit", "on": False})
     assert sandbox.faults.on("rate_limit") is None
+
+
+async def test_a_fault_is_set_from_the_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    settings = {"method": "users.info", "times": 2, "error": "no_such_thing", "done": True}
+    assert await post(sandbox, session, "fault", {"name": "refuse", "on": True, **settings}) == {"ok": True}
+    fault = sandbox.faults.on("refuse")
+    assert fault is not None
+    assert {key: getattr(fault, key) for key in settings} == settings
+    assert fault.detail == "users.info, no_such_thing, the call is done"
 
 
 @pytest.mark.parametrize(

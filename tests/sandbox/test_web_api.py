@@ -146,6 +146,67 @@ async def test_a_fault_without_a_count_stays_until_it_is_off(sandbox: Sandbox, w
     await web.auth_test()
 
 
+RAW: list[tuple[str, tuple[int, str, str]]] = [
+    ("stream_timeout", (408, "text/plain", "stream timeout")),
+    ("error_500", (500, "text/html", "<html>")),
+    ("unavailable", (503, "text/plain", "upstream")),
+    ("text_200", (200, "text/plain", "ok")),
+    ("html_200", (200, "text/html", "<!DOCTYPE html>")),
+    ("empty_200", (200, "application/json", "")),
+    ("list_200", (200, "application/json", "[]")),
+    ("internal_error", (200, "application/json", '{"ok": false, "error": "internal_error"}')),
+    ("unknown_error", (200, "application/json", '{"ok": false, "error": "flux_capacitor_drained"}')),
+    ("refuse", (200, "application/json", '{"ok": false, "error": "cant_update_message"}')),
+]
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize(("name", "expected"), RAW)
+async def test_a_broken_answer_leaves_open_whether_the_call_was_done(
+    sandbox: Sandbox,
+    web: AsyncWebClient,
+    session: aiohttp.ClientSession,
+    name: str,
+    expected: tuple[int, str, str],
+    done: bool,
+) -> None:
+    ts = (await web.chat_postMessage(channel=GENERAL, text="before"))["ts"]
+    sandbox.faults.start(name, method="chat.update", times=1, done=done)
+    headers = {"Authorization": f"Bearer {sandbox.bot_token}"}
+    edit = {"channel": GENERAL, "ts": ts, "text": "after"}
+    async with session.post(f"{sandbox.api_url}chat.update", headers=headers, json=edit) as answer:
+        status, content_type, begins = expected
+        assert (answer.status, answer.content_type) == (status, content_type)
+        text = await answer.text()
+        assert text.startswith(begins)
+        assert bool(text) == bool(begins)
+    assert sandbox.workspace.message(GENERAL, ts).text == ("after" if done else "before")
+    assert sandbox.calls[-1].ok is done
+
+
+@pytest.mark.parametrize("done", [False, True])
+async def test_a_call_without_an_answer_ends_when_its_caller_gives_up(
+    sandbox: Sandbox, web: AsyncWebClient, done: bool
+) -> None:
+    web.retry_handlers = []
+    ts = (await web.chat_postMessage(channel=GENERAL, text="before"))["ts"]
+    sandbox.faults.start("no_answer", times=1, done=done)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await web.chat_update(channel=GENERAL, ts=ts, text="after")
+    assert sandbox.workspace.message(GENERAL, ts).text == ("after" if done else "before")
+    await web.chat_update(channel=GENERAL, ts=ts, text="again")
+
+
+async def test_a_socket_is_refused_while_slack_is_unavailable(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.faults.start("unavailable", times=1)
+    await web.auth_test()
+    with pytest.raises(SlackApiError) as caught:
+        await web.apps_connections_open(app_token=sandbox.app_token)
+    assert caught.value.response.status_code == 503
+    assert (await web.apps_connections_open(app_token=sandbox.app_token))["url"]
+
+
 @pytest.mark.parametrize(("name", "shown"), [("drop_request", "before"), ("lose_response", "after")])
 async def test_a_lost_connection_leaves_open_whether_the_call_was_done(
     sandbox: Sandbox, web: AsyncWebClient, name: str, shown: str
