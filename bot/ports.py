@@ -14,7 +14,7 @@ from bot.core.asking.triage import Company
 from bot.core.completion import Said
 from bot.core.conversation import File, Job, Message, Prompt, Question, ThreadKey
 from bot.core.errand import Errand
-from bot.core.jobs import Enqueued, Outcome, Pulse, Reservation, Spent
+from bot.core.jobs import Enqueued, Outcome, Piece, Pulse, Reservation, Spent
 from bot.core.limits.access import BotQuestions, Kind
 from bot.core.limits.caps import Amount, Cap, Room, Spender, Window
 
@@ -111,12 +111,22 @@ class Store(Protocol):
         """
         ...
 
-    async def heartbeat(self, claimed: Mapping[Job, Spent]) -> Pulse:
-        """Says, about once a second, that these are still being worked on, and what each has used so far."""
+    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = ...) -> Pulse:
+        """Says, about once a second, that these are still being worked on, and what each has used so far.
+
+        Of answers that have grown, the new pieces of their texts go on record with it.
+        """
         ...
 
-    async def release(self, job: Job) -> bool:
-        """Hands a claimed job over: it is to be done again, by anybody. False where it was no longer ours."""
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
+        """Puts pieces of answers under way on record, for whoever takes them over; of jobs that are ours, that is."""
+        ...
+
+    async def release(self, job: Job, piece: Piece | None = None) -> bool:
+        """Hands a claimed job over with the last piece of its text: it is to be done again, by anybody.
+
+        False where it was no longer ours.
+        """
         ...
 
     async def request_stop(self, job_id: int) -> bool:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bot.core.jobs import Checkpoint
+
 Role = Literal["user", "assistant"]
 
 
@@ -97,6 +99,8 @@ class Job:
     """Attempts before this one that broke off: their process died, or was too long away."""
     so_far: str = field(default="", repr=False)
     """The answer reached its length limit here, and is to go on."""
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    """What earlier attempts at this version left on record."""
     earlier: tuple[Question, ...] = ()
     """Questions of its thread that waited before it: its answer is theirs, too."""
     version: int = 0

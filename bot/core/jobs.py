@@ -1,6 +1,6 @@
 """A job's life as plain data: taken on, claimed, worked on, ended; and the calls to Slack that all processes share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.core.completion import Usage
@@ -42,6 +42,46 @@ class Outcome:
     first_token_s: float | None = None
     prompt_version: str | None = None
     """Of the system prompt that the model had (core/asking/channels.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How an answer ends: what its readers are told, and what is kept beside its text."""
+
+    status: Status
+    end: str
+    """An End (core/answering/reply.py)."""
+    notice: str = ""
+    footer: str = ""
+    model: str | None = None
+    finish_reason: str | None = None
+    first_token_s: float | None = None
+    prompt_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is to go on record of an answer under way."""
+
+    start: int
+    """In characters of the answer; what was on record from here on is replaced."""
+    text: str = field(repr=False)
+    closing: Closing | None = None
+    """With the last piece."""
+
+    @property
+    def end(self) -> int:
+        """How much of the answer is on record then."""
+        return self.start + len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is on record of an answer that was broken off."""
+
+    text: str = field(default="", repr=False)
+    closing: Closing | None = None
+    """The text is complete, and only the end's record is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from bot.core.conversation import Job, ThreadKey
 from bot.core.errand import ErrandKind
 from bot.core.jobs import Status
 from bot.ports import Clock
-from bot.store import errands, together
+from bot.store import checkpoints, errands, together
 from bot.store.rows import DOING, INTERRUPTED, TODO, in_thread, insert_into, question_of
 from bot.store.schema import feedback, jobs, turns
 
@@ -112,6 +112,7 @@ async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
     """The texts go, and what it used stays. In Slack it goes as soon as nobody is writing it any more."""
     await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(deleted=True))
     await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer=""))
+    await checkpoints.drop(connection, jobs.c.id == job_id)
     await errands.add(connection, ErrandKind.DELETE, [job_id], now)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.jobs import Pulse, Spent, Status
-from bot.store import answers, spending
+from bot.store import answers, checkpoints, spending
 from bot.store.rows import DOING, TODO, interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers
 from bot.store.together import end_together, followed, with_earlier
@@ -155,7 +155,8 @@ async def take_over(
 
 async def _whole(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     """With what else is on record of them."""
-    return await answers.with_so_far(connection, await with_earlier(connection, claimed))
+    whole = await answers.with_so_far(connection, await with_earlier(connection, claimed))
+    return await checkpoints.with_checkpoints(connection, whole)
 
 
 Tokens = dict[str, dict[str, list[Any]]]

@@ -11,7 +11,7 @@ from bot.core.conversation import Job
 from bot.core.errand import ErrandKind
 from bot.core.jobs import Outcome, Spent, Status
 from bot.errors import CapReached
-from bot.store import answers, errands, spending, together
+from bot.store import answers, checkpoints, errands, spending, together
 from bot.store.rows import DOING, TODO, in_thread, interrupted_values, spender_of, turn_values, wake_others
 from bot.store.schema import jobs, turns
 
@@ -40,6 +40,7 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     row = (await connection.execute(kept)).one_or_none()
     if row is None:
         return False
+    await checkpoints.drop(connection, jobs.c.id == job.id)
     is_outdated = row.status == Status.TODO
     if row.forget_asked:
         await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))

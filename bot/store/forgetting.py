@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.core.conversation import ThreadKey
 from bot.core.limits.caps import Scope
-from bot.store import together
+from bot.store import checkpoints, together
 from bot.store.rows import DOING, TODO, in_thread, thread_values
 from bot.store.schema import feedback, jobs, looks, notices, seen_events, shared_threads, spending, turns
 
@@ -66,5 +66,6 @@ async def expire(connection: AsyncConnection, before: float, now: float) -> int:
     answers = sa.update(turns).where(turns.c.created_at < before, turns.c.answer != "").values(answer="")
     oldest = min(before, now - SLACK_RETRIES_S)
     count = (await connection.execute(questions)).rowcount + (await connection.execute(answers)).rowcount
+    await checkpoints.drop(connection, jobs.c.created_at < before)
     await connection.execute(sa.delete(seen_events).where(seen_events.c.seen_at < oldest))
     return count

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Question
 from bot.core.errand import ErrandKind
 from bot.core.jobs import Enqueued, Status
-from bot.store import errands, together
+from bot.store import checkpoints, errands, together
 from bot.store.enqueueing import must_wait
 from bot.store.rows import DOING, TODO, file_values, question_of
 from bot.store.schema import jobs
@@ -127,7 +127,10 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
     """What was begun and has not ended is done again from its beginning; what waits needs nothing."""
     begun = sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
     this = sa.update(jobs).where(jobs.c.id == job_id, begun, ~jobs.c.stop_asked)
-    return (await connection.execute(this.values(**_version(now), goes_on=False))).rowcount > 0
+    starts_over = (await connection.execute(this.values(**_version(now), goes_on=False))).rowcount > 0
+    if starts_over:
+        await checkpoints.drop(connection, jobs.c.id == job_id)
+    return starts_over
 
 
 def _version(now: float) -> dict[str, Any]:

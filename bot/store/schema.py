@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0008"
+REVISION = "0009"
 """Of the last migration: a database that has it needs none."""
 
 metadata = sa.MetaData(
@@ -139,6 +139,23 @@ turns = sa.Table(
 )
 
 sa.Index("ix_turns_job_id", turns.c.job_id)
+
+# The text of answers under way, appended as it comes; it goes when the job ends (bot/store/checkpoints.py).
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    # In characters of the answer: what was on record from here on is replaced.
+    sa.Column("start", sa.Integer, nullable=False),
+    sa.Column("text", Words, nullable=False),
+    # How the answer ends, with its last piece: then only the end's own record is missing.
+    sa.Column("closing", sa.JSON),
+)
+
+sa.Index("ix_checkpoints_job_id", checkpoints.c.job_id)
 
 workers = sa.Table(
     "workers",

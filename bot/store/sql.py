@@ -15,7 +15,7 @@ from bot.core.asking.channels import ChannelSettings
 from bot.core.asking.triage import Company
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.errand import Errand
-from bot.core.jobs import Enqueued, Outcome, Pulse, Reservation, Spent, Status
+from bot.core.jobs import Enqueued, Outcome, Piece, Pulse, Reservation, Spent, Status
 from bot.core.limits.access import BotQuestions
 from bot.core.limits.caps import Amount, Cap, Room, Spender, Window
 from bot.errors import StoreError
@@ -24,6 +24,7 @@ from bot.store import (
     answers,
     asking,
     channels,
+    checkpoints,
     claiming,
     ending,
     errands,
@@ -50,6 +51,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 NO_LIMIT = 1_000_000
+NO_PIECES: Mapping[Job, Piece] = {}
 ANSWER_WITHIN_S = 10.0
 """Longer than what a lock is waited for."""
 CLOSE_WITHIN_S = 3.0
@@ -177,13 +179,19 @@ class SqlStore:
             return await claiming.take_over(connection, self._worker, gone, limit, self._clock.now())
 
     @_to_its_end
-    async def heartbeat(self, claimed: Mapping[Job, Spent]) -> Pulse:
+    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
         self._spent = dict(claimed)
         if not claimed:
             return Pulse()
         async with self.engine.begin() as connection:
             await self._presence.beat(connection, claiming.spent_values(claimed))
+            await checkpoints.append(connection, self._worker, pieces)
             return await claiming.pulse(connection, self._worker, claimed)
+
+    @_to_its_end
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
+        async with self.engine.begin() as connection:
+            await checkpoints.append(connection, self._worker, pieces)
 
     @_to_its_end
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
@@ -206,9 +214,10 @@ class SqlStore:
         return ended
 
     @_to_its_end
-    async def release(self, job: Job) -> bool:
+    async def release(self, job: Job, piece: Piece | None = None) -> bool:
         spent = self._spent.get(job, Spent())
         async with self.engine.begin() as connection:
+            await checkpoints.append(connection, self._worker, {job: piece} if piece else NO_PIECES)
             released = await ending.release(connection, self._held(job), spent, self._clock.now())
         self._handed_out.discard((job.id, job.attempts))
         return released

@@ -1,0 +1,92 @@
+"""The text of answers under way, so that whoever takes one over goes on with it.
+
+An attempt appends what is new, so that a long answer costs no more per second than a short one. Each row replaces what
+was on record from its start on: an attempt that takes over may go on from a little before the end. Within an attempt
+a row never shortens the text: one that the database took late, after its writer had given it up, says less.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Job
+from bot.core.jobs import Checkpoint, Closing, Piece, Status
+from bot.store.schema import Words, checkpoints, jobs
+
+_FROM_PIECE = {
+    checkpoints.c.version: sa.bindparam("of_version", type_=sa.Integer),
+    checkpoints.c.attempt: sa.bindparam("of_attempt", type_=sa.Integer),
+    checkpoints.c.start: sa.bindparam("from_start", type_=sa.Integer),
+    checkpoints.c.text: sa.bindparam("new_text", type_=Words),
+    checkpoints.c.closing: sa.bindparam("new_closing", type_=sa.JSON(none_as_null=True)),
+}
+
+
+async def append(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> None:
+    """Appends to the texts of these jobs, as far as they are still the worker's, in the version that it answers.
+
+    The lock makes a take-over wait until the row is there to be read, or the row wait and find the job gone.
+    """
+    if not pieces:
+        return
+    ours = (
+        sa.select(jobs.c.id, *_FROM_PIECE.values())
+        .where(
+            jobs.c.id == sa.bindparam("of_job"),
+            jobs.c.worker == worker,
+            jobs.c.attempts == sa.bindparam("of_attempt"),
+            jobs.c.version == sa.bindparam("of_version"),
+            jobs.c.status == Status.DOING.value,
+        )
+        .with_for_update(read=True)
+    )
+    rows = sa.insert(checkpoints).from_select([checkpoints.c.job_id, *_FROM_PIECE], ours)
+    # In one order in all processes: locks are taken one after the other.
+    await connection.execute(rows, [_values(job, pieces[job]) for job in sorted(pieces, key=lambda job: job.id)])
+
+
+def _values(job: Job, piece: Piece) -> dict[str, Any]:
+    return {
+        "of_job": job.id,
+        "of_version": job.version,
+        "of_attempt": job.attempts,
+        "from_start": piece.start,
+        "new_text": piece.text,
+        "new_closing": asdict(piece.closing) if piece.closing else None,
+    }
+
+
+async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+    """The jobs, with the text that earlier attempts at the same version left on record."""
+    begun = [job.id for job in claimed if job.attempts > 1]
+    if not begun:
+        return list(claimed)
+    found = sa.select(checkpoints).where(checkpoints.c.job_id.in_(begun))
+    rows: dict[tuple[int, int], list[sa.Row[Any]]] = {}
+    for row in await connection.execute(found.order_by(checkpoints.c.attempt, checkpoints.c.id)):
+        rows.setdefault((row.job_id, row.version), []).append(row)
+    return [replace(job, checkpoint=_folded(job.so_far, rows.get((job.id, job.version), []))) for job in claimed]
+
+
+def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
+    """`so_far`: what an answer that goes on began with; it is on record elsewhere."""
+    text, closing, attempt = so_far, None, 0
+    for row in rows:
+        end = row.start + len(row.text)
+        if row.start > len(text) or (row.attempt == attempt and end < len(text)):
+            continue
+        text, attempt = text[: row.start] + row.text, row.attempt
+        closing = _closing_of(row.closing) or closing
+    return Checkpoint(text, closing) if rows else Checkpoint()
+
+
+def _closing_of(kept: Mapping[str, Any] | None) -> Closing | None:
+    return Closing(**{**kept, "status": Status(kept["status"])}) if kept else None
+
+
+async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
+    """Removes the texts of these jobs."""
+    await connection.execute(sa.delete(checkpoints).where(checkpoints.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
