@@ -105,9 +105,10 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         bolt = _bolt(settings, me)
         hearing = Hearing(settings.mention_only, admission.hears_bots)
         intake = Intake(store, worker, admission, me, hearing)
-        controls = Controls(store, SqlAnswers(store, clock), worker, admission, settings.admins)
+        slack = SlackSurfaces(web, budget)
+        controls = Controls(store, SqlAnswers(store, clock), worker, admission, settings.admins, slack)
         buttons.register(bolt, controls, me.team_id)
-        _beside_messages(bolt, settings, SlackSurfaces(web, budget), intake, answering)
+        _beside_messages(bolt, settings, slack, intake, answering)
         messages.register(bolt, intake, Changes(store, worker, intake, me))
         sockets = Sockets(bolt, settings.slack_app_token, web.client)
         if settings.health_port is not None:

@@ -2,19 +2,22 @@
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bot.admission import Admission
-from bot.core.answering import controls
+from bot.core.answering import blocks, controls
 from bot.core.answering.controls import Control, Kept, Vote, refusal
 from bot.core.conversation import Job, ThreadKey
+from bot.errors import RateLimited, Refused, StoreError
 from bot.intake import Waking
 from bot.ports import Store
+from bot.surfaces import Surfaces
 
 WILL_NOT = "I will not answer this question: you stopped it while it waited."
 BEFORE = "This is what the answer said before:"
+NOT_NOW = "I can't do this right now. Please try again in a moment."
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ class Press:
     value: str = ""
     private: bool = False
     """On a message that only they see; its value names the job."""
+    response_url: str = ""
+    """Where Slack takes what only they are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,19 @@ class Controls:
     worker: Breaking
     admission: Admission
     admins: Collection[str]
+    surfaces: Surfaces
+
+    async def pressed(self, press: Press) -> None:
+        """Does what the button says, and tells the presser what the reply doesn't show."""
+        try:
+            said = await self.press(press)
+        except StoreError as error:
+            log.error("%s was not done: %s", press.control, error)
+            said = Aside(NOT_NOW)
+        if said is not None:
+            await self._tell(press, said)
+        elif press.private:
+            await self._respond(press, {"delete_original": True})
 
     async def press(self, press: Press) -> Aside | None:
         """Does what the button says, or says why not; None where the reply itself shows it. Raises StoreError."""
@@ -113,6 +131,29 @@ class Controls:
         kept = await self.answers.live_in(thread)
         if kept is not None and refusal(Control.STOP, kept, user_id, self.admins) is None:
             await self._stop(kept)
+
+    async def _tell(self, press: Press, said: Aside) -> None:
+        """A response_url takes no Markdown; what Slack doesn't show otherwise goes there as plain text."""
+        if said.markdown:
+            try:
+                message = blocks.aside(said.sentence, said.markdown)
+                await self.surfaces.post_ephemeral(press.thread, press.user_id, message)
+                return
+            except (RateLimited, Refused) as error:
+                log.warning("the answer to %s goes out as plain text: %s", press.control, error)
+        told = {
+            "text": blocks.aside_text(said.sentence, said.markdown),
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "thread_ts": press.thread.thread_ts,
+        }
+        await self._respond(press, told)
+
+    async def _respond(self, press: Press, message: Mapping[str, Any]) -> None:
+        try:
+            await self.surfaces.respond(press.response_url, message)
+        except Refused as error:
+            log.warning("the answer to %s was not shown: %s", press.control, error)
 
     async def _kept(self, press: Press) -> Kept | None:
         if not press.private:

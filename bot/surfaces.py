@@ -22,6 +22,10 @@ class Surfaces(Protocol):
         """Tells the one person who used a command or a shortcut; good for half an hour and five times."""
         ...
 
+    async def post_ephemeral(self, thread: ThreadKey, user_id: str, message: Mapping[str, Any]) -> None:
+        """Posts what one person alone sees, in the thread; Slack refuses it for people who aren't in the channel."""
+        ...
+
     async def creator(self, channel_id: str) -> str | None:
         """Who made a channel; None where Slack does not tell us."""
         ...

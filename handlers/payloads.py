@@ -85,4 +85,5 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         user_id=body["user"]["id"],
         value=str(action.get("value", "")),
         private=bool(container.get("is_ephemeral")),
+        response_url=str(body.get("response_url", "")),
     )

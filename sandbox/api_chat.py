@@ -32,7 +32,7 @@ def post_message(app: App, args: Json) -> Json:
     return {
         "channel": channel.id,
         "ts": message.ts,
-        "message": message_json(app.workspace, message, metadata=True),
+        "message": message_json(app.workspace, message),
     }
 
 
@@ -52,7 +52,7 @@ def update(app: App, args: Json) -> Json:
         changed = replace(changed, metadata=rules.check_metadata(args["metadata"]))
     app.workspace.change(changed)
     _note_linked_names(app, changed, args)
-    said = message_json(app.workspace, changed, metadata=True)
+    said = message_json(app.workspace, changed)
     return {"channel": channel.id, "ts": changed.ts, "text": changed.text, "message": said}
 
 
@@ -110,7 +110,10 @@ def _content(args: Json) -> tuple[str, tuple[Json, ...] | None]:
 
 
 def thread_of(app: App, channel: Channel, args: Json) -> str | None:
-    """The ts of the root to answer below, None at a channel's root. Raises SlackError."""
+    """The ts of the root to answer below; None at a channel's root, also where the thread's root was deleted.
+
+    Slack refuses nothing then: only the missing `thread_ts` in its answer tells. Raises SlackError.
+    """
     thread_ts = args.get("thread_ts")
     if thread_ts is None:
         return None
@@ -119,7 +122,9 @@ def thread_of(app: App, channel: Channel, args: Json) -> str | None:
     try:
         root = app.workspace.message(channel.id, str(thread_ts))
     except SlackError:
-        raise SlackError("thread_not_found") from None
+        return None
+    if root.subtype == "tombstone":
+        return None
     if root.thread_ts is not None:
         raise SlackError("cannot_reply_to_message")
     return root.ts

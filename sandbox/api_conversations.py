@@ -118,7 +118,7 @@ def _span(args: Json) -> _Span:
 def _page(app: App, args: Json, messages: Sequence[Message], most: int) -> Json:
     shown, metadata = _cut(args, messages, most)
     with_metadata = flag(args, "include_all_metadata")
-    said = [message_json(app.workspace, m, metadata=with_metadata) for m in shown]
+    said = [message_json(app.workspace, m, all_metadata=with_metadata) for m in shown]
     return {"messages": said, "has_more": bool(metadata), **metadata}
 
 

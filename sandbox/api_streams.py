@@ -56,7 +56,7 @@ def stop(app: App, args: Json) -> Json:
     return {
         "channel": channel.id,
         "ts": message.ts,
-        "message": message_json(app.workspace, ended, metadata=True),
+        "message": message_json(app.workspace, ended),
     }
 
 

@@ -40,7 +40,7 @@ class Commands:
         payload = {
             **self._started("message_action", user_id, callback_id),
             "message_ts": ts,
-            "message": message_json(workspace, message, metadata=True),
+            "message": message_json(workspace, message),
             "channel": place_json(workspace.channel(channel)),
             "response_url": self.interactivity.responses.give(channel, user_id, message),
         }

@@ -77,6 +77,7 @@ CALL_FAULTS = (
 EVENT_FAULTS = (
     Fault("redeliver", "Each event delivered twice"),
     Fault("unacked", "Acknowledgements lost"),
+    Fault("foreign_team", "Events name the team of a Slack Connect host"),
 )
 FILE_FAULTS = (
     Fault("file_redirect", "Files are elsewhere"),

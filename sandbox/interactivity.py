@@ -89,7 +89,7 @@ class Interactivity:
             "response_url": self.responses.give(message.channel, user_id, message),
         }
         if message.ephemeral_to is None:
-            said["message"] = message_json(self.workspace, message, metadata=True)
+            said["message"] = message_json(self.workspace, message)
         return said
 
 

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sandbox.workspace import Json, SlackError
+from sandbox.workspace import APP_ID, Json, SlackError
 
 EVENT_SCOPES: Mapping[str, str | None] = {
     "app_mention": "app_mentions:read",
@@ -33,7 +33,9 @@ MOST_COMMANDS, MOST_SHORTCUTS, MOST_EVENTS, MOST_SCOPES = 50, 10, 100, 255
 MOST_PROMPTS = 4
 
 _SECTIONS: Mapping[str, frozenset[str]] = {
-    "": frozenset({"_metadata", "display_information", "features", "oauth_config", "settings", "functions"}),
+    "": frozenset(
+        {"_metadata", "display_information", "features", "oauth_config", "settings", "functions", "event_types"}
+    ),
     "display_information": frozenset({"name", "description", "long_description", "background_color"}),
     "features": frozenset(
         {"app_home", "bot_user", "shortcuts", "slash_commands", "unfurl_domains", "assistant_view", "agent_view"}
@@ -100,6 +102,8 @@ class Manifest:
     """assistant_view or agent_view, where the app has either."""
     prompts: tuple[Prompt, ...] = ()
     """Those of the manifest: shown until the app sets others."""
+    metadata: AbstractSet[str] = frozenset()
+    """The types of metadata that it declares: their payloads are shown everywhere."""
 
 
 def read_manifest(manifest: Json) -> Manifest:
@@ -124,6 +128,7 @@ def read_manifest(manifest: Json) -> Manifest:
         interactive=bool(settings.get("interactivity", {}).get("is_enabled")),
         pane=pane,
         prompts=tuple(Prompt(**p) for p in features.get(f"{pane}_view", {}).get("suggested_prompts", ())),
+        metadata=frozenset(_metadata(manifest)),
     )
 
 
@@ -252,3 +257,11 @@ def _scopes(manifest: Json) -> list[str]:
 
 def _events(manifest: Json) -> list[str]:
     return list(manifest.get("settings", {}).get("event_subscriptions", {}).get("bot_events", ()))
+
+
+def _metadata(manifest: Json) -> Iterator[str]:
+    """Types that the app defines itself (`event_types`), and those that it subscribes to."""
+    yield from manifest.get("event_types", {})
+    for each in manifest.get("settings", {}).get("event_subscriptions", {}).get("metadata_subscriptions", ()):
+        if each.get("app_id") in (APP_ID, "*"):
+            yield str(each.get("event_type"))

@@ -20,7 +20,7 @@ class Response:
     channel: str
     user_id: str
     message: Message | None
-    """The one that was acted on: replace_original and delete_original are about it."""
+    """The message whose button was pressed: replace_original and delete_original are about it. None for a command."""
     until_s: float
     uses: int = USES
 
@@ -45,10 +45,17 @@ class Responses:
         self.respond(Response(channel, user_id, None, 0.0), said)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """A POST to a response_url, answered as Slack does: `ok`, or 404 and what is wrong."""
+        """A POST to a response_url, answered as Slack does: `ok`, or 404 and what is wrong.
+
+        A `markdown` block gets HTTP 500 and nothing more, as an incoming webhook does.
+        """
         try:
             body = await request.json()
-            self.respond(self._take(request.match_info["token"]), body if isinstance(body, dict) else {})
+            said = body if isinstance(body, dict) else {}
+            given = self._take(request.match_info["token"])
+            if _has_markdown(said.get("blocks")):
+                return web.Response(status=500)
+            self.respond(given, said)
         except ValueError:
             return web.Response(status=400, text="invalid_payload")
         except SlackError as refused:
@@ -66,7 +73,8 @@ class Responses:
         blocks = rules.check_blocks(said["blocks"]) if said.get("blocks") else ()
         if not text.strip() and not blocks:
             raise SlackError("no_text")
-        if said.get("replace_original"):
+        # A command's response has nothing to replace: it is a new message.
+        if said.get("replace_original") and given.message:
             if original is not None:
                 self.workspace.change(replace(original, text=text, blocks=blocks))
             return
@@ -96,3 +104,9 @@ class Responses:
             return self.workspace.shown(given.channel, given.message.ts)
         except SlackError:
             return None
+
+
+def _has_markdown(blocks: object) -> bool:
+    return isinstance(blocks, list) and any(
+        isinstance(each, dict) and each.get("type") == "markdown" for each in blocks
+    )

@@ -93,6 +93,7 @@ class Sandbox:
         unset = Manifest(self.scopes, self.subscribed)
         self.config = unset if self.manifest is None else read_manifest(self.manifest)
         self.granted = set(self.config.scopes)
+        self.workspace.declared_metadata = self.config.metadata
         self.files = Files(self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted)
         self.people = People(self.workspace, self.files)
         self.sockets = SocketMode(

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from sandbox.faults import Faults
-from sandbox.workspace import APP_ID, Json
+from sandbox.workspace import APP_ID, PARTNERS_ID, Json
 
 MAX_CONNECTIONS = 10
 _HEARTBEAT_S = 20.0
@@ -84,6 +84,8 @@ class SocketMode:
 
     def send(self, payload: Json) -> Delivery:
         """Delivers an event until it is acknowledged or given up."""
+        if self.faults.take("foreign_team"):
+            payload = {**payload, "team_id": PARTNERS_ID, "is_ext_shared_channel": True}
         delivery = Delivery(payload)
         self.deliveries.append(delivery)
         self._start(self._deliver(delivery))

@@ -3,8 +3,11 @@
 from sandbox.workspace import APP_ID, TEAM_ID, Channel, Json, Message, User, Workspace
 
 
-def message_json(workspace: Workspace, message: Message, *, metadata: bool = False) -> Json:
-    """A message as history and events show it; its metadata only where it is asked for."""
+def message_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
+    """A message as answers, history and events show it.
+
+    The payload of its metadata is left out, unless the app's manifest declares its type or `all_metadata` is asked for.
+    """
     said: Json = {"type": "message", "ts": message.ts, "text": message.text, **_team(workspace, message)}
     said |= _author(workspace, message)
     for key in ("subtype", "client_msg_id"):
@@ -22,8 +25,8 @@ def message_json(workspace: Workspace, message: Message, *, metadata: bool = Fal
         said["edited"] = {"user": message.user_id, "ts": message.edited_ts}
     if message.reactions:
         said["reactions"] = [{"name": n, "users": list(who), "count": len(who)} for n, who in message.reactions]
-    if metadata and message.metadata is not None:
-        said["metadata"] = message.metadata
+    if message.metadata is not None:
+        said["metadata"] = _metadata(workspace, message.metadata, all_metadata)
     return said | _thread(workspace, message)
 
 
@@ -87,6 +90,11 @@ def _meets(workspace: Workspace, user: User) -> bool:
 def who_json(user: User) -> Json:
     """A person as interactive payloads show them."""
     return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
+
+
+def _metadata(workspace: Workspace, metadata: Json, whole: bool) -> Json:
+    event_type = metadata["event_type"]
+    return metadata if whole or event_type in workspace.declared_metadata else {"event_type": event_type}
 
 
 def _team(workspace: Workspace, message: Message) -> Json:

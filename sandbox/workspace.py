@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -159,6 +160,8 @@ class Workspace:
     monotonic: Callable[[], float] = time.monotonic
     keep_revisions: bool = True
     name: str = "Sandbox"
+    declared_metadata: AbstractSet[str] = frozenset()
+    """The types of metadata that the app's manifest declares."""
     users: dict[str, User] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     ephemerals: deque[Message] = field(default_factory=lambda: deque(maxlen=100))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.conversation import ThreadKey
 from bot.errors import Refusal, Refused
 from bot.slack.budget import Budget
 from bot.slack.web import SlackWeb
@@ -25,6 +26,11 @@ class SlackSurfaces:
 
     async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
         await self._web.respond(response_url, message)
+
+    async def post_ephemeral(self, thread: ThreadKey, user_id: str, message: Mapping[str, Any]) -> None:
+        await self._web.call(
+            "chat.postEphemeral", channel=thread.channel_id, thread_ts=thread.thread_ts, user=user_id, **message
+        )
 
     async def creator(self, channel_id: str) -> str | None:
         """Needs the scopes channels:read, groups:read and mpim:read."""

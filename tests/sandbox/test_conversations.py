@@ -89,14 +89,6 @@ async def test_a_thread_shows_its_structure(sandbox: Sandbox, web: AsyncWebClien
     assert texts(page["messages"]) == ["shown to all", "root"]
 
 
-async def test_metadata_is_shown_to_who_asks(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    metadata = {"event_type": "reply", "event_payload": {"job": 7}}
-    await web.chat_postMessage(channel=GENERAL, text="x", metadata=metadata)
-    asked = await web.conversations_history(channel=GENERAL, include_all_metadata=True)
-    assert asked["messages"][0]["metadata"] == metadata
-    assert "metadata" not in (await web.conversations_history(channel=GENERAL))["messages"][0]
-
-
 @pytest.mark.parametrize(
     ("method", "arguments", "error"),
     [

@@ -121,7 +121,6 @@ async def test_a_file_is_completed_once_and_private_without_a_channel(
         ({"channel_id": "C0NOWHERE"}, "channel_not_found"),
         ({"channel_id": "U0ADA"}, "invalid_arguments"),
         ({"channel_id": GENERAL, "thread_ts": "nonsense"}, "invalid_thread_ts"),
-        ({"channel_id": GENERAL, "thread_ts": "1700000000.000000"}, "thread_not_found"),
         ({"channels": "C0GENERAL,C0RANDOM", "thread_ts": "1700000000.000000"}, "invalid_arguments"),
         ({"channels": ",".join(["C0GENERAL"] * 101)}, "channels_limit_exceeded"),
         ({"channel_id": GENERAL, "blocks": [{"type": "nothing"}]}, "invalid_blocks"),

@@ -52,6 +52,17 @@ async def test_an_acknowledged_event_comes_once(app: App) -> None:
     assert (app.requests[0].retry_attempt, app.requests[0].accepts_response_payload) == (0, False)
 
 
+async def test_an_event_may_name_the_team_of_a_slack_connect_host(app: App) -> None:
+    await app.connect()
+    app.sandbox.faults.start("foreign_team", times=1)
+    for text in ("shared", "ours"):
+        await app.sandbox.say("ada", "general", text)
+    await app.events(2)
+    payloads = [request.payload for request in app.requests]
+    assert [each["team_id"] for each in payloads] == ["T0PARTNERS", app.sandbox.team_id]
+    assert {each["authorizations"][0]["team_id"] for each in payloads} == {app.sandbox.team_id}
+
+
 async def test_an_event_that_is_not_acknowledged_comes_again_until_given_up(app: App) -> None:
     app.acknowledge = False
     await app.connect()

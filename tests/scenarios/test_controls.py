@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.answer import AT_LENGTH, STOPPED
-from bot.controls import BEFORE, WILL_NOT
+from bot.controls import BEFORE, NOT_NOW, WILL_NOT
 from bot.core.answering import controls
 from bot.core.answering.blocks import THINKING, WAITING
 from bot.core.answering.controls import Control, Vote
@@ -20,7 +20,6 @@ from bot.core.limits.access import Denial
 from bot.settings import Settings
 from bot.store.engine import create_engine
 from bot.store.schema import feedback, turns
-from handlers.buttons import NOT_NOW
 from sandbox.events import EVENTS
 from sandbox.server import Sandbox
 from sandbox.workspace import Message

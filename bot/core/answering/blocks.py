@@ -31,13 +31,24 @@ def message(view: View) -> dict[str, Any]:
     return {"text": short_text(view), "blocks": [*blocks, *_controls(view)]}
 
 
-def aside(sentence: str, markdown: str) -> list[dict[str, Any]]:
-    """A sentence with what a model wrote below it, as much as one message holds."""
+def aside(sentence: str, markdown: str) -> dict[str, Any]:
+    """A sentence with what a model wrote below it, as much as one message holds: chat.postEphemeral's arguments."""
+    first, note = _first_page(markdown)
+    blocks = [_quiet(_escape(sentence)), {"type": "markdown", "text": rendered(first, growing=False)}]
+    return {"text": sentence, "blocks": [*blocks, *([_quiet(note)] if note else [])]}
+
+
+def aside_text(sentence: str, markdown: str) -> str:
+    """The same without blocks, for a response_url: it takes no Markdown."""
+    return neutral("\n\n".join(part for part in (sentence, *_first_page(markdown)) if part))
+
+
+def _first_page(markdown: str) -> tuple[str, str]:
+    """As much of a text as one message holds, and the sentence for what it leaves out."""
     pages = Pages()
     pages.append(markdown)
     first, *more = [*pages.full, pages.growing]
-    blocks = [_quiet(_escape(sentence)), {"type": "markdown", "text": rendered(first.markdown, growing=False)}]
-    return [*blocks, *([_quiet(MORE)] if more else [])]
+    return first.markdown, MORE if more else ""
 
 
 def markdown_of(message: Mapping[str, Any]) -> str:
