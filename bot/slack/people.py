@@ -81,7 +81,8 @@ class SlackPeople:
                     break
                 await self._clock.sleep(TRY_AGAIN_S)
             else:
-                return self._keep(user_id, _kind(answer.get("user") or {}, self._me.team_id))
+                kind = _kind(answer.get("user") or {}, self._me.team_id)
+                return None if kind is None else self._keep(user_id, kind)
         before = self._known.get(user_id)
         return before.kind if before else None
 
@@ -90,7 +91,10 @@ class SlackPeople:
         return kind
 
 
-def _kind(user: Mapping[str, Any], team_id: str) -> Kind:
+def _kind(user: Mapping[str, Any], team_id: str) -> Kind | None:
+    """None for an account that is deactivated: Slack no longer says whether it was a guest's."""
+    if not user or user.get("deleted"):
+        return None
     # In an Enterprise Grid a person has one home workspace, and may belong to more.
     teams = {user.get("team_id", team_id), *(user.get("enterprise_user") or {}).get("teams", ())}
     if user.get("is_stranger") or team_id not in teams:

@@ -1,14 +1,23 @@
 """Who may ask: who may not is told so once an hour, privately, and no model is asked."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
+from bot.admission import Admission
+from bot.app import access_rules_of
+from bot.core.conversation import Question, ThreadKey
 from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, Kind
+from bot.ports import SystemClock
 from bot.settings import Settings
+from bot.slack.people import SlackPeople
+from bot.slack.web import SlackWeb, new_session
+from bot.store.sql import SqlStore
 from sandbox.server import Sandbox
+from tests.core.test_access_table import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams.server import VendorServer
 
@@ -63,6 +72,80 @@ async def test_others_may_ask_where_they_are_allowed(others: Stage, settings: Se
         for name in ("gus", "gia", "stan"):
             assert await others.answers("general", await others.mention(user=name)) == ["The whole answer."]
     assert whispered(others) == []
+
+
+EVERYBODY = SUBSETS[-1]
+
+
+@pytest.mark.parametrize("name", ["ada", "gia", "mary", "stan", "emmy"])
+async def test_where_every_kind_is_allowed_everybody_is_answered(others: Stage, settings: Settings, name: str) -> None:
+    channel = next(place for place in ("random", "partners", "general") if _is_in(others, name, place))
+    async with running(replace(settings, allow_also=EVERYBODY)):
+        assert await others.answers(channel, await others.mention(channel=channel, user=name)) == ["The whole answer."]
+        direct = others.sandbox.dm(name)
+        await others.sandbox.say(name, direct, "why?")
+        assert await others.answers(direct, None) == ["The whole answer."]
+    assert whispered(others) == []
+
+
+def _is_in(stage: Stage, name: str, channel: str) -> bool:
+    return stage.sandbox.workspace.user(name).id in stage.sandbox.workspace.channel(channel).members
+
+
+async def test_where_every_kind_is_allowed_nobody_depends_on_users_info(others: Stage, settings: Settings) -> None:
+    others.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
+    async with running(replace(settings, allow_also=EVERYBODY)):
+        assert await others.answers("general", await others.mention(user="gia")) == ["The whole answer."]
+        asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?")
+        assert await others.answers("general", asked) == ["The whole answer."]
+    assert whispered(others) == []
+
+
+@asynccontextmanager
+async def admission(settings: Settings) -> AsyncIterator[Admission]:
+    """Who may ask, as the bot decides it: by the settings, and by what Slack's Web API says of people."""
+    async with new_session() as session:
+        web, clock = SlackWeb(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
+        store = await SqlStore.open("sqlite://", "access", clock, 3)
+        try:
+            yield Admission(access_rules_of(settings), SlackPeople(web, await web.identity(), clock), store)
+        finally:
+            await store.close()
+
+
+PEOPLE = {
+    "U0ADA": Kind.MEMBER,
+    "U0GRACE": Kind.MEMBER,
+    "U0EDITH": Kind.GUEST,
+    "U0MARY": Kind.GUEST,
+    "U0EMMY": Kind.EXTERNAL,
+    "U0STAN": Kind.EXTERNAL,
+    "U0NOBODY": Kind.EXTERNAL,
+    "U0BOTDEPLOYS": Kind.BOT,
+    "U0TYPIST": Kind.BOT,
+}
+"""An owner, an admin, two kinds of guests, two of strangers, one whom Slack hides, another bot, and ourselves."""
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["Slack says who they are", "users.info fails"])
+@pytest.mark.parametrize("also", SUBSETS, ids=lambda also: ",".join(sorted(also)) or "members alone")
+async def test_every_kind_of_person_is_admitted_exactly_where_it_is_allowed(
+    others: Stage, settings: Settings, also: frozenset[Kind], known: bool
+) -> None:
+    if not known:
+        others.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
+    decided = {}
+    async with admission(replace(settings, allow_also=also)) as deciding:
+        for user_id in PEOPLE:
+            question = Question(ThreadKey("T0SANDBOX", "C0RANDOM", "1.0"), "1.0", user_id, "why?")
+            at_once = deciding.denial_at_once(question)
+            decided[user_id] = await deciding.denial(question)
+            assert at_once in (None, decided[user_id])
+    may = {user_id for user_id, kind in PEOPLE.items() if kind is Kind.MEMBER or kind in also}
+    if not known:
+        may = set(PEOPLE) if also == EVERYBODY else set()
+    assert {user_id for user_id, denied in decided.items() if denied is None} == may
+    assert known or set(decided.values()) <= {None, Denial.UNKNOWN}
 
 
 LISTS = {

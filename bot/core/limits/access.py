@@ -51,9 +51,17 @@ class AccessRules:
     """Where it is not empty, the bot answers in these channels alone, and in direct messages."""
     deny_channels: frozenset[str] = frozenset()
 
+    @property
+    def anybody(self) -> bool:
+        """Whether every kind may ask, so that Slack need not say what somebody is."""
+        return self.also >= frozenset(Kind) - {Kind.MEMBER}
+
 
 def denial(rules: AccessRules, question: Question, kind: Kind | None) -> Denial | None:
-    """None where the asker may ask; `kind` is None where Slack does not tell what they are."""
+    """Why the asker may not ask; None where they may.
+
+    `kind` is None where it is not known, or was not asked for: then only what holds for every kind lets anybody in.
+    """
     channel_id, user_id = question.thread.channel_id, question.user_id
     if user_id in rules.deny_users:
         return Denial.PERSON
@@ -63,14 +71,14 @@ def denial(rules: AccessRules, question: Question, kind: Kind | None) -> Denial 
         return Denial.CHANNEL
     if rules.allow_users:
         return None if user_id in rules.allow_users else Denial.PERSON
-    if kind is Kind.MEMBER or kind in rules.also:
+    if kind is Kind.MEMBER or kind in rules.also or rules.anybody:
         return None
     return _DENIALS[kind]
 
 
 def kind_matters(rules: AccessRules, question: Question) -> bool:
-    """Whether it takes to know what the asker is; else any kind gives the same answer."""
-    return len({denial(rules, question, kind) for kind in Kind}) > 1
+    """Whether the answer depends on what the asker is. If not, an unknown kind gives the same answer as any other."""
+    return len({denial(rules, question, kind) for kind in (*Kind, None)}) > 1
 
 
 @dataclass(frozen=True, slots=True)

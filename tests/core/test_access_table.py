@@ -1,0 +1,81 @@
+"""Every combination of the access settings against every kind of person, compared with the rules in plain words.
+
+They are written here a second time, so that the table does not repeat the code that it tests.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, combinations, product
+
+import pytest
+
+from bot.core.conversation import Question, ThreadKey
+from bot.core.limits.access import AccessRules, Denial, Kind, denial, kind_matters
+
+ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
+HERE, ELSEWHERE, DIRECT = "C0HERE", "C0ELSEWHERE", "D0ASKER"
+OPTIONAL = (Kind.GUEST, Kind.EXTERNAL, Kind.BOT)
+SUBSETS = [frozenset(each) for each in chain.from_iterable(combinations(OPTIONAL, n) for n in range(4))]
+NOBODY: frozenset[str] = frozenset()
+LISTS_OF_USERS = (NOBODY, frozenset({ASKER}), frozenset({SOMEBODY}), frozenset({ASKER, SOMEBODY}))
+LISTS_OF_CHANNELS = (NOBODY, frozenset({HERE}), frozenset({ELSEWHERE}), frozenset({DIRECT}))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of all access rules, and where the asker asks."""
+
+    rules: AccessRules
+    channel_id: str
+
+    @property
+    def question(self) -> Question:
+        return Question(ThreadKey("T1", self.channel_id, "1.0"), "1.0", ASKER, "why?")
+
+
+def rows() -> Iterator[Row]:
+    """All that settings.py takes: a list that allows and denies the same is refused there."""
+    users = [(a, d) for a, d in product(LISTS_OF_USERS, repeat=2) if not a & d]
+    channels = [(a, d) for a, d in product(LISTS_OF_CHANNELS, repeat=2) if not a & d]
+    for also, (allow, deny), (allow_in, deny_in), place in product(SUBSETS, users, channels, (HERE, DIRECT)):
+        yield Row(AccessRules(also, allow, deny, allow_in, deny_in), place)
+
+
+ROWS = list(rows())
+
+
+def expected(row: Row, kind: Kind | None) -> Denial | None:
+    """The rules of docs/decisions.md, in their order."""
+    rules = row.rules
+    if ASKER in rules.deny_users:
+        return Denial.PERSON
+    elsewhere = bool(rules.allow_channels) and row.channel_id == HERE and HERE not in rules.allow_channels
+    if row.channel_id in rules.deny_channels or elsewhere:
+        return Denial.CHANNEL
+    if rules.allow_users:
+        return Denial.PERSON if rules.allow_users == {SOMEBODY} else None
+    match kind:
+        case Kind.MEMBER:
+            return None
+        case None:
+            return None if len(rules.also) == len(OPTIONAL) else Denial.UNKNOWN
+        case _:
+            return None if kind in rules.also else Denial[kind.name]
+
+
+@pytest.mark.parametrize("kind", [*Kind, None], ids=lambda kind: kind.value if kind else "unknown")
+def test_every_setting_admits_and_denies_as_documented(kind: Kind | None) -> None:
+    wrong = [row for row in ROWS if denial(row.rules, row.question, kind) is not expected(row, kind)]
+    assert not wrong, f"{len(wrong)} of {len(ROWS)}, the first: {wrong[0]}"
+
+
+def test_slack_is_asked_what_somebody_is_exactly_where_that_changes_the_answer() -> None:
+    for row in ROWS:
+        answers = {expected(row, kind) for kind in (*Kind, None)}
+        assert kind_matters(row.rules, row.question) is (len(answers) > 1), row
+
+
+def test_whoever_is_not_asked_about_gets_the_answer_that_every_kind_gets() -> None:
+    for row in ROWS:
+        if not kind_matters(row.rules, row.question):
+            assert {denial(row.rules, row.question, kind) for kind in Kind} == {denial(row.rules, row.question, None)}
