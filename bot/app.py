@@ -213,6 +213,7 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
         authorize=authorize,
         logger=logging.getLogger("slack_bolt"),
         process_before_response=True,
+        raise_error_for_unhandled_request=True,
         request_verification_enabled=False,
         ssl_check_enabled=False,
         url_verification_enabled=False,

@@ -5,6 +5,8 @@ import re
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.error import BoltUnhandledRequestError
+from slack_bolt.response import BoltResponse
 
 from bot.changes import Changes
 from bot.errors import TypistError
@@ -17,9 +19,10 @@ ANYTHING = re.compile("")
 
 
 def register(app: AsyncApp, intake: Intake, changes: Changes) -> None:
-    """Mentions and messages go to intake; last listeners have everything else acknowledged.
+    """Mentions and messages go to intake. What no listener matches is acknowledged, whatever it is.
 
-    The first listener that matches wins; in Socket Mode, what none matches would never be acknowledged.
+    Without an acknowledgement Slack sends an event again three times, and shows a person an error for a click or a
+    modal that is closed. `app` raises for what no listener matches, and `on_error` acknowledges it.
     """
 
     async def on_message(body: dict[str, Any]) -> None:
@@ -33,15 +36,19 @@ def register(app: AsyncApp, intake: Intake, changes: Changes) -> None:
             case _:
                 await intake.take(body["event_id"], message_of(body))
 
-    async def on_other(ack: AsyncAck) -> None:
-        await ack()
+    async def on_options(ack: AsyncAck) -> None:
+        """A menu of ours never asks for its options; one that is forged or outdated gets none."""
+        await ack(options=[])
 
-    async def on_error(error: Exception) -> None:
-        """Not acknowledged, it comes again: a line is enough for what we know, the rest is a fault of ours."""
+    async def on_error(error: Exception) -> BoltResponse | None:
+        """An event that failed is not acknowledged and comes again; only an error we don't know gets a traceback."""
+        if isinstance(error, BoltUnhandledRequestError):
+            log.debug("acknowledged without a listener: %s", error.body.get("type"))
+            return BoltResponse(status=200)
         log.error("an event was not taken: %s", error, exc_info=None if isinstance(error, TypistError) else error)
+        return None
 
     app.error(on_error)
     app.event("app_mention")(on_message)
     app.event("message")(on_message)
-    for listen in (app.event, app.action, app.shortcut, app.command, app.view):
-        listen(ANYTHING)(on_other)
+    app.options(ANYTHING)(on_options)
