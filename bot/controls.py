@@ -68,8 +68,12 @@ class Answers(Protocol):
         """The answer of a job, if it is one of this thread."""
         ...
 
-    async def live_in(self, thread: ThreadKey) -> Kept | None:
-        """The answer that is being written in a thread."""
+    async def written_in(self, thread: ThreadKey, event_id: str) -> Kept | None:
+        """The answer that is being written in a thread; None where the event was done before."""
+        ...
+
+    async def event_done(self, event_id: str) -> None:
+        """An event that Slack delivers again does nothing more."""
         ...
 
     async def delete(self, job_id: int) -> None:
@@ -126,11 +130,15 @@ class Controls:
                 await self._request_stop(kept)
         return None
 
-    async def stop_session(self, thread: ThreadKey, user_id: str) -> None:
-        """Slack's own Stop: it names the thread, and what is written there stops. Raises StoreError."""
-        kept = await self.answers.live_in(thread)
+    async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
+        """Slack's own Stop ends the answer being written in the thread, never a queued one. Raises StoreError.
+
+        Slack names only the thread. An event that comes twice must not stop the answer that was queued the first time.
+        """
+        kept = await self.answers.written_in(thread, event_id)
         if kept is not None and refusal(Control.STOP, kept, user_id, self.admins) is None:
             await self._stop(kept)
+            await self.answers.event_done(event_id)
 
     async def _tell(self, press: Press, said: Aside) -> None:
         """A response_url takes no Markdown; what Slack doesn't show otherwise goes there as plain text."""

@@ -20,7 +20,7 @@ def register(app: AsyncApp, controls: Controls, team_id: str) -> None:
     async def on_stop(body: dict[str, Any]) -> None:
         event = body["event"]
         thread = ThreadKey(team_id, event["channel"], event.get("thread_ts"))
-        await controls.stop_session(thread, event.get("user", ""))
+        await controls.stop_session(thread, event.get("user", ""), body["event_id"])
 
     for control in Control:
         app.action(control.value)(on_press)

@@ -14,7 +14,7 @@ from bot.core.jobs import Status
 from bot.ports import Clock
 from bot.store import checkpoints, errands, together
 from bot.store.rows import DOING, INTERRUPTED, TODO, in_thread, insert_into, question_of
-from bot.store.schema import feedback, jobs, turns
+from bot.store.schema import feedback, jobs, seen_events, turns
 
 REPLIES_READ = 500
 """Jobs of a thread whose replies are read: a direct message goes on for years, a prompt does not."""
@@ -128,9 +128,9 @@ async def vote(connection: AsyncConnection, about: Kept, user_id: str, value: Vo
     await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=said))
 
 
-def live() -> sa.ColumnElement[bool]:
-    """Being answered, or about to be."""
-    return sa.or_(jobs.c.status == DOING, jobs.c.status == TODO)
+def written() -> sa.ColumnElement[bool]:
+    """Whether a job's answer is being written, or is between two processes that write it; not one that is queued."""
+    return sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
 
 
 class Transacts(Protocol):
@@ -154,9 +154,24 @@ class SqlAnswers:
         """The answer of a job, if it is one of this thread."""
         return await self._store.transact(lambda connection: kept(connection, thread, jobs.c.id == job_id))
 
-    async def live_in(self, thread: ThreadKey) -> Kept | None:
-        """The answer that is being written in a thread."""
-        return await self._store.transact(lambda connection: kept(connection, thread, live()))
+    async def written_in(self, thread: ThreadKey, event_id: str) -> Kept | None:
+        """The answer that is being written in a thread; None where the event was done before."""
+
+        async def unless_done(connection: AsyncConnection) -> Kept | None:
+            if await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))):
+                return None
+            return await kept(connection, thread, written())
+
+        return await self._store.transact(unless_done)
+
+    async def event_done(self, event_id: str) -> None:
+        """An event that Slack delivers again does nothing more."""
+        seen = {"event_id": event_id, "seen_at": self._clock.now()}
+
+        async def record(connection: AsyncConnection) -> None:
+            await connection.execute(insert_into(connection, seen_events).values(seen).on_conflict_do_nothing())
+
+        await self._store.transact(record)
 
     async def delete(self, job_id: int) -> None:
         """Its texts are gone at once, its messages soon; one that is being written stops first."""

@@ -354,6 +354,33 @@ async def test_slacks_own_stop_stops_what_is_written_in_its_thread(vendor: Vendo
             assert footer(stage.bots("general", asked)[0]) == "openai/test · stopped"
 
 
+async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer, settings: Settings) -> None:
+    async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
+        stage = Stage(sandbox, vendor)
+        async with running(replace(settings, slack_api_url=sandbox.api_url)), half(stage) as (asked, message):
+            vendor.script(HALF)
+            queued = await sandbox.say("ada", "general", "@typist and after that?", asked)
+            await sandbox.wait_for(lambda: any(WAITING in shown(each) for each in stage.bots("general", asked)))
+            stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
+            sandbox._emit({**stop, "streaming_message_ts": []})
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 10)
+            await sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test · stopped")
+            await asyncio.wait_for(vendor.request(1), 10)
+            assert vendor.requests[1].body["messages"][-1]["content"] == "and after that?"
+            # The same event once more, while what was queued is written.
+            await sandbox.wait_for(lambda: any("a bot" in shown(each) for each in stage.bots("general", asked)[1:]))
+            (sent,) = [each for each in sandbox.deliveries if each.payload["event"]["type"] == stop["type"]]
+            sandbox.redeliver(sent.event_id)
+            await sandbox.wait_for(lambda: len(sent.sent_at_s) == 2)
+            vendor.script(says("Another answer."))
+            await stage.answers("random", await stage.mention(channel="random", user="grace"))
+            assert not vendor.requests[1].hung_up.is_set()
+            assert growing(stage.bots("general", asked)[-1])
+            assert message.ts < queued
+            sandbox._emit({**stop, "streaming_message_ts": []})
+            await asyncio.wait_for(vendor.requests[1].hung_up.wait(), 10)
+
+
 async def test_what_the_database_does_not_take_is_told(stage: Stage, settings: Settings) -> None:
     _, message = await answered(stage, settings)
     engine = create_engine(settings.database_url)
