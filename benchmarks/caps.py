@@ -56,7 +56,7 @@ def environment(sandbox: Sandbox, vendor: VendorServer, database_url: str) -> di
 
 def said(message: Message) -> str:
     return "\n".join(
-        block["text"] if block["type"] == "markdown" else block["elements"][0]["text"] for block in message.blocks
+        block["text"] if block["type"] == "markdown" else block["elements"][0]["text"] for block in message.sent_blocks
     )
 
 

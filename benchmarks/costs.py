@@ -113,10 +113,10 @@ async def _answer_cpu_s(sandbox: Sandbox, process: Process, words: int) -> float
 def _shows(sandbox: Sandbox, ts: str, last_word: str) -> bool:
     """Whether an answer is at its end: its last word, or, of one that is longer than its pages, the file."""
     messages = sandbox.messages("general", ts)
-    said = str([message.blocks for message in messages])
+    said = str([message.sent_blocks for message in messages])
     if blocks.WRITING in said or GOES_ON in said:
         return False
-    text = "".join(str(block.get("text", "")) for block in messages[-1].blocks)
+    text = "".join(str(block.get("text", "")) for block in messages[-1].sent_blocks)
     return text.endswith(last_word) or any(message.files for message in messages)
 
 

@@ -144,7 +144,7 @@ async def _all_whole(sandbox: Sandbox, asked: Sequence[tuple[str, str]], model: 
 
 def _shows_last_word(sandbox: Sandbox, channel: str, ts: str) -> bool:
     last = sandbox.messages(channel, ts)[-1]
-    return word(WORDS) in last.text or any(word(WORDS) in block.get("text", "") for block in last.blocks)
+    return word(WORDS) in last.text or any(word(WORDS) in block.get("text", "") for block in last.sent_blocks)
 
 
 def _result(
@@ -154,7 +154,7 @@ def _result(
     for number, (channel, ts) in enumerate(asked):
         root, *replies = sandbox.messages(channel, ts)
         history = [
-            Shown(revision.at_s, reply.ts, words_in(revision.text, revision.blocks))
+            Shown(revision.at_s, reply.ts, words_in(revision.text, revision.sent_blocks))
             for reply in replies
             for revision in sandbox.revisions(channel, reply.ts)
         ]

@@ -151,7 +151,7 @@ def _replies(sandbox: Sandbox, channel: str, asked: str) -> list[Message]:
 
 
 def _growing(message: Message) -> bool:
-    return any(sign in str(message.blocks) for sign in (THINKING, WRITING))
+    return any(sign in str(message.sent_blocks) for sign in (THINKING, WRITING))
 
 
 def _unsettled(url: str) -> int:

@@ -87,9 +87,9 @@ def _said(message: Message) -> dict[str, Any]:
 
 
 def _moment(message: Message, at_s: float) -> Moment:
-    if not message.blocks:
+    if not message.sent_blocks:
         return Moment(at_s, unescape(message.text), "")
-    text = "".join(block["text"] for block in message.blocks if block["type"] == "markdown")
-    notes = [part["text"] for block in message.blocks if block["type"] == "context" for part in block["elements"]]
+    text = "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown")
+    notes = [part["text"] for block in message.sent_blocks if block["type"] == "context" for part in block["elements"]]
     notes = [note for note in notes if not FOOTER.fullmatch(note)]
     return Moment(at_s, unescape(text), unescape(" ".join(notes)))

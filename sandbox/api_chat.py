@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sandbox import rules
 from sandbox.api import App, Method, flag, required
+from sandbox.stored import stored_text
 from sandbox.wire import message_json
 from sandbox.workspace import Channel, Json, Message, Notification, SlackError
 
@@ -15,14 +16,15 @@ _LINKED_NAMES = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b")
 
 def post_message(app: App, args: Json) -> Json:
     channel = writable(app, args)
-    text, blocks = _content(args)
+    content = _content(args)
     thread_ts = thread_of(app, channel, args)
     message = Message(
         channel.id,
         app.workspace.next_ts(),
         app.workspace.bot.id,
-        text[: rules.POST_TEXT],
-        blocks or (),
+        content.text[: rules.POST_TEXT],
+        content.blocks,
+        sent_blocks=content.sent,
         thread_ts=thread_ts,
         subtype="thread_broadcast" if thread_ts and flag(args, "reply_broadcast") else None,
         metadata=rules.check_metadata(args["metadata"]) if "metadata" in args else None,
@@ -43,11 +45,14 @@ def update(app: App, args: Json) -> Json:
     message = _own(app, channel, required(args, "ts"), "cant_update_message")
     if (channel.id, message.ts) in app.streams:
         raise SlackError("streaming_state_conflict")
-    text, blocks = _content(args)
-    if blocks is None and len(text) > rules.UPDATE_TEXT:
+    if len(str(args.get("text") or "").encode(errors="replace")) > rules.UPDATE_TEXT_BYTES:
         raise SlackError("msg_too_long")
+    content = _content(args)
+    if content.sent:
+        rules.check_replacement(message.blocks, content.blocks)
     # Text without blocks takes earlier blocks away; metadata stays until it is replaced.
-    changed = replace(message, text=text if "text" in args else message.text, blocks=blocks or ())
+    text = content.text if "text" in args else message.text
+    changed = replace(message, text=text, blocks=content.blocks, sent_blocks=content.sent)
     if "metadata" in args:
         changed = replace(changed, metadata=rules.check_metadata(args["metadata"]))
     app.workspace.change(changed)
@@ -69,13 +74,14 @@ def post_ephemeral(app: App, args: Json) -> Json:
     user = required(args, "user")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
-    text, blocks = _content(args)
+    content = _content(args)
     message = Message(
         channel.id,
         app.workspace.next_ts(),
         app.workspace.bot.id,
-        text[: rules.POST_TEXT],
-        blocks or (),
+        content.text[: rules.POST_TEXT],
+        content.blocks,
+        sent_blocks=content.sent,
         thread_ts=thread_of(app, channel, args),
         ephemeral_to=user,
     )
@@ -95,18 +101,27 @@ def writable(app: App, args: Json) -> Channel:
     return channel
 
 
-def _content(args: Json) -> tuple[str, tuple[Json, ...] | None]:
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a call says: `blocks` as Slack stores them, `sent` as the app gave them."""
+
+    text: str
+    blocks: tuple[Json, ...]
+    sent: tuple[Json, ...] = ()
+
+
+def _content(args: Json) -> _Content:
     text, blocks = str(args.get("text") or ""), args.get("blocks")
     if markdown := args.get("markdown_text"):
         if text or blocks:
             raise SlackError("markdown_text_conflict")
-        if len(markdown) > rules.MARKDOWN:
-            raise SlackError("msg_too_long")
-        return "", ({"type": "markdown", "text": markdown},)
-    checked = rules.check_blocks(blocks) if blocks is not None else None
-    if not text.strip() and not checked:
+        return _Content("", rules.check_markdown(markdown), ({"type": "markdown", "text": markdown},))
+    checked = rules.check_blocks(blocks) if blocks is not None else ()
+    if checked:
+        return _Content(text, checked, tuple(blocks or ()))
+    if not text.strip():
         raise SlackError("no_text")
-    return text, checked
+    return _Content(text, stored_text(text[: rules.POST_TEXT]))
 
 
 def thread_of(app: App, channel: Channel, args: Json) -> str | None:

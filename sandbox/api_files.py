@@ -1,11 +1,13 @@
 """files.*: an upload in three steps, what is known of a file, and its end."""
 
 import re
+from dataclasses import replace
 
 from sandbox import rules
 from sandbox.api import App, Method, required
 from sandbox.api_chat import thread_of, writable
 from sandbox.filetypes import SNIPPET_TYPES
+from sandbox.stored import stored_text
 from sandbox.workspace import Channel, Json, Message, SlackError
 
 _CHANNELS = 100
@@ -33,14 +35,15 @@ def complete_upload(app: App, args: Json) -> Json:
     channels = _channels(app, args)
     comment = str(args.get("initial_comment") or "")
     # With an initial comment Slack ignores the blocks.
-    blocks = rules.check_blocks(args["blocks"]) if args.get("blocks") and not comment else ()
+    sent = tuple(args.get("blocks") or ()) if not comment else ()
+    blocks = rules.check_blocks(list(sent)) if sent else stored_text(comment)
     threads = [thread_of(app, channel, args) for channel in channels]
     files = [app.files.complete(ticket, title) for ticket, title in tickets]
     # Slack shares after it has answered: where the message is, files.info says later.
     said = [app.files.info_json(file) for file in files]
     for channel, thread_ts in zip(channels, threads, strict=True):
         draft = Message(channel.id, app.workspace.next_ts(), app.workspace.bot.id, comment, blocks, thread_ts=thread_ts)
-        app.files.share(draft, files)
+        app.files.share(replace(draft, sent_blocks=sent), files)
     return {"files": said}
 
 

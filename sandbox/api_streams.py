@@ -11,6 +11,8 @@ LIFE_S = 300.0
 """Slack closes a stream about five minutes after its start."""
 CAPACITY_BYTES = 10_000
 """What one stream's message holds, in UTF-8; undocumented."""
+BLOCKS = 62
+"""More than an ordinary message may have."""
 
 
 def start(app: App, args: Json) -> Json:
@@ -48,7 +50,8 @@ def stop(app: App, args: Json) -> Json:
     _check_capacity(text)
     ended = _holding(message, text)
     if "blocks" in args:
-        ended = replace(ended, blocks=(*ended.blocks, *rules.check_blocks(args["blocks"])))
+        sent = [*ended.sent_blocks, *args["blocks"]]
+        ended = replace(ended, blocks=rules.check_blocks(sent), sent_blocks=tuple(sent))
     if "metadata" in args:
         ended = replace(ended, metadata=rules.check_metadata(args["metadata"]))
     del app.streams[channel.id, message.ts]
@@ -92,7 +95,8 @@ def _check_capacity(text: str) -> None:
 
 
 def _holding(message: Message, text: str) -> Message:
-    return replace(message, text=text, blocks=({"type": "markdown", "text": text},) if text else ())
+    sent = ({"type": "markdown", "text": text},) if text else ()
+    return replace(message, text=text, blocks=rules.check_markdown(text, BLOCKS), sent_blocks=sent)
 
 
 _WRITE = ("chat:write",)

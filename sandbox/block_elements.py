@@ -1,7 +1,5 @@
-"""Block Kit's elements: what Slack refuses of them, and the ids it gives to those that have none."""
+"""Block Kit's elements, and what Slack refuses of them."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -47,23 +45,6 @@ def interactive(blocks: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
         for element in found:
             if element.get("type") != "image":
                 yield block, element
-
-
-def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
-    """The blocks, each that people can use with a block_id, and its elements with an action_id.
-
-    Slack makes them up at random; here the same block gets the same id again.
-    """
-    if not any(True for _ in interactive(blocks)):
-        return tuple(blocks)
-    copied: list[Json] = json.loads(json.dumps(blocks))
-    taken = {block.get("block_id") for block in copied}
-    for block, element in interactive(copied):
-        element.setdefault("action_id", _made_up(element, set()))
-        if "block_id" not in block:
-            block["block_id"] = _made_up(block, taken)
-            taken.add(block["block_id"])
-    return tuple(copied)
 
 
 def problems(element: Any, block_type: str, where: str) -> Iterator[str]:
@@ -166,15 +147,6 @@ def _confirm(confirm: Any, where: str) -> Iterator[str]:
         return
     for key, most in (("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)):
         yield from text_object(confirm.get(key), most, f"{where}/{key}", plain=key != "text")
-
-
-def _made_up(node: Json, taken: set[str | None]) -> str:
-    said = json.dumps(node, sort_keys=True)
-    for number in range(len(taken) + 1):
-        made = hashlib.sha256(f"{number}{said}".encode()).hexdigest()[:5]
-        if made not in taken:
-            break
-    return made
 
 
 _CHECKS: Mapping[str, Callable[[Json, str], Iterator[str]]] = {

@@ -35,7 +35,7 @@ def _in_block(node: Any) -> Iterator[str]:
         kind = node.get("type")
         if kind in _LIVE_ELEMENTS and (what := node.get(_LIVE_ELEMENTS[kind])):
             yield f"{kind}:{what}"
-        elif kind in ("mrkdwn", "markdown"):
+        elif kind == "mrkdwn":
             yield from _LIVE.findall(str(node.get("text", "")))
         else:
             for child in node.values():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from sandbox.composer import composed
 from sandbox.files import File, Files, Upload
+from sandbox.stored import stored
 from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 
 
@@ -69,7 +70,7 @@ class People:
 
     def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
         """A message with text, blocks and attachments as they are given; the new message's ts."""
-        draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=tuple(content.blocks))
+        draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=stored(content.blocks))
         return self.workspace.post(replace(draft, attachments=tuple(content.attachments))).ts
 
     def forward(self, user: str, message: Message, channel: str, comment: str = "") -> str:

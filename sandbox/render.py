@@ -1,4 +1,4 @@
-"""Messages as safe HTML for the page: blocks, Slack's mrkdwn, and Markdown through sandbox.markdown."""
+"""Messages as safe HTML for the page: blocks as Slack stores them, and Slack's mrkdwn."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -7,8 +7,8 @@ from itertools import chain
 from typing import Any
 
 from sandbox.control import unescape
-from sandbox.markdown import to_html
 from sandbox.render_elements import ElementRenderer
+from sandbox.render_rich_text import RichTextRenderer, link_html
 from sandbox.workspace import Json, Message
 
 _CODE = re.compile(r"\n?```\n?(?P<block>.*?)\n?```\n?|`(?P<inline>[^`\n]+)`", re.DOTALL)
@@ -17,8 +17,6 @@ _STYLES = [
     (re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^{mark}\n]+?)(?<=\S){mark}(?![\w{mark}])"), tag)
     for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))
 ]
-_MOST_INDENT = 8
-_LINK = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 
 
 class Renderer:
@@ -27,6 +25,7 @@ class Renderer:
     def __init__(self, names: Callable[[], Mapping[str, str]]) -> None:
         self._names = names
         self._elements = ElementRenderer(self._text, names)
+        self._rich_text = RichTextRenderer(self._token)
 
     def html(self, message: Message) -> str:
         """What its blocks show, or its text where it has none, and what hangs below it."""
@@ -39,7 +38,7 @@ class Renderer:
         fields = [f"*{each.get('title', '')}*\n{each.get('value', '')}" for each in attachment.get("fields", ())]
         parts = [
             self._line("author", attachment.get("author_name") or attachment.get("service_name")),
-            f'<div class="title">{_link(unescape(url), unescape(title))}</div>' if title else "",
+            f'<div class="title">{link_html(unescape(url), unescape(title))}</div>' if title else "",
             self._attached(attachment),
             *(self._line("said", field) for field in fields),
             self._line("context", attachment.get("footer")),
@@ -93,12 +92,10 @@ class Renderer:
             case "!":
                 shown = label or target[1:].partition("^")[0]
                 return f'<span class="mention">@{escape(shown.removeprefix("@"))}</span>'
-        return _link(unescape(target), unescape(label or target))
+        return link_html(unescape(target), unescape(label or target))
 
     def _block(self, block: Json) -> str:
         match block["type"]:
-            case "markdown":
-                return to_html(block["text"])
             case "section":
                 texts = [block["text"]] if "text" in block else []
                 shown = "".join(f"<p>{self._text(text)}</p>" for text in [*texts, *block.get("fields", ())])
@@ -113,53 +110,14 @@ class Renderer:
             case "actions" | "context_actions" | "input":
                 return self._elements.block(block)
             case "rich_text":
-                return "".join(self._rich(element) for element in block.get("elements", ()))
+                return self._rich_text.html(block)
+            case "table":
+                return self._rich_text.table(block)
         return f'<div class="context">[{escape(block["type"])}]</div>'
 
     def _text(self, text: Json) -> str:
         said = str(text.get("text") or text.get("alt_text") or "")
         return self.mrkdwn(said) if text.get("type") == "mrkdwn" else escape(said)
-
-    def _rich(self, element: Json) -> str:
-        inner = element.get("elements", ())
-        match element.get("type"):
-            case "rich_text_list":
-                items = "".join(f"<li>{self._inline(item.get('elements', ()))}</li>" for item in inner)
-                return _list(element, items)
-            case "rich_text_preformatted":
-                return f"<pre><code>{self._inline(inner)}</code></pre>"
-            case "rich_text_quote":
-                return f"<blockquote>{self._inline(inner)}</blockquote>"
-        # Its last line ends where the next element begins.
-        return f"<p>{self._inline(inner).removesuffix('<br>')}</p>"
-
-    def _inline(self, elements: Iterable[Json]) -> str:
-        return "".join(self._piece(element) for element in elements)
-
-    def _piece(self, element: Json) -> str:
-        match element.get("type"):
-            case "user":
-                return self._token(f"@{element.get('user_id', '')}")
-            case "channel":
-                return self._token(f"#{element.get('channel_id', '')}")
-            case "broadcast":
-                return self._token(f"!{element.get('range', '')}")
-            case "link":
-                return _link(str(element.get("url", "")), str(element.get("text") or element.get("url", "")))
-            case "emoji":
-                return f":{escape(str(element.get('name', '')))}:"
-        shown = _lines(str(element.get("text", "")))
-        for style, tag in (("bold", "strong"), ("italic", "em"), ("strike", "s"), ("code", "code")):
-            if element.get("style", {}).get(style):
-                shown = f"<{tag}>{shown}</{tag}>"
-        return shown
-
-
-def _list(element: Json, items: str) -> str:
-    """Slack tells a list inside another as a list of its own, with an indent."""
-    tag, held = ("ol", f' start="{element.get("offset", 0) + 1}"') if element.get("style") == "ordered" else ("ul", "")
-    indent = min(int(element.get("indent", 0)), _MOST_INDENT)
-    return f'<{tag} class="indent-{indent}"{held}>{items}</{tag}>'
 
 
 def _marked_up(text: str) -> str:
@@ -167,13 +125,3 @@ def _marked_up(text: str) -> str:
     for pattern, tag in _STYLES:
         shown = pattern.sub(rf"<{tag}>\1</{tag}>", shown)
     return shown.replace("\n", "<br>")
-
-
-def _lines(text: str) -> str:
-    return escape(text).replace("\n", "<br>")
-
-
-def _link(url: str, label: str) -> str:
-    if not _LINK.match(url):
-        return escape(label)
-    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(label)}</a>'

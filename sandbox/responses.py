@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from aiohttp import web
 
 from sandbox import rules
+from sandbox.stored import stored_text
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
 LIFE_S = 1_800.0
@@ -70,13 +71,14 @@ class Responses:
                 self.workspace.delete(original)
             return
         text = str(said.get("text") or "")
-        blocks = rules.check_blocks(said["blocks"]) if said.get("blocks") else ()
+        blocks = rules.check_blocks(said["blocks"]) if said.get("blocks") else stored_text(text[: rules.POST_TEXT])
+        sent = tuple(said.get("blocks") or ())
         if not text.strip() and not blocks:
             raise SlackError("no_text")
         # A command's response has nothing to replace: it is a new message.
         if said.get("replace_original") and given.message:
             if original is not None:
-                self.workspace.change(replace(original, text=text, blocks=blocks))
+                self.workspace.change(replace(original, text=text, blocks=blocks, sent_blocks=sent))
             return
         message = Message(
             given.channel,
@@ -84,6 +86,7 @@ class Responses:
             self.workspace.bot.id,
             text[: rules.POST_TEXT],
             blocks,
+            sent_blocks=sent,
             thread_ts=said.get("thread_ts"),
             ephemeral_to=None if said.get("response_type") == "in_channel" else given.user_id,
         )

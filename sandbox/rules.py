@@ -3,21 +3,19 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sandbox.block_elements import IDENTIFIER, INPUT_LABEL, problems, text_object, too_long, with_ids
+from sandbox.block_elements import IDENTIFIER, INPUT_LABEL, problems, text_object, too_long
+from sandbox.sizes import BLOCKS, HEADER_TEXT, check_stored, refused
+from sandbox.stored import stored, stored_markdown
 from sandbox.workspace import Json, SlackError
 
-UPDATE_TEXT = 4_000
-"""chat.update refuses more text than this where no blocks come with it."""
+UPDATE_TEXT_BYTES = 4_000
+"""chat.update refuses more text than this, in UTF-8. Measured for text alone; here also where blocks come with it."""
 POST_TEXT = 40_000
 """chat.postMessage cuts text here."""
 MARKDOWN = 12_000
-"""All markdown blocks of a message together."""
-ALL_BLOCKS = 13_200
-"""All text in a message's blocks (slackapi/bolt-js#2509 measured 13,297 with markdown blocks alone)."""
-BLOCKS = 50
+"""One markdown block, or markdown_text."""
 SECTION_TEXT = 3_000
 SECTION_FIELD = 2_000
-HEADER_TEXT = 150
 
 _PLAIN_TYPES = ("alert", "card", "carousel", "data_table", "divider", "file", "image", "plan")
 _TYPES = frozenset({*_PLAIN_TYPES, "rich_text", "table", "task_card", "video"})
@@ -25,18 +23,34 @@ _TYPES = frozenset({*_PLAIN_TYPES, "rich_text", "table", "task_card", "video"})
 
 
 def check_blocks(blocks: Any, most: int = BLOCKS) -> tuple[Json, ...]:
-    """The blocks, what people can use with its ids.
+    """The blocks as Slack stores them: translated, with their ids. Limits count what is stored.
 
-    Raises SlackError: invalid_blocks(_format), msg_blocks_too_long.
+    Raises SlackError: invalid_blocks(_format), invalid_attachments, msg_too_long, msg_blocks_too_long.
     """
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise SlackError("invalid_blocks_format")
-    if found := list(_problems(blocks, most)):
-        raise SlackError("invalid_blocks", errors=found, response_metadata={"messages": found})
-    markdown = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
-    if markdown > MARKDOWN or _text_length(blocks) > ALL_BLOCKS:
-        raise SlackError("msg_blocks_too_long")
-    return with_ids(blocks)
+    if found := list(_problems(blocks)):
+        raise refused("invalid_blocks", found)
+    if any(len(block["text"]) > MARKDOWN for block in blocks if block["type"] == "markdown"):
+        raise SlackError("msg_too_long")
+    kept = stored(blocks)
+    check_stored(kept, most)
+    return kept
+
+
+def check_markdown(markdown: str, most: int = BLOCKS) -> tuple[Json, ...]:
+    """The blocks that Slack stores for a `markdown_text`. Raises SlackError, as check_blocks does."""
+    if len(markdown) > MARKDOWN:
+        raise SlackError("msg_too_long")
+    kept = stored_markdown(markdown)
+    check_stored(kept, most)
+    return kept
+
+
+def check_replacement(before: Sequence[Json], after: Sequence[Json]) -> None:
+    """Raises SlackError("block_mismatch") where a message that begins with rich_text would lose all rich_text."""
+    if before and before[0]["type"] == "rich_text" and all(block["type"] != "rich_text" for block in after):
+        raise SlackError("block_mismatch")
 
 
 def check_metadata(metadata: Any) -> Json | None:
@@ -49,9 +63,7 @@ def check_metadata(metadata: Any) -> Json | None:
     return dict(metadata)
 
 
-def _problems(blocks: Sequence[Json], most: int) -> Iterator[str]:
-    if len(blocks) > most:
-        yield f"no more than {most} items allowed [json-pointer:/blocks]"
+def _problems(blocks: Sequence[Json]) -> Iterator[str]:
     seen: set[str] = set()
     for index, block in enumerate(blocks):
         where = f"/blocks/{index}"
@@ -115,15 +127,6 @@ def _context(block: Json, where: str) -> Iterator[str]:
     for index, element in enumerate(elements):
         if not isinstance(element, dict) or element.get("type") != "image":
             yield from text_object(element, SECTION_TEXT, f"{where}/elements/{index}")
-
-
-def _text_length(node: Any) -> int:
-    if isinstance(node, (list, tuple)):
-        return sum(_text_length(child) for child in node)
-    if not isinstance(node, dict):
-        return 0
-    own = len(node["text"]) if isinstance(node.get("text"), str) else 0
-    return own + sum(_text_length(child) for child in node.values())
 
 
 _CHECKS: dict[str, Callable[[Json, str], Iterator[str]]] = {

@@ -63,7 +63,7 @@ def _problems(view: Json, kind: str) -> Iterator[str]:
 
 
 def _refused(messages: list[str]) -> SlackError:
-    return SlackError("invalid_arguments", response_metadata={"messages": messages})
+    return SlackError("invalid_arguments", response_metadata={"messages": [f"[ERROR] {each}" for each in messages]})
 
 
 def _wrong(element: Json, held: Chosen, *, optional: bool) -> str | None:

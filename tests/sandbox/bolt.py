@@ -54,7 +54,7 @@ def button(action_id: str = "stop", value: str | None = "job-1", **more: Any) ->
 
 
 def plain(text: str) -> Json:
-    return {"type": "plain_text", "text": text}
+    return {"type": "plain_text", "text": text, "emoji": True}
 
 
 def option(value: str) -> Json:

@@ -34,7 +34,8 @@ async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
 async def test_a_post_appears_in_its_channel(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.chat_postMessage(channel=GENERAL, text="hi", blocks=markdown(5))
     (message,) = sandbox.messages("general")
-    assert (message.ts, message.text, message.blocks) == (answer["ts"], "hi", tuple(markdown(5)))
+    assert (message.ts, message.text, message.sent_blocks) == (answer["ts"], "hi", tuple(markdown(5)))
+    assert answer["message"]["blocks"] == list(message.blocks)
     assert answer["message"]["bot_id"] == "B0TYPIST"
 
 
@@ -72,8 +73,8 @@ async def test_ts_are_unique_and_grow(web: AsyncWebClient) -> None:
         ({"text": "x", "blocks": [{"type": "context", "elements": [section("x" * 3_001)["text"]]}]}, "invalid_blocks"),
         ({"text": "x", "blocks": [{"type": "header", "text": section("x")["text"]}]}, "invalid_blocks"),
         ({"text": "x", "blocks": [{"type": "markdown", "text": ""}]}, "invalid_blocks"),
-        ({"text": "x", "blocks": markdown(12_001)}, "msg_blocks_too_long"),
-        ({"text": "x", "blocks": markdown(6_001) * 2}, "msg_blocks_too_long"),
+        ({"text": "x", "blocks": markdown(12_001)}, "msg_too_long"),
+        ({"text": "x", "blocks": markdown(6_601) * 2}, "msg_blocks_too_long"),
         ({"text": "x", "blocks": [section("x" * 2_900)] * 5}, "msg_blocks_too_long"),
         ({"markdown_text": "x" * 12_001}, "msg_too_long"),
         ({"markdown_text": "x", "text": "x"}, "markdown_text_conflict"),
@@ -88,6 +89,7 @@ async def test_what_a_post_may_not_be(web: AsyncWebClient, arguments: Json, erro
     [
         {"text": "x" * 40_000},
         {"text": "x", "blocks": markdown(12_000)},
+        {"text": "x", "blocks": markdown(6_600) * 2},
         {"text": "x", "blocks": [section("x" * 3_000)] * 4},
         {"text": "x", "blocks": [section("x")] * 50},
         {"text": "x", "blocks": [button(value="v" * 2_000, action_id="a" * 255)]},
@@ -107,7 +109,7 @@ async def test_a_posts_text_is_cut_at_40_000(sandbox: Sandbox, web: AsyncWebClie
     ("arguments", "error"),
     [
         ({"text": "x" * 4_001}, "msg_too_long"),
-        ({"text": "x", "blocks": markdown(12_001)}, "msg_blocks_too_long"),
+        ({"text": "x", "blocks": markdown(12_001)}, "msg_too_long"),
         ({"text": "x", "ts": "1700000000.000000"}, "message_not_found"),
         ({"text": ""}, "no_text"),
     ],
@@ -123,7 +125,8 @@ async def test_an_edit_replaces_what_is_shown_and_is_not_marked(sandbox: Sandbox
     await web.chat_update(channel=GENERAL, ts=posted["ts"], text="long" * 1_000, blocks=markdown(4_001))
     await web.chat_update(channel=GENERAL, ts=posted["ts"], text="plain")
     (message,) = sandbox.messages("general")
-    assert (message.text, message.blocks) == ("plain", ()), "text without blocks takes the blocks away"
+    assert (message.text, message.sent_blocks) == ("plain", ()), "text without blocks takes the blocks away"
+    assert [element["elements"] for element in message.blocks[0]["elements"]] == [[{"type": "text", "text": "plain"}]]
     assert message.edited_ts is None
     assert message.metadata == metadata
     assert [revision.text[:5] for revision in sandbox.revisions("general", message.ts)] == [
@@ -191,7 +194,8 @@ async def test_an_ephemeral_message_is_in_no_history(sandbox: Sandbox, web: Asyn
     [
         ({"text": "&lt;!channel&gt; @here", "blocks": [{"type": "markdown", "text": "&lt;@U0ADA&gt;"}]}, []),
         ({"text": "<!channel> and <!subteam^S012|@team>"}, ["<!channel>", "<!subteam^S012|@team>"]),
-        ({"text": "x", "blocks": [{"type": "markdown", "text": "`<@U0ADA>`"}]}, ["<@U0ADA>"]),
+        ({"text": "x", "blocks": [{"type": "markdown", "text": "<@U0ADA> <!here>"}]}, ["user:U0ADA", "broadcast:here"]),
+        ({"text": "x", "blocks": [{"type": "markdown", "text": "`<@U0ADA>`"}]}, []),
         ({"text": "x", "blocks": [section("<!here>")]}, ["<!here>"]),
         ({"text": "@channel", "link_names": True}, ["@channel"]),
     ],
@@ -206,4 +210,4 @@ async def test_live_control_sequences_are_noticed(
 async def test_form_encoded_calls_are_understood(sandbox: Sandbox, web: AsyncWebClient) -> None:
     blocks = '[{"type": "markdown", "text": "form"}]'
     await web.api_call("chat.postMessage", data={"channel": GENERAL, "text": "x", "blocks": blocks})
-    assert sandbox.messages("general")[0].blocks == ({"type": "markdown", "text": "form"},)
+    assert sandbox.messages("general")[0].sent_blocks == ({"type": "markdown", "text": "form"},)

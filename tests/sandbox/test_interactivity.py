@@ -185,7 +185,7 @@ async def test_respond_replaces_and_deletes_the_message(
     await sandbox.client("ada").press("general", ts, "stop")
     url = pressed.last["response_url"]
     await respond(url, text="Stopped.", replace_original=True)
-    assert [(message.text, message.blocks) for message in sandbox.messages("general")] == [("Stopped.", ())]
+    assert [(message.text, message.sent_blocks) for message in sandbox.messages("general")] == [("Stopped.", ())]
     await respond(url, text="for all", response_type="in_channel")
     assert [message.text for message in sandbox.messages("general")] == ["Stopped.", "for all"]
     await respond(url, delete_original=True)

@@ -70,7 +70,7 @@ def test_slacks_markup(text: str, html: str) -> None:
         (
             typed("so\n- a\n  3. b\n> c\n```\nd\n```"),
             '<p>so</p><ul class="indent-0"><li>a</li></ul><ol class="indent-1" start="3"><li>b</li></ol>'
-            "<blockquote>c</blockquote><pre><code>d</code></pre>",
+            '<blockquote>c</blockquote><figure class="code"><pre tabindex="0"><code>d</code></pre></figure>',
         ),
         ({"type": "video"}, '<div class="context">[video]</div>'),
     ],

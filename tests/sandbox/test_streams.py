@@ -31,7 +31,8 @@ async def test_a_stream_grows_and_ends(sandbox: Sandbox, web: AsyncWebClient) ->
     await web.chat_appendStream(channel=GENERAL, ts=ts, chunks=[{"type": "markdown_text", "text": "three"}])
     await web.chat_stopStream(channel=GENERAL, ts=ts, markdown_text=".")
     message = sandbox.workspace.message(GENERAL, ts)
-    assert message.blocks == ({"type": "markdown", "text": "One **two** three."},)
+    assert message.sent_blocks == ({"type": "markdown", "text": "One **two** three."},)
+    assert [block["type"] for block in message.blocks] == ["rich_text"]
     assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x") == "message_not_in_streaming_state"
     await web.chat_update(channel=GENERAL, ts=ts, text="mended")
 

@@ -37,8 +37,8 @@ def says(text: str, pause_s: float = 0.0) -> Answer:
 
 def shown(message: Message) -> str:
     """What a reader of a message sees, without Slack's escapes; its footer and buttons have helpers of their own."""
-    parts = [message.text] if not message.blocks else []
-    for block in message.blocks:
+    parts = [message.text] if not message.sent_blocks else []
+    for block in message.sent_blocks:
         match block["type"]:
             case "markdown":
                 parts.append(block["text"])
@@ -51,7 +51,7 @@ def shown(message: Message) -> str:
 
 def footer(message: Message) -> str:
     """The quiet line at its end."""
-    said = [each["text"] for block in message.blocks if block["type"] == "context" for each in block["elements"]]
+    said = [each["text"] for block in message.sent_blocks if block["type"] == "context" for each in block["elements"]]
     return next((text for text in said if FOOTER.fullmatch(text)), "")
 
 

@@ -54,7 +54,7 @@ def heard(stage: Stage) -> str:
     message = stage.sandbox.workspace.ephemerals[-1]
     return "\n".join(
         element["text"] if isinstance(element, dict) else str(element)
-        for block in message.blocks
+        for block in message.sent_blocks
         for element in [block.get("text"), *block.get("elements", ())]
         if element
     )

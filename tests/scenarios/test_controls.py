@@ -155,7 +155,7 @@ async def test_regenerated_in_place_the_answer_before_is_kept(stage: Stage, sett
     assert buttons(message) == [Control.AGAIN, Control.PREVIOUS, Control.FEEDBACK, Control.DELETE]
     assert await press(stage, message, Control.PREVIOUS, "alan") == BEFORE
     aside = stage.sandbox.workspace.ephemerals[-1]
-    assert "0: line of the first answer" in aside.blocks[1]["text"]
+    assert "0: line of the first answer" in aside.sent_blocks[1]["text"]
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[2][1] == {"role": "assistant", "content": "The second."}

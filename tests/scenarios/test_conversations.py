@@ -104,7 +104,7 @@ async def test_a_placeholder_comes_at_once_and_the_answer_grows_in_it(stage: Sta
     (answer,) = await stage.answers("general", asked)
     (message,) = stage.bots("general", asked)
     seen = stage.sandbox.revisions("general", message.ts)
-    lengths = [len(str(revision.blocks)) for revision in seen]
+    lengths = [len(str(revision.sent_blocks)) for revision in seen]
     assert len(seen) >= 4
     assert lengths[1:-1] == sorted(lengths[1:-1])
     assert answer == ("word " * 120).rstrip()
@@ -215,5 +215,5 @@ async def test_what_is_held_back_whole_is_no_reason_for_slack_to_refuse_blocks(s
     (answer,) = await stage.answers("general", await stage.mention())
     assert answer.endswith(") say so.")
     (reply,) = stage.bots("general", stage.sandbox.messages("general")[0].ts)
-    assert reply.blocks
+    assert reply.sent_blocks
     assert not [call for call in stage.sandbox.calls if call.error]

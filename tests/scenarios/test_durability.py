@@ -84,7 +84,7 @@ async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database
 def texts(fleet: Fleet, message: Message) -> list[str]:
     """What readers saw of a message, one after the other."""
     revisions = fleet.stage.sandbox.revisions("general", message.ts)
-    return [block["text"] for each in revisions for block in each.blocks if block["type"] == "markdown"]
+    return [block["text"] for each in revisions for block in each.sent_blocks if block["type"] == "markdown"]
 
 
 def never_a_step_back(seen: list[str]) -> bool:

@@ -59,7 +59,7 @@ async def test_of_seven_pages_five_are_shown_and_all_is_attached(stage: Stage) -
     assert files(messages, stage.sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
     assert messages[-1].files, "they stand below the pages"
     assert GOES_ON not in str(messages)
-    second = markdown_of({"blocks": pages(messages)[1].blocks})
+    second = markdown_of({"blocks": pages(messages)[1].sent_blocks})
     assert second.startswith("```python\nprint(")
     refused = [call for call in stage.sandbox.calls if call.error]
     assert not refused
@@ -194,7 +194,7 @@ async def test_what_a_crash_left_without_blocks_is_good_text(
     process = await bots()
     asked = await stage.mention()
     await sandbox.wait_for(lambda: "so." in str(stage.bots("general", asked)), 20)
-    assert not stage.bots("general", asked)[0].blocks
+    assert not stage.bots("general", asked)[0].sent_blocks
     process.kill()
     await process.wait()
     await bots()

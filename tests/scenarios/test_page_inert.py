@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
-from sandbox.markdown import to_html
+from sandbox.render import Renderer
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import running, says, settings_of
@@ -99,7 +99,7 @@ async def test_nothing_in_an_answer_acts_while_it_grows_or_in_the_end(
     _, reply = sandbox.messages("general", sandbox.messages("general")[0].ts)
     revisions = sandbox.revisions("general", reply.ts)
     assert len(revisions) > 2
-    shown = [to_html(block["text"]) for r in revisions for block in r.blocks if block["type"] == "markdown"]
+    shown = [Renderer(dict).blocks(revision.blocks) for revision in revisions]
     assert not any('class="mention"' in html for html in shown)
 
 
