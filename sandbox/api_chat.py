@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sandbox import rules
 from sandbox.api import App, Method, flag, required
 from sandbox.stored import stored_text
-from sandbox.wire import message_json
+from sandbox.wire import message_json, updated_json
 from sandbox.workspace import Channel, Json, Message, Notification, SlackError
 
 _TS = re.compile(r"\d{6,}\.\d{1,6}")
@@ -52,12 +52,14 @@ def update(app: App, args: Json) -> Json:
         rules.check_replacement(message.blocks, content.blocks)
     # Text without blocks takes earlier blocks away; metadata stays until it is replaced.
     text = content.text if "text" in args else message.text
-    changed = replace(message, text=text, blocks=content.blocks, sent_blocks=content.sent)
+    changed = replace(
+        message, text=text, blocks=content.blocks, sent_blocks=content.sent, edited_ts=app.workspace.next_ts()
+    )
     if "metadata" in args:
         changed = replace(changed, metadata=rules.check_metadata(args["metadata"]))
     app.workspace.change(changed)
     _note_linked_names(app, changed, args)
-    said = message_json(app.workspace, changed)
+    said = updated_json(app.workspace, changed)
     return {"channel": channel.id, "ts": changed.ts, "text": changed.text, "message": said}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sandbox.api import App, Method, flag, required
-from sandbox.wire import channel_json, message_json, user_json
+from sandbox.wire import channel_json, listed_json, user_json
 from sandbox.workspace import ChannelType, Json, Message, SlackError
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ def _span(args: Json) -> _Span:
 def _page(app: App, args: Json, messages: Sequence[Message], most: int) -> Json:
     shown, metadata = _cut(args, messages, most)
     with_metadata = flag(args, "include_all_metadata")
-    said = [message_json(app.workspace, m, all_metadata=with_metadata) for m in shown]
+    said = [listed_json(app.workspace, m, all_metadata=with_metadata) for m in shown]
     return {"messages": said, "has_more": bool(metadata), **metadata}
 
 

@@ -40,10 +40,10 @@ def complete_upload(app: App, args: Json) -> Json:
     threads = [thread_of(app, channel, args) for channel in channels]
     files = [app.files.complete(ticket, title) for ticket, title in tickets]
     # Slack shares after it has answered: where the message is, files.info says later.
-    said = [app.files.info_json(file) for file in files]
+    said = [app.files.completed_json(file) for file in files]
     for channel, thread_ts in zip(channels, threads, strict=True):
         draft = Message(channel.id, app.workspace.next_ts(), app.workspace.bot.id, comment, blocks, thread_ts=thread_ts)
-        app.files.share(replace(draft, sent_blocks=sent), files)
+        app.files.share_soon(replace(draft, sent_blocks=sent), files)
     return {"files": said}
 
 

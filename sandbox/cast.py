@@ -1,6 +1,6 @@
 """Who is in the workspace, and where they talk: an owner, members, guests, somebody of another organisation, a bot."""
 
-from sandbox.workspace import PARTNERS_ID, Channel, User, Workspace
+from sandbox.workspace import PARTNERS_ID, SLACK, SLACKBOT, Channel, User, Workspace
 
 _MEMBERS = (
     User("U0ADA", "ada", "Ada", "#8a4fd3", is_admin=True, is_owner=True),
@@ -13,6 +13,12 @@ _GUESTS = (
 )
 _STRANGER = User("U0EMMY", "emmy", "Emmy", "#4d7c0f", team_id=PARTNERS_ID)
 _OTHER_BOT = User("U0BOTDEPLOYS", "deploys", "Deploys", "#64748b", bot_id="B0DEPLOYS")
+
+SYSTEM = (
+    User(SLACKBOT, "slackbot", "Slackbot", "#757575"),
+    User(SLACK, "slack", "Slack", "#757575"),
+)
+"""Slack's own voices: no bots by what users.info says of them."""
 
 
 def settle(workspace: Workspace) -> None:
@@ -37,5 +43,5 @@ def settle(workspace: Workspace) -> None:
     people = [*_MEMBERS, *_GUESTS, _STRANGER]
     for person in people:
         channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot_id], person.id))
-    workspace.users.update({user.id: user for user in (*people, _OTHER_BOT)})
+    workspace.users.update({user.id: user for user in (*people, _OTHER_BOT, *SYSTEM)})
     workspace.channels.update({channel.id: channel for channel in channels})

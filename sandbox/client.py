@@ -87,9 +87,9 @@ class Client:
         """Starts a thread in the assistant's pane; its ts."""
         return self.surfaces.panes.start_thread(self.user_id)
 
-    def look_at(self, channel: str) -> None:
-        """Goes to a channel, with the app open beside it."""
-        self.surfaces.panes.look_at(self.user_id, self._channel(channel))
+    def look_at(self, channel: str, message_ts: str | None = None) -> None:
+        """Goes to a channel, or to a message in it, with the app open beside it."""
+        self.surfaces.panes.look_at(self.user_id, self._channel(channel), message_ts)
 
     def stop(self, channel: str, thread_ts: str) -> None:
         """Presses Slack's own Stop button of an agent's session."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from sandbox.control import escape
 from sandbox.interactivity import Interactivity, place_json
 from sandbox.manifest import Command, Manifest, Shortcut
-from sandbox.wire import message_json
+from sandbox.wire import acted_on_json
 from sandbox.workspace import Json, SlackError
 
 _NAMED = re.compile(r"(?<!\w)(?P<sign>[@#])(?P<name>[a-z0-9][a-z0-9._-]*)")
+
+_NOT_IN_MESSAGE_ACTIONS = ("api_app_id", "enterprise", "is_enterprise_install")
 
 
 @dataclass
@@ -37,10 +39,13 @@ class Commands:
         self._shortcut(callback_id, "message")
         message = self.interactivity.workspace.message(channel, ts)
         workspace = self.interactivity.workspace
+        started = self._started("message_action", user_id, callback_id)
+        user = {key: started["user"][key] for key in ("id", "name")}
         payload = {
-            **self._started("message_action", user_id, callback_id),
+            **{key: value for key, value in started.items() if key not in _NOT_IN_MESSAGE_ACTIONS},
+            "user": user,
             "message_ts": ts,
-            "message": message_json(workspace, message),
+            "message": acted_on_json(workspace, message),
             "channel": place_json(workspace.channel(channel)),
             "response_url": self.interactivity.responses.give(channel, user_id, message),
         }

@@ -54,6 +54,22 @@ def composed(text: str, user_id: UserId) -> tuple[str, tuple[Json, ...]]:
     return kept + rest, (block,)
 
 
+def pasted(rows: Sequence[Sequence[str | float]]) -> Json:
+    """A table that was copied from elsewhere, with its first row bold and its numbers as numbers."""
+    heading, *others = [[_cell(cell) for cell in row] for row in rows]
+    bold = [_bold(cell) if cell["type"] == "raw_text" else cell for cell in heading]
+    return {"type": "table", "block_id": uuid.uuid4().hex[:5], "rows": [bold, *others]}
+
+
+def _cell(said: str | float) -> Json:
+    return {"type": "raw_text", "text": said} if isinstance(said, str) else {"type": "raw_number", "value": said}
+
+
+def _bold(cell: Json) -> Json:
+    text = {"type": "text", "text": cell["text"], "style": {"bold": True}}
+    return {"type": "rich_text", "elements": [_section([text])]}
+
+
 def _paragraphs(text: str, user_id: UserId) -> tuple[str, list[Json]]:
     kept, elements = "", list[Json]()
     for (kind, indent), group in groupby(_lines(text), key=lambda line: (line.kind, line.indent)):

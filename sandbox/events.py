@@ -3,11 +3,12 @@
 import itertools
 import random
 import time
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sandbox.wire import message_json
+from sandbox.wire import message_json, team_of
 from sandbox.workspace import (
     APP_ID,
     TEAM_ID,
@@ -16,6 +17,7 @@ from sandbox.workspace import (
     Channel,
     ChannelType,
     Deleted,
+    Emptied,
     Json,
     Message,
     Posted,
@@ -31,6 +33,12 @@ _MESSAGE_EVENTS: dict[ChannelType, str] = {
     "mpim": "message.mpim",
 }
 EVENTS = frozenset({"app_mention", *_MESSAGE_EVENTS.values()})
+_NOT_IN_MENTIONS = ("subtype", "root")
+
+
+def _nothing(message: Message) -> Json:
+    del message
+    return {}
 
 
 @dataclass
@@ -41,6 +49,8 @@ class Events:
     subscribed: AbstractSet[str] = EVENTS
     twin_order: TwinOrder = "either"
     chooser: random.Random = field(default_factory=random.Random)
+    beside: Callable[[Message], Json] = _nothing
+    """What a person's message to the app carries besides, where the app has a pane (sandbox/panes.py)."""
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -56,9 +66,12 @@ class Events:
             case Posted(message):
                 events = self._posted(message)
             case Changed(message, previous, announced=True):
-                events = self._edit(message.channel, self._changed(message, previous))
+                edit = self._edit(message.channel, self._changed(message, previous))
+                events = self._twins(edit, self._mentioned_again(change))
             case Deleted(message):
                 events = self._edit(message.channel, self._deleted(message))
+            case Emptied(message):
+                events = self._edit(message.channel, self._emptied(message))
             case _:
                 events = []
         return [self._payload(event) for event in events]
@@ -70,15 +83,32 @@ class Events:
     def _posted(self, message: Message) -> list[Json]:
         channel = self.workspace.channel(message.channel)
         joined = self.workspace.bot.id in channel.members
-        said = message_json(self.workspace, message) | {"channel": channel.id, "event_ts": message.ts}
         events = []
         if joined and _MESSAGE_EVENTS[channel.type] in self.subscribed:
-            events.append(said | {"channel_type": channel.type})
-        if self._mentions(message, channel, joined):
-            events.append({k: v for k, v in said.items() if k != "subtype"} | {"type": "app_mention"})
-        if len(events) == 2 and self._mention_first():
-            events.reverse()
-        return events
+            beside = self._beside(message) if channel.type == "im" else {}
+            events.append(self._said(message) | {"channel_type": channel.type} | beside)
+        mention = [self._mention(message)] if self._mentions(message, channel, joined) else []
+        return self._twins(events, mention)
+
+    def _twins(self, events: list[Json], mention: list[Json]) -> list[Json]:
+        return [*mention, *events] if events and mention and self._mention_first() else [*events, *mention]
+
+    def _mentioned_again(self, changed: Changed) -> list[Json]:
+        """An edited mention comes as a mention once more, with its first ts and what it says now."""
+        message, channel = changed.message, self.workspace.channel(changed.message.channel)
+        joined = self.workspace.bot.id in channel.members
+        is_edit = message.edited_ts is not None and message.edited_ts != changed.previous.edited_ts
+        return [self._mention(message)] if is_edit and self._mentions(message, channel, joined) else []
+
+    def _said(self, message: Message) -> Json:
+        return message_json(self.workspace, message) | {"channel": message.channel, "event_ts": message.ts}
+
+    def _mention(self, message: Message) -> Json:
+        said = {key: value for key, value in self._said(message).items() if key not in _NOT_IN_MENTIONS}
+        return said | {"type": "app_mention"} | self._beside(message)
+
+    def _beside(self, message: Message) -> Json:
+        return self.beside(message) if message.client_msg_id else {}
 
     def _mentions(self, message: Message, channel: Channel, joined: bool) -> bool:
         # None in DMs, none from a private channel that the app is not in, none for the app's own words.
@@ -107,10 +137,18 @@ class Events:
         return [{"type": "message"} | event | where]
 
     def _changed(self, message: Message, previous: Message) -> Json:
+        said = message_json(self.workspace, message)
+        if "user" in said.get("edited", ()):
+            team = team_of(self.workspace, message.user_id)
+            said |= {"source_team": team, "user_team": team}
+        before = message_json(self.workspace, previous)
+        return {"subtype": "message_changed", "message": said, "previous_message": before}
+
+    def _emptied(self, message: Message) -> Json:
         return {
             "subtype": "message_changed",
             "message": message_json(self.workspace, message),
-            "previous_message": message_json(self.workspace, previous),
+            "previous_message": [],
         }
 
     def _deleted(self, message: Message) -> Json:
@@ -129,11 +167,9 @@ class Events:
             "is_bot": True,
             "is_enterprise_install": False,
         }
-        return {
+        payload = {
             "token": "sandbox",
-            "team_id": TEAM_ID,
-            "context_team_id": TEAM_ID,
-            "context_enterprise_id": None,
+            "team_id": self._team(event),
             "api_app_id": APP_ID,
             "event": event,
             "type": "event_callback",
@@ -143,6 +179,14 @@ class Events:
             "is_ext_shared_channel": self._is_shared(event),
             "event_context": f"4-sandbox-{number}",
         }
+        if event["type"] == "message":
+            payload |= {"context_team_id": TEAM_ID, "context_enterprise_id": None}
+        return payload
+
+    def _team(self, event: Json) -> str:
+        """In a shared channel an event is its writer's organisation's; for whom it is, `authorizations` says."""
+        message = event.get("message") or event.get("previous_message") or event
+        return team_of(self.workspace, str(message.get("user")))
 
     def _is_shared(self, event: Json) -> bool:
         channel = self.workspace.channels.get(str(event.get("channel")))

@@ -17,6 +17,8 @@ from sandbox.workspace import TEAM_ID, Json, Message, SlackError, Workspace
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of one request; Slack takes a gigabyte, this machine need not."""
+SHARED_AFTER_S = 0.05
+"""Slack has answered by then; how long it takes is not known."""
 _CHUNK_BYTES = 64 * 1024
 _PREVIEW_LINES = 5
 _PREVIEW_CHARS = 500
@@ -100,6 +102,12 @@ class Files:
     _kept: dict[str, File] = field(default_factory=dict)
     _deleted: set[str] = field(default_factory=set)
     _tickets: dict[str, Ticket] = field(default_factory=dict)
+    _sharing: set[asyncio.TimerHandle] = field(default_factory=set)
+
+    def close(self) -> None:
+        """What was to be shared is not shared any more."""
+        for timer in self._sharing:
+            timer.cancel()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -158,6 +166,16 @@ class Files:
         said = tuple(self.file_json(file) for file in files)
         return self.workspace.post(replace(draft, subtype="file_share", files=said))
 
+    def share_soon(self, draft: Message, files: Sequence[File]) -> None:
+        """Posts the message with these files once the app has been answered."""
+
+        def share() -> None:
+            self._sharing.discard(timer)
+            self.share(replace(draft, ts=self.workspace.next_ts()), files)
+
+        timer = asyncio.get_running_loop().call_later(SHARED_AFTER_S, share)
+        self._sharing.add(timer)
+
     def delete(self, file: File) -> None:
         """Takes a file away; where it was shared, a tombstone stays."""
         del self._kept[file.id]
@@ -197,11 +215,15 @@ class Files:
             "url_private": f"{address}/{name}",
             "url_private_download": f"{address}/download/{name}",
             "permalink": f"{self.url()}/files/{file.user_id}/{file.id}/{name}",
+            "permalink_public": f"{self.url()}/files/public/{file.id}",
+            "is_starred": False,
             "has_rich_preview": False,
             "file_access": "visible",
         }
         said |= {"alt_txt": file.alt_txt} if file.alt_txt else {}
-        return said | (_preview(file) if file.is_snippet else {})
+        if not file.is_snippet:
+            return said | {"media_display_type": "unknown"}
+        return said | {"edit_link": f"{said['permalink']}/edit"} | _preview(file)
 
     def info_json(self, file: File) -> Json:
         """A file as files.info shows it: with where it is shared."""
@@ -215,7 +237,15 @@ class Files:
             seen |= {"thread_ts": share.thread_ts} if share.thread_ts else {}
             group = shares.setdefault("public" if channel.type == "channel" else "private", {})
             group.setdefault(channel.id, []).append(seen)
-        return self.file_json(file) | places | {"shares": shares}
+        counts = {"comments_count": 0, "has_more_shares": False}
+        return self.file_json(file) | places | counts | {"shares": shares}
+
+    def completed_json(self, file: File) -> Json:
+        """A file as files.completeUploadExternal answers: Slack has not looked into it by then."""
+        looked_into = {"edit_link", *_preview(file)}
+        said = {key: value for key, value in self.info_json(file).items() if key not in looked_into}
+        unknown = {"mimetype": "", "filetype": "", "pretty_type": "", "mode": "hosted", "editable": False}
+        return said | unknown | {"media_display_type": "unknown"}
 
     def _keep(self, file: File) -> File:
         self._kept[file.id] = file

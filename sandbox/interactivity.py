@@ -6,7 +6,7 @@ from sandbox.choices import Chosen, action_json, find_element, state_values
 from sandbox.responses import Responses
 from sandbox.socket_mode import SocketMode
 from sandbox.triggers import Triggers
-from sandbox.wire import message_json, who_json
+from sandbox.wire import acted_on_json, who_json
 from sandbox.workspace import APP_ID, TEAM_ID, Channel, Json, Message, SlackError, Workspace
 
 _NAMES = {"im": "directmessage", "group": "privategroup"}
@@ -89,7 +89,7 @@ class Interactivity:
             "response_url": self.responses.give(message.channel, user_id, message),
         }
         if message.ephemeral_to is None:
-            said["message"] = message_json(self.workspace, message)
+            said["message"] = acted_on_json(self.workspace, message)
         return said
 
 

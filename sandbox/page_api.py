@@ -17,7 +17,7 @@ from sandbox.page_surfaces import PageSurfaces
 from sandbox.people import People
 from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
-from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
+from sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 
 _PAGE = Path(__file__).parent / "page"
 _ASSET_TYPES = frozenset({".js", ".css"})
@@ -81,9 +81,9 @@ class PageApi:
             "name": message.username or (author.name if author else "slackbot"),
             "is_bot": is_bot,
             "html": self._renderer.html(message),
-            "text": message.text,
+            "text": message.title or message.text,
             "files": self._files.of(message),
-            "edited": message.edited_ts is not None,
+            "edited": message.edited_ts is not None and not is_bot,
             "ephemeral_to": message.ephemeral_to,
             "reactions": [{"name": name, "count": len(users)} for name, users in message.reactions],
             "reply_count": len(self.workspace.replies(message.channel, message.ts)),
@@ -138,7 +138,7 @@ class PageApi:
                 "connected": bool(self.sockets.connections),
                 "note": self.note,
             },
-            "people": [_person_json(user) for user in everyone if user.id != bot.id],
+            "people": [_person_json(user) for user in everyone if user.id not in (bot.id, SLACK, SLACKBOT)],
             "channels": [_channel_json(channel) for channel in self.workspace.channels.values()],
             "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
             "budgets": self.budgets_json(),

@@ -1,5 +1,6 @@
 """Where people meet the app alone: its Home and Messages tabs, the assistant's pane, the agent's sessions."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -10,7 +11,7 @@ from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Strea
 
 Tab = Literal["home", "messages"]
 SessionStatus = Literal["active", "processing", "suspended", "closed"]
-NEW_THREAD = "New Assistant Thread"
+NEW_THREAD = "New chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class Panes:
     _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
     """By DM and thread; an agent's are for the whole DM."""
     _sessions: dict[tuple[str, str], Session] = field(default_factory=dict)
-    _looking_at: dict[str, str] = field(default_factory=dict)
-    """User to the channel that they look at beside the pane."""
+    _looking_at: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """User to the channel that they look at beside the pane, and the message in it, if it is one."""
     _threads: dict[str, str] = field(default_factory=dict)
     """User to the assistant's thread that they have open."""
 
@@ -54,8 +55,17 @@ class Panes:
         if view is not None:
             event["view"] = self.views.view_json(view)
         if self.config.pane == "agent":
-            event["context"] = self._context(user_id)
+            event |= self._context(user_id)
         self._emit(event)
+
+    def beside(self, message: Message) -> Json:
+        """What a message to the app carries besides: what lets it act for the writer, and what they look at."""
+        if self.config.pane is None:
+            return {}
+        said: Json = {"assistant_thread": {"action_token": secrets.token_hex(16)}}
+        if self.config.pane == "agent" and message.channel == self._direct(message.user_id).id:
+            said |= {f"app_{key}": value for key, value in self._context(message.user_id).items()}
+        return said
 
     def start_thread(self, user_id: str) -> str:
         """A new thread in the assistant's pane; its root's ts. Raises SlackError where the app has no such pane."""
@@ -71,13 +81,13 @@ class Panes:
         self._tell(channel.id)
         return root.ts
 
-    def look_at(self, user_id: str, channel: str) -> None:
-        """A person goes to another channel while the app is open beside it."""
-        if self._looking_at.get(user_id) == channel:
+    def look_at(self, user_id: str, channel: str, message_ts: str | None = None) -> None:
+        """A person goes to another channel, or to a message in it, while the app is open beside it."""
+        if self._looking_at.get(user_id) == (channel, message_ts):
             return
-        self._looking_at[user_id] = channel
+        self._looking_at[user_id] = channel, message_ts
         if self.config.pane == "agent":
-            where = {"user": user_id, "channel": self._direct(user_id).id, "context": self._context(user_id)}
+            where = {"user": user_id, "channel": self._direct(user_id).id, **self._context(user_id)}
             self._emit({"type": "app_context_changed", **where})
         elif user_id in self._threads:
             self._emit({"type": "assistant_thread_context_changed", "assistant_thread": self._thread(user_id)})
@@ -110,10 +120,10 @@ class Panes:
         return self._suggestions.get((channel, thread_ts), usual)
 
     def set_title(self, channel: str, thread_ts: str, title: str) -> None:
-        """A thread's title; of an assistant's thread it is its root's text. Raises SlackError."""
+        """A thread's title; an assistant's thread has it in its root. Raises SlackError."""
         root = self.workspace.message(channel, thread_ts)
         if root.subtype == "assistant_app_thread":
-            self.workspace.change(replace(root, text=title))
+            self.workspace.change(replace(root, title=title))
         else:
             session = self._sessions.get((channel, thread_ts), Session("active"))
             self._sessions[channel, thread_ts] = replace(session, title=title)
@@ -141,7 +151,7 @@ class Panes:
 
     def _thread(self, user_id: str) -> Json:
         looking_at = self._looking_at.get(user_id)
-        context = {"channel_id": looking_at, "team_id": TEAM_ID, "enterprise_id": None} if looking_at else {}
+        context = {"channel_id": looking_at[0], "team_id": TEAM_ID, "enterprise_id": None} if looking_at else {}
         return {
             "user_id": user_id,
             "context": context,
@@ -150,10 +160,15 @@ class Panes:
         }
 
     def _context(self, user_id: str) -> Json:
-        looking_at = self._looking_at.get(user_id)
-        if looking_at is None:
+        """Nothing where they look at nothing."""
+        channel, message_ts = self._looking_at.get(user_id, (None, None))
+        if channel is None:
             return {}
-        return {"entities": [{"type": "slack#/types/channel_id", "value": looking_at, "team_id": TEAM_ID}]}
+        entity: Json = {"type": "slack#/types/channel_id", "value": channel}
+        if message_ts is not None:
+            value = {"message_ts": message_ts, "channel_id": channel}
+            entity = {"type": "slack#/types/message_context", "value": value}
+        return {"context": {"entities": [entity | {"team_id": TEAM_ID}]}}
 
     def _direct(self, user_id: str) -> Channel:
         return self.workspace.direct(user_id)

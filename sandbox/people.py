@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sandbox.composer import composed
+from sandbox.composer import composed, pasted
 from sandbox.files import File, Files, Upload
 from sandbox.stored import stored
-from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
+from sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,22 @@ class People:
         """A message with text, blocks and attachments as they are given; the new message's ts."""
         draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=stored(content.blocks))
         return self.workspace.post(replace(draft, attachments=tuple(content.attachments))).ts
+
+    def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str | float]]) -> str:
+        """A message with a table that was copied from elsewhere, its first row a heading; the new message's ts."""
+        draft = self._draft(user, channel, text, None)
+        table = {"id": 1, "fallback": "[no preview available]", "blocks": [pasted(rows)]}
+        return self.workspace.post(replace(draft, attachments=(table,))).ts
+
+    def notice(self, user: str, text: str) -> str:
+        """What Slack itself writes into a person's DM with the app; the new message's ts."""
+        place = self.workspace.direct(user)
+        return self.workspace.post(Message(place.id, self.workspace.next_ts(), SLACK, text)).ts
+
+    def deactivate(self, user: str) -> None:
+        """Ends a person's account; what they wrote stays."""
+        person = self.workspace.user(user)
+        self.workspace.users[person.id] = replace(person, deleted=True)
 
     def forward(self, user: str, message: Message, channel: str, comment: str = "") -> str:
         """Shares a message in another place; the new message's ts."""

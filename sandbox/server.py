@@ -100,7 +100,9 @@ class Sandbox:
             self.faults, self.ack_timeout_s, self.redelivery_delays_s, self.monotonic, self._on_sockets
         )
         chooser = random.Random(self.seed)  # noqa: S311 - no secret is made of it
-        self._events = Events(self.workspace, self.config.events, self.twin_order, chooser)
+        self._events = Events(
+            self.workspace, self.config.events, self.twin_order, chooser, lambda message: self.panes.beside(message)
+        )
         self.views, triggers, streams = Views(bot), Triggers(self.monotonic), dict[tuple[str, str], Stream]()
         self.panes = Panes(self.workspace, self.config, self.views, streams, self._emit)
         app = App(
@@ -146,6 +148,7 @@ class Sandbox:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self.files.close()
         await self.sockets.close()
         await self._page.feed.close()
         if self._runner is not None:
@@ -204,6 +207,14 @@ class Sandbox:
         """Shares a message of one channel in another, as a person."""
         message = self.workspace.message(self.workspace.channel(channel).id, ts)
         return self.people.forward(user, message, to, comment)
+
+    async def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str | float]]) -> str:
+        """Writes as a person, with a table that was copied from elsewhere."""
+        return self.people.paste(user, channel, text, rows)
+
+    async def notice(self, user: str, text: str) -> str:
+        """Writes as Slack itself into a person's DM with the bot."""
+        return self.people.notice(user, text)
 
     async def edit(self, channel: str, ts: str, text: str) -> None:
         """Edits a person's message."""

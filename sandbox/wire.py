@@ -1,28 +1,38 @@
-"""Messages, channels and users as Slack writes them in its answers and events."""
+"""Messages, channels and users as Slack writes them in its answers and events.
 
-from sandbox.workspace import APP_ID, TEAM_ID, Channel, Json, Message, User, Workspace
+tests/sandbox/shapes declares which keys each of them has, as they were recorded of Slack.
+"""
+
+from collections.abc import Callable, Mapping
+
+from sandbox.workspace import APP_ID, SLACK, SLACKBOT, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
+
+_AVATARS = "https://a.slack-edge.com/80588/img"
+_JOINED_AT = 1_600_000_000
+"""When people's profiles were last changed, and channels made, in seconds since the epoch."""
+_NOT_IN_ANSWERS = ("ts", "thread_ts", "parent_user_id")
+_NOT_IN_PAYLOADS = ("bot_profile", "edited", "reactions", "reply_count", "reply_users", "reply_users_count")
 
 
 def message_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
-    """A message as answers, history and events show it.
+    """A message as events show it.
 
     The payload of its metadata is left out, unless the app's manifest declares its type or `all_metadata` is asked for.
     """
-    said: Json = {"type": "message", "ts": message.ts, "text": message.text, **_team(workspace, message)}
-    said |= _author(workspace, message)
+    said: Json = {"type": "message", "ts": message.ts, "text": message.text}
+    said |= _author(workspace, message) | _team(workspace, message)
     for key in ("subtype", "client_msg_id"):
         if value := getattr(message, key):
             said[key] = value
-    if message.blocks:
-        said["blocks"] = list(message.blocks)
+    for key in ("blocks", "attachments"):
+        if held := getattr(message, key):
+            said[key] = list(held)
     if message.files:
-        said["files"] = list(message.files)
-    if message.attachments:
-        said["attachments"] = list(message.attachments)
-    if message.subtype == "assistant_app_thread":
-        said["assistant_app_thread"] = {"title": message.text, "title_blocks": [], "artifacts": []}
+        said |= {"files": _files(workspace, message), "upload": False, "display_as_bot": False}
+    if more := _MORE.get(message.subtype or ""):
+        said |= more(message)
     if message.edited_ts:
-        said["edited"] = {"user": message.user_id, "ts": message.edited_ts}
+        said["edited"] = _edited(workspace, message)
     if message.reactions:
         said["reactions"] = [{"name": n, "users": list(who), "count": len(who)} for n, who in message.reactions]
     if message.metadata is not None:
@@ -30,12 +40,33 @@ def message_json(workspace: Workspace, message: Message, *, all_metadata: bool =
     return said | _thread(workspace, message)
 
 
+def listed_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
+    """A message as conversations.history and replies show it: files need no subtype there."""
+    said = message_json(workspace, message, all_metadata=all_metadata)
+    if message.subtype == "file_share":
+        del said["subtype"]
+    return said | ({"subscribed": False} if "reply_count" in said else {})
+
+
+def updated_json(workspace: Workspace, message: Message) -> Json:
+    """A message as chat.update answers with it: where it stands is not said again."""
+    said = message_json(workspace, message)
+    return {key: value for key, value in said.items() if key not in _NOT_IN_ANSWERS}
+
+
+def acted_on_json(workspace: Workspace, message: Message) -> Json:
+    """A message as interactive payloads show it."""
+    said = message_json(workspace, message)
+    return {key: value for key, value in said.items() if key not in _NOT_IN_PAYLOADS}
+
+
 def channel_json(workspace: Workspace, channel: Channel) -> Json:
     """A channel as conversations.info shows it to the bot."""
     said: Json = {
         "id": channel.id,
+        "created": _JOINED_AT,
         "is_channel": channel.type == "channel",
-        "is_group": channel.type == "group",
+        "is_group": channel.type in ("group", "mpim"),
         "is_im": channel.type == "im",
         "is_mpim": channel.type == "mpim",
         "is_private": channel.type != "channel",
@@ -54,31 +85,35 @@ def channel_json(workspace: Workspace, channel: Channel) -> Json:
 
 
 def user_json(workspace: Workspace, user: User) -> Json:
-    """A user as users.info shows them; of people of other organisations it tells less."""
-    said: Json = {
-        "id": user.id,
-        "team_id": user.team_id,
-        "name": user.name,
-        "real_name": user.real_name,
-        "color": user.color.removeprefix("#"),
-        "deleted": False,
-        "is_bot": user.bot_id is not None,
-        "is_app_user": False,
-        "tz": "Etc/UTC",
-        "tz_offset": 0,
-        "profile": {"display_name": user.name, "real_name": user.real_name, "team": user.team_id},
-    }
-    if user.bot_id is not None:
-        said["profile"] |= {"bot_id": user.bot_id, "api_app_id": app_id_of(workspace, user)}
+    """A user as users.info shows them: of people of other organisations, and of the deactivated, it tells less."""
+    said: Json = {"id": user.id, "team_id": user.team_id, "name": user.name, "deleted": user.deleted}
+    said |= {"profile": _profile(workspace, user), "is_bot": user.bot_id is not None, "is_app_user": False}
+    said["updated"] = _JOINED_AT
+    if user.deleted:
+        return said
+    said |= {"color": user.color.removeprefix("#"), "real_name": user.real_name}
+    said |= {"tz": "Etc/UTC", "tz_label": "Coordinated Universal Time", "tz_offset": 0}
     if user.team_id != TEAM_ID:
         return said | {"is_stranger": not _meets(workspace, user)}
     roles = ("is_admin", "is_owner", "is_restricted", "is_ultra_restricted")
-    return said | {role: getattr(user, role) for role in roles} | {"is_primary_owner": user.is_owner}
+    said |= {role: getattr(user, role) for role in roles} | {"is_primary_owner": user.is_owner}
+    return said | {"is_email_confirmed": user.bot_id is None, "who_can_share_contact_card": "EVERYONE"}
 
 
 def app_id_of(workspace: Workspace, bot: User) -> str:
     """The app that a bot belongs to."""
     return APP_ID if bot.id == workspace.bot.id else f"A{str(bot.bot_id)[1:]}"
+
+
+def team_of(workspace: Workspace, user_id: str) -> str:
+    """The organisation that somebody belongs to."""
+    user = workspace.users.get(user_id)
+    return user.team_id if user else TEAM_ID
+
+
+def who_json(user: User) -> Json:
+    """A person as interactive payloads show them."""
+    return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
 
 
 def _meets(workspace: Workspace, user: User) -> bool:
@@ -87,9 +122,26 @@ def _meets(workspace: Workspace, user: User) -> bool:
     return any({user.id, workspace.bot.id} <= set(channel.members) for channel in shared)
 
 
-def who_json(user: User) -> Json:
-    """A person as interactive payloads show them."""
-    return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
+def _profile(workspace: Workspace, user: User) -> Json:
+    first, _, last = user.real_name.partition(" ")
+    said: Json = {
+        **dict.fromkeys(("title", "phone", "skype", "status_text", "status_emoji", "status_text_canonical"), ""),
+        "real_name": user.real_name,
+        "real_name_normalized": user.real_name,
+        "display_name": user.name,
+        "display_name_normalized": user.name,
+        "first_name": first,
+        "last_name": last,
+        "fields": None,
+        "status_emoji_display_info": [],
+        "status_expiration": 0,
+        "avatar_hash": "000000000000",
+        **{f"image_{size}": f"{_AVATARS}/avatar_{size}.png" for size in (24, 32, 48, 72, 192, 512)},
+        "team": user.team_id,
+    }
+    if user.bot_id is not None:
+        said |= {"bot_id": user.bot_id, "api_app_id": app_id_of(workspace, user)}
+    return said | ({"always_active": True} if user.id in (SLACK, SLACKBOT) else {})
 
 
 def _metadata(workspace: Workspace, metadata: Json, whole: bool) -> Json:
@@ -98,6 +150,9 @@ def _metadata(workspace: Workspace, metadata: Json, whole: bool) -> Json:
 
 
 def _team(workspace: Workspace, message: Message) -> Json:
+    if message.files or message.subtype in ("bot_message", "tombstone", "assistant_app_thread"):
+        # Recorded: the team is not told of these.
+        return {}
     author = workspace.users.get(message.user_id)
     if author is None or author.team_id == TEAM_ID:
         return {"team": TEAM_ID}
@@ -110,19 +165,66 @@ def _team(workspace: Workspace, message: Message) -> Json:
 def _author(workspace: Workspace, message: Message) -> Json:
     user = workspace.users.get(message.user_id)
     bot_id = user.bot_id if user else None
-    if user is None or bot_id is None:
+    if user is None or bot_id is None or message.subtype == "assistant_app_thread":
         return {"user": message.user_id}
     if message.subtype == "bot_message":
         return {"bot_id": bot_id, "username": message.username or user.name}
     app_id = app_id_of(workspace, user)
-    profile = {"id": bot_id, "app_id": app_id, "name": user.name, "team_id": TEAM_ID, "deleted": False}
+    profile = {
+        "id": bot_id,
+        "deleted": False,
+        "name": user.name,
+        "updated": _JOINED_AT,
+        "app_id": app_id,
+        "user_id": user.id,
+        "icons": {f"image_{size}": f"{_AVATARS}/plugins/app/bot_{size}.png" for size in (36, 48, 72)},
+        "team_id": TEAM_ID,
+    }
     return {"user": user.id, "bot_id": bot_id, "app_id": app_id, "bot_profile": profile}
+
+
+def _edited(workspace: Workspace, message: Message) -> Mapping[str, str]:
+    """By whom and when, to the second: an app is named by its bot's id."""
+    user = workspace.users.get(message.user_id)
+    who = user.bot_id if user and user.bot_id else message.user_id
+    return {"user": who, "ts": f"{str(message.edited_ts).partition('.')[0]}.000000"}
+
+
+def _pane_thread(message: Message) -> Json:
+    said: Json = {"is_locked": False, "edited": {}}
+    thread: Json = {"title": message.title, "title_blocks": [], "artifacts": []}
+    return said if message.title is None else said | {"assistant_app_thread": thread}
+
+
+def _tombstone(message: Message) -> Json:
+    del message
+    return {"hidden": True}
+
+
+_MORE: Mapping[str, Callable[[Message], Json]] = {"assistant_app_thread": _pane_thread, "tombstone": _tombstone}
+"""What these kinds of messages hold besides."""
+
+
+def _files(workspace: Workspace, message: Message) -> list[Json]:
+    """In a shared channel no more is told of people's files than their ids: files.info knows the rest."""
+    channel = workspace.channels.get(message.channel)
+    if channel is None or channel.shared_with is None or message.user_id == workspace.bot.id:
+        return list(message.files)
+    unknown = {"created": 0, "timestamp": 0, "user": "", "mode": "file_access", "file_access": "check_file_info"}
+    return [file if file["mode"] == "tombstone" else {"id": file["id"], **unknown} for file in message.files]
 
 
 def _thread(workspace: Workspace, message: Message) -> Json:
     if message.thread_ts is not None:
-        root = workspace.message(message.channel, message.thread_ts)
-        return {"thread_ts": message.thread_ts, "parent_user_id": root.user_id}
+        said = {"thread_ts": message.thread_ts}
+        try:
+            root = workspace.message(message.channel, message.thread_ts)
+        except SlackError:
+            # Deleted meanwhile, with all its replies.
+            return said
+        if message.subtype == "thread_broadcast":
+            return said | {"root": message_json(workspace, root)}
+        return said | {"parent_user_id": root.user_id}
     replies = workspace.replies(message.channel, message.ts)
     if not replies:
         return {}
@@ -133,4 +235,5 @@ def _thread(workspace: Workspace, message: Message) -> Json:
         "reply_users": users[:5],
         "reply_users_count": len(users),
         "latest_reply": replies[-1].ts,
+        "is_locked": False,
     }

@@ -16,6 +16,10 @@ TEAM_ID = "T0SANDBOX"
 PARTNERS_ID = "T0PARTNERS"
 """Another organisation, met in a shared channel."""
 APP_ID = "A0TYPIST"
+SLACK = "USLACK"
+"""Who Slack's own notices come from."""
+SLACKBOT = "USLACKBOT"
+"""Whose name stands on messages that were deleted."""
 STATUS_LIFE_S = 120.0
 """Slack takes a thread's status away after two minutes."""
 _KEPT_REVISIONS = 2_000
@@ -48,6 +52,8 @@ class User:
     is_restricted: bool = False
     """A guest; in one channel alone where `is_ultra_restricted`."""
     is_ultra_restricted: bool = False
+    deleted: bool = False
+    """Deactivated: the account is kept, and Slack tells less of it."""
 
 
 @dataclass(slots=True)
@@ -86,6 +92,8 @@ class Message:
     """Forwarded messages, and what apps hang below theirs."""
     metadata: Json | None = None
     edited_ts: str | None = None
+    title: str | None = None
+    """Of an assistant's thread, in its root."""
     ephemeral_to: str | None = None
     sent_blocks: tuple[Json, ...] = ()
     """The blocks as the app sent them, empty where it sent text alone. Tests and benchmarks alone see them."""
@@ -125,6 +133,13 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Emptied:
+    """The last reply of a deleted root is gone, and the root's tombstone with it."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
 class StatusSet:
     channel: str
     thread_ts: str
@@ -133,7 +148,7 @@ class StatusSet:
     """Said in turn while it lasts."""
 
 
-Change = Posted | Changed | Deleted | StatusSet
+Change = Posted | Changed | Deleted | Emptied | StatusSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +288,20 @@ class Workspace:
             self._tell(Deleted(message))
             return
         if self._replies.get((message.channel, message.ts)):
-            gone = Message(message.channel, message.ts, "USLACKBOT", "This message was deleted.", subtype="tombstone")
+            gone = Message(message.channel, message.ts, SLACKBOT, "This message was deleted.", subtype="tombstone")
             self.change(gone)
             return
+        root = None if message.thread_ts is None else self.message(message.channel, message.thread_ts)
         del self._messages[message.channel][message.ts]
-        if message.thread_ts is not None:
-            self._replies[message.channel, message.thread_ts].remove(message.ts)
+        if root is None:
+            self._tell(Deleted(message))
+            return
+        replies = self._replies[message.channel, root.ts]
+        replies.remove(message.ts)
         self._tell(Deleted(message))
+        if not replies and root.subtype == "tombstone":
+            del self._messages[root.channel][root.ts]
+            self._tell(Emptied(root))
 
     def react(self, message: Message, name: str, user_id: str, *, add: bool) -> None:
         """Raises SlackError("already_reacted" or "no_reaction")."""

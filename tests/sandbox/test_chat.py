@@ -119,15 +119,18 @@ async def test_what_an_edit_may_not_be(web: AsyncWebClient, arguments: Json, err
     assert await error_of(web, "chat.update", **{"channel": GENERAL, "ts": posted["ts"], **arguments}) == error
 
 
-async def test_an_edit_replaces_what_is_shown_and_is_not_marked(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_an_edit_replaces_what_is_shown_and_names_the_bot_as_its_editor(
+    sandbox: Sandbox, web: AsyncWebClient
+) -> None:
     metadata = {"event_type": "reply", "event_payload": {"job": 7}}
     posted = await web.chat_postMessage(channel=GENERAL, text="…", blocks=markdown(3), metadata=metadata)
     await web.chat_update(channel=GENERAL, ts=posted["ts"], text="long" * 1_000, blocks=markdown(4_001))
-    await web.chat_update(channel=GENERAL, ts=posted["ts"], text="plain")
+    updated = await web.chat_update(channel=GENERAL, ts=posted["ts"], text="plain")
     (message,) = sandbox.messages("general")
     assert (message.text, message.sent_blocks) == ("plain", ()), "text without blocks takes the blocks away"
     assert [element["elements"] for element in message.blocks[0]["elements"]] == [[{"type": "text", "text": "plain"}]]
-    assert message.edited_ts is None
+    assert updated["message"]["edited"]["user"] == "B0TYPIST"
+    assert updated["message"]["edited"]["ts"].endswith(".000000"), "to the second"
     assert message.metadata == metadata
     assert [revision.text[:5] for revision in sandbox.revisions("general", message.ts)] == [
         "…",

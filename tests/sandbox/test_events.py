@@ -176,7 +176,8 @@ async def test_a_message_from_another_organisation_says_so(app: App) -> None:
     (event,) = await app.events(1)
     assert (event["team"], event["user_team"], event["user_profile"]["team"]) == ("T0PARTNERS",) * 3
     payload = app.requests[0].payload
-    assert (payload["team_id"], payload["is_ext_shared_channel"]) == (app.sandbox.team_id, True)
+    assert (payload["team_id"], payload["is_ext_shared_channel"]) == ("T0PARTNERS", True)
+    assert payload["authorizations"][0]["team_id"] == payload["context_team_id"] == app.sandbox.team_id
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,8 @@ async def test_the_bots_own_edits_and_deletions_come_back(app: App, web: AsyncWe
     own, changed, gone = await app.events(3)
     assert (own["bot_id"], own["user"]) == ("B0TYPIST", "U0TYPIST")
     assert (changed["message"]["text"], changed["previous_message"]["text"]) == ("whole", "…")
-    assert "edited" not in changed["message"]
+    assert changed["message"]["edited"]["user"] == "B0TYPIST"
+    assert "edited" not in changed["previous_message"]
     assert gone["deleted_ts"] == posted["ts"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -53,16 +54,16 @@ async def downloaded(
 
 
 async def test_a_file_goes_into_a_thread_as_a_message(sandbox: Sandbox, web: AsyncWebClient, app: App) -> None:
-    root = await sandbox.say("ada", "general", "@typist write it down")
     await app.connect()
+    root = await sandbox.say("ada", "general", "@typist write it down")
     answer = await web.files_upload_v2(
         channel=GENERAL, thread_ts=root, content="# Title\n\nText\n", filename="answer.md", initial_comment="All of it:"
     )
-    (message,) = sandbox.workspace.replies(GENERAL, root)
+    (message,) = await sandbox.wait_for(lambda: sandbox.workspace.replies(GENERAL, root))
     (file,) = message.files
     assert (message.subtype, message.text, message.user_id) == ("file_share", "All of it:", sandbox.bot_user_id)
     assert (file["id"], file["title"], file["mode"]) == (answer["file"]["id"], "answer.md", "snippet")
-    (event,) = await app.events(1)
+    event = (await app.events(3))[-1]
     assert (event["subtype"], event["thread_ts"], event["files"][0]["id"]) == ("file_share", root, file["id"])
     assert answer["file"]["shares"] == {}  # Slack shares after it has answered.
     told = await web.files_info(file=file["id"])
@@ -102,7 +103,7 @@ async def test_several_files_are_one_message_and_several_channels_several(
     files = [{"id": await uploaded(web, session, b"x"), "title": "t"} for _ in range(2)]
     await web.files_completeUploadExternal(files=files, channels=["C0GENERAL", "U0ADA"])  # type: ignore[arg-type]
     for place in ("general", sandbox.dm("ada")):
-        (message,) = sandbox.messages(place)
+        (message,) = await sandbox.wait_for(partial(sandbox.messages, place))
         assert [file["id"] for file in message.files] == [file["id"] for file in files]
 
 
@@ -166,6 +167,7 @@ async def test_a_snippets_type_counts_before_its_name(
 async def test_a_deleted_file_leaves_a_tombstone(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.files_upload_v2(channel=GENERAL, content="x", filename="a.txt")
     file_id = answer["file"]["id"]
+    await sandbox.wait_for(lambda: sandbox.messages("general"))
     await web.files_delete(file=file_id)
     assert sandbox.messages("general")[0].files == ({"id": file_id, "mode": "tombstone"},)
     assert await refused(web.files_info(file=file_id)) == "file_deleted"
@@ -201,9 +203,11 @@ async def test_a_comment_that_would_notify_is_noticed_and_a_title_notifies_nobod
     sandbox: Sandbox, web: AsyncWebClient
 ) -> None:
     await web.files_upload_v2(channel=GENERAL, content="x", filename="a.md", title="<!here>", initial_comment="all")
+    await sandbox.wait_for(lambda: sandbox.messages("general"))
     assert sandbox.workspace.notified == []
     await web.files_upload_v2(channel=GENERAL, content="x", filename="a.md", initial_comment="<!channel> look")
-    assert [found.what for found in sandbox.workspace.notified] == ["<!channel>"]
+    (found,) = await sandbox.wait_for(lambda: sandbox.workspace.notified)
+    assert found.what == "<!channel>"
 
 
 # ---- what people send

@@ -39,7 +39,7 @@ async def test_the_assistants_pane_goes_along_with_the_channel(visit: Visit) -> 
         async with connected(bolt, sandbox):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
             await page.get_by_role("button", name="Ask typist").press("Enter")
-            pane = page.get_by_role("region", name="New Assistant Thread")
+            pane = page.get_by_role("region", name="New chat")
             await expect(pane.get_by_role("group", name="Try this")).to_be_visible()
             await pane.get_by_role("button", name="Summarize it").click()
             pane = page.get_by_role("region", name="A summary")

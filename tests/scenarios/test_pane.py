@@ -115,7 +115,7 @@ async def test_a_thread_is_called_by_its_first_question(stage: Stage) -> None:
     def title() -> str:
         session = stage.sandbox.panes.session(dm, thread_ts)
         root = stage.sandbox.workspace.message(dm, thread_ts)
-        return session.title if session else root.text
+        return session.title if session else root.title or ""
 
     await stage.sandbox.wait_for(lambda: title() == "How do I git rebase?")
     await stage.answers(dm, thread_ts)
