@@ -34,6 +34,7 @@ from bot.pane import PaneDesk
 from bot.ports import SystemClock
 from bot.retention import keep_tidy
 from bot.settings import Settings, models_in_use, system_prompt_in_use
+from bot.slack.astray import Threads
 from bot.slack.budget import Budget
 from bot.slack.courier import SlackCourier
 from bot.slack.editor import Editor
@@ -76,7 +77,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         people = SlackPeople(web, me, clock)
         admission = Admission(access_rules_of(settings), people, store)
         estimate = TokenEstimate(models_in_use(settings))
-        poster = Poster(web, budget, clock)
+        poster, threads = Poster(web, budget, clock), Threads(web, budget, clock)
         editor = Editor(poster, budget, lease, clock, store.record_pages)
         answering = Answering(
             store=store,
@@ -105,7 +106,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         bolt = _bolt(settings, me)
         hearing = Hearing(settings.mention_only, admission.hears_bots)
         intake = Intake(store, worker, admission, me, hearing)
-        slack = SlackSurfaces(web, budget)
+        slack = SlackSurfaces(web, budget, threads)
         controls = Controls(store, SqlAnswers(store, clock), worker, admission, settings.admins, slack)
         buttons.register(bolt, controls, me.team_id)
         _beside_messages(bolt, settings, slack, intake, answering)
@@ -115,7 +116,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             probes = Probes(store.ping, sockets.up, lambda: worker.live)
             await stack.enter_async_context(serving(settings.health_port, probes))
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
-        errands = Errands(store, SlackCourier(web, poster, budget, me), clock)
+        errands = Errands(store, SlackCourier(web, poster, budget, threads, me), clock)
         yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, errands.run, tidying))
 
 

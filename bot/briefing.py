@@ -16,7 +16,7 @@ from bot.core.asking.triage import Identity, by_person, company_since
 from bot.core.conversation import File, Job, Message, Prompt, Question
 from bot.core.surfaces.pane import in_pane, looking_at
 from bot.core.together import with_earlier
-from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.errors import RateLimited, Refused, StoreError
 from bot.ports import Clock, Files, History, Store
 
 READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
@@ -117,7 +117,7 @@ class Briefing:
                 await self.clock.sleep(min(limited.retry_after_s, HISTORY_LONGEST_WAIT_S))
             except Refused as refused:
                 log.warning("answering without the conversation's history: %s", refused)
-                if refused.reason is not Refusal.TRANSIENT:
+                if not refused.reason.may_pass:
                     break
                 await self.clock.sleep(HISTORY_WAIT_S)
         return []

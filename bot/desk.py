@@ -21,6 +21,7 @@ from bot.ports import Store
 from bot.surfaces import Surfaces
 
 TRY_AGAIN = "Slack does not let me do that just now. Please try again in a minute."
+MESSAGE_DELETED = "The message that you ask about was deleted."
 NOT_ON_RECORD = "I can't reach my records just now. Please try again in a minute."
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ class Desk:
             question = await self._written(user_id, about, words)
         except (RateLimited, Refused) as error:
             log.warning("a question about %s is not asked: %s", about.ts, error)
-            return {modals.QUESTION: TRY_AGAIN}
+            is_astray = isinstance(error, Refused) and error.reason is Refusal.ASTRAY
+            return {modals.QUESTION: MESSAGE_DELETED if is_astray else TRY_AGAIN}
         try:
             await self.intake.enqueue(f"view {view['id']}", question)
         except StoreError as error:
@@ -110,7 +112,7 @@ class Desk:
             channel_id, ts = await self.surfaces.post(about.channel_id, about.thread_ts, message)
             thread_ts: str | None = about.thread_ts
         except Refused as refused:
-            if refused.reason is not Refusal.GONE:
+            if refused.reason not in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN):
                 raise
             intro = f"<@{user_id}> asks about a message in <#{about.channel_id}>, where I can't write:"
             message = asked.message(user_id, intro, about.quote, words)

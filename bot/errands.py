@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass
 
 from bot.core.errand import ERRAND_S, Errand, ErrandKind
-from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.errors import RateLimited, Refused, StoreError
 from bot.ports import Clock, Courier, Store
 
 LOOK_S = 1.0
@@ -44,7 +44,7 @@ class Errands:
                 posted_ts = await self._do(errand)
         except Refused as refused:
             log.warning("errand %s about %s: %s", errand.kind, errand.question.ts, refused)
-            if refused.reason is Refusal.TRANSIENT:
+            if refused.reason.may_pass:
                 return
             posted_ts = None
         except (RateLimited, TimeoutError) as error:

@@ -1,7 +1,9 @@
 """The few errors of the project; each carries one sentence that tells its reader what to do."""
 
 import math
+import traceback
 from enum import StrEnum
+from pathlib import PurePath
 
 
 class TypistError(Exception):
@@ -88,8 +90,16 @@ class RateLimited(TypistError):
 class Refusal(StrEnum):
     """Why Slack did not do what we asked, as far as it changes what we do next."""
 
-    GONE = "gone"
-    """The message or its channel is no longer there for us: leave it."""
+    MESSAGE_GONE = "message_gone"
+    """The message, or the thread, no longer exists."""
+    CHANNEL_GONE = "channel_gone"
+    """The channel no longer exists, or we can't write there."""
+    TOKEN_GONE = "token_gone"  # noqa: S105
+    """The token is revoked, expired or not accepted: no call succeeds until an admin installs the app again."""
+    FORBIDDEN = "forbidden"
+    """The app's scopes or the workspace's policy forbid this call: the same call is refused again."""
+    ASTRAY = "astray"
+    """Slack posted the message, but at the channel's root: its thread was deleted. `Refused.ts` is the message."""
     TOO_LONG = "too_long"
     """Less text on a page."""
     UNEDITABLE = "uneditable"
@@ -97,16 +107,29 @@ class Refusal(StrEnum):
     UNREADABLE = "unreadable"
     """Slack can't make sense of the blocks: plain text instead."""
     TRANSIENT = "transient"
-    """Slack or the way to it failed: the same again, a little later."""
+    """Slack or the network failed. The call may have been done."""
+    UNKNOWN = "unknown"
+    """Slack gave an error name that Typist doesn't know. Nothing follows from it: the call is tried again."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self in (Refusal.TRANSIENT, Refusal.UNKNOWN)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody can read what we would write."""
+        return self in (Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE)
 
 
 class Refused(TypistError):
     """Slack did not do what we asked; `error` is Slack's name for it."""
 
-    def __init__(self, method: str, error: str, reason: Refusal) -> None:
+    def __init__(self, method: str, error: str, reason: Refusal, ts: str = "") -> None:
         self.method = method
         self.error = error
         self.reason = reason
+        self.ts = ts
         super().__init__(f"Slack refused {method}: {error}.")
 
 
@@ -116,3 +139,13 @@ class SlackSetupError(TypistError):
 
 class StoreError(TypistError):
     """The database failed; the sentence says what to look at, and never holds the password."""
+
+
+def trace_of(error: BaseException) -> str:
+    """Returns an unforeseen error's type and where it was raised, for the log.
+
+    The error's own message is left out, because it may quote a user's text or a secret.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = " < ".join(f"{PurePath(each.filename).name}:{each.lineno}" for each in reversed(frames))
+    return f"{type(error).__name__} at {places}" if places else type(error).__name__

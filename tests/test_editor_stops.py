@@ -8,8 +8,9 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.ports import SystemClock
 from bot.slack.budget import CALLS_PER_MINUTE, Budget
-from bot.slack.editor import Editor, Slot
+from bot.slack.editor import Editor
 from bot.slack.poster import Poster
+from bot.slack.slot import Slot
 from bot.slack.web import SlackWeb, new_session
 from bot.store import SqlStore
 from sandbox.server import Sandbox

@@ -20,6 +20,8 @@ class ErrandKind(StrEnum):
     """Its question was deleted: the reply goes, unless a person wrote after it."""
     OFFER = "offer"
     """Its question was edited since: its writer is offered another answer."""
+    SHOW = "show"
+    """Slack did not take the end of its answer: the reply says it later."""
     PING = "ping"
     """Its askers are told that it is ready."""
 

@@ -7,10 +7,11 @@ from bot.core.answering import blocks
 from bot.core.answering.reply import Delete
 from bot.core.asking.triage import ANSWERED_SUBTYPES, Identity
 from bot.core.errand import Errand
-from bot.errors import Refusal, Refused
+from bot.errors import Refused
+from bot.slack.astray import Threads
 from bot.slack.budget import Budget
 from bot.slack.poster import Poster
-from bot.slack.web import SlackWeb
+from bot.slack.web import SlackWeb, only_while
 
 PING_EVENT = "typist_ping"
 EDITED = "You edited your question after it was answered."
@@ -22,10 +23,11 @@ READY = "your answer is ready."
 class SlackCourier:
     """The Courier port on Slack's Web API; its calls share the budgets of all others."""
 
-    def __init__(self, web: SlackWeb, poster: Poster, budget: Budget, me: Identity) -> None:
+    def __init__(self, web: SlackWeb, poster: Poster, budget: Budget, threads: Threads, me: Identity) -> None:
         self._web = web
         self._poster = poster
         self._budget = budget
+        self._threads = threads
         self._me = me
 
     async def clear(self, errand: Errand) -> None:
@@ -64,17 +66,11 @@ class SlackCourier:
                 if each.get("metadata") == mark:
                     return str(each["ts"])
         people = " ".join(f"<@{user_id}>" for user_id in errand.askers)
-        async with self._budget.spending("chat.postMessage"):
-            if not still():
-                raise TimeoutError
-            answer = await self._web.call(
-                "chat.postMessage",
-                channel=thread.channel_id,
-                thread_ts=thread.thread_ts,
-                text=f"{people} {READY}",
-                metadata=mark,
+        with only_while(still):
+            _, ts = await self._threads.post(
+                thread.channel_id, thread.thread_ts, text=f"{people} {READY}", metadata=mark
             )
-        return str(answer["ts"])
+        return ts
 
     def _by_person(self, message: dict[str, Any]) -> bool:
         is_other = message.get("user") not in (None, self._me.user_id) and not message.get("bot_id")
@@ -86,7 +82,7 @@ class SlackCourier:
                 try:
                     await self._poster.send(call)
                 except Refused as refused:
-                    if refused.reason is Refusal.TRANSIENT:
+                    if refused.reason.may_pass:
                         raise
 
 

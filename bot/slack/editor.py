@@ -5,22 +5,28 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 from bot.core.answering.reply import Call, Ending, Post, Reply, Shown, Update, Upload
 from bot.core.conversation import Job
+from bot.core.errand import ErrandKind
 from bot.core.lease import Lease
 from bot.core.pacing import Urgency
-from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.ports import Clock
 from bot.slack.budget import Budget
 from bot.slack.poster import NOT_SHARED, Poster, method_of
+from bot.slack.slot import GIVE_UP_S, Slot, back_off_s
 from bot.slack.web import only_while
 
 IN_FLIGHT = 4
 """Calls of one method under way at once."""
-FIRST_BACK_OFF_S = 0.5
-LONGEST_BACK_OFF_S = 30.0
+CALL_S = 60.0
+"""For one call with all that belongs to it: looking for a lost post, or sending files and looking for them."""
+FINDS = 3
+"""Tries to find a lost post; then the page is posted again, because a message twice is better than none."""
+SWEEP_S = 20.0
+RECOVER_S = 60.0
+"""Then a reply goes on from what is on record of it."""
 QUIET_S = 110.0
 """Slack takes a status away after two minutes."""
 LAST_CALLS_S = 2.0
@@ -31,34 +37,6 @@ UNSURE_S = 0.1
 Record = Callable[[int, tuple[str, ...]], Awaitable[None]]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Slot:
-    """A live reply and where its calls stand."""
-
-    job_id: int
-    reply: Reply
-    begun: bool = False
-    """An earlier attempt may have posted what is not on record."""
-    dirty: bool = True
-    """Something may have to be sent."""
-    in_flight: bool = False
-    last_sent: float = -math.inf
-    not_before: float = -math.inf
-    quiet_until: float = -math.inf
-    """Until then, or its first words, something else says that we are at work."""
-    until: float = math.inf
-    """After this nothing is sent for it."""
-    failures: int = 0
-    calls: int = 0
-    lost_post: bool = False
-    """Slack may have taken a post whose answer never came."""
-    staged: tuple[Upload, list[str]] | None = None
-    """Files whose bytes Slack has, and their ids; whether it shows them is not known."""
-    abandoned: bool = False
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Nothing more will be sent for it."""
 
 
 class EditedReply:
@@ -72,6 +50,14 @@ class EditedReply:
     @property
     def gone(self) -> bool:
         return self._slot.reply.gone
+
+    @property
+    def unshown(self) -> bool:
+        return self._slot.reply.unshown
+
+    @property
+    def undone(self) -> ErrandKind | None:
+        return self._slot.reply.undone
 
     @property
     def edits(self) -> int:
@@ -89,11 +75,11 @@ class EditedReply:
             self._editor.touch(self._slot)
 
     async def finish(self, ending: Ending) -> None:
-        self._slot.reply.finish(ending)
-        self._slot.quiet_until = -math.inf
+        self._slot.finish(ending)
+        self._slot.quiet_until = self._slot.not_before = -math.inf
         self._editor.touch(self._slot)
         await self._slot.settled.wait()
-        if self._slot.begun:
+        if self._slot.begun and not self._slot.reply.unshown:
             await self._editor.sweep(self._slot)
 
     async def leave(self) -> None:
@@ -155,10 +141,13 @@ class Editor:
         """Deletes messages that a post left behind which arrived after it was given up."""
         question = slot.reply.question
         try:
-            for stray in await self._poster.strays(question, slot.reply.page_ts + slot.reply.file_ts):
-                await self._poster.send(stray)
-        except (RateLimited, Refused) as error:
-            log.warning("job %d: strays were not looked for: %s", slot.job_id, error)
+            async with asyncio.timeout(SWEEP_S):
+                for stray in await self._poster.strays(question, slot.reply.page_ts + slot.reply.file_ts):
+                    await self._poster.send(stray)
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("job %d: strays were not looked for: %s", slot.job_id, error or "it took too long")
+        except Exception as error:
+            log.error("job %d: strays were not looked for: %s", slot.job_id, trace_of(error))
 
     def touch(self, slot: Slot) -> None:
         """A reply has something to show."""
@@ -179,6 +168,18 @@ class Editor:
                 await asyncio.gather(*late, return_exceptions=True)
 
     async def _recover(self, job: Job) -> Shown:
+        """What Slack shows; what is on record where Slack does not tell it within minutes."""
+        try:
+            async with asyncio.timeout(RECOVER_S):
+                return await self._read_back(job)
+        except (Refused, TimeoutError) as error:
+            log.warning("job %d: what Slack shows is not known: %s", job.id, error or "it took too long")
+        except Exception as error:
+            log.error("job %d: what Slack shows is not known: %s", job.id, trace_of(error))
+        return Shown(job.page_ts, outdated=job.version > 0)
+
+    async def _read_back(self, job: Job) -> Shown:
+        failures = 0
         while True:
             try:
                 return await self._poster.shown(job.question, job.version)
@@ -186,10 +187,11 @@ class Editor:
                 log.warning("%s", error)
                 await self._clock.sleep(error.retry_after_s)
             except Refused as error:
+                if not error.reason.may_pass:
+                    raise
                 log.warning("job %d: %s", job.id, error)
-                if error.reason is not Refusal.TRANSIENT:
-                    return Shown(job.page_ts, outdated=job.version > 0)
-                await self._clock.sleep(FIRST_BACK_OFF_S)
+                await self._clock.sleep(back_off_s(failures))
+                failures += 1
 
     def _send_what_is_due(self) -> float:
         """Starts each call whose time has come; returns when to look again."""
@@ -220,19 +222,21 @@ class Editor:
         """Finals, then first words, then the stalest; else the time at which something may go."""
         best: tuple[tuple[int, float], Slot, Call] | None = None
         again_at = math.inf
-        for slot in self._slots:
-            if slot.in_flight or not slot.dirty:
-                continue
-            call = slot.reply.next_call()
+        for slot in [each for each in self._slots if each.dirty and not each.in_flight]:
+            call = slot.due(now)
             if call is None:
-                slot.dirty = False
+                if slot.is_over:
+                    self._let_go(slot)
                 continue
             urgency, method = _urgency(slot.reply, call), method_of(call)
             if self._in_flight[method] >= IN_FLIGHT:
                 continue
             ready_at = max(self._budget.ready_at(method, now, urgency, slot), slot.not_before, slot.quiet_until)
-            if ready_at > now:
-                again_at = min(again_at, ready_at)
+            if slot.reply.ended and ready_at > now + GIVE_UP_S:
+                # A rate limit of so long: the outbox can wait for its end, the thread can't.
+                self._give_up(slot)
+            elif ready_at > now:
+                again_at = min(again_at, ready_at, slot.until)
             elif best is None or (urgency, slot.last_sent) < best[0]:
                 best = ((urgency, slot.last_sent), slot, call)
         return (None if best is None else (best[1], best[2])), again_at
@@ -243,6 +247,9 @@ class Editor:
             self._wake.set()
             if done and (slot.reply.announced or not isinstance(call, Update | Upload)):
                 await self._keep(slot)
+        except Exception as error:
+            log.error("job %d: %s", slot.job_id, trace_of(error))
+            slot.reply.unshown = True
         finally:
             slot.in_flight = False
         self._after(slot)
@@ -254,15 +261,19 @@ class Editor:
             if await self._budget.take(method) and self._is_ours(slot):
                 left = True
                 with only_while(lambda: self._is_ours(slot)):
-                    await self._sent(slot, call)
-                slot.failures = 0
-                slot.calls += 1
+                    async with asyncio.timeout(CALL_S):
+                        await self._sent(slot, call)
+                slot.worked()
                 return True
         except RateLimited as error:
-            self._budget.limited(method, error.retry_after_s)
-            log.warning("%s", error)
+            self._limited(slot, method, error)
         except Refused as error:
             self._refused(slot, call, error)
+        except TimeoutError:
+            self._refused(slot, call, Refused(method, "TimeoutError", Refusal.TRANSIENT))
+        except Exception as error:
+            log.error("job %d: a call of %s failed in an unforeseen way: %s", slot.job_id, method, trace_of(error))
+            self._refused(slot, call, Refused(method, type(error).__name__, Refusal.UNKNOWN))
         finally:
             self._in_flight[method] -= 1
             if left:
@@ -284,12 +295,25 @@ class Editor:
             await self._attach(slot, call)
             return
         if isinstance(call, Post) and slot.lost_post:
-            found = await self._poster.find(call)
-            slot.lost_post = False
+            found = await self._found(slot, call)
+            slot.lost_post, slot.finds = False, 0
             if found is not None:
                 slot.reply.found(found)
                 return
         slot.reply.confirmed(call, await self._poster.send(call))
+
+    async def _found(self, slot: Slot, post: Post) -> str | None:
+        """The message of a post whose answer was lost; raises Refused while another search may find it."""
+        try:
+            return await self._poster.find(post)
+        except Refused as refused:
+            slot.finds += 1
+            if refused.reason in (Refusal.ASTRAY, Refusal.MESSAGE_GONE):
+                raise
+            if refused.reason.may_pass and slot.finds < FINDS:
+                raise
+            log.warning("job %d: whether a page was posted can't be known: %s", slot.job_id, refused)
+            return None
 
     async def _attach(self, slot: Slot, upload: Upload) -> None:
         """Files take a while to send: whether the reply is still ours is looked at again before they show.
@@ -312,25 +336,52 @@ class Editor:
             await self._record(slot.job_id, slot.reply.page_ts)
         except StoreError as error:
             log.error("job %d: its messages are not on record yet: %s", slot.job_id, error)
+        except Exception as error:
+            log.error("job %d: its messages are not on record yet: %s", slot.job_id, trace_of(error))
+
+    def _limited(self, slot: Slot, method: str, error: RateLimited) -> None:
+        log.warning("%s", error)
+        if error.method == method:
+            self._budget.limited(method, error.retry_after_s)
+        else:
+            # Another one that belongs to it: the search for a lost post, or the upload of a file.
+            slot.not_before = self._clock.monotonic() + error.retry_after_s
+        self._failed(slot)
 
     def _refused(self, slot: Slot, call: Call, error: Refused) -> None:
         log.warning("job %d: %s", slot.job_id, error)
+        if error.reason is Refusal.ASTRAY:
+            slot.reply.went_astray(error.ts)
+            return
         slot.reply.refused(call, error.reason)
-        if error.reason is Refusal.TRANSIENT:
-            slot.lost_post = isinstance(call, Post)
+        if error.reason.may_pass:
+            slot.lost_post = slot.lost_post or isinstance(call, Post)
             if error.error == NOT_SHARED:
                 slot.staged = None
-            back_off_s = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2**slot.failures)
-            slot.failures += 1
-            slot.not_before = self._clock.monotonic() + back_off_s
+            slot.wait(self._clock.monotonic())
+            self._failed(slot)
+
+    def _failed(self, slot: Slot) -> None:
+        """Gives a reply up whose calls have all been refused for minutes."""
+        if slot.failed(self._clock.monotonic()):
+            self._give_up(slot)
+
+    def _give_up(self, slot: Slot) -> None:
+        log.error("job %d: Slack does not take its reply; the outbox tries again later", slot.job_id)
+        slot.reply.give_up()
+        slot.failures, slot.failing_since = 0, math.inf
+        if not slot.in_flight:
+            self._after(slot)
 
     def _after(self, slot: Slot) -> None:
         """Lets go of a reply that needs nothing more; else looks at it again."""
-        if slot.abandoned or slot.reply.finished or slot.reply.announced:
+        if slot.is_over:
             self._let_go(slot)
         self.touch(slot)
 
     def _let_go(self, slot: Slot) -> None:
+        if slot.settled.is_set():
+            return
         self._slots.remove(slot)
         if not slot.reply.waiting:
             self._budget.closed(slot)

@@ -7,7 +7,7 @@ from typing import Any
 
 from async_lru import alru_cache
 
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import RateLimited, Refused
 from bot.slack.web import SlackWeb
 
 MOST_ASKED = 50
@@ -45,7 +45,7 @@ class Names:
         try:
             answer = await self._web.call(method, **{key: id_})
         except Refused as refused:
-            if refused.reason is Refusal.TRANSIENT:
+            if refused.reason.may_pass:
                 raise
             log.info("no name for %s: %s", id_, refused)
             return ""

@@ -9,7 +9,7 @@ from typing import Any
 from bot.core.asking.triage import Identity
 from bot.core.conversation import Question
 from bot.core.limits.access import Kind
-from bot.errors import RateLimited, Refusal, Refused
+from bot.errors import RateLimited, Refused
 from bot.ports import Clock
 from bot.slack.web import SlackWeb
 
@@ -76,7 +76,7 @@ class SlackPeople:
             except Refused as refused:
                 if refused.error in STRANGERS:
                     return self._keep(user_id, Kind.EXTERNAL)
-                if refused.reason is not Refusal.TRANSIENT:
+                if not refused.reason.may_pass:
                     log.error("nobody can be told from a guest (is the scope users:read granted?): %s", refused)
                     break
                 await self._clock.sleep(TRY_AGAIN_S)

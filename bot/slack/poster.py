@@ -54,8 +54,7 @@ class Poster:
         channel = call.question.thread.channel_id
         match call:
             case Post(page=page, view=view):
-                answer = await self._web.call(
-                    "chat.postMessage",
+                _, ts = await self._web.post(
                     channel=channel,
                     thread_ts=call.question.thread.thread_ts,
                     metadata=_mark(call.question, page, view),
@@ -64,7 +63,7 @@ class Poster:
                     unfurl_media=False,
                     **blocks.message(view),
                 )
-                return str(answer["ts"])
+                return ts
             case Update(page=page, view=view):
                 mark = _mark(call.question, page, view)
                 await self._web.call("chat.update", channel=channel, ts=call.ts, metadata=mark, **blocks.message(view))
@@ -77,7 +76,10 @@ class Poster:
         """Sends the files' bytes, which nobody sees yet; returns the files' ids."""
         ids = []
         for file in upload.files:
-            opened = await self._web.call("files.getUploadURLExternal", filename=file.name, length=len(file.content))
+            method = "files.getUploadURLExternal"
+            opened = await self._web.call(method, filename=file.name, length=len(file.content))
+            if not (opened.get("upload_url") and opened.get("file_id")):
+                raise Refused(method, "no address", Refusal.TRANSIENT)
             await self._web.send_bytes(opened["upload_url"], file.content)
             ids.append(str(opened["file_id"]))
         return ids
@@ -92,7 +94,7 @@ class Poster:
         try:
             await self._web.call(SHARE, channel_id=thread.channel_id, thread_ts=thread.thread_ts, files=files)
         except Refused as error:
-            if not again or error.reason is Refusal.TRANSIENT:
+            if not again or error.reason.may_pass:
                 raise
         looked = False
         for delay_s in LOOK_FOR_FILES_S:
@@ -103,13 +105,32 @@ class Poster:
                 looked = True
             except (RateLimited, Refused) as error:
                 log.warning("whether files are shared is not known yet: %s", error)
+                if isinstance(error, Refused) and error.reason is Refusal.MESSAGE_GONE:
+                    await self._take_back(upload.question, ids)
+                    raise
         if looked:
             raise Refused(SHARE, NOT_SHARED, Refusal.TRANSIENT)
         return ""
 
+    async def _take_back(self, question: Question, ids: Sequence[str]) -> None:
+        """Files whose thread was deleted are not to stand at the channel's root."""
+        await self._delete_files(tuple(ids))
+        for each in _attached(question, await self._messages_at_root(question)):
+            if set(ids) & set(each.file_ids):
+                await self.send(Delete(question, each.ts))
+
     async def find(self, post: Post) -> str | None:
         """The message of a post whose answer was lost, if Slack took it."""
-        pages = _pages(post.question, await self._messages(post.question))
+        question = post.question
+        try:
+            pages = _pages(question, await self._messages(question))
+        except Refused as refused:
+            if refused.reason is not Refusal.MESSAGE_GONE:
+                raise
+            # The thread was deleted, so a post of ours is at the channel's root.
+            for each in _pages(question, await self._messages_at_root(question)):
+                raise Refused(refused.method, refused.error, Refusal.ASTRAY, str(each["ts"])) from refused
+            raise
         return next((each["ts"] for each in pages if _page(each) == post.page), None)
 
     async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
@@ -135,7 +156,12 @@ class Poster:
 
     async def strays(self, question: Question, kept: tuple[str, ...]) -> list[Delete]:
         """What takes away messages that are not to be kept: those of calls that arrived after they were given up."""
-        messages = await self._messages(question)
+        try:
+            messages = await self._messages(question)
+        except Refused as refused:
+            if refused.reason is not Refusal.MESSAGE_GONE:
+                raise
+            messages = await self._messages_at_root(question)
         pages = [Delete(question, each["ts"]) for each in _pages(question, messages)]
         files = [Delete(question, each.ts, each.file_ids) for each in _attached(question, messages)]
         return [each for each in (*pages, *files) if each.ts not in kept]
@@ -147,7 +173,7 @@ class Poster:
                 async with self._budget.spending("files.delete"):
                     await self._web.call("files.delete", file=file_id)
             except Refused as error:
-                if error.reason is Refusal.TRANSIENT:
+                if error.reason.may_pass:
                     raise
 
     async def written_after(self, question: Question) -> list[dict[str, Any]]:
@@ -156,16 +182,24 @@ class Poster:
 
     async def _messages(self, question: Question) -> list[dict[str, Any]]:
         """What was written in its conversation since the question, oldest first."""
-        thread = question.thread
+        thread_ts = question.thread.thread_ts
+        if thread_ts is None:
+            return await self._messages_at_root(question)
+        return await self._written_since(question, "conversations.replies", ts=thread_ts)
+
+    async def _messages_at_root(self, question: Question) -> list[dict[str, Any]]:
+        """What was written beside all threads since the question, oldest first."""
+        return await self._written_since(question, "conversations.history")
+
+    async def _written_since(self, question: Question, method: str, **where: str) -> list[dict[str, Any]]:
         look: dict[str, Any] = {
-            "channel": thread.channel_id,
+            "channel": question.thread.channel_id,
             "oldest": question.ts,
             "limit": LOOK_BACK_MESSAGES,
             "include_all_metadata": True,
         }
-        method = "conversations.replies" if thread.thread_ts else "conversations.history"
         async with self._budget.spending(method):
-            found = await self._web.call(method, ts=thread.thread_ts, **look)
+            found = await self._web.call(method, **where, **look)
         return sorted(found.get("messages", []), key=lambda message: str(message["ts"]))
 
 

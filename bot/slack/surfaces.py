@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.conversation import ThreadKey
-from bot.errors import Refusal, Refused
+from bot.errors import Refused
+from bot.slack.astray import Threads
 from bot.slack.budget import Budget
 from bot.slack.web import SlackWeb
 
@@ -12,9 +13,10 @@ from bot.slack.web import SlackWeb
 class SlackSurfaces:
     """The Surfaces port on Slack's Web API."""
 
-    def __init__(self, web: SlackWeb, budget: Budget) -> None:
+    def __init__(self, web: SlackWeb, budget: Budget, threads: Threads) -> None:
         self._web = web
         self._budget = budget
+        self._threads = threads
 
     async def open_modal(self, trigger_id: str, view: Mapping[str, Any]) -> None:
         """A trigger is good for three seconds: there is no waiting for a budget."""
@@ -37,23 +39,14 @@ class SlackSurfaces:
         try:
             answer = await self._web.call("conversations.info", channel=channel_id)
         except Refused as refused:
-            if refused.reason is Refusal.TRANSIENT:
+            if refused.reason.may_pass:
                 raise
             return None
         creator = (answer.get("channel") or {}).get("creator")
         return str(creator) if creator else None
 
     async def post(self, channel_id: str, thread_ts: str | None, message: Mapping[str, Any]) -> tuple[str, str]:
-        async with self._budget.spending("chat.postMessage"):
-            posted = await self._web.call(
-                "chat.postMessage",
-                channel=channel_id,
-                thread_ts=thread_ts,
-                unfurl_links=False,
-                unfurl_media=False,
-                **message,
-            )
-        return str(posted["channel"]), str(posted["ts"])
+        return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
 
     async def delete(self, channel_id: str, ts: str) -> None:
         async with self._budget.spending("chat.delete"):

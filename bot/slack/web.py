@@ -13,26 +13,15 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.asking.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.slack.refusals import RATE_LIMITED, error_name, reason_of
 
 CALL_TIMEOUT_S = 15
 DEFAULT_RETRY_AFTER_S = 30.0
 PANE_SCOPE = "assistant:write"
 """Only apps with the Agents feature have it; Slack names a token's scopes with each answer."""
 
-_REASONS = {
-    Refusal.TOO_LONG: ("msg_too_long", "msg_blocks_too_long"),
-    Refusal.UNREADABLE: ("invalid_blocks", "invalid_blocks_format", "no_text"),
-    Refusal.UNEDITABLE: ("cant_update_message", "edit_window_closed", "message_not_in_streaming_state"),
-    Refusal.TRANSIENT: (
-        "internal_error",
-        "fatal_error",
-        "service_unavailable",
-        "request_timeout",
-        "team_added_to_org",
-    ),
-}
-_REASON_OF = {error: reason for reason, errors in _REASONS.items() for error in errors}
-
+NO_OBJECT = "no JSON object"
+"""Our own name for an answer that Slack's Web API never gives."""
 
 _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
 
@@ -77,24 +66,44 @@ class SlackWeb:
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """The method's answer. Arguments that are None are left out."""
-        response = await self._answer(method, arguments)
-        return response.data if isinstance(response.data, dict) else {}
+        return (await self._answer(method, arguments)).data  # type: ignore[return-value]
+
+    async def post(self, **arguments: Any) -> tuple[str, str]:
+        """Posts a message; returns its channel and ts.
+
+        Raises Refused with ASTRAY where Slack put it at the channel's root, because its thread was deleted: only the
+        missing thread_ts in the answer tells (slack-go/slack#1571).
+        """
+        method = "chat.postMessage"
+        answer = await self.call(method, **arguments)
+        channel, ts, message = answer.get("channel"), answer.get("ts"), answer.get("message")
+        if not (isinstance(channel, str) and isinstance(ts, str) and isinstance(message, dict)):
+            raise Refused(method, "no message", Refusal.TRANSIENT)
+        if arguments.get("thread_ts") is not None and message.get("thread_ts") is None:
+            raise Refused(method, "posted outside of its thread", Refusal.ASTRAY, ts)
+        return channel, ts
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
+        # As a form: the one encoding that every method takes.
+        form = _form(arguments)
         try:
-            # As a form: the one encoding that every method takes.
-            return await self.client.api_call(method, data=_form(arguments))
+            response = await self.client.api_call(method, data=form)
         except SlackApiError as error:
             raise _refused(method, error) from error
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except Exception as error:
+            # The SDK takes a body that is a text or a list for a dict, so an AttributeError is among them.
             raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
+        if not isinstance(response.data, dict):
+            raise Refused(method, NO_OBJECT, Refusal.TRANSIENT)
+        return response
 
     async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
         """To who used a command; the address is Slack's own, knows who it is for, and is told no token."""
         try:
             async with self._session.post(response_url, json=message, allow_redirects=False) as response:
                 if response.status != 200:
-                    raise Refused("a response", f"HTTP {response.status}", Refusal.GONE)
+                    reason = Refusal.FORBIDDEN if response.status in (403, 404, 410) else Refusal.UNKNOWN
+                    raise Refused("a response", f"HTTP {response.status}", reason)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Refused("a response", type(error).__name__, Refusal.TRANSIENT) from error
 
@@ -112,7 +121,7 @@ class SlackWeb:
         try:
             answer = await self._answer("auth.test", {})
         except Refused as refused:
-            if refused.reason is Refusal.TRANSIENT:
+            if refused.reason.may_pass:
                 raise SlackSetupError(
                     f"Slack could not be reached ({refused.error}). Check the network, then start again."
                 ) from refused
@@ -141,18 +150,14 @@ def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
     response = error.response
     # aiohttp's own response where the SDK could not read the body, its own otherwise.
     status: int = response.status if isinstance(response, aiohttp.ClientResponse) else response.status_code
-    name = _error_name(response)
-    if status == 429 or name in ("ratelimited", "rate_limited"):
-        return RateLimited(method, _retry_after_s(response))
-    if status >= 500:
-        return Refused(method, name or f"HTTP {status}", Refusal.TRANSIENT)
-    needed = response.get("needed") if name == "missing_scope" else None
-    return Refused(method, f"{name} ({needed})" if needed else name, _REASON_OF.get(name, Refusal.GONE))
-
-
-def _error_name(response: Any) -> str:
     data = getattr(response, "data", None)
-    return str(data.get("error", "")) if isinstance(data, dict) else ""
+    name = error_name(data)
+    if status == 429 or name in RATE_LIMITED:
+        return RateLimited(method, _retry_after_s(response))
+    if not name or status >= 500:
+        return Refused(method, name or (f"HTTP {status}" if status != 200 else NO_OBJECT), Refusal.TRANSIENT)
+    needed = data.get("needed") if data and name == "missing_scope" else None
+    return Refused(method, f"{name} ({needed})" if needed else name, reason_of(name))
 
 
 def _retry_after_s(response: Any) -> float:

@@ -160,7 +160,7 @@ def test_a_message_that_is_gone_is_left_alone() -> None:
     reply.append("Hello")
     call = reply.next_call()
     assert call is not None
-    reply.refused(call, Refusal.GONE)
+    reply.refused(call, Refusal.MESSAGE_GONE)
     assert reply.gone
     assert reply.finished
     assert reply.next_call() is None
@@ -200,7 +200,8 @@ def test_a_reply_that_nothing_helps_is_given_up() -> None:
     for _ in range(20):
         if (call := reply.next_call()) is not None:
             reply.refused(call, Refusal.UNREADABLE)
-    assert reply.gone
+    assert reply.unshown
+    assert reply.finished
 
 
 def test_a_waiting_reply_says_so() -> None:
@@ -249,7 +250,7 @@ class ReplyMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.reply, self.channel, self.text = Reply(question()), Channel(), ""
-        self.reply._pages = Pages(40)  # small pages, so that few steps make many
+        self.reply._pages, self.reply._full_chars = Pages(40), 40  # small pages, so that few steps make many
         self.call: Call | None = None
 
     @precondition(lambda self: not self.reply.ended)
@@ -286,7 +287,7 @@ class ReplyMachine(RuleBasedStateMachine):
     @rule()
     def take_no_files(self) -> None:
         assert self.call is not None
-        self.reply.refused(self.call, Refusal.GONE)
+        self.reply.refused(self.call, Refusal.MESSAGE_GONE)
         self.call = None
 
     @precondition(lambda self: isinstance(self.call, Post | Upload))

@@ -57,7 +57,7 @@ def test_the_last_page_says_that_there_is_a_file_once_it_is_there() -> None:
     assert (last.page, last.view.notice) == (4, "Cut. The whole answer is attached as a file.")
 
 
-@pytest.mark.parametrize("reasons", [[Refusal.GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
+@pytest.mark.parametrize("reasons", [[Refusal.MESSAGE_GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
 def test_where_slack_takes_no_files_pages_go_on(reasons: list[Refusal]) -> None:
     reply, channel, left = Reply(question()), Channel(), list(reasons)
     reply.append(SEVEN_PAGES)

@@ -5,13 +5,12 @@ from enum import StrEnum
 
 from bot.core.answering import attachments
 from bot.core.answering.attachments import Attached, File
+from bot.core.answering.ladder import Ladder
 from bot.core.answering.pages import FIRST_PAGE, Joint, Page, Pages
 from bot.core.conversation import Question
+from bot.core.errand import ErrandKind
 from bot.errors import Refusal
 
-PLAIN_CHARS = 3_900
-"""Without blocks, chat.update takes 4,000 characters of text."""
-SMALLEST_PAGE_CHARS = 1_000
 MOST_PAGES = 5
 """A longer answer comes as a file; so many pages of it are shown."""
 UPLOAD_TRIES = 3
@@ -148,10 +147,20 @@ class Reply:
         self._version = version
         self._outdated = shown.outdated
         self.gone = False
+        """Nobody can read it any more."""
+        self.unshown = False
+        """Slack did not take it for minutes, or does not accept our token: nothing more is sent."""
+        self._ladder = Ladder()
+        self._reduced_page = 0
+        """From here on the ladder's form holds."""
+        self._leaves_rest = False
+        """Slack did not take a deletion for minutes: none is sent any more."""
+        self._astray: list[str] = []
+        """Posts that Slack put at the channel's root, because the thread was deleted."""
         self._pages = Pages()
         self._ending: Ending | None = None
         self.waiting = waiting
-        self._plain = False
+        self._full_chars = self._pages.limit_chars
         self._ts: list[str] = list(shown.page_ts)
         self._shown: list[View | None] = [None] * len(shown.page_ts)
         self._before = shown.text
@@ -166,7 +175,7 @@ class Reply:
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that show the reply, in order."""
-        return tuple(self._ts)
+        return (*self._ts, *self._astray)
 
     @property
     def file_ts(self) -> tuple[str, ...]:
@@ -187,12 +196,19 @@ class Reply:
     def announced(self) -> bool:
         """It waits for its turn, and says so; or it can't."""
         told = bool(self._ts) and not (self._outdated and self._shown[0] is None)
-        return self.waiting and (told or self.gone)
+        return self.waiting and (told or self.gone or self.unshown)
+
+    @property
+    def undone(self) -> ErrandKind | None:
+        """What the outbox is to do later: say the reply's end, or take away what stands at the channel's root."""
+        if self._astray:
+            return ErrandKind.DELETE
+        return ErrandKind.SHOW if self.unshown or (self._leaves_rest and not self.gone) else None
 
     @property
     def finished(self) -> bool:
         """Nothing is left to be done for it."""
-        return self.gone or (self.ended and self.next_call() is None)
+        return self.gone or self.unshown or (self.ended and self.next_call() is None)
 
     def append(self, delta: str) -> None:
         """The model said more."""
@@ -210,23 +226,39 @@ class Reply:
 
     def next_call(self) -> Call | None:
         """The one call that brings Slack nearest to what it should show; None when it does."""
-        said_more = self._said > len(self._before) or self._outdated
-        if self.gone or (self._ts and not self.ended and not said_more):
+        if self.gone or self.unshown:
             return None
+        if self._astray:
+            return Delete(self.question, self._astray[0])
+        said_more = self._said > len(self._before) or self._outdated
+        if self._ts and not self.ended and not said_more:
+            return None
+        return self._next_page() or self._next_beside()
+
+    def _next_page(self) -> Call | None:
+        may_edit = self.ended or self._ladder.may_edit
         for page in range(self._settled, self._last + 1):
             view = self._view(page)
             if page >= len(self._ts):
                 return Post(self.question, page, view)
-            if self._shown[page] != view:
+            if self._shown[page] != view and may_edit:
                 return Update(self.question, page, self._ts[page], view)
+        return None
+
+    def _next_beside(self) -> Call | None:
+        """Files, and what is to go."""
         if missing := self._missing():
             return Upload(self.question, missing)
+        if self._leaves_rest:
+            return None
         if surplus := self._orphans or self._ts[self._last + 1 :]:
             return Delete(self.question, surplus[0])
         return self._delete_of_files()
 
     def confirmed(self, call: Call, ts: str) -> None:
         """Slack did it; `ts` is the message's, "" where it is not known."""
+        if isinstance(call, Post | Update):
+            self._worked()
         match call:
             case Post(page=page, view=view):
                 self._ts.append(ts)
@@ -250,23 +282,58 @@ class Reply:
         self._ts.append(ts)
 
     def refused(self, call: Call, reason: Refusal) -> None:
-        """Slack will not do it: the next call is another one."""
+        """Slack did not do it: the next call is another one, or the same again."""
         if isinstance(call, Upload):
             self._refused_upload(reason)
-        elif reason is Refusal.TRANSIENT:
-            return
         elif isinstance(call, Delete):
-            self._forget(call.ts)
-        elif reason is Refusal.UNEDITABLE and isinstance(call, Update):
-            self._orphans += self._ts[call.page :]
-            del self._ts[call.page :], self._shown[call.page :]
-        elif reason is Refusal.TOO_LONG and self._pages.limit_chars > SMALLEST_PAGE_CHARS:
-            self._repage(call.page, self._pages.limit_chars // 2)
-        elif reason in (Refusal.UNREADABLE, Refusal.TOO_LONG) and not self._plain:
-            self._plain = True
-            self._repage(call.page, min(self._pages.limit_chars, PLAIN_CHARS))
-        else:
+            if not reason.may_pass:
+                self._forget(call.ts)
+        elif reason.may_pass:
+            self._climb(call, reason)
+        elif reason.is_gone:
             self.gone = True
+        elif isinstance(call, Update) and reason in (Refusal.UNEDITABLE, Refusal.FORBIDDEN):
+            self._replace(call.page)
+        elif self._ladder.condemned(reason, self._pages.limit_chars):
+            self._reform(call.page)
+        else:
+            self.unshown = True
+
+    def went_astray(self, ts: str) -> None:
+        """Slack posted a page at the channel's root, because its thread was deleted: the post goes, and all ends."""
+        self._astray.append(ts)
+
+    def give_up(self) -> None:
+        """Slack has refused the next call for minutes: the reply ends without it."""
+        match self.next_call():
+            case Delete() if not self._astray:
+                self._leaves_rest = True
+            case Upload():
+                self._refused_upload(Refusal.FORBIDDEN)
+            case _:
+                self.unshown = True
+
+    def _climb(self, call: Post | Update, reason: Refusal) -> None:
+        before, was_reduced = self._ladder.form, self._ladder.is_reduced
+        is_replaced = self._ladder.refused(reason, editing=isinstance(call, Update))
+        if self._ladder.form is not before:
+            self._reduced_page = min(call.page, self._reduced_page) if was_reduced else call.page
+            self._reform(self._reduced_page)
+        if is_replaced:
+            self._replace(call.page)
+
+    def _worked(self) -> None:
+        before = self._ladder.form
+        self._ladder.worked()
+        if self._ladder.form is not before:
+            self._reform(self._reduced_page)
+
+    def _replace(self, page: int) -> None:
+        """New messages take the place of a page's and of those below it."""
+        self._orphans += self._ts[page:]
+        del self._ts[page:], self._shown[page:]
+        self._settled = min(self._settled, page)
+        self._ladder.replaced += 1
 
     @property
     def _last(self) -> int:
@@ -276,7 +343,7 @@ class Reply:
 
     def _view(self, page: int) -> View:
         shown = self._page(page)
-        view = View(shown.markdown, plain=self._plain, joint=Joint.of(shown), version=self._version)
+        view = View(shown.markdown, plain=self._ladder.plain, joint=Joint.of(shown), version=self._version)
         if page < self._last:
             return view
         if self._ending and not self._missing():
@@ -322,12 +389,14 @@ class Reply:
 
     def _refused_upload(self, reason: Refusal) -> None:
         """The text must be reachable all the same: it goes on in pages."""
-        self._upload_tries = self._upload_tries - 1 if reason is Refusal.TRANSIENT else 0
+        self._upload_tries = self._upload_tries - 1 if reason.may_pass else 0
         if not self._upload_tries:
             self._files = ()
 
-    def _repage(self, page: int, page_chars: int) -> None:
+    def _reform(self, page: int) -> None:
+        """Lays the text out anew from a page on, in the form in which it is sent now."""
         old = self._pages
+        page_chars = self._ladder.page_chars(self._full_chars)
         self._pages = Pages(page_chars, first=replace(self._page(page), source=""))
         self._pages.full = old.full[:page]
         self._pages.append(old.text(page))
@@ -336,7 +405,10 @@ class Reply:
             self._close()
 
     def _forget(self, ts: str) -> None:
-        if ts in self._orphans:
+        if ts in self._astray:
+            self._astray.remove(ts)
+            self.gone = True
+        elif ts in self._orphans:
             self._orphans.remove(ts)
         elif ts in self._ts:
             at = self._ts.index(ts)

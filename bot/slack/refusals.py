@@ -1,0 +1,108 @@
+"""What Slack's error names mean for us.
+
+Unknown is not gone. Only the names listed here as gone mean that a message, a channel or the token is gone; any other
+name, and any answer that is no JSON object, says nothing that Typist may rely on. Such calls are tried again
+(core/answering/ladder.py), and given up after minutes, not at once.
+
+The names are those that Slack documents for the methods that Typist calls (docs.slack.dev/reference/methods), and those
+that were seen (facts in docs/sandbox-fidelity.md).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.errors import Refusal
+
+_NAMES: Mapping[Refusal, tuple[str, ...]] = {
+    Refusal.MESSAGE_GONE: ("message_not_found", "thread_not_found"),
+    Refusal.CHANNEL_GONE: (
+        "channel_not_found",
+        "not_in_channel",
+        "user_not_in_channel",
+        "is_archived",
+        "is_inactive",
+        "invalid_channel",
+        "messages_tab_disabled",
+        "cannot_reply_to_message",
+        "posting_to_channel_denied",
+        "restricted_action",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_locked",
+        "restricted_action_thread_only_channel",
+    ),
+    Refusal.TOKEN_GONE: ("account_inactive", "invalid_auth", "not_authed", "token_expired", "token_revoked"),
+    Refusal.FORBIDDEN: (
+        "access_denied",
+        "accesslimited",
+        "cant_delete_message",
+        "cant_delete_file",
+        "compliance_exports_prevent_deletion",
+        "deprecated_endpoint",
+        "ekm_access_denied",
+        "enterprise_is_restricted",
+        "expired_trigger_id",
+        "file_deleted",
+        "file_is_deleted",
+        "file_not_found",
+        "file_type_not_allowed",
+        "file_uploads_disabled",
+        "file_uploads_except_images_disabled",
+        "invalid_trigger_id",
+        "method_deprecated",
+        "method_not_supported_for_channel_type",
+        "missing_scope",
+        "no_permission",
+        "not_allowed",
+        "not_allowed_token_type",
+        "not_enabled",
+        "not_visible",
+        "org_login_required",
+        "storage_limit_reached",
+        "team_access_not_granted",
+        "trigger_exchanged",
+        "trigger_expired",
+        "two_factor_setup_required",
+        "unknown_method",
+        "user_not_found",
+        "user_not_visible",
+    ),
+    Refusal.TOO_LONG: ("msg_too_long", "msg_blocks_too_long"),
+    Refusal.UNREADABLE: (
+        "invalid_attachments",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "markdown_text_conflict",
+        "no_text",
+        "too_many_attachments",
+    ),
+    Refusal.UNEDITABLE: (
+        "block_mismatch",
+        "cant_update_message",
+        "edit_window_closed",
+        "message_not_in_streaming_state",
+        "streaming_state_conflict",
+    ),
+    Refusal.TRANSIENT: (
+        "external_channel_migrating",
+        "fatal_error",
+        "internal_error",
+        "message_limit_exceeded",
+        "request_timeout",
+        "service_unavailable",
+        "team_added_to_org",
+        "update_failed",
+    ),
+}
+_REASON_OF = {name: reason for reason, names in _NAMES.items() for name in names}
+RATE_LIMITED = ("ratelimited", "rate_limited")
+
+
+def reason_of(name: str) -> Refusal:
+    """Returns what an error name means; an answer without one (`name` is "") comes from the way to Slack."""
+    return _REASON_OF.get(name, Refusal.UNKNOWN) if name else Refusal.TRANSIENT
+
+
+def error_name(data: Any) -> str:
+    """Returns the error's name in the body of an answer, "" where it has none."""
+    return str(data.get("error") or "") if isinstance(data, dict) else ""
