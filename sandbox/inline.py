@@ -1,6 +1,7 @@
 """What stands in a line, as the elements of a `rich_text` block: text with its style, links, mentions, emoji."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
@@ -8,7 +9,7 @@ from markdown_it.token import Token
 
 from sandbox.control import unescape
 from sandbox.emoji import with_emoji
-from sandbox.markdown import BARE_ADDRESS, TOKEN
+from sandbox.markdown import BARE_ADDRESS, TOKEN, References, parse_inline
 from sandbox.workspace import Json
 
 _STYLES: Final = {"strong": "bold", "em": "italic", "s": "strike"}
@@ -20,19 +21,33 @@ _IDS: Final = (
 Style = tuple[str, ...]
 
 
-def elements_of(tokens: Sequence[Token]) -> list[Json]:
-    """The elements that an inline token's children say."""
-    return merged(_Inline(tokens).elements())
+def elements_of(source: str, references: References) -> list[Json]:
+    """The elements that a paragraph, a table's cell or an item's line says. The elements must not be changed."""
+    # A growing answer repeats all of its paragraphs but the last.
+    return list(_without_references(source) if not references else _read(source, references))
 
 
-def plain(tokens: Sequence[Token]) -> str:
-    """What they say without any mark."""
+def plain_of(source: str, references: References) -> str:
+    """What a heading says, without any mark."""
+    return _plain(parse_inline(source, references)).strip()
+
+
+@lru_cache(maxsize=4096)
+def _without_references(source: str) -> tuple[Json, ...]:
+    return _read(source, {})
+
+
+def _read(source: str, references: References) -> tuple[Json, ...]:
+    return tuple(merged(_Inline(parse_inline(source, references)).elements()))
+
+
+def _plain(tokens: Sequence[Token]) -> str:
     parts = []
     for token in tokens:
         if token.type in ("softbreak", "hardbreak"):
             parts.append(" ")
         elif token.type == "image":
-            parts.append(plain(token.children or []) or str(token.attrs["src"]))
+            parts.append(_plain(token.children or []) or str(token.attrs["src"]))
         elif token.type == "slack":
             parts.append(_spoken(token.content))
         else:
@@ -125,7 +140,7 @@ class _Inline:
                 yield token_element(token.content, style)
             case "image":
                 # Nothing is shown that somebody would have to fetch.
-                yield link(str(token.attrs["src"]), plain(token.children or []), style)
+                yield link(str(token.attrs["src"]), _plain(token.children or []), style)
 
     def _link(self, url: str) -> Json:
         label, styles = "", list[Style]()
@@ -135,7 +150,7 @@ class _Inline:
             if token.nesting:
                 self._turn(token)
                 continue
-            label += plain([token])
+            label += _plain([token])
             code = ("code",) if token.type == "code_inline" else ()
             styles.append((*dict.fromkeys(self._style), *code))
         same = styles[0] if len(set(styles)) == 1 else tuple(dict.fromkeys(self._style))

@@ -34,9 +34,20 @@ _BEFORE_ADDRESS: Final = "*_~([{\"'"
 _ESCAPED: Final = re.compile(r"\\([!-/:-@[-`{-~])")
 
 
-def parse(markdown: str) -> list[Token]:
-    """The Markdown's tokens, as markdown-it gives them; Slack's tokens come as `slack` with their text."""
-    return _MARKDOWN.parse(markdown)
+References = dict[str, Any]
+"""The link definitions of a document."""
+
+
+def parse(markdown: str) -> tuple[list[Token], References]:
+    """The Markdown's blocks as markdown-it's tokens, whose inline tokens are not read yet; and its link definitions."""
+    env: dict[str, Any] = {}
+    return _BLOCKS.parse(markdown, env), env.get("references", {})
+
+
+def parse_inline(source: str, references: References) -> list[Token]:
+    """An inline token's content as tokens. Slack's own tokens come as `slack`."""
+    (token,) = _INLINE.parseInline(source, {"references": references})
+    return token.children or []
 
 
 def _slack_token(state: StateInline, silent: bool) -> bool:
@@ -107,4 +118,5 @@ def _build() -> MarkdownIt:
     return markdown
 
 
-_MARKDOWN: Final = _build()
+_INLINE: Final = _build()
+_BLOCKS: Final = _build().disable("inline")

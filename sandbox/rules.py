@@ -18,7 +18,10 @@ SECTION_TEXT = 3_000
 SECTION_FIELD = 2_000
 
 _PLAIN_TYPES = ("alert", "card", "carousel", "data_table", "divider", "file", "image", "plan")
-_TYPES = frozenset({*_PLAIN_TYPES, "rich_text", "table", "task_card", "video"})
+_TYPES = frozenset({*_PLAIN_TYPES, "task_card", "video"})
+_RICH_TEXT = frozenset({"rich_text_section", "rich_text_list", "rich_text_quote", "rich_text_preformatted"})
+_CELLS = {"raw_text": "text", "raw_number": "value", "rich_text": "elements"}
+"""What each kind of a table's cell must have."""
 """Known, and not looked into; those in _CHECKS are."""
 
 
@@ -129,6 +132,42 @@ def _context(block: Json, where: str) -> Iterator[str]:
             yield from text_object(element, SECTION_TEXT, f"{where}/elements/{index}")
 
 
+def _rich_text(block: Json, where: str) -> Iterator[str]:
+    elements = block.get("elements")
+    if not isinstance(elements, list):
+        yield f"missing required field: elements [json-pointer:{where}]"
+        return
+    for index, element in enumerate(elements):
+        place = f"{where}/elements/{index}"
+        if not isinstance(element, dict) or element.get("type") not in _RICH_TEXT:
+            yield f"unsupported type [json-pointer:{place}/type]"
+        elif element["type"] == "rich_text_list":
+            yield from _rich_text(element, place)
+        elif not _are_elements(element.get("elements")):
+            yield f"missing required field: elements [json-pointer:{place}]"
+
+
+def _are_elements(elements: Any) -> bool:
+    return isinstance(elements, list) and all(isinstance(e, dict) and isinstance(e.get("type"), str) for e in elements)
+
+
+def _table(block: Json, where: str) -> Iterator[str]:
+    rows = block.get("rows")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
+        yield f"missing required field: rows [json-pointer:{where}]"
+        return
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            place = f"{where}/rows/{number}/{column}"
+            key = _CELLS.get(str(cell.get("type"))) if isinstance(cell, dict) else None
+            if key is None or key not in cell:
+                yield f"missing required field: {key or 'type'} [json-pointer:{place}]"
+            elif cell[key] == "":
+                yield f"must be more than 0 characters [json-pointer:{place}/{key}]"
+            elif key == "elements":
+                yield from _rich_text(cell, place)
+
+
 _CHECKS: dict[str, Callable[[Json, str], Iterator[str]]] = {
     "actions": _elements(25),
     "context": _context,
@@ -136,5 +175,7 @@ _CHECKS: dict[str, Callable[[Json, str], Iterator[str]]] = {
     "header": _header,
     "input": _input,
     "markdown": _markdown,
+    "rich_text": _rich_text,
     "section": _section,
+    "table": _table,
 }

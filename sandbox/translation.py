@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from markdown_it.token import Token
 
-from sandbox.inline import elements_of, merged, plain
-from sandbox.markdown import parse
+from sandbox.inline import elements_of, merged, plain_of
+from sandbox.markdown import References, parse
 from sandbox.workspace import Json
 
 _ALIGN: Final = re.compile(r"text-align:(left|center|right)")
@@ -25,7 +25,7 @@ _BLANK: Final[Json] = {"type": "text", "text": "\n\n"}
 @lru_cache(maxsize=256)
 def translated(markdown: str) -> tuple[Json, ...]:
     """The blocks that Slack stores for Markdown; none where it shows nothing. They must not be changed."""
-    return tuple(_Translation(parse(markdown)).blocks())
+    return tuple(_Translation(*parse(markdown)).blocks())
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ class _Translation:
     """Walks the tokens; `_elements` are those of the rich_text block that grows."""
 
     tokens: Sequence[Token]
+    references: References
     _blocks: list[Json] = field(default_factory=list)
     _elements: list[Json] = field(default_factory=list)
     _lists: list[_List] = field(default_factory=list)
@@ -80,7 +81,7 @@ class _Translation:
             case "fence" | "code_block":
                 self._code(token)
             case "inline":
-                self._paragraph(elements_of(token.children or []))
+                self._paragraph(elements_of(token.content, self.references))
             case _:
                 self._nest(token)
         return at + 1
@@ -113,7 +114,7 @@ class _Translation:
 
     def _heading(self, inline: Token) -> None:
         self._end_run()
-        if text := plain(inline.children or []).strip():
+        if text := plain_of(inline.content, self.references):
             self._blocks.append({"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}})
 
     def _paragraph(self, said: list[Json]) -> None:
@@ -167,7 +168,7 @@ class _Translation:
             if token.type == "tr_open":
                 rows.append([])
             elif token.type in ("th_open", "td_open"):
-                rows[-1].append(_cell(self.tokens[at + 1].children or []))
+                rows[-1].append(_cell(elements_of(self.tokens[at + 1].content, self.references)))
                 if token.type == "th_open":
                     align.append(_alignment(token.attrs))
             at += 1
@@ -193,8 +194,7 @@ def _with_box(said: list[Json]) -> list[Json]:
     return [{"type": "text", "text": box + first["text"][len(found[0]) :]}, *said[1:]]
 
 
-def _cell(tokens: Sequence[Token]) -> Json:
-    said = elements_of(tokens)
+def _cell(said: list[Json]) -> Json:
     if all(each["type"] == "text" and "style" not in each for each in said):
         return {"type": "raw_text", "text": "".join(each["text"] for each in said)}
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": said}]}

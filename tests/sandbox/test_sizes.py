@@ -1,0 +1,200 @@
+"""Slack's limits on what it stores, and chat.update's, with the figures that others measured."""
+
+from collections.abc import Sequence
+
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox import sizes
+from sandbox.rules import check_blocks, check_markdown
+from sandbox.server import Sandbox
+from sandbox.workspace import Json, SlackError
+
+GENERAL = "C0GENERAL"
+
+
+def markdown(text: str) -> list[Json]:
+    return [{"type": "markdown", "text": text}]
+
+
+def context(text: str = "quiet") -> Json:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text}]}
+
+
+def headings(count: int, prose: int) -> list[Json]:
+    """So many headings of 31 and 32 characters in turn, and prose below them."""
+    lines = [f"# {'h' * (31 + number % 2)}" for number in range(count)]
+    return markdown("\n".join([*lines, "x" * prose]))
+
+
+def table(rows: int = 1, columns: int = 1, cell: str = "x") -> str:
+    row = f"|{cell}" * columns + "|"
+    return "\n".join([row, "|-" * columns + "|", *[row] * (rows - 1)])
+
+
+def refusal(blocks: Sequence[Json]) -> str | None:
+    """The name of the error, and where Slack says the place, that."""
+    try:
+        check_blocks(list(blocks))
+    except SlackError as error:
+        messages = error.fields.get("response_metadata", {}).get("messages", [""])
+        return f"{error.error} {messages[0]}".strip()
+    return None
+
+
+SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
+    "12,000 characters of Markdown": (markdown("x" * 12_000), None),
+    "not bytes": (markdown("é" * 12_000), None),
+    "one more": (markdown("x" * 12_001), "msg_too_long"),
+    "metabase: under 13,202 in all": ([*markdown("x" * 12_000), *markdown("x" * 1_200)], None),
+    "metabase: 13,202 in all": ([*markdown("x" * 12_000), *markdown("x" * 1_202)], "msg_blocks_too_long"),
+    "entities count": (markdown("&" * 2_640), None),
+    "entities count beyond": (markdown("&" * 2_641), "msg_blocks_too_long"),
+    "marks do not count": ([*markdown("**x** " * 2_000), *markdown("x" * 9_000)], None),
+    "chickpea: 20 headings and 10,563": (headings(20, 10_563), None),
+    "chickpea: 20 headings and 10,625": (headings(20, 10_625), "msg_blocks_too_long"),
+    "chickpea: 40 headings and 7,875": (headings(40, 7_875), None),
+    "chickpea: 40 headings and 7,954": (headings(40, 7_954), "msg_blocks_too_long"),
+    "chickpea: 49 headings and a paragraph": (headings(49, 100), None),
+    "50 blocks": (markdown("---\n" * 50), None),
+    "51 blocks": (
+        markdown("---\n" * 51),
+        "invalid_blocks [ERROR] no more than 50 items allowed [json-pointer:/blocks]",
+    ),
+    "16 parts of heading, text and rule are 48": (markdown("# a\nb\n\n---\n" * 16), None),
+    "17 are 51": (
+        markdown("# a\nb\n\n---\n" * 17),
+        "invalid_blocks [ERROR] no more than 50 items allowed [json-pointer:/blocks]",
+    ),
+    "the app's own blocks count": (
+        [*markdown("---\n" * 49), context(), context()],
+        "invalid_blocks [ERROR] no more than 50 items allowed [json-pointer:/blocks]",
+    ),
+    "a heading of 150 characters": (markdown("# " + "x" * 150), None),
+    "a longer one": (
+        [context(), *markdown("# " + "x" * 151)],
+        "invalid_blocks [ERROR] must be less than 151 characters [json-pointer:/blocks/1/text/text]",
+    ),
+    "a table of 100 rows": (markdown(table(rows=100)), None),
+    "a row more": (
+        markdown(table(rows=101)),
+        "invalid_blocks [ERROR] no more than 100 items allowed [json-pointer:/blocks/0/rows]",
+    ),
+    "a table of 20 columns": (markdown(table(columns=20)), None),
+    "a column more": (
+        markdown(table(columns=21)),
+        "invalid_blocks [ERROR] no more than 20 items allowed [json-pointer:/blocks/0/rows/0]",
+    ),
+    "10,000 characters in cells": (markdown(table(rows=10, columns=10, cell="x" * 100)), None),
+    "one more in a cell": (
+        markdown(table(rows=10, columns=10, cell="x" * 100) + f"\n|{'x'}|"),
+        "invalid_blocks [ERROR] must be less than 10001 characters [json-pointer:/blocks/0/rows]",
+    ),
+    "two tables": (
+        markdown(f"{table()}\n\nand\n\n{table()}"),
+        "invalid_attachments [ERROR] only_one_table_allowed [json-pointer:/blocks/2]",
+    ),
+    "a table's empty cell, from Markdown": (markdown("|a|\n|-|\n||"), None),
+    "a table's empty cell, the app's own": (
+        [{"type": "table", "rows": [[{"type": "raw_text", "text": ""}]]}],
+        "invalid_blocks [ERROR] must be more than 0 characters [json-pointer:/blocks/0/rows/0/0/text]",
+    ),
+    "rich_text without elements": (
+        [{"type": "rich_text"}],
+        "invalid_blocks [ERROR] missing required field: elements [json-pointer:/blocks/0]",
+    ),
+    "an element of no kind": (
+        [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{}]}]}],
+        "invalid_blocks [ERROR] missing required field: elements [json-pointer:/blocks/0/elements/0]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("blocks", "error"), SIZES.values(), ids=SIZES.keys())
+def test_limits_count_what_is_stored(blocks: Sequence[Json], error: str | None) -> None:
+    assert refusal(blocks) == error
+
+
+def test_two_tables_are_taken_where_slack_is_said_to_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "ONE_TABLE", False)
+    two = f"{table(10, 10, 'x' * 50)}\n\nand\n\n"
+    assert refusal(markdown(two + table(10, 10, "x" * 50))) is None
+    error = "invalid_blocks [ERROR] must be less than 10001 characters [json-pointer:/blocks/0/rows]"
+    assert refusal(markdown(two + table(10, 10, "x" * 51))) == error, "the cells of both count"
+
+
+def test_markdown_text_is_held_to_the_same() -> None:
+    with pytest.raises(SlackError, match="msg_too_long"):
+        check_markdown("x" * 12_001)
+    with pytest.raises(SlackError, match="invalid_blocks"):
+        check_markdown("---\n" * 51)
+
+
+async def posted(web: AsyncWebClient, **content: object) -> str:
+    return str((await web.api_call("chat.postMessage", json={"channel": GENERAL, **content}))["ts"])
+
+
+async def error_of(web: AsyncWebClient, ts: str, **content: object) -> str | None:
+    """What chat.update says; None where it is done."""
+    try:
+        await web.api_call("chat.update", json={"channel": GENERAL, "ts": ts, **content})
+    except SlackApiError as error:
+        return str(error.response["error"])
+    return None
+
+
+BYTES = {
+    "3,971 bytes": ({"text": "x" * 3_971}, None),
+    "4,121 bytes of 1,993 characters": ({"text": "é" * 2_060 + "x"}, "msg_too_long"),
+    "4,000 bytes": ({"text": "é" * 2_000}, None),
+    "4,001 bytes": ({"text": "é" * 2_000 + "x"}, "msg_too_long"),
+    "also beside blocks": ({"text": "é" * 2_001, "blocks": markdown("a")}, "msg_too_long"),
+}
+
+
+@pytest.mark.parametrize(("content", "error"), BYTES.values(), ids=BYTES.keys())
+async def test_an_edits_text_is_counted_in_bytes(web: AsyncWebClient, content: Json, error: str | None) -> None:
+    assert await error_of(web, await posted(web, text="…"), **content) == error
+
+
+RICH = {"blocks": markdown("words")}
+HEADER = {"blocks": markdown("# a")}
+TABLE = {"blocks": markdown(table())}
+SECTION = {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "Hello"}}, context()]}
+CHANGES: dict[str, tuple[Json, Json, str | None]] = {
+    "rich_text to a header": (RICH, HEADER, "block_mismatch"),
+    "rich_text to a table": (RICH, TABLE, "block_mismatch"),
+    "rich_text to a section and context": ({"text": "…"}, SECTION, "block_mismatch"),
+    "text alone to a header": ({"text": "…"}, HEADER, "block_mismatch"),
+    "the same by markdown_text": ({"markdown_text": "words"}, {"markdown_text": "# a"}, "block_mismatch"),
+    "rich_text to header and rich_text": (RICH, {"blocks": markdown("# a\nwords")}, None),
+    "rich_text to table and rich_text": (RICH, {"blocks": markdown(f"{table()}\n\nwords")}, None),
+    "header and rich_text to a header": ({"blocks": markdown("# a\nwords")}, HEADER, None),
+    "table and rich_text to a table": ({"blocks": markdown(f"{table()}\n\nwords")}, TABLE, None),
+    "rich_text to text alone": (RICH, {"text": "words"}, None),
+    "rich_text to text and no blocks": (RICH, {"text": "words", "blocks": []}, None),
+    "a section to a header": (SECTION, HEADER, None),
+    "an app's own rich_text to a header": (
+        {"blocks": [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": []}]}]},
+        HEADER,
+        "block_mismatch",
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "error"), CHANGES.values(), ids=CHANGES.keys())
+async def test_rich_text_is_never_replaced_by_none(
+    web: AsyncWebClient, before: Json, after: Json, error: str | None
+) -> None:
+    ts = await posted(web, **({"text": "x"} | before if "markdown_text" not in before else before))
+    said = after if "markdown_text" in after else {"text": "x"} | after
+    assert await error_of(web, ts, **said) == error
+    assert await error_of(web, ts, **said) == error, "again and again"
+
+
+async def test_a_refused_edit_leaves_the_message_as_it_was(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await posted(web, text="x", **RICH)
+    (before,) = sandbox.messages("general")
+    assert await error_of(web, ts, text="y", **HEADER) == "block_mismatch"
+    assert sandbox.messages("general") == [before]

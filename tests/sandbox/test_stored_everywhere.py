@@ -1,0 +1,71 @@
+"""What an app's Markdown became is what every answer, event and payload shows; never what was sent."""
+
+import json
+from typing import Any
+
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+from tests.sandbox.bolt import actions, button
+from tests.sandbox.conftest import App
+
+GENERAL = "C0GENERAL"
+SENT = "# Title\n\n**so** it goes\n\n---"
+BLOCKS: list[Json] = [{"type": "markdown", "text": SENT, "block_id": "mine"}, actions(button())]
+KINDS = ["header", "rich_text", "divider", "actions"]
+
+
+def kinds(message: Json) -> list[str]:
+    """Of the message's blocks, each of which has an id and none of which is as it was sent."""
+    assert all(block["block_id"] for block in message["blocks"])
+    assert '"mine"' not in json.dumps(message)
+    assert "**so**" not in json.dumps(message["blocks"])
+    return [block["type"] for block in message["blocks"]]
+
+
+async def test_answers_of_the_web_api(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    root = await sandbox.say("ada", "general", "question")
+    posted = await web.chat_postMessage(channel=GENERAL, thread_ts=root, text="short", blocks=BLOCKS)
+    updated = await web.chat_update(channel=GENERAL, ts=posted["ts"], text="short", blocks=BLOCKS)
+    thread = await web.conversations_replies(channel=GENERAL, ts=root)
+    at_root = await web.chat_postMessage(channel=GENERAL, text="short", blocks=BLOCKS)
+    history = await web.conversations_history(channel=GENERAL, limit=1)
+    shown = [posted["message"], updated["message"], thread["messages"][1], at_root["message"], history["messages"][0]]
+    assert [kinds(message) for message in shown] == [KINDS] * 5
+    assert {message["text"] for message in shown} == {"short"}
+
+
+async def test_text_alone_and_markdown_text(web: AsyncWebClient) -> None:
+    plain = await web.chat_postMessage(channel=GENERAL, text="Processing...")
+    (block,) = plain["message"]["blocks"]
+    assert block["elements"] == [
+        {"type": "rich_text_section", "elements": [{"type": "text", "text": "Processing..."}]},
+    ]
+    marked = await web.api_call("chat.postMessage", json={"channel": GENERAL, "markdown_text": SENT})
+    assert kinds(marked["message"]) == KINDS[:-1]
+
+
+async def test_events_and_payloads(sandbox: Sandbox, web: AsyncWebClient, app: App) -> None:
+    await app.connect()
+    ts = (await web.chat_postMessage(channel=GENERAL, text="short", blocks=BLOCKS))["ts"]
+    (posted,) = await app.events(1)
+    await web.chat_update(channel=GENERAL, ts=ts, text="other", blocks=BLOCKS)
+    changed = (await app.events(2))[-1]
+    assert await sandbox.client("ada").press("general", ts, "stop")
+    press = app.requests[-1].payload
+    shown = [posted, changed["message"], changed["previous_message"], press["message"]]
+    assert [kinds(message) for message in shown] == [KINDS] * 4
+    assert press["actions"][0]["block_id"] == "controls"
+
+
+@pytest.mark.parametrize("said", [{"text": "x", "blocks": BLOCKS}, {"text": "x"}])
+async def test_only_the_sandboxs_own_side_sees_what_was_sent(
+    sandbox: Sandbox, web: AsyncWebClient, said: dict[str, Any]
+) -> None:
+    posted = await web.chat_postMessage(channel=GENERAL, **said)
+    (message,) = sandbox.messages("general")
+    assert list(message.sent_blocks) == said.get("blocks", [])
+    assert sandbox.revisions("general", message.ts)[0].sent_blocks == message.sent_blocks
+    assert "sent_blocks" not in posted["message"]

@@ -1,0 +1,362 @@
+"""What Slack stores in place of Markdown, one case for each thing that is recorded of it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.sizes import text_length
+from sandbox.stored import stored, stored_markdown, stored_text
+from sandbox.translation import translated
+from sandbox.workspace import Json
+
+
+def text(said: str, *styles: str) -> Json:
+    return styled({"type": "text", "text": said}, styles)
+
+
+def link(url: str, label: str = "", *styles: str) -> Json:
+    return styled({"type": "link", "url": url} | ({"text": label} if label else {}), styles)
+
+
+def emoji(name: str, code: str, **more: Any) -> Json:
+    return {"type": "emoji", "name": name, "unicode": code, **more}
+
+
+def styled(element: Json, styles: tuple[str, ...]) -> Json:
+    return element | ({"style": dict.fromkeys(styles, True)} if styles else {})
+
+
+def section(*elements: Json) -> Json:
+    return {"type": "rich_text_section", "elements": list(elements)}
+
+
+def quote(*elements: Json) -> Json:
+    return {"type": "rich_text_quote", "elements": list(elements)}
+
+
+def code(said: str, border: int = 0, **language: str) -> Json:
+    return {"type": "rich_text_preformatted", "elements": [text(said)], "border": border, **language}
+
+
+def items(style: str, indent: int, *said: str, border: int = 0, **offset: int) -> Json:
+    elements = [section(text(each)) for each in said]
+    return {
+        "type": "rich_text_list",
+        "style": style,
+        "indent": indent,
+        "border": border,
+        **offset,
+        "elements": elements,
+    }
+
+
+def rich_text(*elements: Json) -> Json:
+    return {"type": "rich_text", "elements": list(elements)}
+
+
+def paragraph(*elements: Json) -> Json:
+    return rich_text(section(*elements))
+
+
+def header(said: str) -> Json:
+    return {"type": "header", "text": {"type": "plain_text", "text": said, "emoji": True}}
+
+
+def raw(said: str) -> Json:
+    return {"type": "raw_text", "text": said}
+
+
+BLOCKS: dict[str, tuple[str, list[Json]]] = {
+    "a heading is a header": ("# One", [header("One")]),
+    "its marks are dropped": ("## **One** `two` [three](https://a.b) ##", [header("One two three")]),
+    "an underlined heading": ("One\n===", [header("One")]),
+    "a heading without words shows nothing": ("#", []),
+    "a rule is a divider": ("a\n\n---\n\nb", [paragraph(text("a")), {"type": "divider"}, paragraph(text("b"))]),
+    "120 paragraphs are one rich_text": (
+        "\n\n".join(["word"] * 120),
+        [paragraph(text("\n\n".join(["word"] * 120)))],
+    ),
+    "each run between headings is one rich_text": (
+        "a\n\n# One\n\nb\n\n- c\n\nd\n# Two",
+        [
+            paragraph(text("a")),
+            header("One"),
+            rich_text(section(text("b")), items("bullet", 0, "c"), section(text("d"))),
+            header("Two"),
+        ],
+    ),
+    "a fence with its language stands within the run": (
+        "a\n```python\nx = 1\n\ny\n```\nb",
+        [rich_text(section(text("a")), code("x = 1\n\ny", language="python"), section(text("b")))],
+    ),
+    "a fence without one": ("```\nx\n```", [rich_text(code("x"))]),
+    "a fence that is open still": ("```sh\nx", [rich_text(code("x", language="sh"))]),
+    "indented code": ("    x", [rich_text(code("x"))]),
+    "nested lists have indents": (
+        "- a\n  - b\n    1. c\n- d",
+        [
+            rich_text(
+                items("bullet", 0, "a"), items("bullet", 1, "b"), items("ordered", 2, "c"), items("bullet", 0, "d")
+            )
+        ],
+    ),
+    "a numbered list that starts later": ("3. a\n4. b", [rich_text(items("ordered", 0, "a", "b", offset=2))]),
+    "a numbered list goes on behind code": (
+        "1. a\n   ```\n   x\n   ```\n2. b",
+        [rich_text(items("ordered", 0, "a"), code("x"), items("ordered", 0, "b", offset=1))],
+    ),
+    "two paragraphs of one item": ("- a\n\n  b\n- c", [rich_text(items("bullet", 0, "a\nb", "c"))]),
+    "two lists that touch": ("- a\n\n* b", [rich_text(items("bullet", 0, "a"), items("bullet", 0, "b"))]),
+    "an item without words": (
+        "-\n- a",
+        [rich_text({**items("bullet", 0, "a"), "elements": [section(), section(text("a"))]})],
+    ),
+    "tasks": ("- [x] did\n- [ ] will", [rich_text(items("bullet", 0, "☑ did", "☐ will"))]),
+    "a quote": ("> a\n> b\n>\n> c", [rich_text(quote(text("a\nb\n\nc")))]),
+    "a list and code in a quote have a border": (
+        "> - a\n>\n> ```\n> x\n> ```",
+        [rich_text(items("bullet", 0, "a", border=1), code("x", border=1))],
+    ),
+    "a table": (
+        "| a | b |\n|---|--:|\n| 1 | **2** |",
+        [
+            {
+                "type": "table",
+                "rows": [
+                    [raw("a"), raw("b")],
+                    [raw("1"), rich_text(section(text("2", "bold")))],
+                ],
+                "column_settings": [{"align": "left"}, {"align": "right"}],
+            }
+        ],
+    ),
+    "a table stands in its place": (
+        "a\n\n| b |\n|---|\n| c |\n\nd",
+        [
+            paragraph(text("a")),
+            {"type": "table", "rows": [[raw("b")], [raw("c")]]},
+            paragraph(text("d")),
+        ],
+    ),
+    "a table in a list": (
+        "- a\n\n  | b |\n  |---|\n- c",
+        [
+            rich_text(items("bullet", 0, "a")),
+            {"type": "table", "rows": [[raw("b")]]},
+            rich_text(items("bullet", 0, "c")),
+        ],
+    ),
+    "nothing": (" \n", []),
+}
+
+
+@pytest.mark.parametrize(("markdown", "blocks"), BLOCKS.values(), ids=BLOCKS.keys())
+def test_markdown_is_stored_as_blocks(markdown: str, blocks: list[Json]) -> None:
+    assert list(translated(markdown)) == blocks
+
+
+INLINE: dict[str, tuple[str, list[Json]]] = {
+    "styles": (
+        "a **b *c*** ~~d~~ `e`",
+        [
+            text("a "),
+            text("b ", "bold"),
+            text("c", "bold", "italic"),
+            text(" "),
+            text("d", "strike"),
+            text(" "),
+            text("e", "code"),
+        ],
+    ),
+    "lines stay apart": ("a\nb  \nc", [text("a\nb\nc")]),
+    "a link": ("[a](https://a.b)", [link("https://a.b", "a")]),
+    "a link's style": ("**[`a`](https://a.b)**", [link("https://a.b", "a", "bold", "code")]),
+    "a link by its definition": ("[a]\n\n[a]: https://a.b", [link("https://a.b", "a")]),
+    "an image is a link": ("![a](https://a.b/c.png)", [link("https://a.b/c.png", "a")]),
+    "an image without words": ("![](https://a.b/c.png)", [link("https://a.b/c.png")]),
+    "a bare address is a link": ("so https://a.b/c_d_e.", [text("so "), link("https://a.b/c_d_e"), text(".")]),
+    "an address in angle brackets": ("<https://a.b>", [link("https://a.b")]),
+    "Slack's own link": ("<https://a.b|a_b_>", [link("https://a.b", "a_b_")]),
+    "entities in an address are not decoded": (
+        "[a](https://a.b?c=1&amp;d=2) [e](<https://a.b?c&lt;d>)",
+        [link("https://a.b?c=1&amp;d=2", "a"), text(" "), link("https://a.b?c&lt;d", "e")],
+    ),
+    "another scheme is text": ("[a](javascript:b)", [text("[a](javascript:b)")]),
+    "a mention": ("hi <@U0ADA>!", [text("hi "), {"type": "user", "user_id": "U0ADA"}, text("!")]),
+    "a channel": ("<#C0GENERAL|general>", [{"type": "channel", "channel_id": "C0GENERAL"}]),
+    "a broadcast": ("**<!here>**", [{"type": "broadcast", "range": "here", "style": {"bold": True}}]),
+    "a group": ("<!subteam^S1>", [{"type": "usergroup", "usergroup_id": "S1"}]),
+    "a date": (
+        "<!date^1392734382^{date}|then>",
+        [{"type": "date", "timestamp": 1392734382, "format": "{date}", "fallback": "then"}],
+    ),
+    "tokens in code are text": ("`<@U0ADA> <!here>`", [text("<@U0ADA> <!here>", "code")]),
+    "a plain handle is text": ("@here", [text("@here")]),
+    "entities are decoded once, and never read again": (
+        "&lt;@U0ADA&gt; &amp;lt; &lt;!here&gt;",
+        [text("<@U0ADA> &lt; <!here>")],
+    ),
+    "entities in code are not decoded": ("`a &lt; b`", [text("a &lt; b", "code")]),
+    "what is no token is text": ("a < b && c > d <!foo> <@ada>", [text("a < b && c > d <!foo> <@ada>")]),
+    "a word joiner takes a token's life": ("<\u2060@U0ADA> @\u2060here", [text("<\u2060@U0ADA> @\u2060here")]),
+    "html is text": ("<b>a</b>", [text("<b>a</b>")]),
+    "bold beside Chinese is none": ("你**好**吗", [text("你**好**吗")]),
+    "bold beside kana is none": ("これは**太字**です", [text("これは**太字**です")]),
+    "bold beside Hangul is none": ("**굵게**는", [text("**굵게**는")]),
+    "bold of Chinese by itself": ("你 **好** 吗", [text("你 "), text("好", "bold"), text(" 吗")]),
+    "bold around a bare address is none": ("**https://a.b/c**", [text("**"), link("https://a.b/c"), text("**")]),
+    "bold of words and a labelled link": (
+        "**see [a](https://a.b)**",
+        [text("see ", "bold"), link("https://a.b", "a", "bold")],
+    ),
+    "emoji": (
+        "👍 :wave: 👍🏽 ✅ :tada:",
+        [
+            emoji("+1", "1f44d"),
+            text(" "),
+            emoji("wave", "1f44b"),
+            text(" "),
+            emoji("+1", "1f44d-1f3fd", skin_tone=4),
+            text(" "),
+            emoji("white_check_mark", "2705"),
+            text(" "),
+            emoji("tada", "1f389"),
+        ],
+    ),
+    "emoji in code, times and unknown names are text": (
+        "`:wave: 👍` 10:30:45 :nonesuch:",
+        [text(":wave: 👍", "code"), text(" 10:30:45 :nonesuch:")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("markdown", "elements"), INLINE.values(), ids=INLINE.keys())
+def test_prose_is_stored_as_elements(markdown: str, elements: list[Json]) -> None:
+    assert list(translated(markdown)) == [paragraph(*elements)]
+
+
+def test_code_blocks_keep_entities_and_tokens_as_they_were_sent() -> None:
+    assert translated("```\n<!here> &lt;\n```") == (rich_text(code("<!here> &lt;")),)
+
+
+TEXTS: dict[str, tuple[str, list[Json]]] = {
+    "words": ("Thinking…", [section(text("Thinking…"))]),
+    "Slack's marks": (
+        "*a <https://a.b/c_d_|e>* _f_ ~g~ `h <!here>`",
+        [
+            section(
+                text("a ", "bold"),
+                link("https://a.b/c_d_", "e", "bold"),
+                text(" "),
+                text("f", "italic"),
+                text(" "),
+                text("g", "strike"),
+                text(" "),
+                text("h <!here>", "code"),
+            )
+        ],
+    ),
+    "tokens and entities": (
+        "<@U0ADA> &lt;!here&gt; &amp; <https://a.b>",
+        [section({"type": "user", "user_id": "U0ADA"}, text(" <!here> & "), link("https://a.b"))],
+    ),
+    "a quote and code": ("&gt; a\n```\nb\n```\nc", [quote(text("a")), code("b"), section(text("c"))]),
+    "Markdown is none": ("**a** [b](c)", [section(text("**a** [b](c)"))]),
+}
+
+
+@pytest.mark.parametrize(("said", "elements"), TEXTS.values(), ids=TEXTS.keys())
+def test_text_alone_is_stored_as_one_rich_text(said: str, elements: list[Json]) -> None:
+    (block,) = stored_text(said)
+    assert block == rich_text(*elements) | {"block_id": block["block_id"]}
+
+
+def without_ids(blocks: tuple[Json, ...]) -> list[Json]:
+    return [{key: value for key, value in block.items() if key != "block_id"} for block in blocks]
+
+
+OWN: dict[str, tuple[Json, list[Json]]] = {
+    "one text comes back as several": (
+        paragraph(text("hi 👍 https://a.b", "bold")),
+        [
+            paragraph(
+                text("hi ", "bold"),
+                emoji("+1", "1f44d") | {"style": {"bold": True}},
+                text(" ", "bold"),
+                link("https://a.b", "", "bold"),
+            )
+        ],
+    ),
+    "also in a list": (
+        rich_text({**items("bullet", 0, ":wave:")}),
+        [rich_text({**items("bullet", 0), "elements": [section(emoji("wave", "1f44b"))]})],
+    ),
+    "code stays": (
+        rich_text(code("👍"), section(text("👍", "code"))),
+        [rich_text(code("👍"), section(text("👍", "code")))],
+    ),
+    "emoji is filled in": (
+        {"type": "header", "text": {"type": "plain_text", "text": "a"}},
+        [header("a")],
+    ),
+    "verbatim is filled in": (
+        {"type": "section", "text": {"type": "mrkdwn", "text": "a"}},
+        [{"type": "section", "text": {"type": "mrkdwn", "text": "a", "verbatim": False}}],
+    ),
+    "a handle that is not verbatim becomes live, also in code": (
+        {"type": "section", "text": {"type": "mrkdwn", "text": "@here `@channel` a@here.b"}},
+        [{"type": "section", "text": {"type": "mrkdwn", "text": "<!here> `<!channel>` a@here.b", "verbatim": False}}],
+    ),
+    "a handle that is verbatim stays text": (
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": "@here", "verbatim": True}]},
+        [{"type": "context", "elements": [{"type": "mrkdwn", "text": "@here", "verbatim": True}]}],
+    ),
+    "Markdown's own block_id is dropped": (
+        {"type": "markdown", "text": "a", "block_id": "mine"},
+        [paragraph(text("a"))],
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "kept"), OWN.values(), ids=OWN.keys())
+def test_an_apps_blocks_come_back_changed(sent: Json, kept: list[Json]) -> None:
+    blocks = stored([sent])
+    assert without_ids(blocks) == kept
+    assert all(len(block["block_id"]) == 5 for block in blocks)
+
+
+def test_every_block_has_an_id_of_its_own_and_keeps_the_apps() -> None:
+    blocks = stored(
+        [{"type": "divider"}, {"type": "markdown", "text": "# a\n---\n---"}, {"type": "divider", "block_id": "x"}]
+    )
+    ids = [block["block_id"] for block in blocks]
+    assert len(set(ids)) == 5
+    assert ids[-1] == "x"
+
+
+def said(blocks: Any) -> str:
+    """All words of the blocks."""
+    if isinstance(blocks, (list, tuple)):
+        return "".join(said(each) for each in blocks)
+    if isinstance(blocks, dict):
+        return str(blocks["text"]) if isinstance(blocks.get("text"), str) else said(list(blocks.values()))
+    return ""
+
+
+MARKS = st.sampled_from(
+    [*"-*>#", "1. ", "  - ", "    ", "---\n", "\n", "**", "`", "[", "](https://a.b)", "[x] ", "<", "&"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), MARKS)))
+def test_no_word_is_lost_whatever_it_stands_in(marks: list[tuple[bool, str]]) -> None:
+    parts = [f"{newline * chr(10)}{mark} w{number}w " for number, (newline, mark) in enumerate(marks)]
+    shown = said(stored_markdown("".join(parts)))
+    assert [number for number in range(len(marks)) if f"w{number}w" not in shown] == []
+
+
+def test_text_counts_with_its_entities() -> None:
+    assert text_length(translated("a & b < `>`")) == len("a &amp; b &lt; &gt;")
