@@ -84,7 +84,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
             replies=editor,
             briefing=Briefing(
                 store=store,
-                history=SlackHistory(web, budget, me),
+                history=SlackHistory(web, budget, me, clock),
                 files=SlackFiles(web, settings.slack_bot_token, settings.slack_api_url, session),
                 clock=clock,
                 me=me,

@@ -16,14 +16,11 @@ from bot.core.asking.triage import Identity, by_person, company_since
 from bot.core.conversation import File, Job, Message, Prompt, Question
 from bot.core.surfaces.pane import in_pane, looking_at
 from bot.core.together import with_earlier
-from bot.errors import RateLimited, Refused, StoreError
+from bot.errors import StoreError
 from bot.ports import Clock, Files, History, Store
 
 READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
 """How long to wait for a database that is away, before we do without."""
-HISTORY_TRIES = 3
-HISTORY_LONGEST_WAIT_S = 30.0
-HISTORY_WAIT_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +90,7 @@ class Briefing:
 
     async def _said(self, job: Job) -> list[prompts.Spoken]:
         question = job.question
-        messages = with_earlier(job, await self._messages(question))
+        messages = with_earlier(job, await self.history.messages(question))
         # What an earlier version of this answer said is not before the model.
         replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, "")}
         await self._note_company(question, messages)
@@ -106,21 +103,6 @@ class Briefing:
         wanted, unread = chosen(shared.files_in(said))
         read = await held.enter_async_context(self.files.reading(wanted)) if wanted else {}
         return shared.shortened({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
-
-    async def _messages(self, question: Question) -> list[Message]:
-        """What Slack does not let us read is left out: the question is answered all the same."""
-        for _ in range(HISTORY_TRIES):
-            try:
-                return await self.history.messages(question)
-            except RateLimited as limited:
-                log.warning("%s", limited)
-                await self.clock.sleep(min(limited.retry_after_s, HISTORY_LONGEST_WAIT_S))
-            except Refused as refused:
-                log.warning("answering without the conversation's history: %s", refused)
-                if not refused.reason.may_pass:
-                    break
-                await self.clock.sleep(HISTORY_WAIT_S)
-        return []
 
     async def _note_company(self, question: Question, messages: Sequence[Message]) -> None:
         """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""

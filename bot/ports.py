@@ -359,7 +359,10 @@ class History(Protocol):
     """Reads conversations from Slack."""
 
     async def messages(self, question: Question) -> list[Message]:
-        """The messages of the question's conversation, oldest first, as many as are of use."""
+        """The messages of the question's conversation, oldest first, as many as are of use.
+
+        What Slack does not give is left out, and the message after it says so (`after_gap`).
+        """
         ...
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:

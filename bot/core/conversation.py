@@ -60,7 +60,7 @@ class Message:
     """Who wrote the thread's first message, when Slack says so."""
     files: tuple[File, ...] = ()
     after_gap: bool = False
-    """Messages before it were not read: there were too many."""
+    """Messages before it were not read: there were too many, or Slack did not give them."""
 
     @property
     def whole(self) -> str:
@@ -81,6 +81,18 @@ class Question:
     files: tuple[File, ...] = ()
     from_bot: bool = False
     """Another bot asks."""
+
+    def as_message(self) -> Message:
+        """The question as a message of its conversation."""
+        return Message(
+            team_id=self.thread.team_id,
+            channel_id=self.thread.channel_id,
+            ts=self.ts,
+            text=self.text,
+            thread_ts=self.thread.thread_ts,
+            user_id=self.user_id,
+            files=self.files,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.core.conversation import Job, Message, Question
+from bot.core.conversation import Job, Message
 
 
 def with_earlier(job: Job, messages: Sequence[Message]) -> list[Message]:
@@ -11,18 +11,5 @@ def with_earlier(job: Job, messages: Sequence[Message]) -> list[Message]:
     Those that Slack does not tell of are as they were asked.
     """
     told = {message.ts: message for message in messages}
-    earlier = [told.pop(each.ts) if each.ts in told else _message(each) for each in job.earlier]
+    earlier = [told.pop(each.ts) if each.ts in told else each.as_message() for each in job.earlier]
     return [*told.values(), *earlier]
-
-
-def _message(question: Question) -> Message:
-    thread = question.thread
-    return Message(
-        team_id=thread.team_id,
-        channel_id=thread.channel_id,
-        ts=question.ts,
-        text=question.text,
-        thread_ts=thread.thread_ts,
-        user_id=question.user_id,
-        files=question.files,
-    )

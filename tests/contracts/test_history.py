@@ -13,6 +13,7 @@ from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, Sl
 from bot.slack.names import MOST_ASKED
 from bot.slack.web import SlackWeb, new_session
 from bot.store import SqlStore
+from sandbox.faults import Settings as FaultSettings
 from sandbox.people import Content
 from sandbox.server import Sandbox
 from sandbox.web_api import SCOPES
@@ -27,7 +28,7 @@ async def reading(sandbox: Sandbox) -> AsyncIterator[SlackHistory]:
         store = await SqlStore.open("sqlite://", "w1", clock)
         web = SlackWeb(sandbox.bot_token, sandbox.api_url, session)
         try:
-            yield SlackHistory(web, Budget(store, clock), await web.identity())
+            yield SlackHistory(web, Budget(store, clock), await web.identity(), clock)
         finally:
             await store.close()
 
@@ -94,6 +95,67 @@ async def test_of_a_direct_message_without_end_the_newest_are_read() -> None:
         found = await history.messages(question(sandbox, place, last, None))
     assert texts(found) == [str(number) for number in range(5, DIRECT_MESSAGES + 5)]
     assert found[0].after_gap
+
+
+REPLIES = "conversations.replies"
+
+
+async def read_but_for_the_end(
+    sandbox: Sandbox, history: SlackHistory, fault: str, setting: FaultSettings
+) -> list[Message]:
+    """A thread of three pages, as it is read where the fault begins once the first one was given."""
+    asked = await thread(sandbox, 2_300)
+    # The second call waits until the fault is on.
+    sandbox.faults.start("slow", method=REPLIES, delay_s=0.3)
+    reading = asyncio.create_task(history.messages(asked))
+    await sandbox.wait_for(lambda: calls(sandbox, REPLIES) == 1)
+    sandbox.faults.start(fault, **setting, method=REPLIES)  # type: ignore[misc]
+    return await reading
+
+
+@pytest.mark.parametrize(
+    ("fault", "setting"),
+    [
+        ("rate_limit", {"retry_after_s": 600}),
+        ("refuse", {"error": "missing_scope"}),
+        ("internal_error", {}),
+        ("stream_timeout", {}),
+        ("html_200", {}),
+        ("drop_request", {}),
+        ("no_answer", {}),
+    ],
+)
+async def test_a_thread_that_slack_breaks_off_keeps_its_pages_and_a_gap_before_the_question(
+    monkeypatch: pytest.MonkeyPatch, fault: str, setting: FaultSettings
+) -> None:
+    monkeypatch.setattr("bot.slack.history.READ_WITHIN_S", 5.0)
+    sandbox = quiet()
+    async with reading(sandbox) as history:
+        *found, last = await read_but_for_the_end(sandbox, history, fault, setting)
+    assert texts(found) == ["the first", *(f"reply {number}" for number in range(998))]
+    assert [message.ts for message in found if message.after_gap] == []
+    assert (last.text, last.after_gap) == ("?", True)
+
+
+async def test_a_page_that_slack_gives_at_the_second_try_is_asked_for_alone() -> None:
+    sandbox = quiet()
+    async with reading(sandbox) as history:
+        found = await read_but_for_the_end(sandbox, history, "rate_limit", {"times": 1, "retry_after_s": 1})
+    assert texts(found) == ["the first", *(f"reply {number}" for number in range(1_300, 2_300))]
+    assert calls(sandbox, REPLIES) == 4
+
+
+@pytest.mark.parametrize(("direct", "method"), [(True, "conversations.history"), (False, REPLIES)])
+async def test_a_conversation_that_slack_does_not_give_is_but_a_gap(direct: bool, method: str) -> None:
+    sandbox = quiet()
+    sandbox.faults.start("rate_limit", method=method, retry_after_s=600)
+    async with reading(sandbox) as history:
+        asked = await thread(sandbox, 2)
+        if direct:
+            place = sandbox.dm("ada")
+            asked = question(sandbox, place, await sandbox.say("ada", place, "?"), None)
+        found = await history.messages(asked)
+    assert [(message.ts, message.text, message.after_gap) for message in found] == [(asked.ts, "?", True)]
 
 
 async def test_an_app_is_known_by_its_name_and_what_it_sends_is_read() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.answer import AT_LENGTH
+from bot.core.asking.prompt import LEFT_OUT
 from bot.errors import Failure, ProviderError
 from bot.settings import Settings
 from sandbox.faults import Settings as FaultSettings
@@ -186,4 +187,4 @@ async def test_a_history_that_may_not_be_read_does_not_keep_the_question_from_it
     stage.sandbox.faults.start("refuse", method="conversations.replies", error="missing_scope")
     await stage.sandbox.say("ada", "general", "@typist why?", root)
     assert await stage.answers("general", root) == ["The whole answer."]
-    assert stage.prompts() == [[{"role": "user", "content": "why?"}]]
+    assert stage.prompts() == [[{"role": "user", "content": f"{LEFT_OUT}\n\nwhy?"}]]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.answering.blocks import WAITING
+from bot.core.asking.prompt import LEFT_OUT
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says, shown
@@ -127,4 +128,4 @@ async def test_a_question_that_slack_does_not_tell_of_is_before_the_model_all_th
         await stage.sandbox.say("ada", place, text)
         await in_line(stage, number, place, None)
     assert (await stage.answers(place, None, count=2, timeout_s=20))[-1] == "To both."
-    assert stage.prompts()[1] == [{"role": "user", "content": "second?\n\nthird?"}]
+    assert stage.prompts()[1] == [{"role": "user", "content": f"{LEFT_OUT}\n\nsecond?\n\nthird?"}]
