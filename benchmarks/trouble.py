@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ from sandbox.server import Sandbox
 
 ANSWERING = ("chat.update", "chat.postMessage")
 READING = ("conversations.replies", "conversations.history")
+STARTING = ("auth.test", "apps.connections.open")
+NO_JSON_OBJECT = ("text_200", "html_200", "empty_200", "list_200")
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,35 @@ async def lost_response(stage: Stage) -> None:
     await _fault(stage, "lose_response", stage.chooser.randint(1, 2))
 
 
+async def _answers_for_a_while(stage: Stage, name: str, methods: Sequence[str], most: int) -> None:
+    """Slack answers so, once or a few times, and no longer than some seconds; the call is done or not."""
+    method, times, done = stage.chooser.choice(methods), stage.chooser.randint(1, most), stage.chooser.random() < 0.5
+    stage.note(f"{name} on the next {times} {method}, {'done' if done else 'not done'}")
+    stage.sandbox.faults.start(name, method=method, times=times, done=done)
+    try:
+        await stage.some_s(2, 6)
+    finally:
+        stage.sandbox.faults.stop(name)
+
+
+async def stream_timeout(stage: Stage) -> None:
+    await _answers_for_a_while(stage, "stream_timeout", (*ANSWERING, *ANSWERING, *READING), 3)
+
+
+async def no_json_object(stage: Stage) -> None:
+    await _answers_for_a_while(stage, stage.chooser.choice(NO_JSON_OBJECT), (*ANSWERING, *ANSWERING, *READING), 3)
+
+
+async def unknown_error(stage: Stage) -> None:
+    await _answers_for_a_while(stage, "unknown_error", (*ANSWERING, *ANSWERING, *READING), 2)
+
+
+async def unavailable(stage: Stage) -> None:
+    """Where a process starts or connects anew: all sockets drop, so that there is something to refuse."""
+    stage.sandbox.faults.start("drop_socket")
+    await _answers_for_a_while(stage, "unavailable", STARTING, 3)
+
+
 async def slow_slack(stage: Stage) -> None:
     """No process is hurt meanwhile: a call that Slack does after its sender died is beyond anybody's control."""
     delay_s = stage.chooser.uniform(1, 3)
@@ -218,6 +249,10 @@ COMMON: Mapping[Trouble, int] = {
     internal_error: 1,
     lost_request: 1,
     lost_response: 3,
+    stream_timeout: 2,
+    no_json_object: 2,
+    unknown_error: 1,
+    unavailable: 1,
     slow_slack: 1,
     cut_model: 2,
     stall_model: 1,
