@@ -14,6 +14,7 @@ from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.core.surrogates import paired_json
 from bot.errors import SlackSetupError
 
 CONNECTIONS = 2
@@ -61,6 +62,7 @@ class Sockets:
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         """Acknowledges what the app has taken; what is not acknowledged, Slack sends again."""
+        request.payload = paired_json(request.payload)
         response = await run_async_bolt_app(self._app, request)
         try:
             await send_async_response(client, request, response, time.time())

@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.asking.triage import Identity
+from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.slack.refusals import RATE_LIMITED, error_name, reason_of
 
@@ -66,7 +67,8 @@ class SlackWeb:
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """The method's answer. Arguments that are None are left out."""
-        return (await self._answer(method, arguments)).data  # type: ignore[return-value]
+        data: dict[str, Any] = paired_json((await self._answer(method, arguments)).data)
+        return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
         """Posts a message; returns its channel and ts.

@@ -1,0 +1,57 @@
+"""Text that UTF-8 can encode, however JSON cuts it."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.core.surrogates import Pairing, paired, paired_json
+
+UNITS = st.lists(st.sampled_from(["a", " ", "é", "世", "😀", "\ud83d", "\ude00", "\udbff", "\udc00"]), max_size=12)
+
+
+def expected(text: str) -> str:
+    """By hand, a unit after the other."""
+    said, at = "", 0
+    while at < len(text):
+        if "\ud800" <= text[at] <= "\udbff" and "\udc00" <= text[at + 1 : at + 2] <= "\udfff":
+            said += chr(0x10000 + (ord(text[at]) - 0xD800) * 0x400 + ord(text[at + 1]) - 0xDC00)
+            at += 2
+        else:
+            said += "\ufffd" if "\ud800" <= text[at] <= "\udfff" else text[at]
+            at += 1
+    return said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("plain", "plain"),
+        ("Grüße 👋🏽", "Grüße 👋🏽"),
+        ("\ud83d\ude00", "😀"),
+        ("a\ud83db", "a\ufffdb"),
+        ("\ude00\ud83d", "\ufffd\ufffd"),
+        ("\ud83d\ud83d\ude00", "\ufffd😀"),
+    ],
+)
+def test_halves_side_by_side_are_joined_and_lone_ones_replaced(text: str, said: str) -> None:
+    assert paired(text) == said
+
+
+@settings(max_examples=300, deadline=None)
+@given(UNITS, st.lists(st.integers(0, 12)))
+def test_deltas_make_no_difference(units: list[str], cuts: list[int]) -> None:
+    text = "".join(units)
+    at = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
+    pairing = Pairing()
+    said = [pairing.take(text[low:high]) for low, high in pairwise(at)]
+    assert "".join([*said, pairing.end()]) == paired(text) == expected(text)
+    for each in said:
+        each.encode()
+
+
+def test_what_json_holds_is_paired_wherever_it_stands() -> None:
+    body = json.loads(r'{"a\ud83d": [{"text": "\ud83d\ude00 \ud83d"}, 1, null, true]}')
+    assert paired_json(body) == {"a\ufffd": [{"text": "😀 \ufffd"}, 1, None, True]}
