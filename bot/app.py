@@ -29,7 +29,7 @@ from bot.errands import Errands
 from bot.health import Probes, serving
 from bot.home import Home
 from bot.intake import Intake
-from bot.models import models_of
+from bot.models import models_of, most_output_tokens
 from bot.pane import PaneDesk
 from bot.ports import SystemClock
 from bot.retention import keep_tidy
@@ -161,7 +161,7 @@ def access_rules_of(settings: Settings) -> AccessRules:
 
 def allowance_of(settings: Settings, store: SqlStore, people: SlackPeople, clock: SystemClock) -> Allowance:
     """How much may be used."""
-    return Allowance(settings.caps, models_in_use(settings), settings.max_output_tokens, store, people, clock)
+    return Allowance(settings.caps, models_in_use(settings), most_output_tokens(settings), store, people, clock)
 
 
 @dataclass(frozen=True)

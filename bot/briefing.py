@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bot.core.answering.reply import Shown
@@ -69,7 +69,8 @@ class Briefing:
         fitting = prompts.fit(going_on, self.estimate.tokens, self.manner.history_tokens)
         to_tell = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
         told = "\n\n".join(filter(None, (system, await self._looking_at(job.question))))
-        return Brief(prompts.prompt_of(told, fitting), channel.model, prompt_version(system), to_tell)
+        prompt = replace(prompts.prompt_of(told, fitting), cache_key=prompts.cache_key(job.question.thread))
+        return Brief(prompt, channel.model, prompt_version(system), to_tell)
 
     async def _looking_at(self, question: Question) -> str:
         """What the person has before them beside our pane, if we are told of it and may know its name."""

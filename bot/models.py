@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
+from bot.core.completion import THINKING_TOKENS
 from bot.ports import Provider, SystemClock
 from bot.providers.fallback import Fallback
+from bot.providers.hosts import speaks_responses
 from bot.providers.model import Asking
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
-from bot.providers.stall import Stall
+from bot.providers.stall import Stall, silence_s
 from bot.settings import Settings, models_in_use
 
 
@@ -38,8 +40,21 @@ async def models_of(settings: Settings) -> AsyncIterator[Fallback]:
             if vendor not in vendors:
                 vendors[vendor] = _vendor(vendor, settings)
                 stack.push_async_callback(vendors[vendor].aclose)
-            providers.append(Stall(Retry(vendors[vendor].model(model), clock), settings.stall_timeout_s))
+            providers.append(Stall(Retry(vendors[vendor].model(model), clock), _stall_timeout_s(settings)))
         yield Fallback(providers)
+
+
+def most_output_tokens(settings: Settings) -> int:
+    """The most that an answer of any of the models in use can be billed for, what it thinks included."""
+    own = settings.openai_api == "responses" or speaks_responses(settings.openai_base_url)
+    thinks = {"anthropic": True, "openai": own}
+    room = any(thinks.get(name.partition("/")[0], False) for name in models_in_use(settings))
+    return settings.max_output_tokens + (THINKING_TOKENS if room else 0)
+
+
+def _stall_timeout_s(settings: Settings) -> float:
+    """An answer that comes as one comes after a silence."""
+    return settings.stall_timeout_s if settings.streaming else silence_s(settings.stall_timeout_s)
 
 
 def _vendor(vendor: str, settings: Settings) -> Vendor:

@@ -22,12 +22,18 @@ class Usage:
     cache_write_tokens: int = 0
 
 
+THINKING_TOKENS = 24_576
+"""What a model that thinks may use for that, beyond the answer's text: OpenAI advises 25,000 tokens for both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thinking:
     """The model reasons: it is at work, though nothing of it is for the reader."""
 
     chars: int = 0
     """How much of its reasoning came; vendors that keep it to themselves only say that there is some."""
+    over: bool = False
+    """The reasoning has ended: text is next."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,3 +148,5 @@ class Prompt:
 
     system: str
     turns: tuple[Turn, ...]
+    cache_key: str = ""
+    """The same for all prompts of a conversation, and telling nothing of it: vendors find their caches by it."""

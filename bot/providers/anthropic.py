@@ -1,6 +1,6 @@
 """Anthropic's Messages API: https://platform.claude.com/docs/en/build-with-claude/streaming"""
 
-from collections.abc import AsyncIterator
+from collections.abc import Collection
 from typing import Any
 
 import anthropic
@@ -12,6 +12,8 @@ from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import Failure
 from bot.providers.failures import Attempt
 from bot.providers.model import LIMITS, TIMEOUT, Asking, Reader, VendorModel
+from bot.providers.parts import Parts
+from bot.providers.wishes import Wish
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 
@@ -53,6 +55,9 @@ class MessagesApi:
 
     # A request may hold 32 MB in all.
     most_media_bytes = 30_000_000
+    # Claude thinks unless told otherwise. No summaries are wished for: asking would turn thinking on in models that
+    # do not by themselves, and pings come throughout.
+    wishes = frozenset({Wish.ROOM_TO_THINK})
 
     def __init__(self, client: anthropic.AsyncAnthropic, secret: str, asking: Asking) -> None:
         self.secret = secret
@@ -62,12 +67,12 @@ class MessagesApi:
     def takes(self, media: Media) -> bool:
         return True
 
-    async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
+    async def ask(self, name: str, prompt: Prompt, wishes: Collection[Wish]) -> httpx2.Response:
         messages: list[Any] = [{"role": turn.role, "content": _content(turn)} for turn in prompt.turns]
         # No temperature, top_p or top_k: the current models refuse them.
         raw = await self._client.messages.with_raw_response.create(
             model=name,
-            max_tokens=self._asking.max_output_tokens,
+            max_tokens=self._asking.output_tokens(wishes),
             system=prompt.system or anthropic.omit,
             messages=messages,
             cache_control={"type": "ephemeral"},
@@ -76,10 +81,7 @@ class MessagesApi:
         response: httpx2.Response = raw.http_response
         return response
 
-    def events(self, response: httpx2.Response) -> AsyncIterator[object]:
-        return anthropic.AsyncStream[object](cast_to=object, response=response, client=self._client)
-
-    def reader(self, attempt: Attempt) -> Reader:
+    def reader(self, attempt: Attempt, wishes: Collection[Wish]) -> Reader:
         return MessagesReader(attempt)
 
 
@@ -89,17 +91,27 @@ class MessagesReader:
     def __init__(self, attempt: Attempt) -> None:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
+        self.thinking = False
         self._attempt = attempt
         self._stop_reason: str | None = None
         self._counts: dict[str, int] = {}
+        self._parts = Parts()
+
+    @property
+    def ended(self) -> bool:
+        return self.finish_reason is not None
 
     def read(self, event: Any) -> str | Thinking:
-        match event["type"]:
+        match event.get("type"):
             case "content_block_delta":
-                return _said(event["delta"])
+                said = _said(event["delta"])
+                return said if isinstance(said, Thinking) else self._parts.add(said)
             case "content_block_start":
                 # The only sign of thinking that is redacted, or whose display is omitted.
-                return Thinking() if "thinking" in event["content_block"]["type"] else ""
+                self.thinking = "thinking" in event["content_block"]["type"]
+                self._parts.begin()
+            case "content_block_stop":
+                self.thinking = False
             case "message_start":
                 self._count(event["message"].get("usage"))
             case "message_delta":
@@ -107,7 +119,12 @@ class MessagesReader:
                 self._count(event.get("usage"))
             case "message_stop":
                 self._end()
+            case "error":
+                raise self._attempt.reported(event)
         return ""
+
+    def done(self) -> None:
+        """Anthropic has an event of its own for it."""
 
     def read_whole(self, body: Any) -> str:
         if body["type"] == "error":
@@ -115,7 +132,12 @@ class MessagesReader:
         self._stop_reason = body.get("stop_reason")
         self._count(body.get("usage"))
         self._end()
-        return "".join(block["text"] for block in body["content"] if block["type"] == "text")
+        text = ""
+        for block in body["content"]:
+            if block["type"] == "text":
+                self._parts.begin()
+                text += self._parts.add(block["text"])
+        return text
 
     def held(self) -> str:
         return ""

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ from typing import Any, Self
 import aiohttp
 import httpx2
 
+from bot.core.surrogates import paired
 from bot.errors import Failure, ProviderError
 
 # The vendors' own names for what happened: error.code, error.type, and Anthropic's error.details.error_code.
@@ -67,15 +68,18 @@ _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}")
 _DETAIL_CHARACTERS = 300
+_WORD = re.compile(r"\w{3,}")
 
 
 class Attempt:
     """One request to a vendor, as a context: whatever is raised inside leaves it as a ProviderError."""
 
-    def __init__(self, model: str, secret: str) -> None:
+    def __init__(self, model: str, secret: str, asked: Sequence[str] = ()) -> None:
         self.model = model
         self.connected = False
         """The vendor has begun to answer: what breaks from now on is a cut."""
+        self.private = list(asked)
+        """The texts of question and answer: vendors quote them in errors, and errors are logged."""
         self._secret = secret
 
     def __enter__(self) -> Self:
@@ -89,9 +93,9 @@ class Attempt:
             raise self._translated(error) from None
 
     def failed(self, failure: Failure, detail: str, retry_after_s: float | None = None) -> ProviderError:
-        """The error to raise; `detail` may be a vendor's words."""
+        """The error to raise; `detail` may hold a vendor's words."""
         clean = detail.replace(self._secret, "[key]") if self._secret else detail
-        clean = _KEY_SHAPED.sub("[key]", clean)[:_DETAIL_CHARACTERS]
+        clean = _KEY_SHAPED.sub("[key]", paired(clean))[:_DETAIL_CHARACTERS]
         return ProviderError(failure, self.model, retry_after_s=retry_after_s, detail=clean)
 
     def reported(
@@ -99,8 +103,13 @@ class Attempt:
     ) -> ProviderError:
         """The error to raise for an error that the vendor reported, in a response or as an event."""
         codes, message = _vendors_words(body)
-        detail = " ".join(str(part) for part in (status, *codes, message) if part)
+        detail = " ".join(str(part) for part in (status, *codes, self._unquoted(message)) if part)
         return self.failed(_failure(codes, message, status), detail, _retry_after_s(headers or {}))
+
+    def _unquoted(self, message: str) -> str:
+        """A vendor's sentence without the words that it shares with question and answer."""
+        private = {word for text in self.private for word in _WORD.findall(text.lower())}
+        return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
 
     def _translated(self, error: Exception) -> ProviderError:
         # The SDKs wrap the transport's errors, though not all of them.
@@ -117,7 +126,8 @@ class Attempt:
             return self.reported(getattr(error, "body", None), status, response.headers)
         if (body := getattr(error, "body", None)) is not None:
             return self.reported(body)
-        return self.failed(Failure.UNEXPECTED, f"{type(error).__name__}: {error}")
+        # Its words may quote what it stumbled over.
+        return self.failed(Failure.UNEXPECTED, type(error).__name__)
 
 
 def _vendors_words(body: object) -> tuple[list[str], str]:

@@ -1,8 +1,7 @@
 """OpenAI, Azure and every server that speaks as OpenAI does: the Responses API, or Chat Completions."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -12,8 +11,11 @@ from bot.core.completion import FinishReason, Thinking, Usage
 from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import Failure
 from bot.providers.failures import Attempt
+from bot.providers.hosts import speaks_responses
 from bot.providers.model import LIMITS, TIMEOUT, Api, Asking, Reader, VendorModel
+from bot.providers.parts import Parts
 from bot.providers.reasoning import ThinkTags
+from bot.providers.wishes import Wish
 
 OPENAI_URL = "https://api.openai.com/v1"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
@@ -53,16 +55,11 @@ class OpenAIVendor:
         await self._client.close()
 
 
-def speaks_responses(base_url: str) -> bool:
-    """Whether this is OpenAI itself or Azure's v1 endpoint; others are only sure to know Chat Completions."""
-    host = urlsplit(base_url).hostname or ""
-    return host.endswith((".openai.com", ".azure.com"))
-
-
 class ResponsesApi:
     """https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
     most_media_bytes = MOST_MEDIA_BYTES
+    wishes = frozenset(Wish)
 
     def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: Asking) -> None:
         self.secret = secret
@@ -72,57 +69,86 @@ class ResponsesApi:
     def takes(self, media: Media) -> bool:
         return True
 
-    async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
+    async def ask(self, name: str, prompt: Prompt, wishes: Collection[Wish]) -> httpx2.Response:
         turns: list[Any] = [{"role": turn.role, "content": _responses_content(turn)} for turn in prompt.turns]
         raw = await self._client.responses.with_raw_response.create(
             model=name,
             instructions=prompt.system or openai.omit,
             input=turns,
-            max_output_tokens=self._asking.max_output_tokens,
+            max_output_tokens=self._asking.output_tokens(wishes),
+            reasoning={"summary": "auto"} if Wish.SUMMARIES in wishes else openai.omit,
+            prompt_cache_key=_cache_key(prompt, wishes),
             store=False,
             stream=self._asking.streaming,
         )
         return raw.http_response
 
-    def events(self, response: httpx2.Response) -> AsyncIterator[object]:
-        return openai.AsyncStream[object](cast_to=object, response=response, client=self._client)
-
-    def reader(self, attempt: Attempt) -> Reader:
-        return ResponsesReader(attempt)
+    def reader(self, attempt: Attempt, wishes: Collection[Wish]) -> Reader:
+        return ResponsesReader(attempt, self._asking.output_tokens(wishes))
 
 
 class ResponsesReader:
     """Failures are events here; the marker is response.completed or response.incomplete."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, limit_tokens: int | None = None) -> None:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
+        self.thinking = False
         self._attempt = attempt
+        self._limit_tokens = limit_tokens
+        """Of the output, as it was asked for; None: it is not known."""
         self._tags = ThinkTags(attempt.model)
+        self._parts = Parts()
+        self._place: tuple[object, object] | None = None
+        """Of the part that the last delta belongs to: not all servers tell of its beginning."""
+
+    @property
+    def ended(self) -> bool:
+        return self.finish_reason is not None
 
     def read(self, event: Any) -> str | Thinking:
-        match event["type"]:
+        match event.get("type"):
             # A refusal's text is the model's own answer.
             case "response.output_text.delta" | "response.refusal.delta":
-                return self._tags.take(str(event["delta"]))
+                return self._text(event)
             # A summary from OpenAI, the reasoning itself from servers of open models.
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
                 self._tags.separated()
                 return Thinking(len(event["delta"]))
-            case "response.output_item.added" | "response.output_item.done" if event["item"]["type"] == "reasoning":
-                return Thinking()
+            case "response.output_item.added":
+                self.thinking = event["item"]["type"] == "reasoning"
+                self._parts.begin()
+            case "response.content_part.added":
+                self._parts.begin()
+            case "response.output_item.done":
+                self.thinking = False
             case "response.completed" | "response.incomplete" | "response.failed":
                 self._end(event["response"])
             case "error":
                 # Its own type is "error", which says nothing.
-                raise self._attempt.reported({"code": event.get("code"), "message": event.get("message")})
+                told = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
+                raise self._attempt.reported(told)
+            case _ if event.get("error"):
+                raise self._attempt.reported(event)
         return ""
+
+    def _text(self, event: Any) -> str | Thinking:
+        place = event.get("output_index"), event.get("content_index")
+        if place != self._place:
+            self._place = place
+            self._parts.begin()
+        said = self._tags.take(self._parts.add(str(event["delta"])))
+        self.thinking = isinstance(said, Thinking)
+        return said
+
+    def done(self) -> None:
+        """Nothing is known by it here: the marker is an event."""
 
     def read_whole(self, body: Any) -> str:
         self._end(body)
         said = [item for item in body["output"] if item["type"] == "message"]
         parts = [part for item in said for part in item.get("content") or ()]
-        text = self._tags.take("".join(part.get("text") or part.get("refusal") or "" for part in parts))
+        text = self._tags.take(_joined(part.get("text") or part.get("refusal") or "" for part in parts))
         return ("" if isinstance(text, Thinking) else text) + self.held()
 
     def held(self) -> str:
@@ -135,9 +161,12 @@ class ResponsesReader:
         self.usage = usage and _usage(usage, "input", "output")
         status = response.get("status")
         if status == "completed":
-            self.finish_reason = FinishReason.STOP
+            # llama.cpp says so at the limit as well.
+            limit, written = self._limit_tokens, self.usage.output_tokens if self.usage else 0
+            self.finish_reason = FinishReason.LENGTH if limit and written >= limit else FinishReason.STOP
         elif status == "incomplete":
-            if response["incomplete_details"]["reason"] == "content_filter":
+            # Some servers give no details.
+            if (response.get("incomplete_details") or {}).get("reason") == "content_filter":
                 raise self._attempt.failed(Failure.REFUSED, "content_filter")
             self.finish_reason = FinishReason.LENGTH
 
@@ -153,41 +182,63 @@ class ChatApi:
         self._asking = asking
         # Compatible servers all know the older name of the output limit; OpenAI itself takes only the newer one.
         self._is_openai = speaks_responses(str(client.base_url))
+        # Other servers may run models that do not think, and that would fill the room with text; and what they do not
+        # know, they may refuse in words that nobody foresees.
+        self.wishes = frozenset({Wish.ROOM_TO_THINK, Wish.CACHE_KEY} if self._is_openai else ())
 
     def takes(self, media: Media) -> bool:
         # Compatible servers know images in OpenAI's form, where their model can see; PDFs are OpenAI's alone.
         return self._is_openai or media.media_type != PDF
 
-    async def ask(self, name: str, prompt: Prompt) -> httpx2.Response:
+    async def ask(self, name: str, prompt: Prompt, wishes: Collection[Wish]) -> httpx2.Response:
+        limit = self._asking.output_tokens(wishes)
         messages: list[Any] = [{"role": "system", "content": prompt.system}] if prompt.system else []
         messages += [{"role": turn.role, "content": _chat_content(turn)} for turn in prompt.turns]
         raw = await self._client.chat.completions.with_raw_response.create(
             model=name,
             messages=messages,
-            max_tokens=openai.omit if self._is_openai else self._asking.max_output_tokens,
-            max_completion_tokens=self._asking.max_output_tokens if self._is_openai else openai.omit,
+            max_tokens=openai.omit if self._is_openai else limit,
+            max_completion_tokens=limit if self._is_openai else openai.omit,
+            prompt_cache_key=_cache_key(prompt, wishes),
             stream=self._asking.streaming,
             stream_options={"include_usage": True} if self._asking.streaming else openai.omit,
         )
         return raw.http_response
 
-    def events(self, response: httpx2.Response) -> AsyncIterator[object]:
-        return openai.AsyncStream[object](cast_to=object, response=response, client=self._client)
-
-    def reader(self, attempt: Attempt) -> Reader:
+    def reader(self, attempt: Attempt, wishes: Collection[Wish]) -> Reader:
         return ChatReader(attempt)
 
 
 class ChatReader:
-    """The marker is a finish_reason; usage may come with it, in a chunk of its own after it, or never."""
+    """The marker is a finish_reason, or [DONE] alone (Snowflake Cortex, back ends of OpenRouter).
+
+    Usage may come with it, in a chunk of its own after it, or never. Nothing tells that the model begins or ends to
+    reason: it does from its first thought to the next text.
+    """
+
+    ended = False
+    """Nobody says so before [DONE]."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
+        self.thinking = False
         self._attempt = attempt
         self._tags = ThinkTags(attempt.model)
+        self._parts = Parts()
+
+    def done(self) -> None:
+        self.finish_reason = self.finish_reason or FinishReason.STOP
 
     def read(self, event: Any) -> str | Thinking:
+        said = self._read(event)
+        if said:
+            self.thinking = isinstance(said, Thinking)
+        return said
+
+    def _read(self, event: Any) -> str | Thinking:
+        if event.get("error"):
+            raise self._attempt.reported(event)
         if usage := event.get("usage"):
             self.usage = _usage(usage, "prompt", "completion")
         choices = event.get("choices")
@@ -197,15 +248,16 @@ class ChatReader:
             self._end(reason)
         said = choices[0].get("delta") or choices[0].get("message") or {}
         if text := _text(said.get("content")) or said.get("refusal"):
-            return self._tags.take(text)
+            return self._tags.take(self._parts.add(text))
         if thought := _thought(said):
             self._tags.separated()
+            self._parts.begin()
             return Thinking(len(thought))
+        if said.get("tool_calls"):
+            self._parts.begin()
         return ""
 
     def read_whole(self, body: Any) -> str:
-        if body.get("error"):
-            raise self._attempt.reported(body)
         said = self.read(body)
         return ("" if isinstance(said, Thinking) else said) + self.held()
 
@@ -255,8 +307,21 @@ def _data_url(media: Media) -> str:
 def _text(content: Any) -> str:
     # Mostly a string; parts come from servers that show their thinking as one (Mistral).
     if isinstance(content, list):
-        return "".join(part["text"] for part in content if part["type"] == "text")
+        return _joined(part["text"] for part in content if part["type"] == "text")
     return content or ""
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """The text parts of one answer that came as a whole."""
+    parts, joined = Parts(), ""
+    for text in texts:
+        parts.begin()
+        joined += parts.add(text)
+    return joined
+
+
+def _cache_key(prompt: Prompt, wishes: Collection[Wish]) -> str | openai.Omit:
+    return prompt.cache_key if prompt.cache_key and Wish.CACHE_KEY in wishes else openai.omit
 
 
 def _thought(said: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONS
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
+THOUGHT = Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8)
 TEXT = "Grüße, **世界** 👋🏽 — und `Code`:\n\n1. one\n2. two\n"
 
 
@@ -146,15 +147,25 @@ class TestTheDocumentedStreams:
                 "openai_responses_reasoning",
                 "Hi there! How can I assist you today?",
                 "stop",
-                Usage(37, 75, cached_input_tokens=12, cache_write_tokens=8),
+                THOUGHT,
             ),
+            (RESPONSES, "openai_responses_silent_reasoning", "Hi there! How can I assist you today?", "stop", THOUGHT),
             (RESPONSES, "openai_responses_length", "Hi there!", "length", Usage(37, 4)),
+            (RESPONSES, "openai_responses_incomplete", "Hi there!", "length", Usage(37, 4)),
+            (RESPONSES, "openai_responses_parts", "Let me see.\n\nHello there!", "stop", Usage(37, 11)),
+            (RESPONSES, "llama_cpp_responses_limit", "Hello there", "length", Usage(31, 40_960)),
             (CHAT, "openai_chat", "Hello there!", "stop", Usage(19, 10, cached_input_tokens=4)),
             (CHAT, "ollama_chat", "Hello there!", "stop", Usage(12, 41)),
             (CHAT, "vllm_chat", "Hello there!", "stop", Usage(14, 39)),
             (CHAT, "llama_cpp_chat", "Hello there!", "stop", Usage(31, 4)),
             (CHAT, "mistral_chat", "Hello there!", "stop", Usage(9, 21)),
             (CHAT, "gateway_chat_no_usage", "Hello there!", "length", None),
+            (CHAT, "gateway_chat_no_finish_reason", "Hello there!", "stop", Usage(18, 9)),
+            (CHAT, "snowflake_cortex_chat", "Hello there!", "stop", Usage(18, 9)),
+            (CHAT, "gateway_chat_parts", "Let me see.\n\nHello there!", "stop", Usage(18, 9)),
+            (CHAT, "gateway_chat_split_pair", "Hi 😀 there", "stop", Usage(18, 9)),
+            (CHAT, "gateway_chat_lone_half", "Hi \ufffd there \ufffd\ufffd", "stop", Usage(18, 9)),
+            (CHAT, "deepseek_chat_keepalive", "Hello there!", "stop", Usage(18, 9)),
             (ANTHROPIC, "anthropic", "Hello there!", "stop", Usage(25, 15)),
             (
                 ANTHROPIC,
@@ -163,14 +174,17 @@ class TestTheDocumentedStreams:
                 "stop",
                 Usage(1909, 42, cached_input_tokens=1800, cache_write_tokens=100),
             ),
+            (ANTHROPIC, "anthropic_omitted_thinking", "Hello there!", "stop", Usage(25, 42)),
+            (ANTHROPIC, "anthropic_parts", "Let me see.\n\nHello there!", "stop", Usage(25, 15)),
             (ANTHROPIC, "anthropic_length", "Hello there", "length", Usage(25, 16)),
         ],
         ids=lambda value: value if isinstance(value, str) else None,
     )
+    @pytest.mark.parametrize("size", [100_000, 1], ids=["whole", "by the byte"])
     async def test_end_well(
-        self, vendor: VendorServer, api: Api, name: str, text: str, reason: str, usage: Usage | None
+        self, vendor: VendorServer, api: Api, name: str, text: str, reason: str, usage: Usage | None, size: int
     ) -> None:
-        vendor.script(Answer([speech.documented(name)]))
+        vendor.script(Answer(speech.split(speech.documented(name), size)))
         async with connected(api, vendor) as model:
             heard = await hear(model)
         assert heard.text == text
@@ -285,6 +299,40 @@ class TestAFailure:
         vendor.script(Answer(ending=Ending.NOTHING))
         async with connected(api, vendor) as model:
             assert (await hear(model)).failure is Failure.UNREACHABLE
+
+
+class TestWhatIsCut:
+    """[DONE] without a finish reason ends an answer well; the end of the connection never does."""
+
+    @pytest.mark.parametrize("name", ["gateway_chat_no_finish_reason", "snowflake_cortex_chat"])
+    @pytest.mark.parametrize("ending", [Ending.END, Ending.CUT])
+    async def test_a_stream_with_neither_marker_nor_done(self, vendor: VendorServer, name: str, ending: Ending) -> None:
+        stream = speech.documented(name).replace(b"data: [DONE]\n\n", b"")
+        vendor.script(Answer([stream], ending=ending))
+        async with connected(CHAT, vendor) as model:
+            heard = await hear(model)
+        assert (heard.text, heard.failure) == ("Hello there!", Failure.CUT)
+
+    @pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
+    async def test_a_stream_whose_api_has_a_marker_of_its_own_and_says_only_done(
+        self, vendor: VendorServer, api: Api
+    ) -> None:
+        vendor.script(Answer([*api.unended("one"), b"data: [DONE]\n\n"]))
+        async with connected(api, vendor) as model:
+            assert (await hear(model)).failure is Failure.CUT
+
+    @pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b"data:[DONE]\n", b"data: [DONE]", b"data: [DONE]\r\n\r\n"])
+    async def test_done_is_known_however_its_line_ends(self, vendor: VendorServer, end: bytes) -> None:
+        stream = speech.documented("gateway_chat_no_finish_reason").replace(b"data: [DONE]\n\n", end)
+        vendor.script(Answer([stream]))
+        async with connected(CHAT, vendor) as model:
+            assert (await hear(model)).completions[0].finish_reason is FinishReason.STOP
+
+    @ALL_APIS
+    async def test_an_answer_is_whole_though_the_vendor_never_hangs_up(self, vendor: VendorServer, api: Api) -> None:
+        vendor.script(Answer(api.speak(["one"]), ending=Ending.HANG))
+        async with connected(api, vendor) as model, asyncio.timeout(5):
+            assert (await hear(model)).text == "one"
 
 
 JSON = st.recursive(

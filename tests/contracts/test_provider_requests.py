@@ -1,13 +1,22 @@
 """What each API is sent, and how it is paid for."""
 
+import socket
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 
-from bot.providers.openai import speaks_responses
+from bot.core.completion import THINKING_TOKENS
+from bot.core.conversation import Prompt
+from bot.errors import Failure
+from bot.providers.hosts import speaks_responses
+from bot.providers.model import Asking
+from bot.providers.openai import OpenAIVendor
 from tests.contracts.listening import PROMPT, connected, hear
-from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES
-from tests.streams.server import VendorServer
+from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, Api
+from tests.streams.server import Answer, VendorServer, refusal
+
+CACHED = Prompt(PROMPT.system, PROMPT.turns, "c0ffee")
 
 
 @pytest.fixture
@@ -19,14 +28,16 @@ async def vendor() -> AsyncIterator[VendorServer]:
 async def test_requests_to_responses_are_not_stored(vendor: VendorServer) -> None:
     vendor.script(RESPONSES.streamed("one"))
     async with connected(RESPONSES, vendor) as model:
-        await hear(model)
+        await hear(model, CACHED)
     [seen] = vendor.requests
     assert seen.headers["Authorization"] == f"Bearer {KEY}"
     assert seen.body == {
         "model": "m",
         "instructions": "Be brief.",
         "input": [{"role": turn.role, "content": turn.text} for turn in PROMPT.turns],
-        "max_output_tokens": 16_384,
+        "max_output_tokens": 16_384 + THINKING_TOKENS,
+        "reasoning": {"summary": "auto"},
+        "prompt_cache_key": "c0ffee",
         "store": False,
         "stream": True,
     }
@@ -35,7 +46,7 @@ async def test_requests_to_responses_are_not_stored(vendor: VendorServer) -> Non
 async def test_requests_to_chat_ask_for_usage(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("one"))
     async with connected(CHAT, vendor) as model:
-        await hear(model)
+        await hear(model, CACHED)
     [seen] = vendor.requests
     system = {"role": "system", "content": "Be brief."}
     assert seen.body == {
@@ -55,12 +66,115 @@ async def test_requests_to_anthropic_are_cached_and_bounded(vendor: VendorServer
     assert seen.headers["Authorization"] == f"Bearer {KEY}"
     assert seen.body == {
         "model": "m",
-        "max_tokens": 16_384,
+        "max_tokens": 16_384 + THINKING_TOKENS,
         "system": "Be brief.",
         "messages": [{"role": turn.role, "content": turn.text} for turn in PROMPT.turns],
         "cache_control": {"type": "ephemeral"},
         "stream": True,
     }
+
+
+async def test_requests_to_openais_own_chat_leave_room_to_think_and_tell_the_conversation(
+    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
+    vendor.script(CHAT.streamed("one"))
+    client = OpenAIVendor(KEY, f"http://api.openai.com:{port}/v1", "chat", Asking())
+    await hear(client.model("m"), CACHED)
+    await client.aclose()
+    [seen] = vendor.requests
+    assert seen.body["max_completion_tokens"] == 16_384 + THINKING_TOKENS
+    assert seen.body["prompt_cache_key"] == "c0ffee"
+
+
+def _unsupported(param: str, message: str, code: str = "unsupported_parameter", status: int = 400) -> Answer:
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    return refusal(status, {"error": error})
+
+
+# As OpenAI, vLLM and Anthropic word them.
+REFUSALS = {
+    "a model that does not reason": (
+        RESPONSES,
+        _unsupported("reasoning.effort", "Unsupported parameter: 'reasoning.effort' is not supported with this model."),
+        {"reasoning"},
+    ),
+    "an organisation without summaries": (
+        RESPONSES,
+        _unsupported(
+            "reasoning.summary",
+            "Your organization must be verified to generate reasoning summaries.",
+            "unsupported_value",
+        ),
+        {"reasoning"},
+    ),
+    "a server without the cache key": (
+        RESPONSES,
+        _unsupported("prompt_cache_key", "Unknown parameter: 'prompt_cache_key'.", "unknown_parameter", 422),
+        {"prompt_cache_key"},
+    ),
+    "a model with a lower limit": (
+        RESPONSES,
+        _unsupported("max_output_tokens", "max_output_tokens is too large: 40960. At most 16384.", "invalid_value"),
+        {"max_output_tokens"},
+    ),
+    "a small context": (
+        RESPONSES,
+        _unsupported(
+            "",
+            "This model's maximum context length is 8192 tokens. However, you requested 40972 tokens "
+            "(12 in the messages, 40960 in the completion).",
+        ),
+        {"max_output_tokens"},
+    ),
+    "a small limit for a minute": (
+        RESPONSES,
+        _unsupported(
+            "",
+            "Request too large for m on tokens per min (TPM): Limit 30000, Requested 40972. The input or "
+            "output tokens must be reduced in order to run successfully.",
+            "rate_limit_exceeded",
+            429,
+        ),
+        {"max_output_tokens"},
+    ),
+    "an older Claude": (
+        ANTHROPIC,
+        refusal(
+            400,
+            {
+                "type": "error",
+                "error": {
+                    "type": "invalid_request_error",
+                    "message": "max_tokens: 40960 > 32000, which is the maximum allowed number of output tokens for m",
+                },
+            },
+        ),
+        {"max_tokens"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("api", "refused", "names"), REFUSALS.values(), ids=REFUSALS.keys())
+async def test_requests_leave_out_what_the_model_refuses_and_remember_it(
+    vendor: VendorServer, api: Api, refused: Answer, names: set[str]
+) -> None:
+    vendor.script(refused, api.streamed("one"))
+    async with connected(api, vendor) as model:
+        assert (await hear(model, CACHED)).text == "one"
+        assert (await hear(model, CACHED)).text == "one"
+    first, again, later = (seen.body for seen in vendor.requests)
+    assert {name for name in first if again.get(name) != first[name]} == names
+    assert later == again
+    assert again.get("max_output_tokens", again.get("max_tokens")) in (16_384, 16_384 + THINKING_TOKENS)
+
+
+async def test_requests_that_are_refused_for_anything_else_are_not_sent_again(vendor: VendorServer) -> None:
+    vendor.script(_unsupported("input", "Invalid value: 'input'.", "invalid_value"))
+    async with connected(RESPONSES, vendor) as model:
+        assert (await hear(model, CACHED)).failure is Failure.UNEXPECTED
+    assert len(vendor.requests) == 1
 
 
 async def test_requests_take_a_models_name_with_slashes(vendor: VendorServer) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bot.errors import Failure
 from bot.ports import SystemClock
+from bot.providers import stall
 from bot.providers.fallback import Fallback
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
@@ -25,6 +26,28 @@ THINKING = pytest.mark.parametrize(
     [(RESPONSES, "vllm_responses"), (CHAT, "deepseek_chat"), (ANTHROPIC, "anthropic_thinking")],
     ids=str,
 )
+
+
+SILENT = pytest.mark.parametrize(
+    ("api", "name", "sign"),
+    [
+        (RESPONSES, "openai_responses_silent_reasoning", b": keepalive\n\n"),
+        (
+            RESPONSES,
+            "openai_responses_silent_reasoning",
+            b'event: keepalive\ndata: {"type":"keepalive","sequence_number":3}\n\n',
+        ),
+        (ANTHROPIC, "anthropic_omitted_thinking", b'event: ping\ndata: {"type": "ping"}\n\n'),
+        (CHAT, "deepseek_chat_keepalive", b": keep-alive\n\n"),
+    ],
+    ids=["responses, comments", "responses, events", "anthropic", "chat"],
+)
+
+
+def silent(name: str, sign: bytes) -> tuple[bytes, bytes]:
+    """The documented stream of this name up to where its model thinks, and from there on, without signs of it."""
+    before, _, after = speech.documented(name).partition(sign)
+    return before, after.replace(sign, b"")
 
 
 def thoughtful(name: str) -> tuple[list[bytes], bytes, list[bytes]]:
@@ -62,14 +85,65 @@ class TestStall:
         assert heard.text == "Hello there!"
         assert heard.thought >= 12
 
-    @THINKING
-    async def test_thinking_that_stops_is_a_stall(self, vendor: VendorServer, api: Api, name: str) -> None:
-        before, thinking, _ = thoughtful(name)
-        vendor.script(Answer([*before, thinking], ending=Ending.HANG))
+    @SILENT
+    async def test_a_model_that_thinks_and_only_pings_is_at_work_however_long(
+        self, vendor: VendorServer, api: Api, name: str, sign: bytes
+    ) -> None:
+        before, after = silent(name, sign)
+        vendor.script(Answer([before, *[sign] * 40, after], pause_s=0.1))
         async with connected(api, vendor) as model:
-            heard = await hear(Stall(model, stall_timeout_s=0.5))
-        assert (heard.text, heard.failure) == ("", Failure.STALLED)
+            heard = await hear(Stall(model, stall_timeout_s=0.3))
+        assert heard.text in ("Hello there!", "Hi there! How can I assist you today?")
+
+    @SILENT
+    async def test_a_model_that_thinks_in_silence_has_ten_times_as_long(
+        self, vendor: VendorServer, api: Api, name: str, sign: bytes
+    ) -> None:
+        before, after = silent(name, sign)
+        vendor.script(Answer([before, after], pause_s=1.5))
+        async with connected(api, vendor) as model:
+            heard = await hear(Stall(model, stall_timeout_s=0.4))
+        assert heard.text in ("Hello there!", "Hi there! How can I assist you today?")
+
+    @SILENT
+    async def test_a_model_that_thinks_in_silence_for_longer_stalls(
+        self, vendor: VendorServer, api: Api, name: str, sign: bytes
+    ) -> None:
+        before, _ = silent(name, sign)
+        vendor.script(Answer([before, b""], pause_s=60))
+        async with connected(api, vendor) as model:
+            heard = await hear(Stall(model, stall_timeout_s=0.3))
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 5)
+        assert heard.error is not None
+        assert (heard.text, heard.failure, heard.error.detail) == ("", Failure.STALLED, "nothing for 3 s")
+
+    @pytest.mark.parametrize(
+        ("api", "name", "end"),
+        [
+            (RESPONSES, "openai_responses_silent_reasoning", b'output_item.done\ndata: {"type"'),
+            (ANTHROPIC, "anthropic_omitted_thinking", b'content_block_stop\ndata: {"type"'),
+            (CHAT, "deepseek_chat_keepalive", b'"content":"Hello"'),
+        ],
+        ids=str,
+    )
+    async def test_pings_do_not_count_once_the_thinking_has_ended(
+        self, vendor: VendorServer, api: Api, name: str, end: bytes
+    ) -> None:
+        stream = speech.documented(name)
+        at = stream.index(b"\n\n", stream.index(end)) + 2
+        ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
+        vendor.script(Answer([stream[:at]], ending=Ending.HANG, ping=ping))
+        async with connected(api, vendor) as model:
+            heard = await hear(Stall(model, stall_timeout_s=0.8))
+        assert heard.error is not None
+        assert (heard.failure, heard.error.detail) == (Failure.STALLED, "nothing for 0.8 s")
         assert heard.thought > 0
+
+    @pytest.mark.parametrize(
+        ("stall_timeout_s", "silence_s"), [(1, 10), (30, 300), (60, 600), (120, 600), (1800, 1800)]
+    )
+    def test_silence_is_bounded(self, stall_timeout_s: float, silence_s: float) -> None:
+        assert stall.silence_s(stall_timeout_s) == silence_s
 
     async def test_a_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
         vendor.script(Answer(delay_s=60))

@@ -126,8 +126,9 @@ class TestReasoning:
         ("api", "name", "thought"),
         [
             (RESPONSES, "openai_responses_only_reasoning", 2),
-            (CHAT, "llama_cpp_chat_unclosed", 3),
-            (ANTHROPIC, "anthropic_only_thinking", 3),
+            # Whatever comes while they think is a sign of it, as the chunk with the finish reason.
+            (CHAT, "llama_cpp_chat_unclosed", 5),
+            (ANTHROPIC, "anthropic_only_thinking", 4),
         ],
         ids=str,
     )

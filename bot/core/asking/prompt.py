@@ -1,5 +1,6 @@
 """From a Slack conversation to what the model is given: turns by its rules, of the messages that fit."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from itertools import groupby
 
 from bot.core.asking.markup import nameless, plain
 from bot.core.asking.triage import Identity, words_of
-from bot.core.conversation import File, Media, Message, Prompt, Question, Turn
+from bot.core.conversation import File, Media, Message, Prompt, Question, ThreadKey, Turn
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are Typist, a helpful colleague in a Slack workspace. Be concise: people read you in a chat. "
@@ -202,6 +203,11 @@ def prompt_of(system: str, said: Sequence[Spoken]) -> Prompt:
         text = "\n\n".join(each.text.strip() for each in group)
         turns.append(Turn("assistant" if is_bot else "user", text, tuple(m for each in group for m in each.media)))
     return Prompt(system, tuple(turns))
+
+
+def cache_key(thread: ThreadKey) -> str:
+    """The same for each prompt of a conversation, and none of Slack's ids: vendors are told it."""
+    return hashlib.sha256(str(thread).encode(errors="replace")).hexdigest()[:32]
 
 
 def _told(said: Iterable[Spoken]) -> Iterator[Spoken]:

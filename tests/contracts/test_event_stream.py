@@ -1,0 +1,77 @@
+"""Server-sent events: the same as the SDK's decoder reads, and the two marks that it swallows."""
+
+import json
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
+
+from bot.providers.event_stream import Mark, events_of
+
+
+async def read(chunks: list[bytes]) -> list[object]:
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    return [event async for event in events_of(httpx2.Response(200, content=body()))]
+
+
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b'data: {"a":1}\n\n', [{"a": 1}]),
+        (b'event: x\nid: 7\ndata:{"a":1}\n\n', [{"a": 1}]),
+        (b'data: {"a":\r\ndata: 1}\r\n\r\n', [{"a": 1}]),
+        (b'data: {"a":1}\r\rdata: 2\r\r', [{"a": 1}, 2]),
+        (b": keepalive\n\n:\n\ndata: 1\n\n", [Mark.COMMENT, Mark.COMMENT, 1]),
+        (b"data: 1\n\ndata: [DONE]\n\n", [1, Mark.DONE]),
+        (b"data: 1\n\ndata: [DONE]\n", [1, Mark.DONE]),
+        (b"data: 1\n\ndata:[DONE]", [1, Mark.DONE]),
+        (b"data: 1\n\ndata: 2", [1]),
+        (b"event: ping\n\ndata:\n\n\n\ndata: 1\n\n", [1]),
+        (b'data: "\\ud83d"\n\n', ["\ud83d"]),
+        (b"", []),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+async def test_a_stream_is_read_however_it_is_cut(stream: bytes, events: list[object], size: int) -> None:
+    assert await read([stream[at : at + size] for at in range(0, len(stream), size)]) == events
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff", b'{"half'])
+async def test_what_is_no_json_is_an_error(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        await read([b"data: " + data + b"\n\n"])
+
+
+LINES = st.sampled_from(
+    [
+        b'data: {"a": "\xc3\xa9"}',
+        b"data:1",
+        b"data:  [2]",
+        b": ping",
+        b"event: x",
+        b"id: 3",
+        b"retry: 5",
+        b"x",
+        b"",
+        b"",
+    ]
+)
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(LINES, ENDS), max_size=12), st.lists(st.integers(0, 120)))
+async def test_it_reads_what_the_sdk_reads(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
+    # Two values in one event are none: each event ends.
+    stream = b"".join(line + end + (end if line.startswith(b"data") else b"") for line, end in lines)
+    at = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
+    chunks = [stream[low:high] for low, high in pairwise(at)]
+    sdk = [json.loads(event.data) for event in SSEDecoder().iter_bytes(iter(chunks)) if event.data]
+    assert [event for event in await read(chunks) if event is not Mark.COMMENT] == sdk

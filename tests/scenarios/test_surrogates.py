@@ -1,0 +1,63 @@
+"""Half a surrogate pair (an emoji that somebody cut) is told as U+FFFD and holds nothing up, wherever it comes from."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.contracts import databases
+from tests.scenarios.conftest import Stage, running, says
+from tests.streams import speech
+from tests.streams.server import Answer, VendorServer, refusal
+
+LONE = "\ud83d"
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    with databases.postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def stage(
+    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> AsyncIterator[Stage]:
+    url = f"sqlite:///{tmp_path}/typist.db"
+    if request.param == "postgresql":
+        url = databases.new_schema(request.getfixturevalue("postgresql"))
+    async with running(replace(settings, database_url=url)):
+        yield Stage(sandbox, vendor)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("gateway_chat_lone_half", "Hi \ufffd there \ufffd\ufffd"), ("gateway_chat_split_pair", "Hi 😀 there")],
+)
+async def test_an_answer_with_half_a_pair_is_shown_and_its_thread_goes_on(stage: Stage, name: str, text: str) -> None:
+    stage.vendor.script(Answer([speech.documented(name)]), says("The next answer."))
+    asked = await stage.mention()
+    assert await stage.answers("general", asked) == [text]
+    await stage.sandbox.say("ada", "general", "@typist and then?", thread_ts=asked)
+    assert await stage.answers("general", asked, count=2) == [text, "The next answer."]
+    assert stage.prompts()[1][1]["content"] == text
+
+
+async def test_a_question_with_half_a_pair_is_answered(stage: Stage) -> None:
+    asked = await stage.mention(f"why {LONE} so?")
+    assert await stage.answers("general", asked) == ["The whole answer."]
+    await stage.sandbox.say("ada", "general", f"@typist {LONE} and then?", thread_ts=asked)
+    assert len(await stage.answers("general", asked, count=2)) == 2
+    assert [turn["content"] for turn in stage.prompts()[1]][::2] == ["why \ufffd so?", "\ufffd and then?"]
+
+
+async def test_an_error_with_half_a_pair_is_told_in_its_sentence(stage: Stage) -> None:
+    stage.vendor.script(refusal(500, {"error": {"message": f"no {LONE}", "code": LONE}}), says("The next answer."))
+    asked = await stage.mention()
+    (text,) = await stage.answers("general", asked)
+    assert "Please ask again" in text
+    await stage.sandbox.say("ada", "general", "@typist and then?", thread_ts=asked)
+    assert (await stage.answers("general", asked, count=2))[1] == "The next answer."
