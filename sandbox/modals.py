@@ -72,7 +72,10 @@ class Modals:
         for view in closed:
             if view.content.get("notify_on_close"):
                 about = {"type": "view_closed", "is_cleared": everything, **self._about(view)}
-                await self.interactivity.tell({**about, **self.interactivity.sender(user_id)})
+                sender = self.interactivity.sender(user_id)
+                # Nothing can be opened in answer to it.
+                del sender["trigger_id"]
+                await self.interactivity.tell({**about, **sender})
 
     def _do(self, view: View, answer: Json) -> dict[str, str]:
         match answer.get("response_action"):

@@ -8,6 +8,7 @@ from typing import Any
 from sandbox.block_elements import IDENTIFIER, INPUT_VALUE, text_object, too_long
 from sandbox.choices import Chosen, initial
 from sandbox.rules import check_blocks
+from sandbox.stored import filled
 from sandbox.workspace import Json, SlackError
 
 TITLE = 24
@@ -26,7 +27,8 @@ def check_view(view: Any, kind: str) -> Json:
     if len(json.dumps(view).encode()) > VIEW_BYTES:
         raise SlackError("view_too_large")
     try:
-        return {**view, "blocks": list(check_blocks(view["blocks"], most=BLOCKS))}
+        blocks = list(check_blocks(view["blocks"], most=BLOCKS))
+        return {key: filled(each) for key, each in view.items() if key != "blocks"} | {"blocks": blocks}
     except SlackError as refused:
         raise _refused(refused.fields.get("errors", [refused.error])) from None
 

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sandbox.block_elements import interactive
@@ -17,6 +17,11 @@ from sandbox.mrkdwn import as_rich_text
 from sandbox.translation import translated
 from sandbox.workspace import Json
 
+_DEFAULTS: Final[Mapping[str, Json]] = {
+    "plain_text": {"emoji": True},
+    "input": {"optional": False, "dispatch_action": False},
+    "plain_text_input": {"multiline": False},
+}
 _HANDLE: Final = re.compile(r"(?<![\w<!@])@(here|channel|everyone)\b")
 
 
@@ -60,19 +65,18 @@ def _kept(block: Json) -> Sequence[Json]:
         return translated(block["text"])
     if block["type"] == "rich_text":
         return [{**block, "elements": _mutated(block.get("elements", []))}]
-    return [_filled(block)]
+    return [filled(block)]
 
 
-def _filled(node: Any) -> Any:
-    """With `emoji` in each plain_text and `verbatim` in each mrkdwn; handles that are not verbatim become tokens."""
+def filled(node: Any) -> Any:
+    """What an app sends with Slack's defaults; handles in mrkdwn that is not verbatim become tokens."""
     if isinstance(node, list):
-        return [_filled(child) for child in node]
+        return [filled(child) for child in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: _filled(value) for key, value in node.items()}
-    if kept.get("type") == "plain_text":
-        kept.setdefault("emoji", True)
-    elif kept.get("type") == "mrkdwn" and isinstance(kept.get("text"), str) and not kept.setdefault("verbatim", False):
+    kept = {key: filled(value) for key, value in node.items()}
+    kept = _DEFAULTS.get(str(kept.get("type")), {}) | kept
+    if kept.get("type") == "mrkdwn" and isinstance(kept.get("text"), str) and not kept.setdefault("verbatim", False):
         # Also between backticks.
         kept["text"] = _HANDLE.sub(r"<!\1>", kept["text"])
     return kept

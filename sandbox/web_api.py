@@ -30,6 +30,7 @@ SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scop
 }
 _LOOK_S = 0.02
 """How often a call without an answer looks whether its caller has gone."""
+_EDGE = {"Server": "Apache", "Vary": "Accept-Encoding", "Via": "envoy-www-sandbox, envoy-edge-sandbox"}
 _JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts", "view")
 
 
@@ -141,6 +142,7 @@ class WebApi:
     def _response(self, name: str, error: str | None, answer: Json) -> web.Response:
         method = METHODS.get(name)
         headers = {
+            **_EDGE,
             "X-Slack-Req-Id": secrets.token_hex(16),
             "X-OAuth-Scopes": ",".join(sorted(self.app.scopes)),
         }

@@ -1,0 +1,473 @@
+"""Everything that the sandbox emits has the shape that was recorded of Slack: driven for real, on the wire."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sandbox.files import Upload
+from sandbox.people import Content
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+from tests.sandbox import manifests
+from tests.sandbox.bolt import actions, button, option, plain
+from tests.sandbox.shapes import events, interactivity, messages, web_api
+from tests.sandbox.shapes.events import changed, deleted, edited, mention, told, unedited
+from tests.sandbox.shapes.messages import BY_BOT, BY_CLASSIC_APP, BY_PERSON, FILE_SHARE_BY_PERSON, TOMBSTONE
+from tests.sandbox.shapes.shape import Shape, problems
+
+GENERAL = "C0GENERAL"
+MODAL = {
+    "type": "modal",
+    "callback_id": "form",
+    "title": plain("Settings"),
+    "submit": plain("Save"),
+    "notify_on_close": True,
+    "blocks": [
+        {
+            "type": "input",
+            "block_id": "words",
+            "label": plain("Words"),
+            "element": {"type": "plain_text_input", "action_id": "words"},
+        },
+        actions({"type": "static_select", "action_id": "model", "options": [option("a"), option("b")]}),
+    ],
+}
+REPLY = [
+    {
+        "type": "markdown",
+        "text": "# Heading\n\n*Words*, `code` and 👍.\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n- one",
+    },
+    {"type": "context", "elements": [{"type": "mrkdwn", "text": "_stopped_"}]},
+    actions(button("again"), {"type": "static_select", "action_id": "pick", "options": [option("a")]}),
+]
+
+
+@dataclass
+class Wire:
+    """A bare connection of an app: all envelopes as they came, each acknowledged."""
+
+    sandbox: Sandbox
+    session: aiohttp.ClientSession
+    envelopes: list[Json] = field(default_factory=list)
+    came: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def call(self, method: str, *, token: str = Sandbox.bot_token, **arguments: Any) -> Json:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self.session.post(f"{self.sandbox.api_url}{method}", json=arguments, headers=headers) as answer:
+            said: Json = await answer.json()
+        return said
+
+    async def listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            envelope = json.loads(message.data)
+            async with self.came:
+                self.envelopes.append(envelope)
+                self.came.notify_all()
+            if "envelope_id" in envelope:
+                await socket.send_json({"envelope_id": envelope["envelope_id"]})
+
+    async def of_kind(self, kind: str, count: int) -> list[Json]:
+        """The first `count` envelopes of a kind, as soon as they are there."""
+
+        def found() -> list[Json]:
+            return [each for each in self.envelopes if each["type"] == kind]
+
+        async with asyncio.timeout(10), self.came:
+            await self.came.wait_for(lambda: len(found()) >= count)
+        return found()
+
+    async def events(self, count: int) -> list[Json]:
+        return [envelope["payload"]["event"] for envelope in await self.of_kind("events_api", count)]
+
+    async def post(self, **more: Any) -> str:
+        return str((await self.call("chat.postMessage", channel=GENERAL, text="Hi", **more))["ts"])
+
+
+@asynccontextmanager
+async def wired(manifest: Json) -> AsyncIterator[Wire]:
+    sandbox = Sandbox(manifest=manifest, twin_order="mention_first", ack_timeout_s=2.0)
+    async with sandbox, aiohttp.ClientSession() as session:
+        wire = Wire(sandbox, session)
+        url = (await wire.call("apps.connections.open", token=sandbox.app_token))["url"]
+        async with session.ws_connect(url) as socket:
+            listening = asyncio.create_task(wire.listen(socket))
+            await wire.of_kind("hello", 1)
+            try:
+                yield wire
+            finally:
+                await socket.close()
+                await listening
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    async with wired(manifests.classic()) as wire:
+        yield wire
+
+
+# ---- events
+
+
+async def a_mention(wire: Wire) -> None:
+    await wire.sandbox.say("ada", "general", "@typist *why* is that? :wave: https://typist.example")
+
+
+async def a_thread(wire: Wire) -> None:
+    root = await wire.sandbox.say("ada", "general", "hi")
+    await wire.sandbox.say("grace", "general", "- one\n- two\n> quote", root)
+
+
+async def a_direct_message(wire: Wire) -> None:
+    await wire.sandbox.say("ada", wire.sandbox.dm("ada"), "hi")
+
+
+async def a_mention_where_the_app_is_no_member(wire: Wire) -> None:
+    wire.sandbox.workspace.leave("general", "typist")
+    await wire.sandbox.say("ada", "general", "@typist why?")
+
+
+async def an_edited_mention(wire: Wire) -> None:
+    ts = await wire.sandbox.say("ada", "general", "@typist why?")
+    await wire.sandbox.edit("general", ts, "@typist why not?")
+
+
+async def a_mention_by_an_edit_where_the_app_is_no_member(wire: Wire) -> None:
+    wire.sandbox.workspace.leave("general", "typist")
+    ts = await wire.sandbox.say("ada", "general", "why?")
+    await wire.sandbox.edit("general", ts, "@typist why?")
+
+
+async def a_broadcast(wire: Wire) -> None:
+    root = await wire.sandbox.say("grace", "general", "root")
+    await wire.sandbox.say("ada", "general", "reply", root, broadcast=True)
+
+
+async def a_file(wire: Wire) -> None:
+    await wire.sandbox.share("ada", "general", "@typist look", [Upload("a.png", b"png"), Upload("a.txt", b"text")])
+
+
+async def a_file_from_elsewhere(wire: Wire) -> None:
+    await wire.sandbox.share("emmy", "partners", "look", [Upload("a.png", b"png")])
+
+
+async def a_table(wire: Wire) -> None:
+    await wire.sandbox.paste("ada", "general", "Which?", [["Name", "Units"], ["QB55C", 3]])
+
+
+async def a_forwarded_message(wire: Wire) -> None:
+    ts = await wire.sandbox.say("ada", "random", "hi")
+    await wire.sandbox.forward("grace", "random", ts, "general")
+
+
+async def a_notice_of_slack(wire: Wire) -> None:
+    await wire.sandbox.notice("ada", "<@U0ADA> archived the channel <#C0RANDOM>")
+
+
+async def another_bot(wire: Wire) -> None:
+    await wire.sandbox.say_as_bot("deploys", "general", "@typist done")
+
+
+async def a_classic_app(wire: Wire) -> None:
+    attachment = {"color": "#ff0000", "title": "Build", "title_link": "https://ci.example/1", "text": "failed"}
+    await wire.sandbox.say_as_bot("deploys", "general", "done", old=True)
+    await wire.sandbox.post("deploys", "general", Content("failed", attachments=[attachment]))
+
+
+async def a_deletion(wire: Wire) -> None:
+    ts = await wire.sandbox.say("ada", "general", "hi")
+    await wire.sandbox.delete("general", ts)
+
+
+async def a_deleted_thread(wire: Wire) -> None:
+    root = await wire.sandbox.say("ada", "general", "hi")
+    reply = await wire.sandbox.say("grace", "general", "hello", root)
+    await wire.sandbox.delete("general", root)
+    await wire.sandbox.delete("general", reply)
+
+
+async def a_reply_of_the_app(wire: Wire) -> None:
+    ts = await wire.post()
+    await wire.call("chat.update", channel=GENERAL, ts=ts, text="Whole", blocks=REPLY)
+    await wire.call("chat.delete", channel=GENERAL, ts=ts)
+
+
+async def a_file_of_the_app(wire: Wire) -> None:
+    await shared_by_app(wire)
+
+
+MENTION = mention(BY_PERSON)
+TOLD = told(BY_PERSON)
+EDITED = changed(edited(BY_PERSON), unedited(BY_PERSON))
+
+
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (a_mention, [MENTION, TOLD]),
+        (a_thread, [TOLD, TOLD]),
+        (a_direct_message, [TOLD]),
+        (a_mention_where_the_app_is_no_member, [MENTION]),
+        (an_edited_mention, [MENTION, TOLD, mention(edited(BY_PERSON)), EDITED]),
+        (a_mention_by_an_edit_where_the_app_is_no_member, [mention(edited(BY_PERSON))]),
+        (a_broadcast, [TOLD, told(messages.BROADCAST_BY_PERSON)]),
+        (a_file, [mention(FILE_SHARE_BY_PERSON), told(FILE_SHARE_BY_PERSON)]),
+        (a_file_from_elsewhere, [told({**FILE_SHARE_BY_PERSON, "files": [messages.CHECK_FILE_INFO]})]),
+        (a_table, [told({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
+        (a_forwarded_message, [TOLD, told({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
+        (a_notice_of_slack, [told(messages.FROM_SLACK)]),
+        (another_bot, [mention(BY_BOT), told(BY_BOT)]),
+        (a_classic_app, [told(BY_CLASSIC_APP), told(BY_BOT)]),
+        (a_deletion, [TOLD, deleted(unedited(BY_PERSON))]),
+        (
+            a_deleted_thread,
+            [TOLD, TOLD, changed(TOMBSTONE, BY_PERSON), deleted(BY_PERSON), changed(TOMBSTONE, [])],
+        ),
+        (a_reply_of_the_app, [told(BY_BOT), changed(edited(BY_BOT), unedited(BY_BOT)), deleted(edited(BY_BOT))]),
+        (a_file_of_the_app, [told(messages.FILE_SHARE_BY_BOT)]),
+    ],
+)
+async def test_an_event_has_the_recorded_shape(
+    wire: Wire, act: Callable[[Wire], Awaitable[None]], expected: Sequence[Shape]
+) -> None:
+    await act(wire)
+    envelopes = await wire.of_kind("events_api", len(expected))
+    assert len(envelopes) == len(expected)
+    for envelope, shape in zip(envelopes, expected, strict=True):
+        assert problems(envelope["payload"]["event"], shape) == []
+        assert problems(envelope, {**events.SOCKET_EVENT, "payload": events.envelope(shape)}) == []
+
+
+async def a_home(wire: Wire) -> None:
+    client = wire.sandbox.client("ada")
+    client.open_tab("home")
+    home = {"type": "home", "blocks": [actions(button("ask"))]}
+    await wire.call("views.publish", user_id="U0ADA", view=home)
+    client.open_tab("home")
+
+
+async def an_assistants_thread(wire: Wire) -> None:
+    client, dm = wire.sandbox.client("ada"), wire.sandbox.dm("ada")
+    client.look_at("general")
+    ts = client.start_thread()
+    client.look_at("random")
+    await wire.sandbox.say("ada", dm, "hi", ts)
+    await wire.call("assistant.threads.setTitle", channel_id=dm, thread_ts=ts, title="Greetings")
+
+
+async def an_agents_tab(wire: Wire) -> None:
+    client, dm = wire.sandbox.client("ada"), wire.sandbox.dm("ada")
+    client.look_at("general", await wire.sandbox.say("grace", "general", "look here"))
+    client.open_tab("messages")
+    ts = await wire.sandbox.say("ada", dm, "hi")
+    await wire.call("agents.sessions.setStatus", channel_id=dm, thread_ts=ts, status="processing")
+    client.stop(dm, ts)
+
+
+PANE_THREAD = messages.PANE_THREAD
+TITLED = {**PANE_THREAD, "assistant_app_thread": PANE_THREAD["assistant_app_thread?"]}
+FROM_PANE = {**TOLD, "assistant_thread": {"action_token": str}}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "act", "expected"),
+    [
+        (manifests.classic(), a_home, [events.HOME, {**events.HOME, "view": events.HOME["view?"]}]),
+        (
+            manifests.assistant(),
+            an_assistants_thread,
+            [events.PANE_OPENED, events.PANE_MOVED, FROM_PANE, changed(TITLED, PANE_THREAD)],
+        ),
+        (
+            manifests.agent(),
+            an_agents_tab,
+            [TOLD, events.LOOKED, events.MESSAGES_TAB, {**FROM_PANE, "app_context": events.CONTEXT}, events.STOPPED],
+        ),
+    ],
+)
+async def test_an_event_of_home_and_pane_has_the_recorded_shape(
+    manifest: Json, act: Callable[[Wire], Awaitable[None]], expected: Sequence[Shape]
+) -> None:
+    async with wired(manifest) as wire:
+        await act(wire)
+        for envelope, shape in zip(await wire.of_kind("events_api", len(expected)), expected, strict=True):
+            assert problems(envelope, {**events.SOCKET_EVENT, "payload": events.envelope(shape)}) == []
+
+
+async def test_a_connection_begins_and_ends_in_the_recorded_shape(wire: Wire) -> None:
+    wire.sandbox.sockets.refresh(warning_s=0.0)
+    for kind, shape, count in (("hello", events.HELLO, 1), ("disconnect", events.DISCONNECT, 2)):
+        for said in await wire.of_kind(kind, count):
+            assert problems(said, shape) == []
+
+
+async def test_an_event_that_comes_again_says_so(wire: Wire) -> None:
+    await a_direct_message(wire)
+    await wire.of_kind("events_api", 1)
+    wire.sandbox.redeliver()
+    first, again = await wire.of_kind("events_api", 2)
+    assert (first["retry_attempt"], first["retry_reason"]) == (0, "")
+    assert (again["retry_attempt"], again["retry_reason"]) == (1, "timeout")
+    assert first["payload"] == again["payload"]
+
+
+# ---- what people do with the app's buttons and views
+
+
+async def a_press(wire: Wire) -> None:
+    ts = await wire.post(blocks=REPLY, thread_ts=await wire.sandbox.say("ada", "general", "hi"))
+    await wire.sandbox.client("ada").press("general", ts, "again")
+    await wire.sandbox.client("ada").press("general", ts, "pick", "a")
+
+
+async def a_press_on_what_one_person_sees(wire: Wire) -> None:
+    ts = await wire.call("chat.postEphemeral", channel=GENERAL, user="U0ADA", text="Hi", blocks=REPLY)
+    await wire.sandbox.client("ada").press("general", ts["message_ts"], "again")
+
+
+async def a_modal(wire: Wire) -> None:
+    client = wire.sandbox.client("ada")
+    await client.start("ask_anything")
+    (started,) = await wire.of_kind("interactive", 1)
+    await wire.call("views.open", trigger_id=started["payload"]["trigger_id"], view=MODAL)
+    assert client.modal is not None
+    await client.press_in_view(client.modal, "model", "b")
+    assert await client.submit({"words": "hi"}) == {}
+
+
+async def a_modal_that_is_closed(wire: Wire) -> None:
+    client = wire.sandbox.client("ada")
+    await client.start("ask_anything")
+    (started,) = await wire.of_kind("interactive", 1)
+    await wire.call("views.open", trigger_id=started["payload"]["trigger_id"], view=MODAL)
+    await client.close()
+
+
+async def a_message_shortcut(wire: Wire) -> None:
+    for user, ts in (("ada", await wire.sandbox.say("ada", "general", "hi")), ("ada", await wire.post())):
+        await wire.sandbox.client(user).act_on("general", ts, "ask_about")
+
+
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (a_press, [interactivity.PRESS, interactivity.PRESS]),
+        (a_press_on_what_one_person_sees, [interactivity.EPHEMERAL_PRESS]),
+        (a_modal, [interactivity.SHORTCUT, interactivity.VIEW_PRESS, interactivity.SUBMISSION]),
+        (a_modal_that_is_closed, [interactivity.SHORTCUT, interactivity.CLOSED]),
+        (a_message_shortcut, [interactivity.MESSAGE_ACTION, interactivity.MESSAGE_ACTION]),
+    ],
+)
+async def test_an_interactive_payload_has_the_recorded_shape(
+    wire: Wire, act: Callable[[Wire], Awaitable[None]], expected: Sequence[Shape]
+) -> None:
+    await act(wire)
+    for envelope, shape in zip(await wire.of_kind("interactive", len(expected)), expected, strict=True):
+        assert problems(envelope["payload"], shape) == []
+
+
+async def test_a_command_has_the_recorded_shape(wire: Wire) -> None:
+    await wire.sandbox.client("ada").command("general", "/typist help me")
+    (envelope,) = await wire.of_kind("slash_commands", 1)
+    assert problems(envelope["payload"], interactivity.COMMAND) == []
+
+
+# ---- what the Web API answers
+
+
+async def shared_by_app(wire: Wire) -> Json:
+    wire.sandbox.granted.update(("files:write", "files:read", "channels:read"))
+    opened = await wire.call("files.getUploadURLExternal", filename="answer.md", length=4)
+    async with wire.session.post(opened["upload_url"], data=b"text") as answer:
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert await answer.text() == "OK - 4"
+    return await wire.call("files.completeUploadExternal", files=[{"id": opened["file_id"]}], channel_id=GENERAL)
+
+
+async def asked(wire: Wire, method: str) -> Json:
+    """Calls a method where there is something of everything."""
+    sandbox = wire.sandbox
+    for act in (a_mention, a_file, a_file_from_elsewhere, a_table, a_broadcast, another_bot, a_classic_app):
+        await act(wire)
+    root = await sandbox.say("ada", "general", "hi")
+    ts = await wire.post(blocks=REPLY, thread_ts=root, metadata={"event_type": "reply", "event_payload": {"page": 0}})
+    await wire.call("chat.update", channel=GENERAL, ts=ts, text="Hello", blocks=REPLY)
+    place = {"channel": GENERAL, "text": "Hi", "blocks": REPLY}
+    arguments: dict[str, Json] = {
+        "chat.postMessage": {**place, "thread_ts": root},
+        "chat.update": {**place, "ts": ts},
+        "chat.delete": {"channel": GENERAL, "ts": ts},
+        "chat.postEphemeral": {**place, "user": "U0ADA"},
+        "conversations.replies": {"channel": GENERAL, "ts": root, "include_all_metadata": True, "limit": 1},
+        "conversations.history": {"channel": GENERAL},
+        "conversations.info": {"channel": "C0PARTNERS", "include_num_members": True},
+        "users.info": {"user": "U0ADA"},
+        "files.getUploadURLExternal": {"filename": "answer.md", "length": 4},
+    }
+    return await wire.call(method, **arguments.get(method, {}))
+
+
+@pytest.mark.parametrize("method", sorted(set(web_api.ANSWERS) - {"files.info", "views.open"}))
+async def test_an_answer_has_the_recorded_shape(wire: Wire, method: str) -> None:
+    wire.sandbox.granted.update(("files:write", "channels:read"))
+    made = method == "files.completeUploadExternal"
+    answer = await shared_by_app(wire) if made else await asked(wire, method)
+    assert problems(answer, web_api.ANSWERS[method]) == []
+
+
+async def test_a_files_shares_and_types_show_once_slack_has_shared_it(wire: Wire) -> None:
+    answer = await shared_by_app(wire)
+    (file,) = answer["files"]
+    assert (file["shares"], file["mimetype"]) == ({}, "")
+    await wire.sandbox.wait_for(lambda: wire.sandbox.messages("general"))
+    told = await wire.call("files.info", file=file["id"])
+    assert problems(told, web_api.ANSWERS["files.info"]) == []
+    assert (list(told["file"]["shares"]["public"]), told["file"]["mode"]) == ([GENERAL], "snippet")
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("U0ADA", messages.MEMBER),
+        ("U0EDITH", messages.MEMBER),
+        ("U0TYPIST", messages.MEMBER),
+        ("USLACKBOT", {**messages.MEMBER, "name": "slackbot", "is_bot": False}),
+        ("USLACK", {**messages.MEMBER, "name": "slack", "is_bot": False}),
+        ("U0EMMY", messages.FOREIGNER),
+        ("U0ALAN", messages.DEACTIVATED),
+    ],
+)
+async def test_somebody_has_the_recorded_shape(wire: Wire, user: str, expected: Shape) -> None:
+    wire.sandbox.people.deactivate("alan")
+    answer = await wire.call("users.info", user=user)
+    assert problems(answer, {"ok": True, "user": expected}) == []
+
+
+async def test_a_refusal_has_the_recorded_shape(wire: Wire) -> None:
+    refused = [
+        await wire.call("auth.test", token=""),
+        await wire.call("views.open", view={"type": "modal"}),
+        await wire.call("chat.postMessage", channel=GENERAL, blocks=[{"type": "unknown"}]),
+        await wire.call("files.delete", file="F0"),
+    ]
+    for answer in refused:
+        assert problems(answer, web_api.REFUSAL) == []
+    assert [answer["error"] for answer in refused] == [
+        "not_authed",
+        "invalid_arguments",
+        "invalid_blocks",
+        "missing_scope",
+    ]
+
+
+async def test_an_answer_says_what_the_token_may(wire: Wire) -> None:
+    headers = {"Authorization": f"Bearer {wire.sandbox.bot_token}"}
+    async with wire.session.post(f"{wire.sandbox.api_url}auth.test", headers=headers) as answer:
+        assert answer.headers["X-OAuth-Scopes"].split(",") == sorted(manifests.SCOPES)
+        assert [name for name in web_api.HEADERS if name not in answer.headers] == []
+        assert answer.content_type == "application/json"
