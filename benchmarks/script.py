@@ -107,6 +107,12 @@ def words_in(text: str) -> list[tuple[int, int]]:
     return [(int(number), int(at)) for number, at in _WORD.findall(text)]
 
 
+def parted(text: str) -> tuple[str, str]:
+    """The answer in a plain text, up to the model's last word, and what is said below it."""
+    end = max((found.end() for found in _WORD.finditer(text)), default=0)
+    return text[:end], text[end:].strip()
+
+
 def in_order(words: Sequence[tuple[int, int]], number: int) -> bool:
     """They are the first words of the question's answer: none of another's, none lost, none twice."""
     return list(words) == [(number, at) for at in range(1, len(words) + 1)]
