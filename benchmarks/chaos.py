@@ -3,12 +3,12 @@
 Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40] [--minutes 9] [--seed 1] [--seeds 1]
                                 [--database postgresql|sqlite]
 
-Processes are killed, stopped, replaced; sockets drop; events come twice; PostgreSQL restarts; Slack refuses, is slow,
-loses its answers or gives such as nobody foresaw; the model breaks off. Slack's budgets are enforced all the while.
-People edit and delete some of their questions. In the end each question is to be answered once and whole, in its
-newest words, in its place and order, or not at all where it was deleted, and Slack and the database are to agree.
-Prints what was done and found; exits with 1 where anything is not as it should be. Each run leaves the processes'
-logs and an account of all that happened in a folder.
+Processes are killed, stopped, replaced; sockets drop; events come twice; PostgreSQL restarts; Slack refuses, is slow
+or loses its answers; the model breaks off. Slack's budgets are enforced all the while. People edit and delete some of
+their questions. In the end each question is to be answered once and whole, in its newest words, in its place and order,
+or not at all where it was deleted, and Slack and the database are to agree. Prints what was done and found; exits with
+1 where anything is not as it should be. Each run leaves the processes' logs and an account of all that happened in a
+folder.
 """
 
 import argparse

@@ -102,15 +102,17 @@ def answer(number: int, words: int) -> list[str]:
     return [f"q{number}w{at}" + ("\n" if at % WORDS_A_LINE == 0 else " ") for at in range(1, words + 1)]
 
 
+def going_on(number: int, words: int, so_far: str) -> list[str]:
+    """The deltas of an answer that goes on after a part of it, in mid-word if need be."""
+    whole, part = "".join(answer(number, words)), so_far.strip()
+    if not whole.startswith(part):
+        raise ValueError(f"this is no part of the answer to q{number}: {part[-40:]!r}")
+    return re.findall(r"\s*\S+|\s+$", whole[len(part) :])
+
+
 def words_in(text: str) -> list[tuple[int, int]]:
     """Question and place of each of the model's words in a text."""
     return [(int(number), int(at)) for number, at in _WORD.findall(text)]
-
-
-def parted(text: str) -> tuple[str, str]:
-    """The answer in a plain text, up to the model's last word, and what is said below it."""
-    end = max((found.end() for found in _WORD.finditer(text)), default=0)
-    return text[:end], text[end:].strip()
 
 
 def in_order(words: Sequence[tuple[int, int]], number: int) -> bool:

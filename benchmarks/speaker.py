@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from benchmarks.script import answer, asked_in
+from benchmarks.script import answer, asked_in, going_on, words_in
 
 HOST = "127.0.0.1"
 FIRST_WORD_S = 0.3
@@ -37,10 +37,12 @@ class Attempt:
     at_s: float
     """Monotonic seconds."""
     words: int = 0
-    """Sent so far."""
+    """Sent so far, with those that it goes on after."""
     told: Told = Told.UNDER_WAY
     questions: frozenset[int] = frozenset()
     """The numbers of all that its prompt asks."""
+    resumed_after: int = 0
+    """So many words it was given as its own, and asked to go on with."""
 
 
 @dataclass
@@ -74,19 +76,21 @@ class Speaker:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         turns = (await request.json())["messages"]
-        asked = asked_in(turns[-1]["content"])
+        asked, so_far = _to_answer(turns)
         if not asked:
             raise web.HTTPBadRequest(text="the last turn holds no question")
         number, words, words_per_s = asked[-1]
         of_people = " ".join(turn["content"] for turn in turns if turn["role"] == "user")
-        attempt = Attempt(time.monotonic(), questions=frozenset(question for question, _, _ in asked_in(of_people)))
+        questions = frozenset(question for question, _, _ in asked_in(of_people))
+        resumed_after = len(words_in(so_far))
+        attempt = Attempt(time.monotonic(), resumed_after, questions=questions, resumed_after=resumed_after)
         self.attempts[number].append(attempt)
         how, after_words = self._to_break.pop(0) if self._to_break else (None, words)
-        said = answer(number, words)
+        said = going_on(number, words, so_far) if so_far else answer(number, words)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         try:
             await response.prepare(request)
-            await _say(response, said[:after_words], words_per_s, attempt)
+            await _say(response, said[: max(0, after_words - resumed_after)], words_per_s, attempt)
             if how is None or after_words >= words:
                 await response.write(_event({}, "stop") + b"data: [DONE]\n\n")
                 await response.write_eof()
@@ -105,6 +109,15 @@ class Speaker:
             if attempt.told is Told.UNDER_WAY:
                 attempt.told = Told.HUNG_UP
         return response
+
+
+def _to_answer(turns: list[dict[str, str]]) -> tuple[list[tuple[int, int, int]], str]:
+    """The questions of the last turn that has some, and what was answered since: Continue's prompt goes on with it."""
+    for place in range(len(turns) - 1, -1, -1):
+        if turns[place]["role"] == "user" and (asked := asked_in(turns[place]["content"])):
+            since = turns[place + 1 :]
+            return asked, since[0]["content"] if since else ""
+    return [], ""
 
 
 async def _say(response: web.StreamResponse, said: list[str], words_per_s: int, attempt: Attempt) -> None:

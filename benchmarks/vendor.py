@@ -50,28 +50,37 @@ class NumberedWords:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         arrived_s = time.monotonic()
-        asked = (await request.json())["messages"][-1]["content"]
-        found = re.search(r"question (\d+): say (\d+) words", asked)
+        turns = (await request.json())["messages"]
+        found, said = _to_answer(turns)
         if found is None:
             raise web.HTTPBadRequest(text="ask question(number, words)")
         try:
-            return await self._say(request, arrived_s, int(found[1]), int(found[2]))
+            return await self._say(request, arrived_s, int(found[1]), range(said + 1, int(found[2]) + 1))
         except (asyncio.CancelledError, ConnectionError):
             self.hung_up_at_s[int(found[1])] = time.monotonic()
             raise
 
-    async def _say(self, request: web.Request, arrived_s: float, asked: int, words: int) -> web.StreamResponse:
+    async def _say(self, request: web.Request, arrived_s: float, asked: int, words: range) -> web.StreamResponse:
         said_at_s = self.said_at_s[asked]
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for number in range(1, words + 1):
-            due_s = arrived_s + self.first_word_s + (number - 1) / self.words_per_s
+        for number in words:
+            due_s = arrived_s + self.first_word_s + (number - words.start) / self.words_per_s
             await asyncio.sleep(due_s - time.monotonic())
             said_at_s.append(time.monotonic())
             await response.write(_event({"content": f"{word(number)} "}))
         await response.write(_event({}, "stop") + b"data: [DONE]\n\n")
         await response.write_eof()
         return response
+
+
+def _to_answer(turns: list[dict[str, str]]) -> tuple[re.Match[str] | None, int]:
+    """The newest question, and how many words of its answer came before: Continue's prompt goes on after them."""
+    for place in range(len(turns) - 1, -1, -1):
+        if found := re.search(r"question (\d+): say (\d+) words", turns[place]["content"]):
+            said = [turn["content"] for turn in turns[place + 1 :] if turn["role"] == "assistant"]
+            return found, len(" ".join(said).split())
+    return None, 0
 
 
 def _event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:

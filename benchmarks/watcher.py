@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.script import parted
 from bot.slack.courier import PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
@@ -89,8 +88,7 @@ def _said(message: Message) -> dict[str, Any]:
 
 def _moment(message: Message, at_s: float) -> Moment:
     if not message.sent_blocks:
-        text, note = parted(unescape(message.text))
-        return Moment(at_s, text, note)
+        return Moment(at_s, unescape(message.text), "")
     text = "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown")
     notes = [part["text"] for block in message.sent_blocks if block["type"] == "context" for part in block["elements"]]
     notes = [note for note in notes if not FOOTER.fullmatch(note)]

@@ -11,13 +11,15 @@ from itertools import chain, repeat
 from bot.admission import Admission
 from bot.allowance import Allowance
 from bot.briefing import Briefing
-from bot.core.answering.reply import End, Ending
+from bot.core.answering.draft import Draft
+from bot.core.answering.reply import End, Ending, Shown
+from bot.core.answering.resuming import Seam
 from bot.core.asking.files import Opened, unread_line
 from bot.core.asking.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.asking.triage import Identity, words_of
-from bot.core.completion import Completion, FinishReason, Thinking, Usage
+from bot.core.completion import Completion, FinishReason, Said, Thinking, Usage
 from bot.core.conversation import Job, Prompt
-from bot.core.jobs import Outcome, Spent, Status
+from bot.core.jobs import Closing, Outcome, Spent, Status
 from bot.errors import Failure, ProviderError, StoreError, TypistError
 from bot.metrics import JobLife, Metrics, Times
 from bot.pane import PaneDesk
@@ -62,7 +64,7 @@ class Attempt:
     job: Job
     claimed: float
     """By the monotonic clock."""
-    parts: list[str] = field(init=False)
+    draft: Draft = field(init=False)
     first_token_s: float | None = None
     completion: Completion | None = None
     model: str | None = None
@@ -74,23 +76,36 @@ class Attempt:
     """Set before it is cancelled."""
     stop_asked: bool = False
     """Somebody asked for it before there was anything to cancel."""
-    before: str = ""
+    before: Shown = field(default_factory=Shown)
     """What an earlier attempt left in Slack."""
     opened: Sequence[Opened] = ()
     """The files that the answer has to account for."""
     prompt_version: str | None = None
 
     def __post_init__(self) -> None:
-        self.parts = [self.job.so_far] if self.job.so_far else []
+        self.draft = Draft(self.job)
 
     @property
     def text(self) -> str:
-        return "".join(self.parts)
+        return self.draft.text
+
+    def heard(self, event: Said, now: float) -> str:
+        """What of the model's stream is text; `now` is by the monotonic clock."""
+        match event:
+            case Completion():
+                self.completion = event
+                return ""
+            case Thinking(chars=chars):
+                self.said_chars += chars
+                return ""
+        self.first_token_s = now - self.claimed if self.first_token_s is None else self.first_token_s
+        self.said_chars += len(event)
+        return event
 
     @property
     def part(self) -> str:
         """What stays of an answer that did not become whole: this attempt's text, or an earlier one's if it is more."""
-        return max(self.text, self.before, key=len)
+        return self.before.part(self.text)
 
     @property
     def spent(self) -> Spent:
@@ -131,12 +146,16 @@ class Answering:
             if await self._turned_away(attempt):
                 return
             quiet = await self.pane.begin(attempt.job.question)
-            reply = await self.replies.open(attempt.job, quiet=quiet)
-            attempt.before = reply.shown.text
+            reply = await self.replies.open(attempt.draft, quiet=quiet)
+            attempt.before = reply.shown
+            if (closing := attempt.job.checkpoint.closing) or reply.shown.ended:
+                await self._end_again(attempt, reply, closing)
+                return
             ending, outcome = await self._outcome(attempt, reply)
-            if ending is not None:
-                ending = _told(ending, attempt)
-            await self._end(attempt, reply, ending, attempt.counted(outcome))
+            ending, outcome = _told(ending, attempt), attempt.counted(outcome)
+            attempt.draft.close(outcome.answer, _closing(ending, outcome))
+            await reply.finish(ending)
+            await self._ended(attempt, reply, outcome)
         except asyncio.CancelledError:
             await self._break_off(attempt, reply)
         finally:
@@ -152,11 +171,24 @@ class Answering:
         await self._recorded(attempt.job, (), Outcome(Status.REFUSED, "", finish_reason=denial.name.lower()))
         return True
 
-    async def _outcome(self, attempt: Attempt, reply: LiveReply) -> tuple[Ending | None, Outcome]:
-        """How the reply ends, None where Slack shows that already; and what is kept of it."""
+    async def _end_again(self, attempt: Attempt, reply: LiveReply, closing: Closing | None) -> None:
+        """An earlier attempt came to the end, and broke off before that was shown, or on record."""
         shown = reply.shown
-        if shown.ended:
-            return None, _recovered(await self.briefing.recalled(shown), shown.ended)
+        if closing is None:
+            assert shown.ended is not None
+            outcome = _recovered(shown.text, shown.ended)
+        else:
+            outcome = Outcome(closing.status, attempt.text, closing.model, closing.finish_reason)
+            outcome = replace(outcome, first_token_s=closing.first_token_s, prompt_version=closing.prompt_version)
+        if closing is None or shown.ended:
+            await reply.leave()
+        else:
+            previous = _has_previous(attempt.job)
+            await reply.finish(Ending(closing.notice, End(closing.end), closing.footer, previous))
+        await self._ended(attempt, reply, outcome)
+
+    async def _outcome(self, attempt: Attempt, reply: LiveReply) -> tuple[Ending, Outcome]:
+        """How the reply ends, and what is kept of it."""
         if attempt.stop_asked:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
@@ -184,7 +216,7 @@ class Answering:
         if not any(each.files or words_of(each.text, self.me.user_id) for each in asked):
             return Ending(HELP), Outcome(Status.DONE, "")
         async with AsyncExitStack() as held:
-            brief = await self.briefing.brief(attempt.job, held)
+            brief = await self.briefing.brief(attempt.draft, held)
             attempt.opened, attempt.prompt_version = brief.opened, brief.prompt_version
             return await self._hear(attempt, brief.prompt, self.models.led_by(brief.model), reply)
 
@@ -195,21 +227,21 @@ class Answering:
         input_tokens = texts_tokens + media_tokens(prompt)
         await self.allowance.reserve(attempt.job, input_tokens)
         attempt.model, attempt.input_tokens = provider.model, input_tokens
-        async with aclosing(provider.stream(prompt)) as events:
-            async for event in events:
-                if isinstance(event, Completion):
-                    attempt.completion = event
-                    continue
-                if isinstance(event, Thinking):
-                    attempt.said_chars += event.chars
-                    continue
-                if attempt.first_token_s is None:
-                    attempt.first_token_s = self.clock.monotonic() - attempt.claimed
-                attempt.parts.append(event)
-                attempt.said_chars += len(event)
-                reply.append(event)
-                if reply.gone:
-                    return Ending(), Outcome(Status.STOPPED, attempt.text)
+        seam = Seam(attempt.draft.start)
+        try:
+            async with aclosing(provider.stream(prompt)) as events:
+                async for event in events:
+                    if text := seam.join(attempt.heard(event, self.clock.monotonic())):
+                        reply.append(text)
+                    if reply.gone:
+                        return Ending(), Outcome(Status.STOPPED, attempt.text)
+        except ProviderError as error:
+            if error.failure is not Failure.EMPTY or not attempt.draft.resumes:
+                raise
+            # What was on record lacked nothing, and there is nothing to say.
+            attempt.completion = Completion(error.model, FinishReason.STOP, None)
+        if text := seam.rest():
+            reply.append(text)
         return self._whole(prompt, attempt)
 
     def _whole(self, prompt: Prompt, attempt: Attempt) -> tuple[Ending, Outcome]:
@@ -220,11 +252,8 @@ class Answering:
         outcome = Outcome(Status.DONE, attempt.text, done.model, done.finish_reason, done.usage)
         return Ending(AT_LENGTH, End.LENGTH) if done.finish_reason is FinishReason.LENGTH else Ending(), outcome
 
-    async def _end(self, attempt: Attempt, reply: LiveReply, ending: Ending | None, outcome: Outcome) -> None:
-        if ending is None:
-            await reply.leave()
-        else:
-            await reply.finish(ending)
+    async def _ended(self, attempt: Attempt, reply: LiveReply, outcome: Outcome) -> None:
+        """Slack shows the end, and it goes on record."""
         if await self._recorded(attempt.job, reply.page_ts, outcome):
             total_s = self.clock.monotonic() - attempt.claimed
             waited_s = max(0.0, self.clock.now() - total_s - float(attempt.job.question.ts))
@@ -253,7 +282,7 @@ class Answering:
             await reply.leave()
         if attempt.break_off in (BreakOff.HANDOVER, BreakOff.RESTART):
             try:
-                await self.store.release(attempt.job)
+                await self.store.release(attempt.job, attempt.draft.piece())
             except StoreError as error:
                 log.error("job %d could not be handed over: %s", attempt.job.id, error)
 
@@ -262,8 +291,24 @@ def _told(ending: Ending, attempt: Attempt) -> Ending:
     """With what is told however it ended: what of the files was not read, and who wrote the answer."""
     done = attempt.completion
     notice = " ".join(filter(None, (ending.notice, unread_line(attempt.opened, done.left_out if done else ()))))
-    previous = attempt.job.version > 0 and not attempt.job.so_far
-    return replace(ending, notice=notice, footer=_writer(attempt), previous=previous)
+    return replace(ending, notice=notice, footer=_writer(attempt), previous=_has_previous(attempt.job))
+
+
+def _has_previous(job: Job) -> bool:
+    return job.version > 0 and not job.so_far
+
+
+def _closing(ending: Ending, outcome: Outcome) -> Closing:
+    return Closing(
+        outcome.status,
+        ending.end,
+        ending.notice,
+        ending.footer,
+        outcome.model,
+        outcome.finish_reason,
+        outcome.first_token_s,
+        outcome.prompt_version,
+    )
 
 
 def _writer(attempt: Attempt) -> str:

@@ -78,7 +78,7 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         admission = Admission(access_rules_of(settings), people, store)
         estimate = TokenEstimate(models_in_use(settings))
         poster, threads = Poster(web, budget, clock), Threads(web, budget, clock)
-        editor = Editor(poster, budget, lease, clock, store.record_pages)
+        editor = Editor(poster, budget, lease, clock, store)
         answering = Answering(
             store=store,
             replies=editor,

@@ -6,14 +6,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from bot.core.answering.reply import Shown
+from bot.core.answering.draft import Draft
 from bot.core.asking import prompt as prompts
 from bot.core.asking import shared
 from bot.core.asking.channels import ChannelSettings, prompt_version
 from bot.core.asking.files import Opened, chosen
 from bot.core.asking.tokens import TokenEstimate
 from bot.core.asking.triage import Identity, by_person, company_since
-from bot.core.conversation import File, Job, Message, Prompt, Question
+from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.surfaces.pane import in_pane, looking_at
 from bot.core.together import with_earlier
 from bot.errors import StoreError
@@ -59,13 +59,15 @@ class Briefing:
     manner: Manner
     estimate: TokenEstimate
 
-    async def brief(self, job: Job, held: AsyncExitStack) -> Brief:
-        """What its files take of the memory is `held`."""
+    async def brief(self, draft: Draft, held: AsyncExitStack) -> Brief:
+        """What a draft is to be written, or gone on with, from; what its files take of the memory is `held`."""
+        job = draft.job
         channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.manner.system_prompt
         said = await self._said(job)
         opened = await self._opened(said, held)
-        going_on = prompts.going_on(shared.attached(said, opened), job.so_far)
+        request = prompts.RESUME if draft.resumes else prompts.GO_ON
+        going_on = prompts.going_on(shared.attached(said, opened), draft.start, request)
         fitting = prompts.fit(going_on, self.estimate.tokens, self.manner.history_tokens)
         to_tell = [opened[file_id] for file_id in dict.fromkeys(shared.not_told_yet(said))]
         told = "\n\n".join(filter(None, (system, await self._looking_at(job.question))))
@@ -80,14 +82,6 @@ class Briefing:
         channel_id = await self._read("what the person looks at", lambda: self.store.looking_at(*person))
         names = await self.history.names([channel_id]) if channel_id else {}
         return "".join(map(looking_at, names.values()))
-
-    async def recalled(self, shown: Shown) -> str:
-        """What an answer said that Slack shows whole: its file has it where its pages end before."""
-        if not shown.whole_id:
-            return shown.text
-        async with self.files.reading([File(shown.whole_id, "answer.md")]) as opened:
-            read = opened[shown.whole_id].read
-        return read if isinstance(read, str) else shown.text
 
     async def _said(self, job: Job) -> list[prompts.Spoken]:
         question = job.question

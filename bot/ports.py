@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from bot.core.answering.draft import Draft
 from bot.core.answering.reply import Ending, Shown
 from bot.core.asking.channels import ChannelSettings
 from bot.core.asking.files import Opened
@@ -215,7 +216,8 @@ class Store(Protocol):
 
         `before_ts`: of questions that were asked before.
 
-        The first page's ts has the whole Markdown, later pages and replies without a model's text have "".
+        The first page's ts has the whole Markdown, later pages and replies without a model's text have "". Those whose
+        text is not kept any more are left out.
         """
         ...
 
@@ -301,8 +303,10 @@ class LiveReply(Protocol):
 class Replies(Protocol):
     """Shows replies in Slack, at a pace that all live ones share."""
 
-    async def open(self, job: Job, *, quiet: bool = False) -> LiveReply:
-        """Begins a reply, with a placeholder at once; or goes on with what an earlier attempt left.
+    async def open(self, draft: Draft, *, quiet: bool = False) -> LiveReply:
+        """Begins a job's reply, with a placeholder at once; or goes on with what an earlier attempt left.
+
+        What is appended to the reply is the draft's text from then on.
 
         `quiet`: something else says that we think, and the placeholder waits two minutes for the first words.
         """

@@ -148,14 +148,19 @@ class Worker:
     async def _beat(self) -> None:
         began = self.clock.monotonic()
         claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
+        drafts = [attempt.draft for attempt, _ in self._live.values()]
+        pieces = {draft.job: piece for draft in drafts if (piece := draft.piece())}
         if claimed:
             try:
                 async with asyncio.timeout(BEAT_TIMEOUT_S):
-                    pulse = await self.store.heartbeat(claimed)
+                    pulse = await self.store.heartbeat(claimed, pieces)
             except (StoreError, TimeoutError) as error:
                 self.lease.failed(self.clock.monotonic())
                 log.error("no heartbeat: %s", str(error) or "the database does not answer")
                 return
+            for draft in drafts:
+                if piece := pieces.get(draft.job):
+                    draft.recorded(piece)
             for job in claimed:
                 if job.id not in self._live or self._live[job.id][0].job != job:
                     continue

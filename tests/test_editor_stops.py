@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from bot.core.answering.draft import Draft
 from bot.core.answering.reply import Reply
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
@@ -24,7 +25,7 @@ async def test_a_cancellation_that_comes_as_a_reply_has_something_to_show_is_not
     async with new_session() as session:
         budget = Budget(store, clock)
         web = SlackWeb("xoxb-1", "http://127.0.0.1:1/", session)
-        editor = Editor(Poster(web, budget, clock), budget, Lease(), clock, store.record_pages)
+        editor = Editor(Poster(web, budget, clock), budget, Lease(), clock, store)
         # Nothing is sent while the lease is not sure: the loop looks again every now and then.
         waiting = asyncio.create_task(editor.announce(Job(1, QUESTION, 0), clock.monotonic() + 60))
         for ticks in range(6):
@@ -50,7 +51,7 @@ async def test_a_search_that_waits_for_its_turn_does_not_keep_it_from_ending(tmp
             budget,
             lease,
             clock,
-            store.record_pages,
+            store,
         )
         asked = await sandbox.say("ada", "general", "why?")
         for _ in range(CALLS_PER_MINUTE["conversations.replies"]):
@@ -58,7 +59,7 @@ async def test_a_search_that_waits_for_its_turn_does_not_keep_it_from_ending(tmp
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
         lease.beat(clock.monotonic())
         running = asyncio.create_task(editor.run())
-        await editor.open(Job(1, Question(ThreadKey("T1", "C0GENERAL", asked), asked, "U1", "why?"), 1))
+        await editor.open(Draft(Job(1, Question(ThreadKey("T1", "C0GENERAL", asked), asked, "U1", "why?"), 1)))
         async with asyncio.timeout(10):
             while not (editor._slots[0].lost_post and editor._slots[0].in_flight):
                 lease.beat(clock.monotonic())

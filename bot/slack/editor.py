@@ -4,11 +4,14 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
+from bot.core.answering.draft import Draft
 from bot.core.answering.reply import Call, Ending, Post, Reply, Shown, Update, Upload
 from bot.core.conversation import Job
 from bot.core.errand import ErrandKind
+from bot.core.jobs import Piece
 from bot.core.lease import Lease
 from bot.core.pacing import Urgency
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
@@ -34,16 +37,32 @@ LAST_CALLS_S = 2.0
 UNSURE_S = 0.1
 """How soon to look again whether our jobs are still ours."""
 
-Record = Callable[[int, tuple[str, ...]], Awaitable[None]]
+WRITE_AHEAD_S = 1.0
+"""So long the database may take to keep a text that is about to be shown."""
+AWAY_S = 3.0
+"""After it did not, texts are shown that it does not have."""
 
 log = logging.getLogger(__name__)
+
+
+class Record(Protocol):
+    """What the editor needs of the Store. Each raises StoreError."""
+
+    async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
+        """Keeps which messages show a job's reply."""
+        ...
+
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
+        """Keeps what texts have grown by."""
+        ...
 
 
 class EditedReply:
     """The LiveReply port: text in, edits out when the pace allows."""
 
-    def __init__(self, editor: "Editor", slot: Slot, shown: Shown) -> None:
+    def __init__(self, editor: "Editor", slot: Slot, draft: Draft, shown: Shown) -> None:
         self.shown = shown
+        self._draft = draft
         self._editor = editor
         self._slot = slot
 
@@ -68,6 +87,7 @@ class EditedReply:
         return self._slot.reply.page_ts
 
     def append(self, delta: str) -> None:
+        self._draft.append(delta)
         self._slot.reply.append(delta)
         # The editor may sleep until a status would be gone.
         was_quiet, self._slot.quiet_until = self._slot.quiet_until > -math.inf, -math.inf
@@ -91,7 +111,8 @@ class Editor:
     """One for a workspace: all its replies share the workspace's budgets.
 
     Nothing is sent while the lease is not sure: another process may have taken our replies over.
-    `record` is told the messages of a job's reply whenever a page was posted.
+    `record` is told the messages of a job's reply whenever a page was posted, and of each text before Slack shows it:
+    what Slack shows can't be read back from there, because it stores a translation.
     """
 
     def __init__(self, poster: Poster, budget: Budget, lease: Lease, clock: Clock, record: Record) -> None:
@@ -100,27 +121,29 @@ class Editor:
         self._lease = lease
         self._clock = clock
         self._record = record
+        self._away_until = -math.inf
         self._slots: list[Slot] = []
         self._in_flight: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
-    async def open(self, job: Job, *, quiet: bool = False) -> EditedReply:
+    async def open(self, draft: Draft, *, quiet: bool = False) -> EditedReply:
         """Begins a reply, or goes on with what an earlier attempt left; a placeholder goes out at once.
 
         `quiet`: the pane's status says so for now, and would be gone with the first post.
         """
+        job = draft.job
         shown = Shown(job.page_ts, outdated=job.version > 0)
         if job.begun and (job.attempts > 1 or not job.page_ts):
             shown = await self._recover(job)
-        slot = Slot(job.id, Reply(job.question, shown, version=job.version), begun=job.begun)
-        slot.reply.append(job.so_far)
+        slot = Slot(job.id, Reply(job.question, shown, version=job.version), draft, begun=job.begun)
+        slot.reply.append(draft.text)
         if quiet and not shown.page_ts:
             slot.quiet_until = self._clock.monotonic() + QUIET_S
         self._budget.opened(slot)
         self._slots.append(slot)
         self.touch(slot)
-        return EditedReply(self, slot, shown)
+        return EditedReply(self, slot, draft, shown)
 
     async def announce(self, job: Job, until: float) -> None:
         """Shows the placeholder of a reply that begins later; returns once it is on record, or can't be."""
@@ -176,13 +199,13 @@ class Editor:
             log.warning("job %d: what Slack shows is not known: %s", job.id, error or "it took too long")
         except Exception as error:
             log.error("job %d: what Slack shows is not known: %s", job.id, trace_of(error))
-        return Shown(job.page_ts, outdated=job.version > 0)
+        return _on_record(job)
 
     async def _read_back(self, job: Job) -> Shown:
         failures = 0
         while True:
             try:
-                return await self._poster.shown(job.question, job.version)
+                return await self._poster.shown(job)
             except RateLimited as error:
                 log.warning("%s", error)
                 await self._clock.sleep(error.retry_after_s)
@@ -258,6 +281,7 @@ class Editor:
         """Sends the call if it is still ours to send; whether Slack did it."""
         method, left = method_of(call), False
         try:
+            await self._write_ahead(slot)
             if await self._budget.take(method) and self._is_ours(slot):
                 left = True
                 with only_while(lambda: self._is_ours(slot)):
@@ -282,6 +306,19 @@ class Editor:
             else:
                 self._budget.withdrawn(method)
         return False
+
+    async def _write_ahead(self, slot: Slot) -> None:
+        """Has the text kept before Slack shows it; a database that is away does not hold it up."""
+        piece = slot.draft.piece() if slot.draft else None
+        if slot.draft is None or piece is None or self._clock.monotonic() < self._away_until:
+            return
+        try:
+            async with asyncio.timeout(WRITE_AHEAD_S):
+                await self._record.checkpoint({slot.draft.job: piece})
+            slot.draft.recorded(piece)
+        except (StoreError, TimeoutError) as error:
+            log.warning("texts are shown that are not on record: %s", str(error) or "the database does not answer")
+            self._away_until = self._clock.monotonic() + AWAY_S
 
     def _is_ours(self, slot: Slot) -> bool:
         """The last look before a call leaves: another process may have taken over what we thought ours."""
@@ -333,7 +370,7 @@ class Editor:
     async def _keep(self, slot: Slot) -> None:
         """Has the reply's messages recorded; an answer goes on without, too."""
         try:
-            await self._record(slot.job_id, slot.reply.page_ts)
+            await self._record.record_pages(slot.job_id, slot.reply.page_ts)
         except StoreError as error:
             log.error("job %d: its messages are not on record yet: %s", slot.job_id, error)
         except Exception as error:
@@ -394,3 +431,9 @@ def _urgency(reply: Reply, call: Call) -> Urgency:
     if isinstance(call, Update) and reply.begun:
         return Urgency.PROGRESS
     return Urgency.FIRST
+
+
+def _on_record(job: Job) -> Shown:
+    """What Slack shows of a reply, as far as the Store can tell: each text is kept before it is shown."""
+    text = job.checkpoint.text
+    return Shown(job.page_ts, len(text), text, outdated=job.version > 0 and not text)

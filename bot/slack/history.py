@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.core.answering.blocks import markdown_of
+from bot.core.answering.blocks import answer_of
 from bot.core.asking.asked import asked_in
 from bot.core.asking.files import files_of
-from bot.core.asking.markup import escape
 from bot.core.asking.reading import app_name, attached_to, body_of
 from bot.core.asking.triage import Identity
 from bot.core.conversation import Message, Question
@@ -149,7 +148,7 @@ class SlackHistory:
             team_id=question.thread.team_id,
             channel_id=question.thread.channel_id,
             ts=message["ts"],
-            text=(escape(markdown_of(message)) or message.get("text", "")) if ours else body_of(message),
+            text=body_of(answer_of(message) if ours else message),
             attached="" if ours else attached_to(message),
             thread_ts=message.get("thread_ts"),
             user_id=message.get("user"),

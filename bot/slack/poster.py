@@ -2,16 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from itertools import takewhile
 from typing import Any
 
 from bot.core.answering import attachments, blocks
 from bot.core.answering.attachments import Attached
-from bot.core.answering.pages import Joint, joined
 from bot.core.answering.reply import Call, Delete, End, Post, Shown, Update, Upload, View
 from bot.core.asking import markup
-from bot.core.conversation import Question
+from bot.core.asking.reading import body_of
+from bot.core.conversation import Job, Question
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports import Clock
 from bot.slack.budget import Budget
@@ -19,6 +18,8 @@ from bot.slack.web import SlackWeb
 
 METADATA_EVENT = "typist_reply"
 LOOK_BACK_MESSAGES = 200
+FILES_WITHIN_S = 600.0
+"""So soon after an answer's last page its files are there."""
 SHARE = "files.completeUploadExternal"
 NOT_SHARED = "not_shared"
 """Our own name for it."""
@@ -138,20 +139,25 @@ class Poster:
         attached = _attached(question, await self._messages(question))
         return next((each.ts for each in attached if set(ids) <= set(each.file_ids)), None)
 
-    async def shown(self, question: Question, version: int) -> Shown:
-        """What Slack shows of the question's reply; of an earlier version, only where."""
-        messages = await self._messages(question)
-        pages: dict[int, dict[str, Any]] = {}
-        for message in _pages(question, messages):
-            pages.setdefault(_page(message), message)
-        held = [pages[page] for page in sorted(pages) if set(range(page)) <= set(pages)]
-        ours = list(takewhile(lambda message: _payload(message).get("version", 0) == version, held))
+    async def shown(self, job: Job) -> Shown:
+        """What Slack shows of a job's reply; of an earlier version, only where.
+
+        The Store knows most of its messages, also those that are too far back to be found here.
+        """
+        messages, is_all = await self._read(job.question)
+        if job.page_ts and not is_all:
+            around, _ = await self._read(job.question, _long_after(job.page_ts[-1]))
+            messages = list({each["ts"]: each for each in (*around, *messages)}.values())
+        pages = _held(job, messages, is_all=is_all)
+        ours = list(takewhile(lambda page: _version(job, page) == job.version, pages.values()))
+        chars, text = _shown_text(job, ours)
         return Shown(
-            page_ts=tuple(message["ts"] for message in held),
-            text=joined([(_page_text(message), _joint(message)) for message in ours]),
-            ended=_end(ours[-1]) if ours and ours == held else None,
-            outdated=bool(held) and not ours,
-            attached=tuple(_attached(question, messages)),
+            page_ts=tuple(pages),
+            chars=chars,
+            text=text,
+            ended=_end(ours[-1]) if ours and len(ours) == len(pages) else None,
+            outdated=bool(pages) and not ours,
+            attached=tuple(_attached(job.question, messages)),
         )
 
     async def strays(self, question: Question, kept: tuple[str, ...]) -> list[Delete]:
@@ -182,16 +188,24 @@ class Poster:
 
     async def _messages(self, question: Question) -> list[dict[str, Any]]:
         """What was written in its conversation since the question, oldest first."""
-        thread_ts = question.thread.thread_ts
-        if thread_ts is None:
-            return await self._messages_at_root(question)
-        return await self._written_since(question, "conversations.replies", ts=thread_ts)
+        return (await self._read(question))[0]
 
     async def _messages_at_root(self, question: Question) -> list[dict[str, Any]]:
         """What was written beside all threads since the question, oldest first."""
-        return await self._written_since(question, "conversations.history")
+        return (await self._written_since(question, "conversations.history"))[0]
 
-    async def _written_since(self, question: Question, method: str, **where: str) -> list[dict[str, Any]]:
+    async def _read(self, question: Question, until_ts: str = "") -> tuple[list[dict[str, Any]], bool]:
+        """The same as _messages, and whether that is all.
+
+        Of more than we look back, Slack gives the newest in a direct message: `until_ts` has it give older ones.
+        """
+        thread_ts = question.thread.thread_ts
+        until = {"latest": until_ts} if until_ts else {}
+        if thread_ts is None:
+            return await self._written_since(question, "conversations.history", **until)
+        return await self._written_since(question, "conversations.replies", ts=thread_ts, **until)
+
+    async def _written_since(self, question: Question, method: str, **where: str) -> tuple[list[dict[str, Any]], bool]:
         look: dict[str, Any] = {
             "channel": question.thread.channel_id,
             "oldest": question.ts,
@@ -200,17 +214,16 @@ class Poster:
         }
         async with self._budget.spending(method):
             found = await self._web.call(method, **where, **look)
-        return sorted(found.get("messages", []), key=lambda message: str(message["ts"]))
+        messages = sorted(found.get("messages", []), key=lambda message: str(message["ts"]))
+        return messages, not found.get("has_more")
 
 
 def _mark(question: Question, page: int, view: View) -> dict[str, Any]:
     """Which page of which question's reply a message is: the question's ts is unique in its channel."""
-    place = {"question_ts": question.ts, "version": view.version, "page": page}
+    place = {"question_ts": question.ts, "version": view.version, "page": page, "shown_chars": view.end_chars}
     # `ended` alone is what earlier versions of Typist read.
     end = {"ended": view.ended is not None, "end": view.ended or ""}
-    # Without blocks a notice follows the page's words in one text.
-    plain = {"text_chars": len(view.markdown.rstrip())} if view.plain else {}
-    return {"event_type": METADATA_EVENT, "event_payload": {**place, **end, **plain, **asdict(view.joint)}}
+    return {"event_type": METADATA_EVENT, "event_payload": {**place, **end}}
 
 
 def _payload(message: dict[str, Any]) -> dict[str, Any]:
@@ -227,21 +240,46 @@ def _page(message: dict[str, Any]) -> int:
     return int(_payload(message)["page"])
 
 
-def _page_text(message: dict[str, Any]) -> str:
-    text_chars = _payload(message).get("text_chars")
-    if text_chars is None:
-        return blocks.markdown_of(message)
-    return markup.plain(message.get("text") or "", {})[:text_chars]
+def _held(job: Job, messages: list[dict[str, Any]], *, is_all: bool) -> dict[str, dict[str, Any]]:
+    """The messages of a job's reply by their ts, page by page: those on record, then those that are not."""
+    there = {message["ts"]: message for message in messages}
+    known = takewhile(lambda ts: ts in there or not is_all, job.page_ts)
+    held = {ts: there.get(ts, {}) for ts in known}
+    for message in _pages(job.question, messages):
+        if _page(message) == len(held):
+            held.setdefault(message["ts"], message)
+    return held
+
+
+def _long_after(ts: str) -> str:
+    """When no message of the same reply comes any more; files come last."""
+    return f"{float(ts) + FILES_WITHIN_S:.6f}"
+
+
+def _version(job: Job, page: dict[str, Any]) -> int:
+    """Of the answer that a message shows. One that was not found shows this one if something of it is on record."""
+    unknown = job.version if job.version == 0 or job.checkpoint.text else job.version - 1
+    return int(_payload(page).get("version", 0)) if _payload(page) else unknown
+
+
+def _shown_text(job: Job, pages: list[dict[str, Any]]) -> tuple[int, str]:
+    """How much of the answer these messages show, and its text: as it is on record, or as it can be read in Slack.
+
+    A database that was away has less on record than Slack shows, and one that was an earlier version's has nothing.
+    """
+    on_record = job.checkpoint.text
+    if not pages:
+        return 0, on_record
+    if not _payload(pages[-1]):
+        return len(on_record), on_record
+    read = "\n\n".join(markup.plain(body_of(blocks.answer_of(page)), {}).strip() for page in pages)
+    chars = int(_payload(pages[-1]).get("shown_chars", len(read)))
+    return chars, on_record if chars <= len(on_record) else read
 
 
 def _end(message: dict[str, Any]) -> End | None:
     payload = _payload(message)
     return End(payload.get("end") or End.WHOLE) if payload.get("ended") else None
-
-
-def _joint(message: dict[str, Any]) -> Joint:
-    payload = _payload(message)
-    return Joint(**{field.name: payload[field.name] for field in fields(Joint) if field.name in payload})
 
 
 def _attached(question: Question, messages: list[dict[str, Any]]) -> list[Attached]:
@@ -251,6 +289,5 @@ def _attached(question: Question, messages: list[dict[str, Any]]) -> list[Attach
         files = [each for each in message.get("files") or [] if attachments.is_of(each.get("name") or "", question.ts)]
         if files:
             keys = frozenset((each["name"], int(each.get("size") or 0)) for each in files)
-            whole_id = next((each["id"] for each in files if attachments.is_whole(each["name"])), "")
-            found.append(Attached(message["ts"], tuple(each["id"] for each in files), keys, whole_id))
+            found.append(Attached(message["ts"], tuple(each["id"] for each in files), keys))
     return found

@@ -5,6 +5,7 @@ import logging
 import math
 from dataclasses import dataclass, field
 
+from bot.core.answering.draft import Draft
 from bot.core.answering.reply import Call, Ending, Reply, Upload
 from bot.errors import trace_of
 
@@ -22,6 +23,8 @@ class Slot:
 
     job_id: int
     reply: Reply
+    draft: Draft | None = None
+    """Its text; None while it waits for its turn."""
     begun: bool = False
     """An earlier attempt may have posted what is not on record."""
     dirty: bool = True

@@ -83,7 +83,7 @@ async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequenc
 async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str | None) -> dict[str, str]:
     """As Store.replies."""
     newest = (
-        sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.ping_ts)
+        sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.ping_ts, jobs.c.deleted)
         .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
         .order_by(jobs.c.ts.desc())
         .limit(REPLIES_READ)
@@ -91,15 +91,25 @@ async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str
     )
     # Attempts that broke off have "", and come before the one that did not.
     said = (
-        sa.select(newest.c.page_ts, newest.c.ping_ts, turns.c.answer)
+        sa.select(newest, turns.c.answer, turns.c.model, turns.c.finish_reason)
         .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
         .order_by(turns.c.id)
     )
     found: dict[str, str] = {}
-    for page_ts, ping_ts, answer in await connection.execute(said):
-        found |= dict.fromkeys((*page_ts, *([ping_ts] if ping_ts else [])), "")
-        found |= dict.fromkeys(page_ts[:1], answer or "")
+    for row in await connection.execute(said):
+        if _has_expired(row):
+            for ts in row.page_ts:
+                found.pop(ts, None)
+        else:
+            found |= dict.fromkeys(row.page_ts, "")
+            found |= dict.fromkeys(row.page_ts[:1], row.answer or "")
+        found |= {row.ping_ts: ""} if row.ping_ts else {}
     return found
+
+
+def _has_expired(row: sa.Row[Any]) -> bool:
+    """A model was asked, and what it said is not kept any more. Where it said nothing, Slack shows nothing either."""
+    return row.answer == "" and row.model is not None and row.finish_reason != INTERRUPTED and not row.deleted
 
 
 async def join(connection: AsyncConnection, job: Job) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from bot.core.answering.attachments import File
-from bot.core.answering.pages import joined
 from bot.core.answering.reply import (
     Call,
     Delete,
@@ -43,7 +42,7 @@ class Channel:
         return call.ts
 
     def text(self) -> str:
-        return joined([(view.markdown, view.joint) for view in self.shown.values()])
+        return "".join(view.markdown for view in self.shown.values())
 
 
 def show_all(reply: Reply, channel: Channel) -> int:

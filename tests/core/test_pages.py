@@ -1,15 +1,13 @@
-"""Pages: they fit, they end at the best place, they go on with what was open, and joined they are the text."""
+"""Pages: they fit, they end at the best place, they go on with what was open, and together they are the text."""
 
 import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.answering import blocks
 from bot.core.answering.attachments import code
 from bot.core.answering.markdown import sent_chars
-from bot.core.answering.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Joint, Page, Pages, joined
-from bot.core.answering.reply import View
+from bot.core.answering.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
 
 FAMILY = "👨‍👩‍👧‍👦"
 ACCENTED = "e\u0301\u0323"
@@ -22,12 +20,6 @@ def paged(text: str, limit: int, step: int = 10**9) -> list[Page]:
         pages.append(text[start : start + step])
     pages.close()
     return [*pages.full, pages.growing]
-
-
-def shown(pages: list[Page]) -> list[tuple[str, Joint]]:
-    """What is read back of the pages."""
-    sent = [blocks.message(View(page.markdown)) for page in pages]
-    return [(blocks.markdown_of(message), Joint.of(page)) for message, page in zip(sent, pages, strict=True)]
 
 
 # What comes before the break, what comes after it; a page holds sixty characters.
@@ -156,12 +148,6 @@ def test_a_page_goes_on_with_what_was_open(text: str, second: str) -> None:
     assert "".join(page.source for page in pages) == text
 
 
-@pytest.mark.parametrize("text", [each[0] for each in OPENED.values()], ids=OPENED)
-def test_the_text_is_had_back_from_what_slack_shows(text: str) -> None:
-    pages = paged(text, 80)
-    assert joined(shown(pages)) == text.rstrip()
-
-
 def test_what_would_fill_a_page_is_not_opened_again() -> None:
     header = "| " + "head " * 20 + "|\n|---|\n"
     pages = paged(header + "| row of words |\n" * 30, 200)
@@ -190,6 +176,7 @@ TEXTS = MARKDOWN | st.text(max_size=300) | st.text("ab `~|-1.\n#>\u0301\u200d�
 def test_pages_fit_join_to_the_text_and_do_not_depend_on_deltas(text: str, limit: int, step: int) -> None:
     pages = paged(text, limit)
     assert "".join(page.source for page in pages) == text
+    assert [text[page.start : page.end] for page in pages] == [page.source for page in pages]
     assert all(sent_chars(page.markdown.rstrip()) <= limit for page in pages)
     assert paged(text, limit, step) == pages
 
@@ -207,14 +194,6 @@ def test_no_grapheme_is_cut_that_fits_on_a_page(text: str, limit: int) -> None:
     for page in paged(text, limit):
         assert at in begins
         at += len(page.source)
-
-
-@settings(max_examples=150, deadline=None)
-@given(MARKDOWN, st.integers(40, 120))
-def test_what_slack_shows_joins_to_the_text(text: str, limit: int) -> None:
-    # What is open at the very end is closed for show, and stays so; of a line's end the line feed is shown.
-    read = joined(shown(paged(text, limit)))
-    assert read.replace("\r\n", "\n").startswith(text.replace("\r\n", "\n").rstrip())
 
 
 def test_full_pages_never_change() -> None:

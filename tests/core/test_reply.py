@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot.core.answering import blocks
 from bot.core.answering.markdown import sent_chars
-from bot.core.answering.pages import PAGE_CHARS, Pages, joined
+from bot.core.answering.pages import PAGE_CHARS, Pages
 from bot.core.answering.reply import (
     GOES_ON,
     MOST_PAGES,
@@ -119,7 +119,7 @@ def test_a_reply_that_was_begun_before_goes_on_in_its_messages() -> None:
 
 
 def test_what_an_earlier_attempt_said_stays_until_this_one_has_said_more() -> None:
-    reply = Reply(question(), Shown(("7.0",), "Hello wor"))
+    reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hello wo")
     assert reply.next_call() is None
     reply.append("rld")
@@ -129,7 +129,7 @@ def test_what_an_earlier_attempt_said_stays_until_this_one_has_said_more() -> No
 
 
 def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
-    reply = Reply(question(), Shown(("7.0",), "Hello wor"))
+    reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hi.")
     reply.finish(Ending())
     call = reply.next_call()
@@ -138,12 +138,31 @@ def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
 
 
 def test_of_two_parts_the_longer_one_stays() -> None:
-    reply = Reply(question(), Shown(("7.0",), "Hello wor"))
+    reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hel")
     reply.finish(Ending("Cut.", end=End.PART))
     call = reply.next_call()
     assert isinstance(call, Update)
     assert call.view == View("Hello wor", notice="Cut.", ended=End.PART)
+
+
+def test_of_a_part_that_is_shown_and_not_on_record_what_can_be_read_stays() -> None:
+    shown = Shown(("7.0",), 30, "What could be read of it")
+    reply = Reply(question(), shown)
+    reply.append("What is on record of it, and")
+    assert reply.next_call() is None
+    reply.finish(Ending("Cut.", end=End.PART))
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.view.markdown == "What could be read of it" == shown.part("What is on record of it, and")
+
+
+def test_text_that_is_on_record_and_not_yet_shown_is_shown_at_once() -> None:
+    reply = Reply(question(), Shown(("7.0",), 5, "Hello world"))
+    reply.append("Hello world")
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert (call.view.markdown, call.view.end_chars) == ("Hello world", 11)
 
 
 def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> None:
@@ -317,14 +336,15 @@ class ReplyMachine(RuleBasedStateMachine):
             self.reply.finish(Ending())
         show_all(self.reply, self.channel)
         views = [self.channel.shown[ts] for ts in self.reply.page_ts]
-        text = joined([(view.markdown.rstrip(), view.joint) for view in views])
+        text = "".join(view.markdown for view in views)
+        assert text == self.text[: views[-1].end_chars]
         if self.channel.files:
             (files,) = self.channel.files.values()
             assert [file.content.decode() for file in files] == [self.text]
             assert len(views) == MOST_PAGES
             assert self.text.startswith(text)
         else:
-            assert text == self.text.rstrip()
+            assert text == self.text
         assert set(self.channel.shown) == set(self.reply.page_ts)
         assert not any(view.growing or GOES_ON in view.notice for view in views)
         assert [view.ended for view in views] == [None] * (len(views) - 1) + [End.WHOLE]

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.databases import Kept
 from benchmarks.logs import log_faults
-from benchmarks.script import EDITED_NUMBER, Line, Thread, answer, parted
+from benchmarks.script import EDITED_NUMBER, Line, Thread, answer
 from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.verdict import BROKEN_OFF, Asked, Evidence, violations
@@ -244,16 +244,3 @@ AWAY = "2026-11-20 08:00:00,000 ERROR bot.worker: no heartbeat: The database can
 def test_a_log_says_no_more_than_it_may(log: str, excused: bool, sentence: str) -> None:
     found = log_faults(log, excused, ["xoxb-1"])
     assert any(sentence in each for each in found) if sentence else not found
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("", ("", "")),
-        ("Thinking…", ("", "Thinking…")),
-        ("q0w1 q0w2", ("q0w1 q0w2", "")),
-        ("q0w1 q0w2\nq0w3\n\nWriting…", ("q0w1 q0w2\nq0w3", "Writing…")),
-    ],
-)
-def test_a_plain_text_is_parted_into_the_answer_and_what_is_said_of_it(text: str, parts: tuple[str, str]) -> None:
-    assert parted(text) == parts

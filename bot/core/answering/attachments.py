@@ -48,8 +48,6 @@ class Attached:
     ts: str
     file_ids: tuple[str, ...]
     files: frozenset[Key]
-    whole_id: str = ""
-    """Of the file that has the whole answer."""
 
 
 def whole(text: str, question_ts: str) -> File:
@@ -76,11 +74,6 @@ def keys(files: Iterable[File]) -> frozenset[Key]:
 def is_of(name: str, question_ts: str) -> bool:
     """Whether a file of this name is one of the answer to the question."""
     return name.rpartition(".")[0].endswith(f"-{question_ts}") and name.startswith(("answer-", "code-"))
-
-
-def is_whole(name: str) -> bool:
-    """Whether a file of this name, one of an answer's, has all of it."""
-    return name.startswith("answer-")
 
 
 def sentence(files: tuple[File, ...]) -> str:

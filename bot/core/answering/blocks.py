@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.answering.controls import Control, Vote
-from bot.core.answering.markdown import meant, neutral, rendered
+from bot.core.answering.markdown import neutral, rendered
 from bot.core.answering.pages import Pages
 from bot.core.answering.plain import first_words
 from bot.core.answering.reply import End, View
@@ -13,6 +13,8 @@ THINKING = "Thinking…"
 WRITING = "Writing…"
 WAITING = "Your question is in line: I will answer it after the ones before it."
 MORE = "It went on: this is as much of it as one message holds."
+_BESIDE = ("context", "actions", "context_actions")
+"""Blocks that are about the answer."""
 _ENDS: Mapping[End | None, str] = {End.STOPPED: "stopped", End.LENGTH: "cut", End.PART: "cut"}
 
 
@@ -51,10 +53,10 @@ def _first_page(markdown: str) -> tuple[str, str]:
     return first.markdown, MORE if more else ""
 
 
-def markdown_of(message: Mapping[str, Any]) -> str:
-    """The text of a page in a message that shows it; "" where it shows none yet."""
-    parts = [block.get("text", "") for block in message.get("blocks") or [] if block.get("type") == "markdown"]
-    return meant("\n".join(parts))
+def answer_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of a reply with the answer's blocks alone, whatever Slack has made of them."""
+    answers = [block for block in message.get("blocks") or [] if block.get("type") not in _BESIDE]
+    return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
 
 
 def short_text(view: View) -> str:

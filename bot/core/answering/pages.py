@@ -1,10 +1,8 @@
 """Cuts a growing text into pages that fit a Slack message; where one ends depends on the text alone."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.answering import leaves
 from bot.core.answering.markdown import sent_chars
 from bot.core.answering.outline import NOTHING_OPEN, Opening, Outline, Place
 
@@ -14,8 +12,6 @@ PAGE_BYTES = 39_000
 """In UTF-8. chat.postMessage cuts at 40,000, and whether Slack counts characters or bytes there is not on record."""
 MOST_SENT = 5
 """No character is sent as more characters (see sent_chars), nor as more bytes."""
-GAP_CHARS = 200
-"""Of the white space between two pages so much is remembered."""
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
 _SPACE = re.compile(r"[ \t]+")
@@ -29,8 +25,13 @@ class Page:
 
     source: str = ""
     opening: Opening = NOTHING_OPEN
-    gap: str = ""
-    """The white space at the end of the page before, which is not sent."""
+    start: int = 0
+    """Where in the text, in characters, its part begins."""
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.start + len(self.source)
 
     @property
     def markdown(self) -> str:
@@ -42,23 +43,6 @@ class Page:
         opening = self.opening
         before = opening.lines + opening.mark
         return before + self.source[len(opening.instead_of) : chars], len(before) - len(opening.instead_of)
-
-
-@dataclass(frozen=True, slots=True)
-class Joint:
-    """How a page joins the one before, so that the text can be had back from what Slack shows."""
-
-    opened_lines: int = 0
-    """So many lines come before its part of the text."""
-    mark: str = ""
-    instead_of: str = ""
-    """As in Opening."""
-    gap: str = "\n"
-
-    @classmethod
-    def of(cls, page: Page) -> "Joint":
-        opening = page.opening
-        return cls(opening.lines.count("\n"), opening.mark, opening.instead_of, page.gap[:GAP_CHARS])
 
 
 FIRST_PAGE = Page()
@@ -80,7 +64,7 @@ class Pages:
 
     def append(self, text: str) -> None:
         """The text goes on."""
-        page = Page(self.growing.source + text, self.growing.opening, self.growing.gap)
+        page = replace(self.growing, source=self.growing.source + text)
         if len(page.source) > self._sure_chars:
             page = self._measured(page)
         self.growing = page
@@ -91,7 +75,7 @@ class Pages:
             end, opening = self._end(page)
             source = page.source[:end]
             self.full.append(replace(page, source=source))
-            page = Page(page.source[end:], self._modest(opening), source[len(source.rstrip()) :])
+            page = Page(page.source[end:], self._modest(opening), page.start + end)
         left_chars, left_bytes = self._left(page.source, page.opening)
         self._sure_chars = len(page.source) + min(left_chars, left_bytes) // MOST_SENT
         return page
@@ -144,29 +128,6 @@ class Pages:
             else:
                 high = middle - 1
         return low
-
-
-def joined(shown: Sequence[tuple[str, Joint]]) -> str:
-    """The text of pages, from what Slack shows of each: without what was put in where they join."""
-    text = ""
-    for number, (markdown, joint) in enumerate(shown):
-        lines = markdown.split("\n")
-        opened, part = lines[: joint.opened_lines], "\n".join(lines[joint.opened_lines :])
-        if joint.mark and part.startswith(joint.mark):
-            part = joint.instead_of + part[len(joint.mark) :]
-        if number:
-            text = _unclosed(text, "\n".join(opened)) + joint.gap
-        text += part
-    return text
-
-
-def _unclosed(text: str, opened: str) -> str:
-    """A page's text without the end that its view gave to a fence which the next page opens again."""
-    text = text.rstrip()
-    fence, (rest, _, last) = leaves.scan(opened, partial=False).open, text.rpartition("\n")
-    marks = last.lstrip("> ")
-    closed = fence and fence.fence and marks.startswith(fence.fence) and not marks.strip(fence.fence[0])
-    return rest.rstrip() if closed else text
 
 
 def _end_in_a_line(page: Page, full: int) -> tuple[int, Opening]:

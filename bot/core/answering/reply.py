@@ -1,12 +1,12 @@
 """What Slack should show for a question and what it does show: the difference is the next call. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.core.answering import attachments
 from bot.core.answering.attachments import Attached, File
 from bot.core.answering.ladder import Ladder
-from bot.core.answering.pages import FIRST_PAGE, Joint, Page, Pages
+from bot.core.answering.pages import Page, Pages
 from bot.core.conversation import Question
 from bot.core.errand import ErrandKind
 from bot.errors import Refusal
@@ -15,7 +15,6 @@ MOST_PAGES = 5
 """A longer answer comes as a file; so many pages of it are shown."""
 UPLOAD_TRIES = 3
 GOES_ON = "Writing… This is longer than I show here: the whole answer will come as a file."
-FIRST_JOINT = Joint.of(FIRST_PAGE)
 
 
 class End(StrEnum):
@@ -48,8 +47,8 @@ class View:
     """An earlier version of the answer is kept."""
     plain: bool = False
     """Without blocks, because Slack did not take them."""
-    joint: Joint = FIRST_JOINT
-    """How it joins the page before."""
+    end_chars: int = field(default=0, compare=False)
+    """How much of the answer's text is shown with it and the pages before, in characters."""
     version: int = 0
     """Of the answer."""
 
@@ -80,8 +79,10 @@ class Shown:
     """What Slack shows of a reply that an earlier attempt began."""
 
     page_ts: tuple[str, ...] = ()
-    text: str = ""
-    """What they say."""
+    chars: int = 0
+    """How much of the answer's text they show."""
+    text: str = field(default="", repr=False)
+    """What is on record of the answer; where they show more, what can be read in Slack."""
     ended: End | None = None
     """Nothing would follow: only our record of that is missing."""
     attached: tuple[Attached, ...] = ()
@@ -89,10 +90,9 @@ class Shown:
     outdated: bool = False
     """It is an earlier version's, and to be replaced at once."""
 
-    @property
-    def whole_id(self) -> str:
-        """Of the file that has all of an answer whose pages show its beginning; "" where there is none."""
-        return next((each.whole_id for each in self.attached if each.whole_id), "")
+    def part(self, text: str) -> str:
+        """What stays of a partial answer: its text, or what an earlier attempt left if that is more."""
+        return self.text if len(text) < max(self.chars, len(self.text)) and self.text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Reply:
         self._full_chars = self._pages.limit_chars
         self._ts: list[str] = list(shown.page_ts)
         self._shown: list[View | None] = [None] * len(shown.page_ts)
-        self._before = shown.text
+        self._before = shown
         self._said = 0
         self._settled = 0
         self._orphans: list[str] = []
@@ -217,9 +217,9 @@ class Reply:
 
     def finish(self, ending: Ending) -> None:
         """No more text will come."""
-        if ending.partial and self._said < len(self._before):
+        if ending.partial and (kept := self._before.part(text := self._pages.text())) != text:
             self._pages = Pages(self._pages.limit_chars)
-            self._pages.append(self._before)
+            self._pages.append(kept)
             self._fell_back = True
         self._ending = ending
         self._close()
@@ -230,7 +230,7 @@ class Reply:
             return None
         if self._astray:
             return Delete(self.question, self._astray[0])
-        said_more = self._said > len(self._before) or self._outdated
+        said_more = self._said > self._before.chars or self._outdated
         if self._ts and not self.ended and not said_more:
             return None
         return self._next_page() or self._next_beside()
@@ -343,7 +343,7 @@ class Reply:
 
     def _view(self, page: int) -> View:
         shown = self._page(page)
-        view = View(shown.markdown, plain=self._ladder.plain, joint=Joint.of(shown), version=self._version)
+        view = View(shown.markdown, plain=self._ladder.plain, end_chars=shown.end, version=self._version)
         if page < self._last:
             return view
         if self._ending and not self._missing():

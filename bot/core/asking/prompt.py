@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from bot.core.answering.resuming import NOTHING_MISSING
 from bot.core.asking.markup import nameless, plain
 from bot.core.asking.triage import Identity, words_of
 from bot.core.conversation import File, Media, Message, Prompt, Question, ThreadKey, Turn
@@ -27,6 +28,11 @@ LEFT_OUT = "(Earlier messages are left out here.)"
 GO_ON = (
     "Your answer was cut off at its length limit. Go on exactly where it stops, in mid-word or in mid-list if need be: "
     "what you write now is appended to it. Repeat nothing, and say nothing about going on."
+)
+RESUME = (
+    "Your answer was broken off here by a fault on our side. Go on exactly where it stops: what you write now is "
+    "appended to it, inside the list, table or block of code that is open there. Repeat nothing, and say nothing about "
+    f"going on. If nothing is missing, write {NOTHING_MISSING} and nothing else."
 )
 BEGUN_BY_US = "(This conversation begins with a message of yours.)"
 CUT = "\n\n(… {chars:,} characters are left out here …)\n\n"
@@ -186,9 +192,9 @@ def ends(text: str, chars: int) -> str:
     return text[:head].rstrip() + CUT.format(chars=tail - head) + text[tail:].lstrip()
 
 
-def going_on(said: Sequence[Spoken], so_far: str) -> list[Spoken]:
+def going_on(said: Sequence[Spoken], so_far: str, request: str = GO_ON) -> list[Spoken]:
     """With an answer that is to go on: models take no turn of their own at the end, so they are asked to."""
-    return [*said, Spoken(None, so_far), Spoken("", GO_ON)] if so_far else list(said)
+    return [*said, Spoken(None, so_far), Spoken("", request)] if so_far else list(said)
 
 
 def _belongs(mark: str) -> bool:

@@ -1,0 +1,85 @@
+"""A draft: each of its characters goes on record once, whatever is written in between, and never takes text back."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.answering.draft import Draft
+from bot.core.conversation import Job
+from bot.core.jobs import Checkpoint, Closing, Piece, Status
+from tests.core.conversations import question
+
+JOB = Job(1, question(), attempts=1)
+CLOSING = Closing(Status.DONE, "whole")
+LEFT = "What was left."
+
+
+def test_only_what_is_new_goes_on_record() -> None:
+    draft = Draft(JOB)
+    assert draft.piece() is None
+    draft.append("One ")
+    first = draft.piece()
+    assert first == Piece(0, "One ")
+    draft.append("two ")
+    draft.recorded(first)
+    assert draft.piece() == Piece(4, "two ")
+    draft.recorded(Piece(4, "two "))
+    assert draft.piece() is None
+
+
+def test_an_answer_that_goes_on_has_its_first_part_on_record() -> None:
+    draft = Draft(replace(JOB, so_far="One "))
+    assert (draft.text, draft.piece()) == ("One ", None)
+    draft.append("two")
+    assert draft.piece() == Piece(4, "two")
+
+
+def test_what_an_earlier_attempt_left_stays_until_this_one_has_said_more() -> None:
+    draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT)))
+    draft.append(LEFT[:10])
+    assert draft.piece() is None
+    draft.append(" is this, and more.")
+    assert draft.piece() == Piece(0, draft.text)
+
+
+def test_the_end_goes_on_record_once_also_where_no_text_is_new() -> None:
+    draft = Draft(JOB)
+    draft.append("One.")
+    draft.recorded(Piece(0, "One."))
+    draft.close("One.", CLOSING)
+    assert draft.piece() == Piece(4, "", CLOSING)
+    draft.recorded(Piece(4, "", CLOSING))
+    assert draft.piece() is None
+
+
+def test_where_an_earlier_attempts_part_stays_the_end_is_that_ones() -> None:
+    draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT)))
+    draft.append("Less.")
+    draft.close(LEFT, CLOSING)
+    assert draft.piece() == Piece(0, LEFT, CLOSING)
+
+
+def test_what_had_come_to_its_end_is_all_on_record() -> None:
+    draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT, CLOSING)))
+    assert (draft.text, draft.piece()) == (LEFT, None)
+
+
+@given(st.lists(st.text(min_size=1, max_size=5) | st.sampled_from(["write", "done", "done first"]), max_size=40))
+def test_whatever_order_writes_end_in_the_pieces_make_the_text(steps: list[str]) -> None:
+    draft, writing, written = Draft(JOB), list[Piece](), list[Piece]()
+    for step in [*steps, "write", *["done"] * len(steps)]:
+        if step == "write":
+            writing += filter(None, [draft.piece()])
+        elif step.startswith("done"):
+            if writing:
+                written.append(writing.pop(0 if "first" in step else -1))
+                draft.recorded(written[-1])
+        else:
+            draft.append(step)
+    text = ""
+    for piece in sorted(written, key=lambda piece: piece.end):
+        assert piece.start <= len(text)
+        text = text[: piece.start] + piece.text
+    assert text == draft.text[: len(text)]
+    assert writing or len(text) == draft.chars
