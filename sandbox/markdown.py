@@ -31,6 +31,7 @@ _CJK: Final = re.compile(
     "\uff66-\uff9d\U00020000-\U0003ffff]"
 )
 _BEFORE_ADDRESS: Final = "*_~([{\"'"
+_LONGEST_ADDRESS: Final = 2_000
 _ESCAPED: Final = re.compile(r"\\([!-/:-@[-`{-~])")
 
 
@@ -84,10 +85,10 @@ def _is_cjk(text: str, at: int) -> bool:
 
 
 def _ends_address(text: str, end: int) -> bool:
-    start = end
-    while start > 0 and not text[start - 1].isspace():
-        start -= 1
-    return BARE_ADDRESS.match(text[start:end].lstrip(_BEFORE_ADDRESS)) is not None
+    start = text.rfind("http", max(0, end - _LONGEST_ADDRESS), end)
+    if start < 0 or not BARE_ADDRESS.fullmatch(text, start, end):
+        return False
+    return start == 0 or text[start - 1].isspace() or text[start - 1] in _BEFORE_ADDRESS
 
 
 def _link_destination(string: str, pos: int, maximum: int) -> Any:

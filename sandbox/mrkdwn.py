@@ -1,7 +1,7 @@
 """A message's `text` as the `rich_text` block that Slack stores where an app sends no blocks."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import Final
@@ -17,7 +17,8 @@ _TOKEN: Final = re.compile(f"{TOKEN.pattern}|{_LINK.pattern.replace('<url>', '<b
 _HELD: Final = "\ue000"
 """Stands for a token while styles are looked for: those inside a token are none."""
 _CODE: Final = re.compile(r"`(?P<code>[^`\n]+)`")
-_STYLED: Final = tuple(
+Marks = Sequence[tuple[str, re.Pattern[str]]]
+_STYLED: Final[Marks] = tuple(
     (style, re.compile(rf"(?<![\w{mark}]){mark}(?=\S)(?P<said>[^{mark}\n]+?)(?<=\S){mark}(?![\w{mark}])"))
     for style, mark in (("bold", r"\*"), ("italic", "_"), ("strike", "~"))
 )
@@ -64,13 +65,20 @@ def _prose(text: str, style: Style) -> Iterator[Json]:
     yield from _styles(_TOKEN.sub(_HELD, text), style, tokens)
 
 
-def _styles(text: str, style: Style, tokens: Iterator[str]) -> Iterator[Json]:
-    for name, pattern in _STYLED:
-        if match := pattern.search(text):
-            yield from _styles(text[: match.start()], style, tokens)
-            yield from _styles(match["said"], (*style, name), tokens)
-            yield from _styles(text[match.end() :], style, tokens)
-            return
+def _styles(text: str, style: Style, tokens: Iterator[str], marks: Marks = _STYLED) -> Iterator[Json]:
+    if not marks:
+        yield from _words(text, style, tokens)
+        return
+    (name, pattern), *rest = marks
+    at = 0
+    for match in pattern.finditer(text):
+        yield from _styles(text[at : match.start()], style, tokens, rest)
+        yield from _styles(match["said"], (*style, name), tokens, rest)
+        at = match.end()
+    yield from _styles(text[at:], style, tokens, rest)
+
+
+def _words(text: str, style: Style, tokens: Iterator[str]) -> Iterator[Json]:
     for index, words in enumerate(text.split(_HELD)):
         if index:
             yield _token(next(tokens), style)

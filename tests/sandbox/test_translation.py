@@ -360,3 +360,27 @@ def test_no_word_is_lost_whatever_it_stands_in(marks: list[tuple[bool, str]]) ->
 
 def test_text_counts_with_its_entities() -> None:
     assert text_length(translated("a & b < `>`")) == len("a &amp; b &lt; &gt;")
+
+
+MANY = [
+    "*a* ",
+    "_a_*b* ",
+    "> ",
+    "- ",
+    "[",
+    "`",
+    "**a",
+    "<",
+    "<!here>",
+    "**https://a.b**",
+    "|a\n|-\n",
+    "👍",
+    "\ud83d",
+    "你**好**",
+]
+
+
+@pytest.mark.parametrize("piece", MANY)
+def test_a_long_row_of_anything_is_stored(piece: str) -> None:
+    markdown = piece * (3_000 // len(piece))
+    assert all(block["block_id"] for block in [*stored_markdown(markdown), *stored_text(markdown)])
