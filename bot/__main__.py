@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bot import __version__, settings
+from bot import __version__, logs, settings
 from bot.errors import SettingsError, TypistError
 from bot.settings import Settings
 
@@ -105,7 +104,7 @@ def _run(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
 
-    _log(ours)
+    logs.set_up(ours.log_level)
 
     def ready(bot: app.Bot) -> None:
         models = ", then ".join(settings.models_in_use(ours))
@@ -124,7 +123,7 @@ def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot.demo import demo
 
-    _log(ours)
+    logs.set_up(ours.log_level)
     in_memory = replace(ours, database_url="sqlite://") if "DATABASE_URL" not in env else ours
     asyncio.run(_until_signalled(lambda shutdown: demo(in_memory, shutdown, port, model)))
     return 0
@@ -132,7 +131,7 @@ def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
 
 def _ask(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = _for_asking(env, options)
-    _log(replace(ours, log_level="error") if ours.log_level == "info" else ours)
+    logs.set_up("error" if ours.log_level == "info" else ours.log_level)
     piped = "" if sys.stdin.isatty() else sys.stdin.read()
     question = "\n\n".join(part for part in (options.question, piped.strip()) if part)
     if not question:
@@ -154,7 +153,7 @@ def _migrate(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot import upkeep
 
-    _log(ours)
+    logs.set_up(ours.log_level)
     asyncio.run(upkeep.migrate(ours))
     return 0
 
@@ -163,7 +162,7 @@ def _forget(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot import upkeep
 
-    _log(ours)
+    logs.set_up(ours.log_level)
     whose = upkeep.whose(options.user, options.thread)
     if not options.yes and not upkeep.confirmed(whose):
         print("Nothing was removed.", file=sys.stderr)
@@ -177,7 +176,7 @@ def _usage(env: dict[str, str], options: argparse.Namespace) -> int:
     from bot import usage
     from bot.core.limits.usage import By
 
-    _log(ours)
+    logs.set_up(ours.log_level)
     asyncio.run(usage.show(ours, By(options.by), usage.since_of(options.since), options.csv))
     return 0
 
@@ -202,33 +201,6 @@ _COMMANDS = {
     "usage": _usage,
     "health": _health,
 }
-
-
-def _log(ours: Settings) -> None:
-    logging.basicConfig(
-        level=ours.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    # Bolt warns of tokens that it is given in two ways, which is how it is to be.
-    logging.getLogger("slack_bolt").setLevel(logging.ERROR)
-    logging.getLogger("slack_bolt").addFilter(_without_traceback)
-    for chatty in (
-        "slack_sdk",
-        "httpx2",
-        "httpcore2",
-        "openai",
-        "anthropic",
-        "alembic",
-        "aiohttp.access",
-    ):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Slack being away is no fault of ours: the line that says so is enough."""
-    record.exc_info = None
-    return True
 
 
 def _leave_when_told() -> None:
