@@ -5,9 +5,11 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bot import __version__, logs, settings
 from bot.errors import SettingsError, TypistError
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
+END_WITHIN_S = 4.7
+"""After BOT_DRAIN_S. The bounds of all parts are 3.5 s together; platforms kill 30 s after SIGTERM."""
 
 ABOUT = """Typist streams LLM answers into Slack.
 
@@ -113,7 +117,7 @@ def _run(env: dict[str, str], options: argparse.Namespace) -> int:
             flush=True,
         )
 
-    asyncio.run(_until_signalled(lambda shutdown: app.run(ours, shutdown, ready)))
+    asyncio.run(_until_signalled(lambda shutdown: app.run(ours, shutdown, ready), ours.drain_s))
     return 0
 
 
@@ -125,7 +129,7 @@ def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
 
     logs.set_up(ours.log_level)
     in_memory = replace(ours, database_url="sqlite://") if "DATABASE_URL" not in env else ours
-    asyncio.run(_until_signalled(lambda shutdown: demo(in_memory, shutdown, port, model)))
+    asyncio.run(_until_signalled(lambda shutdown: demo(in_memory, shutdown, port, model), ours.drain_s))
     return 0
 
 
@@ -208,16 +212,18 @@ def _leave_when_told() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
-async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]") -> None:
+async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
     """SIGTERM and the first Ctrl-C ask for an end; the second does not wait for it."""
     from bot.app import Shutdown
 
     shutdown = Shutdown()
 
     def on_signal() -> None:
-        if shutdown.asked.is_set():
+        at_once = shutdown.asked.is_set()
+        if at_once:
             shutdown.at_once.set()
         shutdown.asked.set()
+        _end_at_the_latest(0 if at_once else drain_s)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -229,5 +235,29 @@ async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]") -> None
         signal.signal(number, signal.SIG_IGN)
 
 
+def _end_at_the_latest(drain_s: float) -> None:
+    """Ends the process though something does not end: a thread that looks a name up, a driver, a loop that is stuck.
+
+    Nothing is lost by it: whoever takes our jobs over does so as after a crash.
+    """
+
+    def end() -> None:
+        sys.stderr.write("typist: something did not end in time. The next start takes over what was left.\n")
+        sys.stderr.flush()
+        os._exit(EXIT_FAILED)
+
+    last = threading.Timer(drain_s + END_WITHIN_S, end)
+    last.daemon = True
+    last.start()
+
+
+def _exit(code: int) -> NoReturn:
+    """Without taking the interpreter apart: on a busy machine that takes seconds, of the five that an end has."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _exit(main())
