@@ -90,6 +90,6 @@ def _moment(message: Message, at_s: float) -> Moment:
     if not message.sent_blocks:
         return Moment(at_s, unescape(message.text), "")
     text = "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown")
-    notes = [part["text"] for block in message.sent_blocks if block["type"] == "context" for part in block["elements"]]
-    notes = [note for note in notes if not FOOTER.fullmatch(note)]
-    return Moment(at_s, unescape(text), unescape(" ".join(notes)))
+    quiet = [part for block in message.sent_blocks if block["type"] == "rich_text" for part in block["elements"]]
+    notes = [part["elements"][0]["text"] for part in quiet]
+    return Moment(at_s, unescape(text), " ".join(note for note in notes if not FOOTER.fullmatch(note)))

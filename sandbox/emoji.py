@@ -95,7 +95,7 @@ def _name(sign: str) -> str:
     plain = "".join(each for each in sign if each not in _SKIN)
     if plain in _OF_SIGNS:
         return _OF_SIGNS[plain]
-    return unicodedata.name(plain[0], "emoji").lower().replace(" ", "_")
+    return unicodedata.name((plain or sign)[0], "emoji").lower().replace(" ", "_")
 
 
 def _codes(sign: str) -> str:

@@ -106,5 +106,5 @@ def test_a_page_has_the_buttons_that_its_answer_can_do_with(view: View, buttons:
     ],
 )
 def test_one_quiet_line_says_who_wrote_it_and_that_it_is_not_whole(view: View, footer: str) -> None:
-    quiet = [block["elements"][0]["text"] for block in blocks.message(view)["blocks"] if block["type"] == "context"]
-    assert quiet == [footer]
+    quiet = [block["elements"] for block in blocks.message(view)["blocks"] if block["type"] == "rich_text"]
+    assert [section["elements"][0]["text"] for (section,) in quiet] == [footer]

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.core.answering import blocks
+from bot.core.answering.emphasis import HAIR_SPACE
 from bot.core.answering.links import misleads
-from bot.core.answering.markdown import meant, neutral, rendered, sent_chars
+from bot.core.answering.markdown import rendered, sent_chars
 from bot.core.answering.plain import SHORT_CHARS, first_words
-from bot.core.answering.reply import Ending, Post, Reply, Update, View
+from bot.core.answering.reply import View
 from sandbox.rules import check_blocks
-from tests.core.conversations import question
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 PIECES = ["`", "```", "*", "**", "_", "~~", "[", "](", "]", ")", "!", "<", ">", "&lt;", "&", "#", "\n", "\n\n", "\n- "]
@@ -127,39 +127,6 @@ def test_a_link_says_where_it_leads(written: str, sent: str) -> None:
     assert rendered(f"{written}\n\nand on", growing=True) == f"{sent}\n\nand on"
 
 
-@pytest.mark.parametrize(
-    "written", ["<!channel>", "&lt;!channel&gt;", "&amp;lt;!here>", "&#60;!here>", "<<@U1>>", "a && b"]
-)
-@pytest.mark.parametrize("around", ["{}", "`{}`", "```\n{}\n```", "**{}**", "[{}](http://a.b)", "| {} |\n|---|"])
-def test_what_slack_reads_is_what_the_model_wrote(written: str, around: str) -> None:
-    """Slack reads `&lt;`, `&gt;` and `&amp;` once, and acts on `<` alone."""
-    markdown = around.format(written)
-    sent = rendered(markdown, growing=False)
-    assert "<" not in sent
-    assert meant(sent) == markdown
-
-
-@settings(max_examples=150, deadline=None)
-@given(texts, st.data())
-def test_no_frame_holds_anything_that_slack_acts_on(text: str, data: st.DataObject) -> None:
-    """However the text is cut into deltas; and Slack is shown all of it in the end."""
-    reply = Reply(question())
-    while text:
-        size = data.draw(st.integers(1, len(text)))
-        reply.append(text[:size])
-        text = text[size:]
-        _show(reply)
-    reply.finish(Ending(notice="<!here>"))
-    _show(reply)
-    assert reply.finished
-
-
-def _show(reply: Reply) -> None:
-    while isinstance(call := reply.next_call(), Post | Update):
-        assert "<" not in str(blocks.message(call.view))
-        reply.confirmed(call, str(call.page))
-
-
 @settings(max_examples=150, deadline=None)
 @given(texts, st.booleans())
 @example("[a]:`\n![a]", True)
@@ -172,7 +139,7 @@ def _show(reply: Reply) -> None:
 @example("[l.io![#]()](http:c)", False)
 @example("![l.io![a]](http:c)[a]:h", False)
 def test_no_image_is_left_and_no_label_misleads(text: str, growing: bool) -> None:
-    for block in PARSER.parse(meant(rendered(text, growing=growing))):
+    for block in PARSER.parse(rendered(text, growing=growing)):
         for at, token in enumerate(children := block.children or []):
             assert token.type != "image"
             if token.type == "link_open" and token.info != "auto":
@@ -190,23 +157,9 @@ def test_what_is_held_back_is_the_end_alone(text: str) -> None:
     """What a blank line ended is shown, and as it is but for links."""
     whole = rendered(f"{text}\n\n", growing=False)
     assert "The end." in rendered(f"{text}\n\nThe end. And", growing=True)
-    if not re.search(r"\]|!\[|<", text):
-        assert meant(whole).startswith(text.rstrip())
+    if not re.search(r"\]|!\[|<|\*.*http|http.*\*", text, re.DOTALL):
+        assert whole.replace(HAIR_SPACE, "").startswith(text.rstrip().replace(HAIR_SPACE, ""))
         assert len(whole) <= sent_chars(text) + len("\n```") + text.count("`") + text.count("~") + text.count(" ")
-
-
-@given(st.text())
-def test_neutral_text_reads_back_as_it_was(text: str) -> None:
-    assert meant(neutral(text)) == text
-    assert len(neutral(text)) <= sent_chars(text)
-
-
-@settings(max_examples=200, deadline=None)
-@given(texts)
-def test_what_was_sent_is_sent_the_same_again(text: str) -> None:
-    """A reply that is read back from Slack and shown again does not change."""
-    sent = rendered(text, growing=False)
-    assert rendered(meant(sent), growing=False) == sent
 
 
 @pytest.mark.parametrize(

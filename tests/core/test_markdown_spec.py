@@ -16,7 +16,6 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bot.core.answering import blocks
-from bot.core.answering.markdown import meant
 from bot.core.answering.pages import Pages
 from bot.core.answering.reply import Ending, Post, Reply, Update, View
 from sandbox.rules import check_blocks
@@ -36,7 +35,7 @@ class Construct(NamedTuple):
 
 def constructs(sent: str, *, growing: bool) -> list[Construct]:
     """All that a text opens, in order. Cells that a growing row only lacks are left out."""
-    tokens = [token for block in PARSER.parse(meant(sent)) for token in [block, *(block.children or [])]]
+    tokens = [token for block in PARSER.parse(sent) for token in [block, *(block.children or [])]]
     last = max((at for at, token in enumerate(tokens) if token.content), default=-1)
     return [
         Construct(token.type.removesuffix("_open"), _what(token))
@@ -91,7 +90,7 @@ EXCEPTIONS: dict[Blur, dict[str, set[int]]] = {
         | {402, 403, 410, 414, 419, 432, 444, 446, 447, 456, 458, 459, 471, 472, 473, 474, 475, 476, 482, 483, 523, 536}
         | {537, 566, 618, 620},
         "gfm": {492},
-        "gfm_extensions": {20},
+        "gfm_extensions": {19, 20},
     },
     underlined: {
         "commonmark": {59, 80, 81, 82, 83, 84, 86, 89, 90, 95, 96, 102, 103, 115, 141, 217, 302},
@@ -115,9 +114,9 @@ def examples() -> Iterator[tuple[str, str, list[tuple[int, str]]]]:
             yield path.stem, section, found
 
 
-def frames(markdown: str) -> Iterator[str]:
-    """What Slack is sent while the text comes, and in the end; "" where there is no block yet."""
-    reply = Reply(question())
+def frames(markdown: str) -> dict[int, list[str]]:
+    """What Slack is sent for each page while the text comes, and in the end; "" where there is no block yet."""
+    reply, sent = Reply(question()), defaultdict[int, list[str]](list)
     for character in [*markdown, None]:
         if character is None:
             reply.finish(Ending())
@@ -126,17 +125,23 @@ def frames(markdown: str) -> Iterator[str]:
         while isinstance(call := reply.next_call(), Post | Update):
             message = blocks.message(call.view)
             check_blocks(message["blocks"])
-            yield "".join(block["text"] for block in message["blocks"] if block["type"] == "markdown")
-            reply.confirmed(call, "1.0")
+            sent[call.page].append("".join(block["text"] for block in message["blocks"] if block["type"] == "markdown"))
+            reply.confirmed(call, f"{call.page}.0")
     assert reply.finished
+    return sent
 
 
 def deviations(markdown: str, blurred: Blur) -> list[str]:
-    """The frames that are broken, all in `blurred` apart."""
-    *growing, last = dict.fromkeys(frames(markdown))
-    final = blurred(constructs(last, growing=False))
-    shown = {frame: blurred(constructs(frame, growing=True)) for frame in growing}
-    return [frame for frame, opened in shown.items() if opened != final[: len(opened)]]
+    """The frames that are broken, all in `blurred` apart. Of a page that goes on in a next one the end is no frame."""
+    broken, pages = [], frames(markdown)
+    for page, sent in pages.items():
+        *growing, last = dict.fromkeys(sent)
+        final = blurred(constructs(last, growing=False))
+        # The best place to end a full page may be before what was shown on it.
+        moved = blurred(constructs(pages[page + 1][-1], growing=False)) if page + 1 in pages else []
+        shown = {frame: blurred(constructs(frame, growing=True)) for frame in growing}
+        broken += [frame for frame, opened in shown.items() if opened != [*final, *moved][: len(opened)]]
+    return broken
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.core.answering.markdown import meant, rendered
+from bot.core.answering.markdown import rendered
 from tests.core.test_pages import paged
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -85,7 +85,7 @@ def words(source: str) -> dict[str, tuple[object, ...]]:
 def test_pages_read_as_the_whole_does(seed: int, limit: int) -> None:
     text = Author(seed).text()
     whole, pages = words(text), paged(text, limit)
-    read = [words(meant(rendered(page.markdown, growing=False))) for page in pages]
+    read = [words(rendered(page.markdown, growing=False)) for page in pages]
     for page, found in zip(pages, read, strict=True):
         begun = page.source.split()[:1]
         differ = {word: (found[word], whole[word]) for word in found if found[word] != whole[word]}

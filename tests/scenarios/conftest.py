@@ -43,16 +43,20 @@ def shown(message: Message) -> str:
             case "markdown":
                 parts.append(block["text"])
             case "rich_text":
-                parts += [element["elements"][0]["text"] for element in block["elements"]]
+                parts += [line for line in _lines(block) if not FOOTER.fullmatch(line)]
             case "context":
-                parts += [element["text"] for element in block["elements"] if not FOOTER.fullmatch(element["text"])]
+                parts += [element["text"] for element in block["elements"]]
     return "\n".join(parts).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def footer(message: Message) -> str:
     """The quiet line at its end."""
-    said = [each["text"] for block in message.sent_blocks if block["type"] == "context" for each in block["elements"]]
+    said = [line for block in message.sent_blocks if block["type"] == "rich_text" for line in _lines(block)]
     return next((text for text in said if FOOTER.fullmatch(text)), "")
+
+
+def _lines(rich_text: dict[str, Any]) -> list[str]:
+    return [element["elements"][0]["text"] for element in rich_text["elements"]]
 
 
 def buttons(message: Message) -> list[str]:

@@ -25,7 +25,7 @@ def text(number: int, words: int = 30) -> str:
 
 def said(number: int, at_s: float) -> Life:
     """A reply as it is to be: a sign, a part, the whole."""
-    parts = (("", "_Thinking…_"), (text(number, 9), "_Writing…_"), (text(number), ""))
+    parts = (("", "Thinking…"), (text(number, 9), "Writing…"), (text(number), ""))
     moments = [Moment(at_s + step, shown, note) for step, (shown, note) in enumerate(parts)]
     return Life("C1", f"{100 + at_s:.6f}", ROOT, f"{100 + number}.000001", 0, moments)
 
@@ -190,7 +190,7 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (with_lives(lambda lives: lives.append(replace(lives[0], ts="109.000000"))), "pages [0, 0]"),
         (with_lives(lambda lives: lives[0].moments.pop()), "left hanging"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0, 20), ""))), "a step back from 30 to 20"),
-        (with_lives(lambda lives: lives[0].moments.append(Moment(9, "", "_Thinking…_"))), "a step back from 30 to 0"),
+        (with_lives(lambda lives: lives[0].moments.append(Moment(9, "", "Thinking…"))), "a step back from 30 to 0"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(1), ""))), "its messages read q1w1-30"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0) + " q0w30", ""))), "q0w1-30, q0w30-30"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0) + " more", ""))), "31 and 30 words"),
@@ -217,7 +217,7 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (deleted(gone=False), "is there, though nobody wrote after it"),
         (deleted(text="q1"), "its text is in the database"),
         (deleted(status="doing"), "deleted, and its job is doing"),
-        (growing(deleted(0, gone=False)), "deleted, and 101.500000 says '_Writing…_'"),
+        (growing(deleted(0, gone=False)), "deleted, and 101.500000 says 'Writing…'"),
     ],
 )
 def test_what_is_wrong_is_seen(found: Evidence, sentence: str) -> None:

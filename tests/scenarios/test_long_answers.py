@@ -19,10 +19,12 @@ from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
 CODE = "".join(f"print({number})  # a line of the code\n" for number in range(520))
-TABLE = "| Number | Square |\n|---|---|\n" + "".join(f"| {n} | {n * n} |\n" for n in range(1_000))
+TABLE = "| Number | Square |\n|---|---|\n" + "".join(
+    f"| {n} | {n * n}, which is the number times itself |\n" for n in range(150)
+)
 PROSE = "".join(f"{n}. Item {n} says something that is worth a line.\n" for n in range(1, 860))
 SEVEN_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE}\n# List\n\n{PROSE}"
-THREE_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE[:9_000]}"
+THREE_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE[:5_000]}"
 WHOLE_NOTE = "The whole answer and its long code are attached as files."
 
 
@@ -126,14 +128,14 @@ async def bots(
 async def test_pages_that_a_crash_left_are_good_text(
     bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
-    left = SEVEN_PAGES[: SEVEN_PAGES.index("| 700 |")].rstrip()
+    left = SEVEN_PAGES[: SEVEN_PAGES.index("| 140 |")].rstrip()
     vendor.script(
         Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("Something else.")[:-3], ending=Ending.CUT)
     )
     stage = Stage(sandbox, vendor)
     process = await bots()
     asked = await stage.mention()
-    await sandbox.wait_for(lambda: "| 699 |" in str(stage.bots("general", asked)), 20)
+    await sandbox.wait_for(lambda: "| 139 |" in str(stage.bots("general", asked)), 20)
     before = [shown(message) for message in stage.bots("general", asked)]
     process.kill()
     await process.wait()

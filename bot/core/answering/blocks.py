@@ -1,20 +1,32 @@
-"""A page's view as Slack takes it: a `markdown` block, and a short `text` beside it for notifications."""
+"""A page's view as Slack takes it: a `markdown` block, a quiet line below it, and a short `text` for notifications.
+
+Slack refuses an edit that takes the last `rich_text` from a message (block_mismatch), and a `markdown` block of nothing
+but headings and tables makes none. So a quiet line is a `rich_text`, and each view has one, or a paragraph.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from bot.core.answering.controls import Control, Vote
-from bot.core.answering.markdown import neutral, rendered
+from bot.core.answering.escaping import mrkdwn, unlinked
+from bot.core.answering.extent import has_paragraph
+from bot.core.answering.markdown import rendered
 from bot.core.answering.pages import Pages
-from bot.core.answering.plain import first_words
+from bot.core.answering.plain import beginning, first_words
 from bot.core.answering.reply import End, View
 
 THINKING = "Thinking…"
 WRITING = "Writing…"
 WAITING = "Your question is in line: I will answer it after the ones before it."
 MORE = "It went on: this is as much of it as one message holds."
-_BESIDE = ("context", "actions", "context_actions")
-"""Blocks that are about the answer."""
+_BUTTONS = ("actions", "context_actions")
+_LINE = "about-answer-"
+"""Begins the block_id of a quiet line: Slack keeps it, and no block of an answer has one of ours."""
+GOES_ON_BELOW = "Continued below."
+AT_END = "End of answer."
+PLAIN_BYTES = 3_800
+"""In UTF-8. chat.update takes 4,000 bytes of text."""
+_NOTICE_CHARS = 300
 _ENDS: Mapping[End | None, str] = {End.STOPPED: "stopped", End.LENGTH: "cut", End.PART: "cut"}
 
 
@@ -24,25 +36,29 @@ def message(view: View) -> dict[str, Any]:
     `blocks` is always there: an empty list removes what an earlier call showed.
     """
     if view.plain:
-        return {"text": neutral(_plain(view)), "blocks": []}
+        return {"text": _plain(view), "blocks": []}
+    text = rendered(view.markdown, growing=view.growing)
+    lines = [line for line in (_note(view), _footer(view)) if line]
+    if not lines and not has_paragraph(text):
+        lines = [_last_line(view)]
     blocks: list[dict[str, Any]] = []
     # Slack takes no empty block: all that has come may be held back still, as half a link is.
-    if (text := rendered(view.markdown, growing=view.growing)).strip():
+    if text.strip():
         blocks.append({"type": "markdown", "text": text})
-    blocks += [_quiet(line) for line in (_note(view), _escape(_footer(view))) if line]
-    return {"text": short_text(view), "blocks": [*blocks, *_controls(view)]}
+    return {"text": short_text(view), "blocks": [*blocks, *_quiet(*lines), *_controls(view)]}
 
 
 def aside(sentence: str, markdown: str) -> dict[str, Any]:
     """A sentence with what a model wrote below it, as much as one message holds: chat.postEphemeral's arguments."""
     first, note = _first_page(markdown)
-    blocks = [_quiet(_escape(sentence)), {"type": "markdown", "text": rendered(first, growing=False)}]
-    return {"text": sentence, "blocks": [*blocks, *([_quiet(note)] if note else [])]}
+    above, *below = _quiet(*filter(None, (sentence, note)))
+    blocks = [above, {"type": "markdown", "text": rendered(first, growing=False)}, *below]
+    return {"text": mrkdwn(sentence), "blocks": blocks}
 
 
 def aside_text(sentence: str, markdown: str) -> str:
     """The same without blocks, for a response_url: it takes no Markdown."""
-    return neutral("\n\n".join(part for part in (sentence, *_first_page(markdown)) if part))
+    return mrkdwn("\n\n".join(part for part in (sentence, *_first_page(markdown)) if part))
 
 
 def _first_page(markdown: str) -> tuple[str, str]:
@@ -55,14 +71,18 @@ def _first_page(markdown: str) -> tuple[str, str]:
 
 def answer_of(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message of a reply with the answer's blocks alone, whatever Slack has made of them."""
-    answers = [block for block in message.get("blocks") or [] if block.get("type") not in _BESIDE]
+    answers = [block for block in message.get("blocks") or [] if not _is_beside(block)]
     return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
+
+
+def _is_beside(block: Mapping[str, Any]) -> bool:
+    return block.get("type") in _BUTTONS or str(block.get("block_id", "")).startswith(_LINE)
 
 
 def short_text(view: View) -> str:
     """What a notification and a screen reader say: the first words without Markdown's marks."""
     words = first_words(view.markdown, growing=view.growing)
-    return neutral(words) or _escape(view.notice) or _growing(view)
+    return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (_growing(view) if view.live else _last_line(view))
 
 
 def _controls(view: View) -> list[dict[str, Any]]:
@@ -84,7 +104,7 @@ def _controls(view: View) -> list[dict[str, Any]]:
 def offer(sentence: str, label: str, value: str) -> list[dict[str, Any]]:
     """A sentence, and a button to have a question answered again."""
     button = {**_button(Control.AGAIN, label), "value": value}
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": sentence}}
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": sentence, "verbatim": True}}
     return [section, {"type": "actions", "elements": [button]}]
 
 
@@ -117,8 +137,17 @@ _DELETE = {
 }
 
 
-def _quiet(line: str) -> dict[str, Any]:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": line}]}
+def _quiet(*lines: str) -> list[dict[str, Any]]:
+    """Lines about the answer: plain text, in which nothing can be a mention or a link."""
+    said = [{"type": "text", "text": unlinked(line), "style": {"italic": True}} for line in lines]
+    return [
+        {
+            "type": "rich_text",
+            "block_id": f"{_LINE}{number}",
+            "elements": [{"type": "rich_text_section", "elements": [element]}],
+        }
+        for number, element in enumerate(said)
+    ]
 
 
 def _footer(view: View) -> str:
@@ -129,9 +158,7 @@ def _footer(view: View) -> str:
 
 
 def _note(view: View) -> str:
-    if view.notice:
-        return _escape(view.notice)
-    return f"_{_growing(view)}_" if view.growing else ""
+    return view.notice or (_growing(view) if view.growing else "")
 
 
 def _growing(view: View) -> str:
@@ -141,10 +168,17 @@ def _growing(view: View) -> str:
 
 
 def _plain(view: View) -> str:
-    note = view.notice or (_growing(view) if view.growing else _ENDS.get(view.ended, ""))
-    return "\n\n".join(part for part in (view.markdown.rstrip(), note) if part)
+    """The page's text, with as much of the notice below it as there is room for."""
+    text, note = view.markdown.rstrip(), view.notice or (_growing(view) if view.growing else _ENDS.get(view.ended, ""))
+    while note and _bytes(said := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
+        note = beginning(note, len(note) // 2) if len(note) > 2 else ""
+    return said if note else mrkdwn(text) or _last_line(view)
 
 
-def _escape(sentence: str) -> str:
-    """mrkdwn reads the three characters that Slack names."""
-    return sentence.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _last_line(view: View) -> str:
+    """Stands where nothing else does."""
+    return GOES_ON_BELOW if view.ended is None else AT_END
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bot.core.answering import emphasis, escaping
+from bot.core.answering.escaping import Edit
 from bot.core.answering.links import bare, misleads
 
 LABEL_CHARS = 120
@@ -31,18 +33,15 @@ _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\
 _POINTED = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
 _ADDRESS = re.compile(r"(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*\))*\))*")
 """With balanced parentheses, in three levels."""
+_UNSENT = re.compile(r"<|&#?\w+;")
+"""Slack decodes nothing in a link's address."""
+_DEFINED = re.compile(r"\]:\s*(<([^<>\s]+)>)")
 _SPACED = re.compile(r"\s")
 _SPACE = re.compile(r"\s*")
 
 
 Addresses = Mapping[str, Sequence[str]]
 """What reference labels stand for, by their keys: all that they may, where more than one definition is seen."""
-
-
-class Edit(NamedTuple):
-    start: int
-    end: int
-    text: str
 
 
 class Run(NamedTuple):
@@ -69,6 +68,8 @@ class Inline:
     """What to do with a text."""
 
     edits: list[Edit] = field(default_factory=list)
+    code: list[tuple[int, int]] = field(default_factory=list)
+    """Where its code spans begin and end."""
     cut: int = -1
     """What follows is held back."""
     closing: str = ""
@@ -108,11 +109,16 @@ class _Scan:
         self.found = Inline()
 
     def run(self, position: int) -> Inline:
+        for address in _DEFINED.finditer(self.text, 0, position):
+            self.found.edits.append(Edit(*address.span(1), bare(address[2])))
         while self.found.cut < 0 and (special := _SPECIAL.search(self.text, position)):
             position = self._special(special)
         if self.growing:
             self._close()
-        self.found.edits.sort()
+        end = self.found.cut if self.growing else len(self.text)
+        harmless = [edit for edit in escaping.in_text(self.text, self.found.code, self.found.edits) if edit.end <= end]
+        edits = [edit._replace(text=edit.text.replace("<", "&lt;")) for edit in self.found.edits]
+        self.found.edits = sorted([*edits, *harmless])
         return self.found
 
     def _special(self, special: re.Match[str]) -> int:
@@ -141,10 +147,12 @@ class _Scan:
         ticks = opening[0]
         for closing in _TICKS.finditer(self.text, opening.end()):
             if closing[0] == ticks:
+                self.found.code.append((opening.start(), closing.end()))
                 return closing.end()
         if self.growing:
             end = len(self.text.rstrip("` \t\n"))
             begun = bool(self.text[opening.end() : end].strip())
+            self.found.code += [(opening.start(), end)] * begun
             self.found.cut, self.found.closing = (end, ticks) if begun else (opening.start(), "")
         return opening.end()
 
@@ -164,11 +172,11 @@ class _Scan:
         return end
 
     def _flanks(self, start: int, end: int, mark: str) -> tuple[bool, bool]:
-        """Whether delimiters can open, and close, emphasis there."""
+        """Whether delimiters can open, and close, emphasis there. Those beside a CJK letter get a space."""
         before = self.text[start - 1] if start else " "
         after = self.text[end] if end < len(self.text) else " "
-        left = not after.isspace() and (not _punctuation(after) or before.isspace() or _punctuation(before))
-        right = not before.isspace() and (not _punctuation(before) or after.isspace() or _punctuation(after))
+        left = not after.isspace() and (not _punctuation(after) or _apart(before))
+        right = not before.isspace() and (not _punctuation(before) or _apart(after))
         if mark != "_":
             return left, right
         return left and (not right or _punctuation(before)), right and (not left or _punctuation(after))
@@ -184,8 +192,27 @@ class _Scan:
             used = 2 if min(opener.left, run.left) >= 2 else 1
             run = run._replace(left=run.left - used)
             rest = opener._replace(left=opener.left - used)
+            self._separate(opener, run)
             opener = self.last_run = rest if rest.left else rest.below
         return run
+
+    def _separate(self, opener: Run, closer: Run) -> None:
+        """Slack reads no emphasis directly beside a CJK letter, nor where it begins or ends with a bare address."""
+        start, end, last = opener.start, opener.start + opener.size, closer.start + closer.size
+        if opener.mark != "*":
+            return
+        if closer.size == opener.size and (
+            emphasis.begins_address(self.text, end) or emphasis.last_address(self.text, closer.start)
+        ):
+            self.found.edits += [Edit(start, end, ""), Edit(closer.start, last, "")]
+            return
+        self._space(start, self.text[max(0, start - 1) : start])
+        self._space(last, self.text[last : last + 1])
+
+    def _space(self, at: int, beside: str) -> None:
+        space = Edit(at, at, emphasis.HAIR_SPACE)
+        if emphasis.CJK.match(beside) and space not in self.found.edits[-8:]:
+            self.found.edits.append(space)
 
     def _angle(self, start: int) -> int:
         if _ADDRESS_BEGUN.search(self.text, max(0, start - 10), start):
@@ -265,6 +292,8 @@ class _Scan:
         elif images:
             # An image in a link's label is shown by its own label: links can't hold links.
             self.found.edits[bracket.edits :] = [*images, *self._outside(images, bracket.edits)]
+        if said.strip() and not misleading and self._has_own_address(end) and _UNSENT.search(self.text, end + 1, after):
+            self.found.edits.append(Edit(end + 1, after, f"({bare(addresses[0])})"))
         if bracket.image:
             self.images[inner:] = [Edit(bracket.start, after, said.strip() or "image")]
         elif not misleading and self._has_own_address(end):
@@ -306,16 +335,26 @@ class _Scan:
             cut, self.last_run, self.found.closing = waiting.start, waiting.run, ""
         elif entity := _BEGUN_ENTITY.search(text, 0, cut):
             cut = cut if self.found.closing else entity.start()
-        cut = len(text[:cut].rstrip())
         run = self.last_run
+        if run and run.mark == "*" and not self.found.closing:
+            cut = emphasis.last_address(text, cut, begun=True) or cut
+        cut = len(text[:cut].rstrip())
         while run and not self.found.closing and run.start + run.size >= cut:
             cut = len(text[: run.start].rstrip())
             run = run.below
         self.found.cut = cut
         while run:
-            self.found.closing += run.mark * run.left
+            self._close_for_show(run)
             run = run.below
         self.found.edits = [edit for edit in self.found.edits if edit.end <= cut]
+
+    def _close_for_show(self, run: Run) -> None:
+        if run.mark == "*" and emphasis.begins_address(self.text, run.start + run.size):
+            self.found.edits.append(Edit(run.start, run.start + run.size, ""))
+            return
+        self.found.closing += run.mark * run.left
+        if run.mark == "*":
+            self._space(run.start, self.text[max(0, run.start - 1) : run.start])
 
 
 def _odd_match(opener: Run, closer: Run, opens: bool) -> bool:
@@ -323,6 +362,11 @@ def _odd_match(opener: Run, closer: Run, opens: bool) -> bool:
     if opener.mark == "~" or not (opener.closes or opens):
         return False
     return (opener.size + closer.size) % 3 == 0 and bool(opener.size % 3 or closer.size % 3)
+
+
+def _apart(character: str) -> bool:
+    """Emphasis may begin after it, and end before it, whatever it begins or ends with."""
+    return character.isspace() or _punctuation(character) or bool(emphasis.CJK.match(character))
 
 
 def _punctuation(character: str) -> bool:

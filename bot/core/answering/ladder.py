@@ -17,10 +17,11 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
+from bot.core.answering.pages import PAGE_BYTES
 from bot.errors import Refusal
 
-PLAIN_CHARS = 3_900
-"""Without blocks, chat.update takes 4,000 characters of text."""
+PLAIN_BYTES = 3_300
+"""Of a page without blocks, in UTF-8: chat.update takes 4,000 bytes of text, and a sentence may stand below it."""
 SMALLEST_PAGE_CHARS = 1_000
 SMALLER_PAGE_CHARS = 3_000
 """Where nobody knows why Slack refuses a page."""
@@ -78,10 +79,15 @@ class Ladder:
         """Returns how much a page may hold; `full_chars`: in the full form."""
         most = min(full_chars, self._most_chars)
         if self.plain:
-            most = min(most, PLAIN_CHARS)
+            most = min(most, PLAIN_BYTES)
         elif self.form is Form.SMALLER:
             most = min(most, SMALLER_PAGE_CHARS)
         return int(most)
+
+    @property
+    def page_bytes(self) -> int:
+        """How much a page may hold in UTF-8."""
+        return PLAIN_BYTES if self.plain else PAGE_BYTES
 
     def condemned(self, reason: Refusal, page_chars: int) -> bool:
         """Slack said what is wrong with a page of so many characters; returns whether another form is left."""

@@ -86,6 +86,8 @@ class Leaves:
     """What a scan found."""
 
     leaves: list[Leaf] = field(default_factory=list)
+    rules: list[int] = field(default_factory=list)
+    """Where the lines begin that are thematic breaks (`---`)."""
     open: Leaf | None = None
     """The leaf that the next line could go on with."""
     unsure: int | None = None
@@ -263,6 +265,7 @@ class Scan:
         elif leaf and leaf.kind is Kind.TEXT and _UNDERLINE.match(*at):
             leaf.kind, self.found.open = Kind.HEADING, None
         elif _RULE.match(*at):
+            self.found.rules.append(line.start)
             self.found.open = None
         else:
             self._text(line)
@@ -294,10 +297,7 @@ class Scan:
         row = self.markdown[line.content : line.end]
         first = self.markdown[header.content : header.end]
         return (
-            "|" in first
-            and ("|" in row or ":" in row)
-            and bool(_DELIMITERS.match(row))
-            and _cells(first) == _cells(row)
+            "|" in first and ("|" in row or ":" in row) and bool(_DELIMITERS.match(row)) and cells(first) == cells(row)
         )
 
     def _code(self, line: Line, partial: bool) -> None:
@@ -354,7 +354,8 @@ def _characters(indent: str, columns: int) -> int:
     return next((size for size in range(len(indent) + 1) if _columns(indent[:size]) >= columns), len(indent))
 
 
-def _cells(row: str) -> int:
+def cells(row: str) -> int:
+    """How many cells a table's row has."""
     inner = row.strip().removeprefix("|")
     if inner.endswith("|") and not inner.endswith("\\|"):
         inner = inner[:-1]

@@ -17,6 +17,7 @@ _ENDS = re.compile(
 _SCHEME = re.compile(r"^(https?:)/*", re.IGNORECASE)
 _MARKS = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[*~`\[\]()<>|\\\s\x00-\x1f]")
 """What Markdown would read, and what would end the link too early."""
+_ENTITY = re.compile(r"&#?\w+;")
 _BACKSLASH = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
@@ -55,8 +56,13 @@ def _host(address: str) -> str:
 
 def _plain(address: str) -> str:
     """An address as browsers read it."""
-    plain = _BACKSLASH.sub(r"\1", html.unescape(address)).strip().replace("\\", "/")
+    plain = _BACKSLASH.sub(r"\1", _decoded(address)).strip().replace("\\", "/")
     return _SCHEME.sub(r"\1//", plain)
+
+
+def _decoded(text: str) -> str:
+    """With the entities decoded that Markdown knows: `&copy=` in an address is none."""
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
 
 
 def _hosts(label: str) -> list[str]:

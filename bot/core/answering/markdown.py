@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
-from bot.core.answering import inline, leaves
-from bot.core.answering.inline import Edit
+from bot.core.answering import escaping, inline, leaves, oversize
+from bot.core.answering.emphasis import CJK
+from bot.core.answering.escaping import Edit
 from bot.core.answering.leaves import DEFINING, Kind, Leaf, Leaves, Line, unsure
 
-_ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
-_ESCAPED = re.compile(r"&(lt|gt|amp);")
-_MEANT = {"lt": "<", "gt": ">", "amp": "&"}
 _UNSHOWN = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Nothing to see, though it would make a label read backwards: what looks like one address then is another."""
-_LINKED = re.compile(r"\]\(|\]\[|!\[|\]:|<http|<[\w.+-]+@", re.IGNORECASE)
+_CHANGED = re.compile(r"<|\]\(|\]\[|!\[|\]:|://[^\s*]*\*")
+_BESIDE = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 _DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 _TASK_BEGUN = re.compile(r"\[[ xX]?\]?$")
 _ROW_BEGUN = re.compile(r"[|: \t-]*$")
@@ -33,22 +32,10 @@ class Labels:
 NO_LABELS = Labels({})
 
 
-def neutral(text: str) -> str:
-    """A model's text with nothing that Slack acts on: `<!channel>`, `<@U…>`, links in `<…>` stay text.
-
-    Slack reads `&lt;`, `&gt;` and `&amp;` once, also in code; so those that the model wrote are escaped as well.
-    """
-    return _ENTITY.sub("&amp;", text).replace("<", "&lt;")
-
-
-def meant(text: str) -> str:
-    """The text that `neutral` made safe."""
-    return _ESCAPED.sub(lambda found: _MEANT[found[1]], text)
-
-
 def sent_chars(markdown: str) -> int:
-    """How long a page's source is at most once it is sent, in characters, but for what closes open marks."""
-    return len(markdown) + 3 * markdown.count("<") + 4 * markdown.count("&")
+    """How long a page's source is at most once it is sent, but for what closes open marks."""
+    escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
+    return len(markdown) + escaped + markdown.count("*")
 
 
 def rendered(markdown: str, *, growing: bool) -> str:
@@ -65,7 +52,7 @@ def rendered(markdown: str, *, growing: bool) -> str:
         text, fence = _settled(stretch, fence, labels)
         parts.append(text)
     text, closing = _last(last, fence, labels, growing=growing)
-    return neutral("".join([*parts, text]).rstrip() + closing)
+    return "".join([*parts, text]).rstrip() + closing
 
 
 def _stretches(markdown: str) -> list[str]:
@@ -119,6 +106,9 @@ def _last(stretch: str, fence: str, labels: Labels, *, growing: bool, following:
                 return _last(stretch, fence, labels, growing=False)
             return _last(stretch[: line.start], fence, labels, growing=True, following=stretch[line.start :])
         edits = [edit for edit in edits if edit.start < last[0].content] + _placed(last, growth.edits)
+        wrapped = oversize.wrapped(stretch, found.leaves[-1])
+        if wrapped and wrapped.opening.end < end:
+            edits, closing = sorted([*edits, wrapped.opening]), closing + wrapped.closing.text
     return inline.applied(stretch[:end].rstrip(), edits), closing
 
 
@@ -149,6 +139,8 @@ def _last_text(markdown: str, found: Leaves, *, partial: bool) -> list[Line] | N
     if leaf is None or (leaf is not found.open and not (partial and leaf.lines[-1].end == len(markdown))):
         return None
     line = leaf.lines[-1]
+    if leaf.kind is Kind.TABLE and oversize.wrapped(markdown, leaf):
+        return None
     if leaf.kind is Kind.TABLE and partial:
         cells = [cell.end() for cell in _CELL.finditer(markdown, line.content, line.end)]
         return [Line(line.start, cells[-1] if cells else line.content, line.end)]
@@ -175,18 +167,27 @@ def _labels(definitions: tuple[tuple[str, str], ...]) -> Labels:
 
 
 def _finished(markdown: str, found: Iterable[Leaf], labels: Labels) -> list[Edit]:
-    """What to change in texts as they stand."""
-    if not _LINKED.search(markdown):
-        return []
+    """What to change in texts and code as they stand."""
+    changes = _changes(markdown)
     edits: list[Edit] = []
     for leaf in found:
+        wrapped = oversize.wrapped(markdown, leaf)
+        edits += [wrapped.opening, wrapped.closing] if wrapped else []
+        if leaf.kind in (Kind.CODE, Kind.FENCE) or (leaf.kind is Kind.TABLE and wrapped):
+            edits += escaping.in_code(markdown, leaf.lines[0].start, leaf.lines[-1].end) if changes else ()
+            continue
         rows = [[line] for line in leaf.lines] if leaf.kind is Kind.TABLE else [leaf.lines]
-        for lines in rows if leaf.kind not in (Kind.CODE, Kind.FENCE) else []:
+        for lines in rows if changes else []:
             text = _text(markdown, lines)
-            if _LINKED.search(text) or (labels.addresses and "[" in text):
+            if _changes(text) or (labels.addresses and "[" in text):
                 start = leaves.definitions_end(text) if leaf.kind is Kind.TEXT else 0
                 edits += _placed(lines, _edits(text, start, labels))
-    return edits
+    return sorted(edits)
+
+
+def _changes(text: str) -> bool:
+    """Whether something in a text may have to be sent otherwise than it stands."""
+    return bool(_CHANGED.search(text)) or (not text.isascii() and bool(_BESIDE.search(text)))
 
 
 @lru_cache(maxsize=512)

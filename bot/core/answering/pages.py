@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from bot.core.answering.extent import BLOCK_CHARS, Extent, Full
 from bot.core.answering.markdown import sent_chars
 from bot.core.answering.outline import NOTHING_OPEN, Opening, Outline, Place
 
@@ -59,29 +60,48 @@ class Pages:
         self._limit_bytes = limit_bytes
         self.full: list[Page] = []
         self.growing = first
+        self._extent = Extent()
         self._sure_chars = 0
         """So many fit on the growing page, whatever they are: nothing need be measured before."""
 
     def append(self, text: str) -> None:
         """The text goes on."""
         page = replace(self.growing, source=self.growing.source + text)
-        if len(page.source) > self._sure_chars:
+        # Blocks are counted in whole lines.
+        if len(page.source) > self._sure_chars or "\n" in text:
             page = self._measured(page)
         self.growing = page
 
-    def _measured(self, page: Page) -> Page:
-        """The growing page, after those that are full."""
-        while not self.fits(page.source, page.opening):
-            end, opening = self._end(page)
-            source = page.source[:end]
-            self.full.append(replace(page, source=source))
+    def _measured(self, page: Page, *, ended: bool = False) -> Page:
+        """The growing page, after those that are full; `ended`: its last line is complete."""
+        while full := self._full(page, ended=ended):
+            end, opening = self._end(page, full)
+            self.full.append(replace(page, source=page.source[:end]))
             page = Page(page.source[end:], self._modest(opening), page.start + end)
-        left_chars, left_bytes = self._left(page.source, page.opening)
-        self._sure_chars = len(page.source) + min(left_chars, left_bytes) // MOST_SENT
+            self._extent, self._sure_chars = Extent(), 0
         return page
+
+    def _full(self, page: Page, *, ended: bool) -> Full | None:
+        """Where the page is full, in its source; None while all of it fits.
+
+        That is where the first of the limits is met as the text comes, so that it does not depend on how it comes.
+        """
+        size = len(page.source)
+        shown, before = page.first(min(size, self.limit_chars + 1))
+        self._extent.read(shown + "\n" * (ended and len(shown) == size + before))
+        chars = size
+        if size > self._sure_chars:
+            left = self._left_of(page, size)
+            chars = size if left >= 0 else self._most_chars(page)
+            self._sure_chars = size + max(left, 0) // MOST_SENT
+        full = self._extent.full
+        if full and full.at > before and full.known - before <= chars + ended:
+            return Full(full.at - before, full.known - before)
+        return None if chars == size else Full(chars, chars + 1)
 
     def close(self) -> None:
         """The text ends: white space alone is no page."""
+        self.growing = self._measured(self.growing, ended=not self.growing.source.endswith("\n"))
         if self.full and not self.growing.source.strip():
             last = self.full.pop()
             self.growing = replace(last, source=last.source + self.growing.source)
@@ -92,38 +112,57 @@ class Pages:
 
     def fits(self, source: str, opening: Opening = NOTHING_OPEN) -> bool:
         """Whether a page can hold it."""
-        return len(source) <= self.limit_chars and min(self._left(source, opening)) >= 0
+        return self._left(source, opening) >= 0
 
-    def _left(self, source: str, opening: Opening) -> tuple[int, int]:
-        """What a page has left, in characters and in bytes; less than nothing where it is too full."""
+    def _left(self, source: str, opening: Opening, header_chars: int = 0) -> int:
+        """What a page has left, in characters or bytes, the scarcer; less than nothing where it is too full."""
+        if len(source) > self.limit_chars:
+            return -1
         sent = sent_chars(source) + sent_chars(opening.lines + opening.mark)
-        return self.limit_chars - sent, self._limit_bytes - (sent - len(source) + _bytes(source))
+        counted = sent + 3 * source.count(">") + header_chars
+        return min(
+            self.limit_chars - sent, BLOCK_CHARS - counted, self._limit_bytes - (sent - len(source) + _bytes(source))
+        )
+
+    def _left_of(self, page: Page, chars: int) -> int:
+        """What the page has left after its first characters."""
+        before = len(page.opening.lines + page.opening.mark) - len(page.opening.instead_of)
+        return self._left(page.source[:chars], page.opening, self._extent.header_chars(before + chars))
 
     def _modest(self, opening: Opening) -> Opening:
         """What would leave too little of a page is left out."""
         return opening if sent_chars(opening.lines + opening.mark) <= self.limit_chars // 4 else NOTHING_OPEN
 
-    def _end(self, page: Page) -> tuple[int, Opening]:
+    def _end(self, page: Page, full: Full) -> tuple[int, Opening]:
         """Where the page ends, and what opens the next.
 
-        Of what came later than the page can hold one character is looked at: it may belong to a grapheme.
+        Of what came later than is known to be too much nothing is looked at but one character where the page is full
+        of them: it may belong to a grapheme.
         """
-        full = self._most_chars(page)
-        shown, before = page.first(full + 1)
+        shown, before = page.first(full.known)
         outline, best, best_place = Outline(shown), None, Place.LINE
+        early: tuple[int, Opening] | None = None
         for line in outline.lines():
-            start, known = line.start - before, line.end - before < full or _LETTER.search(shown, line.start)
-            place = outline.place() if known and full // 2 < start <= full else None
-            if place is not None and place >= best_place:
+            start = line.start - before
+            if start > full.at:
+                break
+            known = line.end - before < full.known or _LETTER.search(shown, line.start)
+            place = outline.place() if known and start > 0 else None
+            if place is not None and start > full.at // 2 and place >= best_place:
                 best, best_place = (start, outline.opening()), place
-        return best or _end_in_a_line(page, full)
+            elif (place is not None and start <= full.at // 2) or start == full.at:
+                early = (start, outline.opening())
+        if best is None and full.known > full.at + 1:
+            # There are blocks enough in the first half.
+            best = early
+        return best or _end_in_a_line(page, full.at)
 
     def _most_chars(self, page: Page) -> int:
         """The longest part that fits, in characters."""
         low, high = 1, min(len(page.source) - 1, self.limit_chars)
         while low < high:
             middle = (low + high + 1) // 2
-            if self.fits(page.source[:middle], page.opening):
+            if self._left_of(page, middle) >= 0:
                 low = middle
             else:
                 high = middle - 1

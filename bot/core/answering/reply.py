@@ -218,7 +218,7 @@ class Reply:
     def finish(self, ending: Ending) -> None:
         """No more text will come."""
         if ending.partial and (kept := self._before.part(text := self._pages.text())) != text:
-            self._pages = Pages(self._pages.limit_chars)
+            self._pages = Pages(self._pages.limit_chars, self._ladder.page_bytes)
             self._pages.append(kept)
             self._fell_back = True
         self._ending = ending
@@ -397,7 +397,7 @@ class Reply:
         """Lays the text out anew from a page on, in the form in which it is sent now."""
         old = self._pages
         page_chars = self._ladder.page_chars(self._full_chars)
-        self._pages = Pages(page_chars, first=replace(self._page(page), source=""))
+        self._pages = Pages(page_chars, self._ladder.page_bytes, first=replace(self._page(page), source=""))
         self._pages.full = old.full[:page]
         self._pages.append(old.text(page))
         self._settled = min(self._settled, page)

@@ -23,7 +23,9 @@ def reminder(about: AskAbout) -> str:
 
 def message(user_id: str, intro: str, quote: str, question: str) -> dict[str, Any]:
     """The arguments of chat.postMessage; `intro` is in Slack's markup, the rest is plain text."""
-    blocks: list[dict[str, Any]] = [{"type": "context", "elements": [{"type": "mrkdwn", "text": intro}]}]
+    blocks: list[dict[str, Any]] = [
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": intro, "verbatim": True}]}
+    ]
     if quote:
         said = {"type": "plain_text", "text": quote[:_ELEMENT_CHARS]}
         blocks.append({"type": "context", "block_id": f"{_BLOCK}{user_id}-about", "elements": [said]})

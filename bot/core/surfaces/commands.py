@@ -61,7 +61,7 @@ def part_used(cap: Cap, spent: Amount) -> int:
 
 def said(text: str, footer: str = "") -> dict[str, Any]:
     """A message for one person alone: mrkdwn, and a quiet line below it."""
-    blocks: list[dict[str, Any]] = [{"type": "section", "text": {"type": "mrkdwn", "text": text}}]
+    blocks: list[dict[str, Any]] = [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}]
     if footer:
         blocks.append({"type": "context", "elements": [{"type": "plain_text", "text": footer}]})
     return {"text": text, "blocks": blocks}

@@ -88,7 +88,7 @@ def _header(text: str) -> Json:
 
 
 def _section(text: str) -> Json:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:_SECTION_CHARS]}}
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text[:_SECTION_CHARS], "verbatim": True}}
 
 
 def _note(text: str) -> Json:

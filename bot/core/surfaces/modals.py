@@ -175,4 +175,4 @@ def _plain(text: str) -> Json:
 
 
 def _mrkdwn(text: str) -> Json:
-    return {"type": "mrkdwn", "text": text}
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
