@@ -150,9 +150,9 @@ def test_a_message_that_was_but_a_file_shown_elsewhere_is_no_turn() -> None:
 
 
 def test_the_first_message_and_the_newest_that_fit_are_kept_whole_and_a_line_says_what_is_not() -> None:
-    said = [message(letter * 40, ts=f"{at}.0") for at, letter in enumerate("abcde", start=1)]
-    room = 40 + 85 + len("why?") + len(LEFT_OUT)
-    assert told(build(said, limit=room).turns) == ["a" * 40, LEFT_OUT, "d" * 40, "e" * 40, "why?"]
+    said = [message(letter * (100 if at > 1 else 4), ts=f"{at}.0") for at, letter in enumerate("abcde", start=1)]
+    room = 4 + 205 + len("why?") + len(LEFT_OUT)
+    assert told(build(said, limit=room).turns) == ["aaaa", LEFT_OUT, "d" * 100, "e" * 100, "why?"]
 
 
 def test_what_was_not_read_is_told_where_it_was() -> None:

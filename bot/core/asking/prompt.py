@@ -69,6 +69,7 @@ class Spoken:
     files: tuple[File, ...] = ()
     media: tuple[Media, ...] = ()
     """What of its files is to be looked at."""
+    ts: str = ""
 
 
 def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
@@ -78,7 +79,7 @@ def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
     order, so that each answer on record belongs to an earlier question.
     """
     question = conversation.question
-    asked = Spoken(question.user_id, words_of(question.text, me.user_id), files=question.files)
+    asked = Spoken(question.user_id, words_of(question.text, me.user_id), files=question.files, ts=question.ts)
     said, gap = [], False
     for message in conversation.messages:
         gap = gap or message.after_gap
@@ -98,11 +99,12 @@ def _said(message: Message, conversation: Conversation, me: Identity) -> Spoken 
     before = message.ts < conversation.question.ts
     if message.user_id == me.user_id or message.bot_id == me.bot_id:
         shown = plain(message.text, {}) if before else ""
-        return Spoken(None, conversation.replies.get(message.ts, shown))
+        return Spoken(None, conversation.replies.get(message.ts, shown), ts=message.ts)
     if not before or message.subtype not in CONVERSING_SUBTYPES:
         return None
     speaker = message.user_id or message.bot_id or ""
-    return Spoken(speaker, words_of(message.whole, me.user_id), message.app_name, files=message.files)
+    words = words_of(message.whole, me.user_id)
+    return Spoken(speaker, words, message.app_name, files=message.files, ts=message.ts)
 
 
 def to_be_named(said: Sequence[Spoken], me: Identity) -> list[str]:
@@ -135,40 +137,69 @@ def _several(said: Sequence[Spoken]) -> bool:
 
 
 def fit(said: Sequence[Spoken], tokens: Tokens, limit_tokens: int) -> list[Spoken]:
-    """The question (the last one), the thread's first message, and as many whole ones as fit, newest first.
+    """The question (the last one), the thread's first message, and the newest ones that fit, whole.
 
-    One that alone is too long is cut in its middle.
+    One that alone is too long is cut in its middle. Where anything is left out, be it that it was not read, more is
+    than must be, up to a third: so the next questions' prompts begin as this one does, and vendors find
+    that beginning in their caches.
     """
-    if sum(tokens(each.text) for each in said) <= limit_tokens:
-        return list(said)
     *before, question = said
+    unread = any(each.after_gap for each in before[:2])
+    if sum(tokens(each.text) for each in said) <= limit_tokens and not unread:
+        return list(said)
     question = replace(question, text=cut(question.text, tokens, limit_tokens) or LEFT_OUT)
     room = limit_tokens - tokens(question.text) - tokens(LEFT_OUT)
     first, rest = (before[:1], before[1:]) if before and before[0].first else ([], before)
+    # Cuts change in steps as well: they would change with each question.
+    step = max(1, limit_tokens // 8)
     if first and tokens(first[0].text) > room:
         first_tokens = max(room // 2, room - sum(tokens(each.text) for each in rest))
+        first_tokens -= first_tokens % step
         first = [replace(first[0], text=text)] if (text := cut(first[0].text, tokens, first_tokens)) else []
     room -= sum(tokens(each.text) for each in first)
-    newest = _newest(rest, tokens, room)
+    newest = _steady(_newest(rest, tokens, room, step), tokens)
     kept = [*newest, question]
     if len(first) + len(newest) < len(before):
         kept[0] = replace(kept[0], after_gap=True)
     return [*first, *kept]
 
 
-def _newest(said: Sequence[Spoken], tokens: Tokens, room_tokens: int) -> list[Spoken]:
+def _newest(said: Sequence[Spoken], tokens: Tokens, room_tokens: int, step_tokens: int) -> list[Spoken]:
     kept: list[Spoken] = []
     left = room_tokens
     for each in reversed(said):
         size = tokens(each.text)
         if size > left:
             # Only what would fit nowhere is cut: the rest is dropped whole.
-            if size > room_tokens and (text := cut(each.text, tokens, left)):
+            if size > room_tokens and (text := cut(each.text, tokens, left - left % step_tokens)):
                 kept.append(replace(each, text=text))
             break
         left -= size
         kept.append(each)
     return kept[::-1]
+
+
+def _steady(said: list[Spoken], tokens: Tokens) -> list[Spoken]:
+    """Without the oldest ones, up to a third of all, so that the next calls begin with the same message.
+
+    Each message has a rank, at random but for good, and the first one is that of the lowest rank among those that
+    can be. As the conversation grows it stays the first until it can be no longer, or one of a lower rank can be;
+    it does not matter from where the conversation was read, nor how sizes are estimated. The newest message of a
+    person is never spared.
+    """
+    last_asked = max((at for at, each in enumerate(said) if each.speaker is not None), default=0)
+    spare_tokens = sum(tokens(each.text) for each in said) // 3
+    firsts, before = list[int](), 0
+    for at, each in enumerate(said[: last_asked + 1]):
+        if before > spare_tokens:
+            break
+        firsts.append(at)
+        before += tokens(each.text)
+    return said[min(firsts, key=lambda at: _rank(said[at]), default=0) :]
+
+
+def _rank(each: Spoken) -> bytes:
+    return hashlib.sha256((each.ts or each.text).encode(errors="replace")).digest()
 
 
 def cut(text: str, tokens: Tokens, limit_tokens: int) -> str:
