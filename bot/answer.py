@@ -19,8 +19,9 @@ from bot.core.asking.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.asking.triage import Identity, words_of
 from bot.core.completion import Completion, FinishReason, Said, Thinking, Usage
 from bot.core.conversation import Job, Prompt
+from bot.core.errand import ErrandKind, Undone
 from bot.core.jobs import Closing, Outcome, Spent, Status
-from bot.errors import Failure, ProviderError, StoreError, TypistError
+from bot.errors import Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.metrics import JobLife, Metrics, Times
 from bot.pane import PaneDesk
 from bot.ports import Clock, LiveReply, Models, Provider, Replies, Store
@@ -158,6 +159,9 @@ class Answering:
             await self._ended(attempt, reply, outcome)
         except asyncio.CancelledError:
             await self._break_off(attempt, reply)
+        except Exception as error:
+            log.error("job %d broke: %s", attempt.job.id, trace_of(error))
+            await self._broken(attempt, reply)
         finally:
             self.pane.end(attempt.job.question)
 
@@ -168,7 +172,7 @@ class Answering:
         if denial is None:
             return False
         self.admission.tell(question, denial)
-        await self._recorded(attempt.job, (), Outcome(Status.REFUSED, "", finish_reason=denial.name.lower()))
+        await self._recorded(attempt, (), Outcome(Status.REFUSED, "", finish_reason=denial.name.lower()))
         return True
 
     async def _end_again(self, attempt: Attempt, reply: LiveReply, closing: Closing | None) -> None:
@@ -183,8 +187,7 @@ class Answering:
         if closing is None or shown.ended:
             await reply.leave()
         else:
-            previous = _has_previous(attempt.job)
-            await reply.finish(Ending(closing.notice, End(closing.end), closing.footer, previous))
+            await reply.finish(ending_of(attempt.job, closing))
         await self._ended(attempt, reply, outcome)
 
     async def _outcome(self, attempt: Attempt, reply: LiveReply) -> tuple[Ending, Outcome]:
@@ -204,8 +207,8 @@ class Answering:
             if attempt.break_off is not BreakOff.STOPPED:
                 raise
             return _stopped(attempt)
-        except Exception:
-            log.exception("job %d broke", attempt.job.id)
+        except Exception as error:
+            log.error("job %d broke: %s", attempt.job.id, trace_of(error))
             return Ending(BROKEN, End.PART), Outcome(Status.FAILED, attempt.part, finish_reason="broken")
         finally:
             attempt.streaming = False
@@ -235,6 +238,8 @@ class Answering:
                         reply.append(text)
                     if reply.gone:
                         return Ending(), Outcome(Status.STOPPED, attempt.text)
+                    if reply.unshown:
+                        raise NotShown
         except ProviderError as error:
             if error.failure is not Failure.EMPTY or not attempt.draft.resumes:
                 raise
@@ -254,7 +259,7 @@ class Answering:
 
     async def _ended(self, attempt: Attempt, reply: LiveReply, outcome: Outcome) -> None:
         """Slack shows the end, and it goes on record."""
-        if await self._recorded(attempt.job, reply.page_ts, outcome):
+        if await self._recorded(attempt, reply.page_ts, outcome, reply.undone):
             total_s = self.clock.monotonic() - attempt.claimed
             waited_s = max(0.0, self.clock.now() - total_s - float(attempt.job.question.ts))
             times = Times(waited_s, total_s, attempt.first_token_s)
@@ -262,18 +267,35 @@ class Answering:
             if outcome.usage is not None:
                 await self.allowance.warn(attempt.job.question)
 
-    async def _recorded(self, job: Job, page_ts: tuple[str, ...], outcome: Outcome) -> bool:
+    async def _broken(self, attempt: Attempt, reply: LiveReply | None) -> None:
+        """A fault that nobody foresaw: the job ends on record, and the outbox shows that."""
+        ending = _told(Ending(BROKEN, End.PART), attempt)
+        outcome = attempt.counted(Outcome(Status.FAILED, attempt.part, finish_reason="broken"))
+        attempt.draft.close(outcome.answer, _closing(ending, outcome))
+        page_ts = attempt.job.page_ts
+        if reply is not None:
+            await reply.leave()
+            page_ts = reply.page_ts
+        await self._recorded(attempt, page_ts, outcome, ErrandKind.SHOW)
+
+    async def _recorded(
+        self, attempt: Attempt, page_ts: tuple[str, ...], outcome: Outcome, undone: ErrandKind | None = None
+    ) -> bool:
         """Waits for a database that is away; False where the job is no longer ours."""
+        job = attempt.job
+        left = Undone(undone, attempt.draft.piece()) if undone else None
         for delay_s in chain(RECORD_AGAIN_S, repeat(RECORD_AGAIN_S[-1])):
             try:
                 if page_ts:
                     await self.store.record_pages(job.id, page_ts)
                 waited_s = self.clock.now() - job.asked_at
                 ping = outcome.status is Status.DONE and 0 < self.done_ping_s < waited_s
-                return await self.store.finish(job, outcome, ping=ping)
+                return await self.store.finish(job, outcome, ping=ping, undone=left)
             except StoreError as error:
                 log.error("job %d: its end is not on record yet: %s", job.id, error)
-                await self.clock.sleep(delay_s)
+            except Exception as error:
+                log.error("job %d: its end is not on record yet: %s", job.id, trace_of(error))
+            await self.clock.sleep(delay_s)
         raise AssertionError("the delays never end")
 
     async def _break_off(self, attempt: Attempt, reply: LiveReply | None) -> None:
@@ -296,6 +318,11 @@ def _told(ending: Ending, attempt: Attempt) -> Ending:
 
 def _has_previous(job: Job) -> bool:
     return job.version > 0 and not job.so_far
+
+
+def ending_of(job: Job, closing: Closing) -> Ending:
+    """Returns what the reader is told of an end that is on record."""
+    return Ending(closing.notice, End(closing.end), closing.footer, _has_previous(job))
 
 
 def _closing(ending: Ending, outcome: Outcome) -> Closing:

@@ -133,6 +133,13 @@ class Refused(TypistError):
         super().__init__(f"Slack refused {method}: {error}.")
 
 
+class NotShown(TypistError):
+    """Slack took no message of an answer for minutes."""
+
+    def __init__(self) -> None:
+        super().__init__("Slack did not take my messages for a while, so I stopped here. Please ask again.")
+
+
 class SlackSetupError(TypistError):
     """The tokens or the app's set-up do not let us connect; the sentence says what to change."""
 

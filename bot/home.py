@@ -11,7 +11,7 @@ from bot.core.asking.triage import Identity
 from bot.core.limits.caps import Period, Scope, Spender, Window, first_day
 from bot.core.surfaces import home
 from bot.core.surfaces.home import Use, Workspace
-from bot.errors import RateLimited, Refused, StoreError
+from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports import Clock, Store
 from bot.surfaces import Surfaces
 
@@ -54,6 +54,8 @@ class Home:
                 await self.surfaces.publish_home(user_id, view)
         except (RateLimited, Refused, StoreError, TimeoutError) as error:
             log.warning("the Home of %s stays as it was: %s", user_id, error or "it took too long")
+        except Exception as error:
+            log.error("the Home of %s stays as it was: %s", user_id, trace_of(error))
 
     async def _workspace(self) -> Workspace:
         windows = {period: Window(Scope.WORKSPACE, period) for period in Period}

@@ -1,8 +1,7 @@
 """Builds the models in use, and imports no more than they need."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from bot.core.completion import THINKING_TOKENS
@@ -14,8 +13,6 @@ from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall, silence_s
 from bot.settings import Settings, models_in_use
-
-CLOSE_WITHIN_S = 0.5
 
 
 class Vendor(Protocol):
@@ -42,7 +39,7 @@ async def models_of(settings: Settings) -> AsyncIterator[Fallback]:
                 continue
             if vendor not in vendors:
                 vendors[vendor] = _vendor(vendor, settings)
-                stack.push_async_callback(_close, vendors[vendor])
+                stack.push_async_callback(vendors[vendor].aclose)
             providers.append(Stall(Retry(vendors[vendor].model(model), clock), _stall_timeout_s(settings)))
         yield Fallback(providers)
 
@@ -58,13 +55,6 @@ def most_output_tokens(settings: Settings) -> int:
 def _stall_timeout_s(settings: Settings) -> float:
     """An answer that comes as one comes after a silence."""
     return settings.stall_timeout_s if settings.streaming else silence_s(settings.stall_timeout_s)
-
-
-async def _close(vendor: Vendor) -> None:
-    """A vendor that stands still may leave the end of its TLS connections unanswered."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_WITHIN_S):
-            await vendor.aclose()
 
 
 def _vendor(vendor: str, settings: Settings) -> Vendor:

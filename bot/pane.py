@@ -9,7 +9,7 @@ from bot.core.asking.triage import Identity
 from bot.core.conversation import Question, ThreadKey
 from bot.core.surfaces import pane
 from bot.core.surfaces.pane import Suggestion
-from bot.errors import RateLimited, Refused, StoreError
+from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports import Store
 from bot.surfaces import Pane
 
@@ -56,6 +56,9 @@ class PaneDesk:
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("a placeholder stands for the status: %s", error or "it took too long")
             return False
+        except Exception as error:
+            log.error("a placeholder stands for the status: %s", trace_of(error))
+            return False
         return True
 
     def end(self, question: Question) -> None:
@@ -87,3 +90,5 @@ async def _done(sign: Awaitable[None], within_s: float) -> None:
             await sign
     except (RateLimited, Refused, StoreError, TimeoutError) as error:
         log.warning("the pane does not show a sign: %s", error or "it took too long")
+    except Exception as error:
+        log.error("the pane does not show a sign: %s", trace_of(error))

@@ -14,7 +14,7 @@ from bot.core.asking.files import Opened
 from bot.core.asking.triage import Company
 from bot.core.completion import Said
 from bot.core.conversation import File, Job, Message, Prompt, Question, ThreadKey
-from bot.core.errand import Errand
+from bot.core.errand import Errand, ErrandKind, Undone
 from bot.core.jobs import Enqueued, Outcome, Piece, Pulse, Reservation, Spent
 from bot.core.limits.access import BotQuestions, Kind
 from bot.core.limits.caps import Amount, Cap, Room, Spender, Window
@@ -145,8 +145,10 @@ class Store(Protocol):
         """
         ...
 
-    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False) -> bool:
+    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, undone: Undone | None = None) -> bool:
         """Ends the job and keeps its turn; `ping`: its asker is to be told. False where it was no longer ours.
+
+        `undone`: what Slack did not take goes to the outbox; an end that is to be shown later stays on record for it.
 
         One that is to be answered again meanwhile is handed over instead, its turn kept.
         """
@@ -189,6 +191,17 @@ class Store(Protocol):
 
     async def errand_done(self, errand: Errand, posted_ts: str | None = None) -> None:
         """It is off the list, unless there is new reason for it; `posted_ts`: the message that it left in Slack."""
+        ...
+
+    async def errand_later(self, errand: Errand, delay_s: float) -> None:
+        """It failed for now, and is due again then."""
+        ...
+
+    async def to_show(self, errand: Errand) -> Job | None:
+        """The ended job whose end Slack did not take, with its checkpoint; None where there is nothing to show.
+
+        While the errand is held, nobody claims the job and no other errand about it is taken.
+        """
         ...
 
     async def edit(self, question: Question, edited_ts: str) -> bool:
@@ -287,6 +300,16 @@ class LiveReply(Protocol):
         """Its message was deleted, or its channel closed to us: nobody will read on."""
         ...
 
+    @property
+    def unshown(self) -> bool:
+        """Slack took none of its calls for minutes: no more are made."""
+        ...
+
+    @property
+    def undone(self) -> ErrandKind | None:
+        """What is left of it for the outbox."""
+        ...
+
     def append(self, delta: str) -> None:
         """The model said more; it is shown when the pace allows."""
         ...
@@ -303,12 +326,13 @@ class LiveReply(Protocol):
 class Replies(Protocol):
     """Shows replies in Slack, at a pace that all live ones share."""
 
-    async def open(self, draft: Draft, *, quiet: bool = False) -> LiveReply:
+    async def open(self, draft: Draft, *, quiet: bool = False, until: float = math.inf) -> LiveReply:
         """Begins a job's reply, with a placeholder at once; or goes on with what an earlier attempt left.
 
         What is appended to the reply is the draft's text from then on.
 
         `quiet`: something else says that we think, and the placeholder waits two minutes for the first words.
+        `until`: nothing is sent later than that, by the monotonic clock.
         """
         ...
 

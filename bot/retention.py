@@ -2,7 +2,7 @@
 
 import logging
 
-from bot.errors import TypistError
+from bot.errors import TypistError, trace_of
 from bot.ports import Clock, Store
 
 DAY_S = 24 * 60 * 60
@@ -18,6 +18,8 @@ async def keep_tidy(store: Store, clock: Clock, retention_days: int) -> None:
             expired = await store.expire(clock.now() - retention_days * DAY_S)
         except TypistError as error:
             log.error("old texts could not be removed, in an hour again: %s", error)
+        except Exception as error:
+            log.error("old texts could not be removed, in an hour again: %s", trace_of(error))
         else:
             if expired:
                 log.info("removed %d texts older than %d days", expired, retention_days)

@@ -4,9 +4,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core.conversation import Question
+from bot.core.jobs import Piece
 
 ERRAND_S = 30.0
 """Who takes an errand has so long for it."""
+LONGEST_WAIT_S = 3_600.0
+MOST_TRIES = 30
+"""With the growing waits between them these take about a day."""
+
+
+def wait_s(tries: int) -> float:
+    """Returns how long an errand waits that failed for now, after so many tries: longer than it was held."""
+    return min(LONGEST_WAIT_S, ERRAND_S * 2.0 ** min(tries, 10))
 
 
 class ErrandKind(StrEnum):
@@ -44,3 +53,12 @@ class Errand:
     """The messages of the job's reply."""
     askers: tuple[str, ...]
     """Whose questions it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What Slack did not take when a job ended, for the outbox."""
+
+    kind: ErrandKind
+    piece: Piece | None = None
+    """The last of the answer's text, with how it ends, if that is not on record yet."""

@@ -32,8 +32,8 @@ RECOVER_S = 60.0
 """Then a reply goes on from what is on record of it."""
 QUIET_S = 110.0
 """Slack takes a status away after two minutes."""
-LAST_CALLS_S = 0.8
-"""For calls under way when the process ends; where one is not known to have arrived, the next process looks."""
+LAST_CALLS_S = 2.0
+"""A process has 30 s to end; where one of its calls is not known to have arrived, the next process looks."""
 UNSURE_S = 0.1
 """How soon to look again whether our jobs are still ours."""
 
@@ -127,16 +127,17 @@ class Editor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
-    async def open(self, draft: Draft, *, quiet: bool = False) -> EditedReply:
+    async def open(self, draft: Draft, *, quiet: bool = False, until: float = math.inf) -> EditedReply:
         """Begins a reply, or goes on with what an earlier attempt left; a placeholder goes out at once.
 
         `quiet`: the pane's status says so for now, and would be gone with the first post.
+        `until`: nothing is sent later than that.
         """
         job = draft.job
         shown = Shown(job.page_ts, outdated=job.version > 0)
         if job.begun and (job.attempts > 1 or not job.page_ts):
             shown = await self._recover(job)
-        slot = Slot(job.id, Reply(job.question, shown, version=job.version), draft, begun=job.begun)
+        slot = Slot(job.id, Reply(job.question, shown, version=job.version), draft, begun=job.begun, until=until)
         slot.reply.append(draft.text)
         if quiet and not shown.page_ts:
             slot.quiet_until = self._clock.monotonic() + QUIET_S
@@ -189,8 +190,6 @@ class Editor:
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
-            for slot in [slot for slot in self._slots if slot.abandoned]:
-                self._let_go(slot)
 
     async def _recover(self, job: Job) -> Shown:
         """What Slack shows; what is on record where Slack does not tell it within minutes."""
@@ -344,7 +343,7 @@ class Editor:
     async def _found(self, slot: Slot, post: Post) -> str | None:
         """The message of a post whose answer was lost; raises Refused while another search may find it."""
         try:
-            return await self._poster.find(post)
+            return await self._poster.find(post, slot.reply.orphans)
         except Refused as refused:
             slot.finds += 1
             if refused.reason in (Refusal.ASTRAY, Refusal.MESSAGE_GONE):

@@ -9,7 +9,7 @@ from typing import Any
 from bot.core.asking.triage import Identity
 from bot.core.conversation import Question
 from bot.core.limits.access import Kind
-from bot.errors import RateLimited, Refused
+from bot.errors import RateLimited, Refused, trace_of
 from bot.ports import Clock
 from bot.slack.web import SlackWeb
 
@@ -65,6 +65,8 @@ class SlackPeople:
             await self._web.call("chat.postEphemeral", text=sentence, **arguments)
         except (RateLimited, Refused) as error:
             log.warning("%s was not told: %s", question.user_id, error)
+        except Exception as error:
+            log.error("%s was not told: %s", question.user_id, trace_of(error))
 
     async def _ask(self, user_id: str) -> Kind | None:
         for _ in range(TRIES):

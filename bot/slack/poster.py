@@ -1,7 +1,7 @@
 """A reply's calls as Slack's chat.* methods, and the messages that a lost answer of Slack's left behind."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -120,8 +120,8 @@ class Poster:
             if set(ids) & set(each.file_ids):
                 await self.send(Delete(question, each.ts))
 
-    async def find(self, post: Post) -> str | None:
-        """The message of a post whose answer was lost, if Slack took it."""
+    async def find(self, post: Post, orphans: Collection[str]) -> str | None:
+        """The message of a post whose answer was lost, if Slack took it; none that it was to take the place of."""
         question = post.question
         try:
             pages = _pages(question, await self._messages(question))
@@ -132,7 +132,7 @@ class Poster:
             for each in _pages(question, await self._messages_at_root(question)):
                 raise Refused(refused.method, refused.error, Refusal.ASTRAY, str(each["ts"])) from refused
             raise
-        return next((each["ts"] for each in pages if _page(each) == post.page), None)
+        return next((each["ts"] for each in pages if _page(each) == post.page and each["ts"] not in orphans), None)
 
     async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
         """The message with these files, if Slack has shared them."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.jobs import Pulse, Spent, Status
-from bot.store import answers, checkpoints, spending
+from bot.store import answers, checkpoints, errands, spending
 from bot.store.rows import DOING, TODO, interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers
 from bot.store.together import end_together, followed, with_earlier
@@ -26,7 +26,8 @@ async def claim_ready(
     if on_postgresql(connection):
         # One claim after another: two at once would not see how many jobs of a person the other one takes.
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("claims"))))
-    settled = sa.or_(jobs.c.announced_at.is_(None), jobs.c.announced_at <= now - SIGN_S)
+    has_sign = sa.or_(jobs.c.announced_at.is_(None), jobs.c.announced_at <= now - SIGN_S)
+    settled = sa.and_(has_sign, ~errands.held(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
         leaders = (await connection.execute(_leaders(limit - len(claimed), most_per_user, settled))).all()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.errand import ErrandKind
+from bot.core.errand import ErrandKind, Undone, wait_s
 from bot.core.jobs import Outcome, Spent, Status
 from bot.errors import CapReached
 from bot.store import answers, checkpoints, errands, spending, together
@@ -30,9 +30,20 @@ class Held:
         return sa.update(jobs).where(jobs.c.id == self.job.id, *is_ours)
 
 
-async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, *, ping: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left to do in Slack when a job ends."""
+
+    ping: bool = False
+    undone: Undone | None = None
+
+
+async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, left: Left) -> bool:
     """As Store.finish."""
-    job = held.job
+    job, undone = held.job, left.undone
+    is_to_show = undone is not None and undone.kind is ErrandKind.SHOW
+    if undone and undone.piece:
+        await checkpoints.append(connection, held.worker, {job: undone.piece})
     outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_asked)
     status = sa.case((outdated, Status.TODO.value), else_=outcome.status.value)
     ended = held.fenced.values(status=status, finished_at=sa.case((outdated, None), else_=now))
@@ -40,8 +51,11 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     row = (await connection.execute(kept)).one_or_none()
     if row is None:
         return False
-    await checkpoints.drop(connection, jobs.c.id == job.id)
     is_outdated = row.status == Status.TODO
+    if is_outdated or not is_to_show:
+        await checkpoints.drop(connection, jobs.c.id == job.id)
+    if job.version > 0:
+        await errands.withdraw(connection, ErrandKind.SHOW, [job.id])
     if row.forget_asked:
         await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
     else:
@@ -51,7 +65,9 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
         await _count(connection, job, turn_values(job.id, kept_outcome, now), now)
     if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
         await together.part(connection, job.id, but_of=job.question.user_id)
-    if ping and not is_outdated and not row.stop_asked:
+    if undone and not is_outdated:
+        await errands.add(connection, undone.kind, [job.id], now + wait_s(0))
+    if left.ping and not undone and not is_outdated and not row.stop_asked:
         await errands.add(connection, ErrandKind.PING, [job.id], now)
     await wake_others(connection, held.worker, jobs.c.status == TODO, _waited_for(job))
     return not is_outdated

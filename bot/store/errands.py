@@ -22,10 +22,21 @@ async def add(connection: AsyncConnection, kind: ErrandKind, job_ids: Collection
     await connection.execute(again, values)
 
 
+def held(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Whether a process may be showing this job's end: nobody else is to write or delete its messages meanwhile.
+
+    An errand that waits for its next try looks the same in its last seconds, and holds others up for no longer.
+    """
+    shown = errands.alias()
+    in_hand = (shown.c.tries > 0, shown.c.due_at > now, shown.c.due_at <= now + ERRAND_S)
+    return sa.exists().where(shown.c.job_id == job_id, shown.c.kind == ErrandKind.SHOW.value, *in_hand)
+
+
 def due(now: float) -> sa.Select[tuple[int]]:
     """Errands of jobs that have ended."""
     live = sa.exists().where(jobs.c.id == errands.c.job_id, sa.or_(jobs.c.status == TODO, jobs.c.status == DOING))
-    return sa.select(errands.c.id).where(errands.c.due_at <= now, ~live).order_by(errands.c.due_at)
+    free = errands.c.due_at <= now, ~live, ~held(now, errands.c.job_id)
+    return sa.select(errands.c.id).where(*free).order_by(errands.c.due_at)
 
 
 async def take(connection: AsyncConnection, limit: int, now: float) -> list[Errand]:
@@ -69,8 +80,16 @@ async def done(connection: AsyncConnection, errand: Errand, posted_ts: str | Non
     """Off the list; a message that it left is known as no answer."""
     if posted_ts is not None:
         await connection.execute(sa.update(jobs).where(jobs.c.id == errand.job_id).values(ping_ts=posted_ts))
-    this = errands.c.id == errand.id, errands.c.due_at == errand.due_at
-    await connection.execute(sa.delete(errands).where(*this))
+    await connection.execute(sa.delete(errands).where(*_as_taken(errand)))
+
+
+async def later(connection: AsyncConnection, errand: Errand, due_at: float) -> None:
+    """Failed for now: it is due then."""
+    await connection.execute(sa.update(errands).where(*_as_taken(errand)).values(due_at=due_at))
+
+
+def _as_taken(errand: Errand) -> tuple[sa.ColumnElement[bool], ...]:
+    return errands.c.id == errand.id, errands.c.due_at == errand.due_at
 
 
 async def withdraw(connection: AsyncConnection, kind: ErrandKind, job_ids: Collection[int]) -> list[int]:

@@ -5,7 +5,6 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -15,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.core.asking.channels import ChannelSettings
 from bot.core.asking.triage import Company
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.errand import Errand
+from bot.core.errand import Errand, Undone
 from bot.core.jobs import Enqueued, Outcome, Piece, Pulse, Reservation, Spent, Status
 from bot.core.limits.access import BotQuestions
 from bot.core.limits.caps import Amount, Cap, Room, Spender, Window
@@ -33,6 +32,7 @@ from bot.store import (
     ledger,
     looking,
     revising,
+    showing,
     spending,
     together,
     usage,
@@ -55,10 +55,8 @@ NO_LIMIT = 1_000_000
 NO_PIECES: Mapping[Job, Piece] = {}
 ANSWER_WITHIN_S = 10.0
 """Longer than what a lock is waited for."""
-CLOSE_WITHIN_S = 0.8
-"""On a server; a file is on this machine, and is waited for. A process that ends has 5 s for everything."""
-LET_GO_S = 0.3
-DISPOSE_WITHIN_S = 0.3
+CLOSE_WITHIN_S = 3.0
+"""On a server; a file is on this machine, and is waited for."""
 
 
 Method = Callable[Concatenate["SqlStore", P], Coroutine[Any, Any, T]]
@@ -210,9 +208,10 @@ class SqlStore:
                 await together.clear_signs(connection, [row], self._clock.now())
 
     @_to_its_end
-    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False) -> bool:
+    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, undone: Undone | None = None) -> bool:
+        left = ending.Left(ping, undone)
         async with self.engine.begin() as connection:
-            ended = await ending.finish(connection, self._held(job), outcome, self._clock.now(), ping=ping)
+            ended = await ending.finish(connection, self._held(job), outcome, self._clock.now(), left)
         self._handed_out.discard((job.id, job.attempts))
         return ended
 
@@ -245,7 +244,17 @@ class SqlStore:
     @_to_its_end
     async def errand_done(self, errand: Errand, posted_ts: str | None = None) -> None:
         async with self.engine.begin() as connection:
-            await errands.done(connection, errand, posted_ts)
+            await showing.done(connection, errand, posted_ts)
+
+    @_to_its_end
+    async def errand_later(self, errand: Errand, delay_s: float) -> None:
+        async with self.engine.begin() as connection:
+            await errands.later(connection, errand, self._clock.now() + delay_s)
+
+    @_to_its_end
+    async def to_show(self, errand: Errand) -> Job | None:
+        async with self._reader.begin() as connection:
+            return await showing.to_show(connection, errand)
 
     @_to_its_end
     async def edit(self, question: Question, edited_ts: str) -> bool:
@@ -395,7 +404,7 @@ class SqlStore:
         """Lets transactions under way end, disconnects and lets go of the lock; what stands still is not waited for."""
         self._under_way.close()
         try:
-            async with answered_within(self._limit_s and CLOSE_WITHIN_S, LET_GO_S):
+            async with answered_within(self._limit_s and CLOSE_WITHIN_S):
                 await self._arrivals.end()
                 await self._under_way.end()
                 with database_errors():
@@ -403,7 +412,4 @@ class SqlStore:
         except (StoreError, TimeoutError) as error:
             log.warning("our jobs are taken over a little later: %s", str(error) or "the database does not answer")
             self._under_way.break_off()
-            self._presence.break_off()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._limit_s and DISPOSE_WITHIN_S):
-                await self.engine.dispose()
+        await self.engine.dispose()

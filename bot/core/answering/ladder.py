@@ -32,6 +32,8 @@ REPLACED_AGAIN_AT = 4
 MOST_REPLACED = 2
 """Messages that take the place of others while the reply grows: each one notifies the thread. The final one is not
 counted."""
+MOST_REPLACED_IN_ALL = 5
+"""Where the new messages can't be edited either, and what became of their posts is not known."""
 WEIGHT = {Refusal.UNKNOWN: 2, Refusal.TRANSIENT: 1}
 
 

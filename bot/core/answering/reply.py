@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from bot.core.answering import attachments
 from bot.core.answering.attachments import Attached, File
-from bot.core.answering.ladder import Ladder
+from bot.core.answering.ladder import MOST_REPLACED_IN_ALL, Ladder
 from bot.core.answering.pages import Page, Pages
 from bot.core.conversation import Question
 from bot.core.errand import ErrandKind
@@ -178,6 +178,11 @@ class Reply:
         return (*self._ts, *self._astray)
 
     @property
+    def orphans(self) -> tuple[str, ...]:
+        """Messages that others took the place of, and that are to be deleted."""
+        return tuple(self._orphans)
+
+    @property
     def file_ts(self) -> tuple[str, ...]:
         """The messages that show its files."""
         return tuple(each.ts for each in self._attached)
@@ -330,6 +335,9 @@ class Reply:
 
     def _replace(self, page: int) -> None:
         """New messages take the place of a page's and of those below it."""
+        if self._ladder.replaced >= MOST_REPLACED_IN_ALL:
+            self.unshown = True
+            return
         self._orphans += self._ts[page:]
         del self._ts[page:], self._shown[page:]
         self._settled = min(self._settled, page)
