@@ -2,15 +2,16 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from bot import __version__, settings
+from bot import __version__, logs, settings
 from bot.errors import SettingsError, TypistError
 from bot.settings import Settings
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
+END_WITHIN_S = 4.7
+"""After BOT_DRAIN_S. The bounds of all parts are 3.5 s together; platforms kill 30 s after SIGTERM."""
 
 ABOUT = """Typist streams LLM answers into Slack.
 
@@ -105,7 +108,7 @@ def _run(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
 
-    _log(ours)
+    logs.set_up(ours.log_level)
 
     def ready(bot: app.Bot) -> None:
         models = ", then ".join(settings.models_in_use(ours))
@@ -114,7 +117,7 @@ def _run(env: dict[str, str], options: argparse.Namespace) -> int:
             flush=True,
         )
 
-    asyncio.run(_until_signalled(lambda shutdown: app.run(ours, shutdown, ready)))
+    asyncio.run(_until_signalled(lambda shutdown: app.run(ours, shutdown, ready), ours.drain_s))
     return 0
 
 
@@ -124,15 +127,15 @@ def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot.demo import demo
 
-    _log(ours)
+    logs.set_up(ours.log_level)
     in_memory = replace(ours, database_url="sqlite://") if "DATABASE_URL" not in env else ours
-    asyncio.run(_until_signalled(lambda shutdown: demo(in_memory, shutdown, port, model)))
+    asyncio.run(_until_signalled(lambda shutdown: demo(in_memory, shutdown, port, model), ours.drain_s))
     return 0
 
 
 def _ask(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = _for_asking(env, options)
-    _log(replace(ours, log_level="error") if ours.log_level == "info" else ours)
+    logs.set_up("error" if ours.log_level == "info" else ours.log_level)
     piped = "" if sys.stdin.isatty() else sys.stdin.read()
     question = "\n\n".join(part for part in (options.question, piped.strip()) if part)
     if not question:
@@ -154,7 +157,7 @@ def _migrate(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot import upkeep
 
-    _log(ours)
+    logs.set_up(ours.log_level)
     asyncio.run(upkeep.migrate(ours))
     return 0
 
@@ -163,7 +166,7 @@ def _forget(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     from bot import upkeep
 
-    _log(ours)
+    logs.set_up(ours.log_level)
     whose = upkeep.whose(options.user, options.thread)
     if not options.yes and not upkeep.confirmed(whose):
         print("Nothing was removed.", file=sys.stderr)
@@ -177,7 +180,7 @@ def _usage(env: dict[str, str], options: argparse.Namespace) -> int:
     from bot import usage
     from bot.core.limits.usage import By
 
-    _log(ours)
+    logs.set_up(ours.log_level)
     asyncio.run(usage.show(ours, By(options.by), usage.since_of(options.since), options.csv))
     return 0
 
@@ -204,48 +207,23 @@ _COMMANDS = {
 }
 
 
-def _log(ours: Settings) -> None:
-    logging.basicConfig(
-        level=ours.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    # Bolt warns of tokens that it is given in two ways, which is how it is to be.
-    logging.getLogger("slack_bolt").setLevel(logging.ERROR)
-    logging.getLogger("slack_bolt").addFilter(_without_traceback)
-    for chatty in (
-        "slack_sdk",
-        "httpx2",
-        "httpcore2",
-        "openai",
-        "anthropic",
-        "alembic",
-        "aiohttp.access",
-    ):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Slack being away is no fault of ours: the line that says so is enough."""
-    record.exc_info = None
-    return True
-
-
 def _leave_when_told() -> None:
     """Until the loop takes SIGTERM over: who is told to end while it starts has nothing to lose."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
-async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]") -> None:
+async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
     """SIGTERM and the first Ctrl-C ask for an end; the second does not wait for it."""
     from bot.app import Shutdown
 
     shutdown = Shutdown()
 
     def on_signal() -> None:
-        if shutdown.asked.is_set():
+        at_once = shutdown.asked.is_set()
+        if at_once:
             shutdown.at_once.set()
         shutdown.asked.set()
+        _end_at_the_latest(0 if at_once else drain_s)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -257,5 +235,29 @@ async def _until_signalled(run: "Callable[[Shutdown], Awaitable[None]]") -> None
         signal.signal(number, signal.SIG_IGN)
 
 
+def _end_at_the_latest(drain_s: float) -> None:
+    """Ends the process though something does not end: a thread that looks a name up, a driver, a loop that is stuck.
+
+    Nothing is lost by it: whoever takes our jobs over does so as after a crash.
+    """
+
+    def end() -> None:
+        sys.stderr.write("typist: something did not end in time. The next start takes over what was left.\n")
+        sys.stderr.flush()
+        os._exit(EXIT_FAILED)
+
+    last = threading.Timer(drain_s + END_WITHIN_S, end)
+    last.daemon = True
+    last.start()
+
+
+def _exit(code: int) -> NoReturn:
+    """Without taking the interpreter apart: on a busy machine that takes seconds, of the five that an end has."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _exit(main())

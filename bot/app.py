@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from slack_bolt.async_app import AsyncApp
@@ -38,6 +39,7 @@ from bot.settings import Settings, models_in_use, system_prompt_in_use
 from bot.slack.astray import Threads
 from bot.slack.budget import Budget
 from bot.slack.courier import SlackCourier
+from bot.slack.credentials import app_credential, bot_credential
 from bot.slack.editor import Editor
 from bot.slack.files import SlackFiles
 from bot.slack.history import SlackHistory
@@ -52,6 +54,11 @@ from bot.store.sql import SqlStore
 from bot.worker import Capacity, Worker
 from handlers import buttons, commands, messages, surfaces
 
+LAST_TASKS_S = 0.3
+"""For what is left when live answers are ended or handed over."""
+
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Bot:
@@ -65,13 +72,16 @@ class Bot:
 
 
 @asynccontextmanager
-async def built(settings: Settings) -> AsyncIterator[Bot]:
-    """The bot, connected to nothing yet but its database and Slack's Web API."""
+async def built(settings: Settings, probes: Probes) -> AsyncIterator[Bot]:
+    """The bot, connected to nothing yet but its database and Slack's Web API; `probes` are told of its parts."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
         web = SlackWeb(settings.slack_bot_token, settings.slack_api_url, session)
-        me = await web.identity()
         clock = SystemClock()
+        bot_token, app_token = bot_credential(clock), app_credential(clock)
+        probes.problem = lambda: bot_token.problem or app_token.problem
+        probes.token_refused = lambda: bot_token.refused
+        me = await bot_token.insist(web.identity)
         store = await SqlStore.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
         stack.push_async_callback(store.close)
         lease, budget = Lease(), Budget(store, clock)
@@ -112,13 +122,13 @@ async def built(settings: Settings) -> AsyncIterator[Bot]:
         buttons.register(bolt, controls, me.team_id)
         _beside_messages(bolt, settings, slack, intake, answering)
         messages.register(bolt, intake, Changes(store, worker, intake, me))
-        sockets = Sockets(bolt, settings.slack_app_token, web.client)
-        if settings.health_port is not None:
-            probes = Probes(store.ping, sockets.up, lambda: worker.live)
-            await stack.enter_async_context(serving(settings.health_port, probes))
+        app_web = SlackWeb(settings.slack_app_token, settings.slack_api_url, session)
+        sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
+        probes.database, probes.connections, probes.live = store.ping, sockets.up, lambda: worker.live
+        watching = partial(bot_token.watch, web.identity)
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
         errands = Errands(store, SlackCourier(web, poster, budget, threads, me), editor, clock)
-        yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, errands.run, tidying))
+        yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, errands.run, tidying, watching))
 
 
 def _beside_messages(
@@ -176,25 +186,70 @@ class Shutdown:
 
 
 async def run(settings: Settings, shutdown: Shutdown, ready: Callable[[Bot], None]) -> None:
-    """Answers until it is told to end."""
-    async with built(settings) as bot:
-        asked = asyncio.create_task(shutdown.asked.wait())
-        working = asyncio.create_task(kept_running(bot.worker.run))
-        others = [asyncio.create_task(kept_running(loop)) for loop in bot.loops]
-        try:
-            await bot.sockets.open()
+    """Answers until it is told to end. /health is served from the beginning, and says what a start waits for."""
+    probes = Probes()
+    async with AsyncExitStack() as stack:
+        if settings.health_port is not None:
+            await stack.enter_async_context(serving(settings.health_port, probes))
+        bot = await _built_unless_asked(settings, probes, stack, shutdown.asked)
+        if bot is not None:
+            await _run(bot, shutdown, ready)
+
+
+async def _built_unless_asked(
+    settings: Settings, probes: Probes, stack: AsyncExitStack, asked: asyncio.Event
+) -> Bot | None:
+    """None where it was told to end first: Slack may be away for hours, and nothing is lost yet."""
+    loop, patience = asyncio.get_running_loop(), asyncio.timeout(None)
+
+    async def give_up() -> None:
+        await asked.wait()
+        patience.reschedule(loop.time())
+
+    try:
+        async with patience:
+            giving_up = asyncio.create_task(give_up())
+            try:
+                return await stack.enter_async_context(built(settings, probes))
+            finally:
+                giving_up.cancel()
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        log.info("told to end before the start was done")
+        return None
+
+
+async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> None:
+    """From connecting to drained."""
+    asked = asyncio.create_task(shutdown.asked.wait())
+    opening = asyncio.create_task(bot.sockets.open())
+    working = asyncio.create_task(kept_running(bot.worker.run))
+    others = [asyncio.create_task(kept_running(loop)) for loop in bot.loops]
+    try:
+        ended, _ = await asyncio.wait((asked, opening, working, *others), return_when=asyncio.FIRST_COMPLETED)
+        if opening in ended:
+            opening.result()
             ready(bot)
             ended, _ = await asyncio.wait((asked, working, *others), return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()
-        finally:
-            await bot.sockets.close()
-            bot.worker.stop()
-            await asyncio.wait((working,))
-            await bot.worker.drain(shutdown.at_once)
-            for task in (asked, *others):
-                task.cancel()
-            await asyncio.gather(asked, *others, return_exceptions=True)
+        for task in ended:
+            task.result()
+    finally:
+        await _end(bot, working, [asked, opening, *others], shutdown)
+
+
+async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[Any]], shutdown: Shutdown) -> None:
+    """Each step has a bound, so that the process ends in time though Slack, a model or the database stands still."""
+    bot.worker.stop()
+    closing = asyncio.create_task(bot.sockets.close())
+    await bot.worker.drain(working, shutdown.at_once)
+    for task in (working, *others):
+        task.cancel()
+    # Side by side: an attempt that is handed over may wait for its last call, which the editor's loop ends.
+    await bot.worker.hand_over()
+    _, late = await asyncio.wait((closing, working, *others), timeout=LAST_TASKS_S)
+    for task in late:
+        task.cancel()
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -19,16 +19,28 @@ DATABASE_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Probes:
-    """Where the answers come from."""
+async def _not_open() -> None:
+    raise TypistError("The database is not open yet: Typist starts.")
 
-    database: Callable[[], Awaitable[None]]
+
+async def _none_up() -> int:
+    return 0
+
+
+@dataclass(slots=True)
+class Probes:
+    """Where the answers come from. The app puts its parts in as it starts; until then this says that it starts."""
+
+    database: Callable[[], Awaitable[None]] = _not_open
     """Returns where the database answers, raises TypistError where it does not."""
-    connections: Callable[[], Awaitable[int]]
+    connections: Callable[[], Awaitable[int]] = _none_up
     """How many connections to Slack are up."""
-    live: Callable[[], int]
+    live: Callable[[], int] = lambda: 0
     """How many answers are under way."""
+    problem: Callable[[], str] = lambda: ""
+    """What is wrong between us and Slack, as a sentence; "" where nothing is."""
+    token_refused: Callable[[], bool] = lambda: False
+    """Slack refuses our bot token: connections may be up, and no call succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +48,23 @@ class Health:
     """The body of the response."""
 
     ok: bool
-    """The database answers, and at least one connection to Slack is up; it is the response's status, too."""
+    """The database answers, a connection to Slack is up, and Slack takes our bot token; the response's status, too."""
     database: str
     """"ok", or a sentence that says what is wrong."""
     slack: int
     """Connections that are up."""
     live: int
     """Answers under way."""
+    problem: str = ""
+    """What is wrong between us and Slack, as a sentence; not in the body where nothing is."""
     version: str = __version__
 
 
 async def examined(probes: Probes) -> Health:
     """Asks all of them; never raises for what they say."""
     database, slack = await _database(probes.database), await probes.connections()
-    return Health(ok=database == "ok" and slack > 0, database=database, slack=slack, live=probes.live())
+    ok = database == "ok" and slack > 0 and not probes.token_refused()
+    return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=probes.problem())
 
 
 async def _database(probe: Callable[[], Awaitable[None]]) -> str:
@@ -71,7 +86,8 @@ async def serving(port: int, probes: Probes) -> AsyncIterator[int]:
 
     async def answer(_: web.Request) -> web.Response:
         health = await examined(probes)
-        return web.json_response(asdict(health), status=200 if health.ok else 503)
+        said = {name: value for name, value in asdict(health).items() if name != "problem" or value}
+        return web.json_response(said, status=200 if health.ok else 503)
 
     app = web.Application()
     app.router.add_get("/health", answer)

@@ -1,7 +1,8 @@
 """Builds the models in use, and imports no more than they need."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
 from bot.core.completion import THINKING_TOKENS
@@ -13,6 +14,8 @@ from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall, silence_s
 from bot.settings import Settings, models_in_use
+
+CLOSE_WITHIN_S = 0.5
 
 
 class Vendor(Protocol):
@@ -39,7 +42,7 @@ async def models_of(settings: Settings) -> AsyncIterator[Fallback]:
                 continue
             if vendor not in vendors:
                 vendors[vendor] = _vendor(vendor, settings)
-                stack.push_async_callback(vendors[vendor].aclose)
+                stack.push_async_callback(_close, vendors[vendor])
             providers.append(Stall(Retry(vendors[vendor].model(model), clock), _stall_timeout_s(settings)))
         yield Fallback(providers)
 
@@ -55,6 +58,13 @@ def most_output_tokens(settings: Settings) -> int:
 def _stall_timeout_s(settings: Settings) -> float:
     """An answer that comes as one comes after a silence."""
     return settings.stall_timeout_s if settings.streaming else silence_s(settings.stall_timeout_s)
+
+
+async def _close(vendor: Vendor) -> None:
+    """A vendor that stands still may leave the end of its TLS connections unanswered."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_WITHIN_S):
+            await vendor.aclose()
 
 
 def _vendor(vendor: str, settings: Settings) -> Vendor:

@@ -8,6 +8,7 @@ from bot.core.conversation import ThreadKey
 from bot.errors import SettingsError
 from bot.ports import SystemClock
 from bot.settings import Settings
+from bot.slack.credentials import bot_credential
 from bot.slack.web import SlackWeb, new_session
 from bot.store.engine import create_engine, database_errors
 from bot.store.migrate import migrate as migrate_schema
@@ -102,5 +103,6 @@ async def _in_a_team(settings: Settings, thread: ThreadKey) -> ThreadKey:
     if not settings.slack_bot_token:
         raise SettingsError([f"Without SLACK_BOT_TOKEN the team is not known: say TEAM/{thread.channel_id}/…"])
     async with new_session() as session:
-        me = await SlackWeb(settings.slack_bot_token, settings.slack_api_url, session).identity()
+        web = SlackWeb(settings.slack_bot_token, settings.slack_api_url, session)
+        me = await bot_credential(SystemClock()).used(web.identity)
     return replace(thread, team_id=me.team_id)

@@ -19,8 +19,10 @@ CLAIM_AGAIN_S = 1.0
 ANNOUNCE_AGAIN_S = 0.1
 ANNOUNCE_WITHIN_S = 5.0
 """The Store keeps a job that waits from being claimed for 10 s at most, until its sign is on record."""
-FAREWELL_S = 3.0
-"""What did not end in time gets this long to be handed over; platforms kill 30 s after SIGTERM."""
+CLAIM_ENDS_S = 1.0
+"""A claim that is under way at the stop gets at least this long, if the database is slow."""
+FAREWELL_S = 1.2
+"""What did not end in time gets this long to be handed over: all that follows BOT_DRAIN_S has 5 s."""
 
 log = logging.getLogger(__name__)
 
@@ -96,24 +98,39 @@ class Worker:
             await self.store.wait(HEARTBEAT_S - SHORTEST_BEAT_S)
             self.wake()
 
-    async def drain(self, at_once: asyncio.Event) -> None:
-        """Waits for live answers to end; those that do not in time, or before `at_once` is set, are handed over.
+    async def drain(self, working: asyncio.Task[None], at_once: asyncio.Event) -> None:
+        """Returns when live answers have ended, their time is over, or `at_once` is set. `working` is our `run`.
 
-        Their time is counted from the stop: a database that stands still may have held up the last claim.
+        Their time is counted from the stop: a database that stands still may hold up the last claim.
         """
-        live = list(self._live.values())
-        if not live:
-            return
-        now = self.clock.monotonic()
-        left_s = max(0.0, self.capacity.drain_s - (now - (self._stopped_at or now)))
-        log.info("waiting up to %.0f s for %d answers to end", left_s, len(live))
-        ended = asyncio.gather(*(task for _, task in live), return_exceptions=True)
         hurried = asyncio.create_task(at_once.wait())
-        await asyncio.wait((ended, hurried), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-        hurried.cancel()
+        try:
+            await asyncio.wait(
+                (working, hurried), timeout=max(CLAIM_ENDS_S, self._left_s), return_when=asyncio.FIRST_COMPLETED
+            )
+            live = [task for _, task in self._live.values()]
+            if live and not at_once.is_set():
+                log.info("waiting up to %.0f s for %d answers to end", self._left_s, len(live))
+                ended = asyncio.gather(*live, return_exceptions=True)
+                await asyncio.wait((ended, hurried), timeout=self._left_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurried.cancel()
+
+    async def hand_over(self) -> None:
+        """Breaks off what is still live: another process, or the next start, goes on. Returns within FAREWELL_S."""
         for attempt, _ in list(self._live.values()):
             self._break_off(attempt.job.id, BreakOff.HANDOVER)
-        await asyncio.wait((ended,), timeout=FAREWELL_S)
+        for task in self._announcements:
+            task.cancel()
+        live = [task for _, task in self._live.values()]
+        if live:
+            await asyncio.wait(live, timeout=FAREWELL_S)
+
+    @property
+    def _left_s(self) -> float:
+        """Of the time that live answers have, once stopped."""
+        now = self.clock.monotonic()
+        return max(0.0, self.capacity.drain_s - (now - (self._stopped_at or now)))
 
     async def _claim(self) -> None:
         free = self.capacity.max_concurrent - self.live

@@ -18,6 +18,7 @@ async def bot_process(
     env: Mapping[str, str] | None = None,
     stdin: int = asyncio.subprocess.PIPE,
     stdout: int = asyncio.subprocess.PIPE,
+    stderr: int = asyncio.subprocess.PIPE,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m bot ARGUMENTS`, its streams piped; ended with the block if it has not ended by then."""
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -30,7 +31,7 @@ async def bot_process(
         env={**inherited, "PYTHONPATH": str(REPOSITORY), **(env or {})},
         stdin=stdin,
         stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=stderr,
     )
     try:
         yield process

@@ -56,8 +56,13 @@ async def test_a_process_that_can_work_says_so() -> None:
         (replace(WELL, database=refuses), {"database": DOWN, "slack": 2}),
         (replace(WELL, database=hangs), {"database": "The database did not answer within 0 s."}),
         (replace(WELL, connections=none), {"database": "ok", "slack": 0}),
+        (
+            replace(WELL, token_refused=lambda: True, problem=lambda: "Reinstall."),
+            {"slack": 2, "problem": "Reinstall."},
+        ),
+        (Probes(), {"database": "The database is not open yet: Typist starts.", "slack": 0, "live": 0}),
     ],
-    ids=["no database", "a database that hangs", "no connection to Slack"],
+    ids=["no database", "a database that hangs", "no connection to Slack", "a token that is refused", "it starts"],
 )
 async def test_a_process_that_cannot_work_says_why(
     probes: Probes, told: dict[str, object], monkeypatch: pytest.MonkeyPatch

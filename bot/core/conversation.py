@@ -44,9 +44,9 @@ class Message:
     team_id: str
     channel_id: str
     ts: str
-    text: str
+    text: str = field(repr=False)
     """What its writer wrote, in Slack's markup with its structure as Markdown (core/asking/markup.py)."""
-    attached: str = ""
+    attached: str = field(default="", repr=False)
     """What hangs below it, in the same form: forwarded and quoted messages, previews, attachments of apps."""
     channel_type: str = "channel"
     """channel, group, im or mpim, as Slack's events name it."""
@@ -75,7 +75,7 @@ class Question:
     thread: ThreadKey
     ts: str
     user_id: str
-    text: str
+    text: str = field(repr=False)
     """All that a reader sees of the message, the mention included, in Slack's markup with its structure as Markdown
     (core/asking/markup.py): people and channels are named when it is answered."""
     files: tuple[File, ...] = ()
@@ -137,7 +137,7 @@ class Turn:
     """What one side said, as the model is told it."""
 
     role: Role
-    text: str
+    text: str = field(repr=False)
     media: tuple[Media, ...] = ()
     """What was shared with it, to be looked at."""
 
@@ -146,7 +146,7 @@ class Turn:
 class Prompt:
     """All that a model is given; turns begin and end with the user's and alternate."""
 
-    system: str
+    system: str = field(repr=False)
     turns: tuple[Turn, ...]
     cache_key: str = ""
     """The same for all prompts of a conversation, and telling nothing of it: vendors find their caches by it."""

@@ -32,8 +32,8 @@ RECOVER_S = 60.0
 """Then a reply goes on from what is on record of it."""
 QUIET_S = 110.0
 """Slack takes a status away after two minutes."""
-LAST_CALLS_S = 2.0
-"""A process has 30 s to end; where one of its calls is not known to have arrived, the next process looks."""
+LAST_CALLS_S = 0.8
+"""For calls under way when the process ends; where one is not known to have arrived, the next process looks."""
 UNSURE_S = 0.1
 """How soon to look again whether our jobs are still ours."""
 
@@ -190,6 +190,8 @@ class Editor:
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
+            for slot in [slot for slot in self._slots if slot.abandoned]:
+                self._let_go(slot)
 
     async def _recover(self, job: Job) -> Shown:
         """What Slack shows; what is on record where Slack does not tell it within minutes."""

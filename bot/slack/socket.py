@@ -8,57 +8,113 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_bolt.async_app import AsyncApp
-from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.surrogates import paired_json
-from bot.errors import SlackSetupError
+from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.slack.credentials import LOOK_S, Credential, wait_after
+from bot.slack.web import SlackWeb
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
 WATCH_S = 0.5
-RECONNECT_TIMEOUT_S = 10
-BACK_OFF_S = 2
-CLOSE_TIMEOUT_S = 3
+CONNECT_TIMEOUT_S = 10
+CLOSE_TIMEOUT_S = 1.0
+"""A Slack that stands still does not answer a close, and a process that ends has little time."""
+OPEN = "apps.connections.open"
 
 log = logging.getLogger(__name__)
 
 
-class Sockets:
-    """Slack's events for a Bolt app, while the context lasts."""
+class Connection(SocketModeClient):
+    """The SDK's client, with our own bounds and errors. It reconnects only when it is told to."""
 
-    def __init__(self, app: AsyncApp, app_token: str, web: AsyncWebClient) -> None:
-        self._app = app
-        self._app_token = app_token
+    def __init__(self, app: AsyncApp, web: SlackWeb, app_token: str) -> None:
+        super().__init__(
+            app_token,
+            logger=app.logger,
+            web_client=web.client,
+            ping_interval=PING_INTERVAL_S,
+            auto_reconnect_enabled=False,
+        )
         self._web = web
-        self._clients = [
-            SocketModeClient(app_token, logger=app.logger, web_client=web, ping_interval=PING_INTERVAL_S)
-            for _ in range(CONNECTIONS)
-        ]
-        for client in self._clients:
-            client.socket_mode_request_listeners.append(self._handle)
+
+    async def issue_new_wss_url(self) -> str:
+        """Raises RateLimited and Refused; the SDK's own waits for a rate limit inside of the call, again and again."""
+        url = (await self._web.call(OPEN)).get("url")
+        if not isinstance(url, str):
+            raise Refused(OPEN, "no address in the answer", Refusal.TRANSIENT)
+        return url
+
+    async def connect(self) -> None:
+        """One try. The SDK's own tries the same address for ever, though its ticket is good for one connection."""
+        if self.current_session is not None:
+            await _within(CLOSE_TIMEOUT_S, self.current_session.close)
+        assert self.wss_uri is not None, "connect_to_new_endpoint asks for it"
+        session = await self.aiohttp_client_session.ws_connect(
+            self.wss_uri, autoping=False, heartbeat=self.ping_interval, proxy=self.proxy
+        )
+        self.current_session, self.stale = session, False
+        await session.ping(f"sdk-ping-pong:{time.time()}".encode())
+        for task in (self.current_session_monitor, self.message_receiver):
+            if task is not None:
+                task.cancel()
+        self.current_session_monitor = asyncio.ensure_future(self.monitor_current_session())
+        self.message_receiver = asyncio.ensure_future(self.receive_messages())
+
+    async def renew(self) -> None:
+        """Connects with a new ticket. Raises RateLimited and Refused."""
+        self.last_ping_pong_time = None
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self.connect_to_new_endpoint()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Refused("a connection", type(error).__name__, Refusal.TRANSIENT) from error
+        if not await self.is_connected():
+            raise Refused("a connection", "another one is being made", Refusal.TRANSIENT)
+
+    async def end(self) -> None:
+        """Closes within CLOSE_TIMEOUT_S, and leaves nothing open. The SDK's own close waits for Slack, step by step."""
+        self.closed = True
+        for task in (self.message_processor, self.current_session_monitor, self.message_receiver):
+            if task is not None:
+                task.cancel()
+        try:
+            if self.current_session is not None:
+                await _within(CLOSE_TIMEOUT_S, self.current_session.close)
+        finally:
+            await self.aiohttp_client_session.close()
+
+
+class Sockets:
+    """Slack's events for a Bolt app. `web` calls with the app's token, and `credential` says how Slack takes it."""
+
+    def __init__(self, app: AsyncApp, web: SlackWeb, app_token: str, credential: Credential) -> None:
+        self._app = app
+        self._credential = credential
+        self._connections = [Connection(app, web, app_token) for _ in range(CONNECTIONS)]
+        for connection in self._connections:
+            connection.socket_mode_request_listeners.append(self._handle)
         self._watches: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Connects; raises SlackSetupError where the app token does not let us."""
-        await self._check()
-        for client in self._clients:
-            await client.connect()  # type: ignore[no-untyped-call]
-            self._watches.append(asyncio.create_task(_watch(client)))
+        """Returns once a connection is up; the others follow. Raises SlackSetupError where the app token is bad."""
+        first, *others = self._connections
+        await self._credential.insist(first.renew)
+        await asyncio.gather(*(self._tried(each) for each in others))
+        self._watches = [asyncio.create_task(self._watch(each)) for each in self._connections]
 
     async def close(self) -> None:
         """Takes no more events; what was not acknowledged comes again elsewhere."""
         for watch in self._watches:
             watch.cancel()
-        for client in self._clients:
-            await _within(CLOSE_TIMEOUT_S, client.close)
+        await asyncio.gather(*(each.end() for each in self._connections))
 
     async def up(self) -> int:
         """How many connections are up."""
-        return sum([await client.is_connected() for client in self._clients])
+        return sum([await each.is_connected() for each in self._connections])
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         """Acknowledges what the app has taken; what is not acknowledged, Slack sends again."""
@@ -69,37 +125,37 @@ class Sockets:
         except ConnectionError:
             log.info("an acknowledgement did not reach Slack: the event will come again")
 
-    async def _check(self) -> None:
-        """The SDK would try a token that is not accepted again for ever."""
+    async def _watch(self, connection: Connection) -> None:
+        """Reconnects, sooner than the SDK would, with back-off. Until cancelled."""
+        failures = 0
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if await connection.is_connected():
+                failures = 0
+                continue
+            log.warning("a connection to Slack is down; asking for a new one")
+            wait_s = await self._tried(connection, failures)
+            failures += 1
+            await asyncio.sleep(wait_s)
+
+    async def _tried(self, connection: Connection, failures: int = 0) -> float:
+        """Connects once; returns the seconds to wait before the next try."""
         try:
-            await self._web.apps_connections_open(app_token=self._app_token)
-        except SlackApiError as error:
-            raise SlackSetupError(
-                f"Slack does not accept SLACK_APP_TOKEN ({error.response['error']}). It must be an "
-                "app-level token with the scope connections:write, from api.slack.com/apps → your app → "
-                "Basic Information, and Socket Mode must be on."
-            ) from error
+            await self._credential.used(connection.renew)
+        except SlackSetupError as error:
+            # Only an admin can end this, so a try a minute is enough; /health says so, too.
+            log.error("%s", error)
+            return LOOK_S
+        except (RateLimited, Refused) as error:
+            wait_s = wait_after(error, failures)
+            log.warning("no new connection to Slack yet: %s Next try in %.0f s.", error, wait_s)
+            return wait_s
+        return 0.0
 
 
-async def _watch(client: SocketModeClient) -> None:
-    """Reconnects sooner than the SDK does, and never with a ticket that has expired, to which it can stick."""
-    while True:
-        await asyncio.sleep(WATCH_S)
-        if await client.is_connected():
-            continue
-        log.warning("a connection to Slack is down; asking for a new one")
-        client.wss_uri = None
-        try:
-            async with asyncio.timeout(RECONNECT_TIMEOUT_S):
-                await client.connect_to_new_endpoint()
-        except (SlackApiError, aiohttp.ClientError, TimeoutError) as error:
-            log.warning("no new connection to Slack yet: %s", type(error).__name__)
-            await asyncio.sleep(BACK_OFF_S)
-
-
-async def _within(timeout_s: float, close: Callable[[], Awaitable[None]]) -> None:
+async def _within(timeout_s: float, close: Callable[[], Awaitable[object]]) -> None:
     try:
         async with asyncio.timeout(timeout_s):
             await close()
     except TimeoutError:
-        log.warning("a connection to Slack did not close in time")
+        log.info("a connection to Slack did not close in time")

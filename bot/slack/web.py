@@ -13,7 +13,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.asking.triage import Identity
 from bot.core.surrogates import paired_json
-from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.refusals import RATE_LIMITED, error_name, reason_of
 
 CALL_TIMEOUT_S = 15
@@ -119,20 +119,14 @@ class SlackWeb:
             raise Refused("the upload of a file", type(error).__name__, Refusal.TRANSIENT) from error
 
     async def identity(self) -> Identity:
-        """Who the bot token makes us; raises SlackSetupError where it does not let us in."""
-        try:
-            answer = await self._answer("auth.test", {})
-        except Refused as refused:
-            if refused.reason.may_pass:
-                raise SlackSetupError(
-                    f"Slack could not be reached ({refused.error}). Check the network, then start again."
-                ) from refused
-            raise SlackSetupError(
-                f"Slack does not accept SLACK_BOT_TOKEN ({refused.error}). Copy it again from "
-                "api.slack.com/apps → your app → OAuth & Permissions, or reinstall the app there."
-            ) from refused
+        """Who the bot token makes us. Raises RateLimited and Refused; credentials.py says which of them pass."""
+        answer = await self._answer("auth.test", {})
+        ids = [answer.get(name) for name in ("team_id", "user_id", "bot_id", "user")]
+        if not all(isinstance(each, str) for each in ids):
+            raise Refused("auth.test", "no bot in the answer", Refusal.TRANSIENT)
         scopes = {scope.strip() for scope in _header(answer, "X-OAuth-Scopes").split(",")}
-        return Identity(answer["team_id"], answer["user_id"], answer["bot_id"], answer["user"], PANE_SCOPE in scopes)
+        team_id, user_id, bot_id, name = map(str, ids)
+        return Identity(team_id, user_id, bot_id, name, PANE_SCOPE in scopes)
 
 
 def _header(response: AsyncSlackResponse, name: str) -> str:

@@ -64,13 +64,13 @@ def database_errors() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def answered_within(limit_s: float | None) -> AsyncIterator[None]:
+async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
     """Raises TimeoutError where the database takes longer: one that stands still keeps its connections up.
 
-    What is broken off so loses its connection.
+    What is broken off so loses its connection, `let_go_s` later.
     """
     # The first only asks: psycopg has the server told, and would wait ten more seconds for it.
-    async with asyncio.timeout(limit_s and limit_s + _LET_GO_S), asyncio.timeout(limit_s):
+    async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
         yield
 
 

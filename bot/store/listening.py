@@ -45,9 +45,14 @@ class Listener:
         await self._tried.wait()
 
     async def close(self) -> None:
+        self.break_off()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def break_off(self) -> None:
+        """Without waiting: psycopg first asks the server to cancel, and only a second cancellation ends that."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _keep_listening(self) -> None:
         pause_s = FIRST_PAUSE_S

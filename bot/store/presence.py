@@ -72,6 +72,11 @@ class Presence:
         """How long until the next look is worth it."""
         return self.watch.next_look_s(self._clock.monotonic())
 
+    def break_off(self) -> None:
+        """Lets go of the connection that holds our lock, where the database does not answer."""
+        if self._listener is not None:
+            self._listener.break_off()
+
     async def disappear(self) -> None:
         """What we leave behind is taken over at once: our lock is free, and our row stays until then."""
         if self._listener is not None:

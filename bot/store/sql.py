@@ -5,6 +5,7 @@ import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -55,8 +56,10 @@ NO_LIMIT = 1_000_000
 NO_PIECES: Mapping[Job, Piece] = {}
 ANSWER_WITHIN_S = 10.0
 """Longer than what a lock is waited for."""
-CLOSE_WITHIN_S = 3.0
-"""On a server; a file is on this machine, and is waited for."""
+CLOSE_WITHIN_S = 0.8
+"""On a server; a file is on this machine, and is waited for. A process that ends has 5 s for everything."""
+LET_GO_S = 0.3
+DISPOSE_WITHIN_S = 0.3
 
 
 Method = Callable[Concatenate["SqlStore", P], Coroutine[Any, Any, T]]
@@ -404,7 +407,7 @@ class SqlStore:
         """Lets transactions under way end, disconnects and lets go of the lock; what stands still is not waited for."""
         self._under_way.close()
         try:
-            async with answered_within(self._limit_s and CLOSE_WITHIN_S):
+            async with answered_within(self._limit_s and CLOSE_WITHIN_S, LET_GO_S):
                 await self._arrivals.end()
                 await self._under_way.end()
                 with database_errors():
@@ -412,4 +415,7 @@ class SqlStore:
         except (StoreError, TimeoutError) as error:
             log.warning("our jobs are taken over a little later: %s", str(error) or "the database does not answer")
             self._under_way.break_off()
-        await self.engine.dispose()
+            self._presence.break_off()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limit_s and DISPOSE_WITHIN_S):
+                await self.engine.dispose()

@@ -37,9 +37,3 @@ async def test_a_token_that_slack_does_not_accept_is_named_with_what_to_do(
 ) -> None:
     with pytest.raises(SlackSetupError, match=sentence):
         await app.run(wrong(settings), app.Shutdown(), lambda _: None)
-
-
-async def test_a_slack_that_cannot_be_reached_is_said_to_be(settings: Settings) -> None:
-    nowhere = replace(settings, slack_api_url="http://127.0.0.1:9/api/")
-    with pytest.raises(SlackSetupError, match="could not be reached"):
-        await app.run(nowhere, app.Shutdown(), lambda _: None)

@@ -1,0 +1,131 @@
+"""Slack's two tokens. A token that Slack refuses is told apart from a Slack that is away for a while.
+
+Only a closed list of errors says that a token is bad. Everything else passes: rate limits, errors of Slack's servers, a
+proxy's HTML page, a network that is not up yet. So it is waited out, for ever, and each try leaves a line in the log.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from bot.errors import RateLimited, Refused, SlackSetupError
+from bot.ports import Clock
+
+BOT_ADVICE = "Copy it again from api.slack.com/apps → your app → OAuth & Permissions, or reinstall the app there."
+APP_ADVICE = (
+    "It must be an app-level token with the scope connections:write, from api.slack.com/apps → your app → "
+    "Basic Information, and Socket Mode must be on."
+)
+
+REFUSED = frozenset(
+    {
+        "access_denied",
+        "account_inactive",
+        "app_uninstalled",
+        "bot_removed",
+        "ekm_access_denied",
+        "enterprise_is_restricted",
+        "forbidden_team",
+        "invalid_auth",
+        "missing_scope",
+        "no_permission",
+        "not_allowed_token_type",
+        "not_authed",
+        "org_login_required",
+        "socket_mode_not_enabled",
+        "team_access_not_granted",
+        "token_expired",
+        "token_revoked",
+        "two_factor_setup_required",
+        "user_removed_from_team",
+    }
+)
+"""Errors of auth.test and apps.connections.open that only an admin can end, by the lists on docs.slack.dev."""
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 30.0
+LONGEST_LIMIT_S = 300.0
+"""A Retry-After is kept, up to this."""
+LOOK_S = 60.0
+"""How often a running process asks whether its bot token is still good."""
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Credential:
+    """One token, and whether Slack lets us in with it."""
+
+    variable: str
+    advice: str
+    """What to do about a token that Slack refuses, as a sentence."""
+    clock: Clock
+    problem: str = field(default="", init=False)
+    """Why Slack does not let us in now, as a sentence; empty where it does."""
+    refused: bool = field(default=False, init=False)
+    """Slack said that the token is bad, and has not taken it since."""
+
+    async def used(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Returns what the call gives. Raises SlackSetupError for a bad token, else what the call raised."""
+        try:
+            result = await call()
+        except Refused as error:
+            # missing_scope is followed by the scope.
+            if error.error.partition(" ")[0] in REFUSED:
+                self.refused = True
+                self.problem = f"Slack does not accept {self.variable} ({error.error}). {self.advice}"
+                raise SlackSetupError(self.problem) from error
+            self.problem = f"Slack can't be reached: {error}"
+            raise
+        except RateLimited as error:
+            self.problem = str(error)
+            raise
+        self.problem, self.refused = "", False
+        return result
+
+    async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Returns what the call gives once Slack lets us in. Raises SlackSetupError for a bad token, nothing else."""
+        failures = 0
+        while True:
+            try:
+                return await self.used(call)
+            except (RateLimited, Refused) as error:
+                wait_s = wait_after(error, failures)
+            log.warning("not connected yet: %s Next try in %.0f s.", self.problem, wait_s)
+            await self.clock.sleep(wait_s)
+            failures += 1
+
+    async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
+        """Asks every minute, so that a token that was revoked is seen in the log and by /health. Until cancelled."""
+        while True:
+            await self.clock.sleep(LOOK_S)
+            before = self.problem
+            try:
+                await self.used(call)
+            except SlackSetupError as error:
+                if self.problem != before:
+                    log.error("%s", error)
+            except (RateLimited, Refused) as error:
+                log.warning("whether %s is still good is not known: %s", self.variable, error)
+            else:
+                if before:
+                    log.info("Slack accepts %s again", self.variable)
+
+
+def wait_after(error: RateLimited | Refused, failures: int) -> float:
+    """Seconds until the next try, after so many failures before this one."""
+    if isinstance(error, RateLimited):
+        return min(max(error.retry_after_s, FIRST_WAIT_S), LONGEST_LIMIT_S)
+    return float(min(FIRST_WAIT_S * 2 ** min(failures, 10), LONGEST_WAIT_S))
+
+
+def bot_credential(clock: Clock) -> Credential:
+    """The bot token's: for all calls but the one that opens a socket."""
+    return Credential("SLACK_BOT_TOKEN", BOT_ADVICE, clock)
+
+
+def app_credential(clock: Clock) -> Credential:
+    """The app-level token's: it opens sockets."""
+    return Credential("SLACK_APP_TOKEN", APP_ADVICE, clock)

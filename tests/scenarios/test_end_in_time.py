@@ -1,0 +1,121 @@
+"""SIGTERM ends the process within BOT_DRAIN_S + 5 s, whatever stands still meanwhile."""
+
+import asyncio
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.contracts import databases
+from tests.processes import bot_process, output, said
+from tests.scenarios.conftest import asking, says
+from tests.slack_process import Slack, slack_process
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer
+
+HALF = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
+"""A model that stops in the middle, and keeps its connection."""
+AT_MOST_S = 5.0
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Slack]:
+    async with slack_process() as slack:
+        yield slack
+
+
+@pytest.fixture
+def own_server() -> Iterator[databases.Server]:
+    with databases.server() as server:
+        yield server
+
+
+async def ended_in(process: asyncio.subprocess.Process) -> tuple[float, str]:
+    """Seconds from SIGTERM to the end, and what was written until then."""
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, err = await output(process)
+    return time.monotonic() - began, out + err
+
+
+def clean(log: str) -> bool:
+    """Whether the end left nothing open, and was not forced."""
+    return not re.search("Traceback|Unclosed|never retrieved|was destroyed|did not end in time", log)
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
+@pytest.mark.parametrize("drain_s", [0, 2])
+async def test_a_frozen_slack_does_not_hold_up_the_end(
+    tmp_path: Path, slack: Slack, vendor: VendorServer, drain_s: int, live: bool
+) -> None:
+    vendor.script(HALF)
+    env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": str(drain_s)}
+    async with bot_process(tmp_path, "run", env=env) as process:
+        await said(process.stdout, "is connected to Slack")
+        if live:
+            await slack.ask()
+            await vendor.request(0)
+        with slack.frozen():
+            took_s, log = await ended_in(process)
+    assert process.returncode == 0, log
+    assert took_s < (drain_s if live else 0) + AT_MOST_S, log
+    assert clean(log), log
+
+
+@pytest.mark.parametrize("frozen", ["database", "database and Slack"])
+@pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
+async def test_a_frozen_database_does_not_hold_up_the_end(
+    tmp_path: Path, slack: Slack, vendor: VendorServer, own_server: databases.Server, live: bool, frozen: str
+) -> None:
+    vendor.script(HALF)
+    env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "1", "DATABASE_URL": own_server.url}
+    async with bot_process(tmp_path, "run", env=env) as process:
+        await said(process.stdout, "is connected to Slack")
+        if live:
+            await slack.ask()
+            await vendor.request(0)
+        with ExitStack() as stack:
+            stack.enter_context(own_server.standing_still())
+            if frozen != "database":
+                stack.enter_context(slack.frozen())
+            took_s, log = await ended_in(process)
+    assert process.returncode == 0, log
+    assert took_s < 1 + AT_MOST_S, log
+    assert clean(log), log
+
+
+async def test_a_second_signal_ends_at_once_though_slack_is_frozen(
+    tmp_path: Path, slack: Slack, vendor: VendorServer
+) -> None:
+    vendor.script(HALF)
+    async with bot_process(tmp_path, "run", env={**asking(vendor), **slack.env, "BOT_DRAIN_S": "60"}) as process:
+        await said(process.stdout, "is connected to Slack")
+        await slack.ask()
+        await vendor.request(0)
+        with slack.frozen():
+            process.send_signal(signal.SIGTERM)
+            await said(process.stderr, "waiting up to")
+            took_s, log = await ended_in(process)
+    assert took_s < AT_MOST_S, log
+    assert process.returncode == 0, log
+
+
+async def test_what_a_frozen_slack_kept_from_ending_is_answered_by_the_next_process(
+    tmp_path: Path, slack: Slack, vendor: VendorServer
+) -> None:
+    vendor.script(HALF, says("The whole answer."))
+    env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "0"}
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(bot_process(tmp_path, "run", env=env))
+        await said(first.stdout, "is connected to Slack")
+        await slack.ask()
+        await vendor.request(0)
+        with slack.frozen():
+            await ended_in(first)
+        second = await stack.enter_async_context(bot_process(tmp_path, "run", env=env))
+        await said(second.stderr, "job=1 ")
+        assert len(vendor.requests) == 2

@@ -1,0 +1,128 @@
+"""BOT_LOG_LEVEL=debug writes no question, no answer and no token into the log, whatever library logs it.
+
+The bot runs as a process of its own in which each logger of each library writes at DEBUG, whatever its level is.
+"""
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.core.answering.controls import Control
+from sandbox.files import Upload
+from sandbox.server import Sandbox
+from tests.contracts import databases
+from tests.processes import REPOSITORY, bot_process, said
+from tests.scenarios.conftest import Stage, connected, shown
+from tests.streams import speech
+from tests.streams.server import Answer, VendorServer, refusal
+
+KEY = "sk-proj-Zz0123456789abcdefghij"
+QUESTION, ANSWER, UPLOAD, NAME, RULES, FOLLOW_UP, EDIT, DIRECT, LOST = (
+    "Quokkas",
+    "Wombats",
+    "Numbats",
+    "Bilbies",
+    "Dunnarts",
+    "Potoroos",
+    "Kowaris",
+    "Antechinus",
+    "Bettongs",
+)
+"""Of the texts that people write and models answer, a word each that nobody else says."""
+
+EVERY_LOGGER_AT_DEBUG = """
+import logging
+
+logging.Logger.isEnabledFor = lambda self, level: True
+"""
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    with databases.postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/typist.db"
+    return databases.new_schema(request.getfixturevalue("postgresql"))
+
+
+def answer() -> Answer:
+    return Answer(speech.chat([f"{ANSWER} ", "dig ", "burrows."]))
+
+
+def broken_off() -> Answer:
+    """The vendor quotes what it was asked and what it answered, in mid-stream and with the key."""
+    error = {"error": {"code": 500, "message": f"can't say {ANSWER} of {QUESTION} to {KEY}: '{FOLLOW_UP}'"}}
+    return Answer([*speech.chat([f"{ANSWER} "])[:2], f"data: {json.dumps(error)}\n\n".encode()])
+
+
+async def talk(stage: Stage) -> None:
+    """Everything that people do with the bot, and much of what goes wrong."""
+    sandbox, vendor = stage.sandbox, stage.vendor
+    ada = sandbox.client("ada")
+    vendor.script(answer())
+    asked = await sandbox.share(
+        "ada", "general", f"@typist why do {QUESTION} smile?", [Upload(f"{NAME}.txt", f"of {UPLOAD}".encode())]
+    )
+    await stage.answers("general", asked)
+    await ada.press("general", stage.bots("general", asked)[0].ts, Control.FEEDBACK, "up")
+    await ada.press("general", stage.bots("general", asked)[0].ts, Control.DELETE)
+    vendor.script(broken_off())
+    for text in (f"@typist and {FOLLOW_UP}?", f"@typist {EDIT[:-1]}?"):
+        await sandbox.say("ada", "general", text, thread_ts=asked)
+        await sandbox.wait_for(lambda: any(ANSWER in shown(each) for each in stage.bots("general", asked)))
+    message = f"Invalid value: {QUESTION} {KEY}"
+    vendor.script(refusal(400, {"error": {"message": message}}), Answer([b"{" + ANSWER.encode()]), answer())
+    other = await stage.mention(f"what do {QUESTION} eat?")
+    await stage.answers("general", other)
+    await sandbox.edit("general", other, f"@typist what do {EDIT} eat?")
+    await ada.command("general", f"/typist {RULES}")
+    await ada.command("general", "/typist prompt")
+    await ada.submit({"system_prompt": f"Speak of {RULES}."})
+    dm = sandbox.dm("ada")
+    ada.open_tab("home")
+    await sandbox.say("ada", dm, f"{DIRECT}?")
+    await stage.answers(dm, None)
+    for fault in ("error_500", "html_200", "text_200", "list_200", "empty_200", "stream_timeout"):
+        sandbox.faults.start(fault, times=2)
+        lost = await stage.mention(f"{LOST} in {fault}?")
+        await stage.answers("general", lost, timeout_s=30)
+    await sandbox.delete("general", other)
+    sandbox.faults.start("drop_socket")
+    await stage.answers("general", await stage.mention(f"{LOST}?"), timeout_s=30)
+
+
+async def test_no_word_of_anybody_is_in_the_log(
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, database_url: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(EVERY_LOGGER_AT_DEBUG)
+    env = {
+        **connected(sandbox, vendor),
+        "PYTHONPATH": f"{tmp_path}:{REPOSITORY}",
+        "OPENAI_API_KEY": KEY,
+        "OPENAI_LOG": "debug",
+        "BOT_LOG_LEVEL": "debug",
+        "DATABASE_URL": database_url,
+    }
+    log = tmp_path / "log"
+    with log.open("wb") as stream:
+        async with bot_process(tmp_path, "run", env=env, stderr=stream.fileno()) as process:
+            await said(process.stdout, "is connected to Slack")
+            await talk(Stage(sandbox, vendor))
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 40)
+    written = log.read_text()
+    assert "DEBUG bot." in written
+    assert "input_tokens=" in written
+    secrets = [KEY, KEY[-8:], sandbox.bot_token, sandbox.app_token]
+    texts = [QUESTION, ANSWER, UPLOAD, NAME, RULES, FOLLOW_UP, EDIT, DIRECT, LOST]
+    lines = written.lower().splitlines()
+    assert [line for each in (*secrets, *texts) for line in lines if each.lower() in line] == []

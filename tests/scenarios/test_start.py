@@ -1,0 +1,233 @@
+"""The start: a Slack that is away is waited for, a token that is bad ends the process with a sentence."""
+
+import asyncio
+import json
+import logging
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot import app
+from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.ports import SystemClock
+from bot.settings import Settings
+from bot.slack import credentials
+from bot.slack.credentials import Credential
+from sandbox.faults import Settings as FaultSettings
+from sandbox.server import Sandbox, find_port
+from tests.processes import bot_process, output, said
+from tests.scenarios.conftest import Stage, connected, running, settings_of
+from tests.slack_process import Slack, slack_process
+from tests.streams.server import VendorServer
+
+METHODS = {"auth.test": "SLACK_BOT_TOKEN", "apps.connections.open": "SLACK_APP_TOKEN"}
+"""With whose token each is called."""
+PASSING: dict[str, tuple[str, FaultSettings]] = {
+    "a rate limit": ("rate_limit", {"retry_after_s": 1}),
+    "HTTP 500": ("error_500", {}),
+    "HTTP 503": ("unavailable", {}),
+    "HTTP 408": ("stream_timeout", {}),
+    "a proxy's page": ("html_200", {}),
+    "a proxy's text": ("text_200", {}),
+    "nothing": ("empty_200", {}),
+    "a list": ("list_200", {}),
+    "internal_error": ("internal_error", {}),
+    "fatal_error": ("refuse", {"error": "fatal_error"}),
+    "service_unavailable": ("refuse", {"error": "service_unavailable"}),
+    "an error that nobody knows": ("unknown_error", {}),
+    "a connection that is cut": ("drop_request", {}),
+    "a response that is lost": ("lose_response", {}),
+}
+BAD = ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "not_allowed_token_type", "missing_scope"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("fault", "set_to"), PASSING.values(), ids=PASSING.keys())
+async def test_what_passes_is_waited_out_with_a_line_in_the_log(
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    fault: str,
+    set_to: FaultSettings,
+) -> None:
+    told: FaultSettings = {"method": method, "times": 1, **set_to}
+    sandbox.faults.start(fault, **told)
+    with caplog.at_level(logging.WARNING):
+        async with running(settings_of(sandbox, vendor)):
+            stage = Stage(sandbox, vendor)
+            assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
+    (line,) = [each.getMessage() for each in caplog.records if "not connected yet" in each.getMessage()]
+    assert method in line
+    assert re.search(r"Next try in 1 s\.$", line)
+    assert not [each for each in caplog.records if each.exc_info]
+
+
+@pytest.mark.parametrize(("method", "variable"), METHODS.items())
+@pytest.mark.parametrize("error", BAD)
+async def test_a_bad_token_ends_the_start_with_one_sentence(
+    sandbox: Sandbox, vendor: VendorServer, method: str, variable: str, error: str
+) -> None:
+    sandbox.faults.start("refuse", method=method, error=error)
+    with pytest.raises(SlackSetupError, match=rf"{variable} \({error}\)\. .*api\.slack\.com"):
+        await app.run(settings_of(sandbox, vendor), app.Shutdown(), lambda _: None)
+
+
+@pytest.mark.parametrize("token", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"])
+async def test_a_process_with_a_bad_token_says_so_and_exits_1(
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, token: str
+) -> None:
+    env = {**connected(sandbox, vendor), token: f"{'xoxb' if 'BOT' in token else 'xapp'}-wrong"}
+    async with bot_process(tmp_path, "run", env=env) as process:
+        out, err = await output(process)
+    assert (process.returncode, out) == (1, "")
+    (line,) = err.splitlines()
+    assert line.startswith(f"typist: Slack does not accept {token} (invalid_auth).")
+
+
+async def test_a_slack_that_is_not_there_is_waited_for(tmp_path: Path, vendor: VendorServer) -> None:
+    port = find_port(20_000)
+    api_url = f"http://127.0.0.1:{port}/api/"
+    env = {**_slack_env(api_url), "OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
+    async with bot_process(tmp_path, "run", env=env) as process:
+        for _ in range(2):
+            await said(process.stderr, "not connected yet: Slack can't be reached")
+        async with slack_process(port):
+            await said(process.stdout, "is connected to Slack")
+            process.send_signal(signal.SIGTERM)
+            _, err = await output(process)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+
+
+def _slack_env(api_url: str) -> dict[str, str]:
+    return {**Slack(None, api_url).env}  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[str]:
+    """Takes connections and never answers: where a machine hangs, or a firewall swallows."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api/"
+
+
+async def test_a_start_that_waits_says_so_by_health_and_ends_at_once_when_told_to(
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
+) -> None:
+    port = find_port(21_000)
+    sandbox.faults.start("error_500", method="apps.connections.open")
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port), "BOT_DRAIN_S": "60"}
+    async with bot_process(tmp_path, "run", env=env) as process:
+        await said(process.stderr, "not connected yet")
+        status, health = await _health(port)
+        assert (status, health["ok"], health["slack"]) == (503, False, 0)
+        assert "Slack can't be reached" in str(health["problem"])
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await process.wait()
+    assert process.returncode == 0
+
+
+async def test_a_start_that_hears_nothing_ends_at_once_when_told_to(tmp_path: Path, vendor: VendorServer) -> None:
+    port = find_port(22_000)
+    async with silent_server() as api_url:
+        env = {**_slack_env(api_url), "OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
+        async with bot_process(tmp_path, "run", env={**env, "BOT_HEALTH_PORT": str(port)}) as process:
+            while True:
+                try:
+                    status, health = await _health(port)
+                    break
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.05)
+            assert (status, health["database"]) == (503, "The database is not open yet: Typist starts.")
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                _, err = await process.communicate()
+    assert process.returncode == 0
+    assert b"Traceback" not in err
+    assert b"Unclosed" not in err
+
+
+async def _health(port: int) -> tuple[int, dict[str, object]]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/health") as response:
+        return response.status, json.loads(await response.text())
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at the tokens all the time."""
+    monkeypatch.setattr(credentials, "LOOK_S", 0.1)
+    monkeypatch.setattr("bot.slack.socket.LOOK_S", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_bot_token_that_is_revoked_is_told_once_and_by_health(
+    sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = find_port(23_000)
+    async with running(replace(settings, health_port=port)):
+        assert (await _health(port))[0] == 200
+        sandbox.faults.start("refuse", method="auth.test", error="token_revoked")
+        seen = len(sandbox.calls)
+        await sandbox.wait_for(lambda: len(sandbox.calls) >= seen + 4)
+        status, health = await _health(port)
+        assert status == 503
+        assert str(health["problem"]).startswith("Slack does not accept SLACK_BOT_TOKEN (token_revoked).")
+        assert len([each for each in caplog.records if "token_revoked" in each.getMessage()]) == 1
+        sandbox.faults.stop("refuse")
+        seen = len(sandbox.calls)
+        await sandbox.wait_for(lambda: len(sandbox.calls) >= seen + 2)
+        assert (await _health(port))[0] == 200
+
+
+async def test_an_app_token_that_is_revoked_is_told_and_not_tried_in_a_tight_loop(
+    sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = find_port(24_000)
+
+    def tried() -> int:
+        return sum(call.method == "apps.connections.open" for call in sandbox.calls)
+
+    async with running(replace(settings, health_port=port)):
+        sandbox.faults.start("refuse", method="apps.connections.open", error="token_revoked")
+        before = tried()
+        sandbox.faults.start("drop_socket")
+        await sandbox.wait_for(lambda: tried() == before + 2)
+        # One try of each connection, and none more while others come and go.
+        await asyncio.sleep(3)
+        assert tried() == before + 2
+        status, health = await _health(port)
+        assert (status, health["slack"]) == (503, 0)
+        assert str(health["problem"]).startswith("Slack does not accept SLACK_APP_TOKEN (token_revoked).")
+    assert [each for each in caplog.records if "SLACK_APP_TOKEN (token_revoked)" in each.getMessage()]
+
+
+async def test_a_rate_limit_on_reconnecting_is_kept(sandbox: Sandbox, settings: Settings) -> None:
+    def tried() -> list[float]:
+        return [call.at_monotonic_s for call in sandbox.calls if call.method == "apps.connections.open"]
+
+    async with running(settings):
+        sandbox.faults.start("rate_limit", method="apps.connections.open", times=2, retry_after_s=3)
+        before = len(tried())
+        sandbox.faults.start("drop_socket")
+        await sandbox.wait_for(lambda: len(sandbox.sockets.connections) == 2 and len(tried()) == before + 4, 20)
+        first, _, third, _ = tried()[before:]
+        assert third - first >= 3
+
+
+def test_waits_grow_and_stay_below_a_bound() -> None:
+    refused = Refused("auth.test", "internal_error", Refusal.TRANSIENT)
+    waits = [credentials.wait_after(refused, failures) for failures in range(2_000)]
+    assert waits[:6] == [1, 2, 4, 8, 16, 30]
+    assert max(waits) == credentials.LONGEST_WAIT_S
+    assert credentials.wait_after(RateLimited("auth.test", 1e9), 0) == credentials.LONGEST_LIMIT_S
+    assert Credential("X", "Y.", SystemClock()).problem == ""

@@ -1,0 +1,95 @@
+"""What becomes of a record on its way into the log."""
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from bot import logs
+from bot.errors import StoreError
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What is written from here on, at BOT_LOG_LEVEL=debug, by loggers that are all at DEBUG."""
+    root, before = logging.getLogger(), (logging.getLogger().level, logging.getLogger().handlers[:])
+    levels = {name: logging.getLogger(name).level for name in (*logs.OURS, "foreign.library", "slack_bolt", "asyncio")}
+    for handler in before[1]:
+        root.removeHandler(handler)
+    stream = io.StringIO()
+    logs.set_up("debug", stream)
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    yield stream
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    root.handlers[:], root.level = before[1], before[0]
+
+
+def fails(error: Exception) -> Exception:
+    try:
+        raise error
+    except Exception as raised:
+        return raised
+
+
+def test_ours_is_written_as_it_is(written: io.StringIO) -> None:
+    logging.getLogger("bot.worker").debug("job %d is broken off: %s", 7, "handover")
+    assert written.getvalue().endswith("DEBUG bot.worker: job 7 is broken off: handover\n")
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_a_library_is_heard_from_its_warnings_on(written: io.StringIO, level: int) -> None:
+    logging.getLogger("foreign.library").log(level, "POST %s", {"text": "secret"})
+    assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "told"),
+    [
+        ("Failed to connect (error: %s); Retrying...", ("secret",), "Failed to connect"),
+        ("Failed to send: secret", (), "Failed to send"),
+        ("Task exception was never retrieved\nfuture: <Task secret>", (), "Task exception was never retrieved"),
+        ("Executing %s took %.3f seconds", ("secret", 1.0), "Executing %s took %.3f seconds"),
+        ("got 'secret' for it", (), "got"),
+        ("{'text': 'secret'}", (), ""),
+    ],
+)
+def test_a_librarys_warning_is_told_without_its_values(
+    written: io.StringIO, message: str, args: tuple[object, ...], told: str
+) -> None:
+    logging.getLogger("foreign.library").warning(message, *args)
+    assert written.getvalue().partition("WARNING ")[2] == f"foreign.library: {told}\n"
+
+
+def test_an_exception_is_told_by_its_type_and_its_place(written: io.StringIO) -> None:
+    try:
+        try:
+            dict[str, str]()["secret"]
+        except KeyError as error:
+            raise ValueError("of secret words") from error
+    except ValueError:
+        logging.getLogger("bot.answer").exception("job %d broke", 7)
+        logging.getLogger("asyncio").exception("Task exception was never retrieved")
+    log = written.getvalue()
+    assert log.count("\nKeyError\n") == log.count("\nValueError\n") == 2
+    assert "test_logs.py" in log
+    assert "of secret words" not in log.replace('raise ValueError("of secret words")', "")
+
+
+def test_an_exception_among_the_arguments_is_told_by_its_type(written: io.StringIO) -> None:
+    log = logging.getLogger("bot.worker")
+    log.error("a placeholder was not posted: %s", ValueError("secret"))
+    log.error("a placeholder was not posted: %s", StoreError("The database can't be used."))
+    log.error("a placeholder was not posted: %s", ConnectionRefusedError(111, "Connection refused"))
+    told = [line.partition("not posted: ")[2] for line in written.getvalue().splitlines()]
+    assert told == ["ValueError", "The database can't be used.", "[Errno 111] Connection refused"]
+
+
+def test_bolts_errors_are_one_line(written: io.StringIO) -> None:
+    bolt = logging.getLogger("slack_bolt.AsyncApp")
+    bolt.warning("As you gave a token, it is used")
+    bolt.error("Failed to run listener function (error: secret)", exc_info=fails(KeyError("secret")))
+    told = written.getvalue().partition("ERROR ")[2]
+    assert told == "slack_bolt.AsyncApp: Failed to run listener function: KeyError\n"
