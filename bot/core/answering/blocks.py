@@ -82,7 +82,9 @@ def _is_beside(block: Mapping[str, Any]) -> bool:
 def short_text(view: View) -> str:
     """What a notification and a screen reader say: the first words without Markdown's marks."""
     words = first_words(view.markdown, growing=view.growing)
-    return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (_growing(view) if view.live else _last_line(view))
+    return mrkdwn(words or beginning(view.notice.strip(), _NOTICE_CHARS)) or (
+        _growing(view) if view.live else _last_line(view)
+    )
 
 
 def _controls(view: View) -> list[dict[str, Any]]:
@@ -158,7 +160,7 @@ def _footer(view: View) -> str:
 
 
 def _note(view: View) -> str:
-    return view.notice or (_growing(view) if view.growing else "")
+    return view.notice.strip() or (_growing(view) if view.growing else "")
 
 
 def _growing(view: View) -> str:
@@ -169,7 +171,7 @@ def _growing(view: View) -> str:
 
 def _plain(view: View) -> str:
     """The page's text, with as much of the notice below it as there is room for."""
-    text, note = view.markdown.rstrip(), view.notice or (_growing(view) if view.growing else _ENDS.get(view.ended, ""))
+    text, note = view.markdown.rstrip(), _note(view) or _ENDS.get(view.ended, "")
     while note and _bytes(said := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     return said if note else mrkdwn(text) or _last_line(view)
