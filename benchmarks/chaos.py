@@ -161,9 +161,12 @@ async def _ask(run: Run, sandbox: Sandbox) -> list[Asked]:
 
 
 async def _change(sandbox: Sandbox, asked: Asked) -> Asked:
-    """What its writer does with it then; who opens a thread deletes nothing, or it would be in nobody's sight."""
-    change = asked.line.change
-    if change is None or (change == "delete" and asked.thread_ts == asked.ts):
+    """What its writer does with it then.
+
+    Who opens a thread deletes nothing: nobody could be answered in it any more, in a direct message neither.
+    """
+    change, opens_a_thread = asked.line.change, asked.thread_ts in (asked.ts, None) and not asked.line.thread.at_root
+    if change is None or (change == "delete" and opens_a_thread):
         return asked
     await asyncio.sleep(asked.line.change_s)
     # What changes before it is on record is asked as it was: Slack's events have no order.
