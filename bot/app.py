@@ -51,6 +51,7 @@ from bot.slack.surfaces import SlackSurfaces
 from bot.slack.web import SlackWeb, new_session
 from bot.store.answers import SqlAnswers
 from bot.store.sql import SqlStore
+from bot.store.teams import adopt
 from bot.worker import Capacity, Worker
 from handlers import buttons, commands, messages, surfaces
 
@@ -84,6 +85,7 @@ async def built(settings: Settings, probes: Probes) -> AsyncIterator[Bot]:
         me = await bot_token.insist(web.identity)
         store = await SqlStore.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
         stack.push_async_callback(store.close)
+        await adopt(store.engine, me.team_id)
         lease, budget = Lease(), Budget(store, clock)
         people = SlackPeople(web, me, clock)
         admission = Admission(access_rules_of(settings), people, store)
@@ -121,7 +123,7 @@ async def built(settings: Settings, probes: Probes) -> AsyncIterator[Bot]:
         controls = Controls(store, SqlAnswers(store, clock), worker, admission, settings.admins, slack)
         buttons.register(bolt, controls, me.team_id)
         _beside_messages(bolt, settings, slack, intake, answering)
-        messages.register(bolt, intake, Changes(store, worker, intake, me))
+        messages.register(bolt, intake, Changes(store, worker, intake, me), me.team_id)
         app_web = SlackWeb(settings.slack_app_token, settings.slack_api_url, session)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
         probes.database, probes.connections, probes.live = store.ping, sockets.up, lambda: worker.live

@@ -31,6 +31,18 @@ class Changes:
         elif self._me.user_id in mentioned(after.text) and self._me.user_id not in mentioned(before.text):
             await self._intake.take(event_id, after)
 
+    async def mentioned_again(self, event_id: str, message: Message, edited_ts: str) -> None:
+        """A message that mentions us was edited, maybe in a channel that we are not in: no more is told there.
+
+        What is on record is an edit of it. Anything else asks now, for the mention may be what was added.
+        """
+        if not by_person(message, self._me):
+            log.debug("ignored: a change of %s", message.ts)
+        elif await self._store.edit(_question(message), edited_ts):
+            self._worker.wake()
+        else:
+            await self._intake.take(event_id, message)
+
     async def deleted(self, message: Message) -> None:
         """What the bot answered to it goes, too, if nobody wrote after it."""
         if by_person(message, self._me) and await self._store.withdraw(message.team_id, message.channel_id, message.ts):

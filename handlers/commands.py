@@ -36,7 +36,7 @@ def register(app: AsyncApp, desk: Desk) -> None:
     async def on_shortcut(ack: AsyncAck, shortcut: Mapping[str, Any]) -> None:
         visit = visit_of_shortcut(shortcut)
         try:
-            await _soon(desk.about(visit, message_of_shortcut(shortcut)))
+            await _soon(desk.about(visit, message_of_shortcut(shortcut, desk.me.team_id)))
         except (TypistError, TimeoutError) as error:
             await _told(desk, visit.response_url, _sentence(error))
         await ack()

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 ANYTHING = re.compile("")
 
 
-def register(app: AsyncApp, intake: Intake, changes: Changes) -> None:
+def register(app: AsyncApp, intake: Intake, changes: Changes, team_id: str) -> None:
     """Mentions and messages go to intake. What no listener matches is acknowledged, whatever it is.
 
     Without an acknowledgement Slack sends an event again three times, and shows a person an error for a click or a
@@ -26,15 +26,18 @@ def register(app: AsyncApp, intake: Intake, changes: Changes) -> None:
     """
 
     async def on_message(body: dict[str, Any]) -> None:
-        match body["event"].get("subtype"):
+        event, event_id = body["event"], body["event_id"]
+        match event.get("subtype"):
             case "message_changed":
-                before, after = changed_in(body)
+                before, after = changed_in(event, team_id)
                 if after is not None:
-                    await changes.edited(body["event_id"], before, after, body["event"]["ts"])
+                    await changes.edited(event_id, before, after, event["ts"])
             case "message_deleted":
-                await changes.deleted(changed_in(body)[0])
+                await changes.deleted(changed_in(event, team_id)[0])
+            case _ if edited_ts := (event.get("edited") or {}).get("ts"):
+                await changes.mentioned_again(event_id, message_of(event, team_id), edited_ts)
             case _:
-                await intake.take(body["event_id"], message_of(body))
+                await intake.take(event_id, message_of(event, team_id))
 
     async def on_options(ack: AsyncAck) -> None:
         """A menu of ours never asks for its options; one that is forged or outdated gets none."""

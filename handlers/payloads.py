@@ -11,27 +11,15 @@ from bot.core.conversation import Message, ThreadKey
 from bot.desk import Visit
 
 
-def message_of(body: Mapping[str, Any]) -> Message:
-    """The message in an event_callback of type app_mention or message."""
-    event = body["event"]
-    # An edit that adds a mention comes as an app_mention of its own: it is an edit like any other.
-    subtype = "message_changed" if "edited" in event else event.get("subtype")
-    return _message(body, event, subtype)
+def message_of(event: Mapping[str, Any], team_id: str) -> Message:
+    """The message in an event of type app_mention or message.
 
-
-def changed_in(body: Mapping[str, Any]) -> tuple[Message, Message | None]:
-    """What a message was, and is now, in an event of subtype message_changed or message_deleted."""
-    event = body["event"]
-    where = {name: event[name] for name in ("channel", "channel_type") if name in event}
-    before = {"ts": event.get("deleted_ts", ""), **(event.get("previous_message") or {}), **where}
-    after = {**event["message"], **where} if "message" in event else None
-    now = None if after is None else _message(body, after, after.get("subtype"))
-    return _message(body, before, before.get("subtype")), now
-
-
-def _message(body: Mapping[str, Any], event: Mapping[str, Any], subtype: str | None) -> Message:
+    `team_id` is ours: in a channel that is shared by Slack Connect, the envelope and the message name the workspace of
+    whoever hosts the channel or wrote the message.
+    """
+    root = event.get("root") or {}
     return Message(
-        team_id=str(body.get("team_id") or event.get("team") or ""),
+        team_id=team_id,
         channel_id=event["channel"],
         ts=event["ts"],
         text=body_of(event),
@@ -41,10 +29,21 @@ def _message(body: Mapping[str, Any], event: Mapping[str, Any], subtype: str | N
         user_id=event.get("user"),
         bot_id=event.get("bot_id"),
         app_name=app_name(event),
-        subtype=subtype,
-        parent_user_id=event.get("parent_user_id"),
+        # A person's own client gives each message an id.
+        by_app="app_id" in event and "client_msg_id" not in event,
+        subtype=event.get("subtype"),
+        parent_user_id=event.get("parent_user_id") or root.get("user"),
         files=files_of(event),
     )
+
+
+def changed_in(event: Mapping[str, Any], team_id: str) -> tuple[Message, Message | None]:
+    """What a message was, and is now, in an event of subtype message_changed or message_deleted."""
+    where = {name: event[name] for name in ("channel", "channel_type") if name in event}
+    # Of a tombstone whose replies are gone, nothing is told that was before: an empty list.
+    before = {"ts": event.get("deleted_ts", ""), **(event.get("previous_message") or {}), **where}
+    after = message_of({**event["message"], **where}, team_id) if "message" in event else None
+    return message_of(before, team_id), after
 
 
 def visit_of_command(command: Mapping[str, Any]) -> Visit:
@@ -58,17 +57,23 @@ def visit_of_shortcut(shortcut: Mapping[str, Any]) -> Visit:
     return Visit(user_id, channel_id, shortcut["trigger_id"], shortcut["response_url"])
 
 
-def message_of_shortcut(shortcut: Mapping[str, Any]) -> Message:
-    """The message that a shortcut was used on."""
-    return message_of({"event": {**shortcut["message"], "channel": shortcut["channel"]["id"]}})
+def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
+    """The message that a shortcut was used on; `team_id` is ours."""
+    return message_of({**shortcut["message"], "channel": shortcut["channel"]["id"]}, team_id)
 
 
 def looked_at(holder: Mapping[str, Any]) -> str:
     """The channel that a person looks at, "" where they look at none: in the form of either view's events."""
     context = holder.get("context") or {}
-    entities = context.get("entities") or ()
-    found = (each["value"] for each in entities if each.get("type") == "slack#/types/channel_id")
-    return str(context.get("channel_id") or next(found, ""))
+    if "channel_id" in context:
+        return str(context["channel_id"])
+    for entity in context.get("entities") or ():
+        match entity:
+            case {"type": "slack#/types/channel_id", "value": str(channel_id)}:
+                return channel_id
+            case {"type": "slack#/types/message_context", "value": {"channel_id": str(channel_id)}}:
+                return channel_id
+    return ""
 
 
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:

@@ -59,6 +59,12 @@ class People:
         draft = self._draft(bot.id, channel, text, thread_ts)
         return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
 
+    def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
+        """A message that an app writes as a person; the new message's ts."""
+        return self.workspace.post(
+            replace(self._draft(user, channel, text, None), app_id=app_id, client_msg_id=None)
+        ).ts
+
     def edit(self, channel: str, ts: str, text: str) -> None:
         message = self._own(channel, ts, "cant_update_message")
         kept, blocks = self.typed(text)

@@ -199,6 +199,10 @@ class Sandbox:
         """Writes as another bot; `old`: as an old-style integration, with subtype bot_message."""
         return self.people.say_as_bot(name, channel, text, thread_ts, old=old)
 
+    async def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
+        """Writes as an app that acts for a person: without a bot_id."""
+        return self.people.say_through(app_id, user, channel, text.replace("<@BOT>", "@typist"))
+
     async def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
         """Writes with text, blocks and attachments as they are given."""
         return self.people.post(user, channel, content, thread_ts)

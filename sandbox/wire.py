@@ -21,7 +21,7 @@ def message_json(workspace: Workspace, message: Message, *, all_metadata: bool =
     """
     said: Json = {"type": "message", "ts": message.ts, "text": message.text}
     said |= _author(workspace, message) | _team(workspace, message)
-    for key in ("subtype", "client_msg_id"):
+    for key in ("subtype", "client_msg_id", "app_id"):
         if value := getattr(message, key):
             said[key] = value
     for key in ("blocks", "attachments"):

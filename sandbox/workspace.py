@@ -85,6 +85,8 @@ class Message:
     """The root's ts in a reply; None in a root, with replies or without."""
     subtype: str | None = None
     client_msg_id: str | None = None
+    app_id: str | None = None
+    """The app through which a person writes."""
     username: str | None = None
     """How an old-style integration calls itself."""
     files: tuple[Json, ...] = ()

@@ -55,6 +55,8 @@ class Message:
     bot_id: str | None = None
     app_name: str | None = None
     """How the app that wrote it calls itself."""
+    by_app: bool = False
+    """An app wrote it, though it names no bot: as itself, or as a person who lets it."""
     subtype: str | None = None
     parent_user_id: str | None = None
     """Who wrote the thread's first message, when Slack says so."""

@@ -25,7 +25,8 @@ async def edit(connection: AsyncConnection, question: Question, edited_ts: str, 
     row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
     if row is None or row.status == Status.REFUSED or _is_withdrawn(row):
         return False
-    if edited_ts <= (row.edited_ts or ""):
+    # Two edits within a second may bear the same time.
+    if edited_ts < (row.edited_ts or ""):
         return True
     words = {"text": question.text, "files": file_values(question), "edited_ts": edited_ts}
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**words))

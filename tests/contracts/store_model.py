@@ -218,7 +218,7 @@ class Model:
         old = self.jobs[job_id]
         if old.status is Status.REFUSED or old.withdrawn:
             return False
-        if edited_ts <= old.edited_ts:
+        if edited_ts < old.edited_ts:
             return True
         self._change(job_id, question=replace(old.question, text=text), edited_ts=edited_ts)
         if text == old.question.text:

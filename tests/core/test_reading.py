@@ -70,6 +70,32 @@ TYPED = {
         ],
         "https://a.example/?q=1&r=2 [it](https://a.example)",
     ),
+    "a link written as code": (
+        [section({"type": "link", "url": "https://a.example/x", "text": "x", "style": {"code": True}})],
+        "[x](https://a.example/x)",
+    ),
+    "an address written as code": (
+        [section({"type": "link", "url": "http://a.example", "text": "a.example", "style": {"code": True}})],
+        "`a.example`",
+    ),
+    "a link in a code block": (
+        [
+            {
+                "type": "rich_text_preformatted",
+                "elements": [
+                    text("see "),
+                    {"type": "link", "url": "https://a.example/x", "text": "x"},
+                    text(" on "),
+                    {"type": "link", "url": "http://a.example", "text": "a.example"},
+                ],
+            }
+        ],
+        "```\nsee x (https://a.example/x) on a.example\n```",
+    ),
+    "a date that is a link": (
+        [section({"type": "date", "timestamp": 1, "fallback": "Friday", "url": "https://a.example/cal"})],
+        "[Friday](https://a.example/cal)",
+    ),
     "emoji, color, date": (
         [
             section(

@@ -173,6 +173,10 @@ async def another_bot(wire: Wire) -> None:
     await wire.sandbox.say_as_bot("deploys", "general", "@typist done")
 
 
+async def an_app_that_acts_for_a_person(wire: Wire) -> None:
+    await wire.sandbox.say_through("A0DEPLOYS", "ada", "general", "done")
+
+
 async def a_classic_app(wire: Wire) -> None:
     attachment = {"color": "#ff0000", "title": "Build", "title_link": "https://ci.example/1", "text": "failed"}
     await wire.sandbox.say_as_bot("deploys", "general", "done", old=True)
@@ -222,6 +226,7 @@ EDITED = changed(edited(BY_PERSON), unedited(BY_PERSON))
         (a_forwarded_message, [TOLD, told({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
         (a_notice_of_slack, [told(messages.FROM_SLACK)]),
         (another_bot, [mention(BY_BOT), told(BY_BOT)]),
+        (an_app_that_acts_for_a_person, [told({**BY_PERSON, "app_id": messages.APP})]),
         (a_classic_app, [told(BY_CLASSIC_APP), told(BY_BOT)]),
         (a_deletion, [TOLD, deleted(unedited(BY_PERSON))]),
         (

@@ -33,6 +33,25 @@ async def test_a_message_is_asked_about_in_its_thread(stage: Stage) -> None:
     assert prompt == [{"role": "user", "content": "alan: The <deploy> failed: disk full\n\nada: What now?"}]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Is 👍 a yes?",
+        "👍",
+        "see https://ci.example/1?a=1&b=2 and https://ci.example/2 :wave:",
+        "<@U0ALAN> & <b>?\nNo `code`",
+    ],
+)
+async def test_a_question_keeps_its_emoji_and_addresses(stage: Stage, words: str) -> None:
+    ts = await stage.sandbox.say("ada", "general", "It failed")
+    assert await ask(stage, ts, words) == {}
+    await stage.answers("general", ts, count=2)
+    await stage.sandbox.say("ada", "general", "and in short?", ts)
+    await stage.answers("general", ts, count=3)
+    said = words.replace(":wave:", "👋")
+    assert stage.prompts()[1][0] == {"role": "user", "content": f"It failed\n\n{said}"}
+
+
 async def test_without_a_question_it_is_explained_and_follow_ups_know_who_asked(stage: Stage) -> None:
     ts = await stage.sandbox.say("ada", "general", "E = mc²")
     assert await ask(stage, ts) == {}

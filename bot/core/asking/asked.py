@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.answering.plain import beginning
+from bot.core.asking import richtext
 from bot.core.asking.markup import escape, unescape
 from bot.core.surfaces.modals import AskAbout
 
@@ -40,11 +41,13 @@ def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
     if not parts:
         return None
     user_id = parts[-1]["block_id"].removeprefix(_BLOCK)
-    quoted = ["\n".join(f"> {line}" for line in _text(part).splitlines()) for part in parts[:-1]]
+    quoted = ["\n".join(f"&gt; {line}" for line in _words(part).splitlines()) for part in parts[:-1]]
+    return user_id, "\n\n".join((*quoted, _words(parts[-1])))
+
+
+def _words(block: Mapping[str, Any]) -> str:
+    """Slack returns a rich_text's emoji and addresses as elements of their own: one text comes back as several."""
+    if block.get("type") == "rich_text":
+        return richtext.words_of(block)
     # Whether Slack escapes plain text as it tells it is not documented: either way it is escaped once.
-    return user_id, "\n\n".join(escape(unescape(text)) for text in (*quoted, _text(parts[-1])))
-
-
-def _text(block: Mapping[str, Any]) -> str:
-    element = block["elements"][0]
-    return str(element["text"] if "text" in element else element["elements"][0]["text"])
+    return " ".join(escape(unescape(str(each.get("text", "")))) for each in richtext.dicts(block.get("elements")))

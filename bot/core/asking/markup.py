@@ -49,6 +49,12 @@ def link(url: str, label: str) -> str:
     return f"<{target}|{label}>" if label and label != target else f"<{target}>"
 
 
+def tells_more(url: str, label: str) -> bool:
+    """Whether an address is more than its label, which as Slack's own labels do may only repeat it."""
+    bare = _QUIET_SCHEMES.sub("", url)
+    return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
+
+
 def emphasised(mrkdwn: str) -> str:
     """Apps' own markup with its emphasis as Markdown: `*bold*` and `~gone~` have two marks there, `_this_` has one."""
     for pattern, marks in _EMPHASIS:
@@ -101,7 +107,9 @@ def _special(target: str, label: str) -> str:
     """`<!here>`, `<!subteam^S…|@team>`, `<!date^seconds^format^link|fallback>`."""
     kind, _, rest = target.partition("^")
     if kind == "date":
-        return label or _moment(rest.partition("^")[0])
+        seconds, _, how = rest.partition("^")
+        url = unescape(how.partition("^")[2])
+        return f"[{label}]({url})" if label and url else label or _moment(seconds)
     return "@" + (label or rest or kind).removeprefix("@")
 
 
@@ -114,7 +122,5 @@ def _moment(seconds: str) -> str:
 
 def _linked(url: str, label: str) -> str:
     """A label that only repeats the address, as Slack's own do, is no label."""
-    bare = _QUIET_SCHEMES.sub("", url)
-    if label in ("", url, bare, bare.rstrip("/")):
-        return url if "://" in url else bare
-    return f"[{label}]({url if '://' in url else bare})"
+    target = url if "://" in url else _QUIET_SCHEMES.sub("", url)
+    return f"[{label}]({target})" if tells_more(url, label) else target

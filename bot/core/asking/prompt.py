@@ -9,7 +9,7 @@ from itertools import groupby
 
 from bot.core.answering.resuming import NOTHING_MISSING
 from bot.core.asking.markup import nameless, plain
-from bot.core.asking.triage import Identity, words_of
+from bot.core.asking.triage import SLACKS_OWN, Identity, words_of
 from bot.core.conversation import File, Media, Message, Prompt, Question, ThreadKey, Turn
 
 DEFAULT_SYSTEM_PROMPT = (
@@ -94,7 +94,7 @@ def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
 
 
 def _said(message: Message, conversation: Conversation, me: Identity) -> Spoken | None:
-    if message.subtype == PANE_THREAD:
+    if message.subtype == PANE_THREAD or message.user_id in SLACKS_OWN:
         return None
     before = message.ts < conversation.question.ts
     if message.user_id == me.user_id or message.bot_id == me.bot_id:

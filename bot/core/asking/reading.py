@@ -134,7 +134,13 @@ def _table(block: Json, labels: Mapping[str, str]) -> str:
 
 
 def _cell(cell: Json, labels: Mapping[str, str]) -> str:
-    said = richtext.markup_of(cell, labels) if cell.get("type") == "rich_text" else str(cell.get("text", ""))
+    match cell:
+        case {"type": "rich_text"}:
+            said = richtext.markup_of(cell, labels)
+        case {"type": "raw_number", "value": int() | float() as number}:
+            said = f"{number:.15g}" if isinstance(number, float) else str(number)
+        case _:
+            said = str(cell.get("text", ""))
     return _BAR.sub(lambda bar: bar[0] if bar[0] != "|" else "\\|", " ".join(said.split()))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from bot.core.asking.markup import escape, link
+from bot.core.asking.markup import escape, link, tells_more
 
 Json = Mapping[str, Any]
 
@@ -22,6 +22,8 @@ _REFERENCES = {
     "usergroup": ("!subteam^", "usergroup_id"),
     "broadcast": ("!", "range"),
 }
+_CODE_POINT = re.compile(r"[0-9a-c][0-9a-f]{1,3}|[ef][0-9a-f]{3}|[1-9a-f][0-9a-f]{4}", re.IGNORECASE)
+"""In hexadecimal: any that text can hold."""
 _ID = re.compile(r"\w+\Z")
 _MARKS = (("strike", "~~"), ("italic", "_"), ("bold", "**"))
 _STYLES = ("code", *(style for style, _ in _MARKS))
@@ -40,6 +42,12 @@ def markup_of(block: Json, labels: Mapping[str, str]) -> str:
         said += part
         before = kind
     return said
+
+
+def words_of(block: Json) -> str:
+    """What a block of ours says without its structure, as markup; Slack has made elements of its emoji and links."""
+    lines = [map(_typed, dicts(element.get("elements"))) for element in dicts(block.get("elements"))]
+    return "\n".join(_inline(line, {}) for line in lines)
 
 
 def dicts(value: Any) -> list[Json]:
@@ -88,8 +96,14 @@ def _count(element: Json, key: str) -> int:
 
 
 def _code_block(inner: Iterable[Json], language: str) -> str:
-    code = "".join(_words(element, "text") or _words(element, "url") for element in inner)
+    code = "".join(map(_code, inner))
     return fenced(escape(code.strip("\n")), language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
+
+
+def _code(element: Json) -> str:
+    """In a code block nothing is markup: a link whose words don't tell its address has it beside them."""
+    text, url = _words(element, "text"), _words(element, "url")
+    return f"{text} ({url})" if tells_more(url, text) else text or url
 
 
 def _inline(elements: Iterable[Json], labels: Mapping[str, str]) -> str:
@@ -106,7 +120,9 @@ def _styles(element: Json) -> frozenset[str]:
     style = element.get("style")
     if element.get("type") not in ("text", "link", "emoji") or not isinstance(style, Mapping):
         return frozenset()
-    return frozenset(name for name in _STYLES if style.get(name) is True)
+    styles = frozenset(name for name in _STYLES if style.get(name) is True)
+    # In code a link would lose its address.
+    return styles - {"code"} if tells_more(_words(element, "url"), _words(element, "text")) else styles
 
 
 def _marked(line: str, styles: frozenset[str]) -> str:
@@ -142,8 +158,19 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
         case "color":
             return escape(_words(element, "value"))
         case "date":
-            return escape(_words(element, "fallback")) or f"<!date^{_count(element, 'timestamp')}>"
+            said = _words(element, "fallback")
+            if said and (url := _words(element, "url")):
+                return link(url, said)
+            return escape(said) or f"<!date^{_count(element, 'timestamp')}>"
     return escape(text)
+
+
+def _typed(element: Json) -> Json:
+    """An emoji as the character that it was; one without is a picture of the workspace's own."""
+    code_points = _words(element, "unicode").split("-")
+    if element.get("type") != "emoji" or not all(_CODE_POINT.fullmatch(each) for each in code_points):
+        return element
+    return {"type": "text", "text": "".join(chr(int(each, 16)) for each in code_points)}
 
 
 def _reference(mark: str, id_: str, labels: Mapping[str, str]) -> str:

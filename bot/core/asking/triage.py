@@ -9,6 +9,9 @@ from bot.core.conversation import Message, Question, ThreadKey
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 
+SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
+"""Who Slack's notices come from. It says that they are no bots."""
+
 _MENTION = r"<@{}(?:\|[^<>]*)?>"
 _AFTER_A_NAME = " \t\n,:"
 _BEFORE_A_NAME = " \t\n,"
@@ -96,8 +99,10 @@ def _not_for_us(message: Message, me: Identity, company: Company, mention_only: 
 
 
 def by_person(message: Message, me: Identity) -> bool:
-    """Neither ours nor another bot's."""
-    return message.user_id is not None and message.bot_id is None and message.user_id != me.user_id
+    """Neither ours nor another app's, nor a notice of Slack's own."""
+    if message.user_id is None or message.user_id in SLACKS_OWN:
+        return False
+    return message.bot_id is None and not message.by_app and message.user_id != me.user_id
 
 
 def _of_bot(message: Message, me: Identity) -> Answer | Ignore:

@@ -47,7 +47,7 @@ RICH_TEXT_ELEMENT = ByType(
 # ---- what people use; recorded: button, static_select, plain_text_input; docs: the rest
 
 _BUTTON = {"text": PLAIN_TEXT, "value?": str, "accessibility_label?": str}
-_CHOOSER = {"action_id": str, "placeholder?": PLAIN_TEXT}
+_CHOOSER = {"action_id": str, "placeholder?": PLAIN_TEXT, "focus_on_load?": bool}
 _TYPED = {**_CHOOSER, "initial_value?": str, "min_length?": int, "max_length?": int}
 ELEMENT = ByType(
     {

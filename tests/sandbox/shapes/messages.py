@@ -123,6 +123,7 @@ BY_PERSON: Shape = {
     **_SAID,
     "user": USER,
     "client_msg_id?": str,
+    "app_id?": APP,  # reported: a person's post by an app
     **_WRITER_TEAM,
     **_FILES,
     **IN_THREAD,

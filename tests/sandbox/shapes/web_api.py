@@ -44,6 +44,19 @@ _CHANNEL: Shape = {  # docs
     "topic?": _WORDS,
     "purpose?": _WORDS,
 }
+_GROUP_DM: Shape = {  # recorded in 2016
+    "id": CHANNEL,
+    "name": str,
+    "created": int,
+    "creator": USER,
+    "members": [USER],
+    "latest": None,
+    **dict.fromkeys(("is_group", "is_archived", "is_mpim", "is_open"), bool),
+    **dict.fromkeys(("unread_count", "unread_count_display"), int),
+    "topic": _WORDS,
+    "purpose": _WORDS,
+    "last_read": TS,
+}
 ANSWERS: Mapping[str, Shape] = {
     "auth.test": {
         **_DONE,
@@ -61,7 +74,7 @@ ANSWERS: Mapping[str, Shape] = {
     "chat.postEphemeral": {**_DONE, "message_ts": TS},  # docs
     "conversations.replies": {**_DONE, "messages": [_LISTED], "has_more": bool, **_MORE},
     "conversations.history": {**_DONE, "messages": [_LISTED], "has_more": bool, **_MORE},  # docs
-    "conversations.info": {**_DONE, "channel": _CHANNEL},
+    "conversations.info": {**_DONE, "channel": (_CHANNEL, _GROUP_DM)},
     "users.info": {**_DONE, "user": PERSON},
     "files.getUploadURLExternal": {**_DONE, "upload_url": URL, "file_id": FILE_ID},
     "files.completeUploadExternal": {**_DONE, "files": [COMPLETED_FILE]},

@@ -1,0 +1,95 @@
+"""Rows that were recorded under another organisation's id become ours.
+
+In a channel that is shared by Slack Connect, an event names the workspace of whoever hosts the channel or wrote the
+message. Such questions were once recorded under that id, where no button, cap or setting found them. A database holds
+one workspace (docs/scaling.md), so each id in it that is not ours is one of those.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.core.limits.caps import Scope
+from bot.store.engine import database_errors
+from bot.store.rows import DOING, lock_key, on_postgresql
+from bot.store.schema import channels, jobs, looks, notices, shared_threads, spending
+
+_KEYED = (shared_threads, notices, channels, looks, spending)
+"""Tables whose primary key begins with the team."""
+
+
+async def adopt(engine: AsyncEngine, team_id: str) -> None:
+    """Gives all rows to this team. Costs a look at each table's index where all are its own. Raises StoreError."""
+    with database_errors():
+        async with engine.begin() as connection:
+            if on_postgresql(connection):
+                # One process after another: they start together.
+                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("teams"))))
+            for table in (jobs, *_KEYED):
+                for theirs in await _others(connection, table, team_id):
+                    await _adopt(connection, table, theirs, team_id)
+
+
+async def _others(connection: AsyncConnection, table: sa.Table, team_id: str) -> list[str]:
+    """By the index, one team after the other: a DISTINCT would read it whole."""
+    found: list[str] = []
+    last = ""
+    while True:
+        after = sa.select(sa.func.min(table.c.team_id)).where(table.c.team_id > last)
+        if (team := await connection.scalar(after)) is None:
+            return found
+        found += [team] if team != team_id else []
+        last = team
+
+
+async def _adopt(connection: AsyncConnection, table: sa.Table, theirs: str, team_id: str) -> None:
+    if table is jobs:
+        await _adopt_jobs(connection, theirs, team_id)
+        return
+    if table is spending:
+        await _add_up(connection, theirs, team_id)
+    if table is shared_threads:
+        await _since_the_earlier(connection, theirs, team_id)
+    ours = table.alias()
+    known = sa.exists().where(ours.c.team_id == team_id, *_same_key(table, ours))
+    of_theirs = table.c.team_id == theirs
+    await connection.execute(sa.update(table).where(of_theirs, ~known).values(team_id=team_id))
+    await connection.execute(sa.delete(table).where(of_theirs))
+
+
+async def _adopt_jobs(connection: AsyncConnection, theirs: str, team_id: str) -> None:
+    """But for a message that we have as well, and for a second job under way in a thread: those stay as they are."""
+    ours = jobs.alias()
+    of_ours = (ours.c.team_id == team_id, ours.c.channel_id == jobs.c.channel_id)
+    known = sa.exists().where(*of_ours, ours.c.ts == jobs.c.ts)
+    taken = sa.exists().where(*of_ours, ours.c.thread_ts == jobs.c.thread_ts, ours.c.status == DOING)
+    free = sa.or_(jobs.c.status != DOING, ~taken)
+    await connection.execute(sa.update(jobs).where(jobs.c.team_id == theirs, ~known, free).values(team_id=team_id))
+
+
+async def _add_up(connection: AsyncConnection, theirs: str, team_id: str) -> None:
+    """What was used counts, under whichever id it was recorded."""
+    of_workspace = (spending.c.team_id == theirs, spending.c.scope == Scope.WORKSPACE.value)
+    await connection.execute(sa.update(spending).where(*of_workspace).values(scope_id=team_id))
+    other = spending.alias()
+    same = (other.c.team_id == theirs, *_same_key(spending, other))
+    more = {
+        name: spending.c[name] + sa.select(other.c[name]).where(*same).scalar_subquery()
+        for name in ("tokens", "cost_usd")
+    }
+    ours = sa.update(spending).where(spending.c.team_id == team_id, sa.exists().where(*same))
+    await connection.execute(ours.values(more))
+
+
+async def _since_the_earlier(connection: AsyncConnection, theirs: str, team_id: str) -> None:
+    other = shared_threads.alias()
+    earlier = sa.select(other.c.since_ts).where(
+        other.c.team_id == theirs,
+        *_same_key(shared_threads, other),
+        other.c.since_ts < shared_threads.c.since_ts,
+    )
+    ours = sa.update(shared_threads).where(shared_threads.c.team_id == team_id, earlier.exists())
+    await connection.execute(ours.values(since_ts=earlier.scalar_subquery()))
+
+
+def _same_key(table: sa.Table, other: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+    return [other.c[column.name] == column for column in table.primary_key if column.name != "team_id"]
