@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bot.answer import INTERRUPTED
+from bot.core.answering.resuming import NOTHING_MISSING, SHORTEST_CHARS
+from bot.core.asking.prompt import RESUME
 from bot.ports import SystemClock
 from bot.store import SqlStore
+from bot.store.engine import create_engine
+from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.contracts import databases
@@ -29,6 +34,18 @@ PACE_S = 0.02
 """For four characters: the long answer takes some 3 s."""
 
 
+SECTIONS = [
+    "# word000 word001\n\n",
+    "".join(f"word{n:03} " for n in range(2, 60)) + "\n\n",
+    "| word060 | word061 |\n| --- | --- |\n"
+    + "".join(f"| word{n:03} | word{n + 1:03} |\n" for n in range(62, 110, 2))
+    + "\n",
+    "```python\n" + "".join(f"word{n} = word{n + 1}\n" for n in range(110, 160, 2)) + "```\n\n",
+    "".join(f"- word{n}\n" for n in range(160, 190)),
+]
+MARKDOWN = "".join(SECTIONS)
+"""Each of its words is there once, in order."""
+WORD = re.compile(r"word(\d{3})")
 HALF = speech.chat(speech.tokens(LONG))[:60]
 """The first words of the long answer; then nothing for as long as the vendor is listened to."""
 
@@ -257,3 +274,155 @@ async def test_while_the_database_is_away_answers_go_on_and_new_questions_come_a
     away.close()
     assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
     assert await fleet.stage.answers("general", later, timeout_s=40) == [LONG.rstrip()]
+
+
+def going_on(text: str, pause_s: float = PACE_S / 2) -> Callable[[Seen], Answer]:
+    """A model that says a text, and goes on with it where it is asked to."""
+
+    def answer(seen: Seen) -> Answer:
+        *_, before, last = [turn["content"] for turn in seen.body["messages"]]
+        if last != RESUME:
+            return says(text, pause_s)
+        assert text.startswith(before)
+        return says(text[len(before) :], pause_s)
+
+    return answer
+
+
+def places(fleet: Fleet, message: Message) -> list[list[int]]:
+    """The numbers of the words that each revision of a message shows."""
+    revisions = fleet.stage.sandbox.revisions("general", message.ts)
+    return [[int(number) for number in WORD.findall(str(each.sent_blocks))] for each in revisions]
+
+
+def check_growth(seen: list[list[int]]) -> None:
+    """Each revision has the first words, and no fewer of them than the one before."""
+    assert all(words == list(range(len(words))) for words in seen)
+    assert [len(words) for words in seen] == sorted(len(words) for words in seen)
+
+
+async def shows(fleet: Fleet, asked: str, word: int) -> Message:
+    """The reply, as soon as it shows this word or a later one."""
+    found = await fleet.stage.sandbox.wait_for(
+        lambda: [each for each in fleet.stage.bots("general", asked) if last_word(each) >= word], 30
+    )
+    return found[0]
+
+
+def last_word(message: Message) -> int:
+    return max(map(int, WORD.findall(str(message.sent_blocks))), default=-1)
+
+
+async def check_whole(fleet: Fleet, asked: str, reply: Message) -> None:
+    """The answer ends whole in the message in which it began, after no step back."""
+    await fleet.stage.sandbox.wait_for(lambda: not any(map(growing, fleet.stage.bots("general", asked))), 40)
+    (message,) = fleet.stage.bots("general", asked)
+    assert message.ts == reply.ts
+    assert shown(message) == MARKDOWN.rstrip()
+    check_growth(places(fleet, message))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("word", [-1, 3, 50, 62, 75, 110, 130, 158, 175], ids=lambda word: f"word {word}")
+async def test_killed_at_any_moment_it_goes_on_without_a_step_back_and_ends_whole(fleet: Fleet, word: int) -> None:
+    fleet.stage.vendor.script(going_on(MARKDOWN))
+    process = await fleet.start()
+    asked = await fleet.stage.mention()
+    reply = await shows(fleet, asked, word)
+    process.kill()
+    await process.wait()
+    await fleet.start()
+    await check_whole(fleet, asked, reply)
+
+
+@pytest.mark.timeout(120)
+async def test_killed_again_and_again_it_pays_for_no_text_twice(fleet: Fleet) -> None:
+    fleet.stage.vendor.script(going_on(MARKDOWN))
+    process = await fleet.start()
+    asked = await fleet.stage.mention()
+    for word in (75, 140):
+        reply = await shows(fleet, asked, word)
+        process.kill()
+        await process.wait()
+        process = await fleet.start()
+    await check_whole(fleet, asked, reply)
+    first, second, third = fleet.stage.prompts()
+    assert [turn["role"] for turn in third] == ["user", "assistant", "user"]
+    assert second[1]["content"] == MARKDOWN[: len(second[1]["content"])]
+    assert SHORTEST_CHARS < len(second[1]["content"]) < len(third[1]["content"])
+    assert [prompt[-1]["content"] for prompt in (second, third)] == [RESUME, RESUME]
+    assert len(first) == 1
+
+
+async def test_handed_over_it_goes_on_from_its_last_word(fleet: Fleet) -> None:
+    half = MARKDOWN[: MARKDOWN.index("| word080")]
+    hanging = Answer(speech.chat(speech.tokens(half))[:-3], ending=Ending.HANG)
+    resumed = going_on(MARKDOWN)
+    fleet.stage.vendor.script(lambda seen: resumed(seen) if "stops" in str(seen.body) else hanging)
+    leaving = await fleet.start(BOT_DRAIN_S="1")
+    asked = await fleet.stage.mention()
+    reply = await shows(fleet, asked, 79)
+    await fleet.start()
+    leaving.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(leaving.wait(), 10) == 0
+    await check_whole(fleet, asked, reply)
+    assert fleet.stage.prompts()[1][1] == {"role": "assistant", "content": half.rstrip()}
+
+
+@pytest.mark.parametrize("says_so", [NOTHING_MISSING, "", MARKDOWN], ids=["says so", "says nothing", "repeats it"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_of_an_answer_that_lacked_nothing_nothing_is_added(fleet: Fleet, says_so: str) -> None:
+    hanging = Answer(speech.chat(speech.tokens(MARKDOWN))[:-3], ending=Ending.HANG)
+    fleet.stage.vendor.script(lambda seen: says(says_so) if "stops" in str(seen.body) else hanging)
+    process = await fleet.start()
+    asked = await fleet.stage.mention()
+    reply = await shows(fleet, asked, 188)
+    process.kill()
+    await process.wait()
+    await fleet.start()
+    await check_whole(fleet, asked, reply)
+
+
+async def test_what_lacked_only_its_last_edit_asks_no_model_again(fleet: Fleet, database_url: str) -> None:
+    fleet.stage.vendor.script(going_on(MARKDOWN))
+    process = await fleet.start()
+    asked = await fleet.stage.mention()
+    reply = await shows(fleet, asked, 150)
+    fleet.stage.sandbox.faults.start("internal_error", method="chat.update")
+    await its_end_is_on_record(database_url)
+    process.kill()
+    await process.wait()
+    fleet.stage.sandbox.faults.stop("internal_error")
+    await fleet.start()
+    await check_whole(fleet, asked, reply)
+    assert len(fleet.stage.vendor.requests) == 1
+
+
+async def its_end_is_on_record(database_url: str) -> None:
+    engine = create_engine(database_url)
+    ended = sa.select(sa.func.count()).where(sa.cast(checkpoints.c.closing, sa.Text).is_not(None))
+    async with asyncio.timeout(20):
+        while True:
+            async with engine.begin() as connection:
+                if await connection.scalar(ended):
+                    break
+            await asyncio.sleep(0.05)
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_killed_while_the_database_is_away_it_takes_nothing_back(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.stage.vendor.script(going_on(MARKDOWN, PACE_S))
+    process = await fleet.start()
+    asked = await fleet.stage.mention()
+    reply = await shows(fleet, asked, 62)
+    away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
+    away.execute("BEGIN EXCLUSIVE")
+    before = last_word(fleet.stage.bots("general", asked)[0])
+    await shows(fleet, asked, before + 20)
+    process.kill()
+    await process.wait()
+    away.execute("COMMIT")
+    away.close()
+    await fleet.start()
+    await check_whole(fleet, asked, reply)

@@ -19,7 +19,8 @@ THINKING = "Thinking…"
 WRITING = "Writing…"
 WAITING = "Your question is in line: I will answer it after the ones before it."
 MORE = "It went on: this is as much of it as one message holds."
-_BUTTONS = ("actions", "context_actions")
+_BESIDE = ("actions", "context_actions", "context")
+"""The last is an earlier version's: its quiet lines."""
 _LINE = "about-answer-"
 """Begins the block_id of a quiet line: Slack keeps it, and no block of an answer has one of ours."""
 GOES_ON_BELOW = "Continued below."
@@ -76,7 +77,7 @@ def answer_of(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_beside(block: Mapping[str, Any]) -> bool:
-    return block.get("type") in _BUTTONS or str(block.get("block_id", "")).startswith(_LINE)
+    return block.get("type") in _BESIDE or str(block.get("block_id", "")).startswith(_LINE)
 
 
 def short_text(view: View) -> str:

@@ -1,0 +1,120 @@
+"""What a take-over knows of a reply: its messages and text from the Store, and from Slack how much of it is shown."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from bot.core.answering.reply import Call, End, Ending, Post, Reply, Shown, Update, Upload
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.jobs import Checkpoint
+from bot.ports import SystemClock
+from bot.slack.budget import Budget
+from bot.slack.history import SlackHistory
+from bot.slack.poster import LOOK_BACK_MESSAGES, Poster
+from bot.slack.web import SlackWeb, new_session
+from bot.store import SqlStore
+from sandbox.server import Sandbox
+
+TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nThe end of it"
+
+
+@asynccontextmanager
+async def posting() -> AsyncIterator[tuple[Sandbox, Poster, SlackHistory]]:
+    clock = SystemClock()
+    async with Sandbox(subscribed=frozenset(), post_burst=1_000) as sandbox, new_session() as session:
+        store = await SqlStore.open("sqlite://", "w1", clock)
+        web = SlackWeb(sandbox.bot_token, sandbox.api_url, session)
+        budget = Budget(store, clock)
+        try:
+            yield sandbox, Poster(web, budget, clock), SlackHistory(web, budget, await web.identity(), clock)
+        finally:
+            await store.close()
+
+
+async def asked(sandbox: Sandbox, *, direct: bool = False) -> Question:
+    place = sandbox.dm("ada") if direct else "general"
+    ts = await sandbox.say("ada", place, "why?")
+    channel_id = place if direct else "C0GENERAL"
+    return Question(ThreadKey(sandbox.team_id, channel_id, None if direct else ts), ts, "U0ADA", "why?")
+
+
+async def show(poster: Poster, reply: Reply) -> None:
+    """Sends until Slack shows what it should."""
+    while (call := reply.next_call()) is not None:
+        reply.confirmed(call, await poster.send(sent(call)))
+
+
+def sent(call: Call) -> Post | Update:
+    assert not isinstance(call, Upload)
+    assert isinstance(call, Post | Update)
+    return call
+
+
+async def growing(poster: Poster, question: Question, text: str) -> Reply:
+    reply = Reply(question)
+    reply.append(text)
+    await show(poster, reply)
+    return reply
+
+
+async def test_how_much_is_shown_is_known_and_the_text_is_that_on_record() -> None:
+    async with posting() as (sandbox, poster, _):
+        question = await asked(sandbox)
+        reply = await growing(poster, question, TEXT)
+        job = Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(f"{TEXT}, and more"))
+        assert await poster.shown(job) == Shown(reply.page_ts, len(TEXT), f"{TEXT}, and more")
+
+
+async def test_a_message_that_is_not_on_record_is_found() -> None:
+    async with posting() as (sandbox, poster, _):
+        question = await asked(sandbox)
+        reply = await growing(poster, question, "word " * 4_000)
+        assert len(reply.page_ts) == 2
+        for on_record in ((), reply.page_ts[:1], reply.page_ts):
+            assert (await poster.shown(Job(1, question, 2, on_record, begun=True))).page_ts == reply.page_ts
+
+
+async def test_what_is_shown_beyond_the_record_is_read_in_slack() -> None:
+    async with posting() as (sandbox, poster, _):
+        question = await asked(sandbox)
+        reply = await growing(poster, question, TEXT)
+        job = Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(TEXT[:20]))
+        shown = await poster.shown(job)
+        assert shown.chars == len(TEXT)
+        for part in ("**Title**", "Some **bold** words.", "- one\n- two", "| 1 | 2 |", "The end of it"):
+            assert part in shown.text
+        assert "Writing" not in shown.text
+
+
+async def test_an_end_that_is_shown_and_not_on_record_is_known() -> None:
+    async with posting() as (sandbox, poster, _):
+        question = await asked(sandbox)
+        reply = await growing(poster, question, TEXT)
+        reply.finish(Ending("It is long.", End.LENGTH, "openai/test"))
+        await show(poster, reply)
+        shown = await poster.shown(Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(TEXT)))
+        assert (shown.ended, shown.text) == (End.LENGTH, TEXT)
+
+
+async def test_an_answer_older_than_the_look_back_keeps_its_messages() -> None:
+    async with posting() as (sandbox, poster, _):
+        question = await asked(sandbox, direct=True)
+        reply = await growing(poster, question, TEXT)
+        for number in range(LOOK_BACK_MESSAGES + 5):
+            await sandbox.say("ada", question.thread.channel_id, f"{number}")
+        job = Job(1, question, 2, reply.page_ts, begun=True, version=1)
+        shown = await poster.shown(job)
+        assert (shown.page_ts, shown.outdated) == (reply.page_ts, True)
+        assert not (await poster.shown(replace(job, version=0))).outdated
+
+
+async def test_an_answer_whose_text_is_not_kept_any_more_is_read_in_slack() -> None:
+    async with posting() as (sandbox, poster, history):
+        question = await asked(sandbox)
+        reply = await growing(poster, question, TEXT)
+        reply.finish(Ending("It is long.", End.LENGTH, "openai/test"))
+        await show(poster, reply)
+        later = await sandbox.say("ada", "general", "and?", question.ts)
+        _, answer, _ = await history.messages(replace(question, ts=later))
+        assert "Some **bold** words." in answer.text
+        assert not {"It is long.", "openai/test", "Regenerate"} & set(answer.text.splitlines())
