@@ -267,7 +267,7 @@ def _steps_back(found: Evidence, asked: Asked, history: Sequence[Life]) -> Itera
     moments = [(moment.at_s, life, moment.text) for life in history for moment in life.moments]
     moments += [(life.deleted_s, life, "") for life in history if life.deleted_s is not None]
     texts: dict[int, str] = {}
-    seen = 0
+    seen = newest = 0
     for at_s, life, text in sorted(moments, key=lambda each: each[0]):
         texts[life.page] = text
         words = [word for page in sorted(texts) for word in words_in(texts[page])]
@@ -275,6 +275,9 @@ def _steps_back(found: Evidence, asked: Asked, history: Sequence[Life]) -> Itera
         if not any(in_order(words, number) for number in {asked.line.number, asked.line.number % EDITED_NUMBER}):
             yield f"at {found.at(at_s)} its messages read {_places(words)}"
             return
+        if words and words[0][0] > newest:
+            # The edited question's answer starts over: its first words stand where others did.
+            newest, seen = words[0][0], 0
         # A page that is full hands its last line to the next one.
         handed_on = WORDS_A_LINE + 1 if any(other.page == life.page + 1 for other in history) else 0
         if len(words) < seen - handed_on:

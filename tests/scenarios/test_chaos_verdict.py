@@ -119,10 +119,12 @@ def edited_and_cut_at_once() -> Evidence:
     return replace(found, jobs=jobs, attempts={**found.attempts, 1 + EDITED_NUMBER: [Attempt(5.5, 0, Told.CUT)]})
 
 
-def edited_while_nobody_was_there() -> Evidence:
-    """Who went on with its answer after a crash read the new words in Slack."""
+def edited_while_nobody_was_there(*later: int) -> Evidence:
+    """Who went on with its answer after a crash read the new words in Slack, and showed so many of the answer's."""
     found = edited(6.8, 1 + EDITED_NUMBER)
-    found.lives[1].moments[1] = replace(found.lives[1].moments[1], text=text(1, 9))
+    _, half, _ = found.lives[1].moments
+    moments = [replace(half, at_s=half.at_s + 0.1, text=text(1 + EDITED_NUMBER, words)) for words in later]
+    found.lives[1].moments[1:2] = [replace(half, text=text(1, 9)), *moments]
     return replace(found, jobs=[found.jobs[0], replace(found.jobs[1], version=0)])
 
 
@@ -174,6 +176,7 @@ def limited(at_s: float) -> Evidence:
         edited_after_a_cut(),
         edited_and_cut_at_once(),
         edited_while_nobody_was_there(),
+        edited_while_nobody_was_there(6),
         begun_before_an_older_one_came(),
         deleted(),
         deleted(0, gone=False),
@@ -191,6 +194,7 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (with_lives(lambda lives: lives[0].moments.pop()), "left hanging"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0, 20), ""))), "a step back from 30 to 20"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, "", "Thinking…"))), "a step back from 30 to 0"),
+        (edited_while_nobody_was_there(6, 4), "a step back from 6 to 4"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(1), ""))), "its messages read q1w1-30"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0) + " q0w30", ""))), "q0w1-30, q0w30-30"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0) + " more", ""))), "31 and 30 words"),
