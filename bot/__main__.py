@@ -22,7 +22,7 @@ EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 END_WITHIN_S = 4.7
-"""After BOT_DRAIN_S. The bounds of all parts are 3.5 s together; platforms kill 30 s after SIGTERM."""
+"""After BOT_DRAIN_S. The bounds of all parts are 4.1 s together; platforms kill 30 s after SIGTERM."""
 
 ABOUT = """Typist streams LLM answers into Slack.
 

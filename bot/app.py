@@ -17,6 +17,7 @@ from bot import metrics
 from bot.admission import Admission
 from bot.allowance import Allowance
 from bot.answer import Answering
+from bot.asks import Asks
 from bot.briefing import Briefing, Manner
 from bot.changes import Changes
 from bot.controls import Controls
@@ -55,7 +56,7 @@ from bot.store.teams import adopt
 from bot.worker import Capacity, Worker
 from handlers import buttons, commands, messages, surfaces
 
-LAST_TASKS_S = 0.3
+LAST_TASKS_S = 1.0
 """For what is left when live answers are ended or handed over."""
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Bot:
     me: Identity
     worker: Worker
     sockets: Sockets
+    asks: Asks
     loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
     """What runs from the start until the last answer has ended."""
 
@@ -122,7 +124,8 @@ async def built(settings: Settings, probes: Probes) -> AsyncIterator[Bot]:
         slack = SlackSurfaces(web, budget, threads)
         controls = Controls(store, SqlAnswers(store, clock), worker, admission, settings.admins, slack)
         buttons.register(bolt, controls, me.team_id)
-        _beside_messages(bolt, settings, slack, intake, answering)
+        asks = Asks(store, slack, intake, clock, me)
+        _beside_messages(bolt, settings, slack, asks, answering)
         messages.register(bolt, intake, Changes(store, worker, intake, me), me.team_id)
         app_web = SlackWeb(settings.slack_app_token, settings.slack_api_url, session)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
@@ -130,18 +133,19 @@ async def built(settings: Settings, probes: Probes) -> AsyncIterator[Bot]:
         watching = partial(bot_token.watch, web.identity)
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
         errands = Errands(store, SlackCourier(web, poster, budget, threads, me), editor, clock)
-        yield Bot(me, worker, sockets, (editor.run, budget.watch, worker.stay_alive, errands.run, tidying, watching))
+        loops = (editor.run, budget.watch, worker.stay_alive, errands.run, tidying, watching)
+        yield Bot(me, worker, sockets, asks, loops)
 
 
 def _beside_messages(
-    bolt: AsyncApp, settings: Settings, slack: SlackSurfaces, intake: Intake, answering: Answering
+    bolt: AsyncApp, settings: Settings, slack: SlackSurfaces, asks: Asks, answering: Answering
 ) -> None:
     """Commands, modals, Home and the pane; for what messages need as well, both have the same parts."""
     store, me, allowance = answering.store, answering.me, answering.allowance
     usual, admins = usual_of(settings), settings.admins
-    desk = Desk(store, slack, intake, answering.admission, allowance, me, usual, admins)
+    desk = Desk(store, slack, answering.admission, allowance, me, usual, admins)
     home = Home(store, slack, allowance, answering.clock, me, usual, admins, shown_to_admins(settings))
-    commands.register(bolt, desk)
+    commands.register(bolt, desk, asks)
     surfaces.register(bolt, home, answering.pane)
 
 
@@ -245,6 +249,8 @@ async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[
     bot.worker.stop()
     closing = asyncio.create_task(bot.sockets.close())
     await bot.worker.drain(working, shutdown.at_once)
+    if not shutdown.at_once.is_set():
+        await bot.asks.end(bot.worker.left_s)
     for task in (working, *others):
         task.cancel()
     # Side by side: an attempt that is handed over may wait for its last call, which the editor's loop ends.

@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.admission import Admission
 from bot.allowance import Allowance
-from bot.core.asking import asked, channels
+from bot.core.asking import channels
 from bot.core.asking.channels import Usual
 from bot.core.asking.markup import plain
 from bot.core.asking.triage import Identity
@@ -15,14 +15,9 @@ from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.limits.access import Denial
 from bot.core.surfaces import commands, modals
 from bot.core.surfaces.modals import AskAbout, SettingsFor
-from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.intake import Intake
+from bot.errors import Refused
 from bot.ports import Store
 from bot.surfaces import Surfaces
-
-TRY_AGAIN = "Slack does not let me do that just now. Please try again in a minute."
-MESSAGE_DELETED = "The message that you ask about was deleted."
-NOT_ON_RECORD = "I can't reach my records just now. Please try again in a minute."
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +38,6 @@ class Desk:
 
     store: Store
     surfaces: Surfaces
-    intake: Intake
     admission: Admission
     allowance: Allowance
     me: Identity
@@ -84,45 +78,6 @@ class Desk:
         place = AskAbout(message.channel_id, message.ts, thread_ts, quote, visit.response_url)
         writer = f"<@{message.user_id}>" if message.user_id else ""
         await self.surfaces.open_modal(visit.trigger_id, modals.ask_modal(place, writer))
-
-    async def ask(self, user_id: str, view: Mapping[str, Any]) -> dict[str, str]:
-        """Writes the question into the message's thread and has it answered there; what is wrong, by field.
-
-        Where we are not in the channel it goes to the person's direct message, with the message quoted.
-        """
-        about, words = modals.question_of(view)
-        try:
-            question = await self._written(user_id, about, words)
-        except (RateLimited, Refused) as error:
-            log.warning("a question about %s is not asked: %s", about.ts, error)
-            is_astray = isinstance(error, Refused) and error.reason is Refusal.ASTRAY
-            return {modals.QUESTION: MESSAGE_DELETED if is_astray else TRY_AGAIN}
-        try:
-            await self.intake.enqueue(f"view {view['id']}", question)
-        except StoreError as error:
-            log.error("a question about %s is not on record: %s", about.ts, error)
-            await self.surfaces.delete(question.thread.channel_id, question.ts)
-            return {modals.QUESTION: NOT_ON_RECORD}
-        return {}
-
-    async def _written(self, user_id: str, about: AskAbout, words: str) -> Question:
-        intro = f"<@{user_id}> asks about this message:"
-        try:
-            message = asked.message(user_id, intro, asked.reminder(about), words)
-            channel_id, ts = await self.surfaces.post(about.channel_id, about.thread_ts, message)
-            thread_ts: str | None = about.thread_ts
-        except Refused as refused:
-            if refused.reason not in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN):
-                raise
-            intro = f"<@{user_id}> asks about a message in <#{about.channel_id}>, where I can't write:"
-            message = asked.message(user_id, intro, about.quote, words)
-            channel_id, ts = await self.surfaces.post(user_id, None, message)
-            thread_ts = ts if self.me.has_pane else None
-            await self._tell(about.response_url, commands.said(commands.ELSEWHERE))
-        thread = ThreadKey(self.me.team_id, channel_id, thread_ts)
-        said = asked.asked_in(message)
-        assert said is not None, "what we write for somebody is read as theirs"
-        return Question(thread, ts, user_id, said[1])
 
     async def _open_settings(self, visit: Visit, field: str) -> Mapping[str, Any] | None:
         if not await self._may_set(visit.user_id, visit.channel_id):

@@ -34,6 +34,10 @@ class Surfaces(Protocol):
         """Writes for everybody there, or to one person by their id; the channel's id and the message's ts."""
         ...
 
+    async def find(self, channel_id: str, thread_ts: str, block_id: str, since: float) -> str | None:
+        """The message of ours in a thread that has a block with this id, written since then (seconds of the epoch)."""
+        ...
+
     async def delete(self, channel_id: str, ts: str) -> None:
         """Takes back what was posted."""
         ...

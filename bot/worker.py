@@ -106,13 +106,13 @@ class Worker:
         hurried = asyncio.create_task(at_once.wait())
         try:
             await asyncio.wait(
-                (working, hurried), timeout=max(CLAIM_ENDS_S, self._left_s), return_when=asyncio.FIRST_COMPLETED
+                (working, hurried), timeout=max(CLAIM_ENDS_S, self.left_s), return_when=asyncio.FIRST_COMPLETED
             )
             live = [task for _, task in self._live.values()]
             if live and not at_once.is_set():
-                log.info("waiting up to %.0f s for %d answers to end", self._left_s, len(live))
+                log.info("waiting up to %.0f s for %d answers to end", self.left_s, len(live))
                 ended = asyncio.gather(*live, return_exceptions=True)
-                await asyncio.wait((ended, hurried), timeout=self._left_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((ended, hurried), timeout=self.left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             hurried.cancel()
 
@@ -127,8 +127,8 @@ class Worker:
             await asyncio.wait(live, timeout=FAREWELL_S)
 
     @property
-    def _left_s(self) -> float:
-        """Of the time that live answers have, once stopped."""
+    def left_s(self) -> float:
+        """Of the time that what is under way has to end, once stopped."""
         now = self.clock.monotonic()
         return max(0.0, self.capacity.drain_s - (now - (self._stopped_at or now)))
 

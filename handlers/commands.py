@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.asks import Asks
 from bot.core.surfaces import commands, modals
 from bot.desk import Desk
 from bot.errors import TypistError
@@ -15,6 +16,8 @@ from handlers.payloads import message_of_shortcut, visit_of_command, visit_of_sh
 COMMAND = "/typist"
 WITHIN_S = 2.5
 """Slack waits three seconds, and a trigger lives no longer."""
+ASKED_WITHIN_S = 2.0
+"""So that a modal that is closed meanwhile is closed in time, also on a bad day."""
 NOT_NOW = "Slack is slow just now. Please try again in a minute."
 NOT_DONE = "That did not work: Slack or my records can't be reached just now. Please try again in a minute."
 
@@ -23,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def register(app: AsyncApp, desk: Desk) -> None:
+def register(app: AsyncApp, desk: Desk, asks: Asks) -> None:
     """All that fails is told to who did it, and nothing comes again."""
 
     async def on_command(ack: AsyncAck, command: Mapping[str, Any]) -> None:
@@ -45,7 +48,14 @@ def register(app: AsyncApp, desk: Desk) -> None:
         await _submitted(ack, modals.MODEL, desk.save(body["user"]["id"], view))
 
     async def on_question(ack: AsyncAck, body: Mapping[str, Any], view: Mapping[str, Any]) -> None:
-        await _submitted(ack, modals.QUESTION, desk.ask(body["user"]["id"], view))
+        try:
+            async with asyncio.timeout(ASKED_WITHIN_S):
+                sentence = await asks.ask(body["user"]["id"], view)
+        except TimeoutError:
+            # It goes on; should it fail, the person is told beside the modal.
+            sentence = ""
+        wrong = {modals.QUESTION: sentence}
+        await (ack(response_action="errors", errors=wrong) if sentence else ack())
 
     app.command(COMMAND)(on_command)
     app.shortcut(modals.ASK_ABOUT)(on_shortcut)

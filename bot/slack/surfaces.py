@@ -7,6 +7,7 @@ from bot.core.conversation import ThreadKey
 from bot.errors import Refused
 from bot.slack.astray import Threads
 from bot.slack.budget import Budget
+from bot.slack.poster import LOOK_BACK_MESSAGES
 from bot.slack.web import SlackWeb
 
 
@@ -47,6 +48,20 @@ class SlackSurfaces:
 
     async def post(self, channel_id: str, thread_ts: str | None, message: Mapping[str, Any]) -> tuple[str, str]:
         return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
+
+    async def find(self, channel_id: str, thread_ts: str, block_id: str, since: float) -> str | None:
+        async with self._budget.spending("conversations.replies"):
+            found = await self._web.call(
+                "conversations.replies",
+                channel=channel_id,
+                ts=thread_ts,
+                oldest=f"{since:.6f}",
+                limit=LOOK_BACK_MESSAGES,
+            )
+        for message in found.get("messages") or ():
+            if any(block.get("block_id") == block_id for block in message.get("blocks") or ()):
+                return str(message["ts"])
+        return None
 
     async def delete(self, channel_id: str, ts: str) -> None:
         async with self._budget.spending("chat.delete"):

@@ -1,17 +1,22 @@
 """The message shortcut: a question about any message, asked in its thread for all to see and answered there."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from bot.asks import NOT_ON_RECORD, TRY_AGAIN
 from bot.core.limits.caps import parse_caps
 from bot.core.surfaces import commands
 from bot.core.surfaces.modals import ASK_ABOUT, EXPLAIN
 from bot.settings import Settings
 from sandbox.server import Sandbox
-from sandbox.workspace import Channel
-from tests.scenarios.conftest import Stage, running
+from sandbox.workspace import Channel, SlackError
+from tests.scenarios.conftest import Stage, manifest, running, settings_of
 from tests.scenarios.test_commands import heard
 from tests.streams.server import VendorServer
 
@@ -109,6 +114,111 @@ async def test_slack_over_its_limit_when_the_shortcut_is_used_is_a_sentence(stag
     stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
     await stage.sandbox.client("ada").act_on("general", ts, ASK_ABOUT)
     assert "Please try again in a minute." in heard(stage)
+
+
+async def asked_once(stage: Stage, ts: str) -> None:
+    """One question stands below the message, with one answer."""
+    await stage.answers("general", ts, count=2)
+    await stage.answers("random", await stage.mention(channel="random", user="grace"))
+    assert len(stage.bots("general", ts)) == 2
+    assert len(stage.vendor.requests) == 2
+
+
+@pytest.fixture
+async def patient(vendor: VendorServer) -> AsyncIterator[Stage]:
+    """In a workspace that waits for acknowledgements as long as Slack does."""
+    async with Sandbox(ack_timeout_s=3.0, manifest=manifest()) as sandbox, running(settings_of(sandbox, vendor)):
+        yield Stage(sandbox, vendor)
+
+
+async def test_a_slow_post_is_made_and_answered_once(patient: Stage) -> None:
+    ts = await patient.sandbox.say("alan", "general", "hello")
+    patient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
+    assert await ask(patient, ts, "why?") == {}
+    assert patient.sandbox.client("ada").modal is None
+    await asked_once(patient, ts)
+    assert not patient.sandbox.workspace.ephemerals
+
+
+@pytest.mark.parametrize("delay_s", [0.5, 2.7])
+async def test_a_view_that_is_submitted_twice_is_asked_once(patient: Stage, delay_s: float) -> None:
+    ts = await patient.sandbox.say("alan", "general", "hello")
+    client = patient.sandbox.client("ada")
+    await client.act_on("general", ts, ASK_ABOUT)
+    patient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=delay_s)
+    twice = [client.submit({"question": "why?"}) for _ in range(2)]
+    assert list(await asyncio.gather(*twice)) == [{}, {}]
+    await asked_once(patient, ts)
+
+
+async def test_a_view_whose_acknowledgement_is_late_is_submitted_again_and_asked_once(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    client = stage.sandbox.client("ada")
+    await client.act_on("general", ts, ASK_ABOUT)
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.5)
+    with pytest.raises(SlackError, match="app_not_responding"):
+        await client.submit({"question": "why?"})
+    await stage.answers("general", ts, count=2)
+    assert await client.submit({"question": "why?"}) == {}
+    await asked_once(stage, ts)
+
+
+@pytest.mark.parametrize("looks_that_fail", [0, 2])
+async def test_a_post_whose_response_is_lost_is_found_and_answered_once(patient: Stage, looks_that_fail: int) -> None:
+    ts = await patient.sandbox.say("alan", "general", "hello")
+    patient.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
+    if looks_that_fail:
+        patient.sandbox.faults.start("error_500", method="conversations.replies", times=looks_that_fail)
+    assert await ask(patient, ts, "why?") == {}
+    await asked_once(patient, ts)
+
+
+async def test_a_post_that_fails_after_the_modal_was_closed_is_told_to_its_asker_alone(patient: Stage) -> None:
+    ts = await patient.sandbox.say("alan", "general", "hello")
+    patient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
+    patient.sandbox.faults.start("internal_error", method="chat.postMessage", times=1)
+    assert await ask(patient, ts, "why?") == {}
+    (told,) = await patient.sandbox.wait_for(lambda: list(patient.sandbox.workspace.ephemerals))
+    assert (told.ephemeral_to, told.text) == ("U0ADA", TRY_AGAIN)
+    assert patient.bots("general", ts) == []
+
+
+def _execute(file: Path, statement: str) -> None:
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(statement)
+
+
+async def test_what_the_database_does_not_take_is_said_in_the_modal_and_not_posted(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "typist.db"
+    async with running(replace(settings, database_url=f"sqlite:///{file}")):
+        stage = Stage(sandbox, vendor)
+        ts = await sandbox.say("alan", "general", "hello")
+        await asyncio.to_thread(_execute, file, "alter table notices rename to away")
+        errors = await ask(stage, ts, "why?")
+        assert errors == {"question": NOT_ON_RECORD}
+        assert stage.bots("general", ts) == []
+        await asyncio.to_thread(_execute, file, "alter table away rename to notices")
+        assert await sandbox.client("ada").submit({"question": "why?"}) == {}
+        assert len(await stage.answers("general", ts, count=2)) == 2
+
+
+async def test_a_question_that_is_being_posted_at_the_end_is_answered_by_the_next_process(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
+) -> None:
+    ours = replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
+    stage = Stage(sandbox, vendor)
+    ts = await sandbox.say("alan", "general", "hello")
+    async with running(ours):
+        client = sandbox.client("ada")
+        await client.act_on("general", ts, ASK_ABOUT)
+        sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.0)
+        submitting = asyncio.create_task(client.submit({"question": "why?"}))
+        await sandbox.wait_for(lambda: sandbox.faults.on("slow") is None)
+    await asyncio.gather(submitting, return_exceptions=True)
+    async with running(ours):
+        assert len(await stage.answers("general", ts, count=2)) == 2
 
 
 @pytest.fixture

@@ -35,6 +35,17 @@ def message(user_id: str, intro: str, quote: str, question: str) -> dict[str, An
     return {"text": escape(beginning(question, _NOTICE_CHARS)), "blocks": blocks}
 
 
+def marked(message: Mapping[str, Any], view_id: str) -> dict[str, Any]:
+    """The message with the id of the modal that it was asked in, so that a later try finds it."""
+    intro, *others = message["blocks"]
+    return {**message, "blocks": [{**intro, "block_id": mark_of(view_id)}, *others]}
+
+
+def mark_of(view_id: str) -> str:
+    """The block_id that stands for a modal."""
+    return f"asked-in-{view_id}"
+
+
 def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
     """Whose question one of our messages holds, and its words in Slack's markup; None where it holds none."""
     parts = [each for each in message.get("blocks") or () if str(each.get("block_id", "")).startswith(_BLOCK)]
