@@ -27,7 +27,10 @@ def begins_address(text: str, start: int) -> bool:
 
 def last_address(text: str, end: int, *, begun: bool = False) -> int:
     """Where the bare address begins that ends there; 0 where none does. `begun`: it may go on."""
-    word = _LAST_WORD.search(text, max(0, end - _WORD_CHARS), end)
+    start = max(0, end - _WORD_CHARS)
+    if not begun and text.rfind("://", start, end) < 0:
+        return 0
+    word = _LAST_WORD.search(text, start, end)
     if word and (_BEGUN.fullmatch(word[1]) if begun else _ADDRESS.match(word[1])):
         return word.start(1)
     return 0

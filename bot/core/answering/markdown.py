@@ -14,7 +14,7 @@ from bot.core.answering.leaves import DEFINING, Kind, Leaf, Leaves, Line, unsure
 
 _UNSHOWN = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Nothing to see, though it would make a label read backwards: what looks like one address then is another."""
-_CHANGED = re.compile(r"<|\]\(|\]\[|!\[|\]:|://[^\s*]*\*")
+_CHANGED = re.compile(r"<|\]\(|\]\[|!\[|\]:|\*https?:|://[^\s*]*\*", re.IGNORECASE)
 _BESIDE = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 _DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 _TASK_BEGUN = re.compile(r"\[[ xX]?\]?$")
