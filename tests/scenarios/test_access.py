@@ -113,7 +113,7 @@ async def admission(settings: Settings) -> AsyncIterator[Admission]:
             await store.close()
 
 
-PEOPLE = {
+PEOPLE: dict[str, Kind | None] = {
     "U0ADA": Kind.MEMBER,
     "U0GRACE": Kind.MEMBER,
     "U0EDITH": Kind.GUEST,
@@ -123,8 +123,10 @@ PEOPLE = {
     "U0NOBODY": Kind.EXTERNAL,
     "U0BOTDEPLOYS": Kind.BOT,
     "U0TYPIST": Kind.BOT,
+    "U0ALAN": None,
 }
-"""An owner, an admin, two kinds of guests, two of strangers, one whom Slack hides, another bot, and ourselves."""
+"""An owner, an admin, two kinds of guests, two of strangers, one whom Slack hides, another bot, ourselves, and somebody
+whose account is deactivated: Slack no longer says what they were."""
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["Slack says who they are", "users.info fails"])
@@ -132,6 +134,7 @@ PEOPLE = {
 async def test_every_kind_of_person_is_admitted_exactly_where_it_is_allowed(
     others: Stage, settings: Settings, also: frozenset[Kind], known: bool
 ) -> None:
+    others.sandbox.people.deactivate("alan")
     if not known:
         others.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
     decided = {}
@@ -142,7 +145,7 @@ async def test_every_kind_of_person_is_admitted_exactly_where_it_is_allowed(
             decided[user_id] = await deciding.denial(question)
             assert at_once in (None, decided[user_id])
     may = {user_id for user_id, kind in PEOPLE.items() if kind is Kind.MEMBER or kind in also}
-    if not known:
+    if also == EVERYBODY or not known:
         may = set(PEOPLE) if also == EVERYBODY else set()
     assert {user_id for user_id, denied in decided.items() if denied is None} == may
     assert known or set(decided.values()) <= {None, Denial.UNKNOWN}
