@@ -46,7 +46,7 @@ LONG = {
     "code after code": "```py\nx = 1\n```\n" * 200,
     "code and words": "Do this:\n\n```sh\nls > x && cat < x\n```\n\n" * 120,
     "quotes": "> quoted words of somebody\n\nand mine\n\n" * 200,
-    "CJK": "这是**粗体**和*斜体*，还有**重点**。\n" * 900,
+    "CJK": "这是**粗体**和*斜体*，还有**重点**。\n" * 700,
     "bold": "**a** " * 5_000,
     "handles": "@here " * 3_000,
     "emoji": "👨‍👩‍👧‍👦 :wave: 👍🏽 " * 600,
@@ -54,7 +54,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-@pytest.mark.parametrize("step", [97, 10**9])
+@pytest.mark.parametrize("step", [397, 10**9])
 def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
     slack = Slack()
     reply = grow(text, step, slack)
@@ -109,8 +109,8 @@ def answer(seed: int) -> str:
     return "".join(chance.choices(pieces, k=chance.randint(5, 150)))
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([61, 700]))
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([127, 700]))
 def test_whatever_the_answer_holds_no_frame_is_refused(seed: int, step: int) -> None:
     text, slack = answer(seed), Slack()
     reply = grow(text, step, slack)
