@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ from bot.intake import Intake
 from bot.loops import kept_running
 from bot.models import models_of, most_output_tokens
 from bot.pane import PaneDesk
-from bot.ports import SystemClock
+from bot.ports import Clock, SystemClock
 from bot.retention import keep_tidy
 from bot.settings import Settings, models_in_use, system_prompt_in_use
 from bot.slack.astray import Threads
@@ -59,6 +59,8 @@ from handlers import buttons, commands, messages, surfaces
 LAST_TASKS_S = 1.0
 """For what is left when live answers are ended or handed over."""
 
+MACHINES_CLOCK = SystemClock()
+
 log = logging.getLogger(__name__)
 
 
@@ -75,12 +77,11 @@ class Bot:
 
 
 @asynccontextmanager
-async def built(settings: Settings, probes: Probes) -> AsyncIterator[Bot]:
+async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterator[Bot]:
     """The bot, connected to nothing yet but its database and Slack's Web API; `probes` are told of its parts."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
         web = SlackWeb(settings.slack_bot_token, settings.slack_api_url, session)
-        clock = SystemClock()
         bot_token, app_token = bot_credential(clock), app_credential(clock)
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
@@ -176,7 +177,7 @@ def access_rules_of(settings: Settings) -> AccessRules:
     )
 
 
-def allowance_of(settings: Settings, store: SqlStore, people: SlackPeople, clock: SystemClock) -> Allowance:
+def allowance_of(settings: Settings, store: SqlStore, people: SlackPeople, clock: Clock) -> Allowance:
     """How much may be used."""
     return Allowance(settings.caps, models_in_use(settings), most_output_tokens(settings), store, people, clock)
 
@@ -191,19 +192,21 @@ class Shutdown:
     """Do not wait for them any longer."""
 
 
-async def run(settings: Settings, shutdown: Shutdown, ready: Callable[[Bot], None]) -> None:
+async def run(
+    settings: Settings, shutdown: Shutdown, ready: Callable[[Bot], None], clock: Clock = MACHINES_CLOCK
+) -> None:
     """Answers until it is told to end. /health is served from the beginning, and says what a start waits for."""
     probes = Probes()
     async with AsyncExitStack() as stack:
         if settings.health_port is not None:
             await stack.enter_async_context(serving(settings.health_port, probes))
-        bot = await _built_unless_asked(settings, probes, stack, shutdown.asked)
+        bot = await _built_unless_asked(built(settings, probes, clock), stack, shutdown.asked)
         if bot is not None:
             await _run(bot, shutdown, ready)
 
 
 async def _built_unless_asked(
-    settings: Settings, probes: Probes, stack: AsyncExitStack, asked: asyncio.Event
+    building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, asked: asyncio.Event
 ) -> Bot | None:
     """None where it was told to end first: Slack may be away for hours, and nothing is lost yet."""
     loop, patience = asyncio.get_running_loop(), asyncio.timeout(None)
@@ -216,7 +219,7 @@ async def _built_unless_asked(
         async with patience:
             giving_up = asyncio.create_task(give_up())
             try:
-                return await stack.enter_async_context(built(settings, probes))
+                return await stack.enter_async_context(building)
             finally:
                 giving_up.cancel()
     except TimeoutError:

@@ -13,6 +13,8 @@ class Fault:
     label: str
     method: str | None = None
     times: int | None = None
+    about: str = ""
+    """Only calls whose arguments hold this text; faults of one kind about different texts are on side by side."""
     done: bool = False
     """Slack does the call and only its answer is broken. Off: Slack doesn't do the call."""
     retry_after_s: int = 5
@@ -44,6 +46,7 @@ class Settings(TypedDict, total=False):
 
     method: str | None
     times: int | None
+    about: str
     done: bool
     retry_after_s: int
     delay_s: float
@@ -119,7 +122,7 @@ class Faults:
     def __init__(self) -> None:
         self.actions: dict[str, Callable[[], None]] = {}
         self.listeners: list[Callable[[], None]] = []
-        self._on: dict[str, Fault] = {}
+        self._on: dict[tuple[str, str], Fault] = {}
 
     def start(self, name: str, **settings: Unpack[Settings]) -> None:
         """Switches a fault on, or does it at once. Raises KeyError for a name that does not exist."""
@@ -127,31 +130,35 @@ class Faults:
         if name in self.actions:
             self.actions[name]()
             return
-        self._on[name] = fault
+        self._on[name, fault.about] = fault
         self._tell()
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, about: str = "") -> None:
         """Raises KeyError for a name that does not exist."""
-        self._on.pop(FAULTS[name].name, None)
+        self._on.pop((FAULTS[name].name, about), None)
         self._tell()
 
-    def take(self, name: str, method: str | None = None) -> Fault | None:
-        """The fault, where it is on for this method; one of its times is then used up."""
-        fault = self._on.get(name)
+    def take(self, name: str, method: str | None = None, arguments: Mapping[str, object] | None = None) -> Fault | None:
+        """The fault, where it is on for this method and these arguments; one of its times is then used up."""
+        fault = next((each for each in self._on.values() if each.name == name and _concerns(each, arguments)), None)
         if fault is None or fault.method not in (None, method):
             return None
         if fault.times is not None:
             if fault.times > 1:
-                self._on[name] = replace(fault, times=fault.times - 1)
+                self._on[name, fault.about] = replace(fault, times=fault.times - 1)
             else:
-                del self._on[name]
+                del self._on[name, fault.about]
             self._tell()
         return fault
 
     def on(self, name: str) -> Fault | None:
         """The fault as it is set now, None where it is off."""
-        return self._on.get(name)
+        return next((each for each in self._on.values() if each.name == name), None)
 
     def _tell(self) -> None:
         for listener in self.listeners:
             listener()
+
+
+def _concerns(fault: Fault, arguments: Mapping[str, object] | None) -> bool:
+    return not fault.about or fault.about in str(arguments)

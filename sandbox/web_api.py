@@ -28,7 +28,7 @@ METHODS: Mapping[str, Method] = {
 SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if not method.app_level) | {
     "app_mentions:read"
 }
-_LOOK_S = 0.02
+_LOOK_S = 0.2
 """How often a call without an answer looks whether its caller has gone."""
 _EDGE = {"Server": "Apache", "Vary": "Accept-Encoding", "Via": "envoy-www-sandbox, envoy-edge-sandbox"}
 _JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts", "view")
@@ -82,7 +82,7 @@ class WebApi:
         try:
             arguments = await _arguments(request)
             method = self._admit(name, arguments, request.headers.get("Authorization"))
-            broken = await self._break(name)
+            broken = await self._break(name, arguments)
             if broken is None or broken.done:
                 answer = method.run(self.app, arguments)
             else:
@@ -102,18 +102,18 @@ class WebApi:
         if method is None:
             raise SlackError("unknown_method", req_method=name)
         self._check_token(method, str(arguments.pop("token", "")), authorization)
-        storm = self.faults.take("rate_limit", name)
+        storm = self.faults.take("rate_limit", name, arguments)
         wait_s = storm.retry_after_s if storm else self.budgets.spend(name, str(arguments.get("channel", "")))
         if wait_s is not None:
             raise SlackError("ratelimited", retry_after_s=wait_s)
         return method
 
-    async def _break(self, name: str) -> Fault | None:
+    async def _break(self, name: str, arguments: Json) -> Fault | None:
         """The fault that takes the place of this call's answer; None where the call is answered as it should be."""
-        if slow := self.faults.take("slow", name):
+        if slow := self.faults.take("slow", name, arguments):
             await asyncio.sleep(slow.delay_s)
         for kind in ANSWER_FAULTS:
-            if broken := self.faults.take(kind.name, name):
+            if broken := self.faults.take(kind.name, name, arguments):
                 return broken
         return None
 

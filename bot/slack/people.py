@@ -14,8 +14,8 @@ from bot.ports import Clock
 from bot.slack.web import SlackWeb
 
 KNOWN_FOR_S = 600.0
-TRIES = 3
-TRY_AGAIN_S = 0.5
+TRY_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
+"""How long to wait before each further try: while Slack does not say who somebody is, they may not ask."""
 LONGEST_WAIT_S = 10.0
 """For a rate limit; users.info may be called some 100 times a minute."""
 STRANGERS = ("user_not_found", "user_not_visible")
@@ -69,19 +69,21 @@ class SlackPeople:
             log.error("%s was not told: %s", question.user_id, trace_of(error))
 
     async def _ask(self, user_id: str) -> Kind | None:
-        for _ in range(TRIES):
+        for delay_s in (*TRY_AGAIN_S, None):
             try:
                 answer = await self._web.call("users.info", user=user_id)
             except RateLimited as limited:
                 log.warning("%s", limited)
-                await self._clock.sleep(min(limited.retry_after_s, LONGEST_WAIT_S))
+                if delay_s is not None:
+                    await self._clock.sleep(min(limited.retry_after_s, LONGEST_WAIT_S))
             except Refused as refused:
                 if refused.error in STRANGERS:
                     return self._keep(user_id, Kind.EXTERNAL)
                 if not refused.reason.may_pass:
                     log.error("nobody can be told from a guest (is the scope users:read granted?): %s", refused)
                     break
-                await self._clock.sleep(TRY_AGAIN_S)
+                if delay_s is not None:
+                    await self._clock.sleep(delay_s)
             else:
                 kind = _kind(answer.get("user") or {}, self._me.team_id)
                 return None if kind is None else self._keep(user_id, kind)

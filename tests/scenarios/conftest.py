@@ -14,6 +14,7 @@ import pytest
 from bot import app
 from bot.core.answering import blocks
 from bot.core.answering.escaping import JOINER
+from bot.ports import Clock
 from bot.settings import Settings
 from sandbox.block_elements import interactive
 from sandbox.server import Sandbox
@@ -116,10 +117,10 @@ def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[None]:
+async def running(settings: Settings, clock: Clock = app.MACHINES_CLOCK) -> AsyncIterator[None]:
     """The bot, in this process, from connected to drained."""
     shutdown, ready = app.Shutdown(), asyncio.Event()
-    task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set()))
+    task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set(), clock))
     is_ready = asyncio.create_task(ready.wait())
     await asyncio.wait((task, is_ready), return_when=asyncio.FIRST_COMPLETED)
     is_ready.cancel()

@@ -170,10 +170,16 @@ async def test_lists_keep_people_and_channels_out(
     assert whispered(others) == [("U0ADA", denial)]
 
 
-@pytest.mark.parametrize("error", ["missing_scope", "internal_error"])
-async def test_who_can_not_be_known_may_not_ask(others: Stage, settings: Settings, error: str) -> None:
+async def test_who_is_not_known_for_a_moment_is_answered_then(others: Stage, settings: Settings) -> None:
     async with running(settings):
-        others.sandbox.faults.start("refuse", method="users.info", error=error, times=3)
+        others.sandbox.faults.start("internal_error", method="users.info", times=3)
+        assert await others.answers("general", await others.mention()) == ["The whole answer."]
+    assert whispered(others) == []
+
+
+async def test_who_can_not_be_known_may_not_ask(others: Stage, settings: Settings) -> None:
+    async with running(settings):
+        others.sandbox.faults.start("refuse", method="users.info", error="missing_scope", times=3)
         asked = await others.mention()
         await others.sandbox.wait_for(lambda: whispered(others))
         assert whispered(others) == [("U0ADA", Denial.UNKNOWN)]

@@ -1,0 +1,87 @@
+"""An event loop whose time jumps over what it only waits for, so that minutes of waiting pass in seconds.
+
+While there is something to do, or a thread is at work, its time is the machine's: a loaded machine sees no timeouts
+that it would not see otherwise. Sockets, threads and databases are real; both ends of each socket are in this process.
+"""
+
+import asyncio
+import selectors
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+IDLE_S = 0.001
+"""What was sent within the process has arrived after this."""
+AT_ONCE_S = 1.0
+"""The most that passes at once: what went wrong shows within as many looks as it would otherwise."""
+IN_THREADS = ("aiosqlite.core", "sqlalchemy.dialects.sqlite.aiosqlite")
+"""Modules whose futures a thread sets."""
+
+T = TypeVar("T")
+
+
+class _FastSelector(selectors.DefaultSelector):
+    ahead_s = 0.0
+    in_threads = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= IDLE_S or self.in_threads:
+            return super().select(timeout)
+        events = super().select(IDLE_S)
+        if not events:
+            self.ahead_s += min(timeout - IDLE_S, AT_ONCE_S)
+        return events
+
+
+class FastLoop(asyncio.SelectorEventLoop):
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._fast = _FastSelector()
+        super().__init__(self._fast)
+
+    def time(self) -> float:
+        return super().time() + self._fast.ahead_s
+
+    def create_future(self) -> asyncio.Future[Any]:
+        future = super().create_future()
+        if sys._getframe(1).f_globals.get("__name__") in IN_THREADS:
+            self._in_thread(future)
+        return future
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        return self._in_thread(super().run_in_executor(executor, func, *args))
+
+    def _in_thread(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        self._fast.in_threads += 1
+        future.add_done_callback(self._came_back)
+        return future
+
+    def _came_back(self, _: object) -> None:
+        self._fast.in_threads -= 1
+
+
+class FastClock:
+    """The Clock port in the loop's time."""
+
+    def __init__(self) -> None:
+        self._began, self._began_at = time.time(), asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        return self._began + self.monotonic() - self._began_at
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+
+
+def run_fast(work: Coroutine[Any, Any, T]) -> T:
+    """Runs it in a loop of its own."""
+    with asyncio.Runner(loop_factory=FastLoop) as runner:
+        return runner.run(work)

@@ -1,0 +1,48 @@
+"""A reply whose thread was deleted never stands at the channel's root."""
+
+import pytest
+
+from bot.asks import MESSAGE_DELETED
+from bot.core.surfaces import modals
+from sandbox.faults import Settings as FaultSettings
+from tests.scenarios.conftest import Stage, says
+
+
+def taken_back(stage: Stage) -> bool:
+    return any(each.ok for each in stage.sandbox.calls if each.method == "chat.delete")
+
+
+@pytest.mark.parametrize("fault", [None, "lose_response"], ids=["answered", "with its answer lost"])
+async def test_a_post_into_a_deleted_thread_is_taken_back(stage: Stage, fault: str | None) -> None:
+    stage.vendor.script(says("word " * 40, pause_s=0.02))
+    slow = FaultSettings(method="chat.postMessage", times=1, delay_s=0.7)
+    stage.sandbox.faults.start("slow", **slow)
+    if fault:
+        stage.sandbox.faults.start(fault, method="chat.postMessage", times=1)
+    asked = await stage.mention()
+    await stage.sandbox.delete("general", asked)
+    await stage.sandbox.wait_for(lambda: taken_back(stage))
+    assert stage.bots("general") == []
+    next_one = await stage.mention("and now?")
+    assert await stage.answers("general", next_one, timeout_s=20) == [("word " * 40).rstrip()]
+
+
+async def test_a_post_that_can_not_be_taken_back_at_once_is_taken_back_again(stage: Stage) -> None:
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=0.7)
+    stage.sandbox.faults.start("unknown_error", method="chat.delete", times=2)
+    asked = await stage.mention()
+    await stage.sandbox.delete("general", asked)
+    await stage.sandbox.wait_for(lambda: taken_back(stage))
+    assert stage.bots("general") == []
+
+
+async def test_a_question_about_a_message_that_was_deleted_is_not_asked(stage: Stage) -> None:
+    about = await stage.sandbox.say("grace", "general", "We moved to the new build.")
+    ada = stage.sandbox.client("ada")
+    await ada.act_on("general", about, modals.ASK_ABOUT)
+    await stage.sandbox.wait_for(lambda: ada.modal)
+    await stage.sandbox.delete("general", about)
+    wrong = await ada.submit({modals.QUESTION: "why?"})
+    assert MESSAGE_DELETED in wrong.values()
+    assert stage.bots("general") == []
+    assert not stage.vendor.requests
