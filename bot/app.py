@@ -277,6 +277,8 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
         return result
 
     return AsyncApp(
+        # Else Bolt reads the sources of all its callers to name itself.
+        name="typist",
         client=AsyncWebClient(base_url=settings.slack_api_url),
         authorize=authorize,
         logger=logging.getLogger("slack_bolt"),

@@ -11,7 +11,7 @@ from bot.core.completion import FinishReason, Thinking, Usage
 from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import Failure
 from bot.providers.failures import Attempt
-from bot.providers.model import LIMITS, TIMEOUT, Asking, Reader, VendorModel
+from bot.providers.model import LIMITS, TIMEOUT, Asking, Reader, VendorModel, tls
 from bot.providers.parts import Parts
 from bot.providers.wishes import Wish
 
@@ -33,7 +33,7 @@ class AnthropicVendor:
             # The SDK would wait for any Retry-After, however long; retry.py knows better.
             max_retries=0,
             timeout=TIMEOUT,
-            http_client=anthropic.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS),
+            http_client=anthropic.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
         )
         self._api = MessagesApi(self._client, api_key, asking)
 

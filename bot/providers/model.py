@@ -3,9 +3,11 @@
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import httpx2
@@ -30,6 +32,12 @@ TIMEOUT = httpx2.Timeout(None, connect=5.0)
 DRAIN_S = 0.1
 # Follow-ups come within a minute or two: a kept connection saves them the handshakes.
 LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """Whose certificates vendors are known by: read once, as that takes as long as all else of a vendor's client."""
+    return httpx2.create_ssl_context()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import Failure
 from bot.providers.failures import Attempt
 from bot.providers.hosts import speaks_responses
-from bot.providers.model import LIMITS, TIMEOUT, Api, Asking, Reader, VendorModel
+from bot.providers.model import LIMITS, TIMEOUT, Api, Asking, Reader, VendorModel, tls
 from bot.providers.parts import Parts
 from bot.providers.reasoning import ThinkTags
 from bot.providers.wishes import Wish
@@ -37,7 +37,7 @@ class OpenAIVendor:
             # The SDK would wait for a Retry-After of up to two minutes; retry.py knows better.
             max_retries=0,
             timeout=TIMEOUT,
-            http_client=openai.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS),
+            http_client=openai.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
         )
         self._client = client
         self._api: Api

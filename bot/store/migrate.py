@@ -1,11 +1,15 @@
 """Brings a database to the newest schema; any number of processes may do so at once."""
 
 import logging
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.store.schema import REVISION
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +38,22 @@ def _upgrade(connection: sa.Connection) -> str:
     # Alembic takes 8 MB and a tenth of a second, and is needed at the first start of a version alone.
     from alembic import command
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", "bot.store:migrations")
     config.attributes["connection"] = connection
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in _known(config):
         # In a rolling deployment both versions run at once; migrations only add, so that the older one can.
         log.warning("the database's schema %s is newer than this version of Typist", current)
         return current
     command.upgrade(config, REVISION)
     return REVISION
+
+
+def _known(config: "Config") -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
 
 
 def _revision(connection: sa.Connection) -> str | None:

@@ -27,6 +27,7 @@ def new_app(sandbox: Sandbox, session: aiohttp.ClientSession | None = None) -> A
         )
 
     return AsyncApp(
+        name="typist",
         client=AsyncWebClient(base_url=sandbox.api_url, session=session),
         authorize=authorize,
         request_verification_enabled=False,
