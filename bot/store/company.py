@@ -13,7 +13,8 @@ from bot.store.schema import jobs, shared_threads
 async def company(connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str) -> tuple[Company, str | None]:
     """What a person who wrote in the thread found there; and since when it is known to be shared.
 
-    What came after their message does not count, however late Slack delivers it.
+    What came after their message does not count, however late Slack delivers it. The message itself does: delivered
+    again, it finds the same.
     """
     of_thread = [shared_threads.c[name] == value for name, value in thread_values(thread).items()]
     found = sa.select(
@@ -22,7 +23,7 @@ async def company(connection: AsyncConnection, thread: ThreadKey, user_id: str, 
         sa.select(shared_threads.c.since_ts).where(*of_thread).scalar_subquery(),
     )
     takes_part, other_asked, since_ts = (await connection.execute(found)).one()
-    shared = since_ts is not None and since_ts < ts
+    shared = since_ts is not None and since_ts <= ts
     return Company(takes_part, takes_part and (other_asked or shared)), since_ts
 
 

@@ -66,7 +66,8 @@ class Model:
         self.jobs: dict[int, Expected] = {}
         self.errands: dict[tuple[int, ErrandKind], Due] = {}
         self.seen: set[str] = set()
-        self.shared: set[ThreadKey] = set()
+        self.shared: dict[ThreadKey, str] = {}
+        """The message by which a thread is known to be shared."""
         self.heard_at: dict[str, float] = {}
         """When each worker last showed that it lives."""
 
@@ -283,7 +284,7 @@ class Model:
                 self._change(key, stop_asked=True, forget_asked=True)
         self._remove([key for key, job in theirs.items() if job.status is not Status.DOING])
         if user_id is None:
-            self.shared -= {thread} if thread else self.shared
+            self.shared = {key: ts for key, ts in self.shared.items() if thread not in (None, key)}
         if user_id is None and thread is None:
             self.seen.clear()
         return len(theirs)
@@ -330,11 +331,14 @@ class Model:
             said |= dict.fromkeys(job.page_ts[:1], job.answer)
         return said
 
-    def join(self, thread: ThreadKey, user_id: str) -> Company:
+    def join(self, thread: ThreadKey, user_id: str, ts: str) -> Company:
+        """Others count who wrote before the message; what was known of it once stays so."""
         jobs = self.of(thread).values()
         takes_part = any(job.status is not Status.REFUSED for job in jobs)
-        others = takes_part and (thread in self.shared or any(job.question.user_id != user_id for job in jobs))
-        self.shared |= {thread} if others else set()
+        others_asked = any(job.question.user_id != user_id and job.question.ts < ts for job in jobs)
+        others = takes_part and (others_asked or (thread in self.shared and self.shared[thread] <= ts))
+        if others:
+            self.shared[thread] = min(ts, self.shared.get(thread, ts))
         return Company(takes_part, others)
 
     def _change(self, job_id: int, **values: object) -> None:

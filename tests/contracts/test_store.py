@@ -261,6 +261,17 @@ class TestThread:
         await store.share(THREAD, before)
         assert await store.join(THREAD, "U1", between) == Company(takes_part=True, others=True)
 
+    async def test_a_message_that_is_delivered_again_finds_it_shared_though_the_other_person_was_forgotten(
+        self, store: Store
+    ) -> None:
+        before, again = asked(2).ts, asked(3).ts
+        await enqueued(store, asked(1))
+        await enqueued(store, replace(asked(2), user_id="U2"))
+        assert await store.join(THREAD, "U1", again) == Company(takes_part=True, others=True)
+        assert await store.forget(user_id="U2") == 1
+        assert await store.join(THREAD, "U1", again) == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", before) == Company(takes_part=True)
+
     async def test_replies_are_the_markdown_at_the_first_page(self, store: Store) -> None:
         markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"
         for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):

@@ -257,7 +257,13 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=workers, thread=threads)
     def read(self, worker: str, thread: ThreadKey) -> None:
         assert self.runner.run(self.stores[worker].replies(thread)) == self.model.replies(thread)
-        assert self.runner.run(self.stores[worker].join(thread, "U1", "9")) == self.model.join(thread, "U1")
+
+    @rule(worker=workers, thread=threads, user_id=st.sampled_from(PEOPLE), number=st.sampled_from([*range(10), 99]))
+    def join(self, worker: str, thread: ThreadKey, user_id: str, number: int) -> None:
+        """By a message among the questions, or after them all; Slack may deliver one again."""
+        ts = f"1700000000.{number:06d}"
+        company = self.runner.run(self.stores[worker].join(thread, user_id, ts))
+        assert company == self.model.join(thread, user_id, ts)
 
     @invariant()
     def agrees(self) -> None:
