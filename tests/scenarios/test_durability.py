@@ -24,7 +24,8 @@ from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.contracts import databases
-from tests.processes import bot_process, said
+from tests.forked import Forked, forked_bot
+from tests.processes import said
 from tests.scenarios.conftest import Stage, connected, footer, growing, says, shown
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, Seen, VendorServer
@@ -72,9 +73,9 @@ class Fleet:
     env: dict[str, str]
     stack: AsyncExitStack
 
-    async def start(self, **env: str) -> asyncio.subprocess.Process:
+    async def start(self, **env: str) -> Forked:
         """One more, once it is connected."""
-        process = await self.stack.enter_async_context(bot_process(self.folder, "run", env={**self.env, **env}))
+        process = await self.stack.enter_async_context(forked_bot(self.folder, "run", env={**self.env, **env}))
         await said(process.stdout, "is connected to Slack")
         return process
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -13,7 +12,8 @@ from bot.core.answering.reply import GOES_ON, MOST_PAGES
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.processes import bot_process, said
+from tests.forked import Forked, forked_bot
+from tests.processes import said
 from tests.scenarios.conftest import Stage, connected, running, shown
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
@@ -113,12 +113,12 @@ async def kept(database: Path) -> str:
 @pytest.fixture
 async def bots(
     sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
-) -> AsyncIterator[Callable[[], Awaitable[Process]]]:
+) -> AsyncIterator[Callable[[], Awaitable[Forked]]]:
     """Starts the bot as a process; the next one finds what the one before left."""
     async with AsyncExitStack() as stack:
 
-        async def start() -> Process:
-            process = await stack.enter_async_context(bot_process(tmp_path, "run", env=connected(sandbox, vendor)))
+        async def start() -> Forked:
+            process = await stack.enter_async_context(forked_bot(tmp_path, "run", env=connected(sandbox, vendor)))
             await said(process.stdout, "is connected to Slack")
             return process
 
@@ -126,7 +126,7 @@ async def bots(
 
 
 async def test_pages_that_a_crash_left_are_good_text(
-    bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+    bots: Callable[[], Awaitable[Forked]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     left = SEVEN_PAGES[: SEVEN_PAGES.index("| 140 |")].rstrip()
     vendor.script(Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("")[:-3], ending=Ending.CUT))
@@ -146,7 +146,7 @@ async def test_pages_that_a_crash_left_are_good_text(
 
 
 async def test_a_crash_between_file_and_last_edit_leaves_one_file_and_asks_no_model_again(
-    bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer
+    bots: Callable[[], Awaitable[Forked]], sandbox: Sandbox, vendor: VendorServer
 ) -> None:
     vendor.script(Answer(events(SEVEN_PAGES)))
     # The bot looks whether Slack has shared its files: that is where it dies.
@@ -166,7 +166,7 @@ async def test_a_crash_between_file_and_last_edit_leaves_one_file_and_asks_no_mo
 
 
 async def test_a_crash_between_the_last_edit_and_its_record_loses_nothing_of_many_pages(
-    bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+    bots: Callable[[], Awaitable[Forked]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     vendor.script(Answer(events(SEVEN_PAGES)))
     stage = Stage(sandbox, vendor)
@@ -184,7 +184,7 @@ async def test_a_crash_between_the_last_edit_and_its_record_loses_nothing_of_man
 
 
 async def test_what_a_crash_left_without_blocks_is_good_text(
-    bots: Callable[[], Awaitable[Process]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+    bots: Callable[[], Awaitable[Forked]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     left = "An <answer> & *more*: https://a.example/?q=1&r=2 says &lt;b&gt; so."
     vendor.script(Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("Else.")[:-3], ending=Ending.CUT))
