@@ -21,6 +21,13 @@ from tests.scenarios.test_commands import heard
 from tests.streams.server import VendorServer
 
 
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A workspace that waits for acknowledgements as long as Slack does."""
+    async with Sandbox(ack_timeout_s=3.0, manifest=manifest()) as sandbox:
+        yield sandbox
+
+
 async def ask(stage: Stage, ts: str, words: str = "", channel: str = "general", user: str = "ada") -> dict[str, str]:
     client = stage.sandbox.client(user)
     assert await client.act_on(channel, ts, ASK_ABOUT)
@@ -124,63 +131,63 @@ async def asked_once(stage: Stage, ts: str) -> None:
     assert len(stage.vendor.requests) == 2
 
 
-@pytest.fixture
-async def patient(vendor: VendorServer) -> AsyncIterator[Stage]:
-    """In a workspace that waits for acknowledgements as long as Slack does."""
-    async with Sandbox(ack_timeout_s=3.0, manifest=manifest()) as sandbox, running(settings_of(sandbox, vendor)):
-        yield Stage(sandbox, vendor)
-
-
-async def test_a_slow_post_is_made_and_answered_once(patient: Stage) -> None:
-    ts = await patient.sandbox.say("alan", "general", "hello")
-    patient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
-    assert await ask(patient, ts, "why?") == {}
-    assert patient.sandbox.client("ada").modal is None
-    await asked_once(patient, ts)
-    assert not patient.sandbox.workspace.ephemerals
+async def test_a_slow_post_is_made_and_answered_once(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
+    assert await ask(stage, ts, "why?") == {}
+    assert stage.sandbox.client("ada").modal is None
+    await asked_once(stage, ts)
+    assert not stage.sandbox.workspace.ephemerals
 
 
 @pytest.mark.parametrize("delay_s", [0.5, 2.7])
-async def test_a_view_that_is_submitted_twice_is_asked_once(patient: Stage, delay_s: float) -> None:
-    ts = await patient.sandbox.say("alan", "general", "hello")
-    client = patient.sandbox.client("ada")
-    await client.act_on("general", ts, ASK_ABOUT)
-    patient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=delay_s)
-    twice = [client.submit({"question": "why?"}) for _ in range(2)]
-    assert list(await asyncio.gather(*twice)) == [{}, {}]
-    await asked_once(patient, ts)
-
-
-async def test_a_view_whose_acknowledgement_is_late_is_submitted_again_and_asked_once(stage: Stage) -> None:
+async def test_a_view_that_is_submitted_twice_is_asked_once(stage: Stage, delay_s: float) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     client = stage.sandbox.client("ada")
     await client.act_on("general", ts, ASK_ABOUT)
-    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.5)
-    with pytest.raises(SlackError, match="app_not_responding"):
-        await client.submit({"question": "why?"})
-    await stage.answers("general", ts, count=2)
-    assert await client.submit({"question": "why?"}) == {}
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=delay_s)
+    twice = [client.submit({"question": "why?"}) for _ in range(2)]
+    assert list(await asyncio.gather(*twice)) == [{}, {}]
     await asked_once(stage, ts)
 
 
+@pytest.fixture
+async def impatient(vendor: VendorServer) -> AsyncIterator[Stage]:
+    """In a workspace that gives a modal up before the bot closes it."""
+    async with Sandbox(ack_timeout_s=1.0, manifest=manifest()) as sandbox, running(settings_of(sandbox, vendor)):
+        yield Stage(sandbox, vendor)
+
+
+async def test_a_view_whose_acknowledgement_is_late_is_submitted_again_and_asked_once(impatient: Stage) -> None:
+    ts = await impatient.sandbox.say("alan", "general", "hello")
+    client = impatient.sandbox.client("ada")
+    await client.act_on("general", ts, ASK_ABOUT)
+    impatient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.5)
+    with pytest.raises(SlackError, match="app_not_responding"):
+        await client.submit({"question": "why?"})
+    await impatient.answers("general", ts, count=2)
+    assert await client.submit({"question": "why?"}) == {}
+    await asked_once(impatient, ts)
+
+
 @pytest.mark.parametrize("looks_that_fail", [0, 2])
-async def test_a_post_whose_response_is_lost_is_found_and_answered_once(patient: Stage, looks_that_fail: int) -> None:
-    ts = await patient.sandbox.say("alan", "general", "hello")
-    patient.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
+async def test_a_post_whose_response_is_lost_is_found_and_answered_once(stage: Stage, looks_that_fail: int) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
     if looks_that_fail:
-        patient.sandbox.faults.start("error_500", method="conversations.replies", times=looks_that_fail)
-    assert await ask(patient, ts, "why?") == {}
-    await asked_once(patient, ts)
+        stage.sandbox.faults.start("error_500", method="conversations.replies", times=looks_that_fail)
+    assert await ask(stage, ts, "why?") == {}
+    await asked_once(stage, ts)
 
 
-async def test_a_post_that_fails_after_the_modal_was_closed_is_told_to_its_asker_alone(patient: Stage) -> None:
-    ts = await patient.sandbox.say("alan", "general", "hello")
-    patient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
-    patient.sandbox.faults.start("internal_error", method="chat.postMessage", times=1)
-    assert await ask(patient, ts, "why?") == {}
-    (told,) = await patient.sandbox.wait_for(lambda: list(patient.sandbox.workspace.ephemerals))
+async def test_a_post_that_fails_after_the_modal_was_closed_is_told_to_its_asker_alone(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
+    stage.sandbox.faults.start("internal_error", method="chat.postMessage", times=1)
+    assert await ask(stage, ts, "why?") == {}
+    (told,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
     assert (told.ephemeral_to, told.text) == ("U0ADA", TRY_AGAIN)
-    assert patient.bots("general", ts) == []
+    assert stage.bots("general", ts) == []
 
 
 def _execute(file: Path, statement: str) -> None:
