@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from bot.settings import Settings
 from sandbox.block_elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
+from tests.contracts import databases
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer
 
@@ -131,6 +132,19 @@ async def running(settings: Settings, clock: Clock = app.MACHINES_CLOCK) -> Asyn
     finally:
         shutdown.asked.set()
         await task
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    with databases.postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/typist.db"
+    return databases.new_schema(request.getfixturevalue("postgresql"))
 
 
 @pytest.fixture

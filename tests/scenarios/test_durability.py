@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,6 @@ from bot.store.engine import create_engine
 from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.contracts import databases
 from tests.forked import Forked, forked_bot
 from tests.processes import said
 from tests.scenarios.conftest import Stage, connected, footer, growing, says, shown
@@ -49,19 +48,6 @@ MARKDOWN = "".join(SECTIONS)
 WORD = re.compile(r"word(\d{3})")
 HALF = speech.chat(speech.tokens(LONG))[:60]
 """The first words of the long answer; then nothing for as long as the vendor is listened to."""
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with databases.postgresql_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/typist.db"
-    return databases.new_schema(request.getfixturevalue("postgresql"))
 
 
 @dataclass

@@ -6,15 +6,11 @@ The bot runs as a process of its own in which each logger of each library writes
 import asyncio
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from bot.core.answering.controls import Control
 from sandbox.files import Upload
 from sandbox.server import Sandbox
-from tests.contracts import databases
 from tests.processes import REPOSITORY, bot_process, said
 from tests.scenarios.conftest import Stage, connected, shown
 from tests.streams import speech
@@ -39,19 +35,6 @@ import logging
 
 logging.Logger.isEnabledFor = lambda self, level: True
 """
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with databases.postgresql_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/typist.db"
-    return databases.new_schema(request.getfixturevalue("postgresql"))
 
 
 def answer() -> Answer:
