@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from benchmarks.store import question, sqlite_file
 from bot.core.conversation import Job
-from bot.core.jobs import Piece, Spent
+from bot.core.job import Piece, Spent
 from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.engine import database_file

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from bot.core.answering.reply import Reply
 from bot.core.conversation import Prompt, Question, ThreadKey, Turn
+from bot.core.reply.state import Reply
 from bot.ports import Provider, SystemClock
 from bot.providers.anthropic import AnthropicVendor
 from bot.providers.fallback import Fallback

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from benchmarks import parsing
-from bot.core.answering import blocks
-from bot.core.answering.reply import Ending, Post, Reply, Update
 from bot.core.conversation import Question, ThreadKey
+from bot.core.reply.state import Ending, Post, Reply, Update
+from bot.slack.format import reply_blocks
 
 TOKENS = 50_000
 TOKEN_CHARS = 4
@@ -77,7 +77,7 @@ def edit(reply: Reply, edits_s: dict[int, list[float]]) -> None:
     """Sends what the reply has for Slack: one call, or more where a page has filled."""
     before_s = time.process_time()
     while isinstance(call := reply.next_call(), Post | Update):
-        blocks.message(call.view)
+        reply_blocks.message(call.view)
         reply.confirmed(call, str(call.page))
         after_s = time.process_time()
         edits_s[call.page].append(after_s - before_s)

@@ -25,8 +25,8 @@ import sqlalchemy as sa
 from benchmarks.databases import Engine, database
 from benchmarks.fleet import Fleet
 from benchmarks.vendor import NumberedWords, question
-from bot.core.answering.blocks import THINKING, WRITING
-from bot.core.answering.controls import Control
+from bot.core.reply.actions import ReplyAction
+from bot.slack.format.reply_blocks import THINKING, WRITING
 from bot.store.schema import jobs, turns
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -133,7 +133,7 @@ async def _stop(sandbox: Sandbox, model: NumberedWords, number: int, wait_s: flo
     await asyncio.sleep(wait_s)
     pressed_s, seen = time.monotonic(), len(sandbox.revisions(channel, reply.ts))
     was_asked = number in model.said_at_s
-    if not await sandbox.client("ada").press(channel, reply.ts, Control.STOP.value):
+    if not await sandbox.client("ada").press(channel, reply.ts, ReplyAction.STOP.value):
         return Stopped(math.inf, None, 0)
     give_up_s = pressed_s + HANGING_S
     while _growing(_replies(sandbox, channel, asked)[0]) and time.monotonic() < give_up_s:  # noqa: ASYNC110 - polled

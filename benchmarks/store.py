@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.jobs import Enqueued, Outcome, Spent, Status
+from bot.core.job import Enqueued, Outcome, Spent, Status
 from bot.ports import SystemClock
 from bot.store import SqlStore
 from tests.contracts.databases import postgresql_server

@@ -12,8 +12,8 @@ from benchmarks.script import EDITED_NUMBER, WORDS_A_LINE, Line, answer, in_orde
 from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.watcher import Life
-from bot.core.answering.blocks import THINKING, WAITING, WRITING
 from bot.errors import Failure, ProviderError
+from bot.slack.format.reply_blocks import THINKING, WAITING, WRITING
 from sandbox.web_api import CallRecord
 
 MODEL = "openai/scripted"

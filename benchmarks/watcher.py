@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.slack.courier import PING_EVENT
+from bot.slack.outbox_sender import PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 

@@ -125,7 +125,7 @@ def _sandbox(env: dict[str, str], options: argparse.Namespace) -> int:
     _leave_when_told()
     port, model = getattr(options, "port", None), getattr(options, "model", None)
     ours = settings.read(env)
-    from bot.demo import demo
+    from bot.cli.sandbox import demo
 
     logs.set_up(ours.log_level)
     in_memory = replace(ours, database_url="sqlite://") if "DATABASE_URL" not in env else ours
@@ -140,7 +140,7 @@ def _ask(env: dict[str, str], options: argparse.Namespace) -> int:
     question = "\n\n".join(part for part in (options.question, piped.strip()) if part)
     if not question:
         raise SettingsError(['There is no question: python -m bot ask "your question".'])
-    from bot.ask import ask
+    from bot.cli.ask import ask
 
     asyncio.run(ask(ours, question))
     return 0
@@ -155,7 +155,7 @@ def _for_asking(env: dict[str, str], options: argparse.Namespace) -> Settings:
 
 def _migrate(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
-    from bot import upkeep
+    from bot.cli import upkeep
 
     logs.set_up(ours.log_level)
     asyncio.run(upkeep.migrate(ours))
@@ -164,7 +164,7 @@ def _migrate(env: dict[str, str], options: argparse.Namespace) -> int:
 
 def _forget(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
-    from bot import upkeep
+    from bot.cli import upkeep
 
     logs.set_up(ours.log_level)
     whose = upkeep.whose(options.user, options.thread)
@@ -177,7 +177,7 @@ def _forget(env: dict[str, str], options: argparse.Namespace) -> int:
 
 def _usage(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
-    from bot import usage
+    from bot.cli import usage
     from bot.core.limits.usage import By
 
     logs.set_up(ours.log_level)
@@ -187,7 +187,7 @@ def _usage(env: dict[str, str], options: argparse.Namespace) -> int:
 
 def _health(env: dict[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
-    from bot import health
+    from bot.services import health
 
     if ours.health_port is None:
         raise SettingsError(["BOT_HEALTH_PORT is not set: a bot without it does not tell its health."])

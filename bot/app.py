@@ -13,48 +13,48 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import metrics
-from bot.admission import Admission
-from bot.allowance import Allowance
-from bot.answer import Answering
-from bot.asks import Asks
-from bot.briefing import Briefing, Manner
-from bot.changes import Changes
-from bot.controls import Controls
-from bot.core.asking.channels import Usual
-from bot.core.asking.tokens import TokenEstimate
-from bot.core.asking.triage import Hearing, Identity
+from bot.core.inbound.channel_settings import Usual
+from bot.core.inbound.tokens import TokenEstimate
+from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
-from bot.desk import Desk
-from bot.errands import Errands
-from bot.health import Probes, serving
-from bot.home import Home
-from bot.intake import Intake
-from bot.loops import kept_running
-from bot.models import models_of, most_output_tokens
-from bot.pane import PaneDesk
 from bot.ports import Clock, SystemClock
-from bot.retention import keep_tidy
+from bot.providers.registry import models_of, most_output_tokens
+from bot.services import metrics
+from bot.services.access_control import AccessControl
+from bot.services.answering import Answering
+from bot.services.app_home import AppHome
+from bot.services.assistant_pane import AssistantPane
+from bot.services.health import Probes, serving
+from bot.services.intake import Intake
+from bot.services.loops import kept_running
+from bot.services.message_edits import MessageEdits
+from bot.services.message_shortcut import MessageShortcut
+from bot.services.outbox import Outbox
+from bot.services.prompt_builder import Manner, PromptBuilder
+from bot.services.quota import Quota
+from bot.services.reply_actions import ReplyActions
+from bot.services.retention import keep_tidy
+from bot.services.slash_commands import SlashCommands
+from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, models_in_use, system_prompt_in_use
-from bot.slack.astray import Threads
-from bot.slack.budget import Budget
-from bot.slack.courier import SlackCourier
+from bot.slack.assistant_pane import SlackPane
+from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
-from bot.slack.editor import Editor
+from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.files import SlackFiles
 from bot.slack.history import SlackHistory
-from bot.slack.pane import SlackPane
-from bot.slack.people import SlackPeople
-from bot.slack.poster import Poster
+from bot.slack.outbox_sender import SlackOutboxSender
+from bot.slack.rate_budget import RateBudget
+from bot.slack.reply_transport import ReplyTransport
 from bot.slack.socket import Sockets
 from bot.slack.surfaces import SlackSurfaces
-from bot.slack.web import SlackWeb, new_session
-from bot.store.answers import SqlAnswers
-from bot.store.sql import SqlStore
+from bot.slack.thread_posts import Threads
+from bot.slack.users import SlackUsers
+from bot.store.database import SqlStore
+from bot.store.recorded_answers import SqlRecordedAnswers
 from bot.store.teams import adopt
-from bot.worker import Capacity, Worker
-from handlers import buttons, commands, messages, surfaces
+from handlers import app_home_and_pane, messages, reply_actions, slash_commands
 
 LAST_TASKS_S = 1.0
 """For what is left when live answers are ended or handed over."""
@@ -71,7 +71,7 @@ class Bot:
     me: Identity
     worker: Worker
     sockets: Sockets
-    asks: Asks
+    asks: MessageShortcut
     loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
     """What runs from the start until the last answer has ended."""
 
@@ -81,7 +81,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
     """The bot, connected to nothing yet but its database and Slack's Web API; `probes` are told of its parts."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
-        web = SlackWeb(settings.slack_bot_token, settings.slack_api_url, session)
+        web = SlackClient(settings.slack_bot_token, settings.slack_api_url, session)
         bot_token, app_token = bot_credential(clock), app_credential(clock)
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
@@ -89,16 +89,16 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
         store = await SqlStore.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
         stack.push_async_callback(store.close)
         await adopt(store.engine, me.team_id)
-        lease, budget = Lease(), Budget(store, clock)
-        people = SlackPeople(web, me, clock)
-        admission = Admission(access_rules_of(settings), people, store)
+        lease, budget = Lease(), RateBudget(store, clock)
+        people = SlackUsers(web, me, clock)
+        admission = AccessControl(access_rules_of(settings), people, store)
         estimate = TokenEstimate(models_in_use(settings))
-        poster, threads = Poster(web, budget, clock), Threads(web, budget, clock)
-        editor = Editor(poster, budget, lease, clock, store)
+        poster, threads = ReplyTransport(web, budget, clock), Threads(web, budget, clock)
+        editor = EditScheduler(poster, budget, lease, clock, store)
         answering = Answering(
             store=store,
             replies=editor,
-            briefing=Briefing(
+            briefing=PromptBuilder(
                 store=store,
                 history=SlackHistory(web, budget, me, clock),
                 files=SlackFiles(web, settings.slack_bot_token, settings.slack_api_url, session),
@@ -115,39 +115,39 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             admission=admission,
             done_ping_s=settings.done_ping_s,
             allowance=allowance_of(settings, store, people, clock),
-            pane=PaneDesk(store, SlackPane(web, budget), me, settings.suggested_prompts),
+            pane=AssistantPane(store, SlackPane(web, budget), me, settings.suggested_prompts),
         )
         capacity = Capacity(settings.max_concurrent, settings.drain_s)
         worker = Worker(store, editor, lease, clock, capacity, answering.answer, admission.admits)
         bolt = _bolt(settings, me)
-        hearing = Hearing(settings.mention_only, admission.hears_bots)
+        hearing = TriageRules(settings.mention_only, admission.hears_bots)
         intake = Intake(store, worker, admission, me, hearing)
         slack = SlackSurfaces(web, budget, threads)
-        controls = Controls(store, SqlAnswers(store, clock), worker, admission, settings.admins, slack)
-        buttons.register(bolt, controls, me.team_id)
-        asks = Asks(store, slack, intake, clock, me)
+        controls = ReplyActions(store, SqlRecordedAnswers(store, clock), worker, admission, settings.admins, slack)
+        reply_actions.register(bolt, controls, me.team_id)
+        asks = MessageShortcut(store, slack, intake, clock, me)
         _beside_messages(bolt, settings, slack, asks, answering)
-        messages.register(bolt, intake, Changes(store, worker, intake, me), me.team_id)
-        app_web = SlackWeb(settings.slack_app_token, settings.slack_api_url, session)
+        messages.register(bolt, intake, MessageEdits(store, worker, intake, me), me.team_id)
+        app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
         probes.database, probes.connections, probes.live = store.ping, sockets.up, lambda: worker.live
         watching = partial(bot_token.watch, web.identity)
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
-        errands = Errands(store, SlackCourier(web, poster, budget, threads, me), editor, clock)
+        errands = Outbox(store, SlackOutboxSender(web, poster, budget, threads, me), editor, clock)
         loops = (editor.run, budget.watch, worker.stay_alive, errands.run, tidying, watching)
         yield Bot(me, worker, sockets, asks, loops)
 
 
 def _beside_messages(
-    bolt: AsyncApp, settings: Settings, slack: SlackSurfaces, asks: Asks, answering: Answering
+    bolt: AsyncApp, settings: Settings, slack: SlackSurfaces, asks: MessageShortcut, answering: Answering
 ) -> None:
     """Commands, modals, Home and the pane; for what messages need as well, both have the same parts."""
     store, me, allowance = answering.store, answering.me, answering.allowance
     usual, admins = usual_of(settings), settings.admins
-    desk = Desk(store, slack, answering.admission, allowance, me, usual, admins)
-    home = Home(store, slack, allowance, answering.clock, me, usual, admins, shown_to_admins(settings))
-    commands.register(bolt, desk, asks)
-    surfaces.register(bolt, home, answering.pane)
+    desk = SlashCommands(store, slack, answering.admission, allowance, me, usual, admins)
+    home = AppHome(store, slack, allowance, answering.clock, me, usual, admins, shown_to_admins(settings))
+    slash_commands.register(bolt, desk, asks)
+    app_home_and_pane.register(bolt, home, answering.pane)
 
 
 def usual_of(settings: Settings) -> Usual:
@@ -177,9 +177,9 @@ def access_rules_of(settings: Settings) -> AccessRules:
     )
 
 
-def allowance_of(settings: Settings, store: SqlStore, people: SlackPeople, clock: Clock) -> Allowance:
+def allowance_of(settings: Settings, store: SqlStore, people: SlackUsers, clock: Clock) -> Quota:
     """How much may be used."""
-    return Allowance(settings.caps, models_in_use(settings), most_output_tokens(settings), store, people, clock)
+    return Quota(settings.caps, models_in_use(settings), most_output_tokens(settings), store, people, clock)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     """Has all records written to the stream, ours from this level on."""
     ours = getattr(logging, level.upper())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(Telling("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PrivateFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(lambda record: record.levelno >= _threshold(record.name, ours))
     logging.basicConfig(level=max(logging.WARNING, ours), handlers=[handler], force=True)
     for name in OURS:
@@ -43,7 +43,7 @@ def _threshold(name: str, ours: int) -> int:
     return ours if library in OURS else max(logging.ERROR if library == BOLT else logging.WARNING, ours)
 
 
-class Telling(logging.Formatter):
+class PrivateFormatter(logging.Formatter):
     """Writes a record without what others may have put into it."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from dotenv import dotenv_values
 
-from bot.core.asking.prompt import DEFAULT_SYSTEM_PROMPT
-from bot.core.completion import Usage
-from bot.core.limits.access import Kind
+from bot.core.assistant_pane import USUAL_SUGGESTIONS, Suggestion, parse_suggestions
+from bot.core.inbound.prompt import DEFAULT_SYSTEM_PROMPT
+from bot.core.limits.access import UserKind
 from bot.core.limits.caps import Cap, parse_caps
-from bot.core.limits.pricing import cost_usd
-from bot.core.surfaces.pane import USUAL_SUGGESTIONS, Suggestion, parse_suggestions
+from bot.core.limits.prices import cost_usd
+from bot.core.stream import Usage
 from bot.errors import SettingsError
 
 VENDORS = ("openai", "anthropic", "scripted")
@@ -101,9 +101,9 @@ _users = _ids("[UWB][A-Z0-9]+", "members' ids such as U0123ABCD (Slack: profile,
 _channels = _ids("[CGD][A-Z0-9]+", "channels' ids such as C0123ABCD (Slack: at the end of the channel's details)")
 
 
-def _kinds(value: str) -> frozenset[Kind]:
-    choices = [kind.value for kind in Kind if kind is not Kind.MEMBER]
-    return frozenset(Kind(_one_of(*choices)(part.strip())) for part in value.split(",") if part.strip())
+def _kinds(value: str) -> frozenset[UserKind]:
+    choices = [kind.value for kind in UserKind if kind is not UserKind.MEMBER]
+    return frozenset(UserKind(_one_of(*choices)(part.strip())) for part in value.split(",") if part.strip())
 
 
 def _setting(variable: str, parse: Callable[[str], Any] = _text, default: Any = "", secret: bool = False) -> Any:
@@ -136,7 +136,7 @@ class Settings:
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
-    allow_also: frozenset[Kind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
+    allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
     allow_users: frozenset[str] = _setting("BOT_ALLOW_USERS", _users, frozenset())
     deny_users: frozenset[str] = _setting("BOT_DENY_USERS", _users, frozenset())
     allow_channels: frozenset[str] = _setting("BOT_ALLOW_CHANNELS", _channels, frozenset())

@@ -8,9 +8,9 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
-from bot.changes import Changes
 from bot.errors import TypistError
-from bot.intake import Intake
+from bot.services.intake import Intake
+from bot.services.message_edits import MessageEdits
 from handlers.payloads import changed_in, message_of
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 ANYTHING = re.compile("")
 
 
-def register(app: AsyncApp, intake: Intake, changes: Changes, team_id: str) -> None:
+def register(app: AsyncApp, intake: Intake, changes: MessageEdits, team_id: str) -> None:
     """Mentions and messages go to intake. What no listener matches is acknowledged, whatever it is.
 
     Without an acknowledgement Slack sends an event again three times, and shows a person an error for a click or a

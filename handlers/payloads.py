@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bot.controls import Press
-from bot.core.answering.controls import Control
-from bot.core.asking.files import files_of
-from bot.core.asking.reading import app_name, attached_to, body_of
 from bot.core.conversation import Message, ThreadKey
-from bot.desk import Visit
+from bot.core.inbound.files import files_of
+from bot.core.reply.actions import ReplyAction
+from bot.services.reply_actions import Press
+from bot.services.slash_commands import Visit
+from bot.slack.format.message_text import app_name, attached_to, body_of
 
 
 def message_of(event: Mapping[str, Any], team_id: str) -> Message:
@@ -83,7 +83,7 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     thread_ts = container.get("thread_ts") or body.get("message", {}).get("thread_ts")
     channel_id = str(container.get("channel_id") or body.get("channel", {}).get("id", ""))
     return Press(
-        control=Control(action["action_id"]),
+        control=ReplyAction(action["action_id"]),
         # A direct message that somebody answered in a thread names itself as that thread's root.
         thread=ThreadKey(team_id, channel_id, thread_ts if thread_ts != message_ts else None),
         message_ts=message_ts,

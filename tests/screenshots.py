@@ -16,14 +16,14 @@ from typing import Any
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from bot.core.answering.blocks import WAITING
 from bot.core.limits.caps import parse_caps
 from bot.settings import Settings
-from bot.slack.courier import READY
+from bot.slack.format.reply_blocks import WAITING
+from bot.slack.outbox_sender import READY
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
 from tests.scenarios.conftest import manifest, running, says
-from tests.scenarios.test_pane import with_assistant_view
+from tests.scenarios.test_assistant_pane import with_assistant_view
 from tests.streams.server import Answer, VendorServer
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -35,8 +35,8 @@ def fails(error: Exception) -> Exception:
 
 
 def test_ours_is_written_as_it_is(written: io.StringIO) -> None:
-    logging.getLogger("bot.worker").debug("job %d is broken off: %s", 7, "handover")
-    assert written.getvalue().endswith("DEBUG bot.worker: job 7 is broken off: handover\n")
+    logging.getLogger("bot.services.worker").debug("job %d is broken off: %s", 7, "handover")
+    assert written.getvalue().endswith("DEBUG bot.services.worker: job 7 is broken off: handover\n")
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
@@ -70,7 +70,7 @@ def test_an_exception_is_told_by_its_type_and_its_place(written: io.StringIO) ->
         except KeyError as error:
             raise ValueError("of secret words") from error
     except ValueError:
-        logging.getLogger("bot.answer").exception("job %d broke", 7)
+        logging.getLogger("bot.services.answering").exception("job %d broke", 7)
         logging.getLogger("asyncio").exception("Task exception was never retrieved")
     log = written.getvalue()
     assert log.count("\nKeyError\n") == log.count("\nValueError\n") == 2
@@ -79,7 +79,7 @@ def test_an_exception_is_told_by_its_type_and_its_place(written: io.StringIO) ->
 
 
 def test_an_exception_among_the_arguments_is_told_by_its_type(written: io.StringIO) -> None:
-    log = logging.getLogger("bot.worker")
+    log = logging.getLogger("bot.services.worker")
     log.error("a placeholder was not posted: %s", ValueError("secret"))
     log.error("a placeholder was not posted: %s", StoreError("The database can't be used."))
     log.error("a placeholder was not posted: %s", ConnectionRefusedError(111, "Connection refused"))

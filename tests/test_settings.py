@@ -7,7 +7,7 @@ import pytest
 from dotenv import dotenv_values
 
 from bot import settings
-from bot.core.limits.access import Kind
+from bot.core.limits.access import UserKind
 from bot.errors import SettingsError
 from bot.settings import Settings
 
@@ -110,7 +110,7 @@ def test_who_may_ask_and_how_much_is_written_by_commas() -> None:
             "BOT_CAPS": "user/day=20usd,channel/day=5tokens",
         }
     )
-    assert ours.allow_also == {Kind.GUEST, Kind.BOT}
+    assert ours.allow_also == {UserKind.GUEST, UserKind.BOT}
     assert ours.admins == {"U0ADA", "W0ALAN"}
     assert [str(cap) for cap in ours.caps] == ["Your limit of $20 a day", "This channel's limit of 5 tokens a day"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bot.core.jobs import Checkpoint
+from bot.core.job import Checkpoint
 
 Role = Literal["user", "assistant"]
 
@@ -45,7 +45,7 @@ class Message:
     channel_id: str
     ts: str
     text: str = field(repr=False)
-    """What its writer wrote, in Slack's markup with its structure as Markdown (core/asking/markup.py)."""
+    """What its writer wrote, in Slack's markup with its structure as Markdown (slack/format/mrkdwn.py)."""
     attached: str = field(default="", repr=False)
     """What hangs below it, in the same form: forwarded and quoted messages, previews, attachments of apps."""
     channel_type: str = "channel"
@@ -79,7 +79,7 @@ class Question:
     user_id: str
     text: str = field(repr=False)
     """All that a reader sees of the message, the mention included, in Slack's markup with its structure as Markdown
-    (core/asking/markup.py): people and channels are named when it is answered."""
+    (slack/format/mrkdwn.py): people and channels are named when it is answered."""
     files: tuple[File, ...] = ()
     from_bot: bool = False
     """Another bot asks."""

@@ -69,7 +69,7 @@ class Urgency(IntEnum):
     """More of an answer that can be seen already."""
 
 
-class Window:
+class RateWindow:
     """Counts the calls of a sliding minute.
 
     Slack counts a call when it arrives there, somewhere between `sent` and `answered`: so it is counted here from
@@ -139,7 +139,7 @@ class Pacer:
     """
 
     def __init__(self, calls_per_minute: int = 50) -> None:
-        self._window = Window(calls_per_minute)
+        self._window = RateWindow(calls_per_minute)
         self._opened_at: dict[Hashable, float] = {}
         self._others_opened_at: list[float] = []
         self._others_newest = -math.inf

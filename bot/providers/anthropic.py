@@ -6,14 +6,14 @@ from typing import Any
 import anthropic
 import httpx2
 
-from bot.core.asking.files import PDF
-from bot.core.completion import FinishReason, Thinking, Usage
 from bot.core.conversation import Media, Prompt, Turn
+from bot.core.inbound.files import PDF
+from bot.core.stream import FinishReason, Thinking, Usage
 from bot.errors import Failure
-from bot.providers.failures import Attempt
-from bot.providers.model import LIMITS, TIMEOUT, Asking, Reader, VendorModel, tls
-from bot.providers.parts import Parts
-from bot.providers.wishes import Wish
+from bot.providers.failures import RequestAttempt
+from bot.providers.optional_parameters import OptionalParameter
+from bot.providers.text_parts import Parts
+from bot.providers.vendor_model import LIMITS, TIMEOUT, Reader, RequestOptions, VendorModel, tls
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 
@@ -26,7 +26,7 @@ _FAILURES = {
 class AnthropicVendor:
     """One connection pool for one base URL; its models are called anthropic/NAME."""
 
-    def __init__(self, api_key: str, base_url: str = ANTHROPIC_URL, asking: Asking = Asking()) -> None:
+    def __init__(self, api_key: str, base_url: str = ANTHROPIC_URL, asking: RequestOptions = RequestOptions()) -> None:
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url,
@@ -57,9 +57,9 @@ class MessagesApi:
     most_media_bytes = 30_000_000
     # Claude thinks unless told otherwise. No summaries are wished for: asking would turn thinking on in models that
     # do not by themselves, and pings come throughout.
-    wishes = frozenset({Wish.ROOM_TO_THINK})
+    wishes = frozenset({OptionalParameter.ROOM_TO_THINK})
 
-    def __init__(self, client: anthropic.AsyncAnthropic, secret: str, asking: Asking) -> None:
+    def __init__(self, client: anthropic.AsyncAnthropic, secret: str, asking: RequestOptions) -> None:
         self.secret = secret
         self._client = client
         self._asking = asking
@@ -67,7 +67,7 @@ class MessagesApi:
     def takes(self, media: Media) -> bool:
         return True
 
-    async def ask(self, name: str, prompt: Prompt, wishes: Collection[Wish]) -> httpx2.Response:
+    async def ask(self, name: str, prompt: Prompt, wishes: Collection[OptionalParameter]) -> httpx2.Response:
         messages: list[Any] = [{"role": turn.role, "content": _content(turn)} for turn in prompt.turns]
         # No temperature, top_p or top_k: the current models refuse them.
         raw = await self._client.messages.with_raw_response.create(
@@ -81,14 +81,14 @@ class MessagesApi:
         response: httpx2.Response = raw.http_response
         return response
 
-    def reader(self, attempt: Attempt, wishes: Collection[Wish]) -> Reader:
+    def reader(self, attempt: RequestAttempt, wishes: Collection[OptionalParameter]) -> Reader:
         return MessagesReader(attempt)
 
 
 class MessagesReader:
     """The marker is in two parts: message_delta tells the stop reason, message_stop that this was all."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: RequestAttempt) -> None:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self.thinking = False

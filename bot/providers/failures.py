@@ -71,7 +71,7 @@ _DETAIL_CHARACTERS = 300
 _WORD = re.compile(r"\w{3,}")
 
 
-class Attempt:
+class RequestAttempt:
     """One request to a vendor, as a context: whatever is raised inside leaves it as a ProviderError."""
 
     def __init__(self, model: str, secret: str, asked: Sequence[str] = ()) -> None:

@@ -4,8 +4,8 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from bot.core.completion import Said, Thinking
 from bot.core.conversation import Prompt
+from bot.core.stream import StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
 from bot.ports import Provider
 
@@ -27,7 +27,7 @@ class Fallback:
         """See Models."""
         return Fallback(sorted(self._providers, key=lambda provider: provider.model != model))
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """See Provider."""
         for provider, following in zip(self._providers, (*self._providers[1:], None), strict=True):
             begun = False

@@ -6,16 +6,16 @@ from typing import Any, Literal
 import httpx2
 import openai
 
-from bot.core.asking.files import PDF
-from bot.core.completion import FinishReason, Thinking, Usage
 from bot.core.conversation import Media, Prompt, Turn
+from bot.core.inbound.files import PDF
+from bot.core.stream import FinishReason, Thinking, Usage
 from bot.errors import Failure
-from bot.providers.failures import Attempt
+from bot.providers.failures import RequestAttempt
 from bot.providers.hosts import speaks_responses
-from bot.providers.model import LIMITS, TIMEOUT, Api, Asking, Reader, VendorModel, tls
-from bot.providers.parts import Parts
-from bot.providers.reasoning import ThinkTags
-from bot.providers.wishes import Wish
+from bot.providers.optional_parameters import OptionalParameter
+from bot.providers.text_parts import Parts
+from bot.providers.think_tags import ThinkTags
+from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, Reader, RequestOptions, VendorModel, tls
 
 OPENAI_URL = "https://api.openai.com/v1"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
@@ -28,7 +28,7 @@ class OpenAIVendor:
     """One connection pool for one base URL; its models are called openai/NAME."""
 
     def __init__(
-        self, api_key: str, base_url: str = OPENAI_URL, api: ApiName = "auto", asking: Asking = Asking()
+        self, api_key: str, base_url: str = OPENAI_URL, api: ApiName = "auto", asking: RequestOptions = RequestOptions()
     ) -> None:
         client = openai.AsyncOpenAI(
             # Servers that ask for no key are sent one all the same: an empty one is no valid header.
@@ -59,9 +59,9 @@ class ResponsesApi:
     """https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
     most_media_bytes = MOST_MEDIA_BYTES
-    wishes = frozenset(Wish)
+    wishes = frozenset(OptionalParameter)
 
-    def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: Asking) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: RequestOptions) -> None:
         self.secret = secret
         self._client = client
         self._asking = asking
@@ -69,28 +69,28 @@ class ResponsesApi:
     def takes(self, media: Media) -> bool:
         return True
 
-    async def ask(self, name: str, prompt: Prompt, wishes: Collection[Wish]) -> httpx2.Response:
+    async def ask(self, name: str, prompt: Prompt, wishes: Collection[OptionalParameter]) -> httpx2.Response:
         turns: list[Any] = [{"role": turn.role, "content": _responses_content(turn)} for turn in prompt.turns]
         raw = await self._client.responses.with_raw_response.create(
             model=name,
             instructions=prompt.system or openai.omit,
             input=turns,
             max_output_tokens=self._asking.output_tokens(wishes),
-            reasoning={"summary": "auto"} if Wish.SUMMARIES in wishes else openai.omit,
+            reasoning={"summary": "auto"} if OptionalParameter.SUMMARIES in wishes else openai.omit,
             prompt_cache_key=_cache_key(prompt, wishes),
             store=False,
             stream=self._asking.streaming,
         )
         return raw.http_response
 
-    def reader(self, attempt: Attempt, wishes: Collection[Wish]) -> Reader:
+    def reader(self, attempt: RequestAttempt, wishes: Collection[OptionalParameter]) -> Reader:
         return ResponsesReader(attempt, self._asking.output_tokens(wishes))
 
 
 class ResponsesReader:
     """Failures are events here; the marker is response.completed or response.incomplete."""
 
-    def __init__(self, attempt: Attempt, limit_tokens: int | None = None) -> None:
+    def __init__(self, attempt: RequestAttempt, limit_tokens: int | None = None) -> None:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self.thinking = False
@@ -176,7 +176,7 @@ class ChatApi:
 
     most_media_bytes = MOST_MEDIA_BYTES
 
-    def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: Asking) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, secret: str, asking: RequestOptions) -> None:
         self.secret = secret
         self._client = client
         self._asking = asking
@@ -184,13 +184,15 @@ class ChatApi:
         self._is_openai = speaks_responses(str(client.base_url))
         # Other servers may run models that do not think, and that would fill the room with text; and what they do not
         # know, they may refuse in words that nobody foresees.
-        self.wishes = frozenset({Wish.ROOM_TO_THINK, Wish.CACHE_KEY} if self._is_openai else ())
+        self.wishes = frozenset(
+            {OptionalParameter.ROOM_TO_THINK, OptionalParameter.CACHE_KEY} if self._is_openai else ()
+        )
 
     def takes(self, media: Media) -> bool:
         # Compatible servers know images in OpenAI's form, where their model can see; PDFs are OpenAI's alone.
         return self._is_openai or media.media_type != PDF
 
-    async def ask(self, name: str, prompt: Prompt, wishes: Collection[Wish]) -> httpx2.Response:
+    async def ask(self, name: str, prompt: Prompt, wishes: Collection[OptionalParameter]) -> httpx2.Response:
         limit = self._asking.output_tokens(wishes)
         messages: list[Any] = [{"role": "system", "content": prompt.system}] if prompt.system else []
         messages += [{"role": turn.role, "content": _chat_content(turn)} for turn in prompt.turns]
@@ -205,7 +207,7 @@ class ChatApi:
         )
         return raw.http_response
 
-    def reader(self, attempt: Attempt, wishes: Collection[Wish]) -> Reader:
+    def reader(self, attempt: RequestAttempt, wishes: Collection[OptionalParameter]) -> Reader:
         return ChatReader(attempt)
 
 
@@ -219,7 +221,7 @@ class ChatReader:
     ended = False
     """Nobody says so before [DONE]."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: RequestAttempt) -> None:
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
         self.thinking = False
@@ -320,8 +322,8 @@ def _joined(texts: Iterable[str]) -> str:
     return joined
 
 
-def _cache_key(prompt: Prompt, wishes: Collection[Wish]) -> str | openai.Omit:
-    return prompt.cache_key if prompt.cache_key and Wish.CACHE_KEY in wishes else openai.omit
+def _cache_key(prompt: Prompt, wishes: Collection[OptionalParameter]) -> str | openai.Omit:
+    return prompt.cache_key if prompt.cache_key and OptionalParameter.CACHE_KEY in wishes else openai.omit
 
 
 def _thought(said: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from bot.core.completion import Said, Thinking
 from bot.core.conversation import Prompt
+from bot.core.stream import StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
 from bot.ports import Clock, Provider
 
@@ -23,7 +23,7 @@ class Retry:
         self._provider = provider
         self._clock = clock
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """See Provider."""
         begun = False
         try:

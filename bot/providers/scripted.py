@@ -3,8 +3,8 @@
 import re
 from collections.abc import AsyncGenerator
 
-from bot.core.completion import Completion, FinishReason, Said, Usage
 from bot.core.conversation import Prompt
+from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
 from bot.ports import Clock
 
 TOKENS_PER_S = 40.0
@@ -47,7 +47,7 @@ class Scripted:
         self._clock = clock
         self._tokens_per_s = tokens_per_s
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """See Provider. Tokens are words here."""
         began = self._clock.monotonic()
         deltas = words(answer(prompt))

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Self
 
-from bot.core.completion import Said, Thinking
 from bot.core.conversation import Prompt
+from bot.core.stream import StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
 from bot.ports import Provider
 
@@ -31,7 +31,7 @@ class Stall:
         self._provider = provider
         self._stall_timeout_s = stall_timeout_s
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Said, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """See Provider."""
         with _Watch(self._stall_timeout_s) as watch:
             async with aclosing(self._provider.stream(prompt)) as deltas:

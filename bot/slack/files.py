@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from bot.core.asking import images
-from bot.core.asking.files import (
+from bot.core.conversation import File, Media
+from bot.core.inbound.files import (
     IMAGES,
     MOST_BYTES,
     MOST_FILE_BYTES,
@@ -25,9 +25,9 @@ from bot.core.asking.files import (
     short_name,
     text_of,
 )
-from bot.core.conversation import File, Media
 from bot.errors import RateLimited, Refused
-from bot.slack.web import SlackWeb
+from bot.slack import images
+from bot.slack.client import SlackClient
 
 READING_S = 60.0
 """For all files of one answer, the wait for room included."""
@@ -42,12 +42,12 @@ log = logging.getLogger(__name__)
 class SlackFiles:
     """The Files port. `api_url` is the Web API's: its own origin is Slack as well, wherever that is."""
 
-    def __init__(self, web: SlackWeb, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, web: SlackClient, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
         self._web = web
         self._headers = {"Authorization": f"Bearer {bot_token}"}
         self._api = URL(api_url)
         self._session = session
-        self._room = Room(MOST_HELD_BYTES)
+        self._room = MemoryRoom(MOST_HELD_BYTES)
         self._unpacking = asyncio.Lock()
 
     @asynccontextmanager
@@ -170,7 +170,7 @@ def _size_bytes(read: Read) -> int:
     return len(read) if isinstance(read, str) else 0
 
 
-class Room:
+class MemoryRoom:
     """Bytes that all live answers share. Who wants more takes it at once, so that no two wait for each other."""
 
     def __init__(self, free_bytes: int) -> None:

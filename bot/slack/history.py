@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.core.answering.blocks import answer_of
-from bot.core.asking.asked import asked_in
-from bot.core.asking.files import files_of
-from bot.core.asking.reading import app_name, attached_to, body_of
-from bot.core.asking.triage import Identity
 from bot.core.conversation import Message, Question
+from bot.core.inbound.files import files_of
+from bot.core.inbound.triage import Identity
 from bot.errors import RateLimited, Refused
 from bot.ports import Clock
-from bot.slack.budget import Budget
+from bot.slack.client import SlackClient
+from bot.slack.format.message_text import app_name, attached_to, body_of
+from bot.slack.format.reply_blocks import answer_of
+from bot.slack.format.shortcut_question import asked_in
 from bot.slack.names import Names
-from bot.slack.web import SlackWeb
+from bot.slack.rate_budget import RateBudget
 
 THREAD_PAGE_MESSAGES = 999
 """The most that Slack gives at once."""
@@ -47,7 +47,7 @@ class _Patience:
 class SlackHistory:
     """The History port on Slack's Web API."""
 
-    def __init__(self, web: SlackWeb, budget: Budget, me: Identity, clock: Clock) -> None:
+    def __init__(self, web: SlackClient, budget: RateBudget, me: Identity, clock: Clock) -> None:
         self._web = web
         self._budget = budget
         self._me = me

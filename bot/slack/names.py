@@ -8,7 +8,7 @@ from typing import Any
 from async_lru import alru_cache
 
 from bot.errors import RateLimited, Refused
-from bot.slack.web import SlackWeb
+from bot.slack.client import SlackClient
 
 MOST_ASKED = 50
 """For one prompt: half of what Slack allows of users.info in a minute."""
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class Names:
     """Needs the scope users:read for people and channels:read for channels; without, they have no names."""
 
-    def __init__(self, web: SlackWeb) -> None:
+    def __init__(self, web: SlackClient) -> None:
         self._web = web
         self._name = alru_cache(maxsize=MOST_KEPT, ttl=KEPT_S)(self._ask)
 

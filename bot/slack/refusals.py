@@ -2,7 +2,7 @@
 
 Unknown is not gone. Only the names listed here as gone mean that a message, a channel or the token is gone; any other
 name, and any answer that is no JSON object, says nothing that Typist may rely on. Such calls are tried again
-(core/answering/ladder.py), and given up after minutes, not at once.
+(core/reply/forms.py), and given up after minutes, not at once.
 
 The names are those that Slack documents for the methods that Typist calls (docs.slack.dev/reference/methods), and those
 that were seen (facts in docs/sandbox-fidelity.md).

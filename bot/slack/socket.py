@@ -14,8 +14,8 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
+from bot.slack.client import SlackClient
 from bot.slack.credentials import LOOK_S, Credential, wait_after
-from bot.slack.web import SlackWeb
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Connection(SocketModeClient):
     """The SDK's client, with our own bounds and errors. It reconnects only when it is told to."""
 
-    def __init__(self, app: AsyncApp, web: SlackWeb, app_token: str) -> None:
+    def __init__(self, app: AsyncApp, web: SlackClient, app_token: str) -> None:
         super().__init__(
             app_token,
             logger=app.logger,
@@ -91,7 +91,7 @@ class Connection(SocketModeClient):
 class Sockets:
     """Slack's events for a Bolt app. `web` calls with the app's token, and `credential` says how Slack takes it."""
 
-    def __init__(self, app: AsyncApp, web: SlackWeb, app_token: str, credential: Credential) -> None:
+    def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, credential: Credential) -> None:
         self._app = app
         self._credential = credential
         self._connections = [Connection(app, web, app_token) for _ in range(CONNECTIONS)]

@@ -5,16 +5,16 @@ from typing import Any
 
 from bot.core.conversation import ThreadKey
 from bot.errors import Refused
-from bot.slack.astray import Threads
-from bot.slack.budget import Budget
-from bot.slack.poster import LOOK_BACK_MESSAGES
-from bot.slack.web import SlackWeb
+from bot.slack.client import SlackClient
+from bot.slack.rate_budget import RateBudget
+from bot.slack.reply_transport import LOOK_BACK_MESSAGES
+from bot.slack.thread_posts import Threads
 
 
 class SlackSurfaces:
     """The Surfaces port on Slack's Web API."""
 
-    def __init__(self, web: SlackWeb, budget: Budget, threads: Threads) -> None:
+    def __init__(self, web: SlackClient, budget: RateBudget, threads: Threads) -> None:
         self._web = web
         self._budget = budget
         self._threads = threads

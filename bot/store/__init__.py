@@ -1,5 +1,5 @@
 """The durable store: what was asked, what is being answered, what was said."""
 
-from bot.store.sql import SqlStore
+from bot.store.database import SqlStore
 
 __all__ = ["SqlStore"]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.jobs import Checkpoint, Closing, Piece, Status
+from bot.core.job import Checkpoint, Closing, Piece, Status
 from bot.store.schema import Words, checkpoints, jobs
 
 _FROM_PIECE = {

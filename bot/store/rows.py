@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.completion import Usage
 from bot.core.conversation import File, Job, Question, ThreadKey
-from bot.core.jobs import Outcome, Spent, Status
+from bot.core.job import Outcome, Spent, Status
 from bot.core.limits.caps import Spender
-from bot.core.limits.pricing import cost_usd
+from bot.core.limits.prices import cost_usd
+from bot.core.stream import Usage
 from bot.store.schema import jobs
 
 # Written into the statements, not bound: only then do SQLite and PostgreSQL see that a partial index will do.

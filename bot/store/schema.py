@@ -163,7 +163,7 @@ workers = sa.Table(
     sa.Column("worker", sa.Text, primary_key=True),
     # Differs from one heartbeat to the next: what others watch.
     sa.Column("beat", sa.BigInteger, nullable=False),
-    # Whether the worker's death sets a lock free (bot/store/presence.py).
+    # Whether the worker's death sets a lock free (bot/store/liveness/workers.py).
     sa.Column("has_lock", sa.Boolean, nullable=False),
     # {job id: [attempt, input tokens, output tokens, model]}. One row a second, not one for each live job.
     sa.Column("spent", sa.JSON, nullable=False),
@@ -192,7 +192,7 @@ shared_threads = sa.Table(
     sa.Column("since_ts", sa.Text, nullable=False),
 )
 
-# Small things that are to be done in Slack about a job, by whatever process (bot/store/errands.py).
+# Small things that are to be done in Slack about a job, by whatever process (bot/store/outbox.py).
 errands = sa.Table(
     "errands",
     metadata,

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bot.core.conversation import Job
-from bot.core.jobs import Pulse, Spent
+from bot.core.job import Pulse, Spent
 from bot.errors import StoreError
 from bot.ports import SystemClock
 from bot.store import SqlStore

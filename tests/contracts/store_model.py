@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from bot.core.asking.triage import Company
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.errand import ERRAND_S, Errand, ErrandKind
-from bot.core.jobs import Outcome, Pulse, Status
+from bot.core.inbound.triage import Participants
+from bot.core.job import Outcome, Pulse, Status
+from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.ports import Clock
-from bot.store.claiming import SIGN_S
-from bot.store.together import LATE_POST_S
-from bot.store.watch import LEASE_S
+from bot.store.liveness.failure_detector import LEASE_S
+from bot.store.queue.batch import LATE_POST_S
+from bot.store.queue.claim import SIGN_S
 
 ENDED = (Status.DONE, Status.FAILED, Status.STOPPED)
 
@@ -64,7 +64,7 @@ class Model:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.jobs: dict[int, Expected] = {}
-        self.errands: dict[tuple[int, ErrandKind], Due] = {}
+        self.errands: dict[tuple[int, OutboxKind], Due] = {}
         self.seen: set[str] = set()
         self.shared: dict[ThreadKey, str] = {}
         """The message by which a thread is known to be shared."""
@@ -193,7 +193,7 @@ class Model:
         if outcome.status is Status.REFUSED:
             self._part(job.id, but_of=now.question.user_id)
         if ping and not outdated and not now.stop_asked:
-            self._add(job.id, ErrandKind.PING)
+            self._add(job.id, OutboxKind.PING)
         if now.forget_asked:
             self._remove([job.id])
         return not outdated
@@ -226,7 +226,7 @@ class Model:
             return True
         answered_by = job_id if old.answered_with is None else old.answered_with
         if not self._start_over(answered_by) and old.status in ENDED and self._may_be_offered(answered_by):
-            self._add(job_id, ErrandKind.OFFER)
+            self._add(job_id, OutboxKind.OFFER)
         return True
 
     def _may_be_offered(self, job_id: int) -> bool:
@@ -238,7 +238,7 @@ class Model:
         if old.status is Status.REFUSED or old.withdrawn:
             return False
         self._change(job_id, question=replace(old.question, text=""))
-        self._forget_errands(job_id, ErrandKind.OFFER)
+        self._forget_errands(job_id, OutboxKind.OFFER)
         if old.answered_with is not None:
             self._change(job_id, status=Status.STOPPED)
             self._start_over(old.answered_with)
@@ -248,10 +248,10 @@ class Model:
         elif old.live:
             self._change(job_id, stop_asked=True)
             self._part(job_id)
-            self._add(job_id, ErrandKind.REMOVE)
+            self._add(job_id, OutboxKind.REMOVE)
         elif not self.standing(job_id):
-            self._forget_errands(job_id, ErrandKind.PING)
-            self._add(job_id, ErrandKind.REMOVE)
+            self._forget_errands(job_id, OutboxKind.PING)
+            self._add(job_id, OutboxKind.REMOVE)
         return True
 
     def answer_again(self, job_id: int, full: bool) -> bool | None:
@@ -266,7 +266,7 @@ class Model:
         since = self.clock.now() if waits else old.unannounced_since if old.attempts == 0 else None
         self._change(job_id, status=Status.TODO, worker=None, interruptions=0, unannounced_since=since)
         self._change(job_id, version=old.version + 1, stop_asked=False)
-        self._forget_errands(job_id, ErrandKind.OFFER, ErrandKind.PING)
+        self._forget_errands(job_id, OutboxKind.OFFER, OutboxKind.PING)
         self._keep_sign(job_id)
         return waits
 
@@ -289,7 +289,7 @@ class Model:
             self.seen.clear()
         return len(theirs)
 
-    def take_errands(self, taken: Sequence[Errand]) -> None:
+    def take_errands(self, taken: Sequence[OutboxEntry]) -> None:
         """Raises AssertionError where these are not the ones that are due."""
         now = self.clock.now()
         due = {key: each for key, each in self.errands.items() if each.due_at <= now and not self.jobs[key[0]].live}
@@ -298,13 +298,13 @@ class Model:
             question, old = self.jobs[job_id].question, self.errands[job_id, kind]
             errand_id = ids[question.thread, question.ts, kind]
             assert old.id in (None, errand_id)
-            self.errands[job_id, kind] = Due(now + ERRAND_S, old.tries + 1, errand_id)
+            self.errands[job_id, kind] = Due(now + OUTBOX_HOLD_S, old.tries + 1, errand_id)
         assert list(taken) == sorted((self._errand(*key) for key in due), key=lambda errand: errand.id)
 
-    def _errand(self, job_id: int, kind: ErrandKind) -> Errand:
+    def _errand(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.errands[job_id, kind]
         askers = dict.fromkeys([*(each.question.user_id for each in self.standing(job_id).values())])
-        return Errand(
+        return OutboxEntry(
             id=due.id or 0,
             kind=kind,
             due_at=due.due_at,
@@ -316,7 +316,7 @@ class Model:
             askers=tuple(askers | {job.question.user_id: None}),
         )
 
-    def errand_done(self, errand: Errand, posted_ts: str | None) -> None:
+    def errand_done(self, errand: OutboxEntry, posted_ts: str | None) -> None:
         """What was added again since stays."""
         if posted_ts is not None and errand.job_id in self.jobs:
             self._change(errand.job_id, ping_ts=posted_ts)
@@ -331,7 +331,7 @@ class Model:
             said |= dict.fromkeys(job.page_ts[:1], job.answer)
         return said
 
-    def join(self, thread: ThreadKey, user_id: str, ts: str) -> Company:
+    def join(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Others count who wrote before the message; what was known of it once stays so."""
         jobs = self.of(thread).values()
         takes_part = any(job.status is not Status.REFUSED for job in jobs)
@@ -339,7 +339,7 @@ class Model:
         others = takes_part and (others_asked or (thread in self.shared and self.shared[thread] <= ts))
         if others:
             self.shared[thread] = min(ts, self.shared.get(thread, ts))
-        return Company(takes_part, others)
+        return Participants(takes_part, others)
 
     def _change(self, job_id: int, **values: object) -> None:
         self.jobs[job_id] = replace(self.jobs[job_id], **values)  # type: ignore[arg-type]
@@ -347,7 +347,7 @@ class Model:
     def _remove(self, job_ids: Iterable[int]) -> None:
         for job_id in job_ids:
             del self.jobs[job_id]
-            self._forget_errands(job_id, *ErrandKind)
+            self._forget_errands(job_id, *OutboxKind)
 
     def _start_over(self, job_id: int) -> bool:
         """What was begun and is not to stop."""
@@ -366,21 +366,21 @@ class Model:
 
     def _keep_sign(self, job_id: int) -> None:
         """A sign that is to be cleared is an answer's first message, unless somebody may be clearing it now."""
-        due = self.errands.pop((job_id, ErrandKind.CLEAR), None)
+        due = self.errands.pop((job_id, OutboxKind.CLEAR), None)
         if self.jobs[job_id].attempts == 0 and (due is None or due.tries):
             self._change(job_id, page_ts=())
 
     def _clear(self, job_id: int) -> None:
         job = self.jobs[job_id]
         if job.page_ts:
-            self._add(job_id, ErrandKind.CLEAR)
+            self._add(job_id, OutboxKind.CLEAR)
         elif job.unannounced_since is not None:
-            self._add(job_id, ErrandKind.CLEAR, LATE_POST_S)
+            self._add(job_id, OutboxKind.CLEAR, LATE_POST_S)
 
-    def _add(self, job_id: int, kind: ErrandKind, in_s: float = 0.0) -> None:
+    def _add(self, job_id: int, kind: OutboxKind, in_s: float = 0.0) -> None:
         old = self.errands.get((job_id, kind))
         self.errands[job_id, kind] = Due(self.clock.now() + in_s, id=old.id if old else None)
 
-    def _forget_errands(self, job_id: int, *kinds: ErrandKind) -> None:
+    def _forget_errands(self, job_id: int, *kinds: OutboxKind) -> None:
         for kind in kinds:
             self.errands.pop((job_id, kind), None)

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import sqlalchemy as sa
 
-from bot.core.completion import Usage
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.jobs import Outcome, Status
+from bot.core.job import Outcome, Status
+from bot.core.stream import Usage
 from bot.ports import Store
 from bot.store import SqlStore
 

@@ -8,10 +8,10 @@ import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.ports import SystemClock
-from bot.slack.budget import Budget
+from bot.slack.client import SlackClient, new_session
 from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, SlackHistory
 from bot.slack.names import MOST_ASKED
-from bot.slack.web import SlackWeb, new_session
+from bot.slack.rate_budget import RateBudget
 from bot.store import SqlStore
 from sandbox.faults import Settings as FaultSettings
 from sandbox.people import Content
@@ -26,9 +26,9 @@ async def reading(sandbox: Sandbox) -> AsyncIterator[SlackHistory]:
     clock = SystemClock()
     async with sandbox, new_session() as session:
         store = await SqlStore.open("sqlite://", "w1", clock)
-        web = SlackWeb(sandbox.bot_token, sandbox.api_url, session)
+        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
-            yield SlackHistory(web, Budget(store, clock), await web.identity(), clock)
+            yield SlackHistory(web, RateBudget(store, clock), await web.identity(), clock)
         finally:
             await store.close()
 

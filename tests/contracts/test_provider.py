@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.completion import Completion, FinishReason, Usage
+from bot.core.stream import Completion, FinishReason, Usage
 from bot.errors import Failure, ProviderError
 from bot.ports import Provider, SystemClock
 from bot.providers.anthropic import MessagesReader
-from bot.providers.failures import Attempt
+from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
-from bot.providers.model import Reader
 from bot.providers.openai import ChatReader, ResponsesReader
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted, answer
 from bot.providers.stall import Stall
-from tests.contracts.listening import PROMPT, connected, hear
+from bot.providers.vendor_model import Reader
+from tests.contracts.notifications import PROMPT, connected, hear
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, Api, Refused
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
@@ -356,15 +356,15 @@ class TestNonsense:
     @settings(max_examples=200, deadline=None)
     @given(body=JSON)
     @pytest.mark.parametrize("reader", [ResponsesReader, ChatReader, MessagesReader])
-    def test_in_an_answer(self, reader: Callable[[Attempt], Reader], body: object) -> None:
+    def test_in_an_answer(self, reader: Callable[[RequestAttempt], Reader], body: object) -> None:
         for read in ("read", "read_whole"):
-            with suppress(ProviderError), Attempt("openai/m", KEY) as attempt:
+            with suppress(ProviderError), RequestAttempt("openai/m", KEY) as attempt:
                 getattr(reader(attempt), read)(body)
 
     @settings(max_examples=200, deadline=None)
     @given(body=JSON, status=st.integers(200, 599), wait=st.text(max_size=12))
     def test_in_an_error(self, body: object, status: int, wait: str) -> None:
-        error = Attempt("openai/m", KEY).reported({"error": body}, status, {"retry-after": wait})
+        error = RequestAttempt("openai/m", KEY).reported({"error": body}, status, {"retry-after": wait})
         assert error.retry_after_s is None or error.retry_after_s >= 0
 
 

@@ -11,7 +11,7 @@ from bot.ports import SystemClock
 from bot.providers.fallback import Fallback
 from bot.providers.openai import ChatApi
 from bot.providers.retry import Retry
-from tests.contracts.listening import connected, hear
+from tests.contracts.notifications import connected, hear
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
 from tests.streams.server import Answer, VendorServer, refusal
 

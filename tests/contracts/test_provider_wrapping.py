@@ -12,7 +12,7 @@ from bot.providers import stall
 from bot.providers.fallback import Fallback
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
-from tests.contracts.listening import PROMPT, connected, hear
+from tests.contracts.notifications import PROMPT, connected, hear
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer, refusal

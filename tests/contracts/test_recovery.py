@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from bot.core.answering.reply import Call, End, Ending, Post, Reply, Shown, Update, Upload
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.jobs import Checkpoint
+from bot.core.job import Checkpoint
+from bot.core.reply.state import Call, End, Ending, Post, Reply, Shown, Update, Upload
 from bot.ports import SystemClock
-from bot.slack.budget import Budget
+from bot.slack.client import SlackClient, new_session
 from bot.slack.history import SlackHistory
-from bot.slack.poster import LOOK_BACK_MESSAGES, Poster
-from bot.slack.web import SlackWeb, new_session
+from bot.slack.rate_budget import RateBudget
+from bot.slack.reply_transport import LOOK_BACK_MESSAGES, ReplyTransport
 from bot.store import SqlStore
 from sandbox.server import Sandbox
 
@@ -19,14 +19,14 @@ TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --
 
 
 @asynccontextmanager
-async def posting() -> AsyncIterator[tuple[Sandbox, Poster, SlackHistory]]:
+async def posting() -> AsyncIterator[tuple[Sandbox, ReplyTransport, SlackHistory]]:
     clock = SystemClock()
     async with Sandbox(subscribed=frozenset(), post_burst=1_000) as sandbox, new_session() as session:
         store = await SqlStore.open("sqlite://", "w1", clock)
-        web = SlackWeb(sandbox.bot_token, sandbox.api_url, session)
-        budget = Budget(store, clock)
+        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        budget = RateBudget(store, clock)
         try:
-            yield sandbox, Poster(web, budget, clock), SlackHistory(web, budget, await web.identity(), clock)
+            yield sandbox, ReplyTransport(web, budget, clock), SlackHistory(web, budget, await web.identity(), clock)
         finally:
             await store.close()
 
@@ -38,7 +38,7 @@ async def asked(sandbox: Sandbox, *, direct: bool = False) -> Question:
     return Question(ThreadKey(sandbox.team_id, channel_id, None if direct else ts), ts, "U0ADA", "why?")
 
 
-async def show(poster: Poster, reply: Reply) -> None:
+async def show(poster: ReplyTransport, reply: Reply) -> None:
     """Sends until Slack shows what it should."""
     while (call := reply.next_call()) is not None:
         reply.confirmed(call, await poster.send(sent(call)))
@@ -50,7 +50,7 @@ def sent(call: Call) -> Post | Update:
     return call
 
 
-async def growing(poster: Poster, question: Question, text: str) -> Reply:
+async def growing(poster: ReplyTransport, question: Question, text: str) -> Reply:
     reply = Reply(question)
     reply.append(text)
     await show(poster, reply)

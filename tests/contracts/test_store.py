@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.asking.channels import ChannelSettings
-from bot.core.asking.triage import Company
 from bot.core.conversation import File, Job, Question, ThreadKey
-from bot.core.jobs import Enqueued, Outcome, Pulse, Spent, Status
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.inbound.triage import Participants
+from bot.core.job import Enqueued, Outcome, Pulse, Spent, Status
 from bot.errors import StoreError
 from bot.ports import Store, SystemClock
 from bot.store import SqlStore
@@ -230,36 +230,36 @@ BEFORE, LATER = "1600000000.000000", "1800000000.000000"
 
 class TestThread:
     async def test_takes_part_where_it_was_asked(self, store: Store) -> None:
-        assert await store.join(THREAD, "U1", LATER) == Company()
+        assert await store.join(THREAD, "U1", LATER) == Participants()
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U1", LATER) == Company(takes_part=True)
-        assert await store.join(OTHER_THREAD, "U1", LATER) == Company()
-        assert await store.join(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts), "U1", LATER) == Company()
+        assert await store.join(THREAD, "U1", LATER) == Participants(takes_part=True)
+        assert await store.join(OTHER_THREAD, "U1", LATER) == Participants()
+        assert await store.join(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts), "U1", LATER) == Participants()
 
     async def test_once_somebody_else_writes_it_is_shared_for_everybody(self, store: Store) -> None:
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U2", asked(2).ts) == Company(takes_part=True, others=True)
-        assert await store.join(THREAD, "U1", LATER) == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U2", asked(2).ts) == Participants(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
 
     async def test_who_came_before_we_were_asked_may_be_told_later(self, store: Store) -> None:
         await store.share(THREAD, BEFORE)
         await store.share(THREAD, BEFORE)
-        assert await store.join(THREAD, "U1", LATER) == Company()
+        assert await store.join(THREAD, "U1", LATER) == Participants()
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U1", LATER) == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
         assert await store.forget(thread=THREAD) == 1
         await store.enqueue("Ev2", asked(2))
-        assert await store.join(THREAD, "U1", LATER) == Company(takes_part=True)
+        assert await store.join(THREAD, "U1", LATER) == Participants(takes_part=True)
 
     async def test_what_came_after_a_message_does_not_count_however_late_it_is_delivered(self, store: Store) -> None:
         before, between, after = (asked(number).ts for number in (1, 3, 5))
         await enqueued(store, asked(1))
         await enqueued(store, replace(asked(4), user_id="U2"))
-        assert await store.join(THREAD, "U2", after) == Company(takes_part=True, others=True)
-        assert await store.join(THREAD, "U1", between) == Company(takes_part=True)
-        assert await store.join(THREAD, "U1", after) == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U2", after) == Participants(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", between) == Participants(takes_part=True)
+        assert await store.join(THREAD, "U1", after) == Participants(takes_part=True, others=True)
         await store.share(THREAD, before)
-        assert await store.join(THREAD, "U1", between) == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", between) == Participants(takes_part=True, others=True)
 
     async def test_a_message_that_is_delivered_again_finds_it_shared_though_the_other_person_was_forgotten(
         self, store: Store
@@ -267,10 +267,10 @@ class TestThread:
         before, again = asked(2).ts, asked(3).ts
         await enqueued(store, asked(1))
         await enqueued(store, replace(asked(2), user_id="U2"))
-        assert await store.join(THREAD, "U1", again) == Company(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", again) == Participants(takes_part=True, others=True)
         assert await store.forget(user_id="U2") == 1
-        assert await store.join(THREAD, "U1", again) == Company(takes_part=True, others=True)
-        assert await store.join(THREAD, "U1", before) == Company(takes_part=True)
+        assert await store.join(THREAD, "U1", again) == Participants(takes_part=True, others=True)
+        assert await store.join(THREAD, "U1", before) == Participants(takes_part=True)
 
     async def test_replies_are_the_markdown_at_the_first_page(self, store: Store) -> None:
         markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"

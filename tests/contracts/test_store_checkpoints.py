@@ -7,12 +7,13 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job
-from bot.core.jobs import Checkpoint, Closing, Outcome, Piece, Pulse, Spent, Status
+from bot.core.job import Checkpoint, Closing, Outcome, Piece, Pulse, Spent, Status
 from bot.ports import SystemClock
-from bot.store import SqlStore, claiming
+from bot.store import SqlStore
 from bot.store import checkpoints as texts
+from bot.store.liveness.failure_detector import Sight
+from bot.store.queue import claim
 from bot.store.schema import checkpoints, jobs, workers
-from bot.store.watch import Sight
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -135,7 +136,7 @@ class TestFence:
         async with store.engine.begin() as theirs, store.engine.begin() as ours:
             seen = Sight(await theirs.scalar(sa.select(workers.c.beat)), None, True)
             await texts.append(ours, "w1", {job: Piece(0, "One ")})
-            taking = asyncio.create_task(claiming.take_over(theirs, "w2", {"w1": seen}, 1, 0.0))
+            taking = asyncio.create_task(claim.take_over(theirs, "w2", {"w1": seen}, 1, 0.0))
             await self._until_one_waits(store)
             await ours.commit()
             [taken] = await taking

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job
-from bot.core.jobs import Spent
+from bot.core.job import Spent
 from bot.errors import StoreError
 from bot.ports import SystemClock
 from bot.store import SqlStore
@@ -75,9 +75,9 @@ async def test_a_restarted_server_costs_a_few_calls_and_no_job(own_server: "Serv
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores that give up soon."""
-    monkeypatch.setattr("bot.store.sql.ANSWER_WITHIN_S", 0.5)
+    monkeypatch.setattr("bot.store.database.ANSWER_WITHIN_S", 0.5)
     for name in ("CHECK_S", "ANSWER_WITHIN_S"):
-        monkeypatch.setattr(f"bot.store.listening.{name}", 0.5)
+        monkeypatch.setattr(f"bot.store.liveness.pg_notify.{name}", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")

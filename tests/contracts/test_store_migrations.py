@@ -15,9 +15,9 @@ from bot.core.conversation import Job
 from bot.ports import SystemClock
 from bot.store import SqlStore
 from bot.store.engine import create_engine
+from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.migrate import migrate
 from bot.store.schema import REVISION, metadata
-from bot.store.watch import LEASE_S
 from tests.contracts.stores import apart, asked
 
 pytest_plugins = ["tests.contracts.databases"]

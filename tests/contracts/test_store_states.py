@@ -20,13 +20,13 @@ from hypothesis.stateful import (
 )
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.errand import Errand, ErrandKind
-from bot.core.jobs import Outcome, Spent, Status
+from bot.core.job import Outcome, Spent, Status
+from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.ports import SystemClock
 from bot.store import SqlStore
+from bot.store.liveness.failure_detector import LEASE_S
+from bot.store.queue.batch import LATE_POST_S
 from bot.store.schema import errands, jobs, metadata
-from bot.store.together import LATE_POST_S
-from bot.store.watch import LEASE_S
 from tests.contracts.store_model import Model
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -243,14 +243,14 @@ class Machine(RuleBasedStateMachine):
     def take_errands(self, worker: str):  # type: ignore[no-untyped-def]
         return multiple(*self._take_errands(worker))
 
-    def _take_errands(self, worker: str) -> list[Errand]:
+    def _take_errands(self, worker: str) -> list[OutboxEntry]:
         found = self.runner.run(self.stores[worker].take_errands(100))
         self.model.take_errands(found)
         return found
 
     @rule(errand=taken, worker=workers)
-    def errand_done(self, errand: Errand, worker: str) -> None:
-        posted_ts = f"1900000000.{next(self.posts):06d}" if errand.kind is ErrandKind.PING else None
+    def errand_done(self, errand: OutboxEntry, worker: str) -> None:
+        posted_ts = f"1900000000.{next(self.posts):06d}" if errand.kind is OutboxKind.PING else None
         self.runner.run(self.stores[worker].errand_done(errand, posted_ts))
         self.model.errand_done(errand, posted_ts)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.asking.channels import ChannelSettings
 from bot.core.conversation import ThreadKey
-from bot.core.limits.caps import Period, Scope, Spender, Window
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.limits.caps import CapWindow, Period, Scope, Spender
 from bot.store import SqlStore
 from bot.store.schema import channels, jobs, looks, notices, shared_threads, spending
 from bot.store.teams import adopt
@@ -46,7 +46,7 @@ async def test_all_rows_are_ours_and_what_was_used_adds_up(store: SqlStore, fore
     await adopt(store.engine, "T1")
     assert [await teams(store, table) for table in TABLES] == [{"T1"}] * len(TABLES)
     assert await count(store, jobs) == 1 + len(foreign)
-    windows = [Window(scope, Period.DAY) for scope in Scope]
+    windows = [CapWindow(scope, Period.DAY) for scope in Scope]
     spent = await store.spent(Spender("T1", "U1", "C1"), windows)
     assert [amount.tokens for amount in spent.values()] == [30 * (1 + len(foreign))] * len(windows)
     async with store.engine.begin() as connection:

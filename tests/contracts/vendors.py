@@ -7,8 +7,8 @@ from typing import Protocol
 from bot.errors import Failure
 from bot.ports import Provider
 from bot.providers.anthropic import AnthropicVendor
-from bot.providers.model import Asking
 from bot.providers.openai import ApiName, OpenAIVendor
+from bot.providers.vendor_model import RequestOptions
 from tests.streams import speech
 from tests.streams.server import Answer, refusal
 
@@ -48,11 +48,11 @@ class Api:
 
 
 def _openai(api: ApiName) -> Callable[[str, bool], OpenAIVendor]:
-    return lambda url, streaming: OpenAIVendor(KEY, f"{url}/v1", api, Asking(streaming))
+    return lambda url, streaming: OpenAIVendor(KEY, f"{url}/v1", api, RequestOptions(streaming))
 
 
 def _anthropic(url: str, streaming: bool) -> AnthropicVendor:
-    return AnthropicVendor(KEY, url, Asking(streaming))
+    return AnthropicVendor(KEY, url, RequestOptions(streaming))
 
 
 RESPONSES = Api("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)

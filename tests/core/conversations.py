@@ -1,7 +1,7 @@
 """Messages and questions for tests of core."""
 
-from bot.core.asking.triage import Identity
 from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.inbound.triage import Identity
 
 ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT", name="typist")
 

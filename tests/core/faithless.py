@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.core.answering.attachments import File
-from bot.core.answering.reply import Call, Delete, Post, Reply, Update, Upload, View
+from bot.core.reply.attachments import AttachedFile
+from bot.core.reply.state import Call, Delete, Post, Reply, Update, Upload, View
 from bot.errors import Refusal
-from bot.slack.slot import Slot
+from bot.slack.scheduled_reply import ScheduledReply
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FaithlessSlack:
 
     mood: Callable[[Call], Refusing] = lambda call: DOES_ALL
     pages: dict[str, tuple[int, View]] = field(default_factory=dict)
-    files: dict[str, tuple[File, ...]] = field(default_factory=dict)
+    files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0
 
     def take(self, call: Call) -> str:
@@ -55,16 +55,16 @@ class FaithlessSlack:
 
 @dataclass
 class ToldEditor:
-    """What bot.slack.editor does for one reply, in told time and with one call after the other."""
+    """What bot.slack.edit_scheduler does for one reply, in told time and with one call after the other."""
 
     reply: Reply
     slack: FaithlessSlack
     now: float = 0.0
     calls: int = 0
-    slot: Slot = field(init=False)
+    slot: ScheduledReply = field(init=False)
 
     def __post_init__(self) -> None:
-        self.slot = Slot(1, self.reply)
+        self.slot = ScheduledReply(1, self.reply)
 
     def step(self) -> bool:
         """Sends one call, or lets the time pass until it may go; returns whether there was one."""

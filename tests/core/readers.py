@@ -2,16 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from bot.core.answering.attachments import File
-from bot.core.answering.reply import (
-    Call,
-    Delete,
-    Post,
-    Reply,
-    Update,
-    Upload,
-    View,
-)
+from bot.core.reply.attachments import AttachedFile
+from bot.core.reply.state import Call, Delete, Post, Reply, Update, Upload, View
 
 
 @dataclass
@@ -19,7 +11,7 @@ class Channel:
     """What the readers see of one reply."""
 
     shown: dict[str, View] = field(default_factory=dict)
-    files: dict[str, tuple[File, ...]] = field(default_factory=dict)
+    files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0
 
     def take(self, call: Call) -> str:

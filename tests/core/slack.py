@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.answering import blocks
-from bot.core.answering.reply import Post, Reply, Update, View
+from bot.core.reply.state import Post, Reply, Update, View
+from bot.slack.format import reply_blocks
 from sandbox.control import live_controls
 from sandbox.rules import UPDATE_TEXT_BYTES, check_blocks, check_replacement
 from sandbox.stored import stored_text
@@ -32,7 +32,7 @@ class Slack:
 
 def stored(view: View) -> Sequence[Json]:
     """The blocks that Slack stores for a view. Raises SlackError."""
-    message = blocks.message(view)
+    message = reply_blocks.message(view)
     assert message["text"].strip()
     assert len(message["text"].encode(errors="replace")) <= UPDATE_TEXT_BYTES
     kept = check_blocks(message["blocks"]) if message["blocks"] else stored_text(message["text"])

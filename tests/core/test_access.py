@@ -3,9 +3,9 @@
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import AccessRules, BotQuestions, Denial, Kind, denial, kind_matters
+from bot.core.limits.access import AccessRules, BotQuestions, Denial, UserKind, denial, kind_matters
 
-ANYBODY = frozenset(Kind) - {Kind.MEMBER}
+ANYBODY = frozenset(UserKind) - {UserKind.MEMBER}
 
 
 def asked(user_id: str = "UADA", channel_id: str = "C1") -> Question:
@@ -13,24 +13,24 @@ def asked(user_id: str = "UADA", channel_id: str = "C1") -> Question:
 
 
 KINDS = {
-    Kind.MEMBER: None,
-    Kind.GUEST: Denial.GUEST,
-    Kind.EXTERNAL: Denial.EXTERNAL,
-    Kind.BOT: Denial.BOT,
+    UserKind.MEMBER: None,
+    UserKind.GUEST: Denial.GUEST,
+    UserKind.EXTERNAL: Denial.EXTERNAL,
+    UserKind.BOT: Denial.BOT,
     None: Denial.UNKNOWN,
 }
 
 
 @pytest.mark.parametrize(("kind", "expected"), KINDS.items())
-def test_members_may_ask_and_nobody_else(kind: Kind | None, expected: Denial | None) -> None:
+def test_members_may_ask_and_nobody_else(kind: UserKind | None, expected: Denial | None) -> None:
     assert denial(AccessRules(), asked(), kind) is expected
 
 
 @pytest.mark.parametrize("kind", sorted(ANYBODY))
-def test_a_kind_that_is_allowed_may_ask_as_well(kind: Kind) -> None:
+def test_a_kind_that_is_allowed_may_ask_as_well(kind: UserKind) -> None:
     rules = AccessRules(frozenset([kind]))
     assert denial(rules, asked(), kind) is None
-    assert denial(rules, asked(), Kind.MEMBER) is None
+    assert denial(rules, asked(), UserKind.MEMBER) is None
     assert [other for other in ANYBODY if denial(rules, asked(), other) is None] == [kind]
 
 
@@ -55,11 +55,11 @@ LISTS = {
 
 @pytest.mark.parametrize(("rules", "channel_id", "expected"), LISTS.values(), ids=LISTS.keys())
 def test_a_member_by_the_lists(rules: AccessRules, channel_id: str, expected: Denial | None) -> None:
-    assert denial(rules, asked(channel_id=channel_id), Kind.MEMBER) is expected
+    assert denial(rules, asked(channel_id=channel_id), UserKind.MEMBER) is expected
 
 
-@pytest.mark.parametrize("kind", [*Kind, None])
-def test_who_is_on_the_allow_list_may_ask_whatever_they_are(kind: Kind | None) -> None:
+@pytest.mark.parametrize("kind", [*UserKind, None])
+def test_who_is_on_the_allow_list_may_ask_whatever_they_are(kind: UserKind | None) -> None:
     rules = AccessRules(allow_users=frozenset(["UADA"]))
     assert denial(rules, asked(), kind) is None
     assert not kind_matters(rules, asked())
@@ -67,7 +67,7 @@ def test_who_is_on_the_allow_list_may_ask_whatever_they_are(kind: Kind | None) -
 
 MATTERS = {
     "by default": (AccessRules(), True),
-    "where one kind is allowed": (AccessRules(frozenset([Kind.GUEST])), True),
+    "where one kind is allowed": (AccessRules(frozenset([UserKind.GUEST])), True),
     "where all are allowed": (AccessRules(ANYBODY), False),
     "where the person is denied": (AccessRules(deny_users=frozenset(["UADA"])), False),
     "where the channel is denied": (AccessRules(deny_channels=frozenset(["C1"])), False),

@@ -10,11 +10,11 @@ from itertools import chain, combinations, product
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import AccessRules, Denial, Kind, denial, kind_matters
+from bot.core.limits.access import AccessRules, Denial, UserKind, denial, kind_matters
 
 ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
 HERE, ELSEWHERE, DIRECT = "C0HERE", "C0ELSEWHERE", "D0ASKER"
-OPTIONAL = (Kind.GUEST, Kind.EXTERNAL, Kind.BOT)
+OPTIONAL = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
 SUBSETS = [frozenset(each) for each in chain.from_iterable(combinations(OPTIONAL, n) for n in range(4))]
 NOBODY: frozenset[str] = frozenset()
 LISTS_OF_USERS = (NOBODY, frozenset({ASKER}), frozenset({SOMEBODY}), frozenset({ASKER, SOMEBODY}))
@@ -44,7 +44,7 @@ def rows() -> Iterator[Row]:
 ROWS = list(rows())
 
 
-def expected(row: Row, kind: Kind | None) -> Denial | None:
+def expected(row: Row, kind: UserKind | None) -> Denial | None:
     """The rules of docs/decisions.md, in their order."""
     rules = row.rules
     if ASKER in rules.deny_users:
@@ -55,7 +55,7 @@ def expected(row: Row, kind: Kind | None) -> Denial | None:
     if rules.allow_users:
         return Denial.PERSON if rules.allow_users == {SOMEBODY} else None
     match kind:
-        case Kind.MEMBER:
+        case UserKind.MEMBER:
             return None
         case None:
             return None if len(rules.also) == len(OPTIONAL) else Denial.UNKNOWN
@@ -63,19 +63,21 @@ def expected(row: Row, kind: Kind | None) -> Denial | None:
             return None if kind in rules.also else Denial[kind.name]
 
 
-@pytest.mark.parametrize("kind", [*Kind, None], ids=lambda kind: kind.value if kind else "unknown")
-def test_every_setting_admits_and_denies_as_documented(kind: Kind | None) -> None:
+@pytest.mark.parametrize("kind", [*UserKind, None], ids=lambda kind: kind.value if kind else "unknown")
+def test_every_setting_admits_and_denies_as_documented(kind: UserKind | None) -> None:
     wrong = [row for row in ROWS if denial(row.rules, row.question, kind) is not expected(row, kind)]
     assert not wrong, f"{len(wrong)} of {len(ROWS)}, the first: {wrong[0]}"
 
 
 def test_slack_is_asked_what_somebody_is_exactly_where_that_changes_the_answer() -> None:
     for row in ROWS:
-        answers = {expected(row, kind) for kind in (*Kind, None)}
+        answers = {expected(row, kind) for kind in (*UserKind, None)}
         assert kind_matters(row.rules, row.question) is (len(answers) > 1), row
 
 
 def test_whoever_is_not_asked_about_gets_the_answer_that_every_kind_gets() -> None:
     for row in ROWS:
         if not kind_matters(row.rules, row.question):
-            assert {denial(row.rules, row.question, kind) for kind in Kind} == {denial(row.rules, row.question, None)}
+            assert {denial(row.rules, row.question, kind) for kind in UserKind} == {
+                denial(row.rules, row.question, None)
+            }

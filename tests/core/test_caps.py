@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from bot.core.limits.caps import (
     Amount,
     Cap,
+    CapRoom,
+    CapWindow,
     Period,
-    Room,
     Scope,
     Spender,
-    Window,
     day_of,
     first_day,
     name_of,
@@ -26,7 +26,7 @@ from bot.core.limits.caps import (
     warning,
 )
 
-DAY, MONTH = Window(Scope.USER, Period.DAY), Window(Scope.WORKSPACE, Period.MONTH)
+DAY, MONTH = CapWindow(Scope.USER, Period.DAY), CapWindow(Scope.WORKSPACE, Period.MONTH)
 TOKENS = Cap(DAY, 1_000, in_dollars=False)
 ADA = Spender("T1", "UADA", "C1")
 
@@ -64,17 +64,17 @@ def test_a_slip_is_told(text: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("spent", "reserved", "expected"),
     [
-        (0, 0, Room()),
-        (999, 0, Room()),
-        (500, 499, Room()),
-        (500, 500, Room(held=TOKENS)),
-        (0, 5_000, Room(held=TOKENS)),
-        (1_000, 0, Room(reached=TOKENS)),
-        (1_200, 5_000, Room(reached=TOKENS)),
+        (0, 0, CapRoom()),
+        (999, 0, CapRoom()),
+        (500, 499, CapRoom()),
+        (500, 500, CapRoom(held=TOKENS)),
+        (0, 5_000, CapRoom(held=TOKENS)),
+        (1_000, 0, CapRoom(reached=TOKENS)),
+        (1_200, 5_000, CapRoom(reached=TOKENS)),
     ],
 )
 def test_an_answer_begins_while_something_is_neither_used_nor_set_aside(
-    spent: int, reserved: int, expected: Room
+    spent: int, reserved: int, expected: CapRoom
 ) -> None:
     assert room([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(reserved)}) == expected
 
@@ -83,7 +83,7 @@ def test_a_cap_that_is_used_up_goes_before_one_that_is_held() -> None:
     dollars = Cap(MONTH, 5, in_dollars=True)
     spent = {DAY: Amount(500), MONTH: Amount(500, 5.0)}
     found = room([TOKENS, dollars], spent, {Scope.USER: Amount(900), Scope.WORKSPACE: Amount()})
-    assert found == Room(reached=dollars)
+    assert found == CapRoom(reached=dollars)
 
 
 answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size=30)
@@ -122,12 +122,12 @@ def test_days_and_months_are_utcs() -> None:
             "This workspace's limit of $500 a month is used up. It resets on 1 December, at 00:00 UTC.",
         ),
         (
-            Cap(Window(Scope.CHANNEL, Period.MONTH), 0.5, True),
+            Cap(CapWindow(Scope.CHANNEL, Period.MONTH), 0.5, True),
             at("2026-12-31T23:59"),
             "This channel's limit of $0.50 a month is used up. It resets on 1 January, at 00:00 UTC.",
         ),
         (
-            Cap(Window(Scope.USER, Period.DAY), 2e6, False),
+            Cap(CapWindow(Scope.USER, Period.DAY), 2e6, False),
             at("2028-02-28T00:00"),
             "Your limit of 2,000,000 tokens a day is used up. It resets on 29 February, at 00:00 UTC.",
         ),

@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.answering.draft import Draft
 from bot.core.conversation import Job
-from bot.core.jobs import Checkpoint, Closing, Piece, Status
+from bot.core.job import Checkpoint, Closing, Piece, Status
+from bot.core.reply.draft import Draft
 from tests.core.conversations import question
 
 JOB = Job(1, question(), attempts=1)

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from bot.core.asking import files, images, shared
-from bot.core.asking.files import MOST_FILES, Opened, Unread
-from bot.core.asking.prompt import Spoken
-from bot.core.asking.tokens import TokenEstimate, media_tokens
 from bot.core.conversation import File, Media, Prompt, Turn
+from bot.core.inbound import files, shared_files
+from bot.core.inbound.files import MOST_FILES, Opened, Unread
+from bot.core.inbound.prompt import Spoken
+from bot.core.inbound.tokens import TokenEstimate, media_tokens
+from bot.slack import images
 
 NOTES = File("F1", "notes.md")
 
@@ -192,12 +193,12 @@ class TestShared:
 
     def test_the_questions_files_come_first_and_then_the_newest(self) -> None:
         said = [Spoken("U1", "", files=tuple(some(2))), Spoken(None, "ok"), Spoken("U1", "", files=(NOTES,))]
-        assert [file.id for file in shared.files_in(said)] == ["F1", "F0", "F1"]
-        assert list(shared.not_told_yet(said)) == ["F1"]
+        assert [file.id for file in shared_files.files_in(said)] == ["F1", "F0", "F1"]
+        assert list(shared_files.not_told_yet(said)) == ["F1"]
 
     def test_a_file_shared_twice_is_shown_where_it_came_last(self) -> None:
         said = [Spoken("U1", "first", files=(NOTES,)), Spoken("U1", "again", files=(NOTES,))]
-        first, again = shared.attached(said, {"F1": Opened(NOTES, "All is well.")})
+        first, again = shared_files.attached(said, {"F1": Opened(NOTES, "All is well.")})
         assert first.text == "first"
         assert "All is well." in again.text
 
@@ -208,7 +209,7 @@ class TestShared:
     )
     def test_texts_take_no_more_than_their_share(self, texts: list[str], limit: int) -> None:
         opened = {str(n): Opened(File(str(n), f"{n}.txt"), text) for n, text in enumerate(texts)}
-        short = shared.shortened(opened, self.TOKENS, limit)
+        short = shared_files.shortened(opened, self.TOKENS, limit)
         mark_tokens = 40
         assert sum(self.TOKENS(str(each.read)) for each in short.values()) <= limit * 1.3 + mark_tokens * len(texts)
         for file_id, each in short.items():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.core.answering.links import misleads
-from bot.core.answering.markdown import rendered
+from bot.core.reply.markdown.links import misleads
+from bot.core.reply.markdown.render import rendered
 
 
 @pytest.mark.parametrize(

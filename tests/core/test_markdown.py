@@ -8,12 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.core.answering import blocks
-from bot.core.answering.emphasis import HAIR_SPACE
-from bot.core.answering.links import misleads
-from bot.core.answering.markdown import rendered, sent_chars
-from bot.core.answering.plain import SHORT_CHARS, first_words
-from bot.core.answering.reply import View
+from bot.core.reply.markdown.emphasis import HAIR_SPACE
+from bot.core.reply.markdown.links import misleads
+from bot.core.reply.markdown.render import rendered, sent_chars
+from bot.core.reply.preview import SHORT_CHARS, first_words
+from bot.core.reply.state import View
+from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
@@ -201,7 +201,7 @@ def test_no_word_is_cut(text: str) -> None:
 )
 def test_no_frame_is_a_block_that_slack_refuses_for_being_empty(come: str) -> None:
     for view in (View(come, growing=True), View(f"{come}\n\n", growing=True), View("", growing=True)):
-        shown = blocks.message(view)
+        shown = reply_blocks.message(view)
         assert check_blocks(shown["blocks"])
         assert shown["text"]
 
@@ -217,4 +217,4 @@ def test_no_label_reads_backwards() -> None:
 
 
 def test_a_growing_word_is_no_word_yet() -> None:
-    assert blocks.short_text(View("Hel", growing=True)) == blocks.WRITING
+    assert reply_blocks.short_text(View("Hel", growing=True)) == reply_blocks.WRITING

@@ -15,9 +15,9 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.core.answering import blocks
-from bot.core.answering.pages import Pages
-from bot.core.answering.reply import Ending, Post, Reply, Update, View
+from bot.core.reply.pages import Pages
+from bot.core.reply.state import Ending, Post, Reply, Update, View
+from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks
 from tests.core.conversations import question
 
@@ -123,7 +123,7 @@ def frames(markdown: str) -> dict[int, list[str]]:
         else:
             reply.append(character)
         while isinstance(call := reply.next_call(), Post | Update):
-            message = blocks.message(call.view)
+            message = reply_blocks.message(call.view)
             check_blocks(message["blocks"])
             sent[call.page].append("".join(block["text"] for block in message["blocks"] if block["type"] == "markdown"))
             reply.confirmed(call, f"{call.page}.0")
@@ -171,4 +171,4 @@ def test_pages_join_to_the_example(source: str, found: list[tuple[int, str]], li
         assert pages.text() == markdown, number
         for page in (*pages.full, pages.growing):
             assert pages.fits(page.source, page.opening), number
-            check_blocks(blocks.message(View(page.markdown))["blocks"])
+            check_blocks(reply_blocks.message(View(page.markdown))["blocks"])

@@ -5,9 +5,9 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.answering.attachments import code
-from bot.core.answering.markdown import sent_chars
-from bot.core.answering.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
+from bot.core.reply.attachments import code
+from bot.core.reply.markdown.render import sent_chars
+from bot.core.reply.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
 
 FAMILY = "👨‍👩‍👧‍👦"
 ACCENTED = "e\u0301\u0323"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.core.answering.markdown import rendered
+from bot.core.reply.markdown.render import rendered
 from tests.core.test_pages import paged
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.asking import prompt as prompts
-from bot.core.asking.prompt import BEGUN_BY_US, LEFT_OUT, Conversation, Spoken
 from bot.core.conversation import Message, Prompt, Turn
+from bot.core.inbound import prompt as prompts
+from bot.core.inbound.prompt import BEGUN_BY_US, LEFT_OUT, Conversation, Spoken
 from tests.core.conversations import ME, message, question
 
 NAMES = {"UADA": "Ada", "UGRACE": "Grace", "UBOT": "typist"}

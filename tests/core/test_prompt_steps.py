@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.asking import prompt as prompts
-from bot.core.asking.prompt import LEFT_OUT, Spoken
 from bot.core.conversation import ThreadKey, Turn
+from bot.core.inbound import prompt as prompts
+from bot.core.inbound.prompt import LEFT_OUT, Spoken
 
 TURNS = 120
 

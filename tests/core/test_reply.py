@@ -5,23 +5,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.core.answering import blocks
-from bot.core.answering.markdown import sent_chars
-from bot.core.answering.pages import PAGE_CHARS, Pages
-from bot.core.answering.reply import (
-    GOES_ON,
-    MOST_PAGES,
-    Call,
-    End,
-    Ending,
-    Post,
-    Reply,
-    Shown,
-    Update,
-    Upload,
-    View,
-)
+from bot.core.reply.markdown.render import sent_chars
+from bot.core.reply.pages import PAGE_CHARS, Pages
+from bot.core.reply.state import GOES_ON, MOST_PAGES, Call, End, Ending, Post, Reply, Shown, Update, Upload, View
 from bot.errors import Refusal
+from bot.slack.format import reply_blocks
 from tests.core.conversations import question
 from tests.core.readers import Channel, show_all
 
@@ -226,7 +214,7 @@ def test_a_reply_that_nothing_helps_is_given_up() -> None:
 def test_a_waiting_reply_says_so() -> None:
     call = Reply(question(), waiting=True).next_call()
     assert isinstance(call, Post)
-    assert blocks.WAITING in str(blocks.message(call.view))
+    assert reply_blocks.WAITING in str(reply_blocks.message(call.view))
 
 
 def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
@@ -243,7 +231,7 @@ def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
 @pytest.mark.parametrize(
     ("view", "text"),
     [
-        (View("", growing=True), blocks.THINKING),
+        (View("", growing=True), reply_blocks.THINKING),
         (View("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
         (View("**Bold** and hal", growing=True), "Bold and"),
         (View("word " * 100), ("word " * 30).strip() + "…"),
@@ -252,7 +240,7 @@ def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
     ],
 )
 def test_the_short_text_is_good_as_a_notification(view: View, text: str) -> None:
-    assert blocks.short_text(view) == text
+    assert reply_blocks.short_text(view) == text
 
 
 class ReplyMachine(RuleBasedStateMachine):

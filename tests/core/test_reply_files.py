@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.core.answering.attachments import Attached, File, keys
-from bot.core.answering.reply import (
+from bot.core.reply.attachments import Attached, AttachedFile, keys
+from bot.core.reply.state import (
     GOES_ON,
     MOST_PAGES,
     UPLOAD_TRIES,
@@ -84,8 +84,8 @@ def test_code_that_is_longer_than_a_page_is_attached_too() -> None:
     assert [view.notice for view in channel.shown.values()][-1] == "The long code is attached as a file, too."
 
 
-def answer_file(text: str, name: str = "") -> File:
-    return File(name or f"answer-{question().ts}.md", "answer.md", text.encode())
+def answer_file(text: str, name: str = "") -> AttachedFile:
+    return AttachedFile(name or f"answer-{question().ts}.md", "answer.md", text.encode())
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from bot.core.answering.ladder import PLAIN_BYTES, SMALLER_PAGE_CHARS
-from bot.core.answering.pages import Pages
-from bot.core.answering.reply import MOST_PAGES, Call, Delete, End, Ending, Post, Reply, Shown, Update, Upload
-from bot.core.errand import ErrandKind
+from bot.core.outbox import OutboxKind
+from bot.core.reply.forms import PLAIN_BYTES, SMALLER_PAGE_CHARS
+from bot.core.reply.pages import Pages
+from bot.core.reply.state import MOST_PAGES, Call, Delete, End, Ending, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
-from bot.slack.slot import GIVE_UP_S, LONGEST_BACK_OFF_S
+from bot.slack.scheduled_reply import GIVE_UP_S, LONGEST_BACK_OFF_S
 from tests.core.conversations import question
 from tests.core.faithless import DOES_ALL, FaithlessSlack, Refusing, ToldEditor
 
@@ -90,7 +90,7 @@ def test_an_end_that_slack_does_not_take_for_minutes_is_left_to_the_outbox(reaso
     editor.run(MOST_CALLS)
     assert GIVE_UP_S <= editor.now <= GIVE_UP_S + 2 * LONGEST_BACK_OFF_S
     assert editor.reply.unshown
-    assert editor.reply.undone is ErrandKind.SHOW
+    assert editor.reply.undone is OutboxKind.SHOW
     slack.mood = lambda call: DOES_ALL
     later = shown_later(editor.reply, slack, TEXT, Ending("Cut.", End.PART))
     assert told(later, slack) == TEXT
@@ -106,7 +106,7 @@ def test_a_deletion_that_is_refused_for_minutes_is_left_to_the_outbox() -> None:
     editor.reply.finish(Ending())
     editor.run(MOST_CALLS)
     assert told(editor.reply, slack) == "Hello."
-    assert editor.reply.undone is ErrandKind.SHOW
+    assert editor.reply.undone is OutboxKind.SHOW
     assert not editor.reply.unshown
 
 
@@ -116,7 +116,7 @@ def test_what_only_an_admin_can_change_is_not_waited_for(reason: Refusal) -> Non
     slack.mood = lambda call: Refusing(reason)
     editor.run(10)
     assert editor.now == 0
-    assert editor.reply.undone is ErrandKind.SHOW
+    assert editor.reply.undone is OutboxKind.SHOW
 
 
 def test_a_post_outside_of_its_thread_is_taken_back() -> None:
@@ -132,7 +132,7 @@ def test_a_post_outside_of_its_thread_that_can_not_be_taken_back_is_left_to_the_
     slack = FaithlessSlack(lambda call: Refusing(Refusal.ASTRAY if isinstance(call, Post) else Refusal.UNKNOWN))
     editor = ToldEditor(Reply(question()), slack)
     editor.run(MOST_CALLS)
-    assert editor.reply.undone is ErrandKind.DELETE
+    assert editor.reply.undone is OutboxKind.DELETE
     assert editor.reply.page_ts == ("1.0",)
 
 
@@ -216,9 +216,9 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         assert self.editor.now - began <= 3 * (GIVE_UP_S + 2 * LONGEST_BACK_OFF_S)
         assert self.reply.finished
         reply = self.reply
-        if reply.gone or reply.undone is ErrandKind.DELETE:
+        if reply.gone or reply.undone is OutboxKind.DELETE:
             return
-        if reply.undone is ErrandKind.SHOW:
+        if reply.undone is OutboxKind.SHOW:
             self.fares.clear()
             reply = shown_later(reply, self.slack, self.text, Ending("Said."))
         views = [self.slack.pages[ts][1] for ts in reply.page_ts]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.answering.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, start_of
 from bot.core.conversation import Job
-from bot.core.jobs import Checkpoint, Closing, Status
+from bot.core.job import Checkpoint, Closing, Status
+from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, start_of
 from tests.core.conversations import question
 
 JOB = Job(1, question(), attempts=2, begun=True)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bot.core.asking.triage import Answer, Company, Hearing, Ignore, company_since, triage, words_of
 from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.inbound.triage import Answer, Ignore, Participants, TriageRules, company_since, triage, words_of
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
-NOBODY, ALONE, SHARED = Company(), Company(takes_part=True), Company(takes_part=True, others=True)
+NOBODY, ALONE, SHARED = Participants(), Participants(takes_part=True), Participants(takes_part=True, others=True)
 
 ANSWERED = {
     "a mention in a channel, in its own thread": (message(MENTION), NOBODY, "10.0"),
@@ -59,7 +59,7 @@ IGNORED = {
 
 
 @pytest.mark.parametrize(("given", "company", "thread_ts"), ANSWERED.values(), ids=ANSWERED.keys())
-def test_is_answered(given: Message, company: Company, thread_ts: str | None) -> None:
+def test_is_answered(given: Message, company: Participants, thread_ts: str | None) -> None:
     verdict = triage(given, ME, company)
     assert isinstance(verdict, Answer)
     assert verdict.question.thread.thread_ts == thread_ts
@@ -67,7 +67,7 @@ def test_is_answered(given: Message, company: Company, thread_ts: str | None) ->
 
 
 @pytest.mark.parametrize(("given", "company"), IGNORED.values(), ids=IGNORED.keys())
-def test_is_ignored_with_a_reason(given: Message, company: Company) -> None:
+def test_is_ignored_with_a_reason(given: Message, company: Participants) -> None:
     verdict = triage(given, ME, company)
     assert isinstance(verdict, Ignore)
     assert verdict.reason
@@ -82,7 +82,7 @@ def test_is_ignored_with_a_reason(given: Message, company: Company) -> None:
     ],
 )
 def test_mention_only_holds_in_channels(given: Message, answered: bool) -> None:
-    assert isinstance(triage(given, ME, ALONE, Hearing(mention_only=True)), Answer) is answered
+    assert isinstance(triage(given, ME, ALONE, TriageRules(mention_only=True)), Answer) is answered
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_mention_only_holds_in_channels(given: Message, answered: bool) -> None:
     ],
 )
 def test_a_bot_that_may_ask_has_to_mention_us_each_time(given: Message, asker: str | None) -> None:
-    verdict = triage(given, ME, ALONE, Hearing(bots=True))
+    verdict = triage(given, ME, ALONE, TriageRules(bots=True))
     question = verdict.question if isinstance(verdict, Answer) else None
     assert (question and question.user_id, question and question.from_bot) == (asker, asker and True)
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bot.core.limits.usage import By, Report, Use
+from bot.core.limits.usage import AnswerUsage, By, Report
 
 
-def attempt(status: str, reason: str | None, tokens: int | None = 10) -> Use:
+def attempt(status: str, reason: str | None, tokens: int | None = 10) -> AnswerUsage:
     model = None if tokens is None else "openai/test"
-    return Use(1_800_000_000.0, "U1", "C1", model, status, reason, tokens, tokens, None, None)
+    return AnswerUsage(1_800_000_000.0, "U1", "C1", model, status, reason, tokens, tokens, None, None)
 
 
 COUNTS = {
@@ -27,7 +27,7 @@ COUNTS = {
 
 
 @pytest.mark.parametrize(("use", "counted"), COUNTS.values(), ids=COUNTS.keys())
-def test_an_attempt_is_an_answer_a_failure_or_neither(use: Use, counted: tuple[int, int]) -> None:
+def test_an_attempt_is_an_answer_a_failure_or_neither(use: AnswerUsage, counted: tuple[int, int]) -> None:
     report = Report(By.USER)
     report.add([use])
     line = report.lines["U1"]

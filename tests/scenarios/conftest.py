@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from bot import app
-from bot.core.answering import blocks
-from bot.core.answering.escaping import JOINER
+from bot.core.reply.markdown.escaping import JOINER
 from bot.ports import Clock
 from bot.settings import Settings
+from bot.slack.format import reply_blocks
 from sandbox.block_elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -25,7 +25,7 @@ from tests.streams.server import Answer, VendorServer
 
 ROOT = Path(__file__).parent.parent.parent
 FOOTER = re.compile(r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · (stopped|cut))?|stopped|cut")
-GROWING = (blocks.THINKING, blocks.WRITING, blocks.WAITING)
+GROWING = (reply_blocks.THINKING, reply_blocks.WRITING, reply_blocks.WAITING)
 
 
 def manifest(name: str = "manifest.json") -> Any:

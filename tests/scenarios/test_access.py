@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from bot.admission import Admission
 from bot.app import access_rules_of
 from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, Kind
+from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, UserKind
 from bot.ports import SystemClock
+from bot.services.access_control import AccessControl
 from bot.settings import Settings
-from bot.slack.people import SlackPeople
-from bot.slack.web import SlackWeb, new_session
-from bot.store.sql import SqlStore
+from bot.slack.client import SlackClient, new_session
+from bot.slack.users import SlackUsers
+from bot.store.database import SqlStore
 from sandbox.server import Sandbox
 from tests.core.test_access_table import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown
@@ -68,7 +68,7 @@ async def test_who_somebody_is_is_asked_of_slack_once(others: Stage, settings: S
 
 
 async def test_others_may_ask_where_they_are_allowed(others: Stage, settings: Settings) -> None:
-    async with running(replace(settings, allow_also=frozenset([Kind.GUEST, Kind.EXTERNAL]))):
+    async with running(replace(settings, allow_also=frozenset([UserKind.GUEST, UserKind.EXTERNAL]))):
         for name in ("gus", "gia", "stan"):
             assert await others.answers("general", await others.mention(user=name)) == ["The whole answer."]
     assert whispered(others) == []
@@ -102,27 +102,27 @@ async def test_where_every_kind_is_allowed_nobody_depends_on_users_info(others: 
 
 
 @asynccontextmanager
-async def admission(settings: Settings) -> AsyncIterator[Admission]:
+async def admission(settings: Settings) -> AsyncIterator[AccessControl]:
     """Who may ask, as the bot decides it: by the settings, and by what Slack's Web API says of people."""
     async with new_session() as session:
-        web, clock = SlackWeb(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
+        web, clock = SlackClient(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
         store = await SqlStore.open("sqlite://", "access", clock, 3)
         try:
-            yield Admission(access_rules_of(settings), SlackPeople(web, await web.identity(), clock), store)
+            yield AccessControl(access_rules_of(settings), SlackUsers(web, await web.identity(), clock), store)
         finally:
             await store.close()
 
 
-PEOPLE: dict[str, Kind | None] = {
-    "U0ADA": Kind.MEMBER,
-    "U0GRACE": Kind.MEMBER,
-    "U0EDITH": Kind.GUEST,
-    "U0MARY": Kind.GUEST,
-    "U0EMMY": Kind.EXTERNAL,
-    "U0STAN": Kind.EXTERNAL,
-    "U0NOBODY": Kind.EXTERNAL,
-    "U0BOTDEPLOYS": Kind.BOT,
-    "U0TYPIST": Kind.BOT,
+PEOPLE: dict[str, UserKind | None] = {
+    "U0ADA": UserKind.MEMBER,
+    "U0GRACE": UserKind.MEMBER,
+    "U0EDITH": UserKind.GUEST,
+    "U0MARY": UserKind.GUEST,
+    "U0EMMY": UserKind.EXTERNAL,
+    "U0STAN": UserKind.EXTERNAL,
+    "U0NOBODY": UserKind.EXTERNAL,
+    "U0BOTDEPLOYS": UserKind.BOT,
+    "U0TYPIST": UserKind.BOT,
     "U0ALAN": None,
 }
 """An owner, an admin, two kinds of guests, two of strangers, one whom Slack hides, another bot, ourselves, and somebody
@@ -132,7 +132,7 @@ whose account is deactivated: Slack no longer says what they were."""
 @pytest.mark.parametrize("known", [True, False], ids=["Slack says who they are", "users.info fails"])
 @pytest.mark.parametrize("also", SUBSETS, ids=lambda also: ",".join(sorted(also)) or "members alone")
 async def test_every_kind_of_person_is_admitted_exactly_where_it_is_allowed(
-    others: Stage, settings: Settings, also: frozenset[Kind], known: bool
+    others: Stage, settings: Settings, also: frozenset[UserKind], known: bool
 ) -> None:
     others.sandbox.people.deactivate("alan")
     if not known:
@@ -144,7 +144,7 @@ async def test_every_kind_of_person_is_admitted_exactly_where_it_is_allowed(
             at_once = deciding.denial_at_once(question)
             decided[user_id] = await deciding.denial(question)
             assert at_once in (None, decided[user_id])
-    may = {user_id for user_id, kind in PEOPLE.items() if kind is Kind.MEMBER or kind in also}
+    may = {user_id for user_id, kind in PEOPLE.items() if kind is UserKind.MEMBER or kind in also}
     if also == EVERYBODY or not known:
         may = set(PEOPLE) if also == EVERYBODY else set()
     assert {user_id for user_id, denied in decided.items() if denied is None} == may
@@ -193,14 +193,14 @@ async def test_other_bots_are_not_heard_unless_they_are_allowed(others: Stage, s
         asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?")
         await quiet(others, [asked])
     assert whispered(others) == []
-    async with running(replace(settings, allow_also=frozenset([Kind.BOT]))):
+    async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
         for old in (False, True):
             asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?", old=old)
             assert await others.answers("general", asked) == ["The whole answer."]
 
 
 async def test_two_bots_that_answer_each_other_come_to_an_end(others: Stage, settings: Settings) -> None:
-    async with running(replace(settings, allow_also=frozenset([Kind.BOT]))):
+    async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
         root = await others.mention("talk to hal")
         await others.answers("general", root)
         for number in range(MOST_BOT_ROUNDS):

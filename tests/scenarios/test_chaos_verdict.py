@@ -12,7 +12,7 @@ from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.verdict import BROKEN_OFF, Asked, Evidence, violations
 from benchmarks.watcher import Life, Moment
-from bot.answer import INTERRUPTED
+from bot.services.answering import INTERRUPTED
 from sandbox.web_api import CallRecord
 
 THREAD = Thread(0, "general", ("ada",))
@@ -228,16 +228,20 @@ def test_what_is_wrong_is_seen(found: Evidence, sentence: str) -> None:
     assert any(sentence in each for each in violations(found)), violations(found)
 
 
-AWAY = "2026-11-20 08:00:00,000 ERROR bot.worker: no heartbeat: The database can't be used: it is away."
+AWAY = "2026-11-20 08:00:00,000 ERROR bot.services.worker: no heartbeat: The database can't be used: it is away."
 
 
 @pytest.mark.parametrize(
     ("log", "excused", "sentence"),
     [
-        ("2026-11-20 08:00:00,000 INFO bot.metrics: job=1 status=done", False, ""),
+        ("2026-11-20 08:00:00,000 INFO bot.services.metrics: job=1 status=done", False, ""),
         (AWAY, True, ""),
-        (AWAY, False, "an error in its log: bot.worker: no heartbeat"),
-        ("2026-11-20 08:00:00,000 ERROR bot.worker: it broke", True, "an error in its log: bot.worker: it broke"),
+        (AWAY, False, "an error in its log: bot.services.worker: no heartbeat"),
+        (
+            "2026-11-20 08:00:00,000 ERROR bot.services.worker: it broke",
+            True,
+            "an error in its log: bot.services.worker: it broke",
+        ),
         ("Traceback (most recent call last):\n  File\nKeyError: 1", True, "before KeyError: 1"),
         ("Task exception was never retrieved", False, "'never retrieved' 1 times"),
         ("the token is xoxb-1", False, "a secret is in its log"),

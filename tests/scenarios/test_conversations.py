@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.answer import HELP
-from bot.core.answering.blocks import THINKING
+from bot.services.answering import HELP
 from bot.settings import Settings
+from bot.slack.format.reply_blocks import THINKING
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams import speech

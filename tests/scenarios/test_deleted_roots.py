@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.asks import MESSAGE_DELETED
-from bot.core.surfaces import modals
+from bot.services.message_shortcut import MESSAGE_DELETED
+from bot.slack.format import modals
 from sandbox.faults import Settings as FaultSettings
 from tests.scenarios.conftest import Stage, says
 

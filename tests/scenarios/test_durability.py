@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.answer import INTERRUPTED
-from bot.core.answering.resuming import NOTHING_MISSING, SHORTEST_CHARS
-from bot.core.asking.prompt import RESUME
+from bot.core.inbound.prompt import RESUME
+from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS
 from bot.ports import SystemClock
+from bot.services.answering import INTERRUPTED
 from bot.store import SqlStore
 from bot.store.engine import create_engine
 from bot.store.schema import checkpoints

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.answer import AT_LENGTH
-from bot.core.asking.prompt import LEFT_OUT
+from bot.core.inbound.prompt import LEFT_OUT
 from bot.errors import Failure, ProviderError
+from bot.services.answering import AT_LENGTH
 from bot.settings import Settings
 from sandbox.faults import Settings as FaultSettings
 from sandbox.server import Sandbox

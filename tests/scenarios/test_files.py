@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from bot.core.asking.files import MOST_FILE_BYTES
+from bot.core.inbound.files import MOST_FILE_BYTES
 from bot.settings import Settings
 from bot.slack import files as reading
 from sandbox.faults import Settings as FaultSettings

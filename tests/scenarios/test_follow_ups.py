@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.answering.blocks import WAITING
-from bot.core.asking.prompt import LEFT_OUT
+from bot.core.inbound.prompt import LEFT_OUT
 from bot.settings import Settings
+from bot.slack.format.reply_blocks import WAITING
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says, shown
 from tests.streams.server import VendorServer

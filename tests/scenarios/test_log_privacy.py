@@ -8,7 +8,7 @@ import json
 import signal
 from pathlib import Path
 
-from bot.core.answering.controls import Control
+from bot.core.reply.actions import ReplyAction
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from tests.processes import REPOSITORY, bot_process, said
@@ -56,8 +56,8 @@ async def talk(stage: Stage) -> None:
         "ada", "general", f"@typist why do {QUESTION} smile?", [Upload(f"{NAME}.txt", f"of {UPLOAD}".encode())]
     )
     await stage.answers("general", asked)
-    await ada.press("general", stage.bots("general", asked)[0].ts, Control.FEEDBACK, "up")
-    await ada.press("general", stage.bots("general", asked)[0].ts, Control.DELETE)
+    await ada.press("general", stage.bots("general", asked)[0].ts, ReplyAction.FEEDBACK, "up")
+    await ada.press("general", stage.bots("general", asked)[0].ts, ReplyAction.DELETE)
     vendor.script(broken_off())
     for text in (f"@typist and {FOLLOW_UP}?", f"@typist {EDIT[:-1]}?"):
         await sandbox.say("ada", "general", text, thread_ts=asked)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.answering.reply import GOES_ON, MOST_PAGES
+from bot.core.reply.state import GOES_ON, MOST_PAGES
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message

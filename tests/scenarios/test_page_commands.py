@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from bot.core.surfaces import commands
+from bot.slack.format import command_answers
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import manifest, running, says, settings_of
-from tests.scenarios.test_pane import with_assistant_view
+from tests.scenarios.test_assistant_pane import with_assistant_view
 from tests.streams.server import VendorServer
 
 __all__ = ["browser", "visit"]
@@ -71,7 +71,7 @@ async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, vis
         await keyboard.press("Tab")
     await keyboard.press("Enter")
     await expect(modal).to_be_hidden()
-    said = message(page, commands.SAVED)
+    said = message(page, command_answers.SAVED)
     await expect(said).to_contain_text("a prompt of its own (“Answer in rhymes.”) · each question needs a mention")
     await expect(said).to_contain_text("Only visible to you")
 
@@ -137,7 +137,7 @@ async def test_settings_are_changed_by_clicks_and_in_force_with_the_next_questio
     await modal.get_by_role("combobox", name="Model").select_option("openai/other")
     await modal.get_by_role("radio", name="A mention for each question").click()
     await modal.get_by_role("button", name="Save").click()
-    await expect(message(page, commands.SAVED)).to_contain_text("openai/other · the usual prompt")
+    await expect(message(page, command_answers.SAVED)).to_contain_text("openai/other · the usual prompt")
     await page.locator("#main-box").fill("@typist why?")
     await page.locator("#main").get_by_role("button", name="Send").click()
     await expect(page.get_by_role("region", name="Thread").get_by_text("openai/other", exact=True)).to_be_visible()

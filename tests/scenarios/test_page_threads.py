@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from bot.core.answering.blocks import WAITING
-from bot.slack.courier import EDITED, READY
+from bot.slack.format.reply_blocks import WAITING
+from bot.slack.outbox_sender import EDITED, READY
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import manifest, running, says, settings_of

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot.core.asking.prompt import LEFT_OUT
+from bot.core.inbound.prompt import LEFT_OUT
 from bot.settings import Settings
 from sandbox.people import Content
 from sandbox.server import Sandbox

@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.answering.controls import Control
-from bot.core.limits.access import Kind
+from bot.core.limits.access import UserKind
 from bot.core.limits.caps import parse_caps
+from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from bot.store.engine import create_engine
 from bot.store.schema import jobs, spending
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running
-from tests.scenarios.test_controls import on_record
+from tests.scenarios.test_reply_actions import on_record
 from tests.streams.server import VendorServer
 
 PARTNERS = "C0PARTNERS"
@@ -24,7 +24,7 @@ PARTNERS = "C0PARTNERS"
 @pytest.fixture
 def settings(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     path = tmp_path_factory.mktemp("data") / "typist.db"
-    return replace(settings, database_url=f"sqlite:///{path}", allow_also=frozenset({Kind.EXTERNAL}))
+    return replace(settings, database_url=f"sqlite:///{path}", allow_also=frozenset({UserKind.EXTERNAL}))
 
 
 async def teams(settings: Settings) -> set[str]:
@@ -56,7 +56,7 @@ async def test_a_question_from_another_organisation_is_on_record_as_ours(
 async def test_the_buttons_of_an_answer_to_another_organisation_work(stage: Stage, settings: Settings) -> None:
     asked = await asked_by_emmy(stage, settings)
     (reply,) = stage.bots(PARTNERS, asked)
-    assert await stage.sandbox.client("emmy").press(PARTNERS, reply.ts, Control.AGAIN)
+    assert await stage.sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.AGAIN)
     await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
     await stage.answers(PARTNERS, asked)
 
@@ -87,7 +87,7 @@ async def test_rows_under_a_foreign_id_are_ours_from_the_next_start_on(
     await engine.dispose()
     async with running(settings):
         (reply,) = stage.bots(PARTNERS, asked)
-        assert await sandbox.client("emmy").press(PARTNERS, reply.ts, Control.AGAIN)
+        assert await sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.AGAIN)
         await sandbox.wait_for(lambda: len(vendor.requests) == 2)
         await stage.answers(PARTNERS, asked)
     assert await teams(settings) == {sandbox.team_id}

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import pytest
 
 from bot import app
-from bot.core.answering.controls import Control
+from bot.core.reply.actions import ReplyAction
 from bot.errors import NotShown
-from bot.slack.courier import READY
+from bot.slack.outbox_sender import READY
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from sandbox.web_api import METHODS
@@ -178,8 +178,8 @@ async def deletes_the_answer(case: Case) -> None:
         await until(lambda: any(message.files for message in case.replies), "a file")
     file_ids = [each["id"] for message in case.replies for each in message.files]
     case.begin(file_ids[0] if case.method == "files.delete" else "")
-    [page] = await until(lambda: [each for each in case.replies if Control.DELETE in buttons(each)], "the buttons")
-    await case.stage.sandbox.client(case.user).press(case.place, page.ts, Control.DELETE.value)
+    [page] = await until(lambda: [each for each in case.replies if ReplyAction.DELETE in buttons(each)], "the buttons")
+    await case.stage.sandbox.client(case.user).press(case.place, page.ts, ReplyAction.DELETE.value)
 
 
 async def opens_the_home(case: Case) -> None:

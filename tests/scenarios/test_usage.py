@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.core.completion import Usage
 from bot.core.conversation import Question
-from bot.core.jobs import Outcome, Spent, Status
+from bot.core.job import Outcome, Spent, Status
 from bot.core.limits.caps import day_named
+from bot.core.stream import Usage
 from bot.store import SqlStore
 from bot.store.schema import feedback
 from tests.contracts.stores import apart, enqueued

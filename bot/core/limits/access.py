@@ -11,7 +11,7 @@ MOST_BOT_QUESTIONS_AN_HOUR = 20
 """Of one bot, wherever it asks: one that begins a thread for each of our answers would never end either."""
 
 
-class Kind(StrEnum):
+class UserKind(StrEnum):
     """What somebody is to our workspace."""
 
     MEMBER = "members"
@@ -35,14 +35,19 @@ class Denial(StrEnum):
     UNKNOWN = "Slack does not tell me who you are just now, and so I may not answer. Please ask again in a few minutes."
 
 
-_DENIALS = {Kind.GUEST: Denial.GUEST, Kind.EXTERNAL: Denial.EXTERNAL, Kind.BOT: Denial.BOT, None: Denial.UNKNOWN}
+_DENIALS = {
+    UserKind.GUEST: Denial.GUEST,
+    UserKind.EXTERNAL: Denial.EXTERNAL,
+    UserKind.BOT: Denial.BOT,
+    None: Denial.UNKNOWN,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
     """What those who run the bot decide; ids are Slack's. A deny list goes before everything else."""
 
-    also: frozenset[Kind] = frozenset()
+    also: frozenset[UserKind] = frozenset()
     """Who may ask beside the workspace's members."""
     allow_users: frozenset[str] = frozenset()
     """Where it is not empty, these and nobody else may ask, whatever they are."""
@@ -54,10 +59,10 @@ class AccessRules:
     @property
     def anybody(self) -> bool:
         """Whether every kind may ask, so that Slack need not say what somebody is."""
-        return self.also >= frozenset(Kind) - {Kind.MEMBER}
+        return self.also >= frozenset(UserKind) - {UserKind.MEMBER}
 
 
-def denial(rules: AccessRules, question: Question, kind: Kind | None) -> Denial | None:
+def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Denial | None:
     """Why the asker may not ask; None where they may.
 
     `kind` is None where it is not known, or was not asked for: then only what holds for every kind lets anybody in.
@@ -71,14 +76,14 @@ def denial(rules: AccessRules, question: Question, kind: Kind | None) -> Denial 
         return Denial.CHANNEL
     if rules.allow_users:
         return None if user_id in rules.allow_users else Denial.PERSON
-    if kind is Kind.MEMBER or kind in rules.also or rules.anybody:
+    if kind is UserKind.MEMBER or kind in rules.also or rules.anybody:
         return None
     return _DENIALS[kind]
 
 
 def kind_matters(rules: AccessRules, question: Question) -> bool:
     """Whether the answer depends on what the asker is. If not, an unknown kind gives the same answer as any other."""
-    return len({denial(rules, question, kind) for kind in (*Kind, None)}) > 1
+    return len({denial(rules, question, kind) for kind in (*UserKind, None)}) > 1
 
 
 @dataclass(frozen=True, slots=True)

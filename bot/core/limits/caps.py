@@ -51,7 +51,7 @@ class Spender:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CapWindow:
     """What is added up."""
 
     scope: Scope
@@ -62,7 +62,7 @@ class Window:
 class Cap:
     """No answer is begun once so much is used. The answer that is under way then may pass it."""
 
-    window: Window
+    window: CapWindow
     limit: float
     in_dollars: bool
 
@@ -78,7 +78,7 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class CapRoom:
     """Whether an answer may begin. With neither it may."""
 
     reached: Cap | None = None
@@ -89,27 +89,27 @@ class Room:
 
 def parse_caps(text: str) -> tuple[Cap, ...]:
     """Caps by commas. Raises ValueError."""
-    caps: dict[tuple[Window, bool], Cap] = {}
+    caps: dict[tuple[CapWindow, bool], Cap] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _CAP.fullmatch(part)
         if match is None or float(match[3]) == 0:
             raise ValueError(f"{_FORM}, and is more than nothing: not {part!r}")
-        cap = Cap(Window(Scope(match[1]), Period(match[2])), float(match[3]), match[4] == "usd")
+        cap = Cap(CapWindow(Scope(match[1]), Period(match[2])), float(match[3]), match[4] == "usd")
         if caps.setdefault((cap.window, cap.in_dollars), cap) is not cap:
             raise ValueError(f"{part.partition('=')[0]} is given twice in {match[4]}")
     return tuple(caps.values())
 
 
-def room(caps: Sequence[Cap], spent: Mapping[Window, Amount], reserved: Mapping[Scope, Amount]) -> Room:
+def room(caps: Sequence[Cap], spent: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapRoom:
     """An answer begins while something is left that is neither used nor set aside: so one alone may pass a cap."""
     held = None
     for cap in caps:
         used = cap.used_by(spent[cap.window])
         if used >= cap.limit:
-            return Room(reached=cap)
+            return CapRoom(reached=cap)
         if used + cap.used_by(reserved[cap.window.scope]) >= cap.limit:
             held = cap
-    return Room(held=held)
+    return CapRoom(held=held)
 
 
 def day_of(now: float) -> int:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
-from bot.core.completion import FinishReason
 from bot.core.limits.caps import day_of, name_of
+from bot.core.stream import FinishReason
 
 NO_MODEL = "(none)"
 _RECOVERED = "recovered"
@@ -26,7 +26,7 @@ class By(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class AnswerUsage:
     """One attempt at an answer, as it is on record."""
 
     at: float
@@ -73,7 +73,7 @@ class Thumb:
 
 
 @dataclass(slots=True)
-class Line:
+class UsageLine:
     """A sum."""
 
     answers: int = 0
@@ -91,7 +91,7 @@ class Line:
     def median_first_token_s(self) -> float | None:
         return median(self.first_tokens_s) if self.first_tokens_s else None
 
-    def add(self, use: Use) -> None:
+    def add(self, use: AnswerUsage) -> None:
         self.answers += use.answered
         self.failures += use.failed
         tokens = (use.input_tokens or 0, use.output_tokens or 0)
@@ -115,10 +115,10 @@ class Report:
     """Lines by what they stand for, and their sum."""
 
     by: By
-    lines: dict[str, Line] = field(default_factory=dict)
-    total: Line = field(default_factory=Line)
+    lines: dict[str, UsageLine] = field(default_factory=dict)
+    total: UsageLine = field(default_factory=UsageLine)
 
-    def add(self, uses: Iterable[Use], thumbs: Iterable[Thumb] = ()) -> None:
+    def add(self, uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> None:
         for use in filter(lambda use: use.counts, uses):
             for line in (self._line(use), self.total):
                 line.add(use)
@@ -126,22 +126,22 @@ class Report:
             for line in (self._line(thumb), self.total):
                 line.think(thumb)
 
-    def sorted(self) -> Mapping[str, Line]:
+    def sorted(self) -> Mapping[str, UsageLine]:
         """Days in their order; else who took most goes first."""
         if self.by is By.DAY:
             return dict(sorted(self.lines.items()))
         most = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -_tokens(item[1]), item[0]))
         return dict(most)
 
-    def _line(self, of: Use | Thumb) -> Line:
+    def _line(self, of: AnswerUsage | Thumb) -> UsageLine:
         key = {
             By.USER: of.user_id,
             By.CHANNEL: of.channel_id,
             By.MODEL: of.model or NO_MODEL,
             By.DAY: name_of(day_of(of.at)),
         }[self.by]
-        return self.lines.setdefault(key, Line())
+        return self.lines.setdefault(key, UsageLine())
 
 
-def _tokens(line: Line) -> int:
+def _tokens(line: UsageLine) -> int:
     return line.input_tokens + line.output_tokens

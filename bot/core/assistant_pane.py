@@ -1,0 +1,60 @@
+"""The pane beside a person's work: what is suggested in it, how its threads are called, what is looked at. Pure."""
+
+import re
+from dataclasses import dataclass
+
+from bot.core.conversation import Question
+from bot.core.inbound.channel_settings import is_direct
+from bot.core.reply.preview import beginning, first_words
+from bot.slack.format.mrkdwn import plain
+
+_PERSON = re.compile(r"<@[^<>]*>")
+
+MOST_PROMPTS = 4
+TITLE_CHARS = 60
+HEADING = "What can I do for you?"
+UNTITLED = "Files"
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A button: what is on it, and what pressing it asks."""
+
+    title: str
+    message: str
+
+
+USUAL_SUGGESTIONS = (
+    Suggestion("Draft a message", "Help me write a message. Ask me first what it is about and who will read it."),
+    Suggestion("Explain something", "Explain something to me step by step. Ask me first what it is."),
+    Suggestion("Weigh options", "Help me decide between options. Ask me first for them and for what matters to me."),
+)
+
+
+def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
+    """`title: message`, by `|`; without a title the message is on the button. Raises ValueError."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split("|"))):
+        title, colon, message = (each.strip() for each in part.partition(":"))
+        if colon and not (title and message):
+            raise ValueError(f"a suggested prompt is written title: message, by |: not {part!r}")
+        found.append(Suggestion(title, message or title))
+    if len(found) > MOST_PROMPTS:
+        raise ValueError(f"Slack shows no more than {MOST_PROMPTS} suggested prompts")
+    return tuple(found)
+
+
+def in_pane(question: Question) -> bool:
+    """In an app with a pane each direct message is a thread."""
+    return is_direct(question.thread.channel_id) and question.thread.thread_ts is not None
+
+
+def title_of(question: Question) -> str:
+    """What a thread is called by its first question: a few plain words, without those whose names are not known."""
+    words = first_words(plain(_PERSON.sub("", question.text), {}), growing=False)
+    return beginning(words, TITLE_CHARS) or UNTITLED
+
+
+def looking_at(channel: str) -> str:
+    """One line of context for the model."""
+    return f"Beside this conversation the person is looking at the channel #{channel}; you can't read it."

@@ -1,0 +1,1 @@
+"""The Markdown of models, as Slack's markdown block takes it."""

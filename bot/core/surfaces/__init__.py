@@ -1,1 +1,0 @@
-"""What Slack shows beside conversations: Home, modals, commands, the assistant's pane."""

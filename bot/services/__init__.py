@@ -1,0 +1,1 @@
+"""What Typist does, in terms of core and ports: each service is one behaviour."""

@@ -1,0 +1,72 @@
+"""Who may ask: decided before a model is asked, and told to who may not."""
+
+import asyncio
+import logging
+
+from bot.core.conversation import Question
+from bot.core.limits import access
+from bot.core.limits.access import AccessRules, Denial, UserKind
+from bot.errors import StoreError
+from bot.ports import Store, Users
+
+TELL_AGAIN_S = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+class AccessControl:
+    """At once where it is known who asks; else by the worker, so that no acknowledgement waits for Slack."""
+
+    def __init__(self, rules: AccessRules, people: Users, store: Store) -> None:
+        self._rules = rules
+        self._people = people
+        self._store = store
+        self._telling: set[asyncio.Task[None]] = set()
+
+    @property
+    def hears_bots(self) -> bool:
+        """Whether a bot's mention may be a question at all."""
+        return UserKind.BOT in self._rules.also or bool(self._rules.allow_users)
+
+    def denial_at_once(self, question: Question) -> Denial | None:
+        """None also where it is still to be asked who that is."""
+        kind = UserKind.BOT if question.from_bot else self._people.known(question.user_id)
+        return None if kind is None and self._must_ask(question) else access.denial(self._rules, question, kind)
+
+    async def denial(self, question: Question) -> Denial | None:
+        """None where the asker may ask. Who can't be known may not: a guest must not get in by a failure of Slack's."""
+        kind = UserKind.BOT if question.from_bot else None
+        if kind is None and self._must_ask(question):
+            kind = await self._people.kind(question.user_id)
+        return access.denial(self._rules, question, kind)
+
+    async def admits(self, question: Question) -> bool:
+        """Whether the asker may ask; who may not is told."""
+        denial = await self.denial(question)
+        if denial is not None:
+            self.tell(question, denial)
+        return denial is None
+
+    async def too_many(self, question: Question) -> bool:
+        """Whether a bot asks so much that it may be answering our answers. Raises StoreError."""
+        return question.from_bot and (await self._store.bot_questions(question)).too_many
+
+    def tell(self, question: Question, denial: Denial) -> None:
+        """Tells the asker why, at most once an hour, in the background."""
+        log.info("%s may not ask: %s", question.user_id, denial.name.lower())
+        if not question.from_bot:
+            task = asyncio.create_task(self._tell(question, denial))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, question: Question, denial: Denial) -> None:
+        try:
+            first = await self._store.tell_once(question.thread.team_id, question.user_id, "denied", TELL_AGAIN_S)
+        except StoreError as error:
+            log.error("%s is not told that they may not ask: %s", question.user_id, error)
+            return
+        if first:
+            await self._people.whisper(question, denial)
+
+    def _must_ask(self, question: Question) -> bool:
+        return access.kind_matters(self._rules, question)

@@ -1,0 +1,66 @@
+"""The app's Home: made when somebody opens it, and then only."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.core.inbound.channel_settings import ChannelSettings, Usual, in_force
+from bot.core.inbound.triage import Identity
+from bot.core.limits.caps import CapWindow, Period, Scope, Spender, first_day
+from bot.errors import RateLimited, Refused, StoreError, trace_of
+from bot.ports import Clock, Store
+from bot.ports.surfaces import Surfaces
+from bot.services.quota import Quota
+from bot.slack.format import home
+from bot.slack.format.home import PersonUsage, WorkspaceUsage
+
+MOST_WAITING = 50
+WITHIN_S = 10.0
+"""Who has waited longer has gone on, or opens it again."""
+DAY_S = 86_400
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AppHome:
+    """`settings`: as those who run the bot have set it, for its admins to see."""
+
+    store: Store
+    surfaces: Surfaces
+    allowance: Quota
+    clock: Clock
+    me: Identity
+    usual: Usual
+    admins: frozenset[str]
+    settings: Mapping[str, str]
+    _making: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+
+    def opened(self, user_id: str) -> None:
+        """Makes a person's Home in the background: Slack's acknowledgement does not wait for its budget."""
+        if user_id in self._making or len(self._making) >= MOST_WAITING:
+            return
+        task = self._making[user_id] = asyncio.create_task(self._make(user_id))
+        task.add_done_callback(lambda _: self._making.pop(user_id))
+
+    async def _make(self, user_id: str) -> None:
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                workspace = await self._workspace() if user_id in self.admins else None
+                use = await self.allowance.personal_use(self.me.team_id, user_id)
+                usual = in_force(ChannelSettings(), self.usual)
+                view = home.view(usual, PersonUsage(use.spent, use.caps), workspace)
+                await self.surfaces.publish_home(user_id, view)
+        except (RateLimited, Refused, StoreError, TimeoutError) as error:
+            log.warning("the Home of %s stays as it was: %s", user_id, error or "it took too long")
+        except Exception as error:
+            log.error("the Home of %s stays as it was: %s", user_id, trace_of(error))
+
+    async def _workspace(self) -> WorkspaceUsage:
+        windows = {period: CapWindow(Scope.WORKSPACE, period) for period in Period}
+        spent = await self.store.spent(Spender(self.me.team_id, "", ""), windows.values())
+        month = first_day(Period.MONTH, self.clock.now()) * DAY_S
+        by_model = await self.store.used_by_model(self.me.team_id, month)
+        use = PersonUsage({period: spent[window] for period, window in windows.items()}, self.allowance.caps)
+        return WorkspaceUsage(use, by_model, self.settings)

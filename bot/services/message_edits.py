@@ -1,0 +1,57 @@
+"""Takes in what people change: a question is edited, or deleted."""
+
+import logging
+
+from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.inbound.triage import Identity, by_person, words_of
+from bot.ports import Store
+from bot.services.intake import Intake, Waking
+from bot.slack.format.mrkdwn import mentioned
+
+log = logging.getLogger(__name__)
+
+
+class MessageEdits:
+    """From a changed message to what becomes of its question. Each raises what the Store raises."""
+
+    def __init__(self, store: Store, worker: Waking, intake: Intake, me: Identity) -> None:
+        self._store = store
+        self._worker = worker
+        self._intake = intake
+        self._me = me
+
+    async def edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
+        """A link's preview is no edit. A mention that is added asks a question; one that is removed takes none back."""
+        if after.subtype == "tombstone":
+            await self.deleted(before)
+        elif not by_person(after, self._me):
+            log.debug("ignored: a change of %s", after.ts)
+        elif self._words(before) != self._words(after) and await self._store.edit(_question(after), edited_ts):
+            self._worker.wake()
+        elif self._me.user_id in mentioned(after.text) and self._me.user_id not in mentioned(before.text):
+            await self._intake.take(event_id, after)
+
+    async def mentioned_again(self, event_id: str, message: Message, edited_ts: str) -> None:
+        """A message that mentions us was edited, maybe in a channel that we are not in: no more is told there.
+
+        What is on record is an edit of it. Anything else asks now, for the mention may be what was added.
+        """
+        if not by_person(message, self._me):
+            log.debug("ignored: a change of %s", message.ts)
+        elif await self._store.edit(_question(message), edited_ts):
+            self._worker.wake()
+        else:
+            await self._intake.take(event_id, message)
+
+    async def deleted(self, message: Message) -> None:
+        """What the bot answered to it goes, too, if nobody wrote after it."""
+        if by_person(message, self._me) and await self._store.withdraw(message.team_id, message.channel_id, message.ts):
+            self._worker.wake()
+
+    def _words(self, message: Message) -> str:
+        return words_of(message.text, self._me.user_id)
+
+
+def _question(message: Message) -> Question:
+    thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
+    return Question(thread, message.ts, message.user_id or "", message.whole, message.files)

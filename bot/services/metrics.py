@@ -1,0 +1,103 @@
+"""What becomes known of each job's attempt once it ended: ids, times and counts, never its text."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.core.conversation import Job, ThreadKey
+from bot.core.job import Outcome
+from bot.core.limits.prices import cost_usd
+from bot.core.stream import Usage
+
+log = logging.getLogger(__name__)
+
+_BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When things happened to an attempt, in seconds."""
+
+    waited_s: float
+    """From the question's writing, by Slack's clock, to the claim; of a later attempt, those before it included."""
+    total_s: float
+    """From the claim to the end."""
+    first_token_s: float | None = None
+    """From the claim; None where no token came."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobLife:
+    """One attempt at a job, from its claim to its end."""
+
+    job_id: int
+    thread: ThreadKey
+    question_ts: str
+    attempt: int
+    status: str
+    reason: str | None
+    """A FinishReason, or the name of what went wrong."""
+    model: str | None
+    usage: Usage | None
+    times: Times
+    edits: int
+    """Calls to Slack that changed a message of the reply."""
+
+    @classmethod
+    def of(cls, job: Job, outcome: Outcome, times: Times, edits: int) -> "JobLife":
+        """What is known once the job ended."""
+        return cls(
+            job_id=job.id,
+            thread=job.question.thread,
+            question_ts=job.question.ts,
+            attempt=job.attempts,
+            status=outcome.status,
+            reason=outcome.finish_reason,
+            model=outcome.model,
+            usage=outcome.usage,
+            times=times,
+            edits=edits,
+        )
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the vendor charges; None where the tokens or the model's price are not known."""
+        return cost_usd(self.model, self.usage) if self.model and self.usage else None
+
+
+Metrics = Callable[[JobLife], None]
+"""Told of each attempt that ended. It must not block: it is called on the event loop."""
+
+
+def logged(life: JobLife) -> None:
+    """The default: one line in the log."""
+    log.info("%s", line(life))
+
+
+def line(life: JobLife) -> str:
+    """The life as logfmt: key=value pairs, quoted as in JSON where need be; what is not known has no key."""
+    usage, times, cost = life.usage, life.times, life.cost_usd
+    pairs: dict[str, object] = {
+        "job": life.job_id,
+        "thread": life.thread,
+        "question": life.question_ts,
+        "attempt": life.attempt,
+        "status": life.status,
+        "reason": life.reason,
+        "model": life.model,
+        "waited_s": f"{times.waited_s:.2f}",
+        "first_token_s": None if times.first_token_s is None else f"{times.first_token_s:.2f}",
+        "total_s": f"{times.total_s:.2f}",
+        "input_tokens": usage and usage.input_tokens,
+        "output_tokens": usage and usage.output_tokens,
+        "cached_input_tokens": usage and usage.cached_input_tokens,
+        "cost_usd": None if cost is None else f"{cost:.6f}",
+        "edits": life.edits,
+    }
+    return " ".join(f"{key}={_value(str(value))}" for key, value in pairs.items() if value is not None)
+
+
+def _value(text: str) -> str:
+    return text if _BARE.fullmatch(text) else json.dumps(text)

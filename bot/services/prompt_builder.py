@@ -1,0 +1,128 @@
+"""From a question to what the model is given: its conversation with files and names, as its channel has it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from bot.core.assistant_pane import in_pane, looking_at
+from bot.core.conversation import Job, Message, Prompt, Question
+from bot.core.inbound import prompt as prompts
+from bot.core.inbound import shared_files
+from bot.core.inbound.batch import with_earlier
+from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
+from bot.core.inbound.files import Opened, chosen
+from bot.core.inbound.tokens import TokenEstimate
+from bot.core.inbound.triage import Identity, by_person, company_since
+from bot.core.reply.draft import Draft
+from bot.errors import StoreError
+from bot.ports import Clock, Files, History, Store
+
+READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
+"""How long to wait for a database that is away, before we do without."""
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How answers are to be: what those who run the bot decide."""
+
+    system_prompt: str
+    history_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """A question as its model is asked it."""
+
+    prompt: Prompt
+    model: str | None
+    """The channel's own; None: as it is for all."""
+    prompt_version: str
+    opened: Sequence[Opened]
+    """The files that the answer has to account for."""
+
+
+@dataclass(frozen=True)
+class PromptBuilder:
+    """Prepares questions for a model; holds what that needs of the world."""
+
+    store: Store
+    history: History
+    files: Files
+    clock: Clock
+    me: Identity
+    manner: Manner
+    estimate: TokenEstimate
+
+    async def brief(self, draft: Draft, held: AsyncExitStack) -> Brief:
+        """What a draft is to be written, or gone on with, from; what its files take of the memory is `held`."""
+        job = draft.job
+        channel = await self._channel_settings(job.question)
+        system = channel.system_prompt or self.manner.system_prompt
+        said = await self._said(job)
+        opened = await self._opened(said, held)
+        request = prompts.RESUME if draft.resumes else prompts.GO_ON
+        going_on = prompts.going_on(shared_files.attached(said, opened), draft.start, request)
+        fitting = prompts.fit(going_on, self.estimate.tokens, self.manner.history_tokens)
+        to_tell = [opened[file_id] for file_id in dict.fromkeys(shared_files.not_told_yet(said))]
+        told = "\n\n".join(filter(None, (system, await self._looking_at(job.question))))
+        prompt = replace(prompts.prompt_of(told, fitting), cache_key=prompts.cache_key(job.question.thread))
+        return Brief(prompt, channel.model, prompt_version(system), to_tell)
+
+    async def _looking_at(self, question: Question) -> str:
+        """What the person has before them beside our pane, if we are told of it and may know its name."""
+        if not (self.me.has_pane and in_pane(question)):
+            return ""
+        person = question.thread.team_id, question.user_id
+        channel_id = await self._read("what the person looks at", lambda: self.store.looking_at(*person))
+        names = await self.history.names([channel_id]) if channel_id else {}
+        return "".join(map(looking_at, names.values()))
+
+    async def _said(self, job: Job) -> list[prompts.Spoken]:
+        question = job.question
+        messages = with_earlier(job, await self.history.messages(question))
+        # What an earlier version of this answer said is not before the model.
+        replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, "")}
+        await self._note_company(question, messages)
+        said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
+        names = await self.history.names(prompts.to_be_named(said, self.me))
+        return prompts.named(said, {**names, self.me.user_id: self.me.name})
+
+    async def _opened(self, said: Sequence[prompts.Spoken], held: AsyncExitStack) -> Mapping[str, Opened]:
+        """The files; of what the model may be given at once, their texts take no more than half."""
+        wanted, unread = chosen(shared_files.files_in(said))
+        read = await held.enter_async_context(self.files.reading(wanted)) if wanted else {}
+        return shared_files.shortened({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
+
+    async def _note_company(self, question: Question, messages: Sequence[Message]) -> None:
+        """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
+        if since_ts := company_since(question, [each for each in messages if by_person(each, self.me)]):
+            try:
+                await self.store.share(question.thread, since_ts)
+            except StoreError as error:
+                log.error("a thread of several people is not on record as one: %s", error)
+
+    async def _replies(self, question: Question) -> Mapping[str, str]:
+        """Without the database, our own answers are what Slack shows of them."""
+        return await self._read("our earlier answers", lambda: self.store.replies(question.thread, question.ts)) or {}
+
+    async def _channel_settings(self, question: Question) -> ChannelSettings:
+        """Without the database, what holds for all channels."""
+        team_id, channel_id = question.thread.team_id, question.thread.channel_id
+        read = await self._read("the channel's settings", lambda: self.store.channel_settings(team_id, channel_id))
+        return read or ChannelSettings()
+
+    async def _read(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:
+        """None where the database stays away: the question is answered all the same."""
+        for delay_s in READ_AGAIN_S:
+            try:
+                return await read()
+            except StoreError as error:
+                log.error("%s can't be read: %s", what, error)
+                await self.clock.sleep(delay_s)
+        return None

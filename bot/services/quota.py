@@ -1,0 +1,112 @@
+"""How much may be used: set aside before a model is asked, and told to people as it comes to an end."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.core.conversation import Job, Question
+from bot.core.limits.caps import (
+    Amount,
+    Cap,
+    CapRoom,
+    CapWindow,
+    Period,
+    Scope,
+    Spender,
+    notice_of,
+    reached_sentence,
+    warning,
+)
+from bot.core.limits.prices import cost_usd
+from bot.core.stream import Usage
+from bot.errors import CapReached, StoreError
+from bot.ports import Clock, Store, Users
+
+ROOM_AGAIN_S = 0.5
+"""How soon to look again whether answers under way have left something."""
+RECORD_AGAIN_S = 2.0
+"""While the database is away: what is not on record would cap nothing."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalUsage:
+    """What a person used so far, and what they may."""
+
+    spent: Mapping[Period, Amount]
+    caps: tuple[Cap, ...]
+    """Of a person."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The caps, and what is left of them. `models`: any of them may come to answer."""
+
+    caps: tuple[Cap, ...]
+    models: tuple[str, ...]
+    max_output_tokens: int
+    store: Store
+    people: Users
+    clock: Clock
+    _lines: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
+    """For each that holds answers up: the first of those who wait looks again, not all of them."""
+
+    async def reserve(self, job: Job, input_tokens: int) -> None:
+        """Returns once the answer may begin, by all caps; raises CapReached where one is used up.
+
+        Where the rest is set aside for answers under way, it waits for what they leave.
+        """
+        if not self.caps:
+            return
+        most = self._most(input_tokens)
+        room = await self._room(job, most)
+        if room.held is not None:
+            spender = _spender(job.question)
+            async with self._lines[f"{room.held.window.scope} {spender.id_in(room.held.window.scope)}"]:
+                while (room := await self._room(job, most)).held is not None:
+                    await self.clock.sleep(ROOM_AGAIN_S)
+        if room.reached is not None:
+            raise CapReached(reached_sentence(room.reached, self.clock.now()))
+
+    async def warn(self, question: Question) -> None:
+        """Tells the asker, once in a period, that most of a cap is used."""
+        if not self.caps:
+            return
+        spender, now = _spender(question), self.clock.now()
+        try:
+            spent = await self.store.spent(spender, {cap.window for cap in self.caps})
+            for cap in self.caps:
+                sentence = warning(cap, spent[cap.window], now)
+                to = question.user_id if cap.window.scope is Scope.USER else ""
+                if sentence and await self.store.tell_once(spender.team_id, to, notice_of(cap, spender, now)):
+                    await self.people.whisper(question, sentence)
+        except StoreError as error:
+            log.error("%s is not told how much is left: %s", question.user_id, error)
+
+    async def personal_use(self, team_id: str, user_id: str) -> PersonalUsage:
+        """Of the day and the month that are now. Raises StoreError."""
+        windows = {period: CapWindow(Scope.USER, period) for period in Period}
+        spent = await self.store.spent(Spender(team_id, user_id, ""), windows.values())
+        caps = tuple(cap for cap in self.caps if cap.window.scope is Scope.USER)
+        return PersonalUsage({period: spent[window] for period, window in windows.items()}, caps)
+
+    async def _room(self, job: Job, most: Amount) -> CapRoom:
+        while True:
+            try:
+                return await self.store.reserve_tokens(job, most, self.caps)
+            except StoreError as error:
+                log.error("job %d waits, for what it may use can't be set aside: %s", job.id, error)
+                await self.clock.sleep(RECORD_AGAIN_S)
+
+    def _most(self, input_tokens: int) -> Amount:
+        """By the dearest of the models, and as if it wrote all of the prompt to its cache."""
+        usage = Usage(input_tokens, self.max_output_tokens, cache_write_tokens=input_tokens)
+        costs = [cost_usd(model, usage) or 0.0 for model in self.models]
+        return Amount(input_tokens + self.max_output_tokens, max(costs, default=0.0))
+
+
+def _spender(question: Question) -> Spender:
+    return Spender(question.thread.team_id, question.user_id, question.thread.channel_id)

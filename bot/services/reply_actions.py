@@ -1,0 +1,206 @@
+"""What the buttons below a reply do: each press is looked up in the Store, for what it carries is not trusted."""
+
+import logging
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bot.core.conversation import Job, ThreadKey
+from bot.core.reply import actions
+from bot.core.reply.actions import RecordedAnswer, ReplyAction, Vote, refusal
+from bot.errors import RateLimited, Refused, StoreError
+from bot.ports import Store
+from bot.ports.surfaces import Surfaces
+from bot.services.access_control import AccessControl
+from bot.services.intake import Waking
+from bot.slack.format import reply_blocks
+
+WILL_NOT = "I will not answer this question: you stopped it while it waited."
+BEFORE = "This is what the answer said before:"
+NOT_NOW = "I can't do this right now. Please try again in a moment."
+
+log = logging.getLogger(__name__)
+
+_JOB_ID = re.compile("[0-9]{1,18}")
+"""No more than a database's integer holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Somebody pressed a button of ours."""
+
+    control: ReplyAction
+    thread: ThreadKey
+    message_ts: str
+    user_id: str
+    value: str = ""
+    private: bool = False
+    """On a message that only they see; its value names the job."""
+    response_url: str = ""
+    """Where Slack takes what only they are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What is told to who pressed it, and to nobody else."""
+
+    sentence: str
+    markdown: str = ""
+    """What a model wrote, below the sentence."""
+
+
+class Breaking(Waking, Protocol):
+    """What controls need of the worker."""
+
+    def break_off(self, job_id: int) -> None:
+        """Ends a job that is to stop at once, if this process has it; another one is woken by the Store."""
+        ...
+
+
+class Answers(Protocol):
+    """What controls need of the Store beside the port. Each raises StoreError."""
+
+    async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
+        """The answer that a message shows a page of."""
+        ...
+
+    async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
+        """The answer of a job, if it is one of this thread."""
+        ...
+
+    async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
+        """The answer that is being written in a thread; None where the event was done before."""
+        ...
+
+    async def event_done(self, event_id: str) -> None:
+        """An event that Slack delivers again does nothing more."""
+        ...
+
+    async def delete(self, job_id: int) -> None:
+        """Its texts are gone at once, its messages soon."""
+        ...
+
+    async def vote(self, about: RecordedAnswer, user_id: str, value: Vote) -> None:
+        """One a person: the last one."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReplyActions:
+    """`admins`: ids of those who may do what the asker may."""
+
+    store: Store
+    answers: Answers
+    worker: Breaking
+    admission: AccessControl
+    admins: Collection[str]
+    surfaces: Surfaces
+
+    async def pressed(self, press: Press) -> None:
+        """Does what the button says, and tells the presser what the reply doesn't show."""
+        try:
+            said = await self.press(press)
+        except StoreError as error:
+            log.error("%s was not done: %s", press.control, error)
+            said = Aside(NOT_NOW)
+        if said is not None:
+            await self._tell(press, said)
+        elif press.private:
+            await self._respond(press, {"delete_original": True})
+
+    async def press(self, press: Press) -> Aside | None:
+        """Does what the button says, or says why not; None where the reply itself shows it. Raises StoreError."""
+        kept = await self._kept(press)
+        sentence = refusal(press.control, kept, press.user_id, self.admins)
+        if sentence is not None or kept is None:
+            log.info("%s by %s is refused: %s", press.control, press.user_id, sentence)
+            return Aside(sentence or actions.NOT_KNOWN)
+        log.info("job %d: %s by %s", kept.job_id, press.control, press.user_id)
+        match press.control:
+            case ReplyAction.STOP:
+                return await self._stop(kept)
+            case ReplyAction.AGAIN | ReplyAction.GO_ON:
+                return await self._again(kept, go_on=press.control is ReplyAction.GO_ON)
+            case ReplyAction.PREVIOUS:
+                return Aside(BEFORE, kept.previous)
+            case ReplyAction.FEEDBACK:
+                return await self._vote(kept, press)
+            case ReplyAction.DELETE:
+                await self.answers.delete(kept.job_id)
+                await self._request_stop(kept)
+        return None
+
+    async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
+        """Slack's own Stop ends the answer being written in the thread, never a queued one. Raises StoreError.
+
+        Slack names only the thread. An event that comes twice must not stop the answer that was queued the first time.
+        """
+        kept = await self.answers.written_in(thread, event_id)
+        if kept is not None and refusal(ReplyAction.STOP, kept, user_id, self.admins) is None:
+            await self._stop(kept)
+            await self.answers.event_done(event_id)
+
+    async def _tell(self, press: Press, said: Aside) -> None:
+        """A response_url takes no Markdown; what Slack doesn't show otherwise goes there as plain text."""
+        if said.markdown:
+            try:
+                message = reply_blocks.aside(said.sentence, said.markdown)
+                await self.surfaces.post_ephemeral(press.thread, press.user_id, message)
+                return
+            except (RateLimited, Refused) as error:
+                log.warning("the answer to %s goes out as plain text: %s", press.control, error)
+        told = {
+            "text": reply_blocks.aside_text(said.sentence, said.markdown),
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "thread_ts": press.thread.thread_ts,
+        }
+        await self._respond(press, told)
+
+    async def _respond(self, press: Press, message: Mapping[str, Any]) -> None:
+        try:
+            await self.surfaces.respond(press.response_url, message)
+        except Refused as error:
+            log.warning("the answer to %s was not shown: %s", press.control, error)
+
+    async def _kept(self, press: Press) -> RecordedAnswer | None:
+        if not press.private:
+            return await self.answers.shown_by(press.thread, press.message_ts)
+        if not _JOB_ID.fullmatch(press.value):
+            return None
+        return await self.answers.of_job(press.thread, int(press.value))
+
+    async def _stop(self, kept: RecordedAnswer) -> Aside | None:
+        if not await self._request_stop(kept):
+            return Aside(actions.ENDED)
+        return Aside(WILL_NOT) if kept.state is actions.AnswerState.WAITING else None
+
+    async def _request_stop(self, kept: RecordedAnswer) -> bool:
+        asked = await self.store.request_stop(kept.job_id)
+        if asked:
+            self.worker.break_off(kept.job_id)
+        return asked
+
+    async def _again(self, kept: RecordedAnswer, *, go_on: bool) -> Aside | None:
+        """As if it were asked now: who may not ask any more is not answered again."""
+        if denial := await self.admission.denial(kept.question):
+            return Aside(denial)
+        again = await self.store.answer_again(kept.job_id, go_on=go_on, full=self.worker.full)
+        if again is None:
+            return Aside(actions.NOT_YET)
+        if again.waiting:
+            self.worker.announce(
+                Job(kept.job_id, kept.question, attempts=0, page_ts=kept.page_ts, version=kept.version + 1)
+            )
+        else:
+            self.worker.wake()
+        return None
+
+    async def _vote(self, kept: RecordedAnswer, press: Press) -> Aside:
+        try:
+            vote = Vote(press.value)
+        except ValueError:
+            return Aside(actions.WRONG_VALUE)
+        await self.answers.vote(kept, press.user_id, vote)
+        return Aside(actions.THANKS[vote])

@@ -1,0 +1,161 @@
+"""Slack's Web API: every call of ours goes through here, and every refusal becomes one of our few errors."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.core.inbound.triage import Identity
+from bot.core.surrogates import paired_json
+from bot.errors import RateLimited, Refusal, Refused
+from bot.slack.refusals import RATE_LIMITED, error_name, reason_of
+
+CALL_TIMEOUT_S = 15
+DEFAULT_RETRY_AFTER_S = 30.0
+PANE_SCOPE = "assistant:write"
+"""Only apps with the Agents feature have it; Slack names a token's scopes with each answer."""
+
+NO_OBJECT = "no JSON object"
+"""Our own name for an answer that Slack's Web API never gives."""
+
+_allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
+
+
+class Withheld(aiohttp.ClientError):
+    """A request that was no longer ours to send when it had its connection."""
+
+
+@contextmanager
+def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
+    """Requests within are sent only if this still holds when they have their connection, which may take a while."""
+    token = _allowed.set(allowed)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def new_session() -> aiohttp.ClientSession:
+    """One for the process: the SDK opens a TCP connection for each call without."""
+    looks = aiohttp.TraceConfig()
+    looks.on_connection_reuseconn.append(_last_look)
+    looks.on_connection_create_end.append(_last_look)
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S), trace_configs=[looks])
+
+
+async def _last_look(*_: object) -> None:
+    allowed = _allowed.get()
+    if allowed is not None and not allowed():
+        raise Withheld
+
+
+class SlackClient:
+    """Calls methods; raises RateLimited and Refused, nothing else."""
+
+    def __init__(self, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        # No retry handlers: a call sent twice is a message posted twice, and the editor decides who waits.
+        self.client = AsyncWebClient(
+            token=bot_token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
+        )
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """The method's answer. Arguments that are None are left out."""
+        data: dict[str, Any] = paired_json((await self._answer(method, arguments)).data)
+        return data
+
+    async def post(self, **arguments: Any) -> tuple[str, str]:
+        """Posts a message; returns its channel and ts.
+
+        Raises Refused with ASTRAY where Slack put it at the channel's root, because its thread was deleted: only the
+        missing thread_ts in the answer tells (slack-go/slack#1571).
+        """
+        method = "chat.postMessage"
+        answer = await self.call(method, **arguments)
+        channel, ts, message = answer.get("channel"), answer.get("ts"), answer.get("message")
+        if not (isinstance(channel, str) and isinstance(ts, str) and isinstance(message, dict)):
+            raise Refused(method, "no message", Refusal.TRANSIENT)
+        if arguments.get("thread_ts") is not None and message.get("thread_ts") is None:
+            raise Refused(method, "posted outside of its thread", Refusal.ASTRAY, ts)
+        return channel, ts
+
+    async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
+        # As a form: the one encoding that every method takes.
+        form = _form(arguments)
+        try:
+            response = await self.client.api_call(method, data=form)
+        except SlackApiError as error:
+            raise _refused(method, error) from error
+        except Exception as error:
+            # The SDK takes a body that is a text or a list for a dict, so an AttributeError is among them.
+            raise Refused(method, type(error).__name__, Refusal.TRANSIENT) from error
+        if not isinstance(response.data, dict):
+            raise Refused(method, NO_OBJECT, Refusal.TRANSIENT)
+        return response
+
+    async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
+        """To who used a command; the address is Slack's own, knows who it is for, and is told no token."""
+        try:
+            async with self._session.post(response_url, json=message, allow_redirects=False) as response:
+                if response.status != 200:
+                    reason = Refusal.FORBIDDEN if response.status in (403, 404, 410) else Refusal.UNKNOWN
+                    raise Refused("a response", f"HTTP {response.status}", reason)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Refused("a response", type(error).__name__, Refusal.TRANSIENT) from error
+
+    async def send_bytes(self, upload_url: str, content: bytes) -> None:
+        """Fills an upload; the address is Slack's own, knows what it is for, and is told no token."""
+        try:
+            async with self._session.post(upload_url, data=content, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise Refused("the upload of a file", f"HTTP {response.status}", Refusal.TRANSIENT)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Refused("the upload of a file", type(error).__name__, Refusal.TRANSIENT) from error
+
+    async def identity(self) -> Identity:
+        """Who the bot token makes us. Raises RateLimited and Refused; credentials.py says which of them pass."""
+        answer = await self._answer("auth.test", {})
+        ids = [answer.get(name) for name in ("team_id", "user_id", "bot_id", "user")]
+        if not all(isinstance(each, str) for each in ids):
+            raise Refused("auth.test", "no bot in the answer", Refusal.TRANSIENT)
+        scopes = {scope.strip() for scope in _header(answer, "X-OAuth-Scopes").split(",")}
+        team_id, user_id, bot_id, name = map(str, ids)
+        return Identity(team_id, user_id, bot_id, name, PANE_SCOPE in scopes)
+
+
+def _header(response: AsyncSlackResponse, name: str) -> str:
+    """Headers' names are written as it pleases each server."""
+    return next((str(value) for key, value in response.headers.items() if key.lower() == name.lower()), "")
+
+
+def _form(arguments: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in arguments.items()
+        if value is not None
+    }
+
+
+def _refused(method: str, error: SlackApiError) -> RateLimited | Refused:
+    response = error.response
+    # aiohttp's own response where the SDK could not read the body, its own otherwise.
+    status: int = response.status if isinstance(response, aiohttp.ClientResponse) else response.status_code
+    data = getattr(response, "data", None)
+    name = error_name(data)
+    if status == 429 or name in RATE_LIMITED:
+        return RateLimited(method, _retry_after_s(response))
+    if not name or status >= 500:
+        return Refused(method, name or (f"HTTP {status}" if status != 200 else NO_OBJECT), Refusal.TRANSIENT)
+    needed = data.get("needed") if data and name == "missing_scope" else None
+    return Refused(method, f"{name} ({needed})" if needed else name, reason_of(name))
+
+
+def _retry_after_s(response: Any) -> float:
+    value = getattr(response, "headers", {}).get("Retry-After", "")
+    return float(value) if str(value).isdigit() else DEFAULT_RETRY_AFTER_S

@@ -1,0 +1,187 @@
+"""A page's view as Slack takes it: a `markdown` block, a quiet line below it, and a short `text` for notifications.
+
+Slack refuses an edit that takes the last `rich_text` from a message (block_mismatch), and a `markdown` block of nothing
+but headings and tables makes none. So a quiet line is a `rich_text`, and each view has one, or a paragraph.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.core.reply.actions import ReplyAction, Vote
+from bot.core.reply.extent import has_paragraph
+from bot.core.reply.markdown.escaping import mrkdwn, unlinked
+from bot.core.reply.markdown.render import rendered
+from bot.core.reply.pages import Pages
+from bot.core.reply.preview import beginning, first_words
+from bot.core.reply.state import End, View
+
+THINKING = "Thinking…"
+WRITING = "Writing…"
+WAITING = "Your question is in line: I will answer it after the ones before it."
+MORE = "It went on: this is as much of it as one message holds."
+_BESIDE = ("actions", "context_actions", "context")
+"""The last is an earlier version's: its quiet lines."""
+_LINE = "about-answer-"
+"""Begins the block_id of a quiet line: Slack keeps it, and no block of an answer has one of ours."""
+GOES_ON_BELOW = "Continued below."
+AT_END = "End of answer."
+PLAIN_BYTES = 3_800
+"""In UTF-8. chat.update takes 4,000 bytes of text."""
+_NOTICE_CHARS = 300
+_ENDS: Mapping[End | None, str] = {End.STOPPED: "stopped", End.LENGTH: "cut", End.PART: "cut"}
+
+
+def message(view: View) -> dict[str, Any]:
+    """The arguments of chat.postMessage and chat.update that show the view.
+
+    `blocks` is always there: an empty list removes what an earlier call showed.
+    """
+    if view.plain:
+        return {"text": _plain(view), "blocks": []}
+    text = rendered(view.markdown, growing=view.growing)
+    lines = [line for line in (_note(view), _footer(view)) if line]
+    if not lines and not has_paragraph(text):
+        lines = [_last_line(view)]
+    blocks: list[dict[str, Any]] = []
+    # Slack takes no empty block: all that has come may be held back still, as half a link is.
+    if text.strip():
+        blocks.append({"type": "markdown", "text": text})
+    return {"text": short_text(view), "blocks": [*blocks, *_quiet(*lines), *_controls(view)]}
+
+
+def aside(sentence: str, markdown: str) -> dict[str, Any]:
+    """A sentence with what a model wrote below it, as much as one message holds: chat.postEphemeral's arguments."""
+    first, note = _first_page(markdown)
+    above, *below = _quiet(*filter(None, (sentence, note)))
+    blocks = [above, {"type": "markdown", "text": rendered(first, growing=False)}, *below]
+    return {"text": mrkdwn(sentence), "blocks": blocks}
+
+
+def aside_text(sentence: str, markdown: str) -> str:
+    """The same without blocks, for a response_url: it takes no Markdown."""
+    return mrkdwn("\n\n".join(part for part in (sentence, *_first_page(markdown)) if part))
+
+
+def _first_page(markdown: str) -> tuple[str, str]:
+    """As much of a text as one message holds, and the sentence for what it leaves out."""
+    pages = Pages()
+    pages.append(markdown)
+    first, *more = [*pages.full, pages.growing]
+    return first.markdown, MORE if more else ""
+
+
+def answer_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of a reply with the answer's blocks alone, whatever Slack has made of them."""
+    answers = [block for block in message.get("blocks") or [] if not _is_beside(block)]
+    return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
+
+
+def _is_beside(block: Mapping[str, Any]) -> bool:
+    return block.get("type") in _BESIDE or str(block.get("block_id", "")).startswith(_LINE)
+
+
+def short_text(view: View) -> str:
+    """What a notification and a screen reader say: the first words without Markdown's marks."""
+    words = first_words(view.markdown, growing=view.growing)
+    return mrkdwn(words or beginning(view.notice.strip(), _NOTICE_CHARS)) or (
+        _growing(view) if view.live else _last_line(view)
+    )
+
+
+def _controls(view: View) -> list[dict[str, Any]]:
+    """A page that is not the last has none; a press is looked up by its message, so that no value need be trusted."""
+    if view.live:
+        return [{"type": "actions", "elements": [_button(ReplyAction.STOP, "Stop")]}]
+    answered = bool(view.markdown.strip())
+    if view.ended is None or (view.ended is End.WHOLE and not answered):
+        return []
+    buttons = [_button(ReplyAction.AGAIN, "Regenerate")]
+    if view.ended is End.LENGTH:
+        buttons.insert(0, _button(ReplyAction.GO_ON, "Continue"))
+    if view.previous:
+        buttons.append(_button(ReplyAction.PREVIOUS, "Previous"))
+    quiet = [*([_FEEDBACK] if answered else []), _DELETE]
+    return [{"type": "actions", "elements": buttons}, {"type": "context_actions", "elements": quiet}]
+
+
+def offer(sentence: str, label: str, value: str) -> list[dict[str, Any]]:
+    """A sentence, and a button to have a question answered again."""
+    button = {**_button(ReplyAction.AGAIN, label), "value": value}
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": sentence, "verbatim": True}}
+    return [section, {"type": "actions", "elements": [button]}]
+
+
+def _button(control: ReplyAction, label: str) -> dict[str, Any]:
+    return {"type": "button", "action_id": control.value, "text": _words(label)}
+
+
+def _words(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}
+
+
+_FEEDBACK = {
+    "type": "feedback_buttons",
+    "action_id": ReplyAction.FEEDBACK.value,
+    "positive_button": {"text": _words("👍"), "value": Vote.UP.value, "accessibility_label": "Good answer"},
+    "negative_button": {"text": _words("👎"), "value": Vote.DOWN.value, "accessibility_label": "Bad answer"},
+}
+_DELETE = {
+    "type": "icon_button",
+    "icon": "trash",
+    "action_id": ReplyAction.DELETE.value,
+    "text": _words("Delete"),
+    "confirm": {
+        "title": _words("Delete this answer?"),
+        "text": _words("It goes away for everybody, and can't be brought back."),
+        "confirm": _words("Delete"),
+        "deny": _words("Keep"),
+        "style": "danger",
+    },
+}
+
+
+def _quiet(*lines: str) -> list[dict[str, Any]]:
+    """Lines about the answer: plain text, in which nothing can be a mention or a link."""
+    said = [{"type": "text", "text": unlinked(line), "style": {"italic": True}} for line in lines]
+    return [
+        {
+            "type": "rich_text",
+            "block_id": f"{_LINE}{number}",
+            "elements": [{"type": "rich_text_section", "elements": [element]}],
+        }
+        for number, element in enumerate(said)
+    ]
+
+
+def _footer(view: View) -> str:
+    """Who wrote it, and that it is not whole where no sentence says so."""
+    if view.ended is None or not view.markdown.strip():
+        return ""
+    return " · ".join(filter(None, (view.footer, _ENDS.get(view.ended))))
+
+
+def _note(view: View) -> str:
+    return view.notice.strip() or (_growing(view) if view.growing else "")
+
+
+def _growing(view: View) -> str:
+    if view.markdown.strip():
+        return WRITING
+    return WAITING if view.waiting else THINKING
+
+
+def _plain(view: View) -> str:
+    """The page's text, with as much of the notice below it as there is room for."""
+    text, note = view.markdown.rstrip(), _note(view) or _ENDS.get(view.ended, "")
+    while note and _bytes(said := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
+        note = beginning(note, len(note) // 2) if len(note) > 2 else ""
+    return said if note else mrkdwn(text) or _last_line(view)
+
+
+def _last_line(view: View) -> str:
+    """Stands where nothing else does."""
+    return GOES_ON_BELOW if view.ended is None else AT_END
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -1,0 +1,184 @@
+"""Slack's rich_text blocks, what a person typed, as markup: structure and styles in Markdown.
+
+docs.slack.dev, "Rich text block".
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from bot.slack.format.mrkdwn import escape, link, tells_more
+
+Json = Mapping[str, Any]
+
+INDENT = "    "
+MOST_INDENT = 8
+"""Slack's own."""
+
+_REFERENCES = {
+    "user": ("@", "user_id"),
+    "channel": ("#", "channel_id"),
+    "usergroup": ("!subteam^", "usergroup_id"),
+    "broadcast": ("!", "range"),
+}
+_CODE_POINT = re.compile(r"[0-9a-c][0-9a-f]{1,3}|[ef][0-9a-f]{3}|[1-9a-f][0-9a-f]{4}", re.IGNORECASE)
+"""In hexadecimal: any that text can hold."""
+_ID = re.compile(r"\w+\Z")
+_MARKS = (("strike", "~~"), ("italic", "_"), ("bold", "**"))
+_STYLES = ("code", *(style for style, _ in _MARKS))
+
+
+def markup_of(block: Json, labels: Mapping[str, str]) -> str:
+    """`labels` are names that the message itself gives, by id."""
+    said = ""
+    before = ""
+    for element in dicts(block.get("elements")):
+        kind = str(element.get("type"))
+        part = _part(kind, element, labels).strip("\n")
+        if not part.strip():
+            continue
+        said += ("\n" if kind == before == "rich_text_list" else "\n\n") if said else ""
+        said += part
+        before = kind
+    return said
+
+
+def words_of(block: Json) -> str:
+    """What a block of ours says without its structure, as markup; Slack has made elements of its emoji and links."""
+    lines = [map(_typed, dicts(element.get("elements"))) for element in dicts(block.get("elements"))]
+    return "\n".join(_inline(line, {}) for line in lines)
+
+
+def dicts(value: Any) -> list[Json]:
+    """The objects in what should be a list of objects."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, Sequence) else []
+
+
+def quoted(text: str) -> str:
+    """As a quote in Markdown."""
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def fenced(text: str, language: str = "") -> str:
+    """As a code block in Markdown; a longer fence where the code has one."""
+    ticks = "`" * max(3, _ticks(text) + 1)
+    return f"{ticks}{language}\n{text}\n{ticks}"
+
+
+def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
+    inner = dicts(element.get("elements"))
+    match kind:
+        case "rich_text_list":
+            part = "\n".join(_items(element, inner, labels))
+        case "rich_text_preformatted":
+            language = element.get("language")
+            part = _code_block(inner, language if isinstance(language, str) else "")
+        case "rich_text_quote":
+            return quoted(_inline(inner, labels).strip("\n"))
+        case _:
+            return _inline(inner, labels)
+    # A border on anything else is how Slack shows it inside a quote.
+    return quoted(part) if part and element.get("border") == 1 else part
+
+
+def _items(element: Json, items: Iterable[Json], labels: Mapping[str, str]) -> Iterator[str]:
+    indent = INDENT * min(_count(element, "indent"), MOST_INDENT)
+    for number, item in enumerate(items, start=_count(element, "offset") + 1):
+        sign = f"{number}. " if element.get("style") == "ordered" else "- "
+        said = _inline(dicts(item.get("elements")), labels).strip("\n")
+        yield indent + sign + said.replace("\n", f"\n{indent}{' ' * len(sign)}")
+
+
+def _count(element: Json, key: str) -> int:
+    value = element.get(key)
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def _code_block(inner: Iterable[Json], language: str) -> str:
+    code = "".join(map(_code, inner))
+    return fenced(escape(code.strip("\n")), language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
+
+
+def _code(element: Json) -> str:
+    """In a code block nothing is markup: a link whose words don't tell its address has it beside them."""
+    text, url = _words(element, "text"), _words(element, "url")
+    return f"{text} ({url})" if tells_more(url, text) else text or url
+
+
+def _inline(elements: Iterable[Json], labels: Mapping[str, str]) -> str:
+    """Neighbours of one style are marked as one."""
+    said = []
+    for styles, group in groupby(elements, key=_styles):
+        text = "".join(_piece(element, labels, "code" in styles) for element in group)
+        said.append("\n".join(_marked(line, styles) for line in text.split("\n")))
+    return "".join(said)
+
+
+def _styles(element: Json) -> frozenset[str]:
+    """Names are not styled: who a message begins with stays at its beginning."""
+    style = element.get("style")
+    if element.get("type") not in ("text", "link", "emoji") or not isinstance(style, Mapping):
+        return frozenset()
+    styles = frozenset(name for name in _STYLES if style.get(name) is True)
+    # In code a link would lose its address.
+    return styles - {"code"} if tells_more(_words(element, "url"), _words(element, "text")) else styles
+
+
+def _marked(line: str, styles: frozenset[str]) -> str:
+    """Marks hug the words: Markdown reads none with a space inside."""
+    words = line.strip()
+    if not words or not styles:
+        return line
+    before, after = line[: len(line) - len(line.lstrip())], line[len(line.rstrip()) :]
+    if "code" in styles:
+        ticks = "`" * (_ticks(words) + 1)
+        words = f"{ticks} {words} {ticks}" if "`" in words[:1] + words[-1:] else f"{ticks}{words}{ticks}"
+    for style, mark in _MARKS:
+        words = f"{mark}{words}{mark}" if style in styles else words
+    return before + words + after
+
+
+def _ticks(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
+    kind = str(element.get("type"))
+    if kind in _REFERENCES:
+        mark, key = _REFERENCES[kind]
+        return _reference(mark, _words(element, key), labels)
+    text = _words(element, "text")
+    match kind:
+        case "link":
+            url = _words(element, "url")
+            return escape(text or url) if as_code or not url else link(url, text)
+        case "emoji":
+            return f":{escape(_words(element, 'name'))}:"
+        case "color":
+            return escape(_words(element, "value"))
+        case "date":
+            said = _words(element, "fallback")
+            if said and (url := _words(element, "url")):
+                return link(url, said)
+            return escape(said) or f"<!date^{_count(element, 'timestamp')}>"
+    return escape(text)
+
+
+def _typed(element: Json) -> Json:
+    """An emoji as the character that it was; one without is a picture of the workspace's own."""
+    code_points = _words(element, "unicode").split("-")
+    if element.get("type") != "emoji" or not all(_CODE_POINT.fullmatch(each) for each in code_points):
+        return element
+    return {"type": "text", "text": "".join(chr(int(each, 16)) for each in code_points)}
+
+
+def _reference(mark: str, id_: str, labels: Mapping[str, str]) -> str:
+    if not _ID.match(id_):
+        return ""
+    return f"<{mark}{id_}|{labels[id_]}>" if id_ in labels else f"<{mark}{id_}>"
+
+
+def _words(element: Json, key: str) -> str:
+    value = element.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,93 @@
+"""Errands in Slack: messages that are to go, or to be written once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bot.core.inbound.triage import ANSWERED_SUBTYPES, Identity
+from bot.core.outbox import OutboxEntry
+from bot.core.reply.state import Delete
+from bot.errors import Refused
+from bot.slack.client import SlackClient, only_while
+from bot.slack.format import reply_blocks
+from bot.slack.rate_budget import RateBudget
+from bot.slack.reply_transport import ReplyTransport
+from bot.slack.thread_posts import Threads
+
+PING_EVENT = "typist_ping"
+EDITED = "You edited your question after it was answered."
+REGENERATE = "Answer again"
+READY = "your answer is ready."
+"""Also of one that reached its length limit."""
+
+
+class SlackOutboxSender:
+    """The Courier port on Slack's Web API; its calls share the budgets of all others."""
+
+    def __init__(
+        self, web: SlackClient, poster: ReplyTransport, budget: RateBudget, threads: Threads, me: Identity
+    ) -> None:
+        self._web = web
+        self._poster = poster
+        self._budget = budget
+        self._threads = threads
+        self._me = me
+
+    async def clear(self, errand: OutboxEntry) -> None:
+        """Those that are not on record are looked for."""
+        question = errand.question
+        await self._send([Delete(question, ts) for ts in errand.page_ts] or await self._poster.strays(question, ()))
+
+    async def delete(self, errand: OutboxEntry) -> None:
+        """Its pages and files; those that are too far back to be found are on record."""
+        found = await self._poster.strays(errand.question, ())
+        far_back = set(errand.page_ts) - {each.ts for each in found}
+        await self._send([*found, *(Delete(errand.question, ts) for ts in sorted(far_back))])
+
+    async def remove(self, errand: OutboxEntry) -> None:
+        """What people wrote after the question may refer to the reply."""
+        if not any(map(self._by_person, await self._poster.written_after(errand.question))):
+            await self._send(await self._poster.strays(errand.question, ()))
+
+    async def offer(self, errand: OutboxEntry) -> None:
+        """The button's value is the job's id: what one alone is shown is no message of the reply."""
+        thread = errand.question.thread
+        await self._web.call(
+            "chat.postEphemeral",
+            channel=thread.channel_id,
+            user=errand.question.user_id,
+            thread_ts=thread.thread_ts,
+            text=EDITED,
+            blocks=reply_blocks.offer(EDITED, REGENERATE, str(errand.job_id)),
+        )
+
+    async def ping(self, errand: OutboxEntry, still: Callable[[], bool]) -> str | None:
+        """Looks first whether an earlier try has done it."""
+        thread, mark = errand.question.thread, _ping_mark(errand)
+        if errand.tries > 1:
+            for each in await self._poster.written_after(errand.question):
+                if each.get("metadata") == mark:
+                    return str(each["ts"])
+        people = " ".join(f"<@{user_id}>" for user_id in errand.askers)
+        with only_while(still):
+            _, ts = await self._threads.post(
+                thread.channel_id, thread.thread_ts, text=f"{people} {READY}", metadata=mark
+            )
+        return ts
+
+    def _by_person(self, message: dict[str, Any]) -> bool:
+        is_other = message.get("user") not in (None, self._me.user_id) and not message.get("bot_id")
+        return is_other and message.get("subtype") in ANSWERED_SUBTYPES
+
+    async def _send(self, deletions: Sequence[Delete]) -> None:
+        for call in deletions:
+            async with self._budget.spending("chat.delete"):
+                try:
+                    await self._poster.send(call)
+                except Refused as refused:
+                    if refused.reason.may_pass:
+                        raise
+
+
+def _ping_mark(errand: OutboxEntry) -> dict[str, Any]:
+    payload = {"question_ts": errand.question.ts, "version": errand.version}
+    return {"event_type": PING_EVENT, "event_payload": payload}

@@ -1,0 +1,194 @@
+"""Answers as they are on record: what a button on one is about, what people think of it, and their removal."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Job, ThreadKey
+from bot.core.job import Status
+from bot.core.outbox import OutboxKind
+from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
+from bot.ports import Clock
+from bot.store import checkpoints, outbox
+from bot.store.queue import batch
+from bot.store.rows import DOING, INTERRUPTED, TODO, in_thread, insert_into, question_of
+from bot.store.schema import feedback, jobs, seen_events, turns
+
+REPLIES_READ = 500
+"""Jobs of a thread whose replies are read: a direct message goes on for years, a prompt does not."""
+
+T = TypeVar("T")
+
+
+def shows(message_ts: str) -> sa.ColumnElement[bool]:
+    """Whether a message is one of a reply's. No index: of one thread's jobs few are read, and only at a press."""
+    return sa.cast(jobs.c.page_ts, sa.Text).contains(f'"{message_ts}"', autoescape=True)
+
+
+async def kept(connection: AsyncConnection, thread: ThreadKey, which: sa.ColumnElement[bool]) -> RecordedAnswer | None:
+    """The newest answer in a thread that is so; of questions that are answered together it is the last one's."""
+    found = sa.select(jobs).where(in_thread(thread), which).order_by(jobs.c.ts.desc()).limit(1)
+    row = (await connection.execute(found)).one_or_none()
+    if row is not None and row.answered_with is not None:
+        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == row.answered_with))).one_or_none()
+    if row is None or row.status == Status.REFUSED:
+        return None
+    others = await connection.scalars(sa.select(jobs.c.user_id).where(batch.standing(row.id)))
+    said = await _turns(connection, [row.id])
+    last = said[-1] if said else None
+    return RecordedAnswer(
+        job_id=row.id,
+        question=question_of(row),
+        state=_state(row),
+        askers=frozenset((row.user_id, *others)),
+        page_ts=tuple(row.page_ts),
+        version=row.version,
+        answer=last.answer if last else "",
+        previous=next((turn.answer for turn in said[-2::-1] if turn.answer), ""),
+        model=last.model if last else None,
+        finish_reason=last.finish_reason if last else None,
+        prompt_version=last.prompt_version if last else None,
+    )
+
+
+def _state(row: sa.Row[Any]) -> AnswerState:
+    if row.deleted:
+        return AnswerState.DELETED
+    if row.status == Status.TODO and row.attempts == 0:
+        return AnswerState.WAITING
+    if row.status in (Status.TODO, Status.DOING):
+        return AnswerState.GROWING
+    return AnswerState.STOPPED if row.status == Status.STOPPED else AnswerState.ENDED
+
+
+async def with_so_far(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+    """The jobs, those that are to go on with the answer as it is on record."""
+    again = [job.id for job in claimed if job.version > 0]
+    if not again:
+        return list(claimed)
+    going_on = (await connection.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(again), jobs.c.goes_on))).all()
+    so_far = {turn.job_id: turn.answer for turn in await _turns(connection, going_on)}
+    return [replace(job, so_far=so_far.get(job.id, "")) for job in claimed]
+
+
+async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+    """Oldest first, without those of attempts that broke off."""
+    broke_off = sa.and_(turns.c.answer == "", turns.c.finish_reason.is_not_distinct_from(INTERRUPTED))
+    found = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~broke_off).order_by(turns.c.id)
+    return (await connection.execute(found)).all()
+
+
+async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str | None) -> dict[str, str]:
+    """As Store.replies."""
+    newest = (
+        sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.ping_ts, jobs.c.deleted)
+        .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
+        .order_by(jobs.c.ts.desc())
+        .limit(REPLIES_READ)
+        .subquery()
+    )
+    # Attempts that broke off have "", and come before the one that did not.
+    said = (
+        sa.select(newest, turns.c.answer, turns.c.model, turns.c.finish_reason)
+        .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
+        .order_by(turns.c.id)
+    )
+    found: dict[str, str] = {}
+    for row in await connection.execute(said):
+        if _has_expired(row):
+            for ts in row.page_ts:
+                found.pop(ts, None)
+        else:
+            found |= dict.fromkeys(row.page_ts, "")
+            found |= dict.fromkeys(row.page_ts[:1], row.answer or "")
+        found |= {row.ping_ts: ""} if row.ping_ts else {}
+    return found
+
+
+def _has_expired(row: sa.Row[Any]) -> bool:
+    """A model was asked, and what it said is not kept any more. Where it said nothing, Slack shows nothing either."""
+    return row.answer == "" and row.model is not None and row.finish_reason != INTERRUPTED and not row.deleted
+
+
+async def join(connection: AsyncConnection, job: Job) -> None:
+    """An answer that went on is one answer: its first part is in it."""
+    part = sa.update(turns).where(turns.c.job_id == job.id, turns.c.answer == job.so_far)
+    await connection.execute(part.values(answer=""))
+
+
+async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
+    """The texts go, and what it used stays. In Slack it goes as soon as nobody is writing it any more."""
+    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(deleted=True))
+    await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer=""))
+    await checkpoints.drop(connection, jobs.c.id == job_id)
+    await outbox.add(connection, OutboxKind.DELETE, [job_id], now)
+
+
+async def vote(connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote, now: float) -> None:
+    """One a person, the last one."""
+    said = {
+        "value": 1 if value is Vote.UP else -1,
+        "model": about.model,
+        "prompt_version": about.prompt_version,
+        "at": now,
+    }
+    new = insert_into(connection, feedback).values(job_id=about.job_id, user_id=user_id, **said)
+    await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=said))
+
+
+def written() -> sa.ColumnElement[bool]:
+    """Whether a job's answer is being written, or is between two processes that write it; not one that is queued."""
+    return sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
+
+
+class Transacts(Protocol):
+    """A store that runs transactions to their end."""
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T: ...
+
+
+class SqlRecordedAnswers:
+    """What bot.services.reply_actions needs of the database. Each method is one transaction, and raises StoreError."""
+
+    def __init__(self, store: Transacts, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
+        """The answer that a message shows a page of."""
+        return await self._store.transact(lambda connection: kept(connection, thread, shows(message_ts)))
+
+    async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
+        """The answer of a job, if it is one of this thread."""
+        return await self._store.transact(lambda connection: kept(connection, thread, jobs.c.id == job_id))
+
+    async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
+        """The answer that is being written in a thread; None where the event was done before."""
+
+        async def unless_done(connection: AsyncConnection) -> RecordedAnswer | None:
+            if await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))):
+                return None
+            return await kept(connection, thread, written())
+
+        return await self._store.transact(unless_done)
+
+    async def event_done(self, event_id: str) -> None:
+        """An event that Slack delivers again does nothing more."""
+        seen = {"event_id": event_id, "seen_at": self._clock.now()}
+
+        async def record(connection: AsyncConnection) -> None:
+            await connection.execute(insert_into(connection, seen_events).values(seen).on_conflict_do_nothing())
+
+        await self._store.transact(record)
+
+    async def delete(self, job_id: int) -> None:
+        """Its texts are gone at once, its messages soon; one that is being written stops first."""
+        await self._store.transact(lambda connection: delete(connection, job_id, self._clock.now()))
+
+    async def vote(self, about: RecordedAnswer, user_id: str, value: Vote) -> None:
+        """One a person: the last one."""
+        now = self._clock.now()
+        await self._store.transact(lambda connection: vote(connection, about, user_id, value, now))

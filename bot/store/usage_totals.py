@@ -1,0 +1,96 @@
+"""What was used, in sums by day, and what is set aside for answers under way."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Job
+from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Period, Scope, Spender, day_of, first_day, room
+from bot.store.rows import DOING, insert_into, lock_key, on_postgresql, spender_of
+from bot.store.schema import jobs, spending
+
+DAYS_KEPT = 62
+"""The longest period is a month."""
+
+
+async def count(connection: AsyncConnection, turns: Iterable[tuple[Spender, Mapping[str, Any]]], now: float) -> None:
+    """Adds what turns say to the sums of those who asked. In one order for all processes: none waits for another."""
+    sums: dict[tuple[str, str, str], Amount] = {}
+    for spender, turn in turns:
+        tokens = (turn["input_tokens"] or 0) + (turn["output_tokens"] or 0)
+        for scope in Scope if tokens else ():
+            key = (spender.team_id, scope.value, spender.id_in(scope))
+            before = sums.get(key, Amount())
+            sums[key] = Amount(before.tokens + tokens, before.cost_usd + (turn["cost_usd"] or 0.0))
+    if not sums:
+        return
+    names = ("team_id", "scope", "scope_id")
+    rows = [
+        {
+            **dict(zip(names, key, strict=True)),
+            "day": day_of(now),
+            "tokens": sums[key].tokens,
+            "cost_usd": sums[key].cost_usd,
+        }
+        for key in sorted(sums)
+    ]
+    add = insert_into(connection, spending)
+    more = {name: spending.c[name] + add.excluded[name] for name in ("tokens", "cost_usd")}
+    await connection.execute(add.on_conflict_do_update(index_elements=list(spending.primary_key), set_=more), rows)
+
+
+async def room_for(connection: AsyncConnection, job: Job, caps: Sequence[Cap], now: float) -> CapRoom:
+    """Whether the job's answer may begin. Until this transaction ends, nobody else in the workspace asks that."""
+    spender = spender_of(job.question)
+    if on_postgresql(connection):
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"caps {spender.team_id}"))))
+    # In this order: what ends in between counts twice for a moment, and never not at all.
+    reserved = {scope: await _reserved(connection, job, scope) for scope in {cap.window.scope for cap in caps}}
+    return room(caps, await spent_in(connection, spender, {cap.window for cap in caps}, now), reserved)
+
+
+async def spent_in(
+    connection: AsyncConnection, spender: Spender, windows: Collection[CapWindow], now: float
+) -> dict[CapWindow, Amount]:
+    """Up to now, from when each window began."""
+    spent = {}
+    for window in windows:
+        where = (
+            spending.c.team_id == spender.team_id,
+            spending.c.scope == window.scope.value,
+            spending.c.scope_id == spender.id_in(window.scope),
+            spending.c.day >= first_day(window.period, now),
+        )
+        spent[window] = await _sum(connection, spending.c.tokens, spending.c.cost_usd, where)
+    return spent
+
+
+async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amount:
+    """For the others under way."""
+    thread = job.question.thread
+    within: dict[Scope, sa.ColumnElement[bool]] = {
+        Scope.USER: jobs.c.user_id == job.question.user_id,
+        Scope.CHANNEL: jobs.c.channel_id == thread.channel_id,
+        Scope.WORKSPACE: sa.true(),
+    }
+    others = jobs.c.status == DOING, jobs.c.team_id == thread.team_id, jobs.c.id != job.id, within[scope]
+    return await _sum(connection, jobs.c.reserved_tokens, jobs.c.reserved_usd, others)
+
+
+async def _sum(
+    connection: AsyncConnection,
+    tokens: sa.Column[int],
+    cost_usd: sa.Column[float],
+    where: Sequence[sa.ColumnElement[bool]],
+) -> Amount:
+    total = sa.select(sa.func.sum(tokens), sa.func.sum(cost_usd)).where(*where)
+    summed = (await connection.execute(total)).one()
+    return Amount(int(summed[0] or 0), float(summed[1] or 0.0))
+
+
+async def expire(connection: AsyncConnection, now: float) -> None:
+    """Drops days that no period holds any more."""
+    oldest = min(day_of(now) - DAYS_KEPT, first_day(Period.MONTH, now))
+    await connection.execute(sa.delete(spending).where(spending.c.day < oldest))

@@ -1,0 +1,85 @@
+"""Who is taken to be gone, by plain looks at told times."""
+
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.store.liveness.failure_detector import LEASE_S, LOCK_GRACE_S, FailureDetector, Sight
+
+HELD, FREE = False, True
+
+
+def gone_at(looks: Sequence[tuple[float, int | None, bool]], lock_grace_s: float = LOCK_GRACE_S) -> float:
+    """At which of the looks (time, beat, whether the lock is free) the worker was first gone."""
+    watch = FailureDetector(lock_grace_s)
+    for now_s, beat, lock_is_free in looks:
+        if watch.look(now_s, {"w": Sight(beat, lock_is_free=lock_is_free)}):
+            return now_s
+    return math.inf
+
+
+@pytest.mark.parametrize(
+    ("what", "looks", "gone_s"),
+    [
+        ("silent", [(s, 1, HELD) for s in range(20)], 8),
+        ("beating", [(s, s, HELD) for s in range(20)], math.inf),
+        ("without a row", [(s, None, HELD) for s in range(20)], 8),
+        ("free from the first look on", [(s / 2, 1, FREE) for s in range(20)], 1.5),
+        ("free and beating", [(s / 2, s, FREE) for s in range(20)], math.inf),
+        ("free for a moment", [(0, 1, FREE), (1, 1, HELD), (1.6, 1, FREE), (2, 1, FREE)], math.inf),
+        ("back after a restart", [(0, 1, FREE), (1, 2, FREE), (2, 2, HELD), (3, 3, HELD)], math.inf),
+        ("gone after a restart", [(0, 1, FREE), (1, 2, FREE), (2, 2, FREE), (2.5, 2, FREE)], 2.5),
+        ("we were away", [(0, 1, HELD), (30, 1, HELD), (31, 1, HELD)], math.inf),
+        ("we were away, all are gone", [(0, 1, HELD), *((30 + s, 1, HELD) for s in range(20))], 38),
+    ],
+)
+def test_on_postgresql(what: str, looks: list[tuple[float, int | None, bool]], gone_s: float) -> None:
+    assert gone_at(looks) == gone_s, what
+
+
+def test_a_files_lock_that_is_free_is_enough() -> None:
+    assert gone_at([(5, 1, FREE)], lock_grace_s=0.0) == 5
+
+
+def test_after_an_error_of_our_own_all_are_watched_anew() -> None:
+    watch = FailureDetector()
+    for now_s in range(7):
+        watch.look(now_s, {"w": Sight(1)})
+    watch.reset()
+    assert not any(watch.look(now_s, {"w": Sight(1)}) for now_s in range(7, 15))
+    assert watch.look(15, {"w": Sight(1)})
+
+
+def test_looks_are_asked_for_only_while_others_hold_jobs() -> None:
+    watch = FailureDetector()
+    assert watch.is_due(0)
+    watch.look(0, {})
+    assert watch.next_look_s(0) == math.inf
+    assert not watch.is_due(0.1)
+    watch.look(1, {"w": Sight(1)})
+    assert watch.next_look_s(1) == 0.5
+    watch.look(1.5, {"w": Sight(1, lock_is_free=True)})
+    assert watch.next_look_s(1.5) == 0.5
+    watch.look(2.7, {"w": Sight(1, lock_is_free=True)})
+    assert watch.next_look_s(2.7) == pytest.approx(0.3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.25, 4), st.integers(0, 2), st.booleans()), max_size=40),
+    st.sampled_from([0.0, LOCK_GRACE_S]),
+)
+def test_nobody_is_gone_without_a_reason(looks: list[tuple[float, int, bool]], grace_s: float) -> None:
+    """Either its beat stood still for the lease, or it stood still while its lock was free for the grace."""
+    watch, now_s, seen = FailureDetector(grace_s), 0.0, []
+    for passed_s, beat, free in looks:
+        now_s += passed_s
+        seen.append((now_s, beat, free))
+        if not watch.look(now_s, {"w": Sight(beat, lock_is_free=free)}):
+            continue
+        still = [look for look in reversed(seen) if look[1] == beat]
+        since = min(at for at, _, _ in still)
+        assert (now_s - since >= LEASE_S) or (free and now_s - since >= grace_s)

@@ -1,0 +1,146 @@
+"""Ends that Slack did not take: on record until they are shown, by one process at a time, and never a stale one."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.conversation import Job
+from bot.core.job import Closing, Outcome, Piece, Status
+from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Undone, wait_s
+from bot.store import SqlStore
+from bot.store.recorded_answers import SqlRecordedAnswers
+from tests.contracts.stores import asked, enqueued
+from tests.contracts.test_store_batches import LateClock, one
+
+pytest_plugins = ["tests.contracts.databases"]
+
+CLOSING = Closing(Status.DONE, "whole", "A notice.", "openai/test", "openai/test", "stop")
+PIECE = Piece(0, "The answer.", CLOSING)
+WHOLE = Outcome(Status.DONE, "The answer.", "openai/test", "stop")
+UNSHOWN = Undone(OutboxKind.SHOW, PIECE)
+
+
+@pytest.fixture
+def clock() -> LateClock:
+    return LateClock()
+
+
+async def unshown(store: SqlStore) -> Job:
+    """A job that has ended, and whose end Slack did not take."""
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.record_pages(job.id, ["5.1"])
+    assert await store.finish(job, WHOLE, undone=UNSHOWN)
+    return job
+
+
+async def taken(store: SqlStore, clock: LateClock) -> OutboxEntry:
+    clock.ahead_s += OUTBOX_HOLD_S + 1
+    [errand] = await store.take_errands(10)
+    return errand
+
+
+async def test_an_end_that_slack_did_not_take_stays_on_record_until_it_is_shown(
+    database_url: str, clock: LateClock
+) -> None:
+    store = await SqlStore.open(database_url, "w1", clock)
+    job = await unshown(store)
+    assert await store.take_errands(10) == [], "not at once: Slack has just refused it"
+    errand = await taken(store, clock)
+    to_show = await store.to_show(errand)
+    assert to_show is not None
+    assert (to_show.id, to_show.page_ts, to_show.begun) == (job.id, ("5.1",), True)
+    assert (to_show.checkpoint.text, to_show.checkpoint.closing) == ("The answer.", CLOSING)
+    await store.errand_done(errand)
+    clock.ahead_s += 10 * OUTBOX_HOLD_S
+    assert await store.take_errands(10) == []
+    assert await store.to_show(errand) is None, "nothing of it stays on record"
+    await store.close()
+
+
+async def test_one_that_fails_for_now_is_taken_again_later_and_later(database_url: str, clock: LateClock) -> None:
+    store = await SqlStore.open(database_url, "w1", clock)
+    await unshown(store)
+    errand = await taken(store, clock)
+    await store.errand_later(errand, wait_s(errand.tries))
+    clock.ahead_s += wait_s(errand.tries) - 1
+    assert await store.take_errands(10) == []
+    clock.ahead_s += 2
+    [again] = await store.take_errands(10)
+    assert again.tries == 2
+    await store.close()
+
+
+def test_the_waits_grow_and_all_tries_take_about_a_day() -> None:
+    waits = [wait_s(tries) for tries in range(MOST_TRIES)]
+    assert waits == sorted(waits)
+    assert min(waits[1:]) > OUTBOX_HOLD_S, "one that waits is told from one in hand"
+    assert 20 * 3600 < sum(waits) < 28 * 3600
+
+
+async def test_the_thread_and_the_asker_are_free_meanwhile(database_url: str, clock: LateClock) -> None:
+    store = await SqlStore.open(database_url, "w1", clock, 1)
+    await unshown(store)
+    await taken(store, clock)
+    await enqueued(store, asked(2))
+    assert (await one(store)).question == asked(2)
+    await store.close()
+
+
+async def test_while_an_end_is_being_shown_nobody_answers_the_question_again(
+    database_url: str, clock: LateClock
+) -> None:
+    store = await SqlStore.open(database_url, "w1", clock)
+    job = await unshown(store)
+    errand = await taken(store, clock)
+    assert await store.answer_again(job.id)
+    assert await store.claim(1) == []
+    clock.ahead_s += OUTBOX_HOLD_S + 1
+    assert await store.take_errands(10) == [], "it is about to be answered in another version"
+    [again] = await store.claim(1)
+    assert again.version == 1
+    assert again.checkpoint.closing is None
+    assert await store.to_show(errand) is None
+    await store.finish(again, WHOLE)
+    clock.ahead_s += 2 * OUTBOX_HOLD_S
+    assert await store.take_errands(10) == [], "the new version is shown"
+    await store.close()
+
+
+async def test_one_that_is_deleted_meanwhile_is_not_shown_and_then_taken_away(
+    database_url: str, clock: LateClock
+) -> None:
+    store = await SqlStore.open(database_url, "w1", clock)
+    job = await unshown(store)
+    errand = await taken(store, clock)
+    await SqlRecordedAnswers(store, clock).delete(job.id)
+    assert await store.to_show(errand) is None
+    assert await store.take_errands(10) == [], "it may be shown in this moment"
+    await store.errand_done(errand)
+    [deletion] = await store.take_errands(10)
+    assert deletion.kind is OutboxKind.DELETE
+    await store.close()
+
+
+async def test_one_whose_question_is_deleted_is_not_shown(database_url: str, clock: LateClock) -> None:
+    store = await SqlStore.open(database_url, "w1", clock)
+    await unshown(store)
+    errand = await taken(store, clock)
+    thread = asked(1).thread
+    await store.withdraw(thread.team_id, thread.channel_id, asked(1).ts)
+    assert await store.to_show(errand) is None
+    await store.close()
+
+
+async def test_an_end_that_is_outdated_is_not_left_to_the_outbox(database_url: str, clock: LateClock) -> None:
+    store = await SqlStore.open(database_url, "w1", clock)
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.edit(replace(asked(1), text="other words"), "9.9")
+    assert not await store.finish(job, WHOLE, undone=UNSHOWN)
+    again = await one(store)
+    assert (again.version, again.checkpoint.closing) == (1, None)
+    await store.finish(again, WHOLE)
+    clock.ahead_s += 2 * OUTBOX_HOLD_S
+    assert await store.take_errands(10) == []
+    await store.close()

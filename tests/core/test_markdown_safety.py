@@ -1,0 +1,158 @@
+"""Nothing that a model writes acts in Slack, and readers see what it wrote: in prose, in code, everywhere."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.core.reply.markdown.escaping import JOINER
+from bot.core.reply.markdown.render import rendered
+from bot.core.reply.state import End, Ending, Reply, View
+from bot.errors import Refusal
+from bot.slack.format import reply_blocks
+from sandbox.control import live_controls
+from sandbox.rules import check_blocks
+from sandbox.stored import stored_text
+from tests.core.conversations import question
+from tests.core.slack import Slack, grow, leaves, said, show, stored
+from tests.core.test_markdown import texts
+
+TOKENS = [
+    "<!channel>",
+    "<!here|x>",
+    "<!subteam^S012>",
+    "<@U0ADA>",
+    "<@W0ADA|ada>",
+    "<#C0GENERAL>",
+    "<!date^1^{date}|x>",
+]
+TOKENS += ["<https://evil.example|bank.com>", "<mailto:a@b.c|d>", "<<!channel>>", "&lt;!channel&gt;", "&amp;lt;!here>"]
+AROUND = {
+    "prose": "so {} it is",
+    "bold": "**{}**",
+    "a heading": "# {}",
+    "a cell": "| {} |\n|---|\n| {} |",
+    "a list": "- {}\n  1. {}",
+    "a quote": "> {}",
+    "a label": "[{}](https://a.example)",
+    "an image": "![{}](https://a.example)",
+    "an image in a link": "[![{}](https://a.example)](https://b.example)",
+    "an address": "[x](https://a.example/{})",
+    "a pointed address": "[x](<https://a.example/{}>)",
+    "a definition": "[x]\n\n[x]: https://a.example/{}",
+    "inline code": "so `{}` it is",
+    "inline code in a cell": "| `{}` |\n|---|",
+    "inline code in bold": "**`{}`**",
+    "code": "```\n{}\n```",
+    "an info string": "```{}\nx\n```",
+    "code in a list": "- a\n\n  ```\n  {}\n  ```",
+    "indented code": "text\n\n    {}",
+    "a wide table": "|a" * 21 + "|\n" + "|-" * 21 + "|\n| {} |",
+    "a long heading": "# {} " + "word " * 40,
+}
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_no_token_is_live_anywhere(token: str, around: str) -> None:
+    text = around.replace("{}", token)
+    for view in (View(text), View(text, growing=True), View(text, plain=True), View(text, notice=token, footer=token)):
+        kept = stored(view)
+        assert not live_controls("", check_blocks(reply_blocks.message(view)["blocks"] or [{"type": "divider"}]))
+        found = {leaf["type"] for leaf in leaves(kept)}
+        assert found <= {"text", "link", "raw_text", "plain_text"}
+        # An address that Slack makes a link of shows itself.
+        assert not [leaf for leaf in leaves(kept) if leaf.get("url", "").startswith("https://evil") and "text" in leaf]
+
+
+@pytest.mark.parametrize("written", ["<div>", "a < b && c > d", "#include <map>", "vector<int>", "<https://a.example>"])
+@pytest.mark.parametrize("around", ["```\n{}\n```", "so `{}` it is", "- a\n\n  ```\n  {}\n  ```", "| `{}` |\n|---|"])
+def test_code_is_shown_and_copied_as_it_was_written(written: str, around: str) -> None:
+    kept = stored(View(around.replace("{}", written)))
+    assert written in said(kept)
+    assert JOINER not in said(kept)
+
+
+@pytest.mark.parametrize("entity", ["&lt;", "&amp;lt;", "&#60;", "&nbsp;"])
+def test_an_entity_in_code_stays_one(entity: str) -> None:
+    assert rendered(f"`{entity}`", growing=False) == f"`{entity}`"
+
+
+@pytest.mark.parametrize("token", TOKENS[:9])
+def test_a_token_in_code_is_broken_by_what_nobody_sees(token: str) -> None:
+    text = said(stored(View(f"```\n{token}\n```")))
+    assert text.replace(JOINER, "").startswith(token)
+    assert text.count(JOINER) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("1 < 2 > 0 & so", "1 < 2 > 0 & so"),
+        ("<b>bold</b>", "<b>bold</b>"),
+        ("&lt;b&gt;", "<b>"),
+        ("AT&amp;T", "AT&T"),
+        ("a `b<c` < d", "a b<c < d"),
+    ],
+)
+def test_prose_is_shown_as_markdown_means_it(written: str, shown: str) -> None:
+    assert said(stored(View(written))) == shown
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("[x](https://a.example/?q=<b>)", "https://a.example/?q=%3Cb%3E"),
+        ("[x](<https://a.example/b c>)", "https://a.example/b%20c"),
+        ("[x](https://a.example/?a=1&amp;b=2)", "https://a.example/?a=1&b=2"),
+        ("[x](https://a.example/?a=1&copy=2)", "https://a.example/?a=1&copy=2"),
+        ("[x]\n\n[x]: <https://a.example/b>", "https://a.example/b"),
+        ("<https://a.example/?a=1&copy=2>", "https://a.example/?a=1&copy=2"),
+    ],
+)
+def test_slack_decodes_nothing_in_an_address(written: str, url: str) -> None:
+    assert [leaf["url"] for leaf in leaves(stored(View(written))) if leaf["type"] == "link"] == [url]
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts, st.integers(1, 40), st.booleans())
+def test_no_frame_notifies_anybody(text: str, step: int, plain: bool) -> None:
+    """However the text is cut into deltas; `stored` looks at each frame."""
+    slack, reply = Slack(), Reply(question())
+    if plain:
+        placeholder = reply.next_call()
+        assert placeholder
+        reply.refused(placeholder, Refusal.UNREADABLE)
+    for start in range(0, len(text), step):
+        reply.append(text[start : start + step])
+        show(reply, slack)
+    reply.finish(Ending(notice="<!here> @channel", footer="<!here>"))
+    show(reply, slack)
+    assert reply.finished
+
+
+@given(st.text(max_size=200) | texts)
+def test_no_text_of_ours_holds_what_acts(text: str) -> None:
+    for view in (View(text), View("", notice=text or "x"), View(text, plain=True, notice=text)):
+        message = reply_blocks.message(view)
+        assert "<" not in message["text"]
+        assert not live_controls(message["text"], stored_text(message["text"]))
+
+
+@pytest.mark.parametrize("handle", ["@here", "@channel", "@everyone", "@Here"])
+def test_a_handle_in_plain_text_is_broken(handle: str) -> None:
+    for view in (View(f"Hello {handle}!"), View(f"Hello {handle}!", plain=True)):
+        assert handle not in reply_blocks.message(view)["text"]
+
+
+@pytest.mark.parametrize(
+    "name", ["https://evil.example/x", "evil.example.zip", "<!here>.pdf", "@channel.txt", "<@U0ADA>"]
+)
+def test_a_file_s_name_is_neither_a_mention_nor_a_link(name: str) -> None:
+    kept = stored(View("Words.", notice=f"Not read: {name} (too large).", ended=End.WHOLE))
+    assert {leaf["type"] for leaf in leaves(kept[:2])} == {"text"}
+    assert name in said(kept).replace(JOINER, "")
+
+
+def test_what_was_escaped_as_it_grew_is_escaped_in_the_end() -> None:
+    slack = Slack()
+    grow("Run `a <@U0ADA> b` and **<!channel>** then\n\n```\n<!here>\n", 1, slack)

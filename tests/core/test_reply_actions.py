@@ -1,0 +1,113 @@
+"""Who may press which button when, and which buttons an answer has: the sentences, and blocks that Slack takes."""
+
+from typing import Any
+
+import pytest
+
+from bot.core.reply import actions
+from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
+from bot.core.reply.state import End, View
+from bot.core.stream import FinishReason
+from bot.slack.format import reply_blocks
+from sandbox.rules import check_blocks
+from tests.core.conversations import question
+
+ADMINS = frozenset({"U9"})
+EVERY = list(ReplyAction)
+
+
+def kept(state: AnswerState, finish_reason: FinishReason | None = FinishReason.STOP, **more: Any) -> RecordedAnswer:
+    """Asked by U1, and by U2 together with it."""
+    asked = more.pop("question", question("why?"))
+    model = more.pop("model", "openai/test")
+    return RecordedAnswer(
+        7, asked, state, frozenset({"U1", "U2"}), ("1.0",), model=model, finish_reason=finish_reason, **more
+    )
+
+
+GROWING, WHOLE = kept(AnswerState.GROWING, None), kept(AnswerState.ENDED)
+CUT = kept(AnswerState.ENDED, FinishReason.LENGTH)
+REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
+    *((control, None, actions.NOT_KNOWN) for control in EVERY),
+    *((control, kept(AnswerState.DELETED), actions.DELETED) for control in EVERY),
+    (ReplyAction.STOP, kept(AnswerState.WAITING, None), None),
+    (ReplyAction.STOP, GROWING, None),
+    (ReplyAction.STOP, WHOLE, actions.ENDED),
+    (ReplyAction.STOP, kept(AnswerState.STOPPED, None), actions.STOPPED),
+    (ReplyAction.AGAIN, GROWING, actions.NOT_YET),
+    (ReplyAction.AGAIN, WHOLE, None),
+    (ReplyAction.AGAIN, kept(AnswerState.STOPPED, None), None),
+    (ReplyAction.AGAIN, kept(AnswerState.ENDED, question=question("")), actions.EXPIRED),
+    (ReplyAction.GO_ON, GROWING, actions.NOT_YET),
+    (ReplyAction.GO_ON, CUT, None),
+    (ReplyAction.GO_ON, WHOLE, actions.WHOLE),
+    (ReplyAction.GO_ON, kept(AnswerState.STOPPED, None), actions.NOT_CUT),
+    (ReplyAction.GO_ON, kept(AnswerState.ENDED, FinishReason.LENGTH, question=question("")), actions.EXPIRED),
+    (ReplyAction.PREVIOUS, WHOLE, actions.NO_PREVIOUS),
+    (ReplyAction.PREVIOUS, kept(AnswerState.ENDED, previous="before"), None),
+    (ReplyAction.PREVIOUS, kept(AnswerState.GROWING, None, previous="before"), None),
+    (ReplyAction.FEEDBACK, GROWING, actions.NOT_YET),
+    (ReplyAction.FEEDBACK, WHOLE, None),
+    (ReplyAction.FEEDBACK, kept(AnswerState.ENDED, model=None), actions.NOTHING_TO_RATE),
+    (ReplyAction.DELETE, GROWING, None),
+    (ReplyAction.DELETE, WHOLE, None),
+]
+
+
+@pytest.mark.parametrize(("control", "answer", "sentence"), REFUSALS)
+@pytest.mark.parametrize("user_id", ["U1", "U2", "U9"])
+def test_those_who_asked_and_admins_are_told_why_not_now(
+    control: ReplyAction, answer: RecordedAnswer | None, sentence: str | None, user_id: str
+) -> None:
+    assert refusal(control, answer, user_id, ADMINS) == sentence
+
+
+@pytest.mark.parametrize("control", EVERY)
+@pytest.mark.parametrize("answer", [GROWING, WHOLE, CUT])
+def test_somebody_else_may_read_and_rate_and_nothing_more(control: ReplyAction, answer: RecordedAnswer) -> None:
+    said = refusal(control, answer, "U5", ADMINS)
+    if control in (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK):
+        assert said == refusal(control, answer, "U1", ADMINS)
+    else:
+        assert said is not None
+        assert said.startswith("Only the person who asked and this bot's admins can")
+
+
+STOP, AGAIN, GO_ON, PREVIOUS = "stop", "regenerate", "continue", "previous"
+QUIET = ["feedback", "delete"]
+SHOWN: list[tuple[View, list[str]]] = [
+    (View("", growing=True), [STOP]),
+    (View("Half of", growing=True), [STOP]),
+    (View("A page that is full"), []),
+    (View("All of it", ended=End.WHOLE), [AGAIN, *QUIET]),
+    (View("All of it", ended=End.WHOLE, previous=True), [AGAIN, PREVIOUS, *QUIET]),
+    (View("As much as", ended=End.LENGTH), [GO_ON, AGAIN, *QUIET]),
+    (View("Half of", ended=End.STOPPED), [AGAIN, *QUIET]),
+    (View("", notice="Stopped.", ended=End.STOPPED), [AGAIN, "delete"]),
+    (View("", notice="It failed.", ended=End.PART), [AGAIN, "delete"]),
+    (View("", notice="Ask me anything.", ended=End.WHOLE), []),
+]
+
+
+@pytest.mark.parametrize(("view", "buttons"), SHOWN)
+def test_a_page_has_the_buttons_that_its_answer_can_do_with(view: View, buttons: list[str]) -> None:
+    shown = reply_blocks.message(view)["blocks"]
+    assert [
+        element["action_id"] for block in shown for element in block.get("elements", ()) if "action_id" in element
+    ] == buttons
+    assert check_blocks(shown)
+
+
+@pytest.mark.parametrize(
+    ("view", "footer"),
+    [
+        (View("All", ended=End.WHOLE, footer="openai/test"), "openai/test"),
+        (View("Half", ended=End.STOPPED, footer="openai/test"), "openai/test · stopped"),
+        (View("Half", ended=End.LENGTH, footer="openai/test"), "openai/test · cut"),
+        (View("Half", ended=End.PART, footer="fell back to openai/other"), "fell back to openai/other · cut"),
+        (View("Half", ended=End.STOPPED), "stopped"),
+    ],
+)
+def test_one_quiet_line_says_who_wrote_it_and_that_it_is_not_whole(view: View, footer: str) -> None:
+    quiet = [block["elements"] for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
+    assert [section["elements"][0]["text"] for (section,) in quiet] == [footer]

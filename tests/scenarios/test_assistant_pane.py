@@ -1,0 +1,191 @@
+"""The pane beside a person's work: an app with assistant_view and one with agent_view go the same way."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.core.assistant_pane import USUAL_SUGGESTIONS, Suggestion
+from bot.core.reply.actions import ReplyAction
+from bot.services.assistant_pane import THINKING
+from bot.settings import Settings
+from sandbox.manifest import Prompt
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, manifest, running, says
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer
+
+
+def with_assistant_view() -> Any:
+    """The app as it was made before Slack had agents."""
+    app = manifest("manifest.agent.json")
+    described = app["features"].pop("agent_view")["agent_description"]
+    app["features"]["assistant_view"] = {"assistant_description": described}
+    events = app["settings"]["event_subscriptions"]["bot_events"]
+    events[:] = [event for event in events if event not in ("app_context_changed", "agent_session_stopped")]
+    events += ["assistant_thread_started", "assistant_thread_context_changed"]
+    return app
+
+
+APPS: dict[str, Callable[[], Any]] = {
+    "assistant": with_assistant_view,
+    "agent": lambda: manifest("manifest.agent.json"),
+}
+
+
+@pytest.fixture(params=APPS)
+async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
+    app = APPS[request.param]()
+    async with Sandbox(ack_timeout_s=1.0, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=app) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    async with running(settings):
+        yield Stage(sandbox, vendor)
+
+
+def enter(stage: Stage, user: str = "ada") -> str | None:
+    """Opens the pane; its thread, where it has one before the first question."""
+    client = stage.sandbox.client(user)
+    if stage.sandbox.config.pane == "assistant":
+        return client.start_thread()
+    client.open_tab("messages")
+    return None
+
+
+async def ask(stage: Stage, thread_ts: str | None, text: str = "why?", user: str = "ada") -> str:
+    """Asks in the pane; the thread."""
+    ts = await stage.sandbox.say(user, stage.sandbox.dm(user), text, thread_ts)
+    return thread_ts or ts
+
+
+async def prompts(stage: Stage, thread_ts: str | None) -> tuple[Prompt, ...]:
+    dm = stage.sandbox.dm("ada")
+    return await stage.sandbox.wait_for(lambda: stage.sandbox.panes.suggestions(dm, thread_ts).prompts)
+
+
+async def test_prompts_are_suggested_when_it_is_opened(stage: Stage) -> None:
+    shown = await prompts(stage, enter(stage))
+    assert [(each.title, each.message) for each in shown] == [(s.title, s.message) for s in USUAL_SUGGESTIONS]
+
+
+async def test_those_who_run_the_bot_say_what_is_suggested(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    async with running(replace(settings, suggested_prompts=(Suggestion("Hi", "Say hi"),))):
+        stage = Stage(sandbox, vendor)
+        assert await prompts(stage, enter(stage)) == (Prompt("Hi", "Say hi"),)
+
+
+async def test_a_status_says_that_it_thinks_until_the_first_words_come(stage: Stage) -> None:
+    stage.vendor.script(says("The whole answer.", pause_s=0.3))
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == THINKING)
+    assert await stage.answers(dm, thread_ts, count=len(stage.bots(dm, thread_ts)) + 1)
+    (answer,) = [each for each in stage.bots(dm, thread_ts) if each.ts != thread_ts]
+    first, *_ = stage.sandbox.revisions(dm, answer.ts)
+    assert "Thinking" not in str(first)
+    assert stage.sandbox.workspace.status(dm, thread_ts) is None
+
+
+async def test_the_answer_grows_from_its_first_words_on(stage: Stage) -> None:
+    chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
+    stage.vendor.script(Answer(chunks, ending=Ending.HANG))
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+    await stage.sandbox.wait_for(lambda: "Once there was a bot" in str(stage.bots(dm, thread_ts)))
+    (answer,) = [each for each in stage.bots(dm, thread_ts) if each.ts != thread_ts]
+    await stage.sandbox.client("ada").press(dm, answer.ts, ReplyAction.STOP.value)
+    await stage.answers(dm, thread_ts)
+
+
+async def test_without_a_status_a_placeholder_says_so(stage: Stage) -> None:
+    stage.sandbox.faults.start("rate_limit", method="assistant.threads.setStatus", times=1)
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+    said = await stage.sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread_ts) if m.ts != thread_ts])
+    assert "Thinking" in str(stage.sandbox.revisions(dm, said[0].ts)[0])
+    await stage.answers(dm, thread_ts)
+
+
+async def test_a_thread_is_called_by_its_first_question(stage: Stage) -> None:
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage), "**How** do I `git rebase`?")
+
+    def title() -> str:
+        session = stage.sandbox.panes.session(dm, thread_ts)
+        root = stage.sandbox.workspace.message(dm, thread_ts)
+        return session.title if session else root.title or ""
+
+    await stage.sandbox.wait_for(lambda: title() == "How do I git rebase?")
+    await stage.answers(dm, thread_ts)
+    await ask(stage, thread_ts, "and then?")
+    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
+    assert [call.method for call in stage.sandbox.calls].count("assistant.threads.setTitle") == 1
+    assert stage.prompts()[1][0]["content"] == "**How** do I `git rebase`?"
+
+
+async def test_the_model_is_told_which_channel_is_looked_at(stage: Stage) -> None:
+    ada = stage.sandbox.client("ada")
+    ada.look_at("general")
+    thread_ts = await ask(stage, enter(stage))
+    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 1)
+    ada.look_at("project-x")
+    await stage.sandbox.wait_for(lambda: all(each.acked_at_s for each in stage.sandbox.deliveries))
+    await ask(stage, thread_ts, "and now?")
+    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
+    systems = [request.body["messages"][0]["content"] for request in stage.vendor.requests]
+    assert "looking at the channel #general" in systems[0]
+    assert "looking at the channel #project-x" in systems[1]
+
+
+async def test_each_question_at_the_root_begins_a_thread(stage: Stage) -> None:
+    first, second = await ask(stage, None, "one?"), await ask(stage, None, "two?")
+    dm = stage.sandbox.dm("ada")
+    for thread_ts in (first, second):
+        assert await stage.answers(dm, thread_ts) == ["The whole answer."]
+    assert [len(prompt) for prompt in stage.prompts()] == [1, 1]
+
+
+async def test_an_agents_thread_is_at_work_while_it_is_answered(stage: Stage) -> None:
+    stage.vendor.script(says("The whole answer.", pause_s=0.1))
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+    methods = [call.method for call in stage.sandbox.calls]
+    if stage.sandbox.config.pane == "assistant":
+        await stage.answers(dm, thread_ts, count=2)
+        assert methods.count("agents.sessions.setStatus") <= 1
+        return
+
+    def status() -> str | None:
+        session = stage.sandbox.panes.session(dm, thread_ts)
+        return session.status if session else None
+
+    await stage.sandbox.wait_for(lambda: status() == "processing")
+    await stage.sandbox.wait_for(lambda: status() == "active")
+
+
+async def test_slacks_own_stop_ends_an_answer_before_its_first_words(stage: Stage) -> None:
+    if stage.sandbox.config.pane == "assistant":
+        return  # Slack's own Stop is for agents
+    stage.vendor.script(says("The whole answer.", pause_s=5))
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+
+    def at_work() -> bool:
+        session = stage.sandbox.panes.session(dm, thread_ts)
+        return session is not None and session.status == "processing"
+
+    await stage.sandbox.wait_for(at_work)
+    stage.sandbox.client("ada").stop(dm, thread_ts)
+    (said,) = await stage.answers(dm, thread_ts, timeout_s=3)
+    assert said.startswith("Stopped.")
+    await stage.sandbox.wait_for(lambda: not at_work())
+    assert stage.sandbox.workspace.status(dm, thread_ts) is None
+
+
+async def test_slack_refusing_all_signs_breaks_no_answer(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.sandbox.granted -= {"assistant:write"}
+    stage.sandbox.faults.start("refuse", method="assistant.threads.setStatus", error="missing_scope")
+    dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
+    said = await stage.answers(dm, thread_ts, count=1 + (stage.sandbox.config.pane == "assistant"))
+    assert said[-1] == "The whole answer."
+    assert "a placeholder stands for the status" in caplog.text

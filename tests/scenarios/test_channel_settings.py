@@ -1,0 +1,68 @@
+"""A channel's own model, system prompt and need for a mention: in force with the next question."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.ports import SystemClock
+from bot.settings import Settings
+from bot.store import SqlStore
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID
+from tests.scenarios.conftest import Stage, running
+from tests.streams.server import VendorServer
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/typist.db"
+
+
+@pytest.fixture
+async def another_process(database_url: str) -> AsyncIterator[SqlStore]:
+    store = await SqlStore.open(database_url, "w2", SystemClock())
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def two_models(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str
+) -> AsyncIterator[Stage]:
+    async with running(replace(settings, models=("openai/test", "openai/other"), database_url=database_url)):
+        yield Stage(sandbox, vendor)
+
+
+async def configure(stage: Stage, store: SqlStore, settings: ChannelSettings) -> None:
+    general = stage.sandbox.workspace.channel("general").id
+    await store.set_channel_settings(TEAM_ID, general, settings)
+
+
+async def test_a_channel_has_a_model_and_a_system_prompt_of_its_own(
+    two_models: Stage, another_process: SqlStore
+) -> None:
+    await configure(two_models, another_process, ChannelSettings("openai/other", "Answer in rhymes."))
+    for channel in ("general", "random"):
+        asked = await two_models.mention(channel=channel)
+        await two_models.answers(channel, asked)
+    own, common = (request.body for request in two_models.vendor.requests)
+    assert (own["model"], own["messages"][0]["content"]) == ("other", "Answer in rhymes.")
+    assert common["model"] == "test"
+    assert "Typist" in common["messages"][0]["content"]
+
+
+async def test_a_channel_decides_whether_each_question_needs_a_mention(
+    two_models: Stage, another_process: SqlStore
+) -> None:
+    asked = await two_models.mention()
+    await two_models.answers("general", asked)
+    await configure(two_models, another_process, ChannelSettings(mention_only=True))
+    await two_models.sandbox.say("ada", "general", "and this?", asked)
+    await two_models.sandbox.wait_for(lambda: all(each.acked_at_s for each in two_models.sandbox.deliveries))
+    await configure(two_models, another_process, ChannelSettings(mention_only=False))
+    await two_models.sandbox.say("ada", "general", "and that?", asked)
+    await two_models.answers("general", asked, count=2)
+    assert len(two_models.vendor.requests) == 2

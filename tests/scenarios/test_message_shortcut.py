@@ -1,0 +1,243 @@
+"""The message shortcut: a question about any message, asked in its thread for all to see and answered there."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core.limits.caps import parse_caps
+from bot.services.message_shortcut import NOT_ON_RECORD, TRY_AGAIN
+from bot.settings import Settings
+from bot.slack.format import command_answers
+from bot.slack.format.modals import ASK_ABOUT, EXPLAIN
+from sandbox.server import Sandbox
+from sandbox.workspace import Channel, SlackError
+from tests.scenarios.conftest import Stage, manifest, running, settings_of
+from tests.scenarios.test_slash_commands import heard
+from tests.streams.server import VendorServer
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A workspace that waits for acknowledgements as long as Slack does."""
+    async with Sandbox(ack_timeout_s=3.0, manifest=manifest()) as sandbox:
+        yield sandbox
+
+
+async def ask(stage: Stage, ts: str, words: str = "", channel: str = "general", user: str = "ada") -> dict[str, str]:
+    client = stage.sandbox.client(user)
+    assert await client.act_on(channel, ts, ASK_ABOUT)
+    assert client.modal
+    return await client.submit({"question": words} if words else {})
+
+
+async def test_a_message_is_asked_about_in_its_thread(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "The <deploy> failed: disk full")
+    assert await ask(stage, ts, "What now?") == {}
+    question, answer = await stage.answers("general", ts, count=2)
+    assert question == "<@U0ADA> asks about this message:\nWhat now?"
+    assert answer == "The whole answer."
+    (prompt,) = stage.prompts()
+    assert prompt == [{"role": "user", "content": "alan: The <deploy> failed: disk full\n\nada: What now?"}]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Is 👍 a yes?",
+        "👍",
+        "see https://ci.example/1?a=1&b=2 and https://ci.example/2 :wave:",
+        "<@U0ALAN> & <b>?\nNo `code`",
+    ],
+)
+async def test_a_question_keeps_its_emoji_and_addresses(stage: Stage, words: str) -> None:
+    ts = await stage.sandbox.say("ada", "general", "It failed")
+    assert await ask(stage, ts, words) == {}
+    await stage.answers("general", ts, count=2)
+    await stage.sandbox.say("ada", "general", "and in short?", ts)
+    await stage.answers("general", ts, count=3)
+    said = words.replace(":wave:", "👋")
+    assert stage.prompts()[1][0] == {"role": "user", "content": f"It failed\n\n{said}"}
+
+
+async def test_without_a_question_it_is_explained_and_follow_ups_know_who_asked(stage: Stage) -> None:
+    ts = await stage.sandbox.say("ada", "general", "E = mc²")
+    assert await ask(stage, ts) == {}
+    await stage.answers("general", ts, count=2)
+    await stage.sandbox.say("ada", "general", "and in short?", ts)
+    await stage.answers("general", ts, count=3)
+    assert stage.prompts()[1] == [
+        {"role": "user", "content": f"E = mc²\n\n{EXPLAIN}"},
+        {"role": "assistant", "content": "The whole answer."},
+        {"role": "user", "content": "and in short?"},
+    ]
+
+
+async def test_in_the_middle_of_a_thread_the_message_is_recalled(stage: Stage) -> None:
+    root = await stage.sandbox.say("alan", "general", "Plans for Friday?")
+    ts = await stage.sandbox.say("grace", "general", "We could\nmeet at <!here> & talk", root)
+    assert await ask(stage, ts, "Is that wise?") == {}
+    question, _ = await stage.answers("general", root, count=2)
+    assert question.endswith("\nWe could meet at @here & talk\nIs that wise?")
+    assert stage.prompts()[0][-1]["content"].endswith("ada:\n> We could meet at @here & talk\n\nIs that wise?")
+    # So that they find the answer: nobody else is notified.
+    assert {each.what for each in stage.sandbox.workspace.notified} == {"<@U0ADA>"}
+
+
+async def test_where_the_bot_is_not_it_answers_in_the_persons_direct_message(stage: Stage) -> None:
+    stage.sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "channel", ["U0ADA", "U0ALAN"])
+    ts = await stage.sandbox.say("alan", "lobby", "first line\nsecond line")
+    assert await ask(stage, ts, "What is this?", "lobby") == {}
+    dm = stage.sandbox.dm("ada")
+    question, _ = await stage.answers(dm, None, count=2)
+    assert question.endswith("first line\nsecond line\nWhat is this?")
+    assert command_answers.ELSEWHERE in heard(stage)
+    assert stage.prompts()[0][-1]["content"] == "> first line\n> second line\n\nWhat is this?"
+
+
+async def test_a_guest_is_told_why_not_and_sees_no_modal(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "random", "hello")
+    edith = stage.sandbox.client("edith")
+    await edith.act_on("random", ts, ASK_ABOUT)
+    assert edith.modal is None
+    assert "guests only where" in heard(stage)
+
+
+async def test_slack_over_its_limit_is_said_in_the_modal_and_nothing_is_asked(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("error_500", method="chat.postMessage", times=1)
+    errors = await ask(stage, ts, "why?")
+    assert "Please try again in a minute." in errors["question"]
+    assert await stage.sandbox.client("ada").submit({"question": "why?"}) == {}
+    assert len(await stage.answers("general", ts, count=2)) == 2
+
+
+async def test_slack_over_its_limit_when_the_shortcut_is_used_is_a_sentence(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
+    await stage.sandbox.client("ada").act_on("general", ts, ASK_ABOUT)
+    assert "Please try again in a minute." in heard(stage)
+
+
+async def asked_once(stage: Stage, ts: str) -> None:
+    """One question stands below the message, with one answer."""
+    await stage.answers("general", ts, count=2)
+    await stage.answers("random", await stage.mention(channel="random", user="grace"))
+    assert len(stage.bots("general", ts)) == 2
+    assert len(stage.vendor.requests) == 2
+
+
+async def test_a_slow_post_is_made_and_answered_once(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
+    assert await ask(stage, ts, "why?") == {}
+    assert stage.sandbox.client("ada").modal is None
+    await asked_once(stage, ts)
+    assert not stage.sandbox.workspace.ephemerals
+
+
+@pytest.mark.parametrize("delay_s", [0.5, 2.7])
+async def test_a_view_that_is_submitted_twice_is_asked_once(stage: Stage, delay_s: float) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    client = stage.sandbox.client("ada")
+    await client.act_on("general", ts, ASK_ABOUT)
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=delay_s)
+    twice = [client.submit({"question": "why?"}) for _ in range(2)]
+    assert list(await asyncio.gather(*twice)) == [{}, {}]
+    await asked_once(stage, ts)
+
+
+@pytest.fixture
+async def impatient(vendor: VendorServer) -> AsyncIterator[Stage]:
+    """In a workspace that gives a modal up before the bot closes it."""
+    async with Sandbox(ack_timeout_s=1.0, manifest=manifest()) as sandbox, running(settings_of(sandbox, vendor)):
+        yield Stage(sandbox, vendor)
+
+
+async def test_a_view_whose_acknowledgement_is_late_is_submitted_again_and_asked_once(impatient: Stage) -> None:
+    ts = await impatient.sandbox.say("alan", "general", "hello")
+    client = impatient.sandbox.client("ada")
+    await client.act_on("general", ts, ASK_ABOUT)
+    impatient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.5)
+    with pytest.raises(SlackError, match="app_not_responding"):
+        await client.submit({"question": "why?"})
+    await impatient.answers("general", ts, count=2)
+    assert await client.submit({"question": "why?"}) == {}
+    await asked_once(impatient, ts)
+
+
+@pytest.mark.parametrize("looks_that_fail", [0, 2])
+async def test_a_post_whose_response_is_lost_is_found_and_answered_once(stage: Stage, looks_that_fail: int) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
+    if looks_that_fail:
+        stage.sandbox.faults.start("error_500", method="conversations.replies", times=looks_that_fail)
+    assert await ask(stage, ts, "why?") == {}
+    await asked_once(stage, ts)
+
+
+async def test_a_post_that_fails_after_the_modal_was_closed_is_told_to_its_asker_alone(stage: Stage) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
+    stage.sandbox.faults.start("internal_error", method="chat.postMessage", times=1)
+    assert await ask(stage, ts, "why?") == {}
+    (told,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
+    assert (told.ephemeral_to, told.text) == ("U0ADA", TRY_AGAIN)
+    assert stage.bots("general", ts) == []
+
+
+def _execute(file: Path, statement: str) -> None:
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(statement)
+
+
+async def test_what_the_database_does_not_take_is_said_in_the_modal_and_not_posted(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "typist.db"
+    async with running(replace(settings, database_url=f"sqlite:///{file}")):
+        stage = Stage(sandbox, vendor)
+        ts = await sandbox.say("alan", "general", "hello")
+        await asyncio.to_thread(_execute, file, "alter table notices rename to away")
+        errors = await ask(stage, ts, "why?")
+        assert errors == {"question": NOT_ON_RECORD}
+        assert stage.bots("general", ts) == []
+        await asyncio.to_thread(_execute, file, "alter table away rename to notices")
+        assert await sandbox.client("ada").submit({"question": "why?"}) == {}
+        assert len(await stage.answers("general", ts, count=2)) == 2
+
+
+async def test_a_question_that_is_being_posted_at_the_end_is_answered_by_the_next_process(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
+) -> None:
+    ours = replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
+    stage = Stage(sandbox, vendor)
+    ts = await sandbox.say("alan", "general", "hello")
+    async with running(ours):
+        client = sandbox.client("ada")
+        await client.act_on("general", ts, ASK_ABOUT)
+        sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.0)
+        submitting = asyncio.create_task(client.submit({"question": "why?"}))
+        await sandbox.wait_for(lambda: sandbox.faults.on("slow") is None)
+    await asyncio.gather(submitting, return_exceptions=True)
+    async with running(ours):
+        assert len(await stage.answers("general", ts, count=2)) == 2
+
+
+@pytest.fixture
+async def capped(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+    async with running(replace(settings, caps=parse_caps("user/day=1tokens"))):
+        yield Stage(sandbox, vendor)
+
+
+async def test_a_question_by_shortcut_is_under_its_askers_caps(capped: Stage) -> None:
+    ts = await capped.sandbox.say("alan", "general", "hello")
+    assert await ask(capped, ts, "why?") == {}
+    await capped.answers("general", ts, count=2)
+    assert await ask(capped, ts, "why again?") == {}
+    assert "is used up" in (await capped.answers("general", ts, count=4))[-1]
+    assert len(capped.vendor.requests) == 1

@@ -1,0 +1,216 @@
+"""What those who run the bot do beside it, as commands: migrate, forget, health."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot import __version__
+from bot.cli.upkeep import parse_thread
+from bot.core.conversation import Question, ThreadKey
+from bot.errors import SettingsError
+from bot.ports import SystemClock
+from bot.services.health import Probes, serving
+from bot.store import SqlStore
+from bot.store.engine import create_engine
+from bot.store.schema import jobs, metadata
+from sandbox.server import Sandbox
+from tests.processes import bot_process, output, said
+from tests.scenarios.conftest import connected
+from tests.services.test_health import WELL, none
+from tests.streams.server import VendorServer
+
+pytest_plugins = ["tests.contracts.databases"]
+
+TEAM = "T1"
+
+
+async def run(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int | None, str, str]:
+    """A command's exit code, stdout and stderr."""
+    async with bot_process(folder, *arguments, env=env) as process:
+        out, err = await output(process)
+        return process.returncode, out, err
+
+
+@pytest.mark.parametrize("database", ["sqlite_url", "postgresql_url"])
+async def test_migrate_makes_the_tables_and_says_which_revision_it_is(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue(database)
+    first = await run(tmp_path, "migrate", env={"DATABASE_URL": url})
+    again = await run(tmp_path, "migrate", env={"DATABASE_URL": url})
+    assert again == first
+    assert first[0] == 0
+    assert first[1].startswith("The database's schema is at revision 0")
+    engine = create_engine(url)
+    async with engine.connect() as connection:
+        tables = await connection.run_sync(lambda sync: set(sa.inspect(sync).get_table_names()))
+    await engine.dispose()
+    assert tables == {*metadata.tables, "alembic_version"}
+
+
+async def test_migrate_says_what_is_wrong_with_a_database(tmp_path: Path) -> None:
+    code, out, err = await run(tmp_path, "migrate", env={"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:9/d"})
+    assert (code, out) == (1, "")
+    assert "Check DATABASE_URL" in err
+    assert "s3cret" not in err
+    assert "Traceback" not in err
+
+
+@pytest.fixture
+def asked() -> Sequence[Question]:
+    """Two people in one thread, one of them in a direct message, too."""
+    thread, direct = ThreadKey(TEAM, "C1", "1700000000.000000"), ThreadKey(TEAM, "D1", None)
+    return [
+        Question(thread, "1700000000.000000", "U1", "first"),
+        Question(thread, "1700000001.000000", "U2", "second"),
+        Question(direct, "1700000002.000000", "U1", "third"),
+    ]
+
+
+@pytest.fixture
+async def database(sqlite_url: str, asked: Sequence[Question]) -> str:
+    store = await SqlStore.open(sqlite_url, "test", SystemClock())
+    for question in asked:
+        await store.enqueue(question.ts, question)
+    await store.close()
+    return sqlite_url
+
+
+async def left(url: str) -> list[str]:
+    """The texts that the database still has, oldest first."""
+    engine = create_engine(url)
+    async with engine.connect() as connection:
+        texts = (await connection.scalars(sa.select(jobs.c.text).order_by(jobs.c.ts))).all()
+    await engine.dispose()
+    return list(texts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["--user", "U1"], ["second"]),
+        (["--user", "U3"], ["first", "second", "third"]),
+        (["--thread", "T1/C1/1700000000.000000"], ["third"]),
+        (["--thread", "T1/D1/root"], ["first", "second"]),
+        (["--all"], []),
+    ],
+)
+async def test_forget_removes_what_it_is_told_and_says_how_much(
+    tmp_path: Path, database: str, arguments: list[str], kept: list[str]
+) -> None:
+    code, out, _ = await run(tmp_path, "forget", *arguments, "--yes", env={"DATABASE_URL": database})
+    assert (code, out.split()[0]) == (0, str(3 - len(kept)))
+    assert await left(database) == kept
+
+
+async def test_a_thread_without_its_team_is_in_the_bots(tmp_path: Path, sqlite_url: str, sandbox: Sandbox) -> None:
+    store = await SqlStore.open(sqlite_url, "test", SystemClock())
+    for team in (sandbox.team_id, "T2"):
+        await store.enqueue(team, Question(ThreadKey(team, "C1", "17.000001"), "17.000001", "U1", team))
+    await store.close()
+    env = {"DATABASE_URL": sqlite_url}
+    code, _, err = await run(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
+    assert (code, "say TEAM/C1/" in err) == (2, True)
+    env |= {"SLACK_BOT_TOKEN": sandbox.bot_token, "BOT_SLACK_API_URL": sandbox.api_url}
+    code, _, _ = await run(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
+    assert (code, await left(sqlite_url)) == (0, ["T2"])
+
+
+@pytest.mark.parametrize(("typed", "code", "kept"), [(b"y\n", 0, 0), (b"\n", 1, 3)])
+async def test_forget_asks_first_at_a_terminal(
+    tmp_path: Path, database: str, typed: bytes, code: int, kept: int
+) -> None:
+    ours, theirs = os.openpty()
+    try:
+        async with bot_process(tmp_path, "forget", "--all", env={"DATABASE_URL": database}, stdin=theirs) as process:
+            os.write(ours, typed)
+            _, err = await output(process)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "This removes ALL questions of everybody, for good." in err
+    assert process.returncode == code
+    assert len(await left(database)) == kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--all"], "say --yes"),
+        (["--user", "somebody"], "--user is a member's id"),
+        (["--thread", "general"], "--thread is CHANNEL/THREAD_TS"),
+        ([], "--user --thread --all is required"),
+        (["--all", "--user", "U1"], "not allowed with argument"),
+    ],
+)
+async def test_forget_removes_nothing_where_it_is_not_clear(
+    tmp_path: Path, database: str, arguments: list[str], sentence: str
+) -> None:
+    code, out, err = await run(tmp_path, "forget", *arguments, env={"DATABASE_URL": database})
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert len(await left(database)) == 3
+
+
+LINK = "https://acme.slack.com/archives"
+
+
+@pytest.mark.parametrize(
+    ("text", "thread"),
+    [
+        ("C1/17.000001", ThreadKey("", "C1", "17.000001")),
+        ("T1/D1/root", ThreadKey("T1", "D1", None)),
+        (f"{LINK}/C1/p17000001", ThreadKey("", "C1", "17.000001")),
+        (f"{LINK}/C1/p18000001?thread_ts=17.000001&cid=C1", ThreadKey("", "C1", "17.000001")),
+        (f"{LINK}/C1/p18000001?cid=C1&thread_ts=17.000001", ThreadKey("", "C1", "17.000001")),
+        (f"{LINK}/D1/p17000001", ThreadKey("", "D1", None)),
+        (f"{LINK}/D1/p18000001?thread_ts=17.000001", ThreadKey("", "D1", "17.000001")),
+    ],
+)
+def test_a_thread_is_named_as_the_log_does_or_by_a_messages_link(text: str, thread: ThreadKey) -> None:
+    assert parse_thread(text) == thread
+
+
+@pytest.mark.parametrize("text", ["", "C1", "C1/", "C1/now", f"{LINK}/C1", "https://example.com/C1/p17000001"])
+def test_what_names_no_thread_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        parse_thread(text)
+
+
+@pytest.mark.parametrize(("probes", "code"), [(WELL, 0), (replace(WELL, connections=none), 1)])
+async def test_health_prints_what_the_running_bot_says(tmp_path: Path, probes: Probes, code: int) -> None:
+    async with serving(0, probes) as port:
+        exited, out, err = await run(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
+    assert (exited, err) == (code, "")
+    assert json.loads(out)["ok"] is (code == 0)
+    exited, out, err = await run(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
+    assert (exited, out) == (1, "")
+    assert "Does the bot run?" in err
+
+
+async def test_a_bot_that_runs_tells_its_health_until_it_ends(
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port)}
+    async with bot_process(tmp_path, "run", env=env) as process:
+        await said(process.stdout, "is connected to Slack")
+        code, out, _ = await run(tmp_path, "health", env=env)
+        process.send_signal(signal.SIGTERM)
+        await output(process)
+    assert (code, process.returncode) == (0, 0)
+    assert json.loads(out) == {"ok": True, "database": "ok", "slack": 2, "live": 0, "version": __version__}
+
+
+async def test_health_without_a_port_says_which_setting_it_needs(tmp_path: Path) -> None:
+    code, _, err = await run(tmp_path, "health", env={})
+    assert (code, "BOT_HEALTH_PORT is not set" in err) == (2, True)

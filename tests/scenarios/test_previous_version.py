@@ -1,0 +1,92 @@
+"""Previous: the version before the answer, for its presser alone, by whatever way Slack lets it through."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core.reply.actions import ReplyAction
+from bot.services.reply_actions import BEFORE
+from bot.settings import Settings
+from sandbox.faults import Settings as Fault
+from sandbox.workspace import Message
+from tests.scenarios.conftest import Stage, says
+from tests.scenarios.test_reply_actions import answered, on_record, press, reply
+
+FIRST = "The **first** answer, with `<!channel>` and [a link](https://example.com/a)."
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
+
+
+async def answered_twice(stage: Stage, settings: Settings) -> Message:
+    """The reply, whose first version was FIRST."""
+    stage.vendor.script(says(FIRST), says("The second."))
+    asked, message = await answered(stage, settings)
+    await press(stage, message, ReplyAction.AGAIN)
+    message = await reply(stage, asked, "The second.")
+    await stage.answers("general", asked)
+    await on_record(settings)
+    return message
+
+
+def whispered(stage: Stage) -> Message:
+    """What one person was told last."""
+    return stage.sandbox.workspace.ephemerals[-1]
+
+
+async def test_previous_shows_the_version_before_as_markdown_in_its_thread(stage: Stage, settings: Settings) -> None:
+    message = await answered_twice(stage, settings)
+    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == BEFORE
+    (call,) = [each for each in stage.sandbox.calls if each.method == "chat.postEphemeral"]
+    assert (call.ok, call.arguments["user"], call.arguments["thread_ts"]) == (True, "U0ALAN", message.thread_ts)
+    (markdown,) = [block["text"] for block in call.arguments["blocks"] if block["type"] == "markdown"]
+    assert "The **first** answer" in markdown
+
+
+@pytest.mark.parametrize(
+    ("fault", "setting"),
+    [
+        ("refuse", {"error": "user_not_in_channel"}),
+        ("refuse", {"error": "msg_blocks_too_long"}),
+        ("unknown_error", {}),
+        ("rate_limit", {}),
+        ("stream_timeout", {}),
+        ("html_200", {}),
+        ("list_200", {}),
+        ("drop_request", {}),
+    ],
+)
+async def test_previous_comes_as_plain_text_where_slack_refuses_its_markdown(
+    stage: Stage, settings: Settings, fault: str, setting: Fault
+) -> None:
+    message = await answered_twice(stage, settings)
+    stage.sandbox.faults.start(fault, method="chat.postEphemeral", times=1, **setting)  # type: ignore[misc]
+    told = await press(stage, message, ReplyAction.PREVIOUS)
+    assert told is not None
+    assert told.startswith(f"{BEFORE}\n\nThe **first** answer")
+    assert "<!channel>" not in told
+    assert whispered(stage).thread_ts == message.thread_ts
+    assert stage.sandbox.workspace.notified == []
+
+
+async def test_previous_reaches_people_who_see_the_channel_without_being_in_it(
+    stage: Stage, settings: Settings
+) -> None:
+    message = await answered_twice(stage, settings)
+    stage.sandbox.workspace.leave("general", "grace")
+    told = await press(stage, message, ReplyAction.PREVIOUS, "grace")
+    assert told is not None
+    assert told.startswith(BEFORE)
+    assert stage.sandbox.calls[-1].error == "user_not_in_channel"
+
+
+async def test_previous_keeps_to_the_thread_of_what_one_person_alone_sees(stage: Stage, settings: Settings) -> None:
+    message = await answered_twice(stage, settings)
+    await stage.sandbox.edit("general", str(message.thread_ts), "@typist what else?")
+    (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
+    job_id = offer.blocks[1]["elements"][0]["value"]
+    assert await press(stage, offer, ReplyAction.PREVIOUS, value=job_id) == BEFORE
+    assert whispered(stage).thread_ts == message.thread_ts

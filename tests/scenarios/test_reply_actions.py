@@ -1,0 +1,393 @@
+"""The buttons below a reply: what each does, and one fitting sentence for who may not or comes too late."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.inbound.prompt import GO_ON
+from bot.core.limits.access import Denial
+from bot.core.reply import actions
+from bot.core.reply.actions import ReplyAction, Vote
+from bot.services.answering import AT_LENGTH, STOPPED
+from bot.services.reply_actions import BEFORE, NOT_NOW, WILL_NOT
+from bot.settings import Settings
+from bot.slack.format.reply_blocks import THINKING, WAITING
+from bot.store.engine import create_engine
+from bot.store.schema import feedback, turns
+from sandbox.events import EVENTS
+from sandbox.server import Sandbox
+from sandbox.workspace import Message
+from tests.scenarios.conftest import Stage, buttons, footer, growing, running, says, shown
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer
+
+HALF = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
+DONE = [ReplyAction.AGAIN, ReplyAction.FEEDBACK, ReplyAction.DELETE]
+
+
+def cut(text: str) -> Answer:
+    """An answer that reached its length limit."""
+    return Answer([chunk.replace(b'"stop"', b'"length"') for chunk in speech.chat(speech.tokens(text))])
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db", admins=frozenset({"U0GRACE"}))
+
+
+async def rows(settings: Settings, table: sa.Table) -> Sequence[sa.Row[tuple[object, ...]]]:
+    """What the database holds, oldest first."""
+    engine = create_engine(settings.database_url)
+    try:
+        async with engine.connect() as connection:
+            return (await connection.execute(sa.select(table).order_by(sa.literal_column("rowid")))).all()
+    finally:
+        await engine.dispose()
+
+
+async def reply(stage: Stage, asked: str, words: str = "") -> Message:
+    """The first message of the reply, once it shows these words."""
+
+    def found() -> list[Message]:
+        return [message for message in stage.bots("general", asked) if words in shown(message)]
+
+    return (await stage.sandbox.wait_for(found, 15))[0]
+
+
+async def on_record(settings: Settings) -> None:
+    """Once all that has ended in Slack has ended in the database: a person is never so quick, a test is."""
+
+    def live() -> int:
+        with sqlite3.connect(settings.database_url.removeprefix("sqlite:///")) as database:
+            return int(database.execute("select count(*) from jobs where status in ('todo', 'doing')").fetchone()[0])
+
+    for _ in range(500):
+        if not live():
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError
+
+
+async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:
+    """A question and its reply, once it is whole."""
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    await on_record(settings)
+    return asked, stage.bots("general", asked)[0]
+
+
+async def press(
+    stage: Stage, message: Message, control: ReplyAction, user: str = "ada", value: str | None = None
+) -> str | None:
+    """What the presser alone is told; None where nothing is."""
+    before = {each.ts for each in stage.sandbox.workspace.ephemerals}
+    assert await stage.sandbox.client(user).press("general", message.ts, control.value, value)
+    told = [each for each in stage.sandbox.workspace.ephemerals if each.ts not in before]
+    told = [each for each in told if each.ephemeral_to == f"U0{user.upper()}"]
+    assert all(each.thread_ts == message.thread_ts for each in told)
+    return told[0].text if told else None
+
+
+@asynccontextmanager
+async def half(stage: Stage) -> AsyncIterator[tuple[str, Message]]:
+    """A question, and its reply while it grows."""
+    stage.vendor.script(HALF, says("Another answer."))
+    asked = await stage.mention()
+    yield asked, await reply(stage, asked, "a bot that wrote")
+
+
+@pytest.mark.parametrize("user", ["ada", "grace"])
+async def test_stopped_by_its_asker_or_an_admin_it_stays_as_far_as_it_came(
+    stage: Stage, settings: Settings, user: str
+) -> None:
+    async with half(stage) as (asked, message):
+        assert buttons(message) == [ReplyAction.STOP]
+        assert await press(stage, message, ReplyAction.STOP, user) is None
+        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+        (text,) = await stage.answers("general", asked)
+    assert text.startswith("Once there was a bot")
+    assert STOPPED not in text
+    (message,) = stage.bots("general", asked)
+    assert footer(message) == "openai/test · stopped"
+    assert buttons(message) == DONE
+    await on_record(settings)
+    (turn,) = await rows(settings, turns)
+    assert turn.answer.rstrip() == text
+    assert turn.output_tokens > 10
+    assert await press(stage, message, ReplyAction.STOP, value="") == actions.STOPPED
+
+
+async def test_a_question_that_waits_is_stopped_as_well(stage: Stage) -> None:
+    async with half(stage) as (asked, message):
+        await stage.sandbox.say("ada", "general", "@typist and this?", asked)
+        sign = await reply(stage, asked, WAITING)
+        assert buttons(sign) == [ReplyAction.STOP]
+        assert await press(stage, sign, ReplyAction.STOP) == WILL_NOT
+        await press(stage, message, ReplyAction.STOP)
+        await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
+    await stage.answers("general", asked)
+    assert len(stage.vendor.requests) == 1
+
+
+async def test_regenerated_in_place_the_answer_before_is_kept(stage: Stage, settings: Settings) -> None:
+    long = "".join(f"{number}: line of the first answer\n" for number in range(700))
+    stage.vendor.script(says(long), Answer(speech.chat(speech.tokens("The second.")), delay_s=1.0), says("A third."))
+    asked = await stage.mention()
+    await stage.answers("general", asked, count=2)
+    await on_record(settings)
+    first, last = stage.bots("general", asked)[:2]
+    assert (buttons(first), buttons(last)) == ([], DONE)
+    assert await press(stage, last, ReplyAction.AGAIN) is None
+    message = await reply(stage, asked, THINKING)
+    assert message.ts == first.ts
+    assert await press(stage, message, ReplyAction.AGAIN, value="") == actions.NOT_YET
+    await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
+    assert await stage.answers("general", asked) == ["The second."]
+    await on_record(settings)
+    assert stage.prompts()[1] == [{"role": "user", "content": "why?"}]
+    (message,) = stage.bots("general", asked)
+    assert buttons(message) == [ReplyAction.AGAIN, ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DELETE]
+    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == BEFORE
+    aside = stage.sandbox.workspace.ephemerals[-1]
+    assert "0: line of the first answer" in aside.sent_blocks[1]["text"]
+    await stage.sandbox.say("ada", "general", "and then?", asked)
+    await stage.answers("general", asked, count=2)
+    assert stage.prompts()[2][1] == {"role": "assistant", "content": "The second."}
+    await on_record(settings)
+    kept = [turn.answer for turn in await rows(settings, turns)]
+    assert kept == [long, "The second.", "A third."]
+
+
+async def test_pressed_twice_at_once_it_is_answered_again_once(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    stage.vendor.script(says("The second. " * 20, pause_s=0.02))
+    told = await asyncio.gather(*(press(stage, message, ReplyAction.AGAIN) for _ in range(3)))
+    assert set(told) <= {None, actions.NOT_YET}
+    await reply(stage, asked, "The second.")
+    await stage.answers("general", asked)
+    await on_record(settings)
+    assert len(stage.vendor.requests) == 2
+
+
+async def test_what_is_answered_again_waits_for_its_threads_turn_with_a_sign(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    stage.vendor.script(says("The next one. " * 40, pause_s=0.02), says("Once more."))
+    await stage.sandbox.say("ada", "general", "next?", asked)
+    await reply(stage, asked, "The next")
+    assert await press(stage, message, ReplyAction.AGAIN) is None
+    assert (await reply(stage, asked, WAITING)).ts == message.ts
+    first, second = await stage.answers("general", asked, count=2)
+    assert (first, second) == ("Once more.", ("The next one. " * 40).rstrip())
+    assert stage.prompts()[2] == [{"role": "user", "content": "why?"}], "nothing that was said after it"
+
+
+async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage: Stage, settings: Settings) -> None:
+    stage.vendor.script(cut("One, two, thr"), cut("ee, four, fi"), says("ve."), says("Six."))
+    asked, message = await answered(stage, settings)
+    assert buttons(message) == [ReplyAction.GO_ON, *DONE]
+    assert footer(message) == "openai/test · cut"
+    assert shown(message) == f"One, two, thr\n{AT_LENGTH}"
+    assert await press(stage, message, ReplyAction.GO_ON) is None
+    (message,) = await stage.sandbox.wait_for(
+        lambda: [m for m in stage.bots("general", asked) if shown(m) == f"One, two, three, four, fi\n{AT_LENGTH}"]
+    )
+    await on_record(settings)
+    seen = [str(revision.blocks) for revision in stage.sandbox.revisions("general", message.ts)][2:]
+    assert all("One, two, thr" in each for each in seen), "what came stays"
+    assert await press(stage, message, ReplyAction.GO_ON) is None
+    await stage.sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test")
+    assert await stage.answers("general", asked) == ["One, two, three, four, five."]
+    await on_record(settings)
+    (message,) = stage.bots("general", asked)
+    assert buttons(message) == DONE
+    assert stage.prompts()[2] == [
+        {"role": "user", "content": "why?"},
+        {"role": "assistant", "content": "One, two, three, four, fi"},
+        {"role": "user", "content": GO_ON},
+    ]
+    assert await press(stage, message, ReplyAction.GO_ON, value="") == actions.WHOLE
+    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == actions.NO_PREVIOUS
+    kept = [(turn.answer, turn.output_tokens > 0) for turn in await rows(settings, turns)]
+    assert kept == [("", True), ("", True), ("One, two, three, four, five.", True)]
+
+
+async def test_deleted_it_is_gone_from_slack_from_prompts_and_from_the_database(
+    stage: Stage, settings: Settings
+) -> None:
+    long = "".join(f"{number}: line of the answer\n" for number in range(3_000))
+    stage.vendor.script(says(long), says("Next."))
+    asked = await stage.mention()
+    await stage.answers("general", asked, count=6)
+    *_, last, file = stage.bots("general", asked)
+    assert file.files
+    assert await press(stage, last, ReplyAction.DELETE) is None
+    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
+    await stage.sandbox.say("ada", "general", "@typist next?", asked)
+    assert await stage.answers("general", asked) == ["Next."]
+    assert stage.prompts()[1] == [{"role": "user", "content": "why?\n\nnext?"}]
+    (deleted, *_) = await rows(settings, turns)
+    assert deleted.answer == ""
+    assert deleted.output_tokens > 1_000
+
+
+async def test_deleted_while_it_grows_it_stops_first(stage: Stage, settings: Settings) -> None:
+    async with half(stage) as (asked, message):
+        assert await press(stage, message, ReplyAction.DELETE, value="") is None
+        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+        await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
+    (turn,) = await rows(settings, turns)
+    assert (turn.answer, turn.output_tokens > 10) == ("", True)
+
+
+async def test_anybody_may_say_once_what_they_think_and_change_their_mind(stage: Stage, settings: Settings) -> None:
+    _, message = await answered(stage, settings)
+    for user, vote in (("ada", Vote.UP), ("alan", Vote.DOWN), ("ada", Vote.DOWN), ("alan", Vote.DOWN)):
+        assert await press(stage, message, ReplyAction.FEEDBACK, user, vote.value) == actions.THANKS[vote]
+    (turn,) = await rows(settings, turns)
+    votes = [(row.user_id, row.value, row.model, row.prompt_version) for row in await rows(settings, feedback)]
+    assert votes == [(user, -1, "openai/test", turn.prompt_version) for user in ("U0ADA", "U0ALAN")]
+
+
+@pytest.mark.parametrize("control", [ReplyAction.STOP, ReplyAction.AGAIN, ReplyAction.GO_ON, ReplyAction.DELETE])
+async def test_others_may_not_do_what_the_asker_may(stage: Stage, control: ReplyAction) -> None:
+    async with half(stage) as (asked, message):
+        told = await press(stage, message, control, "alan", value="")
+        assert told is not None
+        assert told.startswith("Only the person who asked and this bot's admins can ")
+        assert growing(stage.bots("general", asked)[0])
+        assert await press(stage, message, ReplyAction.STOP) is None
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "told"),
+    [
+        (ReplyAction.STOP, "2", actions.ENDED),
+        (ReplyAction.GO_ON, "", actions.WHOLE),
+        (ReplyAction.PREVIOUS, "", actions.NO_PREVIOUS),
+        (ReplyAction.FEEDBACK, "'; drop table jobs", actions.WRONG_VALUE),
+    ],
+)
+async def test_a_forged_press_gets_a_sentence(
+    stage: Stage, settings: Settings, control: ReplyAction, value: str, told: str
+) -> None:
+    asked, message = await answered(stage, settings)
+    assert await press(stage, message, control, value=value) == told
+    assert await stage.answers("general", asked) == ["The whole answer."]
+
+
+async def test_of_a_message_that_shows_no_answer_nothing_is_known(stage: Stage) -> None:
+    said = await stage.sandbox.say("ada", "general", "lunch?")
+    (message,) = [each for each in stage.sandbox.messages("general") if each.ts == said]
+    assert await press(stage, message, ReplyAction.AGAIN, value="1") == actions.NOT_KNOWN
+
+
+async def test_of_a_deleted_answer_a_late_press_hears_so(stage: Stage, settings: Settings) -> None:
+    asked, message = await answered(stage, settings)
+    await press(stage, message, ReplyAction.DELETE)
+    for control in (ReplyAction.DELETE, ReplyAction.AGAIN, ReplyAction.FEEDBACK):
+        assert await press(stage, message, control, value="up") == actions.DELETED
+    await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
+
+
+async def test_it_works_after_a_restart(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        asked, message = await answered(stage, settings)
+    vendor.script(says("After the restart."))
+    async with running(settings):
+        assert await press(stage, message, ReplyAction.FEEDBACK, value="up") == actions.THANKS[Vote.UP]
+        assert await press(stage, message, ReplyAction.AGAIN) is None
+        await stage.sandbox.wait_for(lambda: "After the restart." in shown(stage.bots("general", asked)[0]))
+
+
+async def test_who_may_not_ask_any_more_is_not_answered_again(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        asked, message = await answered(stage, settings)
+    async with running(replace(settings, deny_users=frozenset({"U0ADA"}))):
+        assert await press(stage, message, ReplyAction.AGAIN) == Denial.PERSON
+    assert await stage.answers("general", asked) == ["The whole answer."]
+
+
+async def test_an_edited_question_offers_another_answer_to_its_writer(stage: Stage, settings: Settings) -> None:
+    stage.vendor.script(says("The old one."), says("The new one."))
+    asked, _ = await answered(stage, settings)
+    await stage.sandbox.edit("general", asked, "@typist what else?")
+    (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
+    assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.AGAIN.value)
+    await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == "The new one.")
+
+
+@pytest.mark.parametrize("value", ["", "0", "x", "9" * 40, "٤"])
+async def test_an_offer_with_a_forged_value_gets_a_sentence(stage: Stage, settings: Settings, value: str) -> None:
+    asked, _ = await answered(stage, settings)
+    await stage.sandbox.edit("general", asked, "@typist what else?")
+    (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
+    assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.AGAIN.value, value)
+    assert stage.sandbox.workspace.ephemerals[-1].text == actions.NOT_KNOWN
+    assert len(stage.vendor.requests) == 1
+
+
+async def test_without_a_model_there_is_nothing_to_press_or_to_rate(stage: Stage) -> None:
+    asked = await stage.sandbox.say("ada", "general", "@typist")
+    await stage.answers("general", asked)
+    assert buttons(stage.bots("general", asked)[0]) == []
+
+
+async def test_slacks_own_stop_stops_what_is_written_in_its_thread(vendor: VendorServer, settings: Settings) -> None:
+    async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
+        stage = Stage(sandbox, vendor)
+        async with running(replace(settings, slack_api_url=sandbox.api_url)), half(stage) as (asked, _):
+            event = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked}
+            for user in ("U0ALAN", "U0ADA"):
+                sandbox._emit({**event, "user": user, "streaming_message_ts": [], "event_ts": "1.0"})
+            await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+            await stage.answers("general", asked)
+            assert footer(stage.bots("general", asked)[0]) == "openai/test · stopped"
+
+
+async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer, settings: Settings) -> None:
+    async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
+        stage = Stage(sandbox, vendor)
+        async with running(replace(settings, slack_api_url=sandbox.api_url)), half(stage) as (asked, message):
+            vendor.script(HALF)
+            queued = await sandbox.say("ada", "general", "@typist and after that?", asked)
+            await sandbox.wait_for(lambda: any(WAITING in shown(each) for each in stage.bots("general", asked)))
+            stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
+            sandbox._emit({**stop, "streaming_message_ts": []})
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 10)
+            await sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test · stopped")
+            await asyncio.wait_for(vendor.request(1), 10)
+            assert vendor.requests[1].body["messages"][-1]["content"] == "and after that?"
+            # The same event once more, while what was queued is written.
+            await sandbox.wait_for(lambda: any("a bot" in shown(each) for each in stage.bots("general", asked)[1:]))
+            (sent,) = [each for each in sandbox.deliveries if each.payload["event"]["type"] == stop["type"]]
+            sandbox.redeliver(sent.event_id)
+            await sandbox.wait_for(lambda: len(sent.sent_at_s) == 2)
+            vendor.script(says("Another answer."))
+            await stage.answers("random", await stage.mention(channel="random", user="grace"))
+            assert not vendor.requests[1].hung_up.is_set()
+            assert growing(stage.bots("general", asked)[-1])
+            assert message.ts < queued
+            sandbox._emit({**stop, "streaming_message_ts": []})
+            await asyncio.wait_for(vendor.requests[1].hung_up.wait(), 10)
+
+
+async def test_what_the_database_does_not_take_is_told(stage: Stage, settings: Settings) -> None:
+    _, message = await answered(stage, settings)
+    engine = create_engine(settings.database_url)
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("alter table turns rename to away"))
+    told = await press(stage, message, ReplyAction.AGAIN)
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("alter table away rename to turns"))
+    await engine.dispose()
+    assert told == NOT_NOW

@@ -1,0 +1,161 @@
+"""/typist, and a channel's settings in a modal: validated in place, in force with the next question."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.ports import SystemClock
+from bot.settings import Settings
+from bot.slack.format import command_answers
+from bot.store import SqlStore
+from sandbox.client import Client
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID
+from tests.scenarios.conftest import Stage, running
+from tests.streams.server import VendorServer
+
+GENERAL = "C0GENERAL"
+"""Ada made it."""
+ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "mention_only": "on"}
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/typist.db"
+
+
+@pytest.fixture
+async def another_process(database_url: str) -> AsyncIterator[SqlStore]:
+    store = await SqlStore.open(database_url, "w2", SystemClock())
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str) -> AsyncIterator[Stage]:
+    models = ("openai/test", "openai/other")
+    admins = frozenset({"U0GRACE"})
+    async with running(replace(settings, models=models, database_url=database_url, admins=admins)):
+        yield Stage(sandbox, vendor)
+
+
+async def told(stage: Stage, user: str, typed: str, channel: str = "general") -> str:
+    """What a person alone is told by a command."""
+    await stage.sandbox.client(user).command(channel, typed)
+    return heard(stage)
+
+
+def heard(stage: Stage) -> str:
+    """What somebody alone was told last."""
+    message = stage.sandbox.workspace.ephemerals[-1]
+    return "\n".join(
+        element["text"] if isinstance(element, dict) else str(element)
+        for block in message.sent_blocks
+        for element in [block.get("text"), *block.get("elements", ())]
+        if element
+    )
+
+
+async def opened(stage: Stage, user: str, typed: str, channel: str = "general") -> Client:
+    client = stage.sandbox.client(user)
+    await client.command(channel, typed)
+    assert client.modal is not None
+    return client
+
+
+async def test_help_says_what_can_be_asked_and_what_is_in_force(stage: Stage) -> None:
+    for typed in ("/typist", "/typist help"):
+        said = await told(stage, "alan", typed)
+        assert "/typist usage" in said
+        assert "In force here: openai/test · the usual prompt · follow-ups need no mention" in said
+    assert "I do not know `/typist &lt;!here&gt;`" in await told(stage, "alan", "/typist <!here>")
+
+
+@pytest.mark.parametrize("subcommand", ["model", "prompt", "mention-only"])
+async def test_who_made_a_channel_sets_it_in_one_modal(
+    stage: Stage, another_process: SqlStore, subcommand: str
+) -> None:
+    ada = await opened(stage, "ada", f"/typist {subcommand}")
+    assert await ada.submit(ALL) == {}
+    assert ada.modal is None
+    assert await another_process.channel_settings(TEAM_ID, GENERAL) == ChannelSettings(
+        "openai/other", "Answer in rhymes.", True
+    )
+    said = heard(stage)
+    assert command_answers.SAVED in said
+    assert "openai/other · a prompt of its own (“Answer in rhymes.”) · each question needs a mention" in said
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    request = stage.vendor.requests[-1].body
+    assert (request["model"], request["messages"][0]["content"]) == ("other", "Answer in rhymes.")
+
+
+async def test_what_another_process_set_is_in_the_modal_and_in_force(stage: Stage, another_process: SqlStore) -> None:
+    await another_process.set_channel_settings(TEAM_ID, GENERAL, ChannelSettings("openai/other", "Be brief."))
+    assert "openai/other · a prompt of its own (“Be brief.”)" in await told(stage, "alan", "/typist help")
+    ada = await opened(stage, "ada", "/typist prompt")
+    assert await ada.submit({"mention_only": "off"}) == {}
+    kept = await another_process.channel_settings(TEAM_ID, GENERAL)
+    assert kept == ChannelSettings("openai/other", "Be brief.", False)
+
+
+async def test_what_cannot_be_kept_is_said_in_place(stage: Stage, another_process: SqlStore) -> None:
+    ada = await opened(stage, "ada", "/typist prompt")
+    assert await ada.submit({"system_prompt": "x" * 2_345}) == {
+        "system_prompt": "Keep it within 2,000 characters: these are 2,345."
+    }
+    assert await ada.submit({"system_prompt": "x" * 2_000}) == {}
+    assert len((await another_process.channel_settings(TEAM_ID, GENERAL)).system_prompt) == 2_000
+
+
+async def test_others_than_its_maker_and_admins_are_told_who_may(stage: Stage) -> None:
+    said = await told(stage, "alan", "/typist model")
+    assert command_answers.NOT_YOURS in said
+    assert stage.sandbox.client("alan").modal is None
+    assert (await opened(stage, "grace", "/typist model", "general")).modal
+    assert command_answers.NOT_YOURS not in await told(stage, "alan", "/typist usage", "project-x")
+    assert (await opened(stage, "alan", "/typist model", "project-x")).modal
+
+
+async def test_a_direct_message_is_its_persons_own(stage: Stage, another_process: SqlStore) -> None:
+    dm = stage.sandbox.dm("alan")
+    alan = await opened(stage, "alan", "/typist prompt", dm)
+    assert await alan.submit({"system_prompt": "Answer in Latin."}) == {}
+    assert "mention" not in heard(stage)
+    await stage.sandbox.say("alan", dm, "why?")
+    await stage.sandbox.wait_for(lambda: stage.vendor.requests)
+    assert stage.vendor.requests[-1].body["messages"][0]["content"] == "Answer in Latin."
+
+
+async def test_a_guest_is_told_why_not(stage: Stage) -> None:
+    assert "guests only where" in await told(stage, "edith", "/typist usage", "random")
+
+
+async def test_usage_is_told_with_its_limits(stage: Stage) -> None:
+    asked = await stage.mention()
+    await stage.answers("general", asked)
+    async with asyncio.timeout(5):
+        # What it used is on record a moment after it is shown.
+        while "*Today* (UTC): 0 tokens" in (said := await told(stage, "ada", "/typist usage")):
+            continue
+    assert "*Today* (UTC): " in said
+    assert command_answers.NO_LIMITS in said
+
+
+async def test_slack_over_its_limit_is_a_sentence(stage: Stage) -> None:
+    stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
+    said = await told(stage, "ada", "/typist model")
+    assert "Please try again in a minute." in said
+    assert (await opened(stage, "ada", "/typist model")).modal
+
+
+async def test_a_modal_whose_command_is_long_ago_is_saved_all_the_same(stage: Stage) -> None:
+    ada = await opened(stage, "ada", "/typist model")
+    stage.sandbox.faults.start("error_500", method="conversations.info", times=1)
+    errors = await ada.submit(ALL)
+    assert "Please try again in a minute." in errors["model"]
+    assert await ada.submit(ALL) == {}

@@ -1,0 +1,90 @@
+"""Health over real HTTP: what it says, and with which status."""
+
+import asyncio
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from bot import __version__
+from bot.errors import SettingsError, StoreError
+from bot.services import health
+from bot.services.health import Probes, serving
+
+DOWN = "The database can't be used: no route."
+
+
+async def answers() -> None:
+    return
+
+
+async def refuses() -> None:
+    raise StoreError(DOWN)
+
+
+async def hangs() -> None:
+    await asyncio.Event().wait()
+
+
+async def two() -> int:
+    return 2
+
+
+async def none() -> int:
+    return 0
+
+
+WELL = Probes(database=answers, connections=two, live=lambda: 7)
+
+
+async def asked(probes: Probes) -> tuple[int, dict[str, object]]:
+    async with (
+        serving(0, probes) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/health") as response,
+    ):
+        return response.status, await response.json()
+
+
+async def test_a_process_that_can_work_says_so() -> None:
+    body = {"ok": True, "database": "ok", "slack": 2, "live": 7, "version": __version__}
+    assert await asked(WELL) == (200, body)
+
+
+@pytest.mark.parametrize(
+    ("probes", "told"),
+    [
+        (replace(WELL, database=refuses), {"database": DOWN, "slack": 2}),
+        (replace(WELL, database=hangs), {"database": "The database did not answer within 0 s."}),
+        (replace(WELL, connections=none), {"database": "ok", "slack": 0}),
+        (
+            replace(WELL, token_refused=lambda: True, problem=lambda: "Reinstall."),
+            {"slack": 2, "problem": "Reinstall."},
+        ),
+        (Probes(), {"database": "The database is not open yet: Typist starts.", "slack": 0, "live": 0}),
+    ],
+    ids=["no database", "a database that hangs", "no connection to Slack", "a token that is refused", "it starts"],
+)
+async def test_a_process_that_cannot_work_says_why(
+    probes: Probes, told: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "DATABASE_TIMEOUT_S", 0.05)
+    status, body = await asked(probes)
+    assert status == 503
+    assert body == {**body, "ok": False, **told}
+
+
+async def test_nothing_else_is_served() -> None:
+    async with (
+        serving(0, WELL) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/") as response,
+    ):
+        assert response.status == 404
+
+
+async def test_a_port_that_is_taken_is_a_clear_line() -> None:
+    async with serving(0, WELL) as port:
+        with pytest.raises(SettingsError, match=r"BOT_HEALTH_PORT can't be used: .*in use"):
+            async with serving(port, WELL):
+                pass

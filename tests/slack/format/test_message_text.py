@@ -1,0 +1,364 @@
+"""What a reader sees of a message: what people type, what apps send, and what is forwarded."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.slack.format.message_text import MORE, MOST_ATTACHED_CHARS, app_name, attached_to, body_of
+from bot.slack.format.mrkdwn import plain
+
+Json = dict[str, Any]
+
+NAMES = {"UADA": "Ada"}
+
+
+def text(said: str, **styles: bool) -> Json:
+    return {"type": "text", "text": said, **({"style": styles} if styles else {})}
+
+
+def section(*elements: Json) -> Json:
+    return {"type": "rich_text_section", "elements": list(elements)}
+
+
+def items(*said: str, **how: Any) -> Json:
+    return {"type": "rich_text_list", "style": "bullet", "elements": [section(text(each)) for each in said], **how}
+
+
+def typed(*elements: Json) -> Json:
+    return {"text": "…", "blocks": [{"type": "rich_text", "block_id": "b", "elements": list(elements)}]}
+
+
+ADA = {"type": "user", "user_id": "UADA"}
+
+TYPED = {
+    "words": ([section(text("a < b & c"))], "a < b & c"),
+    "styles": (
+        [section(text("b", bold=True), text(" i", italic=True), text(" s ", strike=True), text("c", code=True))],
+        "**b** _i_ ~~s~~ `c`",
+    ),
+    "two styles at once": ([section(text("both", bold=True, italic=True))], "**_both_**"),
+    "neighbours of one style": ([section(text("a", bold=True), text("b", bold=True))], "**ab**"),
+    "a style over lines": ([section(text("a\nb", bold=True))], "**a**\n**b**"),
+    "code with backticks in it": (
+        [section(text("a`b", code=True), text(" "), text("`c", code=True))],
+        "``a`b`` `` `c ``",
+    ),
+    "whom and where": (
+        [
+            section(
+                ADA,
+                text(" in "),
+                {"type": "channel", "channel_id": "C1"},
+                text(" "),
+                {"type": "broadcast", "range": "here"},
+            )
+        ],
+        "@Ada in #C1 @here",
+    ),
+    "a group": ([section({"type": "usergroup", "usergroup_id": "S1"})], "@S1"),
+    "links": (
+        [
+            section(
+                {"type": "link", "url": "https://a.example/?q=1&r=2"},
+                text(" "),
+                {"type": "link", "url": "https://a.example", "text": "it"},
+            )
+        ],
+        "https://a.example/?q=1&r=2 [it](https://a.example)",
+    ),
+    "a link written as code": (
+        [section({"type": "link", "url": "https://a.example/x", "text": "x", "style": {"code": True}})],
+        "[x](https://a.example/x)",
+    ),
+    "an address written as code": (
+        [section({"type": "link", "url": "http://a.example", "text": "a.example", "style": {"code": True}})],
+        "`a.example`",
+    ),
+    "a link in a code block": (
+        [
+            {
+                "type": "rich_text_preformatted",
+                "elements": [
+                    text("see "),
+                    {"type": "link", "url": "https://a.example/x", "text": "x"},
+                    text(" on "),
+                    {"type": "link", "url": "http://a.example", "text": "a.example"},
+                ],
+            }
+        ],
+        "```\nsee x (https://a.example/x) on a.example\n```",
+    ),
+    "a date that is a link": (
+        [section({"type": "date", "timestamp": 1, "fallback": "Friday", "url": "https://a.example/cal"})],
+        "[Friday](https://a.example/cal)",
+    ),
+    "emoji, color, date": (
+        [
+            section(
+                {"type": "emoji", "name": "wave", "unicode": "1f44b"},
+                text(" "),
+                {"type": "color", "value": "#F405B3"},
+                text(" "),
+                {"type": "date", "timestamp": 1392734382, "format": "{date}", "fallback": "18 February 2014"},
+                text(" "),
+                {"type": "date", "timestamp": 1392734382, "format": "{date}"},
+            )
+        ],
+        ":wave: #F405B3 18 February 2014 2014-02-18 14:39 UTC",
+    ),
+    "a list below words": ([section(text("Buy:\n")), items("milk", "bread")], "Buy:\n\n- milk\n- bread"),
+    "nested lists that go on counting": (
+        [
+            items("one", "two", style="ordered"),
+            items("inner", indent=1),
+            items("innermost", indent=2, style="ordered"),
+            items("three", style="ordered", offset=2),
+        ],
+        "1. one\n2. two\n    - inner\n        1. innermost\n3. three",
+    ),
+    "a line break in an item": ([items("a\nb", style="ordered", offset=8)], "9. a\n   b"),
+    "a quote": (
+        [{"type": "rich_text_quote", "elements": [text("a\n\nb "), ADA]}, section(text("\nyes"))],
+        "> a\n>\n> b @Ada\n\nyes",
+    ),
+    "a list in a quote": ([items("a", "b", border=1)], "> - a\n> - b"),
+    "code": (
+        [
+            {
+                "type": "rich_text_preformatted",
+                "elements": [text("if a < b:\n    f("), {"type": "link", "url": "https://a.example"}, text(")")],
+            }
+        ],
+        "```\nif a < b:\n    f(https://a.example)\n```",
+    ),
+    "code that says its language": (
+        [{"type": "rich_text_preformatted", "language": "python", "elements": [text("x")]}],
+        "```python\nx\n```",
+    ),
+    "code with a fence in it": (
+        [{"type": "rich_text_preformatted", "elements": [text("```\nx\n```")]}],
+        "````\n```\nx\n```\n````",
+    ),
+    "a mention written as code": ([section(text("<@UADA>", code=True))], "`<@UADA>`"),
+    "an element of a kind to come": ([section({"type": "sparkle", "text": "shiny"})], "shiny"),
+}
+
+
+@pytest.mark.parametrize(("elements", "said"), TYPED.values(), ids=TYPED.keys())
+def test_what_people_type_keeps_its_structure(elements: list[Json], said: str) -> None:
+    assert plain(body_of(typed(*elements)), NAMES) == said
+
+
+def test_names_that_only_the_text_beside_the_block_knows_are_used() -> None:
+    message = typed(section({"type": "usergroup", "usergroup_id": "S1"}, {"type": "channel", "channel_id": "C1"}))
+    assert plain(body_of(message | {"text": "<!subteam^S1|@ops><#C1|general>"}), {}) == "@ops#general"
+
+
+BODIES = {
+    "text alone": ({"text": "*a* &lt; <@UADA>"}, "**a** < @Ada"),
+    "text with no blocks in the list": ({"text": "a", "blocks": []}, "a"),
+    "text where the blocks say nothing": ({"text": "a", "blocks": [{"type": "rich_text", "elements": []}]}, "a"),
+    "nothing": ({"text": None, "blocks": None}, ""),
+    "an app's blocks": (
+        {
+            "text": "Build red",
+            "blocks": [
+                {"type": "header", "text": {"type": "plain_text", "text": "Build 7"}},
+                {
+                    "type": "section",
+                    "text": {"type": "mrkdwn", "text": "by <@UADA>, <https://ci.example/7|log>"},
+                    "fields": [{"type": "mrkdwn", "text": "*State:* red"}, {"type": "mrkdwn", "text": "*Took:* 3 min"}],
+                    "accessory": {"type": "button", "text": {"type": "plain_text", "text": "Retry"}, "value": "7"},
+                },
+                {"type": "divider"},
+                {"type": "markdown", "text": "# Why\n1 < 2"},
+                {
+                    "type": "context",
+                    "elements": [
+                        {"type": "image", "alt_text": "a cat", "image_url": "x"},
+                        {"type": "mrkdwn", "text": "main"},
+                    ],
+                },
+                {
+                    "type": "actions",
+                    "elements": [
+                        {"type": "button", "text": {"type": "plain_text", "text": "Open"}, "url": "https://ci.example"},
+                        {"type": "button", "text": {"type": "plain_text", "text": "Retry"}, "value": "7"},
+                    ],
+                },
+                {
+                    "type": "image",
+                    "title": {"type": "plain_text", "text": "Trend"},
+                    "alt_text": "goes up",
+                    "image_url": "x",
+                },
+                {
+                    "type": "table",
+                    "rows": [
+                        [{"type": "raw_text", "text": "who"}, {"type": "raw_text", "text": "a|b"}],
+                        [{"type": "rich_text", "elements": [section(ADA)]}, {"type": "raw_number", "text": "3"}],
+                    ],
+                },
+            ],
+        },
+        "**Build 7**\n\nby @Ada, [log](https://ci.example/7)\n**State:** red\n**Took:** 3 min\n\n# Why\n1 < 2\n\n"
+        "a cat main\n\n[Open](https://ci.example)\n\nTrend\ngoes up\n\n| who | a\\|b |\n| --- | --- |\n| @Ada | 3 |",
+    ),
+    "a block of a kind to come": (
+        {
+            "text": "t",
+            "blocks": [{"type": "card", "title": {"type": "mrkdwn", "text": "Hi"}, "body": [{"text": "there"}]}],
+        },
+        "Hi\nthere",
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "said"), BODIES.values(), ids=BODIES.keys())
+def test_a_body_is_what_its_blocks_show_or_its_text(message: Json, said: str) -> None:
+    assert plain(body_of(message), NAMES) == said
+
+
+def shared(said: str, **more: Any) -> Json:
+    inner = {"message": typed(section(text(said)))}
+    return {"is_share": True, "is_msg_unfurl": True, "author_name": "Ada", "message_blocks": [inner], **more}
+
+
+ATTACHED = {
+    "a forwarded message": ([shared("Ship it?")], "Forwarded from Ada: Ship it?"),
+    "a forwarded message of lines": ([shared("a\nb")], "Forwarded from Ada:\n> a\n> b"),
+    "a forwarded message with its text alone": (
+        [{"is_share": True, "author_id": "UADA", "author_name": "", "text": "a &lt; b"}],
+        "Forwarded from @Ada: a < b",
+    ),
+    "a forwarded message of nobody": (
+        [{"is_share": True, "fallback": "[3 May] hi"}],
+        "Forwarded from somebody: [3 May] hi",
+    ),
+    "a message whose address was written": (
+        [shared("Ship it?", is_share=False, from_url="https://a.slack.com/archives/C1/p1")],
+        "Quoted from Ada: Ship it?",
+    ),
+    "a forwarded message that holds another": (
+        [shared("see", attachments=[shared("Ship it?", author_name="Grace")])],
+        "Forwarded from Ada:\n> see\n>\n> Forwarded from Grace: Ship it?",
+    ),
+    "an app's attachment": (
+        [
+            {
+                "fallback": "Alert: disk full",
+                "pretext": "New alert",
+                "author_name": "Monitor",
+                "title": "disk full",
+                "title_link": "https://m.example/1",
+                "text": "on <https://h.example|db1>",
+                "fields": [{"title": "Free", "value": "0 %", "short": True}, {"title": "Since", "value": ""}],
+                "footer": "rule 7",
+            }
+        ],
+        "New alert\n> Monitor\n> [disk full](https://m.example/1)\n> on [db1](https://h.example)\n"
+        "> Free: 0 %\n> Since\n> rule 7",
+    ),
+    "an attachment with blocks": (
+        [
+            {
+                "color": "#f00",
+                "fallback": "[no preview]",
+                "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "red"}}],
+            }
+        ],
+        "> red",
+    ),
+    "an attachment with nothing but its fallback": ([{"fallback": "Alert: disk full"}], "Alert: disk full"),
+    "a preview of a link": (
+        [
+            {
+                "service_name": "A Site",
+                "title": "A page",
+                "title_link": "https://a.example",
+                "text": "On pages.",
+                "from_url": "https://a.example",
+            }
+        ],
+        "> A Site\n> [A page](https://a.example)\n> On pages.",
+    ),
+    "several": ([{"text": "a"}, {"text": "b"}], "> a\n\n> b"),
+    "an empty one": ([{}], ""),
+}
+
+
+@pytest.mark.parametrize(("attachments", "said"), ATTACHED.values(), ids=ATTACHED.keys())
+def test_what_hangs_below_says_whose_it_is(attachments: list[Json], said: str) -> None:
+    assert plain(attached_to({"attachments": attachments}), NAMES) == said
+
+
+def test_what_is_attached_is_bounded_in_size() -> None:
+    said = attached_to({"attachments": [{"text": "x" * 1_000}] * 500})
+    assert len(said) < MOST_ATTACHED_CHARS + 1_000
+    assert said.endswith(MORE)
+
+
+def test_what_is_attached_is_bounded_in_depth() -> None:
+    attachment = shared("deep")
+    for _ in range(500):
+        attachment = shared("deep", attachments=[attachment])
+    assert attached_to({"attachments": [attachment]}).count("deep") < 10
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ({"user": "UADA", "username": "ada"}, None),
+        ({"bot_id": "B1", "username": "CI &amp; CD", "bot_profile": {"name": "ci"}}, "CI & CD"),
+        ({"bot_id": "B1", "user": "UCI", "bot_profile": {"name": "ci"}}, "ci"),
+        ({"bot_id": "B1", "bot_profile": None}, None),
+    ],
+)
+def test_an_app_calls_itself(message: Json, name: str | None) -> None:
+    assert app_name(message) == name
+
+
+def held(node: Any) -> Iterator[tuple[str, str]]:
+    """Every key of the examples above, and what words it has."""
+    for key, value in node.items() if isinstance(node, dict) else [("", each) for each in node]:
+        yield key, value if isinstance(value, str) else ""
+        if isinstance(value, dict | list | tuple):
+            yield from held(value)
+
+
+KEYS, KINDS = (sorted(set(found)) for found in zip(*held([TYPED, BODIES, ATTACHED]), strict=True))
+PARTS = ["rich_text_section", "rich_text_list", "rich_text_quote", "rich_text_preformatted", "to_come"]
+leaves = (
+    st.none() | st.booleans() | st.integers(-2, 10**18) | st.floats() | st.sampled_from(KINDS) | st.text(max_size=4)
+)
+trees = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(KEYS), trees, max_size=6))
+def test_any_tree_is_read_and_nobody_is_left_as_a_mention(message: Json) -> None:
+    said = plain("\n".join((body_of(message), attached_to(message), app_name(message) or "")), {})
+    assert not re.search(r"<@[UW]\w+>", said)
+
+
+STYLES = [{}, {"bold": True}, {"code": True}, {"bold": True, "italic": True, "strike": True}]
+PIECES = [text(said, **style) for said in ("a", " b\n", "`", "x|y <z>", "\n") for style in STYLES]
+elements = st.lists(st.sampled_from([*PIECES, ADA, {"type": "link", "url": "https://a.example/|", "text": "a"}]))
+parts = st.builds(lambda kind, inner: {"type": kind, "elements": inner}, st.sampled_from(PARTS), elements)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(parts, max_size=4))
+def test_no_word_of_a_rich_text_block_is_lost(written: list[Json]) -> None:
+    said = "".join(plain(body_of(typed(*written) | {"text": ""}), {}).split())
+    for part in written:
+        for element in part["elements"] if part["type"] != "rich_text_list" else ():
+            assert "".join(element.get("text", "").split()) in said

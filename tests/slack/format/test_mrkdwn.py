@@ -1,0 +1,118 @@
+"""What Slack's markup says to a reader."""
+
+import re
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.slack.format.mrkdwn import emphasised, escape, labels, link, nameless, plain
+
+NAMES = {"UADA": "Ada", "WGRACE": "Grace", "CBUILD": "build"}
+
+SAYS = {
+    "a person": ("ask <@UADA>!", "ask @Ada!"),
+    "a person with an old label": ("<@UADA|ada.l>", "@Ada"),
+    "a person of an enterprise": ("<@WGRACE>", "@Grace"),
+    "a person whom Slack does not tell of": ("<@UEVE|eve>", "@eve"),
+    "a person without any name": ("<@UEVE>", "@UEVE"),
+    "a channel with its name": ("<#C1|general>", "#general"),
+    "a channel whose name was asked for": ("<#CBUILD>", "#build"),
+    "a channel with an empty name": ("<#CBUILD|>", "#build"),
+    "a channel without any name": ("<#C1>", "#C1"),
+    "a group": ("<!subteam^S1|@ops>", "@ops"),
+    "a group without its name": ("<!subteam^S1>", "@S1"),
+    "who is here": ("<!here>, lunch?", "@here, lunch?"),
+    "a channel's people, with a label": ("<!channel|@channel>", "@channel"),
+    "everybody": ("<!everyone>", "@everyone"),
+    "a date": ("<!date^1392734382^{date} at {time}|18 February 2014>", "18 February 2014"),
+    "a date without words": ("<!date^1392734382^{date}>", "2014-02-18 14:39 UTC"),
+    "a date that is none": ("<!date^soon>", "soon"),
+    "a date beyond time": ("<!date^999999999999999999>", "999999999999999999"),
+    "a link": ("<https://a.example/?q=1&amp;r=2>", "https://a.example/?q=1&r=2"),
+    "a link with a label": ("<https://a.example|the &lt;page&gt;>", "[the <page>](https://a.example)"),
+    "a link whose label is its address": ("<https://a.example/x|https://a.example/x>", "https://a.example/x"),
+    "a link that Slack made of a host": ("<http://a.example|a.example>", "http://a.example"),
+    "an e-mail address": ("<mailto:ada@a.example|ada@a.example>", "ada@a.example"),
+    "an e-mail address with a label": ("<mailto:ada@a.example|write to Ada>", "[write to Ada](ada@a.example)"),
+    "a telephone number": ("<tel:+1555|+1 555>", "[+1 555](+1555)"),
+    "escapes": ("1 &lt; 2 &amp;&amp; 3 &gt; 2", "1 < 2 && 3 > 2"),
+    "an escape of an escape": ("&amp;lt;", "&lt;"),
+    "what only looks like a mention": ("&lt;@UADA&gt;", "<@UADA>"),
+    "an emoji": (":wave::skin-tone-2:", ":wave::skin-tone-2:"),
+    "what is no markup": ("a < b > c <>", "a < b > c <>"),
+    "HTML in a markdown block": ("<b>bold</b>", "<b>bold</b>"),
+}
+
+
+@pytest.mark.parametrize(("markup", "said"), SAYS.values(), ids=SAYS.keys())
+def test_says(markup: str, said: str) -> None:
+    assert plain(markup, NAMES) == said
+
+
+def test_names_have_to_be_asked_for_people_and_for_channels_that_come_without() -> None:
+    assert nameless("<@U1> <#C1|one> <#C2|> <#C3> <@U2|two> <!here> <https://a.example>") == ["U1", "U2", "C2", "C3"]
+
+
+def test_names_that_the_markup_itself_gives() -> None:
+    assert labels("<@U1|ada> <#C1|one> <#C2|> <!subteam^S1|@ops>") == {"U1": "ada", "C1": "one", "S1": "ops"}
+
+
+@pytest.mark.parametrize(
+    ("url", "label", "said"),
+    [
+        ("https://a.example/a|b>c", "x", "[x](https://a.example/a%7Cb%3Ec)"),
+        ("https://a.example/?a=1&b=2", "", "https://a.example/?a=1&b=2"),
+        ("https://a.example", "<@UADA>", "[<@UADA>](https://a.example)"),
+        ("https://a.example", "two\nlines", "[two lines](https://a.example)"),
+    ],
+)
+def test_a_link_says_its_label_and_its_address(url: str, label: str, said: str) -> None:
+    assert plain(link(url, label), NAMES) == said
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text("<>&@#!|^UADA:/ht\n;lgamp", max_size=60))
+def test_what_is_escaped_comes_back_as_it_was(text: str) -> None:
+    assert plain(escape(text), NAMES) == text
+
+
+unescaped = [markup for markup, _ in SAYS.values() if "&" not in markup]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([*unescaped, "<", ">", "|", "<@", "<!", "x"])))
+def test_any_markup_is_read_and_nobody_is_left_as_a_mention(parts: list[str]) -> None:
+    assert not re.search(r"<@[UW]\w+", plain("".join(parts), NAMES))
+
+
+@pytest.mark.parametrize(
+    ("mrkdwn", "markdown"),
+    [
+        ("*bold* _it_ ~gone~", "**bold** _it_ ~~gone~~"),
+        ("*<https://a.example/~me/|Build *7*>* is _*red*_", "**<https://a.example/~me/|Build *7*>** is _**red**_"),
+        ("*~both~*, *see `a*b`*", "**~~both~~**, **see `a*b`**"),
+        ("`*x*` ```\n*y* ~z~\n```", "`*x*` ```\n*y* ~z~\n```"),
+        ("2 * 3 * 4, a*b*c, *.py and *.js, ~/x ~/y", "2 * 3 * 4, a*b*c, *.py and *.js, ~/x ~/y"),
+        ("**bold** * a\n* b", "**bold** * a\n* b"),
+        ("*one\ntwo*", "*one\ntwo*"),
+    ],
+)
+def test_apps_emphasis_is_markdown(mrkdwn: str, markdown: str) -> None:
+    assert emphasised(mrkdwn) == markdown
+
+
+def test_the_effort_grows_with_the_text_and_not_faster() -> None:
+    began = time.process_time()
+    for mark in ("<", "<@", "<@U1|", "<https:", "<!date^", "&lt;"):
+        plain(mark * 50_000, NAMES)
+    for mark in ("*", "*a", " *a", "*<", "*`a", "*<b>", "```a ", "~<a`*"):
+        emphasised(mark * 50_000)
+    assert time.process_time() - began < 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200))
+def test_any_text_is_read(text: str) -> None:
+    assert isinstance(plain(text, {}), str)

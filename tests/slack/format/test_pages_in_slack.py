@@ -1,0 +1,233 @@
+"""Pages fit Slack's limits once they are translated, at every moment, and cost what they did."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.core.reply.extent import MOST_BLOCKS, MOST_ROWS, Extent
+from bot.core.reply.markdown.emphasis import HAIR_SPACE
+from bot.core.reply.markdown.render import rendered
+from bot.core.reply.pages import PAGE_CHARS, Pages
+from bot.core.reply.state import MOST_PAGES, End, Ending, Reply, Upload, View
+from bot.errors import Refusal
+from sandbox.rules import check_blocks
+from tests.core.conversations import question
+from tests.core.slack import Slack, grow, kinds, leaves, said, show, stored
+from tests.core.test_pages import paged
+
+ROW = "| a cell with some words | and *another* one |\n"
+TABLE = f"| a | b |\n|---|---|\n{ROW * 3}"
+HEADING = "## A heading of the answer\n"
+LONG = {
+    "headings": f"{HEADING}\nWords.\n\n" * 120,
+    "headings alone": "# A\n" * 200,
+    "headings that are underlined": "A heading\n===\n" * 120,
+    "empty headings and words": "#\nwords\n" * 150,
+    "headings, words and dividers": f"{HEADING}Words of it.\n\n---\n\n" * 60,
+    "dividers": "words\n\n---\n\n" * 120,
+    "headings among long paragraphs": f"{HEADING}\n{'word ' * 60}\n\n" * 60,
+    "tables": f"{TABLE}\nWords.\n\n" * 4,
+    "tables below headings": f"{HEADING}\n{TABLE}\n" * 4,
+    "tables after each other": f"{TABLE}\n" * 4,
+    "tables in a list": "".join(f"- item\n\n  | a | b |\n  |---|---|\n  | {n} | 2 |\n\n" for n in range(4)),
+    "a table of many rows": f"| a | b |\n|---|---|\n{ROW * 350}",
+    "a table of long rows": "| a | b |\n|---|---|\n" + f"| {'word ' * 120} | {'& ' * 40} |\n" * 60,
+    "a table of one longest row": f"| a | b |\n|---|---|\n| {'word ' * 2_000} | b |\n| c | d |\n",
+    "a table of many columns": "|a" * 30 + "|\n" + "|-" * 30 + "|\n" + ("|1" * 30 + "|\n") * 30,
+    "a wide table in a quote": "> " + "|a" * 30 + "|\n> " + "|-" * 30 + "|\n> " + "|1" * 30 + "|\n",
+    "a table that ends without a line's end": f"{TABLE}\nWords.\n\n| a | b |\n|---|---|",
+    "long headings": f"# {'word ' * 60}\nwords\n" * 30,
+    "long headings that are underlined": f"{'word ' * 60}\n===\nwords\n" * 20,
+    "long headings in a list": f"- # {'word ' * 60}\n  words\n" * 20,
+    "less and more": "a < b > c & d > e\n" * 2_000,
+    "code of arrows": "```\n" + "x -> y => z >>= w & v << 2\n" * 1_500 + "```\n",
+    "code after code": "```py\nx = 1\n```\n" * 200,
+    "code and words": "Do this:\n\n```sh\nls > x && cat < x\n```\n\n" * 120,
+    "quotes": "> quoted words of somebody\n\nand mine\n\n" * 200,
+    "CJK": "这是**粗体**和*斜体*，还有**重点**。\n" * 700,
+    "bold": "**a** " * 5_000,
+    "handles": "@here " * 3_000,
+    "emoji": "👨‍👩‍👧‍👦 :wave: 👍🏽 " * 600,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+@pytest.mark.parametrize("step", [397, 10**9])
+def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
+    slack = Slack()
+    reply = grow(text, step, slack)
+    reply.finish(Ending("A notice of some words.", End.LENGTH, "openai/gpt-test", previous=True))
+    show(reply, slack)
+    call = reply.next_call()
+    if isinstance(call, Upload):
+        reply.confirmed(call, "9.0")
+        show(reply, slack)
+    assert reply.finished
+    assert len(slack.messages) <= MOST_PAGES
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_plain_pages_fit_in_bytes(text: str) -> None:
+    slack, reply = Slack(), Reply(question())
+    placeholder = reply.next_call()
+    assert placeholder
+    reply.refused(placeholder, Refusal.UNREADABLE)
+    for start in range(0, len(text), 997):
+        reply.append(text[start : start + 997])
+        show(reply, slack)
+    reply.finish(Ending("A notice. " * 60, footer="openai/gpt-test"))
+    show(reply, slack)
+    assert slack.messages
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_pages_do_not_depend_on_how_the_text_comes(text: str) -> None:
+    whole = paged(text, PAGE_CHARS)
+    assert "".join(page.source for page in whole) == text
+    for step in (1 if len(text) < 5_000 else 53, 1_000):
+        assert paged(text, PAGE_CHARS, step) == whole
+
+
+def answer(seed: int) -> str:
+    """A text of all that Slack counts, in any order."""
+    chance = random.Random(seed)
+    pieces = [HEADING, "Words of it.\n\n", f"{'word ' * 50}\n\n", "---\n\n", f"{TABLE}\n", f"> {'q & a ' * 9}\n\n"]
+    pieces += [
+        "```py\nif a < b > c:\n    pass\n```\n\n",
+        "- one\n- two\n  - three\n\n",
+        "Title\n===\n",
+        "这是**粗体**字。\n\n",
+    ]
+    pieces += [
+        f"# {'long ' * 40}\n",
+        ROW,
+        "1. ## heading in a list\n\n   | a |\n   |---|\n\n",
+        "[a]: https://a.example\n\n",
+    ]
+    return "".join(chance.choices(pieces, k=chance.randint(5, 150)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([127, 700]))
+def test_whatever_the_answer_holds_no_frame_is_refused(seed: int, step: int) -> None:
+    text, slack = answer(seed), Slack()
+    reply = grow(text, step, slack)
+    reply.finish(Ending("", footer="openai/gpt-test", previous=True))
+    show(reply, slack)
+    assert paged(text, PAGE_CHARS, 17) == paged(text, PAGE_CHARS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_more_blocks_come_out_than_were_counted(seed: int) -> None:
+    """The count is never below what Slack makes of a page."""
+    text = answer(seed)
+    for page in paged(text, PAGE_CHARS):
+        sent = check_blocks([{"type": "markdown", "text": rendered(page.markdown, growing=False) or "x"}])
+        assert len(sent) <= MOST_BLOCKS
+        assert kinds(sent).count("table") <= 1
+
+
+def test_a_page_is_cut_at_the_heading_before_the_table_that_is_too_much() -> None:
+    text = f"Words.\n\n{TABLE}\nMore words.\n\n{HEADING}\nOf this:\n\n{TABLE}"
+    first, second = paged(text, PAGE_CHARS)
+    assert second.source.startswith(HEADING)
+    assert first.source.endswith("More words.\n\n")
+
+
+def test_a_table_of_many_rows_goes_on_below_its_header() -> None:
+    pages = paged(f"| a | b |\n|---|---|\n{ROW * 250}", PAGE_CHARS)
+    tables = [[block for block in stored(View(page.markdown)) if block["type"] == "table"] for page in pages]
+    assert [len(found) for found in tables] == [1] * len(pages)
+    rows = [table["rows"] for (table,) in tables]
+    assert all(said(each[0]) == "ab" for each in rows)
+    assert sum(len(each) - 1 for each in rows) == 250
+    assert max(map(len, rows)) <= MOST_ROWS
+
+
+def test_many_small_tables_end_in_a_file() -> None:
+    slack = Slack()
+    reply = grow(f"{TABLE}\nWords.\n\n" * 30, 40, slack)
+    reply.finish(Ending())
+    show(reply, slack)
+    assert len(slack.messages) == MOST_PAGES
+    assert isinstance(reply.next_call(), Upload)
+
+
+def test_a_wide_table_is_shown_as_code_with_all_its_columns() -> None:
+    wide = "|a" * 30 + "|\n" + "|-" * 30 + "|\n" + "|1" * 30 + "|"
+    for growing in (False, True):
+        (block, *_) = stored(View(f"{wide}\n", growing=growing))
+        assert block["elements"][0]["type"] == "rich_text_preformatted"
+        assert said(block["elements"][0]) == wide
+
+
+@pytest.mark.parametrize("heading", ["# {}", "### {} ###", "{}\n---", "- # {}", "> # {}", "Before\n# {}\nafter"])
+def test_a_heading_that_is_too_long_is_a_bold_paragraph(heading: str) -> None:
+    words = ("word " * 40).strip()
+    for growing in (False, True):
+        kept = stored(View(heading.format(words) + "\n", growing=growing))
+        assert "header" not in kinds(kept)
+        assert [leaf.get("style") for leaf in leaves(kept) if words in leaf["text"]] == [{"bold": True}]
+
+
+@pytest.mark.parametrize(
+    ("written", "bold"),
+    [
+        ("这是**粗体**文字", "粗体"),
+        ("**粗体**文字", "粗体"),
+        ("これは**太字**です。", "太字"),
+        ("이것은**굵은**글자", "굵은"),
+        ("他说**「你好」**然后走了", "「你好」"),
+        ("这是**bold**文字", "bold"),
+        ("| 这是**粗体**文字 |\n|---|", "粗体"),
+        ("- 这是**粗体**文字", "粗体"),
+        ("这是 **粗体** 文字", "粗体"),
+        ("这是（**粗体**）文字", "粗体"),
+    ],
+)
+def test_bold_beside_cjk_letters_is_bold(written: str, bold: str) -> None:
+    for growing in (False, True):
+        kept = stored(View(f"{written}\n\n下一段", growing=growing))
+        assert [leaf["text"] for leaf in leaves(kept) if leaf.get("style") == {"bold": True}] == [bold]
+        assert said(kept).replace(HAIR_SPACE, "").startswith(written.strip("-| \n").replace("**", "").split(" |")[0])
+
+
+def test_growing_bold_beside_a_cjk_letter_is_bold() -> None:
+    kept = stored(View("这是**粗体", growing=True))
+    assert [leaf["text"] for leaf in leaves(kept[:1]) if leaf.get("style") == {"bold": True}] == ["粗体"]
+
+
+@pytest.mark.parametrize(
+    "written", ["snake_case 和 2*3*4", "`这**不是**粗体`", "```\n这**不是**粗体\n```", "没有**关闭"]
+)
+def test_what_is_no_emphasis_stays_as_it_is(written: str) -> None:
+    assert HAIR_SPACE not in rendered(written, growing=False)
+
+
+@pytest.mark.parametrize(
+    "written", ["**https://a.example/b**", "**see https://a.example/b**", "**https://a.example/b is it**"]
+)
+def test_marks_around_a_bare_address_are_no_part_of_it(written: str) -> None:
+    for growing in (False, True):
+        kept = stored(View(f"{written}\n\nand on", growing=growing))
+        assert [leaf["url"] for leaf in leaves(kept) if leaf["type"] == "link"] == ["https://a.example/b"]
+        assert "*" not in said(kept)
+
+
+def test_lines_are_counted_once() -> None:
+    """What is counted of a growing page is what its newest lines cost."""
+    reads = []
+
+    class Counted(Extent):
+        def _count(self, line: object) -> None:
+            reads.append(line)
+            super()._count(line)  # type: ignore[arg-type]
+
+    pages = Pages()
+    pages._extent = Counted()
+    for number in range(400):
+        pages.append(f"line {number}\n")
+    assert len(reads) == 400

@@ -1,0 +1,131 @@
+"""Whatever a message shows next, Slack takes it in place of what the message shows now: each view has a `rich_text`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.core.reply.state import GOES_ON, End, View
+from bot.slack.format import reply_blocks
+from sandbox.rules import check_blocks, check_replacement
+from tests.core.slack import Json, kinds, leaves, said, stored
+from tests.core.test_pages import MARKDOWN, paged
+
+TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
+TEXTS = {
+    "no text": "",
+    "a paragraph": "Some words.",
+    "a heading": "# Title",
+    "a table": TABLE,
+    "a rule": "---",
+    "a heading and a table": f"# Title\n\n{TABLE}",
+    "a definition": "[a]: https://a.example",
+    "code": "```py\nx = 1\n```",
+    "a list": "- one\n- two",
+    "spaces": " \n\n",
+    "a heading of a hundred words": f"# {'word ' * 100}",
+    "a table of thirty columns": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
+}
+STATES = {
+    "placeholder or growing": {"growing": True},
+    "in line": {"growing": True, "waiting": True},
+    "a full page": {},
+    "a page before a file": {"notice": GOES_ON},
+    "ended": {"ended": End.WHOLE},
+    "ended with a footer": {"ended": End.WHOLE, "footer": "openai/gpt-test", "previous": True},
+    "ended with a notice": {"ended": End.WHOLE, "notice": "Not read: <@U0ADA>.zip (too large).", "footer": "a/b"},
+    "cut": {"ended": End.LENGTH, "footer": "openai/gpt-test"},
+    "stopped": {"ended": End.STOPPED},
+    "failed": {"ended": End.PART, "notice": "The model's server can't be reached."},
+    "a new version begins": {"growing": True, "version": 2, "previous": True},
+    "plain and growing": {"plain": True, "growing": True},
+    "plain and ended": {"plain": True, "ended": End.WHOLE, "footer": "openai/gpt-test"},
+}
+VIEWS = {f"{state}: {text}": View(TEXTS[text], **STATES[state]) for state in STATES for text in TEXTS}  # type: ignore[arg-type]
+
+
+def has_rich_text(view: View) -> bool:
+    return "rich_text" in kinds(stored(view))
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_each_view_has_a_rich_text(view: View) -> None:
+    assert has_rich_text(view)
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_each_view_may_follow_every_other(view: View) -> None:
+    after = stored(view)
+    for before in all_stored():
+        check_replacement(before, after)
+
+
+@cache
+def all_stored() -> list[Sequence[Json]]:
+    return [stored(view) for view in VIEWS.values()]
+
+
+views = st.builds(
+    View,
+    MARKDOWN | st.text(max_size=80),
+    growing=st.booleans(),
+    waiting=st.booleans(),
+    notice=st.sampled_from(["", GOES_ON, "It failed."]) | st.text(max_size=30),
+    ended=st.none() | st.sampled_from(End),
+    footer=st.sampled_from(["", "openai/gpt-test"]),
+    previous=st.booleans(),
+    plain=st.booleans(),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(views, views)
+def test_no_transition_is_a_block_mismatch(before: View, after: View) -> None:
+    first, second = (paged_view(view) for view in (before, after))
+    assert has_rich_text(first)
+    assert has_rich_text(second)
+    if not second.plain:
+        check_replacement(stored(first), stored(second))
+
+
+def paged_view(view: View) -> View:
+    """The view of the text's first page: one holds no more than a table."""
+    return replace(view, markdown=paged(view.markdown, 11_800)[0].markdown)
+
+
+@pytest.mark.parametrize(
+    ("view", "line"),
+    [
+        (View(TABLE), reply_blocks.GOES_ON_BELOW),
+        (View("# Title\n\n---"), reply_blocks.GOES_ON_BELOW),
+        (View(TABLE, ended=End.WHOLE), reply_blocks.AT_END),
+        (View("Words.", growing=True), reply_blocks.WRITING),
+        (View("", growing=True), reply_blocks.THINKING),
+        (View("", growing=True, waiting=True), reply_blocks.WAITING),
+        (View("Words.", ended=End.STOPPED, footer="a/b"), "a/b · stopped"),
+    ],
+)
+def test_the_quiet_line_is_plain_italic_text(view: View, line: str) -> None:
+    last = [block for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
+    assert leaves(last) == [{"type": "text", "text": line, "style": {"italic": True}}]
+
+
+@pytest.mark.parametrize("view", [View("Words."), View(f"{TABLE}\n\nWords."), View("Words.", ended=End.WHOLE)])
+def test_a_page_with_a_paragraph_needs_no_line_of_ours(view: View) -> None:
+    assert "rich_text" not in kinds(reply_blocks.message(view)["blocks"])
+    assert has_rich_text(view)
+
+
+@pytest.mark.parametrize("text", ["Words.", TABLE, "word " * 5_000])
+def test_an_earlier_version_is_shown_to_one_person_with_a_line_above_it(text: str) -> None:
+    message = reply_blocks.aside("The version before.", text)
+    assert leaves(check_blocks(message["blocks"]))[0]["text"] == "The version before."
+    assert (reply_blocks.MORE in str(message)) is (len(text) > 20_000)
+
+
+def test_what_history_reads_of_a_message_is_the_answer_alone() -> None:
+    view = View("Words.", notice="It failed.", ended=End.PART, footer="openai/gpt-test")
+    assert said(reply_blocks.answer_of({"blocks": stored(view)})["blocks"]) == "Words."

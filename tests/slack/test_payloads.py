@@ -1,0 +1,247 @@
+"""Payloads of Slack's forms (tests/payloads): each has its declared shape, and each is read by what parses it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import Message
+from bot.core.inbound.files import files_of
+from bot.core.inbound.triage import Identity, by_person
+from bot.core.limits.access import UserKind
+from bot.core.reply.actions import ReplyAction
+from bot.slack.format.message_text import app_name, attached_to, body_of
+from bot.slack.format.modals import question_of, settings_of
+from bot.slack.format.shortcut_question import asked_in
+from bot.slack.names import _called
+from bot.slack.users import _kind
+from handlers.payloads import (
+    changed_in,
+    looked_at,
+    message_of,
+    message_of_shortcut,
+    press_of,
+    visit_of_command,
+    visit_of_shortcut,
+)
+from tests.sandbox.shapes import events, interactivity, web_api
+from tests.sandbox.shapes.shape import Shape, problems
+
+PAYLOADS = Path(__file__).parent.parent / "payloads"
+ME = Identity("T0OURS", "U0TYPIST", "B0TYPIST", "typist")
+METHODS = {
+    "auth_test": "auth.test",
+    "chat_postMessage": "chat.postMessage",
+    "chat_update": "chat.update",
+    "conversations_info_mpim": "conversations.info",
+    "conversations_replies": "conversations.replies",
+    "files_completeUploadExternal": "files.completeUploadExternal",
+    "files_getUploadURLExternal": "files.getUploadURLExternal",
+}
+
+
+def load(name: str) -> Any:
+    return json.loads((PAYLOADS / f"{name}.json").read_text())
+
+
+def named(folder: str) -> list[str]:
+    return sorted(path.relative_to(PAYLOADS).with_suffix("").as_posix() for path in (PAYLOADS / folder).glob("*.json"))
+
+
+def shape_of(name: str) -> Shape:
+    folder, _, stem = name.partition("/")
+    match folder:
+        case "events":
+            return events.EVENT
+        case "socket_mode":
+            return events.HELLO if stem == "hello" else events.SOCKET_EVENT
+        case "interactivity":
+            return interactivity.COMMAND if stem == "slash_command" else interactivity.INTERACTIVE
+    if stem.startswith("error"):
+        return web_api.REFUSAL
+    return web_api.ANSWERS["users.info" if stem.startswith("users_info") else METHODS[stem]]
+
+
+@pytest.mark.parametrize("name", [name for path in sorted(PAYLOADS.iterdir()) for name in named(path.name)])
+def test_a_payload_has_its_declared_shape(name: str) -> None:
+    assert problems(load(name), shape_of(name)) == []
+
+
+MESSAGES = {
+    "app_mention": "<@U0TYPIST> what is due today?",
+    "app_mention_by_bot": "<@U0TYPIST> the build is red",
+    "app_mention_edited": "<@U0TYPIST> why is the sky blue?",
+    "app_mention_grid": "<@U0TYPIST> please",
+    "app_mention_shared_channel": "<@U0TYPIST> what is due?",
+    "app_mention_with_file": "<@U0TYPIST> what does the plan say?",
+    "message_bot_message": "The build is green.",
+    "message_channel": "<@U0TYPIST> what is due today?",
+    "message_channel_join": "<@U0ADA> has joined the channel",
+    "message_file_share": "Here is the plan.",
+    "message_file_share_in_thread": "The query, in full",
+    "message_im": "Good morning",
+    "message_im_app_context": "what was decided here?",
+    "message_im_from_slack": "<@U0ADA> archived the channel <#C0GENERAL>",
+    "message_im_in_thread": "When is the next release?",
+    "message_in_thread": "and tomorrow?",
+    "message_me": "is away",
+    "message_of_app_without_bot_id": "<@U0TYPIST> deployed",
+    "message_of_other_bot": "The build is green.",
+    "message_of_own_bot": "Writing…",
+    "message_shared_channel": "<@U0TYPIST> what is due?",
+    "message_shared_channel_with_file": "<@U0TYPIST> what is due?",
+    "message_thread_broadcast": "Here is the plan.",
+    "message_with_pasted_table": "Which planets have rings?",
+    "message_with_snippet": "The query",
+}
+CHANGES = {
+    "message_changed_assistant_root": ("New chat", "New chat"),
+    "message_changed_by_person": ("How far is the moon?", "How far is the moon, in miles?"),
+    "message_changed_own_edit": ("**The moon**", "**The moon**"),
+    "message_changed_to_tombstone": ("Who has a spare key?", "This message was deleted."),
+    "message_changed_tombstone_last_reply_gone": ("", "This message was deleted."),
+    "message_changed_with_files": ("The notes", "The notes, and more to come"),
+    "message_deleted": ("Never mind", None),
+    "message_deleted_in_thread": ("Deployed.", None),
+}
+NOT_BY_PEOPLE = {
+    "app_mention_by_bot",
+    "message_bot_message",
+    "message_im_from_slack",
+    "message_of_app_without_bot_id",
+    "message_of_other_bot",
+    "message_of_own_bot",
+}
+IN_THREADS = {
+    "message_file_share_in_thread",
+    "message_im_in_thread",
+    "message_in_thread",
+    "message_of_own_bot",
+    "message_thread_broadcast",
+}
+WITH_FILES = {
+    "app_mention_with_file": ("plan.png", "visible"),
+    "message_file_share": ("plan.png", ""),
+    "message_file_share_in_thread": ("notes.txt", ""),
+    "message_shared_channel_with_file": ("a file", "check_file_info"),
+    "message_with_snippet": ("notes.txt", ""),
+}
+
+
+def event_of(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = load(f"events/{name}")["event"]
+    return found
+
+
+def first_line(message: Message) -> str:
+    return message.text.split("\n")[0]
+
+
+def test_every_event_of_a_message_is_among_those_that_are_read() -> None:
+    found = {name.partition("/")[2] for name in named("events")}
+    assert {name for name in found if name.startswith(("message_", "app_mention"))} == MESSAGES.keys() | CHANGES.keys()
+
+
+@pytest.mark.parametrize(("name", "words"), MESSAGES.items(), ids=MESSAGES)
+def test_the_message_of_an_event_is_read(name: str, words: str) -> None:
+    message = message_of(event_of(name), "T0OURS")
+    assert first_line(message) == words
+    assert message.team_id == "T0OURS"
+    assert by_person(message, ME) is (name not in NOT_BY_PEOPLE)
+    assert (message.thread_ts is not None) is (name in IN_THREADS)
+    assert (message.parent_user_id is not None) is (name in IN_THREADS)
+    assert [(file.name, file.access) for file in message.files] == ([WITH_FILES[name]] if name in WITH_FILES else [])
+
+
+@pytest.mark.parametrize(("name", "words"), CHANGES.items(), ids=CHANGES)
+def test_the_change_of_an_event_is_read(name: str, words: tuple[str, str | None]) -> None:
+    before, after = changed_in(event_of(name), "T0OURS")
+    assert (first_line(before), after and first_line(after)) == words
+    assert before.team_id == "T0OURS"
+
+
+def test_a_pasted_table_is_read_with_its_numbers() -> None:
+    message = message_of(event_of("message_with_pasted_table"), "T0OURS")
+    rows = ["| **Planet** | Rings | Moons |", "| --- | --- | --- |", "| Saturn | yes | 146 |"]
+    assert message.attached.replace("> ", "").split("\n") == rows
+
+
+def test_a_translated_answer_is_read_with_its_structure() -> None:
+    message = load("web_api/conversations_replies")["messages"][1]
+    assert body_of({**message, "blocks": message["blocks"][:3]}) == "\n\n".join(
+        [
+            "**The moon**",
+            "It is **far** away :moon:, says <https://moon.example/far|the almanac>.",
+            "1. orbit\n2. `tide`",
+            "```python\nprint(384_400)\n```",
+            "> so it is said",
+            "| Body | Distance |\n| --- | --- |\n| <https://moon.example/|Moon> | 384400 |",
+        ]
+    )
+    assert (app_name(message), attached_to(message), files_of(message), asked_in(message)) == ("Typist", "", (), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"),
+    [
+        ("app_context_changed", "C0GENERAL"),
+        ("app_home_opened", ""),
+        ("app_home_opened_messages", "C0GENERAL"),
+        ("assistant_thread_context_changed", "C0GENERAL"),
+        ("assistant_thread_started", "C0GENERAL"),
+    ],
+)
+def test_what_somebody_looks_at_is_read(name: str, channel: str) -> None:
+    event = event_of(name)
+    assert looked_at(event.get("assistant_thread", event)) == channel
+
+
+def test_a_message_that_somebody_looks_at_names_its_channel() -> None:
+    assert looked_at({"context": event_of("message_im_app_context")["app_context"]}) == "C0GENERAL"
+
+
+@pytest.mark.parametrize(
+    ("name", "control", "private", "value"),
+    [
+        ("block_actions_button_channel_root", ReplyAction.STOP, False, ""),
+        ("block_actions_button_ephemeral", ReplyAction.AGAIN, True, ""),
+        ("block_actions_button_grid", ReplyAction.STOP, False, "brief"),
+        ("block_actions_button_in_thread", ReplyAction.STOP, False, "7"),
+        ("block_actions_feedback", ReplyAction.FEEDBACK, False, "up"),
+    ],
+)
+def test_a_press_is_read(name: str, control: ReplyAction, private: bool, value: str) -> None:
+    press = press_of(load(f"interactivity/{name}"), "T0OURS")
+    assert (press.control, press.private, press.value, press.user_id) == (control, private, value, "U0ADA")
+    assert (press.thread.team_id, press.thread.channel_id) == ("T0OURS", "C0GENERAL")
+    assert press.thread.thread_ts is not None
+    assert press.thread.thread_ts < press.message_ts
+
+
+def test_a_command_a_shortcut_and_modals_are_read() -> None:
+    command, shortcut = load("interactivity/slash_command"), load("interactivity/message_action")
+    assert (visit_of_command(command).user_id, visit_of_command(command).channel_id) == ("U0ADA", "C0GENERAL")
+    assert (visit_of_shortcut(shortcut).user_id, visit_of_shortcut(shortcut).channel_id) == ("U0ADA", "C0GENERAL")
+    message = message_of_shortcut(shortcut, "T0OURS")
+    assert (message.text, message.team_id, message.ts) == ("<@U0TYPIST> please", "T0OURS", shortcut["message_ts"])
+    place, settings = settings_of(load("interactivity/view_submission")["view"])
+    assert (place.channel_id, settings.model, settings.system_prompt) == ("C0GENERAL", "long", "Say less")
+    about, words = question_of(load("interactivity/view_submission_question")["view"])
+    assert (about.channel_id, words) == ("C0GENERAL", "How far, in miles?")
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "kind"),
+    [
+        ("bot", "ada", UserKind.BOT),
+        ("deactivated_bot", "ada", None),
+        ("deactivated_member", "ada", None),
+        ("invited_member", "Ada Byron", UserKind.MEMBER),
+        ("member", "ada", UserKind.MEMBER),
+        ("slackbot", "ada", UserKind.MEMBER),
+    ],
+)
+def test_people_have_names_and_kinds_also_deactivated(name: str, called: str, kind: UserKind | None) -> None:
+    user = load(f"web_api/users_info_{name}")["user"]
+    assert (_called(user), _kind(user, "T0SANDBOX")) == (called, kind)

@@ -1,0 +1,71 @@
+"""Unknown is not gone: what each of Slack's answers means for us, over real HTTP."""
+
+from typing import Unpack
+
+import pytest
+
+from bot.errors import RateLimited, Refusal, Refused, TypistError
+from bot.slack.client import SlackClient, new_session
+from sandbox.faults import Settings
+from sandbox.server import Sandbox
+
+ODD = {
+    "an error of an unknown name": ("unknown_error", Refusal.UNKNOWN),
+    "HTTP 408 as text": ("stream_timeout", Refusal.TRANSIENT),
+    "HTTP 500 as HTML": ("error_500", Refusal.TRANSIENT),
+    "HTTP 503 as text": ("unavailable", Refusal.TRANSIENT),
+    "HTTP 200 as text": ("text_200", Refusal.TRANSIENT),
+    "HTTP 200 as HTML": ("html_200", Refusal.TRANSIENT),
+    "HTTP 200 without a body": ("empty_200", Refusal.TRANSIENT),
+    "HTTP 200 with a list": ("list_200", Refusal.TRANSIENT),
+    "a connection that is cut": ("drop_request", Refusal.TRANSIENT),
+    "internal_error": ("internal_error", Refusal.TRANSIENT),
+}
+NAMED = {
+    "message_not_found": Refusal.MESSAGE_GONE,
+    "thread_not_found": Refusal.MESSAGE_GONE,
+    "channel_not_found": Refusal.CHANNEL_GONE,
+    "not_in_channel": Refusal.CHANNEL_GONE,
+    "is_archived": Refusal.CHANNEL_GONE,
+    "is_inactive": Refusal.CHANNEL_GONE,
+    "invalid_auth": Refusal.TOKEN_GONE,
+    "account_inactive": Refusal.TOKEN_GONE,
+    "token_revoked": Refusal.TOKEN_GONE,
+    "missing_scope": Refusal.FORBIDDEN,
+    "block_mismatch": Refusal.UNEDITABLE,
+    "edit_window_closed": Refusal.UNEDITABLE,
+    "msg_too_long": Refusal.TOO_LONG,
+    "invalid_blocks": Refusal.UNREADABLE,
+    "something_of_next_year": Refusal.UNKNOWN,
+}
+
+
+async def refusal(name: str, **fault: Unpack[Settings]) -> TypistError:
+    async with Sandbox() as sandbox, new_session() as session:
+        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        fault |= Settings(method="chat.postMessage", times=1)
+        sandbox.faults.start(name, **fault)
+        with pytest.raises((Refused, RateLimited)) as raised:
+            await web.post(channel="C0GENERAL", text="Hello")
+        return raised.value
+
+
+@pytest.mark.parametrize(("fault", "reason"), ODD.values(), ids=ODD.keys())
+async def test_an_answer_that_nobody_foresaw_may_pass(fault: str, reason: Refusal) -> None:
+    refused = await refusal(fault)
+    assert isinstance(refused, Refused)
+    assert refused.reason is reason
+    assert refused.reason.may_pass
+
+
+@pytest.mark.parametrize(("error", "reason"), NAMED.items(), ids=NAMED.keys())
+async def test_a_named_error_means_what_slack_documents(error: str, reason: Refusal) -> None:
+    refused = await refusal("refuse", error=error)
+    assert isinstance(refused, Refused)
+    assert (refused.error, refused.reason) == (error, reason)
+
+
+async def test_a_rate_limit_is_no_refusal() -> None:
+    limited = await refusal("rate_limit", retry_after_s=7)
+    assert isinstance(limited, RateLimited)
+    assert limited.retry_after_s == 7
