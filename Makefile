@@ -12,8 +12,9 @@ PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-v
 run: $(VENV)/run
 	$(BIN)/python -m bot
 
+# PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: $(VENV)/dev
 	$(BIN)/ruff check

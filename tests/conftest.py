@@ -1,6 +1,8 @@
 """For all tests: where CI is set, a skipped test is a failed run."""
 
+import gc
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +13,17 @@ settings.load_profile("any machine")
 
 # A plugin to some test modules and an import to others: whichever of them comes first.
 pytest.register_assert_rewrite("tests.contracts.databases")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects without garbage collection, which would only scan a million objects that all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
