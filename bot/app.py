@@ -51,6 +51,7 @@ from bot.slack.socket import Sockets
 from bot.slack.surfaces import SlackSurfaces
 from bot.slack.thread_posts import Threads
 from bot.slack.users import SlackUsers
+from bot.store.asks import SqlAsks
 from bot.store.database import SqlStore
 from bot.store.recorded_answers import SqlRecordedAnswers
 from bot.store.teams import adopt
@@ -125,16 +126,16 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
         slack = SlackSurfaces(web, budget, threads)
         controls = ReplyActions(store, SqlRecordedAnswers(store, clock), worker, admission, settings.admins, slack)
         reply_actions.register(bolt, controls, me.team_id)
-        asks = MessageShortcut(store, slack, intake, clock, me)
+        asks = MessageShortcut(SqlAsks(store, clock), slack, intake, clock, me)
         _beside_messages(bolt, settings, slack, asks, answering)
-        messages.register(bolt, intake, MessageEdits(store, worker, intake, me), me.team_id)
+        messages.register(bolt, intake, MessageEdits(store, worker, intake, me), asks)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
         probes.database, probes.connections, probes.live = store.ping, sockets.up, lambda: worker.live
         watching = partial(bot_token.watch, web.identity)
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
         errands = Outbox(store, SlackOutboxSender(web, poster, budget, threads, me), editor, clock)
-        loops = (editor.run, budget.watch, worker.stay_alive, errands.run, tidying, watching)
+        loops = (editor.run, budget.watch, worker.stay_alive, errands.run, asks.run, tidying, watching)
         yield Bot(me, worker, sockets, asks, loops)
 
 
@@ -284,6 +285,8 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
         logger=logging.getLogger("slack_bolt"),
         process_before_response=True,
         raise_error_for_unhandled_request=True,
+        # Else an event about our own post could not say where it is (services/message_shortcut.py).
+        ignoring_self_events_enabled=False,
         request_verification_enabled=False,
         ssl_check_enabled=False,
         url_verification_enabled=False,

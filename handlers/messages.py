@@ -11,6 +11,8 @@ from slack_bolt.response import BoltResponse
 from bot.errors import TypistError
 from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
+from bot.services.message_shortcut import MessageShortcut
+from bot.slack.format.shortcut_question import view_of
 from handlers.payloads import changed_in, message_of
 
 log = logging.getLogger(__name__)
@@ -18,12 +20,14 @@ log = logging.getLogger(__name__)
 ANYTHING = re.compile("")
 
 
-def register(app: AsyncApp, intake: Intake, changes: MessageEdits, team_id: str) -> None:
+def register(app: AsyncApp, intake: Intake, changes: MessageEdits, asks: MessageShortcut) -> None:
     """Mentions and messages go to intake. What no listener matches is acknowledged, whatever it is.
 
     Without an acknowledgement Slack sends an event again three times, and shows a person an error for a click or a
     modal that is closed. `app` raises for what no listener matches, and `on_error` acknowledges it.
     """
+
+    team_id = asks.me.team_id
 
     async def on_message(body: dict[str, Any]) -> None:
         event, event_id = body["event"], body["event_id"]
@@ -36,6 +40,8 @@ def register(app: AsyncApp, intake: Intake, changes: MessageEdits, team_id: str)
                 await changes.deleted(changed_in(event, team_id)[0])
             case _ if edited_ts := (event.get("edited") or {}).get("ts"):
                 await changes.mentioned_again(event_id, message_of(event, team_id), edited_ts)
+            case _ if view_id := view_of(event):
+                await asks.seen(view_id, message_of(event, team_id))
             case _:
                 await intake.take(event_id, message_of(event, team_id))
 

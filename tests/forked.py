@@ -9,7 +9,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -43,13 +43,18 @@ class Forked:
 
 
 @asynccontextmanager
-async def forked_bot(folder: Path, *arguments: str, env: Mapping[str, str]) -> AsyncIterator[Forked]:
-    """A bot that is given these arguments and settings; killed with the block if it has not ended by then."""
+async def forked_bot(
+    folder: Path, *arguments: str, env: Mapping[str, str], before: Callable[[], object] | None = None
+) -> AsyncIterator[Forked]:
+    """A bot that is given these arguments and settings; killed with the block if it has not ended by then.
+
+    `before` is called in the new process ahead of all else.
+    """
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         (stdout, said), (stderr, logged) = [await _pipe(stack) for _ in range(2)]
-        process = _FORKS.Process(target=_run, args=(folder, arguments, {**inherited, **env}, said, logged))
+        process = _FORKS.Process(target=_run, args=(folder, arguments, {**inherited, **env}, said, logged, before))
         with said, logged:
             # The first waits for all that is imported.
             await asyncio.to_thread(process.start)
@@ -81,7 +86,12 @@ async def _pipe(stack: AsyncExitStack) -> tuple[asyncio.StreamReader, Connection
 
 
 def _run(
-    folder: Path, arguments: tuple[str, ...], env: Mapping[str, str], stdout: Connection, stderr: Connection
+    folder: Path,
+    arguments: tuple[str, ...],
+    env: Mapping[str, str],
+    stdout: Connection,
+    stderr: Connection,
+    before: Callable[[], object] | None,
 ) -> None:
     """In the new process: as `python -m bot ARGUMENTS` in that folder."""
     for stream, number in ((stdout, 1), (stderr, 2)):
@@ -90,5 +100,7 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
+    if before is not None:
+        before()
     sys.argv = ["bot", *arguments]
     runpy.run_module("bot", run_name="__main__", alter_sys=True)

@@ -177,10 +177,6 @@ class Store(Protocol):
         """Whether a person (or, with "", somebody) is to be told this now; True once in so long, for all processes."""
         ...
 
-    async def untell(self, team_id: str, user_id: str, notice: str) -> None:
-        """What was told once may be told again."""
-        ...
-
     async def bot_questions(self, question: Question) -> BotQuestions:
         """What the question's asker, a bot, and other bots asked of late."""
         ...

@@ -1,47 +1,61 @@
 """Questions about a message, asked in a modal: each is written into the message's thread once, and answered there.
 
-Slack waits three seconds for a submitted modal. chat.postMessage may take as long, and its answer may be lost. So the
-work outlives the request: a modal that is not done in time is closed, and the person alone is told what fails later.
+Slack waits three seconds for a submitted modal. chat.postMessage may take as long, its response may be lost, and the
+process may die at any moment. So a submitted question goes on record before anything is posted, under the id of its
+modal, and stays there until it is a job. A process that takes it later looks first whether it was posted:
 
-The view's id makes it happen once: it is claimed in the Store before anything is posted, and it stands in the posted
-message, where a later try finds it.
+- In the message's thread, the post carries the modal's id and is found by it.
+- Typist can't find a person's direct message, so nothing is posted there twice: Slack's event about the post says where
+  it is. If no event comes, its asker is told.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.conversation import Question, ThreadKey
+from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
-from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.ports import Clock, Store
-from bot.ports.surfaces import Surfaces
+from bot.core.message_question import ASK_S, Ask
+from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
+from bot.ports import Clock
+from bot.ports.surfaces import AskRecords, Surfaces
 from bot.services.intake import Intake
 from bot.slack.format import command_answers, modals, shortcut_question
-from bot.slack.format.modals import AskAbout
 
 TRY_AGAIN = "Slack does not let me do that just now. Please try again in a minute."
 MESSAGE_DELETED = "The message that you ask about was deleted."
 NOT_ON_RECORD = "I can't reach my records just now. Please try again in a minute."
 STILL_ASKING = "I am already asking this. If it does not show up within two minutes, please ask again."
-CLAIMED_S = 120.0
-"""For how long one process alone may ask a view's question."""
-WITHIN_S = 90.0
-LOOK_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+NOT_SURE = (
+    "I don't know whether Slack took your question. If you can't see it, please ask again from the message's menu."
+)
+POST_WITHIN_S = 10.0
+"""A post leaves no later. Slack answers within 15 s or not at all, so nothing arrives after ASK_S."""
+WITHIN_S = ASK_S - 2.0
+LOOK_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """How long to wait before each further look for a post whose answer was lost."""
-LOOK_BACK_S = 1800.0
-"""A modal that was opened longer ago was submitted for the first time just now, as far as we look."""
+SKEW_S = 300.0
+"""Slack's clock may be behind ours by this much."""
+LOOK_S = 2.0
+AT_ONCE = 5
+LONGEST_WAIT_S = 30.0
+MOST_TRIES = 10
+"""With the growing waits between them these take a few minutes; its asker can be told for half an hour."""
 
 log = logging.getLogger(__name__)
+
+
+class NotSure(TypistError):
+    """Whether a question was posted is not known: nothing may be posted again."""
 
 
 @dataclass(eq=False)
 class MessageShortcut:
     """Those of one process."""
 
-    store: Store
+    records: AskRecords
     surfaces: Surfaces
     intake: Intake
     clock: Clock
@@ -53,125 +67,173 @@ class MessageShortcut:
     async def ask(self, user_id: str, view: Mapping[str, Any]) -> str:
         """Returns "" once the question is asked, else why it is not. A caller that is cancelled ends nothing."""
         view_id = str(view["id"])
-        task = self._under_way.get(view_id)
-        if task is None:
-            task = self._under_way[view_id] = asyncio.create_task(self._see_to(user_id, view_id, view))
-            task.add_done_callback(lambda _: self._under_way.pop(view_id, None))
+        task = self._under_way.get(view_id) or self._begin(view_id, self._submitted(user_id, view_id, view))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             self._late.add(view_id)
             raise
 
+    async def run(self) -> None:
+        """Goes on with questions that a process began and left. Until cancelled."""
+        while True:
+            await self.clock.sleep(LOOK_S)
+            try:
+                taken = await self.records.take(AT_ONCE)
+            except StoreError as error:
+                log.error("questions about messages are left undone: %s", error)
+                continue
+            for ask in taken:
+                if ask.view_id not in self._under_way:
+                    self._begin(ask.view_id, self._again(ask))
+
+    async def seen(self, view_id: str, message: Message) -> None:
+        """Slack says where a question was posted; raises StoreError."""
+        if self.me.user_id == message.user_id or self.me.bot_id == message.bot_id:
+            await self.records.seen(self.me.team_id, view_id, message.channel_id, message.ts)
+
     async def end(self, within_s: float) -> None:
         """Lets those under way end."""
         if self._under_way:
             await asyncio.wait(self._under_way.values(), timeout=within_s)
 
-    async def _see_to(self, user_id: str, view_id: str, view: Mapping[str, Any]) -> str:
+    def _begin(self, view_id: str, seeing_to: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
+        task = self._under_way[view_id] = asyncio.create_task(seeing_to)
+        task.add_done_callback(lambda _: self._ended(view_id))
+        return task
+
+    def _ended(self, view_id: str) -> None:
+        del self._under_way[view_id]
+        self._late.discard(view_id)
+
+    async def _submitted(self, user_id: str, view_id: str, view: Mapping[str, Any]) -> str:
         about, words = modals.question_of(view)
-        sentence = TRY_AGAIN
         try:
-            async with asyncio.timeout(WITHIN_S):
-                sentence = await self._asked(user_id, view_id, about, words)
-        except (TimeoutError, StoreError, RateLimited, Refused) as error:
-            log.warning("a question about %s is not asked: %s", about.ts, error or "it took too long")
-            sentence = _sentence(error)
-        finally:
-            late = view_id in self._late
-            self._late.discard(view_id)
-        if late and sentence:
+            ask = await self.records.begin(self.me.team_id, view_id, user_id, about, words)
+        except StoreError as error:
+            log.warning("a question about %s is not asked: %s", about.ts, error)
+            sentence = NOT_ON_RECORD
+        else:
+            if ask is None:
+                return STILL_ASKING
+            sentence = "" if ask.done else await self._tried(ask)
+        if sentence and view_id in self._late:
             await self._tell(about.response_url, sentence)
         return sentence
 
-    async def _asked(self, user_id: str, view_id: str, about: AskAbout, words: str) -> str:
-        team_id = self.me.team_id
-        first = await self.store.tell_once(team_id, user_id, f"ask {view_id}")
-        if not await self.store.tell_once(team_id, user_id, f"asking {view_id}", CLAIMED_S):
-            return STILL_ASKING
-        question = None
+    async def _again(self, ask: Ask) -> str:
+        self._late.add(ask.view_id)
         try:
-            question = await self._written(user_id, view_id, about, words, first=first)
-            await self.intake.enqueue(f"view {view_id}", question)
-        except StoreError:
-            await self._take_back(question)
-            raise
-        finally:
-            await self._free(user_id, view_id)
+            if sentence := await self._tried(ask):
+                await self._tell(ask.about.response_url, sentence)
+        except Exception as error:
+            log.error("a question about %s is taken again: %s", ask.about.ts, trace_of(error))
         return ""
 
-    async def _written(self, user_id: str, view_id: str, about: AskAbout, words: str, *, first: bool) -> Question:
-        """Where we are not in the channel it goes to the person's direct message, with the message quoted."""
-        message = shortcut_question.message(
-            user_id, f"<@{user_id}> asks about this message:", shortcut_question.reminder(about), words
-        )
-        message = shortcut_question.marked(message, view_id)
-        if not first and (ts := await self._found(about, view_id)):
-            return self._question(user_id, about.channel_id, about.thread_ts, ts, message)
+    async def _tried(self, ask: Ask) -> str:
+        """Returns why the question is given up; "" where it is asked, or any process goes on with it."""
         try:
-            channel_id, ts = await self.surfaces.post(about.channel_id, about.thread_ts, message)
-            return self._question(user_id, channel_id, about.thread_ts, ts, message)
+            async with asyncio.timeout(WITHIN_S):
+                await self._asked(ask)
+            return ""
+        except (TimeoutError, StoreError) as error:
+            log.warning("a question about %s is taken again: %s", ask.about.ts, error or "it took too long")
+            if ask.tries < MOST_TRIES:
+                return ""
+            sentence = NOT_SURE
+        except NotSure as error:
+            log.warning("a question about %s is looked for again: %s", ask.about.ts, error)
+            if ask.tries < MOST_TRIES:
+                return await self._put_off(ask, _wait_s(ask))
+            sentence = NOT_SURE
+        except (RateLimited, Refused) as error:
+            log.warning("a question about %s is not asked: %s", ask.about.ts, error)
+            may_pass = isinstance(error, RateLimited) or error.reason.may_pass or error.reason is Refusal.TOKEN_GONE
+            if may_pass and ask.view_id in self._late and ask.tries < MOST_TRIES:
+                return await self._put_off(ask, _wait_s(ask))
+            sentence = _sentence(error)
+        await self._put_off(ask, None)
+        return sentence
+
+    async def _put_off(self, ask: Ask, delay_s: float | None) -> str:
+        try:
+            await self.records.later(ask, delay_s)
+        except StoreError as error:
+            log.warning("a question about %s is taken again: %s", ask.about.ts, error)
+        return ""
+
+    async def _asked(self, ask: Ask) -> None:
+        question = await self._written(ask)
+        await self.intake.enqueue(f"view {ask.view_id}", question)
+        await self.records.done(ask)
+        if question.thread.channel_id != ask.about.channel_id:
+            await self._tell(ask.about.response_url, command_answers.ELSEWHERE)
+
+    async def _written(self, ask: Ask) -> Question:
+        """Where we are not in the channel it goes to the person's direct message, with the message quoted."""
+        if ask.posted:
+            return self._question(ask, *ask.posted)
+        if ask.elsewhere:
+            raise NotSure("no event has told yet whether it is in the direct message")
+        about = ask.about
+        if ask.tries > 1 and (ts := await self._found(ask)):
+            return self._question(ask, about.channel_id, ts)
+        try:
+            place = await self.surfaces.post(about.channel_id, about.thread_ts, _message(ask), self._still(ask))
+            return self._question(ask, *place)
         except Refused as refused:
             if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN):
-                return await self._written_elsewhere(user_id, about, words)
+                return await self._written_elsewhere(ask)
             if not refused.reason.may_pass:
                 raise
             log.info("whether a question about %s was posted is looked for: %s", about.ts, refused)
-            found = await self._found(about, view_id)
-            if found is None:
-                raise
-        return self._question(user_id, about.channel_id, about.thread_ts, found, message)
+            if ts := await self._found(ask):
+                return self._question(ask, about.channel_id, ts)
+            raise
 
-    async def _written_elsewhere(self, user_id: str, about: AskAbout, words: str) -> Question:
-        intro = f"<@{user_id}> asks about a message in <#{about.channel_id}>, where I can't write:"
-        message = shortcut_question.message(user_id, intro, about.quote, words)
-        channel_id, ts = await self.surfaces.post(user_id, None, message)
-        await self._tell(about.response_url, command_answers.ELSEWHERE)
-        return self._question(user_id, channel_id, ts if self.me.has_pane else None, ts, message)
+    async def _written_elsewhere(self, ask: Ask) -> Question:
+        if not await self.records.elsewhere(ask, begun=True):
+            raise NotSure("another process has it")
+        try:
+            place = await self.surfaces.post(ask.user_id, None, _quoting(ask), self._still(ask))
+        except (RateLimited, Refused) as error:
+            if isinstance(error, Refused) and error.reason.may_pass:
+                raise NotSure(str(error)) from error
+            await self.records.elsewhere(ask, begun=False)
+            raise
+        return self._question(ask, *place)
 
-    async def _found(self, about: AskAbout, view_id: str) -> str | None:
+    def _still(self, ask: Ask) -> Callable[[], bool]:
+        return lambda: self.clock.now() < ask.due_at - ASK_S + POST_WITHIN_S
+
+    async def _found(self, ask: Ask) -> str | None:
         """The message of an earlier try; None where Slack says twice that there is none.
 
-        Raises RateLimited and Refused where Slack does not say: then nothing may be posted again.
+        Raises NotSure where Slack does not say.
         """
-        since = self.clock.now() - LOOK_BACK_S
+        mark, since = shortcut_question.mark_of(ask.view_id), ask.created_at - SKEW_S
         looks = 0
         for delay_s in (*LOOK_AGAIN_S, None):
             try:
-                ts = await self.surfaces.find(
-                    about.channel_id, about.thread_ts, shortcut_question.mark_of(view_id), since
-                )
+                ts = await self.surfaces.find(ask.about.channel_id, ask.about.thread_ts, mark, since)
                 looks += 1
                 if ts is not None or looks > 1:
                     return ts
             except (RateLimited, Refused) as error:
-                if delay_s is None or (isinstance(error, Refused) and not error.reason.may_pass):
-                    raise
+                if isinstance(error, Refused) and error.reason in (Refusal.CHANNEL_GONE, Refusal.MESSAGE_GONE):
+                    return None
+                if delay_s is None:
+                    raise NotSure(str(error)) from error
             await self.clock.sleep(delay_s or 0)
         return None
 
-    def _question(
-        self, user_id: str, channel_id: str, thread_ts: str | None, ts: str, message: Mapping[str, Any]
-    ) -> Question:
-        said = shortcut_question.asked_in(message)
+    def _question(self, ask: Ask, channel_id: str, ts: str) -> Question:
+        is_elsewhere = channel_id != ask.about.channel_id
+        said = shortcut_question.asked_in(_quoting(ask) if is_elsewhere else _message(ask))
         assert said is not None, "what we write for somebody is read as theirs"
-        return Question(ThreadKey(self.me.team_id, channel_id, thread_ts), ts, user_id, said[1])
-
-    async def _take_back(self, question: Question | None) -> None:
-        """A question that is not on record would stand there without an answer."""
-        if question is None:
-            return
-        try:
-            await self.surfaces.delete(question.thread.channel_id, question.ts)
-        except (RateLimited, Refused) as error:
-            log.error("question %s in %s gets no answer: %s", question.ts, question.thread.channel_id, error)
-
-    async def _free(self, user_id: str, view_id: str) -> None:
-        """Lets the person submit again at once; else in CLAIMED_S."""
-        try:
-            await self.store.untell(self.me.team_id, user_id, f"asking {view_id}")
-        except StoreError as error:
-            log.warning("a question can be asked again only in %.0f s: %s", CLAIMED_S, error)
+        in_pane = ts if self.me.has_pane else None
+        thread_ts = in_pane if is_elsewhere else ask.about.thread_ts
+        return Question(ThreadKey(self.me.team_id, channel_id, thread_ts), ts, ask.user_id, said[1])
 
     async def _tell(self, response_url: str, sentence: str) -> None:
         """What is done is done, whether or not its person hears of it."""
@@ -181,7 +243,24 @@ class MessageShortcut:
             log.warning("somebody is not told of what they asked: %s", refused)
 
 
-def _sentence(error: Exception) -> str:
-    if isinstance(error, StoreError):
-        return NOT_ON_RECORD
+def _wait_s(ask: Ask) -> float:
+    return min(LONGEST_WAIT_S, 2.0 * 2.0**ask.tries)
+
+
+def _message(ask: Ask) -> dict[str, Any]:
+    intro = f"<@{ask.user_id}> asks about this message:"
+    return shortcut_question.marked(
+        shortcut_question.message(ask.user_id, intro, shortcut_question.reminder(ask.about), ask.text), ask.view_id
+    )
+
+
+def _quoting(ask: Ask) -> dict[str, Any]:
+    """For another place than the message's thread."""
+    intro = f"<@{ask.user_id}> asks about a message in <#{ask.about.channel_id}>, where I can't write:"
+    return shortcut_question.marked(
+        shortcut_question.message(ask.user_id, intro, ask.about.quote, ask.text), ask.view_id
+    )
+
+
+def _sentence(error: RateLimited | Refused) -> str:
     return MESSAGE_DELETED if isinstance(error, Refused) and error.reason is Refusal.ASTRAY else TRY_AGAIN

@@ -10,13 +10,14 @@ from bot.core.inbound import channel_settings
 from bot.core.inbound.channel_settings import Usual
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
+from bot.core.message_question import AskAbout
 from bot.errors import Refused
 from bot.ports import Store
 from bot.ports.surfaces import Surfaces
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 from bot.slack.format import command_answers, modals
-from bot.slack.format.modals import AskAbout, SettingsFor
+from bot.slack.format.modals import SettingsFor
 from bot.slack.format.mrkdwn import plain
 
 log = logging.getLogger(__name__)

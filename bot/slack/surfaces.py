@@ -1,11 +1,11 @@
 """Modals, Home, and what commands and shortcuts are answered with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.core.conversation import ThreadKey
 from bot.errors import Refused
-from bot.slack.client import SlackClient
+from bot.slack.client import SlackClient, only_while
 from bot.slack.rate_budget import RateBudget
 from bot.slack.reply_transport import LOOK_BACK_MESSAGES
 from bot.slack.thread_posts import Threads
@@ -46,8 +46,11 @@ class SlackSurfaces:
         creator = (answer.get("channel") or {}).get("creator")
         return str(creator) if creator else None
 
-    async def post(self, channel_id: str, thread_ts: str | None, message: Mapping[str, Any]) -> tuple[str, str]:
-        return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
+    async def post(
+        self, channel_id: str, thread_ts: str | None, message: Mapping[str, Any], still: Callable[[], bool]
+    ) -> tuple[str, str]:
+        with only_while(still):
+            return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
 
     async def find(self, channel_id: str, thread_ts: str, block_id: str, since: float) -> str | None:
         async with self._budget.spending("conversations.replies"):
@@ -62,7 +65,3 @@ class SlackSurfaces:
             if any(block.get("block_id") == block_id for block in message.get("blocks") or ()):
                 return str(message["ts"])
         return None
-
-    async def delete(self, channel_id: str, ts: str) -> None:
-        async with self._budget.spending("chat.delete"):
-            await self._web.call("chat.delete", channel=channel_id, ts=ts)

@@ -348,11 +348,6 @@ class SqlStore:
             return await notices.tell_once(connection, (team_id, user_id), notice, every_s, self._clock.now())
 
     @_to_its_end
-    async def untell(self, team_id: str, user_id: str, notice: str) -> None:
-        async with self.engine.begin() as connection:
-            await notices.untell(connection, (team_id, user_id), notice)
-
-    @_to_its_end
     async def bot_questions(self, question: Question) -> BotQuestions:
         async with self._reader.begin() as connection:
             return await notices.bot_questions(connection, question, self._clock.now())

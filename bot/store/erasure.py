@@ -8,10 +8,13 @@ from bot.core.limits.caps import Scope
 from bot.store import checkpoints
 from bot.store.queue import batch
 from bot.store.rows import DOING, TODO, in_thread, thread_values
-from bot.store.schema import feedback, jobs, looks, notices, seen_events, shared_threads, spending, turns
+from bot.store.schema import asks, feedback, jobs, looks, notices, seen_events, shared_threads, spending, turns
 
 SLACK_RETRIES_S = 3600.0
 """For so long, and some more, Slack may send an event again; forgotten, it would be answered again."""
+
+ASKS_KEPT_S = 24 * 3600.0
+"""Longer than a modal stays open, and than a question about a message is tried again."""
 
 
 async def forget(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
@@ -48,6 +51,7 @@ async def _forget_person(connection: AsyncConnection, user_id: str | None) -> No
     await connection.execute(sa.delete(spending).where(person if user_id else sa.true()))
     await connection.execute(sa.delete(notices).where(notices.c.user_id == user_id if user_id else sa.true()))
     await connection.execute(sa.delete(looks).where(looks.c.user_id == user_id if user_id else sa.true()))
+    await connection.execute(sa.delete(asks).where(asks.c.user_id == user_id if user_id else sa.true()))
     await connection.execute(sa.delete(feedback).where(feedback.c.user_id == user_id if user_id else sa.true()))
 
 
@@ -68,5 +72,6 @@ async def expire(connection: AsyncConnection, before: float, now: float) -> int:
     oldest = min(before, now - SLACK_RETRIES_S)
     count = (await connection.execute(questions)).rowcount + (await connection.execute(answers)).rowcount
     await checkpoints.drop(connection, jobs.c.created_at < before)
+    await connection.execute(sa.delete(asks).where(asks.c.created_at < now - ASKS_KEPT_S))
     await connection.execute(sa.delete(seen_events).where(seen_events.c.seen_at < oldest))
     return count

@@ -26,12 +26,6 @@ async def tell_once(
     return await connection.scalar(again.returning(notices.c.told_at)) is not None
 
 
-async def untell(connection: AsyncConnection, person: tuple[str, str], notice: str) -> None:
-    """`person`: team and user."""
-    this = zip(notices.primary_key, (*person, notice), strict=True)
-    await connection.execute(sa.delete(notices).where(*(column == value for column, value in this)))
-
-
 async def bot_questions(connection: AsyncConnection, question: Question, now: float) -> BotQuestions:
     """Counted as far as it matters."""
     newest = sa.select(jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0009"
+REVISION = "0010"
 """Of the last migration: a database that has it needs none."""
 
 metadata = sa.MetaData(
@@ -261,3 +261,29 @@ looks = sa.Table(
     sa.Column("channel_id", sa.Text, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
 )
+
+# Questions about a message, from the moment a modal is submitted until they are jobs (bot/store/asks.py).
+asks = sa.Table(
+    "asks",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    # The modal's: one that is submitted twice is asked once.
+    sa.Column("view_id", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, nullable=False),
+    # The message that is asked about; empty once it is asked.
+    sa.Column("about", sa.JSON, nullable=False),
+    sa.Column("text", Words, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    # When another process may go on with it; NULL where its asker was told that it is not asked.
+    sa.Column("due_at", sa.Double),
+    sa.Column("tries", sa.Integer, nullable=False),
+    # It is posted in the asker's direct message, because Typist can't write in the thread.
+    sa.Column("elsewhere", sa.Boolean, nullable=False),
+    # Where Slack's own event said that it was posted.
+    sa.Column("posted_channel_id", sa.Text),
+    sa.Column("posted_ts", sa.Text),
+    # It is a job. The row stays for a day, so that the modal's id is known.
+    sa.Column("done", sa.Boolean, nullable=False),
+)
+
+sa.Index("ix_asks_due_at", asks.c.due_at)

@@ -180,10 +180,21 @@ async def test_a_post_whose_response_is_lost_is_found_and_answered_once(stage: S
     await asked_once(stage, ts)
 
 
-async def test_a_post_that_fails_after_the_modal_was_closed_is_told_to_its_asker_alone(stage: Stage) -> None:
+async def test_a_post_that_fails_after_the_modal_was_closed_is_made_later(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
     stage.sandbox.faults.start("internal_error", method="chat.postMessage", times=1)
+    assert await ask(stage, ts, "why?") == {}
+    await asked_once(stage, ts)
+    assert not stage.sandbox.workspace.ephemerals
+
+
+async def test_a_post_that_is_refused_for_good_after_the_modal_was_closed_is_told_to_its_asker_alone(
+    stage: Stage,
+) -> None:
+    ts = await stage.sandbox.say("alan", "general", "hello")
+    stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
+    stage.sandbox.faults.start("refuse", method="chat.postMessage", times=1, error="msg_too_long")
     assert await ask(stage, ts, "why?") == {}
     (told,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
     assert (told.ephemeral_to, told.text) == ("U0ADA", TRY_AGAIN)
@@ -202,11 +213,11 @@ async def test_what_the_database_does_not_take_is_said_in_the_modal_and_not_post
     async with running(replace(settings, database_url=f"sqlite:///{file}")):
         stage = Stage(sandbox, vendor)
         ts = await sandbox.say("alan", "general", "hello")
-        await asyncio.to_thread(_execute, file, "alter table notices rename to away")
+        await asyncio.to_thread(_execute, file, "alter table asks rename to away")
         errors = await ask(stage, ts, "why?")
         assert errors == {"question": NOT_ON_RECORD}
         assert stage.bots("general", ts) == []
-        await asyncio.to_thread(_execute, file, "alter table away rename to notices")
+        await asyncio.to_thread(_execute, file, "alter table away rename to asks")
         assert await sandbox.client("ada").submit({"question": "why?"}) == {}
         assert len(await stage.answers("general", ts, count=2)) == 2
 

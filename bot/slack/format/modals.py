@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.core.inbound.channel_settings import ChannelSettings, Usual, is_direct
+from bot.core.message_question import AskAbout
 from bot.core.reply.preview import beginning
 
 Json = dict[str, Any]
@@ -29,19 +30,6 @@ class SettingsFor:
     """Whose settings a modal holds, and where its saving is told."""
 
     channel_id: str
-    response_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskAbout:
-    """The message that is asked about, and where it is asked and told."""
-
-    channel_id: str
-    ts: str
-    thread_ts: str
-    """Of the thread that it is in, or that it would begin."""
-    quote: str
-    """Its beginning, without markup: Slack keeps 3,000 characters with a modal."""
     response_url: str
 
 

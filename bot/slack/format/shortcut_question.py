@@ -6,12 +6,13 @@ Slack lets nobody write as somebody else. That it is theirs is in the block_id, 
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.message_question import AskAbout
 from bot.core.reply.preview import beginning
 from bot.slack.format import rich_text
-from bot.slack.format.modals import AskAbout
 from bot.slack.format.mrkdwn import escape, unescape
 
 _BLOCK = "asked-by-"
+_MARK = "asked-in-"
 _ELEMENT_CHARS = 3_000
 _REMINDER_CHARS = 200
 _NOTICE_CHARS = 150
@@ -43,7 +44,13 @@ def marked(message: Mapping[str, Any], view_id: str) -> dict[str, Any]:
 
 def mark_of(view_id: str) -> str:
     """The block_id that stands for a modal."""
-    return f"asked-in-{view_id}"
+    return f"{_MARK}{view_id}"
+
+
+def view_of(message: Mapping[str, Any]) -> str | None:
+    """Returns the id of the modal in which a message of ours was asked, None for any other message."""
+    ids = (str(block.get("block_id", "")) for block in message.get("blocks") or ())
+    return next((each.removeprefix(_MARK) for each in ids if each.startswith(_MARK)), None)
 
 
 def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:

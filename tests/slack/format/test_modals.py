@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from bot.core.inbound.channel_settings import ChannelSettings, Usual
+from bot.core.message_question import AskAbout
 from bot.slack.format import modals
-from bot.slack.format.modals import AskAbout, Json, SettingsFor
+from bot.slack.format.modals import Json, SettingsFor
 from sandbox.rules_views import check_view
 
 USUAL = Usual(("openai/one", "anthropic/two"), "Be helpful. " * 50)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.core.message_question import AskAbout
 from bot.slack.format import shortcut_question
-from bot.slack.format.modals import AskAbout
 from bot.slack.format.mrkdwn import escape, plain
 
 

@@ -1,0 +1,107 @@
+"""Questions about a message on record: one process at a time sees to each, and nothing of them stays for good."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.message_question import ASK_S, Ask, AskAbout
+from bot.store import SqlStore
+from bot.store.asks import SqlAsks
+from bot.store.erasure import ASKS_KEPT_S
+from bot.store.schema import asks
+from tests.contracts.stores import count
+from tests.contracts.test_store_batches import LateClock
+
+pytest_plugins = ["tests.contracts.databases"]
+
+ABOUT = AskAbout("C1", "1.1", "1.1", "It failed", "https://slack.example/r")
+
+
+@pytest.fixture
+def clock() -> LateClock:
+    return LateClock()
+
+
+@pytest.fixture
+def records(store: SqlStore, clock: LateClock) -> SqlAsks:
+    return SqlAsks(store, clock)
+
+
+async def begun(records: SqlAsks, text: str = "Why?") -> Ask | None:
+    return await records.begin("T1", "V1", "U1", ABOUT, text)
+
+
+async def test_of_several_submissions_at_once_one_begins(records: SqlAsks) -> None:
+    found = await asyncio.gather(*(begun(records) for _ in range(5)))
+    [ask] = [each for each in found if each]
+    assert (ask.about, ask.text, ask.tries, ask.done) == (ABOUT, "Why?", 1, False)
+
+
+async def test_one_that_is_left_is_taken_once_and_by_anybody(records: SqlAsks, clock: LateClock) -> None:
+    await begun(records)
+    assert await records.take(9) == []
+    clock.ahead_s = ASK_S + 1
+    taken = await asyncio.gather(*(records.take(9) for _ in range(3)))
+    assert [ask.tries for some in taken for ask in some] == [2]
+
+
+async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlAsks, clock: LateClock) -> None:
+    ask = await begun(records)
+    assert ask
+    clock.ahead_s = ASK_S + 1
+    again = await begun(records, "Why not?")
+    assert again
+    assert again.text == "Why?"
+    await records.later(ask, None)
+    assert await begun(records, "Why not?") is None, "an earlier holder puts nothing off"
+    await records.later(again, None)
+    clock.ahead_s *= 9
+    assert await records.take(9) == [], "whoever was told asks again, or not"
+    told = await begun(records, "Why not?")
+    assert told
+    assert told.text == "Why not?"
+
+
+async def test_one_that_was_given_up_is_taken_once_slack_says_where_it_is(records: SqlAsks) -> None:
+    ask = await begun(records)
+    assert ask
+    assert await records.elsewhere(ask, begun=True)
+    await records.later(ask, None)
+    await records.seen("T1", "V1", "D1", "2.2")
+    [taken] = await records.take(9)
+    assert (taken.posted, taken.elsewhere) == (("D1", "2.2"), True)
+
+
+async def test_one_that_is_done_is_known_for_a_day_without_its_texts(
+    store: SqlStore, records: SqlAsks, clock: LateClock
+) -> None:
+    ask = await begun(records)
+    assert ask
+    await records.done(ask)
+    await records.seen("T1", "V1", "C1", "2.2")
+    clock.ahead_s = 2 * ASK_S
+    assert await records.take(9) == []
+    again = await begun(records)
+    assert again
+    assert again.done
+    async with store.engine.begin() as connection:
+        [row] = (await connection.execute(sa.select(asks.c.about, asks.c.text))).all()
+    assert tuple(row) == ({}, "")
+
+
+async def test_nothing_stays_of_a_person_who_is_forgotten(store: SqlStore, records: SqlAsks) -> None:
+    await begun(records)
+    await store.forget(user_id="U2")
+    assert await count(store, asks) == 1
+    await store.forget(user_id="U1")
+    assert await count(store, asks) == 0
+
+
+async def test_after_a_day_none_is_left(database_url: str, clock: LateClock) -> None:
+    store = await SqlStore.open(database_url, "w1", clock)
+    await begun(SqlAsks(store, clock))
+    clock.ahead_s = ASKS_KEPT_S + 1
+    await store.expire(0.0)
+    assert await count(store, asks) == 0
+    await store.close()

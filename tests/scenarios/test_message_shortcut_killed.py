@@ -1,0 +1,185 @@
+"""A question about a message is asked and answered once, at whatever moment the process that asks it is killed."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core.message_question import ASK_S
+from bot.services import message_shortcut
+from bot.services.message_shortcut import NOT_SURE
+from bot.settings import Settings
+from bot.slack.format.modals import ASK_ABOUT
+from sandbox.client import Client
+from sandbox.server import Sandbox
+from sandbox.workspace import Channel
+from tests.contracts.test_store_batches import LateClock
+from tests.forked import forked_bot
+from tests.processes import said
+from tests.scenarios.conftest import Stage, connected, manifest, running
+from tests.streams.server import VendorServer
+
+BEFORE_POST = ("bot.slack.surfaces", "SlackSurfaces", "post", False)
+AFTER_POST = ("bot.slack.surfaces", "SlackSurfaces", "post", True)
+ELSEWHERE = ("bot.store.asks", "SqlAsks", "elsewhere", True)
+STEPS = [
+    ("bot.store.asks", "SqlAsks", "begin", True),
+    BEFORE_POST,
+    AFTER_POST,
+    ("bot.services.intake", "Intake", "enqueue", False),
+    ("bot.services.intake", "Intake", "enqueue", True),
+    ("bot.store.asks", "SqlAsks", "done", True),
+]
+"""Where the process is killed: module, class, method, and whether that is after the method has returned."""
+Step = tuple[str, str, str, bool]
+
+
+def die_at(step: Step) -> None:
+    """In the process that is to be killed: at that step it is, as by `kill -9`."""
+    module, owner, name, is_after = step
+    place = getattr(import_module(module), owner)
+    method: Callable[..., Awaitable[Any]] = getattr(place, name)
+
+    async def killed(*args: Any, **kwargs: Any) -> Any:
+        if is_after:
+            await method(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(place, name, killed)
+
+
+def named(step: Step) -> str:
+    return f"{'after' if step[3] else 'before'} {step[2]}"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """It waits for acknowledgements as long as Slack does, and sends events again sooner."""
+    async with Sandbox(ack_timeout_s=3.0, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest()) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def durable(settings: Settings, database_url: str) -> Settings:
+    return replace(settings, database_url=database_url)
+
+
+async def killed_while_asking(sandbox: Sandbox, vendor: VendorServer, url: str, folder: Path, step: Step) -> str:
+    """Submits a modal to a process that dies at this step; returns the message that it is about."""
+    channel = "lobby" if "C0LOBBY" in sandbox.workspace.channels else "general"
+    env = {**connected(sandbox, vendor), "DATABASE_URL": url}
+    async with forked_bot(folder, "run", env=env, before=partial(die_at, step)) as process:
+        await said(process.stdout, "is connected to Slack")
+        ts = await sandbox.say("alan", channel, "hello")
+        client = sandbox.client("ada")
+        assert await client.act_on(channel, ts, ASK_ABOUT)
+        submitting = asyncio.create_task(client.submit({"question": "why?"}))
+        assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGKILL
+        await asyncio.gather(submitting, return_exceptions=True)
+    return ts
+
+
+@asynccontextmanager
+async def next_process(settings: Settings) -> AsyncIterator[LateClock]:
+    """One that starts when the one before has had its time."""
+    clock = LateClock()
+    clock.ahead_s = ASK_S + 1
+    async with running(settings, clock):
+        yield clock
+
+
+@pytest.mark.parametrize("step", STEPS, ids=named)
+async def test_one_that_is_killed_leaves_a_question_that_is_asked_and_answered_once(
+    sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, step: Step
+) -> None:
+    ts = await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, step)
+    stage = Stage(sandbox, vendor)
+    async with next_process(durable):
+        question, answer = await stage.answers("general", ts, count=2)
+        assert question.endswith("\nwhy?")
+        assert answer == "The whole answer."
+        await submitted_again(sandbox.client("ada"))
+        await nothing_more(stage)
+    assert len(stage.bots("general", ts)) == 2
+
+
+async def submitted_again(client: Client) -> None:
+    """As people do whose modal did not close; one that did can't be."""
+    if client.modal is not None:
+        assert await client.submit({"question": "why?"}) == {}
+
+
+async def nothing_more(stage: Stage) -> None:
+    """No second question, no second answer, while another one is asked and answered."""
+    before = len(stage.vendor.requests)
+    await stage.answers("random", await stage.mention(channel="random", user="grace"))
+    assert len(stage.vendor.requests) == before + 1 == 2
+
+
+@pytest.fixture
+def lobby(sandbox: Sandbox) -> None:
+    """A channel without the bot."""
+    sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "channel", ["U0ADA", "U0ALAN"])
+
+
+@pytest.mark.usefixtures("lobby")
+@pytest.mark.parametrize("step", STEPS, ids=named)
+async def test_one_that_is_killed_while_it_asks_in_a_direct_message_asks_and_answers_once(
+    sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, step: Step
+) -> None:
+    await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, step)
+    stage, dm = Stage(sandbox, vendor), sandbox.dm("ada")
+    async with next_process(durable):
+        await stage.answers(dm, None, count=2)
+        await nothing_more(stage)
+    assert len(stage.bots(dm)) == 2
+
+
+@pytest.mark.usefixtures("lobby")
+async def test_a_direct_message_whose_response_is_lost_is_not_written_again_and_is_answered(
+    sandbox: Sandbox, vendor: VendorServer, durable: Settings
+) -> None:
+    clock = LateClock()
+    stage, dm = Stage(sandbox, vendor), sandbox.dm("ada")
+    async with running(durable, clock):
+        ts = await sandbox.say("alan", "lobby", "hello")
+        await sandbox.client("ada").act_on("lobby", ts, ASK_ABOUT)
+        sandbox.faults.start("lose_response", method="chat.postMessage", times=1, about="where I can")
+        assert await sandbox.client("ada").submit({"question": "why?"}) == {}
+        await sandbox.wait_for(lambda: sandbox.faults.on("lose_response") is None)
+        clock.ahead_s = ASK_S + 1
+        await stage.answers(dm, None, count=2)
+        await nothing_more(stage)
+    assert len(stage.bots(dm)) == 2
+
+
+@pytest.mark.usefixtures("lobby")
+async def test_whoever_was_killed_right_before_the_direct_message_leaves_a_sentence(
+    sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_shortcut, "MOST_TRIES", 2)
+    await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, ELSEWHERE)
+    async with next_process(durable):
+        (told,) = await sandbox.wait_for(lambda: list(sandbox.workspace.ephemerals))
+        assert (told.ephemeral_to, told.text) == ("U0ADA", NOT_SURE)
+    assert Stage(sandbox, vendor).bots(sandbox.dm("ada")) == []
+    assert not vendor.requests
+
+
+async def test_a_view_is_closed_to_others_while_its_process_may_still_post(
+    sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path
+) -> None:
+    ts = await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, BEFORE_POST)
+    async with running(durable):
+        client = sandbox.client("ada")
+        assert client.modal is not None
+        assert await client.submit({"question": "why?"}) == {"question": message_shortcut.STILL_ASKING}
+    assert Stage(sandbox, vendor).bots("general", ts) == []
