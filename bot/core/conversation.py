@@ -61,6 +61,8 @@ class Message:
     parent_user_id: str | None = None
     """Who wrote the thread's first message, when Slack says so."""
     files: tuple[File, ...] = ()
+    edited_ts: str = ""
+    """When its writer last edited it; "" where nobody did."""
     after_gap: bool = False
     """Messages before it were not read: there were too many, or Slack did not give them."""
 

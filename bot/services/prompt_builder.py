@@ -22,6 +22,9 @@ from bot.ports import Clock, Files, History, Store
 READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
 """How long to wait for a database that is away, before we do without."""
 
+RESTART_WITHIN_S = 3.0
+"""How long an attempt whose question was edited waits to be broken off: its worker learns of it with a heartbeat."""
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -64,7 +67,10 @@ class PromptBuilder:
         job = draft.job
         channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.manner.system_prompt
-        said = await self._said(job)
+        messages = with_earlier(job, await self.history.messages(job.question))
+        if draft.resumes:
+            await self._restart_if_edited(job, messages)
+        said = await self._said(job, messages)
         opened = await self._opened(said, held)
         request = prompts.RESUME if draft.resumes else prompts.GO_ON
         going_on = prompts.going_on(shared_files.attached(said, opened), draft.start, request)
@@ -83,9 +89,27 @@ class PromptBuilder:
         names = await self.history.names([channel_id]) if channel_id else {}
         return "".join(map(looking_at, names.values()))
 
-    async def _said(self, job: Job) -> list[prompts.Spoken]:
+    async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
+        """Records edits that the history shows and no event has told yet, and waits for the restart that follows.
+
+        A question can be edited while no process runs. The text on record answers the question as it was, so the
+        attempt must not continue it. Returns where nothing was edited, or where the edit turns out to be known.
+        """
+        recorded = {question.ts: question for question in (job.question, *job.earlier)}
+        edited = [message for message in messages if message.edited_ts and message.ts in recorded]
+        edited = [message for message in edited if not _has_text_of(recorded[message.ts], message)]
+        for message in edited:
+            question = replace(recorded[message.ts], text=message.whole, files=message.files)
+            try:
+                await self.store.edit(question, message.edited_ts)
+            except StoreError as error:
+                log.error("job %d: an edit of its question is not on record: %s", job.id, error)
+                return
+        if edited:
+            await self.clock.sleep(RESTART_WITHIN_S)
+
+    async def _said(self, job: Job, messages: Sequence[Message]) -> list[prompts.Spoken]:
         question = job.question
-        messages = with_earlier(job, await self.history.messages(question))
         # What an earlier version of this answer said is not before the model.
         replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, "")}
         await self._note_company(question, messages)
@@ -126,3 +150,8 @@ class PromptBuilder:
                 log.error("%s can't be read: %s", what, error)
                 await self.clock.sleep(delay_s)
         return None
+
+
+def _has_text_of(question: Question, message: Message) -> bool:
+    """Whether a recorded question still says what the message says; previews below it come and go."""
+    return question.text == message.whole or f"{question.text}\n\n".startswith(f"{message.text}\n\n")

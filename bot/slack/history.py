@@ -156,6 +156,7 @@ class SlackHistory:
             app_name=app_name(message),
             subtype=message.get("subtype"),
             files=() if ours else files_of(message),
+            edited_ts=(message.get("edited") or {}).get("ts", ""),
         )
 
 

@@ -341,6 +341,26 @@ async def test_killed_again_and_again_it_pays_for_no_text_twice(fleet: Fleet) ->
     assert len(first) == 1
 
 
+async def test_question_edited_while_no_process_runs_is_answered_from_the_beginning(fleet: Fleet) -> None:
+    sandbox = fleet.stage.sandbox
+    fleet.stage.vendor.script(going_on(MARKDOWN))
+    process = await fleet.start()
+    root = await sandbox.say("ada", "general", "Good morning.")
+    asked = await sandbox.say("ada", "general", "@typist old words?", root)
+    reply = await shows(fleet, root, 110)
+    process.kill()
+    await process.wait()
+    fleet.stage.vendor.script(says("The new answer."))
+    await sandbox.edit("general", asked, "@typist new words?")
+    await fleet.start()
+    await sandbox.wait_for(
+        lambda: [shown(each) for each in fleet.stage.bots("general", root)] == ["The new answer."], 25
+    )
+    assert [message.ts for message in fleet.stage.bots("general", root)] == [reply.ts]
+    assert not any(RESUME in str(prompt) for prompt in fleet.stage.prompts())
+    assert fleet.stage.prompts()[-1][-1]["content"].endswith("new words?")
+
+
 async def test_handed_over_it_goes_on_from_its_last_word(fleet: Fleet) -> None:
     half = MARKDOWN[: MARKDOWN.index("| word080")]
     hanging = Answer(speech.chat(speech.tokens(half))[:-3], ending=Ending.HANG)
