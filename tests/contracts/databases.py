@@ -17,6 +17,7 @@ import pytest
 
 from bot.ports import SystemClock
 from bot.store import SqlStore
+from tests.migrated import fill_schema
 
 _schema_numbers = itertools.count(1)
 
@@ -120,10 +121,11 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 def new_schema(server_url: str) -> str:
-    """Makes an empty schema and returns a URL that has its tables made and looked for there."""
+    """Makes a schema with all tables, or an empty one (see tests.migrated); returns a URL by which it is used."""
     name = f"typist_{next(_schema_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {name}")
+        fill_schema(connection, name, server_url)
     return f"{server_url}&options={quote(f'-c search_path={name}')}"
 
 

@@ -21,6 +21,7 @@ from bot.store.schema import REVISION, metadata
 from tests.contracts.stores import apart, asked
 
 pytest_plugins = ["tests.contracts.databases"]
+pytestmark = pytest.mark.empty_database
 
 
 class TestMigrations:

@@ -38,6 +38,7 @@ async def run(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int |
         return process.returncode, out, err
 
 
+@pytest.mark.empty_database
 @pytest.mark.parametrize("database", ["sqlite_url", "postgresql_url"])
 async def test_migrate_makes_the_tables_and_says_which_revision_it_is(
     database: str, request: pytest.FixtureRequest, tmp_path: Path
