@@ -134,8 +134,8 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
         probes.database, probes.connections, probes.live = store.ping, sockets.up, lambda: worker.live
         watching = partial(bot_token.watch, web.identity)
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
-        errands = Outbox(store, SlackOutboxSender(web, poster, budget, threads, me), editor, clock)
-        loops = (editor.run, budget.watch, worker.stay_alive, errands.run, asks.run, tidying, watching)
+        outbox = Outbox(store, SlackOutboxSender(web, poster, budget, threads, me), editor, clock)
+        loops = (editor.run, budget.watch, worker.stay_alive, outbox.run, asks.run, tidying, watching)
         yield Bot(me, worker, sockets, asks, loops)
 
 

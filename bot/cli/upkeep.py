@@ -81,7 +81,7 @@ async def forget(settings: Settings, whose: Whose) -> None:
     thread = await _in_a_team(settings, whose.thread) if whose.thread else None
     store = await SqlStore.open(settings.database_url, SELF, SystemClock())
     try:
-        removed = await store.forget(user_id=whose.user_id, thread=thread)
+        removed = await store.erase(user_id=whose.user_id, thread=thread)
     finally:
         await store.close()
     print(f"{removed} questions and their answers are removed, those under way as they end.")

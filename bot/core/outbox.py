@@ -7,31 +7,31 @@ from bot.core.conversation import Question
 from bot.core.job import Piece
 
 OUTBOX_HOLD_S = 30.0
-"""Who takes an errand has so long for it."""
+"""Who takes an entry has so long for it."""
 LONGEST_WAIT_S = 3_600.0
 MOST_TRIES = 30
 """With the growing waits between them these take about a day."""
 
 
 def wait_s(tries: int) -> float:
-    """Returns how long an errand waits that failed for now, after so many tries: longer than it was held."""
+    """Returns how long an entry waits that failed for now, after so many tries: longer than it was held."""
     return min(LONGEST_WAIT_S, OUTBOX_HOLD_S * 2.0 ** min(tries, 10))
 
 
 class OutboxKind(StrEnum):
     """What is to be done in Slack about a job that has ended."""
 
-    CLEAR = "clear"
+    CLEAR_PLACEHOLDER = "clear_placeholder"
     """The message that said that it waits goes away."""
-    DELETE = "delete"
+    DELETE_REPLY = "delete_reply"
     """Somebody deleted it: all of the reply goes."""
-    REMOVE = "remove"
+    RETRACT_REPLY = "retract_reply"
     """Its question was deleted: the reply goes, unless a person wrote after it."""
-    OFFER = "offer"
+    OFFER_REGENERATE = "offer_regenerate"
     """Its question was edited since: its writer is offered another answer."""
-    SHOW = "show"
+    SHOW_END = "show_end"
     """Slack did not take the end of its answer: the reply says it later."""
-    PING = "ping"
+    MENTION_ASKERS = "mention_askers"
     """Its askers are told that it is ready."""
 
 
@@ -56,7 +56,7 @@ class OutboxEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class Leftover:
     """What Slack did not take when a job ended, for the outbox."""
 
     kind: OutboxKind

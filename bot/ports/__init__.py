@@ -14,7 +14,7 @@ from bot.core.inbound.triage import Participants
 from bot.core.job import Enqueued, Outcome, Piece, Pulse, Reservation, Spent
 from bot.core.limits.access import BotQuestions, UserKind
 from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Spender
-from bot.core.outbox import OutboxEntry, OutboxKind, Undone
+from bot.core.outbox import Leftover, OutboxEntry, OutboxKind
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Ending, Shown
 from bot.core.stream import StreamEvent
@@ -145,20 +145,20 @@ class Store(Protocol):
         """
         ...
 
-    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, undone: Undone | None = None) -> bool:
+    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, leftover: Leftover | None = None) -> bool:
         """Ends the job and keeps its turn; `ping`: its asker is to be told. False where it was no longer ours.
 
-        `undone`: what Slack did not take goes to the outbox; an end that is to be shown later stays on record for it.
+        `leftover`: what Slack did not take goes to the outbox; an end that is to be shown later stays on record for it.
 
         One that is to be answered again meanwhile is handed over instead, its turn kept.
         """
         ...
 
-    async def in_line(self, question: Question) -> bool:
+    async def may_post_placeholder(self, question: Question) -> bool:
         """Whether all that are before it in its thread have their messages: only then its sign comes below them."""
         ...
 
-    async def join(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
+    async def participants(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Who was in a thread when a person wrote a message in it; from then on it is known to be shared, if it is."""
         ...
 
@@ -173,7 +173,7 @@ class Store(Protocol):
         """What was used in each of these that is now; answers under way are not in it."""
         ...
 
-    async def tell_once(self, team_id: str, user_id: str, notice: str, every_s: float = math.inf) -> bool:
+    async def claim_notice(self, team_id: str, user_id: str, notice: str, every_s: float = math.inf) -> bool:
         """Whether a person (or, with "", somebody) is to be told this now; True once in so long, for all processes."""
         ...
 
@@ -181,26 +181,26 @@ class Store(Protocol):
         """What the question's asker, a bot, and other bots asked of late."""
         ...
 
-    async def share(self, thread: ThreadKey, ts: str) -> None:
+    async def mark_group_thread(self, thread: ThreadKey, ts: str) -> None:
         """Keeps that several people write in a thread, since this message."""
         ...
 
-    async def take_errands(self, limit: int) -> list[OutboxEntry]:
-        """What is due; others leave it alone for ERRAND_S, and take it then if it was not done."""
+    async def take_outbox_entries(self, limit: int) -> list[OutboxEntry]:
+        """What is due; others leave it alone for OUTBOX_HOLD_S, and take it then if it was not done."""
         ...
 
-    async def errand_done(self, errand: OutboxEntry, posted_ts: str | None = None) -> None:
+    async def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None = None) -> None:
         """It is off the list, unless there is new reason for it; `posted_ts`: the message that it left in Slack."""
         ...
 
-    async def errand_later(self, errand: OutboxEntry, delay_s: float) -> None:
+    async def postpone_outbox_entry(self, entry: OutboxEntry, delay_s: float) -> None:
         """It failed for now, and is due again then."""
         ...
 
-    async def to_show(self, errand: OutboxEntry) -> Job | None:
+    async def unshown_end(self, entry: OutboxEntry) -> Job | None:
         """The ended job whose end Slack did not take, with its checkpoint; None where there is nothing to show.
 
-        While the errand is held, nobody claims the job and no other errand about it is taken.
+        While the entry is held, nobody claims the job and no other entry about it is taken.
         """
         ...
 
@@ -212,15 +212,15 @@ class Store(Protocol):
         """
         ...
 
-    async def withdraw(self, team_id: str, channel_id: str, ts: str) -> bool:
+    async def delete_question(self, team_id: str, channel_id: str, ts: str) -> bool:
         """A question was deleted: it is not answered any more, and its reply goes if no person wrote after it."""
         ...
 
-    async def answer_again(self, job_id: int, *, go_on: bool = False, full: bool = False) -> Enqueued | None:
+    async def regenerate(self, job_id: int, *, continues: bool = False, full: bool = False) -> Enqueued | None:
         """A job that has ended is to be done again in its messages; its answer is kept as an earlier turn.
 
-        `go_on`: from where it reached its length limit; the two parts are one answer then. None where it has not ended,
-        or has nothing to answer any more. Who waits is shown so, as with `enqueue`.
+        `continues`: from where it reached its length limit; the two parts are one answer then. None where it has not
+        ended, or has nothing to answer any more. Who waits is shown so, as with `enqueue`.
         """
         ...
 
@@ -242,11 +242,11 @@ class Store(Protocol):
         """In force with the next question, in all processes."""
         ...
 
-    async def look(self, team_id: str, user_id: str, channel_id: str) -> None:
+    async def set_pane_context(self, team_id: str, user_id: str, channel_id: str) -> None:
         """Keeps which channel a person looks at beside our pane; "" is none."""
         ...
 
-    async def looking_at(self, team_id: str, user_id: str) -> str:
+    async def pane_context(self, team_id: str, user_id: str) -> str:
         """The channel that a person looked at last, "" where none was told of in the last eight hours."""
         ...
 
@@ -254,7 +254,7 @@ class Store(Protocol):
         """What the workspace's answers that ended since then (seconds since the epoch) took, by model."""
         ...
 
-    async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
+    async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
         """Removes questions and answers for good: a person's, a thread's, or all. Returns how many jobs.
 
         Those being answered are asked to stop, and removed when they end.
@@ -306,7 +306,7 @@ class LiveReply(Protocol):
         ...
 
     @property
-    def undone(self) -> OutboxKind | None:
+    def leftover(self) -> OutboxKind | None:
         """What is left of it for the outbox."""
         ...
 
@@ -360,25 +360,25 @@ class Files(Protocol):
 
 
 class OutboxSender(Protocol):
-    """Runs errands in Slack. Each raises RateLimited and Refused."""
+    """Makes the calls of outbox entries in Slack. Each raises RateLimited and Refused."""
 
-    async def clear(self, errand: OutboxEntry) -> None:
+    async def clear(self, entry: OutboxEntry) -> None:
         """Takes the messages of a reply away."""
         ...
 
-    async def delete(self, errand: OutboxEntry) -> None:
+    async def delete(self, entry: OutboxEntry) -> None:
         """The same, with its files."""
         ...
 
-    async def remove(self, errand: OutboxEntry) -> None:
+    async def remove(self, entry: OutboxEntry) -> None:
         """The same, unless a person wrote after the question."""
         ...
 
-    async def offer(self, errand: OutboxEntry) -> None:
+    async def offer(self, entry: OutboxEntry) -> None:
         """Shows the question's writer alone a button for another answer."""
         ...
 
-    async def ping(self, errand: OutboxEntry, still: Callable[[], bool]) -> str | None:
+    async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
         """Tells the askers once that their answer is whole, while it is `still` ours to do; the message's ts."""
         ...
 

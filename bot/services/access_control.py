@@ -61,7 +61,7 @@ class AccessControl:
 
     async def _tell(self, question: Question, denial: Denial) -> None:
         try:
-            first = await self._store.tell_once(question.thread.team_id, question.user_id, "denied", TELL_AGAIN_S)
+            first = await self._store.claim_notice(question.thread.team_id, question.user_id, "denied", TELL_AGAIN_S)
         except StoreError as error:
             log.error("%s is not told that they may not ask: %s", question.user_id, error)
             return

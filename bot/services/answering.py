@@ -13,7 +13,7 @@ from bot.core.inbound.files import Opened, unread_line
 from bot.core.inbound.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.inbound.triage import Identity, words_of
 from bot.core.job import Closing, Outcome, Spent, Status
-from bot.core.outbox import OutboxKind, Undone
+from bot.core.outbox import Leftover, OutboxKind
 from bot.core.reply.draft import Draft
 from bot.core.reply.resuming import Seam
 from bot.core.reply.state import End, Ending, Shown
@@ -259,7 +259,7 @@ class Answering:
 
     async def _ended(self, attempt: AnswerAttempt, reply: LiveReply, outcome: Outcome) -> None:
         """Slack shows the end, and it goes on record."""
-        if await self._recorded(attempt, reply.page_ts, outcome, reply.undone):
+        if await self._recorded(attempt, reply.page_ts, outcome, reply.leftover):
             total_s = self.clock.monotonic() - attempt.claimed
             waited_s = max(0.0, self.clock.now() - total_s - float(attempt.job.question.ts))
             times = Times(waited_s, total_s, attempt.first_token_s)
@@ -276,21 +276,21 @@ class Answering:
         if reply is not None:
             await reply.leave()
             page_ts = reply.page_ts
-        await self._recorded(attempt, page_ts, outcome, OutboxKind.SHOW)
+        await self._recorded(attempt, page_ts, outcome, OutboxKind.SHOW_END)
 
     async def _recorded(
-        self, attempt: AnswerAttempt, page_ts: tuple[str, ...], outcome: Outcome, undone: OutboxKind | None = None
+        self, attempt: AnswerAttempt, page_ts: tuple[str, ...], outcome: Outcome, leftover: OutboxKind | None = None
     ) -> bool:
         """Waits for a database that is away; False where the job is no longer ours."""
         job = attempt.job
-        left = Undone(undone, attempt.draft.piece()) if undone else None
+        left = Leftover(leftover, attempt.draft.piece()) if leftover else None
         for delay_s in chain(RECORD_AGAIN_S, repeat(RECORD_AGAIN_S[-1])):
             try:
                 if page_ts:
                     await self.store.record_pages(job.id, page_ts)
                 waited_s = self.clock.now() - job.asked_at
                 ping = outcome.status is Status.DONE and 0 < self.done_ping_s < waited_s
-                return await self.store.finish(job, outcome, ping=ping, undone=left)
+                return await self.store.finish(job, outcome, ping=ping, leftover=left)
             except StoreError as error:
                 log.error("job %d: its end is not on record yet: %s", job.id, error)
             except Exception as error:

@@ -42,7 +42,7 @@ class AssistantPane:
     async def look(self, user_id: str, channel_id: str) -> None:
         """Somebody looks at another channel; "" is none. Raises StoreError."""
         if self.me.has_pane:
-            await self.store.look(self.me.team_id, user_id, channel_id)
+            await self.store.set_pane_context(self.me.team_id, user_id, channel_id)
 
     async def begin(self, question: Question) -> bool:
         """Shows that we think; whether the thread says so, and no placeholder has to."""
@@ -73,7 +73,7 @@ class AssistantPane:
 
     async def _name(self, question: Question) -> None:
         """A thread is called by its first question, once for all processes."""
-        if await self.store.tell_once(self.me.team_id, "", f"title {question.thread}"):
+        if await self.store.claim_notice(self.me.team_id, "", f"title {question.thread}"):
             await self.pane.set_title(question.thread, assistant_pane.title_of(question))
 
     def _do(self, sign: Awaitable[None], within_s: float = WITHIN_S) -> asyncio.Task[None]:

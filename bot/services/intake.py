@@ -71,7 +71,7 @@ class Intake:
         if message.subtype not in ANSWERED_SUBTYPES or not by_person(message, self._me):
             return Participants()
         thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-        return await self._store.join(thread, message.user_id or "", message.ts)
+        return await self._store.participants(thread, message.user_id or "", message.ts)
 
     async def _hearing_in(self, message: Message, company: Participants) -> TriageRules:
         """Whether a mention is needed is the channel's to say, where a message may be for us without one."""

@@ -45,7 +45,9 @@ class MessageEdits:
 
     async def deleted(self, message: Message) -> None:
         """What the bot answered to it goes, too, if nobody wrote after it."""
-        if by_person(message, self._me) and await self._store.withdraw(message.team_id, message.channel_id, message.ts):
+        if by_person(message, self._me) and await self._store.delete_question(
+            message.team_id, message.channel_id, message.ts
+        ):
             self._worker.wake()
 
     def _words(self, message: Message) -> str:

@@ -1,4 +1,4 @@
-"""Runs errands: small things that are to be done in Slack about answers that have ended."""
+"""Runs the outbox: small Slack calls that are still owed once an answer has ended, each made at least once."""
 
 import asyncio
 import logging
@@ -43,41 +43,41 @@ class Outbox:
     async def _begin(self) -> bool:
         """Begins what is due; one that takes long holds no other up. Returns False where the database is away."""
         try:
-            taken = await self.store.take_errands(AT_ONCE - len(self._running))
+            taken = await self.store.take_outbox_entries(AT_ONCE - len(self._running))
         except StoreError as error:
-            log.error("errands are left undone: %s", error)
+            log.error("outbox: database unavailable, retrying: %s", error)
             return False
         except Exception as error:
-            log.error("errands are left undone: %s", trace_of(error))
+            log.error("outbox: entries not read, retrying: %s", trace_of(error))
             return False
-        for errand in taken:
-            task = asyncio.create_task(self._run(errand))
+        for entry in taken:
+            task = asyncio.create_task(self._run(entry))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return True
 
-    async def _run(self, errand: OutboxEntry) -> None:
+    async def _run(self, entry: OutboxEntry) -> None:
         """What fails for now is tried again later, and for about a day."""
-        about = f"errand {errand.kind} about {errand.question.ts}"
+        about = f"outbox entry {entry.id} ({entry.kind}) of job {entry.job_id}"
         try:
-            is_done, posted_ts = await self._tried(errand, about)
+            is_done, posted_ts = await self._tried(entry, about)
             if is_done:
-                await self.store.errand_done(errand, posted_ts)
-            elif errand.tries >= MOST_TRIES:
-                log.error("%s is given up after %d tries", about, errand.tries)
-                await self.store.errand_done(errand)
+                await self.store.complete_outbox_entry(entry, posted_ts)
+            elif entry.tries >= MOST_TRIES:
+                log.error("%s is given up after %d tries", about, entry.tries)
+                await self.store.complete_outbox_entry(entry)
             else:
-                await self.store.errand_later(errand, wait_s(errand.tries))
+                await self.store.postpone_outbox_entry(entry, wait_s(entry.tries))
         except StoreError as error:
             log.error("%s is taken again: %s", about, error)
         except Exception as error:
             log.error("%s is taken again: %s", about, trace_of(error))
 
-    async def _tried(self, errand: OutboxEntry, about: str) -> tuple[bool, str | None]:
+    async def _tried(self, entry: OutboxEntry, about: str) -> tuple[bool, str | None]:
         """Whether it needs no other try, and the ts of a message that it left."""
         try:
             async with asyncio.timeout(WITHIN_S):
-                return True, await self._do(errand)
+                return True, await self._do(entry)
         except Refused as refused:
             log.warning("%s: %s", about, refused)
             return not refused.reason.may_pass, None
@@ -87,28 +87,28 @@ class Outbox:
             log.error("%s is done later: %s", about, trace_of(error))
         return False, None
 
-    async def _do(self, errand: OutboxEntry) -> str | None:
+    async def _do(self, entry: OutboxEntry) -> str | None:
         """The ts of a message that it leaves."""
         until = self.clock.monotonic() + WITHIN_S
-        match errand.kind:
-            case OutboxKind.CLEAR:
-                await self.courier.clear(errand)
-            case OutboxKind.DELETE:
-                await self.courier.delete(errand)
-            case OutboxKind.REMOVE:
-                await self.courier.remove(errand)
-            case OutboxKind.OFFER:
-                await self.courier.offer(errand)
-            case OutboxKind.SHOW:
-                await self._show(errand, until)
-            case OutboxKind.PING:
+        match entry.kind:
+            case OutboxKind.CLEAR_PLACEHOLDER:
+                await self.courier.clear(entry)
+            case OutboxKind.DELETE_REPLY:
+                await self.courier.delete(entry)
+            case OutboxKind.RETRACT_REPLY:
+                await self.courier.remove(entry)
+            case OutboxKind.OFFER_REGENERATE:
+                await self.courier.offer(entry)
+            case OutboxKind.SHOW_END:
+                await self._show(entry, until)
+            case OutboxKind.MENTION_ASKERS:
                 # A process that was paused in between finds its time over, and another one has done it.
-                return await self.courier.ping(errand, lambda: self.clock.monotonic() < until)
+                return await self.courier.ping(entry, lambda: self.clock.monotonic() < until)
         return None
 
-    async def _show(self, errand: OutboxEntry, until: float) -> None:
+    async def _show(self, entry: OutboxEntry, until: float) -> None:
         """Shows an end on record that Slack did not take, in the messages that are there."""
-        job = await self.store.to_show(errand)
+        job = await self.store.unshown_end(entry)
         if job is None or job.checkpoint.closing is None:
             return
         reply = await self.replies.open(Draft(job), until=until)
@@ -117,5 +117,5 @@ class Outbox:
                 await reply.finish(ending_of(job, job.checkpoint.closing))
         finally:
             await reply.leave()
-        if reply.undone is not None:
+        if reply.leftover is not None:
             raise NotShown

@@ -85,7 +85,7 @@ class PromptBuilder:
         if not (self.me.has_pane and in_pane(question)):
             return ""
         person = question.thread.team_id, question.user_id
-        channel_id = await self._read("what the person looks at", lambda: self.store.looking_at(*person))
+        channel_id = await self._read("what the person looks at", lambda: self.store.pane_context(*person))
         names = await self.history.names([channel_id]) if channel_id else {}
         return "".join(map(looking_at, names.values()))
 
@@ -127,7 +127,7 @@ class PromptBuilder:
         """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
         if since_ts := company_since(question, [each for each in messages if by_person(each, self.me)]):
             try:
-                await self.store.share(question.thread, since_ts)
+                await self.store.mark_group_thread(question.thread, since_ts)
             except StoreError as error:
                 log.error("a thread of several people is not on record as one: %s", error)
 

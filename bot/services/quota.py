@@ -81,7 +81,7 @@ class Quota:
             for cap in self.caps:
                 sentence = warning(cap, spent[cap.window], now)
                 to = question.user_id if cap.window.scope is Scope.USER else ""
-                if sentence and await self.store.tell_once(spender.team_id, to, notice_of(cap, spender, now)):
+                if sentence and await self.store.claim_notice(spender.team_id, to, notice_of(cap, spender, now)):
                     await self.people.whisper(question, sentence)
         except StoreError as error:
             log.error("%s is not told how much is left: %s", question.user_id, error)

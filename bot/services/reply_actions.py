@@ -121,7 +121,7 @@ class ReplyActions:
             case ReplyAction.STOP:
                 return await self._stop(kept)
             case ReplyAction.AGAIN | ReplyAction.GO_ON:
-                return await self._again(kept, go_on=press.control is ReplyAction.GO_ON)
+                return await self._again(kept, continues=press.control is ReplyAction.GO_ON)
             case ReplyAction.PREVIOUS:
                 return Aside(BEFORE, kept.previous)
             case ReplyAction.FEEDBACK:
@@ -182,11 +182,11 @@ class ReplyActions:
             self.worker.break_off(kept.job_id)
         return asked
 
-    async def _again(self, kept: RecordedAnswer, *, go_on: bool) -> Aside | None:
+    async def _again(self, kept: RecordedAnswer, *, continues: bool) -> Aside | None:
         """As if it were asked now: who may not ask any more is not answered again."""
         if denial := await self.admission.denial(kept.question):
             return Aside(denial)
-        again = await self.store.answer_again(kept.job_id, go_on=go_on, full=self.worker.full)
+        again = await self.store.regenerate(kept.job_id, continues=continues, full=self.worker.full)
         if again is None:
             return Aside(actions.NOT_YET)
         if again.waiting:

@@ -208,7 +208,7 @@ class Worker:
             await self.store.request_stop(job.id)
             return
         while self.clock.monotonic() < until:
-            if await self.store.in_line(job.question):
+            if await self.store.may_post_placeholder(job.question):
                 await self.replies.announce(job, until)
                 return
             await self.clock.sleep(ANNOUNCE_AGAIN_S)

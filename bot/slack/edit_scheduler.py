@@ -75,8 +75,8 @@ class EditedReply:
         return self._slot.reply.unshown
 
     @property
-    def undone(self) -> OutboxKind | None:
-        return self._slot.reply.undone
+    def leftover(self) -> OutboxKind | None:
+        return self._slot.reply.leftover
 
     @property
     def edits(self) -> int:

@@ -1,4 +1,4 @@
-"""Errands in Slack: messages that are to go, or to be written once."""
+"""Makes the outbox's calls in Slack: deletes messages, offers another answer, mentions askers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,42 +32,42 @@ class SlackOutboxSender:
         self._threads = threads
         self._me = me
 
-    async def clear(self, errand: OutboxEntry) -> None:
+    async def clear(self, entry: OutboxEntry) -> None:
         """Those that are not on record are looked for."""
-        question = errand.question
-        await self._send([Delete(question, ts) for ts in errand.page_ts] or await self._poster.strays(question, ()))
+        question = entry.question
+        await self._send([Delete(question, ts) for ts in entry.page_ts] or await self._poster.strays(question, ()))
 
-    async def delete(self, errand: OutboxEntry) -> None:
+    async def delete(self, entry: OutboxEntry) -> None:
         """Its pages and files; those that are too far back to be found are on record."""
-        found = await self._poster.strays(errand.question, ())
-        far_back = set(errand.page_ts) - {each.ts for each in found}
-        await self._send([*found, *(Delete(errand.question, ts) for ts in sorted(far_back))])
+        found = await self._poster.strays(entry.question, ())
+        far_back = set(entry.page_ts) - {each.ts for each in found}
+        await self._send([*found, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
-    async def remove(self, errand: OutboxEntry) -> None:
+    async def remove(self, entry: OutboxEntry) -> None:
         """What people wrote after the question may refer to the reply."""
-        if not any(map(self._by_person, await self._poster.written_after(errand.question))):
-            await self._send(await self._poster.strays(errand.question, ()))
+        if not any(map(self._by_person, await self._poster.written_after(entry.question))):
+            await self._send(await self._poster.strays(entry.question, ()))
 
-    async def offer(self, errand: OutboxEntry) -> None:
+    async def offer(self, entry: OutboxEntry) -> None:
         """The button's value is the job's id: what one alone is shown is no message of the reply."""
-        thread = errand.question.thread
+        thread = entry.question.thread
         await self._web.call(
             "chat.postEphemeral",
             channel=thread.channel_id,
-            user=errand.question.user_id,
+            user=entry.question.user_id,
             thread_ts=thread.thread_ts,
             text=EDITED,
-            blocks=reply_blocks.offer(EDITED, REGENERATE, str(errand.job_id)),
+            blocks=reply_blocks.offer(EDITED, REGENERATE, str(entry.job_id)),
         )
 
-    async def ping(self, errand: OutboxEntry, still: Callable[[], bool]) -> str | None:
+    async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
         """Looks first whether an earlier try has done it."""
-        thread, mark = errand.question.thread, _ping_mark(errand)
-        if errand.tries > 1:
-            for each in await self._poster.written_after(errand.question):
+        thread, mark = entry.question.thread, _ping_mark(entry)
+        if entry.tries > 1:
+            for each in await self._poster.written_after(entry.question):
                 if each.get("metadata") == mark:
                     return str(each["ts"])
-        people = " ".join(f"<@{user_id}>" for user_id in errand.askers)
+        people = " ".join(f"<@{user_id}>" for user_id in entry.askers)
         with only_while(still):
             _, ts = await self._threads.post(
                 thread.channel_id, thread.thread_ts, text=f"{people} {READY}", metadata=mark
@@ -88,6 +88,6 @@ class SlackOutboxSender:
                         raise
 
 
-def _ping_mark(errand: OutboxEntry) -> dict[str, Any]:
-    payload = {"question_ts": errand.question.ts, "version": errand.version}
+def _ping_mark(entry: OutboxEntry) -> dict[str, Any]:
+    payload = {"question_ts": entry.question.ts, "version": entry.version}
     return {"event_type": PING_EVENT, "event_payload": payload}

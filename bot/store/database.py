@@ -18,7 +18,7 @@ from bot.core.inbound.triage import Participants
 from bot.core.job import Enqueued, Outcome, Piece, Pulse, Reservation, Spent, Status
 from bot.core.limits.access import BotQuestions
 from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Spender
-from bot.core.outbox import OutboxEntry, Undone
+from bot.core.outbox import Leftover, OutboxEntry
 from bot.errors import StoreError
 from bot.ports import Clock
 from bot.store import (
@@ -39,7 +39,7 @@ from bot.store.liveness.workers import WorkerLiveness
 from bot.store.migrate import migrate
 from bot.store.participants import company, share
 from bot.store.queue import batch, claim, edit, finish
-from bot.store.queue.enqueue import Arrival, Arrivals, in_line, write_arrivals
+from bot.store.queue.enqueue import Arrival, Arrivals, may_post_placeholder, write_arrivals
 from bot.store.queue.finish import Held
 from bot.store.rows import TODO, wake_others
 from bot.store.schema import jobs
@@ -207,8 +207,8 @@ class SqlStore:
                 await batch.clear_signs(connection, [row], self._clock.now())
 
     @_to_its_end
-    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, undone: Undone | None = None) -> bool:
-        left = finish.Left(ping, undone)
+    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, leftover: Leftover | None = None) -> bool:
+        left = finish.Left(ping, leftover)
         async with self.engine.begin() as connection:
             ended = await finish.finish(connection, self._held(job), outcome, self._clock.now(), left)
         self._handed_out.discard((job.id, job.attempts))
@@ -232,7 +232,7 @@ class SqlStore:
             return await self._revised(connection, await edit.stop(connection, job_id, self._clock.now()))
 
     @_to_its_end
-    async def take_errands(self, limit: int) -> list[OutboxEntry]:
+    async def take_outbox_entries(self, limit: int) -> list[OutboxEntry]:
         now = self._clock.now()
         async with self._reader.begin() as connection:
             if not await connection.scalar(sa.select(outbox.due(now).exists())):
@@ -241,19 +241,19 @@ class SqlStore:
             return await outbox.take(connection, limit, now)
 
     @_to_its_end
-    async def errand_done(self, errand: OutboxEntry, posted_ts: str | None = None) -> None:
+    async def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None = None) -> None:
         async with self.engine.begin() as connection:
-            await unshown_ends.done(connection, errand, posted_ts)
+            await unshown_ends.done(connection, entry, posted_ts)
 
     @_to_its_end
-    async def errand_later(self, errand: OutboxEntry, delay_s: float) -> None:
+    async def postpone_outbox_entry(self, entry: OutboxEntry, delay_s: float) -> None:
         async with self.engine.begin() as connection:
-            await outbox.later(connection, errand, self._clock.now() + delay_s)
+            await outbox.later(connection, entry, self._clock.now() + delay_s)
 
     @_to_its_end
-    async def to_show(self, errand: OutboxEntry) -> Job | None:
+    async def unshown_end(self, entry: OutboxEntry) -> Job | None:
         async with self._reader.begin() as connection:
-            return await unshown_ends.to_show(connection, errand)
+            return await unshown_ends.unshown_end(connection, entry)
 
     @_to_its_end
     async def edit(self, question: Question, edited_ts: str) -> bool:
@@ -262,16 +262,16 @@ class SqlStore:
             return await self._revised(connection, known)
 
     @_to_its_end
-    async def withdraw(self, team_id: str, channel_id: str, ts: str) -> bool:
+    async def delete_question(self, team_id: str, channel_id: str, ts: str) -> bool:
         async with self.engine.begin() as connection:
-            known = await edit.withdraw(connection, team_id, channel_id, ts, self._clock.now())
+            known = await edit.delete_question(connection, team_id, channel_id, ts, self._clock.now())
             return await self._revised(connection, known)
 
     @_to_its_end
-    async def answer_again(self, job_id: int, *, go_on: bool = False, full: bool = False) -> Enqueued | None:
-        anew = edit.Anew(job_id, go_on, full)
+    async def regenerate(self, job_id: int, *, continues: bool = False, full: bool = False) -> Enqueued | None:
+        anew = edit.Anew(job_id, continues, full)
         async with self.engine.begin() as connection:
-            again = await edit.answer_again(connection, anew, self._most_per_user, self._clock.now())
+            again = await edit.regenerate(connection, anew, self._most_per_user, self._clock.now())
             await self._revised(connection, again is not None and not again.waiting)
             return again
 
@@ -299,12 +299,12 @@ class SqlStore:
             self._changed.clear()
 
     @_to_its_end
-    async def in_line(self, question: Question) -> bool:
+    async def may_post_placeholder(self, question: Question) -> bool:
         async with self._reader.begin() as connection:
-            return await in_line(connection, question)
+            return await may_post_placeholder(connection, question)
 
     @_to_its_end
-    async def join(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
+    async def participants(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         async with self._reader.begin() as connection:
             found, since_ts = await company(connection, thread, user_id, ts)
         if found.others and (since_ts is None or ts < since_ts):
@@ -313,7 +313,7 @@ class SqlStore:
         return found
 
     @_to_its_end
-    async def share(self, thread: ThreadKey, ts: str) -> None:
+    async def mark_group_thread(self, thread: ThreadKey, ts: str) -> None:
         async with self.engine.begin() as connection:
             await share(connection, thread, ts)
 
@@ -343,9 +343,9 @@ class SqlStore:
             return await usage_totals.spent_in(connection, spender, windows, self._clock.now())
 
     @_to_its_end
-    async def tell_once(self, team_id: str, user_id: str, notice: str, every_s: float = math.inf) -> bool:
+    async def claim_notice(self, team_id: str, user_id: str, notice: str, every_s: float = math.inf) -> bool:
         async with self.engine.begin() as connection:
-            return await notices.tell_once(connection, (team_id, user_id), notice, every_s, self._clock.now())
+            return await notices.claim_notice(connection, (team_id, user_id), notice, every_s, self._clock.now())
 
     @_to_its_end
     async def bot_questions(self, question: Question) -> BotQuestions:
@@ -363,12 +363,12 @@ class SqlStore:
             await channel_settings.write(connection, team_id, channel_id, settings)
 
     @_to_its_end
-    async def look(self, team_id: str, user_id: str, channel_id: str) -> None:
+    async def set_pane_context(self, team_id: str, user_id: str, channel_id: str) -> None:
         async with self.engine.begin() as connection:
             await pane_context.write(connection, (team_id, user_id), channel_id, self._clock.now())
 
     @_to_its_end
-    async def looking_at(self, team_id: str, user_id: str) -> str:
+    async def pane_context(self, team_id: str, user_id: str) -> str:
         async with self._reader.begin() as connection:
             return await pane_context.read(connection, (team_id, user_id), self._clock.now())
 
@@ -378,9 +378,9 @@ class SqlStore:
             return await usage_report.by_model(connection, team_id, since)
 
     @_however_long
-    async def forget(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
+    async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
         async with self.engine.begin() as connection:
-            count = await erasure.forget(connection, user_id, thread)
+            count = await erasure.erase(connection, user_id, thread)
             await wake_others(connection, self._worker)
         await erasure.overwrite(self.engine)
         return count

@@ -17,7 +17,7 @@ ASKS_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and than a question about a message is tried again."""
 
 
-async def forget(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
+async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
     """Jobs with their turns; those being done are asked to stop, and their end removes them.
 
     Other people's questions that would have ended with them are answered all the same.

@@ -12,7 +12,7 @@ NOTICES_KEPT_S = 62 * 24 * 3600.0
 """What is told once is told once a month at most."""
 
 
-async def tell_once(
+async def claim_notice(
     connection: AsyncConnection, person: tuple[str, str], notice: str, every_s: float, now: float
 ) -> bool:
     """`person`: team and user."""

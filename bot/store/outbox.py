@@ -25,11 +25,11 @@ async def add(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection
 def held(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     """Whether a process may be showing this job's end: nobody else is to write or delete its messages meanwhile.
 
-    An errand that waits for its next try looks the same in its last seconds, and holds others up for no longer.
+    An entry that waits for its next try looks the same in its last seconds, and holds others up for no longer.
     """
     shown = errands.alias()
     in_hand = (shown.c.tries > 0, shown.c.due_at > now, shown.c.due_at <= now + OUTBOX_HOLD_S)
-    return sa.exists().where(shown.c.job_id == job_id, shown.c.kind == OutboxKind.SHOW.value, *in_hand)
+    return sa.exists().where(shown.c.job_id == job_id, shown.c.kind == OutboxKind.SHOW_END.value, *in_hand)
 
 
 def due(now: float) -> sa.Select[tuple[int]]:
@@ -40,7 +40,7 @@ def due(now: float) -> sa.Select[tuple[int]]:
 
 
 async def take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
-    """Theirs who take them, for ERRAND_S."""
+    """Theirs who take them, for OUTBOX_HOLD_S."""
     free = due(now).limit(limit).with_for_update(skip_locked=True).cte("free")
     taken = (
         sa.update(errands)
@@ -51,7 +51,7 @@ async def take(connection: AsyncConnection, limit: int, now: float) -> list[Outb
     ids = (await connection.scalars(taken)).all()
     if not ids:
         return []
-    found = sa.select(errands.c.id.label("errand_id"), errands.c.kind, errands.c.due_at, errands.c.tries, jobs).join(
+    found = sa.select(errands.c.id.label("entry_id"), errands.c.kind, errands.c.due_at, errands.c.tries, jobs).join(
         jobs
     )
     rows = (await connection.execute(found.where(errands.c.id.in_(ids)).order_by(errands.c.id))).all()
@@ -59,12 +59,12 @@ async def take(connection: AsyncConnection, limit: int, now: float) -> list[Outb
         jobs.c.answered_with.in_([row.id for row in rows]), jobs.c.status == Status.DONE.value
     )
     with_it = (await connection.execute(earlier.order_by(jobs.c.ts))).all()
-    return [_errand(row, [other.user_id for other in with_it if other.answered_with == row.id]) for row in rows]
+    return [_entry(row, [other.user_id for other in with_it if other.answered_with == row.id]) for row in rows]
 
 
-def _errand(row: sa.Row[Any], others: Sequence[str]) -> OutboxEntry:
+def _entry(row: sa.Row[Any], others: Sequence[str]) -> OutboxEntry:
     return OutboxEntry(
-        id=row.errand_id,
+        id=row.entry_id,
         kind=OutboxKind(row.kind),
         due_at=row.due_at,
         tries=row.tries,
@@ -76,23 +76,23 @@ def _errand(row: sa.Row[Any], others: Sequence[str]) -> OutboxEntry:
     )
 
 
-async def done(connection: AsyncConnection, errand: OutboxEntry, posted_ts: str | None) -> None:
+async def done(connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> None:
     """Off the list; a message that it left is known as no answer."""
     if posted_ts is not None:
-        await connection.execute(sa.update(jobs).where(jobs.c.id == errand.job_id).values(ping_ts=posted_ts))
-    await connection.execute(sa.delete(errands).where(*_as_taken(errand)))
+        await connection.execute(sa.update(jobs).where(jobs.c.id == entry.job_id).values(ping_ts=posted_ts))
+    await connection.execute(sa.delete(errands).where(*_as_taken(entry)))
 
 
-async def later(connection: AsyncConnection, errand: OutboxEntry, due_at: float) -> None:
+async def later(connection: AsyncConnection, entry: OutboxEntry, due_at: float) -> None:
     """Failed for now: it is due then."""
-    await connection.execute(sa.update(errands).where(*_as_taken(errand)).values(due_at=due_at))
+    await connection.execute(sa.update(errands).where(*_as_taken(entry)).values(due_at=due_at))
 
 
-def _as_taken(errand: OutboxEntry) -> tuple[sa.ColumnElement[bool], ...]:
-    return errands.c.id == errand.id, errands.c.due_at == errand.due_at
+def _as_taken(entry: OutboxEntry) -> tuple[sa.ColumnElement[bool], ...]:
+    return errands.c.id == entry.id, errands.c.due_at == entry.due_at
 
 
-async def withdraw(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int]) -> list[int]:
+async def cancel(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int]) -> list[int]:
     """Takes them off the list; returns the jobs of those that nobody had taken."""
     this = sa.delete(errands).where(errands.c.kind == kind.value, errands.c.job_id.in_(job_ids))
     rows = await connection.execute(this.returning(errands.c.job_id, errands.c.tries))

@@ -124,7 +124,7 @@ async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
     await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(deleted=True))
     await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer=""))
     await checkpoints.drop(connection, jobs.c.id == job_id)
-    await outbox.add(connection, OutboxKind.DELETE, [job_id], now)
+    await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], now)
 
 
 async def vote(connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote, now: float) -> None:

@@ -13,9 +13,9 @@ from bot.store.rows import job_of
 from bot.store.schema import jobs
 
 
-async def to_show(connection: AsyncConnection, errand: OutboxEntry) -> Job | None:
+async def unshown_end(connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
     """The job whose end is to be shown, with its text and its closing; None where nothing is to be shown any more."""
-    found = sa.select(jobs).where(jobs.c.id == errand.job_id, _has_ended(), ~jobs.c.deleted)
+    found = sa.select(jobs).where(jobs.c.id == entry.job_id, _has_ended(), ~jobs.c.deleted)
     row = (await connection.execute(found)).one_or_none()
     if row is None or not (row.text or row.files):
         return None
@@ -25,11 +25,11 @@ async def to_show(connection: AsyncConnection, errand: OutboxEntry) -> Job | Non
     return whole if whole.checkpoint.closing else None
 
 
-async def done(connection: AsyncConnection, errand: OutboxEntry, posted_ts: str | None) -> None:
-    """Takes an errand off the list; of an end that is shown nothing has to stay on record."""
-    await outbox.done(connection, errand, posted_ts)
-    if errand.kind is OutboxKind.SHOW:
-        await checkpoints.drop(connection, jobs.c.id == errand.job_id, _has_ended())
+async def done(connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> None:
+    """Takes an entry off the list; of an end that is shown nothing has to stay on record."""
+    await outbox.done(connection, entry, posted_ts)
+    if entry.kind is OutboxKind.SHOW_END:
+        await checkpoints.drop(connection, jobs.c.id == entry.job_id, _has_ended())
 
 
 def _has_ended() -> sa.ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""What the Store ought to hold and to say: jobs in one dict, errands in another, and the rules in plain words."""
+"""What the Store ought to hold and to say: jobs in one dict, entries in another, and the rules in plain words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Due:
-    """An errand on the list."""
+    """An entry on the list."""
 
     due_at: float
     tries: int = 0
@@ -64,7 +64,7 @@ class Model:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.jobs: dict[int, Expected] = {}
-        self.errands: dict[tuple[int, OutboxKind], Due] = {}
+        self.entries: dict[tuple[int, OutboxKind], Due] = {}
         self.seen: set[str] = set()
         self.shared: dict[ThreadKey, str] = {}
         """The message by which a thread is known to be shared."""
@@ -193,7 +193,7 @@ class Model:
         if outcome.status is Status.REFUSED:
             self._part(job.id, but_of=now.question.user_id)
         if ping and not outdated and not now.stop_asked:
-            self._add(job.id, OutboxKind.PING)
+            self._add(job.id, OutboxKind.MENTION_ASKERS)
         if now.forget_asked:
             self._remove([job.id])
         return not outdated
@@ -226,19 +226,19 @@ class Model:
             return True
         answered_by = job_id if old.answered_with is None else old.answered_with
         if not self._start_over(answered_by) and old.status in ENDED and self._may_be_offered(answered_by):
-            self._add(job_id, OutboxKind.OFFER)
+            self._add(job_id, OutboxKind.OFFER_REGENERATE)
         return True
 
     def _may_be_offered(self, job_id: int) -> bool:
         job = self.jobs.get(job_id)
         return job is not None and not job.withdrawn and [*self.of(job.question.thread)][-1] == job_id
 
-    def withdraw(self, job_id: int) -> bool:
+    def delete_question(self, job_id: int) -> bool:
         old = self.jobs[job_id]
         if old.status is Status.REFUSED or old.withdrawn:
             return False
         self._change(job_id, question=replace(old.question, text=""))
-        self._forget_errands(job_id, OutboxKind.OFFER)
+        self._cancel_entries(job_id, OutboxKind.OFFER_REGENERATE)
         if old.answered_with is not None:
             self._change(job_id, status=Status.STOPPED)
             self._start_over(old.answered_with)
@@ -248,13 +248,13 @@ class Model:
         elif old.live:
             self._change(job_id, stop_asked=True)
             self._part(job_id)
-            self._add(job_id, OutboxKind.REMOVE)
+            self._add(job_id, OutboxKind.RETRACT_REPLY)
         elif not self.standing(job_id):
-            self._forget_errands(job_id, OutboxKind.PING)
-            self._add(job_id, OutboxKind.REMOVE)
+            self._cancel_entries(job_id, OutboxKind.MENTION_ASKERS)
+            self._add(job_id, OutboxKind.RETRACT_REPLY)
         return True
 
-    def answer_again(self, job_id: int, full: bool) -> bool | None:
+    def regenerate(self, job_id: int, full: bool) -> bool | None:
         """Whether it waits; None where it can't be.
 
         It is done in its messages; the sign of one that ended while it waited is one if it is still there.
@@ -266,11 +266,11 @@ class Model:
         since = self.clock.now() if waits else old.unannounced_since if old.attempts == 0 else None
         self._change(job_id, status=Status.TODO, worker=None, interruptions=0, unannounced_since=since)
         self._change(job_id, version=old.version + 1, stop_asked=False)
-        self._forget_errands(job_id, OutboxKind.OFFER, OutboxKind.PING)
+        self._cancel_entries(job_id, OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS)
         self._keep_sign(job_id)
         return waits
 
-    def forget(self, user_id: str | None, thread: ThreadKey | None) -> int:
+    def erase(self, user_id: str | None, thread: ThreadKey | None) -> int:
         theirs = {
             key: job
             for key, job in self.jobs.items()
@@ -289,20 +289,20 @@ class Model:
             self.seen.clear()
         return len(theirs)
 
-    def take_errands(self, taken: Sequence[OutboxEntry]) -> None:
+    def take_outbox_entries(self, taken: Sequence[OutboxEntry]) -> None:
         """Raises AssertionError where these are not the ones that are due."""
         now = self.clock.now()
-        due = {key: each for key, each in self.errands.items() if each.due_at <= now and not self.jobs[key[0]].live}
+        due = {key: each for key, each in self.entries.items() if each.due_at <= now and not self.jobs[key[0]].live}
         ids = {(each.question.thread, each.question.ts, each.kind): each.id for each in taken}
         for job_id, kind in due:
-            question, old = self.jobs[job_id].question, self.errands[job_id, kind]
-            errand_id = ids[question.thread, question.ts, kind]
-            assert old.id in (None, errand_id)
-            self.errands[job_id, kind] = Due(now + OUTBOX_HOLD_S, old.tries + 1, errand_id)
-        assert list(taken) == sorted((self._errand(*key) for key in due), key=lambda errand: errand.id)
+            question, old = self.jobs[job_id].question, self.entries[job_id, kind]
+            entry_id = ids[question.thread, question.ts, kind]
+            assert old.id in (None, entry_id)
+            self.entries[job_id, kind] = Due(now + OUTBOX_HOLD_S, old.tries + 1, entry_id)
+        assert list(taken) == sorted((self._entry(*key) for key in due), key=lambda entry: entry.id)
 
-    def _errand(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
-        job, due = self.jobs[job_id], self.errands[job_id, kind]
+    def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
+        job, due = self.jobs[job_id], self.entries[job_id, kind]
         askers = dict.fromkeys([*(each.question.user_id for each in self.standing(job_id).values())])
         return OutboxEntry(
             id=due.id or 0,
@@ -316,12 +316,12 @@ class Model:
             askers=tuple(askers | {job.question.user_id: None}),
         )
 
-    def errand_done(self, errand: OutboxEntry, posted_ts: str | None) -> None:
+    def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
         """What was added again since stays."""
-        if posted_ts is not None and errand.job_id in self.jobs:
-            self._change(errand.job_id, ping_ts=posted_ts)
-        self.errands = {
-            key: due for key, due in self.errands.items() if (due.id, due.due_at) != (errand.id, errand.due_at)
+        if posted_ts is not None and entry.job_id in self.jobs:
+            self._change(entry.job_id, ping_ts=posted_ts)
+        self.entries = {
+            key: due for key, due in self.entries.items() if (due.id, due.due_at) != (entry.id, entry.due_at)
         }
 
     def replies(self, thread: ThreadKey) -> dict[str, str]:
@@ -347,7 +347,7 @@ class Model:
     def _remove(self, job_ids: Iterable[int]) -> None:
         for job_id in job_ids:
             del self.jobs[job_id]
-            self._forget_errands(job_id, *OutboxKind)
+            self._cancel_entries(job_id, *OutboxKind)
 
     def _start_over(self, job_id: int) -> bool:
         """What was begun and is not to stop."""
@@ -366,21 +366,21 @@ class Model:
 
     def _keep_sign(self, job_id: int) -> None:
         """A sign that is to be cleared is an answer's first message, unless somebody may be clearing it now."""
-        due = self.errands.pop((job_id, OutboxKind.CLEAR), None)
+        due = self.entries.pop((job_id, OutboxKind.CLEAR_PLACEHOLDER), None)
         if self.jobs[job_id].attempts == 0 and (due is None or due.tries):
             self._change(job_id, page_ts=())
 
     def _clear(self, job_id: int) -> None:
         job = self.jobs[job_id]
         if job.page_ts:
-            self._add(job_id, OutboxKind.CLEAR)
+            self._add(job_id, OutboxKind.CLEAR_PLACEHOLDER)
         elif job.unannounced_since is not None:
-            self._add(job_id, OutboxKind.CLEAR, LATE_POST_S)
+            self._add(job_id, OutboxKind.CLEAR_PLACEHOLDER, LATE_POST_S)
 
     def _add(self, job_id: int, kind: OutboxKind, in_s: float = 0.0) -> None:
-        old = self.errands.get((job_id, kind))
-        self.errands[job_id, kind] = Due(self.clock.now() + in_s, id=old.id if old else None)
+        old = self.entries.get((job_id, kind))
+        self.entries[job_id, kind] = Due(self.clock.now() + in_s, id=old.id if old else None)
 
-    def _forget_errands(self, job_id: int, *kinds: OutboxKind) -> None:
+    def _cancel_entries(self, job_id: int, *kinds: OutboxKind) -> None:
         for kind in kinds:
-            self.errands.pop((job_id, kind), None)
+            self.entries.pop((job_id, kind), None)

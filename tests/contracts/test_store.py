@@ -230,36 +230,39 @@ BEFORE, LATER = "1600000000.000000", "1800000000.000000"
 
 class TestThread:
     async def test_takes_part_where_it_was_asked(self, store: Store) -> None:
-        assert await store.join(THREAD, "U1", LATER) == Participants()
+        assert await store.participants(THREAD, "U1", LATER) == Participants()
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U1", LATER) == Participants(takes_part=True)
-        assert await store.join(OTHER_THREAD, "U1", LATER) == Participants()
-        assert await store.join(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts), "U1", LATER) == Participants()
+        assert await store.participants(THREAD, "U1", LATER) == Participants(takes_part=True)
+        assert await store.participants(OTHER_THREAD, "U1", LATER) == Participants()
+        assert (
+            await store.participants(ThreadKey("T2", THREAD.channel_id, THREAD.thread_ts), "U1", LATER)
+            == Participants()
+        )
 
     async def test_once_somebody_else_writes_it_is_shared_for_everybody(self, store: Store) -> None:
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U2", asked(2).ts) == Participants(takes_part=True, others=True)
-        assert await store.join(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
+        assert await store.participants(THREAD, "U2", asked(2).ts) == Participants(takes_part=True, others=True)
+        assert await store.participants(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
 
     async def test_who_came_before_we_were_asked_may_be_told_later(self, store: Store) -> None:
-        await store.share(THREAD, BEFORE)
-        await store.share(THREAD, BEFORE)
-        assert await store.join(THREAD, "U1", LATER) == Participants()
+        await store.mark_group_thread(THREAD, BEFORE)
+        await store.mark_group_thread(THREAD, BEFORE)
+        assert await store.participants(THREAD, "U1", LATER) == Participants()
         await enqueued(store, asked(1))
-        assert await store.join(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
-        assert await store.forget(thread=THREAD) == 1
+        assert await store.participants(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
+        assert await store.erase(thread=THREAD) == 1
         await store.enqueue("Ev2", asked(2))
-        assert await store.join(THREAD, "U1", LATER) == Participants(takes_part=True)
+        assert await store.participants(THREAD, "U1", LATER) == Participants(takes_part=True)
 
     async def test_what_came_after_a_message_does_not_count_however_late_it_is_delivered(self, store: Store) -> None:
         before, between, after = (asked(number).ts for number in (1, 3, 5))
         await enqueued(store, asked(1))
         await enqueued(store, replace(asked(4), user_id="U2"))
-        assert await store.join(THREAD, "U2", after) == Participants(takes_part=True, others=True)
-        assert await store.join(THREAD, "U1", between) == Participants(takes_part=True)
-        assert await store.join(THREAD, "U1", after) == Participants(takes_part=True, others=True)
-        await store.share(THREAD, before)
-        assert await store.join(THREAD, "U1", between) == Participants(takes_part=True, others=True)
+        assert await store.participants(THREAD, "U2", after) == Participants(takes_part=True, others=True)
+        assert await store.participants(THREAD, "U1", between) == Participants(takes_part=True)
+        assert await store.participants(THREAD, "U1", after) == Participants(takes_part=True, others=True)
+        await store.mark_group_thread(THREAD, before)
+        assert await store.participants(THREAD, "U1", between) == Participants(takes_part=True, others=True)
 
     async def test_a_message_that_is_delivered_again_finds_it_shared_though_the_other_person_was_forgotten(
         self, store: Store
@@ -267,10 +270,10 @@ class TestThread:
         before, again = asked(2).ts, asked(3).ts
         await enqueued(store, asked(1))
         await enqueued(store, replace(asked(2), user_id="U2"))
-        assert await store.join(THREAD, "U1", again) == Participants(takes_part=True, others=True)
-        assert await store.forget(user_id="U2") == 1
-        assert await store.join(THREAD, "U1", again) == Participants(takes_part=True, others=True)
-        assert await store.join(THREAD, "U1", before) == Participants(takes_part=True)
+        assert await store.participants(THREAD, "U1", again) == Participants(takes_part=True, others=True)
+        assert await store.erase(user_id="U2") == 1
+        assert await store.participants(THREAD, "U1", again) == Participants(takes_part=True, others=True)
+        assert await store.participants(THREAD, "U1", before) == Participants(takes_part=True)
 
     async def test_replies_are_the_markdown_at_the_first_page(self, store: Store) -> None:
         markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"

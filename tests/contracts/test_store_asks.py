@@ -92,9 +92,9 @@ async def test_one_that_is_done_is_known_for_a_day_without_its_texts(
 
 async def test_nothing_stays_of_a_person_who_is_forgotten(store: SqlStore, records: SqlAsks) -> None:
     await begun(records)
-    await store.forget(user_id="U2")
+    await store.erase(user_id="U2")
     assert await count(store, asks) == 1
-    await store.forget(user_id="U1")
+    await store.erase(user_id="U1")
     assert await count(store, asks) == 0
 
 

@@ -64,11 +64,11 @@ class TestSign:
         await store.enqueue("Ev2", asked(2))
         await store.enqueue("Ev3", asked(1, OTHER_THREAD))
         assert first
-        assert await store.in_line(asked(1))
-        assert not await store.in_line(asked(2))
+        assert await store.may_post_placeholder(asked(1))
+        assert not await store.may_post_placeholder(asked(2))
         await store.record_pages(first.job_id, ["5.1"])
-        assert await store.in_line(asked(2))
-        assert not await store.in_line(asked(3))
+        assert await store.may_post_placeholder(asked(2))
+        assert not await store.may_post_placeholder(asked(3))
 
     async def test_who_comes_later_does_not_overtake_who_waits_for_its_sign(self, store: SqlStore) -> None:
         await store.enqueue("Ev1", asked(1), full=True)
@@ -164,7 +164,7 @@ class TestWait:
             "stop": lambda: other.request_stop(job_id),
             "release": lambda: other.release(job),
             "finish": lambda: other.finish(job, DONE),
-            "forget": lambda: other.forget(user_id="U1"),
+            "forget": lambda: other.erase(user_id="U1"),
         }
         while await quiet(store):
             pass

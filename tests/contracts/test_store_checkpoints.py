@@ -93,7 +93,7 @@ class TestText:
     async def test_an_answer_that_goes_on_begins_with_what_it_said(self, store: SqlStore) -> None:
         job = await begun(store)
         await store.finish(job, DONE)
-        await store.answer_again(job.id, go_on=True)
+        await store.regenerate(job.id, continues=True)
         [going_on] = await store.claim(1)
         await store.checkpoint({going_on: Piece(len(DONE.answer), " And no.")})
         again = await taken_on(store, going_on)
@@ -172,7 +172,7 @@ class TestEnd:
         await store.checkpoint({job: Piece(0, "a secret")})
         if begun_by_now == "handed over":
             await store.release(job)
-        await store.forget(thread=THREAD)
+        await store.erase(thread=THREAD)
         if begun_by_now == "being answered":
             await store.finish(job, DONE)
         assert await count(store, checkpoints) == 0

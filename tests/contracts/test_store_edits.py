@@ -21,7 +21,7 @@ EDITED = replace(asked(1), text="Why not?")
 
 
 async def kinds(store: SqlStore) -> list[OutboxKind]:
-    return [errand.kind for errand in await store.take_errands(10)]
+    return [entry.kind for entry in await store.take_outbox_entries(10)]
 
 
 async def answered(store: SqlStore, number: int = 1) -> Job:
@@ -32,14 +32,14 @@ async def answered(store: SqlStore, number: int = 1) -> Job:
     return job
 
 
-async def withdraw(store: SqlStore, number: int) -> bool:
-    return await store.withdraw(THREAD.team_id, THREAD.channel_id, asked(number).ts)
+async def delete_question(store: SqlStore, number: int) -> bool:
+    return await store.delete_question(THREAD.team_id, THREAD.channel_id, asked(number).ts)
 
 
 async def test_what_was_never_a_question_is_none_when_it_is_edited_or_deleted(store: SqlStore) -> None:
     assert not await store.edit(EDITED, "2.0")
-    assert not await withdraw(store, 1)
-    assert not await store.answer_again(12345)
+    assert not await delete_question(store, 1)
+    assert not await store.regenerate(12345)
 
 
 async def test_what_waits_is_answered_as_it_is_now_and_what_comes_late_undoes_no_edit(store: SqlStore) -> None:
@@ -83,15 +83,15 @@ async def test_another_answer_is_offered_for_a_threads_last_question(store: SqlS
     if not last:
         await answered(store, 2)
     assert await store.edit(EDITED, "2.0")
-    errands = await store.take_errands(10)
-    assert [(each.kind, each.job_id) for each in errands] == ([(OutboxKind.OFFER, job.id)] if last else [])
+    entries = await store.take_outbox_entries(10)
+    assert [(each.kind, each.job_id) for each in entries] == ([(OutboxKind.OFFER_REGENERATE, job.id)] if last else [])
 
 
 async def test_a_job_is_done_again_in_its_messages(store: SqlStore) -> None:
     job = await answered(store)
     await store.edit(EDITED, "2.0")
-    assert await store.answer_again(job.id)
-    assert not await store.answer_again(job.id)
+    assert await store.regenerate(job.id)
+    assert not await store.regenerate(job.id)
     assert await kinds(store) == [], "what was offered is being done"
     again = await one(store)
     assert (again.question, again.page_ts, again.version, again.begun) == (EDITED, ("5.1",), 1, True)
@@ -101,22 +101,22 @@ async def test_a_question_that_is_deleted_while_it_waits_is_not_answered(store: 
     taken = await store.enqueue("Ev1", asked(1), full=True)
     assert taken
     await store.record_pages(taken.job_id, ["5.1"])
-    assert await withdraw(store, 1)
-    assert not await withdraw(store, 1)
+    assert await delete_question(store, 1)
+    assert not await delete_question(store, 1)
     assert await store.claim(1) == []
-    assert await kinds(store) == [OutboxKind.CLEAR]
-    assert not await store.answer_again(taken.job_id)
+    assert await kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
+    assert not await store.regenerate(taken.job_id)
 
 
 async def test_one_that_is_deleted_while_it_is_answered_stops_and_what_ends_with_it_does_not(store: SqlStore) -> None:
     await enqueued(store, asked(1))
     await enqueued(store, asked(2))
     job = await one(store)
-    assert await withdraw(store, 2)
+    assert await delete_question(store, 2)
     assert (await store.heartbeat({job: Spent()})).to_stop == {job.id}
     assert await kinds(store) == [], "its reply still grows"
     await store.finish(job, Outcome(Status.STOPPED, ""))
-    assert OutboxKind.REMOVE in await kinds(store)
+    assert OutboxKind.RETRACT_REPLY in await kinds(store)
     assert (await one(store)).question == asked(1)
 
 
@@ -125,7 +125,7 @@ async def test_one_of_several_that_are_answered_together_has_them_start_over_wit
     await enqueued(store, asked(2))
     job = await one(store)
     assert job.earlier == (asked(1),)
-    assert await withdraw(store, 1)
+    assert await delete_question(store, 1)
     assert (await store.heartbeat({job: Spent()})).to_restart == {job.id}
     await store.release(job)
     assert (await one(store)).earlier == ()
@@ -136,9 +136,9 @@ async def test_who_waited_long_is_told_once(store: SqlStore) -> None:
     job = await one(store)
     assert await store.finish(job, DONE, ping=True)
     assert not await store.finish(job, DONE, ping=True)
-    [errand] = await store.take_errands(10)
-    assert (errand.kind, errand.askers) == (OutboxKind.PING, ("U1",))
-    await store.errand_done(errand, "6.1")
+    [entry] = await store.take_outbox_entries(10)
+    assert (entry.kind, entry.askers) == (OutboxKind.MENTION_ASKERS, ("U1",))
+    await store.complete_outbox_entry(entry, "6.1")
     assert await store.replies(THREAD) == {"6.1": ""}
 
 
@@ -154,7 +154,7 @@ async def test_one_that_is_edited_and_then_deleted_stops(store: SqlStore, handed
     await enqueued(store, asked(1))
     job = await one(store)
     await store.edit(EDITED, "2.0")
-    assert await withdraw(store, 1)
+    assert await delete_question(store, 1)
     ours = frozenset({job.id})
     assert await store.heartbeat({job: Spent()}) == Pulse(ours, to_stop=ours)
     if handed_over:
@@ -162,7 +162,7 @@ async def test_one_that_is_edited_and_then_deleted_stops(store: SqlStore, handed
         job = await one(store)
         assert job.question.text == ""
     assert await store.finish(job, DONE, ping=True), "it is not done again"
-    assert await kinds(store) == [OutboxKind.REMOVE], "nobody is told that it is whole"
+    assert await kinds(store) == [OutboxKind.RETRACT_REPLY], "nobody is told that it is whole"
 
 
 @pytest.mark.parametrize("cleared", [True, False])
@@ -174,8 +174,8 @@ async def test_one_that_was_stopped_while_it_waited_is_answered_in_its_sign_if_t
     await store.record_pages(taken.job_id, ["5.1"])
     await store.request_stop(taken.job_id)
     if cleared:
-        assert await kinds(store) == [OutboxKind.CLEAR]
-    assert await store.answer_again(taken.job_id)
+        assert await kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
+    assert await store.regenerate(taken.job_id)
     assert (await one(store)).page_ts == (() if cleared else ("5.1",))
 
 
@@ -187,7 +187,7 @@ async def test_a_sign_that_is_not_on_record_is_looked_for_when_its_question_is_a
     taken = await store.enqueue("Ev1", asked(1), full=True)
     assert taken
     await store.request_stop(taken.job_id)
-    assert await store.answer_again(taken.job_id)
+    assert await store.regenerate(taken.job_id)
     clock.ahead_s = 11
     assert (await one(store)).begun
     await store.close()
@@ -196,19 +196,19 @@ async def test_a_sign_that_is_not_on_record_is_looked_for_when_its_question_is_a
 async def test_no_answer_is_offered_or_announced_to_who_deletes(store: SqlStore) -> None:
     await answered(store)
     await store.edit(EDITED, "2.0")
-    await withdraw(store, 1)
-    assert await kinds(store) == [OutboxKind.REMOVE]
+    await delete_question(store, 1)
+    assert await kinds(store) == [OutboxKind.RETRACT_REPLY]
 
 
 async def test_who_deleted_one_of_several_questions_is_not_told_of_their_answer(store: SqlStore) -> None:
     await enqueued(store, replace(asked(1), user_id="U2"))
     await enqueued(store, asked(2))
     job = await one(store)
-    await withdraw(store, 1)
+    await delete_question(store, 1)
     await store.release(job)
     assert await store.finish(await one(store), DONE, ping=True)
-    [errand] = await store.take_errands(10)
-    assert errand.askers == ("U1",)
+    [entry] = await store.take_outbox_entries(10)
+    assert entry.askers == ("U1",)
 
 
 async def test_what_is_deleted_as_it_is_claimed_takes_no_question_along(postgresql_url: str) -> None:
@@ -217,7 +217,7 @@ async def test_what_is_deleted_as_it_is_claimed_takes_no_question_along(postgres
         await enqueued(store, asked(number))
     async with store.engine.begin() as other:
         place = (THREAD.team_id, THREAD.channel_id, asked(2).ts)
-        assert await edit.withdraw(other, *place, SystemClock().now())
+        assert await edit.delete_question(other, *place, SystemClock().now())
         claim = asyncio.create_task(store.claim(1))
         await wait_for_lock(store)
     assert [job.question for job in (*await claim, *await store.claim(1))] == [asked(1)]

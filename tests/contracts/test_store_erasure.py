@@ -48,22 +48,22 @@ async def talked(store: SqlStore) -> SqlStore:
 async def test_a_persons_and_a_threads_are_removed_and_no_others(
     talked: SqlStore, user_id: str | None, thread: ThreadKey | None, removed: int
 ) -> None:
-    assert await talked.forget(user_id=user_id, thread=thread) == removed
+    assert await talked.erase(user_id=user_id, thread=thread) == removed
     assert await count(talked, jobs) == await count(talked, turns) == 4 - removed
-    assert await talked.forget(user_id=user_id, thread=thread) == 0
+    assert await talked.erase(user_id=user_id, thread=thread) == 0
 
 
 async def test_all_is_all(talked: SqlStore) -> None:
     await enqueued(talked, asked(7))
-    assert await talked.forget() == 5
+    assert await talked.erase() == 5
     assert [await count(talked, table) for table in (jobs, turns, seen_events)] == [0, 0, 0]
-    assert not (await talked.join(THREAD, "U1", "9")).takes_part
+    assert not (await talked.participants(THREAD, "U1", "9")).takes_part
 
 
 async def test_what_is_being_answered_is_stopped_and_removed_at_its_end(store: SqlStore) -> None:
     job_id = await enqueued(store, asked(1))
     [job] = await store.claim(1)
-    assert await store.forget(thread=THREAD) == 1
+    assert await store.erase(thread=THREAD) == 1
     assert await store.heartbeat({job: Spent()}) == Pulse(frozenset({job_id}), frozenset({job_id}))
     assert await store.finish(job, DONE) is True
     assert await count(store, jobs) == await count(store, turns) == 0
@@ -79,7 +79,7 @@ async def test_other_peoples_questions_do_not_go_with_the_one_that_they_wait_for
     [job] = await store.claim(1)
     if handed_over:
         await store.release(job)
-    await store.forget(user_id="U1")
+    await store.erase(user_id="U1")
     if not handed_over:
         await store.finish(job, DONE)
     assert [each.question for each in await store.claim(1)] == [theirs]
@@ -88,7 +88,7 @@ async def test_other_peoples_questions_do_not_go_with_the_one_that_they_wait_for
 async def test_a_job_that_is_handed_over_is_still_to_be_forgotten(store: SqlStore) -> None:
     await enqueued(store, asked(1))
     [job] = await store.claim(1)
-    await store.forget(user_id="U1")
+    await store.erase(user_id="U1")
     await store.release(job)
     [again] = await store.claim(1)
     await store.finish(again, DONE)
@@ -100,7 +100,7 @@ async def test_no_word_of_it_stays_in_the_files(sqlite_url: str) -> None:
     for number in range(30):
         await answered(store, asked(number, text="a secret of mine " * 50))
     await enqueued(store, asked(99, OTHER_THREAD, "something else"))
-    await store.forget(thread=THREAD)
+    await store.erase(thread=THREAD)
     database = Path(sqlite_url.removeprefix("sqlite:///"))
     kept = b"".join(file.read_bytes() for file in sorted(database.parent.iterdir()))
     assert b"something else" in kept
@@ -122,7 +122,7 @@ async def test_texts_expire_and_usage_stays(database_url: str) -> None:
         said = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
     assert texts == ["", "Why?"]
     assert [(turn.answer, turn.output_tokens) for turn in said] == [("", 20), (DONE.answer, 20)]
-    assert (await store.join(THREAD, "U1", "9")).takes_part
+    assert (await store.participants(THREAD, "U1", "9")).takes_part
     assert list((await store.replies(THREAD)).values()) == [DONE.answer], "the other is only in Slack now"
     await store.close()
 

@@ -184,7 +184,7 @@ async def test_a_sqlite_file_that_another_writes_to_is_waited_for_and_then_told(
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         await store.ping()
-        assert (await store.join(apart(1).thread, "U1", "9")).takes_part is False
+        assert (await store.participants(apart(1).thread, "U1", "9")).takes_part is False
         with pytest.raises(StoreError, match="database is locked"):
             await store.enqueue("Ev1", asked(1))
         other.execute("COMMIT")

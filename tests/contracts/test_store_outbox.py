@@ -33,9 +33,9 @@ def seen(taken: list[OutboxEntry]) -> list[tuple[OutboxKind, str, tuple[str, ...
 
 async def test_the_sign_of_a_question_that_is_answered_with_another_is_to_be_cleared(store: SqlStore) -> None:
     await taken_together(store, ["5.1"])
-    [errand] = await store.take_errands(10)
-    assert seen([errand]) == [(OutboxKind.CLEAR, asked(2).ts, ("5.1",), 1)]
-    await store.errand_done(errand)
+    [entry] = await store.take_outbox_entries(10)
+    assert seen([entry]) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(2).ts, ("5.1",), 1)]
+    await store.complete_outbox_entry(entry)
     assert await store.replies(THREAD) == {"5.1": ""}
 
 
@@ -43,14 +43,14 @@ async def test_one_that_is_not_done_is_taken_again_by_anybody(database_url: str)
     clock = LateClock()
     store = await SqlStore.open(database_url, "w1", clock)
     await taken_together(store, ["5.1"])
-    assert len(await store.take_errands(10)) == 1
-    assert await store.take_errands(10) == []
+    assert len(await store.take_outbox_entries(10)) == 1
+    assert await store.take_outbox_entries(10) == []
     clock.ahead_s = OUTBOX_HOLD_S + 1
-    [again] = await store.take_errands(10)
+    [again] = await store.take_outbox_entries(10)
     assert again.tries == 2
-    await store.errand_done(again)
+    await store.complete_outbox_entry(again)
     clock.ahead_s = 3 * OUTBOX_HOLD_S
-    assert await store.take_errands(10) == []
+    assert await store.take_outbox_entries(10) == []
     await store.close()
 
 
@@ -63,9 +63,9 @@ async def test_a_sign_that_was_not_on_record_in_time_is_looked_for_once_it_can_n
         await store.enqueue(f"Ev{number}", asked(number), full=True)
     clock.ahead_s = 11
     assert (await one(store)).earlier == (asked(1),)
-    assert await store.take_errands(10) == []
+    assert await store.take_outbox_entries(10) == []
     clock.ahead_s += LATE_POST_S + 1
-    assert seen(await store.take_errands(10)) == [(OutboxKind.CLEAR, asked(1).ts, (), 1)]
+    assert seen(await store.take_outbox_entries(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, (), 1)]
     await store.close()
 
 
@@ -78,7 +78,7 @@ async def test_a_sign_that_comes_on_record_late_is_cleared_all_the_same(database
     await one(store)
     assert first
     await store.record_pages(first.job_id, ["5.1"])
-    assert seen(await store.take_errands(10)) == [(OutboxKind.CLEAR, asked(1).ts, ("5.1",), 1)]
+    assert seen(await store.take_outbox_entries(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, ("5.1",), 1)]
     await store.close()
 
 
@@ -87,13 +87,13 @@ async def test_the_sign_of_a_question_that_is_stopped_while_it_waits_is_cleared(
     assert taken
     await store.record_pages(taken.job_id, ["5.1"])
     assert await store.request_stop(taken.job_id)
-    assert seen(await store.take_errands(10)) == [(OutboxKind.CLEAR, asked(1).ts, ("5.1",), 1)]
+    assert seen(await store.take_outbox_entries(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, ("5.1",), 1)]
 
 
-async def test_what_is_forgotten_has_no_errands(store: SqlStore) -> None:
+async def test_erased_jobs_have_no_outbox_entries(store: SqlStore) -> None:
     await taken_together(store, ["5.1"])
-    await store.forget()
-    assert await store.take_errands(10) == []
+    await store.erase()
+    assert await store.take_outbox_entries(10) == []
 
 
 @pytest.mark.parametrize("limit", [1, 2])
@@ -107,8 +107,8 @@ async def test_two_processes_never_take_the_same(postgresql_url: str, limit: int
         await stores[0].record_pages(taken.job_id, [f"5.{number}"])
     await stores[0].finish(job, DONE)
     await one(stores[0])
-    taken_errands = [errand.id for store in stores for errand in await store.take_errands(limit)]
-    assert len(taken_errands) == len(set(taken_errands)) == 2
+    taken_entries = [entry.id for store in stores for entry in await store.take_outbox_entries(limit)]
+    assert len(taken_entries) == len(set(taken_entries)) == 2
     for store in stores:
         await store.close()
 
@@ -125,13 +125,13 @@ async def test_other_peoples_questions_do_not_end_with_one_whose_asker_may_not_a
         await store.record_pages(taken.job_id, [f"5.{number}"])
     await store.finish(job, DONE)
     newest = await one(store)
-    taken_errands = await store.take_errands(10) if cleared else []
+    taken_entries = await store.take_outbox_entries(10) if cleared else []
     await store.finish(newest, Outcome(Status.REFUSED, ""))
     theirs = await one(store)
     assert (theirs.question.user_id, theirs.earlier) == ("U2", ())
     assert theirs.page_ts == (() if cleared else ("5.2",)), "a sign that is gone is no message to answer in"
-    for errand in taken_errands:
-        await store.errand_done(errand)
+    for entry in taken_entries:
+        await store.complete_outbox_entry(entry)
     await store.finish(theirs, DONE)
-    later = await store.take_errands(10)
-    assert "5.2" not in [ts for errand in later for ts in errand.page_ts]
+    later = await store.take_outbox_entries(10)
+    assert "5.2" not in [ts for entry in later for ts in entry.page_ts]

@@ -21,29 +21,29 @@ class ToldClock(SystemClock):
 
 
 async def test_the_newest_look_counts_for_each_person(store: SqlStore) -> None:
-    await store.look("T1", "U1", "C1")
-    await store.look("T1", "U1", "C2")
-    await store.look("T1", "U2", "C3")
-    assert [await store.looking_at("T1", user_id) for user_id in ("U1", "U2", "U3")] == ["C2", "C3", ""]
-    await store.look("T1", "U1", "")
-    assert await store.looking_at("T1", "U1") == ""
+    await store.set_pane_context("T1", "U1", "C1")
+    await store.set_pane_context("T1", "U1", "C2")
+    await store.set_pane_context("T1", "U2", "C3")
+    assert [await store.pane_context("T1", user_id) for user_id in ("U1", "U2", "U3")] == ["C2", "C3", ""]
+    await store.set_pane_context("T1", "U1", "")
+    assert await store.pane_context("T1", "U1") == ""
 
 
 async def test_who_is_forgotten_looks_at_nothing(store: SqlStore) -> None:
-    await store.look("T1", "U1", "C1")
-    await store.look("T1", "U2", "C1")
-    await store.forget(user_id="U1")
-    assert [await store.looking_at("T1", user_id) for user_id in ("U1", "U2")] == ["", "C1"]
-    await store.forget()
+    await store.set_pane_context("T1", "U1", "C1")
+    await store.set_pane_context("T1", "U2", "C1")
+    await store.erase(user_id="U1")
+    assert [await store.pane_context("T1", user_id) for user_id in ("U1", "U2")] == ["", "C1"]
+    await store.erase()
     assert await count(store, looks) == 0
 
 
 async def test_a_look_of_long_ago_is_no_look_and_is_dropped(database_url: str) -> None:
     clock = ToldClock()
     store = await SqlStore.open(database_url, "w1", clock)
-    await store.look("T1", "U1", "C1")
+    await store.set_pane_context("T1", "U1", "C1")
     clock.time_s += LOOK_S
-    assert await store.looking_at("T1", "U1") == ""
+    assert await store.pane_context("T1", "U1") == ""
     await store.expire(0)
     assert await count(store, looks) == 0
     await store.close()

@@ -147,17 +147,17 @@ class TestSpending:
 
     async def test_a_person_who_is_forgotten_leaves_no_sum_with_their_name(self, store: SqlStore) -> None:
         await store.finish(await under_way(store, 1), ANSWERED)
-        await store.tell_once("T1", "U1", "denied")
-        await store.forget(user_id="U1")
+        await store.claim_notice("T1", "U1", "denied")
+        await store.erase(user_id="U1")
         spent = await store.spent(spender(apart(1)), WINDOWS)
         assert {window.scope for window, amount in spent.items() if amount.tokens} == {Scope.CHANNEL, Scope.WORKSPACE}
-        assert await store.tell_once("T1", "U1", "denied")
-        await store.forget()
+        assert await store.claim_notice("T1", "U1", "denied")
+        await store.erase()
         assert await count(store, spending) == 0
 
     async def test_nor_does_the_end_of_what_they_asked(self, store: SqlStore) -> None:
         job = await under_way(store, 1)
-        await store.forget(user_id="U1")
+        await store.erase(user_id="U1")
         await store.finish(job, ANSWERED)
         assert await count(store, spending) == 0
 
@@ -226,15 +226,15 @@ class TestTellOnce:
     async def test_a_notice_is_told_once_in_so_long_by_all_processes(self, database_url: str) -> None:
         clock = ToldClock()
         store = await SqlStore.open(database_url, "w1", clock)
-        told = await asyncio.gather(*(store.tell_once("T1", "U1", "denied", 3_600) for _ in range(5)))
+        told = await asyncio.gather(*(store.claim_notice("T1", "U1", "denied", 3_600) for _ in range(5)))
         assert sorted(told) == [False, False, False, False, True]
-        assert await store.tell_once("T1", "U2", "denied", 3_600)
-        assert await store.tell_once("T1", "U1", "another")
+        assert await store.claim_notice("T1", "U2", "denied", 3_600)
+        assert await store.claim_notice("T1", "U1", "another")
         clock.time_s += 3_599
-        assert not await store.tell_once("T1", "U1", "denied", 3_600)
+        assert not await store.claim_notice("T1", "U1", "denied", 3_600)
         clock.time_s += 1
-        assert await store.tell_once("T1", "U1", "denied", 3_600)
-        assert not await store.tell_once("T1", "U1", "another")
+        assert await store.claim_notice("T1", "U1", "denied", 3_600)
+        assert not await store.claim_notice("T1", "U1", "another")
         await store.close()
 
 
@@ -260,4 +260,4 @@ class TestBots:
         await enqueued(store, asked(1))
         [job] = await store.claim(1)
         await store.finish(job, Outcome(Status.REFUSED, "", finish_reason="guest"))
-        assert not (await store.join(THREAD, "U1", "9")).takes_part
+        assert not (await store.participants(THREAD, "U1", "9")).takes_part

@@ -67,7 +67,7 @@ class Machine(RuleBasedStateMachine):
     claims = Bundle("claims")
     """Each is a job, and the worker that claimed it; it may have lost it since."""
     taken = Bundle("taken")
-    """Errands that somebody took; others may have taken them since."""
+    """Entries that somebody took; others may have taken them since."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Machine(RuleBasedStateMachine):
             self.runner.close()
 
     def _come_to_an_end(self) -> None:
-        """One worker is left: it ends each question and runs each errand."""
+        """One worker is left: it ends each question and runs each entry."""
         worker = WORKERS[0]
         for _ in range(MOST_ROUNDS):
             if not any(job.live for job in self.model.jobs.values()):
@@ -108,10 +108,10 @@ class Machine(RuleBasedStateMachine):
                 self.finish((worker, job), Status.DONE, "", ping=False)
         assert not any(job.live for job in self.model.jobs.values())
         self.clock.time_s += 2 * LATE_POST_S
-        for errand in self._take_errands(worker):
-            self.errand_done(errand, worker)
+        for entry in self._take_outbox_entries(worker):
+            self.complete_outbox_entry(entry, worker)
         self.agrees()
-        assert not self.model.errands
+        assert not self.model.entries
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -216,43 +216,43 @@ class Machine(RuleBasedStateMachine):
             assert known is self.model.edit(job_id, text, edited_ts)
 
     @rule(worker=workers, number=few)
-    def withdraw(self, worker: str, number: int) -> None:
+    def delete_question(self, worker: str, number: int) -> None:
         if (job_id := self._one(number)) is not None:
             question = self.model.jobs[job_id].question
             place = question.thread.team_id, question.thread.channel_id, question.ts
             with self._told():
-                known = self.runner.run(self.stores[worker].withdraw(*place))
-                assert known is self.model.withdraw(job_id)
+                known = self.runner.run(self.stores[worker].delete_question(*place))
+                assert known is self.model.delete_question(job_id)
 
     @rule(worker=workers, number=few, full=st.booleans())
-    def answer_again(self, worker: str, number: int, full: bool) -> None:
+    def regenerate(self, worker: str, number: int, full: bool) -> None:
         if (job_id := self._one(number)) is not None:
             with self._told():
-                again = self.runner.run(self.stores[worker].answer_again(job_id, full=full))
-                assert (again and again.waiting) == self.model.answer_again(job_id, full)
+                again = self.runner.run(self.stores[worker].regenerate(job_id, full=full))
+                assert (again and again.waiting) == self.model.regenerate(job_id, full)
 
     @rule(worker=workers, user_id=st.sampled_from([None, *PEOPLE]), thread=st.sampled_from([None, *THREADS]), sure=few)
-    def forget(self, worker: str, user_id: str | None, thread: ThreadKey | None, sure: int) -> None:
+    def erase(self, worker: str, user_id: str | None, thread: ThreadKey | None, sure: int) -> None:
         """All of it only now and then."""
         if user_id or thread or sure == 0:
             with self._told():
-                forgotten = self.runner.run(self.stores[worker].forget(user_id=user_id, thread=thread))
-                assert forgotten == self.model.forget(user_id, thread)
+                erased = self.runner.run(self.stores[worker].erase(user_id=user_id, thread=thread))
+                assert erased == self.model.erase(user_id, thread)
 
     @rule(target=taken, worker=workers)
-    def take_errands(self, worker: str):  # type: ignore[no-untyped-def]
-        return multiple(*self._take_errands(worker))
+    def take_outbox_entries(self, worker: str):  # type: ignore[no-untyped-def]
+        return multiple(*self._take_outbox_entries(worker))
 
-    def _take_errands(self, worker: str) -> list[OutboxEntry]:
-        found = self.runner.run(self.stores[worker].take_errands(100))
-        self.model.take_errands(found)
+    def _take_outbox_entries(self, worker: str) -> list[OutboxEntry]:
+        found = self.runner.run(self.stores[worker].take_outbox_entries(100))
+        self.model.take_outbox_entries(found)
         return found
 
-    @rule(errand=taken, worker=workers)
-    def errand_done(self, errand: OutboxEntry, worker: str) -> None:
-        posted_ts = f"1900000000.{next(self.posts):06d}" if errand.kind is OutboxKind.PING else None
-        self.runner.run(self.stores[worker].errand_done(errand, posted_ts))
-        self.model.errand_done(errand, posted_ts)
+    @rule(entry=taken, worker=workers)
+    def complete_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:
+        posted_ts = f"1900000000.{next(self.posts):06d}" if entry.kind is OutboxKind.MENTION_ASKERS else None
+        self.runner.run(self.stores[worker].complete_outbox_entry(entry, posted_ts))
+        self.model.complete_outbox_entry(entry, posted_ts)
 
     @rule(worker=workers, thread=threads)
     def read(self, worker: str, thread: ThreadKey) -> None:
@@ -262,16 +262,16 @@ class Machine(RuleBasedStateMachine):
     def join(self, worker: str, thread: ThreadKey, user_id: str, number: int) -> None:
         """By a message among the questions, or after them all; Slack may deliver one again."""
         ts = f"1700000000.{number:06d}"
-        company = self.runner.run(self.stores[worker].join(thread, user_id, ts))
-        assert company == self.model.join(thread, user_id, ts)
+        found = self.runner.run(self.stores[worker].participants(thread, user_id, ts))
+        assert found == self.model.join(thread, user_id, ts)
 
     @invariant()
     def agrees(self) -> None:
-        """No word of what was deleted, no errand without its job, and no two answers at once in a thread."""
+        """No word of what was deleted, no entry without its job, and no two answers at once in a thread."""
         status, texts, due = self.runner.run(self._kept())
         assert status == {key: job.status for key, job in self.model.jobs.items()}
         assert texts == {key: job.question.text for key, job in self.model.jobs.items()}
-        assert due == {key: (errand.due_at, errand.tries) for key, errand in self.model.errands.items()}
+        assert due == {key: (entry.due_at, entry.tries) for key, entry in self.model.entries.items()}
         doing = [job.question.thread for job in self.model.jobs.values() if job.status is Status.DOING]
         assert len(doing) == len(set(doing))
 

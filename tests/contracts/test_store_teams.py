@@ -33,10 +33,10 @@ async def filled(store: SqlStore, team_id: str, ts: int) -> None:
     await enqueued(store, asked(ts, thread))
     [job] = await store.claim(1)
     await store.finish(job, DONE)
-    await store.share(thread, f"1700000000.{9 - ts:06d}")
-    await store.tell_once(team_id, "U1", "denied")
+    await store.mark_group_thread(thread, f"1700000000.{9 - ts:06d}")
+    await store.claim_notice(team_id, "U1", "denied")
     await store.set_channel_settings(team_id, "C1", ChannelSettings("openai/a", "", None))
-    await store.look(team_id, "U1", "C1")
+    await store.set_pane_context(team_id, "U1", "C1")
 
 
 @pytest.mark.parametrize("foreign", [["T2"], ["T0", "T2"], ["T2", "T3"]], ids=" ".join)
@@ -52,7 +52,7 @@ async def test_all_rows_are_ours_and_what_was_used_adds_up(store: SqlStore, fore
     async with store.engine.begin() as connection:
         since = await connection.scalar(sa.select(shared_threads.c.since_ts))
     assert since == f"1700000000.{9 - len(foreign):06d}", "the earliest"
-    assert not await store.tell_once("T1", "U1", "denied")
+    assert not await store.claim_notice("T1", "U1", "denied")
     assert (await store.channel_settings("T1", "C1")).model == "openai/a"
 
 
@@ -62,7 +62,7 @@ async def test_a_question_of_theirs_that_waits_is_claimed_as_ours(store: SqlStor
     await adopt(store.engine, "T1")
     claimed = await store.claim(9)
     assert {job.question.thread for job in claimed} == {THREAD, OTHER_THREAD, DIRECT}
-    assert await store.withdraw("T1", THREAD.channel_id, asked(0).ts)
+    assert await store.delete_question("T1", THREAD.channel_id, asked(0).ts)
 
 
 async def test_two_jobs_under_way_in_a_thread_stay_apart(store: SqlStore) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.core.conversation import Job
 from bot.core.job import Closing, Outcome, Piece, Status
-from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, Undone, wait_s
+from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
 from bot.store import SqlStore
 from bot.store.recorded_answers import SqlRecordedAnswers
 from tests.contracts.stores import asked, enqueued
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.contracts.databases"]
 CLOSING = Closing(Status.DONE, "whole", "A notice.", "openai/test", "openai/test", "stop")
 PIECE = Piece(0, "The answer.", CLOSING)
 WHOLE = Outcome(Status.DONE, "The answer.", "openai/test", "stop")
-UNSHOWN = Undone(OutboxKind.SHOW, PIECE)
+UNSHOWN = Leftover(OutboxKind.SHOW_END, PIECE)
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ async def unshown(store: SqlStore) -> Job:
     await enqueued(store, asked(1))
     job = await one(store)
     await store.record_pages(job.id, ["5.1"])
-    assert await store.finish(job, WHOLE, undone=UNSHOWN)
+    assert await store.finish(job, WHOLE, leftover=UNSHOWN)
     return job
 
 
 async def taken(store: SqlStore, clock: LateClock) -> OutboxEntry:
     clock.ahead_s += OUTBOX_HOLD_S + 1
-    [errand] = await store.take_errands(10)
-    return errand
+    [entry] = await store.take_outbox_entries(10)
+    return entry
 
 
 async def test_an_end_that_slack_did_not_take_stays_on_record_until_it_is_shown(
@@ -45,28 +45,28 @@ async def test_an_end_that_slack_did_not_take_stays_on_record_until_it_is_shown(
 ) -> None:
     store = await SqlStore.open(database_url, "w1", clock)
     job = await unshown(store)
-    assert await store.take_errands(10) == [], "not at once: Slack has just refused it"
-    errand = await taken(store, clock)
-    to_show = await store.to_show(errand)
+    assert await store.take_outbox_entries(10) == [], "not at once: Slack has just refused it"
+    entry = await taken(store, clock)
+    to_show = await store.unshown_end(entry)
     assert to_show is not None
     assert (to_show.id, to_show.page_ts, to_show.begun) == (job.id, ("5.1",), True)
     assert (to_show.checkpoint.text, to_show.checkpoint.closing) == ("The answer.", CLOSING)
-    await store.errand_done(errand)
+    await store.complete_outbox_entry(entry)
     clock.ahead_s += 10 * OUTBOX_HOLD_S
-    assert await store.take_errands(10) == []
-    assert await store.to_show(errand) is None, "nothing of it stays on record"
+    assert await store.take_outbox_entries(10) == []
+    assert await store.unshown_end(entry) is None, "nothing of it stays on record"
     await store.close()
 
 
 async def test_one_that_fails_for_now_is_taken_again_later_and_later(database_url: str, clock: LateClock) -> None:
     store = await SqlStore.open(database_url, "w1", clock)
     await unshown(store)
-    errand = await taken(store, clock)
-    await store.errand_later(errand, wait_s(errand.tries))
-    clock.ahead_s += wait_s(errand.tries) - 1
-    assert await store.take_errands(10) == []
+    entry = await taken(store, clock)
+    await store.postpone_outbox_entry(entry, wait_s(entry.tries))
+    clock.ahead_s += wait_s(entry.tries) - 1
+    assert await store.take_outbox_entries(10) == []
     clock.ahead_s += 2
-    [again] = await store.take_errands(10)
+    [again] = await store.take_outbox_entries(10)
     assert again.tries == 2
     await store.close()
 
@@ -92,18 +92,18 @@ async def test_while_an_end_is_being_shown_nobody_answers_the_question_again(
 ) -> None:
     store = await SqlStore.open(database_url, "w1", clock)
     job = await unshown(store)
-    errand = await taken(store, clock)
-    assert await store.answer_again(job.id)
+    entry = await taken(store, clock)
+    assert await store.regenerate(job.id)
     assert await store.claim(1) == []
     clock.ahead_s += OUTBOX_HOLD_S + 1
-    assert await store.take_errands(10) == [], "it is about to be answered in another version"
+    assert await store.take_outbox_entries(10) == [], "it is about to be answered in another version"
     [again] = await store.claim(1)
     assert again.version == 1
     assert again.checkpoint.closing is None
-    assert await store.to_show(errand) is None
+    assert await store.unshown_end(entry) is None
     await store.finish(again, WHOLE)
     clock.ahead_s += 2 * OUTBOX_HOLD_S
-    assert await store.take_errands(10) == [], "the new version is shown"
+    assert await store.take_outbox_entries(10) == [], "the new version is shown"
     await store.close()
 
 
@@ -112,23 +112,23 @@ async def test_one_that_is_deleted_meanwhile_is_not_shown_and_then_taken_away(
 ) -> None:
     store = await SqlStore.open(database_url, "w1", clock)
     job = await unshown(store)
-    errand = await taken(store, clock)
+    entry = await taken(store, clock)
     await SqlRecordedAnswers(store, clock).delete(job.id)
-    assert await store.to_show(errand) is None
-    assert await store.take_errands(10) == [], "it may be shown in this moment"
-    await store.errand_done(errand)
-    [deletion] = await store.take_errands(10)
-    assert deletion.kind is OutboxKind.DELETE
+    assert await store.unshown_end(entry) is None
+    assert await store.take_outbox_entries(10) == [], "it may be shown in this moment"
+    await store.complete_outbox_entry(entry)
+    [deletion] = await store.take_outbox_entries(10)
+    assert deletion.kind is OutboxKind.DELETE_REPLY
     await store.close()
 
 
 async def test_one_whose_question_is_deleted_is_not_shown(database_url: str, clock: LateClock) -> None:
     store = await SqlStore.open(database_url, "w1", clock)
     await unshown(store)
-    errand = await taken(store, clock)
+    entry = await taken(store, clock)
     thread = asked(1).thread
-    await store.withdraw(thread.team_id, thread.channel_id, asked(1).ts)
-    assert await store.to_show(errand) is None
+    await store.delete_question(thread.team_id, thread.channel_id, asked(1).ts)
+    assert await store.unshown_end(entry) is None
     await store.close()
 
 
@@ -137,10 +137,10 @@ async def test_an_end_that_is_outdated_is_not_left_to_the_outbox(database_url: s
     await enqueued(store, asked(1))
     job = await one(store)
     await store.edit(replace(asked(1), text="other words"), "9.9")
-    assert not await store.finish(job, WHOLE, undone=UNSHOWN)
+    assert not await store.finish(job, WHOLE, leftover=UNSHOWN)
     again = await one(store)
     assert (again.version, again.checkpoint.closing) == (1, None)
     await store.finish(again, WHOLE)
     clock.ahead_s += 2 * OUTBOX_HOLD_S
-    assert await store.take_errands(10) == []
+    assert await store.take_outbox_entries(10) == []
     await store.close()

@@ -53,7 +53,7 @@ def test_after_an_outage_the_answer_has_its_full_form(kind: type[Call], reason: 
     editor.run(MOST_CALLS)
     assert told(editor.reply, slack) == TEXT
     assert not any(view.plain for _, view in slack.pages.values())
-    assert editor.reply.undone is None
+    assert editor.reply.leftover is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_an_end_that_slack_does_not_take_for_minutes_is_left_to_the_outbox(reaso
     editor.run(MOST_CALLS)
     assert GIVE_UP_S <= editor.now <= GIVE_UP_S + 2 * LONGEST_BACK_OFF_S
     assert editor.reply.unshown
-    assert editor.reply.undone is OutboxKind.SHOW
+    assert editor.reply.leftover is OutboxKind.SHOW_END
     slack.mood = lambda call: DOES_ALL
     later = shown_later(editor.reply, slack, TEXT, Ending("Cut.", End.PART))
     assert told(later, slack) == TEXT
@@ -106,7 +106,7 @@ def test_a_deletion_that_is_refused_for_minutes_is_left_to_the_outbox() -> None:
     editor.reply.finish(Ending())
     editor.run(MOST_CALLS)
     assert told(editor.reply, slack) == "Hello."
-    assert editor.reply.undone is OutboxKind.SHOW
+    assert editor.reply.leftover is OutboxKind.SHOW_END
     assert not editor.reply.unshown
 
 
@@ -116,7 +116,7 @@ def test_what_only_an_admin_can_change_is_not_waited_for(reason: Refusal) -> Non
     slack.mood = lambda call: Refusing(reason)
     editor.run(10)
     assert editor.now == 0
-    assert editor.reply.undone is OutboxKind.SHOW
+    assert editor.reply.leftover is OutboxKind.SHOW_END
 
 
 def test_a_post_outside_of_its_thread_is_taken_back() -> None:
@@ -125,14 +125,14 @@ def test_a_post_outside_of_its_thread_is_taken_back() -> None:
     editor.run(5)
     assert slack.pages == {}
     assert editor.reply.gone
-    assert editor.reply.undone is None
+    assert editor.reply.leftover is None
 
 
 def test_a_post_outside_of_its_thread_that_can_not_be_taken_back_is_left_to_the_outbox() -> None:
     slack = FaithlessSlack(lambda call: Refusing(Refusal.ASTRAY if isinstance(call, Post) else Refusal.UNKNOWN))
     editor = ToldEditor(Reply(question()), slack)
     editor.run(MOST_CALLS)
-    assert editor.reply.undone is OutboxKind.DELETE
+    assert editor.reply.leftover is OutboxKind.DELETE_REPLY
     assert editor.reply.page_ts == ("1.0",)
 
 
@@ -216,9 +216,9 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         assert self.editor.now - began <= 3 * (GIVE_UP_S + 2 * LONGEST_BACK_OFF_S)
         assert self.reply.finished
         reply = self.reply
-        if reply.gone or reply.undone is OutboxKind.DELETE:
+        if reply.gone or reply.leftover is OutboxKind.DELETE_REPLY:
             return
-        if reply.undone is OutboxKind.SHOW:
+        if reply.leftover is OutboxKind.SHOW_END:
             self.fares.clear()
             reply = shown_later(reply, self.slack, self.text, Ending("Said."))
         views = [self.slack.pages[ts][1] for ts in reply.page_ts]

@@ -204,11 +204,11 @@ class Reply:
         return self.waiting and (told or self.gone or self.unshown)
 
     @property
-    def undone(self) -> OutboxKind | None:
+    def leftover(self) -> OutboxKind | None:
         """What the outbox is to do later: say the reply's end, or take away what stands at the channel's root."""
         if self._astray:
-            return OutboxKind.DELETE
-        return OutboxKind.SHOW if self.unshown or (self._leaves_rest and not self.gone) else None
+            return OutboxKind.DELETE_REPLY
+        return OutboxKind.SHOW_END if self.unshown or (self._leaves_rest and not self.gone) else None
 
     @property
     def finished(self) -> bool:

@@ -77,7 +77,7 @@ async def part(connection: AsyncConnection, job_id: int, but_of: str | None = No
 
 async def keep_signs(connection: AsyncConnection, job_ids: Sequence[int]) -> None:
     """Of jobs that are to be answered after all; one that is gone, or about to be, is no message to answer in."""
-    kept = await outbox.withdraw(connection, OutboxKind.CLEAR, job_ids)
+    kept = await outbox.cancel(connection, OutboxKind.CLEAR_PLACEHOLDER, job_ids)
     cleared = jobs.c.id.in_(set(job_ids) - set(kept)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(page_ts=[]))
 
@@ -89,9 +89,9 @@ def standing(job_id: int) -> sa.ColumnElement[bool]:
 
 async def clear_signs(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:
     """Of jobs that ended while they waited: id, page_ts and announced_at."""
-    await outbox.add(connection, OutboxKind.CLEAR, [row.id for row in rows if row.page_ts], now)
+    await outbox.add(connection, OutboxKind.CLEAR_PLACEHOLDER, [row.id for row in rows if row.page_ts], now)
     lost = [row.id for row in rows if not row.page_ts and row.announced_at is not None]
-    await outbox.add(connection, OutboxKind.CLEAR, lost, now + LATE_POST_S)
+    await outbox.add(connection, OutboxKind.CLEAR_PLACEHOLDER, lost, now + LATE_POST_S)
 
 
 async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:

@@ -36,7 +36,7 @@ async def edit(connection: AsyncConnection, question: Question, edited_ts: str, 
     answered_by = row.answered_with or row.id
     starts_over = await _start_over(connection, answered_by, now)
     if not starts_over and row.status in ENDED and await _is_last(connection, answered_by):
-        await outbox.add(connection, OutboxKind.OFFER, [row.id], now)
+        await outbox.add(connection, OutboxKind.OFFER_REGENERATE, [row.id], now)
     return True
 
 
@@ -53,14 +53,14 @@ async def stop(connection: AsyncConnection, job_id: int, now: float) -> bool:
     return bool(stopped) or (await connection.execute(live)).rowcount > 0
 
 
-async def withdraw(connection: AsyncConnection, team_id: str, channel_id: str, ts: str, now: float) -> bool:
+async def delete_question(connection: AsyncConnection, team_id: str, channel_id: str, ts: str, now: float) -> bool:
     """As Store.withdraw."""
     row = await _at(connection, team_id, channel_id, ts)
     if row is None or row.status == Status.REFUSED or _is_withdrawn(row):
         return False
     this = sa.update(jobs).where(jobs.c.id == row.id)
     await connection.execute(this.values(text="", files=[]))
-    await outbox.withdraw(connection, OutboxKind.OFFER, [row.id])
+    await outbox.cancel(connection, OutboxKind.OFFER_REGENERATE, [row.id])
     if row.answered_with is not None:
         await connection.execute(this.values(status=Status.STOPPED.value))
         await _start_over(connection, row.answered_with, now)
@@ -70,10 +70,10 @@ async def withdraw(connection: AsyncConnection, team_id: str, channel_id: str, t
     elif row.status not in ENDED:
         await connection.execute(this.values(stop_asked=True))
         await batch.part(connection, row.id)
-        await outbox.add(connection, OutboxKind.REMOVE, [row.id], now)
+        await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
     elif not await connection.scalar(sa.select(sa.exists().where(batch.standing(row.id)))):
-        await outbox.withdraw(connection, OutboxKind.PING, [row.id])
-        await outbox.add(connection, OutboxKind.REMOVE, [row.id], now)
+        await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [row.id])
+        await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
     return True
 
 
@@ -82,14 +82,14 @@ class Anew:
     """What is to be answered again."""
 
     job_id: int
-    go_on: bool
+    continues: bool
     """From where it reached its length limit."""
     full: bool
     """The process has no room for it now."""
 
 
-async def answer_again(connection: AsyncConnection, anew: Anew, most_per_user: int, now: float) -> Enqueued | None:
-    """As Store.answer_again."""
+async def regenerate(connection: AsyncConnection, anew: Anew, most_per_user: int, now: float) -> Enqueued | None:
+    """As Store.regenerate."""
     this = jobs.c.id == anew.job_id, jobs.c.status.in_(ENDED), jobs.c.answered_with.is_(None), ~jobs.c.deleted
     row = (await connection.execute(sa.select(jobs).where(*this, WORDED).with_for_update())).one_or_none()
     if row is None:
@@ -103,14 +103,14 @@ async def answer_again(connection: AsyncConnection, anew: Anew, most_per_user: i
         "interruptions": 0,
         "announced_at": unannounced_since,
         "finished_at": None,
-        "goes_on": anew.go_on,
+        "goes_on": anew.continues,
         **_version(now),
     }
     changed = sa.update(jobs).where(*this, jobs.c.version == row.version).values(values)
     if (await connection.execute(changed)).rowcount == 0:
         return None
-    for kind in (OutboxKind.OFFER, OutboxKind.PING):
-        await outbox.withdraw(connection, kind, [anew.job_id])
+    for kind in (OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS):
+        await outbox.cancel(connection, kind, [anew.job_id])
     await batch.keep_signs(connection, [anew.job_id])
     return Enqueued(anew.job_id, waits)
 

@@ -192,8 +192,8 @@ async def _add_jobs(
     return {(row.team_id, row.channel_id, row.ts): row.id for row in rows}
 
 
-async def in_line(connection: AsyncConnection, question: Question) -> bool:
-    """As Store.in_line."""
+async def may_post_placeholder(connection: AsyncConnection, question: Question) -> bool:
+    """As Store.may_post_placeholder."""
     before = sa.exists().where(
         in_thread(question.thread),
         sa.or_(jobs.c.status == TODO, jobs.c.status == DOING),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.job import Outcome, Spent, Status
-from bot.core.outbox import OutboxKind, Undone, wait_s
+from bot.core.outbox import Leftover, OutboxKind, wait_s
 from bot.errors import CapReached
 from bot.store import checkpoints, outbox, recorded_answers, usage_totals
 from bot.store.queue import batch
@@ -36,15 +36,15 @@ class Left:
     """What is left to do in Slack when a job ends."""
 
     ping: bool = False
-    undone: Undone | None = None
+    leftover: Leftover | None = None
 
 
 async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, left: Left) -> bool:
     """As Store.finish."""
-    job, undone = held.job, left.undone
-    is_to_show = undone is not None and undone.kind is OutboxKind.SHOW
-    if undone and undone.piece:
-        await checkpoints.append(connection, held.worker, {job: undone.piece})
+    job, leftover = held.job, left.leftover
+    is_to_show = leftover is not None and leftover.kind is OutboxKind.SHOW_END
+    if leftover and leftover.piece:
+        await checkpoints.append(connection, held.worker, {job: leftover.piece})
     outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_asked)
     status = sa.case((outdated, Status.TODO.value), else_=outcome.status.value)
     ended = held.fenced.values(status=status, finished_at=sa.case((outdated, None), else_=now))
@@ -56,7 +56,7 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     if is_outdated or not is_to_show:
         await checkpoints.drop(connection, jobs.c.id == job.id)
     if job.version > 0:
-        await outbox.withdraw(connection, OutboxKind.SHOW, [job.id])
+        await outbox.cancel(connection, OutboxKind.SHOW_END, [job.id])
     if row.forget_asked:
         await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
     else:
@@ -66,10 +66,10 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
         await _count(connection, job, turn_values(job.id, kept_outcome, now), now)
     if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
         await batch.part(connection, job.id, but_of=job.question.user_id)
-    if undone and not is_outdated:
-        await outbox.add(connection, undone.kind, [job.id], now + wait_s(0))
-    if left.ping and not undone and not is_outdated and not row.stop_asked:
-        await outbox.add(connection, OutboxKind.PING, [job.id], now)
+    if leftover and not is_outdated:
+        await outbox.add(connection, leftover.kind, [job.id], now + wait_s(0))
+    if left.ping and not leftover and not is_outdated and not row.stop_asked:
+        await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
     await wake_others(connection, held.worker, jobs.c.status == TODO, _waited_for(job))
     return not is_outdated
 
