@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.conversation import Message, ThreadKey
-from bot.core.inbound.files import files_of
 from bot.core.reply.actions import ReplyAction
 from bot.services.reply_actions import Press
 from bot.services.slash_commands import Visit
+from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 
 

@@ -1,14 +1,11 @@
 """The pane beside a person's work: what is suggested in it, how its threads are called, what is looked at. Pure."""
 
-import re
 from dataclasses import dataclass
 
 from bot.core.conversation import Question
 from bot.core.inbound.channel_settings import is_direct
+from bot.core.inbound.mentions import with_names, without_users
 from bot.core.reply.preview import beginning, first_words
-from bot.slack.format.mrkdwn import plain
-
-_PERSON = re.compile(r"<@[^<>]*>")
 
 MOST_PROMPTS = 4
 TITLE_CHARS = 60
@@ -51,7 +48,7 @@ def in_pane(question: Question) -> bool:
 
 def title_of(question: Question) -> str:
     """What a thread is called by its first question: a few plain words, without those whose names are not known."""
-    words = first_words(plain(_PERSON.sub("", question.text), {}), growing=False)
+    words = first_words(with_names(without_users(question.text), {}), growing=False)
     return beginning(words, TITLE_CHARS) or UNTITLED
 
 

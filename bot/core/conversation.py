@@ -45,7 +45,7 @@ class Message:
     channel_id: str
     ts: str
     text: str = field(repr=False)
-    """What its writer wrote, in Slack's markup with its structure as Markdown (slack/format/mrkdwn.py)."""
+    """What its writer wrote, as Markdown with mentions (core/inbound/mentions.py)."""
     attached: str = field(default="", repr=False)
     """What hangs below it, in the same form: forwarded and quoted messages, previews, attachments of apps."""
     channel_type: str = "channel"
@@ -80,8 +80,8 @@ class Question:
     ts: str
     user_id: str
     text: str = field(repr=False)
-    """All that a reader sees of the message, the mention included, in Slack's markup with its structure as Markdown
-    (slack/format/mrkdwn.py): people and channels are named when it is answered."""
+    """All that a reader sees of the message, the bot's mention included, as Markdown with mentions
+    (core/inbound/mentions.py)."""
     files: tuple[File, ...] = ()
     from_bot: bool = False
     """Another bot asks."""

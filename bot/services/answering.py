@@ -10,8 +10,9 @@ from itertools import chain, repeat
 
 from bot.core.conversation import Job, Prompt
 from bot.core.inbound.files import Opened, unread_line
+from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate, media_tokens, prompt_texts
-from bot.core.inbound.triage import Identity, words_of
+from bot.core.inbound.triage import Identity
 from bot.core.job import Closing, Outcome, Spent, Status
 from bot.core.outbox import Leftover, OutboxKind
 from bot.core.reply.draft import Draft
@@ -216,7 +217,7 @@ class Answering:
     async def _stream(self, attempt: AnswerAttempt, reply: LiveReply) -> tuple[Ending, Outcome]:
         attempt.streaming = True
         asked = (attempt.job.question, *attempt.job.earlier)
-        if not any(each.files or words_of(each.text, self.me.user_id) for each in asked):
+        if not any(each.files or without_address(each.text, self.me.user_id) for each in asked):
             return Ending(HELP), Outcome(Status.DONE, "")
         async with AsyncExitStack() as held:
             brief = await self.briefing.brief(attempt.draft, held)

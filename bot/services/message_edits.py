@@ -3,10 +3,10 @@
 import logging
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.triage import Identity, by_person, words_of
+from bot.core.inbound.mentions import mentioned_users, without_address
+from bot.core.inbound.triage import Identity, by_person
 from bot.ports import Store
 from bot.services.intake import Intake, Waking
-from bot.slack.format.mrkdwn import mentioned
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class MessageEdits:
             log.debug("ignored: a change of %s", after.ts)
         elif self._words(before) != self._words(after) and await self._store.edit(_question(after), edited_ts):
             self._worker.wake()
-        elif self._me.user_id in mentioned(after.text) and self._me.user_id not in mentioned(before.text):
+        elif self._me.user_id in mentioned_users(after.text) and self._me.user_id not in mentioned_users(before.text):
             await self._intake.take(event_id, after)
 
     async def mentioned_again(self, event_id: str, message: Message, edited_ts: str) -> None:
@@ -51,7 +51,7 @@ class MessageEdits:
             self._worker.wake()
 
     def _words(self, message: Message) -> str:
-        return words_of(message.text, self._me.user_id)
+        return without_address(message.text, self._me.user_id)
 
 
 def _question(message: Message) -> Question:

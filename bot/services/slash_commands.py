@@ -8,6 +8,7 @@ from typing import Any
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound import channel_settings
 from bot.core.inbound.channel_settings import Usual
+from bot.core.inbound.mentions import with_names
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
 from bot.core.message_question import AskAbout
@@ -18,7 +19,6 @@ from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 from bot.slack.format import command_answers, modals
 from bot.slack.format.modals import SettingsFor
-from bot.slack.format.mrkdwn import plain
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class SlashCommands:
         if denial := await self._denial(visit):
             await self.surfaces.respond(visit.response_url, command_answers.said(denial))
             return
-        quote = modals.quoted(plain(message.whole, {}))
+        quote = modals.quoted(with_names(message.whole, {}))
         thread_ts = message.thread_ts or message.ts
         place = AskAbout(message.channel_id, message.ts, thread_ts, quote, visit.response_url)
         writer = f"<@{message.user_id}>" if message.user_id else ""

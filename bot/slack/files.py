@@ -18,7 +18,6 @@ from bot.core.inbound.files import (
     Opened,
     Read,
     Unread,
-    file_of,
     is_sign_in,
     media_type,
     refused,
@@ -28,6 +27,7 @@ from bot.core.inbound.files import (
 from bot.errors import RateLimited, Refused
 from bot.slack import images
 from bot.slack.client import SlackClient
+from bot.slack.format.files import file_of
 
 READING_S = 60.0
 """For all files of one answer, the wait for room included."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.core.conversation import Message, Question
-from bot.core.inbound.files import files_of
 from bot.core.inbound.triage import Identity
 from bot.errors import RateLimited, Refused
 from bot.ports import Clock
 from bot.slack.client import SlackClient
+from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 from bot.slack.format.reply_blocks import answer_of
 from bot.slack.format.shortcut_question import asked_in

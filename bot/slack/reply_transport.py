@@ -6,13 +6,14 @@ from itertools import takewhile
 from typing import Any
 
 from bot.core.conversation import Job, Question
+from bot.core.inbound.mentions import with_names
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached
 from bot.core.reply.state import Call, Delete, End, Post, Shown, Update, Upload, View
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports import Clock
 from bot.slack.client import SlackClient
-from bot.slack.format import mrkdwn, reply_blocks
+from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of
 from bot.slack.rate_budget import RateBudget
 
@@ -274,7 +275,7 @@ def _shown_text(job: Job, pages: list[dict[str, Any]]) -> tuple[int, str]:
         return 0, on_record
     if not _payload(pages[-1]):
         return len(on_record), on_record
-    read = "\n\n".join(mrkdwn.plain(body_of(reply_blocks.answer_of(page)), {}).strip() for page in pages)
+    read = "\n\n".join(with_names(body_of(reply_blocks.answer_of(page)), {}).strip() for page in pages)
     chars = int(_payload(pages[-1]).get("shown_chars", len(read)))
     return chars, on_record if chars <= len(on_record) else read
 

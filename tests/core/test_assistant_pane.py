@@ -33,7 +33,7 @@ def test_what_slack_would_not_show_is_refused(text: str) -> None:
     ("text", "title"),
     [
         ("How do I *rebase*?", "How do I rebase?"),
-        ("<@U1> see <https://example.org|this>\n\n```\ncode\n```", "see this"),
+        ("<@U1> see [this](https://example.org)\n\n```\ncode\n```", "see this"),
         ("word " * 40, "word " * 11 + "word…"),
         ("", "Files"),
     ],

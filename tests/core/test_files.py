@@ -67,11 +67,6 @@ class TestChosen:
     def test_by_what_slack_says_it_is(self, mimetype: str, reason: Unread | None) -> None:
         assert files.refused(File("F1", "f", mimetype)) is reason
 
-    def test_forwarded_messages_files_are_a_messages_own(self) -> None:
-        message = {"files": [{"id": "F1"}], "attachments": [{"is_share": True, "files": [{"id": "F2"}]}, {"text": "x"}]}
-        assert [file.id for file in files.files_of(message)] == ["F1", "F2"]
-        assert files.files_of({"text": "none"}) == ()
-
 
 class TestBytes:
     @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.triage import Answer, Ignore, Participants, TriageRules, company_since, triage, words_of
+from bot.core.inbound.triage import Answer, Ignore, Participants, TriageRules, company_since, triage
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
@@ -100,30 +100,6 @@ def test_a_bot_that_may_ask_has_to_mention_us_each_time(given: Message, asker: s
     verdict = triage(given, ME, ALONE, TriageRules(bots=True))
     question = verdict.question if isinstance(verdict, Answer) else None
     assert (question and question.user_id, question and question.from_bot) == (asker, asker and True)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("<@UBOT>", ""),
-        ("<@UBOT> why?", "why?"),
-        ("  <@UBOT|typist>, why?", "why?"),
-        ("<@UBOT>: why?", "why?"),
-        ("<@UBOT> <@UBOT> why?", "why?"),
-        ("<@UBOT>\n\n- one\n- two", "- one\n- two"),
-        ("why, <@UBOT>?", "why?"),
-        ("tell me why <@UBOT>", "tell me why"),
-        ("tell me why.  <@UBOT> ", "tell me why."),
-        ("<@UBOT>!", "!"),
-        ("hey <@UBOT|typist>, why?", "hey <@UBOT|typist>, why?"),
-        ("<@UBOT> what did <@UBOT> say to <@UGRACE>?", "what did <@UBOT> say to <@UGRACE>?"),
-        ("<@UBOT> is 1 &lt; 2 &amp;&amp; 3 &gt; 2?", "is 1 &lt; 2 &amp;&amp; 3 &gt; 2?"),
-        ("<@UGRACE> ask <@UBOT>", "<@UGRACE> ask"),
-        ("<@UBOTHER> why?", "<@UBOTHER> why?"),
-    ],
-)
-def test_words_are_what_the_person_wrote(text: str, words: str) -> None:
-    assert words_of(text, "UBOT") == words
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import Message
-from bot.core.inbound.files import files_of
 from bot.core.inbound.triage import Identity, by_person
 from bot.core.limits.access import UserKind
 from bot.core.reply.actions import ReplyAction
+from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 from bot.slack.format.modals import question_of, settings_of
 from bot.slack.format.shortcut_question import asked_in
@@ -172,11 +172,11 @@ def test_a_translated_answer_is_read_with_its_structure() -> None:
     assert body_of({**message, "blocks": message["blocks"][:3]}) == "\n\n".join(
         [
             "**The moon**",
-            "It is **far** away :moon:, says <https://moon.example/far|the almanac>.",
+            "It is **far** away :moon:, says [the almanac](https://moon.example/far).",
             "1. orbit\n2. `tide`",
             "```python\nprint(384_400)\n```",
             "> so it is said",
-            "| Body | Distance |\n| --- | --- |\n| <https://moon.example/|Moon> | 384400 |",
+            "| Body | Distance |\n| --- | --- |\n| [Moon](https://moon.example/) | 384400 |",
         ]
     )
     assert (app_name(message), attached_to(message), files_of(message), asked_in(message)) == ("Typist", "", (), None)

@@ -1,10 +1,9 @@
 """Files that people share: which of them a model can be given and in what form, and how the others are named. Pure."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
 
 from bot.core.conversation import File, Media, Prompt, Turn
 
@@ -73,25 +72,6 @@ def short_name(file: File) -> str:
     """A file's name on one line; long ones lose their middle."""
     name = " ".join(file.name.translate(_TURNING).split()).replace("`", "'")
     return name if len(name) <= _NAME_CHARS else f"{name[:50]}…{name[-25:]}"
-
-
-def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
-    """The files of a message, in an event or an answer of Slack's; those of what it forwards are among them."""
-    holders = (message, *(message.get("attachments") or ()))
-    return tuple(file_of(each) for holder in holders for each in holder.get("files") or ())
-
-
-def file_of(file: Mapping[str, Any]) -> File:
-    """https://docs.slack.dev/reference/objects/file-object"""
-    return File(
-        id=str(file.get("id") or ""),
-        name=str(file.get("name") or file.get("title") or "a file"),
-        mimetype=str(file.get("mimetype") or ""),
-        filetype=str(file.get("filetype") or ""),
-        mode=str(file.get("mode") or ""),
-        access=str(file.get("file_access") or ""),
-        url=str(file.get("url_private_download") or file.get("url_private") or ""),
-    )
 
 
 def refused(file: File) -> Unread | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from bot.core.conversation import File, Media, Message, Prompt, Question, ThreadKey, Turn
-from bot.core.inbound.triage import SLACKS_OWN, Identity, words_of
+from bot.core.inbound.mentions import ids_to_name, with_names, without_address
+from bot.core.inbound.triage import SLACKS_OWN, Identity
 from bot.core.reply.resuming import NOTHING_MISSING
-from bot.slack.format.mrkdwn import nameless, plain
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are Typist, a helpful colleague in a Slack workspace. Be concise: people read you in a chat. "
@@ -79,13 +79,13 @@ def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
     order, so that each answer on record belongs to an earlier question.
     """
     question = conversation.question
-    asked = Spoken(question.user_id, words_of(question.text, me.user_id), files=question.files, ts=question.ts)
+    asked = Spoken(question.user_id, without_address(question.text, me.user_id), files=question.files, ts=question.ts)
     said, gap = [], False
     for message in conversation.messages:
         gap = gap or message.after_gap
         if message.ts == question.ts:
             # It may have been edited since it was asked.
-            words = words_of(message.whole, me.user_id)
+            words = without_address(message.whole, me.user_id)
             asked = replace(asked, text=words or asked.text, files=message.files or asked.files)
         elif (each := _said(message, conversation, me)) and (each.text.strip() or each.files):
             said.append(replace(each, first=message.ts == question.thread.thread_ts, after_gap=gap))
@@ -98,12 +98,12 @@ def _said(message: Message, conversation: Conversation, me: Identity) -> Spoken 
         return None
     before = message.ts < conversation.question.ts
     if message.user_id == me.user_id or message.bot_id == me.bot_id:
-        shown = plain(message.text, {}) if before else ""
+        shown = with_names(message.text, {}) if before else ""
         return Spoken(None, conversation.replies.get(message.ts, shown), ts=message.ts)
     if not before or message.subtype not in CONVERSING_SUBTYPES:
         return None
     speaker = message.user_id or message.bot_id or ""
-    words = words_of(message.whole, me.user_id)
+    words = without_address(message.whole, me.user_id)
     return Spoken(speaker, words, message.app_name, files=message.files, ts=message.ts)
 
 
@@ -111,7 +111,7 @@ def to_be_named(said: Sequence[Spoken], me: Identity) -> list[str]:
     """The ids of those whose names tell who speaks, and of whom and where; the newest first, each once, not ours."""
     ids = [each.speaker for each in reversed(said) if each.speaker and not each.name] if _several(said) else []
     for each in reversed(said):
-        ids += nameless(each.text) if each.speaker is not None else []
+        ids += ids_to_name(each.text) if each.speaker is not None else []
     return [each for each in dict.fromkeys(ids) if each != me.user_id]
 
 
@@ -124,7 +124,7 @@ def named(said: Sequence[Spoken], names: Mapping[str, str]) -> list[Spoken]:
 def _read(each: Spoken, names: Mapping[str, str], several: bool) -> str:
     if each.speaker is None:
         return each.text.strip()
-    text = plain(each.text, names).strip()
+    text = with_names(each.text, names).strip()
     if not several:
         return text
     # A list, a quote or code begins on a line of its own.

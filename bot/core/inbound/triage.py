@@ -1,21 +1,15 @@
 """Says of each message whether it is for us. Pure: what the Store knows is told."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.slack.format.mrkdwn import mentioned
+from bot.core.inbound.mentions import begins_with_mention, mentioned_users
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
 """Who Slack's notices come from. It says that they are no bots."""
-
-_MENTION = r"<@{}(?:\|[^<>]*)?>"
-_AFTER_A_NAME = " \t\n,:"
-_BEFORE_A_NAME = " \t\n,"
-_ENDS = " \t\n.?!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +74,7 @@ def _of_person(message: Message, me: Identity, company: Participants, mention_on
         return Ignore("not written by a person")
     if message.channel_type == "im":
         return _answer(message, message.thread_ts or (message.ts if me.has_pane else None))
-    if me.user_id in mentioned(message.text):
+    if me.user_id in mentioned_users(message.text):
         return _answer(message, message.thread_ts or message.ts)
     reason = _not_for_us(message, me, company, mention_only)
     return Ignore(reason) if reason else _answer(message, message.thread_ts)
@@ -94,8 +88,7 @@ def _not_for_us(message: Message, me: Identity, company: Participants, mention_o
         return "a thread without us"
     if mention_only or company.others:
         return "no mention in a thread of several people" if company.others else "no mention"
-    named = mentioned(message.text)
-    if named and named[0] != me.user_id and message.text.lstrip().startswith("<@"):
+    if begins_with_mention(message.text) and mentioned_users(message.text)[0] != me.user_id:
         return "addressed to somebody else"
     return ""
 
@@ -113,7 +106,7 @@ def _of_bot(message: Message, me: Identity) -> Answer | Ignore:
         return Ignore("our own")
     if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:
         return Ignore(f"subtype {message.subtype}")
-    if me.user_id not in mentioned(message.text):
+    if me.user_id not in mentioned_users(message.text):
         return Ignore("another bot's, not addressed to us")
     return _answer(message, message.thread_ts or message.ts)
 
@@ -127,25 +120,6 @@ def company_since(question: Question, by_people: Iterable[Message]) -> str | Non
         writer = message.user_id or ""
         first_ts[writer] = min(message.ts, first_ts.get(writer, message.ts))
     return sorted(first_ts.values())[1] if len(first_ts) > 1 else None
-
-
-def words_of(text: str, bot_user_id: str) -> str:
-    """What a person wrote, in Slack's markup, without the mentions at its beginning and end that only address us.
-
-    In the middle of a sentence we are a part of what it says.
-    """
-    mention = _MENTION.format(re.escape(bot_user_id))
-    words = text.strip()
-    if leading := re.match(rf"(?:{mention}[{_AFTER_A_NAME}]*)+", words):
-        words = words[leading.end() :]
-    said_chars = end = len(words.rstrip(_ENDS))
-    for found in reversed(list(re.finditer(mention, words))):
-        if found.end() != end:
-            break
-        end = found.start()
-        while end and words[end - 1] in _BEFORE_A_NAME:
-            end -= 1
-    return words if end == said_chars else words[:end] + "".join(words[said_chars:].split())
 
 
 def _answer(message: Message, thread_ts: str | None) -> Answer:

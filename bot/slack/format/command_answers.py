@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.core.entities import escape
 from bot.core.limits.caps import Amount, Cap, Period
 from bot.slack.format.modals import MENTION_ONLY, MODEL, SYSTEM_PROMPT
-from bot.slack.format.mrkdwn import escape
 
 SETTINGS_OF: Mapping[str, str] = {"model": MODEL, "prompt": SYSTEM_PROMPT, "mention-only": MENTION_ONLY}
 """The subcommands that open the settings, and the field that each begins with."""

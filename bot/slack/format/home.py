@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bot.core.entities import escape
 from bot.core.inbound.channel_settings import InForce
 from bot.core.limits.caps import Amount, Cap, Period, Scope
 from bot.core.reply.preview import beginning
 from bot.slack.format.command_answers import COMMANDS, WHAT_I_DO, amount_text, part_used, use_text
-from bot.slack.format.mrkdwn import escape
 
 Json = dict[str, Any]
 

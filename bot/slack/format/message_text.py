@@ -1,9 +1,14 @@
-"""What a reader sees of a message in Slack, as markup (see markup.py): its blocks, and what is attached below them."""
+"""The text of a message as a reader in Slack sees it: its blocks, and what is attached below them.
+
+All parts are put together as mrkdwn, with its structure (lists, quotes, code, emphasis) as Markdown. Only the whole is
+turned into the text of a message (core/inbound/mentions.py).
+"""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bot.core.entities import escape, unescape
 from bot.slack.format import mrkdwn, rich_text
 from bot.slack.format.rich_text import Json, dicts, quoted
 
@@ -19,11 +24,25 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 def body_of(message: Json) -> str:
     """What its writer wrote: its blocks, or its text where they say nothing."""
     text = _text(message, "text")
-    return _blocks(message, mrkdwn.labels(text), MOST_DEPTH) or mrkdwn.emphasised(text)
+    body = _blocks(message, mrkdwn.labels(text), MOST_DEPTH) or mrkdwn.emphasised(text)
+    return mrkdwn.message_text(body)
 
 
-def attached_to(message: Json, depth: int = MOST_DEPTH) -> str:
+def attached_to(message: Json) -> str:
     """What hangs below: forwarded and quoted messages, previews of links, old-style attachments of apps."""
+    return mrkdwn.message_text(_attachments(message, MOST_DEPTH))
+
+
+def app_name(message: Json) -> str | None:
+    """How the app that wrote a message calls itself; None for a person."""
+    if not message.get("bot_id"):
+        return None
+    profile = message.get("bot_profile")
+    named = _text(profile, "name") if isinstance(profile, Mapping) else ""
+    return unescape(_text(message, "username") or named) or None
+
+
+def _attachments(message: Json, depth: int) -> str:
     parts: list[str] = []
     size_chars = 0
     for attachment in dicts(message.get("attachments")):
@@ -37,23 +56,14 @@ def attached_to(message: Json, depth: int = MOST_DEPTH) -> str:
     return "\n\n".join(parts)
 
 
-def app_name(message: Json) -> str | None:
-    """How the app that wrote a message calls itself; None for a person."""
-    if not message.get("bot_id"):
-        return None
-    profile = message.get("bot_profile")
-    named = _text(profile, "name") if isinstance(profile, Mapping) else ""
-    return mrkdwn.unescape(_text(message, "username") or named) or None
-
-
 def _attachment(attachment: Json, depth: int) -> str:
     if depth == 0:
         return ""
     if attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"):
         return _forwarded(attachment, depth)
-    author = mrkdwn.escape(mrkdwn.unescape(_text(attachment, "author_name") or _text(attachment, "service_name")))
+    author = escape(unescape(_text(attachment, "author_name") or _text(attachment, "service_name")))
     title, url = _text(attachment, "title"), _text(attachment, "title_link")
-    head = mrkdwn.link(url, mrkdwn.unescape(title)) if title and url else title
+    head = mrkdwn.link(url, unescape(title)) if title and url else title
     body = _blocks(attachment, {}, depth) or _mrkdwn(attachment, "text")
     inner = "\n".join(part for part in (author, head, body, *_fields(attachment), _text(attachment, "footer")) if part)
     said = [_mrkdwn(attachment, "pretext"), quoted(inner.strip("\n")) if inner.strip() else ""]
@@ -67,16 +77,16 @@ def _forwarded(attachment: Json, depth: int) -> str:
     parts = [_blocks(each, labels, depth - 1) for each in messages if isinstance(each, Mapping)]
     written = "\n\n".join(part for part in parts if part)
     said = written or _mrkdwn(attachment, "text") or _blocks(attachment, {}, depth - 1)
-    below = attached_to(attachment, depth - 1)
+    below = _attachments(attachment, depth - 1)
     said = "\n\n".join(part for part in (said, below) if part.strip()).strip("\n") or _text(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
     return f"{head}\n{quoted(said)}" if "\n" in said else f"{head} {said}".rstrip()
 
 
 def _author(attachment: Json) -> str:
-    name = mrkdwn.unescape(_text(attachment, "author_name") or _text(attachment, "author_subname"))
+    name = unescape(_text(attachment, "author_name") or _text(attachment, "author_subname"))
     if name:
-        return mrkdwn.escape(name)
+        return escape(name)
     author_id = _text(attachment, "author_id")
     return f"<@{author_id}>" if author_id.isalnum() else "somebody"
 
@@ -119,7 +129,7 @@ def _seen(element: Json) -> str:
 def _button(element: Any) -> str:
     """A button that leads somewhere is a link; any other can't be pressed by a model."""
     url = _text(element, "url") if isinstance(element, Mapping) else ""
-    return mrkdwn.link(url, mrkdwn.unescape(_object(element, "text"))) if url else ""
+    return mrkdwn.link(url, unescape(_object(element, "text"))) if url else ""
 
 
 def _table(block: Json, labels: Mapping[str, str]) -> str:

@@ -1,21 +1,20 @@
-"""Slack's markup: `<…>` for people, channels, links and dates, and the three characters that it escapes.
+"""Slack's mrkdwn: `<…>` for people, channels, links and dates, and its own marks for emphasis.
 
-A message is kept in it, with its structure (lists, quotes, code, emphasis) as Markdown: only when it is given to a
-model are people and channels called by their names. docs.slack.dev, "Formatting message text".
+docs.slack.dev, "Formatting message text".
 """
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+
+from bot.core.entities import escape, unescape
 
 _SEQUENCE = re.compile(
     # Of several `<` the first begins it; that a search can look for one plain character makes it quick.
     r"<(?<!<<)<*+(?:(?P<mark>[@#!])(?P<target>[^<>|]*)(?:\|(?P<name>[^<>]*))?"
     r"|(?P<url>[A-Za-z][A-Za-z0-9+.-]*:[^<>|\s]+)(?:\|(?P<label>[^<>]*))?)>"
 )
-_MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
-_NAMELESS_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
+_ID = re.compile(r"[A-Z0-9]+")
 _NAMED = re.compile(r"<(?:[@#]|!subteam\^)([A-Z0-9]+)\|@?([^<>]+)>")
 _KEPT = r"```.*?```|`[^`\n]+`|<[^<>\n]*>"
 _EMPHASIS = [
@@ -30,16 +29,6 @@ _EMPHASIS = [
     for mark, marks in ((r"\*", "**"), ("~", "~~"))
 ]
 _QUIET_SCHEMES = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
-
-
-def escape(text: str) -> str:
-    """Text in which nothing is markup."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def unescape(text: str) -> str:
-    """The characters that Slack escapes."""
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def link(url: str, label: str) -> str:
@@ -66,41 +55,37 @@ def _marked(marks: str, found: re.Match[str]) -> str:
     return found["kept"] or f"{marks}{found['said']}{marks}"
 
 
-def mentioned(markup: str) -> list[str]:
-    """The ids of the people that it names, in order."""
-    return _MENTION.findall(markup)
-
-
-def nameless(markup: str) -> list[str]:
-    """The ids of people and channels whose names have to be asked for: a channel often comes with its own."""
-    return [*mentioned(markup), *_NAMELESS_CHANNEL.findall(markup)]
-
-
 def labels(markup: str) -> dict[str, str]:
     """What the markup itself calls people, channels and groups, by id."""
     return dict(_NAMED.findall(markup))
 
 
-def plain(markup: str, names: Mapping[str, str]) -> str:
-    """What it says to a reader, as Markdown; `names` are people's and channels', by id.
+def message_text(mrkdwn: str) -> str:
+    """Returns mrkdwn as the text of a message (core/inbound/mentions.py).
 
-    Who is in neither `names` nor the markup is called by their id.
+    Links, dates, groups and broadcasts are written out in Markdown; mentions of people and channels keep their ids.
     """
-    said, at = [], 0
-    for match in _SEQUENCE.finditer(markup):
-        said += [unescape(markup[at : match.start()]), _read(match, names)]
-        at = match.end()
-    return "".join([*said, unescape(markup[at:])])
+    parts, end = [], 0
+    for sequence in _SEQUENCE.finditer(mrkdwn):
+        parts += [_without_markup(mrkdwn[end : sequence.start()]), _sequence(sequence)]
+        end = sequence.end()
+    return "".join([*parts, _without_markup(mrkdwn[end:])])
 
 
-def _read(match: re.Match[str], names: Mapping[str, str]) -> str:
+def _without_markup(text: str) -> str:
+    """Text of apps may hold a `<` that begins nothing: from here on it can't."""
+    return text.replace("<", "&lt;")
+
+
+def _sequence(match: re.Match[str]) -> str:
     if match["url"] is not None:
-        return _linked(unescape(match["url"]), unescape(match["label"] or "").strip())
-    target, name = match["target"], unescape(match["name"] or "").strip()
-    if match["mark"] == "!":
-        return _special(target, name)
-    called = names.get(target) or name or target
-    return match["mark"] + called.removeprefix(match["mark"])
+        return escape(_linked(unescape(match["url"]), unescape(match["label"] or "").strip()))
+    mark, target, name = match["mark"], match["target"], unescape(match["name"] or "").strip()
+    if mark == "!":
+        return escape(_special(target, name))
+    if not _ID.fullmatch(target):
+        return escape(mark + (name or target).removeprefix(mark))
+    return f"<{mark}{target}|{escape(name)}>" if name else f"<{mark}{target}>"
 
 
 def _special(target: str, label: str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from bot.slack.format.mrkdwn import escape, link, tells_more
+from bot.core.entities import escape
+from bot.slack.format.mrkdwn import link, tells_more
 
 Json = Mapping[str, Any]
 

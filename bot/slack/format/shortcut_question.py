@@ -6,10 +6,10 @@ Slack lets nobody write as somebody else. That it is theirs is in the block_id, 
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core.entities import escape, unescape
 from bot.core.message_question import AskAbout
 from bot.core.reply.preview import beginning
-from bot.slack.format import rich_text
-from bot.slack.format.mrkdwn import escape, unescape
+from bot.slack.format import mrkdwn, rich_text
 
 _BLOCK = "asked-by-"
 _MARK = "asked-in-"
@@ -54,13 +54,13 @@ def view_of(message: Mapping[str, Any]) -> str | None:
 
 
 def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Whose question one of our messages holds, and its words in Slack's markup; None where it holds none."""
+    """Whose question one of our messages holds, and its text (core/inbound/mentions.py); None where it holds none."""
     parts = [each for each in message.get("blocks") or () if str(each.get("block_id", "")).startswith(_BLOCK)]
     if not parts:
         return None
     user_id = parts[-1]["block_id"].removeprefix(_BLOCK)
     quoted = ["\n".join(f"&gt; {line}" for line in _words(part).splitlines()) for part in parts[:-1]]
-    return user_id, "\n\n".join((*quoted, _words(parts[-1])))
+    return user_id, mrkdwn.message_text("\n\n".join((*quoted, _words(parts[-1]))))
 
 
 def _words(block: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.core.inbound.mentions import with_names
 from bot.slack.format.message_text import MORE, MOST_ATTACHED_CHARS, app_name, attached_to, body_of
-from bot.slack.format.mrkdwn import plain
 
 Json = dict[str, Any]
 
@@ -150,12 +150,12 @@ TYPED = {
 
 @pytest.mark.parametrize(("elements", "said"), TYPED.values(), ids=TYPED.keys())
 def test_what_people_type_keeps_its_structure(elements: list[Json], said: str) -> None:
-    assert plain(body_of(typed(*elements)), NAMES) == said
+    assert with_names(body_of(typed(*elements)), NAMES) == said
 
 
 def test_names_that_only_the_text_beside_the_block_knows_are_used() -> None:
     message = typed(section({"type": "usergroup", "usergroup_id": "S1"}, {"type": "channel", "channel_id": "C1"}))
-    assert plain(body_of(message | {"text": "<!subteam^S1|@ops><#C1|general>"}), {}) == "@ops#general"
+    assert with_names(body_of(message | {"text": "<!subteam^S1|@ops><#C1|general>"}), {}) == "@ops#general"
 
 
 BODIES = {
@@ -220,7 +220,7 @@ BODIES = {
 
 @pytest.mark.parametrize(("message", "said"), BODIES.values(), ids=BODIES.keys())
 def test_a_body_is_what_its_blocks_show_or_its_text(message: Json, said: str) -> None:
-    assert plain(body_of(message), NAMES) == said
+    assert with_names(body_of(message), NAMES) == said
 
 
 def shared(said: str, **more: Any) -> Json:
@@ -293,7 +293,7 @@ ATTACHED = {
 
 @pytest.mark.parametrize(("attachments", "said"), ATTACHED.values(), ids=ATTACHED.keys())
 def test_what_hangs_below_says_whose_it_is(attachments: list[Json], said: str) -> None:
-    assert plain(attached_to({"attachments": attachments}), NAMES) == said
+    assert with_names(attached_to({"attachments": attachments}), NAMES) == said
 
 
 def test_what_is_attached_is_bounded_in_size() -> None:
@@ -345,7 +345,7 @@ trees = st.recursive(
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), trees, max_size=6))
 def test_any_tree_is_read_and_nobody_is_left_as_a_mention(message: Json) -> None:
-    said = plain("\n".join((body_of(message), attached_to(message), app_name(message) or "")), {})
+    said = with_names("\n".join((body_of(message), attached_to(message), app_name(message) or "")), {})
     assert not re.search(r"<@[UW]\w+>", said)
 
 
@@ -358,7 +358,7 @@ parts = st.builds(lambda kind, inner: {"type": kind, "elements": inner}, st.samp
 @settings(max_examples=100, deadline=None)
 @given(st.lists(parts, max_size=4))
 def test_no_word_of_a_rich_text_block_is_lost(written: list[Json]) -> None:
-    said = "".join(plain(body_of(typed(*written) | {"text": ""}), {}).split())
+    said = "".join(with_names(body_of(typed(*written) | {"text": ""}), {}).split())
     for part in written:
         for element in part["elements"] if part["type"] != "rich_text_list" else ():
             assert "".join(element.get("text", "").split()) in said

@@ -1,17 +1,20 @@
-"""What Slack's markup says to a reader."""
+"""mrkdwn as the text of a message, and what that says to a reader."""
 
 import re
 import time
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack.format.mrkdwn import emphasised, escape, labels, link, nameless, plain
+from bot.core.entities import escape
+from bot.core.inbound.mentions import mentioned_users, with_names
+from bot.slack.format.mrkdwn import emphasised, labels, link, message_text
 
 NAMES = {"UADA": "Ada", "WGRACE": "Grace", "CBUILD": "build"}
 
-SAYS = {
+READ_AS = {
     "a person": ("ask <@UADA>!", "ask @Ada!"),
     "a person with an old label": ("<@UADA|ada.l>", "@Ada"),
     "a person of an enterprise": ("<@WGRACE>", "@Grace"),
@@ -46,13 +49,20 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize(("markup", "said"), SAYS.values(), ids=SAYS.keys())
-def test_says(markup: str, said: str) -> None:
-    assert plain(markup, NAMES) == said
+def read(mrkdwn: str, names: Mapping[str, str]) -> str:
+    return with_names(message_text(mrkdwn), names)
 
 
-def test_names_have_to_be_asked_for_people_and_for_channels_that_come_without() -> None:
-    assert nameless("<@U1> <#C1|one> <#C2|> <#C3> <@U2|two> <!here> <https://a.example>") == ["U1", "U2", "C2", "C3"]
+@pytest.mark.parametrize(("markup", "said"), READ_AS.values(), ids=READ_AS.keys())
+def test_a_reader_sees(markup: str, said: str) -> None:
+    assert read(markup, NAMES) == said
+
+
+@pytest.mark.parametrize(("markup", "said"), READ_AS.values(), ids=READ_AS.keys())
+def test_only_mentions_of_people_and_channels_are_left_for_names(markup: str, said: str) -> None:
+    text = message_text(markup)
+    assert re.sub(r"<[@#][A-Z0-9]+(\|[^<>]*)?>", "", text).count("<") == 0
+    assert mentioned_users(text) == re.findall(r"<@([A-Z]+)", markup)
 
 
 def test_names_that_the_markup_itself_gives() -> None:
@@ -69,22 +79,22 @@ def test_names_that_the_markup_itself_gives() -> None:
     ],
 )
 def test_a_link_says_its_label_and_its_address(url: str, label: str, said: str) -> None:
-    assert plain(link(url, label), NAMES) == said
+    assert read(link(url, label), NAMES) == said
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text("<>&@#!|^UADA:/ht\n;lgamp", max_size=60))
 def test_what_is_escaped_comes_back_as_it_was(text: str) -> None:
-    assert plain(escape(text), NAMES) == text
+    assert read(escape(text), NAMES) == text
 
 
-unescaped = [markup for markup, _ in SAYS.values() if "&" not in markup]
+unescaped = [markup for markup, _ in READ_AS.values() if "&" not in markup]
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from([*unescaped, "<", ">", "|", "<@", "<!", "x"])))
 def test_any_markup_is_read_and_nobody_is_left_as_a_mention(parts: list[str]) -> None:
-    assert not re.search(r"<@[UW]\w+", plain("".join(parts), NAMES))
+    assert not re.search(r"<@[UW]\w+", read("".join(parts), NAMES))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +116,7 @@ def test_apps_emphasis_is_markdown(mrkdwn: str, markdown: str) -> None:
 def test_the_effort_grows_with_the_text_and_not_faster() -> None:
     began = time.process_time()
     for mark in ("<", "<@", "<@U1|", "<https:", "<!date^", "&lt;"):
-        plain(mark * 50_000, NAMES)
+        read(mark * 50_000, NAMES)
     for mark in ("*", "*a", " *a", "*<", "*`a", "*<b>", "```a ", "~<a`*"):
         emphasised(mark * 50_000)
     assert time.process_time() - began < 2
@@ -115,4 +125,4 @@ def test_the_effort_grows_with_the_text_and_not_faster() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read(text: str) -> None:
-    assert isinstance(plain(text, {}), str)
+    assert isinstance(read(text, {}), str)

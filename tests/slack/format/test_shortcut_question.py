@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.core.entities import escape
+from bot.core.inbound.mentions import with_names
 from bot.core.message_question import AskAbout
 from bot.slack.format import shortcut_question
-from bot.slack.format.mrkdwn import escape, plain
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_whatever_is_asked_is_read_as_it_was_written(question: str) -> None:
     read = shortcut_question.asked_in(message)
     assert read is not None
     if escape(question) == question.replace("<", "&lt;").replace(">", "&gt;"):
-        assert plain(read[1], {}) == question
+        assert with_names(read[1], {}) == question
     assert "<" not in message["text"]
 
 

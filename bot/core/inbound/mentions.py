@@ -1,0 +1,79 @@
+"""Mentions of people and channels in the text of a message.
+
+A message's text is Markdown with one addition. People and channels are mentioned by id, `<@U123>` and `<#C123>`, or by
+id and name, `<@U123|ada>`. Triage finds mentions by id, and names are looked up only when a model is given the text.
+So that text never looks like a mention, any other `<` is written `&lt;`, and `&` and `>` may be written as entities.
+`bot.slack.format` makes such text of what Slack sends; it is also how questions are stored.
+"""
+
+import re
+from collections.abc import Mapping
+
+from bot.core.entities import unescape
+
+_MENTION = re.compile(r"<(?P<mark>[@#])(?P<id>[A-Z0-9]+)(?:\|(?P<name>[^<>]*))?>")
+_USER = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
+_UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
+_USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
+_AFTER_MENTION = " \t\n,:"
+_BEFORE_MENTION = " \t\n,"
+_SENTENCE_ENDS = " \t\n.?!"
+
+
+def mentioned_users(text: str) -> list[str]:
+    """Returns the ids of the people whom the text mentions, in order."""
+    return _USER.findall(text)
+
+
+def begins_with_mention(text: str) -> bool:
+    """Whether the text begins with a person's mention."""
+    return _USER.match(text.lstrip()) is not None
+
+
+def ids_to_name(text: str) -> list[str]:
+    """Returns the ids whose names must be looked up: people's, and those of channels that come without a name.
+
+    A person's name in the text is not relied on: they may have changed it since.
+    """
+    return [*mentioned_users(text), *_UNNAMED_CHANNEL.findall(text)]
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Returns the text as a reader sees it, in Markdown; `names` are those of people and channels, by id.
+
+    Whoever is not in `names` is called by the name in the text, else by the id.
+    """
+    parts, end = [], 0
+    for mention in _MENTION.finditer(text):
+        parts += [unescape(text[end : mention.start()]), _named(names, mention)]
+        end = mention.end()
+    return "".join([*parts, unescape(text[end:])])
+
+
+def without_users(text: str) -> str:
+    """Returns the text without the mentions of people in it."""
+    return _USER.sub("", text)
+
+
+def without_address(text: str, bot_user_id: str) -> str:
+    """Returns the text without the bot's mentions at its beginning and end, which only address the bot.
+
+    In the middle of a sentence the mention is a part of what the sentence says, and stays.
+    """
+    mention = _USER_MENTION.format(re.escape(bot_user_id))
+    words = text.strip()
+    if leading := re.match(rf"(?:{mention}[{_AFTER_MENTION}]*)+", words):
+        words = words[leading.end() :]
+    sentence_end = end = len(words.rstrip(_SENTENCE_ENDS))
+    for trailing in reversed(list(re.finditer(mention, words))):
+        if trailing.end() != end:
+            break
+        end = trailing.start()
+        while end and words[end - 1] in _BEFORE_MENTION:
+            end -= 1
+    return words if end == sentence_end else words[:end] + "".join(words[sentence_end:].split())
+
+
+def _named(names: Mapping[str, str], mention: re.Match[str]) -> str:
+    name = names.get(mention["id"]) or unescape(mention["name"] or "").strip() or mention["id"]
+    return mention["mark"] + name.removeprefix(mention["mark"])
