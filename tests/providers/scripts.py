@@ -1,0 +1,78 @@
+"""A model that follows a script in told time, and what its reader got of it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from bot.core.conversation import Prompt, Turn
+from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking
+from bot.errors import Failure, ProviderError
+from bot.ports import Provider
+
+PROMPT = Prompt("Be brief.", (Turn("user", "Hi"),))
+THINKING = Thinking(5)
+END = Completion("openai/m", FinishReason.STOP, None)
+
+Step = StreamEvent | float | Exception
+"""Something to yield, seconds to wait, or an error to raise."""
+
+
+def failed(failure: Failure, retry_after_s: float | None = None, model: str = "openai/m") -> ProviderError:
+    return ProviderError(failure, model, retry_after_s=retry_after_s, detail="as scripted")
+
+
+class ScriptedModel:
+    """Follows one script for each request, in their order."""
+
+    def __init__(self, *scripts: Sequence[Step], model: str = "openai/m") -> None:
+        self.model = model
+        self.prompts: list[Prompt] = []
+        self.closed = 0
+        """How many of its streams have ended or were closed."""
+        self._scripts = list(scripts)
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        self.prompts.append(prompt)
+        try:
+            for step in self._scripts.pop(0):
+                match step:
+                    case float():
+                        await asyncio.sleep(step)
+                    case Exception():
+                        raise step
+                    case _:
+                        yield step
+        finally:
+            self.closed += 1
+
+
+@dataclass
+class Received:
+    """The events of one stream, with the times at which they came."""
+
+    events: list[tuple[float, StreamEvent]] = field(default_factory=list)
+    error: ProviderError | None = None
+    ended_s: float = 0.0
+
+    @property
+    def items(self) -> list[StreamEvent]:
+        return [item for _, item in self.events]
+
+    @property
+    def failure(self) -> Failure | None:
+        return self.error.failure if self.error else None
+
+
+async def receive(provider: Provider, reader_s: float = 0.0) -> Received:
+    """Reads a whole stream; the reader takes `reader_s` for each event."""
+    loop, received = asyncio.get_running_loop(), Received()
+    try:
+        async with aclosing(provider.stream(PROMPT)) as stream:
+            async for item in stream:
+                received.events.append((loop.time(), item))
+                await asyncio.sleep(reader_s)
+    except ProviderError as error:
+        received.error = error
+    received.ended_s = loop.time()
+    return received

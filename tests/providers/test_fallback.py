@@ -1,0 +1,85 @@
+"""Fallback, by told times: which model is asked next, and when none is."""
+
+import logging
+
+import pytest
+
+from bot.errors import Failure
+from bot.providers.fallback import Fallback
+from tests.providers.scripts import END, PROMPT, THINKING, ScriptedModel, failed, receive
+from tests.told_time import run_told
+
+NAMES = ("openai/a", "anthropic/b", "openai/c")
+
+
+@pytest.mark.parametrize("failure", [failure for failure in Failure if failure is not Failure.REFUSED])
+@pytest.mark.parametrize("before", [(), (THINKING,)], ids=["at once", "after a thought"])
+def test_next_model_is_asked_whatever_failed_before_the_first_word(
+    failure: Failure, before: tuple[object, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    first = ScriptedModel([*before, failed(failure, model="openai/a")], model="openai/a")  # type: ignore[list-item]
+    second = ScriptedModel(["Hello", END], model="anthropic/b")
+    received = run_told(receive(Fallback([first, second])))
+    assert received.items == [*before, "Hello", END]
+    assert (first.prompts, second.prompts) == ([PROMPT], [PROMPT])
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "openai/a" in line
+    assert "anthropic/b" in line
+
+
+def test_answer_that_has_begun_is_not_begun_again_by_another_model() -> None:
+    error = failed(Failure.CUT)
+    first, second = ScriptedModel(["Hello", THINKING, error]), ScriptedModel(["Bye", END])
+    received = run_told(receive(Fallback([first, second])))
+    assert (received.items, received.error, second.prompts) == (["Hello", THINKING], error, [])
+
+
+def test_each_model_has_its_own_beginning() -> None:
+    """What the first model did says nothing about whether the second has begun."""
+    first = ScriptedModel([THINKING, failed(Failure.STALLED)])
+    second = ScriptedModel([THINKING, failed(Failure.OVERLOADED)])
+    third = ScriptedModel(["Hello", END])
+    assert run_told(receive(Fallback([first, second, third]))).items == [THINKING, THINKING, "Hello", END]
+
+
+def test_refusal_is_an_answer_and_no_other_model_is_asked() -> None:
+    first, second = ScriptedModel([failed(Failure.REFUSED)]), ScriptedModel(["Hello", END])
+    received = run_told(receive(Fallback([first, second])))
+    assert (received.failure, second.prompts) == (Failure.REFUSED, [])
+
+
+def test_last_models_error_is_raised() -> None:
+    last = failed(Failure.BAD_KEY)
+    models = [ScriptedModel([failed(Failure.CUT)]), ScriptedModel([last])]
+    assert run_told(receive(Fallback(models))).error is last
+
+
+@pytest.mark.parametrize(
+    ("led_by", "order"),
+    [
+        (None, NAMES),
+        ("openai/a", NAMES),
+        ("openai/c", ("openai/c", "openai/a", "anthropic/b")),
+        ("openai/unknown", NAMES),
+    ],
+)
+def test_channels_own_model_is_asked_first(led_by: str | None, order: tuple[str, ...]) -> None:
+    models = Fallback([ScriptedModel(model=name) for name in NAMES])
+    assert models.names == NAMES
+    led = models.led_by(led_by)
+    assert led.model == order[0]
+    assert isinstance(led, Fallback)
+    assert led.names == order
+
+
+def test_closing_closes_the_model_that_answers() -> None:
+    model = ScriptedModel(["Hello", 60.0])
+
+    async def close_early() -> None:
+        stream = Fallback([model]).stream(PROMPT)
+        assert await anext(stream) == "Hello"
+        await stream.aclose()
+
+    run_told(close_early())
+    assert model.closed == 1

@@ -1,0 +1,106 @@
+"""Retry, by told times: what is asked again, when, and what never is."""
+
+import pytest
+
+from bot.errors import Failure
+from bot.providers.retry import Retry
+from tests.providers.scripts import END, PROMPT, THINKING, Received, ScriptedModel, Step, failed, receive
+from tests.told_time import ToldClock, run_told
+
+ANSWER: list[Step] = ["Hello", " there", END]
+
+
+def received_from(model: ScriptedModel) -> Received:
+    return run_told(receive(Retry(model, ToldClock())))
+
+
+@pytest.mark.parametrize(
+    ("failure", "retry_after_s", "waits_s"),
+    [
+        (Failure.RATE_LIMITED, 0.0, 0.0),
+        (Failure.RATE_LIMITED, 2.0, 2.0),
+        (Failure.RATE_LIMITED, 5.0, 5.0),
+        (Failure.OVERLOADED, None, 0.5),
+        (Failure.OVERLOADED, 0.0, 0.0),
+        (Failure.OVERLOADED, 3.0, 3.0),
+        (Failure.OVERLOADED, 5.0, 5.0),
+        (Failure.UNREACHABLE, None, 0.5),
+        (Failure.UNREACHABLE, 9.0, 0.5),
+    ],
+)
+def test_failure_that_may_pass_is_asked_again_once_after_its_wait(
+    failure: Failure, retry_after_s: float | None, waits_s: float
+) -> None:
+    model = ScriptedModel([1.0, failed(failure, retry_after_s)], ANSWER)
+    received = received_from(model)
+    assert received.items == ["Hello", " there", END]
+    assert {at_s for at_s, _ in received.events} == {1.0 + waits_s}
+    assert model.prompts == [PROMPT, PROMPT]
+    assert model.closed == 2
+
+
+@pytest.mark.parametrize(
+    ("failure", "retry_after_s"),
+    [
+        (Failure.RATE_LIMITED, None),
+        (Failure.RATE_LIMITED, 5.01),
+        (Failure.OVERLOADED, 5.01),
+        *((failure, 1.0) for failure in Failure if failure not in ("rate_limited", "overloaded", "unreachable")),
+    ],
+)
+def test_failure_that_lasts_is_raised_at_once(failure: Failure, retry_after_s: float | None) -> None:
+    error = failed(failure, retry_after_s)
+    model = ScriptedModel([error], ANSWER)
+    received = received_from(model)
+    assert received.error is error
+    assert (received.items, received.ended_s, len(model.prompts)) == ([], 0.0, 1)
+
+
+def test_second_failure_is_raised() -> None:
+    second = failed(Failure.UNREACHABLE)
+    model = ScriptedModel([failed(Failure.OVERLOADED)], [second], ANSWER)
+    received = received_from(model)
+    assert received.error is second
+    assert len(model.prompts) == 2
+
+
+@pytest.mark.parametrize("failure", [Failure.OVERLOADED, Failure.UNREACHABLE, Failure.RATE_LIMITED])
+@pytest.mark.parametrize("after", [(), (THINKING,)], ids=["after text", "after text and a thought"])
+def test_answer_that_has_begun_is_never_asked_for_again(failure: Failure, after: tuple[Step, ...]) -> None:
+    error = failed(failure, 1.0)
+    model = ScriptedModel(["Hello", *after, error], ANSWER)
+    received = received_from(model)
+    assert received.items == ["Hello", *after]
+    assert received.error is error
+    assert len(model.prompts) == 1
+
+
+def test_model_that_only_thought_is_asked_again() -> None:
+    model = ScriptedModel([THINKING, failed(Failure.OVERLOADED)], ANSWER)
+    assert received_from(model).items == [THINKING, "Hello", " there", END]
+
+
+def test_whole_answer_is_passed_on_as_it_comes() -> None:
+    model = ScriptedModel(["Hello", 2.0, " there", END])
+    received = received_from(model)
+    assert received.events == [(0.0, "Hello"), (2.0, " there"), (2.0, END)]
+    assert (len(model.prompts), model.closed) == (1, 1)
+
+
+def test_retry_has_the_name_of_its_model() -> None:
+    assert Retry(ScriptedModel(model="openai/x"), ToldClock()).model == "openai/x"
+
+
+@pytest.mark.parametrize("first", [[], [failed(Failure.OVERLOADED)]], ids=["first request", "second request"])
+def test_closing_closes_the_model_at_once(first: list[Step]) -> None:
+    scripts = [[*first], ["Hello", 60.0]] if first else [["Hello", 60.0]]
+    model = ScriptedModel(*scripts)
+
+    async def close_early() -> float:
+        stream = Retry(model, ToldClock()).stream(PROMPT)
+        assert await anext(stream) == "Hello"
+        await stream.aclose()
+        return ToldClock().monotonic()
+
+    assert run_told(close_early()) == (0.5 if first else 0.0)
+    assert model.closed == len(scripts)

@@ -1,0 +1,158 @@
+"""Stall, by told times: to the second when a silent model is hung up on, and whose waiting counts."""
+
+import asyncio
+
+import pytest
+
+from bot.core.stream import Thinking
+from bot.errors import Failure
+from bot.providers.stall import Stall, silence_s
+from tests.providers.scripts import END, PROMPT, THINKING, Received, ScriptedModel, Step, receive
+from tests.told_time import ToldClock, run_told
+
+TIMEOUT_S = 10.0
+OVER = Thinking(over=True)
+
+
+def received_from(*steps: Step, reader_s: float = 0.0) -> Received:
+    return run_told(receive(Stall(ScriptedModel(steps), TIMEOUT_S), reader_s))
+
+
+@pytest.mark.parametrize(
+    ("steps", "ends_s", "limit_s"),
+    [
+        ([60.0], 10, 10),
+        (["a", 60.0], 10, 10),
+        ([9.0, "a", 60.0], 19, 10),
+        ([9.0, "a", 9.0, "b", 9.0, "c", 60.0], 37, 10),
+        # A model that thinks may be silent for ten times as long.
+        ([THINKING, 500.0], 100, 100),
+        ([9.0, THINKING, 500.0], 109, 100),
+        ([9.0, THINKING, 99.0, THINKING, 500.0], 208, 100),
+        # From its last thought on, the usual time holds.
+        ([THINKING, 50.0, OVER, 60.0], 60, 10),
+        ([THINKING, 50.0, "a", 60.0], 60, 10),
+        ([THINKING, 95.0, "a", 9.0, THINKING, 500.0], 204, 100),
+        (["a", 5.0, THINKING, 3.0, "b", 60.0], 18, 10),
+    ],
+)
+def test_silent_model_is_hung_up_on_when_its_time_is_over(steps: list[Step], ends_s: float, limit_s: float) -> None:
+    model = ScriptedModel(steps)
+    received = run_told(receive(Stall(model, TIMEOUT_S)))
+    assert received.failure is Failure.STALLED
+    assert received.error is not None
+    assert (received.error.model, received.error.detail) == ("openai/m", f"nothing for {limit_s:g} s")
+    assert received.ended_s == pytest.approx(ends_s, abs=1e-3)
+    assert received.items == [step for step in steps if not isinstance(step, float)]
+    assert model.closed == 1
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [9.9, "a", 9.9, "b", 9.9, END],
+        [THINKING, 99.0, THINKING, 99.0, OVER, 9.9, "a", END],
+        [THINKING, 99.0, "a", 9.9, END],
+        ["a", THINKING, 99.0, END],
+    ],
+)
+def test_model_with_signs_of_work_is_never_hung_up_on(steps: list[Step]) -> None:
+    received = received_from(*steps)
+    assert received.error is None
+    assert received.items == [step for step in steps if not isinstance(step, float)]
+
+
+@pytest.mark.parametrize("reader_s", [9.0, 11.0, 25.0, 1000.0])
+def test_readers_own_time_is_no_stall(reader_s: float) -> None:
+    received = received_from("a", 5.0, "b", 9.0, "c", END, reader_s=reader_s)
+    assert (received.items, received.error) == (["a", "b", "c", END], None)
+
+
+def test_stall_is_noticed_in_time_after_a_slow_reader() -> None:
+    received = received_from("a", "b", 60.0, reader_s=25.0)
+    assert received.failure is Failure.STALLED
+    assert received.ended_s == pytest.approx(60.0, abs=1e-3)
+
+
+def test_readers_cancellation_is_no_stall() -> None:
+    """Also where it comes in the moment in which the model's time is over."""
+
+    async def cancelled_after(seconds: float) -> bool:
+        task = asyncio.create_task(receive(Stall(ScriptedModel([60.0]), TIMEOUT_S)))
+        await asyncio.sleep(seconds)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert run_told(cancelled_after(5.0))
+    assert run_told(cancelled_after(TIMEOUT_S))
+
+
+def test_cancellation_that_comes_with_a_stall_is_not_swallowed() -> None:
+    """The reader is cancelled by the same look of the loop that finds the stall: both count."""
+
+    async def both() -> bool:
+        task = asyncio.create_task(receive(Stall(ScriptedModel([60.0]), TIMEOUT_S)))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_at(TIMEOUT_S, task.cancel)
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert run_told(both())
+
+
+def test_task_that_was_cancelled_before_still_notices_a_stall() -> None:
+    """A reader that outlived a cancellation keeps its count: only the stall's own is taken back."""
+
+    async def outlived() -> tuple[Failure | None, int]:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            received = await receive(Stall(ScriptedModel([60.0]), TIMEOUT_S))
+        cancellations = task.cancelling()
+        task.uncancel()
+        return received.failure, cancellations
+
+    assert run_told(outlived()) == (Failure.STALLED, 1)
+
+
+def test_reader_is_left_alone_after_the_end() -> None:
+    async def reads_and_waits() -> float:
+        await receive(Stall(ScriptedModel(["a", END]), TIMEOUT_S))
+        await asyncio.sleep(1000.0)
+        return ToldClock().monotonic()
+
+    assert run_told(reads_and_waits()) == pytest.approx(1000.0, abs=1e-3)
+
+
+def test_no_timer_is_left_after_the_end() -> None:
+    async def timers() -> list[asyncio.TimerHandle]:
+        await receive(Stall(ScriptedModel(["a", END]), TIMEOUT_S))
+        scheduled: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        return [timer for timer in scheduled if not timer.cancelled()]
+
+    assert run_told(timers()) == []
+
+
+def test_closing_closes_the_model_at_once() -> None:
+    model = ScriptedModel(["a", 60.0])
+
+    async def close_early() -> None:
+        stream = Stall(model, TIMEOUT_S).stream(PROMPT)
+        assert await anext(stream) == "a"
+        await stream.aclose()
+
+    run_told(close_early())
+    assert model.closed == 1
+
+
+def test_stall_has_the_name_of_its_model() -> None:
+    assert Stall(ScriptedModel(model="openai/x"), TIMEOUT_S).model == "openai/x"
+
+
+@pytest.mark.parametrize(("timeout_s", "longest_s"), [(1, 10), (59, 590), (60, 600), (61, 600), (1800, 1800)])
+def test_silence_of_a_thinking_model_is_bounded(timeout_s: float, longest_s: float) -> None:
+    assert silence_s(timeout_s) == longest_s
