@@ -17,8 +17,6 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 
 from bot.store.schema import REVISION
@@ -102,6 +100,10 @@ def _postgresql_script(server_url: str) -> bytes:
 
 
 def _migrate(engine: sa.Engine) -> None:
+    # Half a second, which tests without a database do not need.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", "bot.store:migrations")
     with engine.begin() as connection:

@@ -11,6 +11,8 @@ from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.store.rows import DOING, TODO, insert_into, question_of
 from bot.store.schema import errands, jobs
 
+_SHOWN = errands.alias()
+
 
 async def add(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float) -> None:
     """One of a kind for each job; who runs the same one now leaves it on the list."""
@@ -27,9 +29,8 @@ def held(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
 
     An entry that waits for its next try looks the same in its last seconds, and holds others up for no longer.
     """
-    shown = errands.alias()
-    in_hand = (shown.c.tries > 0, shown.c.due_at > now, shown.c.due_at <= now + OUTBOX_HOLD_S)
-    return sa.exists().where(shown.c.job_id == job_id, shown.c.kind == OutboxKind.SHOW_END.value, *in_hand)
+    in_hand = (_SHOWN.c.tries > 0, _SHOWN.c.due_at > now, _SHOWN.c.due_at <= now + OUTBOX_HOLD_S)
+    return sa.exists().where(_SHOWN.c.job_id == job_id, _SHOWN.c.kind == OutboxKind.SHOW_END.value, *in_hand)
 
 
 def due(now: float) -> sa.Select[tuple[int]]:

@@ -8,6 +8,7 @@ tells, EXCEPTIONS says for which examples, and in what alone the frame may diffe
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,6 +115,7 @@ def examples() -> Iterator[tuple[str, str, list[tuple[int, str]]]]:
             yield path.stem, section, found
 
 
+@cache
 def frames(markdown: str) -> dict[int, list[str]]:
     """What Slack is sent for each page while the text comes, and in the end; "" where there is no block yet."""
     reply, sent = Reply(question()), defaultdict[int, list[str]](list)
