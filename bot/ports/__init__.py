@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bot.core.conversation import File, Job, Message, Prompt, Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.inbound.files import Opened
+from bot.core.inbound.files import OpenedFile
 from bot.core.inbound.triage import Participants
 from bot.core.job import Enqueued, Outcome, Piece, Pulse, Reservation, Spent
 from bot.core.limits.access import BotQuestions, UserKind
@@ -351,7 +351,7 @@ class Replies(Protocol):
 class Files(Protocol):
     """Reads the files that people share in Slack."""
 
-    def reading(self, files: Sequence[File]) -> AbstractAsyncContextManager[Mapping[str, Opened]]:
+    def reading(self, files: Sequence[File]) -> AbstractAsyncContextManager[Mapping[str, OpenedFile]]:
         """What is in each, by id, or why that can't be said; never raises for a file.
 
         The memory that they take counts as taken until the context ends.

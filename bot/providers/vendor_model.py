@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import httpx2
 
 from bot.core.conversation import Media, Prompt
-from bot.core.inbound.files import fitting, without
+from bot.core.inbound.files import newest_media_within, without_media
 from bot.core.inbound.tokens import prompt_texts
 from bot.core.stream import THINKING_TOKENS, Completion, FinishReason, StreamEvent, Thinking, Usage
 from bot.core.surrogates import Pairing
@@ -119,8 +119,8 @@ class VendorModel:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """See Provider. What is refused for its images or PDFs, as it seems, is asked once more without them."""
-        fit = fitting(prompt.turns, self._api.most_media_bytes)
-        offered, left_out = without(prompt, lambda media: media in fit and self._api.takes(media))
+        fit = newest_media_within(prompt.turns, self._api.most_media_bytes)
+        offered, left_out = without_media(prompt, lambda media: media in fit and self._api.takes(media))
         begun = False
         try:
             async with aclosing(self._answer(offered, left_out)) as answer:
@@ -129,7 +129,7 @@ class VendorModel:
                     yield said
             return
         except ProviderError as error:
-            bare, more = without(offered, lambda media: False)
+            bare, more = without_media(offered, lambda media: False)
             if begun or not more or error.failure not in _MEDIA_MAY_BE_WHY:
                 raise
             log.info("%s: %s (%s), asked again without %d files", self.model, error.failure, error.detail, len(more))

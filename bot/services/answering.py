@@ -9,7 +9,7 @@ from enum import Enum, auto
 from itertools import chain, repeat
 
 from bot.core.conversation import Job, Prompt
-from bot.core.inbound.files import Opened, unread_line
+from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.inbound.triage import Identity
@@ -80,7 +80,7 @@ class AnswerAttempt:
     """Somebody asked for it before there was anything to cancel."""
     before: Shown = field(default_factory=Shown)
     """What an earlier attempt left in Slack."""
-    opened: Sequence[Opened] = ()
+    opened: Sequence[OpenedFile] = ()
     """The files that the answer has to account for."""
     prompt_version: str | None = None
 
@@ -313,7 +313,7 @@ class Answering:
 def _told(ending: Ending, attempt: AnswerAttempt) -> Ending:
     """With what is told however it ended: what of the files was not read, and who wrote the answer."""
     done = attempt.completion
-    notice = " ".join(filter(None, (ending.notice, unread_line(attempt.opened, done.left_out if done else ()))))
+    notice = " ".join(filter(None, (ending.notice, unread_notice(attempt.opened, done.left_out if done else ()))))
     return replace(ending, notice=notice, footer=_writer(attempt), previous=_has_previous(attempt.job))
 
 

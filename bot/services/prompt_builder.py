@@ -10,11 +10,12 @@ from bot.core.assistant_pane import in_pane, looking_at
 from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
-from bot.core.inbound.batch import with_earlier
+from bot.core.inbound.batch import with_earlier_questions
 from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
-from bot.core.inbound.files import Opened, chosen
+from bot.core.inbound.files import OpenedFile, choose_files
+from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate
-from bot.core.inbound.triage import Identity, by_person, company_since
+from bot.core.inbound.triage import Identity, by_person, second_person_since
 from bot.core.reply.draft import Draft
 from bot.errors import StoreError
 from bot.ports import Clock, Files, History, Store
@@ -46,7 +47,7 @@ class Brief:
     model: str | None
     """The channel's own; None: as it is for all."""
     prompt_version: str
-    opened: Sequence[Opened]
+    opened: Sequence[OpenedFile]
     """The files that the answer has to account for."""
 
 
@@ -67,18 +68,20 @@ class PromptBuilder:
         job = draft.job
         channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.manner.system_prompt
-        messages = with_earlier(job, await self.history.messages(job.question))
+        messages = with_earlier_questions(job, await self.history.messages(job.question))
         if draft.resumes:
             await self._restart_if_edited(job, messages)
-        said = await self._said(job, messages)
-        opened = await self._opened(said, held)
-        request = prompts.RESUME if draft.resumes else prompts.GO_ON
-        going_on = prompts.going_on(shared_files.attached(said, opened), draft.start, request)
-        fitting = prompts.fit(going_on, self.estimate.tokens, self.manner.history_tokens)
-        to_tell = [opened[file_id] for file_id in dict.fromkeys(shared_files.not_told_yet(said))]
-        told = "\n\n".join(filter(None, (system, await self._looking_at(job.question))))
-        prompt = replace(prompts.prompt_of(told, fitting), cache_key=prompts.cache_key(job.question.thread))
-        return Brief(prompt, channel.model, prompt_version(system), to_tell)
+        conversation = await self._conversation(job, messages)
+        opened = await self._opened(conversation, held)
+        request = prompts.RESUME_REQUEST if draft.resumes else prompts.CONTINUE_REQUEST
+        continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), draft.start, request)
+        truncated = prompts.truncate(continued, self.estimate.tokens, self.manner.history_tokens)
+        new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
+        instructions = "\n\n".join(filter(None, (system, await self._looking_at(job.question))))
+        prompt = replace(
+            prompts.build_prompt(instructions, truncated), cache_key=prompts.cache_key(job.question.thread)
+        )
+        return Brief(prompt, channel.model, prompt_version(system), new_files)
 
     async def _looking_at(self, question: Question) -> str:
         """What the person has before them beside our pane, if we are told of it and may know its name."""
@@ -108,24 +111,24 @@ class PromptBuilder:
         if edited:
             await self.clock.sleep(RESTART_WITHIN_S)
 
-    async def _said(self, job: Job, messages: Sequence[Message]) -> list[prompts.Spoken]:
+    async def _conversation(self, job: Job, messages: Sequence[Message]) -> list[PromptMessage]:
         question = job.question
         # What an earlier version of this answer said is not before the model.
         replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, "")}
-        await self._note_company(question, messages)
-        said = prompts.spoken(prompts.Conversation(question, messages, replies), self.me)
-        names = await self.history.names(prompts.to_be_named(said, self.me))
-        return prompts.named(said, {**names, self.me.user_id: self.me.name})
+        await self._record_participants(question, messages)
+        conversation = prompts.prompt_messages(prompts.Conversation(question, messages, replies), self.me)
+        names = await self.history.names(prompts.ids_to_look_up(conversation, self.me))
+        return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name})
 
-    async def _opened(self, said: Sequence[prompts.Spoken], held: AsyncExitStack) -> Mapping[str, Opened]:
+    async def _opened(self, messages: Sequence[PromptMessage], held: AsyncExitStack) -> Mapping[str, OpenedFile]:
         """The files; of what the model may be given at once, their texts take no more than half."""
-        wanted, unread = chosen(shared_files.files_in(said))
+        wanted, unread = choose_files(shared_files.files_newest_first(messages))
         read = await held.enter_async_context(self.files.reading(wanted)) if wanted else {}
-        return shared_files.shortened({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
+        return shared_files.truncate_files({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
 
-    async def _note_company(self, question: Question, messages: Sequence[Message]) -> None:
+    async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
-        if since_ts := company_since(question, [each for each in messages if by_person(each, self.me)]):
+        if since_ts := second_person_since(question, [each for each in messages if by_person(each, self.me)]):
             try:
                 await self.store.mark_group_thread(question.thread, since_ts)
             except StoreError as error:

@@ -15,14 +15,14 @@ from bot.core.inbound.files import (
     MOST_BYTES,
     MOST_FILE_BYTES,
     PDF,
-    Opened,
-    Read,
+    Content,
+    OpenedFile,
     Unread,
-    is_sign_in,
-    media_type,
-    refused,
-    short_name,
-    text_of,
+    decode_text,
+    detect_media_type,
+    display_name,
+    is_sign_in_page,
+    reason_not_to_read,
 )
 from bot.errors import RateLimited, Refused
 from bot.slack import images
@@ -51,9 +51,9 @@ class SlackFiles:
         self._unpacking = asyncio.Lock()
 
     @asynccontextmanager
-    async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, Opened]]:
+    async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, OpenedFile]]:
         """See Files. Memory is set aside for the largest that these files may be, and then for what they are."""
-        opened: dict[str, Opened] = {}
+        opened: dict[str, OpenedFile] = {}
         held_bytes, most_bytes = 0, min(MOST_BYTES, MOST_FILE_BYTES * len(files))
         try:
             try:
@@ -63,22 +63,22 @@ class SlackFiles:
                     await self._open_all(files, opened)
             except TimeoutError:
                 log.warning("%d files took over %.0f s", len(files), READING_S)
-            needed_bytes = min(held_bytes, sum(_size_bytes(each.read) for each in opened.values()))
+            needed_bytes = min(held_bytes, sum(_size_bytes(each.content) for each in opened.values()))
             self._room.give_back(held_bytes - needed_bytes)
             held_bytes = needed_bytes
-            yield {file.id: opened.get(file.id, Opened(file, Unread.TOO_SLOW)) for file in files}
+            yield {file.id: opened.get(file.id, OpenedFile(file, Unread.TOO_SLOW)) for file in files}
         finally:
             self._room.give_back(held_bytes)
 
-    async def _open_all(self, files: Sequence[File], opened: dict[str, Opened]) -> None:
+    async def _open_all(self, files: Sequence[File], opened: dict[str, OpenedFile]) -> None:
         left = MOST_BYTES
         for file in files:
             told, content = await self._content(file, left)
             if isinstance(content, bytes):
                 left -= len(content)
-                opened[file.id] = Opened(told, await self._understood(told, content))
+                opened[file.id] = OpenedFile(told, await self._understood(told, content))
             else:
-                opened[file.id] = Opened(told, content)
+                opened[file.id] = OpenedFile(told, content)
 
     async def _content(self, file: File, left: int) -> tuple[File, bytes | Unread]:
         """What Slack says of it by now, and its bytes."""
@@ -86,7 +86,7 @@ class SlackFiles:
             if file.access == "check_file_info" or not file.url:
                 # From another organisation: the event only has its id.
                 file = file_of((await self._web.call("files.info", file=file.id)).get("file", {}))
-            return file, refused(file) or await self._downloaded(file, left)
+            return file, reason_not_to_read(file) or await self._downloaded(file, left)
         except Refused as error:
             log.warning("file %s: %s", file.id, error)
             return file, _REASONS.get(error.error, Unread.FAILED)
@@ -113,8 +113,8 @@ class SlackFiles:
                 return await _body(file, response, left)
         return Unread.FAILED
 
-    async def _understood(self, file: File, content: bytes) -> Read:
-        kind = media_type(content)
+    async def _understood(self, file: File, content: bytes) -> Content:
+        kind = detect_media_type(content)
         if kind in (*IMAGES, "image/gif"):
             try:
                 # One after another: unpacked, an image may take a hundred times its bytes.
@@ -123,9 +123,9 @@ class SlackFiles:
             except ValueError:
                 return Unread.DAMAGED
         elif kind != PDF:
-            text = text_of(content)
+            text = decode_text(content)
             return Unread.KIND if text is None else text
-        return Media(short_name(file), kind, base64.b64encode(content).decode())
+        return Media(display_name(file), kind, base64.b64encode(content).decode())
 
 
 _REASONS = {
@@ -159,15 +159,15 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
         content += chunk
         if len(content) > most:
             return too_big
-    if is_sign_in(file, response.content_type, bytes(content[:4096])):
+    if is_sign_in_page(file, response.content_type, bytes(content[:4096])):
         return Unread.SCOPE
     return bytes(content)
 
 
-def _size_bytes(read: Read) -> int:
-    if isinstance(read, Media):
-        return len(read.base64)
-    return len(read) if isinstance(read, str) else 0
+def _size_bytes(content: Content) -> int:
+    if isinstance(content, Media):
+        return len(content.base64)
+    return len(content) if isinstance(content, str) else 0
 
 
 class MemoryRoom:

@@ -10,8 +10,8 @@ from PIL import Image
 
 from bot.core.conversation import File, Media, Prompt, Turn
 from bot.core.inbound import files, shared_files
-from bot.core.inbound.files import MOST_FILES, Opened, Unread
-from bot.core.inbound.prompt import Spoken
+from bot.core.inbound.files import MOST_FILES, OpenedFile, Unread
+from bot.core.inbound.prompt import PromptMessage
 from bot.core.inbound.tokens import TokenEstimate, media_tokens
 from bot.slack import images
 
@@ -35,9 +35,9 @@ def picture(kind: str, size: tuple[int, int], mode: str = "RGB") -> bytes:
 class TestChosen:
     def test_the_first_count_and_one_that_cannot_be_read_takes_no_place(self) -> None:
         song = File("F9", "song.mp3", "audio/mpeg")
-        wanted, unread = files.chosen([song, *some(7), song])
+        wanted, unread = files.choose_files([song, *some(7), song])
         assert [file.id for file in wanted] == ["F0", "F1", "F2", "F3", "F4"]
-        assert {file_id: each.read for file_id, each in unread.items()} == {
+        assert {file_id: each.content for file_id, each in unread.items()} == {
             "F9": Unread.KIND,
             "F5": Unread.TOO_MANY,
             "F6": Unread.TOO_MANY,
@@ -65,7 +65,7 @@ class TestChosen:
         ],
     )
     def test_by_what_slack_says_it_is(self, mimetype: str, reason: Unread | None) -> None:
-        assert files.refused(File("F1", "f", mimetype)) is reason
+        assert files.reason_not_to_read(File("F1", "f", mimetype)) is reason
 
 
 class TestBytes:
@@ -83,19 +83,19 @@ class TestBytes:
         ],
     )
     def test_begin_as_what_they_are(self, content: bytes, kind: str) -> None:
-        assert files.media_type(content) == kind
+        assert files.detect_media_type(content) == kind
 
     @settings(max_examples=100, deadline=None)
     @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff")))
     def test_of_text_are_that_text(self, text: str) -> None:
-        assert files.text_of(text.encode()) == text
-        assert files.text_of(text.encode("utf-8-sig")) == text
-        assert files.text_of(text.encode("utf-16")) == text
+        assert files.decode_text(text.encode()) == text
+        assert files.decode_text(text.encode("utf-8-sig")) == text
+        assert files.decode_text(text.encode("utf-16")) == text
 
     @settings(max_examples=200, deadline=None)
     @given(st.binary())
     def test_of_anything_are_text_or_not(self, content: bytes) -> None:
-        text = files.text_of(content)
+        text = files.decode_text(content)
         assert text is None or "\0" not in text
 
     @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ class TestBytes:
     def test_may_be_slacks_page_for_signing_in(
         self, mimetype: str, content_type: str, content: bytes, sign_in: bool
     ) -> None:
-        assert files.is_sign_in(File("F1", "f", mimetype), content_type, content) is sign_in
+        assert files.is_sign_in_page(File("F1", "f", mimetype), content_type, content) is sign_in
 
 
 class TestImages:
@@ -151,7 +151,7 @@ class TestTold:
     @settings(max_examples=100, deadline=None)
     @given(name=st.text(), text=st.text("`~a\n ", max_size=60).filter(str.strip))
     def test_a_files_text_never_ends_its_fence(self, name: str, text: str) -> None:
-        said = files.label(Opened(File("F1", name), text))
+        said = files.file_label(OpenedFile(File("F1", name), text))
         (fence,) = [token for token in MarkdownIt().parse(said) if token.type == "fence"]
         assert said.endswith(fence.markup)
         assert fence.map is not None
@@ -160,40 +160,44 @@ class TestTold:
     @settings(max_examples=50, deadline=None)
     @given(st.lists(st.text(max_size=300), max_size=40))
     def test_the_reader_is_told_in_one_short_line(self, names: list[str]) -> None:
-        opened = [Opened(File(f"F{n}", name), Unread.KIND) for n, name in enumerate(names)]
-        line = files.unread_line(opened)
+        opened = [OpenedFile(File(f"F{n}", name), Unread.KIND) for n, name in enumerate(names)]
+        line = files.unread_notice(opened)
         assert len(line.splitlines()) == min(1, len(names))
         assert len(line) < 1_000
 
     def test_no_name_turns_what_follows_it_around(self) -> None:
-        opened = Opened(File("F1", "a\u202egpj.exe"), Unread.KIND)
-        assert files.unread_line([opened]) == "Not read: agpj.exe (a kind of file that I can't read)."
+        opened = OpenedFile(File("F1", "a\u202egpj.exe"), Unread.KIND)
+        assert files.unread_notice([opened]) == "Not read: agpj.exe (a kind of file that I can't read)."
 
     def test_an_empty_file_is_said_to_be_empty(self) -> None:
-        assert files.label(Opened(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"
+        assert files.file_label(OpenedFile(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"
 
     def test_more_than_a_few_are_counted(self) -> None:
-        line = files.unread_line([Opened(file, Unread.TOO_MANY) for file in some(9)])
+        line = files.unread_notice([OpenedFile(file, Unread.TOO_MANY) for file in some(9)])
         assert line.startswith("Not read: 0.txt (I read the five newest), 1.txt ")
         assert line.endswith("5.txt (I read the five newest), and 3 more.")
 
     def test_what_the_model_was_not_given_is_told_as_well(self) -> None:
-        opened = [Opened(NOTES, "text"), Opened(File("F2", "a.png"), media("a.png"))]
-        assert files.unread_line(opened) == ""
-        assert files.unread_line(opened, ("a.png",)) == "Not read: a.png (this model can't look at it)."
+        opened = [OpenedFile(NOTES, "text"), OpenedFile(File("F2", "a.png"), media("a.png"))]
+        assert files.unread_notice(opened) == ""
+        assert files.unread_notice(opened, ("a.png",)) == "Not read: a.png (this model can't look at it)."
 
 
 class TestShared:
     TOKENS = TokenEstimate(("openai/m",)).tokens
 
     def test_the_questions_files_come_first_and_then_the_newest(self) -> None:
-        said = [Spoken("U1", "", files=tuple(some(2))), Spoken(None, "ok"), Spoken("U1", "", files=(NOTES,))]
-        assert [file.id for file in shared_files.files_in(said)] == ["F1", "F0", "F1"]
-        assert list(shared_files.not_told_yet(said)) == ["F1"]
+        said = [
+            PromptMessage("U1", "", files=tuple(some(2))),
+            PromptMessage(None, "ok"),
+            PromptMessage("U1", "", files=(NOTES,)),
+        ]
+        assert [file.id for file in shared_files.files_newest_first(said)] == ["F1", "F0", "F1"]
+        assert list(shared_files.file_ids_since_answer(said)) == ["F1"]
 
     def test_a_file_shared_twice_is_shown_where_it_came_last(self) -> None:
-        said = [Spoken("U1", "first", files=(NOTES,)), Spoken("U1", "again", files=(NOTES,))]
-        first, again = shared_files.attached(said, {"F1": Opened(NOTES, "All is well.")})
+        said = [PromptMessage("U1", "first", files=(NOTES,)), PromptMessage("U1", "again", files=(NOTES,))]
+        first, again = shared_files.attach_files(said, {"F1": OpenedFile(NOTES, "All is well.")})
         assert first.text == "first"
         assert "All is well." in again.text
 
@@ -203,12 +207,12 @@ class TestShared:
         limit=st.integers(50, 5_000),
     )
     def test_texts_take_no_more_than_their_share(self, texts: list[str], limit: int) -> None:
-        opened = {str(n): Opened(File(str(n), f"{n}.txt"), text) for n, text in enumerate(texts)}
-        short = shared_files.shortened(opened, self.TOKENS, limit)
+        opened = {str(n): OpenedFile(File(str(n), f"{n}.txt"), text) for n, text in enumerate(texts)}
+        short = shared_files.truncate_files(opened, self.TOKENS, limit)
         mark_tokens = 40
-        assert sum(self.TOKENS(str(each.read)) for each in short.values()) <= limit * 1.3 + mark_tokens * len(texts)
+        assert sum(self.TOKENS(str(each.content)) for each in short.values()) <= limit * 1.3 + mark_tokens * len(texts)
         for file_id, each in short.items():
-            assert each.cut == (each.read != opened[file_id].read)
+            assert each.truncated == (each.content != opened[file_id].content)
         whole = sum(self.TOKENS(text) for text in texts)
         assert whole > limit or short == opened
 
@@ -217,14 +221,14 @@ class TestMedia:
     def test_what_is_too_much_for_a_request_is_the_oldest(self) -> None:
         old, new, newest = media("old", 5), media("new", 5), media("newest", 4, files.PDF)
         prompt = Prompt("", (Turn("user", "one", (old,)), Turn("user", "two", (new, newest))))
-        fit = files.fitting(prompt.turns, 10)
-        told, left_out = files.without(prompt, lambda each: each in fit)
+        fit = files.newest_media_within(prompt.turns, 10)
+        told, left_out = files.without_media(prompt, lambda each: each in fit)
         assert left_out == ("old",)
         assert told.turns == (Turn("user", "one\n\n(You can't be shown old.)"), prompt.turns[1])
 
     def test_a_prompt_without_media_is_as_it_was(self) -> None:
         prompt = Prompt("s", (Turn("user", "one"),))
-        assert files.without(prompt, lambda _: False) == (prompt, ())
+        assert files.without_media(prompt, lambda _: False) == (prompt, ())
 
     def test_counts_in_tokens_roughly(self) -> None:
         turn = Turn("user", "", (media("a.png"), media("a.pdf", 400_000, files.PDF)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import Message, Prompt, Turn
 from bot.core.inbound import prompt as prompts
-from bot.core.inbound.prompt import BEGUN_BY_US, LEFT_OUT, Conversation, Spoken
+from bot.core.inbound.prompt import BEGUN_BY_BOT, MESSAGES_OMITTED, Conversation, PromptMessage
 from tests.core.conversations import ME, message, question
 
 NAMES = {"UADA": "Ada", "UGRACE": "Grace", "UBOT": "typist"}
@@ -24,8 +24,8 @@ def build(
 ) -> Prompt:
     """A prompt with a token for each character."""
     conversation = Conversation(question(asked, ts="50.0", thread_ts="1.0"), messages, replies or {})
-    read = prompts.named(prompts.spoken(conversation, ME), NAMES)
-    return prompts.prompt_of("be brief", prompts.fit(read, len, limit))
+    read = prompts.resolve_names(prompts.prompt_messages(conversation, ME), NAMES)
+    return prompts.build_prompt("be brief", prompts.truncate(read, len, limit))
 
 
 def told(turns: tuple[Turn, ...]) -> list[str]:
@@ -123,27 +123,30 @@ def test_names_are_asked_for_whoever_speaks_or_is_spoken_of_the_newest_first_and
         message("red", ts="4.0", user_id="UCI", bot_id="BCI", app_name="CI"),
     ]
     conversation = Conversation(question("ask <@UGRACE>, <@UBOT>, in <#C8|eight>", ts="50.0"), said, {})
-    spoken = prompts.spoken(conversation, ME)
-    assert prompts.to_be_named(spoken, ME) == ["UADA", "UGRACE", "UALAN", "C9"]
+    spoken = prompts.prompt_messages(conversation, ME)
+    assert prompts.ids_to_look_up(spoken, ME) == ["UADA", "UGRACE", "UALAN", "C9"]
 
 
 def test_of_one_person_no_name_is_asked_for() -> None:
-    assert prompts.to_be_named(prompts.spoken(Conversation(question(), [message("hi", ts="2.0")], {}), ME), ME) == []
+    assert (
+        prompts.ids_to_look_up(prompts.prompt_messages(Conversation(question(), [message("hi", ts="2.0")], {}), ME), ME)
+        == []
+    )
 
 
 def test_a_conversation_that_we_began_is_told_as_such() -> None:
     said = [message("good morning", ts="1.0", user_id="UBOT")]
     assert build(said, replies={"1.0": "good morning"}).turns == (
-        Turn("user", BEGUN_BY_US),
+        Turn("user", BEGUN_BY_BOT),
         Turn("assistant", "good morning"),
         Turn("user", "why?"),
     )
 
 
 def test_a_message_that_was_but_a_file_shown_elsewhere_is_no_turn() -> None:
-    said = [Spoken("UADA", ""), Spoken(None, "I see."), Spoken("UADA", "why?")]
-    assert prompts.prompt_of("", said).turns == (
-        Turn("user", BEGUN_BY_US),
+    said = [PromptMessage("UADA", ""), PromptMessage(None, "I see."), PromptMessage("UADA", "why?")]
+    assert prompts.build_prompt("", said).turns == (
+        Turn("user", BEGUN_BY_BOT),
         Turn("assistant", "I see."),
         Turn("user", "why?"),
     )
@@ -151,31 +154,31 @@ def test_a_message_that_was_but_a_file_shown_elsewhere_is_no_turn() -> None:
 
 def test_the_first_message_and_the_newest_that_fit_are_kept_whole_and_a_line_says_what_is_not() -> None:
     said = [message(letter * (100 if at > 1 else 4), ts=f"{at}.0") for at, letter in enumerate("abcde", start=1)]
-    room = 4 + 205 + len("why?") + len(LEFT_OUT)
-    assert told(build(said, limit=room).turns) == ["aaaa", LEFT_OUT, "d" * 100, "e" * 100, "why?"]
+    room = 4 + 205 + len("why?") + len(MESSAGES_OMITTED)
+    assert told(build(said, limit=room).turns) == ["aaaa", MESSAGES_OMITTED, "d" * 100, "e" * 100, "why?"]
 
 
 def test_what_was_not_read_is_told_where_it_was() -> None:
     said = [message("first", ts="1.0"), message("later", ts="40.0", after_gap=True)]
-    assert told(build(said).turns) == ["first", LEFT_OUT, "later", "why?"]
+    assert told(build(said).turns) == ["first", MESSAGES_OMITTED, "later", "why?"]
 
 
 def test_a_gap_is_told_though_the_message_after_it_is_nothing_that_was_said() -> None:
     said = [message("first", ts="1.0"), message("joined", ts="40.0", subtype="channel_join", after_gap=True)]
-    assert told(build(said).turns) == ["first", LEFT_OUT, "why?"]
+    assert told(build(said).turns) == ["first", MESSAGES_OMITTED, "why?"]
 
 
 def test_a_direct_messages_first_is_like_any_other() -> None:
     said = [message("a" * 60, ts="1.0"), message("b" * 60, ts="2.0")]
     conversation = Conversation(question("why?", ts="50.0", thread_ts=None), said, {})
-    fitting = prompts.fit(prompts.spoken(conversation, ME), len, 120)
+    fitting = prompts.truncate(prompts.prompt_messages(conversation, ME), len, 120)
     assert [each.text for each in fitting] == ["b" * 60, "why?"]
 
 
 def test_an_answer_whose_question_is_left_out_stays() -> None:
-    said = [Spoken("UADA", "x" * 80), Spoken(None, "the answer"), Spoken("UADA", "why?")]
-    turns = prompts.prompt_of("", prompts.fit(said, len, 60)).turns
-    assert turns == (Turn("user", LEFT_OUT), Turn("assistant", "the answer"), Turn("user", "why?"))
+    said = [PromptMessage("UADA", "x" * 80), PromptMessage(None, "the answer"), PromptMessage("UADA", "why?")]
+    turns = prompts.build_prompt("", prompts.truncate(said, len, 60)).turns
+    assert turns == (Turn("user", MESSAGES_OMITTED), Turn("assistant", "the answer"), Turn("user", "why?"))
 
 
 def test_a_question_that_does_not_fit_is_cut_in_its_middle_with_a_mark() -> None:
@@ -189,7 +192,7 @@ def test_a_question_that_does_not_fit_is_cut_in_its_middle_with_a_mark() -> None
 def test_a_message_that_would_fit_nowhere_is_cut_and_what_is_before_it_dropped() -> None:
     said = [message("first", ts="1.0"), message("old", ts="2.0"), message("begin " + "x" * 2_000 + " end", ts="3.0")]
     first, gap, long, middle, end, asked = told(build(said).turns)
-    assert (first, gap, asked) == ("first", LEFT_OUT, "why?")
+    assert (first, gap, asked) == ("first", MESSAGES_OMITTED, "why?")
     assert (long[:7], end[-5:]) == ("begin x", "x end")
     assert "left out" in middle
 
@@ -197,14 +200,14 @@ def test_a_message_that_would_fit_nowhere_is_cut_and_what_is_before_it_dropped()
 def test_a_first_message_that_does_not_fit_leaves_half_of_the_room() -> None:
     said = [message("a" * 2_000, ts="1.0"), message("b" * 400, ts="2.0"), message("c" * 400, ts="3.0")]
     turns = told(build(said).turns)
-    assert turns[-3:] == [LEFT_OUT, "c" * 400, "why?"]
+    assert turns[-3:] == [MESSAGES_OMITTED, "c" * 400, "why?"]
     assert turns[0].startswith("aaa")
 
 
 @pytest.mark.parametrize("text", ["e\u0301" * 400, "👩\u200d🔬" * 300, "❤\ufe0f" * 500])
 @pytest.mark.parametrize("limit", range(200, 206))
 def test_a_cut_parts_no_mark_from_what_it_belongs_to(text: str, limit: int) -> None:
-    head, mark, tail = prompts.cut(text, len, limit).split("\n\n")
+    head, mark, tail = prompts.cut_middle(text, len, limit).split("\n\n")
     assert "left out" in mark
     assert text.startswith(head)
     assert text.endswith(tail)
@@ -241,12 +244,12 @@ def test_every_history_obeys_anthropics_message_rules(
 def test_what_fits_is_the_beginning_and_the_end_of_what_was_said_and_within_the_limit(
     history: list[tuple[str | None, str]], limit: int
 ) -> None:
-    said = [Spoken(speaker, text) for speaker, text in history] + [Spoken("UADA", "?")]
+    said = [PromptMessage(speaker, text) for speaker, text in history] + [PromptMessage("UADA", "?")]
     said[0] = replace(said[0], first=len(said) > 1)
-    kept = prompts.fit(said, len, limit)
+    kept = prompts.truncate(said, len, limit)
     told = [each.text for each in said]
     whole = [each.text for each in kept if "left out" not in each.text]
-    assert sum(len(each.text) for each in kept) + len(LEFT_OUT) * any(each.after_gap for each in kept) <= limit
+    assert sum(len(each.text) for each in kept) + len(MESSAGES_OMITTED) * any(each.after_gap for each in kept) <= limit
     assert kept[0].text[:20] == told[0][:20]
     assert whole[1:] == told[len(told) - len(whole[1:]) :]
     assert any(each.after_gap for each in kept) == (len(kept) < len(said))

@@ -10,23 +10,23 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import ThreadKey, Turn
 from bot.core.inbound import prompt as prompts
-from bot.core.inbound.prompt import LEFT_OUT, Spoken
+from bot.core.inbound.prompt import MESSAGES_OMITTED, PromptMessage
 
 TURNS = 120
 
 
-def conversation(seed: int) -> list[Spoken]:
+def conversation(seed: int) -> list[PromptMessage]:
     """One person's questions of some words each, and answers of some 1,500 characters."""
     chance = random.Random(seed)
     said = []
     for turn in range(TURNS):
         asked, answered = chance.lognormvariate(4.6, 1.0), chance.lognormvariate(7.3, 0.7)
-        said.append(Spoken("UADA", f"q{turn} " + "x" * int(asked), ts=f"{2 * turn}.0"))
-        said.append(Spoken(None, f"a{turn} " + "y" * int(answered), ts=f"{2 * turn + 1}.0"))
+        said.append(PromptMessage("UADA", f"q{turn} " + "x" * int(asked), ts=f"{2 * turn}.0"))
+        said.append(PromptMessage(None, f"a{turn} " + "y" * int(answered), ts=f"{2 * turn + 1}.0"))
     return said
 
 
-def read(said: list[Spoken], look_back: int | None) -> list[Spoken]:
+def read(said: list[PromptMessage], look_back: int | None) -> list[PromptMessage]:
     """A thread as a whole, or the newest messages of a direct message; the question is the last."""
     if look_back is None:
         return [replace(said[0], first=True), *said[1:]]
@@ -34,9 +34,9 @@ def read(said: list[Spoken], look_back: int | None) -> list[Spoken]:
     return [replace(newest[0], after_gap=True), *newest[1:]] if len(newest) < len(said) else newest
 
 
-def told(said: list[Spoken], bytes_per_token: float, limit: int = 16_000) -> tuple[Turn, ...]:
-    kept = prompts.fit(said, lambda text: int(len(text) / bytes_per_token) + 4, limit)
-    return prompts.prompt_of("be brief", kept).turns
+def told(said: list[PromptMessage], bytes_per_token: float, limit: int = 16_000) -> tuple[Turn, ...]:
+    kept = prompts.truncate(said, lambda text: int(len(text) / bytes_per_token) + 4, limit)
+    return prompts.build_prompt("be brief", kept).turns
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_most_prompts_begin_with_the_one_before(look_back: int | None, limit: in
         said, chance = conversation(seed), random.Random(seed)
         asked = [read(said[: 2 * turn + 1], look_back) for turn in range(1, TURNS)]
         turns = [told(each, 3.0 + learning * chance.random(), limit) for each in asked]
-        trimmed = [pair for pair in pairwise(turns) if any(LEFT_OUT in turn.text for turn in pair[1][:3])]
+        trimmed = [pair for pair in pairwise(turns) if any(MESSAGES_OMITTED in turn.text for turn in pair[1][:3])]
         same += [after[: len(before)] == before for before, after in trimmed]
     # 79 %, 79 % and 82 %; with the newest that fit 31 %, 31 % and none.
     assert len(same) > 500
@@ -62,39 +62,39 @@ def test_most_prompts_begin_with_the_one_before(look_back: int | None, limit: in
 @given(st.integers(0, 30), st.integers(2, TURNS), st.integers(300, 6_000))
 def test_no_more_than_a_third_is_left_out_beyond_what_must_be(seed: int, turns: int, limit: int) -> None:
     said = conversation(seed)[: 2 * turns + 1]
-    kept = prompts.fit(said, len, limit)
+    kept = prompts.truncate(said, len, limit)
     assert [each.text for each in kept[1:]] == [each.text for each in said[len(said) - len(kept) + 1 :]]
     before = said[len(said) - len(kept) - 1 : len(said) - len(kept)]
     told = sum(len(each.text) for each in kept)
     longest = max(len(each.text) for each in said)
     assert told <= limit
-    assert not before or told + longest + len(LEFT_OUT) >= limit - limit // 3 - longest
+    assert not before or told + longest + len(MESSAGES_OMITTED) >= limit - limit // 3 - longest
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 30), st.integers(30, TURNS), st.integers(0, 40))
 def test_what_is_told_does_not_depend_on_where_the_conversation_was_read_from(seed: int, turns: int, cut: int) -> None:
     said = conversation(seed)[: 2 * turns + 1]
-    whole = prompts.fit(said, len, 12_000)
+    whole = prompts.truncate(said, len, 12_000)
     longest = sum(len(each.text) for each in said[cut:])
     if longest > 12_000:
         part = [replace(said[cut], after_gap=True), *said[cut + 1 :]]
-        assert [each.text for each in prompts.fit(part, len, 12_000)] == [each.text for each in whole]
+        assert [each.text for each in prompts.truncate(part, len, 12_000)] == [each.text for each in whole]
 
 
 def test_the_question_of_an_answer_that_goes_on_is_never_spared() -> None:
     for number in range(50):
-        said = [Spoken(None, "z" * 500, ts=f"{number}.0"), Spoken("UADA", "why?", ts=f"{number}.1")]
-        kept = prompts.fit(prompts.going_on(said, "so far " * 80), len, 1_000)
+        said = [PromptMessage(None, "z" * 500, ts=f"{number}.0"), PromptMessage("UADA", "why?", ts=f"{number}.1")]
+        kept = prompts.truncate(prompts.with_continuation(said, "so far " * 80), len, 1_000)
         assert "why?" in [each.text for each in kept]
 
 
 def test_a_first_message_that_is_too_long_is_cut_alike_from_turn_to_turn() -> None:
-    first = Spoken("UADA", "log " * 30_000, first=True, ts="1.0")
+    first = PromptMessage("UADA", "log " * 30_000, first=True, ts="1.0")
     lengths = []
     for turn in range(3, 30):
         said = [first, *conversation(1)[2 : 2 * turn + 1]]
-        lengths.append(len(prompts.fit(said, len, 48_000)[0].text))
+        lengths.append(len(prompts.truncate(said, len, 48_000)[0].text))
     assert sum(before == after for before, after in pairwise(lengths)) >= len(lengths) - 5
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.triage import Answer, Ignore, Participants, TriageRules, company_since, triage
+from bot.core.inbound.triage import Answer, Ignore, Participants, TriageRules, second_person_since, triage
 from tests.core.conversations import ME, message
 
 MENTION = "<@UBOT> why?"
@@ -116,4 +116,4 @@ def test_a_thread_is_shared_since_its_second_person(
     thread_ts: str | None, written: list[tuple[str, str]], since_ts: str | None
 ) -> None:
     question = Question(ThreadKey("T1", "C1", thread_ts), "5.0", "UADA", "why?")
-    assert company_since(question, [message("so", ts, user_id) for ts, user_id in written]) == since_ts
+    assert second_person_since(question, [message("so", ts, user_id) for ts, user_id in written]) == since_ts

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.core.inbound.prompt import RESUME
+from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS
 from bot.ports import SystemClock
 from bot.services.answering import INTERRUPTED
@@ -268,7 +268,7 @@ def going_on(text: str, pause_s: float = PACE_S / 2) -> Callable[[Seen], Answer]
 
     def answer(seen: Seen) -> Answer:
         *_, before, last = [turn["content"] for turn in seen.body["messages"]]
-        if last != RESUME:
+        if last != RESUME_REQUEST:
             return says(text, pause_s)
         assert text.startswith(before)
         return says(text[len(before) :], pause_s)
@@ -337,7 +337,7 @@ async def test_killed_again_and_again_it_pays_for_no_text_twice(fleet: Fleet) ->
     assert [turn["role"] for turn in third] == ["user", "assistant", "user"]
     assert second[1]["content"] == MARKDOWN[: len(second[1]["content"])]
     assert SHORTEST_CHARS < len(second[1]["content"]) < len(third[1]["content"])
-    assert [prompt[-1]["content"] for prompt in (second, third)] == [RESUME, RESUME]
+    assert [prompt[-1]["content"] for prompt in (second, third)] == [RESUME_REQUEST, RESUME_REQUEST]
     assert len(first) == 1
 
 
@@ -357,7 +357,7 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
         lambda: [shown(each) for each in fleet.stage.bots("general", root)] == ["The new answer."], 25
     )
     assert [message.ts for message in fleet.stage.bots("general", root)] == [reply.ts]
-    assert not any(RESUME in str(prompt) for prompt in fleet.stage.prompts())
+    assert not any(RESUME_REQUEST in str(prompt) for prompt in fleet.stage.prompts())
     assert fleet.stage.prompts()[-1][-1]["content"].endswith("new words?")
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.inbound.prompt import LEFT_OUT
+from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.errors import Failure, ProviderError
 from bot.services.answering import AT_LENGTH
 from bot.settings import Settings
@@ -187,4 +187,4 @@ async def test_a_history_that_may_not_be_read_does_not_keep_the_question_from_it
     stage.sandbox.faults.start("refuse", method="conversations.replies", error="missing_scope")
     await stage.sandbox.say("ada", "general", "@typist why?", root)
     assert await stage.answers("general", root) == ["The whole answer."]
-    assert stage.prompts() == [[{"role": "user", "content": f"{LEFT_OUT}\n\nwhy?"}]]
+    assert stage.prompts() == [[{"role": "user", "content": f"{MESSAGES_OMITTED}\n\nwhy?"}]]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.inbound.prompt import LEFT_OUT
+from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
 from bot.slack.format.reply_blocks import WAITING
 from sandbox.server import Sandbox
@@ -128,4 +128,4 @@ async def test_a_question_that_slack_does_not_tell_of_is_before_the_model_all_th
         await stage.sandbox.say("ada", place, text)
         await in_line(stage, number, place, None)
     assert (await stage.answers(place, None, count=2, timeout_s=20))[-1] == "To both."
-    assert stage.prompts()[1] == [{"role": "user", "content": f"{LEFT_OUT}\n\nsecond?\n\nthird?"}]
+    assert stage.prompts()[1] == [{"role": "user", "content": f"{MESSAGES_OMITTED}\n\nsecond?\n\nthird?"}]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot.core.inbound.prompt import LEFT_OUT
+from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
 from sandbox.people import Content
 from sandbox.server import Sandbox
@@ -93,6 +93,6 @@ async def test_of_a_long_thread_the_first_message_and_the_newest_are_read(
         stage = Stage(sandbox, vendor)
         await sandbox.say("ada", "general", "@typist where to?", root)
         first, gap, *newest, last = (await asked(stage, "general", root)).split("\n\n")
-    assert (first, gap, last) == ("We plan a trip.", LEFT_OUT, "where to?")
+    assert (first, gap, last) == ("We plan a trip.", MESSAGES_OMITTED, "where to?")
     assert [each.split(":")[0] for each in newest] == [str(number) for number in range(100 - len(newest), 100)]
     assert newest

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.core.inbound.prompt import GO_ON
+from bot.core.inbound.prompt import CONTINUE_REQUEST
 from bot.core.limits.access import Denial
 from bot.core.reply import actions
 from bot.core.reply.actions import ReplyAction, Vote
@@ -209,7 +209,7 @@ async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage:
     assert stage.prompts()[2] == [
         {"role": "user", "content": "why?"},
         {"role": "assistant", "content": "One, two, three, four, fi"},
-        {"role": "user", "content": GO_ON},
+        {"role": "user", "content": CONTINUE_REQUEST},
     ]
     assert await press(stage, message, ReplyAction.GO_ON, value="") == actions.WHOLE
     assert await press(stage, message, ReplyAction.PREVIOUS, value="") == actions.NO_PREVIOUS

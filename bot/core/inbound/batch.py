@@ -1,15 +1,16 @@
-"""Questions that are answered together are all before the model, whatever Slack tells of the conversation."""
+"""Questions that are answered together all go into the prompt, even if Slack's history lacks one of them."""
 
 from collections.abc import Sequence
 
 from bot.core.conversation import Job, Message
 
 
-def with_earlier(job: Job, messages: Sequence[Message]) -> list[Message]:
-    """The conversation with the job's earlier questions at its end: what we answered meanwhile was not for them.
+def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Message]:
+    """Returns the conversation with the job's earlier questions moved to its end.
 
-    Those that Slack does not tell of are as they were asked.
+    The bot's answers between them were to other questions. A question that is missing from `messages` is taken as it
+    was when it was asked.
     """
-    told = {message.ts: message for message in messages}
-    earlier = [told.pop(each.ts) if each.ts in told else each.as_message() for each in job.earlier]
-    return [*told.values(), *earlier]
+    by_ts = {message.ts: message for message in messages}
+    earlier = [by_ts.pop(question.ts) if question.ts in by_ts else question.as_message() for question in job.earlier]
+    return [*by_ts.values(), *earlier]

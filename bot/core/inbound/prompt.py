@@ -1,4 +1,15 @@
-"""From a Slack conversation to what the model is given: turns by its rules, of the messages that fit."""
+"""Builds the prompt: turns of a Slack conversation that fit into the model's context.
+
+The steps, in the order in which services/prompt_builder.py takes them:
+
+1. `prompt_messages` chooses the messages that count, and says who wrote each.
+2. `ids_to_look_up` names the people and channels whose names Slack must be asked for; `resolve_names` fills them in.
+3. core/inbound/shared_files.py adds the files' text and media.
+4. `with_continuation` adds the answer so far, where an answer is to be continued or resumed.
+5. `truncate` leaves messages out until the rest fits.
+6. `build_prompt` merges messages into turns, by the rules that all vendors share: turns alternate, none is empty, and
+   the first and last are the user's.
+"""
 
 import hashlib
 import re
@@ -8,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from bot.core.conversation import File, Media, Message, Prompt, Question, ThreadKey, Turn
-from bot.core.inbound.mentions import ids_to_name, with_names, without_address
+from bot.core.inbound import mentions
 from bot.core.inbound.triage import SLACKS_OWN, Identity
 from bot.core.reply.resuming import NOTHING_MISSING
 
@@ -19,48 +30,48 @@ DEFAULT_SYSTEM_PROMPT = (
     "Say so when you do not know."
 )
 
-CONVERSING_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message"}
+CONVERSATION_SUBTYPES = {None, "file_share", "thread_broadcast", "bot_message"}
 
 PANE_THREAD = "assistant_app_thread"
-"""Of the message that begins a thread in the pane: Slack writes it for us, and it is but a title."""
+"""The subtype of the message that begins a thread in the assistant pane. Slack writes it for the bot, as a title."""
 
-LEFT_OUT = "(Earlier messages are left out here.)"
-GO_ON = (
+MESSAGES_OMITTED = "(Earlier messages are left out here.)"
+CHARS_OMITTED = "\n\n(… {chars:,} characters are left out here …)\n\n"
+BEGUN_BY_BOT = "(This conversation begins with a message of yours.)"
+CONTINUE_REQUEST = (
     "Your answer was cut off at its length limit. Go on exactly where it stops, in mid-word or in mid-list if need be: "
     "what you write now is appended to it. Repeat nothing, and say nothing about going on."
 )
-RESUME = (
+RESUME_REQUEST = (
     "Your answer was broken off here by a fault on our side. Go on exactly where it stops: what you write now is "
     "appended to it, inside the list, table or block of code that is open there. Repeat nothing, and say nothing about "
     f"going on. If nothing is missing, write {NOTHING_MISSING} and nothing else."
 )
-BEGUN_BY_US = "(This conversation begins with a message of yours.)"
-CUT = "\n\n(… {chars:,} characters are left out here …)\n\n"
-_STRUCTURE = re.compile(r"- |\d+\. |> |```|\||#")
+_BLOCK_START = re.compile(r"- |\d+\. |> |```|\||#")
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
-Tokens = Callable[[str], int]
+CountTokens = Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A question and what was said before it in its conversation."""
+    """A question and what was written before it in its conversation."""
 
     question: Question
     messages: Sequence[Message]
-    """As Slack tells them; the question may be among them."""
+    """As Slack returns them, oldest first. The question may be among them."""
     replies: Mapping[str, str]
-    """What the bot's own messages say, by ts (Store.replies)."""
+    """The Markdown of the bot's own messages, by ts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """One message, and who said it: None is the bot."""
+class PromptMessage:
+    """A message as it goes into the prompt."""
 
     speaker: str | None
-    """A person's id, or an app's."""
+    """The id of the person or app that wrote it; None is the bot, "" an instruction of ours."""
     text: str
-    name: str | None = None
+    app_name: str | None = None
     """How an app calls itself."""
     first: bool = False
     """It is its thread's first message."""
@@ -68,195 +79,220 @@ class Spoken:
     """Messages before it are left out."""
     files: tuple[File, ...] = ()
     media: tuple[Media, ...] = ()
-    """What of its files is to be looked at."""
+    """Those of its files that the model looks at."""
     ts: str = ""
 
 
-def spoken(conversation: Conversation, me: Identity) -> list[Spoken]:
-    """Who said what, oldest first, the question last; people's words in Slack's markup.
+def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMessage]:
+    """Returns the conversation's messages, oldest first and the question last; mentions are ids still.
 
-    People's messages count up to the question; our own answers always do: a thread's jobs are done in
-    order, so that each answer on record belongs to an earlier question.
+    People's messages count only if they were written before the question. The bot's answers always count: a thread's
+    jobs are done in order, so each recorded answer belongs to an earlier question.
     """
     question = conversation.question
-    asked = Spoken(question.user_id, without_address(question.text, me.user_id), files=question.files, ts=question.ts)
-    said, gap = [], False
+    last = PromptMessage(
+        question.user_id,
+        mentions.without_address(question.text, me.user_id),
+        files=question.files,
+        ts=question.ts,
+    )
+    messages, gap = [], False
     for message in conversation.messages:
         gap = gap or message.after_gap
         if message.ts == question.ts:
-            # It may have been edited since it was asked.
-            words = without_address(message.whole, me.user_id)
-            asked = replace(asked, text=words or asked.text, files=message.files or asked.files)
-        elif (each := _said(message, conversation, me)) and (each.text.strip() or each.files):
-            said.append(replace(each, first=message.ts == question.thread.thread_ts, after_gap=gap))
+            # The question may have been edited since it was asked.
+            text = mentions.without_address(message.whole, me.user_id)
+            last = replace(last, text=text or last.text, files=message.files or last.files)
+        elif (counted := _prompt_message(message, conversation, me)) and (counted.text.strip() or counted.files):
+            is_first = message.ts == question.thread.thread_ts
+            messages.append(replace(counted, first=is_first, after_gap=gap))
             gap = False
-    return [*said, replace(asked, after_gap=gap)]
+    return [*messages, replace(last, after_gap=gap)]
 
 
-def _said(message: Message, conversation: Conversation, me: Identity) -> Spoken | None:
+def _prompt_message(message: Message, conversation: Conversation, me: Identity) -> PromptMessage | None:
+    """Returns None for a message that is no part of the conversation."""
     if message.subtype == PANE_THREAD or message.user_id in SLACKS_OWN:
         return None
-    before = message.ts < conversation.question.ts
+    is_earlier = message.ts < conversation.question.ts
     if message.user_id == me.user_id or message.bot_id == me.bot_id:
-        shown = with_names(message.text, {}) if before else ""
-        return Spoken(None, conversation.replies.get(message.ts, shown), ts=message.ts)
-    if not before or message.subtype not in CONVERSING_SUBTYPES:
+        displayed = mentions.with_names(message.text, {}) if is_earlier else ""
+        return PromptMessage(None, conversation.replies.get(message.ts, displayed), ts=message.ts)
+    if not is_earlier or message.subtype not in CONVERSATION_SUBTYPES:
         return None
     speaker = message.user_id or message.bot_id or ""
-    words = without_address(message.whole, me.user_id)
-    return Spoken(speaker, words, message.app_name, files=message.files, ts=message.ts)
+    text = mentions.without_address(message.whole, me.user_id)
+    return PromptMessage(speaker, text, message.app_name, files=message.files, ts=message.ts)
 
 
-def to_be_named(said: Sequence[Spoken], me: Identity) -> list[str]:
-    """The ids of those whose names tell who speaks, and of whom and where; the newest first, each once, not ours."""
-    ids = [each.speaker for each in reversed(said) if each.speaker and not each.name] if _several(said) else []
-    for each in reversed(said):
-        ids += ids_to_name(each.text) if each.speaker is not None else []
-    return [each for each in dict.fromkeys(ids) if each != me.user_id]
+def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]:
+    """Returns the ids of people and channels whose names the prompt needs, without duplicates and without the bot's.
 
-
-def named(said: Sequence[Spoken], names: Mapping[str, str]) -> list[Spoken]:
-    """What each says to a reader; of several people each message begins with its writer's name."""
-    several = _several(said)
-    return [replace(each, text=_read(each, names, several)) for each in said]
-
-
-def _read(each: Spoken, names: Mapping[str, str], several: bool) -> str:
-    if each.speaker is None:
-        return each.text.strip()
-    text = with_names(each.text, names).strip()
-    if not several:
-        return text
-    # A list, a quote or code begins on a line of its own.
-    between = "\n" if _STRUCTURE.match(text) else " "
-    return f"{each.name or names.get(each.speaker, each.speaker)}:{between}{text}"
-
-
-def _several(said: Sequence[Spoken]) -> bool:
-    return len({each.speaker for each in said if each.speaker is not None}) > 1
-
-
-def fit(said: Sequence[Spoken], tokens: Tokens, limit_tokens: int) -> list[Spoken]:
-    """The question (the last one), the thread's first message, and the newest ones that fit, whole.
-
-    One that alone is too long is cut in its middle. Where anything is left out, be it that it was not read, more is
-    than must be, up to a third: so the next questions' prompts begin as this one does, and vendors find
-    that beginning in their caches.
+    Speakers come first, if there are several of them, and then mentions; the newest first in each group.
     """
-    *before, question = said
-    unread = any(each.after_gap for each in before[:2])
-    if sum(tokens(each.text) for each in said) <= limit_tokens and not unread:
-        return list(said)
-    question = replace(question, text=cut(question.text, tokens, limit_tokens) or LEFT_OUT)
-    room = limit_tokens - tokens(question.text) - tokens(LEFT_OUT)
-    first, rest = (before[:1], before[1:]) if before and before[0].first else ([], before)
-    # Cuts change in steps as well: they would change with each question.
+    newest_first = messages[::-1]
+    ids = []
+    if _has_several_speakers(messages):
+        ids += [message.speaker for message in newest_first if message.speaker and not message.app_name]
+    for message in newest_first:
+        ids += mentions.ids_to_name(message.text) if message.speaker is not None else []
+    return [id_ for id_ in dict.fromkeys(ids) if id_ != me.user_id]
+
+
+def resolve_names(messages: Sequence[PromptMessage], names: Mapping[str, str]) -> list[PromptMessage]:
+    """Fills in names for mentions; if several people speak, each message begins with its speaker's name."""
+    with_speaker = _has_several_speakers(messages)
+    return [replace(message, text=_resolved(message, names, with_speaker)) for message in messages]
+
+
+def _resolved(message: PromptMessage, names: Mapping[str, str], with_speaker: bool) -> str:
+    if message.speaker is None:
+        return message.text.strip()
+    text = mentions.with_names(message.text, names).strip()
+    if not with_speaker:
+        return text
+    # A list, a quote or code must begin on a line of its own.
+    separator = "\n" if _BLOCK_START.match(text) else " "
+    return f"{message.app_name or names.get(message.speaker, message.speaker)}:{separator}{text}"
+
+
+def _has_several_speakers(messages: Sequence[PromptMessage]) -> bool:
+    return len({message.speaker for message in messages if message.speaker is not None}) > 1
+
+
+def with_continuation(
+    messages: Sequence[PromptMessage], so_far: str, request: str = CONTINUE_REQUEST
+) -> list[PromptMessage]:
+    """Adds the answer so far and the request to continue it: a prompt can't end with the model's own turn."""
+    if not so_far:
+        return list(messages)
+    return [*messages, PromptMessage(None, so_far), PromptMessage("", request)]
+
+
+def truncate(messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int) -> list[PromptMessage]:
+    """Returns the last message, the thread's first one, and as many of the newest as fit; each is kept whole.
+
+    A message that is too long by itself is cut in its middle. If anything is left out, here or in what was read, then
+    more is left out than necessary, up to a third. So the next prompts of the conversation begin like this one, and
+    vendors find that beginning in their caches.
+    """
+    *earlier, last = messages
+    has_gap = any(message.after_gap for message in earlier[:2])
+    if sum(count_tokens(message.text) for message in messages) <= limit_tokens and not has_gap:
+        return list(messages)
+    last = replace(last, text=cut_middle(last.text, count_tokens, limit_tokens) or MESSAGES_OMITTED)
+    left = limit_tokens - count_tokens(last.text) - count_tokens(MESSAGES_OMITTED)
+    first, rest = (earlier[:1], earlier[1:]) if earlier and earlier[0].first else ([], earlier)
+    # Cuts change in steps too: otherwise they would change with each question.
     step = max(1, limit_tokens // 8)
-    if first and tokens(first[0].text) > room:
-        first_tokens = max(room // 2, room - sum(tokens(each.text) for each in rest))
+    if first and count_tokens(first[0].text) > left:
+        first_tokens = max(left // 2, left - sum(count_tokens(message.text) for message in rest))
         first_tokens -= first_tokens % step
-        first = [replace(first[0], text=text)] if (text := cut(first[0].text, tokens, first_tokens)) else []
-    room -= sum(tokens(each.text) for each in first)
-    newest = _steady(_newest(rest, tokens, room, step), tokens)
-    kept = [*newest, question]
-    if len(first) + len(newest) < len(before):
+        text = cut_middle(first[0].text, count_tokens, first_tokens)
+        first = [replace(first[0], text=text)] if text else []
+    left -= sum(count_tokens(message.text) for message in first)
+    newest = _stable_start(_newest(rest, count_tokens, left, step), count_tokens)
+    kept = [*newest, last]
+    if len(first) + len(newest) < len(earlier):
         kept[0] = replace(kept[0], after_gap=True)
     return [*first, *kept]
 
 
-def _newest(said: Sequence[Spoken], tokens: Tokens, room_tokens: int, step_tokens: int) -> list[Spoken]:
-    kept: list[Spoken] = []
-    left = room_tokens
-    for each in reversed(said):
-        size = tokens(each.text)
+def _newest(
+    messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int, step_tokens: int
+) -> list[PromptMessage]:
+    """Returns the newest messages that fit."""
+    kept: list[PromptMessage] = []
+    left = limit_tokens
+    for message in reversed(messages):
+        size = count_tokens(message.text)
         if size > left:
-            # Only what would fit nowhere is cut: the rest is dropped whole.
-            if size > room_tokens and (text := cut(each.text, tokens, left - left % step_tokens)):
-                kept.append(replace(each, text=text))
+            # Only a message that would fit nowhere is cut; any other is dropped whole.
+            if size > limit_tokens and (text := cut_middle(message.text, count_tokens, left - left % step_tokens)):
+                kept.append(replace(message, text=text))
             break
         left -= size
-        kept.append(each)
+        kept.append(message)
     return kept[::-1]
 
 
-def _steady(said: list[Spoken], tokens: Tokens) -> list[Spoken]:
-    """Without the oldest ones, up to a third of all, so that the next calls begin with the same message.
+def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> list[PromptMessage]:
+    """Drops the oldest messages, up to a third of all tokens, so that the next prompts begin with the same message.
 
-    Each message has a rank, at random but for good, and the first one is that of the lowest rank among those that
-    can be. As the conversation grows it stays the first until it can be no longer, or one of a lower rank can be;
-    it does not matter from where the conversation was read, nor how sizes are estimated. The newest message of a
-    person is never spared.
+    Each message has a rank, which is random but never changes. Of the messages that may come first, the one of the
+    lowest rank does. While the conversation grows, it stays first until it no longer may, or until a message of a lower
+    rank may. Neither the part of the conversation that was read nor the estimates of sizes matter. A person's newest
+    message is never dropped.
     """
-    last_asked = max((at for at, each in enumerate(said) if each.speaker is not None), default=0)
-    spare_tokens = sum(tokens(each.text) for each in said) // 3
-    firsts, before = list[int](), 0
-    for at, each in enumerate(said[: last_asked + 1]):
-        if before > spare_tokens:
+    newest_of_person = max((at for at, message in enumerate(messages) if message.speaker is not None), default=0)
+    droppable_tokens = sum(count_tokens(message.text) for message in messages) // 3
+    candidates, tokens_before = list[int](), 0
+    for at, message in enumerate(messages[: newest_of_person + 1]):
+        if tokens_before > droppable_tokens:
             break
-        firsts.append(at)
-        before += tokens(each.text)
-    return said[min(firsts, key=lambda at: _rank(said[at]), default=0) :]
+        candidates.append(at)
+        tokens_before += count_tokens(message.text)
+    return messages[min(candidates, key=lambda at: _rank(messages[at]), default=0) :]
 
 
-def _rank(each: Spoken) -> bytes:
-    return hashlib.sha256((each.ts or each.text).encode(errors="replace")).digest()
+def _rank(message: PromptMessage) -> bytes:
+    return hashlib.sha256((message.ts or message.text).encode(errors="replace")).digest()
 
 
-def cut(text: str, tokens: Tokens, limit_tokens: int) -> str:
-    """The text, or its beginning and end with a mark between them; "" where there is no room for that."""
-    if tokens(text) <= limit_tokens:
+def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
+    """Returns the text, or its two ends with a mark between them, or "" where even that does not fit."""
+    if count_tokens(text) <= limit_tokens:
         return text
     low, high = 0, len(text)
     while low < high:
         half = (low + high + 1) // 2
-        low, high = (half, high) if tokens(ends(text, half)) <= limit_tokens else (low, half - 1)
-    return ends(text, low) if low else ""
+        low, high = (half, high) if count_tokens(two_ends(text, half)) <= limit_tokens else (low, half - 1)
+    return two_ends(text, low) if low else ""
 
 
-def ends(text: str, chars: int) -> str:
-    """So many characters of its two ends, or a few less: none is parted from the marks that belong to it."""
+def two_ends(text: str, chars: int) -> str:
+    """Returns the beginning and the end of a text, `chars` characters together or a few less.
+
+    No character is separated from its combining marks.
+    """
     head, tail = (chars + 1) // 2, len(text) - chars // 2
-    while 0 < head < len(text) and _belongs(text[head]):
+    while 0 < head < len(text) and _is_combining(text[head]):
         head -= 1
-    while tail < len(text) and _belongs(text[tail]):
+    while tail < len(text) and _is_combining(text[tail]):
         tail += 1
-    return text[:head].rstrip() + CUT.format(chars=tail - head) + text[tail:].lstrip()
+    return text[:head].rstrip() + CHARS_OMITTED.format(chars=tail - head) + text[tail:].lstrip()
 
 
-def going_on(said: Sequence[Spoken], so_far: str, request: str = GO_ON) -> list[Spoken]:
-    """With an answer that is to go on: models take no turn of their own at the end, so they are asked to."""
-    return [*said, Spoken(None, so_far), Spoken("", request)] if so_far else list(said)
+def _is_combining(char: str) -> bool:
+    return char in _JOINERS or unicodedata.combining(char) > 0
 
 
-def _belongs(mark: str) -> bool:
-    return mark in _JOINERS or unicodedata.combining(mark) > 0
-
-
-def prompt_of(system: str, said: Sequence[Spoken]) -> Prompt:
-    """Turns that alternate and begin with a user's."""
+def build_prompt(system: str, messages: Sequence[PromptMessage]) -> Prompt:
+    """Merges messages into turns that alternate and begin with a user's."""
     turns = []
-    for is_bot, each_of in groupby(_told(said), key=lambda each: each.speaker is None):
-        group = list(each_of)
-        text = "\n\n".join(each.text.strip() for each in group)
-        turns.append(Turn("assistant" if is_bot else "user", text, tuple(m for each in group for m in each.media)))
+    for is_bot, group in groupby(_with_remarks(messages), key=lambda message: message.speaker is None):
+        merged = list(group)
+        text = "\n\n".join(message.text.strip() for message in merged)
+        media = tuple(medium for message in merged for medium in message.media)
+        turns.append(Turn("assistant" if is_bot else "user", text, media))
     return Prompt(system, tuple(turns))
 
 
 def cache_key(thread: ThreadKey) -> str:
-    """The same for each prompt of a conversation, and none of Slack's ids: vendors are told it."""
+    """Returns a key that all prompts of a conversation share, without Slack's ids: vendors see it."""
     return hashlib.sha256(str(thread).encode(errors="replace")).hexdigest()[:32]
 
 
-def _told(said: Iterable[Spoken]) -> Iterator[Spoken]:
-    """With what has to be said about them: in a user's turn, for a model's own turns hold its own words."""
+def _with_remarks(messages: Iterable[PromptMessage]) -> Iterator[PromptMessage]:
+    """Adds our remarks about gaps, as the user's: a turn of the model holds only the model's own words."""
     begun = False
-    for each in said:
-        if each.after_gap:
-            yield Spoken("", LEFT_OUT)
+    for message in messages:
+        if message.after_gap:
+            yield PromptMessage("", MESSAGES_OMITTED)
             begun = True
-        # One that was but a file says nothing where the file is shown later.
-        if each.text.strip() or each.media:
-            if each.speaker is None and not begun:
-                yield Spoken("", BEGUN_BY_US)
+        # A message of nothing but a file is empty if the file is shown with a later one.
+        if message.text.strip() or message.media:
+            if message.speaker is None and not begun:
+                yield PromptMessage("", BEGUN_BY_BOT)
             begun = True
-            yield each
+            yield message

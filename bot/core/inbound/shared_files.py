@@ -1,48 +1,50 @@
-"""The files of a conversation: in what order they count, and how what was found in them joins its messages."""
+"""The files of a conversation: which of them count first, and how their content joins the messages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bot.core.conversation import File, Media
-from bot.core.inbound.files import Opened, label
-from bot.core.inbound.prompt import Spoken, Tokens, ends
+from bot.core.inbound.files import OpenedFile, file_label
+from bot.core.inbound.prompt import CountTokens, PromptMessage, two_ends
 
 
-def files_in(said: Sequence[Spoken]) -> list[File]:
-    """The question's files, then those of the messages before it, newest first."""
-    return [file for each in reversed(said) for file in each.files]
+def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
+    """Returns the question's files, then those of the messages before it, the newest message first."""
+    return [file for message in reversed(messages) for file in message.files]
 
 
-def not_told_yet(said: Sequence[Spoken]) -> Iterator[str]:
-    """Ids of the files that came after our last answer: that one named the others."""
-    for each in reversed(said):
-        if each.speaker is None:
+def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
+    """Yields the ids of the files that came after the bot's last answer, which accounted for all earlier ones."""
+    for message in reversed(messages):
+        if message.speaker is None:
             return
-        yield from (file.id for file in each.files)
+        yield from (file.id for file in message.files)
 
 
-def shortened(opened: Mapping[str, Opened], tokens: Tokens, limit_tokens: int) -> dict[str, Opened]:
-    """With text that takes, by estimate, no more than so many tokens in all; the first count before the others."""
-    short: dict[str, Opened] = {}
-    for file_id, each in opened.items():
-        if isinstance(each.read, str):
-            size = tokens(each.read)
+def truncate_files(
+    files: Mapping[str, OpenedFile], count_tokens: CountTokens, limit_tokens: int
+) -> dict[str, OpenedFile]:
+    """Cuts the files' texts to a number of tokens in all; files that come first are cut last."""
+    truncated: dict[str, OpenedFile] = {}
+    for file_id, file in files.items():
+        if isinstance(file.content, str):
+            size = count_tokens(file.content)
             if size > limit_tokens:
-                chars = len(each.read) * max(0, limit_tokens) // size
-                each, size = replace(each, read=ends(each.read, chars), cut=True), limit_tokens
+                chars = len(file.content) * max(0, limit_tokens) // size
+                file, size = replace(file, content=two_ends(file.content, chars), truncated=True), limit_tokens
             limit_tokens -= size
-        short[file_id] = each
-    return short
+        truncated[file_id] = file
+    return truncated
 
 
-def attached(said: Sequence[Spoken], opened: Mapping[str, Opened]) -> list[Spoken]:
-    """Each message with what its files hold; one that is shared again is shown where it came last."""
-    joined: list[Spoken] = []
+def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFile]) -> list[PromptMessage]:
+    """Adds to each message the content of its files; a file that was shared twice is shown where it came last."""
+    with_files: list[PromptMessage] = []
     shown: set[str] = set()
-    for each in reversed(said):
-        new = [opened[file.id] for file in each.files if file.id not in shown]
-        shown |= {file.id for file in each.files}
-        text = "\n\n".join([each.text, *map(label, new)]).strip()
-        media = tuple(found.read for found in new if isinstance(found.read, Media))
-        joined.append(replace(each, text=text, media=media))
-    return joined[::-1]
+    for message in reversed(messages):
+        new = [files[file.id] for file in message.files if file.id not in shown]
+        shown |= {file.id for file in message.files}
+        text = "\n\n".join([message.text, *map(file_label, new)]).strip()
+        media = tuple(file.content for file in new if isinstance(file.content, Media))
+        with_files.append(replace(message, text=text, media=media))
+    return with_files[::-1]

@@ -1,52 +1,52 @@
-"""How many tokens a text is, by estimate: a tokenizer would fetch its tables from the network at run time."""
+"""Estimates how many tokens a text is. A tokenizer would be exact, but fetches its tables from the network."""
 
 from bot.core.conversation import Media, Prompt
 from bot.core.inbound.files import PDF
 from bot.core.stream import Usage
 
 BYTES_PER_TOKEN = {"openai": 3.0, "anthropic": 2.0}
-"""Cautious first guesses (facts: OpenAI 3, Claude 2); the usage that answers report corrects them."""
+"""By vendor. Cautious first guesses: the usage that answers report corrects them."""
 TURN_TOKENS = 4
-"""What a vendor adds for each turn."""
+"""Added by a vendor for each turn."""
 LEARNING_RATE = 0.2
 IMAGE_TOKENS = 1_600
-"""What vendors count for an image of the size they look at, about."""
+"""About what vendors count for an image of the largest size that they look at."""
 PDF_PAGE_TOKENS = 2_000
-"""Its text and its picture."""
+"""For a page's text and its image."""
 PDF_PAGE_BYTES = 75_000
-TELLING_BYTES = 300
-"""Of shorter prompts the vendor's own additions say more than the text does."""
+MEASURABLE_BYTES = 300
+"""In shorter prompts, the vendor's own additions weigh more than the text."""
 
 
 class TokenEstimate:
-    """Estimates for the models in use, each corrected by what its answers report."""
+    """Estimates for the models in use, each corrected by the usage that its answers report."""
 
     def __init__(self, models: tuple[str, ...]) -> None:
         self._bytes_per_token = {model: BYTES_PER_TOKEN.get(model.split("/")[0], 2.0) for model in models}
 
     def tokens(self, text: str) -> int:
-        """For whichever of the models counts most: a fallback must be able to read the prompt as well."""
+        """Returns the estimate of the model that counts most: the prompt must fit a fallback too."""
         return int(len(text.encode(errors="replace")) / min(self._bytes_per_token.values())) + TURN_TOKENS
 
     def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
-        """An answer came with its usage."""
+        """Corrects the estimate of a model by the usage of an answer."""
         if any(turn.media for turn in prompt.turns):
             return
         size_bytes = sum(len(text.encode(errors="replace")) for text in prompt_texts(prompt))
-        if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < TELLING_BYTES:
+        if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < MEASURABLE_BYTES:
             return
-        seen = min(6.0, max(1.0, size_bytes / usage.input_tokens))
-        known = self._bytes_per_token[model]
-        self._bytes_per_token[model] = known + LEARNING_RATE * (seen - known)
+        measured = min(6.0, max(1.0, size_bytes / usage.input_tokens))
+        estimate = self._bytes_per_token[model]
+        self._bytes_per_token[model] = estimate + LEARNING_RATE * (measured - estimate)
 
 
 def prompt_texts(prompt: Prompt) -> list[str]:
-    """Everything in a prompt that is read as text."""
+    """Returns all texts of a prompt."""
     return [prompt.system, *(turn.text for turn in prompt.turns)]
 
 
 def media_tokens(prompt: Prompt) -> int:
-    """For all the images and PDFs in a prompt, roughly."""
+    """Returns a rough estimate for all images and PDFs in a prompt."""
     return sum(_media_tokens(media) for turn in prompt.turns for media in turn.media)
 
 

@@ -1,4 +1,8 @@
-"""Says of each message whether it is for us. Pure: what the Store knows is told."""
+"""Decides which messages the bot answers.
+
+A message is answered if it is a direct message, mentions the bot, or follows up in a thread between the bot and one
+person. Everything else is ignored, for a reason that the log names.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,65 +13,65 @@ from bot.core.inbound.mentions import begins_with_mention, mentioned_users
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
-"""Who Slack's notices come from. It says that they are no bots."""
+"""Who writes Slack's own notices. Slack does not mark them as bots."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who we are in a workspace."""
+    """The bot's own ids and name in a workspace."""
 
     team_id: str
     user_id: str
     bot_id: str
     name: str
-    """How people write to us, after an @."""
+    """What people write after an @."""
     has_pane: bool = False
-    """The app has the Agents feature: each direct message begins a thread."""
+    """The app has the assistant pane: each direct message begins a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The message is to be answered."""
+    """The message is answered."""
 
     question: Question
 
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """The message is not for us."""
+    """The message is not answered."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Participants:
-    """Who is in a message's thread, as far as it is on record."""
+    """Who wrote in a message's thread, as far as it is on record."""
 
     takes_part: bool = False
-    """We were asked something in it before."""
+    """The bot was asked something in it before."""
     others: bool = False
-    """Somebody else than the message's writer asked or wrote something in it."""
+    """Somebody other than the message's writer wrote in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriageRules:
-    """What those who run the bot have it listen to."""
+    """What the settings have the bot listen to."""
 
     mention_only: bool = False
     bots: bool = False
-    """Other bots may ask, if they mention us."""
+    """Other bots may ask, if they mention the bot."""
 
 
 def triage(
-    message: Message, me: Identity, company: Participants, hearing: TriageRules = TriageRules()
+    message: Message, me: Identity, participants: Participants, rules: TriageRules = TriageRules()
 ) -> Answer | Ignore:
-    """A thread that is between us and one person needs no mention, unless it is `mention_only`; nor does a DM."""
-    if message.bot_id is not None and hearing.bots:
-        return _of_bot(message, me)
-    return _of_person(message, me, company, hearing.mention_only)
+    """Returns whether a message is answered, and where. Direct messages never need a mention."""
+    if message.bot_id is not None and rules.bots:
+        return _triage_bot(message, me)
+    return _triage_person(message, me, participants, rules.mention_only)
 
 
-def _of_person(message: Message, me: Identity, company: Participants, mention_only: bool) -> Answer | Ignore:
+def _triage_person(message: Message, me: Identity, participants: Participants, mention_only: bool) -> Answer | Ignore:
     if message.subtype not in ANSWERED_SUBTYPES:
         return Ignore(f"subtype {message.subtype}")
     if not by_person(message, me):
@@ -76,32 +80,32 @@ def _of_person(message: Message, me: Identity, company: Participants, mention_on
         return _answer(message, message.thread_ts or (message.ts if me.has_pane else None))
     if me.user_id in mentioned_users(message.text):
         return _answer(message, message.thread_ts or message.ts)
-    reason = _not_for_us(message, me, company, mention_only)
+    reason = _reason_to_ignore(message, me, participants, mention_only)
     return Ignore(reason) if reason else _answer(message, message.thread_ts)
 
 
-def _not_for_us(message: Message, me: Identity, company: Participants, mention_only: bool) -> str:
-    """Why a message in a channel that does not mention us is not for us; empty where it is."""
+def _reason_to_ignore(message: Message, me: Identity, participants: Participants, mention_only: bool) -> str:
+    """Returns why a channel's message without a mention of the bot is ignored, "" if it is answered."""
     if message.thread_ts is None:
         return "not addressed to us"
-    if not company.takes_part and message.parent_user_id != me.user_id:
+    if not participants.takes_part and message.parent_user_id != me.user_id:
         return "a thread without us"
-    if mention_only or company.others:
-        return "no mention in a thread of several people" if company.others else "no mention"
+    if mention_only or participants.others:
+        return "no mention in a thread of several people" if participants.others else "no mention"
     if begins_with_mention(message.text) and mentioned_users(message.text)[0] != me.user_id:
         return "addressed to somebody else"
     return ""
 
 
 def by_person(message: Message, me: Identity) -> bool:
-    """Neither ours nor another app's, nor a notice of Slack's own."""
+    """Whether a person wrote the message: not this bot, another app or Slack itself."""
     if message.user_id is None or message.user_id in SLACKS_OWN:
         return False
     return message.bot_id is None and not message.by_app and message.user_id != me.user_id
 
 
-def _of_bot(message: Message, me: Identity) -> Answer | Ignore:
-    """Another bot has to mention us each time: what it says in a thread of ours may be its answer to us."""
+def _triage_bot(message: Message, me: Identity) -> Answer | Ignore:
+    """Another bot must mention this one each time: in a thread, its message may be its answer to this bot."""
     if me.bot_id == message.bot_id or me.user_id == message.user_id:
         return Ignore("our own")
     if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:
@@ -111,8 +115,8 @@ def _of_bot(message: Message, me: Identity) -> Answer | Ignore:
     return _answer(message, message.thread_ts or message.ts)
 
 
-def company_since(question: Question, by_people: Iterable[Message]) -> str | None:
-    """The message by which a second person came into a question's thread; None where nobody did."""
+def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:
+    """Returns the ts of the first message by a second person in the question's thread, None if there is none."""
     if question.thread.thread_ts is None:
         return None
     first_ts = {question.user_id: question.ts}
