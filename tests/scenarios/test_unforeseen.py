@@ -1,8 +1,8 @@
-"""Every method of ours × every answer that nobody foresaw × once, for 20 s, and for as long as it takes.
+"""Each Slack method that Typist calls × each unexpected response × once, for 20 s, and until the job ends.
 
-Each case has a channel and a person of its own, whose calls alone are broken; all cases of a method run side by side in
-one bot, over real sockets, while time runs faster (tests/fast.py). `python -m tests.scenarios.test_unforeseen` prints
-what became of the answers.
+Each case has its own channel and person, and only their calls fail. All cases of a method run side by side in one bot,
+over real sockets, while waits are skipped (tests/fast.py). `python -m tests.scenarios.test_unforeseen` prints the table
+of docs/unforeseen.md.
 """
 
 import asyncio
@@ -37,9 +37,9 @@ KINDS = {
     "no answer": "no_answer",
     "connection cut": "drop_request",
 }
-ONCE, FOR_20_S, FOR_EVER = "once", "for 20 s", "for ever"
-WHOLE, LATER, PART = "whole", "whole, once Slack is back", "the part and a sentence"
-GONE, TOLD = "gone, as asked", "the asker is told why not"
+ONCE, FOR_20_S, FOR_EVER = "once", "for 20 s", "until the job ends"
+WHOLE, LATER, PART = "complete", "complete, after Slack recovers", "incomplete, with a notice"
+GONE, TOLD = "deleted", "the asker is told why they are denied"
 CODE_LINES = 420
 TEXT = "word " * 60
 CODE = "```python\n" + "".join(f"print({n})  # a line of the code\n" for n in range(CODE_LINES)) + "```"
