@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from benchmarks.process import Process, running
 from benchmarks.vendor import NumberedWords, question, word
+from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.reply.state import GOES_ON, Ending, Post, Reply, Update
+from bot.core.reply.state import Ending, Post, Reply, Update
 from bot.slack.format import reply_blocks
 from sandbox.server import Sandbox
 
@@ -114,7 +115,7 @@ def _shows(sandbox: Sandbox, ts: str, last_word: str) -> bool:
     """Whether an answer is at its end: its last word, or, of one that is longer than its pages, the file."""
     messages = sandbox.messages("general", ts)
     said = str([message.sent_blocks for message in messages])
-    if reply_blocks.WRITING in said or GOES_ON in said:
+    if texts.WRITING in said or texts.WRITING_LONG in said:
         return False
     text = "".join(str(block.get("text", "")) for block in messages[-1].sent_blocks)
     return text.endswith(last_word) or any(message.files for message in messages)

@@ -25,8 +25,8 @@ import sqlalchemy as sa
 from benchmarks.databases import Engine, database
 from benchmarks.fleet import Fleet
 from benchmarks.vendor import NumberedWords, question
+from bot.core import texts
 from bot.core.reply.actions import ReplyAction
-from bot.slack.format.reply_blocks import THINKING, WRITING
 from bot.store.schema import jobs, turns
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -151,7 +151,7 @@ def _replies(sandbox: Sandbox, channel: str, asked: str) -> list[Message]:
 
 
 def _growing(message: Message) -> bool:
-    return any(sign in str(message.sent_blocks) for sign in (THINKING, WRITING))
+    return any(sign in str(message.sent_blocks) for sign in (texts.THINKING, texts.WRITING))
 
 
 def _unsettled(url: str) -> int:

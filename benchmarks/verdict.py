@@ -12,18 +12,18 @@ from benchmarks.script import EDITED_NUMBER, WORDS_A_LINE, Line, answer, in_orde
 from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.watcher import Life
-from bot.errors import Failure, ProviderError
-from bot.slack.format.reply_blocks import THINKING, WAITING, WRITING
+from bot.core import texts
+from bot.errors import Failure
 from sandbox.web_api import CallRecord
 
 MODEL = "openai/scripted"
 BROKEN_OFF = {
-    Told.CUT: str(ProviderError(Failure.CUT, MODEL)),
-    Told.STALLED: str(ProviderError(Failure.STALLED, MODEL)),
+    Told.CUT: texts.model_failure(Failure.CUT, MODEL),
+    Told.STALLED: texts.model_failure(Failure.STALLED, MODEL),
 }
 INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
 MOST_ATTEMPTS = 3
-GROWING = (THINKING, WRITING, WAITING)
+GROWING = (texts.THINKING, texts.WRITING, texts.QUEUED)
 STAMPED_BEFORE_S = 1.0
 """A claim says when it was asked for, and may have waited for another one's transaction."""
 SAME_TIME_S = 0.5
@@ -317,7 +317,7 @@ def _overtaken(found: Evidence, earlier: Asked, later: Asked) -> Iterator[str]:
 def _begun_s(found: Evidence, asked: Asked, job: Kept) -> float:
     """When a question's answer was begun: at its claim, or, where that was not the only one, at what was first seen."""
     asks = [attempt.at_s for attempt in found.attempts.get(asked.line.number, ())]
-    shows = [moment.at_s for page in found.replies(asked) for moment in page.moments if WAITING not in moment.note]
+    shows = [moment.at_s for page in found.replies(asked) for moment in page.moments if texts.QUEUED not in moment.note]
     begun_s = min(asks + shows, default=math.inf)
     if job.attempts == 1 and job.started_at is not None:
         begun_s = min(begun_s, job.started_at - found.clock_offset_s)

@@ -9,7 +9,7 @@ from bot.slack.outbox_sender import PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 
-FOOTER = re.compile(r"(fell back to )?[a-z]+/\S+( · (stopped|cut))?")
+FOOTER = re.compile(r"(fell back to )?[a-z]+/\S+( · (stopped|incomplete))?")
 """Says who wrote an answer, and nothing that has gone wrong with it but in a sentence of its own."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from bot import __version__, logs, settings
+from bot.core import texts
 from bot.errors import SettingsError, TypistError
 from bot.settings import Settings
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*(f"typist: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
         return EXIT_UNUSABLE
     except TypistError as error:
-        print(f"typist: {error}", file=sys.stderr)
+        print(f"typist: {texts.for_error(error)}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -13,6 +13,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.core import texts
 from bot.core.inbound.channel_settings import Usual
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity, TriageRules
@@ -158,13 +159,13 @@ def usual_of(settings: Settings) -> Usual:
 
 def shown_to_admins(settings: Settings) -> dict[str, str]:
     """The settings that are of interest in Slack; no address and no secret."""
-    return {
-        "Models": ", then ".join(models_in_use(settings)),
-        "Who may ask": ", ".join(["members", *sorted(settings.allow_also)]),
-        "Longest answer": f"{settings.max_output_tokens:,} tokens",
-        "Answers at once for a person": str(settings.max_concurrent_per_user),
-        "Texts are kept for": f"{settings.retention_days} days",
-    }
+    return texts.settings_for_admins(
+        models_in_use(settings),
+        ["members", *sorted(settings.allow_also)],
+        settings.max_output_tokens,
+        settings.max_concurrent_per_user,
+        settings.retention_days,
+    )
 
 
 def access_rules_of(settings: Settings) -> AccessRules:

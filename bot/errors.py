@@ -1,6 +1,5 @@
 """The few errors of the project; each carries one sentence that tells its reader what to do."""
 
-import math
 import traceback
 from enum import StrEnum
 from pathlib import PurePath
@@ -36,42 +35,15 @@ class Failure(StrEnum):
     UNEXPECTED = "unexpected"
 
 
-_SENTENCES = {
-    Failure.BAD_KEY: "The key for {model} was not accepted. Whoever runs this bot needs to check it.",
-    Failure.UNKNOWN_MODEL: "The model {model} does not exist or is not open to this bot's key. "
-    "Whoever runs this bot needs to check BOT_MODELS.",
-    Failure.OUT_OF_CREDIT: "The account for {model} has no credit left. "
-    "Whoever runs this bot needs to look at its billing.",
-    Failure.RATE_LIMITED: "{model} takes no more questions for the moment. Please ask again in {wait}.",
-    Failure.OVERLOADED: "{model} is overloaded. Please ask again in {wait}.",
-    Failure.CONTEXT_TOO_LONG: "This is more text than {model} can read at once. "
-    "Please ask with less of it, or in a new thread.",
-    Failure.REFUSED: "{model} declined to answer this. Please put the question in another way.",
-    Failure.EMPTY: "{model} ended without a word of an answer. Please put the question in another way.",
-    Failure.ONLY_THOUGHT: "{model} thought until its length limit and came to no answer. Please ask for less at once.",
-    Failure.STALLED: "{model} stopped sending text. Please ask again.",
-    Failure.CUT: "The connection to {model} was lost before the answer was whole. Please ask again.",
-    Failure.UNREACHABLE: "{model} could not be reached. Please ask again in a minute.",
-    Failure.UNEXPECTED: "{model} failed in a way that this bot does not know. Please ask again.",
-}
-
-
-def _wait(retry_after_s: float | None) -> str:
-    if retry_after_s is None or retry_after_s <= 60:
-        return "a minute"
-    minutes = math.ceil(retry_after_s / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{math.ceil(minutes / 60)} hours"
-
-
 class ProviderError(TypistError):
-    """A model gave no whole answer. `str()` is the sentence for the reader; `detail` is for the log."""
+    """A model gave no complete answer. `detail` is for the log; `texts.for_error` has the sentence for the asker."""
 
     def __init__(self, failure: Failure, model: str, *, retry_after_s: float | None = None, detail: str = "") -> None:
         self.failure = failure
         self.model = model
         self.retry_after_s = retry_after_s
         self.detail = detail
-        super().__init__(_SENTENCES[failure].format(model=model, wait=_wait(retry_after_s)))
+        super().__init__(f"{model}: {failure}")
 
 
 class CapReached(TypistError):
@@ -134,10 +106,7 @@ class Refused(TypistError):
 
 
 class NotShown(TypistError):
-    """Slack took no message of an answer for minutes."""
-
-    def __init__(self) -> None:
-        super().__init__("Slack did not take my messages for a while, so I stopped here. Please ask again.")
+    """Slack accepted no message of an answer for minutes."""
 
 
 class SlackSetupError(TypistError):

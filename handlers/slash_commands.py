@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.core import texts
 from bot.errors import TypistError
 from bot.services.message_shortcut import MessageShortcut
 from bot.services.slash_commands import SlashCommands
@@ -18,8 +19,6 @@ WITHIN_S = 2.5
 """Slack waits three seconds, and a trigger lives no longer."""
 ASKED_WITHIN_S = 2.0
 """So that a modal that is closed meanwhile is closed in time, also on a bad day."""
-NOT_NOW = "Slack is slow just now. Please try again in a minute."
-NOT_DONE = "That did not work: Slack or my records can't be reached just now. Please try again in a minute."
 
 log = logging.getLogger(__name__)
 
@@ -86,4 +85,4 @@ async def _told(desk: SlashCommands, response_url: str, sentence: str) -> None:
 
 def _sentence(error: Exception) -> str:
     log.warning("a command or a modal came to nothing: %s", error or "it took too long")
-    return NOT_NOW if isinstance(error, TimeoutError) else NOT_DONE
+    return texts.SLACK_SLOW if isinstance(error, TimeoutError) else texts.COMMAND_FAILED

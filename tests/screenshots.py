@@ -16,10 +16,9 @@ from typing import Any
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from bot.core import texts
 from bot.core.limits.caps import parse_caps
 from bot.settings import Settings
-from bot.slack.format.reply_blocks import WAITING
-from bot.slack.outbox_sender import READY
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
 from tests.scenarios.conftest import manifest, running, says
@@ -156,7 +155,7 @@ async def take_in_line(browser: Browser, sandbox: Sandbox) -> None:
     await sandbox.say("grace", "general", "@typist and what of reports?", asked)
     await sandbox.say("ada", "general", "@typist and where would you begin?", asked)
     thread = page.get_by_role("region", name="Thread")
-    await expect(thread.get_by_text(WAITING)).to_have_count(2)
+    await expect(thread.get_by_text(texts.QUEUED)).to_have_count(2)
     await expect(thread).to_contain_text("What it costs")
     await shoot(page, "in-line.png")
 
@@ -166,11 +165,12 @@ async def take_edited(browser: Browser, sandbox: Sandbox) -> None:
     await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
     await page.locator("#main-box").fill("one database for all services?")
     await page.locator("#main-box").press("Enter")
-    await expect(page.locator("#main").get_by_text(READY)).to_be_visible(timeout=30_000)
+    await expect(page.locator("#main").get_by_text(texts.ANSWER_READY)).to_be_visible(timeout=30_000)
     await page.locator("#main-box").press("ArrowUp")
     await page.get_by_role("textbox", name="Edit message").fill(EDITED)
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("button", name="Answer again")).to_be_visible()
+    offer = page.locator("#main .message").filter(has_text=texts.QUESTION_EDITED)
+    await expect(offer.get_by_role("button", name=texts.REGENERATE)).to_be_visible()
     await page.locator("#main-box").focus()
     await shoot(page, "edited.png")
 
@@ -181,7 +181,7 @@ async def take_asked(browser: Browser, sandbox: Sandbox) -> None:
     message = page.locator("#main .message").filter(has_text=ASKED)
     await message.hover()
     await message.get_by_role("button", name="Ask Typist about this").click()
-    modal = page.get_by_role("dialog", name="Ask about a message")
+    modal = page.get_by_role("dialog", name=texts.ASK_TITLE)
     await modal.get_by_role("textbox", name="Your question").fill("What would we gain, and what would it cost?")
     await shoot(page, "ask-about.png")
     await modal.get_by_role("button", name="Ask").click()
@@ -197,7 +197,7 @@ async def take_settings(browser: Browser, sandbox: Sandbox) -> None:
     modal = page.get_by_role("dialog", name="Settings")
     await modal.get_by_role("textbox", name="System prompt").fill("Answer in three lines. " * 100)
     await modal.get_by_role("button", name="Save").click()
-    await expect(modal.get_by_role("alert").filter(has_text="Keep it within")).to_be_visible()
+    await expect(modal.get_by_role("alert").filter(has_text="Please use at most")).to_be_visible()
     await shoot(page, "settings.png")
     await page.keyboard.press("Escape")
     await expect(modal).to_be_hidden()

@@ -112,7 +112,7 @@ def test_who_may_ask_and_how_much_is_written_by_commas() -> None:
     )
     assert ours.allow_also == {UserKind.GUEST, UserKind.BOT}
     assert ours.admins == {"U0ADA", "W0ALAN"}
-    assert [str(cap) for cap in ours.caps] == ["Your limit of $20 a day", "This channel's limit of 5 tokens a day"]
+    assert [str(cap) for cap in ours.caps] == ["your quota of $20 per day", "this channel's quota of 5 tokens per day"]
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.inbound.channel_settings import is_direct
 from bot.core.inbound.mentions import with_names, without_users
@@ -9,8 +10,6 @@ from bot.core.reply.preview import beginning, first_words
 
 MOST_PROMPTS = 4
 TITLE_CHARS = 60
-HEADING = "What can I do for you?"
-UNTITLED = "Files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +20,7 @@ class Suggestion:
     message: str
 
 
-USUAL_SUGGESTIONS = (
-    Suggestion("Draft a message", "Help me write a message. Ask me first what it is about and who will read it."),
-    Suggestion("Explain something", "Explain something to me step by step. Ask me first what it is."),
-    Suggestion("Weigh options", "Help me decide between options. Ask me first for them and for what matters to me."),
-)
+USUAL_SUGGESTIONS = tuple(Suggestion(title, message) for title, message in texts.PANE_SUGGESTIONS.items())
 
 
 def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
@@ -49,7 +44,7 @@ def in_pane(question: Question) -> bool:
 def title_of(question: Question) -> str:
     """What a thread is called by its first question: a few plain words, without those whose names are not known."""
     words = first_words(with_names(without_users(question.text), {}), growing=False)
-    return beginning(words, TITLE_CHARS) or UNTITLED
+    return beginning(words, TITLE_CHARS) or texts.PANE_UNTITLED
 
 
 def looking_at(channel: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import chain, repeat
 
+from bot.core import texts
 from bot.core.conversation import Job, Prompt
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.mentions import without_address
@@ -27,14 +28,6 @@ from bot.services.metrics import JobLife, Metrics, Times
 from bot.services.prompt_builder import PromptBuilder
 from bot.services.quota import Quota
 
-HELP = (
-    "Ask me anything: write your question beside my name, or send it to me as a direct message. "
-    "I answer in a thread and read what was said in it."
-)
-AT_LENGTH = "The answer reached its length limit here. Continue has me go on with it."
-STOPPED = "Stopped."
-INTERRUPTED = "I was interrupted three times while I answered this. Please ask again."
-BROKEN = "Something went wrong on my side. Please ask again."
 CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REFUSED}
 """A model that fails in another way before its first word has not begun."""
 MOST_INTERRUPTIONS = 3
@@ -196,21 +189,22 @@ class Answering:
         if attempt.stop_asked:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
-            return Ending(INTERRUPTED, End.PART), Outcome(Status.FAILED, attempt.part, finish_reason="interrupted")
+            outcome = Outcome(Status.FAILED, attempt.part, finish_reason="interrupted")
+            return Ending(texts.INTERRUPTED, End.PART), outcome
         if not (attempt.job.question.text or attempt.job.question.files):
             # Deleted, and handed over before it was stopped.
             return _stopped(attempt)
         try:
             return await self._stream(attempt, reply)
         except TypistError as error:
-            return Ending(str(error), End.PART), _failed(attempt, error)
+            return Ending(texts.for_error(error), End.PART), _failed(attempt, error)
         except asyncio.CancelledError:
             if attempt.break_off is not BreakOff.STOPPED:
                 raise
             return _stopped(attempt)
         except Exception as error:
             log.error("job %d broke: %s", attempt.job.id, trace_of(error))
-            return Ending(BROKEN, End.PART), Outcome(Status.FAILED, attempt.part, finish_reason="broken")
+            return Ending(texts.INTERNAL_ERROR, End.PART), Outcome(Status.FAILED, attempt.part, finish_reason="broken")
         finally:
             attempt.streaming = False
 
@@ -218,7 +212,7 @@ class Answering:
         attempt.streaming = True
         asked = (attempt.job.question, *attempt.job.earlier)
         if not any(each.files or without_address(each.text, self.me.user_id) for each in asked):
-            return Ending(HELP), Outcome(Status.DONE, "")
+            return Ending(texts.HELP), Outcome(Status.DONE, "")
         async with AsyncExitStack() as held:
             brief = await self.briefing.brief(attempt.draft, held)
             attempt.opened, attempt.prompt_version = brief.opened, brief.prompt_version
@@ -256,7 +250,8 @@ class Answering:
         if done.usage is not None:
             self.estimate.learn(done.model, prompt, done.usage)
         outcome = Outcome(Status.DONE, attempt.text, done.model, done.finish_reason, done.usage)
-        return Ending(AT_LENGTH, End.LENGTH) if done.finish_reason is FinishReason.LENGTH else Ending(), outcome
+        is_cut = done.finish_reason is FinishReason.LENGTH
+        return Ending(texts.LENGTH_LIMIT, End.LENGTH) if is_cut else Ending(), outcome
 
     async def _ended(self, attempt: AnswerAttempt, reply: LiveReply, outcome: Outcome) -> None:
         """Slack shows the end, and it goes on record."""
@@ -270,7 +265,7 @@ class Answering:
 
     async def _broken(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """A fault that nobody foresaw: the job ends on record, and the outbox shows that."""
-        ending = _told(Ending(BROKEN, End.PART), attempt)
+        ending = _told(Ending(texts.INTERNAL_ERROR, End.PART), attempt)
         outcome = attempt.counted(Outcome(Status.FAILED, attempt.part, finish_reason="broken"))
         attempt.draft.close(outcome.answer, _closing(ending, outcome))
         page_ts = attempt.job.page_ts
@@ -344,12 +339,12 @@ def _writer(attempt: AnswerAttempt) -> str:
     done = attempt.completion
     if done is None or done.model == attempt.model:
         return attempt.model or ""
-    return f"fell back to {done.model}"
+    return texts.fell_back(done.model)
 
 
 def _stopped(attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
     """The footer says so below what came; without a word of it a sentence must."""
-    return Ending("" if attempt.part else STOPPED, End.STOPPED), Outcome(Status.STOPPED, attempt.part)
+    return Ending("" if attempt.part else texts.STOPPED, End.STOPPED), Outcome(Status.STOPPED, attempt.part)
 
 
 def _recovered(text: str, end: End) -> Outcome:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
-from bot.core import assistant_pane
+from bot.core import assistant_pane, texts
 from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.triage import Identity
@@ -13,7 +13,6 @@ from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports import Store
 from bot.ports.surfaces import Pane
 
-THINKING = "is thinking…"
 STATUS_WITHIN_S = 1.0
 """Later than this a placeholder is the quicker sign."""
 WITHIN_S = 20.0
@@ -52,7 +51,7 @@ class AssistantPane:
         self._do(self._name(question))
         try:
             async with asyncio.timeout(STATUS_WITHIN_S):
-                await self.pane.set_status(question.thread, THINKING)
+                await self.pane.set_status(question.thread, texts.PANE_STATUS)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("a placeholder stands for the status: %s", error or "it took too long")
             return False

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.message_question import ASK_S, Ask
@@ -24,13 +25,6 @@ from bot.ports.surfaces import AskRecords, Surfaces
 from bot.services.intake import Intake
 from bot.slack.format import command_answers, modals, shortcut_question
 
-TRY_AGAIN = "Slack does not let me do that just now. Please try again in a minute."
-MESSAGE_DELETED = "The message that you ask about was deleted."
-NOT_ON_RECORD = "I can't reach my records just now. Please try again in a minute."
-STILL_ASKING = "I am already asking this. If it does not show up within two minutes, please ask again."
-NOT_SURE = (
-    "I don't know whether Slack took your question. If you can't see it, please ask again from the message's menu."
-)
 POST_WITHIN_S = 10.0
 """A post leaves no later. Slack answers within 15 s or not at all, so nothing arrives after ASK_S."""
 WITHIN_S = ASK_S - 2.0
@@ -112,10 +106,10 @@ class MessageShortcut:
             ask = await self.records.begin(self.me.team_id, view_id, user_id, about, words)
         except StoreError as error:
             log.warning("a question about %s is not asked: %s", about.ts, error)
-            sentence = NOT_ON_RECORD
+            sentence = texts.QUESTION_NOT_SAVED
         else:
             if ask is None:
-                return STILL_ASKING
+                return texts.QUESTION_IN_PROGRESS
             sentence = "" if ask.done else await self._tried(ask)
         if sentence and view_id in self._late:
             await self._tell(about.response_url, sentence)
@@ -140,12 +134,12 @@ class MessageShortcut:
             log.warning("a question about %s is taken again: %s", ask.about.ts, error or "it took too long")
             if ask.tries < MOST_TRIES:
                 return ""
-            sentence = NOT_SURE
+            sentence = texts.QUESTION_MAYBE_ASKED
         except NotSure as error:
             log.warning("a question about %s is looked for again: %s", ask.about.ts, error)
             if ask.tries < MOST_TRIES:
                 return await self._put_off(ask, _wait_s(ask))
-            sentence = NOT_SURE
+            sentence = texts.QUESTION_MAYBE_ASKED
         except (RateLimited, Refused) as error:
             log.warning("a question about %s is not asked: %s", ask.about.ts, error)
             may_pass = isinstance(error, RateLimited) or error.reason.may_pass or error.reason is Refusal.TOKEN_GONE
@@ -167,7 +161,7 @@ class MessageShortcut:
         await self.intake.enqueue(f"view {ask.view_id}", question)
         await self.records.done(ask)
         if question.thread.channel_id != ask.about.channel_id:
-            await self._tell(ask.about.response_url, command_answers.ELSEWHERE)
+            await self._tell(ask.about.response_url, texts.ASKED_IN_DIRECT_MESSAGE)
 
     async def _written(self, ask: Ask) -> Question:
         """Where we are not in the channel it goes to the person's direct message, with the message quoted."""
@@ -248,7 +242,7 @@ def _wait_s(ask: Ask) -> float:
 
 
 def _message(ask: Ask) -> dict[str, Any]:
-    intro = f"<@{ask.user_id}> asks about this message:"
+    intro = texts.asks_about_this(f"<@{ask.user_id}>")
     return shortcut_question.marked(
         shortcut_question.message(ask.user_id, intro, shortcut_question.reminder(ask.about), ask.text), ask.view_id
     )
@@ -256,11 +250,12 @@ def _message(ask: Ask) -> dict[str, Any]:
 
 def _quoting(ask: Ask) -> dict[str, Any]:
     """For another place than the message's thread."""
-    intro = f"<@{ask.user_id}> asks about a message in <#{ask.about.channel_id}>, where I can't write:"
+    intro = texts.asks_about_message_in(f"<@{ask.user_id}>", f"<#{ask.about.channel_id}>")
     return shortcut_question.marked(
         shortcut_question.message(ask.user_id, intro, ask.about.quote, ask.text), ask.view_id
     )
 
 
 def _sentence(error: RateLimited | Refused) -> str:
-    return MESSAGE_DELETED if isinstance(error, Refused) and error.reason is Refusal.ASTRAY else TRY_AGAIN
+    is_deleted = isinstance(error, Refused) and error.reason is Refusal.ASTRAY
+    return texts.MESSAGE_DELETED if is_deleted else texts.QUESTION_REFUSED

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import RecordedAnswer, ReplyAction, Vote, refusal
@@ -15,10 +16,6 @@ from bot.ports.surfaces import Surfaces
 from bot.services.access_control import AccessControl
 from bot.services.intake import Waking
 from bot.slack.format import reply_blocks
-
-WILL_NOT = "I will not answer this question: you stopped it while it waited."
-BEFORE = "This is what the answer said before:"
-NOT_NOW = "I can't do this right now. Please try again in a moment."
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +100,7 @@ class ReplyActions:
             said = await self.press(press)
         except StoreError as error:
             log.error("%s was not done: %s", press.control, error)
-            said = Aside(NOT_NOW)
+            said = Aside(texts.ACTION_FAILED)
         if said is not None:
             await self._tell(press, said)
         elif press.private:
@@ -115,7 +112,7 @@ class ReplyActions:
         sentence = refusal(press.control, kept, press.user_id, self.admins)
         if sentence is not None or kept is None:
             log.info("%s by %s is refused: %s", press.control, press.user_id, sentence)
-            return Aside(sentence or actions.NOT_KNOWN)
+            return Aside(sentence or texts.ANSWER_UNKNOWN)
         log.info("job %d: %s by %s", kept.job_id, press.control, press.user_id)
         match press.control:
             case ReplyAction.STOP:
@@ -123,7 +120,7 @@ class ReplyActions:
             case ReplyAction.AGAIN | ReplyAction.GO_ON:
                 return await self._again(kept, continues=press.control is ReplyAction.GO_ON)
             case ReplyAction.PREVIOUS:
-                return Aside(BEFORE, kept.previous)
+                return Aside(texts.PREVIOUS_VERSION, kept.previous)
             case ReplyAction.FEEDBACK:
                 return await self._vote(kept, press)
             case ReplyAction.DELETE:
@@ -173,8 +170,8 @@ class ReplyActions:
 
     async def _stop(self, kept: RecordedAnswer) -> Aside | None:
         if not await self._request_stop(kept):
-            return Aside(actions.ENDED)
-        return Aside(WILL_NOT) if kept.state is actions.AnswerState.WAITING else None
+            return Aside(texts.ANSWER_FINISHED)
+        return Aside(texts.STOPPED_WHILE_QUEUED) if kept.state is actions.AnswerState.WAITING else None
 
     async def _request_stop(self, kept: RecordedAnswer) -> bool:
         asked = await self.store.request_stop(kept.job_id)
@@ -188,7 +185,7 @@ class ReplyActions:
             return Aside(denial)
         again = await self.store.regenerate(kept.job_id, continues=continues, full=self.worker.full)
         if again is None:
-            return Aside(actions.NOT_YET)
+            return Aside(texts.ANSWER_UNFINISHED)
         if again.waiting:
             self.worker.announce(
                 Job(kept.job_id, kept.question, attempts=0, page_ts=kept.page_ts, version=kept.version + 1)
@@ -201,6 +198,6 @@ class ReplyActions:
         try:
             vote = Vote(press.value)
         except ValueError:
-            return Aside(actions.WRONG_VALUE)
+            return Aside(texts.UNKNOWN_BUTTON)
         await self.answers.vote(kept, press.user_id, vote)
-        return Aside(actions.THANKS[vote])
+        return Aside(texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED)

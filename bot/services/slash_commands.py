@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound import channel_settings
 from bot.core.inbound.channel_settings import Usual
@@ -63,10 +64,10 @@ class SlashCommands:
         if wrong := channel_settings.problems(settings, self.usual.models):
             return wrong
         if not await self._may_set(user_id, place.channel_id):
-            return {modals.MODEL: command_answers.NOT_YOURS}
+            return {modals.MODEL: texts.NOT_YOUR_CHANNEL}
         await self.store.set_channel_settings(self.me.team_id, place.channel_id, settings)
         log.info("%s changed the settings of %s", user_id, place.channel_id)
-        await self._tell(place.response_url, await self._said(place.channel_id, command_answers.SAVED))
+        await self._tell(place.response_url, await self._said(place.channel_id, texts.SETTINGS_SAVED))
         return {}
 
     async def about(self, visit: Visit, message: Message) -> None:
@@ -82,7 +83,7 @@ class SlashCommands:
 
     async def _open_settings(self, visit: Visit, field: str) -> Mapping[str, Any] | None:
         if not await self._may_set(visit.user_id, visit.channel_id):
-            return await self._said(visit.channel_id, command_answers.NOT_YOURS)
+            return await self._said(visit.channel_id, texts.NOT_YOUR_CHANNEL)
         settings = await self.store.channel_settings(self.me.team_id, visit.channel_id)
         place = SettingsFor(visit.channel_id, visit.response_url)
         await self.surfaces.open_modal(visit.trigger_id, modals.settings_modal(place, settings, self.usual, field))

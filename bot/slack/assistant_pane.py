@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bot.core.assistant_pane import HEADING, Suggestion
+from bot.core import texts
+from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import ThreadKey
 from bot.errors import Refused
 from bot.slack.client import SlackClient
@@ -22,9 +23,10 @@ class SlackPane:
 
     async def suggest(self, channel_id: str, thread_ts: str | None, prompts: Sequence[Suggestion]) -> None:
         method = "assistant.threads.setSuggestedPrompts"
-        said = [asdict(each) for each in prompts]
+        where = {"channel_id": channel_id, "thread_ts": thread_ts}
+        suggestions = [asdict(suggestion) for suggestion in prompts]
         async with self._budget.spending(method):
-            await self._web.call(method, channel_id=channel_id, thread_ts=thread_ts, prompts=said, title=HEADING)
+            await self._web.call(method, prompts=suggestions, title=texts.PANE_HEADING, **where)
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
         """Slack allows 600 a minute: nothing is counted."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bot.core import texts
 from bot.core.inbound.triage import ANSWERED_SUBTYPES, Identity
 from bot.core.outbox import OutboxEntry
 from bot.core.reply.state import Delete
@@ -14,10 +15,6 @@ from bot.slack.reply_transport import ReplyTransport
 from bot.slack.thread_posts import Threads
 
 PING_EVENT = "typist_ping"
-EDITED = "You edited your question after it was answered."
-REGENERATE = "Answer again"
-READY = "your answer is ready."
-"""Also of one that reached its length limit."""
 
 
 class SlackOutboxSender:
@@ -56,8 +53,8 @@ class SlackOutboxSender:
             channel=thread.channel_id,
             user=entry.question.user_id,
             thread_ts=thread.thread_ts,
-            text=EDITED,
-            blocks=reply_blocks.offer(EDITED, REGENERATE, str(entry.job_id)),
+            text=texts.QUESTION_EDITED,
+            blocks=reply_blocks.offer(texts.QUESTION_EDITED, texts.REGENERATE, str(entry.job_id)),
         )
 
     async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
@@ -70,7 +67,7 @@ class SlackOutboxSender:
         people = " ".join(f"<@{user_id}>" for user_id in entry.askers)
         with only_while(still):
             _, ts = await self._threads.post(
-                thread.channel_id, thread.thread_ts, text=f"{people} {READY}", metadata=mark
+                thread.channel_id, thread.thread_ts, text=texts.answer_ready(people), metadata=mark
             )
         return ts
 

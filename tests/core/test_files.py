@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
 
+from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, Turn
 from bot.core.inbound import files, shared_files
 from bot.core.inbound.files import MOST_FILES, OpenedFile, Unread
@@ -167,20 +168,20 @@ class TestTold:
 
     def test_no_name_turns_what_follows_it_around(self) -> None:
         opened = OpenedFile(File("F1", "a\u202egpj.exe"), Unread.KIND)
-        assert files.unread_notice([opened]) == "Not read: agpj.exe (a kind of file that I can't read)."
+        assert files.unread_notice([opened]) == f"Not read: agpj.exe ({texts.FILE_TYPE})."
 
     def test_an_empty_file_is_said_to_be_empty(self) -> None:
         assert files.file_label(OpenedFile(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"
 
     def test_more_than_a_few_are_counted(self) -> None:
         line = files.unread_notice([OpenedFile(file, Unread.TOO_MANY) for file in some(9)])
-        assert line.startswith("Not read: 0.txt (I read the five newest), 1.txt ")
-        assert line.endswith("5.txt (I read the five newest), and 3 more.")
+        assert line.startswith(f"Not read: 0.txt ({texts.TOO_MANY_FILES}), 1.txt ")
+        assert line.endswith(f"5.txt ({texts.TOO_MANY_FILES}), and 3 more.")
 
     def test_what_the_model_was_not_given_is_told_as_well(self) -> None:
         opened = [OpenedFile(NOTES, "text"), OpenedFile(File("F2", "a.png"), media("a.png"))]
         assert files.unread_notice(opened) == ""
-        assert files.unread_notice(opened, ("a.png",)) == "Not read: a.png (this model can't look at it)."
+        assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.FILE_NOT_FOR_MODEL})."
 
 
 class TestShared:

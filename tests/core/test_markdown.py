@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from bot.core import texts
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.links import misleads
 from bot.core.reply.markdown.render import rendered, sent_chars
@@ -32,7 +33,7 @@ PIECES += [
     "&#60;",
     "&amp;",
 ]
-texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=40).map("".join)
+markdown_texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=40).map("".join)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_a_link_says_where_it_leads(written: str, sent: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(texts, st.booleans())
+@given(markdown_texts, st.booleans())
 @example("[a]:`\n![a]", True)
 @example("``![]()` `", True)
 @example(">\t![a]\n\n[a]:b", False)
@@ -151,7 +152,7 @@ def test_no_image_is_left_and_no_label_misleads(text: str, growing: bool) -> Non
 
 
 @settings(max_examples=300, deadline=None)
-@given(texts)
+@given(markdown_texts)
 @example("```\n")
 def test_what_is_held_back_is_the_end_alone(text: str) -> None:
     """What a blank line ended is shown, and as it is but for links."""
@@ -217,4 +218,4 @@ def test_no_label_reads_backwards() -> None:
 
 
 def test_a_growing_word_is_no_word_yet() -> None:
-    assert reply_blocks.short_text(View("Hel", growing=True)) == reply_blocks.WRITING
+    assert reply_blocks.short_text(View("Hel", growing=True)) == texts.WRITING

@@ -14,7 +14,7 @@ from sandbox.rules import check_blocks
 from sandbox.stored import stored_text
 from tests.core.conversations import question
 from tests.core.slack import Slack, grow, leaves, said, show, stored
-from tests.core.test_markdown import texts
+from tests.core.test_markdown import markdown_texts
 
 TOKENS = [
     "<!channel>",
@@ -114,7 +114,7 @@ def test_slack_decodes_nothing_in_an_address(written: str, url: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(texts, st.integers(1, 40), st.booleans())
+@given(markdown_texts, st.integers(1, 40), st.booleans())
 def test_no_frame_notifies_anybody(text: str, step: int, plain: bool) -> None:
     """However the text is cut into deltas; `stored` looks at each frame."""
     slack, reply = Slack(), Reply(question())
@@ -130,7 +130,7 @@ def test_no_frame_notifies_anybody(text: str, step: int, plain: bool) -> None:
     assert reply.finished
 
 
-@given(st.text(max_size=200) | texts)
+@given(st.text(max_size=200) | markdown_texts)
 def test_no_text_of_ours_holds_what_acts(text: str) -> None:
     for view in (View(text), View("", notice=text or "x"), View(text, plain=True, notice=text)):
         message = reply_blocks.message(view)

@@ -5,9 +5,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from bot.core import texts
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import GOES_ON, MOST_PAGES, Call, End, Ending, Post, Reply, Shown, Update, Upload, View
+from bot.core.reply.state import MOST_PAGES, Call, End, Ending, Post, Reply, Shown, Update, Upload, View
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from tests.core.conversations import question
@@ -214,7 +215,7 @@ def test_a_reply_that_nothing_helps_is_given_up() -> None:
 def test_a_waiting_reply_says_so() -> None:
     call = Reply(question(), waiting=True).next_call()
     assert isinstance(call, Post)
-    assert reply_blocks.WAITING in str(reply_blocks.message(call.view))
+    assert texts.QUEUED in str(reply_blocks.message(call.view))
 
 
 def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
@@ -231,7 +232,7 @@ def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
 @pytest.mark.parametrize(
     ("view", "text"),
     [
-        (View("", growing=True), reply_blocks.THINKING),
+        (View("", growing=True), texts.THINKING),
         (View("# Title\n\n**Bold** and `code`"), "Title. Bold and code"),
         (View("**Bold** and hal", growing=True), "Bold and"),
         (View("word " * 100), ("word " * 30).strip() + "…"),
@@ -326,7 +327,7 @@ class ReplyMachine(RuleBasedStateMachine):
         else:
             assert text == self.text
         assert set(self.channel.shown) == set(self.reply.page_ts)
-        assert not any(view.growing or GOES_ON in view.notice for view in views)
+        assert not any(view.growing or texts.WRITING_LONG in view.notice for view in views)
         assert [view.ended for view in views] == [None] * (len(views) - 1) + [End.WHOLE]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.reply import actions
+from bot.core import texts
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
 from bot.core.reply.state import End, View
 from bot.core.stream import FinishReason
@@ -28,27 +28,27 @@ def kept(state: AnswerState, finish_reason: FinishReason | None = FinishReason.S
 GROWING, WHOLE = kept(AnswerState.GROWING, None), kept(AnswerState.ENDED)
 CUT = kept(AnswerState.ENDED, FinishReason.LENGTH)
 REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
-    *((control, None, actions.NOT_KNOWN) for control in EVERY),
-    *((control, kept(AnswerState.DELETED), actions.DELETED) for control in EVERY),
+    *((control, None, texts.ANSWER_UNKNOWN) for control in EVERY),
+    *((control, kept(AnswerState.DELETED), texts.ANSWER_DELETED) for control in EVERY),
     (ReplyAction.STOP, kept(AnswerState.WAITING, None), None),
     (ReplyAction.STOP, GROWING, None),
-    (ReplyAction.STOP, WHOLE, actions.ENDED),
-    (ReplyAction.STOP, kept(AnswerState.STOPPED, None), actions.STOPPED),
-    (ReplyAction.AGAIN, GROWING, actions.NOT_YET),
+    (ReplyAction.STOP, WHOLE, texts.ANSWER_FINISHED),
+    (ReplyAction.STOP, kept(AnswerState.STOPPED, None), texts.ANSWER_ALREADY_STOPPED),
+    (ReplyAction.AGAIN, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.AGAIN, WHOLE, None),
     (ReplyAction.AGAIN, kept(AnswerState.STOPPED, None), None),
-    (ReplyAction.AGAIN, kept(AnswerState.ENDED, question=question("")), actions.EXPIRED),
-    (ReplyAction.GO_ON, GROWING, actions.NOT_YET),
+    (ReplyAction.AGAIN, kept(AnswerState.ENDED, question=question("")), texts.QUESTION_EXPIRED),
+    (ReplyAction.GO_ON, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.GO_ON, CUT, None),
-    (ReplyAction.GO_ON, WHOLE, actions.WHOLE),
-    (ReplyAction.GO_ON, kept(AnswerState.STOPPED, None), actions.NOT_CUT),
-    (ReplyAction.GO_ON, kept(AnswerState.ENDED, FinishReason.LENGTH, question=question("")), actions.EXPIRED),
-    (ReplyAction.PREVIOUS, WHOLE, actions.NO_PREVIOUS),
+    (ReplyAction.GO_ON, WHOLE, texts.ANSWER_COMPLETE),
+    (ReplyAction.GO_ON, kept(AnswerState.STOPPED, None), texts.ANSWER_NOT_CUT),
+    (ReplyAction.GO_ON, kept(AnswerState.ENDED, FinishReason.LENGTH, question=question("")), texts.QUESTION_EXPIRED),
+    (ReplyAction.PREVIOUS, WHOLE, texts.NO_PREVIOUS_VERSION),
     (ReplyAction.PREVIOUS, kept(AnswerState.ENDED, previous="before"), None),
     (ReplyAction.PREVIOUS, kept(AnswerState.GROWING, None, previous="before"), None),
-    (ReplyAction.FEEDBACK, GROWING, actions.NOT_YET),
+    (ReplyAction.FEEDBACK, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.FEEDBACK, WHOLE, None),
-    (ReplyAction.FEEDBACK, kept(AnswerState.ENDED, model=None), actions.NOTHING_TO_RATE),
+    (ReplyAction.FEEDBACK, kept(AnswerState.ENDED, model=None), texts.NOTHING_TO_RATE),
     (ReplyAction.DELETE, GROWING, None),
     (ReplyAction.DELETE, WHOLE, None),
 ]
@@ -70,7 +70,7 @@ def test_somebody_else_may_read_and_rate_and_nothing_more(control: ReplyAction, 
         assert said == refusal(control, answer, "U1", ADMINS)
     else:
         assert said is not None
-        assert said.startswith("Only the person who asked and this bot's admins can")
+        assert said.startswith("Only the person who asked, or a Typist admin, can")
 
 
 STOP, AGAIN, GO_ON, PREVIOUS = "stop", "regenerate", "continue", "previous"
@@ -103,8 +103,8 @@ def test_a_page_has_the_buttons_that_its_answer_can_do_with(view: View, buttons:
     [
         (View("All", ended=End.WHOLE, footer="openai/test"), "openai/test"),
         (View("Half", ended=End.STOPPED, footer="openai/test"), "openai/test · stopped"),
-        (View("Half", ended=End.LENGTH, footer="openai/test"), "openai/test · cut"),
-        (View("Half", ended=End.PART, footer="fell back to openai/other"), "fell back to openai/other · cut"),
+        (View("Half", ended=End.LENGTH, footer="openai/test"), "openai/test · incomplete"),
+        (View("Half", ended=End.PART, footer="fell back to openai/other"), "fell back to openai/other · incomplete"),
         (View("Half", ended=End.STOPPED), "stopped"),
     ],
 )

@@ -2,20 +2,9 @@
 
 import pytest
 
+from bot.core import texts
 from bot.core.reply.attachments import Attached, AttachedFile, keys
-from bot.core.reply.state import (
-    GOES_ON,
-    MOST_PAGES,
-    UPLOAD_TRIES,
-    End,
-    Ending,
-    Post,
-    Reply,
-    Shown,
-    Update,
-    Upload,
-    View,
-)
+from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, End, Ending, Post, Reply, Shown, Update, Upload, View
 from bot.errors import Refusal
 from tests.core.conversations import question
 from tests.core.readers import Channel, show_all
@@ -29,7 +18,7 @@ def test_after_the_fifth_page_the_answer_goes_on_in_a_file() -> None:
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
     assert len(channel.shown) == MOST_PAGES
-    assert channel.shown["5.0"].notice == GOES_ON
+    assert channel.shown["5.0"].notice == texts.WRITING_LONG
     reply.append("The end.")
     assert reply.next_call() is None
     reply.finish(Ending())
@@ -37,7 +26,7 @@ def test_after_the_fifth_page_the_answer_goes_on_in_a_file() -> None:
     ((file,),) = channel.files.values()
     assert file.content.decode() == f"{SEVEN_PAGES}The end."
     assert (file.title, file.name) == ("answer.md", f"answer-{question().ts}.md")
-    assert channel.shown["5.0"].notice == "The whole answer is attached as a file."
+    assert channel.shown["5.0"].notice == texts.WHOLE_ANSWER_ATTACHED
     assert channel.shown["5.0"].ended
 
 
@@ -54,7 +43,7 @@ def test_the_last_page_says_that_there_is_a_file_once_it_is_there() -> None:
     reply.confirmed(upload, channel.take(upload))
     last = reply.next_call()
     assert isinstance(last, Update)
-    assert (last.page, last.view.notice) == (4, "Cut. The whole answer is attached as a file.")
+    assert (last.page, last.view.notice) == (4, f"Cut. {texts.WHOLE_ANSWER_ATTACHED}")
 
 
 @pytest.mark.parametrize("reasons", [[Refusal.MESSAGE_GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
@@ -81,7 +70,7 @@ def test_code_that_is_longer_than_a_page_is_attached_too() -> None:
     ((file,),) = channel.files.values()
     assert (file.title, file.content.decode()) == ("code-1.py", LONG_CODE)
     assert list(channel.shown.values())[-1].end_chars == len(text)
-    assert [view.notice for view in channel.shown.values()][-1] == "The long code is attached as a file, too."
+    assert [view.notice for view in channel.shown.values()][-1] == texts.CODE_BLOCK_ATTACHED
 
 
 def answer_file(text: str, name: str = "") -> AttachedFile:

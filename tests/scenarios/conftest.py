@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from bot import app
+from bot.core import texts
 from bot.core.reply.markdown.escaping import JOINER
 from bot.ports import Clock
 from bot.settings import Settings
-from bot.slack.format import reply_blocks
 from sandbox.block_elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -24,8 +24,8 @@ from tests.streams import speech
 from tests.streams.server import Answer, VendorServer
 
 ROOT = Path(__file__).parent.parent.parent
-FOOTER = re.compile(r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · (stopped|cut))?|stopped|cut")
-GROWING = (reply_blocks.THINKING, reply_blocks.WRITING, reply_blocks.WAITING)
+FOOTER = re.compile(r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · (stopped|incomplete))?|stopped|incomplete")
+GROWING = (texts.THINKING, texts.WRITING, texts.QUEUED)
 
 
 def manifest(name: str = "manifest.json") -> Any:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.app import access_rules_of
+from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, UserKind
 from bot.ports import SystemClock
@@ -226,7 +227,7 @@ async def test_a_person_has_so_many_answers_at_once_and_the_next_waits_with_a_si
         other = await others.mention("mine?", user="grace")
         (waiting,) = await others.sandbox.wait_for(lambda: others.bots("general", second))
         assert growing(waiting)
-        assert "in line" in shown(waiting)
+        assert texts.QUEUED in shown(waiting)
         await asyncio.wait_for(others.vendor.request(1), 5)
         assert [prompt[-1]["content"] for prompt in others.prompts()] == ["first?", "mine?"]
         for asked in (first, second, other):

@@ -38,7 +38,7 @@ async def test_a_person_sees_what_they_used_and_what_is_in_force(stage: Stage) -
     asked = await stage.mention(user="alan")
     await stage.answers("general", asked)
     said = await home(stage, "alan")
-    assert "Your limit of 200,000 tokens a day: " in said
+    assert "Your quota of 200,000 tokens per day: " in said
     assert "*Model*: openai/test" in said
     assert "*System prompt*: Be &lt;kind&gt;." in said
     assert "This workspace" not in said
@@ -57,9 +57,9 @@ async def test_an_admin_sees_the_workspaces_use_by_model_and_its_settings(stage:
     await stage.sandbox.wait_for(opened_again)
     said = text_of(grace)
     assert "This workspace" in said
-    assert "The workspace's limit of 500,000 tokens a month: 0% used" in said
-    assert "Each person's limit of 200,000 tokens a day" in said
-    assert "*Who may ask*: members" in said
+    assert "The workspace's quota of 500,000 tokens per month: 0% used" in said
+    assert "Each person's quota of 200,000 tokens per day" in said
+    assert "*Access*: members" in said
 
 
 async def test_it_is_made_only_when_it_is_opened(stage: Stage) -> None:

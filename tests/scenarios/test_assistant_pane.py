@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bot.core import texts
 from bot.core.assistant_pane import USUAL_SUGGESTIONS, Suggestion
 from bot.core.reply.actions import ReplyAction
-from bot.services.assistant_pane import THINKING
 from bot.settings import Settings
 from sandbox.manifest import Prompt
 from sandbox.server import Sandbox
@@ -83,7 +83,7 @@ async def test_those_who_run_the_bot_say_what_is_suggested(
 async def test_a_status_says_that_it_thinks_until_the_first_words_come(stage: Stage) -> None:
     stage.vendor.script(says("The whole answer.", pause_s=0.3))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == THINKING)
+    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == texts.PANE_STATUS)
     assert await stage.answers(dm, thread_ts, count=len(stage.bots(dm, thread_ts)) + 1)
     (answer,) = [each for each in stage.bots(dm, thread_ts) if each.ts != thread_ts]
     first, *_ = stage.sandbox.revisions(dm, answer.ts)

@@ -6,8 +6,9 @@ from itertools import cycle, islice
 
 import pytest
 
+from bot.core import texts
 from bot.core.limits.caps import parse_caps
-from bot.errors import Failure, ProviderError
+from bot.errors import Failure
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
@@ -36,11 +37,11 @@ async def test_a_person_is_warned_once_and_then_told_when_it_resets(stage: Stage
         await stage.sandbox.wait_for(lambda: whispered(stage))
         for _ in range(2):
             (sentence,) = await stage.answers("general", await stage.mention())
-            assert sentence.startswith(f"Your limit of {limit:,} tokens a day is used up. It resets on ")
-            assert sentence.endswith(", at 00:00 UTC.")
+            assert sentence.startswith(f"Your quota of {limit:,} tokens per day is used up. It resets on ")
+            assert sentence.endswith(" at 00:00 UTC.")
         assert await stage.answers("general", await stage.mention(user="grace")) == [WORDS.rstrip()]
     assert [(user, text.partition(". ")[0]) for user, text in whispered(stage)] == [
-        ("U0ADA", f"100% of your limit of {limit:,} tokens a day is used")
+        ("U0ADA", f"100% of your quota of {limit:,} tokens per day is used")
     ]
     assert len(stage.vendor.requests) == 3
 
@@ -52,19 +53,19 @@ async def test_at_four_fifths_a_person_is_warned_while_they_may_still_ask(stage:
             assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
             await stage.sandbox.wait_for(lambda: whispered(stage))
         (sentence,) = await stage.answers("general", await stage.mention())
-        assert sentence.startswith(f"Your limit of {limit:,} tokens a day is used up.")
+        assert sentence.startswith(f"Your quota of {limit:,} tokens per day is used up.")
     ((_, warning),) = whispered(stage)
-    assert warning.startswith(f"83% of your limit of {limit:,} tokens a day is used. It resets on ")
+    assert warning.startswith(f"83% of your quota of {limit:,} tokens per day is used. It resets on ")
 
 
-@pytest.mark.parametrize(("scope", "elsewhere"), [("channel", WORDS.rstrip()), ("workspace", "This workspace's limit")])
+@pytest.mark.parametrize(("scope", "elsewhere"), [("channel", WORDS.rstrip()), ("workspace", "This workspace's quota")])
 async def test_a_channel_and_the_workspace_have_caps_of_their_own(
     stage: Stage, settings: Settings, scope: str, elsewhere: str
 ) -> None:
     async with running(replace(settings, caps=parse_caps(f"{scope}/month={USED_TOKENS}tokens"))):
         await stage.answers("general", await stage.mention())
         (sentence,) = await stage.answers("general", await stage.mention(user="grace"))
-        assert sentence.startswith(f"This {scope}'s limit of {USED_TOKENS:,} tokens a month is used up.")
+        assert sentence.startswith(f"This {scope}'s quota of {USED_TOKENS:,} tokens per month is used up.")
         (text,) = await stage.answers("random", await stage.mention(channel="random"))
         assert text.startswith(elsewhere)
 
@@ -74,7 +75,7 @@ async def test_dollars_are_capped_as_well(stage: Stage, settings: Settings) -> N
     async with running(replace(settings, models=(model,), caps=parse_caps("user/day=0.001usd"))):
         await stage.answers("general", await stage.mention())
         (sentence,) = await stage.answers("general", await stage.mention())
-    assert sentence.startswith("Your limit of $0.001 a day is used up.")
+    assert sentence.startswith("Your quota of $0.001 per day is used up.")
 
 
 BROKEN_OFF = {
@@ -90,7 +91,7 @@ async def test_an_answer_that_breaks_off_counts_by_estimate(
     stage.vendor.script(answer)
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"), stall_timeout_s=1)):
         (text,) = await stage.answers("general", await stage.mention())
-        assert text.endswith(str(ProviderError(failure, "openai/test")))
+        assert text.endswith(texts.model_failure(failure, "openai/test"))
         (sentence,) = await stage.answers("general", await stage.mention())
     assert "is used up" in sentence
 
@@ -100,7 +101,7 @@ async def test_a_model_that_did_not_begin_costs_nothing(stage: Stage, settings: 
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
         for _ in range(2):
             (text,) = await stage.answers("general", await stage.mention())
-            assert text == str(ProviderError(Failure.OVERLOADED, "openai/test"))
+            assert text == texts.model_failure(Failure.OVERLOADED, "openai/test")
 
 
 async def test_of_many_questions_at_once_one_alone_may_pass_a_cap_and_all_get_their_sentence(
@@ -113,7 +114,7 @@ async def test_of_many_questions_at_once_one_alone_may_pass_a_cap_and_all_get_th
     async with running(replace(settings, caps=caps, max_output_tokens=150)):
         places = list(islice(zip(cycle(people), cycle(["general", "random"]), strict=False), 20))
         asked = [(channel, await stage.mention(channel=channel, user=name)) for name, channel in places]
-        texts = await asyncio.gather(*(stage.answers(channel, ts, timeout_s=40) for channel, ts in asked))
-    assert texts.count([WORDS.rstrip()]) == len(stage.vendor.requests) == within
-    refused = [text for (text,) in texts if text.startswith("This workspace's limit")]
+        answers = await asyncio.gather(*(stage.answers(channel, ts, timeout_s=40) for channel, ts in asked))
+    assert answers.count([WORDS.rstrip()]) == len(stage.vendor.requests) == within
+    refused = [text for (text,) in answers if text.startswith("This workspace's quota")]
     assert len(refused) == 20 - within

@@ -12,7 +12,7 @@ from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.verdict import BROKEN_OFF, Asked, Evidence, violations
 from benchmarks.watcher import Life, Moment
-from bot.services.answering import INTERRUPTED
+from bot.core import texts
 from sandbox.web_api import CallRecord
 
 THREAD = Thread(0, "general", ("ada",))
@@ -78,7 +78,7 @@ def together(**changes: object) -> Evidence:
     """The first question waited, and was answered with the second one."""
     found = good()
     sign, later = found.lives
-    sign.moments[:] = [Moment(1.5, "", "_Your question is in line_")]
+    sign.moments[:] = [Moment(1.5, "", f"_{texts.QUEUED}_")]
     sign.deleted_s = 5.0
     job = replace(found.jobs[0], answer="", answered_with=later.question_ts, **changes)  # type: ignore[arg-type]
     both = Attempt(5.0, 30, Told.WHOLE, frozenset({0, 1}))
@@ -170,7 +170,7 @@ def limited(at_s: float) -> Evidence:
         limited(6.5),
         ended(BROKEN_OFF[Told.CUT], Told.CUT, 9),
         ended(BROKEN_OFF[Told.STALLED], Told.STALLED, 9),
-        ended(INTERRUPTED, Told.HUNG_UP, 9, attempts=4),
+        ended(texts.INTERRUPTED, Told.HUNG_UP, 9, attempts=4),
         edited(6.0, 1 + EDITED_NUMBER),
         edited(9.0, 1),
         edited_after_a_cut(),
@@ -208,7 +208,7 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (with_job(page_ts=()), "the database has its messages as ()"),
         (with_job(answer=text(0, 29)), "the database (done) has another answer"),
         (with_job(ts="0"), "not in the database"),
-        (hanging(), "says '_Your question is in line_', and it was answered with q1"),
+        (hanging(), f"says {f'_{texts.QUEUED}_'!r}, and it was answered with q1"),
         (replace(together(), attempts={1: [Attempt(5.0, 30, Told.WHOLE)]}), "the model was not asked it"),
         (together(status="todo"), "its job is todo"),
         (replace(together(), asked=together().asked[:1]), "which is no later question of its thread"),
@@ -216,7 +216,7 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (limited(30.0), "over the budget at 30.00 s"),
         (ended(BROKEN_OFF[Told.CUT], Told.WHOLE, 30), "9 of 30 words"),
         (ended(BROKEN_OFF[Told.CUT], Told.CUT, 12), "the model said 12 words before it broke off, 9 are shown"),
-        (ended(INTERRUPTED, Told.HUNG_UP, 9), "9 of 30 words and the sentence"),
+        (ended(texts.INTERRUPTED, Told.HUNG_UP, 9), "9 of 30 words and the sentence"),
         (edited(6.0, 1), "word 1 is 'q1w1', not 'q10001w1'"),
         (deleted(gone=False), "is there, though nobody wrote after it"),
         (deleted(text="q1"), "its text is in the database"),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot import __version__
-from bot.errors import Failure, ProviderError
+from bot.core import texts
+from bot.errors import Failure
 from sandbox.server import Sandbox
 from tests.processes import bot_process, output, said
 from tests.scenarios.conftest import Stage, asking, connected, says
@@ -94,7 +95,7 @@ async def test_ask_tells_a_failure_in_a_sentence_without_the_key(tmp_path: Path,
     async with bot_process(tmp_path, "ask", "why?", env=env) as process:
         out, err = await output(process)
     assert (out, process.returncode) == ("", 1)
-    assert str(ProviderError(Failure.BAD_KEY, "openai/test")) in err
+    assert texts.model_failure(Failure.BAD_KEY, "openai/test") in err
     assert key not in err
 
 

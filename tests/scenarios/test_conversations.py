@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.services.answering import HELP
+from bot.core import texts
 from bot.settings import Settings
-from bot.slack.format.reply_blocks import THINKING
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams import speech
@@ -79,7 +78,7 @@ async def test_mentioned_in_the_middle_of_peoples_thread_that_thread_is_the_cont
 @pytest.mark.parametrize("text", ["@typist", "  @typist  "])
 async def test_a_mention_without_words_gets_a_helpful_line_and_costs_no_model_call(stage: Stage, text: str) -> None:
     asked = await stage.sandbox.say("ada", "general", text)
-    assert await stage.answers("general", asked) == [HELP]
+    assert await stage.answers("general", asked) == [texts.HELP]
     assert stage.vendor.requests == []
 
 
@@ -118,7 +117,7 @@ async def test_a_question_that_must_wait_for_the_threads_other_one_says_so_and_i
     await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     await stage.sandbox.say("grace", "general", "@typist second?", asked)
     waiting = await stage.sandbox.wait_for(lambda: stage.bots("general", asked)[1:])
-    assert "in line" in shown(waiting[0])
+    assert texts.QUEUED in shown(waiting[0])
     first, second = await stage.answers("general", asked, count=2)
     assert (first, second) == (("First. " * 40).rstrip(), "Second.")
     assert stage.prompts()[1][1] == {"role": "assistant", "content": ("First. " * 40).rstrip()}
@@ -206,7 +205,7 @@ async def test_while_a_model_thinks_its_reply_says_so_and_shows_none_of_it(quick
     assert await stage.answers("general", asked) == ["The answer."]
     (reply,) = stage.bots("general", asked)
     seen = [str((revision.text, revision.blocks)) for revision in stage.sandbox.revisions("general", reply.ts)]
-    assert THINKING in seen[0]
+    assert texts.THINKING in seen[0]
     assert not any("secret" in text for text in seen)
 
 

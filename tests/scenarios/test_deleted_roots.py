@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.services.message_shortcut import MESSAGE_DELETED
+from bot.core import texts
 from bot.slack.format import modals
 from sandbox.faults import Settings as FaultSettings
 from tests.scenarios.conftest import Stage, says
@@ -43,6 +43,6 @@ async def test_a_question_about_a_message_that_was_deleted_is_not_asked(stage: S
     await stage.sandbox.wait_for(lambda: ada.modal)
     await stage.sandbox.delete("general", about)
     wrong = await ada.submit({modals.QUESTION: "why?"})
-    assert MESSAGE_DELETED in wrong.values()
+    assert texts.MESSAGE_DELETED in wrong.values()
     assert stage.bots("general") == []
     assert not stage.vendor.requests

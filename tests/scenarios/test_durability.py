@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.core import texts
 from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS
 from bot.ports import SystemClock
-from bot.services.answering import INTERRUPTED
 from bot.store import SqlStore
 from bot.store.engine import create_engine
 from bot.store.schema import checkpoints
@@ -85,7 +85,7 @@ async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database
         yield Fleet(Stage(sandbox, vendor), tmp_path, env, stack)
 
 
-def texts(fleet: Fleet, message: Message) -> list[str]:
+def shown_texts(fleet: Fleet, message: Message) -> list[str]:
     """What readers saw of a message, one after the other."""
     revisions = fleet.stage.sandbox.revisions("general", message.ts)
     return [block["text"] for each in revisions for block in each.sent_blocks if block["type"] == "markdown"]
@@ -105,7 +105,7 @@ async def test_after_a_crash_a_restart_goes_on_in_the_same_message(fleet: Fleet)
     await fleet.start()
     assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
-    assert never_a_step_back(texts(fleet, reply))
+    assert never_a_step_back(shown_texts(fleet, reply))
 
 
 async def test_after_a_crash_another_process_goes_on_within_three_seconds(fleet: Fleet) -> None:
@@ -120,7 +120,7 @@ async def test_after_a_crash_another_process_goes_on_within_three_seconds(fleet:
     await fleet.asked_the_model(2)
     assert loop.time() - died < 6.0
     assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
-    assert never_a_step_back(texts(fleet, reply))
+    assert never_a_step_back(shown_texts(fleet, reply))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -145,14 +145,14 @@ async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes
     paused.send_signal(signal.SIGSTOP)
     await fleet.asked_the_model(2)
     assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
-    edits = len(texts(fleet, reply))
+    edits = len(shown_texts(fleet, reply))
     paused.send_signal(signal.SIGCONT)
     assert paused.stderr is not None
     await said(paused.stderr, "is broken off: lost")
     asked_next = await fleet.stage.mention("next?")
     await fleet.stage.answers("general", asked_next, timeout_s=25)
-    assert len(texts(fleet, reply)) == edits
-    assert never_a_step_back(texts(fleet, reply))
+    assert len(shown_texts(fleet, reply)) == edits
+    assert never_a_step_back(shown_texts(fleet, reply))
 
 
 async def test_at_sigterm_what_does_not_end_in_time_goes_on_in_another_process(fleet: Fleet) -> None:
@@ -165,7 +165,7 @@ async def test_at_sigterm_what_does_not_end_in_time_goes_on_in_another_process(f
     assert await asyncio.wait_for(leaving.wait(), 10) == 0
     assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
-    assert never_a_step_back(texts(fleet, reply))
+    assert never_a_step_back(shown_texts(fleet, reply))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -181,7 +181,7 @@ async def test_three_interrupted_attempts_end_with_the_part_and_a_sentence(fleet
         process.kill()
         await process.wait()
     await fleet.start()
-    assert await fleet.stage.answers("general", asked, timeout_s=25) == [f"Half an answer.\n{INTERRUPTED}"]
+    assert await fleet.stage.answers("general", asked, timeout_s=25) == [f"Half an answer.\n{texts.INTERRUPTED}"]
     assert len(fleet.stage.vendor.requests) == 3
 
 
@@ -218,7 +218,7 @@ async def test_beyond_what_a_process_answers_at_once_questions_wait_with_a_sign(
     second = await fleet.stage.mention("second?")
     (waiting,) = await fleet.stage.sandbox.wait_for(lambda: fleet.stage.bots("general", second))
     assert growing(waiting)
-    assert "in line" in shown(waiting)
+    assert texts.QUEUED in shown(waiting)
     for asked in (first, second):
         assert await fleet.stage.answers("general", asked, timeout_s=25) == [("word " * 60).rstrip()]
 
@@ -253,8 +253,8 @@ async def test_while_the_database_is_away_answers_go_on_and_new_questions_come_a
     reply = await fleet.visible(asked, "word9 ")
     away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
     away.execute("BEGIN EXCLUSIVE")
-    before = len(texts(fleet, reply))
-    await fleet.stage.sandbox.wait_for(lambda: len(texts(fleet, reply)) > before, 10)
+    before = len(shown_texts(fleet, reply))
+    await fleet.stage.sandbox.wait_for(lambda: len(shown_texts(fleet, reply)) > before, 10)
     later = await fleet.stage.mention("later?")
     await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.sandbox.deliveries[-1].sent_at_s) > 1, 15)
     away.execute("COMMIT")

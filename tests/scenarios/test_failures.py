@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core import texts
 from bot.core.inbound.prompt import MESSAGES_OMITTED
-from bot.errors import Failure, ProviderError
-from bot.services.answering import AT_LENGTH
+from bot.errors import Failure
 from bot.settings import Settings
 from sandbox.faults import Settings as FaultSettings
 from sandbox.server import Sandbox
@@ -60,7 +60,7 @@ async def test_a_model_that_gives_no_answer_is_explained_in_a_sentence(
 ) -> None:
     quick_to_stall.vendor.script(answer)
     asked = await quick_to_stall.mention()
-    assert await quick_to_stall.answers("general", asked) == [str(ProviderError(failure, "openai/test"))]
+    assert await quick_to_stall.answers("general", asked) == [texts.model_failure(failure, "openai/test")]
 
 
 @pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
@@ -69,14 +69,14 @@ async def test_a_model_that_fails_midway_leaves_its_part_and_a_sentence(
 ) -> None:
     quick_to_stall.vendor.script(answer)
     asked = await quick_to_stall.mention()
-    sentence = ProviderError(failure, "openai/test")
+    sentence = texts.model_failure(failure, "openai/test")
     assert await quick_to_stall.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
 
 
 async def test_a_long_rate_limit_is_told_with_its_wait(stage: Stage) -> None:
     stage.vendor.script(openai_error(429, "rate_limit_exceeded", retry_after="600"))
     (text,) = await stage.answers("general", await stage.mention())
-    assert text == str(ProviderError(Failure.RATE_LIMITED, "openai/test", retry_after_s=600))
+    assert text == texts.model_failure(Failure.RATE_LIMITED, "openai/test", retry_after_s=600)
 
 
 async def test_a_short_rate_limit_is_waited_for(stage: Stage) -> None:
@@ -86,13 +86,13 @@ async def test_a_short_rate_limit_is_waited_for(stage: Stage) -> None:
 
 async def test_an_answer_that_ends_for_length_says_so(stage: Stage) -> None:
     stage.vendor.script(finished_by("length"))
-    assert await stage.answers("general", await stage.mention()) == [f"{PART.rstrip()}\n{AT_LENGTH}"]
+    assert await stage.answers("general", await stage.mention()) == [f"{PART.rstrip()}\n{texts.LENGTH_LIMIT}"]
 
 
 async def test_an_empty_answer_is_said_to_be_one(stage: Stage) -> None:
     stage.vendor.script(says(""))
     (text,) = await stage.answers("general", await stage.mention())
-    assert text == str(ProviderError(Failure.EMPTY, "openai/test"))
+    assert text == texts.model_failure(Failure.EMPTY, "openai/test")
 
 
 async def test_the_next_model_answers_where_the_first_fails_before_its_first_word(

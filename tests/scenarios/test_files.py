@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from bot.core import texts
 from bot.core.inbound.files import MOST_FILE_BYTES
 from bot.settings import Settings
 from bot.slack import files as reading
@@ -140,7 +141,7 @@ async def test_a_file_of_a_forwarded_message_counts(stage: Stage) -> None:
 
 async def test_what_was_named_once_is_not_named_again(stage: Stage) -> None:
     answer = await asked(stage, Upload("song.mp3", b"ID3", "audio/mpeg"))
-    assert answer == f"{ANSWER}\nNot read: song.mp3 (a kind of file that I can't read)."
+    assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.FILE_TYPE})."
     root = stage.sandbox.messages("general")[-1].ts
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
     assert (await stage.answers("general", root, count=2))[-1] == ANSWER
@@ -148,10 +149,10 @@ async def test_what_was_named_once_is_not_named_again(stage: Stage) -> None:
 
 
 REFUSED = {
-    "a kind unknown": (Upload("a.zip", b"PK\3\4" + bytes(99), "application/zip"), "a kind of file that I can't read"),
-    "a kind found out": (Upload("a.dat", b"\0\1\2\3" * 9), "a kind of file that I can't read"),
-    "damaged": (Upload("a.gif", b"GIF89a\0"), "damaged, or with too many pixels"),
-    "too big": (Upload("a.txt", b"a" * (MOST_FILE_BYTES + 1)), "over 20 MB"),
+    "a kind unknown": (Upload("a.zip", b"PK\3\4" + bytes(99), "application/zip"), texts.FILE_TYPE),
+    "a kind found out": (Upload("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),
+    "damaged": (Upload("a.gif", b"GIF89a\0"), texts.FILE_DAMAGED),
+    "too big": (Upload("a.txt", b"a" * (MOST_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
 }
 
 
@@ -167,14 +168,14 @@ async def test_what_cannot_be_used_is_named_and_the_question_answered(
 
 
 async def test_a_pdf_is_named_where_only_images_are_known_to_be_taken(stage: Stage) -> None:
-    assert await asked(stage, Upload("a.pdf", PDF)) == f"{ANSWER}\nNot read: a.pdf (this model can't look at it)."
+    assert await asked(stage, Upload("a.pdf", PDF)) == f"{ANSWER}\nNot read: a.pdf ({texts.FILE_NOT_FOR_MODEL})."
 
 
 async def test_a_model_that_cannot_see_answers_all_the_same(stage: Stage) -> None:
     blind = refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}})
     stage.vendor.script(blind, says(ANSWER))
     answer = await asked(stage, Upload("plan.png", picture("PNG")))
-    assert answer == f"{ANSWER}\nNot read: plan.png (this model can't look at it)."
+    assert answer == f"{ANSWER}\nNot read: plan.png ({texts.FILE_NOT_FOR_MODEL})."
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ async def test_what_takes_too_long_is_not_waited_for(stage: Stage, monkeypatch: 
     monkeypatch.setattr(reading, "READING_S", 0.5)
     stage.sandbox.faults.start("file_slow", times=1, delay_s=5.0)
     answer = await asked(stage, Upload("slow.md", b"Too late."), Upload("notes.md", b"All is well."))
-    assert answer == f"{ANSWER}\nNot read: slow.md (it took too long to come), notes.md (it took too long to come)."
+    assert answer == f"{ANSWER}\nNot read: slow.md ({texts.FILE_TOO_SLOW}), notes.md ({texts.FILE_TOO_SLOW})."
 
 
 async def test_files_of_answers_at_once_wait_for_room_and_all_are_read(stage: Stage) -> None:
@@ -224,10 +225,10 @@ async def test_files_of_answers_at_once_wait_for_room_and_all_are_read(stage: St
 
 
 FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
-    "refused": ("file_refused", {"status": 403}, "Slack does not let me see it"),
+    "refused": ("file_refused", {"status": 403}, texts.FILE_NO_ACCESS),
     "gone": ("file_refused", {"status": 404}, "deleted"),
-    "broken": ("file_refused", {"status": 500}, "Slack did not deliver it"),
-    "larger than said": ("file_larger", {"more_bytes": MOST_FILE_BYTES}, "over 20 MB"),
+    "broken": ("file_refused", {"status": 500}, texts.FILE_FAILED),
+    "larger than said": ("file_larger", {"more_bytes": MOST_FILE_BYTES}, texts.FILE_TOO_BIG),
 }
 
 
@@ -247,7 +248,7 @@ async def test_a_missing_scope_is_named(settings: Settings, vendor: VendorServer
         async with running(ours):
             uploads = [Upload("plan.png", picture("PNG")), Upload("page.html", b"<p>Ours</p>")]
             answer = await asked(Stage(sandbox, vendor), *uploads)
-    scope = "this app lacks the scope files:read"
+    scope = texts.FILE_SCOPE_MISSING
     assert answer == f"{ANSWER}\nNot read: plan.png ({scope}), page.html ({scope})."
 
 
@@ -276,7 +277,7 @@ async def test_a_redirect_elsewhere_is_not_followed(stage: Stage) -> None:
     async with elsewhere() as (url, tokens):
         stage.sandbox.faults.start("file_redirect", location=url)
         answer = await asked(stage, Upload("notes.md", b"All is well."))
-    assert answer == f"{ANSWER}\nNot read: notes.md (Slack did not deliver it)."
+    assert answer == f"{ANSWER}\nNot read: notes.md ({texts.FILE_FAILED})."
     assert tokens == []
 
 
@@ -302,7 +303,7 @@ async def test_no_other_host_is_asked_for_a_file(stage: Stage) -> None:
         ]
         asked_ts = shared(stage, *({"id": f"F{n}", "name": f"{n}.txt", "url_private": u} for n, u in enumerate(urls)))
         (answer,) = await stage.answers("general", asked_ts)
-    told = ", ".join(f"{n}.txt (Slack did not deliver it)" for n in range(5))
+    told = ", ".join(f"{n}.txt ({texts.FILE_FAILED})" for n in range(5))
     assert answer == f"{ANSWER}\nNot read: {told}."
     assert tokens == []
 
@@ -318,9 +319,9 @@ async def test_what_slack_keeps_from_us_is_named(stage: Stage) -> None:
     )
     (answer,) = await stage.answers("general", asked_ts)
     assert answer == (
-        f"{ANSWER}\nNot read: doc (kept outside of Slack), a file (deleted), "
-        "old.png (hidden by the limits of this Slack plan), theirs.png (Slack does not let me see it), "
-        "a file (deleted)."
+        f"{ANSWER}\nNot read: doc ({texts.FILE_EXTERNAL}), {texts.FILE_UNNAMED} ({texts.FILE_DELETED}), "
+        f"old.png ({texts.FILE_HIDDEN}), theirs.png ({texts.FILE_NO_ACCESS}), "
+        f"{texts.FILE_UNNAMED} ({texts.FILE_DELETED})."
     )
 
 
@@ -335,7 +336,7 @@ async def test_of_many_files_the_newest_five_are_read(stage: Stage) -> None:
     root = await stage.sandbox.share("ada", "general", "First.", [Upload("0.md", b"zero"), Upload("1.md", b"one")])
     uploads = [Upload(f"{number}.md", f"text {number}".encode()) for number in range(2, 6)]
     answer = await asked(stage, *uploads, thread_ts=root)
-    assert answer == f"{ANSWER}\nNot read: 1.md (I read the five newest)."
+    assert answer == f"{ANSWER}\nNot read: 1.md ({texts.TOO_MANY_FILES})."
     assert [f"text {number}" in content(stage) for number in range(2, 6)] == [True] * 4
     assert ("zero" in content(stage), "one" in content(stage)) == (True, False)
 
@@ -344,4 +345,4 @@ async def test_files_of_an_answer_together_are_bounded(stage: Stage) -> None:
     uploads = [Upload(f"{number}.txt", b"a" * (18 * 2**20)) for number in range(3)]
     answer = await asked(stage, *uploads)
     assert answer.startswith(f"{ANSWER}\nNot read: ")
-    assert "2.txt (over 50 MB together with the others)" in answer
+    assert f"2.txt ({texts.FILES_TOO_BIG})" in answer

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core import texts
 from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.settings import Settings
-from bot.slack.format.reply_blocks import WAITING
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says, shown
 from tests.streams.server import VendorServer
@@ -76,7 +76,7 @@ async def in_line(stage: Stage, count: int, channel: str, thread: str | None) ->
     """The messages that say that a question waits, once there are so many; their ts."""
 
     def signs() -> list[str]:
-        found = [message.ts for message in stage.bots(channel, thread) if WAITING in shown(message)]
+        found = [message.ts for message in stage.bots(channel, thread) if texts.QUEUED in shown(message)]
         return found if len(found) == count else []
 
     return await stage.sandbox.wait_for(signs)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.reply.state import GOES_ON, MOST_PAGES
+from bot.core import texts
+from bot.core.reply.state import MOST_PAGES
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -25,7 +26,7 @@ TABLE = "| Number | Square |\n|---|---|\n" + "".join(
 PROSE = "".join(f"{n}. Item {n} says something that is worth a line.\n" for n in range(1, 860))
 SEVEN_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE}\n# List\n\n{PROSE}"
 THREE_PAGES = f"# Code\n\n```python\n{CODE}```\n\n# Table\n\n{TABLE[:5_000]}"
-WHOLE_NOTE = "The whole answer and its long code are attached as files."
+WHOLE_NOTE = texts.WHOLE_ANSWER_AND_CODE_ATTACHED
 
 
 def events(text: str) -> list[bytes]:
@@ -59,7 +60,7 @@ async def test_of_seven_pages_five_are_shown_and_all_is_attached(stage: Stage) -
     assert len(pages(messages)) == MOST_PAGES
     assert files(messages, stage.sandbox) == {"answer.md": SEVEN_PAGES, "code-1.py": CODE}
     assert messages[-1].files, "they stand below the pages"
-    assert GOES_ON not in str(messages)
+    assert texts.WRITING_LONG not in str(messages)
     second, *_ = pages(messages)[1].sent_blocks
     assert second["text"].startswith("```python\nprint(")
     refused = [call for call in stage.sandbox.calls if call.error]
@@ -77,7 +78,7 @@ async def test_without_the_scope_for_files_the_pages_go_on(
         messages = await ended(stage, asked, PROSE.rstrip().splitlines()[-1])
     assert len(messages) == 7
     assert not files(messages, sandbox)
-    assert not any(GOES_ON in shown(message) for message in messages)
+    assert not any(texts.WRITING_LONG in shown(message) for message in messages)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ async def test_files_come_once_whatever_fails(stage: Stage, fault: str, method: 
     stage.vendor.script(Answer(events(THREE_PAGES)))
     stage.sandbox.faults.start(fault, method=method, times=1, retry_after_s=1)
     asked = await stage.mention()
-    messages = await ended(stage, asked, "The long code is attached as a file, too.")
+    messages = await ended(stage, asked, texts.CODE_BLOCK_ATTACHED)
     assert files(messages, stage.sandbox) == {"code-1.py": CODE}
     assert len([message for message in messages if message.files]) == 1
 
@@ -138,7 +139,7 @@ async def test_pages_that_a_crash_left_are_good_text(
     process.kill()
     await process.wait()
     await bots()
-    cut = "was lost before the answer was whole. Please ask again. The long code is attached as a file, too."
+    cut = f"was lost before the answer was complete. Please ask again. {texts.CODE_BLOCK_ATTACHED}"
     messages = await ended(stage, asked, cut)
     assert [shown(each) for each in pages(messages)][:-1] == before[:-1]
     assert await kept(tmp_path / "typist.db") == left
@@ -197,5 +198,5 @@ async def test_what_a_crash_left_without_blocks_is_good_text(
     process.kill()
     await process.wait()
     await bots()
-    await ended(stage, asked, "was lost before the answer was whole. Please ask again.")
+    await ended(stage, asked, "was lost before the answer was complete. Please ask again.")
     assert await kept(tmp_path / "typist.db") == left

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from bot.core import texts
 from bot.settings import Settings
-from bot.slack.outbox_sender import EDITED, READY
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, growing, running, says, shown
@@ -28,7 +28,7 @@ async def growing_reply(stage: Stage, asked: str, words: str = "The old") -> Mes
 
 
 def offers(stage: Stage) -> list[Message]:
-    return [message for message in stage.sandbox.workspace.ephemerals if EDITED in message.text]
+    return [message for message in stage.sandbox.workspace.ephemerals if texts.QUESTION_EDITED in message.text]
 
 
 async def all_taken(stage: Stage) -> None:
@@ -155,10 +155,10 @@ async def test_who_waited_long_is_told_once_when_the_answer_is_whole(pinging: St
     thread = None if channel == "dm" else asked
     answer, ping = await stage.answers(place, thread, count=2)
     assert answer == ("word " * 60).rstrip()
-    assert ping == f"<@{stage.sandbox.workspace.user('ada').id}> {READY}"
+    assert ping == f"<@{stage.sandbox.workspace.user('ada').id}> {texts.ANSWER_READY}"
     await stage.sandbox.say("ada", place, "and then?", thread)
     await stage.answers(place, thread, count=3)
-    assert READY not in str(stage.prompts()[-1])
+    assert texts.ANSWER_READY not in str(stage.prompts()[-1])
     await all_taken(stage)
     assert len(stage.bots(place, thread)) == 3
 
@@ -173,4 +173,4 @@ async def test_who_asked_for_a_stop_by_deleting_is_told_nothing(pinging: Stage) 
     await stage.sandbox.wait_for(lambda: not bots_left(stage))
     await all_taken(stage)
     assert not any(map(growing, bots_left(stage)))
-    assert READY not in str(bots_left(stage))
+    assert texts.ANSWER_READY not in str(bots_left(stage))

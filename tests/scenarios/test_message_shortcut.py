@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.core import texts
 from bot.core.limits.caps import parse_caps
-from bot.services.message_shortcut import NOT_ON_RECORD, TRY_AGAIN
 from bot.settings import Settings
-from bot.slack.format import command_answers
-from bot.slack.format.modals import ASK_ABOUT, EXPLAIN
+from bot.slack.format.modals import ASK_ABOUT
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel, SlackError
 from tests.scenarios.conftest import Stage, manifest, running, settings_of
@@ -71,7 +70,7 @@ async def test_without_a_question_it_is_explained_and_follow_ups_know_who_asked(
     await stage.sandbox.say("ada", "general", "and in short?", ts)
     await stage.answers("general", ts, count=3)
     assert stage.prompts()[1] == [
-        {"role": "user", "content": f"E = mc²\n\n{EXPLAIN}"},
+        {"role": "user", "content": f"E = mc²\n\n{texts.EXPLAIN}"},
         {"role": "assistant", "content": "The whole answer."},
         {"role": "user", "content": "and in short?"},
     ]
@@ -95,7 +94,7 @@ async def test_where_the_bot_is_not_it_answers_in_the_persons_direct_message(sta
     dm = stage.sandbox.dm("ada")
     question, _ = await stage.answers(dm, None, count=2)
     assert question.endswith("first line\nsecond line\nWhat is this?")
-    assert command_answers.ELSEWHERE in heard(stage)
+    assert texts.ASKED_IN_DIRECT_MESSAGE in heard(stage)
     assert stage.prompts()[0][-1]["content"] == "> first line\n> second line\n\nWhat is this?"
 
 
@@ -104,7 +103,7 @@ async def test_a_guest_is_told_why_not_and_sees_no_modal(stage: Stage) -> None:
     edith = stage.sandbox.client("edith")
     await edith.act_on("random", ts, ASK_ABOUT)
     assert edith.modal is None
-    assert "guests only where" in heard(stage)
+    assert texts.DENIED_GUEST in heard(stage)
 
 
 async def test_slack_over_its_limit_is_said_in_the_modal_and_nothing_is_asked(stage: Stage) -> None:
@@ -197,7 +196,7 @@ async def test_a_post_that_is_refused_for_good_after_the_modal_was_closed_is_tol
     stage.sandbox.faults.start("refuse", method="chat.postMessage", times=1, error="msg_too_long")
     assert await ask(stage, ts, "why?") == {}
     (told,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
-    assert (told.ephemeral_to, told.text) == ("U0ADA", TRY_AGAIN)
+    assert (told.ephemeral_to, told.text) == ("U0ADA", texts.QUESTION_REFUSED)
     assert stage.bots("general", ts) == []
 
 
@@ -215,7 +214,7 @@ async def test_what_the_database_does_not_take_is_said_in_the_modal_and_not_post
         ts = await sandbox.say("alan", "general", "hello")
         await asyncio.to_thread(_execute, file, "alter table asks rename to away")
         errors = await ask(stage, ts, "why?")
-        assert errors == {"question": NOT_ON_RECORD}
+        assert errors == {"question": texts.QUESTION_NOT_SAVED}
         assert stage.bots("general", ts) == []
         await asyncio.to_thread(_execute, file, "alter table away rename to asks")
         assert await sandbox.client("ada").submit({"question": "why?"}) == {}

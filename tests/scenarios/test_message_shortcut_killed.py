@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from bot.core import texts
 from bot.core.message_question import ASK_S
 from bot.services import message_shortcut
-from bot.services.message_shortcut import NOT_SURE
 from bot.settings import Settings
 from bot.slack.format.modals import ASK_ABOUT
 from sandbox.client import Client
@@ -169,7 +169,7 @@ async def test_whoever_was_killed_right_before_the_direct_message_leaves_a_sente
     await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, ELSEWHERE)
     async with next_process(durable):
         (told,) = await sandbox.wait_for(lambda: list(sandbox.workspace.ephemerals))
-        assert (told.ephemeral_to, told.text) == ("U0ADA", NOT_SURE)
+        assert (told.ephemeral_to, told.text) == ("U0ADA", texts.QUESTION_MAYBE_ASKED)
     assert Stage(sandbox, vendor).bots(sandbox.dm("ada")) == []
     assert not vendor.requests
 
@@ -181,5 +181,5 @@ async def test_a_view_is_closed_to_others_while_its_process_may_still_post(
     async with running(durable):
         client = sandbox.client("ada")
         assert client.modal is not None
-        assert await client.submit({"question": "why?"}) == {"question": message_shortcut.STILL_ASKING}
+        assert await client.submit({"question": "why?"}) == {"question": texts.QUESTION_IN_PROGRESS}
     assert Stage(sandbox, vendor).bots("general", ts) == []

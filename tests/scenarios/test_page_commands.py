@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from bot.slack.format import command_answers
+from bot.core import texts
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import manifest, running, says, settings_of
@@ -63,7 +63,7 @@ async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, vis
         await keyboard.press("Tab")
         await expect(modal.get_by_role("button", name=name)).to_be_focused()
     await keyboard.press("Enter")
-    await expect(modal.get_by_role("alert").filter(has_text="Keep it within 2,000 characters")).to_be_visible()
+    await expect(modal.get_by_role("alert").filter(has_text="Please use at most 2,000 characters.")).to_be_visible()
     await expect(prompt).to_be_focused()
     await keyboard.press("ControlOrMeta+a")
     await keyboard.type("Answer in rhymes.")
@@ -71,8 +71,8 @@ async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, vis
         await keyboard.press("Tab")
     await keyboard.press("Enter")
     await expect(modal).to_be_hidden()
-    said = message(page, command_answers.SAVED)
-    await expect(said).to_contain_text("a prompt of its own (“Answer in rhymes.”) · each question needs a mention")
+    said = message(page, texts.SETTINGS_SAVED)
+    await expect(said).to_contain_text("custom prompt (“Answer in rhymes.”) · every question needs a mention")
     await expect(said).to_contain_text("Only visible to you")
 
 
@@ -82,7 +82,7 @@ async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit:
     await sandbox.say("grace", "general", "a puzzling thing")
     await message(page, "a puzzling thing").hover()
     await message(page, "a puzzling thing").get_by_role("button", name="Ask Typist about this").click()
-    modal = page.get_by_role("dialog", name="Ask about a message")
+    modal = page.get_by_role("dialog", name=texts.ASK_TITLE)
     await expect(modal).to_contain_text("a puzzling thing")
     await modal.get_by_role("textbox", name="Your question").fill("What is it?")
     await modal.get_by_role("button", name="Ask").click()
@@ -101,8 +101,8 @@ async def test_home_says_what_is_used_and_in_force(stack: AsyncExitStack, visit:
     await page.keyboard.press("ArrowLeft")
     await page.keyboard.press("Enter")
     home = page.get_by_role("tabpanel", name="Home")
-    for heading in ("Your use", "In force", "This workspace", "Settings"):
-        await expect(home.get_by_role("heading", name=heading)).to_be_visible()
+    for heading in (texts.USAGE_HEADING, texts.DEFAULTS_HEADING, texts.WORKSPACE_HEADING, texts.SETTINGS_HEADING):
+        await expect(home.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     await expect(home).to_contain_text("Models: openai/test, then openai/other")
 
 
@@ -110,7 +110,7 @@ async def test_the_assistants_pane_suggests_and_says_that_it_thinks(stack: Async
     page = await open_page(visit, await start(stack, with_assistant_view(), pause_s=0.5))
     await page.get_by_role("button", name="Ask typist").press("Enter")
     pane = page.locator("#pane")
-    offer = pane.get_by_role("group", name="What can I do for you?").get_by_role("button", name="Weigh options")
+    offer = pane.get_by_role("group", name=texts.PANE_HEADING).get_by_role("button", name="Weigh options")
     await offer.focus()
     await page.keyboard.press("Enter")
     await expect(pane.get_by_role("status")).to_have_text("typist is thinking…")
@@ -135,9 +135,9 @@ async def test_settings_are_changed_by_clicks_and_in_force_with_the_next_questio
     await page.locator("#main").get_by_role("button", name="Send").click()
     modal = page.get_by_role("dialog", name="Settings")
     await modal.get_by_role("combobox", name="Model").select_option("openai/other")
-    await modal.get_by_role("radio", name="A mention for each question").click()
+    await modal.get_by_role("radio", name=texts.MENTIONS_REQUIRED).click()
     await modal.get_by_role("button", name="Save").click()
-    await expect(message(page, command_answers.SAVED)).to_contain_text("openai/other · the usual prompt")
+    await expect(message(page, texts.SETTINGS_SAVED)).to_contain_text("openai/other · default prompt")
     await page.locator("#main-box").fill("@typist why?")
     await page.locator("#main").get_by_role("button", name="Send").click()
     await expect(page.get_by_role("region", name="Thread").get_by_text("openai/other", exact=True)).to_be_visible()
@@ -149,7 +149,7 @@ async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStac
     await sandbox.say("grace", "general", "a puzzling thing")
     await message(page, "a puzzling thing").focus()
     await message(page, "a puzzling thing").get_by_role("button", name="Ask Typist about this").press("Enter")
-    modal = page.get_by_role("dialog", name="Ask about a message")
+    modal = page.get_by_role("dialog", name=texts.ASK_TITLE)
     await expect(modal.get_by_role("textbox", name="Your question")).to_be_focused()
     await page.keyboard.type("What is it?")
     await modal.get_by_role("button", name="Ask").press("Enter")
@@ -165,7 +165,9 @@ async def test_home_and_pane_are_opened_by_clicks(stack: AsyncExitStack, visit: 
     await expect(pane.get_by_text("The whole answer.")).to_be_visible()
     await page.get_by_role("button", name="typist", exact=True).click()
     await page.get_by_role("tab", name="Home").click()
-    await expect(page.get_by_role("tabpanel", name="Home").get_by_role("heading", name="Your use")).to_be_visible()
+    await expect(
+        page.get_by_role("tabpanel", name="Home").get_by_role("heading", name=texts.USAGE_HEADING)
+    ).to_be_visible()
 
 
 async def test_slacks_own_stop_ends_an_agents_answer(stack: AsyncExitStack, visit: Visit) -> None:

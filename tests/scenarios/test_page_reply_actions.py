@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
+from bot.core import texts
 from bot.settings import Settings
-from bot.slack.format.reply_blocks import WRITING
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import running, says, settings_of
@@ -64,7 +64,7 @@ async def test_stopped_by_keyboard_and_had_again_by_a_click(seen: Seen) -> None:
     await seen.button("Stop").focus()
     await seen.page.keyboard.press("Enter")
     await seen.ended("openai/test · stopped")
-    await expect(seen.reply).not_to_contain_text(WRITING)
+    await expect(seen.reply).not_to_contain_text(texts.WRITING)
     await expect(seen.button("Stop")).to_have_count(0)
     await seen.button("Regenerate").click()
     await expect(seen.reply).to_contain_text("A short answer.")
@@ -81,7 +81,7 @@ async def test_rated_and_deleted(seen: Seen) -> None:
     good = seen.button("Good answer")
     await good.press("Enter")
     await expect(good).to_have_attribute("aria-pressed", "true")
-    thanks = seen.page.locator("#main .message").filter(has_text="Thank you: I noted that this answer helped.")
+    thanks = seen.page.locator("#main .message").filter(has_text=texts.THANKS_HELPED)
     await expect(thanks).to_contain_text("Only visible to you")
     delete = seen.page.locator("#main").get_by_title("Delete")
     await delete.press("Enter")
@@ -110,10 +110,10 @@ async def test_stopped_by_a_click_and_had_again_by_keyboard(seen: Seen) -> None:
 async def test_cut_for_length_it_goes_on_by_a_click_and_by_keyboard(seen: Seen) -> None:
     seen.vendor.script(cut("An answer: one, t"), cut("wo, thr"), says("ee."))
     await seen.ask()
-    await seen.ended("openai/test · cut")
+    await seen.ended("openai/test · incomplete")
     await seen.button("Continue").click()
     await expect(seen.reply).to_contain_text("An answer: one, two, thr")
-    await seen.ended("openai/test · cut")
+    await seen.ended("openai/test · incomplete")
     await seen.button("Continue").press("Enter")
     await expect(seen.reply).to_contain_text("An answer: one, two, three.")
     await expect(seen.button("Regenerate")).to_be_visible()

@@ -8,8 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from bot.slack.format.reply_blocks import WAITING
-from bot.slack.outbox_sender import EDITED, READY
+from bot.core import texts
 from sandbox.server import Sandbox
 from tests.browser import Visit, browser, visit
 from tests.scenarios.conftest import manifest, running, says, settings_of
@@ -112,9 +111,9 @@ async def test_edited_by_a_click_after_its_answer_another_one_is_offered_and_had
     await seen.message("old words?").get_by_role("button", name="Edit").click()
     await seen.page.get_by_role("textbox", name="Edit message").fill("new words?")
     await seen.page.keyboard.press("Enter")
-    offer = seen.message(EDITED)
+    offer = seen.message(texts.QUESTION_EDITED)
     await expect(offer).to_contain_text("Only visible to you")
-    await offer.get_by_role("button", name="Answer again").press("Enter")
+    await offer.get_by_role("button", name=texts.REGENERATE).press("Enter")
     await expect(seen.message("The new answer.")).to_be_visible()
     await expect(offer).to_have_count(0)
     await expect(seen.message("The new answer.").get_by_role("button", name="Previous")).to_be_visible()
@@ -152,17 +151,17 @@ async def test_what_two_ask_while_an_answer_grows_waits_and_is_answered_together
     await expect(ada.message("Slow words.", "#thread")).to_be_visible()
     await grace.page.get_by_role("button", name="1 reply").click()
     await grace.thread.get_by_role("button", name="Stop").click()
-    refused = grace.message("Only the person who asked", "#thread")
+    refused = grace.message(texts.ONLY_ASKER_STOPS, "#thread")
     await expect(refused).to_contain_text("Only visible to you")
     await expect(grace.page.get_by_role("button", name="1 reply")).to_be_visible()
     await grace.reply("@typist and for me?")
-    await expect(ada.message(WAITING, "#thread")).to_have_count(1)
+    await expect(ada.message(texts.QUEUED, "#thread")).to_have_count(1)
     await ada.reply("@typist and then?")
-    await expect(ada.message(WAITING, "#thread")).to_have_count(2)
+    await expect(ada.message(texts.QUEUED, "#thread")).to_have_count(2)
     await ada.thread.get_by_role("button", name="Stop").first.press("Enter")
     together = ada.message("To both of you.", "#thread")
     await expect(together.get_by_role("button", name="Regenerate")).to_be_visible()
-    await expect(ada.message(WAITING, "#thread")).to_have_count(0)
+    await expect(ada.message(texts.QUEUED, "#thread")).to_have_count(0)
     assert vendor.requests[1].body["messages"][-1]["content"] == "grace: and for me?\n\nada: and then?"
 
 
@@ -170,6 +169,6 @@ async def test_who_waited_long_reads_that_it_is_ready(start: Start, visit: Visit
     vendor.script(says("word " * 60, pause_s=0.02))
     seen = await general(visit, await start(done_ping_s=1), vendor)
     await seen.write("@typist why?")
-    ping = seen.message(READY, "#thread")
+    ping = seen.message(texts.ANSWER_READY, "#thread")
     await expect(ping.locator(".mention")).to_have_text("@ada")
     await expect(seen.page.get_by_role("button", name="2 replies")).to_be_visible()

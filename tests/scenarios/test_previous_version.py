@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.core import texts
 from bot.core.reply.actions import ReplyAction
-from bot.services.reply_actions import BEFORE
 from bot.settings import Settings
 from sandbox.faults import Settings as Fault
 from sandbox.workspace import Message
@@ -39,7 +39,7 @@ def whispered(stage: Stage) -> Message:
 
 async def test_previous_shows_the_version_before_as_markdown_in_its_thread(stage: Stage, settings: Settings) -> None:
     message = await answered_twice(stage, settings)
-    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == BEFORE
+    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.PREVIOUS_VERSION
     (call,) = [each for each in stage.sandbox.calls if each.method == "chat.postEphemeral"]
     assert (call.ok, call.arguments["user"], call.arguments["thread_ts"]) == (True, "U0ALAN", message.thread_ts)
     (markdown,) = [block["text"] for block in call.arguments["blocks"] if block["type"] == "markdown"]
@@ -66,7 +66,7 @@ async def test_previous_comes_as_plain_text_where_slack_refuses_its_markdown(
     stage.sandbox.faults.start(fault, method="chat.postEphemeral", times=1, **setting)  # type: ignore[misc]
     told = await press(stage, message, ReplyAction.PREVIOUS)
     assert told is not None
-    assert told.startswith(f"{BEFORE}\n\nThe **first** answer")
+    assert told.startswith(f"{texts.PREVIOUS_VERSION}\n\nThe **first** answer")
     assert "<!channel>" not in told
     assert whispered(stage).thread_ts == message.thread_ts
     assert stage.sandbox.workspace.notified == []
@@ -79,7 +79,7 @@ async def test_previous_reaches_people_who_see_the_channel_without_being_in_it(
     stage.sandbox.workspace.leave("general", "grace")
     told = await press(stage, message, ReplyAction.PREVIOUS, "grace")
     assert told is not None
-    assert told.startswith(BEFORE)
+    assert told.startswith(texts.PREVIOUS_VERSION)
     assert stage.sandbox.calls[-1].error == "user_not_in_channel"
 
 
@@ -88,5 +88,5 @@ async def test_previous_keeps_to_the_thread_of_what_one_person_alone_sees(stage:
     await stage.sandbox.edit("general", str(message.thread_ts), "@typist what else?")
     (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
     job_id = offer.blocks[1]["elements"][0]["value"]
-    assert await press(stage, offer, ReplyAction.PREVIOUS, value=job_id) == BEFORE
+    assert await press(stage, offer, ReplyAction.PREVIOUS, value=job_id) == texts.PREVIOUS_VERSION
     assert whispered(stage).thread_ts == message.thread_ts

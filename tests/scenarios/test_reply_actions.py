@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from bot.core import texts
 from bot.core.inbound.prompt import CONTINUE_REQUEST
 from bot.core.limits.access import Denial
-from bot.core.reply import actions
 from bot.core.reply.actions import ReplyAction, Vote
-from bot.services.answering import AT_LENGTH, STOPPED
-from bot.services.reply_actions import BEFORE, NOT_NOW, WILL_NOT
 from bot.settings import Settings
-from bot.slack.format.reply_blocks import THINKING, WAITING
 from bot.store.engine import create_engine
 from bot.store.schema import feedback, turns
 from sandbox.events import EVENTS
@@ -112,7 +109,7 @@ async def test_stopped_by_its_asker_or_an_admin_it_stays_as_far_as_it_came(
         await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
         (text,) = await stage.answers("general", asked)
     assert text.startswith("Once there was a bot")
-    assert STOPPED not in text
+    assert texts.STOPPED not in text
     (message,) = stage.bots("general", asked)
     assert footer(message) == "openai/test · stopped"
     assert buttons(message) == DONE
@@ -120,15 +117,15 @@ async def test_stopped_by_its_asker_or_an_admin_it_stays_as_far_as_it_came(
     (turn,) = await rows(settings, turns)
     assert turn.answer.rstrip() == text
     assert turn.output_tokens > 10
-    assert await press(stage, message, ReplyAction.STOP, value="") == actions.STOPPED
+    assert await press(stage, message, ReplyAction.STOP, value="") == texts.ANSWER_ALREADY_STOPPED
 
 
 async def test_a_question_that_waits_is_stopped_as_well(stage: Stage) -> None:
     async with half(stage) as (asked, message):
         await stage.sandbox.say("ada", "general", "@typist and this?", asked)
-        sign = await reply(stage, asked, WAITING)
+        sign = await reply(stage, asked, texts.QUEUED)
         assert buttons(sign) == [ReplyAction.STOP]
-        assert await press(stage, sign, ReplyAction.STOP) == WILL_NOT
+        assert await press(stage, sign, ReplyAction.STOP) == texts.STOPPED_WHILE_QUEUED
         await press(stage, message, ReplyAction.STOP)
         await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     await stage.answers("general", asked)
@@ -144,16 +141,16 @@ async def test_regenerated_in_place_the_answer_before_is_kept(stage: Stage, sett
     first, last = stage.bots("general", asked)[:2]
     assert (buttons(first), buttons(last)) == ([], DONE)
     assert await press(stage, last, ReplyAction.AGAIN) is None
-    message = await reply(stage, asked, THINKING)
+    message = await reply(stage, asked, texts.THINKING)
     assert message.ts == first.ts
-    assert await press(stage, message, ReplyAction.AGAIN, value="") == actions.NOT_YET
+    assert await press(stage, message, ReplyAction.AGAIN, value="") == texts.ANSWER_UNFINISHED
     await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     assert await stage.answers("general", asked) == ["The second."]
     await on_record(settings)
     assert stage.prompts()[1] == [{"role": "user", "content": "why?"}]
     (message,) = stage.bots("general", asked)
     assert buttons(message) == [ReplyAction.AGAIN, ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DELETE]
-    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == BEFORE
+    assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.PREVIOUS_VERSION
     aside = stage.sandbox.workspace.ephemerals[-1]
     assert "0: line of the first answer" in aside.sent_blocks[1]["text"]
     await stage.sandbox.say("ada", "general", "and then?", asked)
@@ -168,7 +165,7 @@ async def test_pressed_twice_at_once_it_is_answered_again_once(stage: Stage, set
     asked, message = await answered(stage, settings)
     stage.vendor.script(says("The second. " * 20, pause_s=0.02))
     told = await asyncio.gather(*(press(stage, message, ReplyAction.AGAIN) for _ in range(3)))
-    assert set(told) <= {None, actions.NOT_YET}
+    assert set(told) <= {None, texts.ANSWER_UNFINISHED}
     await reply(stage, asked, "The second.")
     await stage.answers("general", asked)
     await on_record(settings)
@@ -181,7 +178,7 @@ async def test_what_is_answered_again_waits_for_its_threads_turn_with_a_sign(sta
     await stage.sandbox.say("ada", "general", "next?", asked)
     await reply(stage, asked, "The next")
     assert await press(stage, message, ReplyAction.AGAIN) is None
-    assert (await reply(stage, asked, WAITING)).ts == message.ts
+    assert (await reply(stage, asked, texts.QUEUED)).ts == message.ts
     first, second = await stage.answers("general", asked, count=2)
     assert (first, second) == ("Once more.", ("The next one. " * 40).rstrip())
     assert stage.prompts()[2] == [{"role": "user", "content": "why?"}], "nothing that was said after it"
@@ -191,11 +188,13 @@ async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage:
     stage.vendor.script(cut("One, two, thr"), cut("ee, four, fi"), says("ve."), says("Six."))
     asked, message = await answered(stage, settings)
     assert buttons(message) == [ReplyAction.GO_ON, *DONE]
-    assert footer(message) == "openai/test · cut"
-    assert shown(message) == f"One, two, thr\n{AT_LENGTH}"
+    assert footer(message) == "openai/test · incomplete"
+    assert shown(message) == f"One, two, thr\n{texts.LENGTH_LIMIT}"
     assert await press(stage, message, ReplyAction.GO_ON) is None
     (message,) = await stage.sandbox.wait_for(
-        lambda: [m for m in stage.bots("general", asked) if shown(m) == f"One, two, three, four, fi\n{AT_LENGTH}"]
+        lambda: [
+            m for m in stage.bots("general", asked) if shown(m) == f"One, two, three, four, fi\n{texts.LENGTH_LIMIT}"
+        ]
     )
     await on_record(settings)
     seen = [str(revision.blocks) for revision in stage.sandbox.revisions("general", message.ts)][2:]
@@ -211,8 +210,8 @@ async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage:
         {"role": "assistant", "content": "One, two, three, four, fi"},
         {"role": "user", "content": CONTINUE_REQUEST},
     ]
-    assert await press(stage, message, ReplyAction.GO_ON, value="") == actions.WHOLE
-    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == actions.NO_PREVIOUS
+    assert await press(stage, message, ReplyAction.GO_ON, value="") == texts.ANSWER_COMPLETE
+    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
     kept = [(turn.answer, turn.output_tokens > 0) for turn in await rows(settings, turns)]
     assert kept == [("", True), ("", True), ("One, two, three, four, five.", True)]
 
@@ -248,7 +247,9 @@ async def test_deleted_while_it_grows_it_stops_first(stage: Stage, settings: Set
 async def test_anybody_may_say_once_what_they_think_and_change_their_mind(stage: Stage, settings: Settings) -> None:
     _, message = await answered(stage, settings)
     for user, vote in (("ada", Vote.UP), ("alan", Vote.DOWN), ("ada", Vote.DOWN), ("alan", Vote.DOWN)):
-        assert await press(stage, message, ReplyAction.FEEDBACK, user, vote.value) == actions.THANKS[vote]
+        assert await press(stage, message, ReplyAction.FEEDBACK, user, vote.value) == (
+            texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED
+        )
     (turn,) = await rows(settings, turns)
     votes = [(row.user_id, row.value, row.model, row.prompt_version) for row in await rows(settings, feedback)]
     assert votes == [(user, -1, "openai/test", turn.prompt_version) for user in ("U0ADA", "U0ALAN")]
@@ -259,7 +260,7 @@ async def test_others_may_not_do_what_the_asker_may(stage: Stage, control: Reply
     async with half(stage) as (asked, message):
         told = await press(stage, message, control, "alan", value="")
         assert told is not None
-        assert told.startswith("Only the person who asked and this bot's admins can ")
+        assert told.startswith("Only the person who asked, or a Typist admin, can ")
         assert growing(stage.bots("general", asked)[0])
         assert await press(stage, message, ReplyAction.STOP) is None
 
@@ -267,10 +268,10 @@ async def test_others_may_not_do_what_the_asker_may(stage: Stage, control: Reply
 @pytest.mark.parametrize(
     ("control", "value", "told"),
     [
-        (ReplyAction.STOP, "2", actions.ENDED),
-        (ReplyAction.GO_ON, "", actions.WHOLE),
-        (ReplyAction.PREVIOUS, "", actions.NO_PREVIOUS),
-        (ReplyAction.FEEDBACK, "'; drop table jobs", actions.WRONG_VALUE),
+        (ReplyAction.STOP, "2", texts.ANSWER_FINISHED),
+        (ReplyAction.GO_ON, "", texts.ANSWER_COMPLETE),
+        (ReplyAction.PREVIOUS, "", texts.NO_PREVIOUS_VERSION),
+        (ReplyAction.FEEDBACK, "'; drop table jobs", texts.UNKNOWN_BUTTON),
     ],
 )
 async def test_a_forged_press_gets_a_sentence(
@@ -284,14 +285,14 @@ async def test_a_forged_press_gets_a_sentence(
 async def test_of_a_message_that_shows_no_answer_nothing_is_known(stage: Stage) -> None:
     said = await stage.sandbox.say("ada", "general", "lunch?")
     (message,) = [each for each in stage.sandbox.messages("general") if each.ts == said]
-    assert await press(stage, message, ReplyAction.AGAIN, value="1") == actions.NOT_KNOWN
+    assert await press(stage, message, ReplyAction.AGAIN, value="1") == texts.ANSWER_UNKNOWN
 
 
 async def test_of_a_deleted_answer_a_late_press_hears_so(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.DELETE)
     for control in (ReplyAction.DELETE, ReplyAction.AGAIN, ReplyAction.FEEDBACK):
-        assert await press(stage, message, control, value="up") == actions.DELETED
+        assert await press(stage, message, control, value="up") == texts.ANSWER_DELETED
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
 
 
@@ -301,7 +302,7 @@ async def test_it_works_after_a_restart(sandbox: Sandbox, vendor: VendorServer, 
         asked, message = await answered(stage, settings)
     vendor.script(says("After the restart."))
     async with running(settings):
-        assert await press(stage, message, ReplyAction.FEEDBACK, value="up") == actions.THANKS[Vote.UP]
+        assert await press(stage, message, ReplyAction.FEEDBACK, value="up") == texts.THANKS_HELPED
         assert await press(stage, message, ReplyAction.AGAIN) is None
         await stage.sandbox.wait_for(lambda: "After the restart." in shown(stage.bots("general", asked)[0]))
 
@@ -332,7 +333,7 @@ async def test_an_offer_with_a_forged_value_gets_a_sentence(stage: Stage, settin
     await stage.sandbox.edit("general", asked, "@typist what else?")
     (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
     assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.AGAIN.value, value)
-    assert stage.sandbox.workspace.ephemerals[-1].text == actions.NOT_KNOWN
+    assert stage.sandbox.workspace.ephemerals[-1].text == texts.ANSWER_UNKNOWN
     assert len(stage.vendor.requests) == 1
 
 
@@ -360,7 +361,7 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
         async with running(replace(settings, slack_api_url=sandbox.api_url)), half(stage) as (asked, message):
             vendor.script(HALF)
             queued = await sandbox.say("ada", "general", "@typist and after that?", asked)
-            await sandbox.wait_for(lambda: any(WAITING in shown(each) for each in stage.bots("general", asked)))
+            await sandbox.wait_for(lambda: any(texts.QUEUED in shown(each) for each in stage.bots("general", asked)))
             stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
             sandbox._emit({**stop, "streaming_message_ts": []})
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 10)
@@ -390,4 +391,4 @@ async def test_what_the_database_does_not_take_is_told(stage: Stage, settings: S
     async with engine.begin() as connection:
         await connection.execute(sa.text("alter table away rename to turns"))
     await engine.dispose()
-    assert told == NOT_NOW
+    assert told == texts.ACTION_FAILED

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.ports import SystemClock
 from bot.settings import Settings
-from bot.slack.format import command_answers
 from bot.store import SqlStore
 from sandbox.client import Client
 from sandbox.server import Sandbox
@@ -71,8 +71,8 @@ async def test_help_says_what_can_be_asked_and_what_is_in_force(stage: Stage) ->
     for typed in ("/typist", "/typist help"):
         said = await told(stage, "alan", typed)
         assert "/typist usage" in said
-        assert "In force here: openai/test · the usual prompt · follow-ups need no mention" in said
-    assert "I do not know `/typist &lt;!here&gt;`" in await told(stage, "alan", "/typist <!here>")
+        assert "Settings here: openai/test · default prompt · follow-ups need no mention" in said
+    assert "I don't know `/typist &lt;!here&gt;`" in await told(stage, "alan", "/typist <!here>")
 
 
 @pytest.mark.parametrize("subcommand", ["model", "prompt", "mention-only"])
@@ -86,8 +86,8 @@ async def test_who_made_a_channel_sets_it_in_one_modal(
         "openai/other", "Answer in rhymes.", True
     )
     said = heard(stage)
-    assert command_answers.SAVED in said
-    assert "openai/other · a prompt of its own (“Answer in rhymes.”) · each question needs a mention" in said
+    assert texts.SETTINGS_SAVED in said
+    assert "openai/other · custom prompt (“Answer in rhymes.”) · every question needs a mention" in said
     asked = await stage.mention()
     await stage.answers("general", asked)
     request = stage.vendor.requests[-1].body
@@ -96,7 +96,7 @@ async def test_who_made_a_channel_sets_it_in_one_modal(
 
 async def test_what_another_process_set_is_in_the_modal_and_in_force(stage: Stage, another_process: SqlStore) -> None:
     await another_process.set_channel_settings(TEAM_ID, GENERAL, ChannelSettings("openai/other", "Be brief."))
-    assert "openai/other · a prompt of its own (“Be brief.”)" in await told(stage, "alan", "/typist help")
+    assert "openai/other · custom prompt (“Be brief.”)" in await told(stage, "alan", "/typist help")
     ada = await opened(stage, "ada", "/typist prompt")
     assert await ada.submit({"mention_only": "off"}) == {}
     kept = await another_process.channel_settings(TEAM_ID, GENERAL)
@@ -105,19 +105,17 @@ async def test_what_another_process_set_is_in_the_modal_and_in_force(stage: Stag
 
 async def test_what_cannot_be_kept_is_said_in_place(stage: Stage, another_process: SqlStore) -> None:
     ada = await opened(stage, "ada", "/typist prompt")
-    assert await ada.submit({"system_prompt": "x" * 2_345}) == {
-        "system_prompt": "Keep it within 2,000 characters: these are 2,345."
-    }
+    assert await ada.submit({"system_prompt": "x" * 2_345}) == {"system_prompt": texts.prompt_too_long(2_345, 2_000)}
     assert await ada.submit({"system_prompt": "x" * 2_000}) == {}
     assert len((await another_process.channel_settings(TEAM_ID, GENERAL)).system_prompt) == 2_000
 
 
 async def test_others_than_its_maker_and_admins_are_told_who_may(stage: Stage) -> None:
     said = await told(stage, "alan", "/typist model")
-    assert command_answers.NOT_YOURS in said
+    assert texts.NOT_YOUR_CHANNEL in said
     assert stage.sandbox.client("alan").modal is None
     assert (await opened(stage, "grace", "/typist model", "general")).modal
-    assert command_answers.NOT_YOURS not in await told(stage, "alan", "/typist usage", "project-x")
+    assert texts.NOT_YOUR_CHANNEL not in await told(stage, "alan", "/typist usage", "project-x")
     assert (await opened(stage, "alan", "/typist model", "project-x")).modal
 
 
@@ -132,7 +130,7 @@ async def test_a_direct_message_is_its_persons_own(stage: Stage, another_process
 
 
 async def test_a_guest_is_told_why_not(stage: Stage) -> None:
-    assert "guests only where" in await told(stage, "edith", "/typist usage", "random")
+    assert texts.DENIED_GUEST in await told(stage, "edith", "/typist usage", "random")
 
 
 async def test_usage_is_told_with_its_limits(stage: Stage) -> None:
@@ -140,10 +138,10 @@ async def test_usage_is_told_with_its_limits(stage: Stage) -> None:
     await stage.answers("general", asked)
     async with asyncio.timeout(5):
         # What it used is on record a moment after it is shown.
-        while "*Today* (UTC): 0 tokens" in (said := await told(stage, "ada", "/typist usage")):
+        while "*Today (UTC)*: 0 tokens" in (said := await told(stage, "ada", "/typist usage")):
             continue
-    assert "*Today* (UTC): " in said
-    assert command_answers.NO_LIMITS in said
+    assert "*Today (UTC)*: " in said
+    assert texts.NO_QUOTAS in said
 
 
 async def test_slack_over_its_limit_is_a_sentence(stage: Stage) -> None:

@@ -16,9 +16,8 @@ from typing import Any, TypeVar
 import pytest
 
 from bot import app
+from bot.core import texts
 from bot.core.reply.actions import ReplyAction
-from bot.errors import NotShown
-from bot.slack.outbox_sender import READY
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from sandbox.web_api import METHODS
@@ -306,7 +305,9 @@ def is_whole(case: Case, way: Way) -> bool:
 async def outcome(case: Case, way: Way) -> str:
     """How the answer ended; the next question in its thread is answered whole."""
     if way.begins is deletes_the_answer:
-        await until(lambda: not any(READY not in shown(each) for each in case.replies), f"the deletion of {case}")
+        await until(
+            lambda: not any(texts.ANSWER_READY not in shown(each) for each in case.replies), f"the deletion of {case}"
+        )
         found = GONE
     elif way.begins is names_a_person and case.lasts == FOR_EVER:
         # Who can't be told from a guest gets no answer, because guests may not ask here.
@@ -314,7 +315,7 @@ async def outcome(case: Case, way: Way) -> str:
         found = TOLD
     else:
         said = " ".join(map(shown, await case.ended()))
-        found = PART if str(NotShown()) in said else WHOLE if case.said_by_then else LATER
+        found = PART if texts.NOT_SHOWN in said else WHOLE if case.said_by_then else LATER
         assert found == PART or is_whole(case, way), json.dumps([case.method, case.kind, case.lasts, said])
     await answered_next(case, way)
     return found

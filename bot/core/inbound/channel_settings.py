@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.core import texts
 from bot.core.reply.preview import beginning
 
 LONGEST_PROMPT_CHARS = 2_000
@@ -27,10 +28,9 @@ def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]
     """What can't be used, by the field's name, each with a sentence for who wrote it."""
     found = {}
     if settings.model is not None and settings.model not in models:
-        found["model"] = f"Choose one of the models in use: {', '.join(models)}."
+        found["model"] = texts.choose_a_model(models)
     if len(settings.system_prompt) > LONGEST_PROMPT_CHARS:
-        chars = len(settings.system_prompt)
-        found["system_prompt"] = f"Keep it within {LONGEST_PROMPT_CHARS:,} characters: these are {chars:,}."
+        found["system_prompt"] = texts.prompt_too_long(len(settings.system_prompt), LONGEST_PROMPT_CHARS)
     return found
 
 
@@ -77,8 +77,5 @@ def is_direct(channel_id: str) -> bool:
 
 def told(now: InForce, channel_id: str) -> str:
     """What is in force, as one line of plain text."""
-    own = f"a prompt of its own (“{beginning(now.system_prompt, SHOWN_CHARS)}”)"
-    parts = [f"In force here: {now.model}", own if now.own_prompt else "the usual prompt"]
-    if not is_direct(channel_id):
-        parts.append("each question needs a mention" if now.mention_only else "follow-ups need no mention")
-    return " · ".join(parts)
+    own_prompt = beginning(now.system_prompt, SHOWN_CHARS) if now.own_prompt else None
+    return texts.settings_here(now.model, own_prompt, None if is_direct(channel_id) else now.mention_only)

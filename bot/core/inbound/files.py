@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from bot.core import texts
 from bot.core.conversation import File, Media, Prompt, Turn
 
 MOST_FILES = 5
@@ -19,19 +20,19 @@ _CHECKED_CHARS = 100_000
 class Unread(Enum):
     """Why a file was not read, in the words that stand in brackets behind its name."""
 
-    KIND = "a kind of file that I can't read"
-    DAMAGED = "damaged, or with too many pixels"
-    TOO_BIG = "over 20 MB"
-    TOO_MUCH = "over 50 MB together with the others"
-    TOO_MANY = "I read the five newest"
-    SCOPE = "this app lacks the scope files:read"
-    EXTERNAL = "kept outside of Slack"
-    DELETED = "deleted"
-    HIDDEN = "hidden by the limits of this Slack plan"
-    NO_ACCESS = "Slack does not let me see it"
-    FAILED = "Slack did not deliver it"
-    TOO_SLOW = "it took too long to come"
-    MODEL = "this model can't look at it"
+    KIND = texts.FILE_TYPE
+    DAMAGED = texts.FILE_DAMAGED
+    TOO_BIG = texts.FILE_TOO_BIG
+    TOO_MUCH = texts.FILES_TOO_BIG
+    TOO_MANY = texts.TOO_MANY_FILES
+    SCOPE = texts.FILE_SCOPE_MISSING
+    EXTERNAL = texts.FILE_EXTERNAL
+    DELETED = texts.FILE_DELETED
+    HIDDEN = texts.FILE_HIDDEN
+    NO_ACCESS = texts.FILE_NO_ACCESS
+    FAILED = texts.FILE_FAILED
+    TOO_SLOW = texts.FILE_TOO_SLOW
+    MODEL = texts.FILE_NOT_FOR_MODEL
 
 
 Content = str | Media | Unread
@@ -149,14 +150,12 @@ def unread_notice(files: Iterable[OpenedFile], left_out: Collection[str] = ()) -
     unread = []
     for file in files:
         if isinstance(file.content, Unread):
-            unread.append(f"{file.name} ({file.content.value})")
+            unread.append(texts.file_not_read(file.name, file.content.value))
         elif file.truncated:
-            unread.append(f"the middle of {file.name} (too long)")
+            unread.append(texts.middle_not_read(file.name))
         elif isinstance(file.content, Media) and file.content.name in left_out:
-            unread.append(f"{file.name} ({Unread.MODEL.value})")
-    if len(unread) > MOST_NAMED:
-        unread[MOST_NAMED:] = [f"and {len(unread) - MOST_NAMED} more"]
-    return f"Not read: {', '.join(unread)}." if unread else ""
+            unread.append(texts.file_not_read(file.name, Unread.MODEL.value))
+    return texts.files_not_read(unread[:MOST_NAMED], max(0, len(unread) - MOST_NAMED)) if unread else ""
 
 
 def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.core import texts
 from bot.core.conversation import Question
 
 MOST_BOT_ROUNDS = 3
@@ -24,15 +25,12 @@ class UserKind(StrEnum):
 class Denial(StrEnum):
     """Why somebody may not ask, as the sentence that tells them."""
 
-    PERSON = "You are not among those who may ask me. Whoever runs this bot decides that."
-    CHANNEL = "I do not answer in this channel. Whoever runs this bot decides that."
-    GUEST = "I answer the members of this workspace, and guests only where whoever runs this bot allows it."
-    EXTERNAL = (
-        "I answer the members of this workspace, and people of other organisations only where whoever runs this bot "
-        "allows it."
-    )
-    BOT = "I answer people, and other bots only where whoever runs this bot allows it."
-    UNKNOWN = "Slack does not tell me who you are just now, and so I may not answer. Please ask again in a few minutes."
+    PERSON = texts.DENIED_USER
+    CHANNEL = texts.DENIED_CHANNEL
+    GUEST = texts.DENIED_GUEST
+    EXTERNAL = texts.DENIED_EXTERNAL
+    BOT = texts.DENIED_BOT
+    UNKNOWN = texts.DENIED_UNKNOWN
 
 
 _DENIALS = {

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
+from bot.core import texts
+
 WARN_AT = 0.8
 """Of a cap: from here on the person is told."""
 
@@ -69,12 +71,18 @@ class Cap:
     def used_by(self, amount: Amount) -> float:
         return amount.cost_usd if self.in_dollars else amount.tokens
 
+    def percent_used(self, amount: Amount) -> int:
+        """Returns the part of the cap that is used, rounded down and at most 100."""
+        return min(100, int(100 * self.used_by(amount) / self.limit))
+
+    @property
+    def limit_text(self) -> str:
+        """The limit with its unit, for people."""
+        return texts.dollars(self.limit) if self.in_dollars else texts.tokens(self.limit)
+
     def __str__(self) -> str:
-        """Your limit of 200,000 tokens a day."""
-        whose = {Scope.USER: "Your", Scope.CHANNEL: "This channel's", Scope.WORKSPACE: "This workspace's"}
-        cents = f"{self.limit:,.2f}".removesuffix(".00") if self.limit >= 0.01 else f"{self.limit:g}"
-        size = f"${cents}" if self.in_dollars else f"{self.limit:,.0f} tokens"
-        return f"{whose[self.window.scope]} limit of {size} a {self.window.period}"
+        """Names the cap to the person whom it limits: "your quota of 200,000 tokens per day"."""
+        return texts.quota(self.window.scope, self.limit_text, self.window.period)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +133,14 @@ def first_day(period: Period, now: float) -> int:
 
 def reached_sentence(cap: Cap, now: float) -> str:
     """What the asker reads instead of an answer."""
-    return f"{cap} is used up. {_resets(cap, now)}"
+    return texts.quota_used_up(str(cap), _next_reset(cap, now))
 
 
 def warning(cap: Cap, spent: Amount, now: float) -> str | None:
     """What the person is told once; None while there is no need to."""
-    part = cap.used_by(spent) / cap.limit
-    if part < WARN_AT:
+    if cap.used_by(spent) / cap.limit < WARN_AT:
         return None
-    whole = str(cap)
-    return f"{min(100, int(part * 100))}% of {whole[0].lower()}{whole[1:]} is used. {_resets(cap, now)}"
+    return texts.quota_nearly_used(str(cap), cap.percent_used(spent), _next_reset(cap, now))
 
 
 def notice_of(cap: Cap, spender: Spender, now: float) -> str:
@@ -144,11 +150,12 @@ def notice_of(cap: Cap, spender: Spender, now: float) -> str:
     return f"cap {scope}/{period} {unit} {spender.id_in(scope)} {_date(first_day(period, now))}"
 
 
-def _resets(cap: Cap, now: float) -> str:
+def _next_reset(cap: Cap, now: float) -> date:
+    """Returns the first day of the cap's next period."""
     first = _date(first_day(cap.window.period, now))
-    following = first + timedelta(days=1 if cap.window.period is Period.DAY else 31)
-    following = following if cap.window.period is Period.DAY else following.replace(day=1)
-    return f"It resets on {following.day} {following:%B}, at 00:00 UTC."
+    if cap.window.period is Period.DAY:
+        return first + timedelta(days=1)
+    return (first + timedelta(days=31)).replace(day=1)
 
 
 def _date(day: int) -> date:

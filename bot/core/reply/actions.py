@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.stream import FinishReason
 
@@ -66,34 +67,22 @@ class RecordedAnswer:
         return not self.question.text and not self.question.files
 
 
-NOT_KNOWN = "I no longer know this answer, so I can do nothing with it."
-DELETED = "This answer was deleted."
-NOT_YET = "This answer is not at its end yet."
-ENDED = "This answer has already ended."
-STOPPED = "This answer was already stopped."
-WHOLE = "This answer is already whole."
-NOT_CUT = "This answer did not end at its length limit: only Regenerate helps here."
-EXPIRED = "This question is too old: its text is no longer kept. Please ask again."
-NO_PREVIOUS = "No earlier version of this answer is kept."
-NOTHING_TO_RATE = "There is no answer here to rate."
-WRONG_VALUE = "This button does not say anything that I understand."
-THANKS = {Vote.UP: "Thank you: I noted that this answer helped.", Vote.DOWN: "Thank you: I noted that it did not help."}
-_VERBS = {
-    ReplyAction.STOP: "stop this answer",
-    ReplyAction.AGAIN: "have it answered again",
-    ReplyAction.GO_ON: "have it continued",
-    ReplyAction.DELETE: "delete this answer",
+_ONLY_ASKER = {
+    ReplyAction.STOP: texts.ONLY_ASKER_STOPS,
+    ReplyAction.AGAIN: texts.ONLY_ASKER_REGENERATES,
+    ReplyAction.GO_ON: texts.ONLY_ASKER_CONTINUES,
+    ReplyAction.DELETE: texts.ONLY_ASKER_DELETES,
 }
 
 
 def refusal(control: ReplyAction, kept: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:
     """Why somebody may not press a button now, as one sentence for them; None where they may."""
     if kept is None:
-        return NOT_KNOWN
+        return texts.ANSWER_UNKNOWN
     if kept.state is AnswerState.DELETED:
-        return DELETED
-    if control in _VERBS and user_id not in kept.askers and user_id not in admins:
-        return f"Only the person who asked and this bot's admins can {_VERBS[control]}."
+        return texts.ANSWER_DELETED
+    if control in _ONLY_ASKER and user_id not in kept.askers and user_id not in admins:
+        return _ONLY_ASKER[control]
     return _not_now(control, kept)
 
 
@@ -101,15 +90,21 @@ def _not_now(control: ReplyAction, kept: RecordedAnswer) -> str | None:
     live = kept.state in (AnswerState.WAITING, AnswerState.GROWING)
     match control:
         case ReplyAction.STOP:
-            return None if live else STOPPED if kept.state is AnswerState.STOPPED else ENDED
+            return None if live else _finished(kept)
         case ReplyAction.PREVIOUS:
-            return None if kept.previous else NO_PREVIOUS
+            return None if kept.previous else texts.NO_PREVIOUS_VERSION
         case ReplyAction.DELETE:
             return None
         case ReplyAction.FEEDBACK:
-            return NOT_YET if live else None if kept.model else NOTHING_TO_RATE
+            if live:
+                return texts.ANSWER_UNFINISHED
+            return None if kept.model else texts.NOTHING_TO_RATE
     if live:
-        return NOT_YET
+        return texts.ANSWER_UNFINISHED
     if control is ReplyAction.GO_ON and not kept.cut:
-        return WHOLE if kept.finish_reason == FinishReason.STOP else NOT_CUT
-    return EXPIRED if kept.expired else None
+        return texts.ANSWER_COMPLETE if kept.finish_reason == FinishReason.STOP else texts.ANSWER_NOT_CUT
+    return texts.QUESTION_EXPIRED if kept.expired else None
+
+
+def _finished(kept: RecordedAnswer) -> str:
+    return texts.ANSWER_ALREADY_STOPPED if kept.state is AnswerState.STOPPED else texts.ANSWER_FINISHED

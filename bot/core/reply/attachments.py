@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from bot.core import texts
 from bot.core.reply.markdown import block_parser
 from bot.core.reply.markdown.block_parser import BlockKind
 from bot.core.reply.pages import Pages
@@ -83,12 +84,12 @@ def sentence(files: tuple[AttachedFile, ...]) -> str:
     has_whole = any(file.title == "answer.md" for file in files)
     match has_whole, len(files) - has_whole:
         case _, 0:
-            return "The whole answer is attached as a file." if has_whole else ""
+            return texts.WHOLE_ANSWER_ATTACHED if has_whole else ""
         case True, _:
-            return "The whole answer and its long code are attached as files."
+            return texts.WHOLE_ANSWER_AND_CODE_ATTACHED
         case _, 1:
-            return "The long code is attached as a file, too."
-    return "The long blocks of code are attached as files, too."
+            return texts.CODE_BLOCK_ATTACHED
+    return texts.CODE_BLOCKS_ATTACHED
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.outbox import OutboxKind
 from bot.core.reply import attachments
@@ -14,7 +15,6 @@ from bot.errors import Refusal
 MOST_PAGES = 5
 """A longer answer comes as a file; so many pages of it are shown."""
 UPLOAD_TRIES = 3
-GOES_ON = "Writing… This is longer than I show here: the whole answer will come as a file."
 
 
 class End(StrEnum):
@@ -55,7 +55,7 @@ class View:
     @property
     def live(self) -> bool:
         """The answer is not at its end, though the page may be."""
-        return self.growing or self.notice == GOES_ON
+        return self.growing or self.notice == texts.WRITING_LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +359,7 @@ class Reply:
             told = replace(view, notice=" ".join(filter(None, notices)), footer=self._ending.footer)
             return replace(told, ended=self._ending.end, previous=self._ending.previous)
         if page < len(self._pages.full):
-            return replace(view, notice=GOES_ON)
+            return replace(view, notice=texts.WRITING_LONG)
         return replace(view, growing=True, waiting=self.waiting)
 
     def _page(self, page: int) -> Page:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.core import texts
 from bot.core.entities import escape
 from bot.core.limits.caps import Amount, Cap, Period
 from bot.slack.format.modals import MENTION_ONLY, MODEL, SYSTEM_PROMPT
@@ -10,22 +11,6 @@ from bot.slack.format.modals import MENTION_ONLY, MODEL, SYSTEM_PROMPT
 SETTINGS_OF: Mapping[str, str] = {"model": MODEL, "prompt": SYSTEM_PROMPT, "mention-only": MENTION_ONLY}
 """The subcommands that open the settings, and the field that each begins with."""
 USAGE, HELP = "usage", "help"
-
-WHAT_I_DO = (
-    "Mention me in a channel, or write to me directly: I answer in the thread and read what was said in it, with its "
-    "images, PDFs and text files. Ask about any message by *Ask Typist about this* in its menu."
-)
-COMMANDS = (
-    "`/typist model`, `prompt` and `mention-only` open the settings of the place where you write them; "
-    "`/typist usage` says what you used, and your limits."
-)
-NOT_YOURS = (
-    "Who made this channel may change its settings, and those whom whoever runs this bot has named. "
-    "If I am not in the channel yet, invite me first: I can't see who made it."
-)
-SAVED = "Saved: it is in force from the next question on."
-ELSEWHERE = "I can't write in that thread, and so I answer in our direct message."
-NO_LIMITS = "No limits are set for you."
 
 
 def subcommand(text: str) -> str:
@@ -35,28 +20,21 @@ def subcommand(text: str) -> str:
 
 
 def help_text(asked: str) -> str:
-    """What can be asked; and that this can't be, where it was something else."""
-    unknown = "" if asked == HELP else f"I do not know `/typist {escape(asked)}`. "
-    return f"{unknown}{WHAT_I_DO}\n{COMMANDS}"
+    """Explains what people can ask for; where they asked for something else, it says that first."""
+    unknown = "" if asked == HELP else texts.unknown_command(escape(asked))
+    return f"{unknown}{texts.WHAT_I_DO}\n{texts.COMMANDS}"
 
 
 def use_text(spent: Mapping[Period, Amount], caps: Sequence[Cap]) -> str:
-    """What somebody used so far, and what they may."""
-    names = {Period.DAY: "Today", Period.MONTH: "This month"}
-    lines = [f"*{names[period]}* (UTC): {amount_text(spent[period])}" for period in Period]
-    lines += [f"{cap}: {part_used(cap, spent[cap.window.period])}% used" for cap in caps]
-    return "\n".join(lines if caps else [*lines, NO_LIMITS])
+    """A person's usage so far, and their quotas."""
+    lines = [texts.usage(period, amount_text(spent[period])) for period in Period]
+    lines += [texts.quota_usage(str(cap), cap.percent_used(spent[cap.window.period])) for cap in caps]
+    return "\n".join(lines if caps else [*lines, texts.NO_QUOTAS])
 
 
 def amount_text(amount: Amount) -> str:
-    """1,234 tokens, $0.02; without a price where none is known."""
-    cost = f", ${amount.cost_usd:,.2f}" if amount.cost_usd >= 0.005 else ""
-    return f"{amount.tokens:,} tokens{cost}"
-
-
-def part_used(cap: Cap, spent: Amount) -> int:
-    """In percent, 100 at most."""
-    return min(100, int(100 * cap.used_by(spent) / cap.limit))
+    """For example "1,234 tokens, $0.02"."""
+    return texts.amount(amount.tokens, amount.cost_usd)
 
 
 def said(text: str, footer: str = "") -> dict[str, Any]:

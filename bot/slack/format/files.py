@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core import texts
 from bot.core.conversation import File
 
 
@@ -16,7 +17,7 @@ def file_of(file: Mapping[str, Any]) -> File:
     """Returns a file object as our file. https://docs.slack.dev/reference/objects/file-object"""
     return File(
         id=str(file.get("id") or ""),
-        name=str(file.get("name") or file.get("title") or "a file"),
+        name=str(file.get("name") or file.get("title") or texts.FILE_UNNAMED),
         mimetype=str(file.get("mimetype") or ""),
         filetype=str(file.get("filetype") or ""),
         mode=str(file.get("mode") or ""),

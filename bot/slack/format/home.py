@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bot.core import texts
 from bot.core.entities import escape
 from bot.core.inbound.channel_settings import InForce
 from bot.core.limits.caps import Amount, Cap, Period, Scope
 from bot.core.reply.preview import beginning
-from bot.slack.format.command_answers import COMMANDS, WHAT_I_DO, amount_text, part_used, use_text
+from bot.slack.format.command_answers import amount_text, use_text
 
 Json = dict[str, Any]
 
@@ -40,47 +41,42 @@ def view(usual: InForce, own: PersonUsage, workspace: WorkspaceUsage | None) -> 
     """The Home of one person; `workspace` is for admins."""
     blocks = [
         _header("Typist"),
-        _section(f"{WHAT_I_DO}\n{COMMANDS}"),
+        _section(f"{texts.WHAT_I_DO}\n{texts.COMMANDS}"),
         {"type": "divider"},
-        _header("Your use"),
+        _header(texts.USAGE_HEADING),
         _section(use_text(own.spent, own.caps)),
-        _header("In force"),
+        _header(texts.DEFAULTS_HEADING),
         _section(_in_force(usual)),
-        _note("A channel may have its own: write /typist there."),
+        _note(texts.CHANNELS_DIFFER),
     ]
     return {"type": "home", "blocks": blocks + (_of_admins(workspace) if workspace else [])}
 
 
 def _in_force(usual: InForce) -> str:
-    mentions = "for each question" if usual.mention_only else "to begin; follow-ups of one person need none"
+    mentions = texts.MENTIONS_FOR_EVERY_QUESTION if usual.mention_only else texts.MENTIONS_TO_START
     prompt = escape(beginning(usual.system_prompt, PROMPT_CHARS))
-    return f"*Model*: {escape(usual.model)}\n*Mentions in channels*: {mentions}\n*System prompt*: {prompt}"
+    return texts.defaults(escape(usual.model), mentions, prompt)
 
 
 def _of_admins(workspace: WorkspaceUsage) -> list[Json]:
     spent, caps = workspace.use.spent, workspace.use.caps
-    used = [f"*Today* (UTC): {amount_text(spent[Period.DAY])}", f"*This month*: {amount_text(spent[Period.MONTH])}"]
+    used = [texts.usage(period, amount_text(spent[period])) for period in Period]
     for cap in caps:
-        counted = f": {part_used(cap, spent[cap.window.period])}% used" if cap.window.scope is Scope.WORKSPACE else ""
-        used.append(f"{_name(cap)}{counted}")
+        name = texts.quota_for_admins(cap.window.scope, cap.limit_text, cap.window.period)
+        is_counted = cap.window.scope is Scope.WORKSPACE
+        used.append(texts.quota_usage(name, cap.percent_used(spent[cap.window.period])) if is_counted else name)
     most = sorted(workspace.by_model.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens))[:MOST_MODELS]
     models = [f"{escape(model)}: {amount_text(amount)}" for model, amount in most]
     settings = [f"*{name}*: {escape(value)}" for name, value in workspace.settings.items()]
     return [
         {"type": "divider"},
-        _header("This workspace"),
+        _header(texts.WORKSPACE_HEADING),
         _section("\n".join(used)),
-        _section("*By model, this month*\n" + ("\n".join(models) or "Nothing yet.")),
-        _header("Settings"),
+        _section(f"{texts.BY_MODEL}\n" + ("\n".join(models) or texts.NO_USAGE)),
+        _header(texts.SETTINGS_HEADING),
         _section("\n".join(settings)),
-        _note("You see this because BOT_ADMINS names you. Settings are changed where the bot runs."),
+        _note(texts.WHY_ADMINS_SEE_THIS),
     ]
-
-
-def _name(cap: Cap) -> str:
-    """A cap as its admin thinks of it."""
-    whose = {Scope.USER: "Each person's", Scope.CHANNEL: "Each channel's", Scope.WORKSPACE: "The workspace's"}
-    return f"{whose[cap.window.scope]} limit{str(cap).partition(' limit')[2]}"
 
 
 def _header(text: str) -> Json:

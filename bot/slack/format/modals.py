@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings, Usual, is_direct
 from bot.core.message_question import AskAbout
 from bot.core.reply.preview import beginning
@@ -16,8 +17,6 @@ ASK_ABOUT = "ask_about"
 """Callback ids: the modal's, and that of the shortcut in manifest.json."""
 MODEL, SYSTEM_PROMPT, MENTION_ONLY, QUESTION = "model", "system_prompt", "mention_only", "question"
 AS_USUAL = "as_usual"
-EXPLAIN = "Explain this."
-"""What is asked about a message where nothing else is."""
 _OPTION_CHARS = 75
 _PLACEHOLDER_CHARS = 150
 _QUOTE_CHARS = 2_500
@@ -35,15 +34,15 @@ class SettingsFor:
 
 def settings_modal(place: SettingsFor, settings: ChannelSettings, usual: Usual, focus: str) -> Json:
     """All that a channel may have for itself; `focus` is the field to begin with."""
-    where = "this direct message" if is_direct(place.channel_id) else f"<#{place.channel_id}>"
+    where = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
     blocks: list[Json] = [
-        {"type": "context", "elements": [_mrkdwn(f"For {where} alone, from the next question on.")]},
+        {"type": "context", "elements": [_mrkdwn(texts.settings_apply_to(where))]},
         _model(settings, usual, focus),
         _system_prompt(settings, usual, focus),
     ]
     if not is_direct(place.channel_id):
         blocks.append(_mention_only(settings, usual, focus))
-    return _modal(SETTINGS, "Settings", "Save", place, blocks)
+    return _modal(SETTINGS, texts.SETTINGS_TITLE, texts.SAVE, place, blocks)
 
 
 def ask_modal(about: AskAbout, writer: str) -> Json:
@@ -53,14 +52,14 @@ def ask_modal(about: AskAbout, writer: str) -> Json:
         "action_id": QUESTION,
         "multiline": True,
         "focus_on_load": True,
-        "placeholder": _plain(EXPLAIN),
+        "placeholder": _plain(texts.EXPLAIN),
     }
     blocks: list[Json] = [
-        {"type": "context", "elements": [_mrkdwn(f"A message by {writer}:" if writer else "A message:")]},
-        {"type": "section", "text": _plain(beginning(about.quote, _SHOWN_QUOTE_CHARS) or "(no text)")},
-        _input(QUESTION, "Your question", question, "It is asked in the message's thread, for all to see."),
+        {"type": "context", "elements": [_mrkdwn(texts.message_from(writer))]},
+        {"type": "section", "text": _plain(beginning(about.quote, _SHOWN_QUOTE_CHARS) or texts.NO_TEXT)},
+        _input(QUESTION, texts.QUESTION_LABEL, question, texts.QUESTION_HINT),
     ]
-    return _modal(ASK_ABOUT, "Ask about a message", "Ask", about, blocks)
+    return _modal(ASK_ABOUT, texts.ASK_TITLE, texts.ASK, about, blocks)
 
 
 def quoted(text: str) -> str:
@@ -86,14 +85,14 @@ def settings_of(view: Mapping[str, Any]) -> tuple[SettingsFor, ChannelSettings]:
 
 def question_of(view: Mapping[str, Any]) -> tuple[AskAbout, str]:
     """What is asked about which message."""
-    return AskAbout(**json.loads(view["private_metadata"])), _values(view).get(QUESTION, "").strip() or EXPLAIN
+    return AskAbout(**json.loads(view["private_metadata"])), _values(view).get(QUESTION, "").strip() or texts.EXPLAIN
 
 
 def _model(settings: ChannelSettings, usual: Usual, focus: str) -> Json:
     first = next(iter(usual.models), "")
-    choices = {AS_USUAL: f"As usual ({first})", **{model: model for model in usual.models}}
+    choices = {AS_USUAL: texts.default_model(first), **{model: model for model in usual.models}}
     select = _choice("static_select", MODEL, choices, settings.model or AS_USUAL, focus)
-    return _input(MODEL, "Model", select, "Asked first; the others in use stay behind it.")
+    return _input(MODEL, texts.MODEL_LABEL, select, texts.MODEL_HINT)
 
 
 def _system_prompt(settings: ChannelSettings, usual: Usual, focus: str) -> Json:
@@ -106,18 +105,17 @@ def _system_prompt(settings: ChannelSettings, usual: Usual, focus: str) -> Json:
     }
     if settings.system_prompt:
         written["initial_value"] = settings.system_prompt
-    return _input(SYSTEM_PROMPT, "System prompt", written, "What the model is told first. Empty: the usual one.")
+    return _input(SYSTEM_PROMPT, texts.SYSTEM_PROMPT_LABEL, written, texts.SYSTEM_PROMPT_HINT)
 
 
 def _mention_only(settings: ChannelSettings, usual: Usual, focus: str) -> Json:
-    usually = "a mention each time" if usual.mention_only else "follow-ups need none"
     choices = {
-        AS_USUAL: f"As usual ({usually})",
-        "on": "A mention for each question",
-        "off": "None in a thread between me and one person",
+        AS_USUAL: texts.default_mentions(usual.mention_only),
+        "on": texts.MENTIONS_REQUIRED,
+        "off": texts.MENTIONS_OPTIONAL,
     }
     now = next(value for value, setting in _MENTIONS.items() if setting is settings.mention_only)
-    return _input(MENTION_ONLY, "Mentions needed", _choice("radio_buttons", MENTION_ONLY, choices, now, focus), "")
+    return _input(MENTION_ONLY, texts.MENTIONS_LABEL, _choice("radio_buttons", MENTION_ONLY, choices, now, focus), "")
 
 
 def _choice(kind: str, name: str, choices: Mapping[str, str], chosen: str, focus: str) -> Json:
@@ -141,7 +139,7 @@ def _modal(callback_id: str, title: str, submit: str, held: SettingsFor | AskAbo
         "callback_id": callback_id,
         "title": _plain(title),
         "submit": _plain(submit),
-        "close": _plain("Cancel"),
+        "close": _plain(texts.CANCEL),
         "private_metadata": json.dumps(asdict(held), ensure_ascii=False),
         "blocks": list(blocks),
     }

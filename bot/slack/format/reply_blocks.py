@@ -7,6 +7,7 @@ but headings and tables makes none. So a quiet line is a `rich_text`, and each v
 from collections.abc import Mapping
 from typing import Any
 
+from bot.core import texts
 from bot.core.reply.actions import ReplyAction, Vote
 from bot.core.reply.extent import has_paragraph
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
@@ -15,20 +16,18 @@ from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.state import End, View
 
-THINKING = "Thinking…"
-WRITING = "Writing…"
-WAITING = "Your question is in line: I will answer it after the ones before it."
-MORE = "It went on: this is as much of it as one message holds."
 _BESIDE = ("actions", "context_actions", "context")
 """The last is an earlier version's: its quiet lines."""
 _LINE = "about-answer-"
 """Begins the block_id of a quiet line: Slack keeps it, and no block of an answer has one of ours."""
-GOES_ON_BELOW = "Continued below."
-AT_END = "End of answer."
 PLAIN_BYTES = 3_800
 """In UTF-8. chat.update takes 4,000 bytes of text."""
 _NOTICE_CHARS = 300
-_ENDS: Mapping[End | None, str] = {End.STOPPED: "stopped", End.LENGTH: "cut", End.PART: "cut"}
+_ENDS: Mapping[End | None, str] = {
+    End.STOPPED: texts.FOOTER_STOPPED,
+    End.LENGTH: texts.FOOTER_INCOMPLETE,
+    End.PART: texts.FOOTER_INCOMPLETE,
+}
 
 
 def message(view: View) -> dict[str, Any]:
@@ -67,7 +66,7 @@ def _first_page(markdown: str) -> tuple[str, str]:
     pages = Pages()
     pages.append(markdown)
     first, *more = [*pages.full, pages.growing]
-    return first.markdown, MORE if more else ""
+    return first.markdown, texts.PREVIOUS_VERSION_CUT if more else ""
 
 
 def answer_of(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,15 +90,15 @@ def short_text(view: View) -> str:
 def _controls(view: View) -> list[dict[str, Any]]:
     """A page that is not the last has none; a press is looked up by its message, so that no value need be trusted."""
     if view.live:
-        return [{"type": "actions", "elements": [_button(ReplyAction.STOP, "Stop")]}]
+        return [{"type": "actions", "elements": [_button(ReplyAction.STOP, texts.STOP)]}]
     answered = bool(view.markdown.strip())
     if view.ended is None or (view.ended is End.WHOLE and not answered):
         return []
-    buttons = [_button(ReplyAction.AGAIN, "Regenerate")]
+    buttons = [_button(ReplyAction.AGAIN, texts.REGENERATE)]
     if view.ended is End.LENGTH:
-        buttons.insert(0, _button(ReplyAction.GO_ON, "Continue"))
+        buttons.insert(0, _button(ReplyAction.GO_ON, texts.CONTINUE))
     if view.previous:
-        buttons.append(_button(ReplyAction.PREVIOUS, "Previous"))
+        buttons.append(_button(ReplyAction.PREVIOUS, texts.PREVIOUS))
     quiet = [*([_FEEDBACK] if answered else []), _DELETE]
     return [{"type": "actions", "elements": buttons}, {"type": "context_actions", "elements": quiet}]
 
@@ -122,19 +121,19 @@ def _words(text: str) -> dict[str, str]:
 _FEEDBACK = {
     "type": "feedback_buttons",
     "action_id": ReplyAction.FEEDBACK.value,
-    "positive_button": {"text": _words("👍"), "value": Vote.UP.value, "accessibility_label": "Good answer"},
-    "negative_button": {"text": _words("👎"), "value": Vote.DOWN.value, "accessibility_label": "Bad answer"},
+    "positive_button": {"text": _words("👍"), "value": Vote.UP.value, "accessibility_label": texts.GOOD_ANSWER},
+    "negative_button": {"text": _words("👎"), "value": Vote.DOWN.value, "accessibility_label": texts.BAD_ANSWER},
 }
 _DELETE = {
     "type": "icon_button",
     "icon": "trash",
     "action_id": ReplyAction.DELETE.value,
-    "text": _words("Delete"),
+    "text": _words(texts.DELETE),
     "confirm": {
-        "title": _words("Delete this answer?"),
-        "text": _words("It goes away for everybody, and can't be brought back."),
-        "confirm": _words("Delete"),
-        "deny": _words("Keep"),
+        "title": _words(texts.DELETE_TITLE),
+        "text": _words(texts.DELETE_QUESTION),
+        "confirm": _words(texts.DELETE),
+        "deny": _words(texts.KEEP),
         "style": "danger",
     },
 }
@@ -166,8 +165,8 @@ def _note(view: View) -> str:
 
 def _growing(view: View) -> str:
     if view.markdown.strip():
-        return WRITING
-    return WAITING if view.waiting else THINKING
+        return texts.WRITING
+    return texts.QUEUED if view.waiting else texts.THINKING
 
 
 def _plain(view: View) -> str:
@@ -180,7 +179,7 @@ def _plain(view: View) -> str:
 
 def _last_line(view: View) -> str:
     """Stands where nothing else does."""
-    return GOES_ON_BELOW if view.ended is None else AT_END
+    return texts.CONTINUED_BELOW if view.ended is None else texts.END_OF_ANSWER
 
 
 def _bytes(text: str) -> int:

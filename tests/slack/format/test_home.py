@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings, Usual, in_force, told
 from bot.core.limits.caps import Amount, Period, parse_caps
 from bot.slack.format import command_answers, home
@@ -13,42 +14,44 @@ SPENT = {Period.DAY: Amount(1_234, 0.021), Period.MONTH: Amount(56_789, 3.5)}
 CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd,workspace/month=500usd")
 
 
-def texts(view: home.Json) -> str:
+def view_text(view: home.Json) -> str:
     check_view(view, "home")
     return "\n".join(str(block.get("text") or block.get("elements")) for block in view["blocks"])
 
 
 def test_a_person_sees_their_own_use_and_no_more() -> None:
-    said = texts(home.view(in_force(ChannelSettings(), USUAL), PersonUsage(SPENT, CAPS[:2]), None))
+    said = view_text(home.view(in_force(ChannelSettings(), USUAL), PersonUsage(SPENT, CAPS[:2]), None))
     assert "1,234 tokens, $0.02" in said
-    assert "Your limit of 2,000 tokens a day: 61% used" in said
+    assert "Your quota of 2,000 tokens per day: 61% used" in said
     assert "Be &lt;helpful&gt;." in said
     assert "This workspace" not in said
 
 
 def test_an_admin_sees_the_workspaces_dearest_models_first() -> None:
     by_model = {"openai/one": Amount(9_000, 0.5), "anthropic/two": Amount(100, 2.0), "own": Amount(50_000)}
-    workspace = WorkspaceUsage(PersonUsage(SPENT, CAPS), by_model, {"Who may ask": "members & guests"})
-    said = texts(home.view(in_force(ChannelSettings(), USUAL), PersonUsage(SPENT, CAPS[:2]), workspace))
+    workspace = WorkspaceUsage(PersonUsage(SPENT, CAPS), by_model, {"Access": "members & guests"})
+    said = view_text(home.view(in_force(ChannelSettings(), USUAL), PersonUsage(SPENT, CAPS[:2]), workspace))
     assert said.index("anthropic/two: 100") < said.index("openai/one: 9,000") < said.index("own: 50,000")
-    assert "Each channel's limit of $5 a day" in said
-    assert "The workspace's limit of $500 a month: 0% used" in said
+    assert "Each channel's quota of $5 per day" in said
+    assert "The workspace's quota of $500 per month: 0% used" in said
     assert "members &amp; guests" in said
 
 
 def test_a_home_of_many_models_and_long_settings_is_taken() -> None:
     by_model = {f"openai/{'x' * 200}{n}": Amount(n) for n in range(100)}
     workspace = WorkspaceUsage(PersonUsage(SPENT, CAPS * 30), by_model, {"Models": "y" * 10_000})
-    texts(home.view(in_force(ChannelSettings(system_prompt="z" * 9_000), USUAL), PersonUsage(SPENT, CAPS), workspace))
+    view_text(
+        home.view(in_force(ChannelSettings(system_prompt="z" * 9_000), USUAL), PersonUsage(SPENT, CAPS), workspace)
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "usual", "line"),
     [
-        (ChannelSettings(), USUAL, "openai/one · the usual prompt · follow-ups need no mention"),
-        (ChannelSettings("anthropic/two", mention_only=True), USUAL, "anthropic/two · the usual prompt · each"),
+        (ChannelSettings(), USUAL, "openai/one · default prompt · follow-ups need no mention"),
+        (ChannelSettings("anthropic/two", mention_only=True), USUAL, "anthropic/two · default prompt · every"),
         (ChannelSettings("openai/gone"), USUAL, "openai/one · "),
-        (ChannelSettings(system_prompt="Be\nbrief."), USUAL, "a prompt of its own (“Be brief.”)"),
+        (ChannelSettings(system_prompt="Be\nbrief."), USUAL, "custom prompt (“Be brief.”)"),
         (ChannelSettings(mention_only=False), Usual(("m",), "", mention_only=True), "follow-ups need no mention"),
     ],
 )
@@ -64,4 +67,4 @@ def test_the_first_word_is_what_is_asked(text: str, word: str) -> None:
 
 
 def test_without_limits_it_says_so() -> None:
-    assert command_answers.use_text(SPENT, ()).endswith(command_answers.NO_LIMITS)
+    assert command_answers.use_text(SPENT, ()).endswith(texts.NO_QUOTAS)

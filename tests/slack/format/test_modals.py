@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings, Usual
 from bot.core.message_question import AskAbout
 from bot.slack.format import modals
@@ -65,7 +66,7 @@ def test_one_field_is_begun_with(focus: str) -> None:
     assert [each["block_id"] for each in inputs if each["element"]["focus_on_load"]] == [focus]
 
 
-@pytest.mark.parametrize(("typed", "asked"), [(" why? ", "why?"), (None, modals.EXPLAIN), ("  ", modals.EXPLAIN)])
+@pytest.mark.parametrize(("typed", "asked"), [(" why? ", "why?"), (None, texts.EXPLAIN), ("  ", texts.EXPLAIN)])
 def test_a_question_is_about_its_message(typed: str | None, asked: str) -> None:
     view = modals.ask_modal(ABOUT, "<@U1>")
     check_view(view, "modal")

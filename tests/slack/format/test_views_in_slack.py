@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.reply.state import GOES_ON, End, View
+from bot.core import texts
+from bot.core.reply.state import End, View
 from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks, check_replacement
 from tests.core.slack import Json, kinds, leaves, said, stored
@@ -33,7 +34,7 @@ STATES = {
     "placeholder or growing": {"growing": True},
     "in line": {"growing": True, "waiting": True},
     "a full page": {},
-    "a page before a file": {"notice": GOES_ON},
+    "a page before a file": {"notice": texts.WRITING_LONG},
     "ended": {"ended": End.WHOLE},
     "ended with a footer": {"ended": End.WHOLE, "footer": "openai/gpt-test", "previous": True},
     "ended with a notice": {"ended": End.WHOLE, "notice": "Not read: <@U0ADA>.zip (too large).", "footer": "a/b"},
@@ -73,7 +74,7 @@ views = st.builds(
     MARKDOWN | st.text(max_size=80),
     growing=st.booleans(),
     waiting=st.booleans(),
-    notice=st.sampled_from(["", GOES_ON, "It failed."]) | st.text(max_size=30),
+    notice=st.sampled_from(["", texts.WRITING_LONG, "It failed."]) | st.text(max_size=30),
     ended=st.none() | st.sampled_from(End),
     footer=st.sampled_from(["", "openai/gpt-test"]),
     previous=st.booleans(),
@@ -99,12 +100,12 @@ def paged_view(view: View) -> View:
 @pytest.mark.parametrize(
     ("view", "line"),
     [
-        (View(TABLE), reply_blocks.GOES_ON_BELOW),
-        (View("# Title\n\n---"), reply_blocks.GOES_ON_BELOW),
-        (View(TABLE, ended=End.WHOLE), reply_blocks.AT_END),
-        (View("Words.", growing=True), reply_blocks.WRITING),
-        (View("", growing=True), reply_blocks.THINKING),
-        (View("", growing=True, waiting=True), reply_blocks.WAITING),
+        (View(TABLE), texts.CONTINUED_BELOW),
+        (View("# Title\n\n---"), texts.CONTINUED_BELOW),
+        (View(TABLE, ended=End.WHOLE), texts.END_OF_ANSWER),
+        (View("Words.", growing=True), texts.WRITING),
+        (View("", growing=True), texts.THINKING),
+        (View("", growing=True, waiting=True), texts.QUEUED),
         (View("Words.", ended=End.STOPPED, footer="a/b"), "a/b · stopped"),
     ],
 )
@@ -123,7 +124,7 @@ def test_a_page_with_a_paragraph_needs_no_line_of_ours(view: View) -> None:
 def test_an_earlier_version_is_shown_to_one_person_with_a_line_above_it(text: str) -> None:
     message = reply_blocks.aside("The version before.", text)
     assert leaves(check_blocks(message["blocks"]))[0]["text"] == "The version before."
-    assert (reply_blocks.MORE in str(message)) is (len(text) > 20_000)
+    assert (texts.PREVIOUS_VERSION_CUT in str(message)) is (len(text) > 20_000)
 
 
 def test_what_history_reads_of_a_message_is_the_answer_alone() -> None:

@@ -1,0 +1,400 @@
+"""Every sentence that a person can read in Slack, grouped by the place where it appears.
+
+The rules: short, friendly, never blaming. The bot calls itself "I". An action, a state or a limit has the same name
+everywhere: queued, regenerate, continue, quota, Typist admin. A sentence that refuses something says what to do next.
+
+This module imports nothing from the rest of core, so that any module can use it. A sentence with values is a function
+whose arguments are plain strings and numbers. Functions put values in as they are: where Slack would read a value as
+markup, the caller escapes it.
+
+Texts for the model are in `core/inbound/prompt.py`. Messages for operators on the command line are in `bot/settings.py`
+and `bot/cli/`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from bot.errors import Failure, NotShown, ProviderError, TypistError
+
+# Replies: placeholders
+
+THINKING = "Thinking…"
+QUEUED = "Queued. I'll answer after the questions ahead of you."
+
+# Replies: below a page's text
+
+WRITING = "Writing…"
+WRITING_LONG = "Writing… This is getting long, so I'll attach the whole answer as a file."
+CONTINUED_BELOW = "Continued below."
+END_OF_ANSWER = "End of answer."
+
+# Replies: below an answer that has ended
+
+LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
+STOPPED = "Stopped."
+INTERRUPTED = "I was interrupted three times while answering. Please ask again."
+INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
+NOT_SHOWN = "Slack didn't accept my messages for several minutes, so I stopped here. Please ask again."
+HELP = (
+    "Ask me anything: mention me with your question, or send me a direct message. "
+    "I answer in a thread and read what was said in it."
+)
+WHOLE_ANSWER_ATTACHED = "The whole answer is attached as a file."
+WHOLE_ANSWER_AND_CODE_ATTACHED = "The whole answer and its long code blocks are attached as files."
+CODE_BLOCK_ATTACHED = "The long code block is also attached as a file."
+CODE_BLOCKS_ATTACHED = "The long code blocks are also attached as files."
+
+# Replies: the footer of an answer
+
+FOOTER_STOPPED = "stopped"
+FOOTER_INCOMPLETE = "incomplete"
+
+
+def fell_back(model: str) -> str:
+    """Names the model that answered in place of the first one."""
+    return f"fell back to {model}"
+
+
+# Reply actions: labels
+
+STOP = "Stop"
+REGENERATE = "Regenerate"
+CONTINUE = "Continue"
+PREVIOUS = "Previous"
+DELETE = "Delete"
+DELETE_TITLE = "Delete this answer?"
+DELETE_QUESTION = "This deletes it for everyone. You can't undo it."
+KEEP = "Keep"
+GOOD_ANSWER = "Good answer"
+BAD_ANSWER = "Bad answer"
+
+# Reply actions: what only the person who pressed the button reads
+
+ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it."
+ANSWER_DELETED = "This answer was deleted."
+ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is."
+ANSWER_FINISHED = "This answer has already finished."
+ANSWER_ALREADY_STOPPED = "This answer was already stopped."
+ANSWER_COMPLETE = "This answer is already complete."
+ANSWER_NOT_CUT = "This answer didn't reach its length limit, so I can't continue it. Press Regenerate instead."
+QUESTION_EXPIRED = "I no longer have the text of this question. Please ask again."
+NO_PREVIOUS_VERSION = "There's no previous version of this answer."
+NOTHING_TO_RATE = "There's no answer here to rate."
+UNKNOWN_BUTTON = "Something's wrong with this button. Please try again."
+THANKS_HELPED = "Thanks! I noted that this answer helped."
+THANKS_NOT_HELPED = "Thanks. I noted that this answer didn't help."
+STOPPED_WHILE_QUEUED = "I won't answer this question, because you stopped it while it was queued."
+PREVIOUS_VERSION = "The previous version of this answer:"
+PREVIOUS_VERSION_CUT = "The rest of it doesn't fit into this message."
+ACTION_FAILED = "I can't do this right now. Please try again in a moment."
+ONLY_ASKER_STOPS = "Only the person who asked, or a Typist admin, can stop this answer."
+ONLY_ASKER_REGENERATES = "Only the person who asked, or a Typist admin, can regenerate this answer."
+ONLY_ASKER_CONTINUES = "Only the person who asked, or a Typist admin, can continue this answer."
+ONLY_ASKER_DELETES = "Only the person who asked, or a Typist admin, can delete this answer."
+
+# Messages about an answer that has ended
+
+ANSWER_READY = "your answer is ready."
+QUESTION_EDITED = "You edited your question after I answered it."
+
+
+def answer_ready(mentions: str) -> str:
+    """Tells the askers, who are given as mentions, that a long answer has ended."""
+    return f"{mentions} {ANSWER_READY}"
+
+
+# Failures of a model, shown in place of the rest of an answer
+
+_FAILURES: Mapping[Failure, str] = {
+    Failure.BAD_KEY: "The API key for {model} doesn't work. Ask your Typist admin to check it.",
+    Failure.UNKNOWN_MODEL: "The model {model} doesn't exist, or my API key has no access to it. "
+    "Ask your Typist admin to check BOT_MODELS.",
+    Failure.OUT_OF_CREDIT: "The account for {model} is out of credit. Ask your Typist admin to check its billing.",
+    Failure.RATE_LIMITED: "{model} has reached its rate limit. Please ask again in {wait}.",
+    Failure.OVERLOADED: "{model} is overloaded. Please ask again in {wait}.",
+    Failure.CONTEXT_TOO_LONG: "This is too much text for {model}. Please ask with less text, or in a new thread.",
+    Failure.REFUSED: "{model} declined to answer. Please try rephrasing your question.",
+    Failure.EMPTY: "{model} returned an empty answer. Please try rephrasing your question.",
+    Failure.ONLY_THOUGHT: "{model} reached its length limit while thinking. Please ask for a shorter answer.",
+    Failure.STALLED: "{model} stopped responding. Please ask again.",
+    Failure.CUT: "The connection to {model} was lost before the answer was complete. Please ask again.",
+    Failure.UNREACHABLE: "I can't reach {model}. Please ask again in a minute.",
+    Failure.UNEXPECTED: "{model} failed unexpectedly. Please ask again.",
+}
+
+
+def model_failure(failure: Failure, model: str, retry_after_s: float | None = None) -> str:
+    """Says how a model failed, and what the asker or an admin can do."""
+    return _FAILURES[failure].format(model=model, wait=_wait(retry_after_s))
+
+
+def for_error(error: TypistError) -> str:
+    """Returns the sentence for an error that ended an answer."""
+    match error:
+        case ProviderError():
+            return model_failure(error.failure, error.model, error.retry_after_s)
+        case NotShown():
+            return NOT_SHOWN
+    return str(error)
+
+
+def _wait(retry_after_s: float | None) -> str:
+    if retry_after_s is None or retry_after_s <= 60:
+        return "a minute"
+    minutes = math.ceil(retry_after_s / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{math.ceil(minutes / 60)} hours"
+
+
+# Files that were not read, below an answer: "Not read: a.zip (a file type I can't read)."
+
+FILE_TYPE = "a file type I can't read"
+FILE_DAMAGED = "damaged, or has too many pixels"
+FILE_TOO_BIG = "larger than 20 MB"
+FILES_TOO_BIG = "the files together are larger than 50 MB"
+TOO_MANY_FILES = "I read only the five newest files"
+FILE_SCOPE_MISSING = "this app needs the files:read scope"
+FILE_EXTERNAL = "stored outside Slack"
+FILE_DELETED = "deleted"
+FILE_HIDDEN = "hidden by your Slack plan's limits"
+FILE_NO_ACCESS = "Slack doesn't let me open it"
+FILE_FAILED = "Slack didn't deliver it"
+FILE_TOO_SLOW = "the download took too long"
+FILE_NOT_FOR_MODEL = "this model can't read it"
+FILE_UNNAMED = "a file"
+
+
+def file_not_read(name: str, reason: str) -> str:
+    """One file of the list in `files_not_read`; `reason` is one of the phrases above."""
+    return f"{name} ({reason})"
+
+
+def middle_not_read(name: str) -> str:
+    """A file of which only the beginning and the end were read."""
+    return f"the middle of {name} (too long)"
+
+
+def files_not_read(files: Sequence[str], unnamed: int) -> str:
+    """Lists the files that were not read; `unnamed` more are only counted."""
+    return f"Not read: {', '.join([*files, *([f'and {unnamed} more'] if unnamed else [])])}."
+
+
+# Access control
+
+DENIED_USER = "You don't have access to this bot. Ask your Typist admin."
+DENIED_CHANNEL = "I'm not available in this channel. Ask your Typist admin."
+DENIED_GUEST = "Guests don't have access to this bot. Ask your Typist admin."
+DENIED_EXTERNAL = "People from other organizations don't have access to this bot. Ask your Typist admin."
+DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
+DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
+
+# Quotas and usage
+
+NO_QUOTAS = "You have no quota."
+_OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
+_OWNERS_FOR_ADMINS = {"user": "Each person's", "channel": "Each channel's", "workspace": "The workspace's"}
+_PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
+
+
+def tokens(number: float) -> str:
+    """For example "1,234 tokens"."""
+    return f"{number:,.0f} tokens"
+
+
+def dollars(amount: float) -> str:
+    """For example "$500", "$0.50" or "$0.001"."""
+    return f"${f'{amount:,.2f}'.removesuffix('.00') if amount >= 0.01 else f'{amount:g}'}"
+
+
+def quota(scope: str, limit: str, period: str) -> str:
+    """For example "your quota of 200,000 tokens per day"; `scope` and `period` are those of BOT_CAPS."""
+    return f"{_OWNERS[scope]} quota of {limit} per {period}"
+
+
+def quota_for_admins(scope: str, limit: str, period: str) -> str:
+    """For example "Each person's quota of 200,000 tokens per day"."""
+    return f"{_OWNERS_FOR_ADMINS[scope]} quota of {limit} per {period}"
+
+
+def quota_used_up(quota: str, resets: date) -> str:
+    """Takes the place of an answer."""
+    return f"{_sentence_case(quota)} is used up. {_resets(resets)}"
+
+
+def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
+    """Warns once in each period."""
+    return f"{percent}% of {quota} is used. {_resets(resets)}"
+
+
+def quota_usage(quota: str, percent: int) -> str:
+    """One line of a usage report."""
+    return f"{_sentence_case(quota)}: {percent}% used"
+
+
+def usage(period: str, amount: str) -> str:
+    """One line of a usage report, in mrkdwn; `period` is one of BOT_CAPS."""
+    return f"*{_PERIODS[period]}*: {amount}"
+
+
+def amount(tokens_used: int, cost_usd: float) -> str:
+    """For example "1,234 tokens, $0.02"; without the cost where it is unknown or less than a cent."""
+    return tokens(tokens_used) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
+
+
+def _resets(day: date) -> str:
+    return f"It resets on {day.day} {day:%B} at 00:00 UTC."
+
+
+def _sentence_case(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
+
+
+# Slash command
+
+WHAT_I_DO = (
+    "Mention me in a channel or send me a direct message. I answer in the thread and read what was said in it, "
+    "including images, PDFs and text files. To ask about any message, choose *Ask Typist about this* from its menu."
+)
+COMMANDS = (
+    "`/typist model`, `/typist prompt` and `/typist mention-only` open the settings of the channel you're in. "
+    "`/typist usage` shows your usage and your quotas."
+)
+NOT_YOUR_CHANNEL = (
+    "Only the person who created this channel and Typist admins can change its settings. "
+    "If I'm not in the channel yet, invite me first: I can't see who created it."
+)
+SETTINGS_SAVED = "Saved. The new settings apply from the next question on."
+SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
+COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now. Please try again in a minute."
+
+
+def unknown_command(subcommand: str) -> str:
+    """Stands before the help text."""
+    return f"I don't know `/typist {subcommand}`. "
+
+
+def settings_here(model: str, own_prompt: str | None, mention_only: bool | None) -> str:
+    """Sums up a channel's settings; `own_prompt` is its beginning, `mention_only` None in a direct message."""
+    prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
+    mentions = {None: None, True: "every question needs a mention", False: "follow-ups need no mention"}[mention_only]
+    return " · ".join(filter(None, (f"Settings here: {model}", prompt, mentions)))
+
+
+# Settings modal
+
+SETTINGS_TITLE = "Settings"
+SAVE = "Save"
+CANCEL = "Cancel"
+THIS_DIRECT_MESSAGE = "this direct message"
+MODEL_LABEL = "Model"
+MODEL_HINT = "I ask this model first, and the others if it fails."
+SYSTEM_PROMPT_LABEL = "System prompt"
+SYSTEM_PROMPT_HINT = "Instructions for the model. Leave this empty for the default prompt."
+MENTIONS_LABEL = "Mentions"
+MENTIONS_REQUIRED = "Every question needs a mention"
+MENTIONS_OPTIONAL = "Follow-ups from one person need no mention"
+
+
+def settings_apply_to(place: str) -> str:
+    """Heads the modal, in mrkdwn."""
+    return f"These settings apply only to {place}, from the next question on."
+
+
+def default_model(model: str) -> str:
+    """The option that leaves the choice to BOT_MODELS."""
+    return f"Default ({model})"
+
+
+def default_mentions(mention_only: bool) -> str:
+    """The option that leaves the choice to BOT_MENTION_ONLY."""
+    return f"Default ({'every question' if mention_only else 'no mention for follow-ups'})"
+
+
+def choose_a_model(models: Sequence[str]) -> str:
+    """Stands below a model that is not in BOT_MODELS."""
+    return f"Please choose one of these models: {', '.join(models)}."
+
+
+def prompt_too_long(chars: int, limit: int) -> str:
+    """Stands below a system prompt."""
+    return f"Please use at most {limit:,} characters. This prompt has {chars:,}."
+
+
+# Questions about a message: the modal, and the question in the thread
+
+ASK_TITLE = "Ask about a message"
+ASK = "Ask"
+EXPLAIN = "Explain this."
+NO_TEXT = "(no text)"
+QUESTION_LABEL = "Your question"
+QUESTION_HINT = "I'll post it in the message's thread, where everyone can see it."
+MESSAGE_DELETED = "The message you're asking about was deleted."
+QUESTION_REFUSED = "Slack isn't letting me do that right now. Please try again in a minute."
+QUESTION_NOT_SAVED = "I can't save your question right now. Please try again in a minute."
+QUESTION_IN_PROGRESS = "I'm already asking this. If it doesn't appear within two minutes, please ask again."
+QUESTION_MAYBE_ASKED = (
+    "I don't know whether Slack took your question. If you don't see it, please ask again from the message's menu."
+)
+ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our direct message."
+
+
+def message_from(writer: str) -> str:
+    """Stands above the message in the modal, in mrkdwn; `writer` is "" where it is unknown."""
+    return f"Message from {writer}:" if writer else "Message:"
+
+
+def asks_about_this(asker: str) -> str:
+    """Stands above a question that I post for somebody, in mrkdwn."""
+    return f"{asker} asks about this message:"
+
+
+def asks_about_message_in(asker: str, channel: str) -> str:
+    """The same in a direct message, because I can't post in the channel."""
+    return f"{asker} asks about a message in {channel}, where I can't post:"
+
+
+# App home
+
+USAGE_HEADING = "Your usage"
+DEFAULTS_HEADING = "Default settings"
+CHANNELS_DIFFER = "Channels can have their own settings. To change them, type /typist in the channel."
+MENTIONS_FOR_EVERY_QUESTION = "needed for every question"
+MENTIONS_TO_START = "needed to start; follow-ups from one person need none"
+WORKSPACE_HEADING = "This workspace"
+BY_MODEL = "*By model, this month*"
+NO_USAGE = "Nothing yet."
+SETTINGS_HEADING = "Settings"
+WHY_ADMINS_SEE_THIS = (
+    "You see this because you're listed in BOT_ADMINS. Change these settings where Typist is deployed."
+)
+
+
+def defaults(model: str, mentions: str, system_prompt: str) -> str:
+    """The settings that apply where a channel has none of its own, in mrkdwn."""
+    return f"*Model*: {model}\n*Mentions in channels*: {mentions}\n*System prompt*: {system_prompt}"
+
+
+def settings_for_admins(
+    models: Sequence[str], access: Sequence[str], max_output_tokens: int, concurrent: int, retention_days: int
+) -> dict[str, str]:
+    """What an admin sees of the environment's settings: values by label."""
+    return {
+        "Models": ", then ".join(models),
+        "Access": ", ".join(access),
+        "Longest answer": tokens(max_output_tokens),
+        "Concurrent answers per person": str(concurrent),
+        "Questions and answers are kept for": f"{retention_days} days",
+    }
+
+
+# Assistant pane
+
+PANE_HEADING = "How can I help?"
+PANE_STATUS = "is thinking…"
+PANE_UNTITLED = "Files"
+PANE_SUGGESTIONS = {
+    "Draft a message": "Help me write a message. First ask me what it's about and who will read it.",
+    "Explain something": "Explain something to me step by step. First ask me what.",
+    "Weigh options": "Help me decide between options. First ask me what they are and what matters to me.",
+}
+"""What pressing each button asks, by the button's label."""

@@ -1,0 +1,67 @@
+"""The sentences that people read in Slack: each keeps to the rules of their module."""
+
+import re
+from datetime import date
+
+import pytest
+
+from bot.core import texts
+from bot.core.inbound.files import Unread
+from bot.core.limits.access import Denial
+from bot.errors import Failure, NotShown, ProviderError, StoreError
+
+CONSTANTS = {
+    name: value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str) and name[0] != "_"
+}
+SENTENCES = {
+    **{name: text for name, text in CONSTANTS.items() if text.endswith(".")},
+    **{f"failure {failure}": texts.model_failure(failure, "openai/test") for failure in Failure},
+    **{f"denial {denial.name}": denial.value for denial in Denial},
+    "quota used up": texts.quota_used_up(texts.quota("user", texts.tokens(1_000), "day"), date(2026, 11, 21)),
+    "prompt too long": texts.prompt_too_long(2_001, 2_000),
+}
+NOT_OURS = re.compile(
+    r"\b(in line|allowance|may ask|whoever|admission|errand|at once|I do not|I will not|can not)\b", re.I
+)
+"""What is not a word of the glossary, or not how the bot speaks."""
+
+
+@pytest.mark.parametrize("text", SENTENCES.values(), ids=SENTENCES.keys())
+def test_sentence_uses_the_words_of_the_glossary(text: str) -> None:
+    assert not NOT_OURS.search(text)
+    assert text[0].isupper() or text.startswith(("openai/test", "your answer", "`/typist"))
+    assert all(len(sentence.split()) <= 24 for sentence in re.split(r"(?<=[.!?:]) ", text))
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_model_failure_names_the_model_and_says_what_to_do(failure: Failure) -> None:
+    said = texts.model_failure(failure, "openai/test")
+    assert "openai/test" in said
+    assert re.search(r"Please|Ask your Typist admin", said)
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "wait"),
+    [(None, "a minute"), (3, "a minute"), (61, "2 minutes"), (7_100, "119 minutes"), (7_200, "2 hours")],
+)
+def test_rate_limited_model_says_when_to_ask_again(retry_after_s: float | None, wait: str) -> None:
+    error = ProviderError(Failure.RATE_LIMITED, "openai/test", retry_after_s=retry_after_s)
+    assert texts.for_error(error) == f"openai/test has reached its rate limit. Please ask again in {wait}."
+
+
+def test_error_that_ends_an_answer_has_a_sentence() -> None:
+    assert texts.for_error(NotShown()) == texts.NOT_SHOWN
+    assert texts.for_error(StoreError("The database is away.")) == "The database is away."
+
+
+@pytest.mark.parametrize("reason", Unread)
+def test_reason_for_an_unread_file_fits_into_brackets(reason: Unread) -> None:
+    assert texts.files_not_read([texts.file_not_read("a.zip", reason.value)], 2) == (
+        f"Not read: a.zip ({reason.value}), and 2 more."
+    )
+    assert not reason.value.endswith(".")
+
+
+@pytest.mark.parametrize(("amount", "said"), [(500, "$500"), (0.5, "$0.50"), (0.001, "$0.001"), (1_234.5, "$1,234.50")])
+def test_dollars_keep_their_cents_only_where_there_are_any(amount: float, said: str) -> None:
+    assert texts.dollars(amount) == said
