@@ -19,7 +19,7 @@ from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
-from bot.ports import Clock, SystemClock
+from bot.ports import Clock, EphemeralMessages, SystemClock
 from bot.providers.registry import models_of, most_output_tokens
 from bot.services import metrics
 from bot.services.access_control import AccessControl
@@ -39,19 +39,11 @@ from bot.services.retention import keep_tidy
 from bot.services.slash_commands import SlashCommands
 from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, models_in_use, system_prompt_in_use
-from bot.slack.assistant_pane import SlackPane
 from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
-from bot.slack.edit_scheduler import EditScheduler
-from bot.slack.files import SlackFiles
-from bot.slack.history import SlackHistory
-from bot.slack.outbox_sender import SlackOutboxSender
-from bot.slack.rate_budget import RateBudget
-from bot.slack.reply_transport import ReplyTransport
 from bot.slack.socket import Sockets
 from bot.slack.surfaces import SlackSurfaces
-from bot.slack.thread_posts import Threads
-from bot.slack.users import SlackUsers
+from bot.slack.workspace import Workspace
 from bot.store.asks import SqlAsks
 from bot.store.database import SqlStore
 from bot.store.recorded_answers import SqlRecordedAnswers
@@ -83,27 +75,25 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
     """The bot, connected to nothing yet but its database and Slack's Web API; `probes` are told of its parts."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
-        web = SlackClient(settings.slack_bot_token, settings.slack_api_url, session)
+        client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session)
         bot_token, app_token = bot_credential(clock), app_credential(clock)
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
-        me = await bot_token.insist(web.identity)
+        me = await bot_token.insist(client.identity)
         store = await SqlStore.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
         stack.push_async_callback(store.close)
         await adopt(store.engine, me.team_id)
-        lease, budget = Lease(), RateBudget(store, clock)
-        people = SlackUsers(web, me, clock)
-        admission = AccessControl(access_rules_of(settings), people, store)
+        lease = Lease()
+        workspace = Workspace(me, client, ledger=store, records=store, lease=lease, clock=clock)
+        admission = AccessControl(access_rules_of(settings), workspace.users, workspace.ephemeral, store)
         estimate = TokenEstimate(models_in_use(settings))
-        poster, threads = ReplyTransport(web, budget, clock), Threads(web, budget, clock)
-        editor = EditScheduler(poster, budget, lease, clock, store)
         answering = Answering(
             store=store,
-            replies=editor,
+            replies=workspace.scheduler,
             briefing=PromptBuilder(
                 store=store,
-                history=SlackHistory(web, budget, me, clock),
-                files=SlackFiles(web, settings.slack_bot_token, settings.slack_api_url, session),
+                history=workspace.history,
+                files=workspace.files,
                 clock=clock,
                 me=me,
                 manner=Manner(system_prompt_in_use(settings), settings.history_tokens),
@@ -116,27 +106,36 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             metrics=metrics.logged,
             admission=admission,
             done_ping_s=settings.done_ping_s,
-            allowance=allowance_of(settings, store, people, clock),
-            pane=AssistantPane(store, SlackPane(web, budget), me, settings.suggested_prompts),
+            allowance=quota_of(settings, store, workspace.ephemeral, clock),
+            pane=AssistantPane(store, workspace.pane, me, settings.suggested_prompts),
         )
         capacity = Capacity(settings.max_concurrent, settings.drain_s)
-        worker = Worker(store, editor, lease, clock, capacity, answering.answer, admission.admits)
+        worker = Worker(store, workspace.scheduler, lease, clock, capacity, answering.answer, admission.admits)
         bolt = _bolt(settings, me)
         hearing = TriageRules(settings.mention_only, admission.hears_bots)
         intake = Intake(store, worker, admission, me, hearing)
-        slack = SlackSurfaces(web, budget, threads)
-        controls = ReplyActions(store, SqlRecordedAnswers(store, clock), worker, admission, settings.admins, slack)
+        controls = ReplyActions(
+            store, SqlRecordedAnswers(store, clock), worker, admission, settings.admins, workspace.surfaces
+        )
         reply_actions.register(bolt, controls, me.team_id)
-        asks = MessageShortcut(SqlAsks(store, clock), slack, intake, clock, me)
-        _beside_messages(bolt, settings, slack, asks, answering)
+        asks = MessageShortcut(SqlAsks(store, clock), workspace.surfaces, intake, clock, me)
+        _beside_messages(bolt, settings, workspace.surfaces, asks, answering)
         messages.register(bolt, intake, MessageEdits(store, worker, intake, me), asks)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
         probes.database, probes.connections, probes.live = store.ping, sockets.up, lambda: worker.live
-        watching = partial(bot_token.watch, web.identity)
+        watching = partial(bot_token.watch, client.identity)
         tidying = partial(keep_tidy, store, clock, settings.retention_days)
-        outbox = Outbox(store, SlackOutboxSender(web, poster, budget, threads, me), editor, clock)
-        loops = (editor.run, budget.watch, worker.stay_alive, outbox.run, asks.run, tidying, watching)
+        outbox = Outbox(store, workspace.outbox_sender, workspace.scheduler, clock)
+        loops = (
+            workspace.scheduler.run,
+            workspace.budget.watch,
+            worker.stay_alive,
+            outbox.run,
+            asks.run,
+            tidying,
+            watching,
+        )
         yield Bot(me, worker, sockets, asks, loops)
 
 
@@ -179,9 +178,9 @@ def access_rules_of(settings: Settings) -> AccessRules:
     )
 
 
-def allowance_of(settings: Settings, store: SqlStore, people: SlackUsers, clock: Clock) -> Quota:
+def quota_of(settings: Settings, store: SqlStore, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
     """How much may be used."""
-    return Quota(settings.caps, models_in_use(settings), most_output_tokens(settings), store, people, clock)
+    return Quota(settings.caps, models_in_use(settings), most_output_tokens(settings), store, ephemeral, clock)
 
 
 @dataclass(frozen=True)

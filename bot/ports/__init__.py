@@ -399,16 +399,20 @@ class History(Protocol):
 
 
 class Users(Protocol):
-    """Who asks, and what one person alone is told."""
+    """Knows what kind of person somebody is."""
 
     def known(self, user_id: str) -> UserKind | None:
-        """What somebody is, as far as it was asked of late."""
+        """Returns a person's kind if it was looked up recently."""
         ...
 
     async def kind(self, user_id: str) -> UserKind | None:
-        """What somebody is; None where Slack does not tell."""
+        """Returns a person's kind; None where Slack doesn't tell."""
         ...
 
-    async def whisper(self, question: Question, sentence: str) -> None:
-        """Shows the question's asker a sentence that nobody else sees; Slack may lose it."""
+
+class EphemeralMessages(Protocol):
+    """Tells one person something that nobody else sees."""
+
+    async def tell(self, question: Question, sentence: str) -> None:
+        """Shows the question's asker a sentence. Slack may lose it."""
         ...

@@ -7,7 +7,7 @@ from bot.core.conversation import Question
 from bot.core.limits import access
 from bot.core.limits.access import AccessRules, Denial, UserKind
 from bot.errors import StoreError
-from bot.ports import Store, Users
+from bot.ports import EphemeralMessages, Store, Users
 
 TELL_AGAIN_S = 3600.0
 
@@ -17,9 +17,10 @@ log = logging.getLogger(__name__)
 class AccessControl:
     """At once where it is known who asks; else by the worker, so that no acknowledgement waits for Slack."""
 
-    def __init__(self, rules: AccessRules, people: Users, store: Store) -> None:
+    def __init__(self, rules: AccessRules, users: Users, ephemeral: EphemeralMessages, store: Store) -> None:
         self._rules = rules
-        self._people = people
+        self._users = users
+        self._ephemeral = ephemeral
         self._store = store
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -30,14 +31,14 @@ class AccessControl:
 
     def denial_at_once(self, question: Question) -> Denial | None:
         """None also where it is still to be asked who that is."""
-        kind = UserKind.BOT if question.from_bot else self._people.known(question.user_id)
+        kind = UserKind.BOT if question.from_bot else self._users.known(question.user_id)
         return None if kind is None and self._must_ask(question) else access.denial(self._rules, question, kind)
 
     async def denial(self, question: Question) -> Denial | None:
         """None where the asker may ask. Who can't be known may not: a guest must not get in by a failure of Slack's."""
         kind = UserKind.BOT if question.from_bot else None
         if kind is None and self._must_ask(question):
-            kind = await self._people.kind(question.user_id)
+            kind = await self._users.kind(question.user_id)
         return access.denial(self._rules, question, kind)
 
     async def admits(self, question: Question) -> bool:
@@ -66,7 +67,7 @@ class AccessControl:
             log.error("%s is not told that they may not ask: %s", question.user_id, error)
             return
         if first:
-            await self._people.whisper(question, denial)
+            await self._ephemeral.tell(question, denial)
 
     def _must_ask(self, question: Question) -> bool:
         return access.kind_matters(self._rules, question)

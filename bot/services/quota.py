@@ -22,7 +22,7 @@ from bot.core.limits.caps import (
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 from bot.errors import CapReached, StoreError
-from bot.ports import Clock, Store, Users
+from bot.ports import Clock, EphemeralMessages, Store
 
 ROOM_AGAIN_S = 0.5
 """How soon to look again whether answers under way have left something."""
@@ -49,7 +49,7 @@ class Quota:
     models: tuple[str, ...]
     max_output_tokens: int
     store: Store
-    people: Users
+    ephemeral: EphemeralMessages
     clock: Clock
     _lines: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
     """For each that holds answers up: the first of those who wait looks again, not all of them."""
@@ -82,7 +82,7 @@ class Quota:
                 sentence = warning(cap, spent[cap.window], now)
                 to = question.user_id if cap.window.scope is Scope.USER else ""
                 if sentence and await self.store.claim_notice(spender.team_id, to, notice_of(cap, spender, now)):
-                    await self.people.whisper(question, sentence)
+                    await self.ephemeral.tell(question, sentence)
         except StoreError as error:
             log.error("%s is not told how much is left: %s", question.user_id, error)
 

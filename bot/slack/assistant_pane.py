@@ -1,4 +1,4 @@
-"""The pane's prompts, statuses and titles."""
+"""The assistant pane's suggested prompts, statuses and titles."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,47 +7,43 @@ from bot.core import texts
 from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import ThreadKey
 from bot.errors import Refused
-from bot.slack.client import SlackClient
-from bot.slack.rate_budget import RateBudget
-
-SESSIONS = "agents.sessions.setStatus"
+from bot.slack.paced_client import PacedClient
 
 
 class SlackPane:
-    """The Pane port on Slack's Web API; needs the scope assistant:write."""
+    """The Pane port on Slack's Web API. Needs the scope assistant:write."""
 
-    def __init__(self, web: SlackClient, budget: RateBudget) -> None:
-        self._web = web
-        self._budget = budget
+    def __init__(self, client: PacedClient) -> None:
+        self._client = client
         self._has_sessions = True
 
     async def suggest(self, channel_id: str, thread_ts: str | None, prompts: Sequence[Suggestion]) -> None:
-        method = "assistant.threads.setSuggestedPrompts"
-        where = {"channel_id": channel_id, "thread_ts": thread_ts}
-        suggestions = [asdict(suggestion) for suggestion in prompts]
-        async with self._budget.spending(method):
-            await self._web.call(method, prompts=suggestions, title=texts.PANE_HEADING, **where)
+        await self._client.call(
+            "assistant.threads.setSuggestedPrompts",
+            channel_id=channel_id,
+            thread_ts=thread_ts,
+            prompts=[asdict(prompt) for prompt in prompts],
+            title=texts.PANE_HEADING,
+        )
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        """Slack allows 600 a minute: nothing is counted."""
-        where = {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts}
-        await self._web.call("assistant.threads.setStatus", status=status, **where)
+        await self._client.call("assistant.threads.setStatus", status=status, **_place(thread))
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
-        method = "assistant.threads.setTitle"
-        where = {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts}
-        async with self._budget.spending(method):
-            await self._web.call(method, title=title, **where)
+        await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
     async def set_working(self, thread: ThreadKey, working: bool) -> None:
-        """Only apps with agent_view have sessions: those with assistant_view are told so once."""
+        """Only apps with agent_view have sessions. After the first not_allowed, Slack isn't asked again."""
         if not self._has_sessions:
             return
-        where = {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts}
+        status = "processing" if working else "active"
         try:
-            async with self._budget.spending(SESSIONS):
-                await self._web.call(SESSIONS, status="processing" if working else "active", **where)
-        except Refused as refused:
-            if refused.error != "not_allowed":
+            await self._client.call("agents.sessions.setStatus", status=status, **_place(thread))
+        except Refused as error:
+            if error.error != "not_allowed":
                 raise
             self._has_sessions = False
+
+
+def _place(thread: ThreadKey) -> dict[str, str | None]:
+    return {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts}

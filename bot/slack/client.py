@@ -58,11 +58,13 @@ async def _last_look(*_: object) -> None:
 class SlackClient:
     """Calls methods; raises RateLimited and Refused, nothing else."""
 
-    def __init__(self, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
-        self._session = session
-        # No retry handlers: a call sent twice is a message posted twice, and the editor decides who waits.
-        self.client = AsyncWebClient(
-            token=bot_token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
+    def __init__(self, token: str, api_url: str, session: aiohttp.ClientSession) -> None:
+        self.token = token
+        self.api_url = api_url
+        self.session = session
+        # No retry handlers: a post sent twice stands there twice, so each caller decides by its retry policy.
+        self.sdk_client = AsyncWebClient(
+            token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
         )
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class SlackClient:
         # As a form: the one encoding that every method takes.
         form = _form(arguments)
         try:
-            response = await self.client.api_call(method, data=form)
+            response = await self.sdk_client.api_call(method, data=form)
         except SlackApiError as error:
             raise _refused(method, error) from error
         except Exception as error:
@@ -102,7 +104,7 @@ class SlackClient:
     async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
         """To who used a command; the address is Slack's own, knows who it is for, and is told no token."""
         try:
-            async with self._session.post(response_url, json=message, allow_redirects=False) as response:
+            async with self.session.post(response_url, json=message, allow_redirects=False) as response:
                 if response.status != 200:
                     reason = Refusal.FORBIDDEN if response.status in (403, 404, 410) else Refusal.UNKNOWN
                     raise Refused("a response", f"HTTP {response.status}", reason)
@@ -112,7 +114,7 @@ class SlackClient:
     async def send_bytes(self, upload_url: str, content: bytes) -> None:
         """Fills an upload; the address is Slack's own, knows what it is for, and is told no token."""
         try:
-            async with self._session.post(upload_url, data=content, allow_redirects=False) as response:
+            async with self.session.post(upload_url, data=content, allow_redirects=False) as response:
                 if response.status != 200:
                     raise Refused("the upload of a file", f"HTTP {response.status}", Refusal.TRANSIENT)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

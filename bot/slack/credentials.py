@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from bot.errors import RateLimited, Refused, SlackSetupError
 from bot.ports import Clock
+from bot.slack.retry_policy import CONNECTION
+from bot.slack.retrying import Retrying
 
 BOT_ADVICE = "Copy it again from api.slack.com/apps → your app → OAuth & Permissions, or reinstall the app there."
 APP_ADVICE = (
@@ -42,10 +44,6 @@ REFUSED = frozenset(
     }
 )
 """Errors of auth.test and apps.connections.open that only an admin can end, by the lists on docs.slack.dev."""
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 30.0
-LONGEST_LIMIT_S = 300.0
-"""A Retry-After is kept, up to this."""
 LOOK_S = 60.0
 """How often a running process asks whether its bot token is still good."""
 
@@ -87,15 +85,7 @@ class Credential:
 
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Returns what the call gives once Slack lets us in. Raises SlackSetupError for a bad token, nothing else."""
-        failures = 0
-        while True:
-            try:
-                return await self.used(call)
-            except (RateLimited, Refused) as error:
-                wait_s = wait_after(error, failures)
-            log.warning("not connected yet: %s Next try in %.0f s.", self.problem, wait_s)
-            await self.clock.sleep(wait_s)
-            failures += 1
+        return await Retrying(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
         """Asks every minute, so that a token that was revoked is seen in the log and by /health. Until cancelled."""
@@ -112,13 +102,6 @@ class Credential:
             else:
                 if before:
                     log.info("Slack accepts %s again", self.variable)
-
-
-def wait_after(error: RateLimited | Refused, failures: int) -> float:
-    """Seconds until the next try, after so many failures before this one."""
-    if isinstance(error, RateLimited):
-        return min(max(error.retry_after_s, FIRST_WAIT_S), LONGEST_LIMIT_S)
-    return float(min(FIRST_WAIT_S * 2 ** min(failures, 10), LONGEST_WAIT_S))
 
 
 def bot_credential(clock: Clock) -> Credential:

@@ -1,4 +1,36 @@
-"""The one place that talks to Slack about replies: one loop sends the most urgent call of all live ones."""
+"""Sends the most urgent call of all live replies, whenever the pace allows one.
+
+The approach: level-triggered edits
+-----------------------------------
+Nothing pushes text at Slack. A `Reply` (core/reply/state.py) knows what Slack should show and what it does show, and
+`next_call()` is the difference. The scheduler never stores a call: it asks for one at the moment when one may be sent,
+so the call always carries the newest text. That is why
+
+- no queue builds up while Slack is slow: a hundred deltas become one edit;
+- a failed call needs no bookkeeping: it isn't recorded as shown, so the next call covers it;
+- the order of events doesn't matter: whatever happened, the difference is what is left to do.
+
+One loop (`run`) serves all live replies of a workspace, because they share its budgets. Each round it
+
+1. checks the lease: without a recent heartbeat another process may own the jobs, so nothing is sent;
+2. asks each changed reply without a call in flight for its next call;
+3. asks the budget when that call may go, given its urgency: finals, then first words, then progress;
+4. starts the most urgent call that may go now, as a task of its own, and repeats from 1;
+5. if none may go now, sleeps until the earliest time that the budget named, or until a reply changes (`touch`).
+
+A reply has at most one call in flight. So calls of one reply arrive in order, and the answer to each is known before
+the difference is computed again.
+
+Before a call leaves, three things happen in the call's task: the text that it shows is put on record (a take-over must
+know what Slack shows, and Slack stores only a translation of it), the call is counted in the database together with
+those of other processes, and the lease is checked once more, because both of these may have taken long.
+
+A call that fails is retried by the retry policy: the reply gets a time before which it sends nothing, while others go
+on. A reply whose calls fail for minutes is given up, and the outbox shows its end later.
+
+How a call is sent and what became of one whose answer was lost is the transport's business (reply_transport.py). When a
+call may go is the budget's (rate_budget.py, core/pacing.py).
+"""
 
 import asyncio
 import logging
@@ -11,234 +43,189 @@ from bot.core.conversation import Job
 from bot.core.job import Piece
 from bot.core.lease import Lease
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import Urgency
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Ending, Post, Reply, Shown, Update, Upload
+from bot.core.reply.state import Call, Ending, Reply, Shown
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.ports import Clock
-from bot.slack.client import only_while
 from bot.slack.rate_budget import RateBudget
-from bot.slack.reply_transport import NOT_SHARED, ReplyTransport, method_of
-from bot.slack.scheduled_reply import GIVE_UP_S, ScheduledReply, back_off_s
+from bot.slack.reply_transport import ReplyTransport
+from bot.slack.retry_policy import REPLY_CALLS
+from bot.slack.scheduled_reply import ScheduledReply
 
-IN_FLIGHT = 4
-"""Calls of one method under way at once."""
-CALL_S = 60.0
-"""For one call with all that belongs to it: looking for a lost post, or sending files and looking for them."""
-FINDS = 3
-"""Tries to find a lost post; then the page is posted again, because a message twice is better than none."""
-SWEEP_S = 20.0
-RECOVER_S = 60.0
-"""Then a reply goes on from what is on record of it."""
-QUIET_S = 110.0
-"""Slack takes a status away after two minutes."""
+MOST_IN_FLIGHT = 4
+"""Calls of one method at once."""
+CALL_TIMEOUT_S = 60.0
+"""For one call and everything that belongs to it, such as a file's upload."""
+PLACEHOLDER_DELAY_S = 110.0
+"""Slack removes a pane's status after two minutes."""
 LAST_CALLS_S = 0.8
-"""For calls under way when the process ends; where one is not known to have arrived, the next process looks."""
-UNSURE_S = 0.1
-"""How soon to look again whether our jobs are still ours."""
-
-WRITE_AHEAD_S = 1.0
-"""So long the database may take to keep a text that is about to be shown."""
-AWAY_S = 3.0
-"""After it did not, texts are shown that it does not have."""
+"""How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
+LEASE_CHECK_S = 0.1
+"""How soon the lease is checked again while it has expired."""
+RECORD_TIMEOUT_S = 1.0
+"""How long the database may take to record a text before Slack shows it."""
+RECORD_PAUSE_S = 3.0
+"""After the database failed to, texts are shown unrecorded for so long."""
 
 log = logging.getLogger(__name__)
 
 
-class Record(Protocol):
-    """What the editor needs of the Store. Each raises StoreError."""
+class ReplyRecords(Protocol):
+    """What the scheduler puts on record. Each raises StoreError."""
 
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        """Keeps which messages show a job's reply."""
+        """Records the messages that show a job's reply."""
         ...
 
     async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
-        """Keeps what texts have grown by."""
+        """Records what answers have grown by."""
         ...
 
 
-class EditedReply:
-    """The LiveReply port: text in, edits out when the pace allows."""
+class ReplyHandle:
+    """The LiveReply port: takes an answer's text while the scheduler shows it."""
 
-    def __init__(self, editor: "EditScheduler", slot: ScheduledReply, draft: Draft, shown: Shown) -> None:
+    def __init__(self, scheduler: "EditScheduler", scheduled: ScheduledReply, draft: Draft, shown: Shown) -> None:
         self.shown = shown
+        self._scheduler = scheduler
+        self._scheduled = scheduled
         self._draft = draft
-        self._editor = editor
-        self._slot = slot
 
     @property
     def gone(self) -> bool:
-        return self._slot.reply.gone
+        return self._scheduled.reply.gone
 
     @property
     def unshown(self) -> bool:
-        return self._slot.reply.unshown
+        return self._scheduled.reply.unshown
 
     @property
     def leftover(self) -> OutboxKind | None:
-        return self._slot.reply.leftover
+        return self._scheduled.reply.leftover
 
     @property
     def edits(self) -> int:
-        return self._slot.calls
+        return self._scheduled.calls
 
     @property
     def page_ts(self) -> tuple[str, ...]:
-        return self._slot.reply.page_ts
+        return self._scheduled.reply.page_ts
 
     def append(self, delta: str) -> None:
+        scheduled = self._scheduled
+        # The loop may sleep until the pane's status would vanish.
+        must_wake = not scheduled.has_changed or scheduled.placeholder_not_before > -math.inf
         self._draft.append(delta)
-        self._slot.reply.append(delta)
-        # The editor may sleep until a status would be gone.
-        was_quiet, self._slot.quiet_until = self._slot.quiet_until > -math.inf, -math.inf
-        if was_quiet or not self._slot.dirty:
-            self._editor.touch(self._slot)
+        scheduled.append(delta)
+        if must_wake:
+            self._scheduler.touch(scheduled)
 
     async def finish(self, ending: Ending) -> None:
-        self._slot.finish(ending)
-        self._slot.quiet_until = self._slot.not_before = -math.inf
-        self._editor.touch(self._slot)
-        await self._slot.settled.wait()
-        if self._slot.begun and not self._slot.reply.unshown:
-            await self._editor.sweep(self._slot)
+        self._scheduled.finish(ending)
+        self._scheduler.touch(self._scheduled)
+        await self._scheduled.settled.wait()
+        if not self._scheduled.reply.unshown:
+            await self._scheduled.delivery.clean_up()
 
     async def leave(self) -> None:
-        self._editor.abandon(self._slot.job_id)
-        await self._slot.settled.wait()
+        self._scheduler.abandon(self._scheduled.job_id)
+        await self._scheduled.settled.wait()
 
 
 class EditScheduler:
-    """One for a workspace: all its replies share the workspace's budgets.
+    """Schedules the calls of a workspace's live replies, which share the workspace's budgets."""
 
-    Nothing is sent while the lease is not sure: another process may have taken our replies over.
-    `record` is told the messages of a job's reply whenever a page was posted, and of each text before Slack shows it:
-    what Slack shows can't be read back from there, because it stores a translation.
-    """
-
-    def __init__(self, poster: ReplyTransport, budget: RateBudget, lease: Lease, clock: Clock, record: Record) -> None:
-        self._poster = poster
+    def __init__(
+        self, transport: ReplyTransport, budget: RateBudget, lease: Lease, clock: Clock, records: ReplyRecords
+    ) -> None:
+        self._transport = transport
         self._budget = budget
         self._lease = lease
         self._clock = clock
-        self._record = record
-        self._away_until = -math.inf
-        self._slots: list[ScheduledReply] = []
+        self._records = records
+        self._unrecorded_until = -math.inf
+        self._live: list[ScheduledReply] = []
         self._in_flight: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
-    async def open(self, draft: Draft, *, quiet: bool = False, until: float = math.inf) -> EditedReply:
-        """Begins a reply, or goes on with what an earlier attempt left; a placeholder goes out at once.
+    async def open(self, draft: Draft, *, quiet: bool = False, until: float = math.inf) -> ReplyHandle:
+        """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
 
-        `quiet`: the pane's status says so for now, and would be gone with the first post.
-        `until`: nothing is sent later than that.
+        `quiet`: the pane's status stands for the placeholder, because Slack removes the status with the first post.
+        `until`: no call is sent after this, by the monotonic clock.
         """
         job = draft.job
-        shown = Shown(job.page_ts, outdated=job.version > 0)
-        if job.begun and (job.attempts > 1 or not job.page_ts):
-            shown = await self._recover(job)
-        slot = ScheduledReply(
-            job.id, Reply(job.question, shown, version=job.version), draft, begun=job.begun, until=until
-        )
-        slot.reply.append(draft.text)
+        shown = await self._transport.recover(job)
+        reply = Reply(job.question, shown, version=job.version)
+        reply.append(draft.text)
+        scheduled = self._schedule(job, reply, draft, until)
         if quiet and not shown.page_ts:
-            slot.quiet_until = self._clock.monotonic() + QUIET_S
-        self._budget.opened(slot)
-        self._slots.append(slot)
-        self.touch(slot)
-        return EditedReply(self, slot, draft, shown)
+            scheduled.placeholder_not_before = self._clock.monotonic() + PLACEHOLDER_DELAY_S
+        self._budget.opened(scheduled)
+        return ReplyHandle(self, scheduled, draft, shown)
 
     async def announce(self, job: Job, until: float) -> None:
-        """Shows the placeholder of a reply that begins later; returns once it is on record, or can't be."""
-        shown = Shown(job.page_ts, outdated=True)
-        slot = ScheduledReply(job.id, Reply(job.question, shown, waiting=True, version=job.version), until=until)
-        self._slots.append(slot)
-        self.touch(slot)
-        await slot.settled.wait()
+        """Shows a queued question's placeholder; returns once it is on record, or can't be shown.
+
+        `until`: no call is sent after this, by the monotonic clock.
+        """
+        reply = Reply(job.question, Shown(job.page_ts, outdated=True), waiting=True, version=job.version)
+        await self._schedule(job, reply, None, until).settled.wait()
 
     def abandon(self, job_id: int) -> None:
-        """Sends nothing more for a job's reply: it is another process's now."""
-        for slot in [slot for slot in self._slots if slot.job_id == job_id]:
-            slot.abandoned = True
-            if not slot.in_flight:
-                self._let_go(slot)
+        """Sends nothing more for a job's reply: another process has the job now."""
+        for scheduled in [each for each in self._live if each.job_id == job_id]:
+            scheduled.abandoned = True
+            if not scheduled.in_flight:
+                self._close(scheduled)
 
-    async def sweep(self, slot: ScheduledReply) -> None:
-        """Deletes messages that a post left behind which arrived after it was given up."""
-        question = slot.reply.question
-        try:
-            async with asyncio.timeout(SWEEP_S):
-                for stray in await self._poster.strays(question, slot.reply.page_ts + slot.reply.file_ts):
-                    await self._poster.send(stray)
-        except (RateLimited, Refused, TimeoutError) as error:
-            log.warning("job %d: strays were not looked for: %s", slot.job_id, error or "it took too long")
-        except Exception as error:
-            log.error("job %d: strays were not looked for: %s", slot.job_id, trace_of(error))
-
-    def touch(self, slot: ScheduledReply) -> None:
-        """A reply has something to show."""
-        slot.dirty = True
+    def touch(self, scheduled: ScheduledReply) -> None:
+        """Wakes the loop, because a reply has changed."""
+        scheduled.has_changed = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends until cancelled; a call under way is let end, but not one that still waits for its turn."""
+        """Sends calls until cancelled. Calls in flight then have LAST_CALLS_S to end."""
         try:
             while True:
                 self._wake.clear()
-                await self._pause(self._send_what_is_due())
+                await self._sleep(self._send_due_calls())
         finally:
             if self._tasks:
                 _, late = await asyncio.wait(self._tasks, timeout=LAST_CALLS_S)
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
-            for slot in [slot for slot in self._slots if slot.abandoned]:
-                self._let_go(slot)
+            for scheduled in [each for each in self._live if each.abandoned]:
+                self._close(scheduled)
 
-    async def _recover(self, job: Job) -> Shown:
-        """What Slack shows; what is on record where Slack does not tell it within minutes."""
-        try:
-            async with asyncio.timeout(RECOVER_S):
-                return await self._read_back(job)
-        except (Refused, TimeoutError) as error:
-            log.warning("job %d: what Slack shows is not known: %s", job.id, error or "it took too long")
-        except Exception as error:
-            log.error("job %d: what Slack shows is not known: %s", job.id, trace_of(error))
-        return _on_record(job)
+    def _schedule(self, job: Job, reply: Reply, draft: Draft | None, until: float) -> ScheduledReply:
+        delivery = self._transport.delivery(job, reply)
+        scheduled = ScheduledReply(job.id, reply, delivery, draft, recorded_pages=job.page_ts, until=until)
+        self._live.append(scheduled)
+        self.touch(scheduled)
+        return scheduled
 
-    async def _read_back(self, job: Job) -> Shown:
-        failures = 0
-        while True:
-            try:
-                return await self._poster.shown(job)
-            except RateLimited as error:
-                log.warning("%s", error)
-                await self._clock.sleep(error.retry_after_s)
-            except Refused as error:
-                if not error.reason.may_pass:
-                    raise
-                log.warning("job %d: %s", job.id, error)
-                await self._clock.sleep(back_off_s(failures))
-                failures += 1
-
-    def _send_what_is_due(self) -> float:
-        """Starts each call whose time has come; returns when to look again."""
+    def _send_due_calls(self) -> float:
+        """Starts every call that may go now; returns when to look again."""
         while True:
             now = self._clock.monotonic()
-            if self._slots and not self._lease.sure(now):
-                return now + UNSURE_S
-            due, again_at = self._most_urgent(now)
-            if due is None:
-                return again_at
-            slot, call = due
-            slot.in_flight, slot.dirty = True, False
-            self._in_flight[method_of(call)] += 1
-            self._budget.sent(method_of(call), now, slot)
-            task = asyncio.create_task(self._send(slot, call))
+            if self._live and not self._lease.sure(now):
+                return now + LEASE_CHECK_S
+            most_urgent, look_again_at = self._most_urgent(now)
+            if most_urgent is None:
+                return look_again_at
+            scheduled, call = most_urgent
+            method = scheduled.delivery.method_of(call)
+            scheduled.in_flight, scheduled.has_changed = True, False
+            self._in_flight[method] += 1
+            self._budget.sent(method, now, scheduled)
+            task = asyncio.create_task(self._send(scheduled, call))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pause(self, until: float) -> None:
+    async def _sleep(self, until: float) -> None:
         timeout_s = None if until == math.inf else max(0.0, until - self._clock.monotonic())
         try:
             async with asyncio.timeout(timeout_s):
@@ -247,198 +234,138 @@ class EditScheduler:
             return
 
     def _most_urgent(self, now: float) -> tuple[tuple[ScheduledReply, Call] | None, float]:
-        """Finals, then first words, then the stalest; else the time at which something may go."""
+        """Returns the most urgent call that may go now and its reply; if there is none, the time to look again.
+
+        Among calls of one urgency, the reply that has waited longest since its last call comes first.
+        """
         best: tuple[tuple[int, float], ScheduledReply, Call] | None = None
-        again_at = math.inf
-        for slot in [each for each in self._slots if each.dirty and not each.in_flight]:
-            call = slot.due(now)
+        look_again_at = math.inf
+        for scheduled in [each for each in self._live if each.has_changed and not each.in_flight]:
+            call = scheduled.next_call(now)
             if call is None:
-                if slot.is_over:
-                    self._let_go(slot)
+                if scheduled.is_over:
+                    self._close(scheduled)
                 continue
-            urgency, method = _urgency(slot.reply, call), method_of(call)
-            if self._in_flight[method] >= IN_FLIGHT:
+            method, urgency = scheduled.delivery.method_of(call), scheduled.urgency_of(call)
+            if self._in_flight[method] >= MOST_IN_FLIGHT:
                 continue
-            ready_at = max(self._budget.ready_at(method, now, urgency, slot), slot.not_before, slot.quiet_until)
-            if slot.reply.ended and ready_at > now + GIVE_UP_S:
-                # A rate limit of so long: the outbox can wait for its end, the thread can't.
-                self._give_up(slot)
+            budget_at = self._budget.ready_at(method, now, urgency, scheduled)
+            ready_at = max(budget_at, scheduled.not_before, scheduled.placeholder_not_before)
+            if scheduled.reply.ended and ready_at > now + REPLY_CALLS.within_s:
+                # The outbox can wait for such a rate limit to end; the questions behind this one can't.
+                self._give_up(scheduled)
             elif ready_at > now:
-                again_at = min(again_at, ready_at, slot.until)
-            elif best is None or (urgency, slot.last_sent) < best[0]:
-                best = ((urgency, slot.last_sent), slot, call)
-        return (None if best is None else (best[1], best[2])), again_at
+                look_again_at = min(look_again_at, ready_at, scheduled.until)
+            elif best is None or (urgency, scheduled.last_sent) < best[0]:
+                best = ((urgency, scheduled.last_sent), scheduled, call)
+        return (None if best is None else (best[1], best[2])), look_again_at
 
-    async def _send(self, slot: ScheduledReply, call: Call) -> None:
+    async def _send(self, scheduled: ScheduledReply, call: Call) -> None:
         try:
-            done = await self._tried(slot, call)
+            is_done = await self._try_to_send(scheduled, call)
             self._wake.set()
-            if done and (slot.reply.announced or not isinstance(call, Update | Upload)):
-                await self._keep(slot)
+            if is_done:
+                await self._record_pages(scheduled)
         except Exception as error:
-            log.error("job %d: %s", slot.job_id, trace_of(error))
-            slot.reply.unshown = True
+            log.error("job %d: the reply's call failed: %s", scheduled.job_id, trace_of(error))
+            scheduled.reply.unshown = True
         finally:
-            slot.in_flight = False
-        self._after(slot)
+            scheduled.in_flight = False
+        self._look_at(scheduled)
 
-    async def _tried(self, slot: ScheduledReply, call: Call) -> bool:
-        """Sends the call if it is still ours to send; whether Slack did it."""
-        method, left = method_of(call), False
+    async def _try_to_send(self, scheduled: ScheduledReply, call: Call) -> bool:
+        """Sends a call if it may still be sent; returns whether Slack did it."""
+        method, has_left = scheduled.delivery.method_of(call), False
         try:
-            await self._write_ahead(slot)
-            if await self._budget.take(method) and self._is_ours(slot):
-                left = True
-                with only_while(lambda: self._is_ours(slot)):
-                    async with asyncio.timeout(CALL_S):
-                        await self._sent(slot, call)
-                slot.worked()
+            await self._record_text(scheduled)
+            if await self._budget.take(method) and self._may_send(scheduled):
+                has_left = True
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    await scheduled.delivery.send(call, lambda: self._may_send(scheduled))
+                scheduled.succeeded()
                 return True
         except RateLimited as error:
-            self._limited(slot, method, error)
+            # Any other method's budget knows of its rate limit already.
+            if error.method == method:
+                self._budget.limited(method, error.retry_after_s)
+            self._failed(scheduled, error)
         except Refused as error:
-            self._refused(slot, call, error)
+            self._refused(scheduled, call, error)
         except TimeoutError:
-            self._refused(slot, call, Refused(method, "TimeoutError", Refusal.TRANSIENT))
+            self._refused(scheduled, call, Refused(method, "TimeoutError", Refusal.TRANSIENT))
         except Exception as error:
-            log.error("job %d: a call of %s failed in an unforeseen way: %s", slot.job_id, method, trace_of(error))
-            self._refused(slot, call, Refused(method, type(error).__name__, Refusal.UNKNOWN))
+            log.error("job %d: %s failed: %s", scheduled.job_id, method, trace_of(error))
+            self._refused(scheduled, call, Refused(method, type(error).__name__, Refusal.UNKNOWN))
         finally:
             self._in_flight[method] -= 1
-            if left:
+            if has_left:
                 self._budget.answered(method)
-                slot.last_sent = self._clock.monotonic()
+                scheduled.last_sent = self._clock.monotonic()
             else:
                 self._budget.withdrawn(method)
         return False
 
-    async def _write_ahead(self, slot: ScheduledReply) -> None:
-        """Has the text kept before Slack shows it; a database that is away does not hold it up."""
-        piece = slot.draft.piece() if slot.draft else None
-        if slot.draft is None or piece is None or self._clock.monotonic() < self._away_until:
-            return
-        try:
-            async with asyncio.timeout(WRITE_AHEAD_S):
-                await self._record.checkpoint({slot.draft.job: piece})
-            slot.draft.recorded(piece)
-        except (StoreError, TimeoutError) as error:
-            log.warning("texts are shown that are not on record: %s", str(error) or "the database does not answer")
-            self._away_until = self._clock.monotonic() + AWAY_S
-
-    def _is_ours(self, slot: ScheduledReply) -> bool:
-        """The last look before a call leaves: another process may have taken over what we thought ours."""
+    def _may_send(self, scheduled: ScheduledReply) -> bool:
+        """Whether the job is still this process's; checked last, right before a call leaves."""
         now = self._clock.monotonic()
-        slot.abandoned = slot.abandoned or now >= slot.until
-        return not slot.abandoned and self._lease.sure(now)
+        scheduled.abandoned = scheduled.abandoned or now >= scheduled.until
+        return not scheduled.abandoned and self._lease.sure(now)
 
-    async def _sent(self, slot: ScheduledReply, call: Call) -> None:
-        """Sends, unless an earlier post of the same page turns out to have arrived."""
-        if isinstance(call, Upload):
-            await self._attach(slot, call)
+    async def _record_text(self, scheduled: ScheduledReply) -> None:
+        """Records the answer's text before Slack shows it. A database that is away doesn't delay the call."""
+        draft = scheduled.draft
+        piece = draft.piece() if draft else None
+        if draft is None or piece is None or self._clock.monotonic() < self._unrecorded_until:
             return
-        if isinstance(call, Post) and slot.lost_post:
-            found = await self._found(slot, call)
-            slot.lost_post, slot.finds = False, 0
-            if found is not None:
-                slot.reply.found(found)
-                return
-        slot.reply.confirmed(call, await self._poster.send(call))
-
-    async def _found(self, slot: ScheduledReply, post: Post) -> str | None:
-        """The message of a post whose answer was lost; raises Refused while another search may find it."""
         try:
-            return await self._poster.find(post, slot.reply.orphans)
-        except Refused as refused:
-            slot.finds += 1
-            if refused.reason in (Refusal.ASTRAY, Refusal.MESSAGE_GONE):
-                raise
-            if refused.reason.may_pass and slot.finds < FINDS:
-                raise
-            log.warning("job %d: whether a page was posted can't be known: %s", slot.job_id, refused)
-            return None
+            async with asyncio.timeout(RECORD_TIMEOUT_S):
+                await self._records.checkpoint({draft.job: piece})
+            draft.recorded(piece)
+        except (StoreError, TimeoutError) as error:
+            log.warning("answers are shown unrecorded for now: %s", str(error) or "the database doesn't answer")
+            self._unrecorded_until = self._clock.monotonic() + RECORD_PAUSE_S
 
-    async def _attach(self, slot: ScheduledReply, upload: Upload) -> None:
-        """Files take a while to send: whether the reply is still ours is looked at again before they show.
-
-        Once sent they are shared until Slack has done it, and not sent again: so they come once.
-        """
-        again = slot.staged is not None and slot.staged[0] == upload
-        if slot.staged is None or not again:
-            slot.staged = upload, await self._poster.stage(upload)
-        ids = slot.staged[1]
-        ts = await self._poster.find_files(upload.question, ids) if again else None
-        if ts is None and self._is_ours(slot):
-            ts = await self._poster.share(upload, ids, again=again)
-        if ts is not None:
-            slot.reply.confirmed(upload, ts)
-
-    async def _keep(self, slot: ScheduledReply) -> None:
-        """Has the reply's messages recorded; an answer goes on without, too."""
+    async def _record_pages(self, scheduled: ScheduledReply) -> None:
+        """Records the reply's messages if they have changed. The answer goes on without."""
+        page_ts = scheduled.reply.page_ts
+        if page_ts == scheduled.recorded_pages and not scheduled.reply.announced:
+            return
         try:
-            await self._record.record_pages(slot.job_id, slot.reply.page_ts)
+            await self._records.record_pages(scheduled.job_id, page_ts)
+            scheduled.recorded_pages = page_ts
         except StoreError as error:
-            log.error("job %d: its messages are not on record yet: %s", slot.job_id, error)
+            log.error("job %d: the reply's messages are not recorded: %s", scheduled.job_id, error)
         except Exception as error:
-            log.error("job %d: its messages are not on record yet: %s", slot.job_id, trace_of(error))
+            log.error("job %d: the reply's messages are not recorded: %s", scheduled.job_id, trace_of(error))
 
-    def _limited(self, slot: ScheduledReply, method: str, error: RateLimited) -> None:
-        log.warning("%s", error)
-        if error.method == method:
-            self._budget.limited(method, error.retry_after_s)
-        else:
-            # Another one that belongs to it: the search for a lost post, or the upload of a file.
-            slot.not_before = self._clock.monotonic() + error.retry_after_s
-        self._failed(slot)
-
-    def _refused(self, slot: ScheduledReply, call: Call, error: Refused) -> None:
-        log.warning("job %d: %s", slot.job_id, error)
-        if error.reason is Refusal.ASTRAY:
-            slot.reply.went_astray(error.ts)
-            return
-        slot.reply.refused(call, error.reason)
+    def _refused(self, scheduled: ScheduledReply, call: Call, error: Refused) -> None:
+        scheduled.delivery.refused(call, error)
         if error.reason.may_pass:
-            slot.lost_post = slot.lost_post or isinstance(call, Post)
-            if error.error == NOT_SHARED:
-                slot.staged = None
-            slot.wait(self._clock.monotonic())
-            self._failed(slot)
+            self._failed(scheduled, error)
+        else:
+            log.warning("job %d: %s", scheduled.job_id, error)
 
-    def _failed(self, slot: ScheduledReply) -> None:
-        """Gives a reply up whose calls have all been refused for minutes."""
-        if slot.failed(self._clock.monotonic()):
-            self._give_up(slot)
+    def _failed(self, scheduled: ScheduledReply, error: RateLimited | Refused) -> None:
+        log.warning("job %d: %s", scheduled.job_id, error)
+        if not scheduled.failed(error, self._clock.monotonic()):
+            self._give_up(scheduled)
 
-    def _give_up(self, slot: ScheduledReply) -> None:
-        log.error("job %d: Slack does not take its reply; the outbox tries again later", slot.job_id)
-        slot.reply.give_up()
-        slot.failures, slot.failing_since = 0, math.inf
-        if not slot.in_flight:
-            self._after(slot)
+    def _give_up(self, scheduled: ScheduledReply) -> None:
+        log.error("job %d: Slack doesn't accept the reply; the outbox tries again later", scheduled.job_id)
+        scheduled.give_up()
+        if not scheduled.in_flight:
+            self._look_at(scheduled)
 
-    def _after(self, slot: ScheduledReply) -> None:
-        """Lets go of a reply that needs nothing more; else looks at it again."""
-        if slot.is_over:
-            self._let_go(slot)
-        self.touch(slot)
+    def _look_at(self, scheduled: ScheduledReply) -> None:
+        """Closes a reply that needs no more calls; otherwise has the loop look at it."""
+        if scheduled.is_over:
+            self._close(scheduled)
+        self.touch(scheduled)
 
-    def _let_go(self, slot: ScheduledReply) -> None:
-        if slot.settled.is_set():
+    def _close(self, scheduled: ScheduledReply) -> None:
+        if scheduled.settled.is_set():
             return
-        self._slots.remove(slot)
-        if not slot.reply.waiting:
-            self._budget.closed(slot)
-        slot.settled.set()
-
-
-def _urgency(reply: Reply, call: Call) -> Urgency:
-    if reply.ended:
-        return Urgency.FINAL
-    if isinstance(call, Update) and reply.begun:
-        return Urgency.PROGRESS
-    return Urgency.FIRST
-
-
-def _on_record(job: Job) -> Shown:
-    """What Slack shows of a reply, as far as the Store can tell: each text is kept before it is shown."""
-    text = job.checkpoint.text
-    return Shown(job.page_ts, len(text), text, outdated=job.version > 0 and not text)
+        self._live.remove(scheduled)
+        if not scheduled.reply.waiting:
+            self._budget.closed(scheduled)
+        scheduled.settled.set()

@@ -40,13 +40,12 @@ log = logging.getLogger(__name__)
 
 
 class SlackFiles:
-    """The Files port. `api_url` is the Web API's: its own origin is Slack as well, wherever that is."""
+    """The Files port. The Web API's own origin counts as Slack, wherever it is."""
 
-    def __init__(self, web: SlackClient, bot_token: str, api_url: str, session: aiohttp.ClientSession) -> None:
-        self._web = web
-        self._headers = {"Authorization": f"Bearer {bot_token}"}
-        self._api = URL(api_url)
-        self._session = session
+    def __init__(self, client: SlackClient) -> None:
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {client.token}"}
+        self._api = URL(client.api_url)
         self._room = MemoryRoom(MOST_HELD_BYTES)
         self._unpacking = asyncio.Lock()
 
@@ -85,7 +84,7 @@ class SlackFiles:
         try:
             if file.access == "check_file_info" or not file.url:
                 # From another organisation: the event only has its id.
-                file = file_of((await self._web.call("files.info", file=file.id)).get("file", {}))
+                file = file_of((await self._client.call("files.info", file=file.id)).get("file", {}))
             return file, reason_not_to_read(file) or await self._downloaded(file, left)
         except Refused as error:
             log.warning("file %s: %s", file.id, error)
@@ -101,7 +100,7 @@ class SlackFiles:
                 log.warning("file %s is at %s, which gets no token", file.id, url.host)
                 return Unread.FAILED
             timeout = aiohttp.ClientTimeout(total=READING_S)
-            async with self._session.get(
+            async with self._client.session.get(
                 url, headers=self._headers, allow_redirects=False, timeout=timeout
             ) as response:
                 if response.status in (301, 302, 303, 307, 308):

@@ -1,4 +1,4 @@
-"""Reads conversations from Slack, as the prompt needs them."""
+"""Reads conversations from Slack for the prompt."""
 
 import asyncio
 import logging
@@ -8,162 +8,147 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.core.conversation import Message, Question
-from bot.core.inbound.triage import Identity
 from bot.errors import RateLimited, Refused
-from bot.ports import Clock
-from bot.slack.client import SlackClient
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 from bot.slack.format.reply_blocks import answer_of
 from bot.slack.format.shortcut_question import asked_in
-from bot.slack.names import Names
-from bot.slack.rate_budget import RateBudget
+from bot.slack.paced_client import PacedClient
+from bot.slack.retry_policy import HISTORY_PAGE
+from bot.slack.retrying import Retrying
+from bot.slack.users import SlackUsers
 
 THREAD_PAGE_MESSAGES = 999
-"""The most that Slack gives at once."""
+"""The most that Slack gives with one call."""
 THREAD_PAGES = 8
-"""Read one after the other; of a thread that is longer still, what is left is halved by its time with each call."""
+"""Read one after the other; in a longer thread each further call skips half of what is left."""
 THREAD_CALLS = 20
-"""Of the 50 that Slack allows in a minute."""
+"""At most for one thread, of the 50 a minute that Slack allows."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 READ_WITHIN_S = 45.0
-"""For a whole conversation, with all waiting: then the question is answered with the pages that were read."""
-READ_TRIES = 3
-"""Of all its pages together."""
-READ_AGAIN_S = 1.0
+"""For a whole conversation, waits included: then the question is answered with the pages that were read."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Patience:
-    """What is left for reading one conversation."""
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The reading of one conversation: its pages share a deadline and the policy's tries."""
 
-    until_s: float
-    tries: int = READ_TRIES
+    question: Question
+    until: float
+    retrying: Retrying
 
 
 class SlackHistory:
     """The History port on Slack's Web API."""
 
-    def __init__(self, web: SlackClient, budget: RateBudget, me: Identity, clock: Clock) -> None:
-        self._web = web
-        self._budget = budget
-        self._me = me
-        self._clock = clock
-        self._names = Names(web)
+    def __init__(self, client: PacedClient, users: SlackUsers, bot_id: str) -> None:
+        self._client = client
+        self._clock = client.clock
+        self._users = users
+        self._bot_id = bot_id
 
     async def messages(self, question: Question) -> list[Message]:
-        """The question's conversation as Slack has it now, oldest first; a new thread costs no call.
+        """Returns the question's conversation as Slack has it now, oldest first; a new thread costs no call.
 
-        Of a thread the first message and the newest thousand, of a direct message the newest 60. Where Slack doesn't
-        give all of it in time, those that it gave, and the question after a gap.
+        Of a thread these are the first message and the newest thousand, of a direct message the newest 60. Where Slack
+        doesn't give all of them in time, they are those that it gave, and the question after a gap.
         """
-        thread = question.thread
-        if thread.thread_ts == question.ts:
+        thread_ts = question.thread.thread_ts
+        if thread_ts == question.ts:
             return []
-        patience = _Patience(self._clock.monotonic() + READ_WITHIN_S)
-        if thread.thread_ts is None:
-            return await self._direct(question, patience)
-        return await self._thread(question, thread.thread_ts, patience)
+        until = self._clock.monotonic() + READ_WITHIN_S
+        reading = _Reading(
+            question, until, Retrying(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
+        )
+        return await (self._direct_message(reading) if thread_ts is None else self._thread(reading, thread_ts))
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Each is asked for once an hour, and no more than 50 at a time."""
-        return await self._names.of(ids)
+        """Returns the names of people and channels by id, of the first 50."""
+        return await self._users.names(ids)
 
-    async def _direct(self, question: Question, patience: _Patience) -> list[Message]:
-        answer = await self._read("conversations.history", question, patience, limit=DIRECT_MESSAGES)
+    async def _direct_message(self, reading: _Reading) -> list[Message]:
+        answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES)
         if answer is None:
-            return [_after_gap(question)]
-        found = [self._message(question, each) for each in answer.get("messages", [])[::-1]]
-        if found and answer.get("has_more"):
-            found[0] = replace(found[0], after_gap=True)
-        return found
+            return [_after_gap(reading.question)]
+        messages = [self._message(reading.question, message) for message in answer.get("messages", [])[::-1]]
+        if messages and answer.get("has_more"):
+            messages[0] = replace(messages[0], after_gap=True)
+        return messages
 
-    async def _thread(self, question: Question, thread_ts: str, patience: _Patience) -> list[Message]:
-        """Slack tells a thread from its beginning, and its first message with every page."""
+    async def _thread(self, reading: _Reading, thread_ts: str) -> list[Message]:
+        """Reads a thread page by page. Slack begins with the oldest, and repeats the first message on every page.
+
+        After THREAD_PAGES pages each call skips half of the time that is left, so the newest messages are reached.
+        """
+        question = reading.question
         first: list[Message] = []
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
-        left_out, after = False, thread_ts
+        has_gap, after = False, thread_ts
         end: list[Message] = []
         for call in range(THREAD_CALLS):
             if call >= THREAD_PAGES:
                 after = _halfway(after, question.ts)
-            answer = await self._read(
-                "conversations.replies", question, patience, ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
+            answer = await self._page(
+                "conversations.replies", reading, ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
             )
             if answer is None:
                 end = [_after_gap(question)]
                 break
             if call >= THREAD_PAGES:
-                left_out = True
+                has_gap = True
                 newest.clear()
-            page = [self._message(question, each) for each in answer.get("messages", [])]
-            first = first or [each for each in page if each.ts == thread_ts]
-            page = [each for each in page if each.ts > after]
-            left_out = left_out or len(newest) + len(page) > NEWEST_MESSAGES
+            page = [self._message(question, message) for message in answer.get("messages", [])]
+            first = first or [message for message in page if message.ts == thread_ts]
+            page = [message for message in page if message.ts > after]
+            has_gap = has_gap or len(newest) + len(page) > NEWEST_MESSAGES
             newest.extend(page)
             after = page[-1].ts if page else after
             if not answer.get("has_more") or not page or after > question.ts:
                 break
-        if left_out and newest:
+        if has_gap and newest:
             newest[0] = replace(newest[0], after_gap=True)
         return [*first, *newest, *end]
 
-    async def _read(
-        self, method: str, question: Question, patience: _Patience, **arguments: Any
-    ) -> dict[str, Any] | None:
-        """A page; None where Slack doesn't give it in time."""
-        while patience.tries:
-            left_s = patience.until_s - self._clock.monotonic()
-            try:
-                async with asyncio.timeout(left_s), self._budget.spending(method):
-                    return await self._web.call(method, channel=question.thread.channel_id, **arguments)
-            except TimeoutError:
-                log.warning("a conversation is not read whole: it takes too long")
-                return None
-            except RateLimited as limited:
-                # The budget has the next try wait for as long as Slack says.
-                log.warning("%s", limited)
-                patience.tries -= 1
-                if limited.retry_after_s > left_s:
-                    break
-            except Refused as refused:
-                log.warning("%s", refused)
-                patience.tries -= 1
-                if not refused.reason.may_pass:
-                    break
-                await self._clock.sleep(READ_AGAIN_S)
-        log.warning("a conversation is not read whole: the question is answered without the rest")
-        return None
+    async def _page(self, method: str, reading: _Reading, **arguments: Any) -> dict[str, Any] | None:
+        """Returns a page of the conversation, or None where Slack doesn't give it in time."""
+        channel_id = reading.question.thread.channel_id
+        try:
+            async with asyncio.timeout(reading.until - self._clock.monotonic()):
+                return await reading.retrying.call(lambda: self._client.call(method, channel=channel_id, **arguments))
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("conversation in %s is read in part: %s", channel_id, str(error) or "it took too long")
+            return None
 
     def _message(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = message.get("bot_id")
-        ours = bot_id == self._me.bot_id
-        if ours and (asked := asked_in(message)):
+        is_ours = bot_id == self._bot_id
+        if is_ours and (asked := asked_in(message)):
             thread = question.thread
             return Message(thread.team_id, thread.channel_id, message["ts"], asked[1], user_id=asked[0])
         return Message(
             team_id=question.thread.team_id,
             channel_id=question.thread.channel_id,
             ts=message["ts"],
-            text=body_of(answer_of(message) if ours else message),
-            attached="" if ours else attached_to(message),
+            text=body_of(answer_of(message) if is_ours else message),
+            attached="" if is_ours else attached_to(message),
             thread_ts=message.get("thread_ts"),
             user_id=message.get("user"),
             bot_id=bot_id,
             app_name=app_name(message),
             subtype=message.get("subtype"),
-            files=() if ours else files_of(message),
+            files=() if is_ours else files_of(message),
             edited_ts=(message.get("edited") or {}).get("ts", ""),
         )
 
 
 def _after_gap(question: Question) -> Message:
-    """The question, where what was written before it could not be read."""
+    """Returns the question as a message; what was written before it could not be read."""
     return replace(question.as_message(), after_gap=True)
 
 
 def _halfway(ts: str, later_ts: str) -> str:
+    """Returns the ts in the middle of two."""
     return f"{(float(ts) + float(later_ts)) / 2:.6f}"

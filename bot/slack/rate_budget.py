@@ -92,8 +92,14 @@ class RateBudget:
         return granted
 
     @asynccontextmanager
-    async def spending(self, method: str) -> AsyncIterator[None]:
-        """For calls that are not about replies: waits for its turn, and counts the call."""
+    async def turn(self, method: str) -> AsyncIterator[None]:
+        """Waits until a call that isn't a live reply's may go, and counts it; a method without a budget goes at once.
+
+        A RateLimited that is raised inside has later calls wait for as long as Slack says.
+        """
+        if method not in CALLS_PER_MINUTE:
+            yield
+            return
         while True:
             now = self._clock.monotonic()
             ready_at = self.ready_at(method, now, Urgency.FINAL, None)

@@ -1,105 +1,108 @@
-"""A live reply in the editor's hands, and how long its refused calls are tried again."""
+"""A live reply in the edit scheduler: where its calls stand, and when the next one may go."""
 
 import asyncio
 import logging
 import math
 from dataclasses import dataclass, field
 
+from bot.core.pacing import Urgency
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Ending, Reply, Upload
-from bot.errors import trace_of
-
-FIRST_BACK_OFF_S = 0.5
-LONGEST_BACK_OFF_S = 8.0
-GIVE_UP_S = 180.0
-"""A reply whose calls are all refused for so long ends with what came, and the outbox shows the rest later."""
+from bot.core.reply.state import Call, Ending, Reply
+from bot.errors import RateLimited, Refused, trace_of
+from bot.slack.reply_transport import ReplyDelivery
+from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class ScheduledReply:
-    """A live reply and where its calls stand."""
+    """One reply and the state of its calls. Times are by the monotonic clock."""
 
     job_id: int
     reply: Reply
+    delivery: ReplyDelivery
     draft: Draft | None = None
-    """Its text; None while it waits for its turn."""
-    begun: bool = False
-    """An earlier attempt may have posted what is not on record."""
-    dirty: bool = True
-    """Something may have to be sent."""
+    """The answer's text; None while the question is queued."""
+    recorded_pages: tuple[str, ...] = ()
+    """The reply's messages as the Store has them."""
+    until: float = math.inf
+    """No call is sent after this."""
+    has_changed: bool = True
+    """The reply may have a next call."""
     in_flight: bool = False
     last_sent: float = -math.inf
     not_before: float = -math.inf
-    quiet_until: float = -math.inf
-    """Until then, or its first words, something else says that we are at work."""
-    until: float = math.inf
-    """After this nothing is sent for it."""
-    failures: int = 0
-    """Refusals in a row."""
-    failing_since: float = math.inf
-    """The first of them."""
+    """The retry policy's next try."""
+    placeholder_not_before: float = -math.inf
+    """Until then the assistant pane's status stands for the placeholder."""
+    failures: Failures = NO_FAILURES
     calls: int = 0
-    lost_post: bool = False
-    """Slack may have taken a post whose answer never came."""
-    finds: int = 0
-    """Searches for it that Slack refused."""
-    staged: tuple[Upload, list[str]] | None = None
-    """Files whose bytes Slack has, and their ids; whether it shows them is not known."""
+    """Calls that Slack did."""
     abandoned: bool = False
+    """Another process has the job, or `until` has passed."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Nothing more will be sent for it."""
+    """Set once no more calls are sent."""
 
-    def worked(self) -> None:
-        """Slack did a call."""
-        self.failures, self.failing_since = 0, math.inf
+    def succeeded(self) -> None:
+        """Records that Slack did a call."""
+        self.failures = NO_FAILURES
         self.calls += 1
 
-    def failed(self, now: float) -> bool:
-        """Slack refused a call; returns whether it has refused all of them for so long that the reply is given up."""
-        self.failures += 1
-        self.failing_since = min(self.failing_since, now)
-        return now >= self.failing_since + GIVE_UP_S
+    def failed(self, error: RateLimited | Refused, now: float) -> bool:
+        """Records a failure that may pass; returns False if the retry policy gives the reply up."""
+        self.failures = self.failures.and_one(now)
+        next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
+        if next_try_at is None:
+            return False
+        self.not_before = next_try_at
+        return True
 
-    def wait(self, now: float) -> None:
-        """The next call waits the longer, the more were refused."""
-        self.not_before = now + back_off_s(self.failures)
+    def give_up(self) -> None:
+        """Ends what Slack has refused for minutes; the reply may have other calls left."""
+        self.reply.give_up()
+        self.failures = NO_FAILURES
 
-    def due(self, now: float) -> Call | None:
-        """What is to be sent for it; None where nothing is."""
+    def next_call(self, now: float) -> Call | None:
+        """Returns the call that the reply needs next; None if it needs none, or may send none any more."""
         self.abandoned = self.abandoned or now >= self.until
-        call = None if self.abandoned else self.next_call()
-        self.dirty = call is not None
+        call = None if self.abandoned else self._needed_call()
+        self.has_changed = call is not None
         return call
 
-    def next_call(self) -> Call | None:
-        """What the reply needs; a text that can't be laid out ends this reply, and no other one."""
-        try:
-            return self.reply.next_call()
-        except Exception as error:
-            log.error("job %d: its reply can't be laid out: %s", self.job_id, trace_of(error))
-            self.reply.unshown = True
-            return None
+    def urgency_of(self, call: Call) -> Urgency:
+        """Returns what a call is for."""
+        return self.reply.urgency_of(call)
+
+    def append(self, delta: str) -> None:
+        """Adds text from the model. Text needs a message of its own, so it ends the wait for a pane's status."""
+        self.reply.append(delta)
+        self.placeholder_not_before = -math.inf
 
     def finish(self, ending: Ending) -> None:
-        """No more text will come."""
+        """Records that no more text will come; the final call waits for no retry."""
+        self.placeholder_not_before = self.not_before = -math.inf
         try:
             self.reply.finish(ending)
         except Exception as error:
-            log.error("job %d: its end can't be laid out: %s", self.job_id, trace_of(error))
+            log.error("job %d: the end of the reply can't be laid out: %s", self.job_id, trace_of(error))
             self.reply.unshown = True
 
     @property
     def is_over(self) -> bool:
-        """Nothing more is to be sent for it."""
-        return self.abandoned or self.reply.gone or self.reply.unshown or self.reply.announced or self._is_shown
+        """Whether no call is left to send."""
+        reply = self.reply
+        return self.abandoned or reply.gone or reply.unshown or reply.announced or self._is_shown
 
     @property
     def _is_shown(self) -> bool:
-        return self.reply.ended and self.next_call() is None
+        return self.reply.ended and self._needed_call() is None
 
-
-def back_off_s(failures: int) -> float:
-    """Returns how long to wait after so many refusals in a row."""
-    return min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures, 10))
+    def _needed_call(self) -> Call | None:
+        """Asks the reply. A text that can't be laid out ends this reply, and no other one."""
+        try:
+            return self.reply.next_call()
+        except Exception as error:
+            log.error("job %d: the reply can't be laid out: %s", self.job_id, trace_of(error))
+            self.reply.unshown = True
+            return None

@@ -15,7 +15,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
 from bot.slack.client import SlackClient
-from bot.slack.credentials import LOOK_S, Credential, wait_after
+from bot.slack.credentials import LOOK_S, Credential
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
@@ -35,7 +35,7 @@ class Connection(SocketModeClient):
         super().__init__(
             app_token,
             logger=app.logger,
-            web_client=web.client,
+            web_client=web.sdk_client,
             ping_interval=PING_INTERVAL_S,
             auto_reconnect_enabled=False,
         )
@@ -103,8 +103,8 @@ class Sockets:
         """Returns once a connection is up; the others follow. Raises SlackSetupError where the app token is bad."""
         first, *others = self._connections
         await self._credential.insist(first.renew)
-        await asyncio.gather(*(self._tried(each) for each in others))
-        self._watches = [asyncio.create_task(self._watch(each)) for each in self._connections]
+        await asyncio.gather(*(self._try_once(connection) for connection in others))
+        self._watches = [asyncio.create_task(self._watch(connection)) for connection in self._connections]
 
     async def close(self) -> None:
         """Takes no more events; what was not acknowledged comes again elsewhere."""
@@ -126,31 +126,25 @@ class Sockets:
             log.info("an acknowledgement did not reach Slack: the event will come again")
 
     async def _watch(self, connection: Connection) -> None:
-        """Reconnects, sooner than the SDK would, with back-off. Until cancelled."""
-        failures = 0
+        """Reconnects, sooner than the SDK would, and waits longer after each failure. Until cancelled."""
         while True:
             await asyncio.sleep(WATCH_S)
             if await connection.is_connected():
-                failures = 0
                 continue
             log.warning("a connection to Slack is down; asking for a new one")
-            wait_s = await self._tried(connection, failures)
-            failures += 1
-            await asyncio.sleep(wait_s)
+            try:
+                await self._credential.insist(connection.renew)
+            except SlackSetupError as error:
+                # Only an admin can end this, so a try a minute is enough; /health says so, too.
+                log.error("%s", error)
+                await asyncio.sleep(LOOK_S)
 
-    async def _tried(self, connection: Connection, failures: int = 0) -> float:
-        """Connects once; returns the seconds to wait before the next try."""
+    async def _try_once(self, connection: Connection) -> None:
+        """Connects if Slack lets us; otherwise the watch goes on trying."""
         try:
             await self._credential.used(connection.renew)
-        except SlackSetupError as error:
-            # Only an admin can end this, so a try a minute is enough; /health says so, too.
-            log.error("%s", error)
-            return LOOK_S
-        except (RateLimited, Refused) as error:
-            wait_s = wait_after(error, failures)
-            log.warning("no new connection to Slack yet: %s Next try in %.0f s.", error, wait_s)
-            return wait_s
-        return 0.0
+        except (RateLimited, Refused, SlackSetupError) as error:
+            log.warning("a connection to Slack failed: %s", error)
 
 
 async def _within(timeout_s: float, close: Callable[[], Awaitable[object]]) -> None:

@@ -1,102 +1,140 @@
-"""Who people are, and what one person alone is told."""
+"""Who people are: their names, and whether they are members, guests or strangers.
+
+users.info answers both, so each answer is kept once and used for both. A kind decides over access, so it is trusted for
+ten minutes; a name only reads better than an id, so it is trusted for an hour. Channels have names as well
+(conversations.info) and are kept beside people.
+"""
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.core.conversation import Question
-from bot.core.inbound.triage import Identity
 from bot.core.limits.access import UserKind
-from bot.errors import RateLimited, Refused, trace_of
-from bot.ports import Clock
-from bot.slack.client import SlackClient
+from bot.errors import RateLimited, Refused
+from bot.slack.paced_client import PacedClient
+from bot.slack.retry_policy import USER_KIND
+from bot.slack.retrying import Retrying
 
-KNOWN_FOR_S = 600.0
-TRY_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
-"""How long to wait before each further try: while Slack does not say who somebody is, they may not ask."""
-LONGEST_WAIT_S = 10.0
-"""For a rate limit; users.info may be called some 100 times a minute."""
-STRANGERS = ("user_not_found", "user_not_visible")
+KIND_TRUSTED_S = 600.0
+NAME_TRUSTED_S = 3_600.0
+MOST_NAMES = 50
+"""Looked up for one prompt: half of what Slack allows of users.info in a minute."""
+MOST_PROFILES = 5_000
+"""Kept in memory; the oldest are dropped."""
+STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """What Slack says of people whom the workspace may not see."""
+
+_USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
+_METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}
+"""Method and argument by the first letter of an id."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    kind: UserKind
-    until: float
+class Profile:
+    """What Slack said of a person or a channel. Times are by the monotonic clock."""
+
+    name: str = ""
+    """Empty if Slack tells none, because a scope is missing."""
+    named_at: float = -math.inf
+    kind: UserKind | None = None
+    """Of a person; None if Slack doesn't say."""
+    kind_at: float = -math.inf
 
 
 class SlackUsers:
-    """The People port on Slack's Web API."""
+    """The Users port on Slack's Web API.
 
-    def __init__(self, web: SlackClient, me: Identity, clock: Clock) -> None:
-        self._web = web
-        self._me = me
-        self._clock = clock
-        self._known: dict[str, _Known] = {}
-        self._asking: dict[str, asyncio.Task[UserKind | None]] = {}
+    Needs the scope users:read for people and channels:read for channels. Without users:read nobody has a known kind;
+    without either there are no names.
+    """
+
+    def __init__(self, client: PacedClient, team_id: str) -> None:
+        self._client = client
+        self._clock = client.clock
+        self._team_id = team_id
+        self._profiles: dict[str, Profile] = {}
+        self._lookups: dict[str, asyncio.Task[None]] = {}
 
     def known(self, user_id: str) -> UserKind | None:
-        """What somebody is, if Slack said so in the last ten minutes."""
-        known = self._known.get(user_id)
-        return known.kind if known and self._clock.monotonic() < known.until else None
+        """Returns a person's kind if Slack told it within the last ten minutes."""
+        profile = self._profile(user_id)
+        return profile.kind if self._clock.monotonic() < profile.kind_at + KIND_TRUSTED_S else None
 
     async def kind(self, user_id: str) -> UserKind | None:
-        """Needs the scope users:read. Where Slack does not answer, what it said before still holds."""
-        if known := self.known(user_id):
-            return known
-        asking = self._asking.get(user_id)
-        if asking is None:
-            # Once for all who wait, and though one of them is cancelled.
-            asking = self._asking[user_id] = asyncio.create_task(self._ask(user_id))
-            asking.add_done_callback(lambda _: self._asking.pop(user_id, None))
-        return await asyncio.shield(asking)
-
-    async def whisper(self, question: Question, sentence: str) -> None:
-        """Where the question was written: a thread that nobody answered in shows nothing to one person alone."""
-        thread = question.thread
-        in_thread = thread.thread_ts if thread.thread_ts != question.ts else None
-        arguments = {"channel": thread.channel_id, "user": question.user_id, "thread_ts": in_thread}
+        """Returns a person's kind, None if Slack doesn't tell. While Slack fails, what it told last still holds."""
+        if kind := self.known(user_id):
+            return kind
         try:
-            await self._web.call("chat.postEphemeral", text=sentence, **arguments)
-        except (RateLimited, Refused) as error:
-            log.warning("%s was not told: %s", question.user_id, error)
-        except Exception as error:
-            log.error("%s was not told: %s", question.user_id, trace_of(error))
+            await Retrying(USER_KIND, self._clock, "a person's kind is not known").call(lambda: self._look_up(user_id))
+        except RateLimited as error:
+            log.warning("the kind of user %s is not known: %s", user_id, error)
+        except Refused as error:
+            level = logging.WARNING if error.reason.may_pass else logging.ERROR
+            log.log(level, "the kind of user %s is not known (is the scope users:read granted?): %s", user_id, error)
+        return self._profile(user_id).kind
 
-    async def _ask(self, user_id: str) -> UserKind | None:
-        for delay_s in (*TRY_AGAIN_S, None):
+    async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Returns the names of the first MOST_NAMES people and channels, by id, as far as Slack tells them."""
+        wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MOST_NAMES]
+        names = await asyncio.gather(*map(self._name, wanted))
+        return {id_: name for id_, name in zip(wanted, names, strict=True) if name}
+
+    async def _name(self, id_: str) -> str:
+        if self._clock.monotonic() >= self._profile(id_).named_at + NAME_TRUSTED_S:
             try:
-                answer = await self._web.call("users.info", user=user_id)
-            except RateLimited as limited:
-                log.warning("%s", limited)
-                if delay_s is not None:
-                    await self._clock.sleep(min(limited.retry_after_s, LONGEST_WAIT_S))
-            except Refused as refused:
-                if refused.error in STRANGERS:
-                    return self._keep(user_id, UserKind.EXTERNAL)
-                if not refused.reason.may_pass:
-                    log.error("nobody can be told from a guest (is the scope users:read granted?): %s", refused)
-                    break
-                if delay_s is not None:
-                    await self._clock.sleep(delay_s)
-            else:
-                kind = _kind(answer.get("user") or {}, self._me.team_id)
-                return None if kind is None else self._keep(user_id, kind)
-        before = self._known.get(user_id)
-        return before.kind if before else None
+                await self._look_up(id_)
+            except (RateLimited, Refused) as error:
+                log.info("no name for %s: %s", id_, error)
+        return self._profile(id_).name
 
-    def _keep(self, user_id: str, kind: UserKind) -> UserKind:
-        self._known[user_id] = _Known(kind, self._clock.monotonic() + KNOWN_FOR_S)
-        return kind
+    async def _look_up(self, id_: str) -> None:
+        """Asks Slack and keeps the answer. All who ask meanwhile share one call, and a cancelled one doesn't end it."""
+        lookup = self._lookups.get(id_)
+        if lookup is None:
+            lookup = self._lookups[id_] = asyncio.create_task(self._ask(id_))
+            lookup.add_done_callback(lambda _: self._lookups.pop(id_, None))
+        await asyncio.shield(lookup)
+
+    async def _ask(self, id_: str) -> None:
+        method, argument = _METHODS.get(id_[:1], _USER)
+        try:
+            answer = await self._client.call(method, **{argument: id_})
+        except Refused as error:
+            now = self._clock.monotonic()
+            if method == _USER[0] and error.error in STRANGER_ERRORS:
+                self._keep(id_, Profile("", now, UserKind.EXTERNAL, now))
+                return
+            if not error.reason.may_pass:
+                # Slack would refuse the name again; a kind is asked for anew each time.
+                self._keep(id_, replace(self._profile(id_), named_at=now))
+            raise
+        now, subject = self._clock.monotonic(), answer.get(argument) or {}
+        kind = kind_of(subject, self._team_id) if method == _USER[0] else None
+        self._keep(id_, Profile(name_of(subject), now, kind, now))
+
+    def _profile(self, id_: str) -> Profile:
+        return self._profiles.get(id_, _UNKNOWN)
+
+    def _keep(self, id_: str, profile: Profile) -> None:
+        self._profiles.pop(id_, None)
+        self._profiles[id_] = profile
+        if len(self._profiles) > MOST_PROFILES:
+            del self._profiles[next(iter(self._profiles))]
 
 
-def _kind(user: Mapping[str, Any], team_id: str) -> UserKind | None:
-    """None for an account that is deactivated: Slack no longer says whether it was a guest's."""
+_UNKNOWN = Profile()
+
+
+def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
+    """Returns a person's kind in a workspace.
+
+    None for a deactivated account, because Slack no longer says whether it was a guest's.
+    """
     if not user or user.get("deleted"):
         return None
     # In an Enterprise Grid a person has one home workspace, and may belong to more.
@@ -106,3 +144,10 @@ def _kind(user: Mapping[str, Any], team_id: str) -> UserKind | None:
     if user.get("is_restricted") or user.get("is_ultra_restricted"):
         return UserKind.GUEST
     return UserKind.BOT if user.get("is_bot") else UserKind.MEMBER
+
+
+def name_of(user_or_channel: Mapping[str, Any]) -> str:
+    """Returns the name that Slack shows, or "" if the answer has none."""
+    profile = user_or_channel.get("profile") or {}
+    names = (profile.get("display_name"), user_or_channel.get("real_name"), profile.get("real_name"))
+    return str(next(filter(None, (*names, user_or_channel.get("name"))), ""))

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
+from bot.core.lease import Lease
 from bot.ports import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, SlackHistory
-from bot.slack.names import MOST_ASKED
-from bot.slack.rate_budget import RateBudget
+from bot.slack.users import MOST_NAMES
+from bot.slack.workspace import Workspace
 from bot.store import SqlStore
 from sandbox.faults import Settings as FaultSettings
 from sandbox.people import Content
@@ -26,9 +27,10 @@ async def reading(sandbox: Sandbox) -> AsyncIterator[SlackHistory]:
     clock = SystemClock()
     async with sandbox, new_session() as session:
         store = await SqlStore.open("sqlite://", "w1", clock)
-        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
-            yield SlackHistory(web, RateBudget(store, clock), await web.identity(), clock)
+            me = await client.identity()
+            yield Workspace(me, client, ledger=store, records=store, lease=Lease(), clock=clock).history
         finally:
             await store.close()
 
@@ -206,5 +208,5 @@ async def test_of_a_crowd_only_so_many_names_are_asked_for() -> None:
         crowd = [f"U{number:05}" for number in range(300)]
         sandbox.workspace.users |= {each: User(each, each.lower(), each, "#000000") for each in crowd}
         found = await history.names(crowd)
-    assert list(found) == crowd[:MOST_ASKED]
-    assert calls(sandbox, "users.info") == MOST_ASKED
+    assert list(found) == crowd[:MOST_NAMES]
+    assert calls(sandbox, "users.info") == MOST_NAMES

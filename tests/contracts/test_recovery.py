@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint
-from bot.core.reply.state import Call, End, Ending, Post, Reply, Shown, Update, Upload
+from bot.core.lease import Lease
+from bot.core.reply.state import End, Ending, Post, Reply, Shown, Update
 from bot.ports import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import SlackHistory
-from bot.slack.rate_budget import RateBudget
-from bot.slack.reply_transport import LOOK_BACK_MESSAGES, ReplyTransport
+from bot.slack.message_transport import MessageTransport
+from bot.slack.paced_client import PacedClient
+from bot.slack.posted_replies import LOOK_BACK_MESSAGES, PostedReplies
+from bot.slack.workspace import Workspace
 from bot.store import SqlStore
 from sandbox.server import Sandbox
 
@@ -19,14 +22,16 @@ TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --
 
 
 @asynccontextmanager
-async def posting() -> AsyncIterator[tuple[Sandbox, ReplyTransport, SlackHistory]]:
+async def posting() -> AsyncIterator[tuple[Sandbox, MessageTransport, SlackHistory]]:
     clock = SystemClock()
     async with Sandbox(subscribed=frozenset(), post_burst=1_000) as sandbox, new_session() as session:
         store = await SqlStore.open("sqlite://", "w1", clock)
-        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        budget = RateBudget(store, clock)
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
-            yield sandbox, ReplyTransport(web, budget, clock), SlackHistory(web, budget, await web.identity(), clock)
+            me = await client.identity()
+            workspace = Workspace(me, client, ledger=store, records=store, lease=Lease(), clock=clock)
+            paced = PacedClient(client, workspace.budget, clock)
+            yield sandbox, MessageTransport(client, paced, PostedReplies(paced)), workspace.history
         finally:
             await store.close()
 
@@ -38,48 +43,44 @@ async def asked(sandbox: Sandbox, *, direct: bool = False) -> Question:
     return Question(ThreadKey(sandbox.team_id, channel_id, None if direct else ts), ts, "U0ADA", "why?")
 
 
-async def show(poster: ReplyTransport, reply: Reply) -> None:
+async def show(transport: MessageTransport, reply: Reply) -> None:
     """Sends until Slack shows what it should."""
+    delivery = transport.delivery(Job(1, reply.question, 1), reply)
     while (call := reply.next_call()) is not None:
-        reply.confirmed(call, await poster.send(sent(call)))
+        assert isinstance(call, Post | Update)
+        await delivery.send(call, lambda: True)
 
 
-def sent(call: Call) -> Post | Update:
-    assert not isinstance(call, Upload)
-    assert isinstance(call, Post | Update)
-    return call
-
-
-async def growing(poster: ReplyTransport, question: Question, text: str) -> Reply:
+async def growing(transport: MessageTransport, question: Question, text: str) -> Reply:
     reply = Reply(question)
     reply.append(text)
-    await show(poster, reply)
+    await show(transport, reply)
     return reply
 
 
 async def test_how_much_is_shown_is_known_and_the_text_is_that_on_record() -> None:
-    async with posting() as (sandbox, poster, _):
+    async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        reply = await growing(poster, question, TEXT)
+        reply = await growing(transport, question, TEXT)
         job = Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(f"{TEXT}, and more"))
-        assert await poster.shown(job) == Shown(reply.page_ts, len(TEXT), f"{TEXT}, and more")
+        assert await transport.recover(job) == Shown(reply.page_ts, len(TEXT), f"{TEXT}, and more")
 
 
 async def test_a_message_that_is_not_on_record_is_found() -> None:
-    async with posting() as (sandbox, poster, _):
+    async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        reply = await growing(poster, question, "word " * 4_000)
+        reply = await growing(transport, question, "word " * 4_000)
         assert len(reply.page_ts) == 2
         for on_record in ((), reply.page_ts[:1], reply.page_ts):
-            assert (await poster.shown(Job(1, question, 2, on_record, begun=True))).page_ts == reply.page_ts
+            assert (await transport.recover(Job(1, question, 2, on_record, begun=True))).page_ts == reply.page_ts
 
 
 async def test_what_is_shown_beyond_the_record_is_read_in_slack() -> None:
-    async with posting() as (sandbox, poster, _):
+    async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        reply = await growing(poster, question, TEXT)
+        reply = await growing(transport, question, TEXT)
         job = Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(TEXT[:20]))
-        shown = await poster.shown(job)
+        shown = await transport.recover(job)
         assert shown.chars == len(TEXT)
         for part in ("**Title**", "Some **bold** words.", "- one\n- two", "| 1 | 2 |", "The end of it"):
             assert part in shown.text
@@ -87,33 +88,33 @@ async def test_what_is_shown_beyond_the_record_is_read_in_slack() -> None:
 
 
 async def test_an_end_that_is_shown_and_not_on_record_is_known() -> None:
-    async with posting() as (sandbox, poster, _):
+    async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
-        reply = await growing(poster, question, TEXT)
+        reply = await growing(transport, question, TEXT)
         reply.finish(Ending("It is long.", End.LENGTH, "openai/test"))
-        await show(poster, reply)
-        shown = await poster.shown(Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(TEXT)))
+        await show(transport, reply)
+        shown = await transport.recover(Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(TEXT)))
         assert (shown.ended, shown.text) == (End.LENGTH, TEXT)
 
 
 async def test_an_answer_older_than_the_look_back_keeps_its_messages() -> None:
-    async with posting() as (sandbox, poster, _):
+    async with posting() as (sandbox, transport, _):
         question = await asked(sandbox, direct=True)
-        reply = await growing(poster, question, TEXT)
+        reply = await growing(transport, question, TEXT)
         for number in range(LOOK_BACK_MESSAGES + 5):
             await sandbox.say("ada", question.thread.channel_id, f"{number}")
         job = Job(1, question, 2, reply.page_ts, begun=True, version=1)
-        shown = await poster.shown(job)
+        shown = await transport.recover(job)
         assert (shown.page_ts, shown.outdated) == (reply.page_ts, True)
-        assert not (await poster.shown(replace(job, version=0))).outdated
+        assert not (await transport.recover(replace(job, version=0))).outdated
 
 
 async def test_an_answer_whose_text_is_not_kept_any_more_is_read_in_slack() -> None:
-    async with posting() as (sandbox, poster, history):
+    async with posting() as (sandbox, transport, history):
         question = await asked(sandbox)
-        reply = await growing(poster, question, TEXT)
+        reply = await growing(transport, question, TEXT)
         reply.finish(Ending("It is long.", End.LENGTH, "openai/test"))
-        await show(poster, reply)
+        await show(transport, reply)
         later = await sandbox.say("ada", "general", "and?", question.ts)
         _, answer, _ = await history.messages(replace(question, ts=later))
         assert "Some **bold** words." in answer.text

@@ -1,11 +1,11 @@
-"""A Slack that may refuse any call for any reason, with or without doing it, and the editor's part in told time."""
+"""A Slack that may refuse any call, with or without doing it, and the edit scheduler's part in told time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
 from bot.core.reply.state import Call, Delete, Post, Reply, Update, Upload, View
-from bot.errors import Refusal
+from bot.errors import Refusal, Refused
 from bot.slack.scheduled_reply import ScheduledReply
 
 
@@ -54,65 +54,86 @@ class FaithlessSlack:
 
 
 @dataclass
-class ToldEditor:
+class FaithlessDelivery:
+    """The ReplyDelivery port on a FaithlessSlack, whose answers come at once."""
+
+    reply: Reply
+    slack: FaithlessSlack
+    has_lost_post: bool = field(default=False, init=False)
+
+    def method_of(self, call: Call) -> str:
+        return {Post: "chat.postMessage", Update: "chat.update", Delete: "chat.delete"}.get(type(call), "files")
+
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+        assert may_send()
+        self.try_to_send(call)
+
+    def try_to_send(self, call: Call) -> None:
+        """Sends a call; raises Refused as Slack's mood is."""
+        if isinstance(call, Post) and self.has_lost_post:
+            self.has_lost_post = False
+            if ts := self.slack.find(call, self.reply.page_ts + self.reply.orphans):
+                self.reply.found(ts)
+                return
+        fares = self.slack.mood(call)
+        is_astray = fares.reason is Refusal.ASTRAY and isinstance(call, Post)
+        ts = self.slack.take(call) if fares.reason is None or fares.done or is_astray else ""
+        if fares.reason is not None:
+            raise Refused(self.method_of(call), fares.reason, fares.reason, ts)
+        self.reply.confirmed(call, ts)
+
+    def refused(self, call: Call, error: Refused) -> None:
+        if error.reason is Refusal.ASTRAY and isinstance(call, Post):
+            self.reply.went_astray(error.ts)
+            return
+        self.reply.refused(call, error.reason)
+        self.has_lost_post = self.has_lost_post or (error.reason.may_pass and isinstance(call, Post))
+
+    async def clean_up(self) -> None:
+        """Nothing arrives late here."""
+
+
+@dataclass
+class ToldScheduler:
     """What bot.slack.edit_scheduler does for one reply, in told time and with one call after the other."""
 
     reply: Reply
     slack: FaithlessSlack
     now: float = 0.0
     calls: int = 0
-    slot: ScheduledReply = field(init=False)
+    scheduled: ScheduledReply = field(init=False)
+    delivery: FaithlessDelivery = field(init=False)
 
     def __post_init__(self) -> None:
-        self.slot = ScheduledReply(1, self.reply)
+        self.delivery = FaithlessDelivery(self.reply, self.slack)
+        self.scheduled = ScheduledReply(1, self.reply, self.delivery)
 
     def step(self) -> bool:
         """Sends one call, or lets the time pass until it may go; returns whether there was one."""
-        if self.slot.settled.is_set():
+        if self.scheduled.settled.is_set():
             return False
-        call = self.slot.due(self.now)
-        if call is None:
-            self._after()
-            return False
-        self.now = max(self.now, self.slot.not_before)
-        self.calls += 1
-        self._send(call)
-        self._after()
-        return True
+        call = self.scheduled.next_call(self.now)
+        if call is not None:
+            self.now = max(self.now, self.scheduled.not_before)
+            self.calls += 1
+            self._send(call)
+        if self.scheduled.is_over:
+            self.scheduled.settled.set()
+        return call is not None
 
     def run(self, most_calls: int) -> None:
         """Until nothing is left to be sent."""
         for _ in range(most_calls):
-            self.slot.dirty = True
             if not self.step():
                 return
         raise AssertionError(f"{most_calls} calls, and no end")
 
     def _send(self, call: Call) -> None:
-        if isinstance(call, Post) and self.slot.lost_post:
-            self.slot.lost_post = False
-            if found := self.slack.find(call, self.reply.page_ts + self.reply.orphans):
-                self.reply.found(found)
-                self.slot.worked()
-                return
-        fares = self.slack.mood(call)
-        ts = self.slack.take(call) if fares.reason is None or fares.done else ""
-        if fares.reason is None:
-            self.reply.confirmed(call, ts)
-            self.slot.worked()
-            return
-        if fares.reason is Refusal.ASTRAY and isinstance(call, Post):
-            self.reply.went_astray(ts or self.slack.take(call))
-            return
-        self.reply.refused(call, fares.reason)
-        if fares.reason.may_pass:
-            self.slot.lost_post = self.slot.lost_post or isinstance(call, Post)
-            self.slot.wait(self.now)
-            if self.slot.failed(self.now):
-                self.reply.give_up()
-                self.slot.worked()
-
-    def _after(self) -> None:
-        self.slot.dirty = True
-        if self.slot.is_over:
-            self.slot.settled.set()
+        try:
+            self.delivery.try_to_send(call)
+        except Refused as error:
+            self.delivery.refused(call, error)
+            if error.reason.may_pass and not self.scheduled.failed(error, self.now):
+                self.scheduled.give_up()
+        else:
+            self.scheduled.succeeded()

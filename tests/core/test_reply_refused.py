@@ -10,9 +10,9 @@ from bot.core.reply.forms import PLAIN_BYTES, SMALLER_PAGE_CHARS
 from bot.core.reply.pages import Pages
 from bot.core.reply.state import MOST_PAGES, Call, Delete, End, Ending, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
-from bot.slack.scheduled_reply import GIVE_UP_S, LONGEST_BACK_OFF_S
+from bot.slack.retry_policy import REPLY_CALLS
 from tests.core.conversations import question
-from tests.core.faithless import DOES_ALL, FaithlessSlack, Refusing, ToldEditor
+from tests.core.faithless import DOES_ALL, FaithlessSlack, Refusing, ToldScheduler
 
 TEXT = "A **bold** word, and more of them. " * 200
 MOST_CALLS = 400
@@ -24,36 +24,36 @@ def told(reply: Reply, slack: FaithlessSlack) -> str:
     return "".join(slack.pages[ts][1].markdown for ts in reply.page_ts)
 
 
-def refuses(kind: type[Call], reason: Refusal, until_s: float = float("inf")) -> tuple[FaithlessSlack, ToldEditor]:
+def refuses(kind: type[Call], reason: Refusal, until_s: float = float("inf")) -> tuple[FaithlessSlack, ToldScheduler]:
     """A reply that has ended, and a Slack that refuses one kind of call for so long."""
     slack = FaithlessSlack()
     reply = Reply(question())
-    editor = ToldEditor(reply, slack)
-    editor.step()
-    slack.mood = lambda call: Refusing(reason) if isinstance(call, kind) and editor.now < until_s else DOES_ALL
+    scheduler = ToldScheduler(reply, slack)
+    scheduler.step()
+    slack.mood = lambda call: Refusing(reason) if isinstance(call, kind) and scheduler.now < until_s else DOES_ALL
     reply.append(TEXT)
     reply.finish(Ending("Cut.", End.PART))
-    return slack, editor
+    return slack, scheduler
 
 
 @pytest.mark.parametrize("reason", MAY_PASS)
 def test_an_edit_that_is_refused_for_ever_becomes_a_new_message(reason: Refusal) -> None:
-    slack, editor = refuses(Update, reason)
-    editor.run(MOST_CALLS)
-    assert told(editor.reply, slack) == TEXT
-    assert set(slack.pages) == set(editor.reply.page_ts), "the message that can't be edited is deleted"
-    assert editor.now < GIVE_UP_S
+    slack, scheduler = refuses(Update, reason)
+    scheduler.run(MOST_CALLS)
+    assert told(scheduler.reply, slack) == TEXT
+    assert set(slack.pages) == set(scheduler.reply.page_ts), "the message that can't be edited is deleted"
+    assert scheduler.now < REPLY_CALLS.within_s
     assert not any(view.plain for _, view in slack.pages.values()), "the new message has the full form"
 
 
 @pytest.mark.parametrize("reason", MAY_PASS)
 @pytest.mark.parametrize("kind", [Post, Update])
 def test_after_an_outage_the_answer_has_its_full_form(kind: type[Call], reason: Refusal) -> None:
-    slack, editor = refuses(kind, reason, until_s=20)
-    editor.run(MOST_CALLS)
-    assert told(editor.reply, slack) == TEXT
+    slack, scheduler = refuses(kind, reason, until_s=20)
+    scheduler.run(MOST_CALLS)
+    assert told(scheduler.reply, slack) == TEXT
     assert not any(view.plain for _, view in slack.pages.values())
-    assert editor.reply.leftover is None
+    assert scheduler.reply.leftover is None
 
 
 @pytest.mark.parametrize(
@@ -70,84 +70,84 @@ def test_the_form_that_slack_takes_is_kept_once_it_refused_the_full_form_again(a
         return DOES_ALL if is_fine else Refusing(Refusal.UNKNOWN)
 
     slack.mood = mood
-    editor = ToldEditor(reply, slack)
+    scheduler = ToldScheduler(reply, slack)
     for start in range(0, len(TEXT), 500):
         reply.append(TEXT[start : start + 500])
-        editor.step()
+        scheduler.step()
     reply.finish(Ending())
-    editor.run(MOST_CALLS)
+    scheduler.run(MOST_CALLS)
     views = [view for _, view in slack.pages.values()]
     assert told(reply, slack) == TEXT
     assert {view.plain for view in views} == {plain}
     assert max(len(view.markdown) for view in views) <= PLAIN_BYTES
-    assert editor.calls < 50
+    assert scheduler.calls < 50
 
 
 @pytest.mark.parametrize("reason", MAY_PASS)
 def test_an_end_that_slack_does_not_take_for_minutes_is_left_to_the_outbox(reason: Refusal) -> None:
-    slack, editor = refuses(Post, reason)
+    slack, scheduler = refuses(Post, reason)
     slack.mood = lambda call: Refusing(reason)
-    editor.run(MOST_CALLS)
-    assert GIVE_UP_S <= editor.now <= GIVE_UP_S + 2 * LONGEST_BACK_OFF_S
-    assert editor.reply.unshown
-    assert editor.reply.leftover is OutboxKind.SHOW_END
+    scheduler.run(MOST_CALLS)
+    assert REPLY_CALLS.within_s <= scheduler.now <= REPLY_CALLS.within_s + 2 * REPLY_CALLS.longest_wait_s
+    assert scheduler.reply.unshown
+    assert scheduler.reply.leftover is OutboxKind.SHOW_END
     slack.mood = lambda call: DOES_ALL
-    later = shown_later(editor.reply, slack, TEXT, Ending("Cut.", End.PART))
+    later = shown_later(scheduler.reply, slack, TEXT, Ending("Cut.", End.PART))
     assert told(later, slack) == TEXT
     assert [view.notice for _, view in slack.pages.values()] == ["Cut."]
 
 
 def test_a_deletion_that_is_refused_for_minutes_is_left_to_the_outbox() -> None:
     slack = FaithlessSlack()
-    editor = ToldEditor(Reply(question()), slack)
-    editor.step()
+    scheduler = ToldScheduler(Reply(question()), slack)
+    scheduler.step()
     slack.mood = lambda call: DOES_ALL if isinstance(call, Post) else Refusing(Refusal.UNKNOWN)
-    editor.reply.append("Hello.")
-    editor.reply.finish(Ending())
-    editor.run(MOST_CALLS)
-    assert told(editor.reply, slack) == "Hello."
-    assert editor.reply.leftover is OutboxKind.SHOW_END
-    assert not editor.reply.unshown
+    scheduler.reply.append("Hello.")
+    scheduler.reply.finish(Ending())
+    scheduler.run(MOST_CALLS)
+    assert told(scheduler.reply, slack) == "Hello."
+    assert scheduler.reply.leftover is OutboxKind.SHOW_END
+    assert not scheduler.reply.unshown
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOKEN_GONE, Refusal.FORBIDDEN])
 def test_what_only_an_admin_can_change_is_not_waited_for(reason: Refusal) -> None:
-    slack, editor = refuses(Post, reason)
+    slack, scheduler = refuses(Post, reason)
     slack.mood = lambda call: Refusing(reason)
-    editor.run(10)
-    assert editor.now == 0
-    assert editor.reply.leftover is OutboxKind.SHOW_END
+    scheduler.run(10)
+    assert scheduler.now == 0
+    assert scheduler.reply.leftover is OutboxKind.SHOW_END
 
 
 def test_a_post_outside_of_its_thread_is_taken_back() -> None:
     slack = FaithlessSlack(lambda call: Refusing(Refusal.ASTRAY) if isinstance(call, Post) else DOES_ALL)
-    editor = ToldEditor(Reply(question()), slack)
-    editor.run(5)
+    scheduler = ToldScheduler(Reply(question()), slack)
+    scheduler.run(5)
     assert slack.pages == {}
-    assert editor.reply.gone
-    assert editor.reply.leftover is None
+    assert scheduler.reply.gone
+    assert scheduler.reply.leftover is None
 
 
 def test_a_post_outside_of_its_thread_that_can_not_be_taken_back_is_left_to_the_outbox() -> None:
     slack = FaithlessSlack(lambda call: Refusing(Refusal.ASTRAY if isinstance(call, Post) else Refusal.UNKNOWN))
-    editor = ToldEditor(Reply(question()), slack)
-    editor.run(MOST_CALLS)
-    assert editor.reply.leftover is OutboxKind.DELETE_REPLY
-    assert editor.reply.page_ts == ("1.0",)
+    scheduler = ToldScheduler(Reply(question()), slack)
+    scheduler.run(MOST_CALLS)
+    assert scheduler.reply.leftover is OutboxKind.DELETE_REPLY
+    assert scheduler.reply.page_ts == ("1.0",)
 
 
 def test_a_reply_that_grows_is_replaced_no_more_than_twice() -> None:
     slack = FaithlessSlack(lambda call: Refusing(Refusal.UNKNOWN) if isinstance(call, Update) else DOES_ALL)
-    editor = ToldEditor(Reply(question()), slack)
+    scheduler = ToldScheduler(Reply(question()), slack)
     for second in range(300):
-        editor.now = max(editor.now, float(second))
-        editor.reply.append("word ")
-        editor.step()
+        scheduler.now = max(scheduler.now, float(second))
+        scheduler.reply.append("word ")
+        scheduler.step()
     assert slack.posted == 3
-    editor.reply.finish(Ending())
-    editor.run(MOST_CALLS)
+    scheduler.reply.finish(Ending())
+    scheduler.run(MOST_CALLS)
     assert slack.posted == 4
-    assert told(editor.reply, slack) == "word " * 300
+    assert told(scheduler.reply, slack) == "word " * 300
 
 
 def shown_later(reply: Reply, slack: FaithlessSlack, text: str, ending: Ending) -> Reply:
@@ -157,7 +157,7 @@ def shown_later(reply: Reply, slack: FaithlessSlack, text: str, ending: Ending) 
     later = Reply(question(), Shown(tuple(ts for _, ts in held)))
     later.append(text)
     later.finish(ending)
-    ToldEditor(later, slack).run(MOST_CALLS)
+    ToldScheduler(later, slack).run(MOST_CALLS)
     for ts in set(slack.pages) - set(later.page_ts):
         del slack.pages[ts]
     return later
@@ -177,7 +177,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
         self.slack = FaithlessSlack()
         self.fares: dict[type[Call], Refusing] = {}
         self.slack.mood = lambda call: self.fares.get(type(call), DOES_ALL)
-        self.editor = ToldEditor(self.reply, self.slack)
+        self.scheduler = ToldScheduler(self.reply, self.slack)
 
     @precondition(lambda self: not self.reply.ended)
     @rule(delta=st.text("ab< \n", min_size=1, max_size=30))
@@ -192,8 +192,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
     @rule(steps=st.integers(1, 40))
     def go_on(self, steps: int) -> None:
         for _ in range(steps):
-            self.editor.slot.dirty = True
-            self.editor.step()
+            self.scheduler.step()
 
     @rule()
     def recover(self) -> None:
@@ -209,11 +208,11 @@ class RefusedReplyMachine(RuleBasedStateMachine):
             return
         if not self.reply.ended:
             self.reply.finish(Ending("Said."))
-        began, calls = self.editor.now, self.editor.calls
-        self.editor.run(MOST_CALLS)
-        assert self.editor.calls - calls <= MOST_CALLS
+        began, calls = self.scheduler.now, self.scheduler.calls
+        self.scheduler.run(MOST_CALLS)
+        assert self.scheduler.calls - calls <= MOST_CALLS
         # An end, and after it the deletions, each given up after a while.
-        assert self.editor.now - began <= 3 * (GIVE_UP_S + 2 * LONGEST_BACK_OFF_S)
+        assert self.scheduler.now - began <= 3 * (REPLY_CALLS.within_s + 2 * REPLY_CALLS.longest_wait_s)
         assert self.reply.finished
         reply = self.reply
         if reply.gone or reply.leftover is OutboxKind.DELETE_REPLY:

@@ -10,12 +10,13 @@ import pytest
 from bot.app import access_rules_of
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
+from bot.core.lease import Lease
 from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, UserKind
 from bot.ports import SystemClock
 from bot.services.access_control import AccessControl
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
-from bot.slack.users import SlackUsers
+from bot.slack.workspace import Workspace
 from bot.store.database import SqlStore
 from sandbox.server import Sandbox
 from tests.core.test_access_table import SUBSETS
@@ -106,10 +107,12 @@ async def test_where_every_kind_is_allowed_nobody_depends_on_users_info(others: 
 async def admission(settings: Settings) -> AsyncIterator[AccessControl]:
     """Who may ask, as the bot decides it: by the settings, and by what Slack's Web API says of people."""
     async with new_session() as session:
-        web, clock = SlackClient(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
+        client, clock = SlackClient(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
         store = await SqlStore.open("sqlite://", "access", clock, 3)
         try:
-            yield AccessControl(access_rules_of(settings), SlackUsers(web, await web.identity(), clock), store)
+            me = await client.identity()
+            workspace = Workspace(me, client, ledger=store, records=store, lease=Lease(), clock=clock)
+            yield AccessControl(access_rules_of(settings), workspace.users, workspace.ephemeral, store)
         finally:
             await store.close()
 

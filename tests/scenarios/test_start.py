@@ -20,6 +20,7 @@ from bot.ports import SystemClock
 from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential
+from bot.slack.retry_policy import CONNECTION, Failures
 from sandbox.faults import Settings as FaultSettings
 from sandbox.server import Sandbox, find_port
 from tests.processes import bot_process, output, said
@@ -98,7 +99,7 @@ async def test_a_slack_that_is_not_there_is_waited_for(tmp_path: Path, vendor: V
     env = {**_slack_env(api_url), "OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
     async with bot_process(tmp_path, "run", env=env) as process:
         for _ in range(2):
-            await said(process.stderr, "not connected yet: Slack can't be reached")
+            await said(process.stderr, "not connected yet: Slack refused auth.test")
         async with slack_process(port):
             await said(process.stdout, "is connected to Slack")
             process.send_signal(signal.SIGTERM)
@@ -226,8 +227,9 @@ async def test_a_rate_limit_on_reconnecting_is_kept(sandbox: Sandbox, settings: 
 
 def test_waits_grow_and_stay_below_a_bound() -> None:
     refused = Refused("auth.test", "internal_error", Refusal.TRANSIENT)
-    waits = [credentials.wait_after(refused, failures) for failures in range(2_000)]
+    waits = [CONNECTION.next_try_at(refused, Failures(count, 0.0), 0.0) for count in range(1, 2_000)]
     assert waits[:6] == [1, 2, 4, 8, 16, 30]
-    assert max(waits) == credentials.LONGEST_WAIT_S
-    assert credentials.wait_after(RateLimited("auth.test", 1e9), 0) == credentials.LONGEST_LIMIT_S
+    assert set(waits[5:]) == {CONNECTION.longest_wait_s}
+    limited = RateLimited("auth.test", 1e9)
+    assert CONNECTION.next_try_at(limited, Failures(1, 0.0), 0.0) == CONNECTION.longest_retry_after_s
     assert Credential("X", "Y.", SystemClock()).problem == ""

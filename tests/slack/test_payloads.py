@@ -14,8 +14,7 @@ from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 from bot.slack.format.modals import question_of, settings_of
 from bot.slack.format.shortcut_question import asked_in
-from bot.slack.names import _called
-from bot.slack.users import _kind
+from bot.slack.users import kind_of, name_of
 from handlers.payloads import (
     changed_in,
     looked_at,
@@ -244,4 +243,4 @@ def test_a_command_a_shortcut_and_modals_are_read() -> None:
 )
 def test_people_have_names_and_kinds_also_deactivated(name: str, called: str, kind: UserKind | None) -> None:
     user = load(f"web_api/users_info_{name}")["user"]
-    assert (_called(user), _kind(user, "T0SANDBOX")) == (called, kind)
+    assert (name_of(user), kind_of(user, "T0SANDBOX")) == (called, kind)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.outbox import OutboxKind
+from bot.core.pacing import Urgency
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached, AttachedFile
 from bot.core.reply.forms import MOST_REPLACED_IN_ALL, FormLadder
@@ -214,6 +215,12 @@ class Reply:
     def finished(self) -> bool:
         """Nothing is left to be done for it."""
         return self.gone or self.unshown or (self.ended and self.next_call() is None)
+
+    def urgency_of(self, call: Call) -> Urgency:
+        """Returns what a call is for."""
+        if self.ended:
+            return Urgency.FINAL
+        return Urgency.PROGRESS if isinstance(call, Update) and self.begun else Urgency.FIRST
 
     def append(self, delta: str) -> None:
         """The model said more."""

@@ -1,0 +1,42 @@
+"""Posts ephemeral messages: only one person sees them, and Slack keeps none."""
+
+import logging
+from typing import Any
+
+from bot.core.conversation import Question, ThreadKey
+from bot.errors import RateLimited, Refused, trace_of
+from bot.slack.paced_client import PacedClient
+
+log = logging.getLogger(__name__)
+
+
+class SlackEphemeralMessages:
+    """The EphemeralMessages port, and the only caller of chat.postEphemeral."""
+
+    def __init__(self, client: PacedClient) -> None:
+        self._client = client
+
+    async def post(self, thread: ThreadKey, user_id: str, **message: Any) -> None:
+        """Posts a message that one person sees in a thread. Raises RateLimited and Refused.
+
+        Slack refuses it for people who aren't in the channel.
+        """
+        await self._client.call(
+            "chat.postEphemeral", channel=thread.channel_id, thread_ts=thread.thread_ts, user=user_id, **message
+        )
+
+    async def tell(self, question: Question, sentence: str) -> None:
+        """Shows the question's asker a sentence where the question was written. A failure is only logged.
+
+        A question that isn't in a thread yet is told at the channel's root: a thread without answers shows no ephemeral
+        message.
+        """
+        thread = question.thread
+        if thread.thread_ts == question.ts:
+            thread = ThreadKey(thread.team_id, thread.channel_id, None)
+        try:
+            await self.post(thread, question.user_id, text=sentence)
+        except (RateLimited, Refused) as error:
+            log.warning("user %s is not told: %s", question.user_id, error)
+        except Exception as error:
+            log.error("user %s is not told: %s", question.user_id, trace_of(error))

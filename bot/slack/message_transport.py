@@ -1,0 +1,263 @@
+"""Shows replies as messages that are posted and edited: the one reply transport so far.
+
+Sending is the easy part. The rest deals with answers of Slack's that never came, where the call may have been done:
+
+- An update is sent again with newer text. Twice does no harm.
+- A post would stand in the thread twice. Before a page is posted again, its earlier post is looked for, by the metadata
+  that each page carries.
+- A file can be shared only once. Its bytes are sent once, and before it is shared again it is looked for by its id.
+- A post may arrive after it was looked for. `clean_up` deletes such messages when a reply that was taken over ends.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from bot.core.conversation import Job, Question
+from bot.core.reply.state import Call, Delete, Post, Reply, Shown, Update, Upload
+from bot.errors import RateLimited, Refusal, Refused, trace_of
+from bot.slack.client import SlackClient, only_while
+from bot.slack.format import reply_blocks
+from bot.slack.paced_client import PacedClient
+from bot.slack.posted_replies import PostedReplies, metadata_of
+from bot.slack.retry_policy import RECOVERY
+from bot.slack.retrying import Retrying
+
+SHARE = "files.completeUploadExternal"
+NOT_SHARED = "not_shared"
+"""Our own error name: Slack said that it shared files, and no message shows them."""
+SHARED_LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Waits before each look for shared files. Slack shares them after its answer, and sometimes never
+(paradigmxyz/centaur#311)."""
+POST_SEARCHES = 3
+"""Failed searches for a lost post. Then the page is posted again: a message twice is better than none."""
+RECOVERY_TIMEOUT_S = 60.0
+"""Then a reply continues from what is on record of it."""
+CLEAN_UP_TIMEOUT_S = 20.0
+
+log = logging.getLogger(__name__)
+
+
+class MessageTransport:
+    """The ReplyTransport on chat.postMessage, chat.update and chat.delete.
+
+    `client` sends the calls that the scheduler has paced; `paced` makes all others.
+    """
+
+    def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies) -> None:
+        self._client = client
+        self._paced = paced
+        self._posted = posted
+
+    def delivery(self, job: Job, reply: Reply) -> "MessageDelivery":
+        return MessageDelivery(self, self._posted, job, reply)
+
+    async def recover(self, job: Job) -> Shown:
+        if not job.begun or (job.attempts <= 1 and job.page_ts):
+            return Shown(job.page_ts, outdated=job.version > 0)
+        try:
+            async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+                retrying = Retrying(RECOVERY, self._paced.clock, f"job {job.id}: what Slack shows is not known")
+                return await retrying.call(lambda: self._posted.shown(job))
+        except (Refused, TimeoutError) as error:
+            log.warning("job %d: recovery without Slack: %s", job.id, str(error) or "it took too long")
+        except Exception as error:
+            log.error("job %d: recovery without Slack: %s", job.id, trace_of(error))
+        return _on_record(job)
+
+    async def post(self, call: Post) -> str:
+        """Posts a page; returns the message's ts."""
+        thread = call.question.thread
+        _, ts = await self._client.post(
+            channel=thread.channel_id,
+            thread_ts=thread.thread_ts,
+            metadata=metadata_of(call.question, call.page, call.view),
+            # Slack would fetch links to preview them: a known way to leak data through an address.
+            unfurl_links=False,
+            unfurl_media=False,
+            **reply_blocks.message(call.view),
+        )
+        return ts
+
+    async def update(self, call: Update) -> None:
+        """Edits a page's message."""
+        await self._client.call(
+            "chat.update",
+            channel=call.question.thread.channel_id,
+            ts=call.ts,
+            metadata=metadata_of(call.question, call.page, call.view),
+            **reply_blocks.message(call.view),
+        )
+
+    async def delete(self, call: Delete) -> None:
+        """Deletes a message and its files, where the budget for the message is taken already."""
+        await self._delete_files(call.file_ids)
+        await self._client.call("chat.delete", channel=call.question.thread.channel_id, ts=call.ts)
+
+    async def delete_paced(self, call: Delete) -> None:
+        """Deletes a message and its files."""
+        await self._delete_files(call.file_ids)
+        await self._paced.call("chat.delete", channel=call.question.thread.channel_id, ts=call.ts)
+
+    async def stage(self, upload: Upload) -> list[str]:
+        """Sends the files' bytes, which nobody sees yet; returns the files' ids."""
+        ids = []
+        for file in upload.files:
+            method = "files.getUploadURLExternal"
+            target = await self._paced.call(method, filename=file.name, length=len(file.content))
+            if not (target.get("upload_url") and target.get("file_id")):
+                raise Refused(method, "no upload address", Refusal.TRANSIENT)
+            await self._client.send_bytes(target["upload_url"], file.content)
+            ids.append(str(target["file_id"]))
+        return ids
+
+    async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
+        """Shows staged files below the pages; returns their message's ts, "" where Slack doesn't let us look for it.
+
+        `is_retry`: Slack may have shared them before, and refuses it now, because a file is shared only once.
+        """
+        thread = upload.question.thread
+        files = [{"id": id_, "title": file.title} for id_, file in zip(ids, upload.files, strict=True)]
+        try:
+            await self._client.call(SHARE, channel_id=thread.channel_id, thread_ts=thread.thread_ts, files=files)
+        except Refused as error:
+            if not is_retry or error.reason.may_pass:
+                raise
+        return await self._shared_message(upload.question, ids)
+
+    async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
+        has_looked = False
+        for delay_s in SHARED_LOOKS_S:
+            await self._paced.clock.sleep(delay_s)
+            try:
+                if (ts := await self._posted.find_files(question, ids)) is not None:
+                    return ts
+                has_looked = True
+            except (RateLimited, Refused) as error:
+                log.warning("can't look for shared files: %s", error)
+                if isinstance(error, Refused) and error.reason is Refusal.MESSAGE_GONE:
+                    await self._delete_files_at_root(question, ids)
+                    raise
+        if has_looked:
+            raise Refused(SHARE, NOT_SHARED, Refusal.TRANSIENT)
+        return ""
+
+    async def _delete_files_at_root(self, question: Question, ids: Sequence[str]) -> None:
+        """Deletes files that Slack shared at the channel's root, because their thread was deleted."""
+        await self._delete_files(ids)
+        for call in await self._posted.files_at_root(question):
+            if set(ids) & set(call.file_ids):
+                await self.delete_paced(call)
+
+    async def _delete_files(self, file_ids: Sequence[str]) -> None:
+        """Deletes files: a deleted message leaves its files behind, and a deleted file its message."""
+        for file_id in file_ids:
+            try:
+                await self._paced.call("files.delete", file=file_id)
+            except Refused as error:
+                if error.reason.may_pass:
+                    raise
+
+
+class MessageDelivery:
+    """Sends one reply's calls, and knows which of them have lost their answers."""
+
+    def __init__(self, transport: MessageTransport, posted: PostedReplies, job: Job, reply: Reply) -> None:
+        self.has_lost_post = False
+        """Slack may have done a post whose answer never came."""
+        self._transport = transport
+        self._posted = posted
+        self._job = job
+        self._reply = reply
+        self._failed_searches = 0
+        self._staged: tuple[Upload, list[str]] | None = None
+        """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
+
+    def method_of(self, call: Call) -> str:
+        match call:
+            case Post():
+                return "chat.postMessage"
+            case Update():
+                return "chat.update"
+            case Upload():
+                return SHARE
+            case Delete():
+                return "chat.delete"
+
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+        with only_while(may_send):
+            match call:
+                case Post():
+                    await self._post(call)
+                case Update():
+                    await self._transport.update(call)
+                    self._reply.confirmed(call, call.ts)
+                case Upload():
+                    await self._upload(call, may_send)
+                case Delete():
+                    await self._transport.delete(call)
+                    self._reply.confirmed(call, call.ts)
+
+    def refused(self, call: Call, error: Refused) -> None:
+        if error.reason is Refusal.ASTRAY:
+            self._reply.went_astray(error.ts)
+            return
+        self._reply.refused(call, error.reason)
+        if error.reason.may_pass:
+            self.has_lost_post = self.has_lost_post or isinstance(call, Post)
+            if error.error == NOT_SHARED:
+                self._staged = None
+
+    async def clean_up(self) -> None:
+        if not self._job.begun:
+            return
+        reply, job_id = self._reply, self._job.id
+        try:
+            async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
+                for call in await self._posted.strays(reply.question, reply.page_ts + reply.file_ts):
+                    await self._transport.delete_paced(call)
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("job %d: late messages are not deleted: %s", job_id, str(error) or "it took too long")
+        except Exception as error:
+            log.error("job %d: late messages are not deleted: %s", job_id, trace_of(error))
+
+    async def _post(self, call: Post) -> None:
+        """Posts a page, unless an earlier post of it turns out to have arrived."""
+        if self.has_lost_post:
+            ts = await self._lost_post(call)
+            self.has_lost_post, self._failed_searches = False, 0
+            if ts is not None:
+                self._reply.found(ts)
+                return
+        self._reply.confirmed(call, await self._transport.post(call))
+
+    async def _lost_post(self, call: Post) -> str | None:
+        """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
+        try:
+            return await self._posted.find(call, self._reply.orphans)
+        except Refused as error:
+            self._failed_searches += 1
+            if error.reason in (Refusal.ASTRAY, Refusal.MESSAGE_GONE):
+                raise
+            if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
+                raise
+            log.warning("job %d: a page is posted again, perhaps twice: %s", self._job.id, error)
+            return None
+
+    async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> None:
+        """Uploads files and shares them. Bytes take a while, so the lease is checked again before files show."""
+        is_retry = self._staged is not None and self._staged[0] == call
+        if self._staged is None or not is_retry:
+            self._staged = call, await self._transport.stage(call)
+        ids = self._staged[1]
+        ts = await self._posted.find_files(call.question, ids) if is_retry else None
+        if ts is None and may_send():
+            ts = await self._transport.share(call, ids, is_retry=is_retry)
+        if ts is not None:
+            self._reply.confirmed(call, ts)
+
+
+def _on_record(job: Job) -> Shown:
+    """Returns what Slack shows as far as the Store can tell: each text is recorded before it is shown."""
+    text = job.checkpoint.text
+    return Shown(job.page_ts, len(text), text, outdated=job.version > 0 and not text)

@@ -1,0 +1,33 @@
+"""Slack's Web API at the pace of its budgets, for every call that is not one of a live reply's."""
+
+from typing import Any
+
+from bot.ports import Clock
+from bot.slack.client import SlackClient
+from bot.slack.rate_budget import RateBudget
+
+
+class PacedClient:
+    """Makes each call when its method's budget has room, and counts it. Raises RateLimited and Refused.
+
+    Methods without a budget (rate_budget.py) are called at once.
+    """
+
+    def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:
+        self._client = client
+        self._budget = budget
+        self.clock = clock
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """Returns the method's answer. Arguments that are None are left out."""
+        async with self._budget.turn(method):
+            return await self._client.call(method, **arguments)
+
+    async def post(self, **arguments: Any) -> tuple[str, str]:
+        """Posts a message; returns its channel and ts. Raises as SlackClient.post does."""
+        async with self._budget.turn("chat.postMessage"):
+            return await self._client.post(**arguments)
+
+    async def respond(self, response_url: str, message: dict[str, Any]) -> None:
+        """Answers a command, a shortcut or a press; Slack counts these per address."""
+        await self._client.respond(response_url, message)

@@ -1,0 +1,212 @@
+"""Finds the messages of a reply in Slack, and reads what they show.
+
+Each page carries metadata that says which page of which question's reply it is, and how many characters of the answer
+are shown up to its end. So a message can be found whose post was never answered, and a take-over knows how far the
+readers are. The text itself can't be read back exactly, because Slack stores a translation of it: it comes from the
+Store. Files have no metadata. They are known by their names, which contain the question's ts.
+"""
+
+from collections.abc import Collection, Sequence
+from itertools import takewhile
+from typing import Any
+
+from bot.core.conversation import Job, Question
+from bot.core.inbound.mentions import with_names
+from bot.core.reply import attachments
+from bot.core.reply.attachments import Attached
+from bot.core.reply.state import Delete, End, Post, Shown, View
+from bot.errors import Refusal, Refused
+from bot.slack.format import reply_blocks
+from bot.slack.format.message_text import body_of
+from bot.slack.paced_client import PacedClient
+
+METADATA_EVENT = "typist_reply"
+LOOK_BACK_MESSAGES = 200
+FILES_WITHIN_S = 600.0
+"""An answer's files follow its last page within this."""
+
+Json = dict[str, Any]
+
+
+class PostedReplies:
+    """Reads replies back from Slack. Raises RateLimited and Refused."""
+
+    def __init__(self, client: PacedClient) -> None:
+        self._client = client
+
+    async def find(self, post: Post, known_ts: Collection[str]) -> str | None:
+        """Returns the message of a post whose answer was lost, or None if Slack didn't do it.
+
+        `known_ts`: messages of the same page that are not meant. Raises Refused with ASTRAY where the message is at the
+        channel's root, because its thread was deleted.
+        """
+        question = post.question
+        try:
+            pages = _pages(question, await self.messages_since(question))
+        except Refused as error:
+            if error.reason is not Refusal.MESSAGE_GONE:
+                raise
+            for page in _pages(question, await self._messages_at_root(question)):
+                raise Refused(error.method, error.error, Refusal.ASTRAY, str(page["ts"])) from error
+            raise
+        return next((page["ts"] for page in pages if _page(page) == post.page and page["ts"] not in known_ts), None)
+
+    async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
+        """Returns the message that shows these files, if Slack has shared them."""
+        attached = _attached(question, await self.messages_since(question))
+        return next((message.ts for message in attached if set(ids) <= set(message.file_ids)), None)
+
+    async def files_at_root(self, question: Question) -> list[Delete]:
+        """Returns the deletions of messages with the reply's files at the channel's root."""
+        attached = _attached(question, await self._messages_at_root(question))
+        return [Delete(question, message.ts, message.file_ids) for message in attached]
+
+    async def shown(self, job: Job) -> Shown:
+        """Returns what Slack shows of a job's reply; of an earlier version, only its messages.
+
+        The Store knows most of the messages, also those that are too far back to be found here.
+        """
+        messages, is_all = await self._read(job.question)
+        if job.page_ts and not is_all:
+            older, _ = await self._read(job.question, _long_after(job.page_ts[-1]))
+            messages = list({message["ts"]: message for message in (*older, *messages)}.values())
+        pages = _pages_in_order(job, messages, is_all=is_all)
+        current = list(takewhile(lambda page: _version(job, page) == job.version, pages.values()))
+        chars, text = _shown_text(job, current)
+        return Shown(
+            page_ts=tuple(pages),
+            chars=chars,
+            text=text,
+            ended=_end(current[-1]) if current and len(current) == len(pages) else None,
+            outdated=bool(pages) and not current,
+            attached=tuple(_attached(job.question, messages)),
+        )
+
+    async def strays(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
+        """Returns the deletions of the reply's messages that nobody knows of: their posts arrived late."""
+        try:
+            messages = await self.messages_since(question)
+        except Refused as error:
+            if error.reason is not Refusal.MESSAGE_GONE:
+                raise
+            messages = await self._messages_at_root(question)
+        pages = [Delete(question, page["ts"]) for page in _pages(question, messages)]
+        files = [Delete(question, message.ts, message.file_ids) for message in _attached(question, messages)]
+        return [call for call in (*pages, *files) if call.ts not in known_ts]
+
+    async def messages_since(self, question: Question) -> list[Json]:
+        """Returns the conversation's messages from the question on, oldest first."""
+        return (await self._read(question))[0]
+
+    async def _messages_at_root(self, question: Question) -> list[Json]:
+        """Returns the messages outside of threads from the question on, oldest first."""
+        return (await self._read_method("conversations.history", question))[0]
+
+    async def _read(self, question: Question, latest_ts: str = "") -> tuple[list[Json], bool]:
+        """Returns the conversation's messages from the question on, and whether these are all.
+
+        Of too many, Slack gives the newest in a direct message: `latest_ts` makes it give older ones.
+        """
+        thread_ts = question.thread.thread_ts
+        latest = {"latest": latest_ts} if latest_ts else {}
+        if thread_ts is None:
+            return await self._read_method("conversations.history", question, **latest)
+        return await self._read_method("conversations.replies", question, ts=thread_ts, **latest)
+
+    async def _read_method(self, method: str, question: Question, **arguments: str) -> tuple[list[Json], bool]:
+        answer = await self._client.call(
+            method,
+            channel=question.thread.channel_id,
+            oldest=question.ts,
+            limit=LOOK_BACK_MESSAGES,
+            include_all_metadata=True,
+            **arguments,
+        )
+        messages = sorted(answer.get("messages", []), key=lambda message: str(message["ts"]))
+        return messages, not answer.get("has_more")
+
+
+def metadata_of(question: Question, page: int, view: View) -> Json:
+    """Returns the metadata of a page's message. The question's ts is unique in its channel."""
+    payload = {
+        "question_ts": question.ts,
+        "version": view.version,
+        "page": page,
+        "shown_chars": view.end_chars,
+        "end": view.ended or "",
+    }
+    return {"event_type": METADATA_EVENT, "event_payload": payload}
+
+
+def _payload(message: Json) -> Json:
+    metadata = message.get("metadata") or {}
+    return metadata.get("event_payload") or {} if metadata.get("event_type") == METADATA_EVENT else {}
+
+
+def _pages(question: Question, messages: list[Json]) -> list[Json]:
+    return [message for message in messages if _payload(message).get("question_ts") == question.ts]
+
+
+def _page(message: Json) -> int:
+    return int(_payload(message)["page"])
+
+
+def _pages_in_order(job: Job, messages: list[Json], *, is_all: bool) -> dict[str, Json]:
+    """Returns the reply's messages by their ts, page by page: those on record, then those found.
+
+    A message on record that wasn't found is empty, unless all messages were read: then it was deleted.
+    """
+    found = {message["ts"]: message for message in messages}
+    on_record = takewhile(lambda ts: ts in found or not is_all, job.page_ts)
+    pages = {ts: found.get(ts, {}) for ts in on_record}
+    for message in _pages(job.question, messages):
+        if _page(message) == len(pages):
+            pages.setdefault(message["ts"], message)
+    return pages
+
+
+def _long_after(ts: str) -> str:
+    """Returns a ts after which no message of the same reply comes. Files come last."""
+    return f"{float(ts) + FILES_WITHIN_S:.6f}"
+
+
+def _version(job: Job, page: Json) -> int:
+    """Returns the version of the answer that a message shows.
+
+    A message without metadata wasn't found. It shows the job's version if some of that version's text is on record.
+    """
+    if not _payload(page):
+        return job.version if job.version == 0 or job.checkpoint.text else job.version - 1
+    return int(_payload(page)["version"])
+
+
+def _shown_text(job: Job, pages: list[Json]) -> tuple[int, str]:
+    """Returns how many characters of the answer these messages show, and its text: as recorded, or as Slack has it.
+
+    While the database was away, less was recorded than Slack shows.
+    """
+    recorded = job.checkpoint.text
+    if not pages:
+        return 0, recorded
+    if not _payload(pages[-1]):
+        return len(recorded), recorded
+    chars = int(_payload(pages[-1])["shown_chars"])
+    if chars <= len(recorded):
+        return chars, recorded
+    return chars, "\n\n".join(with_names(body_of(reply_blocks.answer_of(page)), {}).strip() for page in pages)
+
+
+def _end(message: Json) -> End | None:
+    end = _payload(message).get("end")
+    return End(end) if end else None
+
+
+def _attached(question: Question, messages: list[Json]) -> list[Attached]:
+    """Returns the messages with the reply's files, which are known by their names."""
+    attached = []
+    for message in messages:
+        files = [file for file in message.get("files") or [] if attachments.is_of(file.get("name") or "", question.ts)]
+        if files:
+            keys = frozenset((file["name"], int(file.get("size") or 0)) for file in files)
+            attached.append(Attached(message["ts"], tuple(file["id"] for file in files), keys))
+    return attached

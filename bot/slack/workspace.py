@@ -1,0 +1,51 @@
+"""What belongs to one Slack team: who the bot is there, its budget, its edit scheduler, and its caches.
+
+Everything that talks to Slack for a team is built here once, on one client and one budget. Services don't get the
+workspace: each gets the part that it uses, through that part's port.
+"""
+
+from bot.core.inbound.triage import Identity
+from bot.core.lease import Lease
+from bot.ports import Clock, RateLedger
+from bot.slack.assistant_pane import SlackPane
+from bot.slack.client import SlackClient
+from bot.slack.edit_scheduler import EditScheduler, ReplyRecords
+from bot.slack.ephemeral_messages import SlackEphemeralMessages
+from bot.slack.files import SlackFiles
+from bot.slack.history import SlackHistory
+from bot.slack.message_transport import MessageTransport
+from bot.slack.outbox_sender import SlackOutboxSender
+from bot.slack.paced_client import PacedClient
+from bot.slack.posted_replies import PostedReplies
+from bot.slack.rate_budget import RateBudget
+from bot.slack.surfaces import SlackSurfaces
+from bot.slack.thread_poster import ThreadPoster
+from bot.slack.users import SlackUsers
+
+
+class Workspace:
+    """The parts that serve one Slack team. `identity`: who the bot is in that team."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        client: SlackClient,
+        *,
+        ledger: RateLedger,
+        records: ReplyRecords,
+        lease: Lease,
+        clock: Clock,
+    ) -> None:
+        self.identity = identity
+        self.budget = RateBudget(ledger, clock)
+        paced = PacedClient(client, self.budget, clock)
+        posted, threads = PostedReplies(paced), ThreadPoster(paced)
+        transport = MessageTransport(client, paced, posted)
+        self.scheduler = EditScheduler(transport, self.budget, lease, clock, records)
+        self.users = SlackUsers(paced, identity.team_id)
+        self.history = SlackHistory(paced, self.users, identity.bot_id)
+        self.files = SlackFiles(client)
+        self.ephemeral = SlackEphemeralMessages(paced)
+        self.surfaces = SlackSurfaces(client, paced, threads, self.ephemeral)
+        self.pane = SlackPane(paced)
+        self.outbox_sender = SlackOutboxSender(transport, posted, threads, self.ephemeral, identity.user_id)
