@@ -1,0 +1,57 @@
+"""The docs: every file, link and name in them exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PATH = re.compile(r"(?<![\w/.-])(?:bot|handlers|sandbox|tests|benchmarks|deploy)/[\w/.-]*\w")
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+NAMED_IN = re.compile(r"^\|[^|]+\| `([\w/.]+)` \| ([^|]+) \|$", re.MULTILINE)
+"""A row of the table "Where is …?": question, file, and what to look for in it."""
+
+
+def page(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def anchors(path: Path) -> set[str]:
+    """Returns the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page)
+def test_files_that_a_page_names_exist(path: Path) -> None:
+    named = set(PATH.findall(path.read_text()))
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page)
+def test_relative_links_of_a_page_lead_somewhere(path: Path) -> None:
+    broken = []
+    for target, anchor in LINK.findall(path.read_text()):
+        linked = path.parent / target if target else path
+        if not linked.exists() or (anchor and anchor not in anchors(linked)):
+            broken.append(f"{target}#{anchor}" if anchor else target)
+    assert broken == []
+
+
+def test_modules_of_the_fidelity_page_exist_in_the_sandbox() -> None:
+    named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs/sandbox-fidelity.md").read_text()))
+    assert named
+    assert sorted(name for name in named if not (ROOT / "sandbox" / name).exists()) == []
+
+
+def test_names_of_the_table_where_is_are_in_their_files() -> None:
+    rows = NAMED_IN.findall((ROOT / "docs/architecture.md").read_text())
+    assert len(rows) > 40
+    missing = [
+        f"{file}: {name}"
+        for file, names in rows
+        for name in re.findall(r"`([^`]+)`", names)
+        if not re.search(rf"\b{re.escape(name)}\b", (ROOT / file).read_text())
+    ]
+    assert missing == []
