@@ -157,7 +157,7 @@ async def take_in_line(browser: Browser, sandbox: Sandbox) -> None:
     thread = page.get_by_role("region", name="Thread")
     await expect(thread.get_by_text(texts.QUEUED)).to_have_count(2)
     await expect(thread).to_contain_text("What it costs")
-    await shoot(page, "in-line.png")
+    await shoot(page, "queued.png")
 
 
 async def take_edited(browser: Browser, sandbox: Sandbox) -> None:
