@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from benchmarks.store import question, sqlite_file
 from bot.core.conversation import Job
 from bot.core.job import Piece, Spent
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.engine import database_file
 from tests.contracts.databases import postgresql_server
 
@@ -30,17 +30,17 @@ LONG_CHARS = 100_000
 
 
 async def measure(url: str) -> None:
-    store = await SqlStore.open(url, "benchmark", SystemClock())
+    store = await Stores.open(url, "benchmark", SystemClock())
     try:
         await _measure(store)
     finally:
         await store.close()
 
 
-async def _measure(store: SqlStore) -> None:
-    await store.enqueue("Ev1", question(1))
-    [job] = await store.claim(1)
-    without = await _a_second(store, lambda _: store.heartbeat({job: Spent()}))
+async def _measure(store: Stores) -> None:
+    await store.queue.enqueue("Ev1", question(1))
+    [job] = await store.worker_queue.claim(1)
+    without = await _a_second(store, lambda _: store.worker_queue.heartbeat({job: Spent()}))
     show("a heartbeat alone", without)
     for what, before_chars in (("begun", 0), (f"of {LONG_CHARS:,} characters", LONG_CHARS)):
         if before_chars:
@@ -49,12 +49,12 @@ async def _measure(store: SqlStore) -> None:
 
         async def beat(_: int) -> None:
             nonlocal chars
-            await store.heartbeat({job: Spent()}, {job: Piece(chars, PIECE)})
+            await store.worker_queue.heartbeat({job: Spent()}, {job: Piece(chars, PIECE)})
             chars += len(PIECE)
 
         async def ahead(_: int) -> None:
             nonlocal chars
-            await store.checkpoint({job: Piece(chars, PIECE)})
+            await store.worker_queue.checkpoint({job: Piece(chars, PIECE)})
             chars += len(PIECE)
 
         beats, edits = await _a_second(store, beat), await _a_second(store, ahead)
@@ -62,20 +62,20 @@ async def _measure(store: SqlStore) -> None:
         show(f"an edit of an answer {what}", edits)
         added = [beats[n] - without[n] + EDITS_A_SECOND * edits[n] for n in (0, 1)]
         print(f"  an answer {what}: {added[0]:.2f} ms CPU and {added[1]:.1f} kB written a second more")
-    await store.release(job)
+    await store.worker_queue.release(job)
     began = time.perf_counter()
-    [again] = await store.claim(1)
+    [again] = await store.worker_queue.claim(1)
     print(
         f"  claimed again with {len(again.checkpoint.text):,} characters: {(time.perf_counter() - began) * 1e3:.1f} ms"
     )
 
 
-async def _grow(store: SqlStore, job: Job, chars: int) -> None:
+async def _grow(store: Stores, job: Job, chars: int) -> None:
     for start in range(0, chars, len(PIECE)):
-        await store.checkpoint({job: Piece(start, PIECE)})
+        await store.worker_queue.checkpoint({job: Piece(start, PIECE)})
 
 
-async def _a_second(store: SqlStore, call: Callable[[int], Awaitable[object]]) -> tuple[float, float, float]:
+async def _a_second(store: Stores, call: Callable[[int], Awaitable[object]]) -> tuple[float, float, float]:
     """Of one call: CPU in ms, kB written, and its median time in ms."""
     cpu_s, written, took_ms = time.process_time(), await _written_bytes(store), list[float]()
     for number in range(SECONDS):
@@ -86,11 +86,11 @@ async def _a_second(store: SqlStore, call: Callable[[int], Awaitable[object]]) -
     return cpu_ms, (await _written_bytes(store) - written) / SECONDS / 1e3, statistics.median(took_ms)
 
 
-async def _written_bytes(store: SqlStore) -> int:
+async def _written_bytes(store: Stores) -> int:
     """Into the log of changes, since some beginning."""
-    if (file := database_file(store.engine.url)) is not None:
+    if (file := database_file(store.database.engine.url)) is not None:
         return _sqlite_written(file)
-    async with store.engine.connect() as connection:
+    async with store.database.engine.connect() as connection:
         lsn = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
         return int(await connection.scalar(sa.text(lsn)) or 0)
 

@@ -14,7 +14,8 @@ from contextlib import aclosing
 
 from bot.core.conversation import Prompt, Question, ThreadKey, Turn
 from bot.core.reply.state import Reply
-from bot.ports import Provider, SystemClock
+from bot.ports.clock import SystemClock
+from bot.ports.models import Provider
 from bot.providers.anthropic import AnthropicVendor
 from bot.providers.fallback import Fallback
 from bot.providers.openai import OpenAIVendor

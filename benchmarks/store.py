@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Enqueued, Outcome, Spent, Status
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from tests.contracts.databases import postgresql_server
 
 JOBS = 300
@@ -43,17 +43,17 @@ def show(what: str, took_ms: list[float]) -> None:
 
 
 async def measure(url: str) -> None:
-    store = await SqlStore.open(url, "benchmark", SystemClock())
+    store = await Stores.open(url, "benchmark", SystemClock())
     jobs: list[Job] = []
 
     async def enqueue(number: int) -> Enqueued | None:
-        return await store.enqueue(f"Ev{number}", question(number))
+        return await store.queue.enqueue(f"Ev{number}", question(number))
 
     async def claim(_: int) -> None:
-        jobs.extend(await store.claim(1))
+        jobs.extend(await store.worker_queue.claim(1))
 
     async def finish(number: int) -> bool:
-        return await store.finish(jobs[number], Outcome(Status.DONE, ANSWER))
+        return await store.worker_queue.finish(jobs[number], Outcome(Status.DONE, ANSWER))
 
     async def at_once(number: int) -> float:
         began = time.perf_counter()
@@ -65,12 +65,15 @@ async def measure(url: str) -> None:
         show("enqueue, seen before", await timed(enqueue, JOBS))
         show("claim", await timed(claim, JOBS))
         show("claim, nothing to do", await timed(claim, JOBS))
-        show(f"heartbeat of {JOBS}", await timed(lambda _: store.heartbeat(dict.fromkeys(jobs, Spent(900, 300))), 20))
-        show("record_pages", await timed(lambda n: store.record_pages(jobs[n].id, [f"{n}.1"]), JOBS))
+        show(
+            f"heartbeat of {JOBS}",
+            await timed(lambda _: store.worker_queue.heartbeat(dict.fromkeys(jobs, Spent(900, 300))), 20),
+        )
+        show("record_pages", await timed(lambda n: store.worker_queue.record_pages(jobs[n].id, [f"{n}.1"]), JOBS))
         show("finish", await timed(finish, JOBS))
-        show("replies", await timed(lambda n: store.replies(jobs[n].question.thread), JOBS))
-        show("reserve, granted", await timed(lambda _: store.reserve("chat.update", JOBS + 1), JOBS))
-        show("reserve, refused", await timed(lambda _: store.reserve("chat.update", JOBS), JOBS))
+        show("replies", await timed(lambda n: store.recorded_answers.replies(jobs[n].question.thread), JOBS))
+        show("reserve, granted", await timed(lambda _: store.rate_ledger.reserve("chat.update", JOBS + 1), JOBS))
+        show("reserve, refused", await timed(lambda _: store.rate_ledger.reserve("chat.update", JOBS), JOBS))
         began = time.perf_counter()
         burst_ms = await asyncio.gather(*(at_once(number) for number in range(BURST)))
         show(f"enqueue, {BURST} at once", burst_ms)

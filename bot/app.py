@@ -19,7 +19,8 @@ from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
-from bot.ports import Clock, EphemeralMessages, SystemClock
+from bot.ports.clock import Clock, SystemClock
+from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.providers.registry import models_of, most_output_tokens
 from bot.services import metrics
 from bot.services.access_control import AccessControl
@@ -44,9 +45,7 @@ from bot.slack.credentials import app_credential, bot_credential
 from bot.slack.socket import Sockets
 from bot.slack.surfaces import SlackSurfaces
 from bot.slack.workspace import Workspace
-from bot.store.asks import SqlAsks
-from bot.store.database import SqlStore
-from bot.store.recorded_answers import SqlRecordedAnswers
+from bot.store import Stores
 from bot.store.teams import adopt
 from handlers import app_home_and_pane, messages, reply_actions, slash_commands
 
@@ -80,18 +79,26 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
         me = await bot_token.insist(client.identity)
-        store = await SqlStore.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
-        stack.push_async_callback(store.close)
-        await adopt(store.engine, me.team_id)
+        stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
+        stack.push_async_callback(stores.close)
+        await adopt(stores.database.engine, me.team_id)
         lease = Lease()
-        workspace = Workspace(me, client, ledger=store, records=store, lease=lease, clock=clock)
-        admission = AccessControl(access_rules_of(settings), workspace.users, workspace.ephemeral, store)
+        workspace = Workspace(
+            me, client, ledger=stores.rate_ledger, records=stores.worker_queue, lease=lease, clock=clock
+        )
+        access = AccessControl(
+            access_rules_of(settings), workspace.users, workspace.ephemeral, stores.notices, stores.bot_questions
+        )
         estimate = TokenEstimate(models_in_use(settings))
         answering = Answering(
-            store=store,
+            jobs=stores.worker_queue,
             replies=workspace.scheduler,
             briefing=PromptBuilder(
-                store=store,
+                recorded=stores.recorded_answers,
+                questions=stores.queue,
+                channel_settings=stores.channel_settings,
+                pane_context=stores.pane_context,
+                group_threads=stores.participants,
                 history=workspace.history,
                 files=workspace.files,
                 clock=clock,
@@ -104,50 +111,60 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             me=me,
             estimate=estimate,
             metrics=metrics.logged,
-            admission=admission,
+            admission=access,
             done_ping_s=settings.done_ping_s,
-            allowance=quota_of(settings, store, workspace.ephemeral, clock),
-            pane=AssistantPane(store, workspace.pane, me, settings.suggested_prompts),
+            allowance=quota_of(settings, stores, workspace.ephemeral, clock),
+            pane=AssistantPane(stores.notices, stores.pane_context, workspace.pane, me, settings.suggested_prompts),
         )
-        capacity = Capacity(settings.max_concurrent, settings.drain_s)
-        worker = Worker(store, workspace.scheduler, lease, clock, capacity, answering.answer, admission.admits)
+        worker = Worker(
+            queue=stores.worker_queue,
+            waiting=stores.queue,
+            replies=workspace.scheduler,
+            lease=lease,
+            clock=clock,
+            capacity=Capacity(settings.max_concurrent, settings.drain_s),
+            answer=answering.answer,
+            admits=access.admits,
+        )
         bolt = _bolt(settings, me)
-        hearing = TriageRules(settings.mention_only, admission.hears_bots)
-        intake = Intake(store, worker, admission, me, hearing)
-        controls = ReplyActions(
-            store, SqlRecordedAnswers(store, clock), worker, admission, settings.admins, workspace.surfaces
+        hearing = TriageRules(settings.mention_only, access.hears_bots)
+        intake = Intake(stores.queue, stores.participants, stores.channel_settings, worker, access, me, hearing)
+        actions = ReplyActions(
+            stores.queue, stores.recorded_answers, worker, access, settings.admins, workspace.surfaces
         )
-        reply_actions.register(bolt, controls, me.team_id)
-        asks = MessageShortcut(SqlAsks(store, clock), workspace.surfaces, intake, clock, me)
-        _beside_messages(bolt, settings, workspace.surfaces, asks, answering)
-        messages.register(bolt, intake, MessageEdits(store, worker, intake, me), asks)
+        reply_actions.register(bolt, actions, me.team_id)
+        shortcut = MessageShortcut(stores.message_questions, workspace.surfaces, intake, clock, me)
+        _beside_messages(bolt, settings, stores, workspace.surfaces, shortcut, answering)
+        messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
-        probes.database, probes.connections, probes.live = store.ping, sockets.up, lambda: worker.live
-        watching = partial(bot_token.watch, client.identity)
-        tidying = partial(keep_tidy, store, clock, settings.retention_days)
-        outbox = Outbox(store, workspace.outbox_sender, workspace.scheduler, clock)
+        probes.database, probes.connections, probes.live = stores.database.ping, sockets.up, lambda: worker.live
         loops = (
             workspace.scheduler.run,
             workspace.budget.watch,
             worker.stay_alive,
-            outbox.run,
-            asks.run,
-            tidying,
-            watching,
+            Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock).run,
+            shortcut.run,
+            partial(keep_tidy, stores.erasure, clock, settings.retention_days),
+            partial(bot_token.watch, client.identity),
         )
-        yield Bot(me, worker, sockets, asks, loops)
+        yield Bot(me, worker, sockets, shortcut, loops)
 
 
 def _beside_messages(
-    bolt: AsyncApp, settings: Settings, slack: SlackSurfaces, asks: MessageShortcut, answering: Answering
+    bolt: AsyncApp,
+    settings: Settings,
+    stores: Stores,
+    slack: SlackSurfaces,
+    shortcut: MessageShortcut,
+    answering: Answering,
 ) -> None:
     """Commands, modals, Home and the pane; for what messages need as well, both have the same parts."""
-    store, me, allowance = answering.store, answering.me, answering.allowance
+    me, quota = answering.me, answering.allowance
     usual, admins = usual_of(settings), settings.admins
-    desk = SlashCommands(store, slack, answering.admission, allowance, me, usual, admins)
-    home = AppHome(store, slack, allowance, answering.clock, me, usual, admins, shown_to_admins(settings))
-    slash_commands.register(bolt, desk, asks)
+    commands = SlashCommands(stores.channel_settings, slack, answering.admission, quota, me, usual, admins)
+    home = AppHome(stores.usage, slack, quota, answering.clock, me, usual, admins, shown_to_admins(settings))
+    slash_commands.register(bolt, commands, shortcut)
     app_home_and_pane.register(bolt, home, answering.pane)
 
 
@@ -178,9 +195,10 @@ def access_rules_of(settings: Settings) -> AccessRules:
     )
 
 
-def quota_of(settings: Settings, store: SqlStore, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
+def quota_of(settings: Settings, stores: Stores, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
     """How much may be used."""
-    return Quota(settings.caps, models_in_use(settings), most_output_tokens(settings), store, ephemeral, clock)
+    models = models_in_use(settings)
+    return Quota(settings.caps, models, most_output_tokens(settings), stores.usage, stores.notices, ephemeral, clock)
 
 
 @dataclass(frozen=True)

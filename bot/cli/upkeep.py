@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from bot.core.conversation import ThreadKey
 from bot.errors import SettingsError
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import bot_credential
-from bot.store.database import SqlStore
+from bot.store import Stores
 from bot.store.engine import create_engine, database_errors
 from bot.store.migrate import migrate as migrate_schema
 
@@ -79,11 +79,11 @@ async def migrate(settings: Settings) -> None:
 async def forget(settings: Settings, whose: Whose) -> None:
     """Removes questions and answers for good and prints how many. Raises StoreError, SettingsError."""
     thread = await _in_a_team(settings, whose.thread) if whose.thread else None
-    store = await SqlStore.open(settings.database_url, SELF, SystemClock())
+    stores = await Stores.open(settings.database_url, SELF, SystemClock())
     try:
-        removed = await store.erase(user_id=whose.user_id, thread=thread)
+        removed = await stores.erasure.erase(user_id=whose.user_id, thread=thread)
     finally:
-        await store.close()
+        await stores.close()
     print(f"{removed} questions and their answers are removed, those under way as they end.")
     print("What Slack holds is deleted in Slack.")
 

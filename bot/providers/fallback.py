@@ -7,7 +7,7 @@ from contextlib import aclosing
 from bot.core.conversation import Prompt
 from bot.core.stream import StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
-from bot.ports import Provider
+from bot.ports.models import Provider
 
 log = logging.getLogger(__name__)
 

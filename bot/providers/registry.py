@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
 from bot.core.stream import THINKING_TOKENS
-from bot.ports import Provider, SystemClock
+from bot.ports.clock import SystemClock
+from bot.ports.models import Provider
 from bot.providers.fallback import Fallback
 from bot.providers.hosts import speaks_responses
 from bot.providers.retry import Retry

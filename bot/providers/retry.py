@@ -7,7 +7,8 @@ from contextlib import aclosing
 from bot.core.conversation import Prompt
 from bot.core.stream import StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
-from bot.ports import Clock, Provider
+from bot.ports.clock import Clock
+from bot.ports.models import Provider
 
 LONGEST_WAIT_S = 5.0
 _SHORT_WAIT_S = 0.5

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from bot.core.conversation import Prompt
 from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
-from bot.ports import Clock
+from bot.ports.clock import Clock
 
 TOKENS_PER_S = 40.0
 """About what the small models of the vendors do."""

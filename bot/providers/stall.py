@@ -8,7 +8,7 @@ from typing import Self
 from bot.core.conversation import Prompt
 from bot.core.stream import StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
-from bot.ports import Provider
+from bot.ports.models import Provider
 
 LONGEST_SILENCE_S = 600.0
 """gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186): twice that."""

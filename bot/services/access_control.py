@@ -7,7 +7,10 @@ from bot.core.conversation import Question
 from bot.core.limits import access
 from bot.core.limits.access import AccessRules, Denial, UserKind
 from bot.errors import StoreError
-from bot.ports import EphemeralMessages, Store, Users
+from bot.ports.access import BotQuestionCounts
+from bot.ports.ephemeral_messages import EphemeralMessages
+from bot.ports.notices import Notices
+from bot.ports.users import Users
 
 TELL_AGAIN_S = 3600.0
 
@@ -17,11 +20,19 @@ log = logging.getLogger(__name__)
 class AccessControl:
     """At once where it is known who asks; else by the worker, so that no acknowledgement waits for Slack."""
 
-    def __init__(self, rules: AccessRules, users: Users, ephemeral: EphemeralMessages, store: Store) -> None:
+    def __init__(
+        self,
+        rules: AccessRules,
+        users: Users,
+        ephemeral: EphemeralMessages,
+        notices: Notices,
+        bot_questions: BotQuestionCounts,
+    ) -> None:
         self._rules = rules
         self._users = users
         self._ephemeral = ephemeral
-        self._store = store
+        self._notices = notices
+        self._bot_questions = bot_questions
         self._telling: set[asyncio.Task[None]] = set()
 
     @property
@@ -50,7 +61,7 @@ class AccessControl:
 
     async def too_many(self, question: Question) -> bool:
         """Whether a bot asks so much that it may be answering our answers. Raises StoreError."""
-        return question.from_bot and (await self._store.bot_questions(question)).too_many
+        return question.from_bot and (await self._bot_questions.count(question)).too_many
 
     def tell(self, question: Question, denial: Denial) -> None:
         """Tells the asker why, at most once an hour, in the background."""
@@ -62,7 +73,7 @@ class AccessControl:
 
     async def _tell(self, question: Question, denial: Denial) -> None:
         try:
-            first = await self._store.claim_notice(question.thread.team_id, question.user_id, "denied", TELL_AGAIN_S)
+            first = await self._notices.claim(question.thread.team_id, question.user_id, "denied", TELL_AGAIN_S)
         except StoreError as error:
             log.error("%s is not told that they may not ask: %s", question.user_id, error)
             return

@@ -21,7 +21,10 @@ from bot.core.reply.resuming import Seam
 from bot.core.reply.state import End, Ending, Shown
 from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking, Usage
 from bot.errors import Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
-from bot.ports import Clock, LiveReply, Models, Provider, Replies, Store
+from bot.ports.clock import Clock
+from bot.ports.models import Models, Provider
+from bot.ports.queue import ClaimedJobs
+from bot.ports.replies import LiveReply, Replies
 from bot.services.access_control import AccessControl
 from bot.services.assistant_pane import AssistantPane
 from bot.services.metrics import JobLife, Metrics, Times
@@ -120,7 +123,7 @@ class AnswerAttempt:
 class Answering:
     """Answers jobs; holds what that needs of the world."""
 
-    store: Store
+    jobs: ClaimedJobs
     replies: Replies
     briefing: PromptBuilder
     models: Models
@@ -283,10 +286,10 @@ class Answering:
         for delay_s in chain(RECORD_AGAIN_S, repeat(RECORD_AGAIN_S[-1])):
             try:
                 if page_ts:
-                    await self.store.record_pages(job.id, page_ts)
+                    await self.jobs.record_pages(job.id, page_ts)
                 waited_s = self.clock.now() - job.asked_at
                 ping = outcome.status is Status.DONE and 0 < self.done_ping_s < waited_s
-                return await self.store.finish(job, outcome, ping=ping, leftover=left)
+                return await self.jobs.finish(job, outcome, ping=ping, leftover=left)
             except StoreError as error:
                 log.error("job %d: its end is not on record yet: %s", job.id, error)
             except Exception as error:
@@ -300,7 +303,7 @@ class Answering:
             await reply.leave()
         if attempt.break_off in (BreakOff.HANDOVER, BreakOff.RESTART):
             try:
-                await self.store.release(attempt.job, attempt.draft.piece())
+                await self.jobs.release(attempt.job, attempt.draft.piece())
             except StoreError as error:
                 log.error("job %d could not be handed over: %s", attempt.job.id, error)
 

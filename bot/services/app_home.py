@@ -9,8 +9,9 @@ from bot.core.inbound.channel_settings import ChannelSettings, Usual, in_force
 from bot.core.inbound.triage import Identity
 from bot.core.limits.caps import CapWindow, Period, Scope, Spender, first_day
 from bot.errors import RateLimited, Refused, StoreError, trace_of
-from bot.ports import Clock, Store
+from bot.ports.clock import Clock
 from bot.ports.surfaces import Surfaces
+from bot.ports.usage import UsageByModel
 from bot.services.quota import Quota
 from bot.slack.format import home
 from bot.slack.format.home import PersonUsage, WorkspaceUsage
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 class AppHome:
     """`settings`: as those who run the bot have set it, for its admins to see."""
 
-    store: Store
+    usage: UsageByModel
     surfaces: Surfaces
     allowance: Quota
     clock: Clock
@@ -59,8 +60,8 @@ class AppHome:
 
     async def _workspace(self) -> WorkspaceUsage:
         windows = {period: CapWindow(Scope.WORKSPACE, period) for period in Period}
-        spent = await self.store.spent(Spender(self.me.team_id, "", ""), windows.values())
+        spent = await self.usage.used(Spender(self.me.team_id, "", ""), windows.values())
         month = first_day(Period.MONTH, self.clock.now()) * DAY_S
-        by_model = await self.store.used_by_model(self.me.team_id, month)
+        by_model = await self.usage.used_by_model(self.me.team_id, month)
         use = PersonUsage({period: spent[window] for period, window in windows.items()}, self.allowance.caps)
         return WorkspaceUsage(use, by_model, self.settings)

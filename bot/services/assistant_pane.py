@@ -10,7 +10,8 @@ from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.errors import RateLimited, Refused, StoreError, trace_of
-from bot.ports import Store
+from bot.ports.notices import Notices
+from bot.ports.pane_context import PaneContextWriter
 from bot.ports.surfaces import Pane
 
 STATUS_WITHIN_S = 1.0
@@ -26,7 +27,8 @@ log = logging.getLogger(__name__)
 class AssistantPane:
     """Does nothing in apps without a pane. What Slack refuses here is a line in the log, and no more."""
 
-    store: Store
+    notices: Notices
+    context: PaneContextWriter
     pane: Pane
     me: Identity
     suggestions: tuple[Suggestion, ...]
@@ -41,7 +43,7 @@ class AssistantPane:
     async def look(self, user_id: str, channel_id: str) -> None:
         """Somebody looks at another channel; "" is none. Raises StoreError."""
         if self.me.has_pane:
-            await self.store.set_pane_context(self.me.team_id, user_id, channel_id)
+            await self.context.write(self.me.team_id, user_id, channel_id)
 
     async def begin(self, question: Question) -> bool:
         """Shows that we think; whether the thread says so, and no placeholder has to."""
@@ -72,7 +74,7 @@ class AssistantPane:
 
     async def _name(self, question: Question) -> None:
         """A thread is called by its first question, once for all processes."""
-        if await self.store.claim_notice(self.me.team_id, "", f"title {question.thread}"):
+        if await self.notices.claim(self.me.team_id, "", f"title {question.thread}"):
             await self.pane.set_title(question.thread, assistant_pane.title_of(question))
 
     def _do(self, sign: Awaitable[None], within_s: float = WITHIN_S) -> asyncio.Task[None]:

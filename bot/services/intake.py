@@ -6,7 +6,9 @@ from typing import Protocol
 
 from bot.core.conversation import Job, Message, Question, ThreadKey
 from bot.core.inbound.triage import ANSWERED_SUBTYPES, Answer, Identity, Participants, TriageRules, by_person, triage
-from bot.ports import Store
+from bot.ports.channel_settings import ChannelSettingsReader
+from bot.ports.participants import ThreadParticipants
+from bot.ports.queue import QuestionQueue
 from bot.services.access_control import AccessControl
 
 log = logging.getLogger(__name__)
@@ -33,9 +35,18 @@ class Intake:
     """From a message to a job."""
 
     def __init__(
-        self, store: Store, worker: Waking, admission: AccessControl, me: Identity, hearing: TriageRules
+        self,
+        queue: QuestionQueue,
+        participants: ThreadParticipants,
+        channel_settings: ChannelSettingsReader,
+        worker: Waking,
+        admission: AccessControl,
+        me: Identity,
+        hearing: TriageRules,
     ) -> None:
-        self._store = store
+        self._queue = queue
+        self._participants = participants
+        self._channel_settings = channel_settings
         self._worker = worker
         self._admission = admission
         self._me = me
@@ -56,7 +67,7 @@ class Intake:
 
     async def enqueue(self, event_id: str, question: Question) -> None:
         """Has a question answered whose asker may ask; raises what the Store raises."""
-        enqueued = await self._store.enqueue(event_id, question, full=self._worker.full)
+        enqueued = await self._queue.enqueue(event_id, question, full=self._worker.full)
         if enqueued is None:
             log.debug("seen before: %s", question.ts)
         elif enqueued.waiting:
@@ -71,13 +82,13 @@ class Intake:
         if message.subtype not in ANSWERED_SUBTYPES or not by_person(message, self._me):
             return Participants()
         thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
-        return await self._store.participants(thread, message.user_id or "", message.ts)
+        return await self._participants.at_message(thread, message.user_id or "", message.ts)
 
     async def _hearing_in(self, message: Message, company: Participants) -> TriageRules:
         """Whether a mention is needed is the channel's to say, where a message may be for us without one."""
         if not company.takes_part:
             return self._hearing
-        channel = await self._store.channel_settings(message.team_id, message.channel_id)
+        channel = await self._channel_settings.read(message.team_id, message.channel_id)
         if channel.mention_only is None:
             return self._hearing
         return replace(self._hearing, mention_only=channel.mention_only)

@@ -5,7 +5,7 @@ import logging
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.mentions import mentioned_users, without_address
 from bot.core.inbound.triage import Identity, by_person
-from bot.ports import Store
+from bot.ports.message_edits import QuestionEdits
 from bot.services.intake import Intake, Waking
 
 log = logging.getLogger(__name__)
@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 class MessageEdits:
     """From a changed message to what becomes of its question. Each raises what the Store raises."""
 
-    def __init__(self, store: Store, worker: Waking, intake: Intake, me: Identity) -> None:
-        self._store = store
+    def __init__(self, questions: QuestionEdits, worker: Waking, intake: Intake, me: Identity) -> None:
+        self._questions = questions
         self._worker = worker
         self._intake = intake
         self._me = me
@@ -26,7 +26,7 @@ class MessageEdits:
             await self.deleted(before)
         elif not by_person(after, self._me):
             log.debug("ignored: a change of %s", after.ts)
-        elif self._words(before) != self._words(after) and await self._store.edit(_question(after), edited_ts):
+        elif self._words(before) != self._words(after) and await self._questions.edit(_question(after), edited_ts):
             self._worker.wake()
         elif self._me.user_id in mentioned_users(after.text) and self._me.user_id not in mentioned_users(before.text):
             await self._intake.take(event_id, after)
@@ -38,14 +38,14 @@ class MessageEdits:
         """
         if not by_person(message, self._me):
             log.debug("ignored: a change of %s", message.ts)
-        elif await self._store.edit(_question(message), edited_ts):
+        elif await self._questions.edit(_question(message), edited_ts):
             self._worker.wake()
         else:
             await self._intake.take(event_id, message)
 
     async def deleted(self, message: Message) -> None:
         """What the bot answered to it goes, too, if nobody wrote after it."""
-        if by_person(message, self._me) and await self._store.delete_question(
+        if by_person(message, self._me) and await self._questions.delete(
             message.team_id, message.channel_id, message.ts
         ):
             self._worker.wake()

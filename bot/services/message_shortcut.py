@@ -20,8 +20,9 @@ from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.message_question import ASK_S, Ask
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
-from bot.ports import Clock
-from bot.ports.surfaces import AskRecords, Surfaces
+from bot.ports.clock import Clock
+from bot.ports.message_questions import MessageQuestions
+from bot.ports.surfaces import Surfaces
 from bot.services.intake import Intake
 from bot.slack.format import command_answers, modals, shortcut_question
 
@@ -49,7 +50,7 @@ class NotSure(TypistError):
 class MessageShortcut:
     """Those of one process."""
 
-    records: AskRecords
+    records: MessageQuestions
     surfaces: Surfaces
     intake: Intake
     clock: Clock

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.draft import Draft
 from bot.errors import NotShown, RateLimited, Refused, StoreError, trace_of
-from bot.ports import Clock, OutboxSender, Replies, Store
+from bot.ports.clock import Clock
+from bot.ports.outbox import OutboxEntries, OutboxSender
+from bot.ports.replies import Replies
 from bot.services.answering import ending_of
 
 LOOK_S = 1.0
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 class Outbox:
     """Looks each second for what is due."""
 
-    store: Store
+    entries: OutboxEntries
     courier: OutboxSender
     replies: Replies
     clock: Clock
@@ -43,7 +45,7 @@ class Outbox:
     async def _begin(self) -> bool:
         """Begins what is due; one that takes long holds no other up. Returns False where the database is away."""
         try:
-            taken = await self.store.take_outbox_entries(AT_ONCE - len(self._running))
+            taken = await self.entries.take(AT_ONCE - len(self._running))
         except StoreError as error:
             log.error("outbox: database unavailable, retrying: %s", error)
             return False
@@ -62,12 +64,12 @@ class Outbox:
         try:
             is_done, posted_ts = await self._tried(entry, about)
             if is_done:
-                await self.store.complete_outbox_entry(entry, posted_ts)
+                await self.entries.complete(entry, posted_ts)
             elif entry.tries >= MOST_TRIES:
                 log.error("%s is given up after %d tries", about, entry.tries)
-                await self.store.complete_outbox_entry(entry)
+                await self.entries.complete(entry)
             else:
-                await self.store.postpone_outbox_entry(entry, wait_s(entry.tries))
+                await self.entries.postpone(entry, wait_s(entry.tries))
         except StoreError as error:
             log.error("%s is taken again: %s", about, error)
         except Exception as error:
@@ -108,7 +110,7 @@ class Outbox:
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
         """Shows an end on record that Slack did not take, in the messages that are there."""
-        job = await self.store.unshown_end(entry)
+        job = await self.entries.unshown_end(entry)
         if job is None or job.checkpoint.closing is None:
             return
         reply = await self.replies.open(Draft(job), until=until)

@@ -18,7 +18,14 @@ from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity, by_person, second_person_since
 from bot.core.reply.draft import Draft
 from bot.errors import StoreError
-from bot.ports import Clock, Files, History, Store
+from bot.ports.channel_settings import ChannelSettingsReader
+from bot.ports.clock import Clock
+from bot.ports.files import Files
+from bot.ports.history import History
+from bot.ports.message_edits import QuestionEdits
+from bot.ports.pane_context import PaneContextReader
+from bot.ports.participants import GroupThreads
+from bot.ports.recorded_answers import ThreadReplies
 
 READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
 """How long to wait for a database that is away, before we do without."""
@@ -55,7 +62,11 @@ class Brief:
 class PromptBuilder:
     """Prepares questions for a model; holds what that needs of the world."""
 
-    store: Store
+    recorded: ThreadReplies
+    questions: QuestionEdits
+    channel_settings: ChannelSettingsReader
+    pane_context: PaneContextReader
+    group_threads: GroupThreads
     history: History
     files: Files
     clock: Clock
@@ -88,7 +99,7 @@ class PromptBuilder:
         if not (self.me.has_pane and in_pane(question)):
             return ""
         person = question.thread.team_id, question.user_id
-        channel_id = await self._read("what the person looks at", lambda: self.store.pane_context(*person))
+        channel_id = await self._read("what the person looks at", lambda: self.pane_context.read(*person))
         names = await self.history.names([channel_id]) if channel_id else {}
         return "".join(map(looking_at, names.values()))
 
@@ -104,7 +115,7 @@ class PromptBuilder:
         for message in edited:
             question = replace(recorded[message.ts], text=message.whole, files=message.files)
             try:
-                await self.store.edit(question, message.edited_ts)
+                await self.questions.edit(question, message.edited_ts)
             except StoreError as error:
                 log.error("job %d: an edit of its question is not on record: %s", job.id, error)
                 return
@@ -130,18 +141,20 @@ class PromptBuilder:
         """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
         if since_ts := second_person_since(question, [each for each in messages if by_person(each, self.me)]):
             try:
-                await self.store.mark_group_thread(question.thread, since_ts)
+                await self.group_threads.mark_group(question.thread, since_ts)
             except StoreError as error:
                 log.error("a thread of several people is not on record as one: %s", error)
 
     async def _replies(self, question: Question) -> Mapping[str, str]:
         """Without the database, our own answers are what Slack shows of them."""
-        return await self._read("our earlier answers", lambda: self.store.replies(question.thread, question.ts)) or {}
+        return (
+            await self._read("our earlier answers", lambda: self.recorded.replies(question.thread, question.ts)) or {}
+        )
 
     async def _channel_settings(self, question: Question) -> ChannelSettings:
         """Without the database, what holds for all channels."""
         team_id, channel_id = question.thread.team_id, question.thread.channel_id
-        read = await self._read("the channel's settings", lambda: self.store.channel_settings(team_id, channel_id))
+        read = await self._read("the channel's settings", lambda: self.channel_settings.read(team_id, channel_id))
         return read or ChannelSettings()
 
     async def _read(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:

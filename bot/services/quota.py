@@ -22,7 +22,10 @@ from bot.core.limits.caps import (
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 from bot.errors import CapReached, StoreError
-from bot.ports import Clock, EphemeralMessages, Store
+from bot.ports.clock import Clock
+from bot.ports.ephemeral_messages import EphemeralMessages
+from bot.ports.notices import Notices
+from bot.ports.usage import UsageLedger
 
 ROOM_AGAIN_S = 0.5
 """How soon to look again whether answers under way have left something."""
@@ -48,7 +51,8 @@ class Quota:
     caps: tuple[Cap, ...]
     models: tuple[str, ...]
     max_output_tokens: int
-    store: Store
+    usage: UsageLedger
+    notices: Notices
     ephemeral: EphemeralMessages
     clock: Clock
     _lines: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
@@ -77,11 +81,11 @@ class Quota:
             return
         spender, now = _spender(question), self.clock.now()
         try:
-            spent = await self.store.spent(spender, {cap.window for cap in self.caps})
+            spent = await self.usage.used(spender, {cap.window for cap in self.caps})
             for cap in self.caps:
                 sentence = warning(cap, spent[cap.window], now)
                 to = question.user_id if cap.window.scope is Scope.USER else ""
-                if sentence and await self.store.claim_notice(spender.team_id, to, notice_of(cap, spender, now)):
+                if sentence and await self.notices.claim(spender.team_id, to, notice_of(cap, spender, now)):
                     await self.ephemeral.tell(question, sentence)
         except StoreError as error:
             log.error("%s is not told how much is left: %s", question.user_id, error)
@@ -89,14 +93,14 @@ class Quota:
     async def personal_use(self, team_id: str, user_id: str) -> PersonalUsage:
         """Of the day and the month that are now. Raises StoreError."""
         windows = {period: CapWindow(Scope.USER, period) for period in Period}
-        spent = await self.store.spent(Spender(team_id, user_id, ""), windows.values())
+        spent = await self.usage.used(Spender(team_id, user_id, ""), windows.values())
         caps = tuple(cap for cap in self.caps if cap.window.scope is Scope.USER)
         return PersonalUsage({period: spent[window] for period, window in windows.items()}, caps)
 
     async def _room(self, job: Job, most: Amount) -> CapRoom:
         while True:
             try:
-                return await self.store.reserve_tokens(job, most, self.caps)
+                return await self.usage.reserve(job, most, self.caps)
             except StoreError as error:
                 log.error("job %d waits, for what it may use can't be set aside: %s", job.id, error)
                 await self.clock.sleep(RECORD_AGAIN_S)

@@ -11,7 +11,8 @@ from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import RecordedAnswer, ReplyAction, Vote, refusal
 from bot.errors import RateLimited, Refused, StoreError
-from bot.ports import Store
+from bot.ports.queue import JobRequests
+from bot.ports.recorded_answers import RecordedAnswers
 from bot.ports.surfaces import Surfaces
 from bot.services.access_control import AccessControl
 from bot.services.intake import Waking
@@ -55,40 +56,12 @@ class Breaking(Waking, Protocol):
         ...
 
 
-class Answers(Protocol):
-    """What controls need of the Store beside the port. Each raises StoreError."""
-
-    async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
-        """The answer that a message shows a page of."""
-        ...
-
-    async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
-        """The answer of a job, if it is one of this thread."""
-        ...
-
-    async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
-        """The answer that is being written in a thread; None where the event was done before."""
-        ...
-
-    async def event_done(self, event_id: str) -> None:
-        """An event that Slack delivers again does nothing more."""
-        ...
-
-    async def delete(self, job_id: int) -> None:
-        """Its texts are gone at once, its messages soon."""
-        ...
-
-    async def vote(self, about: RecordedAnswer, user_id: str, value: Vote) -> None:
-        """One a person: the last one."""
-        ...
-
-
 @dataclass(frozen=True)
 class ReplyActions:
     """`admins`: ids of those who may do what the asker may."""
 
-    store: Store
-    answers: Answers
+    jobs: JobRequests
+    answers: RecordedAnswers
     worker: Breaking
     admission: AccessControl
     admins: Collection[str]
@@ -136,7 +109,7 @@ class ReplyActions:
         kept = await self.answers.written_in(thread, event_id)
         if kept is not None and refusal(ReplyAction.STOP, kept, user_id, self.admins) is None:
             await self._stop(kept)
-            await self.answers.event_done(event_id)
+            await self.answers.event_handled(event_id)
 
     async def _tell(self, press: Press, said: Aside) -> None:
         """A response_url takes no Markdown; what Slack doesn't show otherwise goes there as plain text."""
@@ -174,7 +147,7 @@ class ReplyActions:
         return Aside(texts.STOPPED_WHILE_QUEUED) if kept.state is actions.AnswerState.WAITING else None
 
     async def _request_stop(self, kept: RecordedAnswer) -> bool:
-        asked = await self.store.request_stop(kept.job_id)
+        asked = await self.jobs.request_stop(kept.job_id)
         if asked:
             self.worker.break_off(kept.job_id)
         return asked
@@ -183,7 +156,7 @@ class ReplyActions:
         """As if it were asked now: who may not ask any more is not answered again."""
         if denial := await self.admission.denial(kept.question):
             return Aside(denial)
-        again = await self.store.regenerate(kept.job_id, continues=continues, full=self.worker.full)
+        again = await self.jobs.regenerate(kept.job_id, continues=continues, full=self.worker.full)
         if again is None:
             return Aside(texts.ANSWER_UNFINISHED)
         if again.waiting:

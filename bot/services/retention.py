@@ -3,7 +3,8 @@
 import logging
 
 from bot.errors import TypistError, trace_of
-from bot.ports import Clock, Store
+from bot.ports.clock import Clock
+from bot.ports.retention import Retention
 
 DAY_S = 24 * 60 * 60
 EVERY_S = 60 * 60
@@ -11,11 +12,11 @@ EVERY_S = 60 * 60
 log = logging.getLogger(__name__)
 
 
-async def keep_tidy(store: Store, clock: Clock, retention_days: int) -> None:
+async def keep_tidy(retention: Retention, clock: Clock, retention_days: int) -> None:
     """Removes texts that are too old, now and each hour, until cancelled; several processes may."""
     while True:
         try:
-            expired = await store.expire(clock.now() - retention_days * DAY_S)
+            expired = await retention.expire(clock.now() - retention_days * DAY_S)
         except TypistError as error:
             log.error("old texts could not be removed, in an hour again: %s", error)
         except Exception as error:

@@ -14,7 +14,7 @@ from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
 from bot.core.message_question import AskAbout
 from bot.errors import Refused
-from bot.ports import Store
+from bot.ports.channel_settings import ChannelSettingsStore
 from bot.ports.surfaces import Surfaces
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
@@ -38,7 +38,7 @@ class Visit:
 class SlashCommands:
     """Answers visits; holds what that needs of the world. Raises RateLimited, Refused and StoreError."""
 
-    store: Store
+    channel_settings: ChannelSettingsStore
     surfaces: Surfaces
     admission: AccessControl
     allowance: Quota
@@ -65,7 +65,7 @@ class SlashCommands:
             return wrong
         if not await self._may_set(user_id, place.channel_id):
             return {modals.MODEL: texts.NOT_YOUR_CHANNEL}
-        await self.store.set_channel_settings(self.me.team_id, place.channel_id, settings)
+        await self.channel_settings.write(self.me.team_id, place.channel_id, settings)
         log.info("%s changed the settings of %s", user_id, place.channel_id)
         await self._tell(place.response_url, await self._said(place.channel_id, texts.SETTINGS_SAVED))
         return {}
@@ -84,7 +84,7 @@ class SlashCommands:
     async def _open_settings(self, visit: Visit, field: str) -> Mapping[str, Any] | None:
         if not await self._may_set(visit.user_id, visit.channel_id):
             return await self._said(visit.channel_id, texts.NOT_YOUR_CHANNEL)
-        settings = await self.store.channel_settings(self.me.team_id, visit.channel_id)
+        settings = await self.channel_settings.read(self.me.team_id, visit.channel_id)
         place = SettingsFor(visit.channel_id, visit.response_url)
         await self.surfaces.open_modal(visit.trigger_id, modals.settings_modal(place, settings, self.usual, field))
         return None
@@ -101,7 +101,7 @@ class SlashCommands:
 
     async def _said(self, channel_id: str, text: str) -> Mapping[str, Any]:
         """With what is in force there."""
-        settings = await self.store.channel_settings(self.me.team_id, channel_id)
+        settings = await self.channel_settings.read(self.me.team_id, channel_id)
         return command_answers.said(
             text, channel_settings.told(channel_settings.in_force(settings, self.usual), channel_id)
         )

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from bot.core.conversation import Job, Question
 from bot.core.lease import Lease
 from bot.errors import StoreError, trace_of
-from bot.ports import Clock, Replies, Store
+from bot.ports.clock import Clock
+from bot.ports.queue import WaitingJobs, WorkerQueue
+from bot.ports.replies import WorkerReplies
 from bot.services.answering import AnswerAttempt, BreakOff
 
 HEARTBEAT_S = 1.0
@@ -41,8 +43,9 @@ class Capacity:
 class Worker:
     """`answer` sees one attempt at a job to its end; `admits` says whether a question's asker may ask."""
 
-    store: Store
-    replies: Replies
+    queue: WorkerQueue
+    waiting: WaitingJobs
+    replies: WorkerReplies
     lease: Lease
     clock: Clock
     capacity: Capacity
@@ -95,7 +98,7 @@ class Worker:
         while True:
             await self._beat()
             await self.clock.sleep(SHORTEST_BEAT_S)
-            await self.store.wait(HEARTBEAT_S - SHORTEST_BEAT_S)
+            await self.queue.wait(HEARTBEAT_S - SHORTEST_BEAT_S)
             self.wake()
 
     async def drain(self, working: asyncio.Task[None], at_once: asyncio.Event) -> None:
@@ -137,7 +140,7 @@ class Worker:
         if free <= 0:
             return
         try:
-            jobs = await self.store.claim(free)
+            jobs = await self.queue.claim(free)
         except StoreError as error:
             log.error("no job can be claimed: %s", error)
             await self.clock.sleep(CLAIM_AGAIN_S)
@@ -170,7 +173,7 @@ class Worker:
         if claimed:
             try:
                 async with asyncio.timeout(BEAT_TIMEOUT_S):
-                    pulse = await self.store.heartbeat(claimed, pieces)
+                    pulse = await self.queue.heartbeat(claimed, pieces)
             except (StoreError, TimeoutError) as error:
                 self.lease.failed(self.clock.monotonic())
                 log.error("no heartbeat: %s", str(error) or "the database does not answer")
@@ -205,10 +208,10 @@ class Worker:
         until = self.clock.monotonic() + ANNOUNCE_WITHIN_S
         if not await self.admits(job.question):
             # Else it might be answered together with somebody else's.
-            await self.store.request_stop(job.id)
+            await self.waiting.request_stop(job.id)
             return
         while self.clock.monotonic() < until:
-            if await self.store.may_post_placeholder(job.question):
+            if await self.waiting.may_post_placeholder(job.question):
                 await self.replies.announce(job, until)
                 return
             await self.clock.sleep(ANNOUNCE_AGAIN_S)

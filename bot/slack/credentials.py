@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.errors import RateLimited, Refused, SlackSetupError
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.slack.retry_policy import CONNECTION
 from bot.slack.retrying import Retrying
 

@@ -36,17 +36,15 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from bot.core.conversation import Job
-from bot.core.job import Piece
 from bot.core.lease import Lease
 from bot.core.outbox import OutboxKind
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Ending, Reply, Shown
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
-from bot.ports import Clock
+from bot.ports.clock import Clock
+from bot.ports.queue import ReplyRecord
 from bot.slack.rate_budget import RateBudget
 from bot.slack.reply_transport import ReplyTransport
 from bot.slack.retry_policy import REPLY_CALLS
@@ -68,18 +66,6 @@ RECORD_PAUSE_S = 3.0
 """After the database failed to, texts are shown unrecorded for so long."""
 
 log = logging.getLogger(__name__)
-
-
-class ReplyRecords(Protocol):
-    """What the scheduler puts on record. Each raises StoreError."""
-
-    async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
-        """Records the messages that show a job's reply."""
-        ...
-
-    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
-        """Records what answers have grown by."""
-        ...
 
 
 class ReplyHandle:
@@ -136,7 +122,7 @@ class EditScheduler:
     """Schedules the calls of a workspace's live replies, which share the workspace's budgets."""
 
     def __init__(
-        self, transport: ReplyTransport, budget: RateBudget, lease: Lease, clock: Clock, records: ReplyRecords
+        self, transport: ReplyTransport, budget: RateBudget, lease: Lease, clock: Clock, records: ReplyRecord
     ) -> None:
         self._transport = transport
         self._budget = budget

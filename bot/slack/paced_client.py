@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.slack.client import SlackClient
 from bot.slack.rate_budget import RateBudget
 

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 from bot.core.pacing import ASK_AGAIN_S, Pacer, Urgency
 from bot.errors import RateLimited, StoreError
-from bot.ports import Clock, RateLedger
+from bot.ports.clock import Clock
+from bot.ports.rate_ledger import RateLedger
 
 CALLS_PER_MINUTE = {
     "chat.update": 50,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bot.errors import RateLimited, Refused
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.slack.retry_policy import NO_FAILURES, RetryPolicy
 
 T = TypeVar("T")

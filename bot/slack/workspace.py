@@ -6,10 +6,12 @@ workspace: each gets the part that it uses, through that part's port.
 
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
-from bot.ports import Clock, RateLedger
+from bot.ports.clock import Clock
+from bot.ports.queue import ReplyRecord
+from bot.ports.rate_ledger import RateLedger
 from bot.slack.assistant_pane import SlackPane
 from bot.slack.client import SlackClient
-from bot.slack.edit_scheduler import EditScheduler, ReplyRecords
+from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.ephemeral_messages import SlackEphemeralMessages
 from bot.slack.files import SlackFiles
 from bot.slack.history import SlackHistory
@@ -32,7 +34,7 @@ class Workspace:
         client: SlackClient,
         *,
         ledger: RateLedger,
-        records: ReplyRecords,
+        records: ReplyRecord,
         lease: Lease,
         clock: Clock,
     ) -> None:

@@ -1,5 +1,9 @@
-"""The durable store: what was asked, what is being answered, what was said."""
+"""The durable store: questions, answers, and what all processes share, in SQLite or PostgreSQL.
 
-from bot.store.database import SqlStore
+database.py explains how transactions run. Each store class stands over its SQL and implements a port or two of
+bot/ports; stores.py makes them all.
+"""
 
-__all__ = ["SqlStore"]
+from bot.store.stores import Stores
+
+__all__ = ["Stores"]

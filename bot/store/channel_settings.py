@@ -6,8 +6,24 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.inbound.channel_settings import ChannelSettings
+from bot.store.database import Database
 from bot.store.rows import insert_into
 from bot.store.schema import channels
+
+
+class SqlChannelSettings:
+    """Implements the ports ChannelSettingsReader and ChannelSettingsStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, team_id: str, channel_id: str) -> ChannelSettings:
+        """Returns a channel's settings, empty ones if nobody wrote any."""
+        return await self._database.read(read, team_id, channel_id)
+
+    async def write(self, team_id: str, channel_id: str, settings: ChannelSettings) -> None:
+        """Replaces a channel's settings, from the next question on."""
+        await self._database.write(write, team_id, channel_id, settings)
 
 
 async def read(connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:

@@ -5,9 +5,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.core.conversation import ThreadKey
 from bot.core.limits.caps import Scope
-from bot.store import checkpoints
+from bot.ports.clock import Clock
+from bot.store import checkpoints, pane_context, usage_totals
+from bot.store.database import Database
+from bot.store.liveness.workers import WorkerLiveness
+from bot.store.notices import expire as expire_notices
 from bot.store.queue import batch
-from bot.store.rows import DOING, TODO, in_thread, thread_values
+from bot.store.rows import DOING, TODO, in_thread, thread_values, wake_others
 from bot.store.schema import asks, feedback, jobs, looks, notices, seen_events, shared_threads, spending, turns
 
 SLACK_RETRIES_S = 3600.0
@@ -15,6 +19,38 @@ SLACK_RETRIES_S = 3600.0
 
 ASKS_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and than a question about a message is tried again."""
+
+
+class SqlErasure:
+    """Implements the ports Retention and Erasure. Both may have much to do, so that neither is bounded."""
+
+    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock) -> None:
+        self._database = database
+        self._worker = worker
+        self._clock = clock
+
+    async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
+        """Removes the questions and answers of a person or a thread, or all, for good; returns how many jobs."""
+        return await self._database.complete(self._erase(user_id, thread), bounded=False)
+
+    async def expire(self, before: float) -> int:
+        """Empties the texts of jobs that ended before then; returns how many texts."""
+        return await self._database.complete(self._expire(before), bounded=False)
+
+    async def _erase(self, user_id: str | None, thread: ThreadKey | None) -> int:
+        async with self._database.begin_write() as connection:
+            count = await erase(connection, user_id, thread)
+            await wake_others(connection, self._worker.name)
+        await overwrite(self._database.engine)
+        return count
+
+    async def _expire(self, before: float) -> int:
+        async with self._database.begin_write() as connection:
+            now = self._clock.now()
+            await usage_totals.expire(connection, now)
+            await expire_notices(connection, now)
+            await pane_context.expire(connection, now)
+            return await expire(connection, before, now)
 
 
 async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:

@@ -1,15 +1,43 @@
 """What is known of those who ask: what they were told, and how much other bots ask."""
 
+import math
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
 from bot.core.limits.access import MOST_BOT_QUESTIONS_AN_HOUR, MOST_BOT_ROUNDS, BotQuestions
+from bot.ports.clock import Clock
+from bot.store.database import Database
 from bot.store.rows import in_thread, insert_into
 from bot.store.schema import jobs, notices
 
 NOTICES_KEPT_S = 62 * 24 * 3600.0
 """What is told once is told once a month at most."""
+
+
+class SqlNotices:
+    """Implements the port Notices."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def claim(self, team_id: str, user_id: str, notice: str, every_s: float = math.inf) -> bool:
+        """Returns True once within `every_s` for a person and a notice."""
+        return await self._database.write(claim_notice, (team_id, user_id), notice, every_s, self._clock.now())
+
+
+class SqlBotQuestions:
+    """Implements the port BotQuestionCounts."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def count(self, question: Question) -> BotQuestions:
+        """Returns how much the question's asker and other bots asked of late."""
+        return await self._database.read(bot_questions, question, self._clock.now())
 
 
 async def claim_notice(

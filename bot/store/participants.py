@@ -6,8 +6,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.triage import Participants
 from bot.core.job import Status
+from bot.store.database import Database
 from bot.store.rows import in_thread, insert_into, thread_values
 from bot.store.schema import jobs, shared_threads
+
+
+class SqlParticipants:
+    """Implements the ports ThreadParticipants and GroupThreads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def at_message(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
+        """Returns who was in the thread when `user_id` wrote the message `ts`; records a group's thread as one."""
+        return await self._database.complete(self._at_message(thread, user_id, ts))
+
+    async def mark_group(self, thread: ThreadKey, ts: str) -> None:
+        """Records that several people write in a thread since the message `ts`."""
+        await self._database.write(share, thread, ts)
+
+    async def _at_message(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
+        async with self._database.begin_read() as connection:
+            participants, since_ts = await company(connection, thread, user_id, ts)
+        if participants.others and (since_ts is None or ts < since_ts):
+            async with self._database.begin_write() as connection:
+                await share(connection, thread, ts)
+        return participants
 
 
 async def company(

@@ -4,6 +4,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import Others, Reservation
+from bot.ports.clock import Clock
+from bot.store.database import Database
+from bot.store.liveness.workers import WorkerLiveness
 from bot.store.rows import DOING, lock_key, on_postgresql
 from bot.store.schema import calls, jobs
 
@@ -11,6 +14,28 @@ WINDOW_S = 61.0
 """Slack's minute, and a second for the way to Slack and for clocks that differ."""
 OWN_WINDOW_S = 60.0
 """For a worker's own calls: it knows better than we when each was answered, and waits for that."""
+
+
+class SqlRateLedger:
+    """Implements the port RateLedger."""
+
+    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock) -> None:
+        self._database = database
+        self._worker = worker
+        self._clock = clock
+
+    @property
+    def failed_at(self) -> float:
+        """When the database last failed this process, by the monotonic clock."""
+        return self._database.failed_at
+
+    async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
+        """Takes one call from the method's budget, if one is left."""
+        return await self._database.write(self._reserve, method, calls_per_minute)
+
+    async def _reserve(self, connection: AsyncConnection, method: str, calls_per_minute: int) -> Reservation:
+        # The time at which the transaction has begun, not that at which it was asked for: calls are in order.
+        return await reserve(connection, self._worker.name, method, calls_per_minute, self._clock.now())
 
 
 async def reserve(

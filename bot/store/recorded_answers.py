@@ -1,8 +1,8 @@
 """Answers as they are on record: what a button on one is about, what people think of it, and their removal."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,8 +11,9 @@ from bot.core.conversation import Job, ThreadKey
 from bot.core.job import Status
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.store import checkpoints, outbox
+from bot.store.database import Database
 from bot.store.queue import batch
 from bot.store.rows import DOING, INTERRUPTED, TODO, in_thread, insert_into, question_of
 from bot.store.schema import feedback, jobs, seen_events, turns
@@ -20,7 +21,56 @@ from bot.store.schema import feedback, jobs, seen_events, turns
 REPLIES_READ = 500
 """Jobs of a thread whose replies are read: a direct message goes on for years, a prompt does not."""
 
-T = TypeVar("T")
+
+class SqlRecordedAnswers:
+    """Implements the ports RecordedAnswers and ThreadReplies."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
+        """Returns the answer that has a page in this message."""
+        return await self._database.read(kept, thread, shows(message_ts))
+
+    async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
+        """Returns the answer of a job, None if the thread has no such job."""
+        return await self._database.read(kept, thread, jobs.c.id == job_id)
+
+    async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
+        """Returns the answer that is being written in a thread; None if the event was handled before."""
+        return await self._database.read(written_unless_handled, thread, event_id)
+
+    async def event_handled(self, event_id: str) -> None:
+        """Records that an event was handled."""
+        await self._database.write(record_event, event_id, self._clock.now())
+
+    async def delete(self, job_id: int) -> None:
+        """Empties the texts of an answer at once, and has the outbox delete its messages."""
+        await self._database.write(delete, job_id, self._clock.now())
+
+    async def vote(self, about: RecordedAnswer, user_id: str, value: Vote) -> None:
+        """Records a person's feedback in place of their earlier one."""
+        await self._database.write(vote, about, user_id, value, self._clock.now())
+
+    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, str]:
+        """Returns the bot's messages in a thread, as a map from ts to text."""
+        return await self._database.read(replies, thread, before_ts)
+
+
+async def written_unless_handled(
+    connection: AsyncConnection, thread: ThreadKey, event_id: str
+) -> RecordedAnswer | None:
+    """Returns the answer that is being written in a thread; None if the event was handled before."""
+    if await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))):
+        return None
+    return await kept(connection, thread, written())
+
+
+async def record_event(connection: AsyncConnection, event_id: str, now: float) -> None:
+    """Records that an event was handled, like one that brought a question."""
+    row = insert_into(connection, seen_events).values(event_id=event_id, seen_at=now)
+    await connection.execute(row.on_conflict_do_nothing())
 
 
 def shows(message_ts: str) -> sa.ColumnElement[bool]:
@@ -142,53 +192,3 @@ async def vote(connection: AsyncConnection, about: RecordedAnswer, user_id: str,
 def written() -> sa.ColumnElement[bool]:
     """Whether a job's answer is being written, or is between two processes that write it; not one that is queued."""
     return sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
-
-
-class Transacts(Protocol):
-    """A store that runs transactions to their end."""
-
-    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T: ...
-
-
-class SqlRecordedAnswers:
-    """What bot.services.reply_actions needs of the database. Each method is one transaction, and raises StoreError."""
-
-    def __init__(self, store: Transacts, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
-        """The answer that a message shows a page of."""
-        return await self._store.transact(lambda connection: kept(connection, thread, shows(message_ts)))
-
-    async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
-        """The answer of a job, if it is one of this thread."""
-        return await self._store.transact(lambda connection: kept(connection, thread, jobs.c.id == job_id))
-
-    async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
-        """The answer that is being written in a thread; None where the event was done before."""
-
-        async def unless_done(connection: AsyncConnection) -> RecordedAnswer | None:
-            if await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))):
-                return None
-            return await kept(connection, thread, written())
-
-        return await self._store.transact(unless_done)
-
-    async def event_done(self, event_id: str) -> None:
-        """An event that Slack delivers again does nothing more."""
-        seen = {"event_id": event_id, "seen_at": self._clock.now()}
-
-        async def record(connection: AsyncConnection) -> None:
-            await connection.execute(insert_into(connection, seen_events).values(seen).on_conflict_do_nothing())
-
-        await self._store.transact(record)
-
-    async def delete(self, job_id: int) -> None:
-        """Its texts are gone at once, its messages soon; one that is being written stops first."""
-        await self._store.transact(lambda connection: delete(connection, job_id, self._clock.now()))
-
-    async def vote(self, about: RecordedAnswer, user_id: str, value: Vote) -> None:
-        """One a person: the last one."""
-        now = self._clock.now()
-        await self._store.transact(lambda connection: vote(connection, about, user_id, value, now))

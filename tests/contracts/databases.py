@@ -15,8 +15,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from tests.migrated import fill_schema
 
 _schema_numbers = itertools.count(1)
@@ -145,14 +145,14 @@ def shared_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[SqlStore]]]:
+async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[Stores]]]:
     """Opens the test's database for the worker of that name; a database in memory is one engine for all."""
-    opened: list[SqlStore] = []
+    opened: list[Stores] = []
 
-    async def open_for(name: str) -> SqlStore:
+    async def open_for(name: str) -> Stores:
         if opened and database_url == "sqlite://":
-            return SqlStore(opened[0].engine, name, SystemClock())
-        opened.append(await SqlStore.open(database_url, name, SystemClock()))
+            return Stores(opened[0].database.engine, name, SystemClock())
+        opened.append(await Stores.open(database_url, name, SystemClock()))
         return opened[-1]
 
     yield open_for
@@ -161,5 +161,5 @@ async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[S
 
 
 @pytest.fixture
-async def store(worker: Callable[[str], Awaitable[SqlStore]]) -> SqlStore:
+async def store(worker: Callable[[str], Awaitable[Stores]]) -> Stores:
     return await worker("w1")

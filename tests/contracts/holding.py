@@ -15,8 +15,8 @@ from pathlib import Path
 from bot.core.conversation import Job
 from bot.core.job import Pulse, Spent
 from bot.errors import StoreError
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -28,18 +28,18 @@ def say(what: str) -> None:
 
 async def hold(url: str, name: str) -> None:
     """Beats once a second, and claims four times as often."""
-    store = await SqlStore.open(url, name, SystemClock())
+    store = await Stores.open(url, name, SystemClock())
     say("open")
     held: dict[Job, Spent] = {}
     beat_at = 0.0
     while True:
         with contextlib.suppress(StoreError):
-            claimed = await store.claim(100)
+            claimed = await store.worker_queue.claim(100)
             held |= {job: Spent(100 * job.attempts, job.attempts) for job in claimed}
             if claimed or time.monotonic() >= beat_at + 1:
                 beat_at = time.monotonic()
-                tell(claimed, held, await store.heartbeat(held))
-        await store.wait(0.25)
+                tell(claimed, held, await store.worker_queue.heartbeat(held))
+        await store.worker_queue.wait(0.25)
 
 
 def tell(claimed: list[Job], held: dict[Job, Spent], pulse: Pulse) -> None:

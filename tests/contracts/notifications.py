@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bot.core.conversation import Prompt, Turn
 from bot.core.stream import Completion, Thinking
 from bot.errors import Failure, ProviderError
-from bot.ports import Provider
+from bot.ports.models import Provider
 from tests.contracts.vendors import Api
 from tests.streams.server import VendorServer
 

@@ -8,7 +8,7 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
 from bot.core.job import Outcome, Pulse, Status
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
 from bot.store.queue.claim import SIGN_S

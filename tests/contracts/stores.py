@@ -8,10 +8,9 @@ import sqlalchemy as sa
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Outcome, Status
 from bot.core.stream import Usage
-from bot.ports import Store
-from bot.store import SqlStore
+from bot.store import Stores
 
-Workers = Callable[[str], Awaitable[SqlStore]]
+Workers = Callable[[str], Awaitable[Stores]]
 
 THREAD = ThreadKey("T1", "C1", "1700000000.000000")
 OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")
@@ -29,24 +28,24 @@ def apart(number: int) -> Question:
     return asked(number, ThreadKey("T1", f"C1{number:04}", None))
 
 
-async def enqueued(store: Store, question: Question) -> int:
+async def enqueued(store: Stores, question: Question) -> int:
     """The id of its job; where it waits, its asker was shown that."""
-    taken = await store.enqueue(f"Ev {question.thread} {question.ts}", question)
+    taken = await store.queue.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
     if taken.waiting:
-        await store.record_pages(taken.job_id, [])
+        await store.worker_queue.record_pages(taken.job_id, [])
     return taken.job_id
 
 
-async def claimed_within(store: Store, limit_s: float) -> Job:
+async def claimed_within(store: Stores, limit_s: float) -> Job:
     """The first job that it claims, polled for as workers do."""
     async with asyncio.timeout(limit_s):
         while True:
-            if jobs := await store.claim(100):
+            if jobs := await store.worker_queue.claim(100):
                 return jobs[0]
-            await store.wait(1.0)
+            await store.worker_queue.wait(1.0)
 
 
-async def count(store: SqlStore, table: sa.Table) -> int:
-    async with store.engine.begin() as connection:
+async def count(store: Stores, table: sa.Table) -> int:
+    async with store.database.engine.begin() as connection:
         return await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0

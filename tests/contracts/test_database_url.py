@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import StoreError
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.engine import create_engine
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -45,7 +45,7 @@ def test_is_understood(given: str, understood: str) -> None:
 )
 async def test_that_cannot_be_used_is_said_so_without_its_password(given: str, said: str) -> None:
     with pytest.raises(StoreError, match=said) as raised:
-        await SqlStore.open(given, "w1", SystemClock())
+        await Stores.open(given, "w1", SystemClock())
     whole = "".join(traceback.format_exception(raised.value))
     assert "s3" not in str(raised.value)
     assert "cret" not in str(raised.value)
@@ -64,4 +64,4 @@ async def test_sqlite_syncs_each_commit_and_lets_readers_in(sqlite_url: str) -> 
 async def test_a_file_that_is_no_database_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "typist.db").write_text("Not a database. " * 100)
     with pytest.raises(StoreError, match="file is not a database"):
-        await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
+        await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())

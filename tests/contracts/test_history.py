@@ -8,12 +8,12 @@ import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.lease import Lease
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, SlackHistory
 from bot.slack.users import MOST_NAMES
 from bot.slack.workspace import Workspace
-from bot.store import SqlStore
+from bot.store import Stores
 from sandbox.faults import Settings as FaultSettings
 from sandbox.people import Content
 from sandbox.server import Sandbox
@@ -26,11 +26,13 @@ async def reading(sandbox: Sandbox) -> AsyncIterator[SlackHistory]:
     """A history of this sandbox, whose events nobody hears."""
     clock = SystemClock()
     async with sandbox, new_session() as session:
-        store = await SqlStore.open("sqlite://", "w1", clock)
+        store = await Stores.open("sqlite://", "w1", clock)
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
             me = await client.identity()
-            yield Workspace(me, client, ledger=store, records=store, lease=Lease(), clock=clock).history
+            yield Workspace(
+                me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
+            ).history
         finally:
             await store.close()
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from bot.core.stream import Completion, FinishReason, Usage
 from bot.errors import Failure, ProviderError
-from bot.ports import Provider, SystemClock
+from bot.ports.clock import SystemClock
+from bot.ports.models import Provider
 from bot.providers.anthropic import MessagesReader
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback

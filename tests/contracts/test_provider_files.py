@@ -7,7 +7,7 @@ import pytest
 
 from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import Failure
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.providers.fallback import Fallback
 from bot.providers.openai import ChatApi
 from bot.providers.retry import Retry

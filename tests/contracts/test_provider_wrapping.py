@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.errors import Failure
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.providers import stall
 from bot.providers.fallback import Fallback
 from bot.providers.retry import Retry

@@ -8,14 +8,14 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint
 from bot.core.lease import Lease
 from bot.core.reply.state import End, Ending, Post, Reply, Shown, Update
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import SlackHistory
 from bot.slack.message_transport import MessageTransport
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import LOOK_BACK_MESSAGES, PostedReplies
 from bot.slack.workspace import Workspace
-from bot.store import SqlStore
+from bot.store import Stores
 from sandbox.server import Sandbox
 
 TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nThe end of it"
@@ -25,11 +25,13 @@ TEXT = "# Title\n\nSome **bold** words.\n\n- one\n- two\n\n| a | b |\n| --- | --
 async def posting() -> AsyncIterator[tuple[Sandbox, MessageTransport, SlackHistory]]:
     clock = SystemClock()
     async with Sandbox(subscribed=frozenset(), post_burst=1_000) as sandbox, new_session() as session:
-        store = await SqlStore.open("sqlite://", "w1", clock)
+        store = await Stores.open("sqlite://", "w1", clock)
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         try:
             me = await client.identity()
-            workspace = Workspace(me, client, ledger=store, records=store, lease=Lease(), clock=clock)
+            workspace = Workspace(
+                me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
+            )
             paced = PacedClient(client, workspace.budget, clock)
             yield sandbox, MessageTransport(client, paced, PostedReplies(paced)), workspace.history
         finally:

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.message_question import ASK_S, Ask, AskAbout
-from bot.store import SqlStore
-from bot.store.asks import SqlAsks
+from bot.store import Stores
 from bot.store.erasure import ASKS_KEPT_S
+from bot.store.message_questions import SqlMessageQuestions
 from bot.store.schema import asks
 from tests.contracts.stores import count
 from tests.contracts.test_store_batches import LateClock
@@ -24,21 +24,21 @@ def clock() -> LateClock:
 
 
 @pytest.fixture
-def records(store: SqlStore, clock: LateClock) -> SqlAsks:
-    return SqlAsks(store, clock)
+def records(store: Stores, clock: LateClock) -> SqlMessageQuestions:
+    return SqlMessageQuestions(store.database, clock)
 
 
-async def begun(records: SqlAsks, text: str = "Why?") -> Ask | None:
+async def begun(records: SqlMessageQuestions, text: str = "Why?") -> Ask | None:
     return await records.begin("T1", "V1", "U1", ABOUT, text)
 
 
-async def test_of_several_submissions_at_once_one_begins(records: SqlAsks) -> None:
+async def test_of_several_submissions_at_once_one_begins(records: SqlMessageQuestions) -> None:
     found = await asyncio.gather(*(begun(records) for _ in range(5)))
     [ask] = [each for each in found if each]
     assert (ask.about, ask.text, ask.tries, ask.done) == (ABOUT, "Why?", 1, False)
 
 
-async def test_one_that_is_left_is_taken_once_and_by_anybody(records: SqlAsks, clock: LateClock) -> None:
+async def test_one_that_is_left_is_taken_once_and_by_anybody(records: SqlMessageQuestions, clock: LateClock) -> None:
     await begun(records)
     assert await records.take(9) == []
     clock.ahead_s = ASK_S + 1
@@ -46,7 +46,7 @@ async def test_one_that_is_left_is_taken_once_and_by_anybody(records: SqlAsks, c
     assert [ask.tries for some in taken for ask in some] == [2]
 
 
-async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlAsks, clock: LateClock) -> None:
+async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlMessageQuestions, clock: LateClock) -> None:
     ask = await begun(records)
     assert ask
     clock.ahead_s = ASK_S + 1
@@ -63,7 +63,7 @@ async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlAsks, 
     assert told.text == "Why not?"
 
 
-async def test_one_that_was_given_up_is_taken_once_slack_says_where_it_is(records: SqlAsks) -> None:
+async def test_one_that_was_given_up_is_taken_once_slack_says_where_it_is(records: SqlMessageQuestions) -> None:
     ask = await begun(records)
     assert ask
     assert await records.elsewhere(ask, begun=True)
@@ -74,7 +74,7 @@ async def test_one_that_was_given_up_is_taken_once_slack_says_where_it_is(record
 
 
 async def test_one_that_is_done_is_known_for_a_day_without_its_texts(
-    store: SqlStore, records: SqlAsks, clock: LateClock
+    store: Stores, records: SqlMessageQuestions, clock: LateClock
 ) -> None:
     ask = await begun(records)
     assert ask
@@ -85,23 +85,23 @@ async def test_one_that_is_done_is_known_for_a_day_without_its_texts(
     again = await begun(records)
     assert again
     assert again.done
-    async with store.engine.begin() as connection:
+    async with store.database.engine.begin() as connection:
         [row] = (await connection.execute(sa.select(asks.c.about, asks.c.text))).all()
     assert tuple(row) == ({}, "")
 
 
-async def test_nothing_stays_of_a_person_who_is_forgotten(store: SqlStore, records: SqlAsks) -> None:
+async def test_nothing_stays_of_a_person_who_is_forgotten(store: Stores, records: SqlMessageQuestions) -> None:
     await begun(records)
-    await store.erase(user_id="U2")
+    await store.erasure.erase(user_id="U2")
     assert await count(store, asks) == 1
-    await store.erase(user_id="U1")
+    await store.erasure.erase(user_id="U1")
     assert await count(store, asks) == 0
 
 
 async def test_after_a_day_none_is_left(database_url: str, clock: LateClock) -> None:
-    store = await SqlStore.open(database_url, "w1", clock)
-    await begun(SqlAsks(store, clock))
+    store = await Stores.open(database_url, "w1", clock)
+    await begun(SqlMessageQuestions(store.database, clock))
     clock.ahead_s = ASKS_KEPT_S + 1
-    await store.expire(0.0)
+    await store.erasure.expire(0.0)
     assert await count(store, asks) == 0
     await store.close()

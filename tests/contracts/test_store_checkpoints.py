@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, Closing, Outcome, Piece, Pulse, Spent, Status
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store import checkpoints as texts
 from bot.store.liveness.failure_detector import Sight
 from bot.store.queue import claim
@@ -23,16 +23,16 @@ CLOSING = Closing(
 )
 
 
-async def begun(store: SqlStore, number: int = 1) -> Job:
+async def begun(store: Stores, number: int = 1) -> Job:
     await enqueued(store, apart(number))
-    [job] = await store.claim(1)
+    [job] = await store.worker_queue.claim(1)
     return job
 
 
-async def taken_on(store: SqlStore, job: Job) -> Job:
+async def taken_on(store: Stores, job: Job) -> Job:
     """The job once it was handed over and claimed again."""
-    await store.release(job)
-    [again] = await store.claim(1)
+    await store.worker_queue.release(job)
+    [again] = await store.worker_queue.claim(1)
     return again
 
 
@@ -41,99 +41,101 @@ class TestText:
         first, second = await worker("w1"), await worker("w2")
         job = await begun(first)
         assert job.checkpoint == Checkpoint()
-        await first.checkpoint({job: Piece(0, "One ")})
-        await first.heartbeat({job: Spent()}, {job: Piece(4, "two ")})
-        assert await first.release(job, Piece(8, "three."))
-        [again] = await second.claim(1)
+        await first.worker_queue.checkpoint({job: Piece(0, "One ")})
+        await first.worker_queue.heartbeat({job: Spent()}, {job: Piece(4, "two ")})
+        assert await first.worker_queue.release(job, Piece(8, "three."))
+        [again] = await second.worker_queue.claim(1)
         assert again.checkpoint == Checkpoint("One two three.")
 
-    async def test_a_heartbeat_records_all_answers_at_once_and_hears_of_them_as_ever(self, store: SqlStore) -> None:
+    async def test_a_heartbeat_records_all_answers_at_once_and_hears_of_them_as_ever(self, store: Stores) -> None:
         two = [await begun(store, number) for number in (1, 2)]
-        pulse = await store.heartbeat(dict.fromkeys(two, Spent()), {job: Piece(0, f"{job.id}") for job in two})
+        pulse = await store.worker_queue.heartbeat(
+            dict.fromkeys(two, Spent()), {job: Piece(0, f"{job.id}") for job in two}
+        )
         assert pulse == Pulse(frozenset(job.id for job in two))
         for job in two:
-            await store.release(job)
-        assert [job.checkpoint.text for job in await store.claim(2)] == [f"{job.id}" for job in two]
+            await store.worker_queue.release(job)
+        assert [job.checkpoint.text for job in await store.worker_queue.claim(2)] == [f"{job.id}" for job in two]
 
-    async def test_how_it_ends_is_on_record_with_its_last_piece(self, store: SqlStore) -> None:
+    async def test_how_it_ends_is_on_record_with_its_last_piece(self, store: Stores) -> None:
         job = await begun(store)
-        await store.checkpoint({job: Piece(0, "One.")})
-        await store.checkpoint({job: Piece(4, "", CLOSING)})
+        await store.worker_queue.checkpoint({job: Piece(0, "One.")})
+        await store.worker_queue.checkpoint({job: Piece(4, "", CLOSING)})
         assert (await taken_on(store, job)).checkpoint == Checkpoint("One.", CLOSING)
 
-    async def test_a_piece_that_arrives_late_takes_nothing_back(self, store: SqlStore) -> None:
+    async def test_a_piece_that_arrives_late_takes_nothing_back(self, store: Stores) -> None:
         job = await begun(store)
         for piece in (Piece(0, "One "), Piece(4, "two three."), Piece(4, "two "), Piece(0, "One ")):
-            await store.checkpoint({job: piece})
+            await store.worker_queue.checkpoint({job: piece})
         assert (await taken_on(store, job)).checkpoint == Checkpoint("One two three.")
 
-    async def test_a_later_attempt_goes_on_from_where_it_wants(self, store: SqlStore) -> None:
+    async def test_a_later_attempt_goes_on_from_where_it_wants(self, store: Stores) -> None:
         job = await begun(store)
-        await store.checkpoint({job: Piece(0, "One two thr")})
+        await store.worker_queue.checkpoint({job: Piece(0, "One two thr")})
         again = await taken_on(store, job)
-        await store.checkpoint({again: Piece(8, "three ")})
-        await store.checkpoint({again: Piece(14, "four.")})
+        await store.worker_queue.checkpoint({again: Piece(8, "three ")})
+        await store.worker_queue.checkpoint({again: Piece(14, "four.")})
         assert (await taken_on(store, again)).checkpoint == Checkpoint("One two three four.")
 
-    async def test_a_piece_after_a_gap_is_not_read(self, store: SqlStore) -> None:
+    async def test_a_piece_after_a_gap_is_not_read(self, store: Stores) -> None:
         job = await begun(store)
-        await store.checkpoint({job: Piece(0, "One ")})
-        await store.checkpoint({job: Piece(9, "three.")})
+        await store.worker_queue.checkpoint({job: Piece(0, "One ")})
+        await store.worker_queue.checkpoint({job: Piece(9, "three.")})
         assert (await taken_on(store, job)).checkpoint == Checkpoint("One ")
 
     @pytest.mark.parametrize("text", ["👩‍👩‍👧 %s :id 'quoted' é", "a\0b", "\ud83d"])
-    async def test_text_that_no_database_takes_keeps_its_length(self, store: SqlStore, text: str) -> None:
+    async def test_text_that_no_database_takes_keeps_its_length(self, store: Stores, text: str) -> None:
         job = await begun(store)
-        await store.checkpoint({job: Piece(0, text)})
-        await store.checkpoint({job: Piece(len(text), "end")})
+        await store.worker_queue.checkpoint({job: Piece(0, text)})
+        await store.worker_queue.checkpoint({job: Piece(len(text), "end")})
         kept = (await taken_on(store, job)).checkpoint.text
         assert len(kept) == len(text) + 3
         assert kept.endswith("end")
 
-    async def test_an_answer_that_goes_on_begins_with_what_it_said(self, store: SqlStore) -> None:
+    async def test_an_answer_that_goes_on_begins_with_what_it_said(self, store: Stores) -> None:
         job = await begun(store)
-        await store.finish(job, DONE)
-        await store.regenerate(job.id, continues=True)
-        [going_on] = await store.claim(1)
-        await store.checkpoint({going_on: Piece(len(DONE.answer), " And no.")})
+        await store.worker_queue.finish(job, DONE)
+        await store.queue.regenerate(job.id, continues=True)
+        [going_on] = await store.worker_queue.claim(1)
+        await store.worker_queue.checkpoint({going_on: Piece(len(DONE.answer), " And no.")})
         again = await taken_on(store, going_on)
         assert (again.so_far, again.checkpoint.text) == (DONE.answer, f"{DONE.answer} And no.")
         # Its first part is told once.
-        await store.record_pages(again.id, ["5.1"])
-        await store.finish(again, replace(DONE, answer=again.checkpoint.text))
-        assert await store.replies(again.question.thread) == {"5.1": f"{DONE.answer} And no."}
+        await store.worker_queue.record_pages(again.id, ["5.1"])
+        await store.worker_queue.finish(again, replace(DONE, answer=again.checkpoint.text))
+        assert await store.recorded_answers.replies(again.question.thread) == {"5.1": f"{DONE.answer} And no."}
 
 
 class TestFence:
     async def test_of_a_job_that_is_not_ours_nothing_goes_on_record(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         job = await begun(store)
-        await store.release(job)
-        [theirs] = await other.claim(1)
+        await store.worker_queue.release(job)
+        [theirs] = await other.worker_queue.claim(1)
         for late in (job, theirs):
-            await store.checkpoint({late: Piece(0, "late")})
-            await store.heartbeat({late: Spent()}, {late: Piece(0, "late")})
-        assert await store.release(job, Piece(0, "late")) is False
+            await store.worker_queue.checkpoint({late: Piece(0, "late")})
+            await store.worker_queue.heartbeat({late: Spent()}, {late: Piece(0, "late")})
+        assert await store.worker_queue.release(job, Piece(0, "late")) is False
         assert await count(store, checkpoints) == 0
 
-    async def test_of_a_job_that_has_ended_nothing_goes_on_record(self, store: SqlStore) -> None:
+    async def test_of_a_job_that_has_ended_nothing_goes_on_record(self, store: Stores) -> None:
         job = await begun(store)
-        await store.finish(job, DONE)
-        await store.checkpoint({job: Piece(0, "late")})
+        await store.worker_queue.finish(job, DONE)
+        await store.worker_queue.checkpoint({job: Piece(0, "late")})
         assert await count(store, checkpoints) == 0
 
-    async def test_of_a_version_that_starts_over_nothing_is_kept(self, store: SqlStore) -> None:
+    async def test_of_a_version_that_starts_over_nothing_is_kept(self, store: Stores) -> None:
         job = await begun(store)
-        await store.checkpoint({job: Piece(0, "old")})
-        await store.edit(replace(job.question, text="Why not?"), "1700000009.000000")
-        await store.checkpoint({job: Piece(3, "late")})
+        await store.worker_queue.checkpoint({job: Piece(0, "old")})
+        await store.queue.edit(replace(job.question, text="Why not?"), "1700000009.000000")
+        await store.worker_queue.checkpoint({job: Piece(3, "late")})
         assert await count(store, checkpoints) == 0
         assert (await taken_on(store, job)).checkpoint == Checkpoint()
 
     async def test_a_take_over_waits_for_a_piece_that_is_being_written(self, postgresql_url: str) -> None:
-        store = await SqlStore.open(postgresql_url, "w1", SystemClock())
+        store = await Stores.open(postgresql_url, "w1", SystemClock())
         job = await begun(store)
-        async with store.engine.begin() as theirs, store.engine.begin() as ours:
+        async with store.database.engine.begin() as theirs, store.database.engine.begin() as ours:
             seen = Sight(await theirs.scalar(sa.select(workers.c.beat)), None, True)
             await texts.append(ours, "w1", {job: Piece(0, "One ")})
             taking = asyncio.create_task(claim.take_over(theirs, "w2", {"w1": seen}, 1, 0.0))
@@ -143,47 +145,47 @@ class TestFence:
         assert taken.checkpoint == Checkpoint("One ")
         await store.close()
 
-    async def _until_one_waits(self, store: SqlStore) -> None:
+    async def _until_one_waits(self, store: Stores) -> None:
         waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        async with asyncio.timeout(10), store.engine.connect() as connection:
+        async with asyncio.timeout(10), store.database.engine.connect() as connection:
             while not await connection.scalar(waiting):
                 pass
 
 
 class TestEnd:
     @pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.STOPPED])
-    async def test_it_goes_with_the_end(self, store: SqlStore, status: Status) -> None:
+    async def test_it_goes_with_the_end(self, store: Stores, status: Status) -> None:
         job, other = await begun(store), await begun(store, 2)
-        await store.checkpoint({job: Piece(0, "One "), other: Piece(0, "Two ")})
-        await store.finish(job, Outcome(status, "One "))
+        await store.worker_queue.checkpoint({job: Piece(0, "One "), other: Piece(0, "Two ")})
+        await store.worker_queue.finish(job, Outcome(status, "One "))
         assert await count(store, checkpoints) == 1
         assert (await taken_on(store, other)).checkpoint == Checkpoint("Two ")
 
-    async def test_it_goes_with_an_end_that_comes_too_late_for_its_version(self, store: SqlStore) -> None:
+    async def test_it_goes_with_an_end_that_comes_too_late_for_its_version(self, store: Stores) -> None:
         job = await begun(store)
-        await store.edit(replace(job.question, text="Why not?"), "1700000009.000000")
-        assert await store.finish(job, DONE) is False
+        await store.queue.edit(replace(job.question, text="Why not?"), "1700000009.000000")
+        assert await store.worker_queue.finish(job, DONE) is False
         assert await count(store, checkpoints) == 0
 
     @pytest.mark.parametrize("begun_by_now", ["handed over", "being answered"])
-    async def test_it_is_forgotten_with_its_question(self, store: SqlStore, begun_by_now: str) -> None:
+    async def test_it_is_forgotten_with_its_question(self, store: Stores, begun_by_now: str) -> None:
         await enqueued(store, asked(1))
-        [job] = await store.claim(1)
-        await store.checkpoint({job: Piece(0, "a secret")})
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.checkpoint({job: Piece(0, "a secret")})
         if begun_by_now == "handed over":
-            await store.release(job)
-        await store.erase(thread=THREAD)
+            await store.worker_queue.release(job)
+        await store.erasure.erase(thread=THREAD)
         if begun_by_now == "being answered":
-            await store.finish(job, DONE)
+            await store.worker_queue.finish(job, DONE)
         assert await count(store, checkpoints) == 0
 
-    async def test_it_is_kept_no_longer_than_texts_are(self, store: SqlStore) -> None:
+    async def test_it_is_kept_no_longer_than_texts_are(self, store: Stores) -> None:
         await enqueued(store, asked(1, OTHER_THREAD))
-        [job] = await store.claim(1)
-        await store.release(job, Piece(0, "old"))
-        await store.expire(0.0)
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.release(job, Piece(0, "old"))
+        await store.erasure.expire(0.0)
         assert await count(store, checkpoints) == 1
-        async with store.engine.begin() as connection:
+        async with store.database.engine.begin() as connection:
             await connection.execute(sa.update(jobs).values(created_at=1.0))
-        await store.expire(2.0)
+        await store.erasure.expire(2.0)
         assert await count(store, checkpoints) == 0

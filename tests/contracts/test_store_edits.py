@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from bot.core.conversation import Job
 from bot.core.job import Outcome, Pulse, Spent, Status
 from bot.core.outbox import OutboxKind
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.queue import edit
 from tests.contracts.stores import DONE, THREAD, Workers, asked, enqueued
 from tests.contracts.test_store_batches import LateClock, one
@@ -20,32 +20,32 @@ pytest_plugins = ["tests.contracts.databases"]
 EDITED = replace(asked(1), text="Why not?")
 
 
-async def kinds(store: SqlStore) -> list[OutboxKind]:
-    return [entry.kind for entry in await store.take_outbox_entries(10)]
+async def kinds(store: Stores) -> list[OutboxKind]:
+    return [entry.kind for entry in await store.outbox.take(10)]
 
 
-async def answered(store: SqlStore, number: int = 1) -> Job:
+async def answered(store: Stores, number: int = 1) -> Job:
     await enqueued(store, asked(number))
     job = await one(store)
-    await store.record_pages(job.id, [f"5.{number}"])
-    assert await store.finish(job, DONE)
+    await store.worker_queue.record_pages(job.id, [f"5.{number}"])
+    assert await store.worker_queue.finish(job, DONE)
     return job
 
 
-async def delete_question(store: SqlStore, number: int) -> bool:
-    return await store.delete_question(THREAD.team_id, THREAD.channel_id, asked(number).ts)
+async def delete_question(store: Stores, number: int) -> bool:
+    return await store.queue.delete(THREAD.team_id, THREAD.channel_id, asked(number).ts)
 
 
-async def test_what_was_never_a_question_is_none_when_it_is_edited_or_deleted(store: SqlStore) -> None:
-    assert not await store.edit(EDITED, "2.0")
+async def test_what_was_never_a_question_is_none_when_it_is_edited_or_deleted(store: Stores) -> None:
+    assert not await store.queue.edit(EDITED, "2.0")
     assert not await delete_question(store, 1)
-    assert not await store.regenerate(12345)
+    assert not await store.queue.regenerate(12345)
 
 
-async def test_what_waits_is_answered_as_it_is_now_and_what_comes_late_undoes_no_edit(store: SqlStore) -> None:
+async def test_what_waits_is_answered_as_it_is_now_and_what_comes_late_undoes_no_edit(store: Stores) -> None:
     await enqueued(store, asked(1))
-    assert await store.edit(EDITED, "3.0")
-    assert await store.edit(asked(1), "2.0")
+    assert await store.queue.edit(EDITED, "3.0")
+    assert await store.queue.edit(asked(1), "2.0")
     job = await one(store)
     assert (job.question, job.version) == (EDITED, 0)
 
@@ -54,128 +54,128 @@ async def test_whoever_answers_it_hears_that_it_starts_over(worker: Workers) -> 
     store, other = await worker("w1"), await worker("w2")
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.record_pages(job.id, ["5.1"])
-    assert await other.edit(EDITED, "2.0")
+    await store.worker_queue.record_pages(job.id, ["5.1"])
+    assert await other.queue.edit(EDITED, "2.0")
     ours = frozenset({job.id})
-    assert await store.heartbeat({job: Spent()}) == Pulse(ours, to_restart=ours)
-    assert await store.release(job)
+    assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(ours, to_restart=ours)
+    assert await store.worker_queue.release(job)
     again = await one(other)
     assert (again.question, again.version, again.page_ts, again.interruptions) == (EDITED, 1, ("5.1",), 0)
-    assert await other.heartbeat({again: Spent()}) == Pulse(ours)
+    assert await other.worker_queue.heartbeat({again: Spent()}) == Pulse(ours)
 
 
-async def test_an_answer_to_words_that_were_edited_meanwhile_ends_nothing_and_is_kept(store: SqlStore) -> None:
+async def test_an_answer_to_words_that_were_edited_meanwhile_ends_nothing_and_is_kept(store: Stores) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.record_pages(job.id, ["5.1"])
-    await store.edit(EDITED, "2.0")
-    assert not await store.finish(job, DONE)
+    await store.worker_queue.record_pages(job.id, ["5.1"])
+    await store.queue.edit(EDITED, "2.0")
+    assert not await store.worker_queue.finish(job, DONE)
     again = await one(store)
     assert again.version == 1
-    assert await store.replies(THREAD) == {"5.1": DONE.answer}
-    assert await store.finish(again, Outcome(Status.DONE, "No."))
-    assert await store.replies(THREAD) == {"5.1": "No."}
+    assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
+    assert await store.worker_queue.finish(again, Outcome(Status.DONE, "No."))
+    assert await store.recorded_answers.replies(THREAD) == {"5.1": "No."}
 
 
 @pytest.mark.parametrize("last", [True, False])
-async def test_another_answer_is_offered_for_a_threads_last_question(store: SqlStore, last: bool) -> None:
+async def test_another_answer_is_offered_for_a_threads_last_question(store: Stores, last: bool) -> None:
     job = await answered(store)
     if not last:
         await answered(store, 2)
-    assert await store.edit(EDITED, "2.0")
-    entries = await store.take_outbox_entries(10)
+    assert await store.queue.edit(EDITED, "2.0")
+    entries = await store.outbox.take(10)
     assert [(each.kind, each.job_id) for each in entries] == ([(OutboxKind.OFFER_REGENERATE, job.id)] if last else [])
 
 
-async def test_a_job_is_done_again_in_its_messages(store: SqlStore) -> None:
+async def test_a_job_is_done_again_in_its_messages(store: Stores) -> None:
     job = await answered(store)
-    await store.edit(EDITED, "2.0")
-    assert await store.regenerate(job.id)
-    assert not await store.regenerate(job.id)
+    await store.queue.edit(EDITED, "2.0")
+    assert await store.queue.regenerate(job.id)
+    assert not await store.queue.regenerate(job.id)
     assert await kinds(store) == [], "what was offered is being done"
     again = await one(store)
     assert (again.question, again.page_ts, again.version, again.begun) == (EDITED, ("5.1",), 1, True)
 
 
-async def test_a_question_that_is_deleted_while_it_waits_is_not_answered(store: SqlStore) -> None:
-    taken = await store.enqueue("Ev1", asked(1), full=True)
+async def test_a_question_that_is_deleted_while_it_waits_is_not_answered(store: Stores) -> None:
+    taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
-    await store.record_pages(taken.job_id, ["5.1"])
+    await store.worker_queue.record_pages(taken.job_id, ["5.1"])
     assert await delete_question(store, 1)
     assert not await delete_question(store, 1)
-    assert await store.claim(1) == []
+    assert await store.worker_queue.claim(1) == []
     assert await kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
-    assert not await store.regenerate(taken.job_id)
+    assert not await store.queue.regenerate(taken.job_id)
 
 
-async def test_one_that_is_deleted_while_it_is_answered_stops_and_what_ends_with_it_does_not(store: SqlStore) -> None:
+async def test_one_that_is_deleted_while_it_is_answered_stops_and_what_ends_with_it_does_not(store: Stores) -> None:
     await enqueued(store, asked(1))
     await enqueued(store, asked(2))
     job = await one(store)
     assert await delete_question(store, 2)
-    assert (await store.heartbeat({job: Spent()})).to_stop == {job.id}
+    assert (await store.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
     assert await kinds(store) == [], "its reply still grows"
-    await store.finish(job, Outcome(Status.STOPPED, ""))
+    await store.worker_queue.finish(job, Outcome(Status.STOPPED, ""))
     assert OutboxKind.RETRACT_REPLY in await kinds(store)
     assert (await one(store)).question == asked(1)
 
 
-async def test_one_of_several_that_are_answered_together_has_them_start_over_without_it(store: SqlStore) -> None:
+async def test_one_of_several_that_are_answered_together_has_them_start_over_without_it(store: Stores) -> None:
     await enqueued(store, asked(1))
     await enqueued(store, asked(2))
     job = await one(store)
     assert job.earlier == (asked(1),)
     assert await delete_question(store, 1)
-    assert (await store.heartbeat({job: Spent()})).to_restart == {job.id}
-    await store.release(job)
+    assert (await store.worker_queue.heartbeat({job: Spent()})).to_restart == {job.id}
+    await store.worker_queue.release(job)
     assert (await one(store)).earlier == ()
 
 
-async def test_who_waited_long_is_told_once(store: SqlStore) -> None:
+async def test_who_waited_long_is_told_once(store: Stores) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
-    assert await store.finish(job, DONE, ping=True)
-    assert not await store.finish(job, DONE, ping=True)
-    [entry] = await store.take_outbox_entries(10)
+    assert await store.worker_queue.finish(job, DONE, ping=True)
+    assert not await store.worker_queue.finish(job, DONE, ping=True)
+    [entry] = await store.outbox.take(10)
     assert (entry.kind, entry.askers) == (OutboxKind.MENTION_ASKERS, ("U1",))
-    await store.complete_outbox_entry(entry, "6.1")
-    assert await store.replies(THREAD) == {"6.1": ""}
+    await store.outbox.complete(entry, "6.1")
+    assert await store.recorded_answers.replies(THREAD) == {"6.1": ""}
 
 
-async def test_an_edit_back_to_the_first_words_is_not_undone_by_one_that_comes_late(store: SqlStore) -> None:
+async def test_an_edit_back_to_the_first_words_is_not_undone_by_one_that_comes_late(store: Stores) -> None:
     await enqueued(store, asked(1))
-    assert await store.edit(asked(1), "3.0")
-    assert await store.edit(EDITED, "2.0")
+    assert await store.queue.edit(asked(1), "3.0")
+    assert await store.queue.edit(EDITED, "2.0")
     assert (await one(store)).question == asked(1)
 
 
 @pytest.mark.parametrize("handed_over", [True, False])
-async def test_one_that_is_edited_and_then_deleted_stops(store: SqlStore, handed_over: bool) -> None:
+async def test_one_that_is_edited_and_then_deleted_stops(store: Stores, handed_over: bool) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.edit(EDITED, "2.0")
+    await store.queue.edit(EDITED, "2.0")
     assert await delete_question(store, 1)
     ours = frozenset({job.id})
-    assert await store.heartbeat({job: Spent()}) == Pulse(ours, to_stop=ours)
+    assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(ours, to_stop=ours)
     if handed_over:
-        await store.release(job)
+        await store.worker_queue.release(job)
         job = await one(store)
         assert job.question.text == ""
-    assert await store.finish(job, DONE, ping=True), "it is not done again"
+    assert await store.worker_queue.finish(job, DONE, ping=True), "it is not done again"
     assert await kinds(store) == [OutboxKind.RETRACT_REPLY], "nobody is told that it is whole"
 
 
 @pytest.mark.parametrize("cleared", [True, False])
 async def test_one_that_was_stopped_while_it_waited_is_answered_in_its_sign_if_that_is_still_there(
-    store: SqlStore, cleared: bool
+    store: Stores, cleared: bool
 ) -> None:
-    taken = await store.enqueue("Ev1", asked(1), full=True)
+    taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
-    await store.record_pages(taken.job_id, ["5.1"])
-    await store.request_stop(taken.job_id)
+    await store.worker_queue.record_pages(taken.job_id, ["5.1"])
+    await store.queue.request_stop(taken.job_id)
     if cleared:
         assert await kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
-    assert await store.regenerate(taken.job_id)
+    assert await store.queue.regenerate(taken.job_id)
     assert (await one(store)).page_ts == (() if cleared else ("5.1",))
 
 
@@ -183,49 +183,49 @@ async def test_a_sign_that_is_not_on_record_is_looked_for_when_its_question_is_a
     database_url: str,
 ) -> None:
     clock = LateClock()
-    store = await SqlStore.open(database_url, "w1", clock)
-    taken = await store.enqueue("Ev1", asked(1), full=True)
+    store = await Stores.open(database_url, "w1", clock)
+    taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
-    await store.request_stop(taken.job_id)
-    assert await store.regenerate(taken.job_id)
+    await store.queue.request_stop(taken.job_id)
+    assert await store.queue.regenerate(taken.job_id)
     clock.ahead_s = 11
     assert (await one(store)).begun
     await store.close()
 
 
-async def test_no_answer_is_offered_or_announced_to_who_deletes(store: SqlStore) -> None:
+async def test_no_answer_is_offered_or_announced_to_who_deletes(store: Stores) -> None:
     await answered(store)
-    await store.edit(EDITED, "2.0")
+    await store.queue.edit(EDITED, "2.0")
     await delete_question(store, 1)
     assert await kinds(store) == [OutboxKind.RETRACT_REPLY]
 
 
-async def test_who_deleted_one_of_several_questions_is_not_told_of_their_answer(store: SqlStore) -> None:
+async def test_who_deleted_one_of_several_questions_is_not_told_of_their_answer(store: Stores) -> None:
     await enqueued(store, replace(asked(1), user_id="U2"))
     await enqueued(store, asked(2))
     job = await one(store)
     await delete_question(store, 1)
-    await store.release(job)
-    assert await store.finish(await one(store), DONE, ping=True)
-    [entry] = await store.take_outbox_entries(10)
+    await store.worker_queue.release(job)
+    assert await store.worker_queue.finish(await one(store), DONE, ping=True)
+    [entry] = await store.outbox.take(10)
     assert entry.askers == ("U1",)
 
 
 async def test_what_is_deleted_as_it_is_claimed_takes_no_question_along(postgresql_url: str) -> None:
-    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
     for number in (1, 2):
         await enqueued(store, asked(number))
-    async with store.engine.begin() as other:
+    async with store.database.engine.begin() as other:
         place = (THREAD.team_id, THREAD.channel_id, asked(2).ts)
         assert await edit.delete_question(other, *place, SystemClock().now())
-        claim = asyncio.create_task(store.claim(1))
+        claim = asyncio.create_task(store.worker_queue.claim(1))
         await wait_for_lock(store)
-    assert [job.question for job in (*await claim, *await store.claim(1))] == [asked(1)]
+    assert [job.question for job in (*await claim, *await store.worker_queue.claim(1))] == [asked(1)]
     await store.close()
 
 
-async def wait_for_lock(store: SqlStore) -> None:
+async def wait_for_lock(store: Stores) -> None:
     waiting = sa.text("SELECT count(*) FROM pg_locks, pg_sleep(0.01) WHERE NOT granted")
-    async with asyncio.timeout(5), store.engine.connect() as connection:
+    async with asyncio.timeout(5), store.database.engine.connect() as connection:
         while not await connection.scalar(waiting):
             pass

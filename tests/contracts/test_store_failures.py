@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from bot.core.conversation import Job
 from bot.core.job import Spent
 from bot.errors import StoreError
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.schema import workers
 from tests.contracts.stores import DONE, apart, asked, enqueued
 
@@ -39,20 +39,20 @@ async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) ->
                 return
 
 
-async def cut_all_connections(store: SqlStore) -> None:
-    async with store.engine.begin() as connection:
+async def cut_all_connections(store: Stores) -> None:
+    async with store.database.engine.begin() as connection:
         others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
         await connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
 
 async def test_a_restarted_server_costs_a_few_calls_and_no_job(own_server: "Server") -> None:
-    owner = await SqlStore.open(own_server.url, "w1", SystemClock())
-    other = await SqlStore.open(own_server.url, "w2", SystemClock())
+    owner = await Stores.open(own_server.url, "w1", SystemClock())
+    other = await Stores.open(own_server.url, "w2", SystemClock())
     await enqueued(owner, apart(1))
-    [job] = await owner.claim(1)
+    [job] = await owner.worker_queue.claim(1)
 
     async def beat() -> None:
-        assert (await owner.heartbeat({job: Spent()})).ours == {job.id}
+        assert (await owner.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
 
     async def live() -> None:
         while True:
@@ -64,8 +64,8 @@ async def test_a_restarted_server_costs_a_few_calls_and_no_job(own_server: "Serv
     until = time.monotonic() + 5
     while time.monotonic() < until:
         await works_within(lambda: unclaimed(other), 10)
-        await other.wait(0.5)
-    assert await owner.finish(job, DONE)
+        await other.worker_queue.wait(0.5)
+    assert await owner.worker_queue.finish(job, DONE)
     living.cancel()
     await wakes(other, owner)
     await owner.close()
@@ -82,42 +82,46 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_server_that_stands_still_is_given_up_for_the_moment(own_server: "Server") -> None:
-    store = await SqlStore.open(own_server.url, "w1", SystemClock())
-    other = await SqlStore.open(own_server.url, "w2", SystemClock())
+    store = await Stores.open(own_server.url, "w1", SystemClock())
+    other = await Stores.open(own_server.url, "w2", SystemClock())
     await enqueued(store, apart(1))
-    [job] = await store.claim(1)
+    [job] = await store.worker_queue.claim(1)
     with own_server.standing_still():
-        for call in (store.heartbeat({job: Spent()}), store.claim(1), store.enqueue("Ev2", apart(3))):
+        for call in (
+            store.worker_queue.heartbeat({job: Spent()}),
+            store.worker_queue.claim(1),
+            store.queue.enqueue("Ev2", apart(3)),
+        ):
             with pytest.raises(StoreError, match="it does not answer"):
                 await call
         async with asyncio.timeout(10):
             await other.close()
-    await works_within(lambda: store.enqueue("Ev2", apart(3)), 10)
+    await works_within(lambda: store.queue.enqueue("Ev2", apart(3)), 10)
     await works_within(lambda: locks(store, job), 10)
-    assert await store.finish(job, DONE)
-    assert len(await store.claim(10)) == 1
-    third = await SqlStore.open(own_server.url, "w3", SystemClock())
+    assert await store.worker_queue.finish(job, DONE)
+    assert len(await store.worker_queue.claim(10)) == 1
+    third = await Stores.open(own_server.url, "w3", SystemClock())
     await wakes(store, third)
     await third.close()
     await store.close()
 
 
-async def locks(store: SqlStore, job: Job) -> None:
+async def locks(store: Stores, job: Job) -> None:
     """Its beat says that it holds its lock; StoreError until then."""
-    await store.heartbeat({job: Spent()})
-    async with store.engine.begin() as connection:
+    await store.worker_queue.heartbeat({job: Spent()})
+    async with store.database.engine.begin() as connection:
         if not await connection.scalar(sa.select(workers.c.has_lock).where(workers.c.worker == "w1")):
             raise StoreError
 
 
-async def unclaimed(store: SqlStore) -> None:
-    assert await store.claim(1) == []
+async def unclaimed(store: Stores) -> None:
+    assert await store.worker_queue.claim(1) == []
 
 
-async def wakes(waiting: SqlStore, acting: SqlStore) -> None:
+async def wakes(waiting: Stores, acting: Stores) -> None:
     """It listens again."""
-    await waiting.wait(0)
-    woken = asyncio.create_task(waiting.wait(10))
+    await waiting.worker_queue.wait(0)
+    woken = asyncio.create_task(waiting.worker_queue.wait(10))
     began = time.monotonic()
     await enqueued(acting, apart(2))
     await woken
@@ -125,52 +129,57 @@ async def wakes(waiting: SqlStore, acting: SqlStore) -> None:
 
 
 async def test_while_the_server_is_down_each_call_says_so_and_is_quick(own_server: "Server") -> None:
-    store = await SqlStore.open(own_server.url, "w1", SystemClock())
+    store = await Stores.open(own_server.url, "w1", SystemClock())
     await asyncio.to_thread(own_server.stop)
     began = time.monotonic()
-    for call in (store.ping(), store.enqueue("Ev1", asked(1)), store.claim(1), store.reserve("m", 1)):
+    for call in (
+        store.database.ping(),
+        store.queue.enqueue("Ev1", asked(1)),
+        store.worker_queue.claim(1),
+        store.rate_ledger.reserve("m", 1),
+    ):
         with pytest.raises(StoreError, match="The database can't be used: "):
             await call
     assert time.monotonic() - began < 15
     await asyncio.to_thread(own_server.start)
-    await store.ping()
-    assert await store.enqueue("Ev1", asked(1))
+    await store.database.ping()
+    assert await store.queue.enqueue("Ev1", asked(1))
     await store.close()
 
 
 async def test_cut_connections_are_replaced_before_they_are_used(postgresql_url: str) -> None:
-    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
-    killer = await SqlStore.open(postgresql_url, "w2", SystemClock())
-    await asyncio.gather(*(store.ping() for _ in range(5)))
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
+    killer = await Stores.open(postgresql_url, "w2", SystemClock())
+    await asyncio.gather(*(store.database.ping() for _ in range(5)))
     await cut_all_connections(killer)
-    await asyncio.gather(*(store.ping() for _ in range(5)))
+    await asyncio.gather(*(store.database.ping() for _ in range(5)))
     await store.close()
     await killer.close()
 
 
 async def test_a_pool_without_a_free_connection_is_waited_for_some_seconds(postgresql_url: str) -> None:
-    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
-    held = [await store.engine.connect() for _ in range(5)]
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
+    held = [await store.database.engine.connect() for _ in range(5)]
     began = time.monotonic()
     with pytest.raises(StoreError, match="all connections were busy"):
-        await store.ping()
+        await store.database.ping()
     assert 2 < time.monotonic() - began < 15
     for connection in held:
         await connection.close()
-    await store.ping()
+    await store.database.ping()
     await store.close()
 
 
 async def test_who_is_paused_in_a_transaction_does_not_keep_others_waiting(postgresql_url: str) -> None:
-    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
-    paused = await SqlStore.open(postgresql_url, "w2", SystemClock())
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
+    paused = await Stores.open(postgresql_url, "w2", SystemClock())
     await enqueued(store, apart(1))
-    [job] = await store.claim(1)
-    connection = await paused.engine.connect()
+    [job] = await store.worker_queue.claim(1)
+    connection = await paused.database.engine.connect()
     assert await connection.scalar(sa.text("SHOW idle_in_transaction_session_timeout")) == "5s"
     await connection.execute(sa.text("SET idle_in_transaction_session_timeout = '0.3s'"))
     await connection.execute(sa.text("SELECT * FROM jobs FOR UPDATE"))
-    await works_within(lambda: store.finish(job, DONE), 3)
+    await works_within(lambda: store.worker_queue.finish(job, DONE), 3)
     await connection.invalidate()
     await connection.close()
     await store.close()
@@ -178,61 +187,61 @@ async def test_who_is_paused_in_a_transaction_does_not_keep_others_waiting(postg
 
 
 async def test_a_sqlite_file_that_another_writes_to_is_waited_for_and_then_told(sqlite_url: str) -> None:
-    store = await SqlStore.open(sqlite_url, "w1", SystemClock())
+    store = await Stores.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "busy_timeout", 300)
     path = sqlite_url.removeprefix("sqlite:///")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        await store.ping()
-        assert (await store.participants(apart(1).thread, "U1", "9")).takes_part is False
+        await store.database.ping()
+        assert (await store.participants.at_message(apart(1).thread, "U1", "9")).takes_part is False
         with pytest.raises(StoreError, match="database is locked"):
-            await store.enqueue("Ev1", asked(1))
+            await store.queue.enqueue("Ev1", asked(1))
         other.execute("COMMIT")
-    assert await store.enqueue("Ev1", asked(1))
+    assert await store.queue.enqueue("Ev1", asked(1))
     await store.close()
 
 
 async def test_what_was_claimed_by_a_commit_whose_answer_was_lost_is_found_again(sqlite_url: str) -> None:
-    store = await SqlStore.open(sqlite_url, "w1", SystemClock())
+    store = await Stores.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "busy_timeout", 100)
     ids = [await enqueued(store, apart(number)) for number in range(4)]
-    assert [job.id for job in await store.claim(1)] == ids[:1]
+    assert [job.id for job in await store.worker_queue.claim(1)] == ids[:1]
     # The same worker's claim, of which this process never hears.
-    await SqlStore(store.engine, "w1", SystemClock()).claim(2)
-    assert [job.id for job in await store.claim(1)] == ids[3:], "nothing failed, so nothing is looked for"
+    await Stores(store.database.engine, "w1", SystemClock()).worker_queue.claim(2)
+    assert [job.id for job in await store.worker_queue.claim(1)] == ids[3:], "nothing failed, so nothing is looked for"
     with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError):
-            await store.claim(1)
+            await store.worker_queue.claim(1)
         other.execute("COMMIT")
-    assert [[job.id for job in await store.claim(1)] for _ in range(3)] == [ids[1:2], ids[2:3], []]
+    assert [[job.id for job in await store.worker_queue.claim(1)] for _ in range(3)] == [ids[1:2], ids[2:3], []]
     await store.close()
 
 
 async def test_a_full_disk_is_told_and_what_was_there_stays(sqlite_url: str) -> None:
-    store = await SqlStore.open(sqlite_url, "w1", SystemClock())
+    store = await Stores.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "max_page_count", 1)
     await enqueued(store, asked(1))
     with pytest.raises(StoreError, match="disk is full"):
-        await store.enqueue("Ev2", asked(2, text="word " * 20_000))
+        await store.queue.enqueue("Ev2", asked(2, text="word " * 20_000))
     await pragma(store, "max_page_count", 1_000_000)
-    assert await store.enqueue("Ev2", asked(2, text="word " * 20_000))
-    assert [job.question for job in await store.claim(1)] == [asked(1)]
+    assert await store.queue.enqueue("Ev2", asked(2, text="word " * 20_000))
+    assert [job.question for job in await store.worker_queue.claim(1)] == [asked(1)]
     await store.close()
 
 
-async def pragma(store: SqlStore, name: str, value: int) -> None:
+async def pragma(store: Stores, name: str, value: int) -> None:
     """For max_page_count: SQLite's own way to a disk that is full."""
-    async with store.engine.begin() as connection:
+    async with store.database.engine.begin() as connection:
         await connection.execute(sa.text(f"PRAGMA {name} = {value}"))
 
 
 async def test_one_database_error_is_told_to_each_of_a_batch(sqlite_url: str) -> None:
-    store = await SqlStore.open(sqlite_url, "w1", SystemClock())
+    store = await Stores.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "max_page_count", 1)
     long = "word " * 20_000
     results = await asyncio.gather(
-        *(store.enqueue(f"Ev{number}", asked(number, text=long)) for number in range(20)), return_exceptions=True
+        *(store.queue.enqueue(f"Ev{number}", asked(number, text=long)) for number in range(20)), return_exceptions=True
     )
     assert [type(result) for result in results] == [StoreError] * 20
     await store.close()
@@ -240,7 +249,7 @@ async def test_one_database_error_is_told_to_each_of_a_batch(sqlite_url: str) ->
 
 def test_a_database_file_stays_alone_when_all_have_left(tmp_path: Path) -> None:
     async def open_and_close() -> None:
-        stores = [await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", name, SystemClock()) for name in "ab"]
+        stores = [await Stores.open(f"sqlite:///{tmp_path}/typist.db", name, SystemClock()) for name in "ab"]
         assert {name for name in os.listdir(tmp_path) if "worker" in name} == {
             "typist.db-worker-a",
             "typist.db-worker-b",
@@ -256,16 +265,16 @@ def test_a_database_file_stays_alone_when_all_have_left(tmp_path: Path) -> None:
 async def test_a_call_that_fails_after_its_caller_has_gone_complains_to_nobody(tmp_path: Path) -> None:
     complaints: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    store = await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
+    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
     with contextlib.closing(sqlite3.connect(tmp_path / "typist.db")) as breaking:
         breaking.execute("DROP TABLE calls")
-    impatient = asyncio.create_task(store.reserve("chat.update", 50))
+    impatient = asyncio.create_task(store.rate_ledger.reserve("chat.update", 50))
     await asyncio.sleep(0)
     impatient.cancel()
     await asyncio.wait((impatient,))
     del impatient
     with pytest.raises(StoreError):
-        await store.reserve("chat.update", 50)
+        await store.rate_ledger.reserve("chat.update", 50)
     gc.collect()
     assert complaints == []
     await store.close()

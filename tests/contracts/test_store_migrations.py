@@ -12,8 +12,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.migrate import migrate
@@ -38,20 +38,20 @@ class TestMigrations:
         assert ScriptDirectory.from_config(scripts()).get_heads() == [REVISION]
 
     async def test_several_may_run_them_at_once(self, shared_url: str) -> None:
-        opening = (SqlStore.open(shared_url, f"w{number}", SystemClock()) for number in range(4))
+        opening = (Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(4))
         stores = await asyncio.gather(*opening)
-        assert await stores[0].enqueue("Ev1", asked(1))
-        assert [len(await store.claim(1)) for store in stores] == [1, 0, 0, 0]
+        assert await stores[0].queue.enqueue("Ev1", asked(1))
+        assert [len(await store.worker_queue.claim(1)) for store in stores] == [1, 0, 0, 0]
         for store in stores:
             await store.close()
 
     async def test_a_database_of_a_newer_version_is_used_as_it_is(self, shared_url: str) -> None:
-        newer = await SqlStore.open(shared_url, "w1", SystemClock())
-        async with newer.engine.begin() as connection:
+        newer = await Stores.open(shared_url, "w1", SystemClock())
+        async with newer.database.engine.begin() as connection:
             await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         await newer.close()
-        older = await SqlStore.open(shared_url, "w1", SystemClock())
-        assert await older.enqueue("Ev1", asked(1))
+        older = await Stores.open(shared_url, "w1", SystemClock())
+        assert await older.queue.enqueue("Ev1", asked(1))
         await older.close()
 
 
@@ -72,15 +72,15 @@ class TestFromTheFirstVersion:
         return shared_url
 
     async def test_what_was_there_stays(self, old_url: str) -> None:
-        store = await SqlStore.open(old_url, "new", SystemClock())
-        assert await store.replies(apart(1).thread) == {"5.1": "Yes."}
-        [job] = await store.claim(10)
+        store = await Stores.open(old_url, "new", SystemClock())
+        assert await store.recorded_answers.replies(apart(1).thread) == {"5.1": "Yes."}
+        [job] = await store.worker_queue.claim(10)
         assert job == Job(3, apart(3), attempts=1, page_ts=("5.3",))
         await store.close()
 
     async def test_an_old_process_goes_on_beside_new_ones(self, old_url: str) -> None:
-        store = await SqlStore.open(old_url, "new", SystemClock())
-        async with store.engine.begin() as connection:
+        store = await Stores.open(old_url, "new", SystemClock())
+        async with store.database.engine.begin() as connection:
             await old_job(connection, 4, "todo")
             await connection.execute(
                 sa.text(
@@ -90,20 +90,20 @@ class TestFromTheFirstVersion:
             )
             ended = sa.text("UPDATE jobs SET status = 'done', finished_at = 2 WHERE id = 4 AND worker = 'old'")
             assert (await connection.execute(ended)).rowcount == 1
-        assert await store.request_stop(2) is True
-        assert [job.id for job in await store.claim(10)] == [3]
+        assert await store.queue.request_stop(2) is True
+        assert [job.id for job in await store.worker_queue.claim(10)] == [3]
         await store.close()
 
     async def test_it_is_gone_when_it_beats_no_more(self, old_url: str) -> None:
         clock = ToldClock()
-        store = await SqlStore.open(old_url, "new", clock)
-        await store.claim(10)
+        store = await Stores.open(old_url, "new", clock)
+        await store.worker_queue.claim(10)
         for second in range(20):
             clock.time_s += 1
             if second < 10:
-                async with store.engine.begin() as connection:
+                async with store.database.engine.begin() as connection:
                     await connection.execute(sa.text(f"UPDATE jobs SET heartbeat_at = {second} WHERE id = 2"))
-            if claimed := await store.claim(10):
+            if claimed := await store.worker_queue.claim(10):
                 break
         assert [(job.id, job.attempts, job.interruptions) for job in claimed] == [(2, 2, 1)]
         assert second == 9 + LEASE_S

@@ -6,8 +6,8 @@ import pytest
 
 from bot.core.job import Outcome, Status
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.queue.batch import LATE_POST_S
 from tests.contracts.stores import DONE, THREAD, asked, enqueued
 from tests.contracts.test_store_batches import LateClock, one
@@ -15,15 +15,15 @@ from tests.contracts.test_store_batches import LateClock, one
 pytest_plugins = ["tests.contracts.databases"]
 
 
-async def taken_together(store: SqlStore, sign: list[str]) -> None:
+async def taken_together(store: Stores, sign: list[str]) -> None:
     """A question waits behind another, and one more comes."""
     await enqueued(store, asked(1))
     job = await one(store)
-    waiting = await store.enqueue("Ev2", asked(2))
+    waiting = await store.queue.enqueue("Ev2", asked(2))
     assert waiting
-    await store.record_pages(waiting.job_id, sign)
+    await store.worker_queue.record_pages(waiting.job_id, sign)
     await enqueued(store, asked(3))
-    await store.finish(job, DONE)
+    await store.worker_queue.finish(job, DONE)
     assert (await one(store)).earlier == (asked(2),)
 
 
@@ -31,26 +31,26 @@ def seen(taken: list[OutboxEntry]) -> list[tuple[OutboxKind, str, tuple[str, ...
     return [(each.kind, each.question.ts, each.page_ts, each.tries) for each in taken]
 
 
-async def test_the_sign_of_a_question_that_is_answered_with_another_is_to_be_cleared(store: SqlStore) -> None:
+async def test_the_sign_of_a_question_that_is_answered_with_another_is_to_be_cleared(store: Stores) -> None:
     await taken_together(store, ["5.1"])
-    [entry] = await store.take_outbox_entries(10)
+    [entry] = await store.outbox.take(10)
     assert seen([entry]) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(2).ts, ("5.1",), 1)]
-    await store.complete_outbox_entry(entry)
-    assert await store.replies(THREAD) == {"5.1": ""}
+    await store.outbox.complete(entry)
+    assert await store.recorded_answers.replies(THREAD) == {"5.1": ""}
 
 
 async def test_one_that_is_not_done_is_taken_again_by_anybody(database_url: str) -> None:
     clock = LateClock()
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     await taken_together(store, ["5.1"])
-    assert len(await store.take_outbox_entries(10)) == 1
-    assert await store.take_outbox_entries(10) == []
+    assert len(await store.outbox.take(10)) == 1
+    assert await store.outbox.take(10) == []
     clock.ahead_s = OUTBOX_HOLD_S + 1
-    [again] = await store.take_outbox_entries(10)
+    [again] = await store.outbox.take(10)
     assert again.tries == 2
-    await store.complete_outbox_entry(again)
+    await store.outbox.complete(again)
     clock.ahead_s = 3 * OUTBOX_HOLD_S
-    assert await store.take_outbox_entries(10) == []
+    assert await store.outbox.take(10) == []
     await store.close()
 
 
@@ -58,56 +58,56 @@ async def test_a_sign_that_was_not_on_record_in_time_is_looked_for_once_it_can_n
     database_url: str,
 ) -> None:
     clock = LateClock()
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     for number in (1, 2):
-        await store.enqueue(f"Ev{number}", asked(number), full=True)
+        await store.queue.enqueue(f"Ev{number}", asked(number), full=True)
     clock.ahead_s = 11
     assert (await one(store)).earlier == (asked(1),)
-    assert await store.take_outbox_entries(10) == []
+    assert await store.outbox.take(10) == []
     clock.ahead_s += LATE_POST_S + 1
-    assert seen(await store.take_outbox_entries(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, (), 1)]
+    assert seen(await store.outbox.take(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, (), 1)]
     await store.close()
 
 
 async def test_a_sign_that_comes_on_record_late_is_cleared_all_the_same(database_url: str) -> None:
     clock = LateClock()
-    store = await SqlStore.open(database_url, "w1", clock)
-    first = await store.enqueue("Ev1", asked(1), full=True)
-    await store.enqueue("Ev2", asked(2), full=True)
+    store = await Stores.open(database_url, "w1", clock)
+    first = await store.queue.enqueue("Ev1", asked(1), full=True)
+    await store.queue.enqueue("Ev2", asked(2), full=True)
     clock.ahead_s = 11
     await one(store)
     assert first
-    await store.record_pages(first.job_id, ["5.1"])
-    assert seen(await store.take_outbox_entries(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, ("5.1",), 1)]
+    await store.worker_queue.record_pages(first.job_id, ["5.1"])
+    assert seen(await store.outbox.take(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, ("5.1",), 1)]
     await store.close()
 
 
-async def test_the_sign_of_a_question_that_is_stopped_while_it_waits_is_cleared(store: SqlStore) -> None:
-    taken = await store.enqueue("Ev1", asked(1), full=True)
+async def test_the_sign_of_a_question_that_is_stopped_while_it_waits_is_cleared(store: Stores) -> None:
+    taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
-    await store.record_pages(taken.job_id, ["5.1"])
-    assert await store.request_stop(taken.job_id)
-    assert seen(await store.take_outbox_entries(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, ("5.1",), 1)]
+    await store.worker_queue.record_pages(taken.job_id, ["5.1"])
+    assert await store.queue.request_stop(taken.job_id)
+    assert seen(await store.outbox.take(10)) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(1).ts, ("5.1",), 1)]
 
 
-async def test_erased_jobs_have_no_outbox_entries(store: SqlStore) -> None:
+async def test_erased_jobs_have_no_outbox_entries(store: Stores) -> None:
     await taken_together(store, ["5.1"])
-    await store.erase()
-    assert await store.take_outbox_entries(10) == []
+    await store.erasure.erase()
+    assert await store.outbox.take(10) == []
 
 
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_two_processes_never_take_the_same(postgresql_url: str, limit: int) -> None:
-    stores = [await SqlStore.open(postgresql_url, name, SystemClock()) for name in ("w1", "w2")]
+    stores = [await Stores.open(postgresql_url, name, SystemClock()) for name in ("w1", "w2")]
     await enqueued(stores[0], asked(1))
     job = await one(stores[0])
     for number in (2, 3, 4):
-        taken = await stores[0].enqueue(f"Ev{number}", asked(number))
+        taken = await stores[0].queue.enqueue(f"Ev{number}", asked(number))
         assert taken
-        await stores[0].record_pages(taken.job_id, [f"5.{number}"])
-    await stores[0].finish(job, DONE)
+        await stores[0].worker_queue.record_pages(taken.job_id, [f"5.{number}"])
+    await stores[0].worker_queue.finish(job, DONE)
     await one(stores[0])
-    taken_entries = [entry.id for store in stores for entry in await store.take_outbox_entries(limit)]
+    taken_entries = [entry.id for store in stores for entry in await store.outbox.take(limit)]
     assert len(taken_entries) == len(set(taken_entries)) == 2
     for store in stores:
         await store.close()
@@ -115,23 +115,23 @@ async def test_two_processes_never_take_the_same(postgresql_url: str, limit: int
 
 @pytest.mark.parametrize("cleared", [True, False])
 async def test_other_peoples_questions_do_not_end_with_one_whose_asker_may_not_ask(
-    store: SqlStore, cleared: bool
+    store: Stores, cleared: bool
 ) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
     for number, user_id in ((2, "U2"), (3, "U1"), (4, "U1")):
-        taken = await store.enqueue(f"Ev{number}", replace(asked(number), user_id=user_id))
+        taken = await store.queue.enqueue(f"Ev{number}", replace(asked(number), user_id=user_id))
         assert taken
-        await store.record_pages(taken.job_id, [f"5.{number}"])
-    await store.finish(job, DONE)
+        await store.worker_queue.record_pages(taken.job_id, [f"5.{number}"])
+    await store.worker_queue.finish(job, DONE)
     newest = await one(store)
-    taken_entries = await store.take_outbox_entries(10) if cleared else []
-    await store.finish(newest, Outcome(Status.REFUSED, ""))
+    taken_entries = await store.outbox.take(10) if cleared else []
+    await store.worker_queue.finish(newest, Outcome(Status.REFUSED, ""))
     theirs = await one(store)
     assert (theirs.question.user_id, theirs.earlier) == ("U2", ())
     assert theirs.page_ts == (() if cleared else ("5.2",)), "a sign that is gone is no message to answer in"
     for entry in taken_entries:
-        await store.complete_outbox_entry(entry)
-    await store.finish(theirs, DONE)
-    later = await store.take_outbox_entries(10)
+        await store.outbox.complete(entry)
+    await store.worker_queue.finish(theirs, DONE)
+    later = await store.outbox.take(10)
     assert "5.2" not in [ts for entry in later for ts in entry.page_ts]

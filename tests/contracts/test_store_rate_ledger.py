@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from bot.core.job import Others
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
 from bot.store.schema import calls
 from tests.contracts.stores import apart, count, enqueued
@@ -22,8 +22,8 @@ class ToldClock(SystemClock):
 
 
 async def test_all_processes_together_get_what_there_is(shared_url: str) -> None:
-    stores = [await SqlStore.open(shared_url, f"w{number}", SystemClock()) for number in range(3)]
-    asked = [store.reserve("chat.update", 20) for store in stores for _ in range(15)]
+    stores = [await Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(3)]
+    asked = [store.rate_ledger.reserve("chat.update", 20) for store in stores for _ in range(15)]
     granted = [reservation.granted for reservation in await asyncio.gather(*asked)]
     assert sum(granted) == 20
     assert await count(stores[0], calls) == 20
@@ -31,19 +31,19 @@ async def test_all_processes_together_get_what_there_is(shared_url: str) -> None
         await store.close()
 
 
-async def test_methods_have_budgets_of_their_own(store: SqlStore) -> None:
-    assert (await store.reserve("chat.update", 1)).granted
-    assert not (await store.reserve("chat.update", 1)).granted
-    assert (await store.reserve("chat.postMessage", 1)).granted
+async def test_methods_have_budgets_of_their_own(store: Stores) -> None:
+    assert (await store.rate_ledger.reserve("chat.update", 1)).granted
+    assert not (await store.rate_ledger.reserve("chat.update", 1)).granted
+    assert (await store.rate_ledger.reserve("chat.postMessage", 1)).granted
 
 
 async def test_no_minute_holds_more_than_the_budget(database_url: str) -> None:
     clock = ToldClock()
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     sent = []
     for _ in range(200):
         clock.time_s += 0.7
-        if (await store.reserve("chat.update", 10)).granted:
+        if (await store.rate_ledger.reserve("chat.update", 10)).granted:
             sent.append(clock.time_s)
     assert len(sent) == 10 * round(200 * 0.7 / WINDOW_S + 0.5)
     assert all(later - earlier >= 60 for earlier, later in zip(sent, sent[10:], strict=False))
@@ -54,40 +54,40 @@ async def test_no_minute_holds_more_than_the_budget(database_url: str) -> None:
 @pytest.mark.parametrize("wrong_by_s", [-86_400.0, 86_400.0])
 async def test_a_clock_that_was_wrong_leaves_no_calls_that_count_for_ever(database_url: str, wrong_by_s: float) -> None:
     clock = ToldClock()
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     clock.time_s += wrong_by_s
-    assert (await store.reserve("chat.update", 1)).granted
+    assert (await store.rate_ledger.reserve("chat.update", 1)).granted
     clock.time_s -= wrong_by_s
-    assert (await store.reserve("chat.update", 1)).granted
+    assert (await store.rate_ledger.reserve("chat.update", 1)).granted
     await store.close()
 
 
 async def test_it_tells_what_the_others_do_and_not_what_we_do(shared_url: str) -> None:
     clock = ToldClock()
-    ours = await SqlStore.open(shared_url, "w1", clock)
-    theirs = await SqlStore.open(shared_url, "w2", clock)
+    ours = await Stores.open(shared_url, "w1", clock)
+    theirs = await Stores.open(shared_url, "w2", clock)
     for number in range(3):
         await enqueued(ours, apart(number))
-    await ours.claim(1)
-    await theirs.claim(2)
-    await ours.reserve("chat.update", 50)
-    await theirs.reserve("chat.update", 50)
+    await ours.worker_queue.claim(1)
+    await theirs.worker_queue.claim(2)
+    await ours.rate_ledger.reserve("chat.update", 50)
+    await theirs.rate_ledger.reserve("chat.update", 50)
     clock.time_s += 10
-    await theirs.reserve("chat.update", 50)
+    await theirs.rate_ledger.reserve("chat.update", 50)
     clock.time_s += 5
-    reservation = await ours.reserve("chat.update", 50)
+    reservation = await ours.rate_ledger.reserve("chat.update", 50)
     assert reservation.others == Others(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
     await ours.close()
     await theirs.close()
 
 
 async def test_calls_of_processes_that_ended_count_as_others(shared_url: str) -> None:
-    before = await SqlStore.open(shared_url, "w1", SystemClock())
+    before = await Stores.open(shared_url, "w1", SystemClock())
     for _ in range(3):
-        await before.reserve("chat.update", 50)
+        await before.rate_ledger.reserve("chat.update", 50)
     await before.close()
-    after = await SqlStore.open(shared_url, "w2", SystemClock())
-    reservation = await after.reserve("chat.update", 3)
+    after = await Stores.open(shared_url, "w2", SystemClock())
+    reservation = await after.rate_ledger.reserve("chat.update", 3)
     assert not reservation.granted
     assert len(reservation.others.call_ages_s) == 3
     await after.close()

@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Outcome, Spent, Status
 from bot.core.outbox import OutboxEntry, OutboxKind
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
 from bot.store.schema import errands, jobs, metadata
@@ -78,12 +78,12 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.listener = self.runner.run(SqlStore.open(self.database_url, "listener", self.clock))
-        self.stores = {name: SqlStore(self.listener.engine, name, self.clock) for name in WORKERS}
+        self.listener = self.runner.run(Stores.open(self.database_url, "listener", self.clock))
+        self.stores = {name: Stores(self.listener.database.engine, name, self.clock) for name in WORKERS}
         self.runner.run(self._empty())
 
     async def _empty(self) -> None:
-        async with self.listener.engine.begin() as connection:
+        async with self.listener.database.engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 await connection.execute(sa.delete(table))
 
@@ -116,17 +116,17 @@ class Machine(RuleBasedStateMachine):
     @contextmanager
     def _told(self) -> Iterator[None]:
         """What a worker does is heard of by others, where the database can tell them."""
-        self.runner.run(self.listener.wait(0))
+        self.runner.run(self.listener.worker_queue.wait(0))
         before = self.model.news()
         yield
         if self.database_url.startswith("postgresql") and self.model.news() - before:
-            self.runner.run(asyncio.wait_for(self.listener.wait(30), 5))
+            self.runner.run(asyncio.wait_for(self.listener.worker_queue.wait(30), 5))
 
     @rule(worker=workers, event=st.integers(0, 30), thread=threads, number=few, full=st.booleans())
     def enqueue(self, worker: str, event: int, thread: ThreadKey, number: int, full: bool) -> None:
         question = Question(thread, f"1700000000.00000{number}", PEOPLE[number % 2], f"Question {number}")
         with self._told():
-            taken = self.runner.run(self.stores[worker].enqueue(f"Ev{event}", question, full=full))
+            taken = self.runner.run(self.stores[worker].queue.enqueue(f"Ev{event}", question, full=full))
             waits = self.model.enqueue(f"Ev{event}", question, full, taken.job_id if taken else None)
         assert (taken and taken.waiting) == waits
 
@@ -152,7 +152,7 @@ class Machine(RuleBasedStateMachine):
         return multiple(*claimed)
 
     def _claim(self, worker: str, limit: int) -> list[Job]:
-        claimed = self.runner.run(self.stores[worker].claim(limit))
+        claimed = self.runner.run(self.stores[worker].worker_queue.claim(limit))
         self.model.claim(worker, limit, claimed)
         return claimed
 
@@ -161,28 +161,28 @@ class Machine(RuleBasedStateMachine):
         self._beat(worker, [job for _, job in some])
 
     def _beat(self, worker: str, claimed: list[Job]) -> None:
-        pulse = self.runner.run(self.stores[worker].heartbeat(dict.fromkeys(claimed, Spent())))
+        pulse = self.runner.run(self.stores[worker].worker_queue.heartbeat(dict.fromkeys(claimed, Spent())))
         assert pulse == self.model.heartbeat(worker, claimed)
 
     @rule(claim=claims)
     def release(self, claim: tuple[str, Job]) -> None:
         worker, job = claim
         with self._told():
-            assert self.runner.run(self.stores[worker].release(job)) is self.model.release(worker, job)
+            assert self.runner.run(self.stores[worker].worker_queue.release(job)) is self.model.release(worker, job)
 
     @rule(claim=claims, status=st.sampled_from(ENDS), answer=st.text(), ping=st.booleans())
     def finish(self, claim: tuple[str, Job], status: Status, answer: str, ping: bool) -> None:
         worker, job = claim
         outcome = Outcome(status, answer.replace("\0", ""))
         with self._told():
-            ended = self.runner.run(self.stores[worker].finish(job, outcome, ping=ping))
+            ended = self.runner.run(self.stores[worker].worker_queue.finish(job, outcome, ping=ping))
             assert ended is self.model.finish(worker, job, outcome, ping)
 
     @rule(worker=workers, number=few)
     def request_stop(self, worker: str, number: int) -> None:
         if (job_id := self._one(number)) is not None:
             with self._told():
-                stopped = self.runner.run(self.stores[worker].request_stop(job_id))
+                stopped = self.runner.run(self.stores[worker].queue.request_stop(job_id))
                 assert stopped is self.model.request_stop(job_id)
 
     @rule(worker=workers, thread=threads)
@@ -200,7 +200,7 @@ class Machine(RuleBasedStateMachine):
 
     def _record(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
         with self._told():
-            self.runner.run(self.stores[worker].record_pages(job_id, page_ts))
+            self.runner.run(self.stores[worker].worker_queue.record_pages(job_id, page_ts))
             self.model.record_pages(worker, job_id, page_ts)
 
     @rule(worker=workers, number=few, text=st.sampled_from(["Why?", "Why not?"]), edit=few)
@@ -212,7 +212,7 @@ class Machine(RuleBasedStateMachine):
         text, edited_ts = (f"Question {old.ts[-1]}" if edit % 3 == 0 else text), f"18.{edit}"
         edited = Question(old.thread, old.ts, old.user_id, text)
         with self._told():
-            known = self.runner.run(self.stores[worker].edit(edited, edited_ts))
+            known = self.runner.run(self.stores[worker].queue.edit(edited, edited_ts))
             assert known is self.model.edit(job_id, text, edited_ts)
 
     @rule(worker=workers, number=few)
@@ -221,14 +221,14 @@ class Machine(RuleBasedStateMachine):
             question = self.model.jobs[job_id].question
             place = question.thread.team_id, question.thread.channel_id, question.ts
             with self._told():
-                known = self.runner.run(self.stores[worker].delete_question(*place))
+                known = self.runner.run(self.stores[worker].queue.delete(*place))
                 assert known is self.model.delete_question(job_id)
 
     @rule(worker=workers, number=few, full=st.booleans())
     def regenerate(self, worker: str, number: int, full: bool) -> None:
         if (job_id := self._one(number)) is not None:
             with self._told():
-                again = self.runner.run(self.stores[worker].regenerate(job_id, full=full))
+                again = self.runner.run(self.stores[worker].queue.regenerate(job_id, full=full))
                 assert (again and again.waiting) == self.model.regenerate(job_id, full)
 
     @rule(worker=workers, user_id=st.sampled_from([None, *PEOPLE]), thread=st.sampled_from([None, *THREADS]), sure=few)
@@ -236,7 +236,7 @@ class Machine(RuleBasedStateMachine):
         """All of it only now and then."""
         if user_id or thread or sure == 0:
             with self._told():
-                erased = self.runner.run(self.stores[worker].erase(user_id=user_id, thread=thread))
+                erased = self.runner.run(self.stores[worker].erasure.erase(user_id=user_id, thread=thread))
                 assert erased == self.model.erase(user_id, thread)
 
     @rule(target=taken, worker=workers)
@@ -244,25 +244,25 @@ class Machine(RuleBasedStateMachine):
         return multiple(*self._take_outbox_entries(worker))
 
     def _take_outbox_entries(self, worker: str) -> list[OutboxEntry]:
-        found = self.runner.run(self.stores[worker].take_outbox_entries(100))
+        found = self.runner.run(self.stores[worker].outbox.take(100))
         self.model.take_outbox_entries(found)
         return found
 
     @rule(entry=taken, worker=workers)
     def complete_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:
         posted_ts = f"1900000000.{next(self.posts):06d}" if entry.kind is OutboxKind.MENTION_ASKERS else None
-        self.runner.run(self.stores[worker].complete_outbox_entry(entry, posted_ts))
+        self.runner.run(self.stores[worker].outbox.complete(entry, posted_ts))
         self.model.complete_outbox_entry(entry, posted_ts)
 
     @rule(worker=workers, thread=threads)
     def read(self, worker: str, thread: ThreadKey) -> None:
-        assert self.runner.run(self.stores[worker].replies(thread)) == self.model.replies(thread)
+        assert self.runner.run(self.stores[worker].recorded_answers.replies(thread)) == self.model.replies(thread)
 
     @rule(worker=workers, thread=threads, user_id=st.sampled_from(PEOPLE), number=st.sampled_from([*range(10), 99]))
     def join(self, worker: str, thread: ThreadKey, user_id: str, number: int) -> None:
         """By a message among the questions, or after them all; Slack may deliver one again."""
         ts = f"1700000000.{number:06d}"
-        found = self.runner.run(self.stores[worker].participants(thread, user_id, ts))
+        found = self.runner.run(self.stores[worker].participants.at_message(thread, user_id, ts))
         assert found == self.model.join(thread, user_id, ts)
 
     @invariant()
@@ -276,7 +276,7 @@ class Machine(RuleBasedStateMachine):
         assert len(doing) == len(set(doing))
 
     async def _kept(self) -> tuple[dict[int, str], dict[int, str], dict[tuple[int, str], tuple[float, int]]]:
-        async with self.listener.engine.begin() as connection:
+        async with self.listener.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
             due = (await connection.execute(sa.select(errands))).all()
         listed = {(each.job_id, each.kind): (each.due_at, each.tries) for each in due}

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.limits.caps import CapWindow, Period, Scope, Spender
-from bot.store import SqlStore
+from bot.store import Stores
 from bot.store.schema import channels, jobs, looks, notices, shared_threads, spending
 from bot.store.teams import adopt
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued
@@ -22,74 +22,74 @@ def theirs(thread: ThreadKey, team_id: str = "T2") -> ThreadKey:
     return replace(thread, team_id=team_id)
 
 
-async def teams(store: SqlStore, table: sa.Table) -> set[str]:
-    async with store.engine.begin() as connection:
+async def teams(store: Stores, table: sa.Table) -> set[str]:
+    async with store.database.engine.begin() as connection:
         return set((await connection.scalars(sa.select(table.c.team_id).distinct())).all())
 
 
-async def filled(store: SqlStore, team_id: str, ts: int) -> None:
+async def filled(store: Stores, team_id: str, ts: int) -> None:
     """Something in every table."""
     thread = theirs(THREAD, team_id)
     await enqueued(store, asked(ts, thread))
-    [job] = await store.claim(1)
-    await store.finish(job, DONE)
-    await store.mark_group_thread(thread, f"1700000000.{9 - ts:06d}")
-    await store.claim_notice(team_id, "U1", "denied")
-    await store.set_channel_settings(team_id, "C1", ChannelSettings("openai/a", "", None))
-    await store.set_pane_context(team_id, "U1", "C1")
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.finish(job, DONE)
+    await store.participants.mark_group(thread, f"1700000000.{9 - ts:06d}")
+    await store.notices.claim(team_id, "U1", "denied")
+    await store.channel_settings.write(team_id, "C1", ChannelSettings("openai/a", "", None))
+    await store.pane_context.write(team_id, "U1", "C1")
 
 
 @pytest.mark.parametrize("foreign", [["T2"], ["T0", "T2"], ["T2", "T3"]], ids=" ".join)
-async def test_all_rows_are_ours_and_what_was_used_adds_up(store: SqlStore, foreign: list[str]) -> None:
+async def test_all_rows_are_ours_and_what_was_used_adds_up(store: Stores, foreign: list[str]) -> None:
     for number, team_id in enumerate(["T1", *foreign]):
         await filled(store, team_id, number)
-    await adopt(store.engine, "T1")
+    await adopt(store.database.engine, "T1")
     assert [await teams(store, table) for table in TABLES] == [{"T1"}] * len(TABLES)
     assert await count(store, jobs) == 1 + len(foreign)
     windows = [CapWindow(scope, Period.DAY) for scope in Scope]
-    spent = await store.spent(Spender("T1", "U1", "C1"), windows)
+    spent = await store.usage.used(Spender("T1", "U1", "C1"), windows)
     assert [amount.tokens for amount in spent.values()] == [30 * (1 + len(foreign))] * len(windows)
-    async with store.engine.begin() as connection:
+    async with store.database.engine.begin() as connection:
         since = await connection.scalar(sa.select(shared_threads.c.since_ts))
     assert since == f"1700000000.{9 - len(foreign):06d}", "the earliest"
-    assert not await store.claim_notice("T1", "U1", "denied")
-    assert (await store.channel_settings("T1", "C1")).model == "openai/a"
+    assert not await store.notices.claim("T1", "U1", "denied")
+    assert (await store.channel_settings.read("T1", "C1")).model == "openai/a"
 
 
-async def test_a_question_of_theirs_that_waits_is_claimed_as_ours(store: SqlStore) -> None:
+async def test_a_question_of_theirs_that_waits_is_claimed_as_ours(store: Stores) -> None:
     for number, thread in enumerate((THREAD, OTHER_THREAD, DIRECT)):
         await enqueued(store, asked(number, theirs(thread)))
-    await adopt(store.engine, "T1")
-    claimed = await store.claim(9)
+    await adopt(store.database.engine, "T1")
+    claimed = await store.worker_queue.claim(9)
     assert {job.question.thread for job in claimed} == {THREAD, OTHER_THREAD, DIRECT}
-    assert await store.delete_question("T1", THREAD.channel_id, asked(0).ts)
+    assert await store.queue.delete("T1", THREAD.channel_id, asked(0).ts)
 
 
-async def test_two_jobs_under_way_in_a_thread_stay_apart(store: SqlStore) -> None:
+async def test_two_jobs_under_way_in_a_thread_stay_apart(store: Stores) -> None:
     await enqueued(store, asked(1))
     await enqueued(store, asked(2, theirs(THREAD)))
-    claimed = await store.claim(9)
+    claimed = await store.worker_queue.claim(9)
     assert len(claimed) == 2
-    await adopt(store.engine, "T1")
+    await adopt(store.database.engine, "T1")
     assert await teams(store, jobs) == {"T1", "T2"}
     for job in claimed:
-        await store.finish(job, DONE)
-    await adopt(store.engine, "T1")
+        await store.worker_queue.finish(job, DONE)
+    await adopt(store.database.engine, "T1")
     assert await teams(store, jobs) == {"T1"}
 
 
-async def test_a_message_on_record_under_both_ids_stays_once_as_ours(store: SqlStore) -> None:
+async def test_a_message_on_record_under_both_ids_stays_once_as_ours(store: Stores) -> None:
     ours = await enqueued(store, asked(1))
-    other = await store.enqueue("Ev other", asked(1, theirs(THREAD)))
+    other = await store.queue.enqueue("Ev other", asked(1, theirs(THREAD)))
     assert other is not None
-    await adopt(store.engine, "T1")
-    async with store.engine.begin() as connection:
+    await adopt(store.database.engine, "T1")
+    async with store.database.engine.begin() as connection:
         rows = await connection.execute(sa.select(jobs.c.id, jobs.c.team_id))
         assert {tuple(row) for row in rows} == {(ours, "T1"), (other.job_id, "T2")}
 
 
-async def test_another_start_changes_nothing(store: SqlStore) -> None:
+async def test_another_start_changes_nothing(store: Stores) -> None:
     await filled(store, "T1", 1)
-    await adopt(store.engine, "T1")
-    await adopt(store.engine, "T1")
+    await adopt(store.database.engine, "T1")
+    await adopt(store.database.engine, "T1")
     assert [await count(store, table) for table in TABLES] == [1, 1, 3, 1, 1, 1]

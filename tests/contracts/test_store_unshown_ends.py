@@ -7,8 +7,7 @@ import pytest
 from bot.core.conversation import Job
 from bot.core.job import Closing, Outcome, Piece, Status
 from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
-from bot.store import SqlStore
-from bot.store.recorded_answers import SqlRecordedAnswers
+from bot.store import Stores
 from tests.contracts.stores import asked, enqueued
 from tests.contracts.test_store_batches import LateClock, one
 
@@ -25,48 +24,48 @@ def clock() -> LateClock:
     return LateClock()
 
 
-async def unshown(store: SqlStore) -> Job:
+async def unshown(store: Stores) -> Job:
     """A job that has ended, and whose end Slack did not take."""
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.record_pages(job.id, ["5.1"])
-    assert await store.finish(job, WHOLE, leftover=UNSHOWN)
+    await store.worker_queue.record_pages(job.id, ["5.1"])
+    assert await store.worker_queue.finish(job, WHOLE, leftover=UNSHOWN)
     return job
 
 
-async def taken(store: SqlStore, clock: LateClock) -> OutboxEntry:
+async def taken(store: Stores, clock: LateClock) -> OutboxEntry:
     clock.ahead_s += OUTBOX_HOLD_S + 1
-    [entry] = await store.take_outbox_entries(10)
+    [entry] = await store.outbox.take(10)
     return entry
 
 
 async def test_an_end_that_slack_did_not_take_stays_on_record_until_it_is_shown(
     database_url: str, clock: LateClock
 ) -> None:
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     job = await unshown(store)
-    assert await store.take_outbox_entries(10) == [], "not at once: Slack has just refused it"
+    assert await store.outbox.take(10) == [], "not at once: Slack has just refused it"
     entry = await taken(store, clock)
-    to_show = await store.unshown_end(entry)
+    to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
     assert (to_show.id, to_show.page_ts, to_show.begun) == (job.id, ("5.1",), True)
     assert (to_show.checkpoint.text, to_show.checkpoint.closing) == ("The answer.", CLOSING)
-    await store.complete_outbox_entry(entry)
+    await store.outbox.complete(entry)
     clock.ahead_s += 10 * OUTBOX_HOLD_S
-    assert await store.take_outbox_entries(10) == []
-    assert await store.unshown_end(entry) is None, "nothing of it stays on record"
+    assert await store.outbox.take(10) == []
+    assert await store.outbox.unshown_end(entry) is None, "nothing of it stays on record"
     await store.close()
 
 
 async def test_one_that_fails_for_now_is_taken_again_later_and_later(database_url: str, clock: LateClock) -> None:
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     await unshown(store)
     entry = await taken(store, clock)
-    await store.postpone_outbox_entry(entry, wait_s(entry.tries))
+    await store.outbox.postpone(entry, wait_s(entry.tries))
     clock.ahead_s += wait_s(entry.tries) - 1
-    assert await store.take_outbox_entries(10) == []
+    assert await store.outbox.take(10) == []
     clock.ahead_s += 2
-    [again] = await store.take_outbox_entries(10)
+    [again] = await store.outbox.take(10)
     assert again.tries == 2
     await store.close()
 
@@ -79,7 +78,7 @@ def test_the_waits_grow_and_all_tries_take_about_a_day() -> None:
 
 
 async def test_the_thread_and_the_asker_are_free_meanwhile(database_url: str, clock: LateClock) -> None:
-    store = await SqlStore.open(database_url, "w1", clock, 1)
+    store = await Stores.open(database_url, "w1", clock, 1)
     await unshown(store)
     await taken(store, clock)
     await enqueued(store, asked(2))
@@ -90,57 +89,57 @@ async def test_the_thread_and_the_asker_are_free_meanwhile(database_url: str, cl
 async def test_while_an_end_is_being_shown_nobody_answers_the_question_again(
     database_url: str, clock: LateClock
 ) -> None:
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     job = await unshown(store)
     entry = await taken(store, clock)
-    assert await store.regenerate(job.id)
-    assert await store.claim(1) == []
+    assert await store.queue.regenerate(job.id)
+    assert await store.worker_queue.claim(1) == []
     clock.ahead_s += OUTBOX_HOLD_S + 1
-    assert await store.take_outbox_entries(10) == [], "it is about to be answered in another version"
-    [again] = await store.claim(1)
+    assert await store.outbox.take(10) == [], "it is about to be answered in another version"
+    [again] = await store.worker_queue.claim(1)
     assert again.version == 1
     assert again.checkpoint.closing is None
-    assert await store.unshown_end(entry) is None
-    await store.finish(again, WHOLE)
+    assert await store.outbox.unshown_end(entry) is None
+    await store.worker_queue.finish(again, WHOLE)
     clock.ahead_s += 2 * OUTBOX_HOLD_S
-    assert await store.take_outbox_entries(10) == [], "the new version is shown"
+    assert await store.outbox.take(10) == [], "the new version is shown"
     await store.close()
 
 
 async def test_one_that_is_deleted_meanwhile_is_not_shown_and_then_taken_away(
     database_url: str, clock: LateClock
 ) -> None:
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     job = await unshown(store)
     entry = await taken(store, clock)
-    await SqlRecordedAnswers(store, clock).delete(job.id)
-    assert await store.unshown_end(entry) is None
-    assert await store.take_outbox_entries(10) == [], "it may be shown in this moment"
-    await store.complete_outbox_entry(entry)
-    [deletion] = await store.take_outbox_entries(10)
+    await store.recorded_answers.delete(job.id)
+    assert await store.outbox.unshown_end(entry) is None
+    assert await store.outbox.take(10) == [], "it may be shown in this moment"
+    await store.outbox.complete(entry)
+    [deletion] = await store.outbox.take(10)
     assert deletion.kind is OutboxKind.DELETE_REPLY
     await store.close()
 
 
 async def test_one_whose_question_is_deleted_is_not_shown(database_url: str, clock: LateClock) -> None:
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     await unshown(store)
     entry = await taken(store, clock)
     thread = asked(1).thread
-    await store.delete_question(thread.team_id, thread.channel_id, asked(1).ts)
-    assert await store.unshown_end(entry) is None
+    await store.queue.delete(thread.team_id, thread.channel_id, asked(1).ts)
+    assert await store.outbox.unshown_end(entry) is None
     await store.close()
 
 
 async def test_an_end_that_is_outdated_is_not_left_to_the_outbox(database_url: str, clock: LateClock) -> None:
-    store = await SqlStore.open(database_url, "w1", clock)
+    store = await Stores.open(database_url, "w1", clock)
     await enqueued(store, asked(1))
     job = await one(store)
-    await store.edit(replace(asked(1), text="other words"), "9.9")
-    assert not await store.finish(job, WHOLE, leftover=UNSHOWN)
+    await store.queue.edit(replace(asked(1), text="other words"), "9.9")
+    assert not await store.worker_queue.finish(job, WHOLE, leftover=UNSHOWN)
     again = await one(store)
     assert (again.version, again.checkpoint.closing) == (1, None)
-    await store.finish(again, WHOLE)
+    await store.worker_queue.finish(again, WHOLE)
     clock.ahead_s += 2 * OUTBOX_HOLD_S
-    assert await store.take_outbox_entries(10) == []
+    assert await store.outbox.take(10) == []
     await store.close()

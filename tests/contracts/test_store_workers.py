@@ -6,8 +6,8 @@ import signal
 import sqlalchemy as sa
 
 from bot.core.conversation import Job
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import turns
 from tests.contracts.holding import holder, says
@@ -18,22 +18,22 @@ pytest_plugins = ["tests.contracts.databases"]
 
 
 async def test_after_kill_9_another_process_takes_over(shared_url: str) -> None:
-    store = await SqlStore.open(shared_url, "w1", SystemClock())
+    store = await Stores.open(shared_url, "w1", SystemClock())
     async with holder(shared_url, "w2") as process:
         job_id = await enqueued(store, apart(1))
         await says(process, f"claimed {job_id}")
-        assert await store.claim(1) == []
+        assert await store.worker_queue.claim(1) == []
         os.kill(process.pid, signal.SIGKILL)
         job = await claimed_within(store, LEASE_S - 2)
     assert job == Job(job_id, apart(1), attempts=2, begun=True, interruptions=1)
-    async with store.engine.begin() as connection:
+    async with store.database.engine.begin() as connection:
         [turn] = (await connection.execute(sa.select(turns))).all()
     assert (turn.answer, turn.finish_reason, turn.input_tokens, turn.output_tokens) == ("", "interrupted", 100, 1)
     await store.close()
 
 
 async def test_who_is_paused_loses_its_jobs_and_learns_so_when_it_wakes(postgresql_url: str) -> None:
-    store = await SqlStore.open(postgresql_url, "w1", SystemClock())
+    store = await Stores.open(postgresql_url, "w1", SystemClock())
     async with holder(postgresql_url, "w2") as process:
         job_id = await enqueued(store, apart(1))
         await says(process, f"claimed {job_id}")
@@ -47,21 +47,21 @@ async def test_who_is_paused_loses_its_jobs_and_learns_so_when_it_wakes(postgres
 
 async def test_behind_a_pooler_in_transaction_mode_all_works_and_take_over_takes_its_lease(postgresql_url: str) -> None:
     async with pooler(postgresql_url) as pooled_url:
-        store = await SqlStore.open(pooled_url, "w1", SystemClock())
+        store = await Stores.open(pooled_url, "w1", SystemClock())
         async with holder(pooled_url, "w2") as process:
             job_id = await enqueued(store, apart(1))
             await says(process, f"claimed {job_id}")
-            assert await store.request_stop(job_id)
+            assert await store.queue.request_stop(job_id)
             await says(process, f"stop {job_id}", 2)
-            assert (await store.reserve("chat.update", 1)).granted
+            assert (await store.rate_ledger.reserve("chat.update", 1)).granted
             assert await session_locks(store) == 0, "the pooler would keep it"
             os.kill(process.pid, signal.SIGKILL)
             job = await claimed_within(store, 10)
         assert job.interruptions == 1
-        assert await store.finish(job, DONE)
+        assert await store.worker_queue.finish(job, DONE)
         await store.close()
 
 
-async def session_locks(store: SqlStore) -> int:
-    async with store.engine.begin() as connection:
+async def session_locks(store: Stores) -> int:
+    async with store.database.engine.begin() as connection:
         return await connection.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) or 0

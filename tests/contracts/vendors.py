@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.errors import Failure
-from bot.ports import Provider
+from bot.ports.models import Provider
 from bot.providers.anthropic import AnthropicVendor
 from bot.providers.openai import ApiName, OpenAIVendor
 from bot.providers.vendor_model import RequestOptions

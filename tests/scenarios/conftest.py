@@ -14,7 +14,7 @@ import pytest
 from bot import app
 from bot.core import texts
 from bot.core.reply.markdown.escaping import JOINER
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.settings import Settings
 from sandbox.block_elements import interactive
 from sandbox.server import Sandbox

@@ -12,12 +12,12 @@ from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.lease import Lease
 from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, UserKind
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.services.access_control import AccessControl
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
 from bot.slack.workspace import Workspace
-from bot.store.database import SqlStore
+from bot.store import Stores
 from sandbox.server import Sandbox
 from tests.core.test_access_table import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown
@@ -108,11 +108,15 @@ async def admission(settings: Settings) -> AsyncIterator[AccessControl]:
     """Who may ask, as the bot decides it: by the settings, and by what Slack's Web API says of people."""
     async with new_session() as session:
         client, clock = SlackClient(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
-        store = await SqlStore.open("sqlite://", "access", clock, 3)
+        store = await Stores.open("sqlite://", "access", clock, 3)
         try:
             me = await client.identity()
-            workspace = Workspace(me, client, ledger=store, records=store, lease=Lease(), clock=clock)
-            yield AccessControl(access_rules_of(settings), workspace.users, workspace.ephemeral, store)
+            workspace = Workspace(
+                me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
+            )
+            yield AccessControl(
+                access_rules_of(settings), workspace.users, workspace.ephemeral, store.notices, store.bot_questions
+            )
         finally:
             await store.close()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.settings import Settings
-from bot.store import SqlStore
+from bot.store import Stores
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.scenarios.conftest import Stage, running
@@ -22,8 +22,8 @@ def database_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def another_process(database_url: str) -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open(database_url, "w2", SystemClock())
+async def another_process(database_url: str) -> AsyncIterator[Stores]:
+    store = await Stores.open(database_url, "w2", SystemClock())
     yield store
     await store.close()
 
@@ -36,14 +36,12 @@ async def two_models(
         yield Stage(sandbox, vendor)
 
 
-async def configure(stage: Stage, store: SqlStore, settings: ChannelSettings) -> None:
+async def configure(stage: Stage, store: Stores, settings: ChannelSettings) -> None:
     general = stage.sandbox.workspace.channel("general").id
-    await store.set_channel_settings(TEAM_ID, general, settings)
+    await store.channel_settings.write(TEAM_ID, general, settings)
 
 
-async def test_a_channel_has_a_model_and_a_system_prompt_of_its_own(
-    two_models: Stage, another_process: SqlStore
-) -> None:
+async def test_a_channel_has_a_model_and_a_system_prompt_of_its_own(two_models: Stage, another_process: Stores) -> None:
     await configure(two_models, another_process, ChannelSettings("openai/other", "Answer in rhymes."))
     for channel in ("general", "random"):
         asked = await two_models.mention(channel=channel)
@@ -55,7 +53,7 @@ async def test_a_channel_has_a_model_and_a_system_prompt_of_its_own(
 
 
 async def test_a_channel_decides_whether_each_question_needs_a_mention(
-    two_models: Stage, another_process: SqlStore
+    two_models: Stage, another_process: Stores
 ) -> None:
     asked = await two_models.mention()
     await two_models.answers("general", asked)

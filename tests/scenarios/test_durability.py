@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from bot.core import texts
 from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS
-from bot.ports import SystemClock
-from bot.store import SqlStore
+from bot.ports.clock import SystemClock
+from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
@@ -230,8 +230,8 @@ async def test_a_stop_request_by_another_process_reaches_the_owner_and_what_came
     await fleet.start()
     asked = await fleet.stage.mention()
     await fleet.visible(asked, "word9 ")
-    other = await SqlStore.open(database_url, "another", SystemClock())
-    assert await other.request_stop(1)
+    other = await Stores.open(database_url, "another", SystemClock())
+    assert await other.queue.request_stop(1)
     await asyncio.wait_for(fleet.stage.vendor.requests[0].hung_up.wait(), 5)
     await other.close()
     (text,) = await fleet.stage.answers("general", asked)

@@ -29,14 +29,14 @@ from tests.streams.server import VendorServer
 
 BEFORE_POST = ("bot.slack.surfaces", "SlackSurfaces", "post", False)
 AFTER_POST = ("bot.slack.surfaces", "SlackSurfaces", "post", True)
-ELSEWHERE = ("bot.store.asks", "SqlAsks", "elsewhere", True)
+ELSEWHERE = ("bot.store.message_questions", "SqlMessageQuestions", "elsewhere", True)
 STEPS = [
-    ("bot.store.asks", "SqlAsks", "begin", True),
+    ("bot.store.message_questions", "SqlMessageQuestions", "begin", True),
     BEFORE_POST,
     AFTER_POST,
     ("bot.services.intake", "Intake", "enqueue", False),
     ("bot.services.intake", "Intake", "enqueue", True),
-    ("bot.store.asks", "SqlAsks", "done", True),
+    ("bot.store.message_questions", "SqlMessageQuestions", "done", True),
 ]
 """Where the process is killed: module, class, method, and whether that is after the method has returned."""
 Step = tuple[str, str, str, bool]

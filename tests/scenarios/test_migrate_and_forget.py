@@ -15,9 +15,9 @@ from bot import __version__
 from bot.cli.upkeep import parse_thread
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.services.health import Probes, serving
-from bot.store import SqlStore
+from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.schema import jobs, metadata
 from sandbox.server import Sandbox
@@ -77,9 +77,9 @@ def asked() -> Sequence[Question]:
 
 @pytest.fixture
 async def database(sqlite_url: str, asked: Sequence[Question]) -> str:
-    store = await SqlStore.open(sqlite_url, "test", SystemClock())
+    store = await Stores.open(sqlite_url, "test", SystemClock())
     for question in asked:
-        await store.enqueue(question.ts, question)
+        await store.queue.enqueue(question.ts, question)
     await store.close()
     return sqlite_url
 
@@ -112,9 +112,9 @@ async def test_forget_removes_what_it_is_told_and_says_how_much(
 
 
 async def test_a_thread_without_its_team_is_in_the_bots(tmp_path: Path, sqlite_url: str, sandbox: Sandbox) -> None:
-    store = await SqlStore.open(sqlite_url, "test", SystemClock())
+    store = await Stores.open(sqlite_url, "test", SystemClock())
     for team in (sandbox.team_id, "T2"):
-        await store.enqueue(team, Question(ThreadKey(team, "C1", "17.000001"), "17.000001", "U1", team))
+        await store.queue.enqueue(team, Question(ThreadKey(team, "C1", "17.000001"), "17.000001", "U1", team))
     await store.close()
     env = {"DATABASE_URL": sqlite_url}
     code, _, err = await run(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)

@@ -9,9 +9,9 @@ import pytest
 
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.settings import Settings
-from bot.store import SqlStore
+from bot.store import Stores
 from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
@@ -29,8 +29,8 @@ def database_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def another_process(database_url: str) -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open(database_url, "w2", SystemClock())
+async def another_process(database_url: str) -> AsyncIterator[Stores]:
+    store = await Stores.open(database_url, "w2", SystemClock())
     yield store
     await store.close()
 
@@ -76,13 +76,11 @@ async def test_help_says_what_can_be_asked_and_what_is_in_force(stage: Stage) ->
 
 
 @pytest.mark.parametrize("subcommand", ["model", "prompt", "mention-only"])
-async def test_who_made_a_channel_sets_it_in_one_modal(
-    stage: Stage, another_process: SqlStore, subcommand: str
-) -> None:
+async def test_who_made_a_channel_sets_it_in_one_modal(stage: Stage, another_process: Stores, subcommand: str) -> None:
     ada = await opened(stage, "ada", f"/typist {subcommand}")
     assert await ada.submit(ALL) == {}
     assert ada.modal is None
-    assert await another_process.channel_settings(TEAM_ID, GENERAL) == ChannelSettings(
+    assert await another_process.channel_settings.read(TEAM_ID, GENERAL) == ChannelSettings(
         "openai/other", "Answer in rhymes.", True
     )
     said = heard(stage)
@@ -94,20 +92,20 @@ async def test_who_made_a_channel_sets_it_in_one_modal(
     assert (request["model"], request["messages"][0]["content"]) == ("other", "Answer in rhymes.")
 
 
-async def test_what_another_process_set_is_in_the_modal_and_in_force(stage: Stage, another_process: SqlStore) -> None:
-    await another_process.set_channel_settings(TEAM_ID, GENERAL, ChannelSettings("openai/other", "Be brief."))
+async def test_what_another_process_set_is_in_the_modal_and_in_force(stage: Stage, another_process: Stores) -> None:
+    await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings("openai/other", "Be brief."))
     assert "openai/other · custom prompt (“Be brief.”)" in await told(stage, "alan", "/typist help")
     ada = await opened(stage, "ada", "/typist prompt")
     assert await ada.submit({"mention_only": "off"}) == {}
-    kept = await another_process.channel_settings(TEAM_ID, GENERAL)
+    kept = await another_process.channel_settings.read(TEAM_ID, GENERAL)
     assert kept == ChannelSettings("openai/other", "Be brief.", False)
 
 
-async def test_what_cannot_be_kept_is_said_in_place(stage: Stage, another_process: SqlStore) -> None:
+async def test_what_cannot_be_kept_is_said_in_place(stage: Stage, another_process: Stores) -> None:
     ada = await opened(stage, "ada", "/typist prompt")
     assert await ada.submit({"system_prompt": "x" * 2_345}) == {"system_prompt": texts.prompt_too_long(2_345, 2_000)}
     assert await ada.submit({"system_prompt": "x" * 2_000}) == {}
-    assert len((await another_process.channel_settings(TEAM_ID, GENERAL)).system_prompt) == 2_000
+    assert len((await another_process.channel_settings.read(TEAM_ID, GENERAL)).system_prompt) == 2_000
 
 
 async def test_others_than_its_maker_and_admins_are_told_who_may(stage: Stage) -> None:
@@ -119,7 +117,7 @@ async def test_others_than_its_maker_and_admins_are_told_who_may(stage: Stage) -
     assert (await opened(stage, "alan", "/typist model", "project-x")).modal
 
 
-async def test_a_direct_message_is_its_persons_own(stage: Stage, another_process: SqlStore) -> None:
+async def test_a_direct_message_is_its_persons_own(stage: Stage, another_process: Stores) -> None:
     dm = stage.sandbox.dm("alan")
     alan = await opened(stage, "alan", "/typist prompt", dm)
     assert await alan.submit({"system_prompt": "Answer in Latin."}) == {}

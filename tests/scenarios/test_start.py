@@ -16,7 +16,7 @@ import pytest
 
 from bot import app
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential

@@ -13,7 +13,7 @@ from bot.core.conversation import Question
 from bot.core.job import Outcome, Spent, Status
 from bot.core.limits.caps import day_named
 from bot.core.stream import Usage
-from bot.store import SqlStore
+from bot.store import Stores
 from bot.store.schema import feedback
 from tests.contracts.stores import apart, enqueued
 from tests.contracts.test_store_states import ToldClock
@@ -30,10 +30,10 @@ CAPPED = Outcome(Status.FAILED, "", finish_reason="CapReached")
 REFUSED = Outcome(Status.REFUSED, "", finish_reason="guest")
 
 
-async def use(store: SqlStore, question: Question, outcome: Outcome) -> int:
+async def use(store: Stores, question: Question, outcome: Outcome) -> int:
     job_id = await enqueued(store, question)
-    [job] = await store.claim(1)
-    assert await store.finish(job, outcome)
+    [job] = await store.worker_queue.claim(1)
+    assert await store.worker_queue.finish(job, outcome)
     return job_id
 
 
@@ -43,7 +43,7 @@ async def used(request: pytest.FixtureRequest) -> str:
     url: str = request.getfixturevalue(request.param)
     clock = ToldClock()
     clock.time_s = FIRST_DAY
-    store = await SqlStore.open(url, "w1", clock)
+    store = await Stores.open(url, "w1", clock)
     liked = await use(store, apart(1), ANSWERED)
     await use(store, replace(apart(2), user_id="U2"), UNPRICED)
     clock.time_s += 86_400
@@ -51,16 +51,16 @@ async def used(request: pytest.FixtureRequest) -> str:
     for number, outcome in ((4, CAPPED), (5, REFUSED)):
         await use(store, apart(number), outcome)
     await enqueued(store, apart(6))
-    [job] = await store.claim(1)
-    await store.heartbeat({job: Spent(50_000, 0, MODEL)})
-    await store.release(job)
-    [job] = await store.claim(1)
-    await store.finish(job, ANSWERED)
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.heartbeat({job: Spent(50_000, 0, MODEL)})
+    await store.worker_queue.release(job)
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.finish(job, ANSWERED)
     values = {"job_id": liked, "user_id": "U9", "model": MODEL, "value": 1, "at": clock.now()}
-    async with store.engine.begin() as connection:
+    async with store.database.engine.begin() as connection:
         await connection.execute(sa.insert(feedback), [values, {**values, "user_id": "U8", "value": -1}])
     clock.time_s += 40 * 86_400
-    await store.expire(clock.now())
+    await store.erasure.expire(clock.now())
     await store.close()
     return url
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Outcome, Status
 from bot.services.retention import DAY_S, EVERY_S, keep_tidy
-from bot.store import SqlStore
+from bot.store import Stores
 from bot.store.schema import jobs
 
 DAYS = 30
@@ -40,16 +40,16 @@ class ToldClock:
         self._on.set()
 
 
-async def ended_question(path: Path, clock: ToldClock) -> SqlStore:
-    store = await SqlStore.open(f"sqlite:///{path}", "me", clock)
-    await store.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
-    [job] = await store.claim(1)
-    await store.finish(job, Outcome(Status.DONE, "because"))
+async def ended_question(path: Path, clock: ToldClock) -> Stores:
+    store = await Stores.open(f"sqlite:///{path}", "me", clock)
+    await store.queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
+    [job] = await store.worker_queue.claim(1)
+    await store.worker_queue.finish(job, Outcome(Status.DONE, "because"))
     return store
 
 
-async def texts(store: SqlStore) -> list[str]:
-    async with store.engine.begin() as connection:
+async def texts(store: Stores) -> list[str]:
+    async with store.database.engine.begin() as connection:
         return list((await connection.scalars(sa.select(jobs.c.text))).all())
 
 
@@ -57,7 +57,7 @@ async def test_a_text_goes_within_an_hour_of_its_day(tmp_path: Path) -> None:
     clock = ToldClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
     clock.time = ASKED_AT + DAYS * DAY_S
-    tidying = asyncio.create_task(keep_tidy(store, clock, DAYS))
+    tidying = asyncio.create_task(keep_tidy(store.erasure, clock, DAYS))
     assert await asyncio.wait_for(clock.slept.get(), 5) == EVERY_S
     assert await texts(store) == ["why?"]
     clock.go_on(EVERY_S)
@@ -73,12 +73,12 @@ async def test_a_database_that_fails_is_asked_again_in_an_hour(
     clock = ToldClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
     clock.time = ASKED_AT + (DAYS + 1) * DAY_S
-    async with store.engine.begin() as connection:
+    async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
-    tidying = asyncio.create_task(keep_tidy(store, clock, DAYS))
+    tidying = asyncio.create_task(keep_tidy(store.erasure, clock, DAYS))
     await asyncio.wait_for(clock.slept.get(), 5)
     assert "in an hour again" in caplog.text
-    async with store.engine.begin() as connection:
+    async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE away RENAME TO jobs"))
     clock.go_on(EVERY_S)
     await asyncio.wait_for(clock.slept.get(), 5)

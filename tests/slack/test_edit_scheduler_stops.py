@@ -7,13 +7,13 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
 from bot.core.reply.draft import Draft
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.edit_scheduler import EditScheduler
 from bot.slack.message_transport import MessageDelivery
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.workspace import Workspace
-from bot.store import SqlStore
+from bot.store import Stores
 from sandbox.server import Sandbox
 
 QUESTION = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "?")
@@ -28,10 +28,12 @@ def _has_lost_post(scheduler: EditScheduler) -> bool:
 
 async def test_a_cancellation_that_comes_as_a_reply_has_something_to_show_is_not_lost(tmp_path: Path) -> None:
     clock = SystemClock()
-    store = await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
+    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
     async with new_session() as session:
         client = SlackClient("xoxb-1", "http://127.0.0.1:1/", session)
-        scheduler = Workspace(ME, client, ledger=store, records=store, lease=Lease(), clock=clock).scheduler
+        scheduler = Workspace(
+            ME, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
+        ).scheduler
         # Nothing is sent while the lease is not sure: the loop looks again every now and then.
         waiting = asyncio.create_task(scheduler.announce(Job(1, QUESTION, 0), clock.monotonic() + 60))
         for ticks in range(6):
@@ -49,13 +51,15 @@ async def test_a_cancellation_that_comes_as_a_reply_has_something_to_show_is_not
 
 async def test_a_search_that_waits_for_its_turn_does_not_keep_it_from_ending(tmp_path: Path) -> None:
     clock, lease = SystemClock(), Lease()
-    store = await SqlStore.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
+    store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
     async with new_session() as session, Sandbox() as sandbox:
         client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        scheduler = Workspace(ME, client, ledger=store, records=store, lease=lease, clock=clock).scheduler
+        scheduler = Workspace(
+            ME, client, ledger=store.rate_ledger, records=store.worker_queue, lease=lease, clock=clock
+        ).scheduler
         asked = await sandbox.say("ada", "general", "why?")
         for _ in range(CALLS_PER_MINUTE["conversations.replies"]):
-            await store.reserve("conversations.replies", 1_000)
+            await store.rate_ledger.reserve("conversations.replies", 1_000)
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
         lease.beat(clock.monotonic())
         running = asyncio.create_task(scheduler.run())

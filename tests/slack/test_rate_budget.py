@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bot.errors import StoreError
-from bot.ports import SystemClock
+from bot.ports.clock import SystemClock
 from bot.slack.rate_budget import UNHEARD_CALLS, RateBudget
-from bot.store import SqlStore
+from bot.store import Stores
 
 
 @contextmanager
@@ -24,9 +24,9 @@ def away(folder: Path) -> Iterator[None]:
 
 async def test_what_left_while_the_database_was_away_is_counted_when_the_process_ends(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/typist.db"
-    ours = await SqlStore.open(url, "w1", SystemClock())
-    theirs = await SqlStore.open(url, "w2", SystemClock())
-    budget = RateBudget(ours, SystemClock())
+    ours = await Stores.open(url, "w1", SystemClock())
+    theirs = await Stores.open(url, "w2", SystemClock())
+    budget = RateBudget(ours.rate_ledger, SystemClock())
     with away(tmp_path):
         budget.sent("chat.update", 0.0, None)
         assert await budget.take("chat.update"), "an answer goes on without the database"
@@ -34,7 +34,7 @@ async def test_what_left_while_the_database_was_away_is_counted_when_the_process
     await asyncio.sleep(0)
     watching.cancel()
     await asyncio.wait((watching,))
-    others = (await theirs.reserve("chat.update", 50)).others
+    others = (await theirs.rate_ledger.reserve("chat.update", 50)).others
     assert len(others.call_ages_s) == 1
     await ours.close()
     await theirs.close()
@@ -42,15 +42,15 @@ async def test_what_left_while_the_database_was_away_is_counted_when_the_process
 
 async def test_what_nobody_can_tell_of_is_made_up_for_by_who_saw_that_the_database_was_away(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/typist.db"
-    ours = await SqlStore.open(url, "w1", SystemClock())
-    theirs = await SqlStore.open(url, "w2", SystemClock())
-    budget = RateBudget(ours, SystemClock())
+    ours = await Stores.open(url, "w1", SystemClock())
+    theirs = await Stores.open(url, "w2", SystemClock())
+    budget = RateBudget(ours.rate_ledger, SystemClock())
     with away(tmp_path), pytest.raises(StoreError):
-        await ours.claim(1)
+        await ours.worker_queue.claim(1)
     for calls in (1, 2):
         budget.sent("chat.update", 0.0, None)
         assert await budget.take("chat.update")
-        others = (await theirs.reserve("chat.update", 0)).others
+        others = (await theirs.rate_ledger.reserve("chat.update", 0)).others
         assert len(others.call_ages_s) == calls + UNHEARD_CALLS, "once for each time"
     await ours.close()
     await theirs.close()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.store.engine import answered_within
 from bot.store.rows import channel, lock_key
 

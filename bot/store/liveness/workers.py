@@ -1,13 +1,15 @@
 """What the workers that share a database show of themselves, and see of each other."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.ports import Clock
-from bot.store.engine import READS, database_file
+from bot.ports.clock import Clock
+from bot.store.database import Database
+from bot.store.engine import database_file
 from bot.store.liveness.failure_detector import LOCK_GRACE_S, FailureDetector, Sight
 from bot.store.liveness.file_locks import FileLocks
 from bot.store.rows import DOING, insert_into, lock_key, on_postgresql
@@ -23,19 +25,37 @@ KEPT_S = 24 * 3600.0
 class WorkerLiveness:
     """A worker among the others. Each has a row; a lock, where the database lets us; and beats while it holds jobs."""
 
-    def __init__(self, engine: AsyncEngine, worker: str, clock: Clock, wake: Callable[[], None]) -> None:
-        self._engine = engine
-        self._reader = engine.execution_options(**{READS: True})
-        self._worker = worker
+    def __init__(self, database: Database, name: str, clock: Clock) -> None:
+        self.name = name
+        """Of this worker, among all that share the database."""
+        self._database = database
         self._clock = clock
-        on_server = engine.dialect.name == "postgresql"
-        file = database_file(engine.url)
-        self._listener = _listener(engine, worker, clock, wake) if on_server else None
-        self._locks = FileLocks(file, worker) if file else None
+        self._changed = asyncio.Event()
+        file = database_file(database.engine.url)
+        self._listener = self._new_listener() if database.on_server else None
+        self._locks = FileLocks(file, name) if file else None
         # The end of a process alone sets a file's lock free, so that nothing is to be waited for.
-        self.watch = FailureDetector(LOCK_GRACE_S if on_server else 0.0)
+        self._detector = FailureDetector(LOCK_GRACE_S if database.on_server else 0.0)
+        self._blind_at = database.failed_at
         self._beats = 0
         self._appeared = False
+
+    def wake(self) -> None:
+        """Ends the `wait` of this process: something changed."""
+        self._changed.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns when something changed, or after the timeout, or when a dead worker may be detected.
+
+        SQLite wakes nobody: a file has one process, but for a moment at deployments.
+        """
+        try:
+            async with asyncio.timeout(min(timeout_s, self._detector.next_look_s(self._clock.monotonic()))):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._changed.clear()
 
     async def appear(self) -> None:
         """From now on others can know when our process is gone."""
@@ -43,7 +63,7 @@ class WorkerLiveness:
             await self._listener.open()
         if self._locks is not None:
             self._locks.take()
-        async with self._engine.begin() as connection:
+        async with self._database.begin_write() as connection:
             await self.beat(connection, {})
         self._appeared = True
 
@@ -57,20 +77,20 @@ class WorkerLiveness:
             "spent": spent,
             "seen_at": self._clock.now(),
         }
-        row = insert_into(connection, workers).values(worker=self._worker, **values)
+        row = insert_into(connection, workers).values(worker=self.name, **values)
         await connection.execute(row.on_conflict_do_update(index_elements=[workers.c.worker], set_=values))
 
     async def gone(self) -> dict[str, Sight]:
         """Those who are, if it is time to look again. Reads only."""
-        if not self.watch.is_due(self._clock.monotonic()):
+        if self._blind_at != self._database.failed_at:
+            # What we did not see of the others must not count against them.
+            self._blind_at = self._database.failed_at
+            self._detector.reset()
+        if not self._detector.is_due(self._clock.monotonic()):
             return {}
-        async with self._reader.begin() as connection:
-            seen = await _sights(connection, self._worker, self._locks)
-        return self.watch.look(self._clock.monotonic(), seen)
-
-    def next_look_s(self) -> float:
-        """How long until the next look is worth it."""
-        return self.watch.next_look_s(self._clock.monotonic())
+        async with self._database.begin_read() as connection:
+            seen = await _sights(connection, self.name, self._locks)
+        return self._detector.look(self._clock.monotonic(), seen)
 
     def break_off(self) -> None:
         """Lets go of the connection that holds our lock, where the database does not answer."""
@@ -83,11 +103,17 @@ class WorkerLiveness:
             await self._listener.close()
         try:
             if self._appeared:
-                async with self._engine.begin() as connection:
-                    await _strike_off(connection, self._worker, self._clock.now())
+                async with self._database.begin_write() as connection:
+                    await _strike_off(connection, self.name, self._clock.now())
         finally:
             if self._locks is not None:
                 self._locks.release()
+
+    def _new_listener(self) -> "Listener":
+        # psycopg takes some ten megabytes, which a bot on SQLite is not to pay for.
+        from bot.store.liveness.pg_notify import Listener
+
+        return Listener(self._database.engine, self.name, self._clock, self.wake)
 
 
 async def _sights(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Sight]:
@@ -115,10 +141,3 @@ async def _strike_off(connection: AsyncConnection, worker: str, now: float) -> N
     at_work = sa.exists().where(jobs.c.worker == workers.c.worker, jobs.c.status == DOING)
     ended = sa.or_(workers.c.worker == worker, workers.c.seen_at < now - KEPT_S)
     await connection.execute(sa.delete(workers).where(ended, ~at_work))
-
-
-def _listener(engine: AsyncEngine, worker: str, clock: Clock, wake: Callable[[], None]) -> "Listener":
-    # psycopg takes some ten megabytes, which a bot on SQLite is not to pay for.
-    from bot.store.liveness.pg_notify import Listener
-
-    return Listener(engine, worker, clock, wake)

@@ -4,34 +4,24 @@ A process has a question for ASK_S. It posts in the first seconds of that and he
 for one, before the time is over: a process that takes the question later and looks for the post finds it.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.message_question import ASK_S, Ask, AskAbout
-from bot.ports import Clock
+from bot.ports.clock import Clock
+from bot.store.database import Database
 from bot.store.rows import insert_into
 from bot.store.schema import asks
 
-T = TypeVar("T")
 
+class SqlMessageQuestions:
+    """Implements the port MessageQuestions."""
 
-class Transacting(Protocol):
-    """What SqlAsks needs of the Store."""
-
-    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Runs one transaction to its end."""
-        ...
-
-
-class SqlAsks:
-    """The AskRecords port in the Store's database."""
-
-    def __init__(self, store: Transacting, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
         self._clock = clock
 
     async def begin(self, team_id: str, view_id: str, user_id: str, about: AskAbout, text: str) -> Ask | None:
@@ -58,7 +48,7 @@ class SqlAsks:
             row = (await connection.execute(done)).one_or_none()
             return _ask(row) if row else None
 
-        return await self._store.transact(work)
+        return await self._database.write(work)
 
     async def take(self, limit: int) -> list[Ask]:
         now = self._clock.now()
@@ -75,7 +65,7 @@ class SqlAsks:
                     taken.append(_ask(row))
             return taken
 
-        return await self._store.transact(work)
+        return await self._database.write(work)
 
     async def elsewhere(self, ask: Ask, *, begun: bool) -> bool:
         return await self._change(ask, elsewhere=begun)
@@ -92,21 +82,21 @@ class SqlAsks:
             due = {"due_at": sa.func.coalesce(asks.c.due_at, now)}
             await connection.execute(sa.update(asks).where(_is(team_id, view_id), ~asks.c.done).values(**place, **due))
 
-        await self._store.transact(work)
+        await self._database.write(work)
 
     async def done(self, ask: Ask) -> None:
         async def work(connection: AsyncConnection) -> None:
             values: dict[str, Any] = {"done": True, "due_at": None, "about": {}, "text": ""}
             await connection.execute(sa.update(asks).where(_is(ask.team_id, ask.view_id)).values(**values))
 
-        await self._store.transact(work)
+        await self._database.write(work)
 
     async def _change(self, ask: Ask, **values: Any) -> bool:
         async def work(connection: AsyncConnection) -> bool:
             ours = (_is(ask.team_id, ask.view_id), ~asks.c.done, asks.c.due_at == ask.due_at)
             return (await connection.execute(sa.update(asks).where(*ours).values(**values))).rowcount > 0
 
-        return await self._store.transact(work)
+        return await self._database.write(work)
 
 
 def _is(team_id: str, view_id: str) -> sa.ColumnElement[bool]:

@@ -1,0 +1,35 @@
+"""The models that write answers."""
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from bot.core.conversation import Prompt
+from bot.core.stream import StreamEvent
+
+
+class Provider(Protocol):
+    """One model of one vendor."""
+
+    model: str
+    """As the settings name it: openai/gpt-6-luna."""
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the answer's deltas (never empty), Thinking while the model reasons, and one Completion at the end.
+
+        Raises ProviderError, at any time, if the answer can't be completed.
+        Close the generator (contextlib.aclosing) to hang up: only that reaches the vendor and stops the billing.
+        """
+        ...
+
+
+class Models(Protocol):
+    """The models in use."""
+
+    names: tuple[str, ...]
+
+    def led_by(self, model: str | None) -> Provider:
+        """Returns a provider that tries `model` first and falls back to the others.
+
+        A model that is not in use changes nothing about the usual order.
+        """
+        ...

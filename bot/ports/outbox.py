@@ -1,0 +1,60 @@
+"""Work in Slack that remains after an answer has ended: entries in the database, and who does them."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bot.core.conversation import Job
+from bot.core.outbox import OutboxEntry
+
+
+class OutboxEntries(Protocol):
+    """Hands out entries that are due, each to one process at a time. Every method raises StoreError."""
+
+    async def take(self, limit: int) -> list[OutboxEntry]:
+        """Returns up to `limit` entries that are due.
+
+        They are this process's for OUTBOX_HOLD_S; an entry that is not complete by then is due again.
+        """
+        ...
+
+    async def complete(self, entry: OutboxEntry, posted_ts: str | None = None) -> None:
+        """Removes an entry, unless there was a new reason for it meanwhile; `posted_ts` is a message that it posted."""
+        ...
+
+    async def postpone(self, entry: OutboxEntry, delay_s: float) -> None:
+        """Makes an entry that failed due again after the delay."""
+        ...
+
+    async def unshown_end(self, entry: OutboxEntry) -> Job | None:
+        """Returns the ended job whose end Slack did not take, with its checkpoint; None if nothing is to be shown.
+
+        While the entry is held, nobody claims the job, and no other entry about it is handed out.
+        """
+        ...
+
+
+class OutboxSender(Protocol):
+    """Does what an entry says in Slack. Every method raises RateLimited and Refused."""
+
+    async def clear(self, entry: OutboxEntry) -> None:
+        """Deletes the messages of a reply."""
+        ...
+
+    async def delete(self, entry: OutboxEntry) -> None:
+        """Deletes the messages of a reply and its files."""
+        ...
+
+    async def remove(self, entry: OutboxEntry) -> None:
+        """Deletes the messages of a reply and its files, unless a person wrote after the question."""
+        ...
+
+    async def offer(self, entry: OutboxEntry) -> None:
+        """Shows the question's writer, and nobody else, a button for another answer."""
+        ...
+
+    async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
+        """Mentions the askers because their answer is complete; returns the ts of the message, None if it has none.
+
+        Sends nothing once `still()` is False: another process may have taken the entry.
+        """
+        ...

@@ -1,0 +1,18 @@
+"""The calls to Slack of all processes."""
+
+from typing import Protocol
+
+from bot.core.job import Reservation
+
+
+class RateLedger(Protocol):
+    """Counts the calls to Slack of all processes that share the database, those of ended processes included."""
+
+    @property
+    def failed_at(self) -> float:
+        """When the database last failed this process, in any operation, by the monotonic clock."""
+        ...
+
+    async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
+        """Takes one call from the method's budget, if one is left. Raises StoreError."""
+        ...

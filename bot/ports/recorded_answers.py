@@ -1,0 +1,47 @@
+"""Answers as the database has them. Every method raises StoreError."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from bot.core.conversation import ThreadKey
+from bot.core.reply.actions import RecordedAnswer, Vote
+
+
+class RecordedAnswers(Protocol):
+    """Finds the answer that a button is about, and records what people do with it."""
+
+    async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
+        """Returns the answer that has a page in this message, None if there is none."""
+        ...
+
+    async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
+        """Returns the answer of a job, None if the thread has no such job."""
+        ...
+
+    async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
+        """Returns the answer that is being written in a thread; None if there is none, or the event was handled."""
+        ...
+
+    async def event_handled(self, event_id: str) -> None:
+        """Records that an event was handled, so that nothing happens if Slack delivers it again."""
+        ...
+
+    async def delete(self, job_id: int) -> None:
+        """Empties the texts of an answer, and has the outbox delete its messages."""
+        ...
+
+    async def vote(self, about: RecordedAnswer, user_id: str, value: Vote) -> None:
+        """Records a person's feedback in place of their earlier one."""
+        ...
+
+
+class ThreadReplies(Protocol):
+    """Reads what the bot wrote in a thread."""
+
+    async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, str]:
+        """Returns the bot's messages in a thread, of its newest 500 questions, as a map from ts to text.
+
+        `before_ts` limits them to questions that were asked before. An answer's Markdown stands at its first page;
+        its other pages, and replies without a model's text, have "". Answers whose text has expired are left out.
+        """
+        ...

@@ -1,0 +1,84 @@
+"""Replies in Slack, which grow while a model writes."""
+
+import math
+from typing import Protocol
+
+from bot.core.conversation import Job
+from bot.core.outbox import OutboxKind
+from bot.core.reply.draft import Draft
+from bot.core.reply.state import Ending, Shown
+
+
+class LiveReply(Protocol):
+    """A reply that is being shown."""
+
+    @property
+    def shown(self) -> Shown:
+        """What an earlier attempt at the job left in Slack."""
+        ...
+
+    @property
+    def page_ts(self) -> tuple[str, ...]:
+        """The messages that show the reply, in order."""
+        ...
+
+    @property
+    def edits(self) -> int:
+        """How many calls, posts and updates, Slack took to show the reply."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether the message was deleted or the channel closed to the bot, so that nobody will read on."""
+        ...
+
+    @property
+    def unshown(self) -> bool:
+        """Whether Slack took none of the reply's calls for minutes, so that no more are made."""
+        ...
+
+    @property
+    def leftover(self) -> OutboxKind | None:
+        """What remains for the outbox to do."""
+        ...
+
+    def append(self, delta: str) -> None:
+        """Adds text of the model, to be shown when the pace allows."""
+        ...
+
+    async def finish(self, ending: Ending) -> None:
+        """Ends the text; returns when Slack shows all of it, or never will."""
+        ...
+
+    async def leave(self) -> None:
+        """Leaves the reply as it is, for another process to go on with; returns when no call is under way."""
+        ...
+
+
+class Replies(Protocol):
+    """Opens replies, at a pace that all live ones share."""
+
+    async def open(self, draft: Draft, *, quiet: bool = False, until: float = math.inf) -> LiveReply:
+        """Begins a job's reply with a placeholder, or goes on with what an earlier attempt left.
+
+        What is appended to the reply is the draft's text from then on.
+
+        With `quiet` something else says that the model is thinking, and the placeholder waits two minutes for the
+        first words. Nothing is sent later than `until`, by the monotonic clock.
+        """
+        ...
+
+
+class WorkerReplies(Protocol):
+    """What a worker does about replies of jobs that it does not answer."""
+
+    async def announce(self, job: Job, until: float) -> None:
+        """Posts the placeholder of a queued job; returns once it is on record, or can't be.
+
+        Posts nothing later than `until`, by the monotonic clock: another process may have begun the job by then.
+        """
+        ...
+
+    def abandon(self, job_id: int) -> None:
+        """Sends nothing more for a job, because another process has it now."""
+        ...

@@ -1,0 +1,37 @@
+"""Tokens and dollars: reserved while an answer is written, added up when it has ended. Raises StoreError."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from bot.core.conversation import Job
+from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Spender
+
+
+class UsageTotals(Protocol):
+    """Reads what was used."""
+
+    async def used(self, spender: Spender, windows: Collection[CapWindow]) -> Mapping[CapWindow, Amount]:
+        """Returns what was used in the current period of each window; answers under way are not in it.
+
+        What an attempt used counts for the day on which the attempt ended.
+        """
+        ...
+
+
+class UsageByModel(UsageTotals, Protocol):
+    """Reads what was used, by model as well."""
+
+    async def used_by_model(self, team_id: str, since: float) -> Mapping[str, Amount]:
+        """Returns what a workspace's answers that ended since then (seconds since the epoch) used, by model."""
+        ...
+
+
+class UsageLedger(UsageTotals, Protocol):
+    """Keeps answers under way within the caps."""
+
+    async def reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapRoom:
+        """Reserves the most that an answer may use until its job ends, if the caps leave room for it.
+
+        Reservations of a workspace are made one after another, over all processes.
+        """
+        ...

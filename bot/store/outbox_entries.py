@@ -1,0 +1,42 @@
+"""The outbox as the process sees it that works on its entries."""
+
+import sqlalchemy as sa
+
+from bot.core.conversation import Job
+from bot.core.outbox import OutboxEntry
+from bot.ports.clock import Clock
+from bot.store import outbox, unshown_ends
+from bot.store.database import Database
+
+
+class SqlOutbox:
+    """Implements the port OutboxEntries."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def take(self, limit: int) -> list[OutboxEntry]:
+        """Returns up to `limit` entries that are due; other processes leave them alone for OUTBOX_HOLD_S."""
+        return await self._database.complete(self._take(limit))
+
+    async def complete(self, entry: OutboxEntry, posted_ts: str | None = None) -> None:
+        """Removes an entry, unless there was a new reason for it meanwhile."""
+        await self._database.write(unshown_ends.done, entry, posted_ts)
+
+    async def postpone(self, entry: OutboxEntry, delay_s: float) -> None:
+        """Makes an entry that failed due again after the delay."""
+        await self._database.write(outbox.later, entry, self._clock.now() + delay_s)
+
+    async def unshown_end(self, entry: OutboxEntry) -> Job | None:
+        """Returns the ended job whose end Slack did not take, with its checkpoint."""
+        return await self._database.read(unshown_ends.unshown_end, entry)
+
+    async def _take(self, limit: int) -> list[OutboxEntry]:
+        now = self._clock.now()
+        # Mostly nothing is due, and a look takes no lock.
+        async with self._database.begin_read() as connection:
+            if not await connection.scalar(sa.select(outbox.due(now).exists())):
+                return []
+        async with self._database.begin_write() as connection:
+            return await outbox.take(connection, limit, now)

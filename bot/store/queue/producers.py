@@ -1,0 +1,81 @@
+"""The queue as those see it who add jobs and ask for changes to them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Question
+from bot.core.job import Enqueued
+from bot.ports.clock import Clock
+from bot.store.database import Database
+from bot.store.liveness.workers import WorkerLiveness
+from bot.store.queue import edit
+from bot.store.queue.edit import Anew
+from bot.store.queue.enqueue import Arrival, Arrivals, may_post_placeholder, write_arrivals
+from bot.store.rows import wake_others
+
+
+class SqlQueue:
+    """Implements the ports QuestionQueue, JobRequests, WaitingJobs and QuestionEdits."""
+
+    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int) -> None:
+        """`most_per_user`: how many answers one person may have under way at once, over all processes."""
+        self._database = database
+        self._worker = worker
+        self._clock = clock
+        self._most_per_user = most_per_user
+        self._arrivals = Arrivals(self._write_arrivals)
+
+    async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
+        """Stores a question as a job, in one transaction with others that arrive at the same time."""
+        # Each batch is bounded, and not the wait for one's own.
+        return await self._database.complete(self._arrivals.add(Arrival(event_id, question, full)), bounded=False)
+
+    async def may_post_placeholder(self, question: Question) -> bool:
+        """Returns whether every earlier question of the thread has its message."""
+        return await self._database.read(may_post_placeholder, question)
+
+    async def request_stop(self, job_id: int) -> bool:
+        """Asks the job's worker to stop; ends a job that was never begun."""
+        return await self._database.write(self._request_stop, job_id)
+
+    async def regenerate(self, job_id: int, *, continues: bool = False, full: bool = False) -> Enqueued | None:
+        """Queues an ended job once more."""
+        return await self._database.write(self._regenerate, Anew(job_id, continues, full))
+
+    async def edit(self, question: Question, edited_ts: str) -> bool:
+        """Stores a question's new text, and has it answered if it is not too late."""
+        return await self._database.write(self._edit, question, edited_ts)
+
+    async def delete(self, team_id: str, channel_id: str, ts: str) -> bool:
+        """Removes a question, and has its reply deleted unless a person wrote after it."""
+        return await self._database.write(self._delete, team_id, channel_id, ts)
+
+    async def _write_arrivals(self, batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
+        async with self._database.bounded(), self._database.begin_write() as connection:
+            taken = await write_arrivals(connection, batch, self._most_per_user, self._clock.now())
+            if any(enqueued and not enqueued.waiting for enqueued in taken):
+                await wake_others(connection, self._worker.name)
+            return taken
+
+    async def _request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
+        return await self._wake_all(connection, await edit.stop(connection, job_id, self._clock.now()))
+
+    async def _regenerate(self, connection: AsyncConnection, anew: Anew) -> Enqueued | None:
+        enqueued = await edit.regenerate(connection, anew, self._most_per_user, self._clock.now())
+        await self._wake_all(connection, enqueued is not None and not enqueued.waiting)
+        return enqueued
+
+    async def _edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
+        return await self._wake_all(connection, await edit.edit(connection, question, edited_ts, self._clock.now()))
+
+    async def _delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
+        known = await edit.delete_question(connection, team_id, channel_id, ts, self._clock.now())
+        return await self._wake_all(connection, known)
+
+    async def _wake_all(self, connection: AsyncConnection, changed: bool) -> bool:
+        """Has every process, this one included, beat soon: one of them may have the job."""
+        if changed:
+            await wake_others(connection, self._worker.name)
+            self._worker.wake()
+        return changed

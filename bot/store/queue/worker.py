@@ -1,0 +1,149 @@
+"""The queue as a worker sees it: it claims jobs, keeps them, and parts with them."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.conversation import Job
+from bot.core.job import Outcome, Piece, Pulse, Spent, Status
+from bot.core.outbox import Leftover
+from bot.ports.clock import Clock
+from bot.store import checkpoints
+from bot.store.database import Database
+from bot.store.liveness.workers import WorkerLiveness
+from bot.store.queue import batch, claim, finish
+from bot.store.queue.finish import Held, Left
+from bot.store.rows import TODO, wake_others
+from bot.store.schema import jobs
+
+NO_PIECES: Mapping[Job, Piece] = {}
+
+
+class SqlWorkerQueue:
+    """Implements the ports WorkerQueue, ClaimedJobs and ReplyRecord.
+
+    The answer to a commit may be lost, and with it the jobs that were claimed. Such jobs belong to this worker, but
+    nobody works on them. So the class remembers which jobs it handed out, and after a claim that failed it looks first
+    for those that it has not.
+    """
+
+    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int) -> None:
+        """`most_per_user`: how many answers one person may have under way at once, over all processes."""
+        self._database = database
+        self._worker = worker
+        self._clock = clock
+        self._most_per_user = most_per_user
+        self._spent: Mapping[Job, Spent] = {}
+        self._claiming = asyncio.Lock()
+        self._handed_out: set[tuple[int, int]] = set()
+        """Job and attempt."""
+        self._unsure = False
+        """Whether a claim failed, so that jobs may be claimed which were not handed out."""
+
+    async def claim(self, limit: int) -> list[Job]:
+        """Returns up to `limit` jobs: of dead workers, then one for each thread in which no answer is under way."""
+        return await self._database.complete(self._claim(limit)) if limit > 0 else []
+
+    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
+        """Tells the other workers that these jobs are being worked on, and returns requests of others about them."""
+        return await self._database.complete(self._heartbeat(claimed, pieces))
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns when something changed that may concern this worker, or after the timeout."""
+        await self._worker.wait(timeout_s)
+
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
+        """Records new text of answers under way; ignores jobs that are no longer this worker's."""
+        await self._database.write(checkpoints.append, self._worker.name, pieces)
+
+    async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
+        """Records which messages show the job's reply; does nothing if another worker has the job."""
+        await self._database.write(self._record_pages, job_id, page_ts)
+
+    async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, leftover: Leftover | None = None) -> bool:
+        """Ends the job and records its turn; returns False if the job was no longer this worker's."""
+        return await self._database.complete(self._finish(job, outcome, Left(ping, leftover)))
+
+    async def release(self, job: Job, piece: Piece | None = None) -> bool:
+        """Hands a claimed job over to any worker; returns False if the job was no longer this worker's."""
+        return await self._database.complete(self._release(job, piece))
+
+    async def _claim(self, limit: int) -> list[Job]:
+        async with self._claiming:
+            claimed = await self._strays() if self._unsure else []
+            if not claimed:
+                self._unsure = True
+                claimed = await self._take_over(limit)
+                claimed += await self._claim_ready(limit - len(claimed))
+                self._unsure = False
+            self._handed_out |= {(job.id, job.attempts) for job in claimed[:limit]}
+            return claimed[:limit]
+
+    async def _strays(self) -> list[Job]:
+        """Returns jobs that are this worker's and were never handed out."""
+        async with self._database.begin_read() as connection:
+            held = await claim.held_by(connection, self._worker.name)
+        return [job for job in held if (job.id, job.attempts) not in self._handed_out]
+
+    async def _take_over(self, limit: int) -> list[Job]:
+        gone = await self._worker.gone()
+        if not gone:
+            return []
+        async with self._database.begin_write() as connection:
+            return await claim.take_over(connection, self._worker.name, gone, limit, self._clock.now())
+
+    async def _claim_ready(self, limit: int) -> list[Job]:
+        if limit <= 0:
+            return []
+        try:
+            async with self._database.begin_write() as connection:
+                ready = await claim.claim_ready(
+                    connection, self._worker.name, limit, self._most_per_user, self._clock.now()
+                )
+                if ready:
+                    # A worker whose jobs all end before it beats must not look silent.
+                    await self._worker.beat(connection, claim.spent_values(self._spent))
+                return ready
+        except IntegrityError:
+            # Another worker claimed a job of one of the threads at the same moment. The next claim finds the rest.
+            return []
+
+    async def _heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece]) -> Pulse:
+        self._spent = dict(claimed)
+        if not claimed:
+            return Pulse()
+        async with self._database.begin_write() as connection:
+            await self._worker.beat(connection, claim.spent_values(claimed))
+            await checkpoints.append(connection, self._worker.name, pieces)
+            return await claim.pulse(connection, self._worker.name, claimed)
+
+    async def _record_pages(self, connection: AsyncConnection, job_id: int, page_ts: Sequence[str]) -> None:
+        # A job that was never claimed belongs to nobody: the process that enqueued it records the placeholder.
+        ours = sa.or_(jobs.c.worker == self._worker.name, jobs.c.attempts == 0, jobs.c.status == TODO)
+        pages = sa.update(jobs).where(jobs.c.id == job_id, ours).values(page_ts=list(page_ts), announced_at=None)
+        recorded = pages.returning(jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.announced_at)
+        row = (await connection.execute(recorded)).one_or_none()
+        if row is not None and row.status == Status.TODO:
+            await wake_others(connection, self._worker.name)
+        elif row is not None and row.attempts == 0:
+            await batch.clear_signs(connection, [row], self._clock.now())
+
+    async def _finish(self, job: Job, outcome: Outcome, left: Left) -> bool:
+        async with self._database.begin_write() as connection:
+            ended = await finish.finish(connection, self._held(job), outcome, self._clock.now(), left)
+        self._handed_out.discard((job.id, job.attempts))
+        return ended
+
+    async def _release(self, job: Job, piece: Piece | None) -> bool:
+        spent = self._spent.get(job, Spent())
+        async with self._database.begin_write() as connection:
+            await checkpoints.append(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
+            released = await finish.release(connection, self._held(job), spent, self._clock.now())
+        self._handed_out.discard((job.id, job.attempts))
+        return released
+
+    def _held(self, job: Job) -> Held:
+        return Held(job, self._worker.name)

@@ -1,0 +1,88 @@
+"""All stores of one process, over one database."""
+
+import logging
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.errors import StoreError
+from bot.ports.clock import Clock
+from bot.store.channel_settings import SqlChannelSettings
+from bot.store.database import Database
+from bot.store.engine import answered_within, create_engine, database_errors
+from bot.store.erasure import SqlErasure
+from bot.store.liveness.workers import WorkerLiveness
+from bot.store.message_questions import SqlMessageQuestions
+from bot.store.migrate import migrate
+from bot.store.notices import SqlBotQuestions, SqlNotices
+from bot.store.outbox_entries import SqlOutbox
+from bot.store.pane_context import SqlPaneContext
+from bot.store.participants import SqlParticipants
+from bot.store.queue.producers import SqlQueue
+from bot.store.queue.worker import SqlWorkerQueue
+from bot.store.rate_ledger import SqlRateLedger
+from bot.store.recorded_answers import SqlRecordedAnswers
+from bot.store.usage_ledger import SqlUsage
+
+NO_LIMIT = 1_000_000
+CLOSE_WITHIN_S = 0.8
+"""For a server; a file is on this machine, and is waited for. A process that ends has 5 s for everything."""
+LET_GO_S = 0.3
+
+log = logging.getLogger(__name__)
+
+
+class Stores:
+    """Holds one store for each port, and opens and closes what they share."""
+
+    def __init__(self, engine: AsyncEngine, worker: str, clock: Clock, most_per_user: int = NO_LIMIT) -> None:
+        """Builds stores on an engine that others may use as well.
+
+        `worker` names this process among all that share the database. Stores that were not made by `open` hold no
+        lock: others detect the worker's death only by its silence.
+        `most_per_user`: how many answers one person may have under way at once, over all processes.
+        """
+        self.database = database = Database(engine, clock)
+        self._worker = WorkerLiveness(database, worker, clock)
+        self.queue = SqlQueue(database, self._worker, clock, most_per_user)
+        self.worker_queue = SqlWorkerQueue(database, self._worker, clock, most_per_user)
+        self.recorded_answers = SqlRecordedAnswers(database, clock)
+        self.message_questions = SqlMessageQuestions(database, clock)
+        self.outbox = SqlOutbox(database, clock)
+        self.usage = SqlUsage(database, self._worker, clock)
+        self.rate_ledger = SqlRateLedger(database, self._worker, clock)
+        self.participants = SqlParticipants(database)
+        self.notices = SqlNotices(database, clock)
+        self.bot_questions = SqlBotQuestions(database, clock)
+        self.channel_settings = SqlChannelSettings(database)
+        self.pane_context = SqlPaneContext(database, clock)
+        self.erasure = SqlErasure(database, self._worker, clock)
+
+    @classmethod
+    async def open(cls, database_url: str, worker: str, clock: Clock, most_per_user: int = NO_LIMIT) -> "Stores":
+        """Connects, migrates, and shows the other workers that this one lives. Raises StoreError."""
+        stores = cls(create_engine(database_url), worker, clock, most_per_user)
+        try:
+            with database_errors():
+                await migrate(stores.database.engine)
+                await stores._worker.appear()
+        except BaseException:
+            await stores.close()
+            raise
+        return stores
+
+    async def close(self) -> None:
+        """Lets operations end, disconnects, and frees the worker's lock; other workers take over its jobs.
+
+        What stands still is not waited for.
+        """
+        self.database.refuse_new()
+        try:
+            async with answered_within(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):
+                await self.database.ended()
+                with database_errors():
+                    await self._worker.disappear()
+        except (StoreError, TimeoutError) as error:
+            log.warning("our jobs are taken over a little later: %s", str(error) or "the database does not answer")
+            self.database.break_off()
+            self._worker.break_off()
+        await self.database.dispose()
