@@ -18,6 +18,7 @@ from bot.ports.clock import SystemClock
 from bot.ports.models import Provider
 from bot.providers.anthropic import AnthropicVendor
 from bot.providers.fallback import Fallback
+from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.openai import OpenAIVendor
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
@@ -67,11 +68,12 @@ async def warm_up(provider: Provider) -> None:
 
 async def measure(api: str, url: str) -> float:
     """Reads all streams at once and prints what it cost; returns the CPU of a token, in µs."""
+    options = RequestOptions(streaming=True, max_output_tokens=16_384)
     vendor: OpenAIVendor | AnthropicVendor
     if api == "anthropic":
-        vendor = AnthropicVendor("key", url)
+        vendor = AnthropicVendor(VendorSettings("key", url), options)
     else:
-        vendor = OpenAIVendor("key", f"{url}/v1", "responses" if api == "responses" else "chat")
+        vendor = OpenAIVendor(VendorSettings("key", f"{url}/v1", api), options)
     provider = Fallback([Stall(Retry(vendor.model("m"), SystemClock()), stall_timeout_s=60)])
     await warm_up(provider)
     cpu_s, wall_s = time.process_time(), time.monotonic()

@@ -21,7 +21,7 @@ from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
 from bot.ports.clock import Clock, SystemClock
 from bot.ports.ephemeral_messages import EphemeralMessages
-from bot.providers.registry import models_of, most_output_tokens
+from bot.providers.registry import max_output_tokens, open_models
 from bot.services import metrics
 from bot.services.access_control import AccessControl
 from bot.services.answering import Answering
@@ -39,7 +39,7 @@ from bot.services.reply_actions import ReplyActions
 from bot.services.retention import keep_tidy
 from bot.services.slash_commands import SlashCommands
 from bot.services.worker import Capacity, Worker
-from bot.settings import Settings, models_in_use, system_prompt_in_use
+from bot.settings import Settings, model_setup, models_in_use, system_prompt_in_use
 from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
 from bot.slack.socket import Sockets
@@ -106,7 +106,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
                 manner=Manner(system_prompt_in_use(settings), settings.history_tokens),
                 estimate=estimate,
             ),
-            models=await stack.enter_async_context(models_of(settings)),
+            models=await stack.enter_async_context(open_models(model_setup(settings))),
             clock=clock,
             me=me,
             estimate=estimate,
@@ -197,8 +197,8 @@ def access_rules_of(settings: Settings) -> AccessRules:
 
 def quota_of(settings: Settings, stores: Stores, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
     """How much may be used."""
-    models = models_in_use(settings)
-    return Quota(settings.caps, models, most_output_tokens(settings), stores.usage, stores.notices, ephemeral, clock)
+    models, max_tokens = models_in_use(settings), max_output_tokens(model_setup(settings))
+    return Quota(settings.caps, models, max_tokens, stores.usage, stores.notices, ephemeral, clock)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dotenv import dotenv_values
 
@@ -17,16 +17,14 @@ from bot.core.limits.caps import Cap, parse_caps
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 from bot.errors import SettingsError
+from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
+from bot.providers.registry import VENDORS
 
-VENDORS = ("openai", "anthropic", "scripted")
-DEFAULT_MODELS = {"openai": "openai/gpt-6-luna", "anthropic": "anthropic/claude-haiku-5-5"}
-KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
     "SLACK_APP_TOKEN": "api.slack.com/apps → your app → Basic Information → App-Level Tokens, "
     "with the scope connections:write (xapp-…)",
-    "OPENAI_API_KEY": "platform.openai.com/api-keys",
-    "ANTHROPIC_API_KEY": "platform.claude.com/settings/keys",
+    **{vendor.api_key_variable: vendor.api_key_page for vendor in VENDORS.values() if vendor.api_key_variable},
 }
 
 
@@ -117,13 +115,8 @@ class Settings:
     slack_bot_token: str = _setting("SLACK_BOT_TOKEN", _token("xoxb-"), secret=True)
     slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
-    openai_api_key: str = _setting("OPENAI_API_KEY", secret=True)
-    openai_base_url: str = _setting("OPENAI_BASE_URL", _url, "https://api.openai.com/v1")
-    openai_api: Literal["auto", "responses", "chat"] = _setting(
-        "BOT_OPENAI_API", _one_of("auto", "responses", "chat"), "auto"
-    )
-    anthropic_api_key: str = _setting("ANTHROPIC_API_KEY", secret=True)
-    anthropic_base_url: str = _setting("ANTHROPIC_BASE_URL", _url, "https://api.anthropic.com")
+    vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
+    """By the vendor's name in the registry, which names the variables too."""
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", _whole(500, 1_000_000), 16_000)
@@ -148,6 +141,10 @@ class Settings:
     health_port: int | None = _setting("BOT_HEALTH_PORT", _whole(1, 65_535), None)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
 
+    def with_vendor(self, name: str, vendor: VendorSettings) -> "Settings":
+        """Returns these settings with another key, address or API of one vendor."""
+        return replace(self, vendors={**self.vendors, name: vendor})
+
 
 def environment(env_file: Path = Path(".env")) -> dict[str, str]:
     """The process's environment, and what `.env` adds to it."""
@@ -159,15 +156,11 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     """Raises SettingsError with all that is wrong, a line each. An empty variable counts as not set."""
     problems = _unknown(env)
     values: dict[str, Any] = {}
-    for each in fields(Settings):
-        variable, value = each.metadata["variable"], env.get(each.metadata["variable"], "").strip()
-        if not value:
-            continue
-        try:
-            values[each.name] = each.metadata["parse"](value)
-        except ValueError as problem:
-            problems.append(f"{variable} can't be used: {problem}.")
-    settings = Settings(**values)
+    for each in _fields():
+        value = _parsed(env, each.metadata["variable"], each.metadata["parse"], problems)
+        if value is not None:
+            values[each.name] = value
+    settings = Settings(**values, vendors=_vendors(env, problems))
     problems += [*_missing_keys(settings), *_contradictions(settings), *_unpriced(settings)]
     if needs_slack:
         problems += _missing_tokens(env)
@@ -181,12 +174,62 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     return settings
 
 
+def variables() -> list[str]:
+    """Returns the names of all variables that Typist reads."""
+    of_vendors = [
+        variable
+        for vendor in VENDORS.values()
+        for variable in (vendor.api_key_variable, vendor.base_url_variable, vendor.api_variable)
+    ]
+    return [each.metadata["variable"] for each in _fields()] + list(filter(None, of_vendors))
+
+
+def _fields() -> list[Field[Any]]:
+    """Returns the settings that are one variable each."""
+    return [each for each in fields(Settings) if "variable" in each.metadata]
+
+
+def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSettings]:
+    """Returns the vendors of which something is set; what can't be used is added to `problems`."""
+    vendors = {}
+    for name, vendor in VENDORS.items():
+        settings = VendorSettings(
+            api_key=_parsed(env, vendor.api_key_variable, _text, problems) or "",
+            base_url=_parsed(env, vendor.base_url_variable, _url, problems) or "",
+            api=_parsed(env, vendor.api_variable, _one_of(*vendor.apis), problems) or "",
+        )
+        if settings != VendorSettings():
+            vendors[name] = settings
+    return vendors
+
+
+def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:
+    """Returns a variable's value, or None where it is not set or can't be used, which is added to `problems`."""
+    value = env.get(variable, "").strip()
+    if not value:
+        return None
+    try:
+        return parse(value)
+    except ValueError as problem:
+        problems.append(f"{variable} can't be used: {problem}.")
+        return None
+
+
 def models_in_use(settings: Settings) -> tuple[str, ...]:
     """BOT_MODELS, or what follows from the keys that are set; empty where there are none."""
     if settings.models:
         return settings.models
-    keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
-    return tuple(DEFAULT_MODELS[vendor] for vendor, key in keys.items() if key)
+    return tuple(
+        vendor.default_model
+        for name, vendor in VENDORS.items()
+        if name in settings.vendors and settings.vendors[name].api_key
+    )
+
+
+def model_setup(settings: Settings) -> ModelSetup:
+    """Returns what the models in use are built from."""
+    options = RequestOptions(settings.streaming, settings.max_output_tokens)
+    return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 
 
 def system_prompt_in_use(settings: Settings) -> str:
@@ -195,7 +238,7 @@ def system_prompt_in_use(settings: Settings) -> str:
 
 
 def _unknown(env: Mapping[str, str]) -> list[str]:
-    known = [each.metadata["variable"] for each in fields(Settings)]
+    known = variables()
     problems = []
     for name in sorted(env):
         if name.startswith("BOT_") and name not in known:
@@ -206,12 +249,11 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
 
 def _missing_keys(settings: Settings) -> list[str]:
     problems = []
-    keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
-    for vendor in dict.fromkeys(model.split("/")[0] for model in settings.models):
-        compatible = vendor == "openai" and "api.openai.com" not in settings.openai_base_url
-        if not keys.get(vendor, "none needed") and not compatible:
-            variable = KEYS[vendor]
-            problems.append(f"{variable} is not set, and BOT_MODELS names {vendor}: get it at {WHERE[variable]}.")
+    for name in dict.fromkeys(model.split("/")[0] for model in settings.models):
+        vendor, ours = VENDORS[name], settings.vendors.get(name, VendorSettings())
+        if not ours.api_key and vendor.needs_key(ours):
+            variable = vendor.api_key_variable
+            problems.append(f"{variable} is not set, and BOT_MODELS names {name}: get it at {vendor.api_key_page}.")
     return problems
 
 

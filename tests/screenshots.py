@@ -18,6 +18,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from bot.core import texts
 from bot.core.limits.caps import parse_caps
+from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
@@ -116,9 +117,8 @@ async def bot_in(app: Any, *answers: Answer, done_ping_s: int = 0) -> AsyncItera
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
             slack_api_url=sandbox.api_url,
-            openai_base_url=f"{vendor.url}/v1",
+            vendors={"openai": VendorSettings(base_url=f"{vendor.url}/v1", api="chat")},
             models=("openai/gpt-6-luna", "openai/gpt-6.1-terra"),
-            openai_api="chat",
             database_url="sqlite://",
             done_ping_s=done_ping_s,
             caps=parse_caps("user/day=200000tokens,workspace/month=500usd"),

@@ -1,6 +1,6 @@
 """Settings are read once, checked whole, and keep their secrets."""
 
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ from dotenv import dotenv_values
 from bot import settings
 from bot.core.limits.access import UserKind
 from bot.errors import SettingsError
+from bot.providers.model_setup import VendorSettings
+from bot.providers.registry import VENDORS
 from bot.settings import Settings
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
@@ -140,5 +142,9 @@ def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytes
 
 def test_the_example_lists_every_setting_with_its_default() -> None:
     example = {name: value or "" for name, value in dotenv_values(EXAMPLE).items()}
-    assert set(example) == {each.metadata["variable"] for each in fields(Settings)}
-    assert settings.read(example) == Settings()
+    assert set(example) == set(settings.variables())
+    ours = settings.read(example)
+    assert replace(ours, vendors={}) == Settings()
+    for name, vendor in ours.vendors.items():
+        entry = VENDORS[name]
+        assert vendor == VendorSettings(base_url=entry.base_url, api=entry.apis[0] if entry.apis else "")

@@ -8,15 +8,15 @@ from bot.core.conversation import Prompt, Turn
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Completion, Thinking
 from bot.errors import TypistError
-from bot.providers.registry import models_of
-from bot.settings import Settings, system_prompt_in_use
+from bot.providers.registry import open_models
+from bot.settings import Settings, model_setup, system_prompt_in_use
 
 
 async def ask(settings: Settings, question: str) -> None:
     """Writes the answer to stdout, and what it took to stderr. Raises ProviderError."""
     prompt = Prompt(system_prompt_in_use(settings), (Turn("user", question),))
     started, first_s, completion, wrote = time.monotonic(), 0.0, None, ""
-    async with models_of(settings) as provider, aclosing(provider.stream(prompt)) as events:
+    async with open_models(model_setup(settings)) as provider, aclosing(provider.stream(prompt)) as events:
         try:
             async for event in events:
                 if isinstance(event, Completion):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bot import app
 from bot.errors import SettingsError
+from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings, models_in_use, parse_models
 from sandbox.local_model import LocalModel, available
 from sandbox.server import Sandbox, find_port
@@ -83,11 +84,9 @@ async def _local(settings: Settings, stack: AsyncExitStack) -> Cast:
     served = replace(
         settings,
         models=(f"openai/{local.model}",),
-        openai_base_url=local.base_url,
-        openai_api="chat",
-        openai_api_key="none-needed",
         system_prompt=settings.system_prompt or LOCAL_SYSTEM_PROMPT,
         history_tokens=LOCAL_HISTORY_TOKENS,
         max_output_tokens=LOCAL_OUTPUT_TOKENS,
     )
+    served = served.with_vendor("openai", VendorSettings("none-needed", local.base_url, "chat"))
     return Cast(served, f"{local.model}, a small model on this machine")

@@ -11,11 +11,10 @@ from bot.core.inbound.files import PDF
 from bot.core.stream import FinishReason, Thinking, Usage
 from bot.errors import Failure
 from bot.providers.failures import RequestAttempt
+from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import Parts
-from bot.providers.vendor_model import LIMITS, TIMEOUT, Reader, RequestOptions, VendorModel, tls
-
-ANTHROPIC_URL = "https://api.anthropic.com"
+from bot.providers.vendor_model import LIMITS, TIMEOUT, Reader, VendorModel, tls
 
 _FAILURES = {
     "refusal": Failure.REFUSED,
@@ -26,16 +25,16 @@ _FAILURES = {
 class AnthropicVendor:
     """One connection pool for one base URL; its models are called anthropic/NAME."""
 
-    def __init__(self, api_key: str, base_url: str = ANTHROPIC_URL, asking: RequestOptions = RequestOptions()) -> None:
+    def __init__(self, settings: VendorSettings, asking: RequestOptions) -> None:
         self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url,
+            api_key=settings.api_key,
+            base_url=settings.base_url,
             # The SDK would wait for any Retry-After, however long; retry.py knows better.
             max_retries=0,
             timeout=TIMEOUT,
             http_client=anthropic.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
         )
-        self._api = MessagesApi(self._client, api_key, asking)
+        self._api = MessagesApi(self._client, settings.api_key, asking)
 
     def model(self, name: str) -> VendorModel:
         """The Provider for a model by Anthropic's name for it."""

@@ -1,7 +1,7 @@
 """OpenAI, Azure and every server that speaks as OpenAI does: the Responses API, or Chat Completions."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import httpx2
 import openai
@@ -12,24 +12,21 @@ from bot.core.stream import FinishReason, Thinking, Usage
 from bot.errors import Failure
 from bot.providers.failures import RequestAttempt
 from bot.providers.hosts import speaks_responses
+from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import Parts
 from bot.providers.think_tags import ThinkTags
-from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, Reader, RequestOptions, VendorModel, tls
+from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, Reader, VendorModel, tls
 
-OPENAI_URL = "https://api.openai.com/v1"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
 MOST_MEDIA_BYTES = 66_000_000
-
-ApiName = Literal["auto", "responses", "chat"]
 
 
 class OpenAIVendor:
     """One connection pool for one base URL; its models are called openai/NAME."""
 
-    def __init__(
-        self, api_key: str, base_url: str = OPENAI_URL, api: ApiName = "auto", asking: RequestOptions = RequestOptions()
-    ) -> None:
+    def __init__(self, settings: VendorSettings, asking: RequestOptions) -> None:
+        api_key, base_url, api = settings.api_key, settings.base_url, settings.api
         client = openai.AsyncOpenAI(
             # Servers that ask for no key are sent one all the same: an empty one is no valid header.
             api_key=api_key or "none",
@@ -41,7 +38,7 @@ class OpenAIVendor:
         )
         self._client = client
         self._api: Api
-        if api == "responses" or (api == "auto" and speaks_responses(base_url)):
+        if api == "responses" or (api != "chat" and speaks_responses(base_url)):
             self._api = ResponsesApi(client, api_key, asking)
         else:
             self._api = ChatApi(client, api_key, asking)

@@ -1,20 +1,25 @@
-"""Builds the models in use, and imports no more than they need."""
+"""The vendors that Typist knows, and the models that are built of them.
+
+To add a vendor, write one module in this package with a function that returns a `Vendor`, and add one entry to
+`VENDORS`. The settings, their validation and the command line take the vendor's name, variables and default model from
+that entry. Prices are in core/limits/prices.py.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from bot.core.stream import THINKING_TOKENS
-from bot.ports.clock import SystemClock
+from bot.ports.clock import Clock, SystemClock
 from bot.ports.models import Provider
 from bot.providers.fallback import Fallback
 from bot.providers.hosts import speaks_responses
+from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
 from bot.providers.retry import Retry
-from bot.providers.scripted import Scripted
 from bot.providers.stall import Stall, silence_s
-from bot.providers.vendor_model import RequestOptions
-from bot.settings import Settings, models_in_use
 
 CLOSE_WITHIN_S = 0.5
 
@@ -23,67 +28,123 @@ class Vendor(Protocol):
     """A vendor's connections."""
 
     def model(self, name: str) -> Provider:
-        """One of its models."""
+        """Returns the model that the vendor calls `name`."""
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Closes all connections, those of live answers too."""
+        ...
+
+
+Connect = Callable[[VendorSettings, RequestOptions, Clock], Vendor]
+
+
+@dataclass(frozen=True)
+class VendorEntry:
+    """What Typist has to know about a vendor before it is used."""
+
+    connect: Connect
+    """Imports the vendor's module and returns its connections; the settings' base URL is never empty."""
+    default_model: str = ""
+    """The model in use where only the vendor's key is set."""
+    api_key_variable: str = ""
+    """Empty: the vendor needs no key."""
+    api_key_page: str = ""
+    """Where an operator finds the key."""
+    base_url_variable: str = ""
+    base_url: str = ""
+    serves_keyless: bool = False
+    """Compatible servers at other addresses may need no key."""
+    api_variable: str = ""
+    apis: tuple[str, ...] = ()
+    """What `api_variable` may be set to; the first one is the default."""
+    thinks: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether requests leave room to think beyond the answer's text, which is billed as output too."""
+
+    def needs_key(self, settings: VendorSettings) -> bool:
+        """Returns whether no request would be answered without a key."""
+        if not self.api_key_variable:
+            return False
+        own_host = urlsplit(self.base_url).hostname or ""
+        return not self.serves_keyless or own_host in (settings.base_url or self.base_url)
+
+
+def _openai(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
+    from bot.providers.openai import OpenAIVendor
+
+    return OpenAIVendor(settings, options)
+
+
+def _anthropic(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
+    from bot.providers.anthropic import AnthropicVendor
+
+    return AnthropicVendor(settings, options)
+
+
+def _scripted(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
+    from bot.providers.scripted import ScriptedVendor
+
+    return ScriptedVendor(clock)
+
+
+VENDORS: Mapping[str, VendorEntry] = {
+    "openai": VendorEntry(
+        connect=_openai,
+        default_model="openai/gpt-6-luna",
+        api_key_variable="OPENAI_API_KEY",
+        api_key_page="platform.openai.com/api-keys",
+        base_url_variable="OPENAI_BASE_URL",
+        base_url="https://api.openai.com/v1",
+        serves_keyless=True,
+        api_variable="BOT_OPENAI_API",
+        apis=("auto", "responses", "chat"),
+        thinks=lambda settings: settings.api == "responses" or speaks_responses(settings.base_url),
+    ),
+    "anthropic": VendorEntry(
+        connect=_anthropic,
+        default_model="anthropic/claude-haiku-5-5",
+        api_key_variable="ANTHROPIC_API_KEY",
+        api_key_page="platform.claude.com/settings/keys",
+        base_url_variable="ANTHROPIC_BASE_URL",
+        base_url="https://api.anthropic.com",
+        thinks=lambda settings: True,
+    ),
+    "scripted": VendorEntry(connect=_scripted),
+}
 
 
 @asynccontextmanager
-async def models_of(settings: Settings) -> AsyncIterator[Fallback]:
-    """The models in use, one behind the other, each watched for stalls."""
+async def open_models(setup: ModelSetup) -> AsyncIterator[Fallback]:
+    """Yields the models in use, each with retry and stall detection, and the next one as its fallback."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
+        # Without streaming, an answer comes at once after a silence.
+        stall_timeout_s = setup.stall_timeout_s if setup.options.streaming else silence_s(setup.stall_timeout_s)
         vendors: dict[str, Vendor] = {}
-        providers: list[Provider] = []
-        for name in models_in_use(settings):
-            vendor, _, model = name.partition("/")
-            if vendor == "scripted":
-                providers.append(Scripted(clock))
-                continue
+        providers = []
+        for model in setup.models:
+            vendor, _, name = model.partition("/")
             if vendor not in vendors:
-                vendors[vendor] = _vendor(vendor, settings)
+                vendors[vendor] = VENDORS[vendor].connect(_resolved(vendor, setup), setup.options, clock)
                 stack.push_async_callback(_close, vendors[vendor])
-            providers.append(Stall(Retry(vendors[vendor].model(model), clock), _stall_timeout_s(settings)))
+            providers.append(Stall(Retry(vendors[vendor].model(name), clock), stall_timeout_s))
         yield Fallback(providers)
 
 
-def most_output_tokens(settings: Settings) -> int:
-    """The most that an answer of any of the models in use can be billed for, what it thinks included."""
-    own = settings.openai_api == "responses" or speaks_responses(settings.openai_base_url)
-    thinks = {"anthropic": True, "openai": own}
-    room = any(thinks.get(name.partition("/")[0], False) for name in models_in_use(settings))
-    return settings.max_output_tokens + (THINKING_TOKENS if room else 0)
+def max_output_tokens(setup: ModelSetup) -> int:
+    """Returns the most output tokens, thinking included, that one answer of any model in use can be billed for."""
+    vendors = {model.partition("/")[0] for model in setup.models}
+    thinks = any(VENDORS[vendor].thinks(_resolved(vendor, setup)) for vendor in vendors)
+    return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
 
 
-def _stall_timeout_s(settings: Settings) -> float:
-    """An answer that comes as one comes after a silence."""
-    return settings.stall_timeout_s if settings.streaming else silence_s(settings.stall_timeout_s)
+def _resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
+    settings = setup.vendors.get(vendor, VendorSettings())
+    return replace(settings, base_url=settings.base_url or VENDORS[vendor].base_url)
 
 
 async def _close(vendor: Vendor) -> None:
-    """A vendor that stands still may leave the end of its TLS connections unanswered."""
+    """Closes a vendor's connections; one that stands still may leave the end of its TLS connections unanswered."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_WITHIN_S):
             await vendor.aclose()
-
-
-def _vendor(vendor: str, settings: Settings) -> Vendor:
-    asking = RequestOptions(settings.streaming, settings.max_output_tokens)
-    # A vendor's SDK takes tens of megabytes: only those in use are imported.
-    if vendor == "openai":
-        from bot.providers.openai import OpenAIVendor
-
-        return OpenAIVendor(
-            api_key=settings.openai_api_key,
-            base_url=settings.openai_base_url,
-            api=settings.openai_api,
-            asking=asking,
-        )
-    from bot.providers.anthropic import AnthropicVendor
-
-    return AnthropicVendor(
-        api_key=settings.anthropic_api_key,
-        base_url=settings.anthropic_base_url,
-        asking=asking,
-    )

@@ -59,6 +59,20 @@ class Scripted:
         yield Completion(self.model, FinishReason.STOP, Usage(given, len(deltas)))
 
 
+class ScriptedVendor:
+    """Has one model, whatever its name."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def model(self, name: str) -> Scripted:
+        """Returns the scripted model."""
+        return Scripted(self._clock)
+
+    async def aclose(self) -> None:
+        """There are no connections."""
+
+
 def answer(prompt: Prompt) -> str:
     """What Scripted says to a prompt."""
     question = prompt.turns[-1].text.strip()

@@ -6,7 +6,6 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ import httpx2
 from bot.core.conversation import Media, Prompt
 from bot.core.inbound.files import newest_media_within, without_media
 from bot.core.inbound.tokens import prompt_texts
-from bot.core.stream import THINKING_TOKENS, Completion, FinishReason, StreamEvent, Thinking, Usage
+from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking, Usage
 from bot.core.surrogates import Pairing
 from bot.errors import Failure, ProviderError
 from bot.providers.event_stream import Mark, events_of
@@ -38,19 +37,6 @@ LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
 def tls() -> ssl.SSLContext:
     """Whose certificates vendors are known by: read once, as that takes as long as all else of a vendor's client."""
     return httpx2.create_ssl_context()
-
-
-@dataclass(frozen=True, slots=True)
-class RequestOptions:
-    """How each answer is asked for."""
-
-    streaming: bool = True
-    max_output_tokens: int = 16_384
-    """For the answer's text."""
-
-    def output_tokens(self, wishes: Collection[OptionalParameter]) -> int:
-        """The vendor's limit, which counts what the model thinks as well."""
-        return self.max_output_tokens + (THINKING_TOKENS if OptionalParameter.ROOM_TO_THINK in wishes else 0)
 
 
 class Reader(Protocol):

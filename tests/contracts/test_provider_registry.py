@@ -1,12 +1,18 @@
 """The models in use, as the settings have them."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from bot import settings
 from bot.core.stream import THINKING_TOKENS
-from bot.providers.registry import models_of, most_output_tokens
-from bot.settings import Settings
+from bot.errors import SettingsError
+from bot.ports.clock import Clock
+from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.registry import VENDORS, Vendor, VendorEntry, max_output_tokens, open_models
+from bot.providers.scripted import ScriptedVendor
+from bot.settings import Settings, model_setup
 from tests.contracts.notifications import hear
 from tests.contracts.vendors import CHAT
 from tests.streams.server import VendorServer
@@ -16,9 +22,12 @@ from tests.streams.server import VendorServer
     ("changes", "most"),
     [
         ({"models": ("openai/m",)}, 1_000 + THINKING_TOKENS),
-        ({"models": ("openai/m",), "openai_base_url": "http://127.0.0.1:1/v1"}, 1_000),
+        ({"models": ("openai/m",), "vendors": {"openai": VendorSettings(base_url="http://127.0.0.1:1/v1")}}, 1_000),
         (
-            {"models": ("openai/m",), "openai_base_url": "http://127.0.0.1:1/v1", "openai_api": "responses"},
+            {
+                "models": ("openai/m",),
+                "vendors": {"openai": VendorSettings(base_url="http://127.0.0.1:1/v1", api="responses")},
+            },
             1_000 + THINKING_TOKENS,
         ),
         ({"models": ("anthropic/m",)}, 1_000 + THINKING_TOKENS),
@@ -26,15 +35,43 @@ from tests.streams.server import VendorServer
     ],
 )
 def test_what_is_reserved_includes_room_to_think(changes: dict[str, object], most: int) -> None:
-    settings = replace(Settings(max_output_tokens=1_000), **changes)  # type: ignore[arg-type]
-    assert most_output_tokens(settings) == most
+    ours = replace(Settings(max_output_tokens=1_000), **changes)  # type: ignore[arg-type]
+    assert max_output_tokens(model_setup(ours)) == most
 
 
 async def test_without_streaming_silence_before_the_answer_is_no_stall() -> None:
     async with VendorServer() as vendor:
         vendor.script(replace(CHAT.whole("one"), delay_s=2.0))
-        settings = Settings(
-            openai_base_url=f"{vendor.url}/v1", models=("openai/m",), streaming=False, stall_timeout_s=1
+        ours = Settings(
+            vendors={"openai": VendorSettings(base_url=f"{vendor.url}/v1")},
+            models=("openai/m",),
+            streaming=False,
+            stall_timeout_s=1,
         )
-        async with models_of(settings) as models:
+        async with open_models(model_setup(ours)) as models:
             assert (await hear(models)).text == "one"
+
+
+async def test_an_entry_is_all_that_a_new_vendor_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[VendorSettings] = []
+
+    def connect(vendor_settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
+        given.append(vendor_settings)
+        return ScriptedVendor(clock)
+
+    entry = VendorEntry(
+        connect,
+        default_model="echo/one",
+        api_key_variable="ECHO_API_KEY",
+        api_key_page="echo.example/keys",
+        base_url_variable="ECHO_BASE_URL",
+        base_url="https://api.echo.example",
+    )
+    monkeypatch.setitem(cast(dict[str, VendorEntry], VENDORS), "echo", entry)
+    with pytest.raises(SettingsError, match=r"ECHO_API_KEY is not set.*get it at echo\.example/keys"):
+        settings.read({"BOT_MODELS": "echo/two"})
+    ours = settings.read({"ECHO_API_KEY": "k"})
+    assert settings.models_in_use(ours) == ("echo/one",)
+    async with open_models(model_setup(ours)) as models:
+        assert (await hear(models)).error is None
+    assert given == [VendorSettings("k", "https://api.echo.example")]

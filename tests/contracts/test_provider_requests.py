@@ -10,10 +10,10 @@ from bot.core.conversation import Prompt
 from bot.core.stream import THINKING_TOKENS
 from bot.errors import Failure
 from bot.providers.hosts import speaks_responses
+from bot.providers.model_setup import VendorSettings
 from bot.providers.openai import OpenAIVendor
-from bot.providers.vendor_model import RequestOptions
 from tests.contracts.notifications import PROMPT, connected, hear
-from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, Api
+from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, Api, options
 from tests.streams.server import Answer, VendorServer, refusal
 
 CACHED = Prompt(PROMPT.system, PROMPT.turns, "c0ffee")
@@ -80,7 +80,7 @@ async def test_requests_to_openais_own_chat_leave_room_to_think_and_tell_the_con
     lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
     vendor.script(CHAT.streamed("one"))
-    client = OpenAIVendor(KEY, f"http://api.openai.com:{port}/v1", "chat", RequestOptions())
+    client = OpenAIVendor(VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "chat"), options())
     await hear(client.model("m"), CACHED)
     await client.aclose()
     [seen] = vendor.requests

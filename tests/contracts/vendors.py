@@ -7,8 +7,8 @@ from typing import Protocol
 from bot.errors import Failure
 from bot.ports.models import Provider
 from bot.providers.anthropic import AnthropicVendor
-from bot.providers.openai import ApiName, OpenAIVendor
-from bot.providers.vendor_model import RequestOptions
+from bot.providers.model_setup import RequestOptions, VendorSettings
+from bot.providers.openai import OpenAIVendor
 from tests.streams import speech
 from tests.streams.server import Answer, refusal
 
@@ -47,12 +47,16 @@ class Api:
         return self.speak(deltas)[: -self.events_after_text]
 
 
-def _openai(api: ApiName) -> Callable[[str, bool], OpenAIVendor]:
-    return lambda url, streaming: OpenAIVendor(KEY, f"{url}/v1", api, RequestOptions(streaming))
+def options(streaming: bool = True) -> RequestOptions:
+    return RequestOptions(streaming, max_output_tokens=16_384)
+
+
+def _openai(api: str) -> Callable[[str, bool], OpenAIVendor]:
+    return lambda url, streaming: OpenAIVendor(VendorSettings(KEY, f"{url}/v1", api), options(streaming))
 
 
 def _anthropic(url: str, streaming: bool) -> AnthropicVendor:
-    return AnthropicVendor(KEY, url, RequestOptions(streaming))
+    return AnthropicVendor(VendorSettings(KEY, url), options(streaming))
 
 
 RESPONSES = Api("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)

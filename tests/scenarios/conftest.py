@@ -15,6 +15,7 @@ from bot import app
 from bot.core import texts
 from bot.core.reply.markdown.escaping import JOINER
 from bot.ports.clock import Clock
+from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from sandbox.block_elements import interactive
 from sandbox.server import Sandbox
@@ -171,7 +172,7 @@ def settings_of(sandbox: Sandbox, vendor: VendorServer) -> Settings:
         slack_bot_token=sandbox.bot_token,
         slack_app_token=sandbox.app_token,
         slack_api_url=sandbox.api_url,
-        openai_base_url=f"{vendor.url}/v1",
+        vendors={"openai": VendorSettings(base_url=f"{vendor.url}/v1")},
         models=("openai/test",),
         database_url="sqlite://",
     )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from bot.core import texts
 from bot.core.inbound.files import MOST_FILE_BYTES
+from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
 from sandbox.faults import Settings as FaultSettings
@@ -193,9 +194,9 @@ async def test_vendors_are_given_images_and_pdfs_in_their_own_form(
     answer: Callable[[Sequence[str]], list[bytes]],
     forms: list[str],
 ) -> None:
-    ours = replace(settings, openai_api="responses")
+    ours = settings.with_vendor("openai", VendorSettings(base_url=f"{vendor.url}/v1", api="responses"))
     if api == "messages":
-        ours = replace(settings, models=("anthropic/test",), anthropic_base_url=vendor.url, anthropic_api_key="none")
+        ours = replace(settings, models=("anthropic/test",), vendors={"anthropic": VendorSettings("none", vendor.url)})
     vendor.script(Answer(answer([ANSWER])))
     async with running(ours):
         uploads = [Upload("plan.png", picture("PNG")), Upload("terms.pdf", PDF), Upload("notes.md", b"All is well.")]

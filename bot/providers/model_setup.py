@@ -1,0 +1,46 @@
+"""What an operator sets for models, as data: bot.settings makes it, and the registry builds models from it.
+
+This module and the registry import no vendor's module and no HTTP client, so that reading the settings stays cheap.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from bot.core.stream import THINKING_TOKENS
+from bot.providers.optional_parameters import OptionalParameter
+
+
+@dataclass(frozen=True, slots=True)
+class VendorSettings:
+    """How to reach one vendor, or a server that is compatible with it."""
+
+    api_key: str = field(default="", repr=False)
+    base_url: str = ""
+    """Empty: the vendor's own."""
+    api: str = ""
+    """Which of the vendor's APIs to use, by its name in the registry. Empty: the vendor's module decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """What every request to a model has in common."""
+
+    streaming: bool
+    max_output_tokens: int
+    """For the answer's text."""
+
+    def output_tokens(self, parameters: Collection[OptionalParameter]) -> int:
+        """Returns the limit to send to the vendor, which counts thinking as well as text."""
+        return self.max_output_tokens + (THINKING_TOKENS if OptionalParameter.ROOM_TO_THINK in parameters else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSetup:
+    """The models in use and all that is needed to build them."""
+
+    models: tuple[str, ...]
+    """In the order in which they are asked; each is written vendor/name."""
+    vendors: Mapping[str, VendorSettings]
+    """By the vendor's name. A vendor that is not in here has no key and its own base URL."""
+    options: RequestOptions
+    stall_timeout_s: float
