@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.pacing import OWN_GAP_S, WINDOW_S, Pacer, Urgency
+from bot.core.pacing import KEPT_AT_MOST, MARGIN_S, OTHERS_MARGIN_S, OWN_GAP_S, WINDOW_S, Pacer, Urgency
 
 FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
 
@@ -385,3 +385,86 @@ def test_a_call_that_did_not_leave_is_not_counted() -> None:
     pacer.sent(100.0, "a")
     pacer.withdrawn()
     assert pacer.ready_at(100.0, Urgency.FINAL, "a") <= 100.0
+
+
+def used(pacer: Pacer, calls: int, now: float = 0.0) -> None:
+    """Uses calls up, for nobody in particular."""
+    for _ in range(calls):
+        send(pacer, now, -1)
+
+
+def may_go(pacer: Pacer, now: float, urgency: Urgency, key: Hashable = "a") -> bool:
+    return pacer.ready_at(now, urgency, key) <= now
+
+
+@pytest.mark.parametrize("answered_at", [0.0, 3.0])
+def test_a_call_comes_back_at_the_windows_edge_and_not_sooner(answered_at: float) -> None:
+    pacer = Pacer(calls_per_minute=1)
+    pacer.sent(0.0, "a")
+    pacer.answered(answered_at)
+    edge = answered_at + WINDOW_S + MARGIN_S
+    assert pacer.ready_at(answered_at, FINAL, "a") == edge
+    assert not may_go(pacer, math.nextafter(edge, 0), FINAL)
+    assert may_go(pacer, edge, FINAL)
+
+
+def test_a_call_of_another_process_comes_back_at_its_own_edge() -> None:
+    pacer = Pacer(calls_per_minute=1)
+    pacer.shared(100.0, call_ages_s=[10.0], live_ages_s=())
+    edge = 90.0 + WINDOW_S + OTHERS_MARGIN_S
+    assert pacer.ready_at(100.0, FINAL, "a") == edge
+    assert not may_go(pacer, math.nextafter(edge, 0), FINAL)
+    assert may_go(pacer, edge, FINAL)
+
+
+@pytest.mark.parametrize("live", [1, 3, 10])
+def test_first_words_need_a_call_beyond_those_held_for_finals(live: int) -> None:
+    """Urgency decides: with as many calls as live replies only finals go, with one more also first words."""
+    for free, may_begin in ((live, False), (live + 1, True)):
+        pacer = Pacer()
+        used(pacer, 50 - free)
+        for key in range(live):
+            pacer.opened(key, -300.0)
+        assert may_go(pacer, 0.0, FIRST, 0) is may_begin
+        assert may_go(pacer, 0.0, FINAL, 0)
+
+
+def test_finals_of_other_processes_are_held_back_as_well() -> None:
+    for free, may_begin in ((3, False), (4, True)):
+        pacer = Pacer()
+        pacer.opened("a", -300.0)
+        used(pacer, 50 - free)
+        pacer.shared(0.0, call_ages_s=(), live_ages_s=[200.0, 200.0])
+        assert may_go(pacer, 0.0, FIRST) is may_begin
+
+
+@pytest.mark.parametrize(
+    ("silence_s", "kept"),
+    [(0.0, 5 + 0.4), (30.0, 2 + 3.4 / math.e), (300.0, 2.0)],
+    ids=["someone has just asked", "someone asked half a minute ago", "nobody has asked for minutes"],
+)
+def test_progress_leaves_calls_for_the_first_words_of_newcomers(silence_s: float, kept: float) -> None:
+    """One reply that was edited long ago: beyond its final's call, so many are kept for others."""
+    for free, may_edit in ((math.floor(1 + kept), False), (math.floor(1 + kept) + 1, True)):
+        pacer = Pacer()
+        pacer.opened("a", -600.0)
+        pacer.opened("asked later", -silence_s)
+        pacer.closed("asked later", -silence_s)
+        used(pacer, 50 - free)
+        assert may_go(pacer, 0.0, PROGRESS) is may_edit
+
+
+def test_no_more_than_ten_calls_are_kept_for_newcomers_however_many_ask() -> None:
+    pacer = Pacer()
+    for second in range(120):
+        pacer.opened(second, float(second))
+        pacer.closed(second, second + 0.5)
+    assert pacer._kept(120.0) == KEPT_AT_MOST
+
+
+@pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
+def test_of_two_rate_limits_the_longer_one_holds(waits: tuple[float, float]) -> None:
+    pacer = Pacer()
+    for retry_after_s in waits:
+        pacer.limited(100.0, retry_after_s)
+    assert pacer.ready_at(100.0, FINAL, "a") == 140.0

@@ -1,11 +1,18 @@
 """What bounds the reading of files: the memory that all live answers share, and who may have the token."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from yarl import URL
 
-from bot.slack.files import MemoryRoom, may_have_token
+from bot.core.conversation import File
+from bot.core.inbound.files import MOST_FILE_BYTES
+from bot.slack.client import SlackClient, new_session
+from bot.slack.files import MemoryRoom, SlackFiles, may_have_token
+from bot.slack.format.files import files_of
+from sandbox.files import Upload
+from sandbox.server import Sandbox
 
 
 async def test_who_finds_no_room_waits_for_it() -> None:
@@ -66,3 +73,47 @@ def test_the_token_is_for_slacks_other_domain_where_the_web_api_is_there() -> No
     url = URL("https://files.slack-gov.com/a")
     assert may_have_token(url, URL("https://slack-gov.com/api/"))
     assert not may_have_token(url, URL("https://slack.com/api/"))
+
+
+async def shared_file(sandbox: Sandbox, client: SlackClient) -> File:
+    ts = await sandbox.share("ada", "general", "read this", [Upload("notes.txt", b"word " * 2_000)])
+    answer = await client.call("conversations.history", channel="C0GENERAL", oldest=ts, inclusive=True)
+    (file,) = files_of(answer["messages"][0])
+    return file
+
+
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
+async def test_an_answer_that_fails_gives_its_files_memory_back(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """There is room for one file: a second one is read only if the first one's memory is free again."""
+    monkeypatch.setattr("bot.slack.files.MOST_HELD_BYTES", MOST_FILE_BYTES)
+    monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
+    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        files, file = SlackFiles(client), await shared_file(sandbox, client)
+        with pytest.raises(error):
+            async with files.reading([file]):
+                raise error
+        async with files.reading([file]) as opened:
+            assert opened[file.id].content == "word " * 2_000
+
+
+async def test_a_cancelled_download_gives_its_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.slack.files.MOST_HELD_BYTES", MOST_FILE_BYTES)
+    monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
+    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        files, file = SlackFiles(client), await shared_file(sandbox, client)
+        sandbox.faults.start("no_answer", method="files.info", times=1)
+
+        async def read() -> None:
+            async with files.reading([replace(file, access="check_file_info")]):
+                raise AssertionError("Slack did not answer")
+
+        reading = asyncio.create_task(read())
+        await sandbox.wait_for(lambda: any(call.method == "files.info" for call in sandbox.calls))
+        reading.cancel()
+        await asyncio.wait((reading,))
+        async with files.reading([file]) as opened:
+            assert opened[file.id].content == "word " * 2_000

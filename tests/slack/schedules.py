@@ -1,0 +1,167 @@
+"""A ledger, records and a transport for the edit scheduler, in told time (tests/told_time.py)."""
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.job import Others, Piece, Reservation
+from bot.core.lease import Lease
+from bot.core.reply.draft import Draft
+from bot.core.reply.state import Call, Reply, Shown
+from bot.errors import RateLimited, Refusal, Refused, StoreError
+from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
+from bot.slack.rate_budget import RateBudget
+from tests.told_time import ToldClock
+
+NO_OTHERS = Others()
+
+
+@dataclass
+class LoneLedger:
+    """The RateLedger of the only process: grants what the budget has left."""
+
+    delay_s: float = 0.0
+    is_away: bool = False
+    others: Others = NO_OTHERS
+    failed_at: float = -math.inf
+    counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
+        await asyncio.sleep(self.delay_s)
+        now = asyncio.get_running_loop().time()
+        if self.is_away:
+            self.failed_at = now
+            raise StoreError("The database is away.")
+        used = sum(at > now - 60 for at in self.counted[method]) + len(self.others.call_ages_s)
+        granted = used < calls_per_minute
+        if granted:
+            self.counted[method].append(now)
+        return Reservation(granted, self.others)
+
+
+@dataclass
+class RecordsInMemory:
+    """The ReplyRecords; `delay_s` is how long the database takes."""
+
+    delay_s: float = 0.0
+    pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    texts: dict[int, str] = field(default_factory=dict)
+
+    async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
+        self.pages.append((job_id, tuple(page_ts)))
+
+    async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:
+        await asyncio.sleep(self.delay_s)
+        for job, piece in pieces.items():
+            self.texts[job.id] = self.texts.get(job.id, "")[: piece.start] + piece.text
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A call that reached Slack."""
+
+    at: float
+    job_id: int
+    call: Call
+
+
+@dataclass
+class ToldDelivery:
+    """One reply's part of a ToldTransport."""
+
+    transport: "ToldTransport"
+    job: Job
+    reply: Reply
+
+    def method_of(self, call: Call) -> str:
+        return {"Post": "chat.postMessage", "Update": "chat.update", "Delete": "chat.delete"}[type(call).__name__]
+
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
+        transport = self.transport
+        await asyncio.sleep(transport.connecting_s)
+        if not may_send():
+            transport.withheld += 1
+            raise Refused(self.method_of(call), "Withheld", Refusal.TRANSIENT)
+        transport.sent.append(Sent(asyncio.get_running_loop().time(), self.job.id, call))
+        await asyncio.sleep(transport.latency_s)
+        if (error := transport.mood(call)) is not None:
+            raise error
+        self.reply.confirmed(call, getattr(call, "ts", f"{len(transport.sent)}.0"))
+
+    def refused(self, call: Call, error: Refused) -> None:
+        self.reply.refused(call, error.reason)
+
+    async def clean_up(self) -> None:
+        self.transport.cleaned_up.append(self.job.id)
+
+
+@dataclass
+class ToldTransport:
+    """A ReplyTransport to a Slack that takes `latency_s` for each call and fails as `mood` says."""
+
+    latency_s: float = 0.1
+    connecting_s: float = 0.0
+    mood: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
+    sent: list[Sent] = field(default_factory=list)
+    withheld: int = 0
+    cleaned_up: list[int] = field(default_factory=list)
+
+    async def recover(self, job: Job) -> Shown:
+        return Shown(job.page_ts)
+
+    def delivery(self, job: Job, reply: Reply) -> ToldDelivery:
+        return ToldDelivery(self, job, reply)
+
+
+@dataclass
+class Schedule:
+    """A running edit scheduler and everything around it."""
+
+    scheduler: EditScheduler
+    budget: RateBudget
+    transport: ToldTransport
+    records: RecordsInMemory
+    ledger: LoneLedger
+    lease: Lease
+
+    async def open(self, job_id: int, page_ts: tuple[str, ...] = ()) -> ReplyHandle:
+        """Opens a reply of a thread of its own."""
+        question = Question(ThreadKey("T1", "C1", f"{job_id}.0"), f"{job_id}.0", "U1", "why?")
+        return await self.scheduler.open(Draft(Job(job_id, question, 1, page_ts)))
+
+    def calls(self) -> list[tuple[int, str]]:
+        """The job and the kind of each call that reached Slack."""
+        return [(sent.job_id, type(sent.call).__name__) for sent in self.transport.sent]
+
+    def times(self, kind: type[Call]) -> list[float]:
+        """When calls of a kind reached Slack."""
+        return [sent.at for sent in self.transport.sent if isinstance(sent.call, kind)]
+
+
+@asynccontextmanager
+async def scheduling(
+    transport: ToldTransport | None = None, *, ledger: LoneLedger | None = None, keep_lease: bool = True
+) -> AsyncIterator[Schedule]:
+    """A scheduler that runs; with `keep_lease` there is a heartbeat each second."""
+    clock, lease = ToldClock(), Lease()
+    transport, records, ledger = transport or ToldTransport(), RecordsInMemory(), ledger or LoneLedger()
+    budget = RateBudget(ledger, clock)
+    scheduler = EditScheduler(transport, budget, lease, clock, records)
+
+    async def beat() -> None:
+        while True:
+            lease.beat(clock.monotonic())
+            await clock.sleep(1.0)
+
+    lease.beat(clock.monotonic())
+    tasks = [asyncio.create_task(loop()) for loop in ((scheduler.run, beat) if keep_lease else (scheduler.run,))]
+    try:
+        yield Schedule(scheduler, budget, transport, records, ledger, lease)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

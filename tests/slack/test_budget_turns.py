@@ -1,0 +1,144 @@
+"""Turns of calls that are not a live reply's, and what the budget does about rate limits and errors: in told time."""
+
+import asyncio
+
+import pytest
+
+from bot.core.job import Others
+from bot.core.pacing import MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Urgency
+from bot.errors import RateLimited
+from bot.slack.rate_budget import AWAY_S, CALLS_PER_MINUTE, UNHEARD_CALLS, RateBudget
+from tests.slack.schedules import LoneLedger
+from tests.told_time import ToldClock, run_told
+
+METHOD = "chat.delete"
+BUDGET = CALLS_PER_MINUTE[METHOD]
+
+
+async def turns(budget: RateBudget, count: int, method: str = METHOD, error: Exception | None = None) -> list[float]:
+    """Takes turns one after the other, each at its time; returns when each came."""
+    times = []
+    for _ in range(count):
+        try:
+            async with budget.turn(method):
+                times.append(asyncio.get_running_loop().time())
+                if error is not None:
+                    raise error
+        except ValueError:
+            pass
+    return times
+
+
+def in_told_time(count: int, error: Exception | None = None, ledger: LoneLedger | None = None) -> list[float]:
+    async def run() -> list[float]:
+        async with asyncio.timeout(1_000):
+            return await turns(RateBudget(ledger or LoneLedger(), ToldClock()), count, error=error)
+
+    return run_told(run())
+
+
+@pytest.mark.parametrize("error", [None, ValueError()], ids=["calls that succeed", "calls that raise"])
+def test_a_minutes_calls_go_at_once_and_come_back_after_a_minute(error: Exception | None) -> None:
+    times = in_told_time(BUDGET + 2, error)
+    assert times[:BUDGET] == [0] * BUDGET
+    assert all(WINDOW_S + MARGIN_S <= at < WINDOW_S + 1 for at in times[BUDGET:])
+
+
+def test_a_method_without_a_budget_goes_at_once() -> None:
+    async def run() -> list[float]:
+        return await turns(RateBudget(LoneLedger(), ToldClock()), 500, "users.info")
+
+    assert run_told(run()) == [0] * 500
+
+
+def test_a_turn_that_is_cancelled_while_the_ledger_is_asked_is_given_back() -> None:
+    async def run() -> list[float]:
+        ledger = LoneLedger(delay_s=5.0)
+        budget = RateBudget(ledger, ToldClock())
+        waiting = [asyncio.create_task(turns(budget, 1)) for _ in range(BUDGET)]
+        await asyncio.sleep(1)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        ledger.delay_s = 0.0
+        async with asyncio.timeout(500):
+            return await turns(budget, BUDGET)
+
+    assert run_told(run()) == [1] * BUDGET
+
+
+def test_a_rate_limit_in_a_turn_holds_the_next_one_back() -> None:
+    async def run() -> list[float]:
+        budget = RateBudget(LoneLedger(), ToldClock())
+        with pytest.raises(RateLimited):
+            async with budget.turn(METHOD):
+                raise RateLimited(METHOD, 90.0)
+        return await turns(budget, 1)
+
+    assert run_told(run()) == [90]
+
+
+@pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
+def test_of_two_rate_limits_the_longer_one_holds(waits: tuple[float, float]) -> None:
+    async def run() -> list[float]:
+        budget = RateBudget(LoneLedger(), ToldClock())
+        for retry_after_s in waits:
+            budget.limited(METHOD, retry_after_s)
+        return await turns(budget, 1)
+
+    assert run_told(run()) == [40]
+
+
+def test_what_the_ledger_denies_is_asked_again_a_little_later_and_leaves_nothing_in_flight() -> None:
+    """Another process has all calls; they come back to us when they are a minute old."""
+
+    async def run() -> list[float]:
+        ledger = LoneLedger(others=Others(call_ages_s=(10.0,) * BUDGET))
+        budget = RateBudget(ledger, ToldClock())
+
+        async def free() -> None:
+            await asyncio.sleep(30)
+            ledger.others = Others()
+
+        freeing = asyncio.create_task(free())
+        async with asyncio.timeout(500):
+            times = await turns(budget, BUDGET)
+        await freeing
+        return times
+
+    times = run_told(run())
+    assert times == [pytest.approx(WINDOW_S + OTHERS_MARGIN_S - 10)] * BUDGET
+
+
+def test_a_ledger_that_is_away_holds_no_call_up_and_hears_of_it_later() -> None:
+    async def run() -> tuple[list[float], int, int]:
+        ledger = LoneLedger(is_away=True)
+        budget = RateBudget(ledger, ToldClock())
+        await asyncio.sleep(10)
+        times = await turns(budget, 3)
+        away = len(ledger.counted[METHOD])
+        ledger.is_away = False
+        await asyncio.sleep(AWAY_S)
+        await turns(budget, 1)
+        return times, away, len(ledger.counted[METHOD])
+
+    assert run_told(run()) == ([10] * 3, 0, 3 + UNHEARD_CALLS + 1)
+
+
+def test_a_live_reply_has_its_final_held_back_until_it_is_closed() -> None:
+    async def run() -> list[bool]:
+        budget, clock = RateBudget(LoneLedger(), ToldClock()), ToldClock()
+        free = CALLS_PER_MINUTE["chat.update"]
+        for number in range(free):
+            budget.opened(number)
+
+        def may_begin() -> bool:
+            return budget.ready_at("chat.update", clock.monotonic(), Urgency.FIRST, "newcomer") <= clock.monotonic()
+
+        before = may_begin()
+        for number in range(free):
+            budget.closed(number)
+        await asyncio.sleep(120)
+        return [before, may_begin()]
+
+    assert run_told(run()) == [False, True]

@@ -1,0 +1,364 @@
+"""Which call the edit scheduler sends when: in told time, with a second transport and without Slack."""
+
+import asyncio
+import itertools
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.lease import SURE_S
+from bot.core.pacing import Urgency
+from bot.core.reply.draft import Draft
+from bot.core.reply.state import Call, Ending, Post, Update
+from bot.errors import RateLimited, Refusal, Refused
+from bot.ports.replies import LiveReply
+from bot.slack.edit_scheduler import CALL_TIMEOUT_S, MOST_IN_FLIGHT, PLACEHOLDER_DELAY_S
+from bot.slack.rate_budget import CALLS_PER_MINUTE
+from bot.slack.retry_policy import REPLY_CALLS
+from tests.slack.schedules import LoneLedger, ToldTransport, scheduling
+from tests.told_time import run_told
+
+WITHIN_S = 1_000.0
+
+
+def told(test: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
+    """Runs a test in told time."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(WITHIN_S):
+            await test()
+
+    def run() -> None:
+        run_told(bounded())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+def fails_for(seconds: float, error: Exception, kind: Any = Update) -> Callable[[Call], Exception | None]:
+    """A mood: calls of one kind fail until a time."""
+    return lambda call: error if isinstance(call, kind) and asyncio.get_running_loop().time() < seconds else None
+
+
+TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
+
+
+@told
+async def test_a_placeholder_goes_out_at_once_and_the_final_as_soon_as_the_answer_ends() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(1)
+        reply.append("Hello.")
+        await reply.finish(Ending())
+    assert schedule.calls() == [(1, "Post"), (1, "Update")]
+    assert schedule.times(Post) == [0]
+    assert schedule.times(Update) == [1]
+    assert schedule.transport.cleaned_up == [1]
+
+
+@told
+async def test_an_edit_carries_the_newest_text_however_much_came_meanwhile() -> None:
+    async with scheduling(ToldTransport(latency_s=2.0)) as schedule:
+        reply = await schedule.open(1)
+        for number in range(30):
+            reply.append(f"{number} ")
+            await asyncio.sleep(0.1)
+        await reply.finish(Ending())
+    markdown = [sent.call.view.markdown for sent in schedule.transport.sent if isinstance(sent.call, Update)]
+    assert len(markdown) == 2
+    assert markdown[0].split()[-1] in ("19", "20")
+    assert markdown[1].split()[-1] == "29"
+
+
+@told
+async def test_finals_go_before_first_words_and_first_words_before_progress() -> None:
+    """All calls wait for one rate limit to end; then they leave by urgency, whichever reply was opened first."""
+    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+        growing = await schedule.open(1)
+        growing.append("a")
+        await asyncio.sleep(5)
+        first = await schedule.open(2, page_ts=("2.0",))
+        ending = await schedule.open(3, page_ts=("3.0",))
+        await asyncio.sleep(5)
+        schedule.transport.sent.clear()
+        schedule.budget.limited("chat.update", 2.0)
+        growing.append("b")
+        first.append("c")
+        ending.append("d")
+        finishing = asyncio.create_task(ending.finish(Ending()))
+        await asyncio.sleep(100)
+        await finishing
+    assert [job_id for job_id, _ in schedule.calls()] == [3, 2, 1]
+
+
+@told
+async def test_among_equals_the_reply_whose_last_call_is_longest_ago_comes_first() -> None:
+    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+        replies = [await schedule.open(number) for number in (1, 2, 3)]
+        for number in (2, 0, 1):
+            await asyncio.sleep(3)
+            replies[number].append("begun")
+        await asyncio.sleep(10)
+        schedule.transport.sent.clear()
+        schedule.budget.limited("chat.update", 2.0)
+        for reply in replies:
+            reply.append(" and more")
+        await asyncio.sleep(200)
+    assert [job_id for job_id, _ in schedule.calls()] == [3, 1, 2]
+
+
+@told
+async def test_only_so_many_calls_of_a_method_are_in_flight_and_an_error_makes_room_for_another() -> None:
+    """Whatever an unforeseen exception is, its call must not count as in flight for ever."""
+    transport = ToldTransport(latency_s=3.0, mood=fails_for(10, ValueError("unforeseen"), Post))
+    async with scheduling(transport) as schedule:
+        for number in range(MOST_IN_FLIGHT + 2):
+            await schedule.open(number)
+        await asyncio.sleep(2.9)
+        assert len(schedule.transport.sent) == MOST_IN_FLIGHT
+        await asyncio.sleep(100)
+    assert {job_id for job_id, _ in schedule.records.pages} == set(range(MOST_IN_FLIGHT + 2))
+
+
+@told
+async def test_an_unforeseen_error_gives_the_budgets_call_back_after_a_minute() -> None:
+    transport = ToldTransport(latency_s=0.0, mood=fails_for(60, ValueError("unforeseen")))
+    async with scheduling(transport) as schedule:
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in range(40)]
+        for reply in replies:
+            reply.append("Hello.")
+        await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+    shown = {sent.job_id for sent in schedule.transport.sent if sent.at >= 60}
+    assert shown == set(range(40))
+
+
+@told
+async def test_refused_calls_are_tried_again_after_growing_waits() -> None:
+    async with scheduling(ToldTransport(latency_s=0.0, mood=fails_for(30, TRANSIENT))) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await reply.finish(Ending())
+    times = schedule.times(Update)
+    waits = [round(after - before, 2) for before, after in itertools.pairwise(times)]
+    assert waits[:6] == [0.5, 1, 2, 4, 8, 8]
+    assert not reply.unshown
+
+
+@told
+async def test_the_waits_begin_anew_after_a_call_that_succeeded() -> None:
+    moods = iter([TRANSIENT, TRANSIENT, TRANSIENT, None, TRANSIENT])
+    mood = lambda call: next(moods, None) if isinstance(call, Update) else None  # noqa: E731
+    async with scheduling(ToldTransport(latency_s=0.0, mood=mood)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(20)
+        before = len(schedule.transport.sent)
+        assert before == 4
+        reply.append(" More.")
+        await reply.finish(Ending())
+    refused, done = schedule.times(Update)[before:]
+    assert done - refused == pytest.approx(0.5)
+
+
+@told
+async def test_a_reply_that_waits_for_its_next_try_holds_no_other_up() -> None:
+    def mood(call: Call) -> Refused | None:
+        return TRANSIENT if call.question.ts == "1.0" else None
+
+    async with scheduling(ToldTransport(latency_s=0.0, mood=mood)) as schedule:
+        refused = await schedule.open(1, page_ts=("1.0",))
+        refused.append("Hello.")
+        await asyncio.sleep(10)
+        other = await schedule.open(2)
+        other.append("Hello.")
+        async with asyncio.timeout(1):
+            await other.finish(Ending())
+        await refused.leave()
+
+
+@told
+async def test_a_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
+    async with scheduling(ToldTransport(latency_s=0.0, mood=fails_for(math.inf, TRANSIENT, object))) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await reply.finish(Ending())
+    assert reply.unshown
+    times = [sent.at for sent in schedule.transport.sent]
+    assert REPLY_CALLS.within_s <= times[-1] - times[0] <= REPLY_CALLS.within_s + REPLY_CALLS.longest_wait_s
+    assert schedule.transport.cleaned_up == []
+
+
+@told
+async def test_a_rate_limit_is_waited_out_by_all_replies() -> None:
+    transport = ToldTransport(latency_s=0.0, mood=fails_for(1, RateLimited("chat.update", 20.0)))
+    async with scheduling(transport) as schedule:
+        replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
+        replies[0].append("Hello.")
+        await asyncio.sleep(5)
+        replies[1].append("Hello.")
+        await asyncio.gather(*(reply.finish(Ending()) for reply in replies))
+    assert schedule.times(Update)[0] == 0
+    assert min(schedule.times(Update)[1:]) >= 20
+
+
+@told
+async def test_a_final_behind_a_rate_limit_of_more_than_minutes_is_left_to_the_outbox_at_once() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        schedule.budget.limited("chat.update", REPLY_CALLS.within_s + 10)
+        reply.append("Hello.")
+        async with asyncio.timeout(1):
+            await reply.finish(Ending())
+    assert reply.unshown
+
+
+@told
+async def test_a_call_that_never_ends_counts_as_refused() -> None:
+    transport = ToldTransport(latency_s=2 * CALL_TIMEOUT_S)
+    async with scheduling(transport) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(CALL_TIMEOUT_S - 1)
+        transport.latency_s = 0.0
+        await reply.finish(Ending())
+    assert len(schedule.times(Update)) == 2
+
+
+async def prepared_slowly(slow: Callable[[ToldTransport, LoneLedger], None]) -> tuple[int, int, int]:
+    """An edit for which the lease expires; returns the edits that left, that reached Slack, and that are in flight."""
+    transport, ledger = ToldTransport(latency_s=0.0), LoneLedger()
+    async with scheduling(transport, ledger=ledger, keep_lease=False) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        slow(transport, ledger)
+        reply.append("Hello.")
+        await asyncio.sleep(SURE_S + 10)
+        edits = len(schedule.times(Update))
+        return transport.withheld + edits, edits, schedule.scheduler._in_flight["chat.update"]
+
+
+@pytest.mark.parametrize(
+    ("slow", "left"),
+    [
+        (lambda transport, ledger: setattr(ledger, "delay_s", SURE_S + 1), 0),
+        (lambda transport, ledger: setattr(transport, "connecting_s", SURE_S + 1), 1),
+    ],
+    ids=["the database", "the connection"],
+)
+def test_a_lease_that_expired_while_a_call_was_prepared_withholds_it(
+    slow: Callable[[ToldTransport, LoneLedger], None], left: int
+) -> None:
+    assert run_told(prepared_slowly(slow)) == (left, 0, 0)
+
+
+@told
+async def test_calls_that_never_left_use_nothing_of_the_minute() -> None:
+    """Another process takes over again and again; once it stops, every call of the minute is there."""
+    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+        schedule.ledger.delay_s = 0.5
+        for number in range(60):
+            reply = await schedule.open(number, page_ts=(f"{number}.0",))
+            reply.append("Hello.")
+            await asyncio.sleep(0.1)
+            schedule.scheduler.abandon(number)
+            await reply.leave()
+        schedule.ledger.delay_s = 0.0
+        assert schedule.times(Update) == []
+        now = asyncio.get_running_loop().time()
+        free_at = [schedule.budget.ready_at("chat.update", now, Urgency.FINAL, "a")]
+        for _ in range(CALLS_PER_MINUTE["chat.update"] - 1):
+            schedule.budget.sent("chat.update", now, "a")
+            free_at.append(schedule.budget.ready_at("chat.update", now, Urgency.FINAL, "a"))
+    assert set(free_at) == {now}
+
+
+@told
+async def test_nothing_is_sent_without_a_lease_and_everything_after_the_next_heartbeat() -> None:
+    async with scheduling(keep_lease=False) as schedule:
+        await asyncio.sleep(SURE_S)
+        reply = await schedule.open(1)
+        await asyncio.sleep(20)
+        assert schedule.calls() == []
+        schedule.lease.beat(asyncio.get_running_loop().time())
+        await asyncio.sleep(1)
+        assert schedule.calls() == [(1, "Post")]
+        await reply.leave()
+
+
+@told
+async def test_an_abandoned_reply_sends_nothing_more_though_its_call_was_being_prepared() -> None:
+    async with scheduling(ToldTransport(connecting_s=1.0)) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(0.5)
+        schedule.scheduler.abandon(1)
+        await reply.leave()
+    assert schedule.calls() == []
+    assert schedule.transport.withheld == 1
+
+
+@told
+async def test_the_text_is_on_record_before_slack_shows_it() -> None:
+    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+        schedule.records.delay_s = 0.5
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(0.4)
+        assert schedule.calls() == []
+        await reply.finish(Ending())
+    assert schedule.records.texts == {1: "Hello."}
+    assert schedule.times(Update)[0] == pytest.approx(0.5)
+
+
+@told
+async def test_a_database_that_stands_still_delays_an_edit_by_a_second_and_the_next_ones_not() -> None:
+    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+        schedule.records.delay_s = 100.0
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(1.5)
+        assert schedule.times(Update) == [pytest.approx(1.0)]
+        reply.append(" More.")
+        await reply.finish(Ending())
+    assert schedule.times(Update)[-1] < 2
+
+
+@told
+async def test_a_replys_messages_are_recorded_once_for_each_change() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.open(1)
+        reply.append("Hello.")
+        await asyncio.sleep(5)
+        reply.append(" More.")
+        await reply.finish(Ending())
+    assert schedule.records.pages == [(1, ("1.0",))]
+
+
+@told
+async def test_the_placeholder_waits_for_the_first_words_while_the_panes_status_is_shown() -> None:
+    question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
+    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+        speaking = await schedule.scheduler.open(Draft(Job(1, question, 1)), quiet=True)
+        silent = await schedule.scheduler.open(Draft(Job(2, question, 1)), quiet=True)
+        await asyncio.sleep(30)
+        assert schedule.calls() == []
+        speaking.append("Hello.")
+        await asyncio.sleep(PLACEHOLDER_DELAY_S - 30 - 0.1)
+        assert [job_id for job_id, _ in schedule.calls()] == [1]
+        await asyncio.sleep(0.2)
+        assert schedule.calls()[-1] == (2, "Post")
+        handles: tuple[LiveReply, ...] = (speaking, silent)
+        for reply in handles:
+            await reply.leave()
+
+
+@told
+async def test_nothing_is_sent_after_the_time_that_a_reply_was_given() -> None:
+    question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
+    async with scheduling() as schedule:
+        await asyncio.sleep(10)
+        schedule.budget.limited("chat.postMessage", 30.0)
+        async with asyncio.timeout(21):
+            await schedule.scheduler.announce(Job(1, question, 0), until=30.0)
+    assert schedule.calls() == []

@@ -1,0 +1,109 @@
+"""When a failed call to Slack is tried again, by told times."""
+
+import asyncio
+import math
+
+import pytest
+
+from bot.errors import RateLimited, Refusal, Refused
+from bot.slack import retry_policy
+from bot.slack.retry_policy import NO_FAILURES, Failures, RetryPolicy
+from bot.slack.retrying import Retrying
+from tests.told_time import ToldClock, run_told
+
+TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
+POLICY = RetryPolicy(0.5, 8.0, most_tries=7, within_s=60.0, longest_retry_after_s=30.0)
+POLICIES = {name: policy for name, policy in vars(retry_policy).items() if isinstance(policy, RetryPolicy)}
+
+
+@pytest.mark.parametrize(("count", "wait_s"), [(1, 0.5), (2, 1), (3, 2), (4, 4), (5, 8), (6, 8)])
+def test_waits_double_up_to_the_longest(count: int, wait_s: float) -> None:
+    assert POLICY.next_try_at(TRANSIENT, Failures(count, 100.0), 100.0) == 100 + wait_s
+
+
+@pytest.mark.parametrize(("retry_after_s", "wait_s"), [(0, 0.5), (10, 10), (30, 30), (600, 30)])
+def test_a_rate_limits_own_wait_is_kept_within_bounds(retry_after_s: float, wait_s: float) -> None:
+    limited = RateLimited("chat.update", retry_after_s)
+    assert POLICY.next_try_at(limited, Failures(3, 100.0), 100.0) == 100 + wait_s
+
+
+@pytest.mark.parametrize("reason", Refusal)
+def test_only_what_may_pass_is_tried_again(reason: Refusal) -> None:
+    refused = Refused("chat.update", "name", reason)
+    assert (POLICY.next_try_at(refused, Failures(1, 0.0), 0.0) is not None) == reason.may_pass
+    assert retry_policy.CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
+
+
+@pytest.mark.parametrize("error", [TRANSIENT, RateLimited("chat.update", 1.0)], ids=["refused", "429"])
+@pytest.mark.parametrize(
+    ("count", "now", "is_last"),
+    [(6, 10.0, False), (7, 10.0, True), (2, 69.9, False), (2, 70.0, True)],
+    ids=["a try is left", "no try is left", "still within the time", "the time is over"],
+)
+def test_a_policy_gives_up_after_its_tries_or_its_time(
+    error: RateLimited | Refused, count: int, now: float, is_last: bool
+) -> None:
+    assert (POLICY.next_try_at(error, Failures(count, 10.0), now) is None) is is_last
+
+
+def test_failures_count_from_the_first_one() -> None:
+    assert NO_FAILURES.and_one(5.0).and_one(9.0) == Failures(2, 5.0)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_no_wait_is_endless_or_none(name: str) -> None:
+    policy = POLICIES[name]
+    for count in range(1, 2_000):
+        next_try_at = policy.next_try_at(TRANSIENT, Failures(count, 0.0), 0.0)
+        assert next_try_at is None or 0 < next_try_at <= policy.longest_wait_s
+
+
+async def tried(*results: Exception | str, until: float = math.inf) -> tuple[list[float], str]:
+    """Calls that fail one after the other; returns when each was made, and the result or the last error."""
+    clock, times, left = ToldClock(), list[float](), list(results)
+
+    async def call() -> str:
+        times.append(clock.monotonic())
+        result = left.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    try:
+        return times, await Retrying(POLICY, clock, "not done yet", until=until).call(call)
+    except (RateLimited, Refused) as error:
+        return times, str(error)
+
+
+def test_a_call_is_made_until_it_succeeds() -> None:
+    limited = RateLimited("chat.update", 10.0)
+    assert run_told(tried(TRANSIENT, limited, TRANSIENT, "done")) == ([0, 0.5, 10.5, 12.5], "done")
+
+
+def test_the_last_error_is_raised_once_the_policy_gives_up() -> None:
+    times, error = run_told(tried(*[TRANSIENT] * 10))
+    assert (len(times), error) == (7, str(TRANSIENT))
+
+
+def test_a_call_is_not_waited_for_beyond_its_time() -> None:
+    assert run_told(tried(TRANSIENT, RateLimited("chat.update", 10.0), "late", until=10.4))[0] == [0, 0.5]
+    assert run_told(tried(TRANSIENT, RateLimited("chat.update", 10.0), "done", until=10.5))[1] == "done"
+
+
+def test_calls_that_share_a_policy_share_its_tries() -> None:
+    async def pages() -> int:
+        retrying, calls = Retrying(POLICY, ToldClock(), "not done yet"), 0
+
+        async def call() -> None:
+            nonlocal calls
+            calls += 1
+            if calls % 2:
+                raise TRANSIENT
+
+        for _ in range(6):
+            await retrying.call(call)
+        with pytest.raises(Refused):
+            await retrying.call(call)
+        return calls
+
+    assert run_told(asyncio.wait_for(pages(), 100)) == 13

@@ -1,0 +1,151 @@
+"""What is known about people, and for how long: with a manual clock, and Slack's answers over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bot.core.lease import Lease
+from bot.core.limits.access import UserKind
+from bot.slack import users as users_module
+from bot.slack.client import SlackClient, new_session
+from bot.slack.retry_policy import USER_KIND
+from bot.slack.users import KIND_TRUSTED_S, NAME_TRUSTED_S, SlackUsers
+from bot.slack.workspace import Workspace
+from sandbox.server import Sandbox
+from tests.slack.schedules import LoneLedger, RecordsInMemory
+
+
+@dataclass
+class ManualClock:
+    """The Clock port: time passes when a test says so, or when somebody sleeps."""
+
+    now_s: float = 1_000.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.now_s
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, delay_s: float) -> None:
+        self.slept.append(delay_s)
+        self.now_s += delay_s
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Stage:
+    sandbox: Sandbox
+    clock: ManualClock
+    users: SlackUsers
+
+    def lookups(self) -> int:
+        """How often Slack was asked about people."""
+        return sum(call.method == "users.info" for call in self.sandbox.calls)
+
+    def become_guest(self, user_id: str) -> None:
+        people = self.sandbox.workspace.users
+        people[user_id] = replace(people[user_id], is_restricted=True, name="gus", real_name="Gus")
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with known_people() as stage:
+        yield stage
+
+
+@asynccontextmanager
+async def known_people() -> AsyncIterator[Stage]:
+    clock = ManualClock()
+    async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+        me = await client.identity()
+        workspace = Workspace(me, client, ledger=LoneLedger(), records=RecordsInMemory(), lease=Lease(), clock=clock)
+        yield Stage(sandbox, clock, workspace.users)
+
+
+async def test_a_kind_is_trusted_for_ten_minutes_and_then_asked_for_again(stage: Stage) -> None:
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    stage.become_guest("U0ADA")
+    stage.clock.now_s += KIND_TRUSTED_S - 1
+    assert await stage.users.kind("U0ADA") is stage.users.known("U0ADA") is UserKind.MEMBER
+    assert stage.lookups() == 1
+    stage.clock.now_s += 1
+    assert stage.users.known("U0ADA") is None
+    assert await stage.users.kind("U0ADA") is stage.users.known("U0ADA") is UserKind.GUEST
+    assert stage.lookups() == 2
+
+
+async def test_a_name_is_trusted_for_an_hour(stage: Stage) -> None:
+    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+    stage.become_guest("U0ADA")
+    stage.clock.now_s += NAME_TRUSTED_S - 1
+    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+    stage.clock.now_s += 1
+    assert await stage.users.names(["U0ADA"]) != {"U0ADA": "ada"}
+    assert stage.lookups() == 2
+
+
+async def test_one_answer_of_slack_tells_name_and_kind(stage: Stage) -> None:
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
+    await stage.users.names(["U0GRACE"])
+    assert stage.users.known("U0GRACE") is UserKind.MEMBER
+    assert stage.lookups() == 2
+
+
+async def test_people_who_are_asked_about_at_once_cost_one_call(stage: Stage) -> None:
+    asked = [asyncio.create_task(stage.users.kind("U0ADA")) for _ in range(5)]
+    named = asyncio.create_task(stage.users.names(["U0ADA"]))
+    await asyncio.sleep(0)
+    asked[0].cancel()
+    assert await asyncio.gather(*asked[1:]) == [UserKind.MEMBER] * 4
+    assert await named == {"U0ADA": "ada"}
+    assert stage.lookups() == 1
+
+
+async def test_while_slack_fails_the_last_known_kind_holds(stage: Stage) -> None:
+    await stage.users.kind("U0ADA")
+    stage.clock.now_s += KIND_TRUSTED_S
+    stage.sandbox.faults.start("internal_error", method="users.info")
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    assert stage.users.known("U0ADA") is None, "it is asked for again the next time"
+    assert stage.clock.slept == [0.5, 1, 2, 4, 8, 8]
+    assert await stage.users.kind("U0GRACE") is None
+
+
+@pytest.mark.parametrize(("retry_after_s", "wait_s"), [(3, 3), (600, USER_KIND.longest_retry_after_s)])
+async def test_a_rate_limit_is_waited_out_within_bounds(stage: Stage, retry_after_s: int, wait_s: float) -> None:
+    stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
+    assert await stage.users.kind("U0ADA") is UserKind.MEMBER
+    assert stage.clock.slept == [wait_s]
+
+
+async def test_without_the_scope_kinds_are_asked_for_each_time_and_names_once_an_hour(stage: Stage) -> None:
+    stage.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
+    for _ in range(2):
+        assert await stage.users.kind("U0ADA") is None
+    assert stage.lookups() == 2
+    for _ in range(2):
+        assert await stage.users.names(["U0ADA"]) == {}
+    assert stage.lookups() == 2
+    assert stage.clock.slept == []
+
+
+async def test_somebody_whom_the_workspace_may_not_see_is_external(stage: Stage) -> None:
+    assert await stage.users.kind("U0NOBODY") is stage.users.known("U0NOBODY") is UserKind.EXTERNAL
+    assert await stage.users.names(["U0NOBODY"]) == {}
+    assert stage.lookups() == 1
+
+
+async def test_only_so_many_are_remembered_and_the_oldest_are_dropped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users_module, "MOST_PROFILES", 2)
+    for user_id in ("U0ADA", "U0GRACE", "U0NOBODY"):
+        await stage.users.kind(user_id)
+    assert [stage.users.known(user_id) for user_id in ("U0ADA", "U0GRACE")] == [None, UserKind.MEMBER]
