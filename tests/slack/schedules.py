@@ -45,7 +45,7 @@ class LoneLedger:
 
 @dataclass
 class RecordsInMemory:
-    """The ReplyRecords; `delay_s` is how long the database takes."""
+    """The ReplyRecord port; `delay_s` is how long the database takes."""
 
     delay_s: float = 0.0
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)

@@ -75,23 +75,24 @@ async def test_an_edit_carries_the_newest_text_however_much_came_meanwhile() -> 
 
 @told
 async def test_finals_go_before_first_words_and_first_words_before_progress() -> None:
-    """All calls wait for one rate limit to end; then they leave by urgency, whichever reply was opened first."""
-    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+    """With the next heartbeat three calls may go at once: they leave by urgency, in the reverse order of opening."""
+    async with scheduling(ToldTransport(latency_s=0.0), keep_lease=False) as schedule:
         growing = await schedule.open(1)
         growing.append("a")
-        await asyncio.sleep(5)
+        await asyncio.sleep(SURE_S + 1)
         first = await schedule.open(2, page_ts=("2.0",))
         ending = await schedule.open(3, page_ts=("3.0",))
-        await asyncio.sleep(5)
-        schedule.transport.sent.clear()
-        schedule.budget.limited("chat.update", 2.0)
         growing.append("b")
         first.append("c")
         ending.append("d")
         finishing = asyncio.create_task(ending.finish(Ending()))
-        await asyncio.sleep(100)
+        await asyncio.sleep(30)
+        schedule.transport.sent.clear()
+        schedule.lease.beat(asyncio.get_running_loop().time())
+        await asyncio.sleep(1)
         await finishing
-    assert [job_id for job_id, _ in schedule.calls()] == [3, 2, 1]
+    assert schedule.calls() == [(3, "Update"), (2, "Update"), (1, "Update")]
+    assert len(set(schedule.times(Update))) == 1
 
 
 @told
