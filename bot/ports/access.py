@@ -10,6 +10,8 @@ class BotQuestionCounts(Protocol):
     """Counts questions of bots, which may be answering our answers."""
 
     async def count(self, question: Question) -> BotQuestions:
-        """Returns how much the question's asker, a bot, asked in the last hour, and how many bots' questions in a row
-        its thread ends with."""
+        """Returns how many questions the asker, a bot, asked in the last hour, and how many bots asked last in a row.
+
+        The row is the end of the question's thread. Both numbers are exact only up to their limits.
+        """
         ...

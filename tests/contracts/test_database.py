@@ -1,0 +1,149 @@
+"""Database: operations outlive their callers, have a bound, and fail as StoreError."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.errors import StoreError
+from bot.ports.clock import SystemClock
+from bot.store.database import Database
+from bot.store.engine import create_engine
+
+pytest_plugins = ["tests.contracts.databases"]
+
+NUMBERS = sa.table("numbers", sa.column("number"))
+
+
+class StoppedClock(SystemClock):
+    """Shows the time that a test sets."""
+
+    time_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.time_s
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
+
+
+@pytest.fixture
+async def database(database_url: str, clock: StoppedClock) -> AsyncIterator[Database]:
+    database = Database(create_engine(database_url), clock)
+    await database.write(create_numbers)
+    yield database
+    await database.engine.dispose()
+
+
+async def create_numbers(connection: AsyncConnection) -> None:
+    await connection.execute(sa.text("CREATE TABLE numbers (number INTEGER)"))
+
+
+async def insert(connection: AsyncConnection, number: int, *, after: asyncio.Event | None = None) -> None:
+    if after is not None:
+        await after.wait()
+    await connection.execute(sa.insert(NUMBERS).values(number=number))
+
+
+async def numbers(connection: AsyncConnection) -> list[int]:
+    return list(await connection.scalars(sa.select(NUMBERS.c.number).order_by(NUMBERS.c.number)))
+
+
+async def insert_two(database: Database, after: asyncio.Event) -> None:
+    async with database.begin_write() as connection:
+        await insert(connection, 1, after=after)
+    async with database.begin_write() as connection:
+        await insert(connection, 2)
+
+
+async def begun(caller: "asyncio.Task[None]") -> None:
+    """Returns when a call to the database waits for its operation."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not caller.done()
+
+
+class TestCancelledCaller:
+    async def test_a_transaction_is_committed(self, database: Database) -> None:
+        go_on = asyncio.Event()
+        caller = asyncio.create_task(database.write(insert, 1, after=go_on))
+        await begun(caller)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        go_on.set()
+        await database.ended()
+        assert await database.read(numbers) == [1]
+
+    async def test_an_operation_of_several_transactions_is_completed(self, database: Database) -> None:
+        go_on = asyncio.Event()
+        caller = asyncio.create_task(database.complete(insert_two(database, go_on)))
+        await begun(caller)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        go_on.set()
+        await database.ended()
+        assert await database.read(numbers) == [1, 2]
+
+
+class TestFailure:
+    async def test_is_a_store_error_and_its_time_is_known(self, database: Database, clock: StoppedClock) -> None:
+        assert database.failed_at < 0
+        clock.time_s = 5.0
+        with pytest.raises(StoreError, match="The database can't be used: "):
+            await database.write(create_numbers)
+        assert database.failed_at == 5.0
+
+    async def test_rolls_its_transaction_back(self, database: Database) -> None:
+        async def insert_and_fail(connection: AsyncConnection) -> None:
+            await insert(connection, 1)
+            await create_numbers(connection)
+
+        with pytest.raises(StoreError):
+            await database.write(insert_and_fail)
+        assert await database.read(numbers) == []
+
+    async def test_a_server_that_does_not_answer_is_given_up_unless_the_operation_is_unbounded(
+        self, postgresql_url: str, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bot.store.database.ANSWER_WITHIN_S", 0.2)
+        database = Database(create_engine(postgresql_url), clock)
+
+        async def sleep(connection: AsyncConnection) -> None:
+            await connection.execute(sa.text("SELECT pg_sleep(1)"))
+
+        async def unbounded() -> None:
+            async with database.begin_read() as connection:
+                await sleep(connection)
+
+        with pytest.raises(StoreError, match="it does not answer"):
+            await database.read(sleep)
+        await database.complete(unbounded(), bounded=False)
+        await database.engine.dispose()
+
+
+class TestClose:
+    async def test_new_operations_are_refused_and_those_under_way_end(self, database: Database) -> None:
+        go_on = asyncio.Event()
+        caller = asyncio.create_task(database.write(insert, 1, after=go_on))
+        await begun(caller)
+        database.refuse_new()
+        with pytest.raises(StoreError, match="closed"):
+            await database.write(insert, 2)
+        go_on.set()
+        await database.ended()
+        await caller
+        async with database.begin_read() as connection:
+            assert await numbers(connection) == [1]
+
+    async def test_operations_that_stand_still_are_broken_off(self, database: Database) -> None:
+        caller = asyncio.create_task(database.write(insert, 1, after=asyncio.Event()))
+        await begun(caller)
+        database.break_off()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
