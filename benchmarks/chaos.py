@@ -239,7 +239,7 @@ async def _until_quiet(run: Run, asked: Sequence[Asked], watcher: Watcher, store
     while time.monotonic() < give_up_s:
         kept = await store.jobs()
         together = {(job.channel, job.ts) for job in kept if job.answered_with}
-        under_way = any(job.status in ("todo", "doing") for job in kept)
+        under_way = any(job.state in ("queued", "running") for job in kept)
         if not under_way and all(_is_over(each, watcher, together, asked) for each in asked):
             break
         await asyncio.sleep(0.5)

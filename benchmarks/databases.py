@@ -30,7 +30,8 @@ class Kept:
     channel: str
     ts: str
     """Of the question."""
-    status: str
+    state: str
+    """Its end reason, or its status while it has none."""
     attempts: int
     page_ts: tuple[str, ...]
     answer: str | None
@@ -195,7 +196,7 @@ def _read(url: str) -> list[Kept]:
     columns = (
         jobs.c.channel_id,
         jobs.c.ts,
-        jobs.c.status,
+        sa.func.coalesce(jobs.c.end_reason, jobs.c.status).label("state"),
         jobs.c.attempts,
         jobs.c.page_ts,
         jobs.c.created_at,
@@ -215,7 +216,7 @@ def _read(url: str) -> list[Kept]:
         Kept(
             row.channel_id,
             row.ts,
-            row.status,
+            row.state,
             row.attempts,
             tuple(row.page_ts),
             row.answer,

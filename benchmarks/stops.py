@@ -156,11 +156,15 @@ def _growing(message: Message) -> bool:
 
 def _unsettled(url: str) -> int:
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
-    found = sa.select(jobs.c.status, turns.c.model, turns.c.output_tokens, turns.c.cost_usd).outerjoin_from(jobs, turns)
+    found = sa.select(jobs.c.end_reason, turns.c.model, turns.c.output_tokens, turns.c.cost_usd).outerjoin_from(
+        jobs, turns
+    )
     with engine.connect() as connection:
         rows = connection.execute(found).all()
     engine.dispose()
-    settled = [row for row in rows if row.status == "stopped" and (row.model is None or row.output_tokens is not None)]
+    settled = [
+        row for row in rows if row.end_reason == "stopped" and (row.model is None or row.output_tokens is not None)
+    ]
     return STOPS - len(settled)
 
 

@@ -13,6 +13,7 @@ from benchmarks.speaker import Attempt, Told
 from benchmarks.trouble import Storm
 from benchmarks.watcher import Life
 from bot.core import texts
+from bot.core.job import EndReason, Status
 from bot.errors import Failure
 from sandbox.web_api import CallRecord
 
@@ -21,6 +22,7 @@ BROKEN_OFF = {
     Told.CUT: texts.model_failure(Failure.CUT, MODEL),
     Told.STALLED: texts.model_failure(Failure.STALLED, MODEL),
 }
+LIVE = tuple(status.value for status in Status if status is not Status.ENDED)
 INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
 MOST_ATTEMPTS = 3
 GROWING = (texts.THINKING, texts.WRITING, texts.QUEUED)
@@ -133,8 +135,8 @@ def stays(asked: Asked, everybody: Sequence[Asked]) -> bool:
 def _deleted(found: Evidence, asked: Asked) -> Iterator[str]:
     """Nobody is answered, and no word of it is kept."""
     job, pages = found.job(asked), found.replies(asked)
-    if job is None or job.status not in ("done", "failed", "stopped"):
-        yield f"deleted, and its job is {job and job.status}"
+    if job is None or job.state in LIVE:
+        yield f"deleted, and its job is {job and job.state}"
     elif job.text:
         yield "deleted, and its text is in the database"
     if growing := [page for page in pages if _growing(page)]:
@@ -196,8 +198,8 @@ def _together(found: Evidence, asked: Asked) -> Iterator[str]:
     ):
         yield f"answered with {later.name}, and the model was not asked it"
     job = found.job(asked)
-    if job is None or job.status != "done" or job.answer:
-        yield f"answered with {later.name}, and its job is {job and job.status}"
+    if job is None or job.state != EndReason.BATCHED or job.answer:
+        yield f"answered with {later.name}, and its job is {job and job.state}"
 
 
 def _placed(asked: Asked, pages: Sequence[Life]) -> Iterator[str]:
@@ -246,17 +248,17 @@ def _kept(found: Evidence, asked: Asked, pages: Sequence[Life]) -> Iterator[str]
     if job is None:
         yield "not in the database"
         return
-    if job.status not in ("done", "failed"):
-        yield f"its job is {job.status} after {job.attempts} attempts"
+    if job.state in LIVE or EndReason(job.state).is_stop:
+        yield f"its job is {job.state} after {job.attempts} attempts"
         return
     if job.page_ts != tuple(page.ts for page in pages):
         yield f"the database has its messages as {job.page_ts}, Slack has {[page.ts for page in pages]}"
     shown = " ".join(page.last.text for page in pages).split()
     if (job.answer or "").split() != shown:
-        yield f"the database ({job.status}) has another answer: {_difference((job.answer or '').split(), shown)}"
+        yield f"the database ({job.state}) has another answer: {_difference((job.answer or '').split(), shown)}"
     whole = len(shown) == asked.line.words and not any(page.last.note for page in pages)
-    if (job.status == "done") != whole:
-        yield f"its job is {job.status}, and Slack shows {len(shown)} of {asked.line.words} words"
+    if EndReason(job.state).is_answer != whole:
+        yield f"its job is {job.state}, and Slack shows {len(shown)} of {asked.line.words} words"
 
 
 def _steps_back(found: Evidence, asked: Asked, history: Sequence[Life]) -> Iterator[str]:

@@ -109,8 +109,8 @@ class Job:
     """How often it was claimed, this time included: with the worker's name it fences later writes."""
     page_ts: tuple[str, ...] = ()
     """The messages already posted for its reply, in order."""
-    begun: bool = False
-    """More may have been posted than is on record: by an attempt that broke off, or to say that it must wait."""
+    may_have_posts: bool = False
+    """Slack may show more of its reply than is on record: an interrupted attempt's pages, or a placeholder."""
     interruptions: int = 0
     """Attempts before this one that broke off: their process died, or was too long away."""
     so_far: str = field(default="", repr=False)

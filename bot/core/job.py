@@ -1,42 +1,289 @@
-"""A job's life as plain data: taken on, claimed, worked on, ended; and the calls to Slack that all processes share."""
+"""The life of a job: its states, the events that move it, and why it ends.
 
+A job is a question as the database keeps it, from its arrival to its end. All rules about its states are on this page;
+the SQL in bot/store/queue carries them out, and tests/contracts/test_store_states.py holds it to the table below.
+
+States
+------
+The database keeps three columns, and `state_of` reads the state from them: `status` (queued, running or ended),
+`attempts` (how often the job was claimed) and `end_reason`. The same status means two things before and after the first
+attempt, so the state says which:
+
+- QUEUED jobs were never claimed. Nothing of the answer exists but perhaps a placeholder, so a queued job may join a
+  batch, and Stop ends it on the spot.
+- RELEASED jobs are queued as well, but an attempt has begun the answer, or an earlier version of it stands in Slack.
+  They go first in their thread, alone. Stop only leaves a request: the next attempt has to end the messages.
+- RUNNING jobs belong to one worker. The database allows one running job per thread.
+- ENDED, BATCHED, DENIED and UNBEGUN jobs are over. ENDED had an attempt; UNBEGUN ended without one; the answer to a
+  BATCHED job is a later job's; the asker of a DENIED job may not ask.
+- ABSENT jobs have no row: they were never asked, or were erased. Ids are not reused, so late writes find nothing.
+
+Two predicates recur everywhere. A job is *live* until it is over. It is *begun* while it is live and an attempt has
+taken it: somebody writes its answer, or will go on with it.
+
+Attempts and leases
+-------------------
+Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/queue/finish.py): a worker
+that was paused while another one took its job over changes nothing. A worker sends heartbeats, and takes a job for its
+own only for a few seconds after each (core/lease.py), half as long as the others wait before they take over. An attempt
+that dies or is released counts as a turn with the reason INTERRUPTED and what it used; the job lives on, and the next
+attempt continues from the checkpoint. A job that was interrupted three times ends with INTERRUPTED_TOO_OFTEN.
+
+Versions
+--------
+An answer can be made anew in the same messages: Regenerate, Continue, and an edit of a question that is begun. Each
+raises `version`. An attempt knows the version that it answers. When the database has a newer one, the attempt's
+checkpoints are void, its heartbeat tells the worker to start over, and its FINISH becomes RELEASE: the turn is kept,
+and the job is done again. A stop counts more than an edit: a stopped attempt ends even if it is outdated.
+
+Batches
+-------
+The questions of a thread that are queued behind each other are answered together. The newest is claimed, and those
+before it become BATCHED and name it in `answered_with`. If the newest gets no answer (its question is deleted, its
+asker denied or out of quota, its person erased), the others that still stand return to the queue.
+
+Requests
+--------
+Some events cannot move a running job, because only its worker may end the answer in Slack. They leave a request beside
+the state, which reaches the worker with its heartbeat: `stop_requested`, `erase_requested` (the row goes when the job
+ends), and a raised `version`. `answer_deleted` is another mark beside the state: the texts are gone, the usage stays.
+
+Erasure
+-------
+Erasing removes rows at once, with all that hangs on them, except those of running jobs: these are stopped first, and
+FINISH removes them. Retention empties texts of jobs that are over, and changes no state.
+
+The outbox
+----------
+What Slack still has to be told once a job is over (a placeholder to clear, askers to mention, an end that Slack did not
+accept) is written to the outbox in the transaction that ends the job, and done at least once by any process. Entries
+wait while their job is live, and an end that is being shown (SHOW_END) keeps the job from being claimed meanwhile, so
+that two processes never write one reply. The outbox moves no job.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import StrEnum, auto
 
-from bot.core.stream import Usage
+from bot.core.stream import FinishReason, Usage
+from bot.errors import Failure
 
 
 class Status(StrEnum):
-    """Where a job is in its life."""
+    """What the database keeps of a job's state."""
 
-    TODO = "todo"
-    DOING = "doing"
-    DONE = "done"
-    FAILED = "failed"
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class EndReason(StrEnum):
+    """Why a job ended; INTERRUPTED alone is why an attempt did. Stored, logged, and kept in Slack's metadata."""
+
+    WHOLE = "whole"
+    LENGTH_LIMIT = "length_limit"
+    """The answer reached its length limit: it can be continued."""
+    NOTHING_ASKED = "nothing_asked"
+    """The message had no words and no files: Typist said how to ask."""
+    BATCHED = "batched"
+    """A later question's answer is the answer."""
+
     STOPPED = "stopped"
+    """A person pressed Stop, or what was being answered was deleted or erased."""
+    QUESTION_DELETED = "question_deleted"
+    """The question was deleted before an attempt was there to stop."""
+    REPLY_GONE = "reply_gone"
+    """The reply was deleted in Slack, or its channel closed to us."""
+
+    DENIED = "denied"
+    """The asker may not ask."""
+    CAP_REACHED = "cap_reached"
+
+    BAD_KEY = "bad_key"
+    UNKNOWN_MODEL = "unknown_model"
+    OUT_OF_CREDIT = "out_of_credit"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    CONTEXT_TOO_LONG = "context_too_long"
     REFUSED = "refused"
-    """Its asker may not ask."""
+    """The model declined to answer."""
+    EMPTY = "empty"
+    ONLY_THOUGHT = "only_thought"
+    STALLED = "stalled"
+    CUT = "cut"
+    UNREACHABLE = "unreachable"
+    UNEXPECTED = "unexpected"
+
+    NOT_SHOWN = "not_shown"
+    """Slack took none of the reply's calls for minutes."""
+    INTERNAL_ERROR = "internal_error"
+    """A fault of Typist's own, which the log names."""
+    INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
+    INTERRUPTED = "interrupted"
+    """An attempt's process died, or released the job: another attempt goes on."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the reader has what there was to say."""
+        return self in _ANSWERS
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether people ended the answer."""
+        return self in _STOPS
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the text may lack its rest, though nobody cut it to size."""
+        return self.is_stop or self.is_failure
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the job failed."""
+        return not (self.is_answer or self.is_stop or self in (EndReason.DENIED, EndReason.INTERRUPTED))
+
+
+_ANSWERS = {EndReason.WHOLE, EndReason.LENGTH_LIMIT, EndReason.NOTHING_ASKED, EndReason.BATCHED}
+_STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
+
+
+def reason_of(why: FinishReason | Failure) -> EndReason:
+    """Returns what a model's finish reason, or its failure, makes of the job that it answered."""
+    match why:
+        case FinishReason.STOP:
+            return EndReason.WHOLE
+        case FinishReason.LENGTH:
+            return EndReason.LENGTH_LIMIT
+    return EndReason(why.value)
+
+
+class State(StrEnum):
+    """Where a job is in its life; the module's docstring explains each."""
+
+    ABSENT = auto()
+    QUEUED = auto()
+    RELEASED = auto()
+    RUNNING = auto()
+    ENDED = auto()
+    UNBEGUN = auto()
+    BATCHED = auto()
+    DENIED = auto()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an answer is still to come."""
+        return self in (State.QUEUED, State.RELEASED, State.RUNNING)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a worker writes the answer, or the next one will go on with it."""
+        return self in (State.RELEASED, State.RUNNING)
+
+
+def state_of(status: str, attempts: int, end_reason: str | None) -> State:
+    """Returns the state of a job that has these columns."""
+    match status:
+        case Status.RUNNING:
+            return State.RUNNING
+        case Status.QUEUED:
+            return State.RELEASED if attempts else State.QUEUED
+    match end_reason:
+        case EndReason.BATCHED:
+            return State.BATCHED
+        case EndReason.DENIED:
+            return State.DENIED
+    return State.ENDED if attempts else State.UNBEGUN
+
+
+class Event(StrEnum):
+    """What can happen to a job."""
+
+    ENQUEUE = auto()
+    CLAIM = auto()
+    BATCH = auto()
+    """A later question of the thread is claimed and takes this one along."""
+    UNBATCH = auto()
+    """The later question gets no answer."""
+    TAKE_OVER = auto()
+    """Another worker claims the job of a dead one."""
+    RELEASE = auto()
+    """Its worker hands it over, or ends an attempt at a version that is outdated."""
+    FINISH = auto()
+    DENY = auto()
+    """Its worker finds that the asker may not ask."""
+    REMOVE = auto()
+    """Its worker ends it, and it was to be erased."""
+    STOP = auto()
+    EDIT = auto()
+    DELETE_QUESTION = auto()
+    REGENERATE = auto()
+    """Also Continue."""
+    ERASE = auto()
+
+
+TRANSITIONS: Mapping[tuple[State, Event], State] = {
+    (State.ABSENT, Event.ENQUEUE): State.QUEUED,
+    # Attempts.
+    (State.QUEUED, Event.CLAIM): State.RUNNING,
+    (State.RELEASED, Event.CLAIM): State.RUNNING,
+    (State.RUNNING, Event.TAKE_OVER): State.RUNNING,
+    (State.RUNNING, Event.RELEASE): State.RELEASED,
+    (State.RUNNING, Event.FINISH): State.ENDED,
+    (State.RUNNING, Event.DENY): State.DENIED,
+    (State.RUNNING, Event.REMOVE): State.ABSENT,
+    # Batches.
+    (State.QUEUED, Event.BATCH): State.BATCHED,
+    (State.BATCHED, Event.UNBATCH): State.QUEUED,
+    # Stop: what is begun needs a worker to end it.
+    (State.QUEUED, Event.STOP): State.UNBEGUN,
+    (State.RELEASED, Event.STOP): State.RELEASED,
+    (State.RUNNING, Event.STOP): State.RUNNING,
+    # Edits: what is begun starts over, what has ended is offered again. Nothing moves.
+    (State.QUEUED, Event.EDIT): State.QUEUED,
+    (State.RELEASED, Event.EDIT): State.RELEASED,
+    (State.RUNNING, Event.EDIT): State.RUNNING,
+    (State.BATCHED, Event.EDIT): State.BATCHED,
+    (State.ENDED, Event.EDIT): State.ENDED,
+    (State.UNBEGUN, Event.EDIT): State.UNBEGUN,
+    # Deletions of the question.
+    (State.QUEUED, Event.DELETE_QUESTION): State.UNBEGUN,
+    (State.RELEASED, Event.DELETE_QUESTION): State.RELEASED,
+    (State.RUNNING, Event.DELETE_QUESTION): State.RUNNING,
+    (State.BATCHED, Event.DELETE_QUESTION): State.UNBEGUN,
+    (State.ENDED, Event.DELETE_QUESTION): State.ENDED,
+    (State.UNBEGUN, Event.DELETE_QUESTION): State.UNBEGUN,
+    # A new version.
+    (State.ENDED, Event.REGENERATE): State.RELEASED,
+    (State.UNBEGUN, Event.REGENERATE): State.QUEUED,
+    # Erasure.
+    (State.QUEUED, Event.ERASE): State.ABSENT,
+    (State.RELEASED, Event.ERASE): State.ABSENT,
+    (State.RUNNING, Event.ERASE): State.RUNNING,
+    (State.ENDED, Event.ERASE): State.ABSENT,
+    (State.UNBEGUN, Event.ERASE): State.ABSENT,
+    (State.BATCHED, Event.ERASE): State.ABSENT,
+    (State.DENIED, Event.ERASE): State.ABSENT,
+}
+"""Where each event leads. An event that is missing for a state has no effect there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """A question was taken on."""
+    """A question is in the queue."""
 
     job_id: int
     waiting: bool
-    """Another job of its thread is before it, or there was no room."""
+    """Another job of its thread is before it, or there was no room: it needs a placeholder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended; status is none of todo and doing."""
+    """How an attempt ended its job."""
 
-    status: Status
+    end_reason: EndReason
     answer: str
     """The model's Markdown as far as it came; empty where no model was asked."""
     model: str | None = None
-    finish_reason: str | None = None
-    """A FinishReason, or the Failure's name."""
     usage: Usage | None = None
     """As the vendor reported it, else by estimate; None where no model was asked."""
     first_token_s: float | None = None
@@ -46,38 +293,35 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How an answer ends: what its readers are told, and what is kept beside its text."""
+    """How an answer ends: what its readers see below it, and what is recorded beside its text."""
 
-    status: Status
-    end: str
-    """An End (core/reply/state.py)."""
+    end_reason: EndReason
     notice: str = ""
     footer: str = ""
     model: str | None = None
-    finish_reason: str | None = None
     first_token_s: float | None = None
     prompt_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What is to go on record of an answer under way."""
+    """The part of a growing answer that goes on record next."""
 
     start: int
-    """In characters of the answer; what was on record from here on is replaced."""
+    """In characters of the answer; the recorded text from here on is replaced."""
     text: str = field(repr=False)
     closing: Closing | None = None
     """With the last piece."""
 
     @property
     def end(self) -> int:
-        """How much of the answer is on record then."""
+        """How many characters of the answer are on record with this piece."""
         return self.start + len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is on record of an answer that was broken off."""
+    """What is on record of an answer whose attempt was interrupted."""
 
     text: str = field(default="", repr=False)
     closing: Closing | None = None
@@ -86,7 +330,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Tokens that an attempt used so far, by estimate: what counts if it breaks off."""
+    """Estimated tokens that an attempt has used so far: they count if it is interrupted."""
 
     input_tokens: int = 0
     output_tokens: int = 0

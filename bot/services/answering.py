@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -14,13 +14,13 @@ from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.inbound.triage import Identity
-from bot.core.job import Closing, Outcome, Spent, Status
+from bot.core.job import Closing, EndReason, Outcome, Spent, reason_of
 from bot.core.outbox import Leftover, OutboxKind
 from bot.core.reply.draft import Draft
 from bot.core.reply.resuming import Seam
-from bot.core.reply.state import End, Ending, Shown
+from bot.core.reply.state import Ending, Shown
 from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking, Usage
-from bot.errors import Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
+from bot.errors import CapReached, Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.models import Models, Provider
 from bot.ports.queue import ClaimedJobs
@@ -38,6 +38,11 @@ RECORD_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
 """How long to wait for a database that is away; the last one again and again."""
 CHARS_PER_TOKEN = 4.0
 """Of English text, about; only for what an attempt that broke off is counted with."""
+
+_REASONS: Mapping[type[TypistError], EndReason] = {
+    CapReached: EndReason.CAP_REACHED,
+    NotShown: EndReason.NOT_SHOWN,
+}
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +174,7 @@ class Answering:
         if denial is None:
             return False
         self.admission.tell(question, denial)
-        await self._recorded(attempt, (), Outcome(Status.REFUSED, "", finish_reason=denial.name.lower()))
+        await self._recorded(attempt, (), Outcome(EndReason.DENIED, ""))
         return True
 
     async def _end_again(self, attempt: AnswerAttempt, reply: LiveReply, closing: Closing | None) -> None:
@@ -177,9 +182,9 @@ class Answering:
         shown = reply.shown
         if closing is None:
             assert shown.ended is not None
-            outcome = _recovered(shown.text, shown.ended)
+            outcome = Outcome(shown.ended, shown.text)
         else:
-            outcome = Outcome(closing.status, attempt.text, closing.model, closing.finish_reason)
+            outcome = Outcome(closing.end_reason, attempt.text, closing.model)
             outcome = replace(outcome, first_token_s=closing.first_token_s, prompt_version=closing.prompt_version)
         if closing is None or shown.ended:
             await reply.leave()
@@ -192,22 +197,21 @@ class Answering:
         if attempt.stop_asked:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
-            outcome = Outcome(Status.FAILED, attempt.part, finish_reason="interrupted")
-            return Ending(texts.INTERRUPTED, End.PART), outcome
+            return _end(texts.INTERRUPTED, Outcome(EndReason.INTERRUPTED_TOO_OFTEN, attempt.part))
         if not (attempt.job.question.text or attempt.job.question.files):
             # Deleted, and handed over before it was stopped.
             return _stopped(attempt)
         try:
             return await self._stream(attempt, reply)
         except TypistError as error:
-            return Ending(texts.for_error(error), End.PART), _failed(attempt, error)
+            return _end(texts.for_error(error), _failed(attempt, error))
         except asyncio.CancelledError:
             if attempt.break_off is not BreakOff.STOPPED:
                 raise
             return _stopped(attempt)
         except Exception as error:
             log.error("job %d broke: %s", attempt.job.id, trace_of(error))
-            return Ending(texts.INTERNAL_ERROR, End.PART), Outcome(Status.FAILED, attempt.part, finish_reason="broken")
+            return _end(texts.INTERNAL_ERROR, Outcome(EndReason.INTERNAL_ERROR, attempt.part))
         finally:
             attempt.streaming = False
 
@@ -215,7 +219,7 @@ class Answering:
         attempt.streaming = True
         asked = (attempt.job.question, *attempt.job.earlier)
         if not any(each.files or without_address(each.text, self.me.user_id) for each in asked):
-            return Ending(texts.HELP), Outcome(Status.DONE, "")
+            return _end(texts.HELP, Outcome(EndReason.NOTHING_ASKED, ""))
         async with AsyncExitStack() as held:
             brief = await self.briefing.brief(attempt.draft, held)
             attempt.opened, attempt.prompt_version = brief.opened, brief.prompt_version
@@ -235,7 +239,7 @@ class Answering:
                     if text := seam.join(attempt.heard(event, self.clock.monotonic())):
                         reply.append(text)
                     if reply.gone:
-                        return Ending(), Outcome(Status.STOPPED, attempt.text)
+                        return _end("", Outcome(EndReason.REPLY_GONE, attempt.text))
                     if reply.unshown:
                         raise NotShown
         except ProviderError as error:
@@ -252,9 +256,8 @@ class Answering:
         assert done is not None, "a provider's stream ends with a Completion or an error"
         if done.usage is not None:
             self.estimate.learn(done.model, prompt, done.usage)
-        outcome = Outcome(Status.DONE, attempt.text, done.model, done.finish_reason, done.usage)
-        is_cut = done.finish_reason is FinishReason.LENGTH
-        return Ending(texts.LENGTH_LIMIT, End.LENGTH) if is_cut else Ending(), outcome
+        outcome = Outcome(reason_of(done.finish_reason), attempt.text, done.model, done.usage)
+        return _end(texts.LENGTH_LIMIT if outcome.end_reason is EndReason.LENGTH_LIMIT else "", outcome)
 
     async def _ended(self, attempt: AnswerAttempt, reply: LiveReply, outcome: Outcome) -> None:
         """Slack shows the end, and it goes on record."""
@@ -268,8 +271,8 @@ class Answering:
 
     async def _broken(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """A fault that nobody foresaw: the job ends on record, and the outbox shows that."""
-        ending = _told(Ending(texts.INTERNAL_ERROR, End.PART), attempt)
-        outcome = attempt.counted(Outcome(Status.FAILED, attempt.part, finish_reason="broken"))
+        outcome = attempt.counted(Outcome(EndReason.INTERNAL_ERROR, attempt.part))
+        ending = _told(Ending(texts.INTERNAL_ERROR, outcome.end_reason), attempt)
         attempt.draft.close(outcome.answer, _closing(ending, outcome))
         page_ts = attempt.job.page_ts
         if reply is not None:
@@ -288,7 +291,7 @@ class Answering:
                 if page_ts:
                     await self.jobs.record_pages(job.id, page_ts)
                 waited_s = self.clock.now() - job.asked_at
-                ping = outcome.status is Status.DONE and 0 < self.done_ping_s < waited_s
+                ping = outcome.end_reason.is_answer and 0 < self.done_ping_s < waited_s
                 return await self.jobs.finish(job, outcome, ping=ping, leftover=left)
             except StoreError as error:
                 log.error("job %d: its end is not on record yet: %s", job.id, error)
@@ -321,17 +324,15 @@ def _has_previous(job: Job) -> bool:
 
 def ending_of(job: Job, closing: Closing) -> Ending:
     """Returns what the reader is told of an end that is on record."""
-    return Ending(closing.notice, End(closing.end), closing.footer, _has_previous(job))
+    return Ending(closing.notice, closing.end_reason, closing.footer, _has_previous(job))
 
 
 def _closing(ending: Ending, outcome: Outcome) -> Closing:
     return Closing(
-        outcome.status,
-        ending.end,
+        outcome.end_reason,
         ending.notice,
         ending.footer,
         outcome.model,
-        outcome.finish_reason,
         outcome.first_token_s,
         outcome.prompt_version,
     )
@@ -347,13 +348,12 @@ def _writer(attempt: AnswerAttempt) -> str:
 
 def _stopped(attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
     """The footer says so below what came; without a word of it a sentence must."""
-    return Ending("" if attempt.part else texts.STOPPED, End.STOPPED), Outcome(Status.STOPPED, attempt.part)
+    return _end("" if attempt.part else texts.STOPPED, Outcome(EndReason.STOPPED, attempt.part))
 
 
-def _recovered(text: str, end: End) -> Outcome:
-    """Slack shows the end: only our record of it was missing."""
-    status = {End.PART: Status.FAILED, End.STOPPED: Status.STOPPED}.get(end, Status.DONE if text else Status.FAILED)
-    return Outcome(status, text, finish_reason=FinishReason.LENGTH if end is End.LENGTH else "recovered")
+def _end(notice: str, outcome: Outcome) -> tuple[Ending, Outcome]:
+    """Returns how the reader is told of an outcome, and the outcome."""
+    return Ending(notice, outcome.end_reason), outcome
 
 
 def _failed(attempt: AnswerAttempt, error: TypistError) -> Outcome:
@@ -361,5 +361,5 @@ def _failed(attempt: AnswerAttempt, error: TypistError) -> Outcome:
         log.warning("%s failed: %s %s", error.model, error.failure, error.detail)
         if not attempt.said_chars and error.failure not in CHARGED_WITHOUT_TEXT:
             attempt.model = None
-        return Outcome(Status.FAILED, attempt.part, error.model, error.failure)
-    return Outcome(Status.FAILED, attempt.part, finish_reason=type(error).__name__)
+        return Outcome(reason_of(error.failure), attempt.part, error.model)
+    return Outcome(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), attempt.part)

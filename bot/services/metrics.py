@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.core.conversation import Job, ThreadKey
-from bot.core.job import Outcome
+from bot.core.job import EndReason, Outcome
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 
@@ -36,9 +36,7 @@ class JobLife:
     thread: ThreadKey
     question_ts: str
     attempt: int
-    status: str
-    reason: str | None
-    """A FinishReason, or the name of what went wrong."""
+    end_reason: EndReason
     model: str | None
     usage: Usage | None
     times: Times
@@ -53,8 +51,7 @@ class JobLife:
             thread=job.question.thread,
             question_ts=job.question.ts,
             attempt=job.attempts,
-            status=outcome.status,
-            reason=outcome.finish_reason,
+            end_reason=outcome.end_reason,
             model=outcome.model,
             usage=outcome.usage,
             times=times,
@@ -84,8 +81,7 @@ def line(life: JobLife) -> str:
         "thread": life.thread,
         "question": life.question_ts,
         "attempt": life.attempt,
-        "status": life.status,
-        "reason": life.reason,
+        "end": life.end_reason,
         "model": life.model,
         "waited_s": f"{times.waited_s:.2f}",
         "first_token_s": None if times.first_token_s is None else f"{times.first_token_s:.2f}",

@@ -53,7 +53,7 @@ class MessageTransport:
         return MessageDelivery(self, self._posted, job, reply)
 
     async def recover(self, job: Job) -> Shown:
-        if not job.begun or (job.attempts <= 1 and job.page_ts):
+        if not job.may_have_posts or (job.attempts <= 1 and job.page_ts):
             return Shown(job.page_ts, outdated=job.version > 0)
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
@@ -209,7 +209,7 @@ class MessageDelivery:
                 self._staged = None
 
     async def clean_up(self) -> None:
-        if not self._job.begun:
+        if not self._job.may_have_posts:
             return
         reply, job_id = self._reply, self._job.id
         try:

@@ -12,9 +12,10 @@ from typing import Any
 
 from bot.core.conversation import Job, Question
 from bot.core.inbound.mentions import with_names
+from bot.core.job import EndReason
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached
-from bot.core.reply.state import Delete, End, Post, Shown, View
+from bot.core.reply.state import Delete, Post, Shown, View
 from bot.errors import Refusal, Refused
 from bot.slack.format import reply_blocks
 from bot.slack.format.message_text import body_of
@@ -196,9 +197,9 @@ def _shown_text(job: Job, pages: list[Json]) -> tuple[int, str]:
     return chars, "\n\n".join(with_names(body_of(reply_blocks.answer_of(page)), {}).strip() for page in pages)
 
 
-def _end(message: Json) -> End | None:
+def _end(message: Json) -> EndReason | None:
     end = _payload(message).get("end")
-    return End(end) if end else None
+    return EndReason(end) if end else None
 
 
 def _attached(question: Question, messages: list[Json]) -> list[Attached]:

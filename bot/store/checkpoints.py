@@ -1,8 +1,8 @@
-"""The text of answers under way, so that whoever takes one over goes on with it.
+"""Checkpoints: the recorded text of growing answers, from which the next attempt continues.
 
-An attempt appends what is new, so that a long answer costs no more per second than a short one. Each row replaces what
-was on record from its start on: an attempt that takes over may go on from a little before the end. Within an attempt
-a row never shortens the text: one that the database took late, after its writer had given it up, says less.
+An attempt appends only new text, so a long answer costs no more per second than a short one. Each row replaces the text
+from its start on: an attempt that takes over may continue from a little before the end. Within an attempt a row never
+shortens the text: one that reaches the database late, after its writer gave up on it, holds less.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,23 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, Piece, Status
-from bot.store.schema import Words, checkpoints, jobs
+from bot.core.job import Checkpoint, Closing, EndReason, Piece
+from bot.store.queue.predicates import is_running
+from bot.store.schema import SafeText, checkpoints, jobs
 
 _FROM_PIECE = {
     checkpoints.c.version: sa.bindparam("of_version", type_=sa.Integer),
     checkpoints.c.attempt: sa.bindparam("of_attempt", type_=sa.Integer),
     checkpoints.c.start: sa.bindparam("from_start", type_=sa.Integer),
-    checkpoints.c.text: sa.bindparam("new_text", type_=Words),
+    checkpoints.c.text: sa.bindparam("new_text", type_=SafeText),
     checkpoints.c.closing: sa.bindparam("new_closing", type_=sa.JSON(none_as_null=True)),
 }
 
 
 async def append(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> None:
-    """Appends to the texts of these jobs, as far as they are still the worker's, in the version that it answers.
+    """Appends to the texts of jobs that are still the worker's, in the version that it answers.
 
-    The lock makes a take-over wait until the row is there to be read, or the row wait and find the job gone.
+    The lock orders this and a take-over: either the take-over reads the row, or the row is not written.
     """
     if not pieces:
         return
@@ -39,12 +40,12 @@ async def append(connection: AsyncConnection, worker: str, pieces: Mapping[Job, 
             jobs.c.worker == worker,
             jobs.c.attempts == sa.bindparam("of_attempt"),
             jobs.c.version == sa.bindparam("of_version"),
-            jobs.c.status == Status.DOING.value,
+            is_running(),
         )
         .with_for_update(read=True)
     )
     rows = sa.insert(checkpoints).from_select([checkpoints.c.job_id, *_FROM_PIECE], ours)
-    # In one order in all processes: locks are taken one after the other.
+    # In one order in all processes, so that none waits for another's lock in a circle.
     await connection.execute(rows, [_values(job, pieces[job]) for job in sorted(pieces, key=lambda job: job.id)])
 
 
@@ -60,11 +61,11 @@ def _values(job: Job, piece: Piece) -> dict[str, Any]:
 
 
 async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """The jobs, with the text that earlier attempts at the same version left on record."""
-    begun = [job.id for job in claimed if job.attempts > 1]
-    if not begun:
+    """Returns the jobs with the text that earlier attempts at the same version left on record."""
+    resumed = [job.id for job in claimed if job.attempts > 1]
+    if not resumed:
         return list(claimed)
-    found = sa.select(checkpoints).where(checkpoints.c.job_id.in_(begun))
+    found = sa.select(checkpoints).where(checkpoints.c.job_id.in_(resumed))
     rows: dict[tuple[int, int], list[sa.Row[Any]]] = {}
     for row in await connection.execute(found.order_by(checkpoints.c.attempt, checkpoints.c.id)):
         rows.setdefault((row.job_id, row.version), []).append(row)
@@ -72,7 +73,7 @@ async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) 
 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
-    """`so_far`: what an answer that goes on began with; it is on record elsewhere."""
+    """Puts the rows of one version together. `so_far`: what a continued answer began with, from its turn."""
     text, closing, attempt = so_far, None, 0
     for row in rows:
         end = row.start + len(row.text)
@@ -84,7 +85,7 @@ def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
 
 
 def _closing_of(kept: Mapping[str, Any] | None) -> Closing | None:
-    return Closing(**{**kept, "status": Status(kept["status"])}) if kept else None
+    return Closing(**{**kept, "end_reason": EndReason(kept["end_reason"])}) if kept else None
 
 
 async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

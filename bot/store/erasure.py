@@ -1,4 +1,8 @@
-"""What is removed for good, and which texts are kept no longer."""
+"""Erasure: removing questions and answers for good, and emptying texts that are too old to keep.
+
+Rows of running jobs stay until their worker ends them, because only it may end the answer in Slack: they are asked to
+stop, and the job's end removes the row (queue/finish.py). All that refers to a job goes with its row by cascade.
+"""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -6,16 +10,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.core.conversation import ThreadKey
 from bot.core.limits.caps import Scope
 from bot.ports.clock import Clock
-from bot.store import checkpoints, pane_context, usage_totals
+from bot.store import checkpoints, pane_context
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.notices import expire as expire_notices
 from bot.store.queue import batch
-from bot.store.rows import DOING, TODO, in_thread, thread_values, wake_others
-from bot.store.schema import asks, feedback, jobs, looks, notices, seen_events, shared_threads, spending, turns
+from bot.store.queue.predicates import has_content, has_ended, in_thread, is_begun, is_running
+from bot.store.rows import wake_others
+from bot.store.schema import (
+    asks,
+    feedback,
+    group_threads,
+    jobs,
+    notices,
+    pane_contexts,
+    seen_events,
+    turns,
+    usage_totals,
+)
+from bot.store.usage_totals import expire as expire_usage_totals
 
 SLACK_RETRIES_S = 3600.0
-"""For so long, and some more, Slack may send an event again; forgotten, it would be answered again."""
+"""Slack may send an event again for so long: its id must be known, or the question would be answered twice."""
 
 ASKS_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and than a question about a message is tried again."""
@@ -47,16 +63,16 @@ class SqlErasure:
     async def _expire(self, before: float) -> int:
         async with self._database.begin_write() as connection:
             now = self._clock.now()
-            await usage_totals.expire(connection, now)
+            await expire_usage_totals(connection, now)
             await expire_notices(connection, now)
             await pane_context.expire(connection, now)
             return await expire(connection, before, now)
 
 
 async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> int:
-    """Jobs with their turns; those being done are asked to stop, and their end removes them.
+    """Removes a person's or a thread's jobs, or all; returns how many are removed now or when they end.
 
-    Other people's questions that would have ended with them are answered all the same.
+    Other people's questions that were batched with them return to the queue.
     """
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
@@ -64,35 +80,37 @@ async def erase(connection: AsyncConnection, user_id: str | None, thread: Thread
     if thread is not None:
         where.append(in_thread(thread))
     if user_id is not None:
-        begun = sa.select(jobs.c.id).where(*where, jobs.c.status.in_([TODO, DOING]), jobs.c.attempts > 0)
+        begun = sa.select(jobs.c.id).where(*where, is_begun())
         for job_id in (await connection.scalars(begun)).all():
-            await batch.part(connection, job_id, but_of=user_id)
-    live = sa.update(jobs).where(*where, jobs.c.status == DOING).values(stop_asked=True, forget_asked=True)
-    ended = sa.delete(jobs).where(*where, jobs.c.status != DOING)
-    count = (await connection.execute(live)).rowcount + (await connection.execute(ended)).rowcount
+            await batch.unbatch(connection, job_id, all_but_user=user_id)
+    running = sa.update(jobs).where(*where, is_running()).values(stop_requested=True, erase_requested=True)
+    others = sa.delete(jobs).where(*where, ~is_running())
+    count = (await connection.execute(running)).rowcount + (await connection.execute(others)).rowcount
     if user_id is None:
-        of_thread = [] if thread is None else [shared_threads.c[n] == v for n, v in thread_values(thread).items()]
-        await connection.execute(sa.delete(shared_threads).where(*of_thread))
+        of_thread = sa.true() if thread is None else in_thread(thread, group_threads)
+        await connection.execute(sa.delete(group_threads).where(of_thread))
     if thread is None:
-        await _forget_person(connection, user_id)
+        await _erase_person(connection, user_id)
     if not where:
-        # An event's id names neither people nor threads, so that only "all" can mean it.
+        # An event's id names neither people nor threads, so only "all" can mean it.
         await connection.execute(sa.delete(seen_events))
     return count
 
 
-async def _forget_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """What is kept of a person beside what they asked, or of everybody; sums without a name stay."""
-    person = sa.and_(spending.c.scope == Scope.USER.value, spending.c.scope_id == user_id)
-    await connection.execute(sa.delete(spending).where(person if user_id else sa.true()))
+async def _erase_person(connection: AsyncConnection, user_id: str | None) -> None:
+    """Removes what is kept of a person (or of everybody) beside their questions; sums without a name stay."""
+    person = sa.and_(usage_totals.c.scope == Scope.USER.value, usage_totals.c.scope_id == user_id)
+    await connection.execute(sa.delete(usage_totals).where(person if user_id else sa.true()))
     await connection.execute(sa.delete(notices).where(notices.c.user_id == user_id if user_id else sa.true()))
-    await connection.execute(sa.delete(looks).where(looks.c.user_id == user_id if user_id else sa.true()))
+    await connection.execute(
+        sa.delete(pane_contexts).where(pane_contexts.c.user_id == user_id if user_id else sa.true())
+    )
     await connection.execute(sa.delete(asks).where(asks.c.user_id == user_id if user_id else sa.true()))
     await connection.execute(sa.delete(feedback).where(feedback.c.user_id == user_id if user_id else sa.true()))
 
 
 async def overwrite(engine: AsyncEngine) -> None:
-    """SQLite leaves what was deleted in its file and its log until they are written over; nothing elsewhere."""
+    """Has SQLite overwrite deleted rows: they stay in its file and its log until then. Does nothing on PostgreSQL."""
     if engine.dialect.name == "sqlite":
         async with engine.connect() as connection:
             raw = await connection.get_raw_connection()
@@ -100,10 +118,8 @@ async def overwrite(engine: AsyncEngine) -> None:
 
 
 async def expire(connection: AsyncConnection, before: float, now: float) -> int:
-    """Empties texts, and drops events that Slack won't send again."""
-    ended = jobs.c.status.not_in([TODO, DOING])
-    kept = sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
-    questions = sa.update(jobs).where(jobs.c.created_at < before, kept, ended).values(text="", files=[])
+    """Empties texts older than `before`, and drops events that Slack won't send again. Returns how many texts."""
+    questions = sa.update(jobs).where(jobs.c.created_at < before, has_content(), has_ended()).values(text="", files=[])
     answers = sa.update(turns).where(turns.c.created_at < before, turns.c.answer != "").values(answer="")
     oldest = min(before, now - SLACK_RETRIES_S)
     count = (await connection.execute(questions)).rowcount + (await connection.execute(answers)).rowcount

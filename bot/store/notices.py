@@ -1,4 +1,4 @@
-"""What is known of those who ask: what they were told, and how much other bots ask."""
+"""Notices that people were given, and how much other bots ask."""
 
 import math
 
@@ -9,11 +9,12 @@ from bot.core.conversation import Question
 from bot.core.limits.access import MOST_BOT_QUESTIONS_AN_HOUR, MOST_BOT_ROUNDS, BotQuestions
 from bot.ports.clock import Clock
 from bot.store.database import Database
-from bot.store.rows import in_thread, insert_into
+from bot.store.queue.predicates import in_thread
+from bot.store.rows import insert_into
 from bot.store.schema import jobs, notices
 
 NOTICES_KEPT_S = 62 * 24 * 3600.0
-"""What is told once is told once a month at most."""
+"""A notice that is given once may be given again after so long."""
 
 
 class SqlNotices:
@@ -43,19 +44,19 @@ class SqlBotQuestions:
 async def claim_notice(
     connection: AsyncConnection, person: tuple[str, str], notice: str, every_s: float, now: float
 ) -> bool:
-    """`person`: team and user."""
+    """Whether a notice is to be given now; then it counts as given. `person`: team and user."""
     team_id, user_id = person
-    row = insert_into(connection, notices).values(team_id=team_id, user_id=user_id, notice=notice, told_at=now)
+    row = insert_into(connection, notices).values(team_id=team_id, user_id=user_id, notice=notice, given_at=now)
     again = row.on_conflict_do_update(
         index_elements=list(notices.primary_key),
-        set_={"told_at": now},
-        where=notices.c.told_at <= now - min(every_s, NOTICES_KEPT_S),
+        set_={"given_at": now},
+        where=notices.c.given_at <= now - min(every_s, NOTICES_KEPT_S),
     )
-    return await connection.scalar(again.returning(notices.c.told_at)) is not None
+    return await connection.scalar(again.returning(notices.c.given_at)) is not None
 
 
 async def bot_questions(connection: AsyncConnection, question: Question, now: float) -> BotQuestions:
-    """Counted as far as it matters."""
+    """Counts the questions of bots, as far as the limits reach."""
     newest = sa.select(jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     in_a_row = 0
     for from_bot in await connection.scalars(newest.limit(MOST_BOT_ROUNDS)):
@@ -76,5 +77,5 @@ async def bot_questions(connection: AsyncConnection, question: Question, now: fl
 
 
 async def expire(connection: AsyncConnection, now: float) -> None:
-    """Drops what would be told again by now."""
-    await connection.execute(sa.delete(notices).where(notices.c.told_at < now - NOTICES_KEPT_S))
+    """Drops notices that may be given again by now."""
+    await connection.execute(sa.delete(notices).where(notices.c.given_at < now - NOTICES_KEPT_S))

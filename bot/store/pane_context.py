@@ -1,4 +1,4 @@
-"""Which channel somebody looks at beside the pane."""
+"""Which channel somebody pane_contexts at beside the pane."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -6,10 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.rows import insert_into
-from bot.store.schema import looks
+from bot.store.schema import pane_contexts
 
-LOOK_S = 8 * 3600.0
-"""Who was not told of for so long has gone home."""
+KEPT_S = 8 * 3600.0
+"""After so long without news the person has gone home."""
 
 
 class SqlPaneContext:
@@ -29,20 +29,26 @@ class SqlPaneContext:
 
 
 async def write(connection: AsyncConnection, person: tuple[str, str], channel_id: str, now: float) -> None:
-    """In place of what they looked at before. `person`: team and user."""
+    """Records the channel in place of the one before. `person`: team and user."""
     team_id, user_id = person
-    row = insert_into(connection, looks).values(team_id=team_id, user_id=user_id, channel_id=channel_id, at=now)
-    newest = {"channel_id": channel_id, "at": now}
-    await connection.execute(row.on_conflict_do_update(index_elements=list(looks.primary_key), set_=newest))
+    row = insert_into(connection, pane_contexts).values(
+        team_id=team_id, user_id=user_id, channel_id=channel_id, opened_at=now
+    )
+    newest = {"channel_id": channel_id, "opened_at": now}
+    await connection.execute(row.on_conflict_do_update(index_elements=list(pane_contexts.primary_key), set_=newest))
 
 
 async def read(connection: AsyncConnection, person: tuple[str, str], now: float) -> str:
-    """ "" where nothing is known."""
+    """Returns the channel, "" where none is known."""
     team_id, user_id = person
-    of_person = (looks.c.team_id == team_id, looks.c.user_id == user_id, looks.c.at > now - LOOK_S)
-    return await connection.scalar(sa.select(looks.c.channel_id).where(*of_person)) or ""
+    of_person = (
+        pane_contexts.c.team_id == team_id,
+        pane_contexts.c.user_id == user_id,
+        pane_contexts.c.opened_at > now - KEPT_S,
+    )
+    return await connection.scalar(sa.select(pane_contexts.c.channel_id).where(*of_person)) or ""
 
 
 async def expire(connection: AsyncConnection, now: float) -> None:
-    """Drops what is not read any more."""
-    await connection.execute(sa.delete(looks).where(looks.c.at <= now - LOOK_S))
+    """Drops contexts that are too old to be read."""
+    await connection.execute(sa.delete(pane_contexts).where(pane_contexts.c.opened_at <= now - KEPT_S))

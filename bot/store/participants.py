@@ -1,14 +1,14 @@
-"""Who is in a thread: the bot and one person, or several people."""
+"""Participants: whether Typist takes part in a thread, and whether more than one person does."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.triage import Participants
-from bot.core.job import Status
 from bot.store.database import Database
-from bot.store.rows import in_thread, insert_into, thread_values
-from bot.store.schema import jobs, shared_threads
+from bot.store.queue.predicates import in_thread, is_denied, thread_values
+from bot.store.rows import insert_into
+from bot.store.schema import group_threads, jobs
 
 
 class SqlParticipants:
@@ -23,40 +23,39 @@ class SqlParticipants:
 
     async def mark_group(self, thread: ThreadKey, ts: str) -> None:
         """Records that several people write in a thread since the message `ts`."""
-        await self._database.write(share, thread, ts)
+        await self._database.write(mark_group, thread, ts)
 
     async def _at_message(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         async with self._database.begin_read() as connection:
-            participants, since_ts = await company(connection, thread, user_id, ts)
+            participants, since_ts = await participants_at(connection, thread, user_id, ts)
         if participants.others and (since_ts is None or ts < since_ts):
             async with self._database.begin_write() as connection:
-                await share(connection, thread, ts)
+                await mark_group(connection, thread, ts)
         return participants
 
 
-async def company(
+async def participants_at(
     connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str
 ) -> tuple[Participants, str | None]:
-    """What a person who wrote in the thread found there; and since when it is known to be shared.
+    """Returns who took part in a thread when a person wrote a message, and since when it is recorded as a group's.
 
-    What came after their message does not count, however late Slack delivers it. The message itself does: delivered
-    again, it finds the same.
+    Later messages do not count, however late Slack delivers this one. The message itself counts: delivered again, it
+    finds the same.
     """
-    of_thread = [shared_threads.c[name] == value for name, value in thread_values(thread).items()]
     found = sa.select(
-        sa.exists().where(in_thread(thread), jobs.c.status != Status.REFUSED.value),
+        sa.exists().where(in_thread(thread), ~is_denied()),
         sa.exists().where(in_thread(thread), jobs.c.user_id != user_id, jobs.c.ts < ts),
-        sa.select(shared_threads.c.since_ts).where(*of_thread).scalar_subquery(),
+        sa.select(group_threads.c.since_ts).where(in_thread(thread, group_threads)).scalar_subquery(),
     )
     takes_part, other_asked, since_ts = (await connection.execute(found)).one()
-    shared = since_ts is not None and since_ts <= ts
-    return Participants(takes_part, takes_part and (other_asked or shared)), since_ts
+    is_group = since_ts is not None and since_ts <= ts
+    return Participants(takes_part, takes_part and (other_asked or is_group)), since_ts
 
 
-async def share(connection: AsyncConnection, thread: ThreadKey, ts: str) -> None:
-    """Since a message, or an earlier one if that is known."""
-    row = insert_into(connection, shared_threads).values(**thread_values(thread), since_ts=ts)
+async def mark_group(connection: AsyncConnection, thread: ThreadKey, ts: str) -> None:
+    """Records that a thread is a group's since a message, or since an earlier one that is recorded."""
+    row = insert_into(connection, group_threads).values(**thread_values(thread), since_ts=ts)
     earlier = row.on_conflict_do_update(
-        index_elements=list(shared_threads.primary_key), set_={"since_ts": ts}, where=shared_threads.c.since_ts > ts
+        index_elements=list(group_threads.primary_key), set_={"since_ts": ts}, where=group_threads.c.since_ts > ts
     )
     await connection.execute(earlier)

@@ -1,4 +1,4 @@
-"""The calls to Slack of all processes, so that together they keep to a minute's budget."""
+"""The rate ledger: the Slack calls of all processes, so that together they stay within a minute's budget."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -7,13 +7,14 @@ from bot.core.job import Others, Reservation
 from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
-from bot.store.rows import DOING, lock_key, on_postgresql
-from bot.store.schema import calls, jobs
+from bot.store.queue.predicates import is_running
+from bot.store.rows import lock_key, on_postgresql
+from bot.store.schema import jobs, slack_calls
 
 WINDOW_S = 61.0
-"""Slack's minute, and a second for the way to Slack and for clocks that differ."""
+"""Slack's minute, and a second for the way to Slack and for differing clocks."""
 OWN_WINDOW_S = 60.0
-"""For a worker's own calls: it knows better than we when each was answered, and waits for that."""
+"""For a worker's own calls: its pacer knows when each was answered."""
 
 
 class SqlRateLedger:
@@ -41,23 +42,30 @@ class SqlRateLedger:
 async def reserve(
     connection: AsyncConnection, worker: str, method: str, calls_per_minute: int, now: float
 ) -> Reservation:
-    """One after another, for all processes: SQLite has one writer, PostgreSQL a lock for each method."""
+    """Takes one call of a method, if the minute has one left, and tells what the other processes do.
+
+    One process after another: SQLite has one writer, PostgreSQL gets a lock for each method.
+    """
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"calls {method}"))))
-    of_method = sa.select(calls.c.worker, calls.c.sent_at).where(calls.c.method == method).order_by(calls.c.sent_at)
+    of_method = (
+        sa.select(slack_calls.c.worker, slack_calls.c.sent_at)
+        .where(slack_calls.c.method == method)
+        .order_by(slack_calls.c.sent_at)
+    )
     rows = (await connection.execute(of_method)).all()
     # A clock that was wrong for a while must not leave calls that count for years.
     counting = [row for row in rows if abs(now - row.sent_at) < (OWN_WINDOW_S if row.worker == worker else WINDOW_S)]
     granted = len(counting) < calls_per_minute
     if granted:
         if len(counting) < len(rows):
-            old = sa.or_(calls.c.sent_at <= now - WINDOW_S, calls.c.sent_at >= now + WINDOW_S)
-            await connection.execute(sa.delete(calls).where(calls.c.method == method, old))
-        await connection.execute(sa.insert(calls).values(method=method, worker=worker, sent_at=now))
+            old = sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
+            await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method == method, old))
+        await connection.execute(sa.insert(slack_calls).values(method=method, worker=worker, sent_at=now))
     call_ages_s = tuple(max(0.0, now - row.sent_at) for row in counting if row.worker != worker)
     return Reservation(granted, Others(call_ages_s, await _live_ages_s(connection, worker, now)))
 
 
 async def _live_ages_s(connection: AsyncConnection, worker: str, now: float) -> tuple[float, ...]:
-    live = sa.select(jobs.c.started_at).where(jobs.c.status == DOING, jobs.c.worker != worker)
+    live = sa.select(jobs.c.started_at).where(is_running(), jobs.c.worker != worker)
     return tuple(max(0.0, now - started_at) for started_at in await connection.scalars(live.order_by(jobs.c.id)))

@@ -1,4 +1,4 @@
-"""Answers as they are on record: what a button on one is about, what people think of it, and their removal."""
+"""Recorded answers: what the button below an answer acts on, what people think of it, and its deletion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job, ThreadKey
-from bot.core.job import Status
+from bot.core.job import EndReason, State, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.ports.clock import Clock
 from bot.store import checkpoints, outbox
 from bot.store.database import Database
-from bot.store.queue import batch
-from bot.store.rows import DOING, INTERRUPTED, TODO, in_thread, insert_into, question_of
+from bot.store.queue.predicates import in_thread, is_batched_with, is_begun
+from bot.store.rows import insert_into, question_of
 from bot.store.schema import feedback, jobs, seen_events, turns
 
 REPLIES_READ = 500
@@ -64,7 +64,7 @@ async def written_unless_handled(
     """Returns the answer that is being written in a thread; None if the event was handled before."""
     if await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))):
         return None
-    return await kept(connection, thread, written())
+    return await kept(connection, thread, is_begun())
 
 
 async def record_event(connection: AsyncConnection, event_id: str, now: float) -> None:
@@ -84,9 +84,9 @@ async def kept(connection: AsyncConnection, thread: ThreadKey, which: sa.ColumnE
     row = (await connection.execute(found)).one_or_none()
     if row is not None and row.answered_with is not None:
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == row.answered_with))).one_or_none()
-    if row is None or row.status == Status.REFUSED:
+    if row is None or row.end_reason == EndReason.DENIED:
         return None
-    others = await connection.scalars(sa.select(jobs.c.user_id).where(batch.standing(row.id)))
+    others = await connection.scalars(sa.select(jobs.c.user_id).where(is_batched_with(row.id)))
     said = await _turns(connection, [row.id])
     last = said[-1] if said else None
     return RecordedAnswer(
@@ -99,50 +99,51 @@ async def kept(connection: AsyncConnection, thread: ThreadKey, which: sa.ColumnE
         answer=last.answer if last else "",
         previous=next((turn.answer for turn in said[-2::-1] if turn.answer), ""),
         model=last.model if last else None,
-        finish_reason=last.finish_reason if last else None,
+        end_reason=EndReason(last.end_reason) if last else None,
         prompt_version=last.prompt_version if last else None,
     )
 
 
 def _state(row: sa.Row[Any]) -> AnswerState:
-    if row.deleted:
+    if row.answer_deleted:
         return AnswerState.DELETED
-    if row.status == Status.TODO and row.attempts == 0:
+    state = state_of(row.status, row.attempts, row.end_reason)
+    if state is State.QUEUED:
         return AnswerState.WAITING
-    if row.status in (Status.TODO, Status.DOING):
+    if state.is_live:
         return AnswerState.GROWING
-    return AnswerState.STOPPED if row.status == Status.STOPPED else AnswerState.ENDED
+    return AnswerState.STOPPED if EndReason(row.end_reason).is_stop else AnswerState.ENDED
 
 
 async def with_so_far(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """The jobs, those that are to go on with the answer as it is on record."""
+    """Returns the jobs, with the recorded answer of those that continue it."""
     again = [job.id for job in claimed if job.version > 0]
     if not again:
         return list(claimed)
-    going_on = (await connection.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(again), jobs.c.goes_on))).all()
+    going_on = (await connection.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(again), jobs.c.continues))).all()
     so_far = {turn.job_id: turn.answer for turn in await _turns(connection, going_on)}
     return [replace(job, so_far=so_far.get(job.id, "")) for job in claimed]
 
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
-    """Oldest first, without those of attempts that broke off."""
-    broke_off = sa.and_(turns.c.answer == "", turns.c.finish_reason.is_not_distinct_from(INTERRUPTED))
-    found = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~broke_off).order_by(turns.c.id)
+    """Returns the jobs' turns, oldest first, without those of interrupted attempts."""
+    interrupted = turns.c.end_reason == EndReason.INTERRUPTED.value
+    found = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~interrupted).order_by(turns.c.id)
     return (await connection.execute(found)).all()
 
 
 async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str | None) -> dict[str, str]:
-    """As Store.replies."""
+    """Returns what Typist's messages in a thread say, as `Store.replies` does."""
     newest = (
-        sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.ping_ts, jobs.c.deleted)
+        sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.mention_ts, jobs.c.answer_deleted)
         .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
         .order_by(jobs.c.ts.desc())
         .limit(REPLIES_READ)
         .subquery()
     )
-    # Attempts that broke off have "", and come before the one that did not.
+    # Turns of interrupted attempts have no text, and come before the one that ended the job.
     said = (
-        sa.select(newest, turns.c.answer, turns.c.model, turns.c.finish_reason)
+        sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason)
         .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
         .order_by(turns.c.id)
     )
@@ -154,31 +155,32 @@ async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str
         else:
             found |= dict.fromkeys(row.page_ts, "")
             found |= dict.fromkeys(row.page_ts[:1], row.answer or "")
-        found |= {row.ping_ts: ""} if row.ping_ts else {}
+        found |= {row.mention_ts: ""} if row.mention_ts else {}
     return found
 
 
 def _has_expired(row: sa.Row[Any]) -> bool:
-    """A model was asked, and what it said is not kept any more. Where it said nothing, Slack shows nothing either."""
-    return row.answer == "" and row.model is not None and row.finish_reason != INTERRUPTED and not row.deleted
+    """Whether a model's text is not kept any more. Where a model wrote nothing, Slack shows nothing either."""
+    is_empty = row.answer == "" and row.model is not None
+    return is_empty and row.end_reason != EndReason.INTERRUPTED and not row.answer_deleted
 
 
 async def join(connection: AsyncConnection, job: Job) -> None:
-    """An answer that went on is one answer: its first part is in it."""
+    """Empties the turn that a continued answer began with: the new turn holds both parts."""
     part = sa.update(turns).where(turns.c.job_id == job.id, turns.c.answer == job.so_far)
     await connection.execute(part.values(answer=""))
 
 
 async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """The texts go, and what it used stays. In Slack it goes as soon as nobody is writing it any more."""
-    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(deleted=True))
+    """Deletes an answer's texts and keeps its usage; its messages go once nobody writes them any more."""
+    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(answer_deleted=True))
     await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer=""))
     await checkpoints.drop(connection, jobs.c.id == job_id)
     await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], now)
 
 
 async def vote(connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote, now: float) -> None:
-    """One a person, the last one."""
+    """Records a person's feedback in place of their earlier one."""
     said = {
         "value": 1 if value is Vote.UP else -1,
         "model": about.model,
@@ -187,8 +189,3 @@ async def vote(connection: AsyncConnection, about: RecordedAnswer, user_id: str,
     }
     new = insert_into(connection, feedback).values(job_id=about.job_id, user_id=user_id, **said)
     await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=said))
-
-
-def written() -> sa.ColumnElement[bool]:
-    """Whether a job's answer is being written, or is between two processes that write it; not one that is queued."""
-    return sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))

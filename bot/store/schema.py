@@ -1,11 +1,14 @@
-"""The tables: what was seen, is to be answered, was said, and who is at work. Migrations build them."""
+"""The tables: events seen, jobs and their turns, workers, and what is counted and kept beside them.
+
+One migration builds them (bot/store/migrations). A new column or table needs a migration of its own.
+"""
 
 from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0010"
-"""Of the last migration: a database that has it needs none."""
+REVISION = "0001"
+"""The last migration's: a database that has it needs none."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -16,11 +19,11 @@ metadata = sa.MetaData(
 )
 
 RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""SQLite counts up by itself only in a column that is called INTEGER."""
+"""SQLite generates ids only for a column of type INTEGER."""
 
 
-class Words(sa.types.TypeDecorator[str]):
-    """Text by people and models: what no database takes (NUL, half a surrogate pair) becomes U+FFFD."""
+class SafeText(sa.types.TypeDecorator[str]):
+    """Text by people and models: characters that databases reject (NUL, half a surrogate pair) become U+FFFD."""
 
     impl = sa.Text
     cache_ok = True
@@ -39,53 +42,55 @@ seen_events = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
 )
 
+# core/job.py explains status, attempts, end_reason, version and the requests.
 jobs = sa.Table(
     "jobs",
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("team_id", sa.Text, nullable=False),
     sa.Column("channel_id", sa.Text, nullable=False),
-    # '' for a conversation without a thread: NULLs would never be equal, and uniqueness would not hold.
+    # '' for a conversation without a thread: NULLs never compare equal, so uniqueness would not hold.
     sa.Column("thread_ts", sa.Text, nullable=False),
     sa.Column("ts", sa.Text, nullable=False),
     sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("text", Words, nullable=False),
+    sa.Column("text", SafeText, nullable=False),
     sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("created_at", sa.Double, nullable=False),
+    # A Status, and once the job has ended an EndReason.
     sa.Column("status", sa.Text, nullable=False),
+    sa.Column("end_reason", sa.Text),
+    # Who claimed the job last; with attempts it fences later writes.
     sa.Column("worker", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-    # Written by schema 0001's processes, which may run beside ours: we beat in `workers`.
-    sa.Column("heartbeat_at", sa.Double),
-    sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
-    sa.Column("created_at", sa.Double, nullable=False),
-    sa.Column("started_at", sa.Double),
-    sa.Column("finished_at", sa.Double),
-    # Since when its asker is to be shown that it waits; NULL where that is done, or it does not wait.
-    sa.Column("announced_at", sa.Double),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("stop_asked", sa.Boolean, nullable=False, server_default=sa.false()),
-    # Removed when it ends.
-    sa.Column("forget_asked", sa.Boolean, nullable=False, server_default=sa.false()),
-    # The later question of its thread whose answer is its answer, too.
+    sa.Column("started_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    # The messages of the reply, in order.
+    sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
+    # Since when a queued job's placeholder is owed; NULL where it is recorded, or none is needed.
+    sa.Column("placeholder_due_since", sa.Double),
+    # The later question of the thread whose answer is this one's, too.
     sa.Column("answered_with", RowId),
-    # How often it was to be answered again in place: edited meanwhile, or asked for.
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),
-    # Since when its asker waits; NULL: since it came.
+    # Since when the asker waits for this version; NULL: since created_at.
     sa.Column("asked_at", sa.Double),
-    # Of its newest edit: what Slack delivers late must not undo it.
+    # The newest edit of the question: one that Slack delivers late must not undo it.
     sa.Column("edited_ts", sa.Text),
-    # The message that told its asker that the answer is whole.
-    sa.Column("ping_ts", sa.Text),
-    # Its newest version goes on with the answer before it, which had reached its length limit.
-    sa.Column("goes_on", sa.Boolean, nullable=False, server_default=sa.false()),
-    # Its answer was taken away; what it used is kept.
-    sa.Column("deleted", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
-    # What may still be used by the answer under way; counts while the job is being done, and no longer.
+    # This version continues the answer before it, which had reached its length limit.
+    sa.Column("continues", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("stop_requested", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The row is removed when the job ends.
+    sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The answer's texts are gone, its usage stays.
+    sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The message that mentioned the askers when the answer was ready.
+    sa.Column("mention_ts", sa.Text),
+    # What the running attempt may still use; counts only while the job is running.
     sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
-    # An id is never given twice, not even after its job was removed: late writes must find nothing.
+    # Ids are never reused, not even after a job's removal: late writes must find nothing.
     sqlite_autoincrement=True,
 )
 
@@ -98,13 +103,13 @@ def _only(status: str) -> dict[str, Any]:
 
 
 sa.Index("ix_jobs_thread", *_thread, jobs.c.ts)
-# Both for claims, whose cost must not grow with the jobs that are done: who is next, and is one before it.
-sa.Index("ix_jobs_todo", jobs.c.id, **_only("todo"))
-sa.Index("ix_jobs_todo_thread", *_thread, jobs.c.ts, **_only("todo"))
-# For how many a person has, which is asked at each enqueue and claim.
-sa.Index("ix_jobs_todo_user", jobs.c.team_id, jobs.c.user_id, **_only("todo"))
-sa.Index("ix_jobs_doing_user", jobs.c.team_id, jobs.c.user_id, **_only("doing"))
-# For how much a bot asked of late.
+# For claims, whose cost must not grow with the jobs that have ended: the oldest job, and one before it in its thread.
+sa.Index("ix_jobs_queued", jobs.c.id, **_only("queued"))
+sa.Index("ix_jobs_queued_thread", *_thread, jobs.c.ts, **_only("queued"))
+# For a person's live jobs, which are counted at each enqueue and claim.
+sa.Index("ix_jobs_queued_user", jobs.c.team_id, jobs.c.user_id, **_only("queued"))
+sa.Index("ix_jobs_running_user", jobs.c.team_id, jobs.c.user_id, **_only("running"))
+# For how much a bot asked lately.
 sa.Index(
     "ix_jobs_from_bot",
     jobs.c.team_id,
@@ -113,24 +118,26 @@ sa.Index(
     sqlite_where=sa.text("from_bot = 1"),
     postgresql_where=sa.text("from_bot"),
 )
-# Holds that no two workers ever answer in one thread.
-sa.Index("ix_jobs_doing", *_thread, unique=True, **_only("doing"))
+# Guarantees that no two workers answer in one thread.
+sa.Index("ix_jobs_running_thread", *_thread, unique=True, **_only("running"))
 sa.Index("ix_jobs_answered_with", jobs.c.answered_with)
-# For heartbeats, and to see who else is at work.
-sa.Index("ix_jobs_worker", jobs.c.worker, **_only("doing"))
+# For heartbeats, and for the other workers' jobs.
+sa.Index("ix_jobs_running_worker", jobs.c.worker, **_only("running"))
 
+# One for each attempt that used something or ended its job.
 turns = sa.Table(
     "turns",
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("answer", Words, nullable=False),
+    sa.Column("answer", SafeText, nullable=False),
     sa.Column("model", sa.Text),
-    sa.Column("finish_reason", sa.Text),
+    # An EndReason.
+    sa.Column("end_reason", sa.Text, nullable=False),
     sa.Column("input_tokens", sa.Integer),
     sa.Column("output_tokens", sa.Integer),
     sa.Column("cached_input_tokens", sa.Integer),
-    # By the prices of its day; NULL where the model has none.
+    # At the prices of that day; NULL where the model has none.
     sa.Column("cost_usd", sa.Double),
     sa.Column("first_token_s", sa.Double),
     sa.Column("prompt_version", sa.Text),
@@ -140,7 +147,7 @@ turns = sa.Table(
 
 sa.Index("ix_turns_job_id", turns.c.job_id)
 
-# The text of answers under way, appended as it comes; it goes when the job ends (bot/store/checkpoints.py).
+# The text of growing answers, appended as it comes and dropped when the job ends (bot/store/checkpoints.py).
 checkpoints = sa.Table(
     "checkpoints",
     metadata,
@@ -148,10 +155,10 @@ checkpoints = sa.Table(
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
-    # In characters of the answer: what was on record from here on is replaced.
+    # In characters of the answer: the recorded text from here on is replaced.
     sa.Column("start", sa.Integer, nullable=False),
-    sa.Column("text", Words, nullable=False),
-    # How the answer ends, with its last piece: then only the end's own record is missing.
+    sa.Column("text", SafeText, nullable=False),
+    # A Closing, with the last piece: only the record of the end is missing then.
     sa.Column("closing", sa.JSON),
 )
 
@@ -161,17 +168,18 @@ workers = sa.Table(
     "workers",
     metadata,
     sa.Column("worker", sa.Text, primary_key=True),
-    # Differs from one heartbeat to the next: what others watch.
+    # Counts heartbeats: the other workers watch it change.
     sa.Column("beat", sa.BigInteger, nullable=False),
-    # Whether the worker's death sets a lock free (bot/store/liveness/workers.py).
+    # Whether the worker holds a lock that its death releases (bot/store/liveness/workers.py).
     sa.Column("has_lock", sa.Boolean, nullable=False),
-    # {job id: [attempt, input tokens, output tokens, model]}. One row a second, not one for each live job.
-    sa.Column("spent", sa.JSON, nullable=False),
+    # {job id: [attempt, input tokens, output tokens, model]}: one row a second instead of one per live job.
+    sa.Column("usage_so_far", sa.JSON, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
 )
 
-calls = sa.Table(
-    "calls",
+# Calls to Slack of the last minute, of all processes (bot/store/rate_ledger.py).
+slack_calls = sa.Table(
+    "slack_calls",
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("method", sa.Text, nullable=False),
@@ -179,22 +187,22 @@ calls = sa.Table(
     sa.Column("sent_at", sa.Double, nullable=False),
 )
 
-sa.Index("ix_calls_method", calls.c.method, calls.c.sent_at)
+sa.Index("ix_slack_calls_method", slack_calls.c.method, slack_calls.c.sent_at)
 
-# A thread that is here is not between us and one person. It names nobody, so that there is nothing to forget.
-shared_threads = sa.Table(
-    "shared_threads",
+# Threads in which more than one person writes. They name nobody, so erasing a person leaves them.
+group_threads = sa.Table(
+    "group_threads",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
     sa.Column("channel_id", sa.Text, primary_key=True),
     sa.Column("thread_ts", sa.Text, primary_key=True),
-    # The message by which it was.
+    # The message that made it one.
     sa.Column("since_ts", sa.Text, nullable=False),
 )
 
-# Small things that are to be done in Slack about a job, by whatever process (bot/store/outbox.py).
-errands = sa.Table(
-    "errands",
+# Slack calls that are owed about jobs that have ended, by any process (bot/store/outbox.py).
+outbox_entries = sa.Table(
+    "outbox_entries",
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
@@ -205,29 +213,30 @@ errands = sa.Table(
     sqlite_autoincrement=True,
 )
 
-sa.Index("ix_errands_due_at", errands.c.due_at)
+sa.Index("ix_outbox_entries_due_at", outbox_entries.c.due_at)
 
-# Sums of what turns say, so that a cap is checked by reading a month's days and not its answers.
-spending = sa.Table(
-    "spending",
+# Sums over turns, so that a cap is checked by reading a month's days instead of its answers.
+usage_totals = sa.Table(
+    "usage_totals",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
     sa.Column("scope", sa.Text, primary_key=True),
     sa.Column("scope_id", sa.Text, primary_key=True),
-    # Of UTC, counted from 1970.
+    # Days of UTC since 1970.
     sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("tokens", sa.BigInteger, nullable=False),
     sa.Column("cost_usd", sa.Double, nullable=False),
 )
 
+# What people were told, so that nobody is told too often (bot/store/notices.py).
 notices = sa.Table(
     "notices",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    # '' for what is told once, to whoever it is.
+    # '' for a notice that is given once, to anybody.
     sa.Column("user_id", sa.Text, primary_key=True),
     sa.Column("notice", sa.Text, primary_key=True),
-    sa.Column("told_at", sa.Double, nullable=False),
+    sa.Column("given_at", sa.Double, nullable=False),
 )
 
 feedback = sa.Table(
@@ -242,24 +251,24 @@ feedback = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
 )
 
-channels = sa.Table(
-    "channels",
+channel_settings = sa.Table(
+    "channel_settings",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
     sa.Column("channel_id", sa.Text, primary_key=True),
     sa.Column("model", sa.Text),
-    sa.Column("system_prompt", Words, nullable=False),
+    sa.Column("system_prompt", SafeText, nullable=False),
     sa.Column("mention_only", sa.Boolean),
 )
 
-# Which channel somebody looks at beside the pane: their newest, and no history of it.
-looks = sa.Table(
-    "looks",
+# The channel that a person has open beside the assistant pane: the newest, without history.
+pane_contexts = sa.Table(
+    "pane_contexts",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
     sa.Column("user_id", sa.Text, primary_key=True),
     sa.Column("channel_id", sa.Text, nullable=False),
-    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("opened_at", sa.Double, nullable=False),
 )
 
 # Questions about a message, from the moment a modal is submitted until they are jobs (bot/store/asks.py).
@@ -272,7 +281,7 @@ asks = sa.Table(
     sa.Column("user_id", sa.Text, nullable=False),
     # The message that is asked about; empty once it is asked.
     sa.Column("about", sa.JSON, nullable=False),
-    sa.Column("text", Words, nullable=False),
+    sa.Column("text", SafeText, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     # When another process may go on with it; NULL where its asker was told that it is not asked.
     sa.Column("due_at", sa.Double),

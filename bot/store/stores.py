@@ -64,7 +64,7 @@ class Stores:
         try:
             with database_errors():
                 await migrate(stores.database.engine)
-                await stores._worker.appear()
+                await stores._worker.register()
         except BaseException:
             await stores.close()
             raise
@@ -80,7 +80,7 @@ class Stores:
             async with answered_within(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):
                 await self.database.ended()
                 with database_errors():
-                    await self._worker.disappear()
+                    await self._worker.deregister()
         except (StoreError, TimeoutError) as error:
             log.warning("our jobs are taken over a little later: %s", str(error) or "the database does not answer")
             self.database.break_off()

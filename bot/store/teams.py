@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.core.limits.caps import Scope
 from bot.store.engine import database_errors
-from bot.store.rows import DOING, lock_key, on_postgresql
-from bot.store.schema import channels, jobs, looks, notices, shared_threads, spending
+from bot.store.queue.predicates import is_running
+from bot.store.rows import lock_key, on_postgresql
+from bot.store.schema import channel_settings, group_threads, jobs, notices, pane_contexts, usage_totals
 
-_KEYED = (shared_threads, notices, channels, looks, spending)
+_KEYED = (group_threads, notices, channel_settings, pane_contexts, usage_totals)
 """Tables whose primary key begins with the team."""
 
 
@@ -45,9 +46,9 @@ async def _adopt(connection: AsyncConnection, table: sa.Table, theirs: str, team
     if table is jobs:
         await _adopt_jobs(connection, theirs, team_id)
         return
-    if table is spending:
+    if table is usage_totals:
         await _add_up(connection, theirs, team_id)
-    if table is shared_threads:
+    if table is group_threads:
         await _since_the_earlier(connection, theirs, team_id)
     ours = table.alias()
     known = sa.exists().where(ours.c.team_id == team_id, *_same_key(table, ours))
@@ -61,33 +62,33 @@ async def _adopt_jobs(connection: AsyncConnection, theirs: str, team_id: str) ->
     ours = jobs.alias()
     of_ours = (ours.c.team_id == team_id, ours.c.channel_id == jobs.c.channel_id)
     known = sa.exists().where(*of_ours, ours.c.ts == jobs.c.ts)
-    taken = sa.exists().where(*of_ours, ours.c.thread_ts == jobs.c.thread_ts, ours.c.status == DOING)
-    free = sa.or_(jobs.c.status != DOING, ~taken)
+    taken = sa.exists().where(*of_ours, ours.c.thread_ts == jobs.c.thread_ts, is_running(ours))
+    free = sa.or_(~is_running(), ~taken)
     await connection.execute(sa.update(jobs).where(jobs.c.team_id == theirs, ~known, free).values(team_id=team_id))
 
 
 async def _add_up(connection: AsyncConnection, theirs: str, team_id: str) -> None:
     """What was used counts, under whichever id it was recorded."""
-    of_workspace = (spending.c.team_id == theirs, spending.c.scope == Scope.WORKSPACE.value)
-    await connection.execute(sa.update(spending).where(*of_workspace).values(scope_id=team_id))
-    other = spending.alias()
-    same = (other.c.team_id == theirs, *_same_key(spending, other))
+    of_workspace = (usage_totals.c.team_id == theirs, usage_totals.c.scope == Scope.WORKSPACE.value)
+    await connection.execute(sa.update(usage_totals).where(*of_workspace).values(scope_id=team_id))
+    other = usage_totals.alias()
+    same = (other.c.team_id == theirs, *_same_key(usage_totals, other))
     more = {
-        name: spending.c[name] + sa.select(other.c[name]).where(*same).scalar_subquery()
+        name: usage_totals.c[name] + sa.select(other.c[name]).where(*same).scalar_subquery()
         for name in ("tokens", "cost_usd")
     }
-    ours = sa.update(spending).where(spending.c.team_id == team_id, sa.exists().where(*same))
+    ours = sa.update(usage_totals).where(usage_totals.c.team_id == team_id, sa.exists().where(*same))
     await connection.execute(ours.values(more))
 
 
 async def _since_the_earlier(connection: AsyncConnection, theirs: str, team_id: str) -> None:
-    other = shared_threads.alias()
+    other = group_threads.alias()
     earlier = sa.select(other.c.since_ts).where(
         other.c.team_id == theirs,
-        *_same_key(shared_threads, other),
-        other.c.since_ts < shared_threads.c.since_ts,
+        *_same_key(group_threads, other),
+        other.c.since_ts < group_threads.c.since_ts,
     )
-    ours = sa.update(shared_threads).where(shared_threads.c.team_id == team_id, earlier.exists())
+    ours = sa.update(group_threads).where(group_threads.c.team_id == team_id, earlier.exists())
     await connection.execute(ours.values(since_ts=earlier.scalar_subquery()))
 
 

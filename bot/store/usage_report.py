@@ -1,38 +1,38 @@
-"""What answers took, read for a report. Texts are not read, so that it is the same once they are emptied."""
+"""Usage as a report needs it: without texts, so that a report is the same once they are emptied."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.job import Status
+from bot.core.job import EndReason
 from bot.core.limits.caps import Amount
 from bot.core.limits.usage import AnswerUsage, Thumb
 from bot.store.schema import feedback, jobs, turns
 
 
 async def uses(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
-    """Those that ended since then, in seconds since the epoch."""
+    """Returns the attempts that ended since then, in seconds since the epoch."""
     ended = (
         sa.select(
             turns.c.created_at.label("at"),
             jobs.c.user_id,
             jobs.c.channel_id,
             turns.c.model,
-            jobs.c.status,
-            turns.c.finish_reason,
+            turns.c.end_reason,
             turns.c.input_tokens,
             turns.c.output_tokens,
             turns.c.cost_usd,
             turns.c.first_token_s,
         )
         .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
-        .where(turns.c.created_at >= since, jobs.c.status != Status.REFUSED.value)
+        .where(turns.c.created_at >= since, turns.c.end_reason != EndReason.DENIED.value)
         .order_by(turns.c.id)
     )
-    return [AnswerUsage(**row._mapping) for row in await connection.execute(ended)]
+    rows = await connection.execute(ended)
+    return [AnswerUsage(**{**row._mapping, "end_reason": EndReason(row.end_reason)}) for row in rows]
 
 
 async def thumbs(connection: AsyncConnection, since: float) -> list[Thumb]:
-    """Those that were given since then."""
+    """Returns the feedback given since then."""
     given = (
         sa.select(feedback.c.at, jobs.c.user_id, jobs.c.channel_id, feedback.c.model, feedback.c.value)
         .join_from(feedback, jobs, feedback.c.job_id == jobs.c.id)
@@ -42,7 +42,7 @@ async def thumbs(connection: AsyncConnection, since: float) -> list[Thumb]:
 
 
 async def by_model(connection: AsyncConnection, team_id: str, since: float) -> dict[str, Amount]:
-    """Added up by the database: a Home is opened more often than a report is asked for."""
+    """Adds up usage by model in the database: a Home is opened more often than a report is run."""
     tokens = sa.func.sum(sa.func.coalesce(turns.c.input_tokens, 0) + sa.func.coalesce(turns.c.output_tokens, 0))
     summed = (
         sa.select(turns.c.model, tokens.label("tokens"), sa.func.sum(turns.c.cost_usd).label("cost_usd"))

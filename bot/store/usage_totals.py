@@ -1,4 +1,4 @@
-"""What was used, in sums by day, and what is set aside for answers under way."""
+"""Usage totals by day, and what is reserved for answers that are being written."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -8,15 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Period, Scope, Spender, day_of, first_day, room
-from bot.store.rows import DOING, insert_into, lock_key, on_postgresql, spender_of
-from bot.store.schema import jobs, spending
+from bot.store.queue.predicates import is_running
+from bot.store.rows import insert_into, lock_key, on_postgresql, spender_of
+from bot.store.schema import jobs, usage_totals
 
 DAYS_KEPT = 62
 """The longest period is a month."""
 
 
 async def count(connection: AsyncConnection, turns: Iterable[tuple[Spender, Mapping[str, Any]]], now: float) -> None:
-    """Adds what turns say to the sums of those who asked. In one order for all processes: none waits for another."""
+    """Adds the usage of turns to the totals, in one order in all processes, so that none waits for another."""
     sums: dict[tuple[str, str, str], Amount] = {}
     for spender, turn in turns:
         tokens = (turn["input_tokens"] or 0) + (turn["output_tokens"] or 0)
@@ -36,9 +37,9 @@ async def count(connection: AsyncConnection, turns: Iterable[tuple[Spender, Mapp
         }
         for key in sorted(sums)
     ]
-    add = insert_into(connection, spending)
-    more = {name: spending.c[name] + add.excluded[name] for name in ("tokens", "cost_usd")}
-    await connection.execute(add.on_conflict_do_update(index_elements=list(spending.primary_key), set_=more), rows)
+    add = insert_into(connection, usage_totals)
+    more = {name: usage_totals.c[name] + add.excluded[name] for name in ("tokens", "cost_usd")}
+    await connection.execute(add.on_conflict_do_update(index_elements=list(usage_totals.primary_key), set_=more), rows)
 
 
 async def room_for(connection: AsyncConnection, job: Job, caps: Sequence[Cap], now: float) -> CapRoom:
@@ -46,7 +47,7 @@ async def room_for(connection: AsyncConnection, job: Job, caps: Sequence[Cap], n
     spender = spender_of(job.question)
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"caps {spender.team_id}"))))
-    # In this order: what ends in between counts twice for a moment, and never not at all.
+    # In this order, an answer that ends in between counts twice for a moment, and is never missed.
     reserved = {scope: await _reserved(connection, job, scope) for scope in {cap.window.scope for cap in caps}}
     return room(caps, await spent_in(connection, spender, {cap.window for cap in caps}, now), reserved)
 
@@ -58,12 +59,12 @@ async def spent_in(
     spent = {}
     for window in windows:
         where = (
-            spending.c.team_id == spender.team_id,
-            spending.c.scope == window.scope.value,
-            spending.c.scope_id == spender.id_in(window.scope),
-            spending.c.day >= first_day(window.period, now),
+            usage_totals.c.team_id == spender.team_id,
+            usage_totals.c.scope == window.scope.value,
+            usage_totals.c.scope_id == spender.id_in(window.scope),
+            usage_totals.c.day >= first_day(window.period, now),
         )
-        spent[window] = await _sum(connection, spending.c.tokens, spending.c.cost_usd, where)
+        spent[window] = await _sum(connection, usage_totals.c.tokens, usage_totals.c.cost_usd, where)
     return spent
 
 
@@ -75,7 +76,7 @@ async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amou
         Scope.CHANNEL: jobs.c.channel_id == thread.channel_id,
         Scope.WORKSPACE: sa.true(),
     }
-    others = jobs.c.status == DOING, jobs.c.team_id == thread.team_id, jobs.c.id != job.id, within[scope]
+    others = is_running(), jobs.c.team_id == thread.team_id, jobs.c.id != job.id, within[scope]
     return await _sum(connection, jobs.c.reserved_tokens, jobs.c.reserved_usd, others)
 
 
@@ -93,4 +94,4 @@ async def _sum(
 async def expire(connection: AsyncConnection, now: float) -> None:
     """Drops days that no period holds any more."""
     oldest = min(day_of(now) - DAYS_KEPT, first_day(Period.MONTH, now))
-    await connection.execute(sa.delete(spending).where(spending.c.day < oldest))
+    await connection.execute(sa.delete(usage_totals).where(usage_totals.c.day < oldest))

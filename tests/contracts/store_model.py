@@ -6,14 +6,12 @@ from itertools import takewhile
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
-from bot.core.job import Outcome, Pulse, Status
+from bot.core.job import EndReason, Outcome, Pulse, State, Status, state_of
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.ports.clock import Clock
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
-from bot.store.queue.claim import SIGN_S
-
-ENDED = (Status.DONE, Status.FAILED, Status.STOPPED)
+from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 
 
 @dataclass(frozen=True)
@@ -21,27 +19,32 @@ class Expected:
     """A job as it ought to be."""
 
     question: Question
-    status: Status = Status.TODO
+    status: Status = Status.QUEUED
+    end_reason: EndReason | None = None
     worker: str | None = None
     attempts: int = 0
     interruptions: int = 0
     version: int = 0
     page_ts: tuple[str, ...] = ()
     answer: str = ""
-    unannounced_since: float | None = None
-    stop_asked: bool = False
-    forget_asked: bool = False
+    placeholder_due_since: float | None = None
+    stop_requested: bool = False
+    erase_requested: bool = False
     answered_with: int | None = None
     edited_ts: str = ""
-    ping_ts: str | None = None
+    mention_ts: str | None = None
+
+    @property
+    def state(self) -> State:
+        return state_of(self.status, self.attempts, self.end_reason)
 
     @property
     def live(self) -> bool:
-        return self.status in (Status.TODO, Status.DOING)
+        return self.state.is_live
 
     @property
     def unbegun(self) -> bool:
-        return self.status is Status.TODO and self.attempts == 0
+        return self.state is State.QUEUED
 
     @property
     def withdrawn(self) -> bool:
@@ -77,11 +80,11 @@ class Model:
         return dict(sorted(found, key=lambda each: each[1].question.ts))
 
     def held_by(self, worker: str) -> list[int]:
-        return [key for key, job in self.jobs.items() if (job.status, job.worker) == (Status.DOING, worker)]
+        return [key for key, job in self.jobs.items() if (job.status, job.worker) == (Status.RUNNING, worker)]
 
     def holds(self, worker: str, job: Job) -> bool:
         now = self.jobs.get(job.id)
-        return now is not None and (now.status, now.worker, now.attempts) == (Status.DOING, worker, job.attempts)
+        return now is not None and (now.status, now.worker, now.attempts) == (Status.RUNNING, worker, job.attempts)
 
     def standing(self, job_id: int) -> dict[int, Expected]:
         """Questions that end with a job."""
@@ -96,7 +99,7 @@ class Model:
             job.question,
             job.attempts,
             job.page_ts,
-            begun=job.attempts > 1 or job.unannounced_since is not None,
+            may_have_posts=job.attempts > 1 or job.placeholder_due_since is not None,
             interruptions=job.interruptions,
             earlier=tuple(each.question for each in self.standing(job_id).values()),
             version=job.version,
@@ -104,9 +107,9 @@ class Model:
 
     def news(self) -> set[tuple[object, ...]]:
         """What others want to hear of at once: jobs to claim, and what became of those that they do."""
-        doing = {(key, job) for key, job in self.jobs.items() if job.status is Status.DOING}
+        doing = {(key, job) for key, job in self.jobs.items() if job.status is Status.RUNNING}
         to_claim: set[tuple[object, ...]] = {("claim", leader) for leader in self.leaders()}
-        return to_claim | {("hear", key, job.stop_asked, job.version) for key, job in doing if job.worker}
+        return to_claim | {("hear", key, job.stop_requested, job.version) for key, job in doing if job.worker}
 
     def enqueue(self, event_id: str, question: Question, full: bool, job_id: int | None) -> bool | None:
         """Whether it waits; None where it is taken on already. `job_id`: what the Store called it."""
@@ -116,13 +119,13 @@ class Model:
         if known or job_id is None:
             return None
         waits = full or self._is_behind(question)
-        self.jobs[job_id] = Expected(question, unannounced_since=self.clock.now() if waits else None)
+        self.jobs[job_id] = Expected(question, placeholder_due_since=self.clock.now() if waits else None)
         return waits
 
     def _is_behind(self, question: Question) -> bool:
         return any(
-            job.status is Status.DOING
-            or (job.status is Status.TODO and (job.attempts > 0 or job.question.ts < question.ts))
+            job.status is Status.RUNNING
+            or (job.status is Status.QUEUED and (job.attempts > 0 or job.question.ts < question.ts))
             for job in self.of(question.thread).values()
         )
 
@@ -131,24 +134,24 @@ class Model:
         found = []
         for thread in {job.question.thread for job in self.jobs.values()}:
             jobs = self.of(thread)
-            todo = [key for key, job in jobs.items() if job.status is Status.TODO]
+            todo = [key for key, job in jobs.items() if job.status is Status.QUEUED]
             todo.sort(key=lambda key: (jobs[key].attempts == 0, jobs[key].question.ts))
-            if todo and self._shown(jobs[todo[0]]) and not any(job.status is Status.DOING for job in jobs.values()):
+            if todo and self._shown(jobs[todo[0]]) and not any(job.status is Status.RUNNING for job in jobs.values()):
                 found.append(todo[0])
         return sorted(found)
 
     def _shown(self, job: Expected) -> bool:
-        since = job.unannounced_since
-        return since is None or self.clock.now() - since >= SIGN_S
+        since = job.placeholder_due_since
+        return since is None or self.clock.now() - since >= PLACEHOLDER_HOLD_S
 
     def claim(self, worker: str, limit: int, claimed: Sequence[Job]) -> None:
         """Raises AssertionError where these are not to be claimed now."""
-        taken_over = [job.id for job in claimed if self.jobs[job.id].status is Status.DOING]
+        taken_over = [job.id for job in claimed if self.jobs[job.id].status is Status.RUNNING]
         ready = dict(map(self._together, self.leaders()[: limit - len(taken_over)]))
         assert [job.id for job in claimed] == sorted(taken_over) + sorted(ready)
         for job_id in (*taken_over, *ready):
             old = self.jobs[job_id]
-            new = replace(old, status=Status.DOING, worker=worker, attempts=old.attempts + 1)
+            new = replace(old, status=Status.RUNNING, worker=worker, attempts=old.attempts + 1)
             if job_id in taken_over:
                 assert old.worker is not None
                 assert self.clock.now() - self.heard_at[old.worker] >= LEASE_S
@@ -158,13 +161,17 @@ class Model:
             self.jobs[job_id] = new
         for job_id, before in ready.items():
             for each in before:
-                self.jobs[each] = replace(self.jobs[each], status=Status.DONE, answered_with=job_id)
+                self.jobs[each] = replace(
+                    self.jobs[each], status=Status.ENDED, end_reason=EndReason.BATCHED, answered_with=job_id
+                )
                 self._clear(each)
         assert list(claimed) == [self.job(job.id) for job in claimed]
 
     def _together(self, leader: int) -> tuple[int, list[int]]:
         """The newest of those that wait behind each other, and the others."""
-        waiting = [key for key, job in self.of(self.jobs[leader].question.thread).items() if job.status is Status.TODO]
+        waiting = [
+            key for key, job in self.of(self.jobs[leader].question.thread).items() if job.status is Status.QUEUED
+        ]
         group = takewhile(lambda key: self.jobs[key].unbegun and self._shown(self.jobs[key]), waiting)
         *before, newest = [leader] if self.jobs[leader].attempts else group
         return newest, before
@@ -174,27 +181,28 @@ class Model:
         if claimed:
             self.heard_at[worker] = self.clock.now()
         ours = {job: self.jobs[job.id] for job in claimed if self.holds(worker, job)}
-        to_stop = frozenset(job.id for job, now in ours.items() if now.stop_asked)
+        to_stop = frozenset(job.id for job, now in ours.items() if now.stop_requested)
         to_restart = frozenset(job.id for job, now in ours.items() if now.version != job.version)
         return Pulse(frozenset(job.id for job in ours), to_stop, to_restart - to_stop)
 
     def release(self, worker: str, job: Job) -> bool:
         if not self.holds(worker, job):
             return False
-        self._change(job.id, status=Status.TODO, worker=None)
+        self._change(job.id, status=Status.QUEUED, worker=None)
         return True
 
     def finish(self, worker: str, job: Job, outcome: Outcome, ping: bool) -> bool:
         if not self.holds(worker, job):
             return False
         now = self.jobs[job.id]
-        outdated = now.version != job.version and not now.stop_asked
-        self._change(job.id, status=Status.TODO if outdated else outcome.status, answer=outcome.answer)
-        if outcome.status is Status.REFUSED:
-            self._part(job.id, but_of=now.question.user_id)
-        if ping and not outdated and not now.stop_asked:
+        outdated = now.version != job.version and not now.stop_requested
+        self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answer=outcome.answer)
+        self._change(job.id, end_reason=None if outdated else outcome.end_reason)
+        if outcome.end_reason in (EndReason.DENIED, EndReason.CAP_REACHED):
+            self._unbatch(job.id, all_but_user=now.question.user_id)
+        if ping and not outdated and not now.stop_requested:
             self._add(job.id, OutboxKind.MENTION_ASKERS)
-        if now.forget_asked:
+        if now.erase_requested:
             self._remove([job.id])
         return not outdated
 
@@ -202,22 +210,23 @@ class Model:
         old = self.jobs[job_id]
         if not old.live:
             return False
-        self._change(job_id, status=Status.STOPPED if old.unbegun else old.status, stop_asked=True)
+        self._change(job_id, stop_requested=True)
         if old.unbegun:
+            self._change(job_id, status=Status.ENDED, end_reason=EndReason.STOPPED)
             self._clear(job_id)
         return True
 
     def record_pages(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
         old = self.jobs.get(job_id)
-        if old is not None and (old.worker == worker or old.status is Status.TODO or old.attempts == 0):
-            self._change(job_id, page_ts=page_ts, unannounced_since=None)
-            if old.status is not Status.TODO and old.attempts == 0:
+        if old is not None and (old.worker == worker or old.status is Status.QUEUED or old.attempts == 0):
+            self._change(job_id, page_ts=page_ts, placeholder_due_since=None)
+            if old.status is not Status.QUEUED and old.attempts == 0:
                 self._clear(job_id)
 
     def edit(self, job_id: int, text: str, edited_ts: str) -> bool:
         """The newest edit counts, whichever comes last."""
         old = self.jobs[job_id]
-        if old.status is Status.REFUSED or old.withdrawn:
+        if old.state is State.DENIED or old.withdrawn:
             return False
         if edited_ts < old.edited_ts:
             return True
@@ -225,7 +234,7 @@ class Model:
         if text == old.question.text:
             return True
         answered_by = job_id if old.answered_with is None else old.answered_with
-        if not self._start_over(answered_by) and old.status in ENDED and self._may_be_offered(answered_by):
+        if not self._start_over(answered_by) and not old.live and self._may_be_offered(answered_by):
             self._add(job_id, OutboxKind.OFFER_REGENERATE)
         return True
 
@@ -235,19 +244,19 @@ class Model:
 
     def delete_question(self, job_id: int) -> bool:
         old = self.jobs[job_id]
-        if old.status is Status.REFUSED or old.withdrawn:
+        if old.state is State.DENIED or old.withdrawn:
             return False
         self._change(job_id, question=replace(old.question, text=""))
         self._cancel_entries(job_id, OutboxKind.OFFER_REGENERATE)
         if old.answered_with is not None:
-            self._change(job_id, status=Status.STOPPED)
+            self._change(job_id, end_reason=EndReason.QUESTION_DELETED)
             self._start_over(old.answered_with)
         elif old.unbegun:
-            self._change(job_id, status=Status.STOPPED, stop_asked=True)
+            self._change(job_id, status=Status.ENDED, end_reason=EndReason.QUESTION_DELETED, stop_requested=True)
             self._clear(job_id)
         elif old.live:
-            self._change(job_id, stop_asked=True)
-            self._part(job_id)
+            self._change(job_id, stop_requested=True)
+            self._unbatch(job_id)
             self._add(job_id, OutboxKind.RETRACT_REPLY)
         elif not self.standing(job_id):
             self._cancel_entries(job_id, OutboxKind.MENTION_ASKERS)
@@ -260,14 +269,15 @@ class Model:
         It is done in its messages; the sign of one that ended while it waited is one if it is still there.
         """
         old = self.jobs[job_id]
-        if old.status not in ENDED or old.answered_with is not None or old.withdrawn:
+        if old.live or old.state is State.DENIED or old.answered_with is not None or old.withdrawn:
             return None
         waits = full or self._is_behind(old.question)
-        since = self.clock.now() if waits else old.unannounced_since if old.attempts == 0 else None
-        self._change(job_id, status=Status.TODO, worker=None, interruptions=0, unannounced_since=since)
-        self._change(job_id, version=old.version + 1, stop_asked=False)
+        since = self.clock.now() if waits else old.placeholder_due_since if old.attempts == 0 else None
+        self._change(job_id, status=Status.QUEUED, end_reason=None, worker=None)
+        self._change(job_id, interruptions=0, placeholder_due_since=since)
+        self._change(job_id, version=old.version + 1, stop_requested=False)
         self._cancel_entries(job_id, OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS)
-        self._keep_sign(job_id)
+        self._keep_placeholder(job_id)
         return waits
 
     def erase(self, user_id: str | None, thread: ThreadKey | None) -> int:
@@ -278,11 +288,11 @@ class Model:
         }
         for key, job in theirs.items():
             if job.live:
-                self._part(key)
+                self._unbatch(key)
         for key, job in theirs.items():
-            if job.status is Status.DOING:
-                self._change(key, stop_asked=True, forget_asked=True)
-        self._remove([key for key, job in theirs.items() if job.status is not Status.DOING])
+            if job.status is Status.RUNNING:
+                self._change(key, stop_requested=True, erase_requested=True)
+        self._remove([key for key, job in theirs.items() if job.status is not Status.RUNNING])
         if user_id is None:
             self.shared = {key: ts for key, ts in self.shared.items() if thread not in (None, key)}
         if user_id is None and thread is None:
@@ -319,7 +329,7 @@ class Model:
     def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
         """What was added again since stays."""
         if posted_ts is not None and entry.job_id in self.jobs:
-            self._change(entry.job_id, ping_ts=posted_ts)
+            self._change(entry.job_id, mention_ts=posted_ts)
         self.entries = {
             key: due for key, due in self.entries.items() if (due.id, due.due_at) != (entry.id, entry.due_at)
         }
@@ -327,14 +337,14 @@ class Model:
     def replies(self, thread: ThreadKey) -> dict[str, str]:
         said: dict[str, str] = {}
         for job in self.of(thread).values():
-            said |= dict.fromkeys((*job.page_ts, *filter(None, [job.ping_ts])), "")
+            said |= dict.fromkeys((*job.page_ts, *filter(None, [job.mention_ts])), "")
             said |= dict.fromkeys(job.page_ts[:1], job.answer)
         return said
 
     def join(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Others count who wrote before the message; what was known of it once stays so."""
         jobs = self.of(thread).values()
-        takes_part = any(job.status is not Status.REFUSED for job in jobs)
+        takes_part = any(job.state is not State.DENIED for job in jobs)
         others_asked = any(job.question.user_id != user_id and job.question.ts < ts for job in jobs)
         others = takes_part and (others_asked or (thread in self.shared and self.shared[thread] <= ts))
         if others:
@@ -352,19 +362,19 @@ class Model:
     def _start_over(self, job_id: int) -> bool:
         """What was begun and is not to stop."""
         job = self.jobs.get(job_id)
-        if job is None or not job.live or job.unbegun or job.stop_asked:
+        if job is None or not job.live or job.unbegun or job.stop_requested:
             return False
         self._change(job_id, version=job.version + 1)
         return True
 
-    def _part(self, job_id: int, but_of: str | None = None) -> None:
+    def _unbatch(self, job_id: int, all_but_user: str | None = None) -> None:
         """Who would have ended with it is answered all the same."""
         for key, job in self.standing(job_id).items():
-            if job.question.user_id != but_of:
-                self._change(key, status=Status.TODO, answered_with=None)
-                self._keep_sign(key)
+            if job.question.user_id != all_but_user:
+                self._change(key, status=Status.QUEUED, end_reason=None, answered_with=None)
+                self._keep_placeholder(key)
 
-    def _keep_sign(self, job_id: int) -> None:
+    def _keep_placeholder(self, job_id: int) -> None:
         """A sign that is to be cleared is an answer's first message, unless somebody may be clearing it now."""
         due = self.entries.pop((job_id, OutboxKind.CLEAR_PLACEHOLDER), None)
         if self.jobs[job_id].attempts == 0 and (due is None or due.tries):
@@ -374,7 +384,7 @@ class Model:
         job = self.jobs[job_id]
         if job.page_ts:
             self._add(job_id, OutboxKind.CLEAR_PLACEHOLDER)
-        elif job.unannounced_since is not None:
+        elif job.placeholder_due_since is not None:
             self._add(job_id, OutboxKind.CLEAR_PLACEHOLDER, LATE_POST_S)
 
     def _add(self, job_id: int, kind: OutboxKind, in_s: float = 0.0) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import sqlalchemy as sa
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Outcome, Status
+from bot.core.job import EndReason, Outcome
 from bot.core.stream import Usage
 from bot.store import Stores
 
@@ -15,7 +15,7 @@ Workers = Callable[[str], Awaitable[Stores]]
 THREAD = ThreadKey("T1", "C1", "1700000000.000000")
 OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")
 DIRECT = ThreadKey("T1", "D1", None)
-DONE = Outcome(Status.DONE, "**Yes.**", "scripted/echo", "stop", Usage(10, 20, 5))
+DONE = Outcome(EndReason.WHOLE, "**Yes.**", "scripted/echo", Usage(10, 20, 5))
 
 
 def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Question:

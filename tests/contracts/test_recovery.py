@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Checkpoint
+from bot.core.job import Checkpoint, EndReason
 from bot.core.lease import Lease
-from bot.core.reply.state import End, Ending, Post, Reply, Shown, Update
+from bot.core.reply.state import Ending, Post, Reply, Shown, Update
 from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import SlackHistory
@@ -64,7 +64,7 @@ async def test_how_much_is_shown_is_known_and_the_text_is_that_on_record() -> No
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        job = Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(f"{TEXT}, and more"))
+        job = Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(f"{TEXT}, and more"))
         assert await transport.recover(job) == Shown(reply.page_ts, len(TEXT), f"{TEXT}, and more")
 
 
@@ -74,14 +74,16 @@ async def test_a_message_that_is_not_on_record_is_found() -> None:
         reply = await growing(transport, question, "word " * 4_000)
         assert len(reply.page_ts) == 2
         for on_record in ((), reply.page_ts[:1], reply.page_ts):
-            assert (await transport.recover(Job(1, question, 2, on_record, begun=True))).page_ts == reply.page_ts
+            assert (
+                await transport.recover(Job(1, question, 2, on_record, may_have_posts=True))
+            ).page_ts == reply.page_ts
 
 
 async def test_what_is_shown_beyond_the_record_is_read_in_slack() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        job = Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(TEXT[:20]))
+        job = Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT[:20]))
         shown = await transport.recover(job)
         assert shown.chars == len(TEXT)
         for part in ("**Title**", "Some **bold** words.", "- one\n- two", "| 1 | 2 |", "The end of it"):
@@ -93,10 +95,12 @@ async def test_an_end_that_is_shown_and_not_on_record_is_known() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        reply.finish(Ending("It is long.", End.LENGTH, "openai/test"))
+        reply.finish(Ending("It is long.", EndReason.LENGTH_LIMIT, "openai/test"))
         await show(transport, reply)
-        shown = await transport.recover(Job(1, question, 2, reply.page_ts, begun=True, checkpoint=Checkpoint(TEXT)))
-        assert (shown.ended, shown.text) == (End.LENGTH, TEXT)
+        shown = await transport.recover(
+            Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT))
+        )
+        assert (shown.ended, shown.text) == (EndReason.LENGTH_LIMIT, TEXT)
 
 
 async def test_an_answer_older_than_the_look_back_keeps_its_messages() -> None:
@@ -105,7 +109,7 @@ async def test_an_answer_older_than_the_look_back_keeps_its_messages() -> None:
         reply = await growing(transport, question, TEXT)
         for number in range(LOOK_BACK_MESSAGES + 5):
             await sandbox.say("ada", question.thread.channel_id, f"{number}")
-        job = Job(1, question, 2, reply.page_ts, begun=True, version=1)
+        job = Job(1, question, 2, reply.page_ts, may_have_posts=True, version=1)
         shown = await transport.recover(job)
         assert (shown.page_ts, shown.outdated) == (reply.page_ts, True)
         assert not (await transport.recover(replace(job, version=0))).outdated
@@ -115,7 +119,7 @@ async def test_an_answer_whose_text_is_not_kept_any_more_is_read_in_slack() -> N
     async with posting() as (sandbox, transport, history):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
-        reply.finish(Ending("It is long.", End.LENGTH, "openai/test"))
+        reply.finish(Ending("It is long.", EndReason.LENGTH_LIMIT, "openai/test"))
         await show(transport, reply)
         later = await sandbox.say("ada", "general", "and?", question.ts)
         _, answer, _ = await history.messages(replace(question, ts=later))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from bot.core.conversation import File, Job, Question, ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.inbound.triage import Participants
-from bot.core.job import Enqueued, Outcome, Pulse, Spent, Status
+from bot.core.job import EndReason, Enqueued, Outcome, Pulse, Spent, Status
 from bot.errors import StoreError
 from bot.ports.clock import SystemClock
 from bot.store import Stores
@@ -173,7 +173,7 @@ class TestClaim:
         store = await Stores.open(postgresql_url, "w1", SystemClock())
         later = await enqueued(store, asked(2))
         async with store.database.engine.begin() as other:
-            await other.execute(sa.update(jobs).where(jobs.c.id == later).values(status="doing"))
+            await other.execute(sa.update(jobs).where(jobs.c.id == later).values(status=Status.RUNNING.value))
             await enqueued(store, asked(1))
             claim = asyncio.create_task(store.worker_queue.claim(1))
             blocked = sa.text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
@@ -213,15 +213,15 @@ class TestFence:
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.record_pages(job.id, ["5.1"])
         assert await store.worker_queue.finish(job, DONE) is True
-        assert await store.worker_queue.finish(job, Outcome(Status.FAILED, "No.")) is False
+        assert await store.worker_queue.finish(job, Outcome(EndReason.CUT, "No.")) is False
         assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
 
-    @pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.STOPPED])
-    async def test_however_a_job_ends_its_thread_goes_on(self, store: Stores, status: Status) -> None:
+    @pytest.mark.parametrize("reason", [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED])
+    async def test_however_a_job_ends_its_thread_goes_on(self, store: Stores, reason: EndReason) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         second = await enqueued(store, asked(2))
-        assert await store.worker_queue.finish(job, Outcome(status, ""))
+        assert await store.worker_queue.finish(job, Outcome(reason, ""))
         assert [job.id for job in await store.worker_queue.claim(1)] == [second]
 
 
@@ -284,7 +284,7 @@ class TestThread:
             [job] = await store.worker_queue.claim(1)
             await store.worker_queue.record_pages(job.id, pages[:1])
             await store.worker_queue.record_pages(job.id, pages)
-            assert await store.worker_queue.finish(job, Outcome(Status.DONE, markdown if number == 1 else ""))
+            assert await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, markdown if number == 1 else ""))
         assert await store.recorded_answers.replies(THREAD) == {"5.1": markdown, "5.2": "", "5.3": "", "6.1": ""}
         assert await store.recorded_answers.replies(OTHER_THREAD) == {}
 
@@ -300,10 +300,10 @@ class TestThread:
         await store.worker_queue.finish(job, DONE)
         async with store.database.engine.begin() as connection:
             turn = (await connection.execute(sa.select(turns))).one()
-            status = await connection.scalar(sa.select(jobs.c.status))
-        assert status == "done"
+            job_row = (await connection.execute(sa.select(jobs.c.status, jobs.c.end_reason))).one()
+        assert tuple(job_row) == (Status.ENDED, EndReason.WHOLE)
         assert (turn.job_id, turn.answer, turn.model) == (job.id, DONE.answer, "scripted/echo")
-        assert (turn.finish_reason, turn.input_tokens, turn.output_tokens) == ("stop", 10, 20)
+        assert (turn.end_reason, turn.input_tokens, turn.output_tokens) == (EndReason.WHOLE, 10, 20)
         assert turn.cached_input_tokens == 5
 
 

@@ -14,7 +14,7 @@ from bot.core.job import Enqueued, Pulse, Spent
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
-from bot.store.queue.claim import SIGN_S
+from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 from bot.store.schema import jobs, turns
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, claimed_within, enqueued
 
@@ -50,11 +50,11 @@ class TestSign:
         clock = LateClock()
         store = await Stores.open(database_url, "w1", clock)
         await store.queue.enqueue("Ev1", asked(1), full=True)
-        clock.ahead_s = SIGN_S - 1
+        clock.ahead_s = PLACEHOLDER_HOLD_S - 1
         assert await store.worker_queue.claim(1) == []
-        clock.ahead_s = SIGN_S + 1
+        clock.ahead_s = PLACEHOLDER_HOLD_S + 1
         job = await one(store)
-        assert job.begun, "it may have been posted all the same"
+        assert job.may_have_posts, "it may have been posted all the same"
         await store.close()
 
     async def test_a_sign_is_in_line_once_all_before_it_in_the_thread_have_their_messages(self, store: Stores) -> None:
@@ -113,7 +113,8 @@ class TestRelease:
         await enqueued(store, asked(2))
         await store.worker_queue.record_pages(job.id, ["5.1"])
         assert await store.worker_queue.release(job) is True
-        assert await one(other) == Job(job.id, asked(1), attempts=2, page_ts=("5.1",), begun=True, interruptions=0)
+        again = Job(job.id, asked(1), attempts=2, page_ts=("5.1",), may_have_posts=True, interruptions=0)
+        assert await one(other) == again
 
     async def test_who_released_it_has_nothing_to_say_any_more(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
@@ -136,8 +137,8 @@ class TestRelease:
         await store.worker_queue.finish(await one(store), DONE)
         async with store.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
-        used = [(row.finish_reason, row.input_tokens, row.output_tokens) for row in rows]
-        assert used == [("interrupted", 900, 30), ("stop", 10, 20)]
+        used = [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows]
+        assert used == [("interrupted", 900, 30), ("whole", 10, 20)]
         assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
 
 

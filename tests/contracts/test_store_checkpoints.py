@@ -7,11 +7,11 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, Outcome, Piece, Pulse, Spent, Status
+from bot.core.job import Checkpoint, Closing, EndReason, Outcome, Piece, Pulse, Spent
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store import checkpoints as texts
-from bot.store.liveness.failure_detector import Sight
+from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
 from bot.store.schema import checkpoints, jobs, workers
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, count, enqueued
@@ -19,7 +19,7 @@ from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, a
 pytest_plugins = ["tests.contracts.databases"]
 
 CLOSING = Closing(
-    Status.DONE, "length", "It is long.", "openai/test", "openai/test", "length", first_token_s=0.5, prompt_version="1"
+    EndReason.LENGTH_LIMIT, "It is long.", "openai/test", "openai/test", first_token_s=0.5, prompt_version="1"
 )
 
 
@@ -136,7 +136,7 @@ class TestFence:
         store = await Stores.open(postgresql_url, "w1", SystemClock())
         job = await begun(store)
         async with store.database.engine.begin() as theirs, store.database.engine.begin() as ours:
-            seen = Sight(await theirs.scalar(sa.select(workers.c.beat)), None, True)
+            seen = Observation(await theirs.scalar(sa.select(workers.c.beat)), lock_is_free=True)
             await texts.append(ours, "w1", {job: Piece(0, "One ")})
             taking = asyncio.create_task(claim.take_over(theirs, "w2", {"w1": seen}, 1, 0.0))
             await self._until_one_waits(store)
@@ -153,11 +153,11 @@ class TestFence:
 
 
 class TestEnd:
-    @pytest.mark.parametrize("status", [Status.DONE, Status.FAILED, Status.STOPPED])
-    async def test_it_goes_with_the_end(self, store: Stores, status: Status) -> None:
+    @pytest.mark.parametrize("reason", [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED])
+    async def test_it_goes_with_the_end(self, store: Stores, reason: EndReason) -> None:
         job, other = await begun(store), await begun(store, 2)
         await store.worker_queue.checkpoint({job: Piece(0, "One "), other: Piece(0, "Two ")})
-        await store.worker_queue.finish(job, Outcome(status, "One "))
+        await store.worker_queue.finish(job, Outcome(reason, "One "))
         assert await count(store, checkpoints) == 1
         assert (await taken_on(store, other)).checkpoint == Checkpoint("Two ")
 

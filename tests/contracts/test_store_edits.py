@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job
-from bot.core.job import Outcome, Pulse, Spent, Status
+from bot.core.job import EndReason, Outcome, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.ports.clock import SystemClock
 from bot.store import Stores
@@ -73,7 +73,7 @@ async def test_an_answer_to_words_that_were_edited_meanwhile_ends_nothing_and_is
     again = await one(store)
     assert again.version == 1
     assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
-    assert await store.worker_queue.finish(again, Outcome(Status.DONE, "No."))
+    assert await store.worker_queue.finish(again, Outcome(EndReason.WHOLE, "No."))
     assert await store.recorded_answers.replies(THREAD) == {"5.1": "No."}
 
 
@@ -94,7 +94,7 @@ async def test_a_job_is_done_again_in_its_messages(store: Stores) -> None:
     assert not await store.queue.regenerate(job.id)
     assert await kinds(store) == [], "what was offered is being done"
     again = await one(store)
-    assert (again.question, again.page_ts, again.version, again.begun) == (EDITED, ("5.1",), 1, True)
+    assert (again.question, again.page_ts, again.version, again.may_have_posts) == (EDITED, ("5.1",), 1, True)
 
 
 async def test_a_question_that_is_deleted_while_it_waits_is_not_answered(store: Stores) -> None:
@@ -115,7 +115,7 @@ async def test_one_that_is_deleted_while_it_is_answered_stops_and_what_ends_with
     assert await delete_question(store, 2)
     assert (await store.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
     assert await kinds(store) == [], "its reply still grows"
-    await store.worker_queue.finish(job, Outcome(Status.STOPPED, ""))
+    await store.worker_queue.finish(job, Outcome(EndReason.STOPPED, ""))
     assert OutboxKind.RETRACT_REPLY in await kinds(store)
     assert (await one(store)).question == asked(1)
 
@@ -189,7 +189,7 @@ async def test_a_sign_that_is_not_on_record_is_looked_for_when_its_question_is_a
     await store.queue.request_stop(taken.job_id)
     assert await store.queue.regenerate(taken.job_id)
     clock.ahead_s = 11
-    assert (await one(store)).begun
+    assert (await one(store)).may_have_posts
     await store.close()
 
 

@@ -1,4 +1,4 @@
-"""Who is taken to be gone, by plain looks at told times."""
+"""Who is taken to be gone, by plain observations at told times."""
 
 import math
 from collections.abc import Sequence
@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.store.liveness.failure_detector import LEASE_S, LOCK_GRACE_S, FailureDetector, Sight
+from bot.store.liveness.failure_detector import LEASE_S, LOCK_GRACE_S, FailureDetector, Observation
 
 HELD, FREE = False, True
 
 
-def gone_at(looks: Sequence[tuple[float, int | None, bool]], lock_grace_s: float = LOCK_GRACE_S) -> float:
-    """At which of the looks (time, beat, whether the lock is free) the worker was first gone."""
-    watch = FailureDetector(lock_grace_s)
-    for now_s, beat, lock_is_free in looks:
-        if watch.look(now_s, {"w": Sight(beat, lock_is_free=lock_is_free)}):
+def dead_at(observations: Sequence[tuple[float, int | None, bool]], lock_grace_s: float = LOCK_GRACE_S) -> float:
+    """At which of the observations (time, beat, whether the lock is free) the worker was first gone."""
+    detector = FailureDetector(lock_grace_s)
+    for now_s, beat, lock_is_free in observations:
+        if detector.dead_workers(now_s, {"w": Observation(beat, lock_is_free=lock_is_free)}):
             return now_s
     return math.inf
 
 
 @pytest.mark.parametrize(
-    ("what", "looks", "gone_s"),
+    ("what", "observations", "dead_s"),
     [
         ("silent", [(s, 1, HELD) for s in range(20)], 8),
         ("beating", [(s, s, HELD) for s in range(20)], math.inf),
@@ -36,35 +36,35 @@ def gone_at(looks: Sequence[tuple[float, int | None, bool]], lock_grace_s: float
         ("we were away, all are gone", [(0, 1, HELD), *((30 + s, 1, HELD) for s in range(20))], 38),
     ],
 )
-def test_on_postgresql(what: str, looks: list[tuple[float, int | None, bool]], gone_s: float) -> None:
-    assert gone_at(looks) == gone_s, what
+def test_on_postgresql(what: str, observations: list[tuple[float, int | None, bool]], dead_s: float) -> None:
+    assert dead_at(observations) == dead_s, what
 
 
 def test_a_files_lock_that_is_free_is_enough() -> None:
-    assert gone_at([(5, 1, FREE)], lock_grace_s=0.0) == 5
+    assert dead_at([(5, 1, FREE)], lock_grace_s=0.0) == 5
 
 
 def test_after_an_error_of_our_own_all_are_watched_anew() -> None:
-    watch = FailureDetector()
+    detector = FailureDetector()
     for now_s in range(7):
-        watch.look(now_s, {"w": Sight(1)})
-    watch.reset()
-    assert not any(watch.look(now_s, {"w": Sight(1)}) for now_s in range(7, 15))
-    assert watch.look(15, {"w": Sight(1)})
+        detector.dead_workers(now_s, {"w": Observation(1)})
+    detector.reset()
+    assert not any(detector.dead_workers(now_s, {"w": Observation(1)}) for now_s in range(7, 15))
+    assert detector.dead_workers(15, {"w": Observation(1)})
 
 
 def test_looks_are_asked_for_only_while_others_hold_jobs() -> None:
-    watch = FailureDetector()
-    assert watch.is_due(0)
-    watch.look(0, {})
-    assert watch.next_look_s(0) == math.inf
-    assert not watch.is_due(0.1)
-    watch.look(1, {"w": Sight(1)})
-    assert watch.next_look_s(1) == 0.5
-    watch.look(1.5, {"w": Sight(1, lock_is_free=True)})
-    assert watch.next_look_s(1.5) == 0.5
-    watch.look(2.7, {"w": Sight(1, lock_is_free=True)})
-    assert watch.next_look_s(2.7) == pytest.approx(0.3)
+    detector = FailureDetector()
+    assert detector.is_due(0)
+    detector.dead_workers(0, {})
+    assert detector.next_check_s(0) == math.inf
+    assert not detector.is_due(0.1)
+    detector.dead_workers(1, {"w": Observation(1)})
+    assert detector.next_check_s(1) == 0.5
+    detector.dead_workers(1.5, {"w": Observation(1, lock_is_free=True)})
+    assert detector.next_check_s(1.5) == 0.5
+    detector.dead_workers(2.7, {"w": Observation(1, lock_is_free=True)})
+    assert detector.next_check_s(2.7) == pytest.approx(0.3)
 
 
 @settings(max_examples=200, deadline=None)
@@ -72,13 +72,13 @@ def test_looks_are_asked_for_only_while_others_hold_jobs() -> None:
     st.lists(st.tuples(st.floats(0.25, 4), st.integers(0, 2), st.booleans()), max_size=40),
     st.sampled_from([0.0, LOCK_GRACE_S]),
 )
-def test_nobody_is_gone_without_a_reason(looks: list[tuple[float, int, bool]], grace_s: float) -> None:
+def test_nobody_is_gone_without_a_reason(observations: list[tuple[float, int, bool]], grace_s: float) -> None:
     """Either its beat stood still for the lease, or it stood still while its lock was free for the grace."""
-    watch, now_s, seen = FailureDetector(grace_s), 0.0, []
-    for passed_s, beat, free in looks:
+    detector, now_s, seen = FailureDetector(grace_s), 0.0, []
+    for passed_s, beat, free in observations:
         now_s += passed_s
         seen.append((now_s, beat, free))
-        if not watch.look(now_s, {"w": Sight(beat, lock_is_free=free)}):
+        if not detector.dead_workers(now_s, {"w": Observation(beat, lock_is_free=free)}):
             continue
         still = [look for look in reversed(seen) if look[1] == beat]
         since = min(at for at, _, _ in still)

@@ -267,7 +267,7 @@ async def test_a_call_that_fails_after_its_caller_has_gone_complains_to_nobody(t
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
     with contextlib.closing(sqlite3.connect(tmp_path / "typist.db")) as breaking:
-        breaking.execute("DROP TABLE calls")
+        breaking.execute("DROP TABLE slack_calls")
     impatient = asyncio.create_task(store.rate_ledger.reserve("chat.update", 50))
     await asyncio.sleep(0)
     impatient.cancel()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.job import Outcome, Status
+from bot.core.job import EndReason, Outcome
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.ports.clock import SystemClock
 from bot.store import Stores
@@ -126,7 +126,7 @@ async def test_other_peoples_questions_do_not_end_with_one_whose_asker_may_not_a
     await store.worker_queue.finish(job, DONE)
     newest = await one(store)
     taken_entries = await store.outbox.take(10) if cleared else []
-    await store.worker_queue.finish(newest, Outcome(Status.REFUSED, ""))
+    await store.worker_queue.finish(newest, Outcome(EndReason.DENIED, ""))
     theirs = await one(store)
     assert (theirs.question.user_id, theirs.earlier) == ("U2", ())
     assert theirs.page_ts == (() if cleared else ("5.2",)), "a sign that is gone is no message to answer in"

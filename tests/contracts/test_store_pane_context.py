@@ -6,8 +6,8 @@ from bot.core.limits.caps import Amount
 from bot.core.stream import Usage
 from bot.ports.clock import SystemClock
 from bot.store import Stores
-from bot.store.pane_context import LOOK_S
-from bot.store.schema import looks
+from bot.store.pane_context import KEPT_S
+from bot.store.schema import pane_contexts
 from tests.contracts.stores import DONE, apart, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -35,17 +35,17 @@ async def test_who_is_forgotten_looks_at_nothing(store: Stores) -> None:
     await store.erasure.erase(user_id="U1")
     assert [await store.pane_context.read("T1", user_id) for user_id in ("U1", "U2")] == ["", "C1"]
     await store.erasure.erase()
-    assert await count(store, looks) == 0
+    assert await count(store, pane_contexts) == 0
 
 
 async def test_a_look_of_long_ago_is_no_look_and_is_dropped(database_url: str) -> None:
     clock = ToldClock()
     store = await Stores.open(database_url, "w1", clock)
     await store.pane_context.write("T1", "U1", "C1")
-    clock.time_s += LOOK_S
+    clock.time_s += KEPT_S
     assert await store.pane_context.read("T1", "U1") == ""
     await store.erasure.expire(0)
-    assert await count(store, looks) == 0
+    assert await count(store, pane_contexts) == 0
     await store.close()
 
 

@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Job, Question
-from bot.core.job import Outcome, Spent, Status
+from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.access import BotQuestions
 from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Period, Scope, Spender
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 from bot.ports.clock import SystemClock
 from bot.store import Stores
-from bot.store.schema import jobs, spending
+from bot.store.schema import jobs, usage_totals
 from tests.contracts.stores import DONE, THREAD, Workers, apart, asked, count, enqueued
 from tests.contracts.test_store_states import ToldClock
 
@@ -74,7 +74,7 @@ class TestPerson:
             rounds = await asyncio.gather(*(store.worker_queue.claim(9) for store in stores))
             assert sum(len(each) for each in rounds) <= 4
             async with stores[0].database.engine.begin() as connection:
-                live = sa.select(jobs.c.user_id, sa.func.count()).where(jobs.c.status == "doing")
+                live = sa.select(jobs.c.user_id, sa.func.count()).where(jobs.c.status == "running")
                 assert all(number <= 2 for _, number in await connection.execute(live.group_by(jobs.c.user_id)))
             for store, taken in zip(stores, rounds, strict=True):
                 claimed += taken
@@ -113,7 +113,7 @@ class TestSpending:
         assert set((await store.usage.used(spender(apart(1)), WINDOWS)).values()) == {Amount()}
         clock.time_s += 62 * 86_400
         await store.erasure.expire(0)
-        assert await count(store, spending) == 0
+        assert await count(store, usage_totals) == 0
         await store.close()
 
     async def test_an_attempt_that_was_handed_over_counts_by_estimate(self, store: Stores) -> None:
@@ -152,13 +152,13 @@ class TestSpending:
         assert {window.scope for window, amount in spent.items() if amount.tokens} == {Scope.CHANNEL, Scope.WORKSPACE}
         assert await store.notices.claim("T1", "U1", "denied")
         await store.erasure.erase()
-        assert await count(store, spending) == 0
+        assert await count(store, usage_totals) == 0
 
     async def test_nor_does_the_end_of_what_they_asked(self, store: Stores) -> None:
         job = await under_way(store, 1)
         await store.erasure.erase(user_id="U1")
         await store.worker_queue.finish(job, ANSWERED)
-        assert await count(store, spending) == 0
+        assert await count(store, usage_totals) == 0
 
 
 class TestReserving:
@@ -216,7 +216,7 @@ class TestReserving:
         while room.held:
             await asyncio.sleep(0.1)
             room = await store.usage.reserve(job, MOST, [cap])
-        refused = Outcome(Status.FAILED, "", finish_reason="CapReached")
+        refused = Outcome(EndReason.CAP_REACHED, "")
         assert await store.worker_queue.finish(job, refused if room.reached else ANSWERED)
         return room.reached is None
 
@@ -258,5 +258,5 @@ class TestBots:
         store = await worker("w1")
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.finish(job, Outcome(Status.REFUSED, "", finish_reason="guest"))
+        await store.worker_queue.finish(job, Outcome(EndReason.DENIED, ""))
         assert not (await store.participants.at_message(THREAD, "U1", "9")).takes_part

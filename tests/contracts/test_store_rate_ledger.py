@@ -8,7 +8,7 @@ from bot.core.job import Others
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
-from bot.store.schema import calls
+from bot.store.schema import slack_calls
 from tests.contracts.stores import apart, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -26,7 +26,7 @@ async def test_all_processes_together_get_what_there_is(shared_url: str) -> None
     asked = [store.rate_ledger.reserve("chat.update", 20) for store in stores for _ in range(15)]
     granted = [reservation.granted for reservation in await asyncio.gather(*asked)]
     assert sum(granted) == 20
-    assert await count(stores[0], calls) == 20
+    assert await count(stores[0], slack_calls) == 20
     for store in stores:
         await store.close()
 
@@ -47,7 +47,7 @@ async def test_no_minute_holds_more_than_the_budget(database_url: str) -> None:
             sent.append(clock.time_s)
     assert len(sent) == 10 * round(200 * 0.7 / WINDOW_S + 0.5)
     assert all(later - earlier >= 60 for earlier, later in zip(sent, sent[10:], strict=False))
-    assert await count(store, calls) < 20, "old calls are removed"
+    assert await count(store, slack_calls) < 20, "old calls are removed"
     await store.close()
 
 

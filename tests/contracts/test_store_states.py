@@ -20,13 +20,13 @@ from hypothesis.stateful import (
 )
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Outcome, Spent, Status
+from bot.core.job import EndReason, Outcome, Spent, Status
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
-from bot.store.schema import errands, jobs, metadata
+from bot.store.schema import jobs, metadata, outbox_entries
 from tests.contracts.store_model import Model
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -38,7 +38,7 @@ THREADS = [
 ]
 WORKERS = ["w1", "w2", "w3"]
 PEOPLE = ["U1", "U2"]
-ENDS = [Status.DONE, Status.FAILED, Status.STOPPED, Status.REFUSED]
+ENDS = [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED, EndReason.DENIED, EndReason.CAP_REACHED]
 MOST_ROUNDS = 40
 """In which all questions end: a job that is edited or parted takes another one."""
 
@@ -102,10 +102,10 @@ class Machine(RuleBasedStateMachine):
                 break
             self.clock.time_s += 2
             for job in self._claim(worker, 100):
-                self.finish((worker, job), Status.DONE, "", ping=False)
+                self.finish((worker, job), EndReason.WHOLE, "", ping=False)
             self._beat(worker, held := [self.model.job(job_id) for job_id in self.model.held_by(worker)])
             for job in held:
-                self.finish((worker, job), Status.DONE, "", ping=False)
+                self.finish((worker, job), EndReason.WHOLE, "", ping=False)
         assert not any(job.live for job in self.model.jobs.values())
         self.clock.time_s += 2 * LATE_POST_S
         for entry in self._take_outbox_entries(worker):
@@ -170,10 +170,10 @@ class Machine(RuleBasedStateMachine):
         with self._told():
             assert self.runner.run(self.stores[worker].worker_queue.release(job)) is self.model.release(worker, job)
 
-    @rule(claim=claims, status=st.sampled_from(ENDS), answer=st.text(), ping=st.booleans())
-    def finish(self, claim: tuple[str, Job], status: Status, answer: str, ping: bool) -> None:
+    @rule(claim=claims, reason=st.sampled_from(ENDS), answer=st.text(), ping=st.booleans())
+    def finish(self, claim: tuple[str, Job], reason: EndReason, answer: str, ping: bool) -> None:
         worker, job = claim
-        outcome = Outcome(status, answer.replace("\0", ""))
+        outcome = Outcome(reason, answer.replace("\0", ""))
         with self._told():
             ended = self.runner.run(self.stores[worker].worker_queue.finish(job, outcome, ping=ping))
             assert ended is self.model.finish(worker, job, outcome, ping)
@@ -189,8 +189,8 @@ class Machine(RuleBasedStateMachine):
     def announce(self, worker: str, thread: ThreadKey) -> None:
         """The askers of a thread are shown that they wait."""
         for job_id, job in self.model.of(thread).items():
-            waits = job.status is Status.TODO or job.attempts == 0
-            if job.unannounced_since is not None and waits:
+            waits = job.status is Status.QUEUED or job.attempts == 0
+            if job.placeholder_due_since is not None and waits:
                 self._record(worker, job_id, (f"1800000000.{job_id:06d}",))
 
     @rule(claim=claims, pages=st.integers(0, 3))
@@ -272,13 +272,13 @@ class Machine(RuleBasedStateMachine):
         assert status == {key: job.status for key, job in self.model.jobs.items()}
         assert texts == {key: job.question.text for key, job in self.model.jobs.items()}
         assert due == {key: (entry.due_at, entry.tries) for key, entry in self.model.entries.items()}
-        doing = [job.question.thread for job in self.model.jobs.values() if job.status is Status.DOING]
+        doing = [job.question.thread for job in self.model.jobs.values() if job.status is Status.RUNNING]
         assert len(doing) == len(set(doing))
 
     async def _kept(self) -> tuple[dict[int, str], dict[int, str], dict[tuple[int, str], tuple[float, int]]]:
         async with self.listener.database.engine.begin() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
-            due = (await connection.execute(sa.select(errands))).all()
+            due = (await connection.execute(sa.select(outbox_entries))).all()
         listed = {(each.job_id, each.kind): (each.due_at, each.tries) for each in due}
         return {row.id: row.status for row in rows}, {row.id: row.text for row in rows}, listed
 

@@ -9,13 +9,13 @@ from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.limits.caps import CapWindow, Period, Scope, Spender
 from bot.store import Stores
-from bot.store.schema import channels, jobs, looks, notices, shared_threads, spending
+from bot.store.schema import channel_settings, group_threads, jobs, notices, pane_contexts, usage_totals
 from bot.store.teams import adopt
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
 
-TABLES = (jobs, shared_threads, spending, notices, channels, looks)
+TABLES = (jobs, group_threads, usage_totals, notices, channel_settings, pane_contexts)
 
 
 def theirs(thread: ThreadKey, team_id: str = "T2") -> ThreadKey:
@@ -50,7 +50,7 @@ async def test_all_rows_are_ours_and_what_was_used_adds_up(store: Stores, foreig
     spent = await store.usage.used(Spender("T1", "U1", "C1"), windows)
     assert [amount.tokens for amount in spent.values()] == [30 * (1 + len(foreign))] * len(windows)
     async with store.database.engine.begin() as connection:
-        since = await connection.scalar(sa.select(shared_threads.c.since_ts))
+        since = await connection.scalar(sa.select(group_threads.c.since_ts))
     assert since == f"1700000000.{9 - len(foreign):06d}", "the earliest"
     assert not await store.notices.claim("T1", "U1", "denied")
     assert (await store.channel_settings.read("T1", "C1")).model == "openai/a"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.conversation import Job
-from bot.core.job import Closing, Outcome, Piece, Status
+from bot.core.job import Closing, EndReason, Outcome, Piece
 from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
 from bot.store import Stores
 from tests.contracts.stores import asked, enqueued
@@ -13,9 +13,9 @@ from tests.contracts.test_store_batches import LateClock, one
 
 pytest_plugins = ["tests.contracts.databases"]
 
-CLOSING = Closing(Status.DONE, "whole", "A notice.", "openai/test", "openai/test", "stop")
+CLOSING = Closing(EndReason.WHOLE, "A notice.", "openai/test", "openai/test")
 PIECE = Piece(0, "The answer.", CLOSING)
-WHOLE = Outcome(Status.DONE, "The answer.", "openai/test", "stop")
+WHOLE = Outcome(EndReason.WHOLE, "The answer.", "openai/test")
 UNSHOWN = Leftover(OutboxKind.SHOW_END, PIECE)
 
 
@@ -48,7 +48,7 @@ async def test_an_end_that_slack_did_not_take_stays_on_record_until_it_is_shown(
     entry = await taken(store, clock)
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
-    assert (to_show.id, to_show.page_ts, to_show.begun) == (job.id, ("5.1",), True)
+    assert (to_show.id, to_show.page_ts, to_show.may_have_posts) == (job.id, ("5.1",), True)
     assert (to_show.checkpoint.text, to_show.checkpoint.closing) == ("The answer.", CLOSING)
     await store.outbox.complete(entry)
     clock.ahead_s += 10 * OUTBOX_HOLD_S

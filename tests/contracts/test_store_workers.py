@@ -25,10 +25,10 @@ async def test_after_kill_9_another_process_takes_over(shared_url: str) -> None:
         assert await store.worker_queue.claim(1) == []
         os.kill(process.pid, signal.SIGKILL)
         job = await claimed_within(store, LEASE_S - 2)
-    assert job == Job(job_id, apart(1), attempts=2, begun=True, interruptions=1)
+    assert job == Job(job_id, apart(1), attempts=2, may_have_posts=True, interruptions=1)
     async with store.database.engine.begin() as connection:
         [turn] = (await connection.execute(sa.select(turns))).all()
-    assert (turn.answer, turn.finish_reason, turn.input_tokens, turn.output_tokens) == ("", "interrupted", 100, 1)
+    assert (turn.answer, turn.end_reason, turn.input_tokens, turn.output_tokens) == ("", "interrupted", 100, 1)
     await store.close()
 
 

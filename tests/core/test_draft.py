@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, Piece, Status
+from bot.core.job import Checkpoint, Closing, EndReason, Piece
 from bot.core.reply.draft import Draft
 from tests.core.conversations import question
 
 JOB = Job(1, question(), attempts=1)
-CLOSING = Closing(Status.DONE, "whole")
+CLOSING = Closing(EndReason.WHOLE)
 LEFT = "What was left."
 
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.core.job import EndReason
 from bot.core.reply.markdown.escaping import JOINER
 from bot.core.reply.markdown.render import rendered
-from bot.core.reply.state import End, Ending, Reply, View
+from bot.core.reply.state import Ending, Reply, View
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from sandbox.control import live_controls
@@ -148,7 +149,7 @@ def test_a_handle_in_plain_text_is_broken(handle: str) -> None:
     "name", ["https://evil.example/x", "evil.example.zip", "<!here>.pdf", "@channel.txt", "<@U0ADA>"]
 )
 def test_a_file_s_name_is_neither_a_mention_nor_a_link(name: str) -> None:
-    kept = stored(View("Words.", notice=f"Not read: {name} (too large).", ended=End.WHOLE))
+    kept = stored(View("Words.", notice=f"Not read: {name} (too large).", ended=EndReason.WHOLE))
     assert {leaf["type"] for leaf in leaves(kept[:2])} == {"text"}
     assert name in said(kept).replace(JOINER, "")
 

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.core import texts
+from bot.core.job import EndReason
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import MOST_PAGES, Call, End, Ending, Post, Reply, Shown, Update, Upload, View
+from bot.core.reply.state import MOST_PAGES, Call, Ending, Post, Reply, Shown, Update, Upload, View
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
 from tests.core.conversations import question
@@ -64,7 +65,7 @@ def test_a_post_whose_answer_was_lost_is_edited_to_show_what_came_since() -> Non
     reply.found("7.0")
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert (call.ts, call.view) == ("7.0", View("Hello", ended=End.WHOLE))
+    assert (call.ts, call.view) == ("7.0", View("Hello", ended=EndReason.WHOLE))
 
 
 def test_the_ending_is_told_below_the_text() -> None:
@@ -72,7 +73,9 @@ def test_the_ending_is_told_below_the_text() -> None:
     reply.append("Half an ans")
     reply.finish(Ending("The connection was lost."))
     show_all(reply, channel)
-    assert list(channel.shown.values()) == [View("Half an ans", notice="The connection was lost.", ended=End.WHOLE)]
+    assert list(channel.shown.values()) == [
+        View("Half an ans", notice="The connection was lost.", ended=EndReason.WHOLE)
+    ]
     assert reply.finished
 
 
@@ -123,16 +126,16 @@ def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
     reply.finish(Ending())
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("Hi.", ended=End.WHOLE)
+    assert call.view == View("Hi.", ended=EndReason.WHOLE)
 
 
 def test_of_two_parts_the_longer_one_stays() -> None:
     reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hel")
-    reply.finish(Ending("Cut.", end=End.PART))
+    reply.finish(Ending("Cut.", end=EndReason.CUT))
     call = reply.next_call()
     assert isinstance(call, Update)
-    assert call.view == View("Hello wor", notice="Cut.", ended=End.PART)
+    assert call.view == View("Hello wor", notice="Cut.", ended=EndReason.CUT)
 
 
 def test_of_a_part_that_is_shown_and_not_on_record_what_can_be_read_stays() -> None:
@@ -140,7 +143,7 @@ def test_of_a_part_that_is_shown_and_not_on_record_what_can_be_read_stays() -> N
     reply = Reply(question(), shown)
     reply.append("What is on record of it, and")
     assert reply.next_call() is None
-    reply.finish(Ending("Cut.", end=End.PART))
+    reply.finish(Ending("Cut.", end=EndReason.CUT))
     call = reply.next_call()
     assert isinstance(call, Update)
     assert call.view.markdown == "What could be read of it" == shown.part("What is on record of it, and")
@@ -159,7 +162,7 @@ def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> Non
     reply.append("Hello")
     reply.finish(Ending())
     show_all(reply, channel)
-    assert channel.shown == {"7.0": View("Hello", ended=End.WHOLE)}
+    assert channel.shown == {"7.0": View("Hello", ended=EndReason.WHOLE)}
 
 
 def test_a_message_that_is_gone_is_left_alone() -> None:
@@ -183,7 +186,7 @@ def test_a_message_that_cannot_be_edited_is_replaced() -> None:
     assert call is not None
     reply.refused(call, Refusal.UNEDITABLE)
     show_all(reply, channel)
-    assert list(channel.shown.values()) == [View("Hello", ended=End.WHOLE)]
+    assert list(channel.shown.values()) == [View("Hello", ended=EndReason.WHOLE)]
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])
@@ -328,7 +331,7 @@ class ReplyMachine(RuleBasedStateMachine):
             assert text == self.text
         assert set(self.channel.shown) == set(self.reply.page_ts)
         assert not any(view.growing or texts.WRITING_LONG in view.notice for view in views)
-        assert [view.ended for view in views] == [None] * (len(views) - 1) + [End.WHOLE]
+        assert [view.ended for view in views] == [None] * (len(views) - 1) + [EndReason.WHOLE]
 
 
 TestReplyUnderFaults = ReplyMachine.TestCase

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from bot.core import texts
+from bot.core.job import EndReason
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
-from bot.core.reply.state import End, View
-from bot.core.stream import FinishReason
+from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks
 from tests.core.conversations import question
@@ -16,17 +16,17 @@ ADMINS = frozenset({"U9"})
 EVERY = list(ReplyAction)
 
 
-def kept(state: AnswerState, finish_reason: FinishReason | None = FinishReason.STOP, **more: Any) -> RecordedAnswer:
+def kept(state: AnswerState, end_reason: EndReason | None = EndReason.WHOLE, **more: Any) -> RecordedAnswer:
     """Asked by U1, and by U2 together with it."""
     asked = more.pop("question", question("why?"))
     model = more.pop("model", "openai/test")
     return RecordedAnswer(
-        7, asked, state, frozenset({"U1", "U2"}), ("1.0",), model=model, finish_reason=finish_reason, **more
+        7, asked, state, frozenset({"U1", "U2"}), ("1.0",), model=model, end_reason=end_reason, **more
     )
 
 
 GROWING, WHOLE = kept(AnswerState.GROWING, None), kept(AnswerState.ENDED)
-CUT = kept(AnswerState.ENDED, FinishReason.LENGTH)
+CUT = kept(AnswerState.ENDED, EndReason.LENGTH_LIMIT)
 REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     *((control, None, texts.ANSWER_UNKNOWN) for control in EVERY),
     *((control, kept(AnswerState.DELETED), texts.ANSWER_DELETED) for control in EVERY),
@@ -42,7 +42,7 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.GO_ON, CUT, None),
     (ReplyAction.GO_ON, WHOLE, texts.ANSWER_COMPLETE),
     (ReplyAction.GO_ON, kept(AnswerState.STOPPED, None), texts.ANSWER_NOT_CUT),
-    (ReplyAction.GO_ON, kept(AnswerState.ENDED, FinishReason.LENGTH, question=question("")), texts.QUESTION_EXPIRED),
+    (ReplyAction.GO_ON, kept(AnswerState.ENDED, EndReason.LENGTH_LIMIT, question=question("")), texts.QUESTION_EXPIRED),
     (ReplyAction.PREVIOUS, WHOLE, texts.NO_PREVIOUS_VERSION),
     (ReplyAction.PREVIOUS, kept(AnswerState.ENDED, previous="before"), None),
     (ReplyAction.PREVIOUS, kept(AnswerState.GROWING, None, previous="before"), None),
@@ -79,13 +79,13 @@ SHOWN: list[tuple[View, list[str]]] = [
     (View("", growing=True), [STOP]),
     (View("Half of", growing=True), [STOP]),
     (View("A page that is full"), []),
-    (View("All of it", ended=End.WHOLE), [AGAIN, *QUIET]),
-    (View("All of it", ended=End.WHOLE, previous=True), [AGAIN, PREVIOUS, *QUIET]),
-    (View("As much as", ended=End.LENGTH), [GO_ON, AGAIN, *QUIET]),
-    (View("Half of", ended=End.STOPPED), [AGAIN, *QUIET]),
-    (View("", notice="Stopped.", ended=End.STOPPED), [AGAIN, "delete"]),
-    (View("", notice="It failed.", ended=End.PART), [AGAIN, "delete"]),
-    (View("", notice="Ask me anything.", ended=End.WHOLE), []),
+    (View("All of it", ended=EndReason.WHOLE), [AGAIN, *QUIET]),
+    (View("All of it", ended=EndReason.WHOLE, previous=True), [AGAIN, PREVIOUS, *QUIET]),
+    (View("As much as", ended=EndReason.LENGTH_LIMIT), [GO_ON, AGAIN, *QUIET]),
+    (View("Half of", ended=EndReason.STOPPED), [AGAIN, *QUIET]),
+    (View("", notice="Stopped.", ended=EndReason.STOPPED), [AGAIN, "delete"]),
+    (View("", notice="It failed.", ended=EndReason.CUT), [AGAIN, "delete"]),
+    (View("", notice="Ask me anything.", ended=EndReason.WHOLE), []),
 ]
 
 
@@ -101,11 +101,14 @@ def test_a_page_has_the_buttons_that_its_answer_can_do_with(view: View, buttons:
 @pytest.mark.parametrize(
     ("view", "footer"),
     [
-        (View("All", ended=End.WHOLE, footer="openai/test"), "openai/test"),
-        (View("Half", ended=End.STOPPED, footer="openai/test"), "openai/test · stopped"),
-        (View("Half", ended=End.LENGTH, footer="openai/test"), "openai/test · incomplete"),
-        (View("Half", ended=End.PART, footer="fell back to openai/other"), "fell back to openai/other · incomplete"),
-        (View("Half", ended=End.STOPPED), "stopped"),
+        (View("All", ended=EndReason.WHOLE, footer="openai/test"), "openai/test"),
+        (View("Half", ended=EndReason.STOPPED, footer="openai/test"), "openai/test · stopped"),
+        (View("Half", ended=EndReason.LENGTH_LIMIT, footer="openai/test"), "openai/test · incomplete"),
+        (
+            View("Half", ended=EndReason.CUT, footer="fell back to openai/other"),
+            "fell back to openai/other · incomplete",
+        ),
+        (View("Half", ended=EndReason.STOPPED), "stopped"),
     ],
 )
 def test_one_quiet_line_says_who_wrote_it_and_that_it_is_not_whole(view: View, footer: str) -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from bot.core import texts
+from bot.core.job import EndReason
 from bot.core.reply.attachments import Attached, AttachedFile, keys
-from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, End, Ending, Post, Reply, Shown, Update, Upload, View
+from bot.core.reply.state import MOST_PAGES, UPLOAD_TRIES, Ending, Post, Reply, Shown, Update, Upload, View
 from bot.errors import Refusal
 from tests.core.conversations import question
 from tests.core.readers import Channel, show_all
@@ -101,6 +102,6 @@ def test_a_part_that_is_less_than_an_earlier_attempts_leaves_that_ones_file() ->
     reply = Reply(question(), Shown(("7.0",), 10, "Much more.", attached=(Attached("8.0", ("F1",), keys(left)),)))
     channel = Channel({"7.0": View("")}, {"8.0": left})
     reply.append("Less.")
-    reply.finish(Ending("Cut.", end=End.PART))
+    reply.finish(Ending("Cut.", end=EndReason.CUT))
     show_all(reply, channel)
     assert "8.0" in channel.files

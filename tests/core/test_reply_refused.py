@@ -5,10 +5,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from bot.core.job import EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.reply.forms import PLAIN_BYTES, SMALLER_PAGE_CHARS
 from bot.core.reply.pages import Pages
-from bot.core.reply.state import MOST_PAGES, Call, Delete, End, Ending, Post, Reply, Shown, Update, Upload
+from bot.core.reply.state import MOST_PAGES, Call, Delete, Ending, Post, Reply, Shown, Update, Upload
 from bot.errors import Refusal
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.core.conversations import question
@@ -32,7 +33,7 @@ def refuses(kind: type[Call], reason: Refusal, until_s: float = float("inf")) ->
     scheduler.step()
     slack.mood = lambda call: Refusing(reason) if isinstance(call, kind) and scheduler.now < until_s else DOES_ALL
     reply.append(TEXT)
-    reply.finish(Ending("Cut.", End.PART))
+    reply.finish(Ending("Cut.", EndReason.CUT))
     return slack, scheduler
 
 
@@ -92,7 +93,7 @@ def test_an_end_that_slack_does_not_take_for_minutes_is_left_to_the_outbox(reaso
     assert scheduler.reply.unshown
     assert scheduler.reply.leftover is OutboxKind.SHOW_END
     slack.mood = lambda call: DOES_ALL
-    later = shown_later(scheduler.reply, slack, TEXT, Ending("Cut.", End.PART))
+    later = shown_later(scheduler.reply, slack, TEXT, Ending("Cut.", EndReason.CUT))
     assert told(later, slack) == TEXT
     assert [view.notice for _, view in slack.pages.values()] == ["Cut."]
 
@@ -226,7 +227,7 @@ class RefusedReplyMachine(RuleBasedStateMachine):
             assert self.text.startswith(told(reply, self.slack))
         else:
             assert told(reply, self.slack) == self.text
-        assert [view.ended for view in views] == [None] * (len(views) - 1) + [End.WHOLE]
+        assert [view.ended for view in views] == [None] * (len(views) - 1) + [EndReason.WHOLE]
 
 
 TestRefusedReply = RefusedReplyMachine.TestCase

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job
-from bot.core.job import Checkpoint, Closing, Status
+from bot.core.job import Checkpoint, Closing, EndReason
 from bot.core.reply.resuming import NOTHING_MISSING, SHORTEST_CHARS, Seam, start_of
 from tests.core.conversations import question
 
-JOB = Job(1, question(), attempts=2, begun=True)
+JOB = Job(1, question(), attempts=2, may_have_posts=True)
 PROSE = "".join(f"Sentence {number} of the answer. " for number in range(30))
 CODE = f"{PROSE}\n\n```python\n" + "".join(f"    print({number})\n" for number in range(20))
 TABLE = f"{PROSE}\n\n| name | size |\n| --- | --- |\n" + "".join(
@@ -53,7 +53,7 @@ def test_of_an_answer_that_continues_no_less_than_it_said_before_stays() -> None
 
 
 def test_what_had_come_to_its_end_is_not_cut() -> None:
-    assert start_of(replace(JOB, checkpoint=Checkpoint("Yes", Closing(Status.DONE, "whole")))) == "Yes"
+    assert start_of(replace(JOB, checkpoint=Checkpoint("Yes", Closing(EndReason.WHOLE)))) == "Yes"
 
 
 JOINS = {

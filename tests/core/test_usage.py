@@ -2,27 +2,28 @@
 
 import pytest
 
+from bot.core.job import EndReason
 from bot.core.limits.usage import AnswerUsage, By, Report
 
 
-def attempt(status: str, reason: str | None, tokens: int | None = 10) -> AnswerUsage:
+def attempt(reason: EndReason, tokens: int | None = 10) -> AnswerUsage:
     model = None if tokens is None else "openai/test"
-    return AnswerUsage(1_800_000_000.0, "U1", "C1", model, status, reason, tokens, tokens, None, None)
+    return AnswerUsage(1_800_000_000.0, "U1", "C1", model, reason, tokens, tokens, None, None)
 
 
 COUNTS = {
-    "whole": (attempt("done", "stop"), (1, 0)),
-    "at its length limit": (attempt("done", "length"), (1, 0)),
-    "whole, and stopped when it was answered again": (attempt("stopped", "stop"), (1, 0)),
-    "whole, and failed when it was answered again": (attempt("failed", "stop"), (1, 0)),
-    "whole, and being answered again": (attempt("doing", "stop"), (1, 0)),
-    "failed, and whole when it was answered again": (attempt("done", "overloaded"), (0, 1)),
-    "failed": (attempt("failed", "cut"), (0, 1)),
-    "stopped": (attempt("stopped", None), (0, 0)),
-    "broken off, and gone on with": (attempt("done", "interrupted"), (0, 0)),
-    "broken off for the last time": (attempt("failed", "interrupted", None), (0, 1)),
-    "read back whole": (attempt("done", "recovered", None), (1, 0)),
-    "read back in part": (attempt("failed", "recovered", None), (0, 1)),
+    "whole": (attempt(EndReason.WHOLE), (1, 0)),
+    "at its length limit": (attempt(EndReason.LENGTH_LIMIT), (1, 0)),
+    "failed": (attempt(EndReason.CUT), (0, 1)),
+    "not asked, because the provider was overloaded": (attempt(EndReason.OVERLOADED), (0, 1)),
+    "not shown": (attempt(EndReason.NOT_SHOWN), (0, 1)),
+    "a fault of ours": (attempt(EndReason.INTERNAL_ERROR), (0, 1)),
+    "stopped": (attempt(EndReason.STOPPED), (0, 0)),
+    "deleted by its reader": (attempt(EndReason.REPLY_GONE), (0, 0)),
+    "interrupted, and continued": (attempt(EndReason.INTERRUPTED), (0, 0)),
+    "interrupted too often": (attempt(EndReason.INTERRUPTED_TOO_OFTEN, None), (0, 1)),
+    "read back whole": (attempt(EndReason.WHOLE, None), (1, 0)),
+    "read back in part": (attempt(EndReason.CUT, None), (0, 1)),
 }
 
 
@@ -35,8 +36,8 @@ def test_an_attempt_is_an_answer_a_failure_or_neither(use: AnswerUsage, counted:
     assert line.input_tokens == (use.input_tokens or 0)
 
 
-@pytest.mark.parametrize("reason", ["together", "CapReached", None])
-def test_what_asked_no_model_has_no_line(reason: str | None) -> None:
+@pytest.mark.parametrize("reason", [EndReason.BATCHED, EndReason.CAP_REACHED, EndReason.NOTHING_ASKED])
+def test_what_asked_no_model_has_no_line(reason: EndReason) -> None:
     report = Report(By.MODEL)
-    report.add([attempt("done" if reason != "CapReached" else "failed", reason, None)])
+    report.add([attempt(reason, None)])
     assert report.lines == {}

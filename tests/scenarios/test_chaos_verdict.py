@@ -31,7 +31,7 @@ def said(number: int, at_s: float) -> Life:
 
 
 def kept(number: int, life: Life) -> Kept:
-    return Kept("C1", life.question_ts, "done", 1, (life.ts,), text(number), created_at=1000.0 + number)
+    return Kept("C1", life.question_ts, "whole", 1, (life.ts,), text(number), created_at=1000.0 + number)
 
 
 def good() -> Evidence:
@@ -57,7 +57,7 @@ def ended(note: str, told: Told, words: int, attempts: int = 1) -> Evidence:
     """The first answer broke off after nine words, with a sentence."""
     found = good()
     found.lives[0].moments[2:] = [Moment(3.0, text(0, 9), note)]
-    first = replace(found.jobs[0], status="failed", attempts=attempts, answer=text(0, 9))
+    first = replace(found.jobs[0], state="cut", attempts=attempts, answer=text(0, 9))
     tried = [Attempt(0.5, words, told)] * attempts
     return replace(found, jobs=[first, found.jobs[1]], attempts={**found.attempts, 0: tried})
 
@@ -80,7 +80,8 @@ def together(**changes: object) -> Evidence:
     sign, later = found.lives
     sign.moments[:] = [Moment(1.5, "", f"_{texts.QUEUED}_")]
     sign.deleted_s = 5.0
-    job = replace(found.jobs[0], answer="", answered_with=later.question_ts, **changes)  # type: ignore[arg-type]
+    batched = {"state": "batched", "answer": "", "answered_with": later.question_ts, **changes}
+    job = replace(found.jobs[0], **batched)  # type: ignore[arg-type]
     both = Attempt(5.0, 30, Told.WHOLE, frozenset({0, 1}))
     return replace(found, jobs=[job, found.jobs[1]], attempts={1: [both]})
 
@@ -107,7 +108,7 @@ def edited_after_a_cut() -> Evidence:
     found = edited(9.0, 1)
     note = BROKEN_OFF[Told.CUT]
     found.lives[1].moments[1:] = [Moment(5.6, "", note)]
-    job = replace(found.jobs[1], status="failed", answer="")
+    job = replace(found.jobs[1], state="cut", answer="")
     return replace(found, jobs=[found.jobs[0], job], attempts={**found.attempts, 1: [Attempt(5.0, 0, Told.CUT)]})
 
 
@@ -115,7 +116,7 @@ def edited_and_cut_at_once() -> Evidence:
     """Its answer started over, and broke off before a word."""
     found = edited(5.5, 1 + EDITED_NUMBER)
     found.lives[1].moments[1:] = [Moment(5.6, "", BROKEN_OFF[Told.CUT])]
-    jobs = [found.jobs[0], replace(found.jobs[1], status="failed", answer="")]
+    jobs = [found.jobs[0], replace(found.jobs[1], state="cut", answer="")]
     return replace(found, jobs=jobs, attempts={**found.attempts, 1 + EDITED_NUMBER: [Attempt(5.5, 0, Told.CUT)]})
 
 
@@ -203,14 +204,14 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0), "Again."))), "'Again.'"),
         (with_lives(lambda lives: lives[0].moments.append(Moment(9, text(0), "Done."))), "was answered from 5.00 s"),
         (with_lives(lambda lives: setattr(lives[1], "ts", "101.000000")), "above"),
-        (with_job(status="doing"), "its job is doing"),
-        (with_job(status="failed"), "its job is failed, and Slack shows 30 of 30 words"),
+        (with_job(state="running"), "its job is running"),
+        (with_job(state="cut"), "its job is cut, and Slack shows 30 of 30 words"),
         (with_job(page_ts=()), "the database has its messages as ()"),
-        (with_job(answer=text(0, 29)), "the database (done) has another answer"),
+        (with_job(answer=text(0, 29)), "the database (whole) has another answer"),
         (with_job(ts="0"), "not in the database"),
         (hanging(), f"says {f'_{texts.QUEUED}_'!r}, and it was answered with q1"),
         (replace(together(), attempts={1: [Attempt(5.0, 30, Told.WHOLE)]}), "the model was not asked it"),
-        (together(status="todo"), "its job is todo"),
+        (together(state="queued"), "its job is queued"),
         (replace(together(), asked=together().asked[:1]), "which is no later question of its thread"),
         (limited(5.0), "over the budget at 5.00 s"),
         (limited(30.0), "over the budget at 30.00 s"),
@@ -220,7 +221,7 @@ def test_what_is_as_it_should_be_is_let_be(found: Evidence) -> None:
         (edited(6.0, 1), "word 1 is 'q1w1', not 'q10001w1'"),
         (deleted(gone=False), "is there, though nobody wrote after it"),
         (deleted(text="q1"), "its text is in the database"),
-        (deleted(status="doing"), "deleted, and its job is doing"),
+        (deleted(state="running"), "deleted, and its job is running"),
         (growing(deleted(0, gone=False)), "deleted, and 101.500000 says 'Writing…'"),
     ],
 )
@@ -234,7 +235,7 @@ AWAY = "2026-11-20 08:00:00,000 ERROR bot.services.worker: no heartbeat: The dat
 @pytest.mark.parametrize(
     ("log", "excused", "sentence"),
     [
-        ("2026-11-20 08:00:00,000 INFO bot.services.metrics: job=1 status=done", False, ""),
+        ("2026-11-20 08:00:00,000 INFO bot.services.metrics: job=1 end=whole", False, ""),
         (AWAY, True, ""),
         (AWAY, False, "an error in its log: bot.services.worker: no heartbeat"),
         (

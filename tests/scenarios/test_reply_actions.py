@@ -62,7 +62,9 @@ async def on_record(settings: Settings) -> None:
 
     def live() -> int:
         with sqlite3.connect(settings.database_url.removeprefix("sqlite:///")) as database:
-            return int(database.execute("select count(*) from jobs where status in ('todo', 'doing')").fetchone()[0])
+            return int(
+                database.execute("select count(*) from jobs where status in ('queued', 'running')").fetchone()[0]
+            )
 
     for _ in range(500):
         if not live():

@@ -11,7 +11,7 @@ from bot.core.limits.caps import parse_caps
 from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from bot.store.engine import create_engine
-from bot.store.schema import jobs, spending
+from bot.store.schema import jobs, usage_totals
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running
@@ -31,7 +31,9 @@ async def teams(settings: Settings) -> set[str]:
     engine = create_engine(settings.database_url)
     try:
         async with engine.connect() as connection:
-            return {team for table in (jobs, spending) for team in await connection.scalars(sa.select(table.c.team_id))}
+            return {
+                team for table in (jobs, usage_totals) for team in await connection.scalars(sa.select(table.c.team_id))
+            }
     finally:
         await engine.dispose()
 
@@ -83,7 +85,7 @@ async def test_rows_under_a_foreign_id_are_ours_from_the_next_start_on(
     engine = create_engine(settings.database_url)
     async with engine.begin() as connection:
         await connection.execute(jobs.update().values(team_id="T0PARTNERS"))
-        await connection.execute(spending.update().values(team_id="T0PARTNERS"))
+        await connection.execute(usage_totals.update().values(team_id="T0PARTNERS"))
     await engine.dispose()
     async with running(settings):
         (reply,) = stage.bots(PARTNERS, asked)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Question
-from bot.core.job import Outcome, Spent, Status
+from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.caps import day_named
 from bot.core.stream import Usage
 from bot.store import Stores
@@ -23,11 +23,11 @@ pytest_plugins = ["tests.contracts.databases"]
 
 MODEL = "openai/gpt-6.1-sol"
 FIRST_DAY = 1_800_000_000.0
-ANSWERED = Outcome(Status.DONE, "Because.", MODEL, "stop", Usage(100_000, 10_000), first_token_s=0.5)
+ANSWERED = Outcome(EndReason.WHOLE, "Because.", MODEL, Usage(100_000, 10_000), first_token_s=0.5)
 UNPRICED = replace(ANSWERED, model="openai/my-own", usage=Usage(100, 10), first_token_s=1.5)
-FAILED = Outcome(Status.FAILED, "Beca", MODEL, "cut", Usage(100_000, 0), first_token_s=1.0)
-CAPPED = Outcome(Status.FAILED, "", finish_reason="CapReached")
-REFUSED = Outcome(Status.REFUSED, "", finish_reason="guest")
+FAILED = Outcome(EndReason.CUT, "Beca", MODEL, Usage(100_000, 0), first_token_s=1.0)
+CAPPED = Outcome(EndReason.CAP_REACHED, "")
+REFUSED = Outcome(EndReason.DENIED, "")
 
 
 async def use(store: Stores, question: Question, outcome: Outcome) -> int:

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import Outcome, Status
+from bot.core.job import EndReason, Outcome
 from bot.core.stream import Usage
 from bot.services.metrics import JobLife, Times, line, logged
 
 PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^\s"=]+)(?: |$)')
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")
 JOB = Job(7, QUESTION, attempts=2)
-DONE = Outcome(Status.DONE, "a private answer", "openai/gpt-6-luna", "stop", Usage(1_000, 200, 400))
+DONE = Outcome(EndReason.WHOLE, "a private answer", "openai/gpt-6-luna", Usage(1_000, 200, 400))
 TIMES = Times(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 
@@ -33,19 +33,19 @@ def read(logfmt: str) -> dict[str, str]:
 
 def test_an_answers_life_is_one_line_of_pairs() -> None:
     assert line(life()) == (
-        "job=7 thread=T1/C1/1.000100 question=2.000200 attempt=2 status=done reason=stop model=openai/gpt-6-luna "
+        "job=7 thread=T1/C1/1.000100 question=2.000200 attempt=2 end=whole model=openai/gpt-6-luna "
         "waited_s=0.03 first_token_s=0.79 total_s=12.35 "
         "input_tokens=1000 output_tokens=200 cached_input_tokens=400 cost_usd=0.000164 edits=9"
     )
 
 
 def test_what_is_not_known_has_no_key() -> None:
-    pairs = read(line(life(Outcome(Status.FAILED, ""), Times(waited_s=0, total_s=1))))
-    assert set(pairs) == {"job", "thread", "question", "attempt", "status", "waited_s", "total_s", "edits"}
+    pairs = read(line(life(Outcome(EndReason.CUT, ""), Times(waited_s=0, total_s=1))))
+    assert set(pairs) == {"job", "thread", "question", "attempt", "end", "waited_s", "total_s", "edits"}
 
 
 def test_a_model_without_a_price_has_no_cost() -> None:
-    unpriced = life(Outcome(Status.DONE, "", "openai/my-own", "stop", Usage(1, 1)))
+    unpriced = life(Outcome(EndReason.WHOLE, "", "openai/my-own", Usage(1, 1)))
     assert unpriced.cost_usd is None
     assert "cost_usd" not in read(line(unpriced))
 
@@ -55,12 +55,12 @@ def test_nothing_of_the_text_is_kept_nor_who_asked() -> None:
     assert "U1" not in repr(life())
 
 
-@given(model=st.text(min_size=1), reason=st.text())
+@given(model=st.text(min_size=1), reason=st.sampled_from(EndReason))
 @settings(max_examples=100, deadline=None)
-def test_any_name_is_read_back_from_one_line(model: str, reason: str) -> None:
-    written = line(life(Outcome(Status.FAILED, "", model, reason)))
+def test_any_name_is_read_back_from_one_line(model: str, reason: EndReason) -> None:
+    written = line(life(Outcome(reason, "", model)))
     assert len(written.splitlines()) == 1
-    assert (read(written)["model"], read(written)["reason"]) == (model, reason)
+    assert (read(written)["model"], read(written)["end"]) == (model, reason)
 
 
 def test_the_default_logs_the_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import Outcome, Status
+from bot.core.job import EndReason, Outcome
 from bot.services.retention import DAY_S, EVERY_S, keep_tidy
 from bot.store import Stores
 from bot.store.schema import jobs
@@ -44,7 +44,7 @@ async def ended_question(path: Path, clock: ToldClock) -> Stores:
     store = await Stores.open(f"sqlite:///{path}", "me", clock)
     await store.queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
     [job] = await store.worker_queue.claim(1)
-    await store.worker_queue.finish(job, Outcome(Status.DONE, "because"))
+    await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, "because"))
     return store
 
 

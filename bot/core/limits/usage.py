@@ -5,15 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
+from bot.core.job import EndReason
 from bot.core.limits.caps import day_of, name_of
-from bot.core.stream import FinishReason
 
 NO_MODEL = "(none)"
-_RECOVERED = "recovered"
-"""Read back from Slack: whole or in part, as the job's status says."""
-_BROKEN_OFF = "interrupted"
-_NO_MODEL_ASKED = (None, "CapReached", "together")
-"""A cap did what it is for; and what was answered together counts where the answer is."""
 
 
 class By(StrEnum):
@@ -33,9 +28,7 @@ class AnswerUsage:
     user_id: str
     channel_id: str
     model: str | None
-    status: str
-    """Of its job."""
-    finish_reason: str | None
+    end_reason: EndReason
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
@@ -43,17 +36,13 @@ class AnswerUsage:
 
     @property
     def answered(self) -> bool:
-        """By this attempt, whatever became of its job since: an answer may be had again."""
-        return self.finish_reason in set(FinishReason) or (self.finish_reason == _RECOVERED and self.status == "done")
+        """Whether a model answered in this attempt, whatever became of its job since."""
+        return self.end_reason in (EndReason.WHOLE, EndReason.LENGTH_LIMIT)
 
     @property
     def failed(self) -> bool:
-        """Not an attempt that another one went on with, nor one that somebody stopped, which has no reason."""
-        if self.answered or self.finish_reason in _NO_MODEL_ASKED:
-            return False
-        if self.finish_reason == _RECOVERED:
-            return self.status == "failed"
-        return self.finish_reason != _BROKEN_OFF or self.input_tokens is None
+        """Whether the attempt failed; a cap that is reached is no failure, it does what it is for."""
+        return self.end_reason.is_failure and self.end_reason is not EndReason.CAP_REACHED
 
     @property
     def counts(self) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Question
-from bot.core.stream import FinishReason
+from bot.core.job import EndReason
 
 
 class ReplyAction(StrEnum):
@@ -53,13 +53,14 @@ class RecordedAnswer:
     previous: str = ""
     """The version before it; "" where none is kept."""
     model: str | None = None
-    finish_reason: str | None = None
+    end_reason: EndReason | None = None
+    """Of its newest attempt; None where none has ended."""
     prompt_version: str | None = None
 
     @property
     def cut(self) -> bool:
         """It reached its length limit."""
-        return self.state is AnswerState.ENDED and self.finish_reason == FinishReason.LENGTH
+        return self.state is AnswerState.ENDED and self.end_reason is EndReason.LENGTH_LIMIT
 
     @property
     def expired(self) -> bool:
@@ -102,7 +103,7 @@ def _not_now(control: ReplyAction, kept: RecordedAnswer) -> str | None:
     if live:
         return texts.ANSWER_UNFINISHED
     if control is ReplyAction.GO_ON and not kept.cut:
-        return texts.ANSWER_COMPLETE if kept.finish_reason == FinishReason.STOP else texts.ANSWER_NOT_CUT
+        return texts.ANSWER_COMPLETE if kept.end_reason is EndReason.WHOLE else texts.ANSWER_NOT_CUT
     return texts.QUESTION_EXPIRED if kept.expired else None
 
 

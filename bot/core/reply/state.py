@@ -1,10 +1,10 @@
 """What Slack should show for a question and what it does show: the difference is the next call. Pure."""
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Question
+from bot.core.job import EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.core.reply import attachments
@@ -18,17 +18,6 @@ MOST_PAGES = 5
 UPLOAD_TRIES = 3
 
 
-class End(StrEnum):
-    """How far an answer came."""
-
-    WHOLE = "whole"
-    LENGTH = "length"
-    """To its length limit: it can go on."""
-    PART = "part"
-    """It failed."""
-    STOPPED = "stopped"
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """What one page shows."""
@@ -40,7 +29,7 @@ class View:
     """Its turn has not come."""
     notice: str = ""
     """One plain sentence below the text, about the answer and never part of it."""
-    ended: End | None = None
+    ended: EndReason | None = None
     """The last page, and nothing will follow."""
     footer: str = ""
     """Who wrote the answer, in a few quiet words."""
@@ -64,7 +53,7 @@ class Ending:
     """How the answer ended, as far as the reader is told."""
 
     notice: str = ""
-    end: End = End.WHOLE
+    end: EndReason = EndReason.WHOLE
     footer: str = ""
     previous: bool = False
     """An earlier version of the answer is kept."""
@@ -72,7 +61,7 @@ class Ending:
     @property
     def partial(self) -> bool:
         """The text is a part: what an earlier attempt left is kept, if it is more."""
-        return self.end in (End.PART, End.STOPPED)
+        return self.end.is_partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +73,7 @@ class Shown:
     """How much of the answer's text they show."""
     text: str = field(default="", repr=False)
     """What is on record of the answer; where they show more, what can be read in Slack."""
-    ended: End | None = None
+    ended: EndReason | None = None
     """Nothing would follow: only our record of that is missing."""
     attached: tuple[Attached, ...] = ()
     """Messages with its files."""

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core import texts
+from bot.core.job import EndReason
 from bot.core.reply.actions import ReplyAction, Vote
 from bot.core.reply.extent import has_paragraph
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
-from bot.core.reply.state import End, View
+from bot.core.reply.state import View
 
 _BESIDE = ("actions", "context_actions", "context")
 """The last is an earlier version's: its quiet lines."""
@@ -23,11 +24,6 @@ _LINE = "about-answer-"
 PLAIN_BYTES = 3_800
 """In UTF-8. chat.update takes 4,000 bytes of text."""
 _NOTICE_CHARS = 300
-_ENDS: Mapping[End | None, str] = {
-    End.STOPPED: texts.FOOTER_STOPPED,
-    End.LENGTH: texts.FOOTER_INCOMPLETE,
-    End.PART: texts.FOOTER_INCOMPLETE,
-}
 
 
 def message(view: View) -> dict[str, Any]:
@@ -92,10 +88,10 @@ def _controls(view: View) -> list[dict[str, Any]]:
     if view.live:
         return [{"type": "actions", "elements": [_button(ReplyAction.STOP, texts.STOP)]}]
     answered = bool(view.markdown.strip())
-    if view.ended is None or (view.ended is End.WHOLE and not answered):
+    if view.ended is None or (not answered and view.ended in (EndReason.WHOLE, EndReason.NOTHING_ASKED)):
         return []
     buttons = [_button(ReplyAction.AGAIN, texts.REGENERATE)]
-    if view.ended is End.LENGTH:
+    if view.ended is EndReason.LENGTH_LIMIT:
         buttons.insert(0, _button(ReplyAction.GO_ON, texts.CONTINUE))
     if view.previous:
         buttons.append(_button(ReplyAction.PREVIOUS, texts.PREVIOUS))
@@ -156,7 +152,16 @@ def _footer(view: View) -> str:
     """Who wrote it, and that it is not whole where no sentence says so."""
     if view.ended is None or not view.markdown.strip():
         return ""
-    return " · ".join(filter(None, (view.footer, _ENDS.get(view.ended))))
+    return " · ".join(filter(None, (view.footer, _ended(view))))
+
+
+def _ended(view: View) -> str:
+    """Says in one word that an answer is not whole; "" for one that is, or has not ended."""
+    if view.ended is None:
+        return ""
+    if view.ended.is_stop:
+        return texts.FOOTER_STOPPED
+    return texts.FOOTER_INCOMPLETE if view.ended is EndReason.LENGTH_LIMIT or view.ended.is_failure else ""
 
 
 def _note(view: View) -> str:
@@ -171,7 +176,7 @@ def _growing(view: View) -> str:
 
 def _plain(view: View) -> str:
     """The page's text, with as much of the notice below it as there is room for."""
-    text, note = view.markdown.rstrip(), _note(view) or _ENDS.get(view.ended, "")
+    text, note = view.markdown.rstrip(), _note(view) or _ended(view)
     while note and _bytes(said := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     return said if note else mrkdwn(text) or _last_line(view)

@@ -1,4 +1,4 @@
-"""A lock for each process beside a SQLite file: its death, however it comes, sets it free."""
+"""A lock file for each process beside a SQLite file: the operating system releases it at the process's death."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class FileLocks:
-    """Those of all workers on one database file. Raises OSError."""
+    """The lock files of all workers on one database file. Raises OSError."""
 
     def __init__(self, database: Path, worker: str) -> None:
         self._database = database
@@ -20,7 +20,7 @@ class FileLocks:
         return self._file is not None
 
     def take(self) -> None:
-        """Takes our own, and removes those that the dead left."""
+        """Takes this worker's lock, and removes the files of dead workers."""
         for path in self._database.parent.glob(f"{escape(self._database.name)}-worker-*"):
             _remove_if_free(path)
         while self._file is None:
@@ -29,14 +29,14 @@ class FileLocks:
             if _is_at(self._mine, file):
                 self._file = file
             else:
-                # Somebody took it for a dead one's before it was locked.
+                # Another process took the file for a dead worker's, and removed it before it was locked.
                 os.close(file)
 
     def is_free(self, worker: str) -> bool:
-        """Whether that worker's process is gone."""
+        """Whether that worker's process is dead."""
         try:
             with self._path(worker).open("rb") as file:
-                # Shared, so that two who look at once do not take each other for the owner.
+                # Shared, so that two processes that try it at once do not take each other for the owner.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return True
@@ -55,7 +55,7 @@ class FileLocks:
 
 
 def _remove_if_free(path: Path) -> None:
-    """Under its lock, so that a process which is just beginning sees that it was removed."""
+    """Removes the file under its lock, so that a process that is just taking it notices."""
     with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""PostgreSQL's LISTEN, on a connection of its own: it wakes us, and its lock tells others that we live."""
+"""PostgreSQL's LISTEN on a connection of its own: it wakes this process, and its lock shows that the process lives."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ from bot.store.rows import channel, lock_key
 SELF_TEST_S = 2.0
 CHECK_S = 5.0
 ANSWER_WITHIN_S = 5.0
-"""A server that stands still keeps its connections, and our lock may be nobody's any more."""
+"""A server that hangs keeps its connections, though it may have lost our lock."""
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 DEAF_PAUSE_S = 60.0
-"""Behind a pooler in transaction mode LISTEN hears nothing; somebody may take the pooler away."""
+"""Behind a pooler in transaction mode LISTEN hears nothing. Somebody may remove the pooler later."""
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Listener:
         """Whether our lock is held: with the connection it is lost."""
 
     async def open(self) -> None:
-        """Returns when it is known whether it works."""
+        """Returns once it is known whether listening works."""
         self._task = asyncio.create_task(self._keep_listening())
         await self._tried.wait()
 
@@ -50,7 +50,7 @@ class Listener:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def break_off(self) -> None:
-        """Without waiting: psycopg first asks the server to cancel, and only a second cancellation ends that."""
+        """Cancels without waiting: psycopg first asks the server to cancel, and a second cancellation ends that."""
         if self._task is not None:
             self._task.cancel()
 
@@ -61,7 +61,7 @@ class Listener:
                 await self._listen()
                 pause_s = DEAF_PAUSE_S
             except (psycopg.Error, SQLAlchemyError, OSError) as error:
-                log.warning("not listening to the database for the moment: %s", type(error).__name__)
+                log.warning("not listening to the database, reconnecting: %s", type(error).__name__)
                 pause_s = FIRST_PAUSE_S if self.held else min(2 * pause_s, LONGEST_PAUSE_S)
             finally:
                 self.held = False
@@ -69,20 +69,20 @@ class Listener:
             await self._clock.sleep(pause_s)
 
     async def _listen(self) -> None:
-        """Until the connection is lost, or found to be deaf."""
+        """Listens until the connection is lost, or returns if notifications don't arrive on it."""
         connection = await self._connect()
         try:
             ours = await self._text(connection, channel())
             await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(ours)))
             if not await self._hears(connection):
-                log.info("LISTEN does not work here (a pooler?): other processes' doings are polled for")
+                log.info("LISTEN does not work here (a pooler?): polling for other processes' changes")
                 return
             key = await self._text(connection, sa.cast(lock_key(self._worker), sa.Text))
-            # A session's lock, taken only here: a pooler would keep it when we are long gone.
+            # A session's lock, taken only once LISTEN works: a pooler would keep it after our death.
             await connection.execute("SELECT pg_advisory_lock(%s::bigint)", [key])
             self.held = True
             self._tried.set()
-            # What was said while nobody listened is lost.
+            # Notifications from before this moment are lost.
             self._wake()
             while True:
                 async for notify in connection.notifies(timeout=CHECK_S):
@@ -104,7 +104,7 @@ class Listener:
         return str(row[0])
 
     async def _hears(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        """Said on another connection: on this one a pooler might bring it back by chance."""
+        """Whether a notification arrives that is sent on another connection: on this one a pooler may return it."""
         async with self._engine.begin() as other:
             await other.execute(sa.select(sa.func.pg_notify(channel(), f"test {self._worker}")))
         async for notify in connection.notifies(timeout=SELF_TEST_S):

@@ -1,4 +1,4 @@
-"""What the workers that share a database show of themselves, and see of each other."""
+"""Worker liveness: what workers that share a database show of themselves, and observe of each other."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,20 +10,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.engine import database_file
-from bot.store.liveness.failure_detector import LOCK_GRACE_S, FailureDetector, Sight
+from bot.store.liveness.failure_detector import LOCK_GRACE_S, FailureDetector, Observation
 from bot.store.liveness.file_locks import FileLocks
-from bot.store.rows import DOING, insert_into, lock_key, on_postgresql
+from bot.store.queue.predicates import has_jobs, is_running
+from bot.store.rows import insert_into, lock_key, on_postgresql
 from bot.store.schema import jobs, workers
 
 if TYPE_CHECKING:
     from bot.store.liveness.pg_notify import Listener
 
 KEPT_S = 24 * 3600.0
-"""Rows of workers that ended without a word are kept for so long."""
+"""A dead worker's row without jobs is kept for so long."""
 
 
 class WorkerLiveness:
-    """A worker among the others. Each has a row; a lock, where the database lets us; and beats while it holds jobs."""
+    """One worker among the others: it has a row, a lock where the database allows one, and a heartbeat.
+
+    It sends heartbeats only while it holds jobs: nobody watches a worker without.
+    """
 
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
@@ -34,11 +38,11 @@ class WorkerLiveness:
         file = database_file(database.engine.url)
         self._listener = self._new_listener() if database.on_server else None
         self._locks = FileLocks(file, name) if file else None
-        # The end of a process alone sets a file's lock free, so that nothing is to be waited for.
+        # Only a process's end releases a file's lock, so a free one needs no grace.
         self._detector = FailureDetector(LOCK_GRACE_S if database.on_server else 0.0)
         self._blind_at = database.failed_at
         self._beats = 0
-        self._appeared = False
+        self._registered = False
 
     def wake(self) -> None:
         """Ends the `wait` of this process: something changed."""
@@ -50,94 +54,88 @@ class WorkerLiveness:
         SQLite wakes nobody: a file has one process, but for a moment at deployments.
         """
         try:
-            async with asyncio.timeout(min(timeout_s, self._detector.next_look_s(self._clock.monotonic()))):
+            async with asyncio.timeout(min(timeout_s, self._detector.next_check_s(self._clock.monotonic()))):
                 await self._changed.wait()
         except TimeoutError:
             return
         finally:
             self._changed.clear()
 
-    async def appear(self) -> None:
-        """From now on others can know when our process is gone."""
+    async def register(self) -> None:
+        """Takes the lock and writes the row, so that other workers can see this process die."""
         if self._listener is not None:
             await self._listener.open()
         if self._locks is not None:
             self._locks.take()
         async with self._database.begin_write() as connection:
             await self.beat(connection, {})
-        self._appeared = True
+        self._registered = True
 
     async def beat(self, connection: AsyncConnection, spent: Mapping[str, Any]) -> None:
-        """Shows that we live, and what our jobs used so far."""
+        """Sends a heartbeat with what this worker's jobs have used so far."""
         lock = self._locks or self._listener
         self._beats += 1
         values = {
             "beat": self._beats,
             "has_lock": lock is not None and lock.held,
-            "spent": spent,
+            "usage_so_far": spent,
             "seen_at": self._clock.now(),
         }
         row = insert_into(connection, workers).values(worker=self.name, **values)
         await connection.execute(row.on_conflict_do_update(index_elements=[workers.c.worker], set_=values))
 
-    async def gone(self) -> dict[str, Sight]:
-        """Those who are, if it is time to look again. Reads only."""
+    async def dead_workers(self) -> dict[str, Observation]:
+        """Returns the dead workers that hold jobs; none before the next observation is due. Only reads."""
         if self._blind_at != self._database.failed_at:
-            # What we did not see of the others must not count against them.
+            # What this process could not observe must not count against the others.
             self._blind_at = self._database.failed_at
             self._detector.reset()
         if not self._detector.is_due(self._clock.monotonic()):
             return {}
         async with self._database.begin_read() as connection:
-            seen = await _sights(connection, self.name, self._locks)
-        return self._detector.look(self._clock.monotonic(), seen)
+            observations = await _observe(connection, self.name, self._locks)
+        return self._detector.dead_workers(self._clock.monotonic(), observations)
 
     def break_off(self) -> None:
-        """Lets go of the connection that holds our lock, where the database does not answer."""
+        """Abandons the connection that holds the lock, where the database does not answer."""
         if self._listener is not None:
             self._listener.break_off()
 
-    async def disappear(self) -> None:
-        """What we leave behind is taken over at once: our lock is free, and our row stays until then."""
+    async def deregister(self) -> None:
+        """Releases the lock, and removes the row unless jobs are left: those are taken over at once."""
         if self._listener is not None:
             await self._listener.close()
         try:
-            if self._appeared:
+            if self._registered:
                 async with self._database.begin_write() as connection:
-                    await _strike_off(connection, self.name, self._clock.now())
+                    await _remove_idle(connection, self.name, self._clock.now())
         finally:
             if self._locks is not None:
                 self._locks.release()
 
     def _new_listener(self) -> "Listener":
-        # psycopg takes some ten megabytes, which a bot on SQLite is not to pay for.
+        # psycopg takes some ten megabytes: a bot on SQLite should not pay for it.
         from bot.store.liveness.pg_notify import Listener
 
         return Listener(self._database.engine, self.name, self._clock, self.wake)
 
 
-async def _sights(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Sight]:
-    """All other workers that hold jobs. Reads only."""
-    at_work = (
-        sa.select(jobs.c.worker, sa.func.max(jobs.c.heartbeat_at).label("heartbeat_at"))
-        .where(jobs.c.status == DOING, jobs.c.worker != worker)
-        .group_by(jobs.c.worker)
-        .subquery()
-    )
-    # A try, and shared, so that two who look at once do not take each other for the owner.
+async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:
+    """Observes all other workers that hold jobs. Only reads."""
+    at_work = sa.select(jobs.c.worker).distinct().where(is_running(), jobs.c.worker != worker).subquery()
+    # Shared, so that two processes that try it at once do not take each other for the owner.
     is_free = sa.func.pg_try_advisory_xact_lock_shared(lock_key(at_work.c.worker))
     free = sa.case((workers.c.has_lock, is_free), else_=False) if on_postgresql(connection) else workers.c.has_lock
-    look = sa.select(at_work.c.worker, at_work.c.heartbeat_at, workers.c.beat, free.label("free")).outerjoin_from(
+    observed = sa.select(at_work.c.worker, workers.c.beat, free.label("free")).outerjoin_from(
         at_work, workers, workers.c.worker == at_work.c.worker
     )
     return {
-        row.worker: Sight(row.beat, row.heartbeat_at, bool(row.free) and (locks is None or locks.is_free(row.worker)))
-        for row in await connection.execute(look)
+        row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
+        for row in await connection.execute(observed)
     }
 
 
-async def _strike_off(connection: AsyncConnection, worker: str, now: float) -> None:
-    """A worker that ends, unless it leaves jobs behind, and those who ended without doing so."""
-    at_work = sa.exists().where(jobs.c.worker == workers.c.worker, jobs.c.status == DOING)
+async def _remove_idle(connection: AsyncConnection, worker: str, now: float) -> None:
+    """Removes the rows of a worker that ends, and of those that died long ago, unless they still hold jobs."""
     ended = sa.or_(workers.c.worker == worker, workers.c.seen_at < now - KEPT_S)
-    await connection.execute(sa.delete(workers).where(ended, ~at_work))
+    await connection.execute(sa.delete(workers).where(ended, ~has_jobs()))

@@ -1,4 +1,23 @@
-"""Which jobs a worker may take: those to do, and those of workers that are gone."""
+"""Claims: which jobs a worker may take, from the queue or from dead workers.
+
+A claim first takes over the jobs of dead workers, then fills the rest of its limit from the queue:
+
+1. `_leaders` finds one job of each thread in which none is running: the released one if there is one, else the oldest.
+   A thread whose leader's placeholder is still being posted waits, as does one whose end is being shown. A person who
+   has as many answers running as one may have is passed over.
+2. `batch.followers` adds the jobs queued behind each leader, and `_picked` chooses the newest whose asker may have one
+   more. Reading and choosing repeat until the limit is reached or nobody is passed over whose place another may take.
+3. The update that claims them looks at the status again, and `batch.end_batched` ends those before them.
+
+Races. On PostgreSQL one claim runs after another (an advisory lock), because two at once would not see how many answers
+of a person the other one starts; SQLite has one writer anyway. Leaders are locked, and locked ones skipped. A unique
+index allows one running job per thread, so a worker that claims beside this lock (a process of another version) loses
+with IntegrityError and tries again a moment later.
+
+A take-over looks at each dead worker's heartbeat a second time, with its row locked: a worker that came back between
+the failure detector's observation and this transaction keeps its jobs. What the dead worker's attempts had used, as
+its last heartbeat says, is recorded as turns.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -10,56 +29,53 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import Pulse, Spent, Status
 from bot.store import checkpoints, outbox, recorded_answers, usage_totals
-from bot.store.liveness.failure_detector import Sight
-from bot.store.queue.batch import end_together, followed, with_earlier
-from bot.store.rows import DOING, TODO, interrupted_values, job_of, lock_key, on_postgresql, spender_of
+from bot.store.liveness.failure_detector import Observation
+from bot.store.queue.batch import end_batched, followers, with_earlier
+from bot.store.queue.predicates import has_jobs, is_queued, is_running, same_thread
+from bot.store.rows import interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers
 
-SIGN_S = 10.0
-"""A job whose asker is to be told first that it waits is left alone for so long."""
-
-# Workers poll: an alias is a copy of every column, and makes up most of what a claim's statement costs.
+# Workers poll, and making an alias is most of what a claim's statement costs: it copies every column.
 _OTHERS = jobs.alias()
 _THEIRS = jobs.alias()
+
+PLACEHOLDER_HOLD_S = 10.0
+"""A job whose placeholder is being posted is not claimed for so long."""
 
 
 async def claim_ready(
     connection: AsyncConnection, worker: str, limit: int, most_per_user: int, now: float
 ) -> list[Job]:
-    """Raises IntegrityError where another worker took a job of one of the threads in the same moment."""
+    """Claims queued jobs; raises IntegrityError where another worker claimed in one of the threads at the same time."""
     if on_postgresql(connection):
-        # One claim after another: two at once would not see how many jobs of a person the other one takes.
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("claims"))))
-    has_sign = sa.or_(jobs.c.announced_at.is_(None), jobs.c.announced_at <= now - SIGN_S)
-    settled = sa.and_(has_sign, ~outbox.held(now, jobs.c.id))
+    due_since = jobs.c.placeholder_due_since
+    has_placeholder = sa.or_(due_since.is_(None), due_since <= now - PLACEHOLDER_HOLD_S)
+    settled = sa.and_(has_placeholder, ~outbox.is_end_being_shown(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
         leaders = (await connection.execute(_leaders(limit - len(claimed), most_per_user, settled))).all()
-        picked = _picked(await followed(connection, leaders, settled, _under_way()), most_per_user)
+        picked = _picked(await followers(connection, leaders, settled, _running_of_asker()), most_per_user)
         if picked:
-            taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), jobs.c.status == TODO)
+            taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), is_queued())
             taken = taken.values(worker=worker, **_claimed_values(now))
             rows = (await connection.execute(taken.returning(jobs))).all()
             claimed += map(job_of, rows)
-            # What was stopped or deleted in this moment is not among them, and takes nobody along.
-            await end_together(connection, {row.id: picked[row.id] for row in rows}, now)
+            # A job that was stopped or deleted at this moment is not among the rows, and takes nobody along.
+            await end_batched(connection, {row.id: picked[row.id] for row in rows}, now)
         if len(picked) == len(leaders):
             # Nobody was passed over whose place another one may take.
             break
-    return await _whole(connection, sorted(claimed, key=lambda job: job.id))
+    return await _with_records(connection, sorted(claimed, key=lambda job: job.id))
 
 
 def _leaders(limit: int, most_per_user: int, settled: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Of each thread with none being done, what was begun or else the oldest job; of people who may have more."""
-    same_thread = (
-        _OTHERS.c.team_id == jobs.c.team_id,
-        _OTHERS.c.channel_id == jobs.c.channel_id,
-        _OTHERS.c.thread_ts == jobs.c.thread_ts,
-    )
+    """Selects the job that leads each thread in which none is running, if its asker may have one more."""
+    of_thread = same_thread(_OTHERS, jobs)
     first = sa.tuple_(_OTHERS.c.attempts == 0, _OTHERS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
-    before = sa.or_(_OTHERS.c.status == DOING, sa.and_(_OTHERS.c.status == TODO, first))
-    after = sa.exists().where(*same_thread, _OTHERS.c.status == TODO, _OTHERS.c.ts > jobs.c.ts)
-    under_way = _under_way()
+    before = sa.or_(is_running(_OTHERS), sa.and_(is_queued(_OTHERS), first))
+    after = sa.exists().where(of_thread, is_queued(_OTHERS), _OTHERS.c.ts > jobs.c.ts)
+    running_of_asker = _running_of_asker()
     return (
         sa.select(
             jobs.c.id,
@@ -67,32 +83,32 @@ def _leaders(limit: int, most_per_user: int, settled: sa.ColumnElement[bool]) ->
             jobs.c.channel_id,
             jobs.c.thread_ts,
             jobs.c.user_id,
-            under_way.label("under_way"),
+            running_of_asker.label("running_of_asker"),
             sa.and_(jobs.c.attempts == 0, after).label("is_followed"),
         )
-        .where(jobs.c.status == TODO, settled, ~sa.exists().where(*same_thread, before), under_way < most_per_user)
+        .where(is_queued(), settled, ~sa.exists().where(of_thread, before), running_of_asker < most_per_user)
         .order_by(jobs.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=jobs)
     )
 
 
-def _under_way() -> sa.ScalarSelect[int]:
-    """How many answers a job's asker has under way."""
+def _running_of_asker() -> sa.ScalarSelect[int]:
+    """Counts the running jobs of a job's asker."""
     count = sa.select(sa.func.count()).correlate(jobs)
     return count.where(
-        _THEIRS.c.status == DOING, _THEIRS.c.team_id == jobs.c.team_id, _THEIRS.c.user_id == jobs.c.user_id
+        is_running(_THEIRS), _THEIRS.c.team_id == jobs.c.team_id, _THEIRS.c.user_id == jobs.c.user_id
     ).scalar_subquery()
 
 
 def _picked(groups: Sequence[Sequence[sa.Row[Any]]], most_per_user: int) -> dict[int, list[int]]:
-    """The last of each group whose asker may have one more beside what is under way; and those before it."""
+    """Returns the newest job of each group whose asker may have one more answer, with the ids of those before it."""
     picked: dict[int, list[int]] = {}
     of_person: Counter[tuple[str, str]] = Counter()
     for group in groups:
         for place, row in reversed(list(enumerate(group))):
             person = (row.team_id, row.user_id)
-            if row.under_way + of_person[person] < most_per_user:
+            if row.running_of_asker + of_person[person] < most_per_user:
                 of_person[person] += 1
                 picked[row.id] = [before.id for before in group[:place]]
                 break
@@ -100,9 +116,9 @@ def _picked(groups: Sequence[Sequence[sa.Row[Any]]], most_per_user: int) -> dict
 
 
 def _claimed_values(now: float) -> dict[str, Any]:
-    """What was set aside for an earlier attempt is free again."""
+    """The values of a job that starts an attempt; what was reserved for the attempt before is free again."""
     return {
-        "status": Status.DOING.value,
+        "status": Status.RUNNING.value,
         "attempts": jobs.c.attempts + 1,
         "started_at": now,
         "reserved_tokens": 0,
@@ -111,32 +127,36 @@ def _claimed_values(now: float) -> dict[str, Any]:
 
 
 async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
-    """All that a worker has claimed and not ended."""
-    held = sa.select(jobs).where(jobs.c.worker == worker, jobs.c.status == DOING)
-    return await _whole(connection, _oldest_first((await connection.execute(held)).all()))
+    """Returns a worker's running jobs."""
+    held = sa.select(jobs).where(jobs.c.worker == worker, is_running())
+    return await _with_records(connection, _oldest_first((await connection.execute(held)).all()))
 
 
 async def pulse(connection: AsyncConnection, worker: str, claimed: Collection[Job]) -> Pulse:
-    """What became of jobs that a worker claimed, by their attempts."""
-    held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_asked, jobs.c.version)
-    held = held.where(jobs.c.worker == worker, jobs.c.status == DOING)
+    """Tells a worker what became of the attempts that it claimed."""
+    held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
+    held = held.where(jobs.c.worker == worker, is_running())
     rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
     ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
     return Pulse(
         ours=frozenset(row.id for row in ours.values()),
-        to_stop=frozenset(row.id for row in ours.values() if row.stop_asked),
-        to_restart=frozenset(job.id for job, row in ours.items() if row.version != job.version and not row.stop_asked),
+        to_stop=frozenset(row.id for row in ours.values() if row.stop_requested),
+        to_restart=frozenset(
+            job.id for job, row in ours.items() if row.version != job.version and not row.stop_requested
+        ),
     )
 
 
 async def take_over(
-    connection: AsyncConnection, worker: str, gone: Mapping[str, Sight], limit: int, now: float
+    connection: AsyncConnection, worker: str, dead: Mapping[str, Observation], limit: int, now: float
 ) -> list[Job]:
-    """The oldest jobs of those who are gone, unless they were heard of in this moment."""
-    spent = await _spent_by(connection, gone)
+    """Claims the oldest jobs of dead workers, as long as these have not sent a heartbeat since they were observed."""
+    spent = await _spent_by(connection, dead)
+    if not spent:
+        return []
     left_behind = (
         sa.select(jobs.c.id)
-        .where(sa.or_(*(_left_by(name, gone[name]) for name in spent)), jobs.c.status == DOING)
+        .where(jobs.c.worker.in_(list(spent)), is_running())
         .order_by(jobs.c.id)
         .limit(limit)
         .with_for_update()
@@ -145,73 +165,63 @@ async def take_over(
     taken = (
         sa.update(jobs)
         .where(jobs.c.id.in_(sa.select(left_behind.c.id)))
-        .values(worker=worker, interruptions=jobs.c.interruptions + 1, heartbeat_at=None, **_claimed_values(now))
+        .values(worker=worker, interruptions=jobs.c.interruptions + 1, **_claimed_values(now))
         .returning(jobs)
     )
-    if not spent:
-        return []
     claimed = _oldest_first((await connection.execute(taken)).all())
-    await _keep_spent(connection, claimed, spent, now)
-    await _strike_off(connection, list(spent))
-    return await _whole(connection, claimed)
+    await _record_interrupted(connection, claimed, spent, now)
+    await _remove_idle(connection, list(spent))
+    return await _with_records(connection, claimed)
 
 
-async def _whole(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """With what else is on record of them."""
-    whole = await recorded_answers.with_so_far(connection, await with_earlier(connection, claimed))
-    return await checkpoints.with_checkpoints(connection, whole)
+async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+    """Returns the jobs with their earlier questions, the answer that they continue, and their checkpoints."""
+    jobs_so_far = await recorded_answers.with_so_far(connection, await with_earlier(connection, claimed))
+    return await checkpoints.with_checkpoints(connection, jobs_so_far)
 
 
 Tokens = dict[str, dict[str, list[Any]]]
-"""Of each worker, what spent_values gave."""
+"""Of each worker, what spent_values returned."""
 
 
-async def _spent_by(connection: AsyncConnection, gone: Mapping[str, Sight]) -> Tokens:
-    """Of those who are still gone; their rows are locked, so that none of them beats any more."""
-    rows = sa.select(workers).where(workers.c.worker.in_(list(gone))).order_by(workers.c.worker).with_for_update()
+async def _spent_by(connection: AsyncConnection, dead: Mapping[str, Observation]) -> Tokens:
+    """Returns what each worker had used that is still dead; its row is locked, so that no heartbeat follows."""
+    rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
     found = {row.worker: row for row in await connection.execute(rows)}
     spent: Tokens = {}
-    for name, sight in gone.items():
+    for name, observation in dead.items():
         row = found.get(name)
-        if (row and row.beat) == sight.beat:
-            spent[name] = row.spent if row else {}
+        if (row and row.beat) == observation.beat:
+            spent[name] = row.usage_so_far if row else {}
     return spent
 
 
-def _left_by(worker: str, sight: Sight) -> sa.ColumnElement[bool]:
-    unheard: sa.ColumnElement[bool] = jobs.c.heartbeat_at.is_(None)
-    if sight.heartbeat_at is not None:
-        unheard = sa.or_(unheard, jobs.c.heartbeat_at <= sight.heartbeat_at)
-    return sa.and_(jobs.c.worker == worker, unheard)
-
-
-async def _keep_spent(connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float) -> None:
-    """What each attempt that broke off had used becomes a turn."""
+async def _record_interrupted(connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float) -> None:
+    """Records a turn for each attempt that was interrupted, with what it had used."""
     used = {
         (int(job_id), attempt): Spent(*used)
         for of_worker in spent.values()
         for job_id, (attempt, *used) in of_worker.items()
     }
     before = {job.id: used.get((job.id, job.attempts - 1), Spent()) for job in claimed}
-    broken_off = {job: interrupted_values(job.id, before[job.id], now) for job in claimed if before[job.id] != Spent()}
-    if broken_off:
-        await connection.execute(sa.insert(turns), list(broken_off.values()))
+    interrupted = {job: interrupted_values(job.id, before[job.id], now) for job in claimed if before[job.id] != Spent()}
+    if interrupted:
+        await connection.execute(sa.insert(turns), list(interrupted.values()))
         await usage_totals.count(
-            connection, [(spender_of(job.question), turn) for job, turn in broken_off.items()], now
+            connection, [(spender_of(job.question), turn) for job, turn in interrupted.items()], now
         )
 
 
 def spent_values(claimed: Mapping[Job, Spent]) -> dict[str, Any]:
-    """As `workers` keeps it."""
+    """Returns what attempts have used, in the form of `workers.usage_so_far`."""
     return {
         str(job.id): [job.attempts, spent.input_tokens, spent.output_tokens, spent.model]
         for job, spent in claimed.items()
     }
 
 
-async def _strike_off(connection: AsyncConnection, gone: Sequence[str]) -> None:
-    at_work = sa.exists().where(jobs.c.worker == workers.c.worker, jobs.c.status == DOING)
-    await connection.execute(sa.delete(workers).where(workers.c.worker.in_(gone), ~at_work))
+async def _remove_idle(connection: AsyncConnection, dead: Sequence[str]) -> None:
+    await connection.execute(sa.delete(workers).where(workers.c.worker.in_(dead), ~has_jobs()))
 
 
 def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:

@@ -1,4 +1,9 @@
-"""Questions stopped, edited, deleted, or to be answered again: in place, by whoever has them or takes them next."""
+"""What people do to a job after they asked: stop it, edit or delete its question, have it answered again.
+
+A queued job is changed on the spot. A begun job is changed by its worker, now or at the next attempt: these functions
+leave the request and the new version for it (core/job.py). A job that has ended gets outbox entries instead. Each
+function locks the job's row first, so that a claim or an end at the same moment comes before or after it.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,26 +12,31 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.job import Enqueued, Status
+from bot.core.job import EndReason, Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
 from bot.store import checkpoints, outbox
 from bot.store.queue import batch
 from bot.store.queue.enqueue import must_wait
-from bot.store.rows import DOING, TODO, file_values, question_of
+from bot.store.queue.predicates import (
+    has_content,
+    is_batched_with,
+    is_begun,
+    is_live,
+    is_queued,
+    may_be_regenerated,
+    same_thread,
+)
+from bot.store.rows import file_values, question_of
 from bot.store.schema import jobs
-
-WORDED = sa.or_(jobs.c.text != "", sa.cast(jobs.c.files, sa.Text) != "[]")
-"""Neither deleted nor expired."""
-ENDED = (Status.DONE.value, Status.FAILED.value, Status.STOPPED.value)
 
 
 async def edit(connection: AsyncConnection, question: Question, edited_ts: str, now: float) -> bool:
-    """As Store.edit."""
+    """Records new words for a question, as `Store.edit` says."""
     thread = question.thread
     row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
-    if row is None or row.status == Status.REFUSED or _is_withdrawn(row):
+    if row is None or _is_no_question(row):
         return False
-    # Two edits within a second may bear the same time.
+    # Two edits within a second may have the same time.
     if edited_ts < (row.edited_ts or ""):
         return True
     words = {"text": question.text, "files": file_values(question), "edited_ts": edited_ts}
@@ -35,117 +45,125 @@ async def edit(connection: AsyncConnection, question: Question, edited_ts: str, 
         return True
     answered_by = row.answered_with or row.id
     starts_over = await _start_over(connection, answered_by, now)
-    if not starts_over and row.status in ENDED and await _is_last(connection, answered_by):
+    if not starts_over and not _state(row).is_live and await _is_last(connection, answered_by):
         await outbox.add(connection, OutboxKind.OFFER_REGENERATE, [row.id], now)
     return True
 
 
 async def stop(connection: AsyncConnection, job_id: int, now: float) -> bool:
-    """As Store.request_stop."""
+    """Stops a queued job at once and has others stopped, as `Store.request_stop` says."""
     this = sa.update(jobs).where(jobs.c.id == job_id)
-    waiting = this.where(jobs.c.status == TODO, jobs.c.attempts == 0).values(
-        status=Status.STOPPED.value, stop_asked=True, finished_at=now
-    )
-    live = this.where(sa.or_(jobs.c.status == DOING, jobs.c.status == TODO)).values(stop_asked=True)
-    sign = (jobs.c.id, jobs.c.page_ts, jobs.c.announced_at)
-    stopped = (await connection.execute(waiting.returning(*sign))).all()
-    await batch.clear_signs(connection, stopped, now)
+    queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED, now))
+    live = this.where(is_live()).values(stop_requested=True)
+    placeholder = (jobs.c.id, jobs.c.page_ts, jobs.c.placeholder_due_since)
+    stopped = (await connection.execute(queued.returning(*placeholder))).all()
+    await batch.clear_placeholders(connection, stopped, now)
     return bool(stopped) or (await connection.execute(live)).rowcount > 0
 
 
 async def delete_question(connection: AsyncConnection, team_id: str, channel_id: str, ts: str, now: float) -> bool:
-    """As Store.withdraw."""
+    """Takes a deleted question back, as `Store.delete_question` says."""
     row = await _at(connection, team_id, channel_id, ts)
-    if row is None or row.status == Status.REFUSED or _is_withdrawn(row):
+    if row is None or _is_no_question(row):
         return False
     this = sa.update(jobs).where(jobs.c.id == row.id)
     await connection.execute(this.values(text="", files=[]))
     await outbox.cancel(connection, OutboxKind.OFFER_REGENERATE, [row.id])
+    state = _state(row)
     if row.answered_with is not None:
-        await connection.execute(this.values(status=Status.STOPPED.value))
+        await connection.execute(this.values(end_reason=EndReason.QUESTION_DELETED.value))
         await _start_over(connection, row.answered_with, now)
-    elif row.status == Status.TODO and row.attempts == 0:
-        await connection.execute(this.values(status=Status.STOPPED.value, stop_asked=True, finished_at=now))
-        await batch.clear_signs(connection, [row], now)
-    elif row.status not in ENDED:
-        await connection.execute(this.values(stop_asked=True))
-        await batch.part(connection, row.id)
+    elif state is State.QUEUED:
+        await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED, now)))
+        await batch.clear_placeholders(connection, [row], now)
+    elif state.is_live:
+        await connection.execute(this.values(stop_requested=True))
+        await batch.unbatch(connection, row.id)
         await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
-    elif not await connection.scalar(sa.select(sa.exists().where(batch.standing(row.id)))):
+    elif not await connection.scalar(sa.select(sa.exists().where(is_batched_with(row.id)))):
         await outbox.cancel(connection, OutboxKind.MENTION_ASKERS, [row.id])
         await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
     return True
 
 
 @dataclass(frozen=True, slots=True)
-class Anew:
-    """What is to be answered again."""
+class Regeneration:
+    """A request for a new version of an answer."""
 
     job_id: int
     continues: bool
-    """From where it reached its length limit."""
+    """The new version continues the answer from its length limit."""
     full: bool
-    """The process has no room for it now."""
+    """The process has no room for another answer now."""
 
 
-async def regenerate(connection: AsyncConnection, anew: Anew, most_per_user: int, now: float) -> Enqueued | None:
-    """As Store.regenerate."""
-    this = jobs.c.id == anew.job_id, jobs.c.status.in_(ENDED), jobs.c.answered_with.is_(None), ~jobs.c.deleted
-    row = (await connection.execute(sa.select(jobs).where(*this, WORDED).with_for_update())).one_or_none()
+async def regenerate(
+    connection: AsyncConnection, request: Regeneration, most_per_user: int, now: float
+) -> Enqueued | None:
+    """Returns an ended job to the queue for a new version, as `Store.regenerate` says."""
+    this = jobs.c.id == request.job_id, may_be_regenerated()
+    row = (await connection.execute(sa.select(jobs).where(*this, has_content()).with_for_update())).one_or_none()
     if row is None:
         return None
-    waits = await must_wait(connection, question_of(row), anew.full, most_per_user)
-    # The sign of one that ended while it waited may not be on record yet.
-    unannounced_since = now if waits else None if row.attempts else row.announced_at
+    waits = await must_wait(connection, question_of(row), request.full, most_per_user)
+    # The placeholder of a job that ended in the queue may not be on record yet.
+    due_since = now if waits else None if row.attempts else row.placeholder_due_since
     values: dict[str, Any] = {
-        "status": Status.TODO.value,
+        "status": Status.QUEUED.value,
+        "end_reason": None,
         "worker": None,
         "interruptions": 0,
-        "announced_at": unannounced_since,
-        "finished_at": None,
-        "goes_on": anew.continues,
-        **_version(now),
+        "placeholder_due_since": due_since,
+        "ended_at": None,
+        "continues": request.continues,
+        **_next_version(now),
     }
     changed = sa.update(jobs).where(*this, jobs.c.version == row.version).values(values)
     if (await connection.execute(changed)).rowcount == 0:
         return None
     for kind in (OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS):
-        await outbox.cancel(connection, kind, [anew.job_id])
-    await batch.keep_signs(connection, [anew.job_id])
-    return Enqueued(anew.job_id, waits)
+        await outbox.cancel(connection, kind, [request.job_id])
+    await batch.keep_placeholders(connection, [request.job_id])
+    return Enqueued(request.job_id, waits)
 
 
 async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
-    """Locked: what is claimed or ends in this moment does so before or after."""
+    """Locks and returns the job of a message."""
     found = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
     return (await connection.execute(found.with_for_update())).one_or_none()
 
 
-def _is_withdrawn(row: sa.Row[Any]) -> bool:
-    return bool(row.text == "" and not row.files and (row.stop_asked or row.status in ENDED))
+def _state(row: sa.Row[Any]) -> State:
+    return state_of(row.status, row.attempts, row.end_reason)
+
+
+def _is_no_question(row: sa.Row[Any]) -> bool:
+    """Whether the message is no question any more: its asker was denied, or it was deleted or has expired."""
+    state = _state(row)
+    is_empty = row.text == "" and not row.files
+    return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
+
+
+def _ended_unbegun(reason: EndReason, now: float) -> dict[str, Any]:
+    """The values of a job that ends in the queue."""
+    return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True, "ended_at": now}
 
 
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
-    """What was begun and has not ended is done again from its beginning; what waits needs nothing."""
-    begun = sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
-    this = sa.update(jobs).where(jobs.c.id == job_id, begun, ~jobs.c.stop_asked)
-    starts_over = (await connection.execute(this.values(**_version(now), goes_on=False))).rowcount > 0
+    """Raises the version of a begun job, so that its answer starts over. A queued job has nothing to start over."""
+    this = sa.update(jobs).where(jobs.c.id == job_id, is_begun(), ~jobs.c.stop_requested)
+    starts_over = (await connection.execute(this.values(**_next_version(now), continues=False))).rowcount > 0
     if starts_over:
         await checkpoints.drop(connection, jobs.c.id == job_id)
     return starts_over
 
 
-def _version(now: float) -> dict[str, Any]:
-    return {"version": jobs.c.version + 1, "stop_asked": False, "asked_at": now}
+def _next_version(now: float) -> dict[str, Any]:
+    return {"version": jobs.c.version + 1, "stop_requested": False, "asked_at": now}
 
 
 async def _is_last(connection: AsyncConnection, job_id: int) -> bool:
-    """Whether no question of its thread was written after it, and it was not deleted."""
-    later, this = jobs.alias(), jobs.c.id == job_id
-    same_thread = (
-        later.c.team_id == jobs.c.team_id,
-        later.c.channel_id == jobs.c.channel_id,
-        later.c.thread_ts == jobs.c.thread_ts,
-    )
-    after = sa.exists().where(*same_thread, later.c.ts > jobs.c.ts)
-    return bool(await connection.scalar(sa.select(sa.exists().where(this, WORDED, ~after))))
+    """Whether a job's question still stands, as the last one of its thread."""
+    later = jobs.alias()
+    after = sa.exists().where(same_thread(later, jobs), later.c.ts > jobs.c.ts)
+    return bool(await connection.scalar(sa.select(sa.exists().where(jobs.c.id == job_id, has_content(), ~after))))

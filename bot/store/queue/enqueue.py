@@ -1,4 +1,8 @@
-"""Questions become jobs: what arrives while a transaction is under way goes into the next one together."""
+"""Enqueueing: questions become jobs, many in one commit.
+
+A commit waits for the disk, so questions that arrive during one share the next (`Arrivals`). Each gets its answer as if
+it had come alone: whether its event or its message was seen before, and whether it has to wait behind others.
+"""
 
 import asyncio
 from collections import Counter
@@ -10,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Enqueued, Status
-from bot.store.rows import DOING, TODO, file_values, in_thread, insert_into, thread_values
+from bot.store.queue.predicates import THREAD, in_thread, is_begun, is_live, is_queued, is_running, thread_values
+from bot.store.rows import file_values, insert_into
 from bot.store.schema import jobs, seen_events
 
 LARGEST_BATCH = 200
@@ -23,14 +28,14 @@ class Arrival:
     event_id: str
     question: Question
     full: bool
-    """The process has no room for it now."""
+    """The process has no room for another answer now."""
 
 
 Taken = Enqueued | None
 
 
 class Arrivals:
-    """One commit for all that came during the last one: a sync of the disk is what an enqueue costs."""
+    """Collects questions while a transaction runs, and writes them together in the next."""
 
     def __init__(self, write: Callable[[Sequence[Arrival]], Awaitable[Sequence[Taken]]]) -> None:
         self._write = write
@@ -38,7 +43,10 @@ class Arrivals:
         self._writing: asyncio.Task[None] | None = None
 
     async def add(self, arrival: Arrival) -> Taken:
-        """What became of it; raises what its batch's transaction raised. It is written though the caller is gone."""
+        """Returns what became of the question, and raises what its transaction raised.
+
+        The question is written even if the caller is cancelled.
+        """
         taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
         self._waiting.append((arrival, taken))
         if self._writing is None:
@@ -46,7 +54,7 @@ class Arrivals:
         return await taken
 
     async def end(self) -> None:
-        """Returns when all is written."""
+        """Returns when all questions are written."""
         if self._writing is not None:
             await self._writing
 
@@ -74,7 +82,7 @@ class Arrivals:
 async def write_arrivals(
     connection: AsyncConnection, batch: Sequence[Arrival], most_per_user: int, now: float
 ) -> list[Taken]:
-    """As if each came alone, in the order of the batch."""
+    """Writes questions as if each came alone, in their order."""
     seen = await _first_seen(connection, batch, now)
     first_events: dict[str, Arrival] = {}
     first_messages: dict[tuple[str, str, str], Arrival] = {}
@@ -83,15 +91,15 @@ async def write_arrivals(
             first_messages.setdefault(_message(arrival.question), arrival)
     if not first_messages:
         return [None] * len(batch)
-    line = await _line(connection, first_messages.values(), most_per_user)
+    queue = await _queue_before(connection, first_messages.values(), most_per_user)
     ids = await _add_jobs(connection, first_messages.values(), now)
     taken: dict[str, Enqueued] = {}
     for message, arrival in first_messages.items():
         if message in ids:
-            taken[arrival.event_id] = Enqueued(ids[message], line.waits(arrival))
+            taken[arrival.event_id] = Enqueued(ids[message], queue.is_behind(arrival))
     waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.waiting]
     if waiting:
-        await connection.execute(sa.update(jobs).where(jobs.c.id.in_(waiting)).values(announced_at=now))
+        await connection.execute(sa.update(jobs).where(jobs.c.id.in_(waiting)).values(placeholder_due_since=now))
     return [taken.get(each.event_id) if first_events.get(each.event_id) is each else None for each in batch]
 
 
@@ -100,16 +108,16 @@ def _message(question: Question) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """What is before those who arrive; each of them may be before the next."""
+class _QueueBefore:
+    """The jobs before those that arrive; each that arrives may be before the next."""
 
     oldest: dict[ThreadKey, str]
-    """The ts of the oldest job to do in each thread, '' where one was begun."""
+    """The ts of the oldest queued job in each thread, '' where one is begun."""
     threads: Counter[tuple[str, str]]
-    """In how many threads a person, by team and user, has jobs to do or being done."""
+    """In how many threads a person, by team and user, has live jobs."""
     most_per_user: int
 
-    def waits(self, arrival: Arrival) -> bool:
+    def is_behind(self, arrival: Arrival) -> bool:
         question = arrival.question
         person = (question.thread.team_id, question.user_id)
         first = self.oldest.get(question.thread)
@@ -121,20 +129,23 @@ class _Line:
 
 
 async def must_wait(connection: AsyncConnection, question: Question, full: bool, most_per_user: int) -> bool:
-    """Whether one that is to be answered again has others before it, or no room."""
+    """Whether a question that is answered anew has others before it, or no room."""
     arrival = Arrival("", question, full)
-    return (await _line(connection, [arrival], most_per_user)).waits(arrival)
+    return (await _queue_before(connection, [arrival], most_per_user)).is_behind(arrival)
 
 
-async def _line(connection: AsyncConnection, arrivals: Collection[Arrival], most_per_user: int) -> _Line:
+async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arrival], most_per_user: int) -> _QueueBefore:
     questions = [arrival.question for arrival in arrivals]
     oldest = await _oldest(connection, {question.thread for question in questions})
     people = {(question.thread.team_id, question.user_id) for question in questions}
-    return _Line(oldest, await _threads(connection, people), most_per_user)
+    return _QueueBefore(oldest, await _threads(connection, people), most_per_user)
 
 
 async def _first_seen(connection: AsyncConnection, batch: Sequence[Arrival], now: float) -> Collection[str]:
-    """In one order for all processes: else two batches with the same events could wait for each other."""
+    """Records the events and returns the new ones.
+
+    Written in one order by all processes: otherwise two transactions with the same events could wait for each other.
+    """
     event_ids = sorted({arrival.event_id for arrival in batch})
     new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
     rows = await connection.scalars(new, [{"event_id": event_id, "seen_at": now} for event_id in event_ids])
@@ -142,26 +153,23 @@ async def _first_seen(connection: AsyncConnection, batch: Sequence[Arrival], now
 
 
 async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
-    """The ts of the oldest job to do in each thread, '' where one was begun."""
-    columns = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
+    """Returns the ts of the oldest queued job in each thread, '' where one is begun."""
+    columns = [jobs.c[name] for name in THREAD]
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
-    todo = sa.select(*columns, sa.func.min(jobs.c.ts)).where(jobs.c.status == TODO, among).group_by(*columns)
-    begun = sa.or_(jobs.c.status == DOING, sa.and_(jobs.c.status == TODO, jobs.c.attempts > 0))
-    doing = sa.select(*columns, sa.literal("")).where(begun, among)
+    queued = sa.select(*columns, sa.func.min(jobs.c.ts)).where(is_queued(), among).group_by(*columns)
+    begun = sa.select(*columns, sa.literal("")).where(is_begun(), among)
     oldest: dict[ThreadKey, str] = {}
-    for team_id, channel_id, thread_ts, ts in await connection.execute(sa.union_all(todo, doing)):
+    for team_id, channel_id, thread_ts, ts in await connection.execute(sa.union_all(queued, begun)):
         thread = ThreadKey(team_id, channel_id, thread_ts or None)
         oldest[thread] = min(ts, oldest.get(thread, ts))
     return oldest
 
 
 async def _threads(connection: AsyncConnection, people: Collection[tuple[str, str]]) -> Counter[tuple[str, str]]:
-    """In how many threads each has jobs to do or being done: so many may be under way at once."""
+    """Counts the threads in which each person has live jobs: so many could be running at once."""
     columns = (jobs.c.team_id, jobs.c.user_id, jobs.c.channel_id, jobs.c.thread_ts)
     theirs = sa.tuple_(jobs.c.team_id, jobs.c.user_id).in_(list(people))
-    held = sa.union(
-        *(sa.select(*columns).where(jobs.c.status == status, theirs) for status in (TODO, DOING))
-    ).subquery()
+    held = sa.union(*(sa.select(*columns).where(is_in, theirs) for is_in in (is_queued(), is_running()))).subquery()
     counted = sa.select(held.c.team_id, held.c.user_id, sa.func.count()).group_by(held.c.team_id, held.c.user_id)
     return Counter({(team_id, user_id): number for team_id, user_id, number in await connection.execute(counted)})
 
@@ -169,9 +177,9 @@ async def _threads(connection: AsyncConnection, people: Collection[tuple[str, st
 async def _add_jobs(
     connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
 ) -> dict[tuple[str, str, str], int]:
-    """Ids of those that are new: where a twin event brought it, the loser waits for the winner's commit.
+    """Adds jobs and returns the ids of the new ones; a twin event's transaction waits for this one's commit.
 
-    In the order of writing, which is the same for all processes.
+    Written in one order by all processes, that of the messages.
     """
     values = [
         {
@@ -181,7 +189,7 @@ async def _add_jobs(
             "text": arrival.question.text,
             "files": file_values(arrival.question),
             "from_bot": arrival.question.from_bot,
-            "status": Status.TODO.value,
+            "status": Status.QUEUED.value,
             "created_at": now,
         }
         for arrival in sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message(arrival.question)))
@@ -193,10 +201,10 @@ async def _add_jobs(
 
 
 async def may_post_placeholder(connection: AsyncConnection, question: Question) -> bool:
-    """As Store.may_post_placeholder."""
+    """Whether the live questions before this one have their messages, so that its placeholder comes below them."""
     before = sa.exists().where(
         in_thread(question.thread),
-        sa.or_(jobs.c.status == TODO, jobs.c.status == DOING),
+        is_live(),
         jobs.c.ts < question.ts,
         sa.cast(jobs.c.page_ts, sa.Text) == "[]",
     )

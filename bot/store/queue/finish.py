@@ -1,4 +1,4 @@
-"""How a worker parts with a job: it ends it, or hands it over."""
+"""How a worker parts with a job: it ends the job, or releases it for another attempt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.job import Outcome, Spent, Status
+from bot.core.job import EndReason, Outcome, Spent, Status
 from bot.core.outbox import Leftover, OutboxKind, wait_s
-from bot.errors import CapReached
 from bot.store import checkpoints, outbox, recorded_answers, usage_totals
 from bot.store.queue import batch
-from bot.store.rows import DOING, TODO, in_thread, interrupted_values, spender_of, turn_values, wake_others
+from bot.store.queue.predicates import in_thread, is_queued, is_running
+from bot.store.rows import interrupted_values, spender_of, turn_values, wake_others
 from bot.store.schema import jobs, turns
 
 
@@ -26,72 +26,76 @@ class Held:
 
     @property
     def fenced(self) -> sa.Update:
-        """A late worker writes nothing."""
-        is_ours = (jobs.c.attempts == self.job.attempts, jobs.c.worker == self.worker, jobs.c.status == DOING)
+        """An update of the job that changes nothing once another attempt has it, or it has ended."""
+        is_ours = (jobs.c.attempts == self.job.attempts, jobs.c.worker == self.worker, is_running())
         return sa.update(jobs).where(jobs.c.id == self.job.id, *is_ours)
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left to do in Slack when a job ends."""
+    """What Slack is still owed when a job ends."""
 
     ping: bool = False
     leftover: Leftover | None = None
 
 
 async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, left: Left) -> bool:
-    """As Store.finish."""
+    """Ends a job as `Store.finish` says; a job that has a newer version meanwhile is released instead."""
     job, leftover = held.job, left.leftover
     is_to_show = leftover is not None and leftover.kind is OutboxKind.SHOW_END
     if leftover and leftover.piece:
         await checkpoints.append(connection, held.worker, {job: leftover.piece})
-    outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_asked)
-    status = sa.case((outdated, Status.TODO.value), else_=outcome.status.value)
-    ended = held.fenced.values(status=status, finished_at=sa.case((outdated, None), else_=now))
-    kept = ended.returning(jobs.c.forget_asked, jobs.c.stop_asked, jobs.c.status, jobs.c.deleted)
+    # A stop counts more than an edit.
+    outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
+    ended = held.fenced.values(
+        status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
+        end_reason=sa.case((outdated, None), else_=outcome.end_reason.value),
+        ended_at=sa.case((outdated, None), else_=now),
+    )
+    kept = ended.returning(jobs.c.erase_requested, jobs.c.stop_requested, jobs.c.status, jobs.c.answer_deleted)
     row = (await connection.execute(kept)).one_or_none()
     if row is None:
         return False
-    is_outdated = row.status == Status.TODO
+    is_outdated = row.status == Status.QUEUED
     if is_outdated or not is_to_show:
         await checkpoints.drop(connection, jobs.c.id == job.id)
     if job.version > 0:
         await outbox.cancel(connection, OutboxKind.SHOW_END, [job.id])
-    if row.forget_asked:
+    if row.erase_requested:
         await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
     else:
         if job.so_far and not is_outdated:
             await recorded_answers.join(connection, job)
-        kept_outcome = replace(outcome, answer="") if row.deleted else outcome
-        await _count(connection, job, turn_values(job.id, kept_outcome, now), now)
-    if outcome.status is Status.REFUSED or outcome.finish_reason == CapReached.__name__:
-        await batch.part(connection, job.id, but_of=job.question.user_id)
+        kept_outcome = replace(outcome, answer="") if row.answer_deleted else outcome
+        await _record_turn(connection, job, turn_values(job.id, kept_outcome, now), now)
+    if outcome.end_reason in (EndReason.DENIED, EndReason.CAP_REACHED):
+        await batch.unbatch(connection, job.id, all_but_user=job.question.user_id)
     if leftover and not is_outdated:
         await outbox.add(connection, leftover.kind, [job.id], now + wait_s(0))
-    if left.ping and not leftover and not is_outdated and not row.stop_asked:
+    if left.ping and not leftover and not is_outdated and not row.stop_requested:
         await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
-    await wake_others(connection, held.worker, jobs.c.status == TODO, _waited_for(job))
+    await wake_others(connection, held.worker, is_queued(), _held_up_by(job))
     return not is_outdated
 
 
 async def release(connection: AsyncConnection, held: Held, spent: Spent, now: float) -> bool:
-    """As Store.release. What the attempt has used so far counts."""
-    given_up = held.fenced.values(status=Status.TODO.value, worker=None, started_at=None, heartbeat_at=None)
-    if (await connection.execute(given_up)).rowcount == 0:
+    """Returns a job to the queue as `Store.release` says; what the attempt has used so far counts."""
+    released = held.fenced.values(status=Status.QUEUED.value, worker=None, started_at=None)
+    if (await connection.execute(released)).rowcount == 0:
         return False
     if spent != Spent():
-        await _count(connection, held.job, interrupted_values(held.job.id, spent, now), now)
+        await _record_turn(connection, held.job, interrupted_values(held.job.id, spent, now), now)
     await wake_others(connection, held.worker)
     return True
 
 
-async def _count(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
+async def _record_turn(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
     await connection.execute(sa.insert(turns), turn)
     await usage_totals.count(connection, [(spender_of(job.question), turn)], now)
 
 
-def _waited_for(job: Job) -> sa.ColumnElement[bool]:
-    """Jobs that a job held up: of its thread, or of its asker."""
+def _held_up_by(job: Job) -> sa.ColumnElement[bool]:
+    """Whether a job may have waited for this one: it is of the same thread, or of the same asker."""
     thread = job.question.thread
-    theirs = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
-    return sa.or_(in_thread(thread), theirs)
+    same_asker = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)
+    return sa.or_(in_thread(thread), same_asker)

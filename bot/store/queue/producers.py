@@ -10,7 +10,7 @@ from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.queue import edit
-from bot.store.queue.edit import Anew
+from bot.store.queue.edit import Regeneration
 from bot.store.queue.enqueue import Arrival, Arrivals, may_post_placeholder, write_arrivals
 from bot.store.rows import wake_others
 
@@ -41,7 +41,7 @@ class SqlQueue:
 
     async def regenerate(self, job_id: int, *, continues: bool = False, full: bool = False) -> Enqueued | None:
         """Queues an ended job once more."""
-        return await self._database.write(self._regenerate, Anew(job_id, continues, full))
+        return await self._database.write(self._regenerate, Regeneration(job_id, continues, full))
 
     async def edit(self, question: Question, edited_ts: str) -> bool:
         """Stores a question's new text, and has it answered if it is not too late."""
@@ -61,8 +61,8 @@ class SqlQueue:
     async def _request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
         return await self._wake_all(connection, await edit.stop(connection, job_id, self._clock.now()))
 
-    async def _regenerate(self, connection: AsyncConnection, anew: Anew) -> Enqueued | None:
-        enqueued = await edit.regenerate(connection, anew, self._most_per_user, self._clock.now())
+    async def _regenerate(self, connection: AsyncConnection, request: Regeneration) -> Enqueued | None:
+        enqueued = await edit.regenerate(connection, request, self._most_per_user, self._clock.now())
         await self._wake_all(connection, enqueued is not None and not enqueued.waiting)
         return enqueued
 

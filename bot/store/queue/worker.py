@@ -16,7 +16,8 @@ from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.queue import batch, claim, finish
 from bot.store.queue.finish import Held, Left
-from bot.store.rows import TODO, wake_others
+from bot.store.queue.predicates import is_queued
+from bot.store.rows import wake_others
 from bot.store.schema import jobs
 
 NO_PIECES: Mapping[Job, Piece] = {}
@@ -89,11 +90,11 @@ class SqlWorkerQueue:
         return [job for job in held if (job.id, job.attempts) not in self._handed_out]
 
     async def _take_over(self, limit: int) -> list[Job]:
-        gone = await self._worker.gone()
-        if not gone:
+        dead = await self._worker.dead_workers()
+        if not dead:
             return []
         async with self._database.begin_write() as connection:
-            return await claim.take_over(connection, self._worker.name, gone, limit, self._clock.now())
+            return await claim.take_over(connection, self._worker.name, dead, limit, self._clock.now())
 
     async def _claim_ready(self, limit: int) -> list[Job]:
         if limit <= 0:
@@ -122,14 +123,18 @@ class SqlWorkerQueue:
 
     async def _record_pages(self, connection: AsyncConnection, job_id: int, page_ts: Sequence[str]) -> None:
         # A job that was never claimed belongs to nobody: the process that enqueued it records the placeholder.
-        ours = sa.or_(jobs.c.worker == self._worker.name, jobs.c.attempts == 0, jobs.c.status == TODO)
-        pages = sa.update(jobs).where(jobs.c.id == job_id, ours).values(page_ts=list(page_ts), announced_at=None)
-        recorded = pages.returning(jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.announced_at)
+        ours = sa.or_(jobs.c.worker == self._worker.name, jobs.c.attempts == 0, is_queued())
+        pages = (
+            sa.update(jobs).where(jobs.c.id == job_id, ours).values(page_ts=list(page_ts), placeholder_due_since=None)
+        )
+        recorded = pages.returning(
+            jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.page_ts, jobs.c.placeholder_due_since
+        )
         row = (await connection.execute(recorded)).one_or_none()
-        if row is not None and row.status == Status.TODO:
+        if row is not None and row.status == Status.QUEUED:
             await wake_others(connection, self._worker.name)
         elif row is not None and row.attempts == 0:
-            await batch.clear_signs(connection, [row], self._clock.now())
+            await batch.clear_placeholders(connection, [row], self._clock.now())
 
     async def _finish(self, job: Job, outcome: Outcome, left: Left) -> bool:
         async with self._database.begin_write() as connection:

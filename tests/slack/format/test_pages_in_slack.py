@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.core.job import EndReason
 from bot.core.reply.extent import MOST_BLOCKS, MOST_ROWS, Extent
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import PAGE_CHARS, Pages
-from bot.core.reply.state import MOST_PAGES, End, Ending, Reply, Upload, View
+from bot.core.reply.state import MOST_PAGES, Ending, Reply, Upload, View
 from bot.errors import Refusal
 from sandbox.rules import check_blocks
 from tests.core.conversations import question
@@ -58,7 +59,7 @@ LONG = {
 def test_every_frame_of_every_page_fits(text: str, step: int) -> None:
     slack = Slack()
     reply = grow(text, step, slack)
-    reply.finish(Ending("A notice of some words.", End.LENGTH, "openai/gpt-test", previous=True))
+    reply.finish(Ending("A notice of some words.", EndReason.LENGTH_LIMIT, "openai/gpt-test", previous=True))
     show(reply, slack)
     call = reply.next_call()
     if isinstance(call, Upload):

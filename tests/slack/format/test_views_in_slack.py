@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core import texts
-from bot.core.reply.state import End, View
+from bot.core.job import EndReason
+from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks, check_replacement
 from tests.core.slack import Json, kinds, leaves, said, stored
@@ -35,15 +36,15 @@ STATES = {
     "in line": {"growing": True, "waiting": True},
     "a full page": {},
     "a page before a file": {"notice": texts.WRITING_LONG},
-    "ended": {"ended": End.WHOLE},
-    "ended with a footer": {"ended": End.WHOLE, "footer": "openai/gpt-test", "previous": True},
-    "ended with a notice": {"ended": End.WHOLE, "notice": "Not read: <@U0ADA>.zip (too large).", "footer": "a/b"},
-    "cut": {"ended": End.LENGTH, "footer": "openai/gpt-test"},
-    "stopped": {"ended": End.STOPPED},
-    "failed": {"ended": End.PART, "notice": "The model's server can't be reached."},
+    "ended": {"ended": EndReason.WHOLE},
+    "ended with a footer": {"ended": EndReason.WHOLE, "footer": "openai/gpt-test", "previous": True},
+    "ended with a notice": {"ended": EndReason.WHOLE, "notice": "Not read: <@U0ADA>.zip (too large).", "footer": "a/b"},
+    "cut": {"ended": EndReason.LENGTH_LIMIT, "footer": "openai/gpt-test"},
+    "stopped": {"ended": EndReason.STOPPED},
+    "failed": {"ended": EndReason.CUT, "notice": "The model's server can't be reached."},
     "a new version begins": {"growing": True, "version": 2, "previous": True},
     "plain and growing": {"plain": True, "growing": True},
-    "plain and ended": {"plain": True, "ended": End.WHOLE, "footer": "openai/gpt-test"},
+    "plain and ended": {"plain": True, "ended": EndReason.WHOLE, "footer": "openai/gpt-test"},
 }
 VIEWS = {f"{state}: {text}": View(TEXTS[text], **STATES[state]) for state in STATES for text in TEXTS}  # type: ignore[arg-type]
 
@@ -75,7 +76,7 @@ views = st.builds(
     growing=st.booleans(),
     waiting=st.booleans(),
     notice=st.sampled_from(["", texts.WRITING_LONG, "It failed."]) | st.text(max_size=30),
-    ended=st.none() | st.sampled_from(End),
+    ended=st.none() | st.sampled_from(EndReason),
     footer=st.sampled_from(["", "openai/gpt-test"]),
     previous=st.booleans(),
     plain=st.booleans(),
@@ -102,11 +103,11 @@ def paged_view(view: View) -> View:
     [
         (View(TABLE), texts.CONTINUED_BELOW),
         (View("# Title\n\n---"), texts.CONTINUED_BELOW),
-        (View(TABLE, ended=End.WHOLE), texts.END_OF_ANSWER),
+        (View(TABLE, ended=EndReason.WHOLE), texts.END_OF_ANSWER),
         (View("Words.", growing=True), texts.WRITING),
         (View("", growing=True), texts.THINKING),
         (View("", growing=True, waiting=True), texts.QUEUED),
-        (View("Words.", ended=End.STOPPED, footer="a/b"), "a/b · stopped"),
+        (View("Words.", ended=EndReason.STOPPED, footer="a/b"), "a/b · stopped"),
     ],
 )
 def test_the_quiet_line_is_plain_italic_text(view: View, line: str) -> None:
@@ -114,7 +115,7 @@ def test_the_quiet_line_is_plain_italic_text(view: View, line: str) -> None:
     assert leaves(last) == [{"type": "text", "text": line, "style": {"italic": True}}]
 
 
-@pytest.mark.parametrize("view", [View("Words."), View(f"{TABLE}\n\nWords."), View("Words.", ended=End.WHOLE)])
+@pytest.mark.parametrize("view", [View("Words."), View(f"{TABLE}\n\nWords."), View("Words.", ended=EndReason.WHOLE)])
 def test_a_page_with_a_paragraph_needs_no_line_of_ours(view: View) -> None:
     assert "rich_text" not in kinds(reply_blocks.message(view)["blocks"])
     assert has_rich_text(view)
@@ -128,5 +129,5 @@ def test_an_earlier_version_is_shown_to_one_person_with_a_line_above_it(text: st
 
 
 def test_what_history_reads_of_a_message_is_the_answer_alone() -> None:
-    view = View("Words.", notice="It failed.", ended=End.PART, footer="openai/gpt-test")
+    view = View("Words.", notice="It failed.", ended=EndReason.CUT, footer="openai/gpt-test")
     assert said(reply_blocks.answer_of({"blocks": stored(view)})["blocks"]) == "Words."

@@ -1,0 +1,267 @@
+"""The first schema: all tables."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+_ROW_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_THREAD = ["team_id", "channel_id", "thread_ts"]
+_PERSON = ["team_id", "user_id"]
+_QUEUED = sa.text("status = 'queued'")
+_QUEUED_ONLY: dict[str, Any] = {"sqlite_where": _QUEUED, "postgresql_where": _QUEUED}
+_RUNNING = sa.text("status = 'running'")
+_RUNNING_ONLY: dict[str, Any] = {"sqlite_where": _RUNNING, "postgresql_where": _RUNNING}
+
+
+def upgrade() -> None:
+    _create_seen_events()
+    _create_jobs()
+    _create_turns()
+    _create_checkpoints()
+    _create_workers()
+    _create_outbox_entries()
+    _create_slack_calls()
+    _create_group_threads()
+    _create_usage_totals()
+    _create_notices()
+    _create_feedback()
+    _create_channel_settings()
+    _create_pane_contexts()
+    _create_asks()
+
+
+def _create_seen_events() -> None:
+    op.create_table(
+        "seen_events",
+        sa.Column("event_id", sa.Text, nullable=False),
+        sa.Column("seen_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("event_id", name="pk_seen_events"),
+    )
+
+
+def _create_jobs() -> None:
+    op.create_table(
+        "jobs",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("thread_ts", sa.Text, nullable=False),
+        sa.Column("ts", sa.Text, nullable=False),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("files", sa.JSON, nullable=False, server_default="[]"),
+        sa.Column("from_bot", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("end_reason", sa.Text),
+        sa.Column("worker", sa.Text),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("started_at", sa.Double),
+        sa.Column("ended_at", sa.Double),
+        sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
+        sa.Column("placeholder_due_since", sa.Double),
+        sa.Column("answered_with", _ROW_ID),
+        sa.Column("version", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("asked_at", sa.Double),
+        sa.Column("edited_ts", sa.Text),
+        sa.Column("continues", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("stop_requested", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("mention_ts", sa.Text),
+        sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("id", name="pk_jobs"),
+        sa.UniqueConstraint("team_id", "channel_id", "ts", name="uq_jobs_team_id_channel_id_ts"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_jobs_answered_with", "jobs", ["answered_with"])
+    op.create_index(
+        "ix_jobs_from_bot",
+        "jobs",
+        [*_PERSON, "created_at"],
+        sqlite_where=sa.text("from_bot = 1"),
+        postgresql_where=sa.text("from_bot"),
+    )
+    op.create_index("ix_jobs_queued", "jobs", ["id"], **_QUEUED_ONLY)
+    op.create_index("ix_jobs_queued_thread", "jobs", [*_THREAD, "ts"], **_QUEUED_ONLY)
+    op.create_index("ix_jobs_queued_user", "jobs", _PERSON, **_QUEUED_ONLY)
+    op.create_index("ix_jobs_running_thread", "jobs", _THREAD, unique=True, **_RUNNING_ONLY)
+    op.create_index("ix_jobs_running_user", "jobs", _PERSON, **_RUNNING_ONLY)
+    op.create_index("ix_jobs_running_worker", "jobs", ["worker"], **_RUNNING_ONLY)
+    op.create_index("ix_jobs_thread", "jobs", [*_THREAD, "ts"])
+
+
+def _create_turns() -> None:
+    op.create_table(
+        "turns",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("job_id", _ROW_ID, nullable=False),
+        sa.Column("answer", sa.Text, nullable=False),
+        sa.Column("model", sa.Text),
+        sa.Column("end_reason", sa.Text, nullable=False),
+        sa.Column("input_tokens", sa.Integer),
+        sa.Column("output_tokens", sa.Integer),
+        sa.Column("cached_input_tokens", sa.Integer),
+        sa.Column("cost_usd", sa.Double),
+        sa.Column("first_token_s", sa.Double),
+        sa.Column("prompt_version", sa.Text),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_turns"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_turns_job_id", ondelete="CASCADE"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_turns_job_id", "turns", ["job_id"])
+
+
+def _create_checkpoints() -> None:
+    op.create_table(
+        "checkpoints",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("job_id", _ROW_ID, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("start", sa.Integer, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("closing", sa.JSON),
+        sa.PrimaryKeyConstraint("id", name="pk_checkpoints"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_checkpoints_job_id", ondelete="CASCADE"),
+    )
+    op.create_index("ix_checkpoints_job_id", "checkpoints", ["job_id"])
+
+
+def _create_workers() -> None:
+    op.create_table(
+        "workers",
+        sa.Column("worker", sa.Text, nullable=False),
+        sa.Column("beat", sa.BigInteger, nullable=False),
+        sa.Column("has_lock", sa.Boolean, nullable=False),
+        sa.Column("usage_so_far", sa.JSON, nullable=False),
+        sa.Column("seen_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("worker", name="pk_workers"),
+    )
+
+
+def _create_outbox_entries() -> None:
+    op.create_table(
+        "outbox_entries",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("job_id", _ROW_ID, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("due_at", sa.Double, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("id", name="pk_outbox_entries"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_outbox_entries_job_id", ondelete="CASCADE"),
+        sa.UniqueConstraint("job_id", "kind", name="uq_outbox_entries_job_id_kind"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_outbox_entries_due_at", "outbox_entries", ["due_at"])
+
+
+def _create_slack_calls() -> None:
+    op.create_table(
+        "slack_calls",
+        sa.Column("id", _ROW_ID, nullable=False),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("worker", sa.Text, nullable=False),
+        sa.Column("sent_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_slack_calls"),
+    )
+    op.create_index("ix_slack_calls_method", "slack_calls", ["method", "sent_at"])
+
+
+def _create_group_threads() -> None:
+    op.create_table(
+        "group_threads",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("thread_ts", sa.Text, nullable=False),
+        sa.Column("since_ts", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "channel_id", "thread_ts", name="pk_group_threads"),
+    )
+
+
+def _create_usage_totals() -> None:
+    op.create_table(
+        "usage_totals",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("scope_id", sa.Text, nullable=False),
+        sa.Column("day", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("tokens", sa.BigInteger, nullable=False),
+        sa.Column("cost_usd", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "scope", "scope_id", "day", name="pk_usage_totals"),
+    )
+
+
+def _create_notices() -> None:
+    op.create_table(
+        "notices",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("notice", sa.Text, nullable=False),
+        sa.Column("given_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "user_id", "notice", name="pk_notices"),
+    )
+
+
+def _create_feedback() -> None:
+    op.create_table(
+        "feedback",
+        sa.Column("job_id", _ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("value", sa.Integer, nullable=False),
+        sa.Column("model", sa.Text),
+        sa.Column("prompt_version", sa.Text),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("job_id", "user_id", name="pk_feedback"),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_feedback_job_id", ondelete="CASCADE"),
+    )
+
+
+def _create_channel_settings() -> None:
+    op.create_table(
+        "channel_settings",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("model", sa.Text),
+        sa.Column("system_prompt", sa.Text, nullable=False),
+        sa.Column("mention_only", sa.Boolean),
+        sa.PrimaryKeyConstraint("team_id", "channel_id", name="pk_channel_settings"),
+    )
+
+
+def _create_pane_contexts() -> None:
+    op.create_table(
+        "pane_contexts",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("channel_id", sa.Text, nullable=False),
+        sa.Column("opened_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "user_id", name="pk_pane_contexts"),
+    )
+
+
+def _create_asks() -> None:
+    op.create_table(
+        "asks",
+        sa.Column("team_id", sa.Text, nullable=False),
+        sa.Column("view_id", sa.Text, nullable=False),
+        sa.Column("user_id", sa.Text, nullable=False),
+        sa.Column("about", sa.JSON, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("due_at", sa.Double),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("elsewhere", sa.Boolean, nullable=False),
+        sa.Column("posted_channel_id", sa.Text),
+        sa.Column("posted_ts", sa.Text),
+        sa.Column("done", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "view_id", name="pk_asks"),
+    )
+    op.create_index("ix_asks_due_at", "asks", ["due_at"])

@@ -1,0 +1,88 @@
+"""What core/job.py calls live, begun and the same thread, as SQL. Each condition exists once, here.
+
+Statuses are written into the statements and not bound: only then do SQLite and PostgreSQL see that a partial index
+will do. Each condition also keeps the form that those indexes have (bot/store/schema.py).
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from bot.core.conversation import ThreadKey
+from bot.core.job import EndReason, Status
+from bot.store.schema import jobs, workers
+
+QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
+RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
+
+Jobs = sa.FromClause
+"""The table of jobs, or an alias of it."""
+
+
+def is_queued(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether no worker has a live job: it is QUEUED or RELEASED."""
+    return of.c.status == QUEUED
+
+
+def is_running(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether a worker has the job."""
+    return of.c.status == RUNNING
+
+
+def is_live(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether the job's answer is still to come."""
+    return sa.or_(is_queued(of), is_running(of))
+
+
+def has_ended(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether the job is over."""
+    return of.c.status == Status.ENDED.value
+
+
+def is_begun(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether a worker writes the job's answer, or the next one will go on with it."""
+    return sa.or_(is_running(of), sa.and_(is_queued(of), of.c.attempts > 0))
+
+
+def is_denied(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether the job ended because its asker may not ask."""
+    return of.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
+
+
+def may_be_regenerated(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether the job has ended with an answer of its own, or without one, and not by a denial."""
+    return sa.and_(has_ended(of), of.c.answered_with.is_(None), ~is_denied(of), ~of.c.answer_deleted)
+
+
+def is_batched_with(job_id: Any, of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether a question that was not deleted has its answer from this later job."""
+    return sa.and_(of.c.answered_with == job_id, of.c.end_reason == EndReason.BATCHED.value)
+
+
+def has_content(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether the question is neither deleted nor expired: it has words or files."""
+    return sa.or_(of.c.text != "", sa.cast(of.c.files, sa.Text) != "[]")
+
+
+def same_thread(one: Jobs, other: Jobs) -> sa.ColumnElement[bool]:
+    """Whether two jobs are of one thread."""
+    return sa.and_(*(one.c[name] == other.c[name] for name in THREAD))
+
+
+def in_thread(thread: ThreadKey, of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether a row is of this thread: a job's, or that of another table with a thread's columns."""
+    return sa.and_(*(of.c[name] == value for name, value in thread_values(thread).items()))
+
+
+THREAD = ("team_id", "channel_id", "thread_ts")
+"""The columns of a thread."""
+
+
+def thread_values(thread: ThreadKey) -> dict[str, str]:
+    """Returns a thread's columns."""
+    return dict(zip(THREAD, (thread.team_id, thread.channel_id, thread.thread_ts or ""), strict=True))
+
+
+def has_jobs() -> sa.ColumnElement[bool]:
+    """Whether a row of `workers` is of a worker that holds jobs: then others have to watch it."""
+    return sa.exists().where(jobs.c.worker == workers.c.worker, is_running())
