@@ -1,9 +1,11 @@
-"""The docs: every file, link and name in them exists."""
+"""The docs: every file, link and name in them exists, and the diagram of a job is its table of transitions."""
 
 import re
 from pathlib import Path
 
 import pytest
+
+from bot.core.job import TRANSITIONS, State
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,3 +57,15 @@ def test_names_of_the_table_where_is_are_in_their_files() -> None:
         if not re.search(rf"\b{re.escape(name)}\b", (ROOT / file).read_text())
     ]
     assert missing == []
+
+
+def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:
+    """Erasure is left out: it may remove the row in any state."""
+    text = (ROOT / "docs/architecture.md").read_text().replace("[*]", State.ABSENT.value)
+    arrows = re.findall(r"^    (\w+) --> (\w+): (\w+)$", text, re.MULTILINE)
+    table = {
+        (state.value, target.value, event.value)
+        for (state, event), target in TRANSITIONS.items()
+        if target not in (state, State.ABSENT)
+    }
+    assert sorted(arrows) == sorted(table)
