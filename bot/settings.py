@@ -1,4 +1,8 @@
-"""The settings: read once from the environment and `.env`, and checked whole before anything starts."""
+"""The settings, read from the environment and `.env`, and validated before anything starts.
+
+No other module reads the environment. A `parse` function raises ValueError with the rest of a sentence that begins with
+the variable's name: "must be a whole number from 1 to 10".
+"""
 
 import difflib
 import os
@@ -34,20 +38,20 @@ def _text(value: str) -> str:
 
 def _url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
-        raise ValueError("it must begin with https:// or http://")
+        raise ValueError("must start with https:// or http://")
     return value
 
 
 def _database_url(value: str) -> str:
     if not value.startswith(("sqlite://", "postgresql://", "postgres://")):
-        raise ValueError("it must begin with sqlite:// or postgresql://")
+        raise ValueError("must start with sqlite:// or postgresql://")
     return value
 
 
 def _token(prefix: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if not value.startswith(prefix):
-            raise ValueError(f"it must begin with {prefix}")
+            raise ValueError(f"must start with {prefix}")
         return value
 
     return parse
@@ -56,7 +60,7 @@ def _token(prefix: str) -> Callable[[str], str]:
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not value.isascii() or not value.isdigit() or not low <= int(value) <= high:
-            raise ValueError(f"it must be a whole number from {low:,} to {high:,}")
+            raise ValueError(f"must be a whole number from {low:,} to {high:,}")
         return int(value)
 
     return parse
@@ -65,7 +69,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value.lower() not in choices:
-            raise ValueError(f"it must be one of {', '.join(choices)}")
+            raise ValueError(f"must be one of {', '.join(choices)}")
         return value.lower()
 
     return parse
@@ -76,27 +80,28 @@ def _on_off(value: str) -> bool:
 
 
 def parse_models(value: str) -> tuple[str, ...]:
-    """`vendor/model`, by commas, the first one asked first."""
+    """Returns the models of a comma-separated list of vendor/model, in order. Raises ValueError."""
     models = tuple(model.strip() for model in value.split(",") if model.strip())
     for model in models:
         vendor, _, name = model.partition("/")
         if vendor not in VENDORS or not name:
-            raise ValueError(f"a model is written vendor/name, the vendor one of {', '.join(VENDORS)}: not {model!r}")
+            vendors = ", ".join(VENDORS)
+            raise ValueError(f"must name models as vendor/model, where vendor is one of {vendors}; {model!r} isn't one")
     return models
 
 
 def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
     def parse(value: str) -> frozenset[str]:
         ids = frozenset(filter(None, (part.strip() for part in value.split(","))))
-        for wrong in sorted(each for each in ids if not re.fullmatch(pattern, each)):
-            raise ValueError(f"it must be {what}, by commas: not {wrong!r}")
+        for wrong in sorted(name for name in ids if not re.fullmatch(pattern, name)):
+            raise ValueError(f"must be a comma-separated list of {what}; {wrong!r} isn't one")
         return ids
 
     return parse
 
 
-_users = _ids("[UWB][A-Z0-9]+", "members' ids such as U0123ABCD (Slack: profile, Copy member ID)")
-_channels = _ids("[CGD][A-Z0-9]+", "channels' ids such as C0123ABCD (Slack: at the end of the channel's details)")
+_users = _ids("[UWB][A-Z0-9]+", "member IDs such as U0123ABCD (in Slack: profile > Copy member ID)")
+_channels = _ids("[CGD][A-Z0-9]+", "channel IDs such as C0123ABCD (in Slack: at the end of the channel's details)")
 
 
 def _kinds(value: str) -> frozenset[UserKind]:
@@ -110,7 +115,7 @@ def _setting(variable: str, parse: Callable[[str], Any] = _text, default: Any = 
 
 @dataclass(frozen=True)
 class Settings:
-    """What those who run the bot decide. Secrets are not in its repr."""
+    """Everything that can be configured. Secrets are not in the repr."""
 
     slack_bot_token: str = _setting("SLACK_BOT_TOKEN", _token("xoxb-"), secret=True)
     slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
@@ -147,27 +152,27 @@ class Settings:
 
 
 def environment(env_file: Path = Path(".env")) -> dict[str, str]:
-    """The process's environment, and what `.env` adds to it."""
+    """Returns the process's environment, with the variables that only `.env` has."""
     from_file = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
     return {**from_file, **os.environ}
 
 
 def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
-    """Raises SettingsError with all that is wrong, a line each. An empty variable counts as not set."""
+    """Returns the validated settings; an empty variable counts as not set. Raises SettingsError with all problems."""
     problems = _unknown(env)
     values: dict[str, Any] = {}
-    for each in _fields():
-        value = _parsed(env, each.metadata["variable"], each.metadata["parse"], problems)
+    for setting in _fields():
+        value = _parsed(env, setting.metadata["variable"], setting.metadata["parse"], problems)
         if value is not None:
-            values[each.name] = value
+            values[setting.name] = value
     settings = Settings(**values, vendors=_vendors(env, problems))
     problems += [*_missing_keys(settings), *_contradictions(settings), *_unpriced(settings)]
     if needs_slack:
         problems += _missing_tokens(env)
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
         problems.append(
-            f"No model to ask: put OPENAI_API_KEY ({WHERE['OPENAI_API_KEY']}) or "
-            f"ANTHROPIC_API_KEY ({WHERE['ANTHROPIC_API_KEY']}) into .env."
+            f"No model is configured. Set OPENAI_API_KEY (from {WHERE['OPENAI_API_KEY']}) or "
+            f"ANTHROPIC_API_KEY (from {WHERE['ANTHROPIC_API_KEY']}) in .env."
         )
     if problems:
         raise SettingsError(problems)
@@ -181,16 +186,16 @@ def variables() -> list[str]:
         for vendor in VENDORS.values()
         for variable in (vendor.api_key_variable, vendor.base_url_variable, vendor.api_variable)
     ]
-    return [each.metadata["variable"] for each in _fields()] + list(filter(None, of_vendors))
+    return [setting.metadata["variable"] for setting in _fields()] + list(filter(None, of_vendors))
 
 
 def _fields() -> list[Field[Any]]:
     """Returns the settings that are one variable each."""
-    return [each for each in fields(Settings) if "variable" in each.metadata]
+    return [setting for setting in fields(Settings) if "variable" in setting.metadata]
 
 
 def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSettings]:
-    """Returns the vendors of which something is set; what can't be used is added to `problems`."""
+    """Returns the vendors that have a variable set; adds to `problems`."""
     vendors = {}
     for name, vendor in VENDORS.items():
         settings = VendorSettings(
@@ -204,19 +209,19 @@ def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSet
 
 
 def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:
-    """Returns a variable's value, or None where it is not set or can't be used, which is added to `problems`."""
+    """Returns a variable's value, None if it is not set or invalid; adds to `problems`."""
     value = env.get(variable, "").strip()
     if not value:
         return None
     try:
         return parse(value)
     except ValueError as problem:
-        problems.append(f"{variable} can't be used: {problem}.")
+        problems.append(f"{variable} {problem}.")
         return None
 
 
 def models_in_use(settings: Settings) -> tuple[str, ...]:
-    """BOT_MODELS, or what follows from the keys that are set; empty where there are none."""
+    """Returns BOT_MODELS, or else the default model of each vendor whose API key is set."""
     if settings.models:
         return settings.models
     return tuple(
@@ -233,7 +238,7 @@ def model_setup(settings: Settings) -> ModelSetup:
 
 
 def system_prompt_in_use(settings: Settings) -> str:
-    """BOT_SYSTEM_PROMPT, or our own."""
+    """Returns BOT_SYSTEM_PROMPT, or else Typist's own prompt."""
     return settings.system_prompt or DEFAULT_SYSTEM_PROMPT
 
 
@@ -242,8 +247,9 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
     problems = []
     for name in sorted(env):
         if name.startswith("BOT_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            problems.append(f"{name} is no setting of Typist" + (f": did you mean {near[0]}?" if near else "."))
+            similar = difflib.get_close_matches(name, known, n=1)
+            hint = f" (did you mean {similar[0]}?)" if similar else ". See .env.example for all settings."
+            problems.append(f"unknown setting {name}{hint}")
     return problems
 
 
@@ -253,7 +259,7 @@ def _missing_keys(settings: Settings) -> list[str]:
         vendor, ours = VENDORS[name], settings.vendors.get(name, VendorSettings())
         if not ours.api_key and vendor.needs_key(ours):
             variable = vendor.api_key_variable
-            problems.append(f"{variable} is not set, and BOT_MODELS names {name}: get it at {vendor.api_key_page}.")
+            problems.append(f"{variable} is not set, and BOT_MODELS uses {name}. Get a key at {vendor.api_key_page}.")
     return problems
 
 
@@ -263,18 +269,18 @@ def _contradictions(settings: Settings) -> list[str]:
         "CHANNELS": settings.allow_channels & settings.deny_channels,
     }
     return [
-        f"BOT_ALLOW_{what} and BOT_DENY_{what} both name {', '.join(sorted(both))}."
+        f"BOT_ALLOW_{what} and BOT_DENY_{what} both contain {', '.join(sorted(both))}. Remove it from one of them."
         for what, both in lists.items()
         if both
     ]
 
 
 def _unpriced(settings: Settings) -> list[str]:
-    """Dollars that nobody can count would cap nothing."""
+    """A cap in dollars has no effect on a model whose price is unknown."""
     if not any(cap.in_dollars for cap in settings.caps):
         return []
     return [
-        f"BOT_CAPS has caps in usd, and no price of {model} is known: cap its tokens instead."
+        f"A dollar cap requires a price for every model in BOT_MODELS, and {model} has none. Cap tokens in BOT_CAPS."
         for model in models_in_use(settings)
         if cost_usd(model, Usage()) is None
     ]
@@ -282,7 +288,7 @@ def _unpriced(settings: Settings) -> list[str]:
 
 def _missing_tokens(env: Mapping[str, str]) -> list[str]:
     return [
-        f"{variable} is not set: get it at {WHERE[variable]}, and put it into .env."
+        f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env."
         for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
         if not env.get(variable, "").strip()
     ]

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,13 +19,13 @@ async def bot_process(
     stdin: int = asyncio.subprocess.PIPE,
     stdout: int = asyncio.subprocess.PIPE,
     stderr: int = asyncio.subprocess.PIPE,
+    program: Sequence[str] = ("-m", "bot"),
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m bot ARGUMENTS`, its streams piped; ended with the block if it has not ended by then."""
     inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "bot",
+        *program,
         *arguments,
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(REPOSITORY), **(env or {})},

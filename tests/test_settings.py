@@ -1,4 +1,4 @@
-"""Settings are read once, checked whole, and keep their secrets."""
+"""The settings: every problem is reported, no secret is shown."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,60 +25,76 @@ SECRETS = {
 PROBLEMS = {
     "an unknown variable": (
         {"BOT_STREAMNG": "off"},
-        ["BOT_STREAMNG is no setting of Typist: did you mean BOT_STREAMING?"],
+        ["unknown setting BOT_STREAMNG (did you mean BOT_STREAMING?)"],
     ),
-    "no number": (
+    "an unknown variable like no other": (
+        {"BOT_FOO": "1"},
+        ["unknown setting BOT_FOO. See .env.example for all settings."],
+    ),
+    "not a number": (
         {"BOT_HISTORY_TOKENS": "many"},
-        ["BOT_HISTORY_TOKENS can't be used: it must be a whole number"],
+        ["BOT_HISTORY_TOKENS must be a whole number"],
     ),
     "a number out of range": ({"BOT_STALL_TIMEOUT_S": "0"}, ["from 1 to 3,600"]),
-    "a port that no machine has": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT can't be used", "to 65,535"]),
-    "no choice": ({"BOT_OPENAI_API": "rest"}, ["it must be one of auto, responses, chat"]),
+    "a port out of range": ({"BOT_HEALTH_PORT": "65536"}, ["BOT_HEALTH_PORT must be a whole number", "to 65,535"]),
+    "not one of the choices": ({"BOT_OPENAI_API": "rest"}, ["BOT_OPENAI_API must be one of auto, responses, chat"]),
     "neither on nor off": (
         {"BOT_STREAMING": "yes"},
-        ["BOT_STREAMING can't be used: it must be one of on, off"],
+        ["BOT_STREAMING must be one of on, off"],
     ),
-    "no model": ({"BOT_MODELS": "gpt-6-luna"}, ["a model is written vendor/name", "'gpt-6-luna'"]),
-    "a model's key is missing": (
+    "a model without a vendor": (
+        {"BOT_MODELS": "gpt-6-luna"},
+        ["BOT_MODELS must name models as vendor/model", "'gpt-6-luna' isn't one"],
+    ),
+    "a missing API key": (
         {"BOT_MODELS": "anthropic/claude-haiku-5-5"},
-        ["ANTHROPIC_API_KEY is not set, and BOT_MODELS names anthropic: get it at platform.claude.com"],
+        ["ANTHROPIC_API_KEY is not set, and BOT_MODELS uses anthropic. Get a key at platform.claude.com"],
     ),
-    "no address": (
+    "a URL without a scheme": (
         {"OPENAI_BASE_URL": "localhost:1"},
-        ["OPENAI_BASE_URL can't be used: it must begin with https://"],
+        ["OPENAI_BASE_URL must start with https://"],
     ),
-    "no database": (
+    "a database of another kind": (
         {"DATABASE_URL": "mysql://x"},
-        ["DATABASE_URL can't be used: it must begin with sqlite://"],
+        ["DATABASE_URL must start with sqlite://"],
     ),
-    "no person": ({"BOT_ADMINS": "U0ADA, ada"}, ["BOT_ADMINS can't be used: it must be members' ids", "not 'ada'"]),
-    "no channel": ({"BOT_DENY_CHANNELS": "#general"}, ["channels' ids such as C0123ABCD", "not '#general'"]),
-    "allowed and denied": (
+    "a name in place of a member ID": (
+        {"BOT_ADMINS": "U0ADA, ada"},
+        ["BOT_ADMINS must be a comma-separated list of member IDs", "'ada' isn't one"],
+    ),
+    "a name in place of a channel ID": (
+        {"BOT_DENY_CHANNELS": "#general"},
+        ["list of channel IDs such as C0123ABCD", "'#general' isn't one"],
+    ),
+    "a person both allowed and denied": (
         {"BOT_ALLOW_USERS": "U0ADA,U0ALAN", "BOT_DENY_USERS": "U0ADA"},
-        ["BOT_ALLOW_USERS and BOT_DENY_USERS both name U0ADA."],
+        ["BOT_ALLOW_USERS and BOT_DENY_USERS both contain U0ADA. Remove it"],
     ),
-    "no kind of people": ({"BOT_ALLOW_ALSO": "strangers"}, ["it must be one of guests, external, bots"]),
-    "no cap": ({"BOT_CAPS": "user/day=20"}, ["BOT_CAPS can't be used: a cap is written user/day=200000tokens"]),
-    "dollars of a model without a price": (
+    "an unknown kind of user": (
+        {"BOT_ALLOW_ALSO": "strangers"},
+        ["BOT_ALLOW_ALSO must be one of guests, external, bots"],
+    ),
+    "a cap without a unit": ({"BOT_CAPS": "user/day=20"}, ["BOT_CAPS must list caps such as user/day=200000tokens"]),
+    "a dollar cap on a model without a price": (
         {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"},
-        ["no price of openai/my-own is known"],
+        ["a price for every model in BOT_MODELS, and openai/my-own has none"],
     ),
     "a token of another kind": (
         {"SLACK_BOT_TOKEN": "xoxp-1"},
-        ["SLACK_BOT_TOKEN can't be used: it must begin with xoxb-"],
+        ["SLACK_BOT_TOKEN must start with xoxb-"],
     ),
 }
 
 
 @pytest.mark.parametrize(("env", "sentences"), PROBLEMS.values(), ids=PROBLEMS.keys())
-def test_what_is_wrong_is_one_clear_line(env: dict[str, str], sentences: list[str]) -> None:
+def test_invalid_setting_is_reported_in_one_line(env: dict[str, str], sentences: list[str]) -> None:
     with pytest.raises(SettingsError) as caught:
         settings.read(env)
     assert len(caught.value.problems) == 1
     assert all(sentence in caught.value.problems[0] for sentence in sentences)
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         settings.read({"BOT_X": "1", "BOT_STREAMING": "yes"}, needs_slack=True, needs_model=True)
     variables = ["BOT_X", "BOT_STREAMING", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY"]
@@ -100,11 +116,11 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "BOT_MODELS": "openai/local"}, ("openai/local",)),
     ],
 )
-def test_the_models_follow_from_what_is_set(env: dict[str, str], models: tuple[str, ...]) -> None:
+def test_models_follow_from_the_settings(env: dict[str, str], models: tuple[str, ...]) -> None:
     assert settings.models_in_use(settings.read(env)) == models
 
 
-def test_who_may_ask_and_how_much_is_written_by_commas() -> None:
+def test_access_lists_and_caps_are_separated_by_commas() -> None:
     ours = settings.read(
         {
             "BOT_ALLOW_ALSO": "Guests, bots",
@@ -121,18 +137,18 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert settings.read({"BOT_HISTORY_TOKENS": " ", "SLACK_BOT_TOKEN": ""}) == Settings()
 
 
-def test_no_secret_is_in_the_repr() -> None:
+def test_repr_has_no_secret() -> None:
     assert "secret" not in repr(settings.read(SECRETS))
 
 
 @pytest.mark.parametrize("variable", SECRETS)
-def test_no_secret_is_in_an_error(variable: str) -> None:
+def test_error_has_no_secret(variable: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings.read({**SECRETS, variable: "secret-in-a-wrong-form", "BOT_WRONG": "1"})
     assert "secret" not in str(caught.value)
 
 
-def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / ".env"
     file.write_text("BOT_MODELS=scripted/file\nBOT_SYSTEM_PROMPT=from the file\n")
     monkeypatch.setenv("BOT_MODELS", "scripted/environment")
@@ -140,7 +156,7 @@ def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytes
     assert (ours.models, ours.system_prompt) == (("scripted/environment",), "from the file")
 
 
-def test_the_example_lists_every_setting_with_its_default() -> None:
+def test_example_lists_every_setting_with_its_default() -> None:
     example = {name: value or "" for name, value in dotenv_values(EXAMPLE).items()}
     assert set(example) == set(settings.variables())
     ours = settings.read(example)

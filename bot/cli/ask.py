@@ -1,19 +1,50 @@
-"""`python -m bot ask`: one question from the terminal, the answer as it arrives."""
+"""`typist ask`: answers one question in the terminal, as the answer arrives."""
 
+import argparse
+import asyncio
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
+from bot import logs, settings
 from bot.core.conversation import Prompt, Turn
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Completion, Thinking
-from bot.errors import TypistError
-from bot.providers.registry import open_models
+from bot.errors import SettingsError, TypistError
 from bot.settings import Settings, model_setup, system_prompt_in_use
 
+HELP = "answer one question in the terminal"
+DESCRIPTION = "Answers one question in the terminal. Piped text is appended to the question."
 
-async def ask(settings: Settings, question: str) -> None:
-    """Writes the answer to stdout, and what it took to stderr. Raises ProviderError."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the question and how to answer it."""
+    parser.add_argument("question", nargs="?", help="the question; may be left out if text is piped in")
+    parser.add_argument("--model", help="vendor/model to use in place of BOT_MODELS")
+    parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is complete")
+
+
+def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Answers the question and returns the exit code. Raises SettingsError, ProviderError."""
+    if options.model:
+        env = {**env, "BOT_MODELS": options.model}
+    ours = settings.read(env, needs_model=True)
+    ours = replace(ours, streaming=ours.streaming and not options.no_stream)
+    logs.set_up("error" if ours.log_level == "info" else ours.log_level)
+    piped = "" if sys.stdin.isatty() else sys.stdin.read()
+    question = "\n\n".join(part for part in (options.question, piped.strip()) if part)
+    if not question:
+        raise SettingsError(['There is no question. Try: typist ask "your question"'])
+    asyncio.run(_ask(ours, question))
+    return 0
+
+
+async def _ask(settings: Settings, question: str) -> None:
+    """Writes the answer to stdout, and tokens, time and cost to stderr. Raises ProviderError."""
+    from bot.providers.registry import open_models
+
     prompt = Prompt(system_prompt_in_use(settings), (Turn("user", question),))
     started, first_s, completion, wrote = time.monotonic(), 0.0, None, ""
     async with open_models(model_setup(settings)) as provider, aclosing(provider.stream(prompt)) as events:
@@ -38,9 +69,9 @@ async def ask(settings: Settings, question: str) -> None:
 
 
 def summary(completion: Completion, first_s: float) -> str:
-    """Model, tokens, time to first token, cost."""
+    """Returns one line: model, tokens, time to the first token, cost."""
     usage = completion.usage
-    tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens not reported"
+    tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens unknown"
     cost = cost_usd(completion.model, usage) if usage else None
-    price = "price not known" if cost is None else f"${cost:.6f}"
+    price = "price unknown" if cost is None else f"${cost:.6f}"
     return f"{completion.model} · {tokens} · first token after {first_s:.2f} s · {price}"

@@ -1,85 +1,127 @@
-"""`python -m bot sandbox`: the bot in a Slack of this machine, with a real model where no key is set."""
+"""`typist sandbox`: starts the bot in a Slack on this machine, with a real model even if no API key is set."""
 
+import argparse
+import asyncio
 import json
-import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bot import app
+from bot import logs, settings
+from bot.cli.run import exit_on_sigterm, until_signalled
 from bot.errors import SettingsError
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings, models_in_use, parse_models
-from sandbox.local_model import LocalModel, available
-from sandbox.server import Sandbox, find_port
 
+if TYPE_CHECKING:
+    from bot.app import Bot, Shutdown
+
+HELP = "start a Slack on this machine, with the bot in it"
+DESCRIPTION = (
+    "Starts a Slack on this machine, with the bot in it. Answers come from the models in your settings, from a small "
+    "model on this machine, or from a script."
+)
 PREFERRED_PORT = 3000
-MANIFEST = Path(__file__).parent.parent.parent / "manifest.json"
-"""The app as README.md has it made in Slack."""
+MANIFESTS = (Path(__file__).parents[2] / "manifest.json", Path(__file__).parents[1] / "manifest.json")
+"""The app's manifest: in a checkout, and in an installed package."""
 LOCAL_SYSTEM_PROMPT = "You are a helpful assistant."
-"""So small a model answers best when it is told little."""
+"""A model this small answers best with a short prompt."""
 LOCAL_HISTORY_TOKENS = 1_500
 LOCAL_OUTPUT_TOKENS = 700
-CONNECT = "To connect your Slack, follow “Connect to Slack” in README.md."
+NEXT_STEP = "To connect your own Slack, follow “Connect to Slack” in README.md."
 
 
 @dataclass(frozen=True)
-class Cast:
-    """Who answers in the sandbox."""
+class Models:
+    """Which models answer in the sandbox."""
 
     settings: Settings
-    note: str
+    description: str
 
 
-async def demo(settings: Settings, shutdown: app.Shutdown, port: int | None, model: str | None) -> None:
-    """Runs until it is told to end. `model`: local, scripted or vendor/name; None chooses."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the port and the model."""
+    parser.add_argument("--port", type=int, help="port of its page (default: 3000, or the next free port)")
+    parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
+
+
+def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Runs the sandbox until the process is told to stop, and returns the exit code."""
+    exit_on_sigterm()
+    # Without a subcommand the options have neither.
+    port, model = getattr(options, "port", None), getattr(options, "model", None)
+    ours = settings.read(env)
+    logs.set_up(ours.log_level)
+    if "DATABASE_URL" not in env:
+        ours = replace(ours, database_url="sqlite://")
+    asyncio.run(until_signalled(lambda shutdown: _sandbox(ours, shutdown, port, model), ours.drain_s))
+    return 0
+
+
+async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None) -> None:
+    """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one."""
+    from bot import app
+
+    try:
+        from sandbox.server import Sandbox, find_port
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            [f"The sandbox needs the package {error.name}. Install Typist with its extra: pip install '.[sandbox]'"]
+        ) from error
+
     async with AsyncExitStack() as stack:
-        cast = await _cast(settings, model, stack)
+        models = await _models(ours, model, stack)
         sandbox = await stack.enter_async_context(
             Sandbox(
                 port=port or find_port(PREFERRED_PORT),
-                note=cast.note,
+                note=models.description,
                 keep_revisions=False,
-                manifest=json.loads(MANIFEST.read_text()),
+                manifest=json.loads(next(path for path in MANIFESTS if path.is_file()).read_text()),
             )
         )
-        ours = replace(
-            cast.settings,
+        connected = replace(
+            models.settings,
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
             slack_api_url=sandbox.api_url,
         )
 
-        def ready(_: app.Bot) -> None:
-            sys.stdout.write(f"Typist's sandbox: {sandbox.url} — answers come from {cast.note}. {CONNECT}\n")
-            sys.stdout.flush()
+        def ready(_: "Bot") -> None:
+            answers = f"Answers come from {models.description}."
+            print(f"Typist's sandbox is at {sandbox.url}. {answers} {NEXT_STEP}", flush=True)
 
-        await app.run(ours, shutdown, ready)
+        await app.run(connected, shutdown, ready)
 
 
-async def _cast(settings: Settings, model: str | None, stack: AsyncExitStack) -> Cast:
+async def _models(settings: Settings, model: str | None, stack: AsyncExitStack) -> Models:
+    from sandbox.local_model import available
+
     if model is None and models_in_use(settings):
-        return Cast(settings, " then ".join(models_in_use(settings)))
+        return Models(settings, " then ".join(models_in_use(settings)))
     if model is None or model == "local":
         reason = available()
         if reason is None:
             return await _local(settings, stack)
         if model == "local":
             raise SettingsError([f"The local model can't run here: {reason}"])
-        return Cast(_with_models(settings, "scripted/demo"), f"a script, not a model ({reason})")
+        return Models(_with_models(settings, "scripted/demo"), f"a script instead of a model ({reason})")
     if model == "scripted":
-        return Cast(_with_models(settings, "scripted/demo"), "a script, not a model")
-    return Cast(_with_models(settings, model), model)
+        return Models(_with_models(settings, "scripted/demo"), "a script instead of a model")
+    return Models(_with_models(settings, model), model)
 
 
 def _with_models(settings: Settings, models: str) -> Settings:
     try:
         return replace(settings, models=parse_models(models))
     except ValueError as problem:
-        raise SettingsError([f"--model can't be used: {problem}."]) from problem
+        raise SettingsError([f"--model {problem}."]) from problem
 
 
-async def _local(settings: Settings, stack: AsyncExitStack) -> Cast:
+async def _local(settings: Settings, stack: AsyncExitStack) -> Models:
+    from sandbox.local_model import LocalModel
+
     local = await stack.enter_async_context(LocalModel())
     served = replace(
         settings,
@@ -89,4 +131,4 @@ async def _local(settings: Settings, stack: AsyncExitStack) -> Cast:
         max_output_tokens=LOCAL_OUTPUT_TOKENS,
     )
     served = served.with_vendor("openai", VendorSettings("none-needed", local.base_url, "chat"))
-    return Cast(served, f"{local.model}, a small model on this machine")
+    return Models(served, f"{local.model}, a small model on this machine")

@@ -1,18 +1,19 @@
-"""What was used, as a table: `python -m bot usage`."""
+"""`typist usage`: prints answers, tokens, costs and feedback as a table or as CSV."""
 
+import argparse
+import asyncio
 import csv
 import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from bot import logs, settings
 from bot.core.limits.caps import day_named, day_of, name_of
 from bot.core.limits.usage import By, Report, UsageLine
 from bot.errors import SettingsError
-from bot.settings import Settings
-from bot.store import usage_report
-from bot.store.engine import READS, create_engine, database_errors
-from bot.store.migrate import migrate
 
+HELP = "show answers, tokens and costs as a table"
+DESCRIPTION = "Prints answers, tokens, costs, failures and feedback, by day, user, channel or model."
 DAY_S = 86_400
 USUAL_DAYS = 30
 
@@ -30,28 +31,44 @@ _COLUMNS = (
 )
 
 
-def since_of(text: str | None) -> int:
-    """The day (of UTC, counted from 1970) that --since names. Raises SettingsError."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds how to group, from when, and as what to print."""
+    groups = ["day", "user", "channel", "model"]
+    parser.add_argument("--by", choices=groups, default="day", help="print one line for each (default: day)")
+    parser.add_argument("--since", metavar="DATE", help="first day, in UTC: 2026-11-20 (default: 30 days ago)")
+    parser.add_argument("--csv", action="store_true", help="print CSV for a spreadsheet")
+
+
+def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the report and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up(ours.log_level)
+    since = parse_since(options.since)
+    report = asyncio.run(_report(ours.database_url, By(options.by), since))
+    if options.csv:
+        _print_csv(report)
+    elif not report.lines:
+        print(f"No answers since {name_of(since)}.")
+    else:
+        _print_table(report, since)
+    return 0
+
+
+def parse_since(text: str | None) -> int:
+    """Returns the day that --since names, in days of UTC since 1970. Raises SettingsError."""
     if text is None:
         return day_of(time.time()) - USUAL_DAYS
     try:
         return day_named(text)
     except ValueError:
-        raise SettingsError([f"--since is a day such as 2026-11-20: not {text}"]) from None
-
-
-async def show(settings: Settings, by: By, since: int, as_csv: bool) -> None:
-    """Prints the report. Raises StoreError."""
-    report = await _report(settings.database_url, by, since)
-    if as_csv:
-        _print_csv(report)
-    elif not report.lines:
-        print(f"Nothing was answered since {name_of(since)}.")
-    else:
-        _print_table(report, since)
+        raise SettingsError([f"--since must be a day such as 2026-11-20, not {text}."]) from None
 
 
 async def _report(database_url: str, by: By, since: int) -> Report:
+    from bot.store import usage_report
+    from bot.store.engine import READS, create_engine, database_errors
+    from bot.store.migrate import migrate
+
     engine = create_engine(database_url)
     report = Report(by)
     try:
@@ -82,11 +99,11 @@ def _print_table(report: Report, since: int) -> None:
     if len(report.lines) > 1:
         rows.append(("all", *_cells(report.total)))
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    print(f"Since {name_of(since)}, by days of UTC.")
+    print(f"Since {name_of(since)} (days in UTC).")
     for row in rows:
         print(_aligned(row, widths))
     if report.total.unpriced_tokens:
-        print(f"{report.total.unpriced_tokens:,} tokens of models without a price are not in the dollars.")
+        print(f"{report.total.unpriced_tokens:,} tokens are of models without a known price; USD leaves them out.")
 
 
 def _cells(line: UsageLine) -> tuple[str, ...]:

@@ -29,10 +29,10 @@ def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
     for part in filter(None, (part.strip() for part in text.split("|"))):
         title, colon, message = (each.strip() for each in part.partition(":"))
         if colon and not (title and message):
-            raise ValueError(f"a suggested prompt is written title: message, by |: not {part!r}")
+            raise ValueError(f"must list prompts as title: message, separated by |; {part!r} isn't one")
         found.append(Suggestion(title, message or title))
     if len(found) > MOST_PROMPTS:
-        raise ValueError(f"Slack shows no more than {MOST_PROMPTS} suggested prompts")
+        raise ValueError(f"must have at most {MOST_PROMPTS} prompts")
     return tuple(found)
 
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 HOST = "127.0.0.1"
-"""What it says is nobody else's business: `python -m bot health` asks from within."""
+"""What it says is nobody else's business: `typist health` asks from within."""
 DATABASE_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 5.0
 
 
 async def _not_open() -> None:
-    raise TypistError("The database is not open yet: Typist starts.")
+    raise TypistError("Typist is starting: the database is not open yet.")
 
 
 async def _none_up() -> int:
@@ -104,7 +104,7 @@ async def _listen(site: "web.TCPSite") -> None:
     try:
         await site.start()
     except OSError as error:
-        raise SettingsError([f"BOT_HEALTH_PORT can't be used: {error.strerror}."]) from error
+        raise SettingsError([f"Can't listen on BOT_HEALTH_PORT: {error.strerror}. Choose another port."]) from error
 
 
 def ask(port: int) -> tuple[bool, str]:
@@ -118,6 +118,6 @@ def ask(port: int) -> tuple[bool, str]:
         response = connection.getresponse()
         return response.status == http.HTTPStatus.OK, response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        raise TypistError(f"Nothing answers on {HOST}:{port} ({error}). Does the bot run?") from error
+        raise TypistError(f"Nothing answers on {HOST}:{port} ({error}). Is Typist running?") from error
     finally:
         connection.close()

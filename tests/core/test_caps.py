@@ -47,13 +47,13 @@ def test_they_are_written_by_commas() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("user/day=1000", "not 'user/day=1000'"),
-        ("user/week=1000tokens", "a cap is written user/day=200000tokens or workspace/month=500usd"),
-        ("everybody/day=1usd", "user, channel, workspace"),
-        ("user/day=0tokens", "more than nothing"),
-        ("user/day=-1usd", "a cap is written"),
-        ("user/day=$5", "a cap is written"),
-        ("user/day=1usd,user/day=2usd", "user/day is given twice in usd"),
+        ("user/day=1000", "'user/day=1000' isn't one"),
+        ("user/week=1000tokens", "must list caps such as user/day=200000tokens or channel/month=20usd"),
+        ("everybody/day=1usd", "user, channel or workspace"),
+        ("user/day=0tokens", "'user/day=0tokens' isn't one"),
+        ("user/day=-1usd", "must list caps such as"),
+        ("user/day=$5", "must list caps such as"),
+        ("user/day=1usd,user/day=2usd", "has two caps for user/day in usd"),
     ],
 )
 def test_a_slip_is_told(text: str, sentence: str) -> None:

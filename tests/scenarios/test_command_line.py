@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from bot import __version__
 from bot.core import texts
 from bot.errors import Failure
 from sandbox.server import Sandbox
-from tests.processes import bot_process, output, said
+from tests.processes import REPOSITORY, bot_process, output, said
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer, refusal
@@ -33,7 +34,7 @@ async def test_ask_writes_the_answer_as_it_arrives_and_what_it_took_to_stderr(
         out, err = await output(process)
     assert out == "The whole answer.\n"
     assert process.returncode == 0
-    for part in ("openai/test", "12 tokens in, 5 out", "first token after", "price not known"):
+    for part in ("openai/test", "12 tokens in, 5 out", "first token after", "price unknown"):
         assert part in err
 
 
@@ -102,13 +103,13 @@ async def test_ask_tells_a_failure_in_a_sentence_without_the_key(tmp_path: Path,
 @pytest.mark.parametrize(
     ("arguments", "env", "sentences"),
     [
-        (["run"], {}, ["SLACK_BOT_TOKEN is not set: get it at api.slack.com/apps", "SLACK_APP_TOKEN is not set"]),
+        (["run"], {}, ["SLACK_BOT_TOKEN is not set. Get it at api.slack.com/apps", "SLACK_APP_TOKEN is not set"]),
         ([], {"SLACK_BOT_TOKEN": "xoxb-1", "OPENAI_API_KEY": "k"}, ["SLACK_APP_TOKEN is not set"]),
-        (["ask", "why?"], {}, ["No model to ask"]),
-        (["ask", "why?", "--model", "gpt"], {}, ["a model is written vendor/name"]),
+        (["ask", "why?"], {}, ["No model is configured"]),
+        (["ask", "why?", "--model", "gpt"], {}, ["BOT_MODELS must name models as vendor/model"]),
         (["ask"], {"BOT_MODELS": "scripted/demo"}, ["There is no question"]),
         (["sandbox"], {"BOT_STREAMNG": "on"}, ["did you mean BOT_STREAMING?"]),
-        (["sandbox", "--model", "gpt"], {}, ["--model can't be used"]),
+        (["sandbox", "--model", "gpt"], {}, ["--model must name models as vendor/model"]),
     ],
 )
 async def test_what_cannot_be_used_is_named_and_exits_2(
@@ -130,6 +131,29 @@ async def test_it_tells_about_itself(tmp_path: Path, argument: str, words: str) 
         out, _ = await output(process)
     assert words in out
     assert process.returncode == 0
+
+
+async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
+    """As pip writes it: a script that calls what [project.scripts] names."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["typist"].partition(":")
+    (tmp_path / "typist").write_text(f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n")
+    async with bot_process(tmp_path, "--help", program=["typist"]) as process:
+        out, _ = await output(process)
+    assert (process.returncode, out.splitlines()[0]) == (0, "usage: typist [-h] [--version] command ...")
+    async with bot_process(tmp_path, "ask", "why?", program=["typist"]) as process:
+        _, err = await output(process)
+    assert (process.returncode, "typist: No model is configured" in err) == (2, True)
+
+
+async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: Path) -> None:
+    (tmp_path / "markdown_it.py").write_text("raise ModuleNotFoundError(name='markdown_it')\n")
+    async with bot_process(tmp_path, "sandbox") as process:
+        _, err = await output(process)
+    assert process.returncode == 2
+    assert err.splitlines() == [
+        "typist: The sandbox needs the package markdown_it. Install Typist with its extra: pip install '.[sandbox]'"
+    ]
 
 
 async def test_sigterm_lets_a_live_answer_end_and_exits_0(

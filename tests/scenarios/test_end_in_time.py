@@ -44,7 +44,7 @@ async def ended_in(process: asyncio.subprocess.Process) -> tuple[float, str]:
 
 def clean(log: str) -> bool:
     """Whether the end left nothing open, and was not forced."""
-    return not re.search("Traceback|Unclosed|never retrieved|was destroyed|did not end in time", log)
+    return not re.search("Traceback|Unclosed|never retrieved|was destroyed|shutdown took too long", log)
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot import __version__
-from bot.cli.upkeep import parse_thread
+from bot.cli.forget import parse_thread
 from bot.core.conversation import Question, ThreadKey
 from bot.errors import SettingsError
 from bot.ports.clock import SystemClock
@@ -48,7 +48,7 @@ async def test_migrate_makes_the_tables_and_says_which_revision_it_is(
     again = await run(tmp_path, "migrate", env={"DATABASE_URL": url})
     assert again == first
     assert first[0] == 0
-    assert first[1].startswith("The database's schema is at revision 0")
+    assert first[1].startswith("The database schema is at revision 0")
     engine = create_engine(url)
     async with engine.connect() as connection:
         tables = await connection.run_sync(lambda sync: set(sa.inspect(sync).get_table_names()))
@@ -118,7 +118,7 @@ async def test_a_thread_without_its_team_is_in_the_bots(tmp_path: Path, sqlite_u
     await store.close()
     env = {"DATABASE_URL": sqlite_url}
     code, _, err = await run(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
-    assert (code, "say TEAM/C1/" in err) == (2, True)
+    assert (code, "Use TEAM/C1/" in err) == (2, True)
     env |= {"SLACK_BOT_TOKEN": sandbox.bot_token, "BOT_SLACK_API_URL": sandbox.api_url}
     code, _, _ = await run(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
     assert (code, await left(sqlite_url)) == (0, ["T2"])
@@ -136,7 +136,7 @@ async def test_forget_asks_first_at_a_terminal(
     finally:
         os.close(ours)
         os.close(theirs)
-    assert "This removes ALL questions of everybody, for good." in err
+    assert "This deletes ALL questions of everyone for good." in err
     assert process.returncode == code
     assert len(await left(database)) == kept
 
@@ -144,9 +144,9 @@ async def test_forget_asks_first_at_a_terminal(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--all"], "say --yes"),
-        (["--user", "somebody"], "--user is a member's id"),
-        (["--thread", "general"], "--thread is CHANNEL/THREAD_TS"),
+        (["--all"], "Use --yes"),
+        (["--user", "somebody"], "--user must be a member ID"),
+        (["--thread", "general"], "--thread must be CHANNEL/THREAD_TS"),
         ([], "--user --thread --all is required"),
         (["--all", "--user", "U1"], "not allowed with argument"),
     ],
@@ -193,7 +193,7 @@ async def test_health_prints_what_the_running_bot_says(tmp_path: Path, probes: P
     assert json.loads(out)["ok"] is (code == 0)
     exited, out, err = await run(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
     assert (exited, out) == (1, "")
-    assert "Does the bot run?" in err
+    assert "Is Typist running?" in err
 
 
 async def test_a_bot_that_runs_tells_its_health_until_it_ends(

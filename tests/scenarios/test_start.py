@@ -149,7 +149,7 @@ async def test_a_start_that_hears_nothing_ends_at_once_when_told_to(tmp_path: Pa
                     break
                 except aiohttp.ClientError:
                     await asyncio.sleep(0.05)
-            assert (status, health["database"]) == (503, "The database is not open yet: Typist starts.")
+            assert (status, health["database"]) == (503, "Typist is starting: the database is not open yet.")
             process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(5):
                 _, err = await process.communicate()

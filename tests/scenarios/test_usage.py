@@ -111,7 +111,7 @@ async def test_a_day_leaves_out_what_was_before_it(used: str, tmp_path: Path) ->
     assert "2027-01-15" not in out
     assert "2027-01-16" in out
     assert "nothing" not in out.lower()
-    assert "Nothing was answered since 2027-02-01." in await report(tmp_path, used, "--since", "2027-02-01")
+    assert "No answers since 2027-02-01." in await report(tmp_path, used, "--since", "2027-02-01")
 
 
 async def test_the_table_has_a_sum_and_says_what_is_not_in_the_dollars(used: str, tmp_path: Path) -> None:
@@ -129,11 +129,13 @@ async def test_the_table_has_a_sum_and_says_what_is_not_in_the_dollars(used: str
         "-1",
     ]
     assert lines[-2].split() == ["all", "3", "350,100", "20,010", "0.9000", "0.75", "s", "1", "1", "1"]
-    assert lines[-1] == "110 tokens of models without a price are not in the dollars."
+    assert lines[-1] == "110 tokens are of models without a known price; USD leaves them out."
     assert len({len(line) for line in lines[1:-1]}) == 1
 
 
-@pytest.mark.parametrize(("arguments", "words"), [(["--since", "yesterday"], "--since is a day such as 2026-11-20")])
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(["--since", "yesterday"], "--since must be a day such as 2026-11-20")]
+)
 async def test_a_slip_is_told(arguments: Sequence[str], words: str, sqlite_url: str, tmp_path: Path) -> None:
     async with bot_process(tmp_path, "usage", *arguments, env={"DATABASE_URL": sqlite_url}) as process:
         _, err = await output(process)

@@ -61,7 +61,7 @@ async def test_a_process_that_can_work_says_so() -> None:
             replace(WELL, token_refused=lambda: True, problem=lambda: "Reinstall."),
             {"slack": 2, "problem": "Reinstall."},
         ),
-        (Probes(), {"database": "The database is not open yet: Typist starts.", "slack": 0, "live": 0}),
+        (Probes(), {"database": "Typist is starting: the database is not open yet.", "slack": 0, "live": 0}),
     ],
     ids=["no database", "a database that hangs", "no connection to Slack", "a token that is refused", "it starts"],
 )
@@ -85,6 +85,6 @@ async def test_nothing_else_is_served() -> None:
 
 async def test_a_port_that_is_taken_is_a_clear_line() -> None:
     async with serving(0, WELL) as port:
-        with pytest.raises(SettingsError, match=r"BOT_HEALTH_PORT can't be used: .*in use"):
+        with pytest.raises(SettingsError, match=r"Can't listen on BOT_HEALTH_PORT: .*in use"):
             async with serving(port, WELL):
                 pass

@@ -12,7 +12,7 @@ WARN_AT = 0.8
 """Of a cap: from here on the person is told."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
-_FORM = "a cap is written user/day=200000tokens or workspace/month=500usd (user, channel, workspace; day, month)"
+_FORM = "must list caps such as user/day=200000tokens or channel/month=20usd (user, channel or workspace; day or month)"
 _EPOCH = date(1970, 1, 1)
 
 
@@ -101,10 +101,10 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _CAP.fullmatch(part)
         if match is None or float(match[3]) == 0:
-            raise ValueError(f"{_FORM}, and is more than nothing: not {part!r}")
+            raise ValueError(f"{_FORM}; {part!r} isn't one")
         cap = Cap(CapWindow(Scope(match[1]), Period(match[2])), float(match[3]), match[4] == "usd")
         if caps.setdefault((cap.window, cap.in_dollars), cap) is not cap:
-            raise ValueError(f"{part.partition('=')[0]} is given twice in {match[4]}")
+            raise ValueError(f"has two caps for {part.partition('=')[0]} in {match[4]}")
     return tuple(caps.values())
 
 

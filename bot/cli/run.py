@@ -1,0 +1,87 @@
+"""`typist run`: connects to Slack and answers there until the process is told to stop."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from bot import __version__, logs, settings
+
+if TYPE_CHECKING:
+    from bot.app import Bot, Shutdown
+
+HELP = "connect to Slack and answer there"
+DESCRIPTION = "Connects to Slack and answers there. SIGTERM or Ctrl-C lets live answers finish for BOT_DRAIN_S seconds."
+EXIT_LATE = 1
+END_WITHIN_S = 4.7
+"""How long shutdown may take after BOT_DRAIN_S. Its steps are bounded by 4.1 s in all; platforms kill after 30 s."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds nothing: the settings say it all."""
+
+
+def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Runs the bot and returns the exit code."""
+    exit_on_sigterm()
+    ours = settings.read(env, needs_slack=True, needs_model=True)
+    from bot import app
+
+    logs.set_up(ours.log_level)
+
+    def ready(bot: "Bot") -> None:
+        models = ", then ".join(settings.models_in_use(ours))
+        print(
+            f"Typist {__version__} is connected to Slack (team {bot.me.team_id}) and answers with {models}.", flush=True
+        )
+
+    asyncio.run(until_signalled(lambda shutdown: app.run(ours, shutdown, ready), ours.drain_s))
+    return 0
+
+
+def exit_on_sigterm() -> None:
+    """Makes SIGTERM exit at once, until the event loop handles it: a process that is starting has nothing to lose."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+async def until_signalled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
+    """Runs the bot until it ends. SIGTERM or Ctrl-C drains it; a second signal doesn't wait for live answers."""
+    from bot.app import Shutdown
+
+    shutdown = Shutdown()
+
+    def on_signal() -> None:
+        at_once = shutdown.asked.is_set()
+        if at_once:
+            shutdown.at_once.set()
+        shutdown.asked.set()
+        _exit_after(END_WITHIN_S if at_once else drain_s + END_WITHIN_S)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await run(shutdown)
+    # The work is done: a late signal must not turn that into a failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _exit_after(delay_s: float) -> None:
+    """Exits the process after a delay, whatever still runs: a DNS lookup's thread, a driver, a stuck loop.
+
+    Nothing is lost: another process, or the next start, takes the jobs over as after a crash.
+    """
+
+    def exit_now() -> None:
+        sys.stderr.write("typist: shutdown took too long; exiting. The next start resumes unfinished answers.\n")
+        sys.stderr.flush()
+        os._exit(EXIT_LATE)
+
+    timer = threading.Timer(delay_s, exit_now)
+    timer.daemon = True
+    timer.start()
