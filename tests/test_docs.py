@@ -41,10 +41,11 @@ def test_relative_links_of_a_page_lead_somewhere(path: Path) -> None:
     assert broken == []
 
 
-def test_modules_of_the_fidelity_page_exist_in_the_sandbox() -> None:
-    named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs/sandbox-fidelity.md").read_text()))
+@pytest.mark.parametrize("name", ["architecture.md", "sandbox-fidelity.md"])
+def test_modules_without_a_path_are_the_sandboxs(name: str) -> None:
+    named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs" / name).read_text()))
     assert named
-    assert sorted(name for name in named if not (ROOT / "sandbox" / name).exists()) == []
+    assert sorted(module for module in named if not (ROOT / "sandbox" / module).exists()) == []
 
 
 def test_names_of_the_table_where_is_are_in_their_files() -> None:
