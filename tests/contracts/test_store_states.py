@@ -1,4 +1,4 @@
-"""Any order of calls by several workers, against a model of the Store."""
+"""Any order of calls by several workers, against a model of the Store and the table of a job's states."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.job import EndReason, Outcome, Spent, Status
+from bot.core.job import EndReason, Event, Outcome, Spent, State, Status
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.ports.clock import SystemClock
 from bot.store import Stores
@@ -28,6 +28,7 @@ from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
 from bot.store.schema import jobs, metadata, outbox_entries
 from tests.contracts.store_model import Model
+from tests.contracts.transitions import assert_moved, states
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -122,11 +123,24 @@ class Machine(RuleBasedStateMachine):
         if self.database_url.startswith("postgresql") and self.model.news() - before:
             self.runner.run(asyncio.wait_for(self.listener.worker_queue.wait(30), 5))
 
+    @contextmanager
+    def _moving(self, *also: Event) -> Iterator[dict[int, Event]]:
+        """Checks how jobs move in the block against the table.
+
+        The block fills in which event happened to which job; `also` may happen to others.
+        """
+        before = self.runner.run(states(self.listener))
+        happened: dict[int, Event] = {}
+        yield happened
+        assert_moved(before, self.runner.run(states(self.listener)), happened, also)
+
     @rule(worker=workers, event=st.integers(0, 30), thread=threads, number=few, full=st.booleans())
     def enqueue(self, worker: str, event: int, thread: ThreadKey, number: int, full: bool) -> None:
         question = Question(thread, f"1700000000.00000{number}", PEOPLE[number % 2], f"Question {number}")
-        with self._told():
+        with self._told(), self._moving() as happened:
             taken = self.runner.run(self.stores[worker].queue.enqueue(f"Ev{event}", question, full=full))
+            if taken:
+                happened[taken.job_id] = Event.ENQUEUE
             waits = self.model.enqueue(f"Ev{event}", question, full, taken.job_id if taken else None)
         assert (taken and taken.waiting) == waits
 
@@ -152,7 +166,10 @@ class Machine(RuleBasedStateMachine):
         return multiple(*claimed)
 
     def _claim(self, worker: str, limit: int) -> list[Job]:
-        claimed = self.runner.run(self.stores[worker].worker_queue.claim(limit))
+        running = {key for key, job in self.model.jobs.items() if job.state is State.RUNNING}
+        with self._moving(Event.BATCH) as happened:
+            claimed = self.runner.run(self.stores[worker].worker_queue.claim(limit))
+            happened |= {job.id: Event.TAKE_OVER if job.id in running else Event.CLAIM for job in claimed}
         self.model.claim(worker, limit, claimed)
         return claimed
 
@@ -167,23 +184,37 @@ class Machine(RuleBasedStateMachine):
     @rule(claim=claims)
     def release(self, claim: tuple[str, Job]) -> None:
         worker, job = claim
-        with self._told():
-            assert self.runner.run(self.stores[worker].worker_queue.release(job)) is self.model.release(worker, job)
+        with self._told(), self._moving() as happened:
+            released = self.runner.run(self.stores[worker].worker_queue.release(job))
+            assert released is self.model.release(worker, job)
+            happened |= {job.id: Event.RELEASE} if released else {}
 
     @rule(claim=claims, reason=st.sampled_from(ENDS), answer=st.text(), ping=st.booleans())
     def finish(self, claim: tuple[str, Job], reason: EndReason, answer: str, ping: bool) -> None:
         worker, job = claim
         outcome = Outcome(reason, answer.replace("\0", ""))
-        with self._told():
+        with self._told(), self._moving(Event.UNBATCH) as happened:
+            if self.model.holds(worker, job):
+                happened[job.id] = self._end_of(job, reason)
             ended = self.runner.run(self.stores[worker].worker_queue.finish(job, outcome, ping=ping))
             assert ended is self.model.finish(worker, job, outcome, ping)
+
+    def _end_of(self, job: Job, reason: EndReason) -> Event:
+        """What the end of an attempt that holds its job is for the job."""
+        now = self.model.jobs[job.id]
+        if now.version != job.version and not now.stop_requested:
+            return Event.RELEASE
+        if now.erase_requested:
+            return Event.REMOVE
+        return Event.DENY if reason is EndReason.DENIED else Event.FINISH
 
     @rule(worker=workers, number=few)
     def request_stop(self, worker: str, number: int) -> None:
         if (job_id := self._one(number)) is not None:
-            with self._told():
+            with self._told(), self._moving() as happened:
                 stopped = self.runner.run(self.stores[worker].queue.request_stop(job_id))
                 assert stopped is self.model.request_stop(job_id)
+                happened |= {job_id: Event.STOP} if stopped else {}
 
     @rule(worker=workers, thread=threads)
     def announce(self, worker: str, thread: ThreadKey) -> None:
@@ -199,7 +230,7 @@ class Machine(RuleBasedStateMachine):
         self._record(worker, job.id, tuple(f"17000001{job.id:02d}.00000{page}" for page in range(pages)))
 
     def _record(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
-        with self._told():
+        with self._told(), self._moving():
             self.runner.run(self.stores[worker].worker_queue.record_pages(job_id, page_ts))
             self.model.record_pages(worker, job_id, page_ts)
 
@@ -211,31 +242,40 @@ class Machine(RuleBasedStateMachine):
         old = self.model.jobs[job_id].question
         text, edited_ts = (f"Question {old.ts[-1]}" if edit % 3 == 0 else text), f"18.{edit}"
         edited = Question(old.thread, old.ts, old.user_id, text)
-        with self._told():
+        with self._told(), self._moving() as happened:
             known = self.runner.run(self.stores[worker].queue.edit(edited, edited_ts))
             assert known is self.model.edit(job_id, text, edited_ts)
+            happened |= {job_id: Event.EDIT} if known else {}
 
     @rule(worker=workers, number=few)
     def delete_question(self, worker: str, number: int) -> None:
         if (job_id := self._one(number)) is not None:
             question = self.model.jobs[job_id].question
             place = question.thread.team_id, question.thread.channel_id, question.ts
-            with self._told():
+            with self._told(), self._moving(Event.UNBATCH) as happened:
                 known = self.runner.run(self.stores[worker].queue.delete(*place))
                 assert known is self.model.delete_question(job_id)
+                happened |= {job_id: Event.DELETE_QUESTION} if known else {}
 
     @rule(worker=workers, number=few, full=st.booleans())
     def regenerate(self, worker: str, number: int, full: bool) -> None:
         if (job_id := self._one(number)) is not None:
-            with self._told():
+            with self._told(), self._moving() as happened:
                 again = self.runner.run(self.stores[worker].queue.regenerate(job_id, full=full))
                 assert (again and again.waiting) == self.model.regenerate(job_id, full)
+                happened |= {job_id: Event.REGENERATE} if again else {}
 
     @rule(worker=workers, user_id=st.sampled_from([None, *PEOPLE]), thread=st.sampled_from([None, *THREADS]), sure=few)
     def erase(self, worker: str, user_id: str | None, thread: ThreadKey | None, sure: int) -> None:
         """All of it only now and then."""
         if user_id or thread or sure == 0:
-            with self._told():
+            theirs = [
+                key
+                for key, job in self.model.jobs.items()
+                if user_id in (None, job.question.user_id) and thread in (None, job.question.thread)
+            ]
+            with self._told(), self._moving(Event.UNBATCH) as happened:
+                happened |= dict.fromkeys(theirs, Event.ERASE)
                 erased = self.runner.run(self.stores[worker].erasure.erase(user_id=user_id, thread=thread))
                 assert erased == self.model.erase(user_id, thread)
 
