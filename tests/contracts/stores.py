@@ -1,12 +1,14 @@
-"""What all tests of the Store ask of it."""
+"""Questions, jobs and answers for the tests of the stores."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import EndReason, Outcome
+from bot.core.outbox import OutboxKind
 from bot.core.stream import Usage
 from bot.store import Stores
 
@@ -35,6 +37,31 @@ async def enqueued(store: Stores, question: Question) -> int:
     if taken.waiting:
         await store.worker_queue.record_pages(taken.job_id, [])
     return taken.job_id
+
+
+def by(user_id: str, number: int) -> Question:
+    """Returns a question of a person, which waits for no other of theirs."""
+    return replace(apart(number), user_id=user_id)
+
+
+async def one(store: Stores) -> Job:
+    """Claims a job, where there is only one."""
+    [job] = await store.worker_queue.claim(1)
+    return job
+
+
+async def answered(store: Stores, number: int = 1) -> Job:
+    """Returns the job of a question that was asked and answered."""
+    await enqueued(store, asked(number))
+    job = await one(store)
+    await store.worker_queue.record_pages(job.id, [f"5.{number}"])
+    assert await store.worker_queue.finish(job, DONE)
+    return job
+
+
+async def outbox_kinds(store: Stores) -> list[OutboxKind]:
+    """Takes what is due in the outbox."""
+    return [entry.kind for entry in await store.outbox.take(10)]
 
 
 async def claimed_within(store: Stores, limit_s: float) -> Job:

@@ -12,18 +12,12 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.erasure import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns
+from tests.contracts.clocks import ToldClock
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
 
 DAY_S = 86_400.0
-
-
-class ToldClock(SystemClock):
-    time_s = 1_700_000_000.0
-
-    def now(self) -> float:
-        return self.time_s
 
 
 async def answered(store: Stores, question: Question) -> None:

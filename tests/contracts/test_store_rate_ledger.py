@@ -9,16 +9,10 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
 from bot.store.schema import slack_calls
+from tests.contracts.clocks import ToldClock
 from tests.contracts.stores import apart, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
-
-
-class ToldClock(SystemClock):
-    time_s = 1_700_000_000.0
-
-    def now(self) -> float:
-        return self.time_s
 
 
 async def test_all_processes_together_get_what_there_is(shared_url: str) -> None:

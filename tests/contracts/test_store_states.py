@@ -22,11 +22,11 @@ from hypothesis.stateful import (
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import EndReason, Event, Outcome, Spent, State, Status
 from bot.core.outbox import OutboxEntry, OutboxKind
-from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
 from bot.store.schema import jobs, metadata, outbox_entries
+from tests.contracts.clocks import ToldClock
 from tests.contracts.store_model import Model
 from tests.contracts.transitions import assert_moved, states
 
@@ -46,19 +46,6 @@ MOST_ROUNDS = 40
 threads = st.sampled_from(THREADS)
 workers = st.sampled_from(WORKERS)
 few = st.integers(0, 9)
-
-
-class ToldClock(SystemClock):
-    """Goes on when it is told to."""
-
-    def __init__(self) -> None:
-        self.time_s = 1_700_000_000.0
-
-    def now(self) -> float:
-        return self.time_s
-
-    def monotonic(self) -> float:
-        return self.time_s
 
 
 class Machine(RuleBasedStateMachine):

@@ -8,8 +8,8 @@ from bot.core.conversation import Job
 from bot.core.job import Closing, EndReason, Outcome, Piece
 from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
 from bot.store import Stores
-from tests.contracts.stores import asked, enqueued
-from tests.contracts.test_store_batches import LateClock, one
+from tests.contracts.clocks import LateClock
+from tests.contracts.stores import asked, enqueued, one
 
 pytest_plugins = ["tests.contracts.databases"]
 

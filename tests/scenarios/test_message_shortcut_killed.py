@@ -21,7 +21,7 @@ from bot.slack.format.modals import ASK_ABOUT
 from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel
-from tests.contracts.test_store_batches import LateClock
+from tests.contracts.clocks import LateClock
 from tests.forked import forked_bot
 from tests.processes import said
 from tests.scenarios.conftest import Stage, connected, manifest, running

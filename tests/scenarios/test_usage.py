@@ -15,8 +15,8 @@ from bot.core.limits.caps import day_named
 from bot.core.stream import Usage
 from bot.store import Stores
 from bot.store.schema import feedback
+from tests.contracts.clocks import ToldClock
 from tests.contracts.stores import apart, enqueued
-from tests.contracts.test_store_states import ToldClock
 from tests.processes import bot_process, output
 
 pytest_plugins = ["tests.contracts.databases"]

@@ -1,4 +1,4 @@
-"""Questions that are edited, deleted, or to be answered again."""
+"""The port QuestionEdits: questions that are edited or deleted, in line, under way and answered."""
 
 import asyncio
 from dataclasses import replace
@@ -6,34 +6,27 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import Job
 from bot.core.job import EndReason, Outcome, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.queue import edit
-from tests.contracts.stores import DONE, THREAD, Workers, asked, enqueued
-from tests.contracts.test_store_batches import LateClock, one
+from tests.contracts.stores import DONE, THREAD, Workers, answered, asked, enqueued, one, outbox_kinds
 
 pytest_plugins = ["tests.contracts.databases"]
 
 EDITED = replace(asked(1), text="Why not?")
 
 
-async def kinds(store: Stores) -> list[OutboxKind]:
-    return [entry.kind for entry in await store.outbox.take(10)]
-
-
-async def answered(store: Stores, number: int = 1) -> Job:
-    await enqueued(store, asked(number))
-    job = await one(store)
-    await store.worker_queue.record_pages(job.id, [f"5.{number}"])
-    assert await store.worker_queue.finish(job, DONE)
-    return job
-
-
 async def delete_question(store: Stores, number: int) -> bool:
     return await store.queue.delete(THREAD.team_id, THREAD.channel_id, asked(number).ts)
+
+
+async def wait_for_lock(store: Stores) -> None:
+    waiting = sa.text("SELECT count(*) FROM pg_locks, pg_sleep(0.01) WHERE NOT granted")
+    async with asyncio.timeout(5), store.database.engine.connect() as connection:
+        while not await connection.scalar(waiting):
+            pass
 
 
 async def test_what_was_never_a_question_is_none_when_it_is_edited_or_deleted(store: Stores) -> None:
@@ -87,16 +80,6 @@ async def test_another_answer_is_offered_for_a_threads_last_question(store: Stor
     assert [(each.kind, each.job_id) for each in entries] == ([(OutboxKind.OFFER_REGENERATE, job.id)] if last else [])
 
 
-async def test_a_job_is_done_again_in_its_messages(store: Stores) -> None:
-    job = await answered(store)
-    await store.queue.edit(EDITED, "2.0")
-    assert await store.queue.regenerate(job.id)
-    assert not await store.queue.regenerate(job.id)
-    assert await kinds(store) == [], "what was offered is being done"
-    again = await one(store)
-    assert (again.question, again.page_ts, again.version, again.may_have_posts) == (EDITED, ("5.1",), 1, True)
-
-
 async def test_a_question_that_is_deleted_while_it_waits_is_not_answered(store: Stores) -> None:
     taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
@@ -104,7 +87,7 @@ async def test_a_question_that_is_deleted_while_it_waits_is_not_answered(store: 
     assert await delete_question(store, 1)
     assert not await delete_question(store, 1)
     assert await store.worker_queue.claim(1) == []
-    assert await kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
+    assert await outbox_kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
     assert not await store.queue.regenerate(taken.job_id)
 
 
@@ -114,9 +97,9 @@ async def test_one_that_is_deleted_while_it_is_answered_stops_and_what_ends_with
     job = await one(store)
     assert await delete_question(store, 2)
     assert (await store.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
-    assert await kinds(store) == [], "its reply still grows"
+    assert await outbox_kinds(store) == [], "its reply still grows"
     await store.worker_queue.finish(job, Outcome(EndReason.STOPPED, ""))
-    assert OutboxKind.RETRACT_REPLY in await kinds(store)
+    assert OutboxKind.RETRACT_REPLY in await outbox_kinds(store)
     assert (await one(store)).question == asked(1)
 
 
@@ -162,42 +145,14 @@ async def test_one_that_is_edited_and_then_deleted_stops(store: Stores, handed_o
         job = await one(store)
         assert job.question.text == ""
     assert await store.worker_queue.finish(job, DONE, ping=True), "it is not done again"
-    assert await kinds(store) == [OutboxKind.RETRACT_REPLY], "nobody is told that it is whole"
-
-
-@pytest.mark.parametrize("cleared", [True, False])
-async def test_one_that_was_stopped_while_it_waited_is_answered_in_its_sign_if_that_is_still_there(
-    store: Stores, cleared: bool
-) -> None:
-    taken = await store.queue.enqueue("Ev1", asked(1), full=True)
-    assert taken
-    await store.worker_queue.record_pages(taken.job_id, ["5.1"])
-    await store.queue.request_stop(taken.job_id)
-    if cleared:
-        assert await kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
-    assert await store.queue.regenerate(taken.job_id)
-    assert (await one(store)).page_ts == (() if cleared else ("5.1",))
-
-
-async def test_a_sign_that_is_not_on_record_is_looked_for_when_its_question_is_answered_again(
-    database_url: str,
-) -> None:
-    clock = LateClock()
-    store = await Stores.open(database_url, "w1", clock)
-    taken = await store.queue.enqueue("Ev1", asked(1), full=True)
-    assert taken
-    await store.queue.request_stop(taken.job_id)
-    assert await store.queue.regenerate(taken.job_id)
-    clock.ahead_s = 11
-    assert (await one(store)).may_have_posts
-    await store.close()
+    assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY], "nobody is told that it is whole"
 
 
 async def test_no_answer_is_offered_or_announced_to_who_deletes(store: Stores) -> None:
     await answered(store)
     await store.queue.edit(EDITED, "2.0")
     await delete_question(store, 1)
-    assert await kinds(store) == [OutboxKind.RETRACT_REPLY]
+    assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY]
 
 
 async def test_who_deleted_one_of_several_questions_is_not_told_of_their_answer(store: Stores) -> None:
@@ -222,10 +177,3 @@ async def test_what_is_deleted_as_it_is_claimed_takes_no_question_along(postgres
         await wait_for_lock(store)
     assert [job.question for job in (*await claim, *await store.worker_queue.claim(1))] == [asked(1)]
     await store.close()
-
-
-async def wait_for_lock(store: Stores) -> None:
-    waiting = sa.text("SELECT count(*) FROM pg_locks, pg_sleep(0.01) WHERE NOT granted")
-    async with asyncio.timeout(5), store.database.engine.connect() as connection:
-        while not await connection.scalar(waiting):
-            pass

@@ -10,8 +10,8 @@ from bot.store import Stores
 from bot.store.erasure import ASKS_KEPT_S
 from bot.store.message_questions import SqlMessageQuestions
 from bot.store.schema import asks
+from tests.contracts.clocks import LateClock
 from tests.contracts.stores import count
-from tests.contracts.test_store_batches import LateClock
 
 pytest_plugins = ["tests.contracts.databases"]
 

@@ -1,0 +1,15 @@
+"""The port ChannelSettingsStore: a channel's own settings."""
+
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.store import Stores
+
+pytest_plugins = ["tests.contracts.databases"]
+
+
+class TestDurability:
+    async def test_a_channel_has_what_was_last_set_for_it(self, store: Stores) -> None:
+        assert await store.channel_settings.read("T1", "C1") == ChannelSettings()
+        for settings in (ChannelSettings("openai/test", "Rhyme.", True), ChannelSettings(mention_only=False)):
+            await store.channel_settings.write("T1", "C1", settings)
+            assert await store.channel_settings.read("T1", "C1") == settings
+        assert await store.channel_settings.read("T1", "C2") == ChannelSettings()

@@ -1,0 +1,45 @@
+"""The ports Notices and BotQuestionCounts: what people are told once, and how much bots ask."""
+
+import asyncio
+from dataclasses import replace
+
+from bot.core.limits.access import BotQuestions
+from bot.store import Stores
+from tests.contracts.clocks import ToldClock
+from tests.contracts.stores import asked, enqueued
+
+pytest_plugins = ["tests.contracts.databases"]
+
+
+class TestTellOnce:
+    async def test_a_notice_is_told_once_in_so_long_by_all_processes(self, database_url: str) -> None:
+        clock = ToldClock()
+        store = await Stores.open(database_url, "w1", clock)
+        told = await asyncio.gather(*(store.notices.claim("T1", "U1", "denied", 3_600) for _ in range(5)))
+        assert sorted(told) == [False, False, False, False, True]
+        assert await store.notices.claim("T1", "U2", "denied", 3_600)
+        assert await store.notices.claim("T1", "U1", "another")
+        clock.time_s += 3_599
+        assert not await store.notices.claim("T1", "U1", "denied", 3_600)
+        clock.time_s += 1
+        assert await store.notices.claim("T1", "U1", "denied", 3_600)
+        assert not await store.notices.claim("T1", "U1", "another")
+        await store.close()
+
+
+class TestBots:
+    async def test_their_questions_in_a_row_and_in_an_hour_are_known(self, database_url: str) -> None:
+        clock = ToldClock()
+        store = await Stores.open(database_url, "w1", clock)
+        bots = [replace(asked(number), user_id=f"B{number % 2}", from_bot=True) for number in range(4)]
+        for question in (asked(9), *bots[:2]):
+            await enqueued(store, question)
+        assert await store.bot_questions.count(bots[0]) == BotQuestions(in_a_row=0, in_an_hour=1)
+        for number in (10, 11):
+            await enqueued(store, replace(bots[number % 2], ts=f"1700000000.{number:06d}"))
+        assert await store.bot_questions.count(bots[0]) == BotQuestions(in_a_row=2, in_an_hour=2)
+        clock.time_s += 3_601
+        assert await store.bot_questions.count(bots[0]) == BotQuestions(in_a_row=2, in_an_hour=0)
+        [job] = await store.worker_queue.claim(1)
+        assert job.question.from_bot is (job.question.user_id != "U1")
+        await store.close()

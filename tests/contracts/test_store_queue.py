@@ -1,0 +1,261 @@
+"""The ports QuestionQueue, JobRequests and WaitingJobs: questions become jobs, wait, stop, and run again."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.conversation import File, Job, Question, ThreadKey
+from bot.core.job import Enqueued, Pulse, Spent
+from bot.core.outbox import OutboxKind
+from bot.ports.clock import SystemClock
+from bot.store import Stores
+from bot.store.queue.claim import PLACEHOLDER_HOLD_S
+from bot.store.schema import jobs
+from tests.contracts.clocks import LateClock
+from tests.contracts.stores import (
+    DONE,
+    OTHER_THREAD,
+    THREAD,
+    Workers,
+    answered,
+    apart,
+    asked,
+    enqueued,
+    one,
+    outbox_kinds,
+)
+
+pytest_plugins = ["tests.contracts.databases"]
+
+EDITED = replace(asked(1), text="Why not?")
+
+
+async def in_order_of_writing(store: Stores) -> list[int]:
+    async with store.database.engine.begin() as connection:
+        return list((await connection.scalars(sa.select(jobs.c.id).order_by(jobs.c.id))).all())
+
+
+class TestEnqueue:
+    async def test_a_question_becomes_a_job_as_it_was_asked(self, store: Stores) -> None:
+        question = asked(1, text="<@UBOT> héllo 👩‍👩‍👧 {%s} :id 'quoted'")
+        taken = await store.queue.enqueue("Ev1", question)
+        [job] = await store.worker_queue.claim(10)
+        assert taken == Enqueued(job.id, waiting=False)
+        assert job == Job(job.id, question, attempts=1, page_ts=())
+
+    async def test_an_event_is_taken_once(self, store: Stores) -> None:
+        assert await store.queue.enqueue("Ev1", asked(1))
+        assert await store.queue.enqueue("Ev1", asked(1)) is None
+        assert len(await store.worker_queue.claim(10)) == 1
+
+    async def test_a_message_is_taken_once_though_two_events_bring_it(self, store: Stores) -> None:
+        assert await store.queue.enqueue("Ev1", asked(1))
+        assert await store.queue.enqueue("Ev2", asked(1)) is None
+        assert len(await store.worker_queue.claim(10)) == 1
+
+    async def test_an_event_that_brought_nothing_new_is_seen_all_the_same(self, store: Stores) -> None:
+        await store.queue.enqueue("Ev1", asked(1))
+        await store.queue.enqueue("Ev2", asked(1))
+        assert await store.queue.enqueue("Ev2", asked(2)) is None
+
+    async def test_the_same_ts_elsewhere_is_another_message(self, store: Stores) -> None:
+        places = [ThreadKey("T1", "C1", None), ThreadKey("T1", "C2", None), ThreadKey("T2", "C1", None)]
+        for place in places:
+            assert await store.queue.enqueue(f"Ev {place}", asked(1, place))
+        assert [job.question.thread for job in await store.worker_queue.claim(10)] == places
+
+    async def test_of_twin_events_at_once_exactly_one_wins(self, worker: Workers) -> None:
+        stores = [await worker("w1"), await worker("w2")]
+        for number in range(20):
+            twins = await asyncio.gather(
+                stores[0].queue.enqueue(f"EvA{number}", asked(number)),
+                stores[number % 2].queue.enqueue(f"EvB{number}", asked(number)),
+            )
+            assert sum(twin is not None for twin in twins) == 1
+
+    @pytest.mark.parametrize(
+        ("before", "waits"),
+        [
+            ("nothing", False),
+            ("one to do", True),
+            ("one being done", True),
+            ("one done", False),
+            ("one after it that was begun", True),
+            ("one in another thread", False),
+        ],
+    )
+    async def test_tells_whether_another_job_is_before_it(self, store: Stores, before: str, waits: bool) -> None:
+        if before != "nothing":
+            number = 3 if "after" in before else 1
+            await enqueued(store, asked(number, OTHER_THREAD if "another" in before else THREAD))
+        if "begun" in before:
+            await store.worker_queue.release((await store.worker_queue.claim(1))[0])
+        if before in ("one being done", "one done"):
+            [job] = await store.worker_queue.claim(1)
+            if before == "one done":
+                assert await store.worker_queue.finish(job, DONE)
+        taken = await store.queue.enqueue("Ev2", asked(2))
+        assert taken is not None
+        assert taken.waiting is waits
+
+    async def test_keeps_what_slack_said_of_its_files(self, store: Stores) -> None:
+        file = File("F1", "a\0b \ud83d ☃.png", "image/png", "png", "hosted", "visible", "https://files.slack.com/F1")
+        asked_with = replace(asked(1), files=(file, File("F2", "b")))
+        await enqueued(store, asked_with)
+        [job] = await store.worker_queue.claim(1)
+        assert job.question == asked_with
+
+    async def test_text_that_no_database_takes_is_kept_as_far_as_it_can_be(self, store: Stores) -> None:
+        await enqueued(store, asked(1, text="a\0b \ud83d c \ud83d\ude00"))
+        [job] = await store.worker_queue.claim(1)
+        assert job.question.text == "a\ufffdb \ufffd c 😀"
+
+
+class TestManyAtOnce:
+    async def test_each_is_told_what_it_would_be_alone(self, store: Stores) -> None:
+        """More than one batch: twins, events seen twice, threads with an order, a process that is full."""
+        arrivals: list[tuple[str, Question]] = []
+        for number in range(150):
+            arrivals += [(f"EvA{number}", apart(number)), (f"EvB{number}", apart(number))]
+        arrivals += [("EvA0", asked(1, OTHER_THREAD)), ("Ev1", asked(2)), ("Ev2", asked(1)), ("Ev3", asked(3))]
+        taken = await asyncio.gather(*(store.queue.enqueue(*arrival) for arrival in arrivals))
+        assert [each is not None for each in taken[:300]] == [True, False] * 150
+        assert not any(each.waiting for each in taken[:300] if each)
+        assert taken[300] is None
+        assert [each and each.waiting for each in taken[301:]] == [False, False, True]
+        ids = await in_order_of_writing(store)
+        assert ids == sorted(each.job_id for each in taken if each)
+
+    async def test_a_thousand_at_once_are_all_taken(self, shared_url: str) -> None:
+        store = await Stores.open(shared_url, "w1", SystemClock())
+        taken = await asyncio.gather(*(store.queue.enqueue(f"Ev{number}", apart(number)) for number in range(1000)))
+        assert len({each.job_id for each in taken if each}) == 1000
+        await store.close()
+
+    async def test_processes_that_get_the_same_events_in_any_order_do_not_block_each_other(
+        self, postgresql_url: str
+    ) -> None:
+        stores = [await Stores.open(postgresql_url, name, SystemClock()) for name in ("w1", "w2", "w3")]
+        numbers = list(range(300))
+        orders = (numbers, numbers[::-1], numbers[150:] + numbers[:150])
+
+        async def enqueue_all(store: Stores, order: Sequence[int]) -> list[Enqueued | None]:
+            return await asyncio.gather(*(store.queue.enqueue(f"Ev{number}", apart(number)) for number in order))
+
+        async with asyncio.timeout(20):
+            taken = await asyncio.gather(*map(enqueue_all, stores, orders))
+        ids = [each.job_id for results in taken for each in results if each]
+        assert len(ids) == len(set(ids)) == 300
+        for store in stores:
+            await store.close()
+
+
+class TestSign:
+    async def test_who_waits_is_left_alone_until_its_sign_is_on_record(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        taken = await store.queue.enqueue("Ev1", asked(1), full=True)
+        assert taken
+        assert taken.waiting
+        assert await store.worker_queue.claim(1) == []
+        assert await other.worker_queue.claim(1) == []
+        await store.worker_queue.record_pages(taken.job_id, ["5.1"])
+        assert await other.worker_queue.claim(1) == [Job(taken.job_id, asked(1), attempts=1, page_ts=("5.1",))]
+
+    async def test_a_sign_that_is_never_recorded_keeps_nobody_waiting_for_long(self, database_url: str) -> None:
+        clock = LateClock()
+        store = await Stores.open(database_url, "w1", clock)
+        await store.queue.enqueue("Ev1", asked(1), full=True)
+        clock.ahead_s = PLACEHOLDER_HOLD_S - 1
+        assert await store.worker_queue.claim(1) == []
+        clock.ahead_s = PLACEHOLDER_HOLD_S + 1
+        job = await one(store)
+        assert job.may_have_posts, "it may have been posted all the same"
+        await store.close()
+
+    async def test_a_sign_is_in_line_once_all_before_it_in_the_thread_have_their_messages(self, store: Stores) -> None:
+        first = await store.queue.enqueue("Ev1", asked(1))
+        await store.queue.enqueue("Ev2", asked(2))
+        await store.queue.enqueue("Ev3", asked(1, OTHER_THREAD))
+        assert first
+        assert await store.queue.may_post_placeholder(asked(1))
+        assert not await store.queue.may_post_placeholder(asked(2))
+        await store.worker_queue.record_pages(first.job_id, ["5.1"])
+        assert await store.queue.may_post_placeholder(asked(2))
+        assert not await store.queue.may_post_placeholder(asked(3))
+
+    async def test_who_comes_later_does_not_overtake_who_waits_for_its_sign(self, store: Stores) -> None:
+        await store.queue.enqueue("Ev1", asked(1), full=True)
+        later = await store.queue.enqueue("Ev2", asked(2))
+        assert later
+        assert later.waiting
+        await store.worker_queue.record_pages(later.job_id, ["5.2"])
+        assert await store.worker_queue.claim(2) == []
+
+
+class TestStop:
+    async def test_the_owner_learns_of_it_with_its_heartbeat(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        ids = [await enqueued(store, apart(number)) for number in range(3)]
+        claimed = dict.fromkeys(await store.worker_queue.claim(3), Spent())
+        assert await other.queue.request_stop(ids[1]) is True
+        assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset(ids), frozenset(ids[1:2]))
+
+    async def test_a_job_that_was_not_begun_ends_at_once_and_its_thread_goes_on(self, store: Stores) -> None:
+        first, second = [await enqueued(store, asked(number)) for number in (1, 2)]
+        assert await store.queue.request_stop(first) is True
+        assert (await one(store)).id == second
+
+    async def test_a_job_that_has_ended_can_not_be_stopped(self, store: Stores) -> None:
+        job_id = await enqueued(store, asked(1))
+        await store.worker_queue.finish(await one(store), DONE)
+        assert await store.queue.request_stop(job_id) is False
+        assert await store.queue.request_stop(12345) is False
+
+    async def test_it_is_not_lost_when_the_job_is_handed_over(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        job_id = await enqueued(store, asked(1))
+        job = await one(store)
+        await other.queue.request_stop(job_id)
+        await store.worker_queue.release(job)
+        assert (await other.worker_queue.heartbeat({await one(other): Spent()})).to_stop == {job_id}
+
+
+class TestRegenerate:
+    async def test_a_job_is_done_again_in_its_messages(self, store: Stores) -> None:
+        job = await answered(store)
+        await store.queue.edit(EDITED, "2.0")
+        assert await store.queue.regenerate(job.id)
+        assert not await store.queue.regenerate(job.id)
+        assert await outbox_kinds(store) == [], "what was offered is being done"
+        again = await one(store)
+        assert (again.question, again.page_ts, again.version, again.may_have_posts) == (EDITED, ("5.1",), 1, True)
+
+    @pytest.mark.parametrize("cleared", [True, False])
+    async def test_one_that_was_stopped_while_it_waited_is_answered_in_its_sign_if_that_is_still_there(
+        self, store: Stores, cleared: bool
+    ) -> None:
+        taken = await store.queue.enqueue("Ev1", asked(1), full=True)
+        assert taken
+        await store.worker_queue.record_pages(taken.job_id, ["5.1"])
+        await store.queue.request_stop(taken.job_id)
+        if cleared:
+            assert await outbox_kinds(store) == [OutboxKind.CLEAR_PLACEHOLDER]
+        assert await store.queue.regenerate(taken.job_id)
+        assert (await one(store)).page_ts == (() if cleared else ("5.1",))
+
+    async def test_a_sign_that_is_not_on_record_is_looked_for_when_its_question_is_answered_again(
+        self,
+        database_url: str,
+    ) -> None:
+        clock = LateClock()
+        store = await Stores.open(database_url, "w1", clock)
+        taken = await store.queue.enqueue("Ev1", asked(1), full=True)
+        assert taken
+        await store.queue.request_stop(taken.job_id)
+        assert await store.queue.regenerate(taken.job_id)
+        clock.ahead_s = 11
+        assert (await one(store)).may_have_posts
+        await store.close()

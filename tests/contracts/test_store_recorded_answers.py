@@ -1,0 +1,41 @@
+"""The port ThreadReplies: what the bot wrote in a thread, as the database has it."""
+
+import sqlalchemy as sa
+
+from bot.core.job import EndReason, Outcome, Status
+from bot.store import Stores
+from bot.store.schema import jobs, turns
+from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, asked, enqueued
+
+pytest_plugins = ["tests.contracts.databases"]
+
+
+class TestThread:
+    async def test_replies_are_the_markdown_at_the_first_page(self, store: Stores) -> None:
+        markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"
+        for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):
+            await enqueued(store, asked(number))
+            [job] = await store.worker_queue.claim(1)
+            await store.worker_queue.record_pages(job.id, pages[:1])
+            await store.worker_queue.record_pages(job.id, pages)
+            assert await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, markdown if number == 1 else ""))
+        assert await store.recorded_answers.replies(THREAD) == {"5.1": markdown, "5.2": "", "5.3": "", "6.1": ""}
+        assert await store.recorded_answers.replies(OTHER_THREAD) == {}
+
+    async def test_a_reply_that_still_grows_has_pages_without_text(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.record_pages(job.id, ["5.1", "5.2"])
+        assert await store.recorded_answers.replies(THREAD) == {"5.1": "", "5.2": ""}
+
+    async def test_the_outcome_is_kept_with_its_usage(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.finish(job, DONE)
+        async with store.database.engine.begin() as connection:
+            turn = (await connection.execute(sa.select(turns))).one()
+            job_row = (await connection.execute(sa.select(jobs.c.status, jobs.c.end_reason))).one()
+        assert tuple(job_row) == (Status.ENDED, EndReason.WHOLE)
+        assert (turn.job_id, turn.answer, turn.model) == (job.id, DONE.answer, "scripted/echo")
+        assert (turn.end_reason, turn.input_tokens, turn.output_tokens) == (EndReason.WHOLE, 10, 20)
+        assert turn.cached_input_tokens == 5

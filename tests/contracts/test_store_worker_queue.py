@@ -1,0 +1,340 @@
+"""The ports WorkerQueue and ClaimedJobs: how workers get jobs, keep them, and part with them."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.job import EndReason, Outcome, Pulse, Spent, Status
+from bot.ports.clock import SystemClock
+from bot.store import Stores
+from bot.store.liveness.failure_detector import LEASE_S
+from bot.store.schema import jobs, turns
+from tests.contracts.stores import (
+    DIRECT,
+    DONE,
+    OTHER_THREAD,
+    THREAD,
+    Workers,
+    apart,
+    asked,
+    by,
+    claimed_within,
+    enqueued,
+    one,
+)
+
+pytest_plugins = ["tests.contracts.databases"]
+
+
+async def take_over(store: Stores, job: Job) -> None:
+    """Another worker takes the job, as is done with those of a worker that went silent."""
+    async with store.database.engine.begin() as connection:
+        await connection.execute(
+            sa.update(jobs).where(jobs.c.id == job.id).values(worker="other", attempts=job.attempts + 1)
+        )
+
+
+async def quiet(store: Stores) -> bool:
+    """Whether something was there to be heard; after it, nothing is."""
+    began = time.monotonic()
+    await store.worker_queue.wait(0.5)
+    return time.monotonic() - began < 0.4
+
+
+def written(folder: Path) -> dict[str, tuple[int, int]]:
+    """Sizes and times of the files, but of the shared memory."""
+    files = [entry for entry in os.scandir(folder) if not entry.name.endswith("-shm")]
+    return {entry.name: (entry.stat().st_size, entry.stat().st_mtime_ns) for entry in files}
+
+
+class TestClaim:
+    async def test_nothing_to_do_gives_nothing(self, store: Stores) -> None:
+        assert await store.worker_queue.claim(10) == []
+
+    async def test_what_waits_in_a_thread_is_answered_together_by_the_one_written_last(self, store: Stores) -> None:
+        for number in (2, 1, 3):
+            await enqueued(store, asked(number))
+        [job] = await store.worker_queue.claim(10)
+        assert (job.question, job.earlier) == (asked(3), (asked(1), asked(2)))
+        assert await store.worker_queue.claim(10) == []
+
+    async def test_a_thread_is_answered_one_at_a_time(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        [first] = await store.worker_queue.claim(10)
+        for number in (3, 2):
+            await enqueued(store, asked(number))
+        assert await store.worker_queue.claim(10) == []
+        assert await store.worker_queue.finish(first, DONE)
+        [job] = await store.worker_queue.claim(10)
+        assert (job.question, job.earlier) == (asked(3), (asked(2),))
+
+    async def test_what_was_begun_is_done_before_what_waits_and_alone(self, store: Stores) -> None:
+        await enqueued(store, asked(2))
+        await store.worker_queue.release((await store.worker_queue.claim(1))[0])
+        for number in (3, 1):
+            await enqueued(store, asked(number))
+        [job] = await store.worker_queue.claim(10)
+        assert (job.question, job.earlier) == (asked(2), ())
+
+    async def test_the_root_of_a_direct_message_is_one_thread(self, store: Stores) -> None:
+        await enqueued(store, asked(1, DIRECT))
+        await enqueued(store, asked(2, DIRECT))
+        [job] = await store.worker_queue.claim(10)
+        assert (job.question, job.earlier) == (asked(2, DIRECT), (asked(1, DIRECT),))
+        assert await store.worker_queue.claim(10) == []
+
+    async def test_many_threads_are_answered_at_once_the_oldest_first(self, store: Stores) -> None:
+        ids = [await enqueued(store, asked(n, ThreadKey("T1", f"C{n}", None))) for n in range(30)]
+        assert [job.id for job in await store.worker_queue.claim(100)] == ids
+
+    async def test_a_limit_takes_the_oldest(self, store: Stores) -> None:
+        ids = [await enqueued(store, asked(n, ThreadKey("T1", f"C{n}", None))) for n in range(5)]
+        assert [job.id for job in await store.worker_queue.claim(2)] == ids[:2]
+        assert await store.worker_queue.claim(0) == []
+        assert [job.id for job in await store.worker_queue.claim(2)] == ids[2:4]
+
+    async def test_two_workers_never_get_the_same_job_nor_the_same_thread(self, worker: Workers) -> None:
+        workers = [await worker("w1"), await worker("w2")]
+        threads = [ThreadKey("T1", f"C{n}", None) for n in range(8)]
+        for number in range(24):
+            await enqueued(workers[0], asked(number, threads[number % 8]))
+        done: list[Question] = []
+
+        async def work(store: Stores) -> None:
+            while len(done) < 24:
+                for job in await store.worker_queue.claim(3):
+                    assert await store.worker_queue.finish(job, DONE)
+                    done.extend((*job.earlier, job.question))
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(work(store) for store in workers))
+        assert len(set(done)) == 24
+        for thread in threads:
+            of_thread = [question.ts for question in done if question.thread == thread]
+            assert of_thread == sorted(of_thread)
+
+    async def test_a_race_that_is_lost_takes_nothing(self, postgresql_url: str) -> None:
+        store = await Stores.open(postgresql_url, "w1", SystemClock())
+        later = await enqueued(store, asked(2))
+        async with store.database.engine.begin() as other:
+            await other.execute(sa.update(jobs).where(jobs.c.id == later).values(status=Status.RUNNING.value))
+            await enqueued(store, asked(1))
+            claim = asyncio.create_task(store.worker_queue.claim(1))
+            blocked = sa.text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            async with asyncio.timeout(10):
+                while not await other.scalar(blocked):
+                    pass
+        assert await claim == []
+        await store.close()
+
+
+class TestFence:
+    async def test_a_heartbeat_returns_those_still_ours(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        for number in range(4):
+            await enqueued(store, asked(number, ThreadKey("T1", f"C{number}", None)))
+        kept, lost, done = await store.worker_queue.claim(3)
+        [theirs] = await other.worker_queue.claim(3)
+        await take_over(store, lost)
+        await store.worker_queue.finish(done, DONE)
+        claimed = dict.fromkeys([kept, lost, done, theirs], Spent())
+        assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset({kept.id}))
+        assert await store.worker_queue.heartbeat({}) == Pulse()
+
+    async def test_a_late_worker_writes_nothing(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.record_pages(job.id, ["5.1"])
+        await take_over(store, job)
+        await store.worker_queue.record_pages(job.id, ["5.1", "5.2"])
+        assert await store.worker_queue.finish(job, DONE) is False
+        assert await store.recorded_answers.replies(THREAD) == {"5.1": ""}
+        await enqueued(store, asked(2))
+        assert await store.worker_queue.claim(1) == [], "the thread is still busy"
+
+    async def test_a_job_ends_once(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.worker_queue.claim(1)
+        await store.worker_queue.record_pages(job.id, ["5.1"])
+        assert await store.worker_queue.finish(job, DONE) is True
+        assert await store.worker_queue.finish(job, Outcome(EndReason.CUT, "No.")) is False
+        assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
+
+    @pytest.mark.parametrize("reason", [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED])
+    async def test_however_a_job_ends_its_thread_goes_on(self, store: Stores, reason: EndReason) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.worker_queue.claim(1)
+        second = await enqueued(store, asked(2))
+        assert await store.worker_queue.finish(job, Outcome(reason, ""))
+        assert [job.id for job in await store.worker_queue.claim(1)] == [second]
+
+
+class TestRelease:
+    async def test_it_is_done_again_at_its_place_by_anybody(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        await enqueued(store, asked(1))
+        job = await one(store)
+        await enqueued(store, asked(2))
+        await store.worker_queue.record_pages(job.id, ["5.1"])
+        assert await store.worker_queue.release(job) is True
+        again = Job(job.id, asked(1), attempts=2, page_ts=("5.1",), may_have_posts=True, interruptions=0)
+        assert await one(other) == again
+
+    async def test_who_released_it_has_nothing_to_say_any_more(self, worker: Workers) -> None:
+        store, other = await worker("w1"), await worker("w2")
+        await enqueued(store, asked(1))
+        job = await one(store)
+        await store.worker_queue.release(job)
+        assert await store.worker_queue.release(job) is False
+        assert await store.worker_queue.finish(job, DONE) is False
+        again = await one(other)
+        assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse()
+        assert await other.worker_queue.finish(again, DONE) is True
+
+    async def test_what_it_used_by_its_last_heartbeat_is_counted(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        job = await one(store)
+        await store.worker_queue.record_pages(job.id, ["5.1"])
+        await store.worker_queue.heartbeat({job: Spent(900, 30)})
+        await store.worker_queue.release(job)
+        assert await store.recorded_answers.replies(THREAD) == {"5.1": ""}
+        await store.worker_queue.finish(await one(store), DONE)
+        async with store.database.engine.begin() as connection:
+            rows = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
+        used = [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows]
+        assert used == [("interrupted", 900, 30), ("whole", 10, 20)]
+        assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
+
+
+class TestWait:
+    async def test_it_ends_with_its_time(self, store: Stores) -> None:
+        await store.worker_queue.wait(0)
+        began = time.monotonic()
+        await store.worker_queue.wait(0.2)
+        assert 0.15 < time.monotonic() - began < 10
+
+    @pytest.mark.parametrize("what", ["enqueue", "sign", "stop", "release", "finish", "forget"])
+    async def test_another_processs_doings_end_it(self, postgresql_url: str, what: str) -> None:
+        store = await Stores.open(postgresql_url, "w1", SystemClock())
+        other = await Stores.open(postgresql_url, "w2", SystemClock())
+        job_id = await enqueued(other, asked(1))
+        job = await one(other)
+        waiting = await other.queue.enqueue("Ev2", asked(2))
+        assert waiting
+        doings: dict[str, Callable[[], Awaitable[object]]] = {
+            "enqueue": lambda: other.queue.enqueue("Ev3", asked(3, OTHER_THREAD)),
+            "sign": lambda: other.worker_queue.record_pages(waiting.job_id, ["5.2"]),
+            "stop": lambda: other.queue.request_stop(job_id),
+            "release": lambda: other.worker_queue.release(job),
+            "finish": lambda: other.worker_queue.finish(job, DONE),
+            "forget": lambda: other.erasure.erase(user_id="U1"),
+        }
+        while await quiet(store):
+            pass
+        woken = asyncio.create_task(store.worker_queue.wait(10))
+        await doings[what]()
+        async with asyncio.timeout(5):
+            await woken
+        await store.close()
+        await other.close()
+
+    async def test_ones_own_doings_do_not(self, postgresql_url: str) -> None:
+        store = await Stores.open(postgresql_url, "w1", SystemClock())
+        await store.worker_queue.wait(0)
+        await enqueued(store, asked(1))
+        assert not await quiet(store)
+        await store.close()
+
+
+class TestPresence:
+    async def test_what_a_process_leaves_behind_when_it_closes_is_taken_over(self, shared_url: str) -> None:
+        store = await Stores.open(shared_url, "w1", SystemClock())
+        job_id = await enqueued(store, asked(1))
+        await one(store)
+        await store.close()
+        after = await Stores.open(shared_url, "w2", SystemClock())
+        # Sooner than by its silence.
+        assert (await claimed_within(after, LEASE_S - 2)).id == job_id
+        await after.close()
+
+    async def test_the_dead_are_taken_over_up_to_the_limit_and_before_what_is_to_do(self, sqlite_url: str) -> None:
+        store = await Stores.open(sqlite_url, "w1", SystemClock())
+        ids = [await enqueued(store, apart(number)) for number in range(5)]
+        await store.worker_queue.claim(4)
+        await store.close()
+        after = await Stores.open(sqlite_url, "w2", SystemClock())
+        claimed = [job.id for job in await after.worker_queue.claim(3)]
+        assert claimed == ids[:3]
+        async with asyncio.timeout(5):
+            while len(claimed) < 5:
+                claimed += [job.id for job in await after.worker_queue.claim(3)]
+                await after.worker_queue.wait(0.3)
+        assert sorted(claimed) == ids
+        await after.close()
+
+    async def test_who_has_nothing_to_do_writes_nothing(self, sqlite_url: str) -> None:
+        store = await Stores.open(sqlite_url, "w1", SystemClock())
+        other = await Stores.open(sqlite_url, "w2", SystemClock())
+        folder = Path(sqlite_url.removeprefix("sqlite:///")).parent
+        before = written(folder)
+        for _ in range(3):
+            assert await store.worker_queue.claim(10) == []
+            assert await store.worker_queue.heartbeat({}) == Pulse()
+            await store.database.ping()
+            await store.worker_queue.wait(0.3)
+        assert written(folder) == before
+        await store.close()
+        await other.close()
+
+
+class TestPerson:
+    @pytest.fixture
+    async def stores(self, shared_url: str) -> Sequence[Stores]:
+        return [await Stores.open(shared_url, f"w{n}", SystemClock(), most_per_user=2) for n in range(3)]
+
+    async def test_has_no_more_under_way_than_one_may_and_holds_nobody_up(self, stores: Sequence[Stores]) -> None:
+        for number in range(8):
+            await enqueued(stores[0], by("U1", number))
+        for number in range(8, 10):
+            await enqueued(stores[0], by("U2", number))
+        first = await stores[0].worker_queue.claim(3)
+        rest = await stores[1].worker_queue.claim(9)
+        assert sorted(job.question.user_id for job in first + rest) == ["U1", "U1", "U2", "U2"]
+        assert [job.question.ts for job in first[:2]] == [apart(0).ts, apart(1).ts]
+        assert await stores[2].worker_queue.claim(9) == []
+        await stores[0].worker_queue.finish(first[0], DONE)
+        assert [job.question.ts for job in await stores[2].worker_queue.claim(9)] == [apart(2).ts]
+        for store in stores:
+            await store.close()
+
+    async def test_neither_when_several_processes_claim_at_once(self, stores: Sequence[Stores]) -> None:
+        for number in range(12):
+            await enqueued(stores[0], by(f"U{number % 2}", number))
+        claimed: list[Job] = []
+        for _ in range(6):
+            rounds = await asyncio.gather(*(store.worker_queue.claim(9) for store in stores))
+            assert sum(len(each) for each in rounds) <= 4
+            async with stores[0].database.engine.begin() as connection:
+                live = sa.select(jobs.c.user_id, sa.func.count()).where(jobs.c.status == "running")
+                assert all(number <= 2 for _, number in await connection.execute(live.group_by(jobs.c.user_id)))
+            for store, taken in zip(stores, rounds, strict=True):
+                claimed += taken
+                await asyncio.gather(*(store.worker_queue.finish(job, DONE) for job in taken))
+        assert len(claimed) == 12
+        for store in stores:
+            await store.close()
+
+    async def test_is_told_to_wait(self, stores: Sequence[Stores]) -> None:
+        taken = [await stores[0].queue.enqueue(f"Ev{n}", by("U1", n)) for n in range(3)]
+        other = await stores[1].queue.enqueue("Ev3", by("U2", 3))
+        assert [bool(each and each.waiting) for each in (*taken, other)] == [False, False, True, False]
+        at_once = await asyncio.gather(*(stores[2].queue.enqueue(f"Ev3{n}", by("U3", 30 + n)) for n in range(4)))
+        assert [bool(each and each.waiting) for each in at_once] == [False, False, True, True]
+        for store in stores:
+            await store.close()

@@ -1,0 +1,59 @@
+"""Stores: what is written survives restarts, cancelled callers, and the close."""
+
+import asyncio
+
+import pytest
+
+from bot.errors import StoreError
+from bot.ports.clock import SystemClock
+from bot.store import Stores
+from bot.store.schema import jobs, seen_events
+from tests.contracts.stores import DONE, THREAD, asked, count, enqueued
+
+pytest_plugins = ["tests.contracts.databases"]
+
+
+class TestDurability:
+    async def test_who_comes_after_its_close_is_told_so(self, database_url: str) -> None:
+        store = await Stores.open(database_url, "w1", SystemClock())
+        await store.close()
+        with pytest.raises(StoreError, match="closed"):
+            await store.database.ping()
+
+    async def test_a_restart_loses_nothing(self, shared_url: str) -> None:
+        before = await Stores.open(shared_url, "w1", SystemClock())
+        await enqueued(before, asked(1))
+        [job] = await before.worker_queue.claim(1)
+        await enqueued(before, asked(2))
+        await before.worker_queue.record_pages(job.id, ["5.1"])
+        await before.worker_queue.finish(job, DONE)
+        await before.close()
+
+        after = await Stores.open(shared_url, "w2", SystemClock())
+        assert await after.queue.enqueue("Ev1", asked(1)) is None
+        assert await after.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
+        assert [job.question for job in await after.worker_queue.claim(10)] == [asked(2)]
+        await after.close()
+
+    async def test_a_cancelled_caller_breaks_nothing_off(self, store: Stores) -> None:
+        for number in range(1, 11):
+            call = asyncio.create_task(store.queue.enqueue(f"Ev{number}", asked(number)))
+            for _ in range(number):
+                await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        async with asyncio.timeout(10):
+            while await count(store, jobs) < 10:
+                pass
+        assert await count(store, seen_events) == 10
+
+    async def test_closing_waits_for_what_was_begun(self, shared_url: str) -> None:
+        before = await Stores.open(shared_url, "w1", SystemClock())
+        call = asyncio.create_task(before.queue.enqueue("Ev1", asked(1)))
+        await asyncio.sleep(0)
+        call.cancel()
+        await before.close()
+        after = await Stores.open(shared_url, "w1", SystemClock())
+        assert [job.question for job in await after.worker_queue.claim(1)] == [asked(1)]
+        await after.close()
