@@ -14,7 +14,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core import texts
-from bot.core.inbound.channel_settings import Usual
+from bot.core.inbound.channel_settings import DefaultSettings
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
@@ -133,8 +133,9 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             stores.queue, stores.recorded_answers, worker, access, settings.admins, workspace.surfaces
         )
         reply_actions.register(bolt, actions, me.team_id)
-        shortcut = MessageShortcut(stores.message_questions, workspace.surfaces, intake, clock, me)
-        _beside_messages(bolt, settings, stores, workspace.surfaces, shortcut, answering)
+        surfaces = workspace.surfaces
+        shortcut = MessageShortcut(stores.message_questions, surfaces, surfaces, intake, clock, me)
+        _beside_messages(bolt, settings, stores, surfaces, shortcut, answering)
         messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token)
@@ -161,16 +162,26 @@ def _beside_messages(
 ) -> None:
     """Commands, modals, Home and the pane; for what messages need as well, both have the same parts."""
     me, quota = answering.me, answering.allowance
-    usual, admins = usual_of(settings), settings.admins
-    commands = SlashCommands(stores.channel_settings, slack, answering.admission, quota, me, usual, admins)
-    home = AppHome(stores.usage, slack, quota, answering.clock, me, usual, admins, shown_to_admins(settings))
+    defaults, admins = default_settings_of(settings), settings.admins
+    commands = SlashCommands(
+        channel_settings=stores.channel_settings,
+        modals=slack,
+        responses=slack,
+        channels=slack,
+        admission=answering.admission,
+        allowance=quota,
+        me=me,
+        defaults=defaults,
+        admins=admins,
+    )
+    home = AppHome(stores.usage, slack, quota, answering.clock, me, defaults, admins, shown_to_admins(settings))
     slash_commands.register(bolt, commands, shortcut)
     app_home_and_pane.register(bolt, home, answering.pane)
 
 
-def usual_of(settings: Settings) -> Usual:
-    """What holds wherever a channel has nothing for itself."""
-    return Usual(models_in_use(settings), system_prompt_in_use(settings), settings.mention_only)
+def default_settings_of(settings: Settings) -> DefaultSettings:
+    """What applies where a channel has set nothing."""
+    return DefaultSettings(models_in_use(settings), system_prompt_in_use(settings), settings.mention_only)
 
 
 def shown_to_admins(settings: Settings) -> dict[str, str]:

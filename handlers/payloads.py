@@ -6,7 +6,7 @@ from typing import Any
 from bot.core.conversation import Message, ThreadKey
 from bot.core.reply.actions import ReplyAction
 from bot.services.reply_actions import Press
-from bot.services.slash_commands import Visit
+from bot.services.slash_commands import Invocation
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
 
@@ -46,15 +46,15 @@ def changed_in(event: Mapping[str, Any], team_id: str) -> tuple[Message, Message
     return message_of(before, team_id), after
 
 
-def visit_of_command(command: Mapping[str, Any]) -> Visit:
+def invocation_of_command(command: Mapping[str, Any]) -> Invocation:
     """Who wrote /typist, and where."""
-    return Visit(command["user_id"], command["channel_id"], command["trigger_id"], command["response_url"])
+    return Invocation(command["user_id"], command["channel_id"], command["trigger_id"], command["response_url"])
 
 
-def visit_of_shortcut(shortcut: Mapping[str, Any]) -> Visit:
+def invocation_of_shortcut(shortcut: Mapping[str, Any]) -> Invocation:
     """Who used a message's shortcut, and where."""
     user_id, channel_id = shortcut["user"]["id"], shortcut["channel"]["id"]
-    return Visit(user_id, channel_id, shortcut["trigger_id"], shortcut["response_url"])
+    return Invocation(user_id, channel_id, shortcut["trigger_id"], shortcut["response_url"])
 
 
 def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from bot.core.entities import escape, unescape
+from bot.core.reply.preview import beginning
+
 ASK_S = 30.0
 """For so long one process alone sees to a question about a message."""
+REMINDER_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,7 @@ class AskAbout:
     thread_ts: str
     """Of the thread that it is in, or that it would begin."""
     quote: str
-    """Its beginning, without markup: Slack keeps 3,000 characters with a modal."""
+    """Its text without markup; a modal keeps the beginning."""
     response_url: str
 
 
@@ -39,3 +43,20 @@ class Ask:
     """The channel and ts of its message, where Slack's event told them."""
     done: bool
     """It is a job: there is nothing left to do."""
+
+
+def quote_above(about: AskAbout, *, elsewhere: bool) -> str:
+    """Returns what the post quotes of the message: all that is known of it if it is posted `elsewhere`.
+
+    In the message's own thread a reminder is enough, and nothing at all if the thread begins with the message.
+    """
+    if elsewhere:
+        return about.quote
+    return "" if about.ts == about.thread_ts else beginning(about.quote, REMINDER_CHARS)
+
+
+def text_of_post(about: AskAbout, question: str, *, elsewhere: bool) -> str:
+    """Returns the text of the post (core/inbound/mentions.py): the quote and the question, as history reads them."""
+    quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))
+    quoted = "\n".join(f"&gt; {line}" for line in quote.splitlines())
+    return "\n\n".join(filter(None, (quoted, escape(question))))

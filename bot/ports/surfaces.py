@@ -1,46 +1,93 @@
-"""Ports to what people see of us beside messages: modals, Home, the pane."""
+"""Ports to what people see of Typist beside replies: modals, the app home, responses, and the assistant pane.
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+Each method raises RateLimited and Refused.
+"""
 
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from bot.core.app_home import HomeView
 from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import ThreadKey
+from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
+from bot.core.message_question import Ask, AskAbout
+from bot.core.reply.actions import ActionResponse
+from bot.core.slash_command import CommandResponse
 
 
-class Surfaces(Protocol):
-    """What people see of us beside messages. Each raises RateLimited and Refused."""
+class Modals(Protocol):
+    """Opens modals, within three seconds of the action that the trigger is for."""
 
-    async def open_modal(self, trigger_id: str, view: Mapping[str, Any]) -> None:
-        """Within three seconds of what the trigger is for."""
+    async def open_settings_modal(
+        self,
+        trigger_id: str,
+        place: SettingsPlace,
+        settings: ChannelSettings,
+        defaults: DefaultSettings,
+        focus: SettingsField,
+    ) -> None:
+        """Shows a channel's settings, with the cursor in `focus`."""
         ...
 
-    async def publish_home(self, user_id: str, view: Mapping[str, Any]) -> None:
-        """The app's Home as one person sees it."""
+    async def open_question_modal(self, trigger_id: str, about: AskAbout, writer_id: str | None) -> None:
+        """Asks a person what they want to know about a message, which `writer_id` wrote."""
         ...
 
-    async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
-        """Tells the one person who used a command or a shortcut; good for half an hour and five times."""
+
+class AppHomeTab(Protocol):
+    """The app home."""
+
+    async def publish_home(self, user_id: str, view: HomeView) -> None:
+        """Shows the app home to one person."""
         ...
 
-    async def post_ephemeral(self, thread: ThreadKey, user_id: str, message: Mapping[str, Any]) -> None:
-        """Posts what one person alone sees, in the thread; Slack refuses it for people who aren't in the channel."""
+
+class CommandResponses(Protocol):
+    """Tells one person what became of a command, a shortcut or a modal."""
+
+    async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
+        """Slack takes five of them, within half an hour of the command."""
         ...
+
+
+class Channels(Protocol):
+    """What Slack knows about channels."""
 
     async def creator(self, channel_id: str) -> str | None:
-        """Who made a channel; None where Slack does not tell us."""
+        """Returns who created a channel, None if Slack does not say."""
         ...
 
-    async def post(
-        self, channel_id: str, thread_ts: str | None, message: Mapping[str, Any], still: Callable[[], bool]
-    ) -> tuple[str, str]:
-        """Writes for everybody there, or to one person by their id; the channel's id and the message's ts.
 
-        `still`: asked just before the message leaves; where it returns False, nothing is sent and Refused is raised.
+class ActionResponses(Protocol):
+    """Answers the person who pressed a button, and nobody else."""
+
+    async def respond_to_action(
+        self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
+    ) -> None:
+        """Shows the response in the thread."""
+        ...
+
+    async def delete_ephemeral(self, response_url: str) -> None:
+        """Deletes the ephemeral message whose button was pressed."""
+        ...
+
+
+class QuestionPosts(Protocol):
+    """Posts questions about messages, for the people who asked them."""
+
+    async def post_question(self, ask: Ask, still: Callable[[], bool], *, elsewhere: bool) -> tuple[str, str]:
+        """Posts the question in the message's thread, or `elsewhere`, in the asker's direct message.
+
+        Returns the channel's id and the post's ts. `still` is asked just before the post leaves: if it returns False,
+        nothing is sent and Refused is raised.
         """
         ...
 
-    async def find(self, channel_id: str, thread_ts: str, block_id: str, since: float) -> str | None:
-        """The message of ours in a thread that has a block with this id, written since then (seconds of the epoch)."""
+    async def find_question(self, ask: Ask, since: float) -> str | None:
+        """Returns the ts of the question's post in the message's thread, None if there is none.
+
+        `since` is in seconds since the epoch; older posts are not looked at.
+        """
         ...
 
 

@@ -5,16 +5,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.core.inbound.channel_settings import ChannelSettings, Usual, in_force
+from bot.core.app_home import HomeView, WorkspaceUsage
+from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, effective_settings
 from bot.core.inbound.triage import Identity
-from bot.core.limits.caps import CapWindow, Period, Scope, Spender, first_day
+from bot.core.limits.caps import CapWindow, Period, Scope, Spender, UsageToDate, first_day
 from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports.clock import Clock
-from bot.ports.surfaces import Surfaces
+from bot.ports.surfaces import AppHomeTab
 from bot.ports.usage import UsageByModel
 from bot.services.quota import Quota
-from bot.slack.format import home
-from bot.slack.format.home import PersonUsage, WorkspaceUsage
 
 MOST_WAITING = 50
 WITHIN_S = 10.0
@@ -29,11 +28,11 @@ class AppHome:
     """`settings`: as those who run the bot have set it, for its admins to see."""
 
     usage: UsageByModel
-    surfaces: Surfaces
+    tab: AppHomeTab
     allowance: Quota
     clock: Clock
     me: Identity
-    usual: Usual
+    defaults: DefaultSettings
     admins: frozenset[str]
     settings: Mapping[str, str]
     _making: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
@@ -49,10 +48,9 @@ class AppHome:
         try:
             async with asyncio.timeout(WITHIN_S):
                 workspace = await self._workspace() if user_id in self.admins else None
-                use = await self.allowance.personal_use(self.me.team_id, user_id)
-                usual = in_force(ChannelSettings(), self.usual)
-                view = home.view(usual, PersonUsage(use.spent, use.caps), workspace)
-                await self.surfaces.publish_home(user_id, view)
+                usage = await self.allowance.personal_use(self.me.team_id, user_id)
+                defaults = effective_settings(ChannelSettings(), self.defaults)
+                await self.tab.publish_home(user_id, HomeView(defaults, usage, workspace))
         except (RateLimited, Refused, StoreError, TimeoutError) as error:
             log.warning("the Home of %s stays as it was: %s", user_id, error or "it took too long")
         except Exception as error:
@@ -63,5 +61,5 @@ class AppHome:
         spent = await self.usage.used(Spender(self.me.team_id, "", ""), windows.values())
         month = first_day(Period.MONTH, self.clock.now()) * DAY_S
         by_model = await self.usage.used_by_model(self.me.team_id, month)
-        use = PersonUsage({period: spent[window] for period, window in windows.items()}, self.allowance.caps)
-        return WorkspaceUsage(use, by_model, self.settings)
+        total = UsageToDate({period: spent[window] for period, window in windows.items()}, self.allowance.caps)
+        return WorkspaceUsage(total, by_model, self.settings)

@@ -11,20 +11,20 @@ modal, and stays there until it is a job. A process that takes it later looks fi
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
-from bot.core.message_question import ASK_S, Ask
+from bot.core.message_question import ASK_S, Ask, AskAbout, text_of_post
+from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.message_questions import MessageQuestions
-from bot.ports.surfaces import Surfaces
+from bot.ports.surfaces import CommandResponses, QuestionPosts
 from bot.services.intake import Intake
-from bot.slack.format import command_answers, modals, shortcut_question
 
 POST_WITHIN_S = 10.0
 """A post leaves no later. Slack answers within 15 s or not at all, so nothing arrives after ASK_S."""
@@ -51,7 +51,8 @@ class MessageShortcut:
     """Those of one process."""
 
     records: MessageQuestions
-    surfaces: Surfaces
+    posts: QuestionPosts
+    responses: CommandResponses
     intake: Intake
     clock: Clock
     me: Identity
@@ -59,10 +60,9 @@ class MessageShortcut:
     _late: set[str] = field(default_factory=set, init=False)
     """Views whose modal is closed: what comes of them is told in another way."""
 
-    async def ask(self, user_id: str, view: Mapping[str, Any]) -> str:
+    async def ask(self, user_id: str, view_id: str, about: AskAbout, text: str) -> str:
         """Returns "" once the question is asked, else why it is not. A caller that is cancelled ends nothing."""
-        view_id = str(view["id"])
-        task = self._under_way.get(view_id) or self._begin(view_id, self._submitted(user_id, view_id, view))
+        task = self._under_way.get(view_id) or self._begin(view_id, self._submitted(user_id, view_id, about, text))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -101,10 +101,9 @@ class MessageShortcut:
         del self._under_way[view_id]
         self._late.discard(view_id)
 
-    async def _submitted(self, user_id: str, view_id: str, view: Mapping[str, Any]) -> str:
-        about, words = modals.question_of(view)
+    async def _submitted(self, user_id: str, view_id: str, about: AskAbout, text: str) -> str:
         try:
-            ask = await self.records.begin(self.me.team_id, view_id, user_id, about, words)
+            ask = await self.records.begin(self.me.team_id, view_id, user_id, about, text)
         except StoreError as error:
             log.warning("a question about %s is not asked: %s", about.ts, error)
             sentence = texts.QUESTION_NOT_SAVED
@@ -174,7 +173,7 @@ class MessageShortcut:
         if ask.tries > 1 and (ts := await self._found(ask)):
             return self._question(ask, about.channel_id, ts)
         try:
-            place = await self.surfaces.post(about.channel_id, about.thread_ts, _message(ask), self._still(ask))
+            place = await self.posts.post_question(ask, self._still(ask), elsewhere=False)
             return self._question(ask, *place)
         except Refused as refused:
             if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN):
@@ -190,7 +189,7 @@ class MessageShortcut:
         if not await self.records.elsewhere(ask, begun=True):
             raise NotSure("another process has it")
         try:
-            place = await self.surfaces.post(ask.user_id, None, _quoting(ask), self._still(ask))
+            place = await self.posts.post_question(ask, self._still(ask), elsewhere=True)
         except (RateLimited, Refused) as error:
             if isinstance(error, Refused) and error.reason.may_pass:
                 raise NotSure(str(error)) from error
@@ -206,11 +205,11 @@ class MessageShortcut:
 
         Raises NotSure where Slack does not say.
         """
-        mark, since = shortcut_question.mark_of(ask.view_id), ask.created_at - SKEW_S
+        since = ask.created_at - SKEW_S
         looks = 0
         for delay_s in (*LOOK_AGAIN_S, None):
             try:
-                ts = await self.surfaces.find(ask.about.channel_id, ask.about.thread_ts, mark, since)
+                ts = await self.posts.find_question(ask, since)
                 looks += 1
                 if ts is not None or looks > 1:
                     return ts
@@ -224,37 +223,21 @@ class MessageShortcut:
 
     def _question(self, ask: Ask, channel_id: str, ts: str) -> Question:
         is_elsewhere = channel_id != ask.about.channel_id
-        said = shortcut_question.asked_in(_quoting(ask) if is_elsewhere else _message(ask))
-        assert said is not None, "what we write for somebody is read as theirs"
+        text = text_of_post(ask.about, ask.text, elsewhere=is_elsewhere)
         in_pane = ts if self.me.has_pane else None
         thread_ts = in_pane if is_elsewhere else ask.about.thread_ts
-        return Question(ThreadKey(self.me.team_id, channel_id, thread_ts), ts, ask.user_id, said[1])
+        return Question(ThreadKey(self.me.team_id, channel_id, thread_ts), ts, ask.user_id, text)
 
     async def _tell(self, response_url: str, sentence: str) -> None:
         """What is done is done, whether or not its person hears of it."""
         try:
-            await self.surfaces.respond(response_url, command_answers.said(sentence))
-        except Refused as refused:
-            log.warning("somebody is not told of what they asked: %s", refused)
+            await self.responses.respond_to_command(response_url, CommandResponse(sentence))
+        except (RateLimited, Refused) as error:
+            log.warning("a response to a command is not sent: %s", error)
 
 
 def _wait_s(ask: Ask) -> float:
     return min(LONGEST_WAIT_S, 2.0 * 2.0**ask.tries)
-
-
-def _message(ask: Ask) -> dict[str, Any]:
-    intro = texts.asks_about_this(f"<@{ask.user_id}>")
-    return shortcut_question.marked(
-        shortcut_question.message(ask.user_id, intro, shortcut_question.reminder(ask.about), ask.text), ask.view_id
-    )
-
-
-def _quoting(ask: Ask) -> dict[str, Any]:
-    """For another place than the message's thread."""
-    intro = texts.asks_about_message_in(f"<@{ask.user_id}>", f"<#{ask.about.channel_id}>")
-    return shortcut_question.marked(
-        shortcut_question.message(ask.user_id, intro, ask.about.quote, ask.text), ask.view_id
-    )
 
 
 def _sentence(error: RateLimited | Refused) -> str:

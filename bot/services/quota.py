@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.core.conversation import Job, Question
@@ -15,6 +14,7 @@ from bot.core.limits.caps import (
     Period,
     Scope,
     Spender,
+    UsageToDate,
     notice_of,
     reached_sentence,
     warning,
@@ -33,15 +33,6 @@ RECORD_AGAIN_S = 2.0
 """While the database is away: what is not on record would cap nothing."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PersonalUsage:
-    """What a person used so far, and what they may."""
-
-    spent: Mapping[Period, Amount]
-    caps: tuple[Cap, ...]
-    """Of a person."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +81,12 @@ class Quota:
         except StoreError as error:
             log.error("%s is not told how much is left: %s", question.user_id, error)
 
-    async def personal_use(self, team_id: str, user_id: str) -> PersonalUsage:
+    async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
         """Of the day and the month that are now. Raises StoreError."""
         windows = {period: CapWindow(Scope.USER, period) for period in Period}
         spent = await self.usage.used(Spender(team_id, user_id, ""), windows.values())
         caps = tuple(cap for cap in self.caps if cap.window.scope is Scope.USER)
-        return PersonalUsage({period: spent[window] for period, window in windows.items()}, caps)
+        return UsageToDate({period: spent[window] for period, window in windows.items()}, caps)
 
     async def _room(self, job: Job, most: Amount) -> CapRoom:
         while True:

@@ -2,21 +2,20 @@
 
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
-from bot.core.reply.actions import RecordedAnswer, ReplyAction, Vote, refusal
+from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
 from bot.errors import RateLimited, Refused, StoreError
 from bot.ports.queue import JobRequests
 from bot.ports.recorded_answers import RecordedAnswers
-from bot.ports.surfaces import Surfaces
+from bot.ports.surfaces import ActionResponses
 from bot.services.access_control import AccessControl
 from bot.services.intake import Waking
-from bot.slack.format import reply_blocks
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +38,6 @@ class Press:
     """Where Slack takes what only they are told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """What is told to who pressed it, and to nobody else."""
-
-    sentence: str
-    markdown: str = ""
-    """What a model wrote, below the sentence."""
-
-
 class Breaking(Waking, Protocol):
     """What controls need of the worker."""
 
@@ -65,27 +55,30 @@ class ReplyActions:
     worker: Breaking
     admission: AccessControl
     admins: Collection[str]
-    surfaces: Surfaces
+    responses: ActionResponses
 
     async def pressed(self, press: Press) -> None:
         """Does what the button says, and tells the presser what the reply doesn't show."""
         try:
-            said = await self.press(press)
+            response = await self.press(press)
         except StoreError as error:
             log.error("%s was not done: %s", press.control, error)
-            said = Aside(texts.ACTION_FAILED)
-        if said is not None:
-            await self._tell(press, said)
-        elif press.private:
-            await self._respond(press, {"delete_original": True})
+            response = ActionResponse(texts.ACTION_FAILED)
+        try:
+            if response is not None:
+                await self.responses.respond_to_action(press.thread, press.user_id, press.response_url, response)
+            elif press.private:
+                await self.responses.delete_ephemeral(press.response_url)
+        except (RateLimited, Refused) as error:
+            log.warning("the answer to %s was not shown: %s", press.control, error)
 
-    async def press(self, press: Press) -> Aside | None:
+    async def press(self, press: Press) -> ActionResponse | None:
         """Does what the button says, or says why not; None where the reply itself shows it. Raises StoreError."""
         kept = await self._kept(press)
         sentence = refusal(press.control, kept, press.user_id, self.admins)
         if sentence is not None or kept is None:
             log.info("%s by %s is refused: %s", press.control, press.user_id, sentence)
-            return Aside(sentence or texts.ANSWER_UNKNOWN)
+            return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
         log.info("job %d: %s by %s", kept.job_id, press.control, press.user_id)
         match press.control:
             case ReplyAction.STOP:
@@ -93,7 +86,7 @@ class ReplyActions:
             case ReplyAction.AGAIN | ReplyAction.GO_ON:
                 return await self._again(kept, continues=press.control is ReplyAction.GO_ON)
             case ReplyAction.PREVIOUS:
-                return Aside(texts.PREVIOUS_VERSION, kept.previous)
+                return ActionResponse(texts.PREVIOUS_VERSION, kept.previous)
             case ReplyAction.FEEDBACK:
                 return await self._vote(kept, press)
             case ReplyAction.DELETE:
@@ -111,29 +104,6 @@ class ReplyActions:
             await self._stop(kept)
             await self.answers.event_handled(event_id)
 
-    async def _tell(self, press: Press, said: Aside) -> None:
-        """A response_url takes no Markdown; what Slack doesn't show otherwise goes there as plain text."""
-        if said.markdown:
-            try:
-                message = reply_blocks.aside(said.sentence, said.markdown)
-                await self.surfaces.post_ephemeral(press.thread, press.user_id, message)
-                return
-            except (RateLimited, Refused) as error:
-                log.warning("the answer to %s goes out as plain text: %s", press.control, error)
-        told = {
-            "text": reply_blocks.aside_text(said.sentence, said.markdown),
-            "response_type": "ephemeral",
-            "replace_original": False,
-            "thread_ts": press.thread.thread_ts,
-        }
-        await self._respond(press, told)
-
-    async def _respond(self, press: Press, message: Mapping[str, Any]) -> None:
-        try:
-            await self.surfaces.respond(press.response_url, message)
-        except Refused as error:
-            log.warning("the answer to %s was not shown: %s", press.control, error)
-
     async def _kept(self, press: Press) -> RecordedAnswer | None:
         if not press.private:
             return await self.answers.shown_by(press.thread, press.message_ts)
@@ -141,10 +111,10 @@ class ReplyActions:
             return None
         return await self.answers.of_job(press.thread, int(press.value))
 
-    async def _stop(self, kept: RecordedAnswer) -> Aside | None:
+    async def _stop(self, kept: RecordedAnswer) -> ActionResponse | None:
         if not await self._request_stop(kept):
-            return Aside(texts.ANSWER_FINISHED)
-        return Aside(texts.STOPPED_WHILE_QUEUED) if kept.state is actions.AnswerState.WAITING else None
+            return ActionResponse(texts.ANSWER_FINISHED)
+        return ActionResponse(texts.STOPPED_WHILE_QUEUED) if kept.state is actions.AnswerState.WAITING else None
 
     async def _request_stop(self, kept: RecordedAnswer) -> bool:
         asked = await self.jobs.request_stop(kept.job_id)
@@ -152,13 +122,13 @@ class ReplyActions:
             self.worker.break_off(kept.job_id)
         return asked
 
-    async def _again(self, kept: RecordedAnswer, *, continues: bool) -> Aside | None:
+    async def _again(self, kept: RecordedAnswer, *, continues: bool) -> ActionResponse | None:
         """As if it were asked now: who may not ask any more is not answered again."""
         if denial := await self.admission.denial(kept.question):
-            return Aside(denial)
+            return ActionResponse(denial)
         again = await self.jobs.regenerate(kept.job_id, continues=continues, full=self.worker.full)
         if again is None:
-            return Aside(texts.ANSWER_UNFINISHED)
+            return ActionResponse(texts.ANSWER_UNFINISHED)
         if again.waiting:
             self.worker.announce(
                 Job(kept.job_id, kept.question, attempts=0, page_ts=kept.page_ts, version=kept.version + 1)
@@ -167,10 +137,10 @@ class ReplyActions:
             self.worker.wake()
         return None
 
-    async def _vote(self, kept: RecordedAnswer, press: Press) -> Aside:
+    async def _vote(self, kept: RecordedAnswer, press: Press) -> ActionResponse:
         try:
             vote = Vote(press.value)
         except ValueError:
-            return Aside(texts.UNKNOWN_BUTTON)
+            return ActionResponse(texts.UNKNOWN_BUTTON)
         await self.answers.vote(kept, press.user_id, vote)
-        return Aside(texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED)
+        return ActionResponse(texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED)

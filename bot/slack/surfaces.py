@@ -1,19 +1,31 @@
-"""Modals, the app home, responses to commands and buttons, and messages outside of replies."""
+"""Modals, the app home, responses to commands and buttons, and questions that the bot posts for people."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import logging
+from collections.abc import Callable
 
+from bot.core.app_home import HomeView
 from bot.core.conversation import ThreadKey
-from bot.errors import Refused
+from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
+from bot.core.message_question import Ask, AskAbout
+from bot.core.reply.actions import ActionResponse
+from bot.core.slash_command import CommandResponse
+from bot.errors import RateLimited, Refused
 from bot.slack.client import SlackClient, only_while
 from bot.slack.ephemeral_messages import SlackEphemeralMessages
+from bot.slack.format import modals, reply_blocks
+from bot.slack.format.blockkit import Json
+from bot.slack.format.command_responses import command_message
+from bot.slack.format.home import home_view
+from bot.slack.format.shortcut_question import posted_question, view_of
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import LOOK_BACK_MESSAGES
 from bot.slack.thread_poster import ThreadPoster
 
+log = logging.getLogger(__name__)
+
 
 class SlackSurfaces:
-    """The Surfaces port on Slack's Web API."""
+    """The ports of bot.ports.surfaces but the pane's, on Slack's Web API."""
 
     def __init__(
         self, client: SlackClient, paced: PacedClient, threads: ThreadPoster, ephemeral: SlackEphemeralMessages
@@ -23,17 +35,49 @@ class SlackSurfaces:
         self._threads = threads
         self._ephemeral = ephemeral
 
-    async def open_modal(self, trigger_id: str, view: Mapping[str, Any]) -> None:
+    async def open_settings_modal(
+        self,
+        trigger_id: str,
+        place: SettingsPlace,
+        settings: ChannelSettings,
+        defaults: DefaultSettings,
+        focus: SettingsField,
+    ) -> None:
+        await self._open_modal(trigger_id, modals.settings_modal(place, settings, defaults, focus))
+
+    async def open_question_modal(self, trigger_id: str, about: AskAbout, writer_id: str | None) -> None:
+        await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
+
+    async def _open_modal(self, trigger_id: str, view: Json) -> None:
+        """A trigger is good for three seconds: there is no waiting for a budget."""
         await self._client.call("views.open", trigger_id=trigger_id, view=view)
 
-    async def publish_home(self, user_id: str, view: Mapping[str, Any]) -> None:
-        await self._paced.call("views.publish", user_id=user_id, view=view)
+    async def publish_home(self, user_id: str, view: HomeView) -> None:
+        await self._paced.call("views.publish", user_id=user_id, view=home_view(view))
 
-    async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
+    async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
+        await self._client.respond(response_url, command_message(response))
+
+    async def respond_to_action(
+        self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
+    ) -> None:
+        """A response_url takes no Markdown: only what can't be posted otherwise goes there, as plain text."""
+        if response.markdown:
+            try:
+                await self._ephemeral.post(thread, user_id, **reply_blocks.action_message(response))
+                return
+            except (RateLimited, Refused) as error:
+                log.warning("an action's response goes out as plain text: %s", error)
+        message = {
+            "text": reply_blocks.action_text(response),
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "thread_ts": thread.thread_ts,
+        }
         await self._client.respond(response_url, message)
 
-    async def post_ephemeral(self, thread: ThreadKey, user_id: str, message: Mapping[str, Any]) -> None:
-        await self._ephemeral.post(thread, user_id, **message)
+    async def delete_ephemeral(self, response_url: str) -> None:
+        await self._client.respond(response_url, {"delete_original": True})
 
     async def creator(self, channel_id: str) -> str | None:
         """Needs the scopes channels:read, groups:read and mpim:read."""
@@ -46,21 +90,20 @@ class SlackSurfaces:
         creator = (answer.get("channel") or {}).get("creator")
         return str(creator) if creator else None
 
-    async def post(
-        self, channel_id: str, thread_ts: str | None, message: Mapping[str, Any], still: Callable[[], bool]
-    ) -> tuple[str, str]:
+    async def post_question(self, ask: Ask, still: Callable[[], bool], *, elsewhere: bool) -> tuple[str, str]:
+        about = ask.about
+        channel_id, thread_ts = (ask.user_id, None) if elsewhere else (about.channel_id, about.thread_ts)
+        message = posted_question(ask, elsewhere=elsewhere)
         with only_while(still):
             return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
 
-    async def find(self, channel_id: str, thread_ts: str, block_id: str, since: float) -> str | None:
+    async def find_question(self, ask: Ask, since: float) -> str | None:
         answer = await self._paced.call(
             "conversations.replies",
-            channel=channel_id,
-            ts=thread_ts,
+            channel=ask.about.channel_id,
+            ts=ask.about.thread_ts,
             oldest=f"{since:.6f}",
             limit=LOOK_BACK_MESSAGES,
         )
-        for message in answer.get("messages") or ():
-            if any(block.get("block_id") == block_id for block in message.get("blocks") or ()):
-                return str(message["ts"])
-        return None
+        messages = answer.get("messages") or ()
+        return next((str(message["ts"]) for message in messages if view_of(message) == ask.view_id), None)

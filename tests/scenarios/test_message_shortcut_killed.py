@@ -27,8 +27,8 @@ from tests.processes import said
 from tests.scenarios.conftest import Stage, connected, manifest, running
 from tests.streams.server import VendorServer
 
-BEFORE_POST = ("bot.slack.surfaces", "SlackSurfaces", "post", False)
-AFTER_POST = ("bot.slack.surfaces", "SlackSurfaces", "post", True)
+BEFORE_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", False)
+AFTER_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", True)
 ELSEWHERE = ("bot.store.message_questions", "SqlMessageQuestions", "elsewhere", True)
 STEPS = [
     ("bot.store.message_questions", "SqlMessageQuestions", "begin", True),

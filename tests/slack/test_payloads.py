@@ -12,17 +12,17 @@ from bot.core.limits.access import UserKind
 from bot.core.reply.actions import ReplyAction
 from bot.slack.format.files import files_of
 from bot.slack.format.message_text import app_name, attached_to, body_of
-from bot.slack.format.modals import question_of, settings_of
+from bot.slack.format.modals import submitted_question, submitted_settings
 from bot.slack.format.shortcut_question import asked_in
 from bot.slack.users import kind_of, name_of
 from handlers.payloads import (
     changed_in,
+    invocation_of_command,
+    invocation_of_shortcut,
     looked_at,
     message_of,
     message_of_shortcut,
     press_of,
-    visit_of_command,
-    visit_of_shortcut,
 )
 from tests.sandbox.shapes import events, interactivity, web_api
 from tests.sandbox.shapes.shape import Shape, problems
@@ -220,13 +220,13 @@ def test_a_press_is_read(name: str, control: ReplyAction, private: bool, value: 
 
 def test_a_command_a_shortcut_and_modals_are_read() -> None:
     command, shortcut = load("interactivity/slash_command"), load("interactivity/message_action")
-    assert (visit_of_command(command).user_id, visit_of_command(command).channel_id) == ("U0ADA", "C0GENERAL")
-    assert (visit_of_shortcut(shortcut).user_id, visit_of_shortcut(shortcut).channel_id) == ("U0ADA", "C0GENERAL")
+    for invocation in (invocation_of_command(command), invocation_of_shortcut(shortcut)):
+        assert (invocation.user_id, invocation.channel_id) == ("U0ADA", "C0GENERAL")
     message = message_of_shortcut(shortcut, "T0OURS")
     assert (message.text, message.team_id, message.ts) == ("<@U0TYPIST> please", "T0OURS", shortcut["message_ts"])
-    place, settings = settings_of(load("interactivity/view_submission")["view"])
+    place, settings = submitted_settings(load("interactivity/view_submission")["view"])
     assert (place.channel_id, settings.model, settings.system_prompt) == ("C0GENERAL", "long", "Say less")
-    about, words = question_of(load("interactivity/view_submission_question")["view"])
+    about, words = submitted_question(load("interactivity/view_submission_question")["view"])
     assert (about.channel_id, words) == ("C0GENERAL", "How far, in miles?")
 
 

@@ -1,47 +1,65 @@
-"""What a channel has for itself: a model, a system prompt, and whether we wait to be mentioned in it."""
+"""A channel's own settings: a model, a system prompt, and whether each question needs a mention."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bot.core import texts
 from bot.core.reply.preview import beginning
 
 LONGEST_PROMPT_CHARS = 2_000
-"""Each question pays for it. Slack's input in a modal takes 3,000, so that it is we who say why."""
-SHOWN_CHARS = 60
+"""Each question pays for it. Slack's input takes 3,000, so that a longer prompt gets our explanation, not Slack's."""
+DISPLAYED_PROMPT_CHARS = 60
+
+
+class SettingsField(StrEnum):
+    """A field of the settings."""
+
+    MODEL = "model"
+    SYSTEM_PROMPT = "system_prompt"
+    MENTION_ONLY = "mention_only"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsPlace:
+    """The channel whose settings a person changes, and where Slack takes the confirmation."""
+
+    channel_id: str
+    response_url: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """What is not set is as it is for all channels."""
+    """What a channel has set; anything else is as in DefaultSettings."""
 
     model: str | None = None
-    """Asked first in this channel; the others in use stay behind it."""
+    """Asked first in this channel, and the other models if it fails."""
     system_prompt: str = ""
-    """Empty: the one for all."""
+    """Empty: the default one."""
     mention_only: bool | None = None
-    """Each question needs a mention. None: as it is for all."""
+    """Each question needs a mention. None: as by default."""
 
 
 def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]:
-    """What can't be used, by the field's name, each with a sentence for who wrote it."""
-    found = {}
+    """Returns a sentence for each field that can't be saved, by SettingsField."""
+    problems: dict[str, str] = {}
     if settings.model is not None and settings.model not in models:
-        found["model"] = texts.choose_a_model(models)
+        problems[SettingsField.MODEL] = texts.choose_a_model(models)
     if len(settings.system_prompt) > LONGEST_PROMPT_CHARS:
-        found["system_prompt"] = texts.prompt_too_long(len(settings.system_prompt), LONGEST_PROMPT_CHARS)
-    return found
+        problem = texts.prompt_too_long(len(settings.system_prompt), LONGEST_PROMPT_CHARS)
+        problems[SettingsField.SYSTEM_PROMPT] = problem
+    return problems
 
 
 def prompt_version(system_prompt: str) -> str:
-    """Names a system prompt, so that what people think of answers can be told apart by it."""
+    """Returns a short name for a system prompt, so that votes on answers can be compared by prompt."""
     return hashlib.sha256(system_prompt.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
-    """What holds wherever a channel has nothing for itself."""
+class DefaultSettings:
+    """What applies where a channel has set nothing."""
 
     models: tuple[str, ...]
     """Those in use, the first one asked first."""
@@ -50,32 +68,32 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
-    """What the next question in a place meets."""
+class EffectiveSettings:
+    """What applies to the next question in a channel."""
 
     model: str
     system_prompt: str
-    own_prompt: bool
+    has_own_prompt: bool
     mention_only: bool
 
 
-def in_force(settings: ChannelSettings, usual: Usual) -> InForce:
-    """A channel's model that is not in use any more is not asked."""
-    first = next(iter(usual.models), "")
-    return InForce(
-        settings.model if settings.model in usual.models else first,
-        settings.system_prompt or usual.system_prompt,
+def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> EffectiveSettings:
+    """Returns a channel's settings over the defaults. A model that is no longer in use is not asked."""
+    first = next(iter(defaults.models), "")
+    return EffectiveSettings(
+        settings.model if settings.model in defaults.models else first,
+        settings.system_prompt or defaults.system_prompt,
         bool(settings.system_prompt),
-        usual.mention_only if settings.mention_only is None else settings.mention_only,
+        defaults.mention_only if settings.mention_only is None else settings.mention_only,
     )
 
 
 def is_direct(channel_id: str) -> bool:
-    """Whether it is a direct message between two."""
+    """Whether the channel is a direct message between two."""
     return channel_id.startswith("D")
 
 
-def told(now: InForce, channel_id: str) -> str:
-    """What is in force, as one line of plain text."""
-    own_prompt = beginning(now.system_prompt, SHOWN_CHARS) if now.own_prompt else None
-    return texts.settings_here(now.model, own_prompt, None if is_direct(channel_id) else now.mention_only)
+def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
+    """Returns the settings as one line of plain text."""
+    own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
+    return texts.settings_here(settings.model, own_prompt, None if is_direct(channel_id) else settings.mention_only)

@@ -86,6 +86,14 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageToDate:
+    """What was used so far today and this month, and the caps on it."""
+
+    spent: Mapping[Period, Amount]
+    caps: Sequence[Cap]
+
+
+@dataclass(frozen=True, slots=True)
 class CapRoom:
     """Whether an answer may begin. With neither it may."""
 

@@ -76,6 +76,15 @@ _ONLY_ASKER = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ActionResponse:
+    """What only the person who pressed a button reads."""
+
+    sentence: str
+    markdown: str = ""
+    """What a model wrote, below the sentence."""
+
+
 def refusal(control: ReplyAction, kept: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:
     """Why somebody may not press a button now, as one sentence for them; None where they may."""
     if kept is None:

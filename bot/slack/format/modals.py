@@ -1,164 +1,152 @@
-"""The modals that people fill in, as Slack takes them, and what they filled in. A field's block_id is its name."""
+"""The modals that people fill in, as Block Kit, and what they filled in. A field's block_id is its name."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from bot.core import texts
-from bot.core.inbound.channel_settings import ChannelSettings, Usual, is_direct
+from bot.core.inbound.channel_settings import (
+    ChannelSettings,
+    DefaultSettings,
+    SettingsField,
+    SettingsPlace,
+    is_direct,
+)
 from bot.core.message_question import AskAbout
 from bot.core.reply.preview import beginning
-
-Json = dict[str, Any]
+from bot.slack.format.blockkit import (
+    Json,
+    context,
+    input_field,
+    modal,
+    mrkdwn,
+    plain_text,
+    radio_buttons,
+    section,
+    static_select,
+    text_area,
+)
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
 """Callback ids: the modal's, and that of the shortcut in manifest.json."""
-MODEL, SYSTEM_PROMPT, MENTION_ONLY, QUESTION = "model", "system_prompt", "mention_only", "question"
-AS_USUAL = "as_usual"
-_OPTION_CHARS = 75
+QUESTION = "question"
+DEFAULT = "default"
+"""The option that leaves a setting to the environment's."""
 _PLACEHOLDER_CHARS = 150
 _QUOTE_CHARS = 2_500
-_SHOWN_QUOTE_CHARS = 300
-_MENTIONS = {AS_USUAL: None, "on": True, "off": False}
+_DISPLAYED_QUOTE_CHARS = 300
+_MENTION_ONLY_VALUES = {DEFAULT: None, "on": True, "off": False}
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFor:
-    """Whose settings a modal holds, and where its saving is told."""
-
-    channel_id: str
-    response_url: str
-
-
-def settings_modal(place: SettingsFor, settings: ChannelSettings, usual: Usual, focus: str) -> Json:
-    """All that a channel may have for itself; `focus` is the field to begin with."""
-    where = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
-    blocks: list[Json] = [
-        {"type": "context", "elements": [_mrkdwn(texts.settings_apply_to(where))]},
-        _model(settings, usual, focus),
-        _system_prompt(settings, usual, focus),
+def settings_modal(
+    place: SettingsPlace, settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField
+) -> Json:
+    """Returns the modal with a channel's settings; `focus` is the field where the cursor is."""
+    channel = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
+    blocks = [
+        context(mrkdwn(texts.settings_apply_to(channel))),
+        _model_field(settings, defaults, focus),
+        _system_prompt_field(settings, defaults, focus),
     ]
     if not is_direct(place.channel_id):
-        blocks.append(_mention_only(settings, usual, focus))
-    return _modal(SETTINGS, texts.SETTINGS_TITLE, texts.SAVE, place, blocks)
+        blocks.append(_mentions_field(settings, defaults, focus))
+    return modal(
+        SETTINGS,
+        texts.SETTINGS_TITLE,
+        blocks,
+        submit=texts.SAVE,
+        close=texts.CANCEL,
+        private_metadata=json.dumps(asdict(place), ensure_ascii=False),
+    )
 
 
-def ask_modal(about: AskAbout, writer: str) -> Json:
-    """One question about a message; `writer` is its writer in Slack's markup."""
-    question = {
-        "type": "plain_text_input",
-        "action_id": QUESTION,
-        "multiline": True,
-        "focus_on_load": True,
-        "placeholder": _plain(texts.EXPLAIN),
-    }
-    blocks: list[Json] = [
-        {"type": "context", "elements": [_mrkdwn(texts.message_from(writer))]},
-        {"type": "section", "text": _plain(beginning(about.quote, _SHOWN_QUOTE_CHARS) or texts.NO_TEXT)},
-        _input(QUESTION, texts.QUESTION_LABEL, question, texts.QUESTION_HINT),
+def question_modal(about: AskAbout, writer_id: str | None) -> Json:
+    """Returns the modal for a question about a message, which `writer_id` wrote."""
+    about = replace(about, quote=shortened_quote(about.quote))
+    question = text_area(QUESTION, placeholder=texts.EXPLAIN, focus=True)
+    blocks = [
+        context(mrkdwn(texts.message_from(f"<@{writer_id}>" if writer_id else ""))),
+        section(plain_text(beginning(about.quote, _DISPLAYED_QUOTE_CHARS) or texts.NO_TEXT)),
+        input_field(QUESTION, texts.QUESTION_LABEL, question, hint=texts.QUESTION_HINT, optional=True),
     ]
-    return _modal(ASK_ABOUT, texts.ASK_TITLE, texts.ASK, about, blocks)
+    return modal(
+        ASK_ABOUT,
+        texts.ASK_TITLE,
+        blocks,
+        submit=texts.ASK,
+        close=texts.CANCEL,
+        private_metadata=json.dumps(asdict(about), ensure_ascii=False),
+    )
 
 
-def quoted(text: str) -> str:
-    """As much of a message as Slack keeps with a modal, with what JSON adds to it."""
+def shortened_quote(text: str) -> str:
+    """Returns as much of a message as a modal's private_metadata has room for; Slack keeps 3,000 characters of JSON."""
     quote = text.strip()
     while len(json.dumps(quote, ensure_ascii=False)) > _QUOTE_CHARS:
         quote = quote[: len(quote) * 3 // 4].rstrip("\u200d") + "…"
     return quote
 
 
-def settings_of(view: Mapping[str, Any]) -> tuple[SettingsFor, ChannelSettings]:
-    """What a settings modal holds as it is submitted."""
-    held = _values(view)
-    place = SettingsFor(**json.loads(view["private_metadata"]))
-    model = held.get(MODEL, AS_USUAL)
+def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelSettings]:
+    """Returns what a person entered in a settings modal, and the channel that it is for."""
+    values = _values(view)
+    place = SettingsPlace(**json.loads(view["private_metadata"]))
+    model = values.get(SettingsField.MODEL, DEFAULT)
     settings = ChannelSettings(
-        None if model == AS_USUAL else model,
-        held.get(SYSTEM_PROMPT, "").strip(),
-        _MENTIONS.get(held.get(MENTION_ONLY, AS_USUAL)),
+        None if model == DEFAULT else model,
+        values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
+        _MENTION_ONLY_VALUES.get(values.get(SettingsField.MENTION_ONLY, DEFAULT)),
     )
     return place, settings
 
 
-def question_of(view: Mapping[str, Any]) -> tuple[AskAbout, str]:
-    """What is asked about which message."""
-    return AskAbout(**json.loads(view["private_metadata"])), _values(view).get(QUESTION, "").strip() or texts.EXPLAIN
+def submitted_question(view: Mapping[str, Any]) -> tuple[AskAbout, str]:
+    """Returns the question that a person entered, and the message that it is about."""
+    about = AskAbout(**json.loads(view["private_metadata"]))
+    return about, _values(view).get(QUESTION, "").strip() or texts.EXPLAIN
 
 
-def _model(settings: ChannelSettings, usual: Usual, focus: str) -> Json:
-    first = next(iter(usual.models), "")
-    choices = {AS_USUAL: texts.default_model(first), **{model: model for model in usual.models}}
-    select = _choice("static_select", MODEL, choices, settings.model or AS_USUAL, focus)
-    return _input(MODEL, texts.MODEL_LABEL, select, texts.MODEL_HINT)
+def _model_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    name = SettingsField.MODEL
+    first = next(iter(defaults.models), "")
+    labels = {DEFAULT: texts.default_model(first), **{model: model for model in defaults.models}}
+    # A model that was taken out of BOT_MODELS is not asked any more.
+    chosen = settings.model if settings.model in labels else DEFAULT
+    menu = static_select(name, labels, chosen=chosen or DEFAULT, focus=focus is name)
+    return input_field(name, texts.MODEL_LABEL, menu, hint=texts.MODEL_HINT, optional=False)
 
 
-def _system_prompt(settings: ChannelSettings, usual: Usual, focus: str) -> Json:
-    written: Json = {
-        "type": "plain_text_input",
-        "action_id": SYSTEM_PROMPT,
-        "multiline": True,
-        "focus_on_load": focus == SYSTEM_PROMPT,
-        "placeholder": _plain(beginning(usual.system_prompt, _PLACEHOLDER_CHARS)),
-    }
-    if settings.system_prompt:
-        written["initial_value"] = settings.system_prompt
-    return _input(SYSTEM_PROMPT, texts.SYSTEM_PROMPT_LABEL, written, texts.SYSTEM_PROMPT_HINT)
+def _system_prompt_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    name = SettingsField.SYSTEM_PROMPT
+    text = text_area(
+        name,
+        placeholder=beginning(defaults.system_prompt, _PLACEHOLDER_CHARS),
+        initial=settings.system_prompt,
+        focus=focus is name,
+    )
+    return input_field(name, texts.SYSTEM_PROMPT_LABEL, text, hint=texts.SYSTEM_PROMPT_HINT, optional=True)
 
 
-def _mention_only(settings: ChannelSettings, usual: Usual, focus: str) -> Json:
-    choices = {
-        AS_USUAL: texts.default_mentions(usual.mention_only),
+def _mentions_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    name = SettingsField.MENTION_ONLY
+    labels = {
+        DEFAULT: texts.default_mentions(defaults.mention_only),
         "on": texts.MENTIONS_REQUIRED,
         "off": texts.MENTIONS_OPTIONAL,
     }
-    now = next(value for value, setting in _MENTIONS.items() if setting is settings.mention_only)
-    return _input(MENTION_ONLY, texts.MENTIONS_LABEL, _choice("radio_buttons", MENTION_ONLY, choices, now, focus), "")
-
-
-def _choice(kind: str, name: str, choices: Mapping[str, str], chosen: str, focus: str) -> Json:
-    """A choice that is not there any more is as none."""
-    options = {value: {"text": _plain(text[:_OPTION_CHARS]), "value": value} for value, text in choices.items()}
-    initial = options.get(chosen, options[AS_USUAL])
-    element = {"type": kind, "action_id": name, "options": list(options.values()), "initial_option": initial}
-    return {**element, "focus_on_load": focus == name}
-
-
-def _input(name: str, label: str, element: Json, hint: str) -> Json:
-    # A choice has always one made, and what is typed may be left out.
-    optional = element["type"] == "plain_text_input"
-    block = {"type": "input", "block_id": name, "optional": optional, "label": _plain(label), "element": element}
-    return {**block, "hint": _plain(hint)} if hint else block
-
-
-def _modal(callback_id: str, title: str, submit: str, held: SettingsFor | AskAbout, blocks: Sequence[Json]) -> Json:
-    return {
-        "type": "modal",
-        "callback_id": callback_id,
-        "title": _plain(title),
-        "submit": _plain(submit),
-        "close": _plain(texts.CANCEL),
-        "private_metadata": json.dumps(asdict(held), ensure_ascii=False),
-        "blocks": list(blocks),
-    }
+    chosen = next(value for value, setting in _MENTION_ONLY_VALUES.items() if setting is settings.mention_only)
+    buttons = radio_buttons(name, labels, chosen=chosen, focus=focus is name)
+    return input_field(name, texts.MENTIONS_LABEL, buttons, optional=False)
 
 
 def _values(view: Mapping[str, Any]) -> dict[str, str]:
-    """By block_id; without what is empty."""
-    found = {}
+    """The fields that are not empty, by name."""
+    values = {}
     for name, elements in view["state"]["values"].items():
         for element in elements.values():
             value = (element.get("selected_option") or {}).get("value") or element.get("value")
             if value:
-                found[name] = str(value)
-    return found
-
-
-def _plain(text: str) -> Json:
-    return {"type": "plain_text", "text": text}
-
-
-def _mrkdwn(text: str) -> Json:
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
+                values[name] = str(value)
+    return values

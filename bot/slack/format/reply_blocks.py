@@ -9,13 +9,15 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.job import EndReason
-from bot.core.reply.actions import ReplyAction, Vote
+from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
 from bot.core.reply.extent import has_paragraph
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
 from bot.core.reply.state import View
+from bot.slack.format import blockkit
+from bot.slack.format.blockkit import Json
 
 _BESIDE = ("actions", "context_actions", "context")
 """The last is an earlier version's: its quiet lines."""
@@ -26,7 +28,7 @@ PLAIN_BYTES = 3_800
 _NOTICE_CHARS = 300
 
 
-def message(view: View) -> dict[str, Any]:
+def message(view: View) -> Json:
     """The arguments of chat.postMessage and chat.update that show the view.
 
     `blocks` is always there: an empty list removes what an earlier call showed.
@@ -37,24 +39,24 @@ def message(view: View) -> dict[str, Any]:
     lines = [line for line in (_note(view), _footer(view)) if line]
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
-    blocks: list[dict[str, Any]] = []
+    blocks = []
     # Slack takes no empty block: all that has come may be held back still, as half a link is.
     if text.strip():
-        blocks.append({"type": "markdown", "text": text})
-    return {"text": short_text(view), "blocks": [*blocks, *_quiet(*lines), *_controls(view)]}
+        blocks.append(blockkit.markdown(text))
+    return {"text": short_text(view), "blocks": [*blocks, *_quiet(*lines), *_buttons(view)]}
 
 
-def aside(sentence: str, markdown: str) -> dict[str, Any]:
-    """A sentence with what a model wrote below it, as much as one message holds: chat.postEphemeral's arguments."""
-    first, note = _first_page(markdown)
-    above, *below = _quiet(*filter(None, (sentence, note)))
-    blocks = [above, {"type": "markdown", "text": rendered(first, growing=False)}, *below]
-    return {"text": mrkdwn(sentence), "blocks": blocks}
+def action_message(response: ActionResponse) -> Json:
+    """Returns chat.postEphemeral's arguments: a sentence, and below it as much Markdown as one message holds."""
+    markdown, note = _first_page(response.markdown)
+    above, *below = _quiet(*filter(None, (response.sentence, note)))
+    blocks = [above, blockkit.markdown(rendered(markdown, growing=False)), *below]
+    return {"text": mrkdwn(response.sentence), "blocks": blocks}
 
 
-def aside_text(sentence: str, markdown: str) -> str:
-    """The same without blocks, for a response_url: it takes no Markdown."""
-    return mrkdwn("\n\n".join(part for part in (sentence, *_first_page(markdown)) if part))
+def action_text(response: ActionResponse) -> str:
+    """Returns the same without blocks, for a response_url: it takes no Markdown."""
+    return mrkdwn("\n\n".join(filter(None, (response.sentence, *_first_page(response.markdown)))))
 
 
 def _first_page(markdown: str) -> tuple[str, str]:
@@ -65,7 +67,7 @@ def _first_page(markdown: str) -> tuple[str, str]:
     return first.markdown, texts.PREVIOUS_VERSION_CUT if more else ""
 
 
-def answer_of(message: Mapping[str, Any]) -> dict[str, Any]:
+def answer_of(message: Mapping[str, Any]) -> Json:
     """A message of a reply with the answer's blocks alone, whatever Slack has made of them."""
     answers = [block for block in message.get("blocks") or [] if not _is_beside(block)]
     return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
@@ -83,69 +85,47 @@ def short_text(view: View) -> str:
     )
 
 
-def _controls(view: View) -> list[dict[str, Any]]:
-    """A page that is not the last has none; a press is looked up by its message, so that no value need be trusted."""
+def _buttons(view: View) -> list[Json]:
+    """Returns the buttons of the reply's last page; other pages have none.
+
+    Buttons have no values: a press is looked up by its message, so that no value needs to be trusted.
+    """
     if view.live:
-        return [{"type": "actions", "elements": [_button(ReplyAction.STOP, texts.STOP)]}]
+        return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.STOP)])]
     answered = bool(view.markdown.strip())
     if view.ended is None or (not answered and view.ended in (EndReason.WHOLE, EndReason.NOTHING_ASKED)):
         return []
-    buttons = [_button(ReplyAction.AGAIN, texts.REGENERATE)]
+    buttons = [blockkit.button(ReplyAction.AGAIN, texts.REGENERATE)]
     if view.ended is EndReason.LENGTH_LIMIT:
-        buttons.insert(0, _button(ReplyAction.GO_ON, texts.CONTINUE))
+        buttons.insert(0, blockkit.button(ReplyAction.GO_ON, texts.CONTINUE))
     if view.previous:
-        buttons.append(_button(ReplyAction.PREVIOUS, texts.PREVIOUS))
-    quiet = [*([_FEEDBACK] if answered else []), _DELETE]
-    return [{"type": "actions", "elements": buttons}, {"type": "context_actions", "elements": quiet}]
+        buttons.append(blockkit.button(ReplyAction.PREVIOUS, texts.PREVIOUS))
+    icons = [*([_feedback()] if answered else []), _delete_button()]
+    return [blockkit.actions(buttons), blockkit.context_actions(icons)]
 
 
-def offer(sentence: str, label: str, value: str) -> list[dict[str, Any]]:
-    """A sentence, and a button to have a question answered again."""
-    button = {**_button(ReplyAction.AGAIN, label), "value": value}
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": sentence, "verbatim": True}}
-    return [section, {"type": "actions", "elements": [button]}]
+def offer(sentence: str, label: str, value: str) -> list[Json]:
+    """Returns a sentence, and a button that has a question answered again; `value` is the id of its job."""
+    button = blockkit.button(ReplyAction.AGAIN, label, value)
+    return [blockkit.section(blockkit.mrkdwn(sentence)), blockkit.actions([button])]
 
 
-def _button(control: ReplyAction, label: str) -> dict[str, Any]:
-    return {"type": "button", "action_id": control.value, "text": _words(label)}
+def _feedback() -> Json:
+    return blockkit.feedback_buttons(
+        ReplyAction.FEEDBACK,
+        positive=blockkit.feedback_button("👍", Vote.UP, texts.GOOD_ANSWER),
+        negative=blockkit.feedback_button("👎", Vote.DOWN, texts.BAD_ANSWER),
+    )
 
 
-def _words(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
+def _delete_button() -> Json:
+    confirm = blockkit.confirm(texts.DELETE_TITLE, texts.DELETE_QUESTION, yes=texts.DELETE, no=texts.KEEP)
+    return blockkit.icon_button(ReplyAction.DELETE, "trash", texts.DELETE, confirm)
 
 
-_FEEDBACK = {
-    "type": "feedback_buttons",
-    "action_id": ReplyAction.FEEDBACK.value,
-    "positive_button": {"text": _words("👍"), "value": Vote.UP.value, "accessibility_label": texts.GOOD_ANSWER},
-    "negative_button": {"text": _words("👎"), "value": Vote.DOWN.value, "accessibility_label": texts.BAD_ANSWER},
-}
-_DELETE = {
-    "type": "icon_button",
-    "icon": "trash",
-    "action_id": ReplyAction.DELETE.value,
-    "text": _words(texts.DELETE),
-    "confirm": {
-        "title": _words(texts.DELETE_TITLE),
-        "text": _words(texts.DELETE_QUESTION),
-        "confirm": _words(texts.DELETE),
-        "deny": _words(texts.KEEP),
-        "style": "danger",
-    },
-}
-
-
-def _quiet(*lines: str) -> list[dict[str, Any]]:
-    """Lines about the answer: plain text, in which nothing can be a mention or a link."""
-    said = [{"type": "text", "text": unlinked(line), "style": {"italic": True}} for line in lines]
-    return [
-        {
-            "type": "rich_text",
-            "block_id": f"{_LINE}{number}",
-            "elements": [{"type": "rich_text_section", "elements": [element]}],
-        }
-        for number, element in enumerate(said)
-    ]
+def _quiet(*lines: str) -> list[Json]:
+    """Returns lines about the answer, in which nothing can be a mention or a link."""
+    return [blockkit.rich_text_line(unlinked(line), f"{_LINE}{number}") for number, line in enumerate(lines)]
 
 
 def _footer(view: View) -> str:

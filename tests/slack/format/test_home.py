@@ -3,24 +3,33 @@
 import pytest
 
 from bot.core import texts
-from bot.core.inbound.channel_settings import ChannelSettings, Usual, in_force, told
-from bot.core.limits.caps import Amount, Period, parse_caps
-from bot.slack.format import command_answers, home
-from bot.slack.format.home import PersonUsage, WorkspaceUsage
+from bot.core.app_home import HomeView, WorkspaceUsage
+from bot.core.inbound.channel_settings import (
+    ChannelSettings,
+    DefaultSettings,
+    effective_settings,
+    settings_line,
+)
+from bot.core.limits.caps import Amount, Period, UsageToDate, parse_caps
+from bot.core.slash_command import parse_subcommand
+from bot.slack.format.blockkit import Json
+from bot.slack.format.command_responses import usage_text
+from bot.slack.format.home import home_view
 from sandbox.rules_views import check_view
 
-USUAL = Usual(("openai/one", "anthropic/two"), "Be <helpful>.")
+DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be <helpful>.")
+IN_EFFECT = effective_settings(ChannelSettings(), DEFAULTS)
 SPENT = {Period.DAY: Amount(1_234, 0.021), Period.MONTH: Amount(56_789, 3.5)}
 CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd,workspace/month=500usd")
 
 
-def view_text(view: home.Json) -> str:
+def view_text(view: Json) -> str:
     check_view(view, "home")
     return "\n".join(str(block.get("text") or block.get("elements")) for block in view["blocks"])
 
 
 def test_a_person_sees_their_own_use_and_no_more() -> None:
-    said = view_text(home.view(in_force(ChannelSettings(), USUAL), PersonUsage(SPENT, CAPS[:2]), None))
+    said = view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]))))
     assert "1,234 tokens, $0.02" in said
     assert "Your quota of 2,000 tokens per day: 61% used" in said
     assert "Be &lt;helpful&gt;." in said
@@ -29,8 +38,8 @@ def test_a_person_sees_their_own_use_and_no_more() -> None:
 
 def test_an_admin_sees_the_workspaces_dearest_models_first() -> None:
     by_model = {"openai/one": Amount(9_000, 0.5), "anthropic/two": Amount(100, 2.0), "own": Amount(50_000)}
-    workspace = WorkspaceUsage(PersonUsage(SPENT, CAPS), by_model, {"Access": "members & guests"})
-    said = view_text(home.view(in_force(ChannelSettings(), USUAL), PersonUsage(SPENT, CAPS[:2]), workspace))
+    workspace = WorkspaceUsage(UsageToDate(SPENT, CAPS), by_model, {"Access": "members & guests"})
+    said = view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]), workspace)))
     assert said.index("anthropic/two: 100") < said.index("openai/one: 9,000") < said.index("own: 50,000")
     assert "Each channel's quota of $5 per day" in said
     assert "The workspace's quota of $500 per month: 0% used" in said
@@ -39,32 +48,42 @@ def test_an_admin_sees_the_workspaces_dearest_models_first() -> None:
 
 def test_a_home_of_many_models_and_long_settings_is_taken() -> None:
     by_model = {f"openai/{'x' * 200}{n}": Amount(n) for n in range(100)}
-    workspace = WorkspaceUsage(PersonUsage(SPENT, CAPS * 30), by_model, {"Models": "y" * 10_000})
+    workspace = WorkspaceUsage(UsageToDate(SPENT, CAPS * 30), by_model, {"Models": "y" * 10_000})
     view_text(
-        home.view(in_force(ChannelSettings(system_prompt="z" * 9_000), USUAL), PersonUsage(SPENT, CAPS), workspace)
+        home_view(
+            HomeView(
+                effective_settings(ChannelSettings(system_prompt="z" * 9_000), DEFAULTS),
+                UsageToDate(SPENT, CAPS),
+                workspace,
+            )
+        )
     )
 
 
 @pytest.mark.parametrize(
-    ("settings", "usual", "line"),
+    ("settings", "defaults", "line"),
     [
-        (ChannelSettings(), USUAL, "openai/one · default prompt · follow-ups need no mention"),
-        (ChannelSettings("anthropic/two", mention_only=True), USUAL, "anthropic/two · default prompt · every"),
-        (ChannelSettings("openai/gone"), USUAL, "openai/one · "),
-        (ChannelSettings(system_prompt="Be\nbrief."), USUAL, "custom prompt (“Be brief.”)"),
-        (ChannelSettings(mention_only=False), Usual(("m",), "", mention_only=True), "follow-ups need no mention"),
+        (ChannelSettings(), DEFAULTS, "openai/one · default prompt · follow-ups need no mention"),
+        (ChannelSettings("anthropic/two", mention_only=True), DEFAULTS, "anthropic/two · default prompt · every"),
+        (ChannelSettings("openai/gone"), DEFAULTS, "openai/one · "),
+        (ChannelSettings(system_prompt="Be\nbrief."), DEFAULTS, "custom prompt (“Be brief.”)"),
+        (
+            ChannelSettings(mention_only=False),
+            DefaultSettings(("m",), "", mention_only=True),
+            "follow-ups need no mention",
+        ),
     ],
 )
-def test_what_is_in_force_is_one_line(settings: ChannelSettings, usual: Usual, line: str) -> None:
-    assert line in told(in_force(settings, usual), "C1")
+def test_what_is_in_force_is_one_line(settings: ChannelSettings, defaults: DefaultSettings, line: str) -> None:
+    assert line in settings_line(effective_settings(settings, defaults), "C1")
 
 
 @pytest.mark.parametrize(
     ("text", "word"), [("", "help"), ("  ", "help"), ("Usage", "usage"), ("model x", "model"), ("tea", "tea")]
 )
 def test_the_first_word_is_what_is_asked(text: str, word: str) -> None:
-    assert command_answers.subcommand(text) == word
+    assert parse_subcommand(text) == word
 
 
 def test_without_limits_it_says_so() -> None:
-    assert command_answers.use_text(SPENT, ()).endswith(texts.NO_QUOTAS)
+    assert usage_text(UsageToDate(SPENT, ())).endswith(texts.NO_QUOTAS)

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.inbound.channel_settings import ChannelSettings, Usual
+from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
 from bot.core.message_question import AskAbout
 from bot.slack.format import modals
-from bot.slack.format.modals import Json, SettingsFor
+from bot.slack.format.blockkit import Json
 from sandbox.rules_views import check_view
 
-USUAL = Usual(("openai/one", "anthropic/two"), "Be helpful. " * 50)
-CHANNEL, DIRECT = SettingsFor("C1", "https://hooks.example/1"), SettingsFor("D1", "https://hooks.example/1")
+DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50)
+CHANNEL, DIRECT = SettingsPlace("C1", "https://hooks.example/1"), SettingsPlace("D1", "https://hooks.example/1")
 ABOUT = AskAbout("C1", "2.0", "1.0", "A quote", "https://hooks.example/1")
 
 
@@ -38,49 +38,52 @@ def submitted(view: Json, **held: str | None) -> Json:
     ],
 )
 def test_settings_that_nobody_touched_stay_as_they_are(settings: ChannelSettings) -> None:
-    view = modals.settings_modal(CHANNEL, settings, USUAL, modals.MODEL)
+    view = modals.settings_modal(CHANNEL, settings, DEFAULTS, SettingsField.MODEL)
     check_view(view, "modal")
-    assert modals.settings_of(submitted(view)) == (CHANNEL, settings)
+    assert modals.submitted_settings(submitted(view)) == (CHANNEL, settings)
 
 
 def test_what_is_emptied_is_as_usual_again() -> None:
-    view = modals.settings_modal(CHANNEL, ChannelSettings("openai/one", "Be brief.", True), USUAL, modals.MODEL)
-    held = submitted(view, model=modals.AS_USUAL, system_prompt=None, mention_only=modals.AS_USUAL)
-    assert modals.settings_of(held)[1] == ChannelSettings()
+    view = modals.settings_modal(
+        CHANNEL, ChannelSettings("openai/one", "Be brief.", True), DEFAULTS, SettingsField.MODEL
+    )
+    held = submitted(view, model=modals.DEFAULT, system_prompt=None, mention_only=modals.DEFAULT)
+    assert modals.submitted_settings(held)[1] == ChannelSettings()
 
 
 def test_a_model_that_is_not_in_use_any_more_is_as_usual() -> None:
-    view = modals.settings_modal(CHANNEL, ChannelSettings("openai/gone"), USUAL, modals.MODEL)
-    assert modals.settings_of(submitted(view))[1] == ChannelSettings()
+    view = modals.settings_modal(CHANNEL, ChannelSettings("openai/gone"), DEFAULTS, SettingsField.MODEL)
+    assert modals.submitted_settings(submitted(view))[1] == ChannelSettings()
 
 
 def test_a_direct_message_needs_no_mention() -> None:
-    view = modals.settings_modal(DIRECT, ChannelSettings(), USUAL, modals.SYSTEM_PROMPT)
-    assert [each.get("block_id") for each in view["blocks"]] == [None, modals.MODEL, modals.SYSTEM_PROMPT]
+    view = modals.settings_modal(DIRECT, ChannelSettings(), DEFAULTS, SettingsField.SYSTEM_PROMPT)
+    assert [each.get("block_id") for each in view["blocks"]] == [None, SettingsField.MODEL, SettingsField.SYSTEM_PROMPT]
 
 
-@pytest.mark.parametrize("focus", [modals.MODEL, modals.SYSTEM_PROMPT, modals.MENTION_ONLY])
-def test_one_field_is_begun_with(focus: str) -> None:
-    view = modals.settings_modal(CHANNEL, ChannelSettings(), USUAL, focus)
+@pytest.mark.parametrize("focus", [SettingsField.MODEL, SettingsField.SYSTEM_PROMPT, SettingsField.MENTION_ONLY])
+def test_one_field_is_begun_with(focus: SettingsField) -> None:
+    view = modals.settings_modal(CHANNEL, ChannelSettings(), DEFAULTS, focus)
     inputs = [each for each in view["blocks"] if each["type"] == "input"]
     assert [each["block_id"] for each in inputs if each["element"]["focus_on_load"]] == [focus]
 
 
 @pytest.mark.parametrize(("typed", "asked"), [(" why? ", "why?"), (None, texts.EXPLAIN), ("  ", texts.EXPLAIN)])
 def test_a_question_is_about_its_message(typed: str | None, asked: str) -> None:
-    view = modals.ask_modal(ABOUT, "<@U1>")
+    view = modals.question_modal(ABOUT, "U1")
     check_view(view, "modal")
-    assert modals.question_of(submitted(view, question=typed)) == (ABOUT, asked)
+    assert modals.submitted_question(submitted(view, question=typed)) == (ABOUT, asked)
 
 
 @pytest.mark.parametrize("quote", ["", "x" * 1_500, "\n" * 700, "ключ" * 375, "\\" * 750, "👩🏽‍🚀" * 300])
 def test_whatever_the_message_was_slack_takes_the_modal(quote: str) -> None:
-    about = AskAbout("C" * 11, "1" * 17, "1" * 17, modals.quoted(quote), "https://hooks.slack.com/" + "x" * 150)
-    check_view(modals.ask_modal(about, ""), "modal")
+    about = AskAbout(
+        "C" * 11, "1" * 17, "1" * 17, modals.shortened_quote(quote), "https://hooks.slack.com/" + "x" * 150
+    )
+    check_view(modals.question_modal(about, None), "modal")
 
 
 def test_the_longest_quote_leaves_room_for_its_escapes() -> None:
     for mark in ('"', "\n", "\\", "\u0001", "x"):
-        quote = modals.quoted(mark * 5_000)
-        about = AskAbout("C" * 11, "1" * 17, "1" * 17, quote, "https://hooks.slack.com/" + "x" * 150)
-        assert len(modals.ask_modal(about, "")["private_metadata"]) <= 3_000
+        about = AskAbout("C" * 11, "1" * 17, "1" * 17, mark * 5_000, "https://hooks.slack.com/" + "x" * 150)
+        assert len(modals.question_modal(about, None)["private_metadata"]) <= 3_000

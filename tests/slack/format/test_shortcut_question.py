@@ -6,8 +6,13 @@ from hypothesis import strategies as st
 
 from bot.core.entities import escape
 from bot.core.inbound.mentions import with_names
-from bot.core.message_question import AskAbout
-from bot.slack.format import shortcut_question
+from bot.core.message_question import Ask, AskAbout, quote_above, text_of_post
+from bot.slack.format.shortcut_question import asked_in, posted_question, view_of
+
+
+def ask(question: str, quote: str = "", ts: str = "2.0") -> Ask:
+    about = AskAbout("C1", ts, "1.0", quote, "")
+    return Ask("T1", "V1", "U1", about, question, 0.0, 0.0, tries=1, elsewhere=False, posted=None, done=False)
 
 
 @pytest.mark.parametrize(
@@ -20,25 +25,38 @@ from bot.slack.format import shortcut_question
     ],
 )
 def test_it_is_theirs_and_says_what_they_asked(quote: str, question: str, words: str) -> None:
-    assert shortcut_question.asked_in(shortcut_question.message("U1", "<@U1> asks:", quote, question)) == ("U1", words)
+    message = posted_question(ask(question, quote), elsewhere=True)
+    assert asked_in(message) == ("U1", words)
+    assert view_of(message) == "V1"
 
 
 @given(st.text(min_size=1, max_size=200).filter(str.strip))
 @settings(max_examples=50, deadline=None)
 def test_whatever_is_asked_is_read_as_it_was_written(question: str) -> None:
-    message = shortcut_question.message("U1", "", "", question)
-    read = shortcut_question.asked_in(message)
+    message = posted_question(ask(question), elsewhere=False)
+    read = asked_in(message)
     assert read is not None
     if escape(question) == question.replace("<", "&lt;").replace(">", "&gt;"):
         assert with_names(read[1], {}) == question
     assert "<" not in message["text"]
 
 
+texts = st.text(st.characters(codec="utf-8") | st.sampled_from("<>&;lgtamp@#|\n "), max_size=60)
+
+
+@given(texts.filter(bool), texts, st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_the_question_on_record_is_the_one_that_history_reads(question: str, quote: str, elsewhere: bool) -> None:
+    posted = ask(question, quote)
+    text = text_of_post(posted.about, question, elsewhere=elsewhere)
+    assert asked_in(posted_question(posted, elsewhere=elsewhere)) == ("U1", text)
+
+
 def test_other_messages_of_ours_hold_nobodys_question() -> None:
-    assert shortcut_question.asked_in({"text": "An answer"}) is None
-    assert shortcut_question.asked_in({"blocks": [{"type": "markdown", "text": "An answer", "block_id": "x1"}]}) is None
+    assert asked_in({"text": "An answer"}) is None
+    assert asked_in({"blocks": [{"type": "markdown", "text": "An answer", "block_id": "x1"}]}) is None
 
 
 @pytest.mark.parametrize(("ts", "recalled"), [("1.0", ""), ("2.0", "first second")])
 def test_a_message_is_recalled_where_the_thread_does_not_begin_with_it(ts: str, recalled: str) -> None:
-    assert shortcut_question.reminder(AskAbout("C1", ts, "1.0", "first\nsecond", "")) == recalled
+    assert quote_above(ask("why?", "first\nsecond", ts).about, elsewhere=False) == recalled

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.job import EndReason
+from bot.core.reply.actions import ActionResponse
 from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks, check_replacement
@@ -123,7 +124,7 @@ def test_a_page_with_a_paragraph_needs_no_line_of_ours(view: View) -> None:
 
 @pytest.mark.parametrize("text", ["Words.", TABLE, "word " * 5_000])
 def test_an_earlier_version_is_shown_to_one_person_with_a_line_above_it(text: str) -> None:
-    message = reply_blocks.aside("The version before.", text)
+    message = reply_blocks.action_message(ActionResponse("The version before.", text))
     assert leaves(check_blocks(message["blocks"]))[0]["text"] == "The version before."
     assert (texts.PREVIOUS_VERSION_CUT in str(message)) is (len(text) > 20_000)
 

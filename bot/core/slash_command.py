@@ -1,0 +1,37 @@
+"""The slash command /typist: its subcommands, and what it answers."""
+
+from dataclasses import dataclass
+
+from bot.core.inbound.channel_settings import SettingsField
+from bot.core.limits.caps import UsageToDate
+
+HELP, USAGE = "help", "usage"
+SETTINGS_FIELDS = {
+    "model": SettingsField.MODEL,
+    "prompt": SettingsField.SYSTEM_PROMPT,
+    "mention-only": SettingsField.MENTION_ONLY,
+}
+"""The field with which the settings open, by subcommand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What Typist can do, and its subcommands."""
+
+    unknown_subcommand: str = ""
+    """What somebody asked for and does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResponse:
+    """What only the person who used a command or a shortcut reads."""
+
+    content: str | Help | UsageToDate
+    settings: str = ""
+    """The settings in effect in the channel, as one line."""
+
+
+def parse_subcommand(text: str) -> str:
+    """Returns the first word of what follows /typist; without any, HELP."""
+    words = text.split()
+    return words[0].lower() if words else HELP

@@ -1,0 +1,164 @@
+"""Builders for the Block Kit objects that Typist sends. https://docs.slack.dev/reference/block-kit
+
+Each returns the JSON that Slack takes. They know nothing of Typist, and escape nothing: text for mrkdwn comes escaped.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = dict[str, Any]
+
+OPTION_CHARS = 75
+SECTION_CHARS = 3_000
+
+
+def plain_text(text: str) -> Json:
+    """A text object in which nothing is markup."""
+    return {"type": "plain_text", "text": text}
+
+
+def mrkdwn(text: str) -> Json:
+    """A text object in Slack's markup; `verbatim` keeps Slack from finding links and mentions in plain words."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def header(text: str) -> Json:
+    return {"type": "header", "text": plain_text(text)}
+
+
+def section(text: Json) -> Json:
+    """A paragraph; what is too long for Slack is cut off."""
+    return {"type": "section", "text": {**text, "text": text["text"][:SECTION_CHARS]}}
+
+
+def context(text: Json, block_id: str = "") -> Json:
+    """A line in small print."""
+    return _with_block_id({"type": "context", "elements": [text]}, block_id)
+
+
+def divider() -> Json:
+    return {"type": "divider"}
+
+
+def markdown(text: str) -> Json:
+    """Markdown that Slack translates to blocks of its own."""
+    return {"type": "markdown", "text": text}
+
+
+def rich_text_line(text: str, block_id: str) -> Json:
+    """One line in italics, in which nothing is markup."""
+    element = {"type": "text", "text": text, "style": {"italic": True}}
+    return _rich_text("rich_text_section", element, block_id)
+
+
+def rich_text_quote(text: str, block_id: str) -> Json:
+    """A quote, in which nothing is markup."""
+    return _rich_text("rich_text_quote", {"type": "text", "text": text}, block_id)
+
+
+def actions(buttons: Sequence[Json]) -> Json:
+    """A row of buttons."""
+    return {"type": "actions", "elements": list(buttons)}
+
+
+def context_actions(buttons: Sequence[Json]) -> Json:
+    """A row of feedback and icon buttons."""
+    return {"type": "context_actions", "elements": list(buttons)}
+
+
+def button(action_id: str, label: str, value: str = "") -> Json:
+    element = {"type": "button", "action_id": action_id, "text": plain_text(label)}
+    return {**element, "value": value} if value else element
+
+
+def icon_button(action_id: str, icon: str, label: str, confirm: Json) -> Json:
+    return {"type": "icon_button", "icon": icon, "action_id": action_id, "text": plain_text(label), "confirm": confirm}
+
+
+def confirm(title: str, text: str, *, yes: str, no: str) -> Json:
+    """A dialog that Slack shows before a button's action, which can't be undone."""
+    return {
+        "title": plain_text(title),
+        "text": plain_text(text),
+        "confirm": plain_text(yes),
+        "deny": plain_text(no),
+        "style": "danger",
+    }
+
+
+def feedback_buttons(action_id: str, positive: Json, negative: Json) -> Json:
+    return {
+        "type": "feedback_buttons",
+        "action_id": action_id,
+        "positive_button": positive,
+        "negative_button": negative,
+    }
+
+
+def feedback_button(label: str, value: str, accessibility_label: str) -> Json:
+    return {"text": plain_text(label), "value": value, "accessibility_label": accessibility_label}
+
+
+def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: bool) -> Json:
+    """A text field of several lines."""
+    element = {
+        "type": "plain_text_input",
+        "action_id": action_id,
+        "multiline": True,
+        "focus_on_load": focus,
+        "placeholder": plain_text(placeholder),
+    }
+    return {**element, "initial_value": initial} if initial else element
+
+
+def static_select(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:
+    """A menu; `labels` by the options' values."""
+    return _choice("static_select", action_id, labels, chosen, focus)
+
+
+def radio_buttons(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:
+    """`labels` by the options' values."""
+    return _choice("radio_buttons", action_id, labels, chosen, focus)
+
+
+def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool) -> Json:
+    """A labelled field of a modal; its block_id is its name."""
+    block = {"type": "input", "block_id": name, "optional": optional, "label": plain_text(label), "element": element}
+    return {**block, "hint": plain_text(hint)} if hint else block
+
+
+def modal(
+    callback_id: str, title: str, blocks: Sequence[Json], *, submit: str, close: str, private_metadata: str
+) -> Json:
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "title": plain_text(title),
+        "submit": plain_text(submit),
+        "close": plain_text(close),
+        "private_metadata": private_metadata,
+        "blocks": list(blocks),
+    }
+
+
+def home(blocks: Sequence[Json]) -> Json:
+    return {"type": "home", "blocks": list(blocks)}
+
+
+def _choice(kind: str, action_id: str, labels: Mapping[str, str], chosen: str, focus: bool) -> Json:
+    options = {value: {"text": plain_text(label[:OPTION_CHARS]), "value": value} for value, label in labels.items()}
+    return {
+        "type": kind,
+        "action_id": action_id,
+        "options": list(options.values()),
+        "initial_option": options[chosen],
+        "focus_on_load": focus,
+    }
+
+
+def _rich_text(kind: str, element: Json, block_id: str) -> Json:
+    return {"type": "rich_text", "block_id": block_id, "elements": [{"type": kind, "elements": [element]}]}
+
+
+def _with_block_id(block: Json, block_id: str) -> Json:
+    return {**block, "block_id": block_id} if block_id else block

@@ -1,0 +1,40 @@
+"""What only one person reads, as messages: answers to /typist, and what became of a shortcut or a modal."""
+
+from bot.core import texts
+from bot.core.entities import escape
+from bot.core.limits.caps import Amount, Period, UsageToDate
+from bot.core.slash_command import CommandResponse, Help
+from bot.slack.format.blockkit import Json, context, mrkdwn, plain_text, section
+
+
+def command_message(response: CommandResponse) -> Json:
+    """Returns the message for a command's acknowledgement, or for a response_url."""
+    match response.content:
+        case Help(unknown_subcommand=unknown):
+            text = help_text(unknown)
+        case UsageToDate() as usage:
+            text = usage_text(usage)
+        case str(sentence):
+            text = sentence
+    blocks = [section(mrkdwn(text))]
+    if response.settings:
+        blocks.append(context(plain_text(response.settings)))
+    return {"text": text, "blocks": blocks}
+
+
+def help_text(unknown_subcommand: str = "") -> str:
+    """Returns what Typist can do, in mrkdwn; a subcommand that does not exist is named first."""
+    unknown = texts.unknown_command(escape(unknown_subcommand)) if unknown_subcommand else ""
+    return f"{unknown}{texts.WHAT_I_DO}\n{texts.COMMANDS}"
+
+
+def usage_text(usage: UsageToDate) -> str:
+    """Returns a person's usage so far and their quotas, in mrkdwn."""
+    lines = [texts.usage(period, amount_text(usage.spent[period])) for period in Period]
+    lines += [texts.quota_usage(str(cap), cap.percent_used(usage.spent[cap.window.period])) for cap in usage.caps]
+    return "\n".join(lines if usage.caps else [*lines, texts.NO_QUOTAS])
+
+
+def amount_text(amount: Amount) -> str:
+    """For example "1,234 tokens, $0.02"."""
+    return texts.amount(amount.tokens, amount.cost_usd)
