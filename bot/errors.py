@@ -70,7 +70,7 @@ class Refusal(StrEnum):
     """The token is revoked, expired or not accepted: no call succeeds until an admin installs the app again."""
     FORBIDDEN = "forbidden"
     """The app's scopes or the workspace's policy forbid this call: the same call is refused again."""
-    ASTRAY = "astray"
+    OUTSIDE_THREAD = "outside_thread"
     """Slack posted the message, but at the channel's root: its thread was deleted. `Refused.ts` is the message."""
     TOO_LONG = "too_long"
     """Less text on a page."""

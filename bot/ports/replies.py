@@ -58,13 +58,13 @@ class LiveReply(Protocol):
 class Replies(Protocol):
     """Opens replies, at a pace that all live ones share."""
 
-    async def open(self, draft: Draft, *, quiet: bool = False, until: float = math.inf) -> LiveReply:
+    async def open(self, draft: Draft, *, status_shown: bool = False, until: float = math.inf) -> LiveReply:
         """Begins a job's reply with a placeholder, or goes on with what an earlier attempt left.
 
         What is appended to the reply is the draft's text from then on.
 
-        With `quiet` something else says that the model is thinking, and the placeholder waits two minutes for the
-        first words. Nothing is sent later than `until`, by the monotonic clock.
+        With `status_shown` the pane's status says that the model is thinking, and the placeholder waits two minutes for
+        the first words. Nothing is sent later than `until`, by the monotonic clock.
         """
         ...
 

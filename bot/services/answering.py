@@ -148,8 +148,8 @@ class Answering:
         try:
             if await self._turned_away(attempt):
                 return
-            quiet = await self.pane.begin(attempt.job.question)
-            reply = await self.replies.open(attempt.draft, quiet=quiet)
+            status_shown = await self.pane.begin(attempt.job.question)
+            reply = await self.replies.open(attempt.draft, status_shown=status_shown)
             attempt.before = reply.shown
             if (closing := attempt.job.checkpoint.closing) or reply.shown.ended:
                 await self._end_again(attempt, reply, closing)

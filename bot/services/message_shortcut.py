@@ -241,5 +241,5 @@ def _wait_s(ask: Ask) -> float:
 
 
 def _sentence(error: RateLimited | Refused) -> str:
-    is_deleted = isinstance(error, Refused) and error.reason is Refusal.ASTRAY
+    is_deleted = isinstance(error, Refused) and error.reason is Refusal.OUTSIDE_THREAD
     return texts.MESSAGE_DELETED if is_deleted else texts.QUESTION_REFUSED

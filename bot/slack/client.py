@@ -1,4 +1,4 @@
-"""Slack's Web API: every call of ours goes through here, and every refusal becomes one of our few errors."""
+"""Slack's Web API: makes every call, and turns each failure into RateLimited or Refused."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -19,21 +19,21 @@ from bot.slack.refusals import RATE_LIMITED, error_name, reason_of
 CALL_TIMEOUT_S = 15
 DEFAULT_RETRY_AFTER_S = 30.0
 PANE_SCOPE = "assistant:write"
-"""Only apps with the Agents feature have it; Slack names a token's scopes with each answer."""
+"""The scope of apps with the Agents feature. Slack lists a token's scopes in each answer."""
 
 NO_OBJECT = "no JSON object"
-"""Our own name for an answer that Slack's Web API never gives."""
+"""Our own error name for an answer that is no JSON object."""
 
 _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
 
 
 class Withheld(aiohttp.ClientError):
-    """A request that was no longer ours to send when it had its connection."""
+    """A request was not sent, because another process may own its job by now."""
 
 
 @contextmanager
 def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
-    """Requests within are sent only if this still holds when they have their connection, which may take a while."""
+    """Withholds requests inside it if `allowed` is False once they have a connection, which may take a while."""
     token = _allowed.set(allowed)
     try:
         yield
@@ -42,21 +42,21 @@ def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
 
 
 def new_session() -> aiohttp.ClientSession:
-    """One for the process: the SDK opens a TCP connection for each call without."""
-    looks = aiohttp.TraceConfig()
-    looks.on_connection_reuseconn.append(_last_look)
-    looks.on_connection_create_end.append(_last_look)
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S), trace_configs=[looks])
+    """Returns the process's HTTP session. Without one, the SDK opens a TCP connection for each call."""
+    checks = aiohttp.TraceConfig()
+    checks.on_connection_reuseconn.append(_check_allowed)
+    checks.on_connection_create_end.append(_check_allowed)
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S), trace_configs=[checks])
 
 
-async def _last_look(*_: object) -> None:
+async def _check_allowed(*_: object) -> None:
     allowed = _allowed.get()
     if allowed is not None and not allowed():
         raise Withheld
 
 
 class SlackClient:
-    """Calls methods; raises RateLimited and Refused, nothing else."""
+    """Calls Slack's methods with one token. Raises RateLimited and Refused, nothing else."""
 
     def __init__(self, token: str, api_url: str, session: aiohttp.ClientSession) -> None:
         self.token = token
@@ -68,15 +68,15 @@ class SlackClient:
         )
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """The method's answer. Arguments that are None are left out."""
+        """Returns the method's answer. Arguments that are None are left out."""
         data: dict[str, Any] = paired_json((await self._answer(method, arguments)).data)
         return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
         """Posts a message; returns its channel and ts.
 
-        Raises Refused with ASTRAY where Slack put it at the channel's root, because its thread was deleted: only the
-        missing thread_ts in the answer tells (slack-go/slack#1571).
+        Raises Refused with OUTSIDE_THREAD where Slack put it at the channel's root: its thread was deleted, and only
+        the missing thread_ts in the answer tells (slack-go/slack#1571).
         """
         method = "chat.postMessage"
         answer = await self.call(method, **arguments)
@@ -84,7 +84,7 @@ class SlackClient:
         if not (isinstance(channel, str) and isinstance(ts, str) and isinstance(message, dict)):
             raise Refused(method, "no message", Refusal.TRANSIENT)
         if arguments.get("thread_ts") is not None and message.get("thread_ts") is None:
-            raise Refused(method, "posted outside of its thread", Refusal.ASTRAY, ts)
+            raise Refused(method, "posted outside of its thread", Refusal.OUTSIDE_THREAD, ts)
         return channel, ts
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
@@ -102,7 +102,7 @@ class SlackClient:
         return response
 
     async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
-        """To who used a command; the address is Slack's own, knows who it is for, and is told no token."""
+        """Answers a command, a shortcut or a press by its response_url, which needs no token."""
         try:
             async with self.session.post(response_url, json=message, allow_redirects=False) as response:
                 if response.status != 200:
@@ -112,7 +112,7 @@ class SlackClient:
             raise Refused("a response", type(error).__name__, Refusal.TRANSIENT) from error
 
     async def send_bytes(self, upload_url: str, content: bytes) -> None:
-        """Fills an upload; the address is Slack's own, knows what it is for, and is told no token."""
+        """Sends an upload's bytes to its address, which needs no token."""
         try:
             async with self.session.post(upload_url, data=content, allow_redirects=False) as response:
                 if response.status != 200:
@@ -121,10 +121,10 @@ class SlackClient:
             raise Refused("the upload of a file", type(error).__name__, Refusal.TRANSIENT) from error
 
     async def identity(self) -> Identity:
-        """Who the bot token makes us. Raises RateLimited and Refused; credentials.py says which of them pass."""
+        """Returns who the bot is. Raises RateLimited and Refused; credentials.py knows which are final."""
         answer = await self._answer("auth.test", {})
         ids = [answer.get(name) for name in ("team_id", "user_id", "bot_id", "user")]
-        if not all(isinstance(each, str) for each in ids):
+        if not all(isinstance(id_, str) for id_ in ids):
             raise Refused("auth.test", "no bot in the answer", Refusal.TRANSIENT)
         scopes = {scope.strip() for scope in _header(answer, "X-OAuth-Scopes").split(",")}
         team_id, user_id, bot_id, name = map(str, ids)
@@ -132,7 +132,7 @@ class SlackClient:
 
 
 def _header(response: AsyncSlackResponse, name: str) -> str:
-    """Headers' names are written as it pleases each server."""
+    """Returns a header, whatever case its name is written in; "" if it is missing."""
     return next((str(value) for key, value in response.headers.items() if key.lower() == name.lower()), "")
 
 

@@ -1,7 +1,7 @@
-"""Slack's two tokens. A token that Slack refuses is told apart from a Slack that is away for a while.
+"""Slack's two tokens: tells a bad token from a Slack that can't be reached for a while.
 
-Only a closed list of errors says that a token is bad. Everything else passes: rate limits, errors of Slack's servers, a
-proxy's HTML page, a network that is not up yet. So it is waited out, for ever, and each try leaves a line in the log.
+A token is bad only if Slack answers with an error from a closed list. Everything else may pass: rate limits, server
+errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each try.
 """
 
 import logging

@@ -135,10 +135,10 @@ class EditScheduler:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
-    async def open(self, draft: Draft, *, quiet: bool = False, until: float = math.inf) -> ReplyHandle:
+    async def open(self, draft: Draft, *, status_shown: bool = False, until: float = math.inf) -> ReplyHandle:
         """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
 
-        `quiet`: the pane's status stands for the placeholder, because Slack removes the status with the first post.
+        `status_shown`: the pane's status stands for the placeholder. Slack removes the status with the first post.
         `until`: no call is sent after this, by the monotonic clock.
         """
         job = draft.job
@@ -146,7 +146,7 @@ class EditScheduler:
         reply = Reply(job.question, shown, version=job.version)
         reply.append(draft.text)
         scheduled = self._schedule(job, reply, draft, until)
-        if quiet and not shown.page_ts:
+        if status_shown and not shown.page_ts:
             scheduled.placeholder_not_before = self._clock.monotonic() + PLACEHOLDER_DELAY_S
         self._budget.opened(scheduled)
         return ReplyHandle(self, scheduled, draft, shown)
@@ -156,7 +156,7 @@ class EditScheduler:
 
         `until`: no call is sent after this, by the monotonic clock.
         """
-        reply = Reply(job.question, Shown(job.page_ts, outdated=True), waiting=True, version=job.version)
+        reply = Reply(job.question, Shown(job.page_ts, outdated=True), queued=True, version=job.version)
         await self._schedule(job, reply, None, until).settled.wait()
 
     def abandon(self, job_id: int) -> None:
@@ -314,7 +314,7 @@ class EditScheduler:
     async def _record_pages(self, scheduled: ScheduledReply) -> None:
         """Records the reply's messages if they have changed. The answer goes on without."""
         page_ts = scheduled.reply.page_ts
-        if page_ts == scheduled.recorded_pages and not scheduled.reply.announced:
+        if page_ts == scheduled.recorded_pages and not scheduled.reply.placeholder_shown:
             return
         try:
             await self._records.record_pages(scheduled.job_id, page_ts)
@@ -352,6 +352,6 @@ class EditScheduler:
         if scheduled.settled.is_set():
             return
         self._live.remove(scheduled)
-        if not scheduled.reply.waiting:
+        if not scheduled.reply.queued:
             self._budget.closed(scheduled)
         scheduled.settled.set()

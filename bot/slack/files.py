@@ -1,4 +1,4 @@
-"""Reads files that people share: from Slack's hosts alone, with bounds on bytes, time and memory."""
+"""Reads files that people share: only from Slack's hosts, and with limits on bytes, time and memory."""
 
 import asyncio
 import base64
@@ -30,9 +30,9 @@ from bot.slack.client import SlackClient
 from bot.slack.format.files import file_of
 
 READING_S = 60.0
-"""For all files of one answer, the wait for room included."""
+"""For all files of one question, the wait for memory included."""
 MOST_HELD_BYTES = 100 * 2**20
-"""Of all live answers of the process. While a request is sent, some three times as much is taken."""
+"""For all live answers of the process. Sending a request takes about three times as much."""
 MOST_REDIRECTS = 2
 _CHUNK_BYTES = 64 * 1024
 
@@ -51,7 +51,7 @@ class SlackFiles:
 
     @asynccontextmanager
     async def reading(self, files: Sequence[File]) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        """See Files. Memory is set aside for the largest that these files may be, and then for what they are."""
+        """See Files. Reserves memory for the largest possible files first, then for their actual sizes."""
         opened: dict[str, OpenedFile] = {}
         held_bytes, most_bytes = 0, min(MOST_BYTES, MOST_FILE_BYTES * len(files))
         try:
@@ -80,10 +80,10 @@ class SlackFiles:
                 opened[file.id] = OpenedFile(told, content)
 
     async def _content(self, file: File, left: int) -> tuple[File, bytes | Unread]:
-        """What Slack says of it by now, and its bytes."""
+        """Returns the file as Slack describes it now, and its bytes or why they can't be read."""
         try:
             if file.access == "check_file_info" or not file.url:
-                # From another organisation: the event only has its id.
+                # In a channel shared with another organisation, the event has only the id.
                 file = file_of((await self._client.call("files.info", file=file.id)).get("file", {}))
             return file, reason_not_to_read(file) or await self._downloaded(file, left)
         except Refused as error:
@@ -116,7 +116,7 @@ class SlackFiles:
         kind = detect_media_type(content)
         if kind in (*IMAGES, "image/gif"):
             try:
-                # One after another: unpacked, an image may take a hundred times its bytes.
+                # One at a time: unpacked, an image may take a hundred times its bytes.
                 async with self._unpacking:
                     content, kind = await asyncio.to_thread(images.prepared, content, kind)
             except ValueError:
@@ -137,7 +137,10 @@ _REASONS = {
 
 
 def may_have_token(url: URL, api: URL) -> bool:
-    """Whether it is Slack's: a host of slack.com or of the Web API's domain over https, or the Web API's own origin."""
+    """Returns whether an address is Slack's, so that it may have the bot token.
+
+    That is a host of slack.com or of the Web API's domain over https, or the Web API's own origin.
+    """
     if not (url.scheme and url.host) or url.user is not None:
         return False
     if url.origin() == api.origin():
@@ -148,7 +151,7 @@ def may_have_token(url: URL, api: URL) -> bool:
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
-    """What Slack says of a file's size is not relied on: who counts is us."""
+    """Reads a file's bytes and counts them: the size that Slack tells isn't trusted."""
     most = min(MOST_FILE_BYTES, left)
     too_big = Unread.TOO_BIG if most == MOST_FILE_BYTES else Unread.TOO_MUCH
     if (response.content_length or 0) > most:
@@ -170,19 +173,23 @@ def _size_bytes(content: Content) -> int:
 
 
 class MemoryRoom:
-    """Bytes that all live answers share. Who wants more takes it at once, so that no two wait for each other."""
+    """A number of bytes that all live answers share.
+
+    An answer takes all it needs at once, so no two answers can wait for each other.
+    """
 
     def __init__(self, free_bytes: int) -> None:
         self._free_bytes = free_bytes
         self._changed = asyncio.Event()
 
     async def take(self, size_bytes: int) -> None:
-        """Returns when there is room."""
+        """Takes bytes; waits until so many are free."""
         while self._free_bytes < size_bytes:
             self._changed.clear()
             await self._changed.wait()
         self._free_bytes -= size_bytes
 
     def give_back(self, size_bytes: int) -> None:
+        """Frees bytes that were taken."""
         self._free_bytes += size_bytes
         self._changed.set()

@@ -1,4 +1,4 @@
-"""Images as vendors take them: the first frame of one that moves, and none larger than a model looks at anyway."""
+"""Converts images to what vendors accept: one frame, and no larger than models look at anyway."""
 
 import io
 from typing import TYPE_CHECKING
@@ -7,28 +7,28 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_IMAGE_BYTES = 3_700_000
-"""Anthropic takes 5 MB of base64 an image: https://platform.claude.com/docs/en/build-with-claude/vision"""
+"""Anthropic accepts 5 MB of base64 per image: https://platform.claude.com/docs/en/build-with-claude/vision"""
 LOOKED_AT_PIXELS = 2048
-"""Of the longer side: vendors make larger images smaller themselves."""
+"""The longer side. Vendors scale larger images down themselves."""
 MOST_PIXELS = 40_000_000
-"""More than a small file may claim to hold is not unpacked."""
+"""A small file may claim any number of pixels; more than this isn't unpacked."""
 
 
 def prepared(content: bytes, media_type: str) -> tuple[bytes, str]:
-    """The image and its type, as they are where that will do. Takes its time: call it in a thread.
+    """Returns an image that vendors accept and its media type; unchanged if it is accepted as it is.
 
-    Raises ValueError where it can't be read.
+    Takes long: call it in a thread. Raises ValueError if the image can't be read.
     """
     if len(content) <= MOST_IMAGE_BYTES and not _moves(content, media_type):
         return content, media_type
-    # Megabytes to import, for what few questions need.
+    # Megabytes to import, and few questions need it.
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    # Its own guard only warns at first; ours is below.
+    # PIL's own limit only warns at first; ours is below.
     Image.MAX_IMAGE_PIXELS = None
     try:
         with Image.open(io.BytesIO(content)) as image:
-            # JPEG alone can be unpacked smaller than it is.
+            # Only JPEG can be unpacked at a smaller size.
             image.draft("RGB", (LOOKED_AT_PIXELS, LOOKED_AT_PIXELS))
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError("too many pixels")
@@ -41,12 +41,15 @@ def prepared(content: bytes, media_type: str) -> tuple[bytes, str]:
 
 
 def _moves(content: bytes, media_type: str) -> bool:
-    """May have several frames: https://developers.google.com/speed/webp/docs/riff_container, "Extended File Format"."""
+    """Returns whether the image may have several frames.
+
+    Source: https://developers.google.com/speed/webp/docs/riff_container, "Extended File Format".
+    """
     return media_type == "image/gif" or (content[12:16] == b"VP8X" and bool(content[20:21] and content[20] & 2))
 
 
 def _packed(image: "Image.Image") -> tuple[bytes, str]:
-    """PNG, which loses nothing, or JPEG where that would be too large."""
+    """Returns the image as PNG, which loses nothing, or as JPEG if the PNG is too large."""
     packed = io.BytesIO()
     if image.mode not in ("RGB", "RGBA", "L"):
         image = image.convert("RGBA")

@@ -199,8 +199,8 @@ class MessageDelivery:
                     self._reply.confirmed(call, call.ts)
 
     def refused(self, call: Call, error: Refused) -> None:
-        if error.reason is Refusal.ASTRAY:
-            self._reply.went_astray(error.ts)
+        if error.reason is Refusal.OUTSIDE_THREAD:
+            self._reply.posted_outside_thread(error.ts)
             return
         self._reply.refused(call, error.reason)
         if error.reason.may_pass:
@@ -214,7 +214,7 @@ class MessageDelivery:
         reply, job_id = self._reply, self._job.id
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
-                for call in await self._posted.strays(reply.question, reply.page_ts + reply.file_ts):
+                for call in await self._posted.late_messages(reply.question, reply.page_ts + reply.file_ts):
                     await self._transport.delete_paced(call)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("job %d: late messages are not deleted: %s", job_id, str(error) or "it took too long")
@@ -234,10 +234,10 @@ class MessageDelivery:
     async def _lost_post(self, call: Post) -> str | None:
         """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
         try:
-            return await self._posted.find(call, self._reply.orphans)
+            return await self._posted.find(call, self._reply.replaced_ts)
         except Refused as error:
             self._failed_searches += 1
-            if error.reason in (Refusal.ASTRAY, Refusal.MESSAGE_GONE):
+            if error.reason in (Refusal.OUTSIDE_THREAD, Refusal.MESSAGE_GONE):
                 raise
             if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
                 raise

@@ -39,11 +39,11 @@ class SlackOutboxSender:
         """Deletes the reply's messages. If none are on record, they are looked for."""
         question = entry.question
         recorded = [Delete(question, ts) for ts in entry.page_ts]
-        await self._delete(recorded or await self._posted.strays(question, ()))
+        await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
         """Deletes the reply's messages and files; those too far back to be found are on record."""
-        found = await self._posted.strays(entry.question, ())
+        found = await self._posted.late_messages(entry.question, ())
         far_back = set(entry.page_ts) - {call.ts for call in found}
         await self._delete([*found, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
@@ -51,7 +51,7 @@ class SlackOutboxSender:
         """Deletes the reply, unless a person wrote after the question: their message may refer to it."""
         messages = await self._posted.messages_since(entry.question)
         if not any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
-            await self._delete(await self._posted.strays(entry.question, ()))
+            await self._delete(await self._posted.late_messages(entry.question, ()))
 
     async def offer(self, entry: OutboxEntry) -> None:
         """Offers the asker a new answer. The button's value is the job's id, because the reply has no such message."""

@@ -38,8 +38,8 @@ class PostedReplies:
     async def find(self, post: Post, known_ts: Collection[str]) -> str | None:
         """Returns the message of a post whose answer was lost, or None if Slack didn't do it.
 
-        `known_ts`: messages of the same page that are not meant. Raises Refused with ASTRAY where the message is at the
-        channel's root, because its thread was deleted.
+        `known_ts`: messages of the same page that are not meant. Raises Refused with OUTSIDE_THREAD where the page
+        is at the channel's root, because its thread was deleted.
         """
         question = post.question
         try:
@@ -48,7 +48,7 @@ class PostedReplies:
             if error.reason is not Refusal.MESSAGE_GONE:
                 raise
             for page in _pages(question, await self._messages_at_root(question)):
-                raise Refused(error.method, error.error, Refusal.ASTRAY, str(page["ts"])) from error
+                raise Refused(error.method, error.error, Refusal.OUTSIDE_THREAD, str(page["ts"])) from error
             raise
         return next((page["ts"] for page in pages if _page(page) == post.page and page["ts"] not in known_ts), None)
 
@@ -83,7 +83,7 @@ class PostedReplies:
             attached=tuple(_attached(job.question, messages)),
         )
 
-    async def strays(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
+    async def late_messages(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
         """Returns the deletions of the reply's messages that nobody knows of: their posts arrived late."""
         try:
             messages = await self.messages_since(question)

@@ -1,4 +1,4 @@
-"""Slack's budgets for our calls: paced here, and counted together with those of all other processes."""
+"""Slack's budgets for a workspace's calls: paced here, and counted in the database with other processes' calls."""
 
 import logging
 import math
@@ -24,69 +24,72 @@ CALLS_PER_MINUTE = {
     "assistant.threads.setTitle": 50,
     "assistant.threads.setSuggestedPrompts": 50,
 }
-"""facts/slack.md. Posts are several hundred a minute: this is a careful few."""
+"""By Slack's documented tiers. Posts may be several hundred a minute; this stays well below."""
 REPLIES = "chat.update"
-"""The method whose calls live replies share."""
-LOOK_S = 1.0
+"""The method whose budget live replies share."""
+FOLLOW_S = 1.0
 AWAY_S = 3.0
-"""After the ledger was away: until all processes have told it of their calls."""
-UNHEARD_CALLS = 4
-"""Counted by each process to which the database comes back, for one that can't tell of its calls: it died or stands."""
-UNHEARD_AGAIN_S = 20.0
-WHATEVER = 1_000_000
-"""More than any budget: such a call is counted and never refused."""
+"""After the ledger was away, all processes have reported their calls within this."""
+UNREPORTED_CALLS = 4
+"""Charged by each process when the database is back, for processes that can't report: they died or are paused."""
+CHARGE_AGAIN_S = 20.0
+ALWAYS_GRANTED = 1_000_000
+"""More than any budget: a call reserved with it is counted and never denied."""
 
 log = logging.getLogger(__name__)
 
 
 class RateBudget:
-    """A workspace's: when a call may go, by the pacers; whether it still may, by the ledger."""
+    """Decides when a workspace's calls may go: the pacers name a time, and the ledger grants the call."""
 
     def __init__(self, ledger: RateLedger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
         self._pacers = {method: Pacer(calls) for method, calls in CALLS_PER_MINUTE.items()}
         self._live = 0
-        self._uncounted: Counter[str] = Counter()
-        """Calls that left while the ledger could not be asked."""
-        self._made_up_at: dict[str, float] = {}
-        """When the calls that others could not tell of were counted."""
+        self._unreported: Counter[str] = Counter()
+        """Calls that left while the ledger was away, to be reported."""
+        self._charged_at: dict[str, float] = {}
+        """When unreported calls of other processes were last charged, by method."""
         self._away_until: dict[str, float] = {}
         self._denied_until: dict[str, float] = {}
-        """The ledger knew of calls that we did not: not to be asked again at once."""
+        """By method: the ledger denied a call, so it isn't asked again before this."""
 
     def opened(self, key: Hashable) -> None:
-        """A reply begins."""
+        """Notes that a reply begins: one call is held back for its final edit."""
         self._live += 1
         self._pacers[REPLIES].opened(key, self._clock.monotonic())
 
     def closed(self, key: Hashable) -> None:
-        """It needs no more calls."""
+        """Notes that a reply needs no more calls."""
         self._live -= 1
         self._pacers[REPLIES].closed(key, self._clock.monotonic())
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable) -> float:
-        """When a call may go: at once if not later than now."""
+        """Returns when a call may go; not later than now means at once."""
         return max(self._pacers[method].ready_at(now, urgency, key), self._denied_until.get(method, now))
 
     def sent(self, method: str, now: float, key: Hashable) -> None:
-        """A call is under way, from asking the ledger on."""
+        """Notes that a call is in flight, from asking the ledger on."""
         self._pacers[method].sent(now, key)
 
     def answered(self, method: str) -> None:
-        """It has ended, in whatever way."""
+        """Notes that a call which was `sent` has ended, however it ended."""
         self._pacers[method].answered(self._clock.monotonic())
 
     def withdrawn(self, method: str) -> None:
-        """It did not leave."""
+        """Notes that a call which was `sent` never left."""
         self._pacers[method].withdrawn()
 
     def limited(self, method: str, retry_after_s: float) -> None:
-        """Slack answered 429."""
+        """Notes that Slack answered 429."""
         self._pacers[method].limited(self._clock.monotonic(), retry_after_s)
 
     async def take(self, method: str) -> bool:
-        """Takes a call, which was `sent`, from what all processes share. A ledger that is away holds nothing up."""
+        """Takes a call from the budget of all processes; returns whether it was granted.
+
+        The call counts as `sent` already. While the ledger is away, this process's own knowledge decides.
+        """
         granted = await self._ask(method, CALLS_PER_MINUTE[method])
         if not granted:
             self._denied_until[method] = self._clock.monotonic() + ASK_AGAIN_S
@@ -126,32 +129,32 @@ class RateBudget:
         return granted
 
     async def watch(self) -> None:
-        """Keeps an eye on what other processes do while replies are live. Until cancelled: then it tells the last."""
+        """Follows other processes' calls while replies are live. Until cancelled; then reports the last calls."""
         try:
             while True:
-                await self._clock.sleep(LOOK_S)
-                await self._settle()
+                await self._clock.sleep(FOLLOW_S)
+                await self._report_all()
                 if self._live:
                     await self._ask(REPLIES, 0)
         finally:
-            await self._settle()
+            await self._report_all()
 
-    async def _settle(self) -> None:
-        """Tells the ledger what left without it, as far as it can be told now."""
+    async def _report_all(self) -> None:
+        """Reports calls that left while the ledger was away, if it is back."""
         try:
-            for method in list(self._uncounted):
-                await self._count_late(method)
+            for method in list(self._unreported):
+                await self._report(method)
         except StoreError as error:
-            log.debug("calls are still to be counted: %s", error)
+            log.debug("calls are not reported yet: %s", error)
 
     async def _ask(self, method: str, calls_per_minute: int) -> bool:
         pacer = self._pacers[method]
         try:
-            await self._count_late(method)
-            await self._make_up(method)
+            await self._report(method)
+            await self._charge_unreported(method)
             reservation = await self._ledger.reserve(method, calls_per_minute)
         except StoreError as error:
-            return self._alone(method, calls_per_minute, error)
+            return self._decide_alone(method, calls_per_minute, error)
         now, others = self._clock.monotonic(), reservation.others
         if now < self._away_until.get(method, -math.inf):
             pacer.unseen(now)
@@ -159,31 +162,31 @@ class RateBudget:
         pacer.shared(now, others.call_ages_s, others.live_ages_s if method == REPLIES else ())
         return reservation.granted
 
-    def _alone(self, method: str, calls_per_minute: int, error: StoreError) -> bool:
-        """Goes by what is known of the others, and leaves them their share."""
+    def _decide_alone(self, method: str, calls_per_minute: int, error: StoreError) -> bool:
+        """Decides without the ledger: by what is known of the others, leaving them their share."""
         now = self._clock.monotonic()
         if now >= self._away_until.get(method, -math.inf):
-            log.warning("calls of %s are not counted with other processes' now: %s", method, error)
+            log.warning("calls of %s are counted for this process alone: %s", method, error)
         self._away_until[method] = now + AWAY_S
         self._pacers[method].unseen(now)
         granted = self._pacers[method].fits(now)
-        self._uncounted[method] += granted and calls_per_minute > 0
+        self._unreported[method] += granted and calls_per_minute > 0
         return granted
 
-    async def _count_late(self, method: str) -> None:
-        """Tells the ledger of calls that left without it; they count from now, which errs on the safe side."""
-        while self._uncounted[method] > 0:
-            self._uncounted[method] -= 1
+    async def _report(self, method: str) -> None:
+        """Reports calls that left while the ledger was away. They count from now, which errs on the safe side."""
+        while self._unreported[method] > 0:
+            self._unreported[method] -= 1
             try:
-                await self._ledger.reserve(method, WHATEVER)
+                await self._ledger.reserve(method, ALWAYS_GRANTED)
             except StoreError:
-                self._uncounted[method] += 1
+                self._unreported[method] += 1
                 raise
 
-    async def _make_up(self, method: str) -> None:
-        """Once for each time that the database was away, also where this process had no call to make then."""
-        made_up_at, now = self._made_up_at.get(method, -math.inf), self._clock.monotonic()
-        if self._ledger.failed_at > made_up_at and now > made_up_at + UNHEARD_AGAIN_S:
-            for _ in range(UNHEARD_CALLS):
-                await self._ledger.reserve(method, WHATEVER)
-            self._made_up_at[method] = now
+    async def _charge_unreported(self, method: str) -> None:
+        """Charges for unreported calls of others, once for each time that the database was away."""
+        charged_at, now = self._charged_at.get(method, -math.inf), self._clock.monotonic()
+        if self._ledger.failed_at > charged_at and now > charged_at + CHARGE_AGAIN_S:
+            for _ in range(UNREPORTED_CALLS):
+                await self._ledger.reserve(method, ALWAYS_GRANTED)
+            self._charged_at[method] = now

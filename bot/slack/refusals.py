@@ -1,11 +1,11 @@
-"""What Slack's error names mean for us.
+"""What Slack's error names mean for the next call.
 
-Unknown is not gone. Only the names listed here as gone mean that a message, a channel or the token is gone; any other
-name, and any answer that is no JSON object, says nothing that Typist may rely on. Such calls are tried again
-(core/reply/forms.py), and given up after minutes, not at once.
+An unknown error proves nothing. Only the names listed here mean that a message, a channel or the token is gone. Any
+other name, and any answer that is no JSON object, may pass: such calls are retried (retry_policy.py) in other forms
+(core/reply/forms.py), and given up after minutes.
 
 The names are those that Slack documents for the methods that Typist calls (docs.slack.dev/reference/methods), and those
-that were seen (facts in docs/sandbox-fidelity.md).
+that were observed (docs/sandbox-fidelity.md).
 """
 
 from collections.abc import Mapping
@@ -99,10 +99,10 @@ RATE_LIMITED = ("ratelimited", "rate_limited")
 
 
 def reason_of(name: str) -> Refusal:
-    """Returns what an error name means; an answer without one (`name` is "") comes from the way to Slack."""
+    """Returns what an error name means. An answer without one (`name` is "") didn't come from Slack's method."""
     return _REASON_OF.get(name, Refusal.UNKNOWN) if name else Refusal.TRANSIENT
 
 
 def error_name(data: Any) -> str:
-    """Returns the error's name in the body of an answer, "" where it has none."""
+    """Returns the error name in an answer's body, or "" if it has none."""
     return str(data.get("error") or "") if isinstance(data, dict) else ""

@@ -92,7 +92,7 @@ class ScheduledReply:
     def is_over(self) -> bool:
         """Whether no call is left to send."""
         reply = self.reply
-        return self.abandoned or reply.gone or reply.unshown or reply.announced or self._is_shown
+        return self.abandoned or reply.gone or reply.unshown or reply.placeholder_shown or self._is_shown
 
     @property
     def _is_shown(self) -> bool:

@@ -1,4 +1,4 @@
-"""Socket Mode: two connections to Slack, so that one's refresh leaves no gap, and a watch over both."""
+"""Socket Mode: keeps two connections to Slack open, so that refreshing one leaves no gap."""
 
 import asyncio
 import logging
@@ -22,14 +22,14 @@ PING_INTERVAL_S = 5
 WATCH_S = 0.5
 CONNECT_TIMEOUT_S = 10
 CLOSE_TIMEOUT_S = 1.0
-"""A Slack that stands still does not answer a close, and a process that ends has little time."""
+"""A Slack that hangs doesn't answer a close, and a process that ends has little time."""
 OPEN = "apps.connections.open"
 
 log = logging.getLogger(__name__)
 
 
 class Connection(SocketModeClient):
-    """The SDK's client, with our own bounds and errors. It reconnects only when it is told to."""
+    """The SDK's client, with our own timeouts and errors. It reconnects only when told to."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str) -> None:
         super().__init__(
@@ -49,7 +49,7 @@ class Connection(SocketModeClient):
         return url
 
     async def connect(self) -> None:
-        """One try. The SDK's own tries the same address for ever, though its ticket is good for one connection."""
+        """Connects once. The SDK's own method retries the same address forever, though its ticket is valid once."""
         if self.current_session is not None:
             await _within(CLOSE_TIMEOUT_S, self.current_session.close)
         assert self.wss_uri is not None, "connect_to_new_endpoint asks for it"
@@ -89,7 +89,7 @@ class Connection(SocketModeClient):
 
 
 class Sockets:
-    """Slack's events for a Bolt app. `web` calls with the app's token, and `credential` says how Slack takes it."""
+    """Receives Slack's events for a Bolt app. `web` calls with the app-level token, whose state is in `credential`."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, credential: Credential) -> None:
         self._app = app
@@ -100,24 +100,24 @@ class Sockets:
         self._watches: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Returns once a connection is up; the others follow. Raises SlackSetupError where the app token is bad."""
+        """Connects; returns once one connection is up. Raises SlackSetupError for a bad token."""
         first, *others = self._connections
         await self._credential.insist(first.renew)
         await asyncio.gather(*(self._try_once(connection) for connection in others))
         self._watches = [asyncio.create_task(self._watch(connection)) for connection in self._connections]
 
     async def close(self) -> None:
-        """Takes no more events; what was not acknowledged comes again elsewhere."""
+        """Closes the connections. Slack sends unacknowledged events again, to another process."""
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*(each.end() for each in self._connections))
 
     async def up(self) -> int:
-        """How many connections are up."""
+        """Returns how many connections are up."""
         return sum([await each.is_connected() for each in self._connections])
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Acknowledges what the app has taken; what is not acknowledged, Slack sends again."""
+        """Hands an event to the app and acknowledges it. What isn't acknowledged, Slack sends again."""
         request.payload = paired_json(request.payload)
         response = await run_async_bolt_app(self._app, request)
         try:

@@ -22,12 +22,12 @@ class ThreadPoster:
     async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
         """Posts a message; returns its channel and ts.
 
-        Raises RateLimited and Refused, with ASTRAY where the thread was deleted: then the post is deleted again.
+        Raises RateLimited and Refused, with OUTSIDE_THREAD where the thread was deleted: then the post is deleted.
         """
         try:
             return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
         except Refused as error:
-            if error.reason is Refusal.ASTRAY:
+            if error.reason is Refusal.OUTSIDE_THREAD:
                 await self._delete(channel_id, error.ts)
             raise
 

@@ -72,19 +72,19 @@ class FaithlessDelivery:
         """Sends a call; raises Refused as Slack's mood is."""
         if isinstance(call, Post) and self.has_lost_post:
             self.has_lost_post = False
-            if ts := self.slack.find(call, self.reply.page_ts + self.reply.orphans):
+            if ts := self.slack.find(call, self.reply.page_ts + self.reply.replaced_ts):
                 self.reply.found(ts)
                 return
         fares = self.slack.mood(call)
-        is_astray = fares.reason is Refusal.ASTRAY and isinstance(call, Post)
-        ts = self.slack.take(call) if fares.reason is None or fares.done or is_astray else ""
+        is_outside_thread = fares.reason is Refusal.OUTSIDE_THREAD and isinstance(call, Post)
+        ts = self.slack.take(call) if fares.reason is None or fares.done or is_outside_thread else ""
         if fares.reason is not None:
             raise Refused(self.method_of(call), fares.reason, fares.reason, ts)
         self.reply.confirmed(call, ts)
 
     def refused(self, call: Call, error: Refused) -> None:
-        if error.reason is Refusal.ASTRAY and isinstance(call, Post):
-            self.reply.went_astray(error.ts)
+        if error.reason is Refusal.OUTSIDE_THREAD and isinstance(call, Post):
+            self.reply.posted_outside_thread(error.ts)
             return
         self.reply.refused(call, error.reason)
         self.has_lost_post = self.has_lost_post or (error.reason.may_pass and isinstance(call, Post))

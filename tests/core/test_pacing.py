@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.pacing import KEPT_AT_MOST, MARGIN_S, OTHERS_MARGIN_S, OWN_GAP_S, WINDOW_S, Pacer, Urgency
+from bot.core.pacing import KEPT_AT_MOST, MARGIN_S, OTHERS_MARGIN_S, OWN_GAP_S, WINDOW_S, Pacer, RateWindow, Urgency
 
 FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
 
@@ -468,3 +468,16 @@ def test_of_two_rate_limits_the_longer_one_holds(waits: tuple[float, float]) -> 
     for retry_after_s in waits:
         pacer.limited(100.0, retry_after_s)
     assert pacer.ready_at(100.0, FINAL, "a") == 140.0
+
+
+def test_a_window_counts_a_call_until_its_edge() -> None:
+    window = RateWindow(1)
+    window.sent()
+    window.answered(0.0)
+    assert [window.free(now) for now in (0.0, 60.0, WINDOW_S + MARGIN_S)] == [0, 0, 1]
+
+
+def test_two_edits_of_one_reply_are_at_least_six_tenths_of_a_second_apart() -> None:
+    pacer = Pacer(calls_per_minute=10_000)
+    edits = edits_of_one(pacer, until=20)
+    assert min(after - before for before, after in itertools.pairwise(edits)) >= 0.6 - 1e-6

@@ -216,19 +216,19 @@ def test_a_reply_that_nothing_helps_is_given_up() -> None:
 
 
 def test_a_waiting_reply_says_so() -> None:
-    call = Reply(question(), waiting=True).next_call()
+    call = Reply(question(), queued=True).next_call()
     assert isinstance(call, Post)
     assert texts.QUEUED in str(reply_blocks.message(call.view))
 
 
 def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
-    reply, channel = Reply(question(), Shown(outdated=True), waiting=True), Channel()
+    reply, channel = Reply(question(), Shown(outdated=True), queued=True), Channel()
     post = reply.next_call()
     assert isinstance(post, Post)
     ts = channel.take(post)
     reply.refused(post, Refusal.TRANSIENT)
     reply.found(ts)
-    assert reply.announced
+    assert reply.placeholder_shown
     assert reply.next_call() is None
 
 

@@ -121,7 +121,7 @@ def test_what_only_an_admin_can_change_is_not_waited_for(reason: Refusal) -> Non
 
 
 def test_a_post_outside_of_its_thread_is_taken_back() -> None:
-    slack = FaithlessSlack(lambda call: Refusing(Refusal.ASTRAY) if isinstance(call, Post) else DOES_ALL)
+    slack = FaithlessSlack(lambda call: Refusing(Refusal.OUTSIDE_THREAD) if isinstance(call, Post) else DOES_ALL)
     scheduler = ToldScheduler(Reply(question()), slack)
     scheduler.run(5)
     assert slack.pages == {}
@@ -130,7 +130,7 @@ def test_a_post_outside_of_its_thread_is_taken_back() -> None:
 
 
 def test_a_post_outside_of_its_thread_that_can_not_be_taken_back_is_left_to_the_outbox() -> None:
-    slack = FaithlessSlack(lambda call: Refusing(Refusal.ASTRAY if isinstance(call, Post) else Refusal.UNKNOWN))
+    slack = FaithlessSlack(lambda call: Refusing(Refusal.OUTSIDE_THREAD if isinstance(call, Post) else Refusal.UNKNOWN))
     scheduler = ToldScheduler(Reply(question()), slack)
     scheduler.run(MOST_CALLS)
     assert scheduler.reply.leftover is OutboxKind.DELETE_REPLY

@@ -26,6 +26,9 @@ class LoneLedger:
 
     delay_s: float = 0.0
     is_away: bool = False
+    denies_until: float = -math.inf
+    """Denies calls without saying whose calls used the budget up."""
+    asked: int = 0
     others: Others = NO_OTHERS
     failed_at: float = -math.inf
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -33,11 +36,12 @@ class LoneLedger:
     async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
         await asyncio.sleep(self.delay_s)
         now = asyncio.get_running_loop().time()
+        self.asked += 1
         if self.is_away:
             self.failed_at = now
             raise StoreError("The database is away.")
         used = sum(at > now - 60 for at in self.counted[method]) + len(self.others.call_ages_s)
-        granted = used < calls_per_minute
+        granted = used < calls_per_minute and now >= self.denies_until
         if granted:
             self.counted[method].append(now)
         return Reservation(granted, self.others)
@@ -87,7 +91,7 @@ class ToldDelivery:
             transport.withheld += 1
             raise Refused(self.method_of(call), "Withheld", Refusal.TRANSIENT)
         transport.sent.append(Sent(asyncio.get_running_loop().time(), self.job.id, call))
-        await asyncio.sleep(transport.latency_s)
+        await (asyncio.Event().wait() if transport.latency_s == math.inf else asyncio.sleep(transport.latency_s))
         if (error := transport.mood(call)) is not None:
             raise error
         self.reply.confirmed(call, getattr(call, "ts", f"{len(transport.sent)}.0"))

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from bot.core.job import Others
-from bot.core.pacing import MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Urgency
+from bot.core.pacing import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Urgency
 from bot.errors import RateLimited
-from bot.slack.rate_budget import AWAY_S, CALLS_PER_MINUTE, UNHEARD_CALLS, RateBudget
+from bot.slack.rate_budget import AWAY_S, CALLS_PER_MINUTE, UNREPORTED_CALLS, RateBudget
 from tests.slack.schedules import LoneLedger
 from tests.told_time import ToldClock, run_told
 
@@ -122,7 +122,7 @@ def test_a_ledger_that_is_away_holds_no_call_up_and_hears_of_it_later() -> None:
         await turns(budget, 1)
         return times, away, len(ledger.counted[METHOD])
 
-    assert run_told(run()) == ([10] * 3, 0, 3 + UNHEARD_CALLS + 1)
+    assert run_told(run()) == ([10] * 3, 0, 3 + UNREPORTED_CALLS + 1)
 
 
 def test_a_live_reply_has_its_final_held_back_until_it_is_closed() -> None:
@@ -142,3 +142,10 @@ def test_a_live_reply_has_its_final_held_back_until_it_is_closed() -> None:
         return [before, may_begin()]
 
     assert run_told(run()) == [False, True]
+
+
+def test_a_ledger_that_denies_a_call_is_not_asked_again_at_once() -> None:
+    ledger = LoneLedger(denies_until=30.0)
+    times = in_told_time(1, ledger=ledger)
+    assert times == [pytest.approx(30, abs=1)]
+    assert ledger.asked <= 1 + 30 / ASK_AGAIN_S + 1

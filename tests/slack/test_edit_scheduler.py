@@ -218,14 +218,25 @@ async def test_a_final_behind_a_rate_limit_of_more_than_minutes_is_left_to_the_o
 
 @told
 async def test_a_call_that_never_ends_counts_as_refused() -> None:
-    transport = ToldTransport(latency_s=2 * CALL_TIMEOUT_S)
+    transport = ToldTransport(latency_s=math.inf)
     async with scheduling(transport) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
         await asyncio.sleep(CALL_TIMEOUT_S - 1)
         transport.latency_s = 0.0
         await reply.finish(Ending())
-    assert len(schedule.times(Update)) == 2
+    assert schedule.times(Update) == [0, pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.first_wait_s)]
+
+
+@told
+async def test_a_final_does_not_wait_for_the_next_try_of_an_edit() -> None:
+    async with scheduling(ToldTransport(latency_s=0.0, mood=fails_for(17, TRANSIENT))) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        reply.append("Hello.")
+        await asyncio.sleep(17)
+        assert schedule.times(Update)[-1] == pytest.approx(15.5), "the next try would be at 23.5"
+        await reply.finish(Ending())
+    assert schedule.times(Update)[-1] == pytest.approx(17)
 
 
 async def prepared_slowly(slow: Callable[[ToldTransport, LoneLedger], None]) -> tuple[int, int, int]:
@@ -340,8 +351,8 @@ async def test_a_replys_messages_are_recorded_once_for_each_change() -> None:
 async def test_the_placeholder_waits_for_the_first_words_while_the_panes_status_is_shown() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
-        speaking = await schedule.scheduler.open(Draft(Job(1, question, 1)), quiet=True)
-        silent = await schedule.scheduler.open(Draft(Job(2, question, 1)), quiet=True)
+        speaking = await schedule.scheduler.open(Draft(Job(1, question, 1)), status_shown=True)
+        silent = await schedule.scheduler.open(Draft(Job(2, question, 1)), status_shown=True)
         await asyncio.sleep(30)
         assert schedule.calls() == []
         speaking.append("Hello.")

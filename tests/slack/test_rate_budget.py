@@ -10,7 +10,7 @@ import pytest
 
 from bot.errors import StoreError
 from bot.ports.clock import SystemClock
-from bot.slack.rate_budget import UNHEARD_CALLS, RateBudget
+from bot.slack.rate_budget import UNREPORTED_CALLS, RateBudget
 from bot.store import Stores
 
 
@@ -51,6 +51,6 @@ async def test_what_nobody_can_tell_of_is_made_up_for_by_who_saw_that_the_databa
         budget.sent("chat.update", 0.0, None)
         assert await budget.take("chat.update")
         others = (await theirs.rate_ledger.reserve("chat.update", 0)).others
-        assert len(others.call_ages_s) == calls + UNHEARD_CALLS, "once for each time"
+        assert len(others.call_ages_s) == calls + UNREPORTED_CALLS, "once for each time"
     await ours.close()
     await theirs.close()

@@ -1,16 +1,22 @@
-"""In which form a reply's pages are sent, as Slack refuses them. Pure.
+"""Which form a page is sent in after Slack has refused others. Pure.
 
-Slack says of some pages that they are too long, or that it can't read their blocks: such a form isn't tried again.
+Some refusals name their reason: the page is too long, or its blocks are invalid. That form is never tried again.
 
-Of other refusals nobody knows the reason. They may pass by themselves, or be about the page's size, its blocks, or the
-one message. So the ladder tries one after the other: the same call again, smaller pages, plain text, and at last a new
-message in place of the old one, in the full form again. Then it begins anew, until the editor gives the reply up.
+Other refusals name none. They may pass by themselves, or be about the page's size, its blocks, or the one message. So
+each refusal in a row escalates, and the forms are tried in this order:
 
-Once a reduced form got through, the full form is tried once more: an outage may have ended meanwhile, and the reply
-would have lost its formatting and its buttons to it. If the full form is refused again, the reduced form stays.
+1. the same call again;
+2. smaller pages;
+3. plain text, without blocks;
+4. a new message in place of the old one, in the full form.
 
-An error whose name Typist doesn't know climbs faster than an outage (HTTP 5xx, a lost connection, no JSON), because a
-new form may help against the one and only waiting helps against the other.
+Then escalation starts over, until the edit scheduler gives the reply up.
+
+Once a reduced form succeeds, the full form is tried once more. An outage may have ended in the meantime, and the reply
+would stay without formatting and buttons. If the full form is refused again, the reduced form stays.
+
+An unknown error name escalates twice as fast as an outage (HTTP 5xx, a lost connection, no JSON): another form may help
+against the first, and only time helps against the second.
 """
 
 import math
@@ -21,19 +27,18 @@ from bot.core.reply.pages import PAGE_BYTES
 from bot.errors import Refusal
 
 PLAIN_BYTES = 3_300
-"""Of a page without blocks, in UTF-8: chat.update takes 4,000 bytes of text, and a sentence may stand below it."""
+"""A page without blocks, in UTF-8. chat.update accepts 4,000 bytes of text, and a notice may follow the page."""
 SMALLEST_PAGE_CHARS = 1_000
 SMALLER_PAGE_CHARS = 3_000
-"""Where nobody knows why Slack refuses a page."""
+"""A page in the smaller form, which is tried when Slack names no reason."""
 SMALLER_AT, PLAIN_AT, REPLACED_AT = 6, 10, 14
-"""Heights on the ladder, in weighted refusals in a row."""
+"""Weighted refusals in a row at which each form is tried."""
 REPLACED_AGAIN_AT = 4
-"""A reply whose message had to be replaced once tries less before the next time."""
+"""The same, for an edit of a reply whose message was replaced before."""
 MOST_REPLACED = 2
-"""Messages that take the place of others while the reply grows: each one notifies the thread. The final one is not
-counted."""
+"""Replacements while a reply grows, because each one notifies the thread. The final one isn't counted."""
 MOST_REPLACED_IN_ALL = 5
-"""Where the new messages can't be edited either, and what became of their posts is not known."""
+"""Replacements of one reply in all: the new messages may be refused as well."""
 WEIGHT = {Refusal.UNKNOWN: 2, Refusal.TRANSIENT: 1}
 
 
@@ -46,39 +51,39 @@ class Form(IntEnum):
 
 
 @dataclass(slots=True)
-class FormLadder:
-    """Told what became of each post and update; says in which form the next one goes."""
+class FormFallback:
+    """Learns what became of each post and update, and knows the form of the next one."""
 
     form: Form = Form.FULL
     replaced: int = 0
-    """How often a new message took the place of one that can't be edited."""
+    """How often messages were replaced by new ones."""
     _most_chars: float = math.inf
-    """A page's, as far as Slack said that it was too long."""
+    """Half of the shortest page that Slack called too long."""
     _must_be_plain: bool = False
-    """Slack said that it can't read the blocks."""
-    _height: int = 0
+    """Slack said that the blocks are invalid."""
+    _escalation: int = 0
     _reduced: Form = Form.FULL
-    """The form that got through where the full one did not."""
+    """The form that succeeded after the full one was refused."""
     _stays: bool = False
-    """The reduced form stays: the full one was refused again."""
+    """The full form was refused again, so the reduced form stays."""
 
     @property
     def plain(self) -> bool:
-        """Pages are sent without blocks."""
+        """Whether pages are sent without blocks."""
         return self._must_be_plain or self.form is Form.PLAIN
 
     @property
     def is_reduced(self) -> bool:
-        """The full form was refused, and has not got through since."""
+        """Whether the full form was refused and has not succeeded since."""
         return self.form is not Form.FULL or self._reduced is not Form.FULL
 
     @property
     def may_edit(self) -> bool:
-        """Whether a reply that still grows may have its messages edited, and so replaced."""
+        """Whether a growing reply may still be edited: an edit may end in a replacement."""
         return self.replaced < MOST_REPLACED
 
     def page_chars(self, full_chars: int) -> int:
-        """Returns how much a page may hold; `full_chars`: in the full form."""
+        """Returns the longest page in characters; `full_chars` is that of the full form."""
         most = min(full_chars, self._most_chars)
         if self.plain:
             most = min(most, PLAIN_BYTES)
@@ -88,11 +93,11 @@ class FormLadder:
 
     @property
     def page_bytes(self) -> int:
-        """How much a page may hold in UTF-8."""
+        """The longest page in bytes of UTF-8."""
         return PLAIN_BYTES if self.plain else PAGE_BYTES
 
-    def condemned(self, reason: Refusal, page_chars: int) -> bool:
-        """Slack said what is wrong with a page of so many characters; returns whether another form is left."""
+    def rejected(self, reason: Refusal, page_chars: int) -> bool:
+        """Records a refusal that names its reason, of a page this long; returns whether another form is left."""
         if reason is Refusal.TOO_LONG and page_chars > SMALLEST_PAGE_CHARS:
             self._most_chars = page_chars // 2
             return True
@@ -101,25 +106,25 @@ class FormLadder:
             return True
         return False
 
-    def refused(self, reason: Refusal, *, editing: bool) -> bool:
-        """Climbs; returns whether a new message is to take the place of the one that can't be edited."""
+    def escalated(self, reason: Refusal, *, editing: bool) -> bool:
+        """Records a refusal without a reason; returns whether the message has to be replaced by a new one."""
         if self._reduced is not Form.FULL and self.form is Form.FULL:
-            self.form, self._stays, self._height = self._reduced, True, self._reduced
+            self.form, self._stays, self._escalation = self._reduced, True, self._reduced
             return False
-        self._height += WEIGHT[reason]
-        if self._height >= (REPLACED_AGAIN_AT if editing and self.replaced else REPLACED_AT):
+        self._escalation += WEIGHT[reason]
+        if self._escalation >= (REPLACED_AGAIN_AT if editing and self.replaced else REPLACED_AT):
             self.form = self._reduced
-            self._height = self.form
+            self._escalation = self.form
             return editing
-        if self._height >= PLAIN_AT:
+        if self._escalation >= PLAIN_AT:
             self.form = Form.PLAIN
-        elif self._height >= SMALLER_AT:
+        elif self._escalation >= SMALLER_AT:
             self.form = max(self.form, Form.SMALLER)
         return False
 
-    def worked(self) -> None:
-        """A post or an update got through in the present form."""
-        self._height = self.form
+    def succeeded(self) -> None:
+        """Records that a post or an update succeeded in the current form."""
+        self._escalation = self.form
         if self.form is Form.FULL:
             self._reduced = Form.FULL
         elif not self._stays:

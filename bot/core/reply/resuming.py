@@ -1,4 +1,4 @@
-"""How an answer that was broken off goes on: from where, and how what a model says then joins it. Pure."""
+"""Resuming an interrupted answer: from where, and how a model's continuation joins the text. Pure."""
 
 from bot.core.conversation import Job
 from bot.core.reply.markdown import block_parser
@@ -6,17 +6,20 @@ from bot.core.reply.markdown.block_parser import BlockKind
 from bot.core.reply.page_breaks import Outline
 
 NOTHING_MISSING = "(complete)"
-"""What a model is asked to say where the text is an answer's last already."""
+"""What a model is asked to say if the text is complete already."""
 SHORTEST_CHARS = 400
-"""Less is said again in a second or two, no later than a model begins to go on, and in one piece."""
+"""A shorter text is generated again: that takes a model no longer than continuing it, and has no seam."""
 MOST_BACK_CHARS = 200
-"""So much at most is left out at the end, to go on from the beginning of a line or a word."""
+"""At most so much is dropped from the end, to resume at the beginning of a line or a word."""
 REPEATED_CHARS = 10
-"""Fewer characters may begin alike by chance."""
+"""Fewer repeated characters may be a coincidence."""
 
 
 def start_of(job: Job) -> str:
-    """What an attempt begins with: "", what the answer said before it goes on, or what an earlier attempt left."""
+    """Returns the text that an attempt begins with.
+
+    That is "", the text before Continue was pressed, or what an earlier attempt left.
+    """
     left = job.checkpoint.text
     if job.checkpoint.closing:
         return left
@@ -26,19 +29,22 @@ def start_of(job: Job) -> str:
 
 
 def _boundary(text: str) -> int:
-    """Where a row or a line of code begins; elsewhere a word. Words without spaces between them may be cut."""
-    found = block_parser.scan(text, partial=False).leaves
-    in_lines = found and found[-1].kind in (BlockKind.FENCE, BlockKind.TABLE, BlockKind.CODE)
+    """Returns where to resume: where a line begins in code and tables, elsewhere where a word begins.
+
+    Text without spaces may be cut anywhere.
+    """
+    leaves = block_parser.scan(text, partial=False).leaves
+    in_lines = leaves and leaves[-1].kind in (BlockKind.FENCE, BlockKind.TABLE, BlockKind.CODE)
     least = len(text) - MOST_BACK_CHARS
     line, word = text.rfind("\n", least) + 1, max(text.rfind(" ", least), text.rfind("\n", least)) + 1
     return (line if in_lines else word) or word or len(text)
 
 
 class Seam:
-    """Joins what a model says to the text that it goes on with; says nothing until it is known how.
+    """Joins a model's continuation to the text so far, and holds deltas back until it is clear how.
 
-    Models repeat the last words or all of them, open again a block of code or a table that is open, and leave out or
-    double the white space between.
+    Models repeat the last words or the whole text, reopen a code block or a table that is open, and drop or double the
+    white space in between.
     """
 
     def __init__(self, so_far: str) -> None:
@@ -47,7 +53,7 @@ class Seam:
         self._joined = not so_far
 
     def join(self, delta: str) -> str:
-        """What the text grows by; "" while that is not known."""
+        """Returns what the text grows by; "" while that isn't clear."""
         if self._joined or not delta:
             return delta
         self._held += delta
@@ -57,34 +63,34 @@ class Seam:
         return self._continuation()
 
     def rest(self) -> str:
-        """The model has ended: what of it was held back."""
+        """Returns what is still held back when the model has ended."""
         if self._joined or self._held.strip().rstrip(".") == NOTHING_MISSING:
             return ""
         self._joined = True
         return self._continuation()
 
     def _continuation(self) -> str:
-        said = self._held.lstrip()
-        repeated = self._repeated(said)
-        added = said[repeated:] if repeated else self._held
-        said = added.lstrip("\n")
-        breaks = len(added) - len(said)
-        said = said if repeated else said.removeprefix(self._opened())
+        held = self._held.lstrip()
+        repeated = self._repeated(held)
+        added = held[repeated:] if repeated else self._held
+        continuation = added.lstrip("\n")
+        breaks = len(added) - len(continuation)
+        continuation = continuation if repeated else continuation.removeprefix(self._opened())
         end = self._so_far[len(self._so_far.rstrip()) :]
         if "\n" in end:
-            return "\n" * max(0, breaks - end.count("\n")) + said
-        return "\n" * breaks + (said.lstrip(" ") if end and not breaks else said)
+            return "\n" * max(0, breaks - end.count("\n")) + continuation
+        return "\n" * breaks + (continuation.lstrip(" ") if end and not breaks else continuation)
 
-    def _repeated(self, said: str) -> int:
-        """How many of its first characters are the text's last, and stand there alone: others may come again."""
+    def _repeated(self, continuation: str) -> int:
+        """Returns how many of the first characters repeat the text's last ones, and occur nowhere else in it."""
         text = self._so_far.rstrip()
-        for chars in range(min(len(said), len(text)), REPEATED_CHARS - 1, -1):
-            if text.endswith(said[:chars]) and text.count(said[:chars]) == 1:
+        for chars in range(min(len(continuation), len(text)), REPEATED_CHARS - 1, -1):
+            if text.endswith(continuation[:chars]) and text.count(continuation[:chars]) == 1:
                 return chars
         return 0
 
     def _opened(self) -> str:
-        """The lines that open what the text ends in: a fence, a table's header."""
+        """Returns the lines that open the block that the text ends in: a fence, or a table's header."""
         outline = Outline(self._so_far + "x")
         for _ in outline.lines():
             pass

@@ -1,4 +1,17 @@
-"""What Slack should show for a question and what it does show: the difference is the next call. Pure."""
+"""One reply: what Slack should show, what it does show, and the next call that brings the two closer. Pure.
+
+A `Reply` is told three things: text from the model, what became of each call, and how the answer ends. From the text it
+derives the desired messages: pages, then files. It remembers the displayed ones. `next_call()` compares both and
+returns one call, in this order:
+
+1. posts and updates of pages, from the first that differs;
+2. the upload of files that belong below the pages;
+3. deletions of messages that no longer belong to the reply.
+
+A call that fails is not recorded as displayed, so the comparison finds the same difference again, with newer text. A
+take-over starts from what an earlier attempt displayed (`Shown`). Pages that are full never change any more, so an edit
+costs the same however long the answer is.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -9,12 +22,12 @@ from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.core.reply import attachments
 from bot.core.reply.attachments import Attached, AttachedFile
-from bot.core.reply.forms import MOST_REPLACED_IN_ALL, FormLadder
+from bot.core.reply.forms import MOST_REPLACED_IN_ALL, FormFallback
 from bot.core.reply.pages import Page, Pages
 from bot.errors import Refusal
 
 MOST_PAGES = 5
-"""A longer answer comes as a file; so many pages of it are shown."""
+"""A longer answer comes as a file, and only its first pages are messages."""
 UPLOAD_TRIES = 3
 
 
@@ -24,43 +37,43 @@ class View:
 
     markdown: str
     growing: bool = False
-    """More text may come on this page."""
-    waiting: bool = False
-    """Its turn has not come."""
+    """More text may follow on this page."""
+    queued: bool = False
+    """The question is queued."""
     notice: str = ""
-    """One plain sentence below the text, about the answer and never part of it."""
+    """A sentence below the text, about the answer and not part of it."""
     ended: EndReason | None = None
-    """The last page, and nothing will follow."""
+    """Set on the last page once nothing will follow."""
     footer: str = ""
-    """Who wrote the answer, in a few quiet words."""
+    """The line below an ended answer that names its model."""
     previous: bool = False
-    """An earlier version of the answer is kept."""
+    """An earlier version of the answer is on record."""
     plain: bool = False
-    """Without blocks, because Slack did not take them."""
+    """Sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)
-    """How much of the answer's text is shown with it and the pages before, in characters."""
+    """Characters of the answer that are shown up to the end of this page."""
     version: int = 0
-    """Of the answer."""
+    """The answer's version."""
 
     @property
     def live(self) -> bool:
-        """The answer is not at its end, though the page may be."""
+        """Whether the answer still grows, on this page or a later one."""
         return self.growing or self.notice == texts.WRITING_LONG
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the answer ended, as far as the reader is told."""
+    """How an answer ended, as its readers see it."""
 
     notice: str = ""
     end: EndReason = EndReason.WHOLE
     footer: str = ""
     previous: bool = False
-    """An earlier version of the answer is kept."""
+    """An earlier version of the answer is on record."""
 
     @property
     def partial(self) -> bool:
-        """The text is a part: what an earlier attempt left is kept, if it is more."""
+        """Whether the text is incomplete. Then an earlier attempt's text stays if it is longer."""
         return self.end.is_partial
 
 
@@ -70,24 +83,24 @@ class Shown:
 
     page_ts: tuple[str, ...] = ()
     chars: int = 0
-    """How much of the answer's text they show."""
+    """Characters of the answer that the pages show."""
     text: str = field(default="", repr=False)
-    """What is on record of the answer; where they show more, what can be read in Slack."""
+    """The recorded text of the answer; if the pages show more, the text as read from Slack."""
     ended: EndReason | None = None
-    """Nothing would follow: only our record of that is missing."""
+    """Set if the pages show the answer's end: only its record is missing."""
     attached: tuple[Attached, ...] = ()
-    """Messages with its files."""
+    """Messages with the reply's files."""
     outdated: bool = False
-    """It is an earlier version's, and to be replaced at once."""
+    """The pages show an earlier version, which is replaced at once."""
 
     def part(self, text: str) -> str:
-        """What stays of a partial answer: its text, or what an earlier attempt left if that is more."""
+        """Returns what stays of an incomplete answer: its text, or an earlier attempt's if that is longer."""
         return self.text if len(text) < max(self.chars, len(self.text)) and self.text else text
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A new message for a page."""
+    """Posts a page as a new message."""
 
     question: Question
     page: int
@@ -96,7 +109,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The page's message shows something else now."""
+    """Edits a page's message."""
 
     question: Question
     page: int
@@ -106,7 +119,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Files for below the pages, in one message."""
+    """Shares files below the pages, in one message."""
 
     question: Question
     files: tuple[AttachedFile, ...]
@@ -114,7 +127,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """A message that is not the reply's any more goes away, with its files."""
+    """Deletes a message that no longer belongs to the reply, with its files."""
 
     question: Question
     ts: str
@@ -125,84 +138,83 @@ Call = Post | Update | Upload | Delete
 
 
 class Reply:
-    """One question's reply: told the text as it comes and what became of each call.
+    """The reply to one question.
 
-    A call that failed is just not recorded as shown, so that the next one carries the newest text.
-    `shown`: what an earlier attempt left; it stays until the text of this one is longer, unless it is outdated.
-    `waiting`: the placeholder says that its turn has not come.
+    `shown`: what an earlier attempt displayed. It stays until this attempt's text is longer, unless it is outdated.
+    `queued`: only the placeholder of a queued question is shown.
     """
 
-    def __init__(self, question: Question, shown: Shown = Shown(), *, waiting: bool = False, version: int = 0) -> None:
+    def __init__(self, question: Question, shown: Shown = Shown(), *, queued: bool = False, version: int = 0) -> None:
         self.question = question
         self._version = version
         self._outdated = shown.outdated
         self.gone = False
-        """Nobody can read it any more."""
+        """The reply's messages were deleted, or its channel is closed to Typist."""
         self.unshown = False
-        """Slack did not take it for minutes, or does not accept our token: nothing more is sent."""
-        self._ladder = FormLadder()
+        """Slack refused the reply for minutes, or for good. No more calls are made; the outbox shows the end later."""
+        self._form = FormFallback()
         self._reduced_page = 0
-        """From here on the ladder's form holds."""
-        self._leaves_rest = False
-        """Slack did not take a deletion for minutes: none is sent any more."""
-        self._astray: list[str] = []
-        """Posts that Slack put at the channel's root, because the thread was deleted."""
+        """Pages from here on are sent in the reduced form."""
+        self._skips_deletions = False
+        """Slack refused a deletion for minutes, so no more deletions are sent."""
+        self._outside_thread: list[str] = []
+        """Pages that Slack posted at the channel's root, because their thread was deleted."""
         self._pages = Pages()
         self._ending: Ending | None = None
-        self.waiting = waiting
+        self.queued = queued
         self._full_chars = self._pages.limit_chars
         self._ts: list[str] = list(shown.page_ts)
         self._shown: list[View | None] = [None] * len(shown.page_ts)
-        self._before = shown
-        self._said = 0
+        self._earlier = shown
+        self._chars = 0
         self._settled = 0
-        self._orphans: list[str] = []
+        self._replaced_ts: list[str] = []
         self._files: tuple[AttachedFile, ...] = ()
         self._attached: list[Attached] = list(shown.attached)
         self._upload_tries = UPLOAD_TRIES
-        self._fell_back = False
+        self._keeps_earlier_text = False
 
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that show the reply, in order."""
-        return (*self._ts, *self._astray)
+        return (*self._ts, *self._outside_thread)
 
     @property
-    def orphans(self) -> tuple[str, ...]:
-        """Messages that others took the place of, and that are to be deleted."""
-        return tuple(self._orphans)
+    def replaced_ts(self) -> tuple[str, ...]:
+        """Messages that were replaced by new ones and have to be deleted."""
+        return tuple(self._replaced_ts)
 
     @property
     def file_ts(self) -> tuple[str, ...]:
-        """The messages that show its files."""
-        return tuple(each.ts for each in self._attached)
+        """The messages that show the reply's files."""
+        return tuple(message.ts for message in self._attached)
 
     @property
     def ended(self) -> bool:
-        """Its text is complete, whether or not Slack shows it yet."""
+        """Whether no more text will come, shown or not."""
         return self._ending is not None
 
     @property
     def begun(self) -> bool:
-        """Some of its text, or its end, is shown."""
+        """Whether Slack shows some of the text, or the end."""
         return any(view is not None and (view.markdown or not view.growing) for view in self._shown)
 
     @property
-    def announced(self) -> bool:
-        """It waits for its turn, and says so; or it can't."""
-        told = bool(self._ts) and not (self._outdated and self._shown[0] is None)
-        return self.waiting and (told or self.gone or self.unshown)
+    def placeholder_shown(self) -> bool:
+        """Whether a queued question's placeholder is shown, or never will be."""
+        is_shown = bool(self._ts) and not (self._outdated and self._shown[0] is None)
+        return self.queued and (is_shown or self.gone or self.unshown)
 
     @property
     def leftover(self) -> OutboxKind | None:
-        """What the outbox is to do later: say the reply's end, or take away what stands at the channel's root."""
-        if self._astray:
+        """What is left for the outbox: showing the end, or deleting pages at the channel's root."""
+        if self._outside_thread:
             return OutboxKind.DELETE_REPLY
-        return OutboxKind.SHOW_END if self.unshown or (self._leaves_rest and not self.gone) else None
+        return OutboxKind.SHOW_END if self.unshown or (self._skips_deletions and not self.gone) else None
 
     @property
     def finished(self) -> bool:
-        """Nothing is left to be done for it."""
+        """Whether the reply needs no more calls."""
         return self.gone or self.unshown or (self.ended and self.next_call() is None)
 
     def urgency_of(self, call: Call) -> Urgency:
@@ -212,32 +224,32 @@ class Reply:
         return Urgency.PROGRESS if isinstance(call, Update) and self.begun else Urgency.FIRST
 
     def append(self, delta: str) -> None:
-        """The model said more."""
-        self._said += len(delta)
+        """Adds text from the model."""
+        self._chars += len(delta)
         self._pages.append(delta)
 
     def finish(self, ending: Ending) -> None:
-        """No more text will come."""
-        if ending.partial and (kept := self._before.part(text := self._pages.text())) != text:
-            self._pages = Pages(self._pages.limit_chars, self._ladder.page_bytes)
-            self._pages.append(kept)
-            self._fell_back = True
+        """Records how the answer ended; no more text will come."""
+        if ending.partial and (longer := self._earlier.part(text := self._pages.text())) != text:
+            self._pages = Pages(self._pages.limit_chars, self._form.page_bytes)
+            self._pages.append(longer)
+            self._keeps_earlier_text = True
         self._ending = ending
         self._close()
 
     def next_call(self) -> Call | None:
-        """The one call that brings Slack nearest to what it should show; None when it does."""
+        """Returns the call that brings Slack closest to what it should show, or None if Slack shows it."""
         if self.gone or self.unshown:
             return None
-        if self._astray:
-            return Delete(self.question, self._astray[0])
-        said_more = self._said > self._before.chars or self._outdated
-        if self._ts and not self.ended and not said_more:
+        if self._outside_thread:
+            return Delete(self.question, self._outside_thread[0])
+        is_longer = self._chars > self._earlier.chars or self._outdated
+        if self._ts and not self.ended and not is_longer:
             return None
-        return self._next_page() or self._next_beside()
+        return self._next_page() or self._next_other_call()
 
     def _next_page(self) -> Call | None:
-        may_edit = self.ended or self._ladder.may_edit
+        may_edit = self.ended or self._form.may_edit
         for page in range(self._settled, self._last + 1):
             view = self._view(page)
             if page >= len(self._ts):
@@ -246,20 +258,20 @@ class Reply:
                 return Update(self.question, page, self._ts[page], view)
         return None
 
-    def _next_beside(self) -> Call | None:
-        """Files, and what is to go."""
+    def _next_other_call(self) -> Call | None:
+        """Returns the next call that is not about a page: files to share, and messages to delete."""
         if missing := self._missing():
             return Upload(self.question, missing)
-        if self._leaves_rest:
+        if self._skips_deletions:
             return None
-        if surplus := self._orphans or self._ts[self._last + 1 :]:
+        if surplus := self._replaced_ts or self._ts[self._last + 1 :]:
             return Delete(self.question, surplus[0])
         return self._delete_of_files()
 
     def confirmed(self, call: Call, ts: str) -> None:
-        """Slack did it; `ts` is the message's, "" where it is not known."""
+        """Records that Slack did a call; `ts` is the message's, "" if it isn't known."""
         if isinstance(call, Post | Update):
-            self._worked()
+            self._succeeded()
         match call:
             case Post(page=page, view=view):
                 self._ts.append(ts)
@@ -275,99 +287,99 @@ class Reply:
                 self._forget(call.ts)
 
     def found(self, ts: str) -> None:
-        """A post whose answer was lost turns out to have been done, whatever it showed.
+        """Records that a post whose answer was lost was done, whatever text it carried.
 
-        A sign is not written again: once it is on record, the message may be another process's to write in.
+        A queued question's placeholder isn't edited afterwards: once it is recorded, another process may own it.
         """
-        self._shown.append(self._view(len(self._ts)) if self.waiting else None)
+        self._shown.append(self._view(len(self._ts)) if self.queued else None)
         self._ts.append(ts)
 
     def refused(self, call: Call, reason: Refusal) -> None:
-        """Slack did not do it: the next call is another one, or the same again."""
+        """Records that Slack refused a call: the next call has another form, or is the same again."""
         if isinstance(call, Upload):
             self._refused_upload(reason)
         elif isinstance(call, Delete):
             if not reason.may_pass:
                 self._forget(call.ts)
         elif reason.may_pass:
-            self._climb(call, reason)
+            self._escalate(call, reason)
         elif reason.is_gone:
             self.gone = True
         elif isinstance(call, Update) and reason in (Refusal.UNEDITABLE, Refusal.FORBIDDEN):
             self._replace(call.page)
-        elif self._ladder.condemned(reason, self._pages.limit_chars):
+        elif self._form.rejected(reason, self._pages.limit_chars):
             self._reform(call.page)
         else:
             self.unshown = True
 
-    def went_astray(self, ts: str) -> None:
-        """Slack posted a page at the channel's root, because its thread was deleted: the post goes, and all ends."""
-        self._astray.append(ts)
+    def posted_outside_thread(self, ts: str) -> None:
+        """Records a page that Slack posted outside its thread: it is deleted, and the reply ends."""
+        self._outside_thread.append(ts)
 
     def give_up(self) -> None:
-        """Slack has refused the next call for minutes: the reply ends without it."""
+        """Ends the reply without its next call, which Slack has refused for minutes."""
         match self.next_call():
-            case Delete() if not self._astray:
-                self._leaves_rest = True
+            case Delete() if not self._outside_thread:
+                self._skips_deletions = True
             case Upload():
                 self._refused_upload(Refusal.FORBIDDEN)
             case _:
                 self.unshown = True
 
-    def _climb(self, call: Post | Update, reason: Refusal) -> None:
-        before, was_reduced = self._ladder.form, self._ladder.is_reduced
-        is_replaced = self._ladder.refused(reason, editing=isinstance(call, Update))
-        if self._ladder.form is not before:
+    def _escalate(self, call: Post | Update, reason: Refusal) -> None:
+        before, was_reduced = self._form.form, self._form.is_reduced
+        is_replaced = self._form.escalated(reason, editing=isinstance(call, Update))
+        if self._form.form is not before:
             self._reduced_page = min(call.page, self._reduced_page) if was_reduced else call.page
             self._reform(self._reduced_page)
         if is_replaced:
             self._replace(call.page)
 
-    def _worked(self) -> None:
-        before = self._ladder.form
-        self._ladder.worked()
-        if self._ladder.form is not before:
+    def _succeeded(self) -> None:
+        before = self._form.form
+        self._form.succeeded()
+        if self._form.form is not before:
             self._reform(self._reduced_page)
 
     def _replace(self, page: int) -> None:
-        """New messages take the place of a page's and of those below it."""
-        if self._ladder.replaced >= MOST_REPLACED_IN_ALL:
+        """Replaces the messages of a page and of all later ones by new messages."""
+        if self._form.replaced >= MOST_REPLACED_IN_ALL:
             self.unshown = True
             return
-        self._orphans += self._ts[page:]
+        self._replaced_ts += self._ts[page:]
         del self._ts[page:], self._shown[page:]
         self._settled = min(self._settled, page)
-        self._ladder.replaced += 1
+        self._form.replaced += 1
 
     @property
     def _last(self) -> int:
-        """The last page that is shown: what is after the fifth is in a file, unless Slack takes none."""
+        """The last page that is shown. What comes after the fifth is in a file, unless Slack accepts no files."""
         full = len(self._pages.full)
         return min(full, MOST_PAGES - 1) if self._upload_tries else full
 
     def _view(self, page: int) -> View:
         shown = self._page(page)
-        view = View(shown.markdown, plain=self._ladder.plain, end_chars=shown.end, version=self._version)
+        view = View(shown.markdown, plain=self._form.plain, end_chars=shown.end, version=self._version)
         if page < self._last:
             return view
         if self._ending and not self._missing():
             notices = (self._ending.notice, attachments.sentence(self._files))
-            told = replace(view, notice=" ".join(filter(None, notices)), footer=self._ending.footer)
-            return replace(told, ended=self._ending.end, previous=self._ending.previous)
+            view = replace(view, notice=" ".join(filter(None, notices)), footer=self._ending.footer)
+            return replace(view, ended=self._ending.end, previous=self._ending.previous)
         if page < len(self._pages.full):
             return replace(view, notice=texts.WRITING_LONG)
-        return replace(view, growing=True, waiting=self.waiting)
+        return replace(view, growing=True, queued=self.queued)
 
     def _page(self, page: int) -> Page:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
     def _settle(self, page: int) -> None:
-        """A full page never changes once shown, so that an edit's cost does not grow with the pages."""
+        """Marks a full page as final once Slack shows it, so that it isn't compared again."""
         if page == self._settled and page < self._last and self._shown[page] == self._view(page):
             self._settled += 1
 
     def _close(self) -> None:
-        """The text is complete: are there files to go with it?"""
+        """Completes the pages, and decides which files belong below them."""
         self._pages.close()
         self._settled = min(self._settled, len(self._pages.full))
         if not self._upload_tries or not self._pages.full:
@@ -378,30 +390,30 @@ class Reply:
         self._files = (*whole, *attachments.code(text, ts))
 
     def _missing(self) -> tuple[AttachedFile, ...]:
-        """Files that Slack does not show yet."""
+        """Returns the files that Slack doesn't show yet."""
         wanted = attachments.keys(self._files)
-        held = set[attachments.Key]().union(*(each.files for each in self._attached if each.files <= wanted))
-        return tuple(file for file in self._files if file.key not in held)
+        shown = set[attachments.Key]().union(*(m.files for m in self._attached if m.files <= wanted))
+        return tuple(file for file in self._files if file.key not in shown)
 
     def _delete_of_files(self) -> Delete | None:
-        """Those of an earlier attempt's text go away, where this one has another."""
-        if self._fell_back or not (self.ended or self._outdated):
+        """Returns the deletion of files that belong to an earlier attempt's text."""
+        if self._keeps_earlier_text or not (self.ended or self._outdated):
             return None
         wanted = attachments.keys(self._files)
-        surplus = next((each for each in self._attached if not each.files <= wanted), None)
+        surplus = next((message for message in self._attached if not message.files <= wanted), None)
         return Delete(self.question, surplus.ts, surplus.file_ids) if surplus else None
 
     def _refused_upload(self, reason: Refusal) -> None:
-        """The text must be reachable all the same: it goes on in pages."""
+        """Records that an upload was refused. Without files, the whole text is shown in pages."""
         self._upload_tries = self._upload_tries - 1 if reason.may_pass else 0
         if not self._upload_tries:
             self._files = ()
 
     def _reform(self, page: int) -> None:
-        """Lays the text out anew from a page on, in the form in which it is sent now."""
+        """Lays the text out again from a page on, in the current form."""
         old = self._pages
-        page_chars = self._ladder.page_chars(self._full_chars)
-        self._pages = Pages(page_chars, self._ladder.page_bytes, first=replace(self._page(page), source=""))
+        page_chars = self._form.page_chars(self._full_chars)
+        self._pages = Pages(page_chars, self._form.page_bytes, first=replace(self._page(page), source=""))
         self._pages.full = old.full[:page]
         self._pages.append(old.text(page))
         self._settled = min(self._settled, page)
@@ -409,12 +421,12 @@ class Reply:
             self._close()
 
     def _forget(self, ts: str) -> None:
-        if ts in self._astray:
-            self._astray.remove(ts)
+        if ts in self._outside_thread:
+            self._outside_thread.remove(ts)
             self.gone = True
-        elif ts in self._orphans:
-            self._orphans.remove(ts)
+        elif ts in self._replaced_ts:
+            self._replaced_ts.remove(ts)
         elif ts in self._ts:
             at = self._ts.index(ts)
             del self._ts[at], self._shown[at]
-        self._attached = [each for each in self._attached if each.ts != ts]
+        self._attached = [message for message in self._attached if message.ts != ts]

@@ -151,7 +151,7 @@ def _note(view: View) -> str:
 def _growing(view: View) -> str:
     if view.markdown.strip():
         return texts.WRITING
-    return texts.QUEUED if view.waiting else texts.THINKING
+    return texts.QUEUED if view.queued else texts.THINKING
 
 
 def _plain(view: View) -> str:

@@ -34,7 +34,7 @@ TEXTS = {
 }
 STATES = {
     "placeholder or growing": {"growing": True},
-    "in line": {"growing": True, "waiting": True},
+    "in line": {"growing": True, "queued": True},
     "a full page": {},
     "a page before a file": {"notice": texts.WRITING_LONG},
     "ended": {"ended": EndReason.WHOLE},
@@ -75,7 +75,7 @@ views = st.builds(
     View,
     MARKDOWN | st.text(max_size=80),
     growing=st.booleans(),
-    waiting=st.booleans(),
+    queued=st.booleans(),
     notice=st.sampled_from(["", texts.WRITING_LONG, "It failed."]) | st.text(max_size=30),
     ended=st.none() | st.sampled_from(EndReason),
     footer=st.sampled_from(["", "openai/gpt-test"]),
@@ -107,7 +107,7 @@ def paged_view(view: View) -> View:
         (View(TABLE, ended=EndReason.WHOLE), texts.END_OF_ANSWER),
         (View("Words.", growing=True), texts.WRITING),
         (View("", growing=True), texts.THINKING),
-        (View("", growing=True, waiting=True), texts.QUEUED),
+        (View("", growing=True, queued=True), texts.QUEUED),
         (View("Words.", ended=EndReason.STOPPED, footer="a/b"), "a/b · stopped"),
     ],
 )
