@@ -135,3 +135,53 @@ async def test_other_peoples_questions_do_not_end_with_one_whose_asker_may_not_a
     await store.worker_queue.finish(theirs, DONE)
     later = await store.outbox.take(10)
     assert "5.2" not in [ts for entry in later for ts in entry.page_ts]
+
+
+class TestFence:
+    """A process that is late with an entry must not settle it for the process that has taken it since."""
+
+    async def test_completing_an_entry_that_was_taken_again_leaves_it(self, database_url: str) -> None:
+        clock = LateClock()
+        store = await Stores.open(database_url, "w1", clock)
+        late, current = await taken_twice(store, clock)
+        await store.outbox.complete(late)
+        await store.outbox.postpone(current, 0.0)
+        assert [entry.id for entry in await store.outbox.take(10)] == [current.id], "the entry is in the outbox still"
+        await store.close()
+
+    async def test_postponing_an_entry_that_was_taken_again_does_not_move_it(self, database_url: str) -> None:
+        clock = LateClock()
+        store = await Stores.open(database_url, "w1", clock)
+        late, current = await taken_twice(store, clock)
+        await store.outbox.postpone(late, -1.0)
+        assert await store.outbox.take(10) == [], "the process that took it last has it until its time is over"
+        await store.outbox.complete(current)
+        clock.ahead_s += 2 * OUTBOX_HOLD_S
+        assert await store.outbox.take(10) == [], "and its completion counts"
+        await store.close()
+
+    async def test_completing_an_entry_that_was_renewed_leaves_the_new_one(self, database_url: str) -> None:
+        clock = LateClock()
+        store = await Stores.open(database_url, "w1", clock)
+        await enqueued(store, asked(1))
+        job = await one(store)
+        await store.worker_queue.finish(job, DONE)
+        for number in (1, 2):
+            edited = replace(job.question, text=f"Why not {number}?")
+            await store.queue.edit(edited, f"170000000{number}.000000")
+            if number == 1:
+                [entry] = await store.outbox.take(10)
+            clock.ahead_s += 1
+        await store.outbox.complete(entry)
+        assert [again.kind for again in await store.outbox.take(10)] == [OutboxKind.OFFER_REGENERATE]
+        await store.close()
+
+
+async def taken_twice(store: Stores, clock: LateClock) -> tuple[OutboxEntry, OutboxEntry]:
+    """An entry as two processes have it: the first was too late with it."""
+    await taken_together(store, ["5.1"])
+    [late] = await store.outbox.take(10)
+    clock.ahead_s += OUTBOX_HOLD_S + 1
+    [current] = await store.outbox.take(10)
+    assert (current.id, current.tries) == (late.id, 2)
+    return late, current

@@ -1,0 +1,152 @@
+"""The worker's guards, with a real queue and a clock that is told the time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.job import Piece, Pulse, Spent
+from bot.core.lease import SURE_S, Lease
+from bot.ports.clock import SystemClock
+from bot.services.answering import AnswerAttempt
+from bot.services.worker import Capacity, Worker
+from bot.store import Stores
+from bot.store.queue.worker import SqlWorkerQueue
+
+BEGAN_S = 1_000.0
+NO_PIECES: Mapping[Job, Piece] = {}
+QUESTION = Question(ThreadKey("T1", "C1", "1.000000"), "1.000000", "U1", "Why?")
+
+
+class ToldClock(SystemClock):
+    """Its monotonic time moves when it is told to."""
+
+    now_s = BEGAN_S
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class LateQueue:
+    """The queue of a database whose answers take seconds, and which answers only so many heartbeats."""
+
+    queue: SqlWorkerQueue
+    clock: ToldClock
+    answer_s: float = 0.0
+    answers: int = 1_000
+    beats: list[float] = field(default_factory=list)
+    """When each heartbeat was sent."""
+
+    async def claim(self, limit: int) -> list[Job]:
+        return await self.queue.claim(limit)
+
+    async def wait(self, timeout_s: float) -> None:
+        await asyncio.sleep(0.01)
+
+    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
+        self.beats.append(self.clock.now_s)
+        if len(self.beats) > self.answers:
+            await asyncio.Event().wait()
+        pulse = await self.queue.heartbeat(claimed, pieces)
+        self.clock.now_s += self.answer_s
+        return pulse
+
+
+@dataclass
+class Abandoned:
+    """The replies of jobs that are answered elsewhere in these tests."""
+
+    ids: list[int] = field(default_factory=list)
+
+    async def announce(self, job: Job, until: float) -> None:
+        raise AssertionError(f"job {job.id} does not wait")
+
+    def abandon(self, job_id: int) -> None:
+        self.ids.append(job_id)
+
+
+@pytest.fixture
+async def stores() -> AsyncIterator[Stores]:
+    opened = await Stores.open("sqlite://", "w1", SystemClock())
+    yield opened
+    await opened.close()
+
+
+def worker_of(
+    stores: Stores, queue: LateQueue, lease: Lease, answer: Callable[[AnswerAttempt], Awaitable[None]]
+) -> Worker:
+    async def admits(question: Question) -> bool:
+        return True
+
+    return Worker(queue, stores.queue, Abandoned(), lease, queue.clock, Capacity(10, 5.0), answer, admits)
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    try:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        pytest.fail(f"waited 10 s until {what}")
+
+
+async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(stores: Stores) -> None:
+    clock, lease = ToldClock(), Lease()
+    queue = LateQueue(stores.worker_queue, clock, answer_s=3.0, answers=1)
+    may_end = asyncio.Event()
+
+    async def answer(attempt: AnswerAttempt) -> None:
+        await may_end.wait()
+
+    worker = worker_of(stores, queue, lease, answer)
+    await stores.queue.enqueue("Ev1", QUESTION)
+    running, beating = asyncio.create_task(worker.run()), None
+    try:
+        await until(lambda: worker.live == 1, "the job is claimed")
+        beating = asyncio.create_task(worker.stay_alive())
+        await until(lambda: len(queue.beats) == 2, "a heartbeat was answered and the next one is sent")
+        assert queue.beats == [BEGAN_S, BEGAN_S + 3.0]
+        assert lease.sure(BEGAN_S + SURE_S - 0.1), "a heartbeat makes sure for SURE_S"
+        assert not lease.sure(BEGAN_S + SURE_S), "others may count the worker's silence from when it sent the heartbeat"
+    finally:
+        may_end.set()
+        for task in filter(None, (running, beating)):
+            task.cancel()
+
+
+async def test_an_attempt_that_ends_late_leaves_the_newer_attempt_at_its_job_alone(stores: Stores) -> None:
+    """The worker released a job, and claims it again before its own first attempt has quite ended."""
+    attempts: list[AnswerAttempt] = []
+    first_may_end, second_may_end = asyncio.Event(), asyncio.Event()
+
+    async def answer(attempt: AnswerAttempt) -> None:
+        attempts.append(attempt)
+        if len(attempts) == 1:
+            await stores.worker_queue.release(attempt.job)
+            await first_may_end.wait()
+        else:
+            await second_may_end.wait()
+
+    worker = worker_of(stores, LateQueue(stores.worker_queue, ToldClock()), Lease(), answer)
+    await stores.queue.enqueue("Ev1", QUESTION)
+    running = asyncio.create_task(worker.run())
+    try:
+        await until(lambda: len(attempts) == 1, "the first attempt begins")
+        await until(lambda: _claimed_again(worker, attempts[0]), "the job is claimed again")
+        first_may_end.set()
+        await until(lambda: len(attempts) == 2, "the second attempt begins once the first has ended")
+        assert (attempts[1].job.id, attempts[1].job.attempts) == (attempts[0].job.id, 2)
+        assert worker.live == 1, "the second attempt is under way, but heartbeats and Stop would not find it"
+        second_may_end.set()
+        await until(lambda: worker.live == 0, "the second attempt has ended")
+    finally:
+        running.cancel()
+
+
+def _claimed_again(worker: Worker, first: AnswerAttempt) -> bool:
+    worker.wake()
+    [(newest, _)] = worker._live.values()
+    return newest is not first
