@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, Closing, EndReason, Piece
-from bot.store.queue.predicates import is_running
+from bot.store.predicates import is_running
 from bot.store.schema import SafeText, checkpoints, jobs
 
 _FROM_PIECE = {

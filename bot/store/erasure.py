@@ -14,8 +14,8 @@ from bot.store import checkpoints, pane_context
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.notices import expire as expire_notices
+from bot.store.predicates import has_content, has_ended, in_thread, is_begun, is_running
 from bot.store.queue import batch
-from bot.store.queue.predicates import has_content, has_ended, in_thread, is_begun, is_running
 from bot.store.rows import wake_others
 from bot.store.schema import (
     asks,

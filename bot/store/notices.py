@@ -9,7 +9,7 @@ from bot.core.conversation import Question
 from bot.core.limits.access import MOST_BOT_QUESTIONS_AN_HOUR, MOST_BOT_ROUNDS, BotQuestions
 from bot.ports.clock import Clock
 from bot.store.database import Database
-from bot.store.queue.predicates import in_thread
+from bot.store.predicates import in_thread
 from bot.store.rows import insert_into
 from bot.store.schema import jobs, notices
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import EndReason
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.store.queue.predicates import is_live
+from bot.store.predicates import is_live
 from bot.store.rows import insert_into, question_of
 from bot.store.schema import jobs, outbox_entries
 

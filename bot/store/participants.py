@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.triage import Participants
 from bot.store.database import Database
-from bot.store.queue.predicates import in_thread, is_denied, thread_values
+from bot.store.predicates import in_thread, is_denied, thread_values
 from bot.store.rows import insert_into
 from bot.store.schema import group_threads, jobs
 

@@ -7,7 +7,7 @@ from bot.core.job import Others, Reservation
 from bot.ports.clock import Clock
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
-from bot.store.queue.predicates import is_running
+from bot.store.predicates import is_running
 from bot.store.rows import lock_key, on_postgresql
 from bot.store.schema import jobs, slack_calls
 

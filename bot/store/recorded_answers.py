@@ -14,7 +14,7 @@ from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.ports.clock import Clock
 from bot.store import checkpoints, outbox
 from bot.store.database import Database
-from bot.store.queue.predicates import in_thread, is_batched_with, is_begun
+from bot.store.predicates import in_thread, is_batched_with, is_begun
 from bot.store.rows import insert_into, question_of
 from bot.store.schema import feedback, jobs, seen_events, turns
 

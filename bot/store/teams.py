@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.core.limits.caps import Scope
 from bot.store.engine import database_errors
-from bot.store.queue.predicates import is_running
+from bot.store.predicates import is_running
 from bot.store.rows import lock_key, on_postgresql
 from bot.store.schema import channel_settings, group_threads, jobs, notices, pane_contexts, usage_totals
 

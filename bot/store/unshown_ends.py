@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.store import checkpoints, outbox, recorded_answers
-from bot.store.queue.predicates import has_content, has_ended
+from bot.store.predicates import has_content, has_ended
 from bot.store.rows import job_of
 from bot.store.schema import jobs
 

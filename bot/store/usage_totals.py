@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Period, Scope, Spender, day_of, first_day, room
-from bot.store.queue.predicates import is_running
+from bot.store.predicates import is_running
 from bot.store.rows import insert_into, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, usage_totals
 

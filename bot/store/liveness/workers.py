@@ -12,7 +12,7 @@ from bot.store.database import Database
 from bot.store.engine import database_file
 from bot.store.liveness.failure_detector import LOCK_GRACE_S, FailureDetector, Observation
 from bot.store.liveness.file_locks import FileLocks
-from bot.store.queue.predicates import has_jobs, is_running
+from bot.store.predicates import has_jobs, is_running
 from bot.store.rows import insert_into, lock_key, on_postgresql
 from bot.store.schema import jobs, workers
 

@@ -24,7 +24,7 @@ from bot.core.conversation import Job, Question
 from bot.core.job import EndReason, Outcome, Status
 from bot.core.outbox import OutboxKind
 from bot.store import outbox
-from bot.store.queue.predicates import THREAD, is_batched_with, is_queued
+from bot.store.predicates import THREAD, is_batched_with, is_queued
 from bot.store.rows import question_of, turn_values
 from bot.store.schema import jobs, turns
 

@@ -30,8 +30,8 @@ from bot.core.conversation import Job
 from bot.core.job import Pulse, Spent, Status
 from bot.store import checkpoints, outbox, recorded_answers, usage_totals
 from bot.store.liveness.failure_detector import Observation
+from bot.store.predicates import has_jobs, is_queued, is_running, same_thread
 from bot.store.queue.batch import end_batched, followers, with_earlier
-from bot.store.queue.predicates import has_jobs, is_queued, is_running, same_thread
 from bot.store.rows import interrupted_values, job_of, lock_key, on_postgresql, spender_of
 from bot.store.schema import jobs, turns, workers
 

@@ -15,9 +15,7 @@ from bot.core.conversation import Question
 from bot.core.job import EndReason, Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
 from bot.store import checkpoints, outbox
-from bot.store.queue import batch
-from bot.store.queue.enqueue import must_wait
-from bot.store.queue.predicates import (
+from bot.store.predicates import (
     has_content,
     is_batched_with,
     is_begun,
@@ -26,6 +24,8 @@ from bot.store.queue.predicates import (
     may_be_regenerated,
     same_thread,
 )
+from bot.store.queue import batch
+from bot.store.queue.enqueue import must_wait
 from bot.store.rows import file_values, question_of
 from bot.store.schema import jobs
 

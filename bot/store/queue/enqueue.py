@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Enqueued, Status
-from bot.store.queue.predicates import THREAD, in_thread, is_begun, is_live, is_queued, is_running, thread_values
+from bot.store.predicates import THREAD, in_thread, is_begun, is_live, is_queued, is_running, thread_values
 from bot.store.rows import file_values, insert_into
 from bot.store.schema import jobs, seen_events
 

@@ -11,8 +11,8 @@ from bot.core.conversation import Job
 from bot.core.job import EndReason, Outcome, Spent, Status
 from bot.core.outbox import Leftover, OutboxKind, wait_s
 from bot.store import checkpoints, outbox, recorded_answers, usage_totals
+from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch
-from bot.store.queue.predicates import in_thread, is_queued, is_running
 from bot.store.rows import interrupted_values, spender_of, turn_values, wake_others
 from bot.store.schema import jobs, turns
 

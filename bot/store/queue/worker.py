@@ -14,9 +14,9 @@ from bot.ports.clock import Clock
 from bot.store import checkpoints
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
+from bot.store.predicates import is_queued
 from bot.store.queue import batch, claim, finish
 from bot.store.queue.finish import Held, Left
-from bot.store.queue.predicates import is_queued
 from bot.store.rows import wake_others
 from bot.store.schema import jobs
 
