@@ -81,7 +81,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
         me = await bot_token.insist(client.identity)
         stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
         stack.push_async_callback(stores.close)
-        await adopt(stores.database.engine, me.team_id)
+        await adopt(stores.database, me.team_id)
         lease = Lease()
         workspace = Workspace(
             me, client, ledger=stores.rate_ledger, records=stores.worker_queue, lease=lease, clock=clock

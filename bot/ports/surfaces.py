@@ -95,17 +95,17 @@ class Pane(Protocol):
     """What the pane's threads show beside messages. Each raises RateLimited and Refused."""
 
     async def suggest(self, channel_id: str, thread_ts: str | None, prompts: Sequence[Suggestion]) -> None:
-        """Prompts to begin with, of one thread or of the whole direct message."""
+        """Shows suggested prompts in a thread, or without `thread_ts` in the whole direct message."""
         ...
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        """Goes away when we post, or after two minutes; "" takes it away."""
+        """Shows a status until the bot posts, for two minutes at most; "" removes it."""
         ...
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
-        """How the thread is called."""
+        """Names the thread in the pane's list."""
         ...
 
     async def set_working(self, thread: ThreadKey, working: bool) -> None:
-        """While we work, an agent's thread has Slack's own Stop; nothing in other apps."""
+        """Shows or hides Slack's own Stop in an agent's thread; does nothing in other apps."""
         ...

@@ -1,4 +1,4 @@
-"""From DATABASE_URL to an engine: SQLite through aiosqlite, PostgreSQL through psycopg 3."""
+"""SQLAlchemy engines for DATABASE_URL: SQLite through aiosqlite, PostgreSQL through psycopg 3."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -17,35 +17,35 @@ from bot.errors import StoreError
 _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
 _POOL_TIMEOUT_S = 3.0
-"""Slack delivers an event again that was not acknowledged by then: who waits longer waits in vain."""
+"""Slack delivers an event again if it isn't acknowledged within three seconds, so waiting longer is of no use."""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
-    # A server that vanished without a word is noticed within 20 s.
+    # A server that vanished without closing the connection is detected within 20 s.
     "keepalives_idle": 10,
     "keepalives_interval": 3,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
 _SESSION = (
-    # Nobody is waited for without end, and who is paused in the middle of a transaction loses it and its locks.
+    # Bound the wait for locks. A process that is paused in a transaction loses the transaction and its locks.
     "SET lock_timeout = '5s'",
     "SET idle_in_transaction_session_timeout = '5s'",
 )
 
 READS = "typist_reads"
-"""The execution option of transactions that only read: on SQLite they wait for no writer."""
+"""The execution option of transactions that only read. On SQLite they don't wait for a writer."""
 
 _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 
 
 def create_engine(database_url: str) -> AsyncEngine:
-    """An engine that has not connected yet. Raises StoreError for a URL that it can't use."""
+    """Returns an engine that has not connected yet. Raises StoreError for a URL that can't be used."""
     url = _parsed(database_url)
     match url.get_backend_name():
         case "sqlite":
             return _sqlite_engine(url.set(drivername="sqlite+aiosqlite"))
-        # postgres:// is what platforms hand out.
+        # Platforms hand out URLs that begin with postgres://.
         case "postgresql" | "postgres":
             return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
     raise StoreError(f"DATABASE_URL names a database that Typist does not know. Use {_FORMS}.")
@@ -53,7 +53,7 @@ def create_engine(database_url: str) -> AsyncEngine:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """What goes wrong in the database or on the way to it comes out as StoreError."""
+    """Turns errors of the database, the driver and the network into StoreError."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
@@ -65,17 +65,17 @@ def database_errors() -> Iterator[None]:
 
 @asynccontextmanager
 async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
-    """Raises TimeoutError where the database takes longer: one that stands still keeps its connections up.
+    """Raises TimeoutError if the block takes longer: a server that stands still keeps its connections open.
 
-    What is broken off so loses its connection, `let_go_s` later.
+    `let_go_s` later, the connection is dropped.
     """
-    # The first only asks: psycopg has the server told, and would wait ten more seconds for it.
+    # The inner timeout makes psycopg ask the server to cancel, which takes up to ten seconds. The outer one ends that.
     async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
         yield
 
 
 def database_file(url: sa.URL) -> Path | None:
-    """Where a SQLite database is; None for one in memory, or on a server."""
+    """Returns the path of a SQLite database, None for one in memory or on a server."""
     in_file = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
     return Path(url.database) if in_file and url.database else None
 
@@ -84,10 +84,10 @@ def _parsed(database_url: str) -> sa.URL:
     try:
         url = sa.make_url(database_url)
     except (ArgumentError, ValueError):
-        # The error is not chained: it may quote a part of the password.
+        # Not chained: the error may quote a part of the password.
         raise StoreError(f"DATABASE_URL is not a database's URL. Use {_FORMS}.") from None
     if "@" in (url.host or ""):
-        # Half of the password would be taken for the host, and be printed as such.
+        # The second half of the password would be taken for the host, and printed as such.
         raise StoreError("The password in DATABASE_URL has an @ in it: write %40 for it.")
     return url
 
@@ -98,12 +98,12 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer"
     cause = error.orig if isinstance(error, DBAPIError) else error
-    # What PostgreSQL adds as DETAIL may be a row's content.
+    # PostgreSQL's DETAIL may quote a row.
     return " ".join(str(cause).partition("\nDETAIL")[0].split()).rstrip(".")
 
 
 def _sqlite_engine(url: sa.URL) -> AsyncEngine:
-    """One connection: SQLite has one writer anyway, and a database in memory is its connection's own."""
+    """Returns an engine with one connection: SQLite has one writer, and each connection in memory is a new database."""
     engine = create_async_engine(
         url,
         poolclass=AsyncAdaptedQueuePool,
@@ -122,22 +122,22 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
-    # FULL syncs at each commit: what Slack was told we have is there after a power cut, too.
+    # FULL syncs at each commit, so that an acknowledged event survives a power cut.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
-    # What people have us forget is not to be found in the file's free pages.
+    # Overwrite deleted content, so that erased text isn't found in free pages.
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # Others wait for a write lock that is taken at once; a reader who becomes a writer fails instead.
+    # A transaction that takes the write lock at once waits for it. One that began as a reader would fail instead.
     reads = connection.get_execution_options().get(READS)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _postgresql_engine(url: sa.URL) -> AsyncEngine:
-    # A pooler in transaction mode hands each transaction another connection: nothing is prepared on one.
+    # A pooler in transaction mode gives each transaction another connection, where prepared statements don't exist.
     connect_args: dict[str, Any] = {"prepare_threshold": None}
     connect_args |= {name: value for name, value in _CONNECTION.items() if name not in url.query}
     engine = create_async_engine(
@@ -160,7 +160,7 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
         cursor.execute(statement)
     cursor.close()
     connection.commit()
-    # Behind a pooler a connection may be told what another client listened for, and would collect it.
+    # Behind a pooler a connection may get notifications that another client listens for, and would keep them.
     connection.driver_connection.add_notify_handler(_ignore)
 
 

@@ -6,10 +6,10 @@ one workspace (docs/scaling.md), so each id in it that is not ours is one of tho
 """
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.limits.caps import Scope
-from bot.store.engine import database_errors
+from bot.store.database import Database
 from bot.store.predicates import is_running
 from bot.store.rows import lock_key, on_postgresql
 from bot.store.schema import channel_settings, group_threads, jobs, notices, pane_contexts, usage_totals
@@ -18,16 +18,19 @@ _KEYED = (group_threads, notices, channel_settings, pane_contexts, usage_totals)
 """Tables whose primary key begins with the team."""
 
 
-async def adopt(engine: AsyncEngine, team_id: str) -> None:
-    """Gives all rows to this team. Costs a look at each table's index where all are its own. Raises StoreError."""
-    with database_errors():
-        async with engine.begin() as connection:
-            if on_postgresql(connection):
-                # One process after another: they start together.
-                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("teams"))))
-            for table in (jobs, *_KEYED):
-                for theirs in await _others(connection, table, team_id):
-                    await _adopt(connection, table, theirs, team_id)
+async def adopt(database: Database, team_id: str) -> None:
+    """Gives all rows to this team; costs a look at each table's index if they are its own. Raises StoreError."""
+    await database.complete(_adopt_all(database, team_id), bounded=False)
+
+
+async def _adopt_all(database: Database, team_id: str) -> None:
+    async with database.begin_write() as connection:
+        if on_postgresql(connection):
+            # Processes may start together: they adopt one after another.
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("teams"))))
+        for table in (jobs, *_KEYED):
+            for theirs in await _others(connection, table, team_id):
+                await _adopt(connection, table, theirs, team_id)
 
 
 async def _others(connection: AsyncConnection, table: sa.Table, team_id: str) -> list[str]:

@@ -43,7 +43,7 @@ async def filled(store: Stores, team_id: str, ts: int) -> None:
 async def test_all_rows_are_ours_and_what_was_used_adds_up(store: Stores, foreign: list[str]) -> None:
     for number, team_id in enumerate(["T1", *foreign]):
         await filled(store, team_id, number)
-    await adopt(store.database.engine, "T1")
+    await adopt(store.database, "T1")
     assert [await teams(store, table) for table in TABLES] == [{"T1"}] * len(TABLES)
     assert await count(store, jobs) == 1 + len(foreign)
     windows = [CapWindow(scope, Period.DAY) for scope in Scope]
@@ -59,7 +59,7 @@ async def test_all_rows_are_ours_and_what_was_used_adds_up(store: Stores, foreig
 async def test_a_question_of_theirs_that_waits_is_claimed_as_ours(store: Stores) -> None:
     for number, thread in enumerate((THREAD, OTHER_THREAD, DIRECT)):
         await enqueued(store, asked(number, theirs(thread)))
-    await adopt(store.database.engine, "T1")
+    await adopt(store.database, "T1")
     claimed = await store.worker_queue.claim(9)
     assert {job.question.thread for job in claimed} == {THREAD, OTHER_THREAD, DIRECT}
     assert await store.queue.delete("T1", THREAD.channel_id, asked(0).ts)
@@ -70,11 +70,11 @@ async def test_two_jobs_under_way_in_a_thread_stay_apart(store: Stores) -> None:
     await enqueued(store, asked(2, theirs(THREAD)))
     claimed = await store.worker_queue.claim(9)
     assert len(claimed) == 2
-    await adopt(store.database.engine, "T1")
+    await adopt(store.database, "T1")
     assert await teams(store, jobs) == {"T1", "T2"}
     for job in claimed:
         await store.worker_queue.finish(job, DONE)
-    await adopt(store.database.engine, "T1")
+    await adopt(store.database, "T1")
     assert await teams(store, jobs) == {"T1"}
 
 
@@ -82,7 +82,7 @@ async def test_a_message_on_record_under_both_ids_stays_once_as_ours(store: Stor
     ours = await enqueued(store, asked(1))
     other = await store.queue.enqueue("Ev other", asked(1, theirs(THREAD)))
     assert other is not None
-    await adopt(store.database.engine, "T1")
+    await adopt(store.database, "T1")
     async with store.database.engine.begin() as connection:
         rows = await connection.execute(sa.select(jobs.c.id, jobs.c.team_id))
         assert {tuple(row) for row in rows} == {(ours, "T1"), (other.job_id, "T2")}
@@ -90,6 +90,6 @@ async def test_a_message_on_record_under_both_ids_stays_once_as_ours(store: Stor
 
 async def test_another_start_changes_nothing(store: Stores) -> None:
     await filled(store, "T1", 1)
-    await adopt(store.database.engine, "T1")
-    await adopt(store.database.engine, "T1")
+    await adopt(store.database, "T1")
+    await adopt(store.database, "T1")
     assert [await count(store, table) for table in TABLES] == [1, 1, 3, 1, 1, 1]
