@@ -101,28 +101,28 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A question as the Store holds it for the worker that claimed it."""
+    """A question as the worker gets it that claimed it. core/job.py explains attempts and versions."""
 
     id: int
     question: Question
     attempts: int
-    """How often it was claimed, this time included: with the worker's name it fences later writes."""
+    """How often it was claimed, including this time; with the worker's name it fences later writes."""
     page_ts: tuple[str, ...] = ()
     """The messages already posted for its reply, in order."""
     may_have_posts: bool = False
     """Slack may show more of its reply than is on record: an interrupted attempt's pages, or a placeholder."""
     interruptions: int = 0
-    """Attempts before this one that broke off: their process died, or was too long away."""
+    """Earlier attempts whose process died, or was away for too long."""
     so_far: str = field(default="", repr=False)
-    """The answer reached its length limit here, and is to go on."""
+    """The answer so far, where this version continues it from its length limit."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     """What earlier attempts at this version left on record."""
     earlier: tuple[Question, ...] = ()
-    """Questions of its thread that waited before it: its answer is theirs, too."""
+    """Questions of its batch: they were queued before it, and its answer is theirs, too."""
     version: int = 0
-    """How often it was to be answered again in place: what Slack shows of an earlier version goes."""
+    """How often the answer was started anew in place. What Slack shows of an earlier version is replaced."""
     asked_at: float = field(default=0.0, compare=False)
-    """Since when its asker waits for this version, in seconds since the epoch."""
+    """Since when the asker waits for this version, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,35 @@
-"""Whether this process may still take the jobs that it holds for its own. Pure: it is told the time."""
+"""The lease: whether this process may still take its jobs for its own. Pure: the caller passes in the time.
+
+Other workers take over a job when its worker's heartbeat has not changed for 8 s (store/liveness/failure_detector.py).
+A worker edits only during SURE_S after a heartbeat, which is half of that. The time counts from the moment at which the
+heartbeat was sent: the database may have written it then, however late its answer came.
+"""
 
 import math
 
 SURE_S = 4.0
-"""After a heartbeat that came back. Others take over after 8 s without one (bot/store), so half of it is safe."""
+"""How long a heartbeat makes sure."""
 
 
 class Lease:
-    """Sure after each heartbeat, for a while. A process that was paused is not: it must beat before it goes on.
+    """Is sure for a while after each heartbeat. A process that was paused must send a heartbeat before it goes on.
 
-    A database that nobody can reach takes nothing from us: nobody can take over there. So a heartbeat that fails
-    keeps us sure, if we were sure up to then, which a paused process was not.
+    While the database is unreachable nobody can take over. So a failed heartbeat keeps a process sure, if it was sure
+    up to then; a paused process was not.
     """
 
     def __init__(self) -> None:
         self._until = -math.inf
 
     def beat(self, began: float) -> None:
-        """A heartbeat that was sent at `began` came back."""
+        """Records that a heartbeat that was sent at `began` was answered."""
         self._until = max(self._until, began + SURE_S)
 
     def failed(self, now: float) -> None:
-        """A heartbeat failed: the database is away. One that took as long as a pause is no such sign."""
+        """Records that a heartbeat failed. A failure after a pause keeps nobody sure."""
         if self.sure(now):
             self._until = max(self._until, now + SURE_S)
 
     def sure(self, now: float) -> bool:
-        """Seconds that only grow."""
+        """Whether the jobs are ours for certain. `now` is by the monotonic clock."""
         return now < self._until

@@ -1,4 +1,4 @@
-"""Small things that are to be done in Slack about an answer that has ended."""
+"""The outbox: Slack calls that are owed about jobs that have ended, each made at least once by any process."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,58 +7,58 @@ from bot.core.conversation import Question
 from bot.core.job import Piece
 
 OUTBOX_HOLD_S = 30.0
-"""Who takes an entry has so long for it."""
+"""A process that takes an entry has so long for it; then any process may take it again."""
 LONGEST_WAIT_S = 3_600.0
 MOST_TRIES = 30
-"""With the growing waits between them these take about a day."""
+"""With the growing waits between them, about a day."""
 
 
 def wait_s(tries: int) -> float:
-    """Returns how long an entry waits that failed for now, after so many tries: longer than it was held."""
+    """Returns how long an entry waits after a try that failed, by the number of tries: longer than it was held."""
     return min(LONGEST_WAIT_S, OUTBOX_HOLD_S * 2.0 ** min(tries, 10))
 
 
 class OutboxKind(StrEnum):
-    """What is to be done in Slack about a job that has ended."""
+    """What is owed in Slack."""
 
     CLEAR_PLACEHOLDER = "clear_placeholder"
-    """The message that said that it waits goes away."""
+    """Delete the placeholder of a job that ended in the queue."""
     DELETE_REPLY = "delete_reply"
-    """Somebody deleted it: all of the reply goes."""
+    """A person deleted the answer: delete the reply with its files."""
     RETRACT_REPLY = "retract_reply"
-    """Its question was deleted: the reply goes, unless a person wrote after it."""
+    """A person deleted the question: delete the reply, unless a person wrote after it."""
     OFFER_REGENERATE = "offer_regenerate"
-    """Its question was edited since: its writer is offered another answer."""
+    """The question was edited after its answer: offer its writer another answer."""
     SHOW_END = "show_end"
-    """Slack did not take the end of its answer: the reply says it later."""
+    """Slack did not accept the end of an answer: show it in the reply."""
     MENTION_ASKERS = "mention_askers"
-    """Its askers are told that it is ready."""
+    """An answer took long: mention its askers once."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """Something small that is to be done in Slack, at least once, by whatever process."""
+    """One call that is owed, as the process that took it has it."""
 
     id: int
     kind: OutboxKind
     due_at: float
-    """When it may be taken again, if it is not done until then."""
+    """When another process may take it. It also fences: whoever took it later has another time here."""
     tries: int
-    """How often it was taken, this time included."""
+    """How often it was taken, including this time."""
     job_id: int
-    """Of the job that has the answer: a later question's, where they were answered together."""
+    """The job with the answer: in a batch, the newest question's."""
     version: int
     question: Question
     page_ts: tuple[str, ...]
     """The messages of the job's reply."""
     askers: tuple[str, ...]
-    """Whose questions it answers."""
+    """The people whose questions the answer is for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What Slack did not take when a job ended, for the outbox."""
+    """What Slack did not accept when a job ended, for the outbox."""
 
     kind: OutboxKind
     piece: Piece | None = None
-    """The last of the answer's text, with how it ends, if that is not on record yet."""
+    """The last piece of the answer with its closing, if it is not on record yet."""
