@@ -1,6 +1,6 @@
 """How much of a core it costs to read 100 live answers of 50 tokens/s into replies.
 
-The vendor is another process on loopback; each stream goes through the real SDK, with retry, stall and fallback
+The vendor is another process on loopback; each stream goes through the real provider, with retry, stall and fallback
 around it, into a Reply. Run: python -m benchmarks.parsing [responses|chat|anthropic ...]
 """
 
@@ -16,10 +16,9 @@ from bot.core.conversation import Prompt, Question, ThreadKey, Turn
 from bot.core.reply.state import Reply
 from bot.ports.clock import SystemClock
 from bot.ports.models import Provider
-from bot.providers.anthropic import AnthropicVendor
+from bot.providers import anthropic, openai
 from bot.providers.fallback import Fallback
 from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.openai import OpenAIVendor
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
 from tests.streams import speech
@@ -69,11 +68,10 @@ async def warm_up(provider: Provider) -> None:
 async def measure(api: str, url: str) -> float:
     """Reads all streams at once and prints what it cost; returns the CPU of a token, in µs."""
     options = RequestOptions(streaming=True, max_output_tokens=16_384)
-    vendor: OpenAIVendor | AnthropicVendor
     if api == "anthropic":
-        vendor = AnthropicVendor(VendorSettings("key", url), options)
+        vendor = anthropic.connect(VendorSettings("key", url), options)
     else:
-        vendor = OpenAIVendor(VendorSettings("key", f"{url}/v1", api), options)
+        vendor = openai.connect(VendorSettings("key", f"{url}/v1", api), options)
     provider = Fallback([Stall(Retry(vendor.model("m"), SystemClock()), stall_timeout_s=60)])
     await warm_up(provider)
     cpu_s, wall_s = time.process_time(), time.monotonic()

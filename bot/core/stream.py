@@ -1,20 +1,28 @@
-"""What a model's stream yields beside its words, and how it ended: one closed list of reasons for all vendors."""
+"""What a model's stream consists of, for every vendor: pieces of text, signs of thinking, one completion at the end.
+
+Providers translate their vendors' events into these types, and nothing above the providers knows a vendor's form. What
+a vendor adds to its streams becomes a class of its own in `StreamEvent`; readers match on the class.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+THINKING_TOKENS = 24_576
+"""Output tokens left for thinking beyond the answer's text. OpenAI advises 25,000 tokens for both together."""
+
 
 class FinishReason(StrEnum):
-    """Why the model stopped, whatever its vendor calls it."""
+    """Why the model stopped, by one name for all vendors."""
 
     STOP = "stop"
+    """The answer is complete."""
     LENGTH = "length"
-    """The output limit was reached: the answer is good as far as it goes."""
+    """The output limit was reached. The text so far is good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the vendor reported them; those read from or written to a cache are input tokens as well."""
+    """Tokens of one answer as the vendor reported them. Tokens read from or written to a cache are input tokens too."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -22,32 +30,28 @@ class Usage:
     cache_write_tokens: int = 0
 
 
-THINKING_TOKENS = 24_576
-"""What a model that thinks may use for that, beyond the answer's text: OpenAI advises 25,000 tokens for both."""
-
-
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """The model reasons: it is at work, though nothing of it is for the reader."""
+    """A sign that the model is at work on something that readers don't see."""
 
     chars: int = 0
-    """How much of its reasoning came; vendors that keep it to themselves only say that there is some."""
-    over: bool = False
-    """The reasoning has ended: text is next."""
+    """Length of the reasoning that came with this sign; 0 where the vendor keeps the reasoning to itself."""
+    ended: bool = False
+    """The model has stopped thinking: text comes next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The last thing a provider's stream yields: only with it is the answer whole."""
+    """The last event of a stream. An answer without it is not whole."""
 
     model: str
-    """As it is written in settings: openai/gpt-6-luna."""
+    """Written vendor/name, as in the settings."""
     finish_reason: FinishReason
     usage: Usage | None
     """None where a compatible server reports none."""
     left_out: tuple[str, ...] = ()
-    """Names of images and PDFs in the prompt that this model could not be given."""
+    """Names of images and PDFs that were not sent, because the model can't take them."""
 
 
 StreamEvent = str | Thinking | Completion
-"""What a provider's stream yields."""
+"""One event of a provider's stream. A string is a piece of the answer's text, never empty."""

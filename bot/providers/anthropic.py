@@ -3,46 +3,30 @@
 from collections.abc import Collection
 from typing import Any
 
-import anthropic
-import httpx2
-
-from bot.core.conversation import Media, Prompt, Turn
+from bot.core.conversation import Media, Prompt
 from bot.core.inbound.files import PDF
 from bot.core.stream import FinishReason, Thinking, Usage
 from bot.errors import Failure
+from bot.providers.answer_reader import AnswerReader
 from bot.providers.failures import RequestAttempt
+from bot.providers.http_client import HttpClient
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
-from bot.providers.text_parts import Parts
-from bot.providers.vendor_model import LIMITS, TIMEOUT, Reader, VendorModel, tls
+from bot.providers.text_parts import TextParts
+from bot.providers.vendor_model import ApiVendor, content_of
 
+_API_VERSION = "2026-10-21"
 _FAILURES = {
     "refusal": Failure.REFUSED,
     "model_context_window_exceeded": Failure.CONTEXT_TOO_LONG,
 }
 
 
-class AnthropicVendor:
-    """One connection pool for one base URL; its models are called anthropic/NAME."""
-
-    def __init__(self, settings: VendorSettings, asking: RequestOptions) -> None:
-        self._client = anthropic.AsyncAnthropic(
-            api_key=settings.api_key,
-            base_url=settings.base_url,
-            # The SDK would wait for any Retry-After, however long; retry.py knows better.
-            max_retries=0,
-            timeout=TIMEOUT,
-            http_client=anthropic.DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
-        )
-        self._api = MessagesApi(self._client, settings.api_key, asking)
-
-    def model(self, name: str) -> VendorModel:
-        """The Provider for a model by Anthropic's name for it."""
-        return VendorModel("anthropic", name, self._api)
-
-    async def aclose(self) -> None:
-        """Closes all connections, those of live answers too."""
-        await self._client.close()
+def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
+    """Returns Anthropic's models, which are called anthropic/NAME."""
+    headers = {"Authorization": f"Bearer {settings.api_key}", "anthropic-version": _API_VERSION}
+    client = HttpClient(settings.base_url, headers)
+    return ApiVendor("anthropic", MessagesApi(options), client, settings.api_key)
 
 
 class MessagesApi:
@@ -52,63 +36,52 @@ class MessagesApi:
     model takes them.
     """
 
+    path = "/v1/messages"
     # A request may hold 32 MB in all.
-    most_media_bytes = 30_000_000
-    # Claude thinks unless told otherwise. No summaries are wished for: asking would turn thinking on in models that
-    # do not by themselves, and pings come throughout.
-    wishes = frozenset({OptionalParameter.ROOM_TO_THINK})
+    max_media_bytes = 30_000_000
+    # Claude thinks unless told otherwise. Summaries are not requested: that would turn thinking on in models that don't
+    # think by default, and pings come throughout.
+    optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK})
 
-    def __init__(self, client: anthropic.AsyncAnthropic, secret: str, asking: RequestOptions) -> None:
-        self.secret = secret
-        self._client = client
-        self._asking = asking
+    def __init__(self, options: RequestOptions) -> None:
+        self._options = options
 
-    def takes(self, media: Media) -> bool:
+    def accepts(self, media: Media) -> bool:
         return True
 
-    async def ask(self, name: str, prompt: Prompt, wishes: Collection[OptionalParameter]) -> httpx2.Response:
-        messages: list[Any] = [{"role": turn.role, "content": _content(turn)} for turn in prompt.turns]
+    def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
         # No temperature, top_p or top_k: the current models refuse them.
-        raw = await self._client.messages.with_raw_response.create(
-            model=name,
-            max_tokens=self._asking.output_tokens(wishes),
-            system=prompt.system or anthropic.omit,
-            messages=messages,
-            cache_control={"type": "ephemeral"},
-            stream=self._asking.streaming,
-        )
-        response: httpx2.Response = raw.http_response
-        return response
+        body: dict[str, Any] = {
+            "model": model,
+            "max_tokens": self._options.output_tokens(parameters),
+            "messages": [{"role": turn.role, "content": content_of(turn, _block)} for turn in prompt.turns],
+            "cache_control": {"type": "ephemeral"},
+            "stream": self._options.streaming,
+        }
+        if prompt.system:
+            body["system"] = prompt.system
+        return body
 
-    def reader(self, attempt: RequestAttempt, wishes: Collection[OptionalParameter]) -> Reader:
+    def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
         return MessagesReader(attempt)
 
 
-class MessagesReader:
-    """The marker is in two parts: message_delta tells the stop reason, message_stop that this was all."""
+class MessagesReader(AnswerReader):
+    """The terminal marker has two parts: message_delta gives the stop reason, message_stop ends the stream."""
 
     def __init__(self, attempt: RequestAttempt) -> None:
-        self.finish_reason: FinishReason | None = None
-        self.usage: Usage | None = None
-        self.thinking = False
-        self._attempt = attempt
+        super().__init__(attempt)
         self._stop_reason: str | None = None
-        self._counts: dict[str, int] = {}
-        self._parts = Parts()
+        self._token_counts: dict[str, int] = {}
 
-    @property
-    def ended(self) -> bool:
-        return self.finish_reason is not None
-
-    def read(self, event: Any) -> str | Thinking:
+    def read_event(self, event: Any) -> str | Thinking:
         match event.get("type"):
             case "content_block_delta":
-                said = _said(event["delta"])
-                return said if isinstance(said, Thinking) else self._parts.add(said)
+                return self._read_delta(event["delta"])
             case "content_block_start":
                 # The only sign of thinking that is redacted, or whose display is omitted.
                 self.thinking = "thinking" in event["content_block"]["type"]
-                self._parts.begin()
+                self._parts.start_part()
             case "content_block_stop":
                 self.thinking = False
             case "message_start":
@@ -117,58 +90,50 @@ class MessagesReader:
                 self._stop_reason = event["delta"].get("stop_reason")
                 self._count(event.get("usage"))
             case "message_stop":
-                self._end()
+                self._finish()
             case "error":
                 raise self._attempt.reported(event)
         return ""
 
-    def done(self) -> None:
-        """Anthropic has an event of its own for it."""
-
-    def read_whole(self, body: Any) -> str:
+    def read_response(self, body: Any) -> str:
         if body["type"] == "error":
             raise self._attempt.reported(body)
         self._stop_reason = body.get("stop_reason")
         self._count(body.get("usage"))
-        self._end()
-        text = ""
-        for block in body["content"]:
-            if block["type"] == "text":
-                self._parts.begin()
-                text += self._parts.add(block["text"])
-        return text
+        self._finish()
+        return TextParts.joined(block["text"] for block in body["content"] if block["type"] == "text")
 
-    def held(self) -> str:
+    def _read_delta(self, delta: Any) -> str | Thinking:
+        match delta["type"]:
+            case "text_delta":
+                return self._parts.add(str(delta["text"]))
+            case "thinking_delta":
+                return Thinking(len(delta["thinking"]))
+            case "signature_delta":
+                return Thinking()
         return ""
 
     def _count(self, usage: Any) -> None:
-        # Later counts take the place of earlier ones: they are cumulative.
-        self._counts |= {key: n for key, n in (usage or {}).items() if isinstance(n, int)}
+        # Later counts replace earlier ones: they are cumulative.
+        self._token_counts |= {name: count for name, count in (usage or {}).items() if isinstance(count, int)}
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         if self._stop_reason in _FAILURES:
             raise self._attempt.failed(_FAILURES[self._stop_reason], self._stop_reason)
         if self._stop_reason is None:
             return
-        # pause_turn: the model would go on if it were asked to, so what came is good as far as it goes.
+        # pause_turn: the model would go on in another request, so the text is good as far as it goes.
         cut_short = self._stop_reason in ("max_tokens", "pause_turn")
         self.finish_reason = FinishReason.LENGTH if cut_short else FinishReason.STOP
-        cached = self._counts.get("cache_read_input_tokens", 0)
-        written = self._counts.get("cache_creation_input_tokens", 0)
+        cached = self._token_counts.get("cache_read_input_tokens", 0)
+        written = self._token_counts.get("cache_creation_input_tokens", 0)
         # Anthropic's input_tokens are only those past the cache.
         self.usage = Usage(
-            input_tokens=self._counts.get("input_tokens", 0) + cached + written,
-            output_tokens=self._counts.get("output_tokens", 0),
+            input_tokens=self._token_counts.get("input_tokens", 0) + cached + written,
+            output_tokens=self._token_counts.get("output_tokens", 0),
             cached_input_tokens=cached,
             cache_write_tokens=written,
         )
-
-
-def _content(turn: Turn) -> str | list[dict[str, Any]]:
-    """What is to be looked at comes before the words."""
-    if not turn.media:
-        return turn.text
-    return [*(_block(media) for media in turn.media), {"type": "text", "text": turn.text}]
 
 
 def _block(media: Media) -> dict[str, Any]:
@@ -176,14 +141,3 @@ def _block(media: Media) -> dict[str, Any]:
     if media.media_type == PDF:
         return {"type": "document", "source": source, "title": media.name}
     return {"type": "image", "source": source}
-
-
-def _said(delta: Any) -> str | Thinking:
-    match delta["type"]:
-        case "text_delta":
-            return str(delta["text"])
-        case "thinking_delta":
-            return Thinking(len(delta["thinking"]))
-        case "signature_delta":
-            return Thinking()
-    return ""

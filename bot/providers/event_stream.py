@@ -1,15 +1,13 @@
-"""Server-sent events as plain values, with the two things that the SDKs' decoders swallow.
+"""Server-sent events as plain values, with the two things that the vendors' own decoders swallow.
 
-A comment (`: keepalive`) and the closing `[DONE]` decide whether a silent model is at work, and whether an answer
-without a finish reason is whole. The format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+A comment (`: keepalive`) shows that a silent model is at work, and the closing `[DONE]` shows that an answer without a
+finish reason is whole. The format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from enum import Enum, auto
 from typing import Any
-
-import httpx2
 
 
 class Mark(Enum):
@@ -21,14 +19,14 @@ class Mark(Enum):
     """`[DONE]`: nothing follows."""
 
 
-async def events_of(response: httpx2.Response) -> AsyncGenerator[Any, None]:
-    """The JSON of each event's data, and a Mark for each comment and for [DONE].
+async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Any, None]:
+    """Yields the JSON of each event's data, and a Mark for each comment and for [DONE].
 
     Raises UnicodeDecodeError and json.JSONDecodeError for data that is neither, and the transport's errors.
     """
     rest, data, after_cr = b"", list[bytes](), False
-    async for chunk in response.aiter_bytes():
-        # CR LF is one end of a line, also where a chunk ends between the two.
+    async for chunk in chunks:
+        # CR LF ends one line, also where a chunk ends between the two.
         block = rest + (chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk)
         after_cr = chunk.endswith(b"\r")
         lines = block.splitlines()
@@ -41,15 +39,15 @@ async def events_of(response: httpx2.Response) -> AsyncGenerator[Any, None]:
             elif not line and data:
                 value, data = b"\n".join(data), []
                 if value:
-                    yield _value(value)
-    # Only an empty line ends an event; [DONE] is known without.
+                    yield _parsed(value)
+    # Only an empty line ends an event, but [DONE] counts without one.
     data.append(rest.removeprefix(b"data:").strip())
     if b"".join(data) == b"[DONE]":
         yield Mark.DONE
 
 
-def _value(data: bytes) -> Any:
+def _parsed(data: bytes) -> Any:
     if data.startswith(b"[DONE]"):
         return Mark.DONE
-    # Half a surrogate pair may come as bytes, too: core/surrogates.py takes care of it.
+    # Half a surrogate pair may come as bytes too: core/surrogates.py takes care of it.
     return json.loads(data.decode("utf-8", "surrogatepass"))

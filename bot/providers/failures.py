@@ -1,4 +1,13 @@
-"""What goes wrong between us and a vendor, told as one of our few failures, with no secret in it."""
+"""Translates whatever goes wrong between Typist and a vendor into a ProviderError, with no secret in it.
+
+A vendor reports a failure in three places: a response with an error status, an event in mid-stream, or a body under a
+status of 200. Each has a code, a type, a sentence, or some of these. The translation looks at the sentence first, where
+a few phrases are more exact than any code, then at the codes from the most exact to the least, then at the status.
+Errors of the transport mean UNREACHABLE before the response began, and CUT after.
+
+A ProviderError is logged and shown. So its detail never holds the API key, nor words from the question or the answer,
+which vendors like to quote, and it is not chained to an exception that holds the request.
+"""
 
 import json
 import math
@@ -9,12 +18,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-import httpx2
 
 from bot.core.surrogates import paired
 from bot.errors import Failure, ProviderError
 
-# The vendors' own names for what happened: error.code, error.type, and Anthropic's error.details.error_code.
+# The vendors' own names for a failure: error.code, error.type, and Anthropic's error.details.error_code.
 _BY_CODE = {
     "invalid_api_key": Failure.BAD_KEY,
     "authentication_error": Failure.BAD_KEY,
@@ -42,7 +50,7 @@ _BY_CODE = {
     "bio_policy": Failure.REFUSED,
     "misalignment_policy_violation": Failure.REFUSED,
 }
-# Some only say it in words: Anthropic, vLLM, llama.cpp; OpenAI where one request is over a minute's limit.
+# Anthropic, vLLM and llama.cpp have no code for these; nor has OpenAI where one request is over a minute's limit.
 _BY_PHRASE = {
     "prompt is too long": Failure.CONTEXT_TOO_LONG,
     "maximum context length": Failure.CONTEXT_TOO_LONG,
@@ -64,23 +72,33 @@ _BY_STATUS = {
     504: Failure.UNREACHABLE,
     529: Failure.OVERLOADED,
 }
-_TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
+_TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}")
 _DETAIL_CHARACTERS = 300
 _WORD = re.compile(r"\w{3,}")
 
 
-class RequestAttempt:
-    """One request to a vendor, as a context: whatever is raised inside leaves it as a ProviderError."""
+class ErrorResponse(Exception):
+    """A response with a status of 400 or more. `body` is its JSON, or its text."""
 
-    def __init__(self, model: str, secret: str, asked: Sequence[str] = ()) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], body: object) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class RequestAttempt:
+    """The context of one request to a vendor: whatever is raised inside leaves it as a ProviderError."""
+
+    def __init__(self, model: str, api_key: str, prompt_texts: Sequence[str] = ()) -> None:
         self.model = model
         self.connected = False
-        """The vendor has begun to answer: what breaks from now on is a cut."""
-        self.private = list(asked)
-        """The texts of question and answer: vendors quote them in errors, and errors are logged."""
-        self._secret = secret
+        """The response has begun, so a connection that breaks now cuts the answer."""
+        self.private_texts = list(prompt_texts)
+        """Texts of the question and the answer, which vendors quote in errors."""
+        self._api_key = api_key
 
     def __enter__(self) -> Self:
         return self
@@ -89,49 +107,42 @@ class RequestAttempt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, ProviderError):
-            # None: the SDK's error and its request hold the key.
+            # None: the error may hold the request, and with it the key.
             raise self._translated(error) from None
 
     def failed(self, failure: Failure, detail: str, retry_after_s: float | None = None) -> ProviderError:
-        """The error to raise; `detail` may hold a vendor's words."""
-        clean = detail.replace(self._secret, "[key]") if self._secret else detail
+        """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words."""
+        clean = detail.replace(self._api_key, "[key]") if self._api_key else detail
         clean = _KEY_SHAPED.sub("[key]", paired(clean))[:_DETAIL_CHARACTERS]
         return ProviderError(failure, self.model, retry_after_s=retry_after_s, detail=clean)
 
     def reported(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None
     ) -> ProviderError:
-        """The error to raise for an error that the vendor reported, in a response or as an event."""
-        codes, message = _vendors_words(body)
+        """Returns the error to raise for an error that the vendor reported, in a response or as an event."""
+        codes, message = _codes_and_message(body)
         detail = " ".join(str(part) for part in (status, *codes, self._unquoted(message)) if part)
         return self.failed(_failure(codes, message, status), detail, _retry_after_s(headers or {}))
 
     def _unquoted(self, message: str) -> str:
-        """A vendor's sentence without the words that it shares with question and answer."""
-        private = {word for text in self.private for word in _WORD.findall(text.lower())}
+        """Returns a vendor's sentence without the words that it shares with the question or the answer."""
+        private = {word for text in self.private_texts for word in _WORD.findall(text.lower())}
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
 
     def _translated(self, error: Exception) -> ProviderError:
-        # The SDKs wrap the transport's errors, though not all of them.
-        transport = next((e for e in (error, error.__cause__) if isinstance(e, _TRANSPORT_ERRORS)), None)
-        if transport is not None:
-            cut = self.connected or isinstance(transport, httpx2.ReadError)
-            failure = Failure.CUT if cut else Failure.UNREACHABLE
-            return self.failed(failure, f"{type(transport).__name__}: {transport}")
+        if isinstance(error, ErrorResponse):
+            return self.reported(error.body, error.status, error.headers)
+        if isinstance(error, _TRANSPORT_ERRORS):
+            failure = Failure.CUT if self.connected else Failure.UNREACHABLE
+            return self.failed(failure, f"{type(error).__name__}: {error}")
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-            return self.failed(Failure.UNEXPECTED, "what came is not JSON")
-        if isinstance(response := getattr(error, "response", None), httpx2.Response):
-            # Anthropic's errors in mid-stream carry the stream's own 200.
-            status = response.status_code if response.status_code >= 400 else None
-            return self.reported(getattr(error, "body", None), status, response.headers)
-        if (body := getattr(error, "body", None)) is not None:
-            return self.reported(body)
-        # Its words may quote what it stumbled over.
+            return self.failed(Failure.UNEXPECTED, "the response is not JSON")
+        # The error's message may quote the text that it stumbled over.
         return self.failed(Failure.UNEXPECTED, type(error).__name__)
 
 
-def _vendors_words(body: object) -> tuple[list[str], str]:
-    """The names a vendor has for an error, the most exact first, and its sentence."""
+def _codes_and_message(body: object) -> tuple[list[str], str]:
+    """Returns the vendor's names for an error, the most exact first, and the vendor's sentence."""
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return [], str(error or "")
@@ -155,7 +166,7 @@ def _failure(codes: list[str], message: str, status: int | None) -> Failure:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long the vendor asks us to wait; a date is measured by the vendor's own clock."""
+    """Returns how long the vendor asks clients to wait. A date counts from the date of the response."""
     value = headers.get("retry-after", "")
     try:
         if "retry-after-ms" in headers:

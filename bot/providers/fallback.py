@@ -1,4 +1,9 @@
-"""Asks the next model where one fails before its first word."""
+"""Asks the next model where one fails before its first word.
+
+Every failure leads to the next model except a refusal, which is an answer: Typist does not ask around for a model that
+says yes. Once a model has written a word, its failure is the answer's failure, because another model would start the
+answer anew below the words that are already in Slack. The Completion names the model that answered.
+"""
 
 import logging
 from collections.abc import AsyncGenerator, Sequence
@@ -13,10 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Fallback:
-    """The first of these models that begins to answer, as its Completion says; or the last one's error.
-
-    Every failure leads to the next model except a refusal, which is an answer: nobody is shopped around for.
-    """
+    """Several models, of which the first one that begins to answer is used."""
 
     def __init__(self, providers: Sequence[Provider]) -> None:
         self.model = providers[0].model
@@ -24,26 +26,22 @@ class Fallback:
         self._providers = tuple(providers)
 
     def led_by(self, model: str | None) -> "Fallback":
-        """See Models."""
+        """Returns the same models with `model` first; in their usual order where it is None or not among them."""
         return Fallback(sorted(self._providers, key=lambda provider: provider.model != model))
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """See Provider."""
+        """Yields the events of the first model that begins to answer, or raises the last model's error."""
         for provider, following in zip(self._providers, (*self._providers[1:], None), strict=True):
             begun = False
             try:
-                async with aclosing(provider.stream(prompt)) as deltas:
-                    async for delta in deltas:
-                        begun = begun or not isinstance(delta, Thinking)
-                        yield delta
+                async with aclosing(provider.stream(prompt)) as events:
+                    async for event in events:
+                        begun = begun or not isinstance(event, Thinking)
+                        yield event
                 return
             except ProviderError as error:
                 if begun or following is None or error.failure is Failure.REFUSED:
                     raise
                 log.warning(
-                    "%s: %s (%s), falling back to %s",
-                    error.model,
-                    error.failure,
-                    error.detail,
-                    following.model,
+                    "%s: %s (%s), falling back to %s", error.model, error.failure, error.detail, following.model
                 )

@@ -1,28 +1,30 @@
-"""Parameters that we would like to give, and that some models and servers refuse."""
+"""Request parameters that improve an answer, and that some models and servers refuse.
+
+Which models take them changes with every new model, so there is no list of models. A parameter is sent until a model
+refuses it by name; then the request is sent again without it, and the refusal is remembered while the process runs.
+"""
 
 import re
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any
 
-import httpx2
+from bot.providers.failures import ErrorResponse
 
 
 class OptionalParameter(Enum):
-    """A parameter of a request, by the words that tell of its refusal."""
+    """A parameter that is left out once a model refuses it. The value is a pattern of the words in such a refusal."""
 
-    SUMMARIES = r"reasoning|thinking"
-    """Of the model's reasoning: they show that it is at work."""
+    REASONING_SUMMARIES = r"reasoning|thinking"
+    """Summaries of the model's reasoning, which show that it is at work."""
     ROOM_TO_THINK = r"max_\w*tokens|in the completion|output tokens must be reduced"
-    """Output tokens beyond those of the answer."""
+    """Output tokens beyond those of the answer's text."""
     CACHE_KEY = r"prompt_cache_key"
-    """Leads the turns of a conversation to the machine that has its beginning in its cache."""
+    """Leads a conversation's requests to the machine that has their common beginning in its cache."""
 
 
-def refused(wishes: Iterable[OptionalParameter], error: Exception) -> frozenset[OptionalParameter]:
-    """The wishes that the server names as its reason to refuse a request."""
-    response: Any = getattr(error, "response", None)
-    if not isinstance(response, httpx2.Response) or not 400 <= response.status_code < 500:
+def refused_parameters(parameters: Iterable[OptionalParameter], error: ErrorResponse) -> frozenset[OptionalParameter]:
+    """Returns those of `parameters` that the server names in its refusal of a request."""
+    if not 400 <= error.status < 500:
         return frozenset()
-    words = str(getattr(error, "body", "") or "")
-    return frozenset(wish for wish in wishes if re.search(wish.value, words, re.IGNORECASE))
+    words = str(error.body)
+    return frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))

@@ -70,15 +70,15 @@ class VendorEntry:
 
 
 def _openai(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
-    from bot.providers.openai import OpenAIVendor
+    from bot.providers import openai
 
-    return OpenAIVendor(settings, options)
+    return openai.connect(settings, options)
 
 
 def _anthropic(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
-    from bot.providers.anthropic import AnthropicVendor
+    from bot.providers import anthropic
 
-    return AnthropicVendor(settings, options)
+    return anthropic.connect(settings, options)
 
 
 def _scripted(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:

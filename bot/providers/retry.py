@@ -1,4 +1,11 @@
-"""Asks the same model once more where a moment may mend it."""
+"""Sends a request to the same model once more, where the failure may pass within seconds.
+
+Three failures are worth a second request: a rate limit whose Retry-After is short, an overloaded vendor, and a vendor
+that was not reached (most often a kept connection that the vendor has closed meanwhile). What is asked again must not
+show twice, so a failure after the first piece of text is raised. Thinking doesn't count: nobody sees it.
+
+There is one retry. A vendor that fails twice within seconds is left to the fallback, or to the person who asked.
+"""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -17,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Retry:
-    """Asks once more, before the first delta only: rate limited for a moment, overloaded, unreachable."""
+    """A model whose passing failures are answered by a second request."""
 
     def __init__(self, provider: Provider, clock: Clock) -> None:
         self.model = provider.model
@@ -25,35 +32,34 @@ class Retry:
         self._clock = clock
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """See Provider."""
+        """Yields the events of the first request, or of the second where the first one failed before any text."""
         begun = False
         try:
-            async with aclosing(self._provider.stream(prompt)) as deltas:
-                async for delta in deltas:
-                    begun = begun or not isinstance(delta, Thinking)
-                    yield delta
+            async with aclosing(self._provider.stream(prompt)) as events:
+                async for event in events:
+                    begun = begun or not isinstance(event, Thinking)
+                    yield event
             return
         except ProviderError as error:
-            delay_s = _delay_s(error)
-            if begun or delay_s is None:
+            wait_s = _wait_s(error)
+            if begun or wait_s is None:
                 raise
-            log.info("%s: %s (%s), asked again in %.1f s", self.model, error.failure, error.detail, delay_s)
-        await self._clock.sleep(delay_s)
-        async with aclosing(self._provider.stream(prompt)) as deltas:
-            async for delta in deltas:
-                yield delta
+            log.info("%s: %s (%s), asking again in %.1f s", self.model, error.failure, error.detail, wait_s)
+        await self._clock.sleep(wait_s)
+        async with aclosing(self._provider.stream(prompt)) as events:
+            async for event in events:
+                yield event
 
 
-def _delay_s(error: ProviderError) -> float | None:
-    """How long to wait before asking again; None: it would be of no use, or take too long."""
+def _wait_s(error: ProviderError) -> float | None:
+    """Returns how long to wait before the second request; None where that is of no use, or takes too long."""
     match error.failure:
         case Failure.RATE_LIMITED:
-            delay_s = error.retry_after_s
+            wait_s = error.retry_after_s
         case Failure.OVERLOADED:
-            delay_s = _SHORT_WAIT_S if error.retry_after_s is None else error.retry_after_s
+            wait_s = _SHORT_WAIT_S if error.retry_after_s is None else error.retry_after_s
         case Failure.UNREACHABLE:
-            # Most often a kept connection that the vendor has closed meanwhile.
-            delay_s = _SHORT_WAIT_S
+            wait_s = _SHORT_WAIT_S
         case _:
-            delay_s = None
-    return delay_s if delay_s is not None and delay_s <= LONGEST_WAIT_S else None
+            wait_s = None
+    return wait_s if wait_s is not None and wait_s <= LONGEST_WAIT_S else None

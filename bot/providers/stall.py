@@ -1,4 +1,13 @@
-"""Ends an answer that stopped growing."""
+"""Ends an answer that stopped growing.
+
+Neither a read timeout nor a total timeout tells that a model has stalled: pings keep a read alive, and a long answer
+that still grows is fine. So Stall limits the time between two signs of work. Text is a sign, and so is Thinking, which
+the vendors' readers yield for whatever comes while a model thinks, even for a ping. A ping at any other time is none.
+A model that thinks in silence gets ten times as long, at most ten minutes.
+
+Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
+cancelled.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,20 +20,16 @@ from bot.errors import Failure, ProviderError
 from bot.ports.models import Provider
 
 LONGEST_SILENCE_S = 600.0
-"""gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186): twice that."""
+"""gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186). This is twice that."""
 
 
 def silence_s(stall_timeout_s: float) -> float:
-    """How long a model that is known to be at work may give no sign of it."""
+    """Returns how long a model that is known to think may give no sign of work."""
     return max(stall_timeout_s, min(10 * stall_timeout_s, LONGEST_SILENCE_S))
 
 
 class Stall:
-    """Hangs up on a model that gives no sign of work, and raises ProviderError(STALLED).
-
-    Text and thinking are signs. The adapters yield Thinking for whatever comes while the model thinks, be it a ping;
-    a ping at any other time is none. A model that thinks without any sign has ten times as long, up to ten minutes.
-    """
+    """A model whose stream is closed, and fails as STALLED, when no sign of work comes in time."""
 
     def __init__(self, provider: Provider, stall_timeout_s: float) -> None:
         self.model = provider.model
@@ -32,72 +37,73 @@ class Stall:
         self._stall_timeout_s = stall_timeout_s
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """See Provider."""
-        with _Watch(self._stall_timeout_s) as watch:
-            async with aclosing(self._provider.stream(prompt)) as deltas:
+        """Yields the model's events. Raises ProviderError(STALLED) instead of waiting on."""
+        with _WaitTimer(self._stall_timeout_s) as timer:
+            async with aclosing(self._provider.stream(prompt)) as events:
                 limit_s = self._stall_timeout_s
                 while True:
-                    watch.wait(limit_s)
+                    timer.start(limit_s)
                     try:
-                        delta = await anext(deltas)
+                        event = await anext(events)
                     except StopAsyncIteration:
                         return
                     except asyncio.CancelledError:
-                        if not watch.ended_it():
+                        if not timer.expired_alone():
                             raise
                         detail = f"nothing for {limit_s:g} s"
                         raise ProviderError(Failure.STALLED, self.model, detail=detail) from None
-                    watch.rest()
-                    thinks = isinstance(delta, Thinking) and not delta.over
+                    timer.stop()
+                    thinks = isinstance(event, Thinking) and not event.ended
                     limit_s = silence_s(self._stall_timeout_s) if thinks else self._stall_timeout_s
-                    yield delta
+                    yield event
 
 
-class _Watch:
-    """Cancels a wait that takes too long, with one timer for all waits of an answer.
+class _WaitTimer:
+    """Cancels a wait that takes too long, with one timer of the loop for all waits of an answer.
 
-    An asyncio.timeout() around each wait costs a tenth of all the work on a token; one around the whole answer
-    would count its reader's time as well, and cancel the reader.
+    An asyncio.timeout() around each wait takes a tenth of all the work on a token. One around the whole answer would
+    count the reader's time as well, and cancel the reader.
     """
 
-    def __init__(self, shortest_s: float) -> None:
-        self._shortest_s = shortest_s
-        self._limit_s = shortest_s
+    def __init__(self, shortest_limit_s: float) -> None:
+        self._shortest_limit_s = shortest_limit_s
+        self._limit_s = shortest_limit_s
         self._loop = asyncio.get_running_loop()
-        self._waiting: asyncio.Task[object] | None = None
-        self._since = 0.0
-        self._cancelled: asyncio.Task[object] | None = None
-        self._cancelled_before = 0
+        self._waiting_task: asyncio.Task[object] | None = None
+        """The task whose wait is measured; None while nothing is waited for."""
+        self._waiting_since_s = 0.0
+        self._cancelled_task: asyncio.Task[object] | None = None
+        self._cancellations_before = 0
 
     def __enter__(self) -> Self:
-        self._timer = self._loop.call_later(self._shortest_s, self._look)
+        self._timer = self._loop.call_later(self._shortest_limit_s, self._check)
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._timer.cancel()
 
-    def wait(self, limit_s: float) -> None:
-        """A wait begins that may take so long."""
+    def start(self, limit_s: float) -> None:
+        """The current task begins a wait that may take so long."""
         self._limit_s = limit_s
-        self._waiting = asyncio.current_task()
-        self._since = self._loop.time()
+        self._waiting_task = asyncio.current_task()
+        self._waiting_since_s = self._loop.time()
 
-    def rest(self) -> None:
-        """It ended well."""
-        self._waiting = None
+    def stop(self) -> None:
+        """The wait ended in time."""
+        self._waiting_task = None
 
-    def ended_it(self) -> bool:
-        """Whether the wait was cancelled from here alone."""
-        return self._cancelled is not None and self._cancelled.uncancel() <= self._cancelled_before
+    def expired_alone(self) -> bool:
+        """Returns whether this timer cancelled the wait and nobody else did. Takes the timer's cancellation back."""
+        return self._cancelled_task is not None and self._cancelled_task.uncancel() <= self._cancellations_before
 
-    def _look(self) -> None:
-        now = self._loop.time()
-        since = now if self._waiting is None else self._since
-        if self._waiting is not None and now >= since + self._limit_s:
-            self._cancelled = self._waiting
-            self._cancelled_before = self._waiting.cancelling()
-            self._waiting.cancel()
+    def _check(self) -> None:
+        now_s = self._loop.time()
+        since_s = now_s if self._waiting_task is None else self._waiting_since_s
+        if self._waiting_task is not None and now_s >= since_s + self._limit_s:
+            self._cancelled_task = self._waiting_task
+            self._cancellations_before = self._waiting_task.cancelling()
+            self._waiting_task.cancel()
         else:
-            # A long wait may end, and one that is shorter begin, before it would be over.
-            soon = min(since + self._limit_s, now + self._shortest_s)
-            self._timer = self._loop.call_at(soon, self._look)
+            # A long wait may end, and a shorter one begin, before the long one would be over.
+            next_check_s = min(since_s + self._limit_s, now_s + self._shortest_limit_s)
+            self._timer = self._loop.call_at(next_check_s, self._check)

@@ -1,34 +1,45 @@
-"""Puts a blank line between the text parts of one answer: in the vendors' streams nothing stands between them."""
+"""Puts a blank line between the text parts of one answer.
+
+An answer may hold a commentary and the final text, or text before and after a tool call. Nothing stands between such
+parts in the vendors' streams. Anthropic also starts a part at each citation, within a sentence; Typist asks for none.
+"""
+
+from collections.abc import Iterable
 
 
-class Parts:
-    """The text of an answer whose parts are told from each other by begin().
+class TextParts:
+    """The text of one answer, whose parts begin at start_part()."""
 
-    An answer may hold a commentary and the final text, or text before and after a tool. Anthropic also begins a new
-    part at each citation, in mid-sentence; we ask for none.
-    """
+    @classmethod
+    def joined(cls, texts: Iterable[str]) -> str:
+        """Returns the text of an answer that came whole, from the texts of its parts."""
+        parts, joined = cls(), ""
+        for text in texts:
+            parts.start_part()
+            joined += parts.add(text)
+        return joined
 
     def __init__(self) -> None:
-        self._begun = False
-        self._said = False
+        self._part_started = False
+        self._has_text = False
         self._tail = ""
+        """The last two characters, which may be newlines."""
 
-    def begin(self) -> None:
-        """What is added next belongs to another part."""
-        self._begun = True
+    def start_part(self) -> None:
+        """The text that is added next belongs to another part."""
+        self._part_started = True
 
     def add(self, text: str) -> str:
-        """The text, after a blank line where it begins another part."""
-        if self._begun and text:
-            self._begun = False
-            if self._said:
-                newlines = _count(self._tail[::-1]) + _count(text)
+        """Returns the text to append to the answer, after newlines where `text` starts another part."""
+        if self._part_started and text:
+            self._part_started = False
+            if self._has_text:
+                newlines = _leading_newlines(self._tail[::-1]) + _leading_newlines(text)
                 text = "\n" * max(0, 2 - newlines) + text
-        self._said = self._said or bool(text.strip())
+        self._has_text = self._has_text or bool(text.strip())
         self._tail = text[-2:] if len(text) > 1 else (self._tail + text)[-2:]
         return text
 
 
-def _count(text: str) -> int:
-    """How many newlines it begins with."""
+def _leading_newlines(text: str) -> int:
     return len(text) - len(text.lstrip("\n"))

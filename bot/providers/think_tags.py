@@ -1,77 +1,82 @@
-"""Tells the reasoning from the answer where a compatible server leaves both in one text."""
+"""Separates reasoning from the answer where a compatible server leaves both in one text.
+
+Open models write their reasoning between tags at the beginning of a text, and servers without a reasoning parser pass
+it on as it is. Reasoning counts only before the answer's first word: tags in an answer are text. Since a tag may be cut
+by deltas, text is withheld as long as it could be the start of a tag.
+
+Some models' templates put the opening tag into the prompt, so that the text starts within the reasoning. Their text is
+withheld until the closing tag. If that never comes and the answer is whole, all of the text is the answer.
+"""
 
 import re
 
 from bot.core.stream import Thinking
 
-# Of the chat templates of open models, as their servers pass them on where no reasoning parser is set.
-_CLOSED_BY = {
+# From the chat templates of open models.
+_CLOSING_TAGS = {
     "<think>": "</think>",
     "<thinking>": "</thinking>",
     "<seed:think>": "</seed:think>",
     "[THINK]": "[/THINK]",
 }
-# Their templates put the opening tag into the prompt, so that the text begins in the middle of the reasoning:
 # https://huggingface.co/Qwen/Qwen3-30B-A3B-Thinking-2507, https://huggingface.co/Qwen/QwQ-32B
-_BEGINS_WITHIN = re.compile(r"deepseek-r1|qwq|qwen3.*thinking", re.IGNORECASE)
+_STARTS_WITHIN_REASONING = re.compile(r"deepseek-r1|qwq|qwen3.*thinking", re.IGNORECASE)
 
 
 class ThinkTags:
-    """Takes an answer's text as it comes; reasoning counts only before the answer's first word.
-
-    A tag that is never closed leaves no answer. A model known to leave out the opening tag has its text held back
-    until the closing one; without that, all of it is the answer.
-    """
+    """The text of one answer, whose reasoning is taken out as the text comes."""
 
     def __init__(self, model: str) -> None:
-        self._closing = "</think>" if _BEGINS_WITHIN.search(model) else ""
-        """The tag that would end the reasoning; "" where none has begun."""
-        self._unopened = bool(self._closing)
-        self._thought = self._unopened
+        self._closing_tag = "</think>" if _STARTS_WITHIN_REASONING.search(model) else ""
+        """What ends the reasoning; "" outside of reasoning."""
+        self._opening_tag_missing = bool(self._closing_tag)
+        self._has_reasoning = self._opening_tag_missing
         self._answering = False
-        self._held = ""
+        """The answer has begun: nothing is taken out any more."""
+        self._withheld = ""
 
-    def separated(self) -> None:
-        """The server gives the reasoning in a field of its own: what is in the text is the answer."""
-        if self._unopened:
-            self._unopened, self._closing = False, ""
+    def reasoning_is_separate(self) -> None:
+        """The server gives the reasoning in a field of its own, so the text is the answer."""
+        if self._opening_tag_missing:
+            self._opening_tag_missing, self._closing_tag = False, ""
 
-    def take(self, delta: str) -> str | Thinking:
-        """What of the answer can be said now."""
+    def add(self, delta: str) -> str | Thinking:
+        """Returns the text of the answer that can be shown now, or a sign of thinking."""
         if self._answering:
             return delta
-        self._held += delta
+        self._withheld += delta
         while not self._answering:
-            if not (self._closed() if self._closing else self._opened()):
-                return Thinking(len(delta)) if self._closing else ""
-        said, self._held = self._held, ""
-        return said
+            if not (self._skip_reasoning() if self._closing_tag else self._find_opening_tag()):
+                return Thinking(len(delta)) if self._closing_tag else ""
+        text, self._withheld = self._withheld, ""
+        return text
 
-    def end(self, whole: bool) -> str:
-        """What was held back and is the answer after all; `whole`: the model came to its end."""
-        said, self._held = self._held, ""
-        return said if not self._closing or (self._unopened and whole) else ""
+    def end(self, complete: bool) -> str:
+        """Returns withheld text that is the answer after all. `complete`: the model came to its own end."""
+        text, self._withheld = self._withheld, ""
+        return text if not self._closing_tag or (self._opening_tag_missing and complete) else ""
 
-    def _opened(self) -> bool:
-        """Whether it is known now what the text begins with."""
-        text = self._held.lstrip()
-        if self._thought:
-            self._held = text
-        for tag, closing in _CLOSED_BY.items():
-            if text.startswith(tag):
-                self._closing, self._held, self._thought = closing, text[len(tag) :], True
+    def _find_opening_tag(self) -> bool:
+        """Returns whether it is known now what the text starts with: reasoning, or the answer."""
+        text = self._withheld.lstrip()
+        if self._has_reasoning:
+            self._withheld = text
+        for opening_tag, closing_tag in _CLOSING_TAGS.items():
+            if text.startswith(opening_tag):
+                self._closing_tag, self._has_reasoning = closing_tag, True
+                self._withheld = text[len(opening_tag) :]
                 return True
-        self._answering = not any(tag.startswith(text) for tag in _CLOSED_BY)
+        self._answering = not any(opening_tag.startswith(text) for opening_tag in _CLOSING_TAGS)
         return self._answering
 
-    def _closed(self) -> bool:
-        """Whether the reasoning has ended; of an opened one only what may be the closing tag's start is kept."""
-        if self._unopened and self._held.lstrip().startswith("<think>"):
-            self._unopened = False
-        _, closed, rest = self._held.partition(self._closing)
+    def _skip_reasoning(self) -> bool:
+        """Returns whether the reasoning has ended. While it lasts, only a possible start of the closing tag is kept."""
+        if self._opening_tag_missing and self._withheld.lstrip().startswith("<think>"):
+            self._opening_tag_missing = False
+        _, closed, rest = self._withheld.partition(self._closing_tag)
         if closed:
-            self._held, self._closing, self._unopened = rest, "", False
+            self._withheld, self._closing_tag, self._opening_tag_missing = rest, "", False
             return True
-        if not self._unopened:
-            self._held = self._held[-len(self._closing) :]
+        if not self._opening_tag_missing:
+            self._withheld = self._withheld[-len(self._closing_tag) :]
         return False

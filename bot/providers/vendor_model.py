@@ -1,222 +1,223 @@
-"""One model of a vendor: asks over the vendor's API, and reads what comes as it comes."""
+"""One model of a vendor: sends requests to an API, and yields what the API's reader makes of the response.
+
+An API differs from another in three things, which its module in this package defines: the body of a request, the
+reader of a response, and what the API accepts. Everything else is here, once for all vendors: optional parameters that
+a model refuses, images that it can't take, the response's form (a stream of events or one JSON body), text that can't
+be encoded, and the rule that an answer without its terminal marker is no answer.
+"""
 
 import asyncio
 import json
 import logging
-import ssl
-from collections.abc import AsyncGenerator, Collection
-from contextlib import aclosing, suppress
-from functools import cache
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing, closing, suppress
 from typing import Any, Protocol
 
-import httpx2
+import aiohttp
 
-from bot.core.conversation import Media, Prompt
+from bot.core.conversation import Media, Prompt, Turn
 from bot.core.inbound.files import newest_media_within, without_media
 from bot.core.inbound.tokens import prompt_texts
-from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking, Usage
+from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking
 from bot.core.surrogates import Pairing
 from bot.errors import Failure, ProviderError
-from bot.providers.event_stream import Mark, events_of
-from bot.providers.failures import RequestAttempt
-from bot.providers.optional_parameters import OptionalParameter, refused
+from bot.providers.answer_reader import AnswerReader
+from bot.providers.event_stream import Mark, read_events
+from bot.providers.failures import ErrorResponse, RequestAttempt
+from bot.providers.http_client import HttpClient
+from bot.providers.optional_parameters import OptionalParameter, refused_parameters
 
-# What a server may call it that a model can't look at something: a bad request, too much of it, no such endpoint.
-_MEDIA_MAY_BE_WHY = (Failure.UNEXPECTED, Failure.CONTEXT_TOO_LONG, Failure.UNKNOWN_MODEL)
+# How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
+_MEDIA_FAILURES = (Failure.UNEXPECTED, Failure.CONTEXT_TOO_LONG, Failure.UNKNOWN_MODEL)
+_DRAIN_S = 0.1
 
 log = logging.getLogger(__name__)
-
-# No read timeout: a model may think for long, and pings keep a read alive that stalls. See stall.py.
-TIMEOUT = httpx2.Timeout(None, connect=5.0)
-DRAIN_S = 0.1
-# Follow-ups come within a minute or two: a kept connection saves them the handshakes.
-LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
-
-
-@cache
-def tls() -> ssl.SSLContext:
-    """Whose certificates vendors are known by: read once, as that takes as long as all else of a vendor's client."""
-    return httpx2.create_ssl_context()
-
-
-class Reader(Protocol):
-    """Reads one answer in a vendor's form."""
-
-    finish_reason: FinishReason | None
-    """Set by the vendor's terminal marker; None: the answer is not whole."""
-    usage: Usage | None
-    thinking: bool
-    """The model has begun to reason and has not ended: whatever comes now, be it a ping, is a sign of its work."""
-
-    @property
-    def ended(self) -> bool:
-        """Nothing that counts can follow."""
-        ...
-
-    def read(self, event: Any) -> str | Thinking:
-        """The text in an event of a stream, "" in most. Raises ProviderError where it reports a failure."""
-        ...
-
-    def done(self) -> None:
-        """The stream said [DONE]."""
-        ...
-
-    def read_whole(self, body: Any) -> str:
-        """The text of an answer that came as one."""
-        ...
-
-    def held(self) -> str:
-        """Text that was held back because reasoning might have followed; asked for once, at the end."""
-        ...
 
 
 class Api(Protocol):
     """What each API does in its own way."""
 
-    secret: str
-    """What must never be seen in an error."""
-    most_media_bytes: int
+    path: str
+    """Below the base URL."""
+    max_media_bytes: int
     """Of base64, in one request."""
-    wishes: frozenset[OptionalParameter]
-    """What it is asked for where the model does not refuse it."""
+    optional_parameters: frozenset[OptionalParameter]
+    """What is sent as long as the model does not refuse it."""
 
-    def takes(self, media: Media) -> bool:
-        """Whether a model may be given this at all, as far as is documented."""
+    def accepts(self, media: Media) -> bool:
+        """Returns whether a model may be sent this kind of file, as far as is documented."""
         ...
 
-    async def ask(self, name: str, prompt: Prompt, wishes: Collection[OptionalParameter]) -> httpx2.Response:
-        """Sends the prompt; returns as soon as the vendor begins to answer, where it streams."""
+    def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
+        """Returns the body of a request."""
         ...
 
-    def reader(self, attempt: RequestAttempt, wishes: Collection[OptionalParameter]) -> Reader:
-        """For one answer, whose events it is given as plain dicts: typed ones cost eight times as much."""
+    def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
+        """Returns a reader for the response to one request."""
         ...
+
+
+class ApiVendor:
+    """The models behind one API of one server, which share its connections."""
+
+    def __init__(self, name: str, api: Api, client: HttpClient, api_key: str) -> None:
+        self._name = name
+        self._api = api
+        self._client = client
+        self._api_key = api_key
+
+    def model(self, name: str) -> "VendorModel":
+        """Returns the model that the server calls `name`, which may hold slashes."""
+        return VendorModel(f"{self._name}/{name}", name, self._api, self._client, self._api_key)
+
+    async def aclose(self) -> None:
+        """Closes all connections, those of live answers too."""
+        await self._client.aclose()
 
 
 class VendorModel:
     """The Provider for one model of an API."""
 
-    def __init__(self, vendor: str, name: str, api: Api) -> None:
-        self.model = f"{vendor}/{name}"
+    def __init__(self, model: str, name: str, api: Api, client: HttpClient, api_key: str) -> None:
+        self.model = model
         self._name = name
         self._api = api
+        self._client = client
+        self._api_key = api_key
+        """Known here so that no error quotes it."""
         self._refused: frozenset[OptionalParameter] = frozenset()
-        """Remembered while the process lasts: a request that is refused costs its asker a moment."""
+        """Remembered while the process runs, because each refusal costs an asker a moment."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """See Provider. What is refused for its images or PDFs, as it seems, is asked once more without them."""
-        fit = newest_media_within(prompt.turns, self._api.most_media_bytes)
-        offered, left_out = without_media(prompt, lambda media: media in fit and self._api.takes(media))
+        """Yields the events of one answer. A request that seems to fail for its files is sent again without them."""
+        fit = newest_media_within(prompt.turns, self._api.max_media_bytes)
+        offered, left_out = without_media(prompt, lambda media: media in fit and self._api.accepts(media))
         begun = False
         try:
-            async with aclosing(self._answer(offered, left_out)) as answer:
-                async for said in answer:
-                    begun = begun or not isinstance(said, Thinking)
-                    yield said
+            async with aclosing(self._answer(offered, left_out)) as events:
+                async for event in events:
+                    begun = begun or not isinstance(event, Thinking)
+                    yield event
             return
         except ProviderError as error:
-            bare, more = without_media(offered, lambda media: False)
-            if begun or not more or error.failure not in _MEDIA_MAY_BE_WHY:
+            bare, more_left_out = without_media(offered, lambda media: False)
+            if begun or not more_left_out or error.failure not in _MEDIA_FAILURES:
                 raise
-            log.info("%s: %s (%s), asked again without %d files", self.model, error.failure, error.detail, len(more))
-        async with aclosing(self._answer(bare, (*left_out, *more))) as answer:
-            async for said in answer:
-                yield said
+            log.info(
+                "%s: %s (%s), asking again without %d files",
+                self.model,
+                error.failure,
+                error.detail,
+                len(more_left_out),
+            )
+        async with aclosing(self._answer(bare, (*left_out, *more_left_out))) as events:
+            async for event in events:
+                yield event
 
     async def _answer(self, prompt: Prompt, left_out: tuple[str, ...]) -> AsyncGenerator[StreamEvent, None]:
-        """One request. An answer without a word is a failure too: EMPTY, or ONLY_THOUGHT."""
-        with RequestAttempt(self.model, self._api.secret, prompt_texts(prompt)) as attempt:
-            response, wishes = await self._ask(prompt)
-            reader = self._api.reader(attempt, wishes)
-            silent = True
-            async with aclosing(response):
+        """Yields the events of one request. An answer without a word fails as EMPTY or ONLY_THOUGHT."""
+        with RequestAttempt(self.model, self._api_key, prompt_texts(prompt)) as attempt:
+            response, parameters = await self._send(prompt)
+            reader = self._api.reader(attempt, parameters)
+            has_text = False
+            with closing(response):
                 attempt.connected = True
-                async with aclosing(self._deltas(response, reader, attempt)) as deltas:
+                async with aclosing(_encodable(_read(response, reader, attempt))) as deltas:
                     async for delta in deltas:
-                        silent = silent and (isinstance(delta, Thinking) or not delta.strip())
+                        if isinstance(delta, str):
+                            attempt.private_texts.append(delta)
+                            has_text = has_text or bool(delta.strip())
                         yield delta
             if reader.finish_reason is None:
                 raise attempt.failed(Failure.CUT, "the stream ended without its terminal marker")
-            if silent:
-                length = reader.finish_reason is FinishReason.LENGTH
-                raise attempt.failed(
-                    Failure.ONLY_THOUGHT if length else Failure.EMPTY,
-                    f"no text, finish reason {reader.finish_reason}",
-                )
+            if not has_text:
+                at_limit = reader.finish_reason is FinishReason.LENGTH
+                failure = Failure.ONLY_THOUGHT if at_limit else Failure.EMPTY
+                raise attempt.failed(failure, f"no text, finish reason {reader.finish_reason}")
             yield Completion(self.model, reader.finish_reason, reader.usage, left_out)
 
-    async def _ask(self, prompt: Prompt) -> tuple[httpx2.Response, frozenset[OptionalParameter]]:
-        """With the wishes that were granted: what the model refuses by its name is left out from then on."""
+    async def _send(self, prompt: Prompt) -> tuple[aiohttp.ClientResponse, frozenset[OptionalParameter]]:
+        """Returns the response and the optional parameters that the model did not refuse."""
         while True:
-            wishes = self._api.wishes - self._refused
+            parameters = self._api.optional_parameters - self._refused
             try:
-                return await self._api.ask(self._name, prompt, wishes), wishes
-            except Exception as error:
-                more = refused(wishes, error)
-                if not more:
+                body = self._api.request(self._name, prompt, parameters)
+                return await self._client.post(self._api.path, body), parameters
+            except ErrorResponse as error:
+                refused = refused_parameters(parameters, error)
+                if not refused:
                     raise
-            self._refused |= more
-            log.info("%s: asked again without %s", self.model, ", ".join(sorted(wish.name.lower() for wish in more)))
+            self._refused |= refused
+            names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
+            log.info("%s: asking again without %s", self.model, names)
 
-    async def _deltas(
-        self, response: httpx2.Response, reader: Reader, attempt: RequestAttempt
-    ) -> AsyncGenerator[str | Thinking, None]:
-        """What the reader reads, in text that can be sent and stored."""
-        pairing = Pairing()
-        async with aclosing(self._said(response, reader, attempt)) as said:
-            async for each in said:
-                if isinstance(each, Thinking):
-                    yield each
-                elif text := pairing.take(each):
-                    attempt.private.append(text)
-                    yield text
-        if text := pairing.end():
+
+def content_of(
+    turn: Turn, media_part: Callable[[Media], dict[str, Any]], text_type: str = "text"
+) -> str | list[dict[str, Any]]:
+    """Returns a turn's content in the form that all APIs share: files come before the text about them."""
+    if not turn.media:
+        return turn.text
+    return [*(media_part(media) for media in turn.media), {"type": text_type, "text": turn.text}]
+
+
+async def _encodable(deltas: AsyncGenerator[str | Thinking, None]) -> AsyncGenerator[str | Thinking, None]:
+    """Yields `deltas` with their text in a form that UTF-8 can encode."""
+    pairing = Pairing()
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if isinstance(delta, Thinking):
+                yield delta
+            elif text := pairing.take(delta):
+                yield text
+    if text := pairing.end():
+        yield text
+
+
+async def _read(
+    response: aiohttp.ClientResponse, reader: AnswerReader, attempt: RequestAttempt
+) -> AsyncGenerator[str | Thinking, None]:
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    if media_type == "application/json":
+        # Also the answer of a server that cannot stream, or an error under a status of 200.
+        if text := reader.read_response(json.loads(await response.read())):
             yield text
-
-    async def _said(
-        self, response: httpx2.Response, reader: Reader, attempt: RequestAttempt
-    ) -> AsyncGenerator[str | Thinking, None]:
-        kind = response.headers.get("content-type", "").partition(";")[0].strip()
-        if kind == "application/json":
-            # Also the answer of a server that cannot stream, or an error under a status of 200.
-            if whole := reader.read_whole(json.loads(await response.aread())):
-                yield whole
-            return
-        seen = False
-        try:
-            async with aclosing(events_of(response)) as events:
-                async for event in events:
-                    seen = True
-                    if delta := _heard(reader, event):
-                        yield delta
-                    if reader.ended or event is Mark.DONE:
-                        await _drained(events)
-                        break
-        except Exception:
-            # After the terminal marker the answer is whole, however the vendor hangs up.
-            if reader.finish_reason is None:
-                raise
-        if held := reader.held():
-            yield held
-        if not seen and kind != "text/event-stream":
-            raise attempt.failed(Failure.UNEXPECTED, f"no stream of events but {kind or 'something unnamed'}")
+        return
+    has_events = False
+    try:
+        async with aclosing(read_events(response.content.iter_any())) as events:
+            async for event in events:
+                has_events = True
+                if delta := _delta(reader, event):
+                    yield delta
+                if reader.is_complete or event is Mark.DONE:
+                    await _drain(events)
+                    break
+    except Exception:
+        # After the terminal marker the answer is whole, however the vendor hangs up.
+        if reader.finish_reason is None:
+            raise
+    if text := reader.withheld_text():
+        yield text
+    if not has_events and media_type != "text/event-stream":
+        raise attempt.failed(Failure.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
 
 
-def _heard(reader: Reader, event: Any) -> str | Thinking:
-    """The text in an event; a sign of work where there is none and the model thinks."""
-    thought = reader.thinking
+def _delta(reader: AnswerReader, event: Any) -> str | Thinking:
+    """Returns the text in an event, or a sign of work where there is no text and the model thinks."""
+    was_thinking = reader.thinking
     if event is Mark.DONE:
-        reader.done()
+        reader.read_done()
         return ""
-    said = "" if event is Mark.COMMENT else reader.read(event)
-    if not said and (thought or reader.thinking):
-        return Thinking(over=not reader.thinking)
-    return said
+    delta = "" if event is Mark.COMMENT else reader.read_event(event)
+    if not delta and (was_thinking or reader.thinking):
+        return Thinking(ended=not reader.thinking)
+    return delta
 
 
-async def _drained(events: AsyncGenerator[Any, None]) -> None:
+async def _drain(events: AsyncGenerator[Any, None]) -> None:
     """Reads what is left if it comes at once: only then is the connection kept for the next request."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
+        async with asyncio.timeout(_DRAIN_S):
             async for _ in events:
                 pass

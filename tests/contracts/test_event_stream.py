@@ -1,16 +1,15 @@
-"""Server-sent events: the same as the SDK's decoder reads, and the two marks that it swallows."""
+"""Server-sent events: the same as OpenAI's own decoder reads, and the two marks that it swallows."""
 
 import json
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
-import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from bot.providers.event_stream import Mark, events_of
+from bot.providers.event_stream import Mark, read_events
 
 
 async def read(chunks: list[bytes]) -> list[object]:
@@ -18,7 +17,7 @@ async def read(chunks: list[bytes]) -> list[object]:
         for chunk in chunks:
             yield chunk
 
-    return [event async for event in events_of(httpx2.Response(200, content=body()))]
+    return [event async for event in read_events(body())]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What holds for every Provider: each API over real HTTP and its SDK, the scripted model, and all wrapped."""
+"""What holds for every Provider: each API over real HTTP, the scripted model, and all wrapped."""
 
 import asyncio
 import logging
@@ -16,6 +16,7 @@ from bot.core.stream import Completion, FinishReason, Usage
 from bot.errors import Failure, ProviderError
 from bot.ports.clock import SystemClock
 from bot.ports.models import Provider
+from bot.providers.answer_reader import AnswerReader
 from bot.providers.anthropic import MessagesReader
 from bot.providers.failures import RequestAttempt
 from bot.providers.fallback import Fallback
@@ -23,7 +24,6 @@ from bot.providers.openai import ChatReader, ResponsesReader
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted, answer
 from bot.providers.stall import Stall
-from bot.providers.vendor_model import Reader
 from tests.contracts.notifications import PROMPT, connected, hear
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, Api, Refused
 from tests.streams import speech
@@ -235,7 +235,7 @@ class TestAFailure:
         assert heard.error is not None
         assert str(heard.error) == str(ProviderError(row.failure, model.model))
         assert model.model in str(heard.error)
-        assert len(vendor.requests) == 1, "the SDK asks once"
+        assert len(vendor.requests) == 1, "asked once"
         shown = "".join(traceback.format_exception(heard.error))
         for text in (shown, heard.error.detail, repr(heard.error), repr(vars(heard.error)), caplog.text):
             assert KEY not in text
@@ -357,8 +357,8 @@ class TestNonsense:
     @settings(max_examples=200, deadline=None)
     @given(body=JSON)
     @pytest.mark.parametrize("reader", [ResponsesReader, ChatReader, MessagesReader])
-    def test_in_an_answer(self, reader: Callable[[RequestAttempt], Reader], body: object) -> None:
-        for read in ("read", "read_whole"):
+    def test_in_an_answer(self, reader: Callable[[RequestAttempt], AnswerReader], body: object) -> None:
+        for read in ("read_event", "read_response"):
             with suppress(ProviderError), RequestAttempt("openai/m", KEY) as attempt:
                 getattr(reader(attempt), read)(body)
 

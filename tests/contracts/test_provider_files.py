@@ -9,10 +9,12 @@ from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import Failure
 from bot.ports.clock import SystemClock
 from bot.providers.fallback import Fallback
+from bot.providers.http_client import HttpClient
 from bot.providers.openai import ChatApi
 from bot.providers.retry import Retry
+from bot.providers.vendor_model import ApiVendor
 from tests.contracts.notifications import connected, hear
-from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, Api, options
 from tests.streams.server import Answer, VendorServer, refusal
 
 IMAGE = Media("plan.png", "image/png", "aW1n")
@@ -75,10 +77,9 @@ async def test_anthropic_takes_base64_sources(vendor: VendorServer) -> None:
     assert heard.completions[0].left_out == ()
 
 
-async def test_chat_of_openai_takes_images_and_pdfs(vendor: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_chat_of_openai_takes_images_and_pdfs(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("A plan."))
-    client = CHAT.connect(vendor.url, True)
-    monkeypatch.setattr(client._api, "_is_openai", True)  # type: ignore[attr-defined]
+    client = ApiVendor("openai", ChatApi(options(), at_openai=True), HttpClient(f"{vendor.url}/v1", {}), KEY)
     heard = await hear(client.model("m"), PROMPT)
     await client.aclose()
     assert asked(vendor) == [
@@ -144,7 +145,7 @@ async def test_a_fallback_that_cannot_see_says_so(vendor: VendorServer) -> None:
 async def test_what_is_too_much_for_one_request_is_left_out_from_the_oldest(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ChatApi, "most_media_bytes", 10)
+    monkeypatch.setattr(ChatApi, "max_media_bytes", 10)
     vendor.script(CHAT.streamed("Two."))
     images = [Media(f"{number}.png", "image/png", "aW1n") for number in range(3)]
     turns = (Turn("user", "one", (images[0],)), Turn("assistant", "ok"), Turn("user", "two", tuple(images[1:])))

@@ -68,7 +68,7 @@ async def test_an_entry_is_all_that_a_new_vendor_needs(monkeypatch: pytest.Monke
         base_url="https://api.echo.example",
     )
     monkeypatch.setitem(cast(dict[str, VendorEntry], VENDORS), "echo", entry)
-    with pytest.raises(SettingsError, match=r"ECHO_API_KEY is not set.*get it at echo\.example/keys"):
+    with pytest.raises(SettingsError, match=r"ECHO_API_KEY is not set.* echo\.example/keys"):
         settings.read({"BOT_MODELS": "echo/two"})
     ours = settings.read({"ECHO_API_KEY": "k"})
     assert settings.models_in_use(ours) == ("echo/one",)

@@ -1,17 +1,20 @@
 """What each API is sent, and how it is paid for."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
 
 from bot.core.conversation import Prompt
 from bot.core.stream import THINKING_TOKENS
 from bot.errors import Failure
+from bot.providers import openai
 from bot.providers.hosts import speaks_responses
 from bot.providers.model_setup import VendorSettings
-from bot.providers.openai import OpenAIVendor
 from tests.contracts.notifications import PROMPT, connected, hear
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, Api, options
 from tests.streams.server import Answer, VendorServer, refusal
@@ -80,7 +83,7 @@ async def test_requests_to_openais_own_chat_leave_room_to_think_and_tell_the_con
     lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
     vendor.script(CHAT.streamed("one"))
-    client = OpenAIVendor(VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "chat"), options())
+    client = openai.connect(VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "chat"), options())
     await hear(client.model("m"), CACHED)
     await client.aclose()
     [seen] = vendor.requests
@@ -201,3 +204,54 @@ async def test_requests_take_a_models_name_with_slashes(vendor: VendorServer) ->
 )
 def test_requests_go_to_responses_where_it_is_sure_to_be(base_url: str, responses: bool) -> None:
     assert speaks_responses(base_url) is responses
+
+
+async def _request_of_openais_sdk_to_responses(url: str, body: dict[str, Any]) -> None:
+    async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", max_retries=0) as client:
+        assert [event async for event in await client.responses.create(**body)]
+
+
+async def _request_of_openais_sdk_to_chat(url: str, body: dict[str, Any]) -> None:
+    async with AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", max_retries=0) as client:
+        assert [event async for event in await client.chat.completions.create(**body)]
+
+
+async def _request_of_anthropics_sdk(url: str, body: dict[str, Any]) -> None:
+    async with AsyncAnthropic(api_key=KEY, base_url=url, max_retries=0) as client:
+        assert [event async for event in await client.messages.create(**body)]
+
+
+@pytest.mark.parametrize(
+    ("api", "sdk"),
+    [
+        (RESPONSES, _request_of_openais_sdk_to_responses),
+        (CHAT, _request_of_openais_sdk_to_chat),
+        (ANTHROPIC, _request_of_anthropics_sdk),
+    ],
+    ids=["responses", "chat", "anthropic"],
+)
+async def test_requests_are_those_of_the_vendors_own_sdk(
+    vendor: VendorServer, api: Api, sdk: Callable[[str, dict[str, Any]], Awaitable[None]]
+) -> None:
+    vendor.script(api.streamed("one"))
+    async with connected(api, vendor) as model:
+        await hear(model, CACHED)
+    [ours] = vendor.requests
+    await sdk(vendor.url, ours.body)
+    theirs = vendor.requests[1]
+    assert ours.path == theirs.path
+    assert ours.body == theirs.body
+    of_one_request = {"Host", "Content-Length", "User-Agent", "Accept-Encoding", "Connection"}
+    of_the_sdk = {name for name in theirs.headers if name.lower().startswith("x-stainless")}
+    for header in {*ours.headers, *theirs.headers} - of_one_request - of_the_sdk:
+        assert ours.headers.get(header) == theirs.headers.get(header), header
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_requests_to_a_base_url_with_a_path(vendor: VendorServer, slash: str) -> None:
+    vendor.script(CHAT.streamed("one"))
+    client = openai.connect(VendorSettings("", f"{vendor.url}/openai/v1{slash}", "chat"), options())
+    await hear(client.model("m"))
+    await client.aclose()
+    [seen] = vendor.requests
+    assert (seen.path, seen.headers["Authorization"]) == ("/openai/v1/chat/completions", "Bearer none")

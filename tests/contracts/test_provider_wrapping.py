@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core.texts import for_error
 from bot.errors import Failure
 from bot.ports.clock import SystemClock
 from bot.providers import stall
@@ -223,7 +224,7 @@ class TestRetry:
             heard = await hear(Retry(model, SystemClock()))
         assert heard.error is not None
         assert heard.error.retry_after_s == retry_after_s
-        assert again in str(heard.error)
+        assert again in for_error(heard.error)
         assert len(vendor.requests) == 1
 
     async def test_happens_once(self, vendor: VendorServer) -> None:

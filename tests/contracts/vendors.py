@@ -6,9 +6,8 @@ from typing import Protocol
 
 from bot.errors import Failure
 from bot.ports.models import Provider
-from bot.providers.anthropic import AnthropicVendor
+from bot.providers import anthropic, openai
 from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.openai import OpenAIVendor
 from tests.streams import speech
 from tests.streams.server import Answer, refusal
 
@@ -51,12 +50,12 @@ def options(streaming: bool = True) -> RequestOptions:
     return RequestOptions(streaming, max_output_tokens=16_384)
 
 
-def _openai(api: str) -> Callable[[str, bool], OpenAIVendor]:
-    return lambda url, streaming: OpenAIVendor(VendorSettings(KEY, f"{url}/v1", api), options(streaming))
+def _openai(api: str) -> Callable[[str, bool], Vendor]:
+    return lambda url, streaming: openai.connect(VendorSettings(KEY, f"{url}/v1", api), options(streaming))
 
 
-def _anthropic(url: str, streaming: bool) -> AnthropicVendor:
-    return AnthropicVendor(VendorSettings(KEY, url), options(streaming))
+def _anthropic(url: str, streaming: bool) -> Vendor:
+    return anthropic.connect(VendorSettings(KEY, url), options(streaming))
 
 
 RESPONSES = Api("responses", "/v1/responses", _openai("responses"), speech.responses, speech.responses_whole, 1)

@@ -11,7 +11,7 @@ from tests.providers.scripts import END, PROMPT, THINKING, Received, ScriptedMod
 from tests.told_time import ToldClock, run_told
 
 TIMEOUT_S = 10.0
-OVER = Thinking(over=True)
+OVER = Thinking(ended=True)
 
 
 def received_from(*steps: Step, reader_s: float = 0.0) -> Received:
