@@ -255,7 +255,7 @@ async def _built_unless_asked(
     except TimeoutError:
         if not patience.expired():
             raise
-        log.info("told to end before the start was done")
+        log.info("startup cancelled by a signal")
         return None
 
 

@@ -52,9 +52,13 @@ def register(app: AsyncApp, intake: Intake, changes: MessageEdits, asks: Message
     async def on_error(error: Exception) -> BoltResponse | None:
         """An event that failed is not acknowledged and comes again; only an error we don't know gets a traceback."""
         if isinstance(error, BoltUnhandledRequestError):
-            log.debug("acknowledged without a listener: %s", error.body.get("type"))
+            log.debug("event acknowledged without a listener: %s", error.body.get("type"))
             return BoltResponse(status=200)
-        log.error("an event was not taken: %s", error, exc_info=None if isinstance(error, TypistError) else error)
+        log.error(
+            "event not processed, Slack will redeliver it: %s",
+            error,
+            exc_info=None if isinstance(error, TypistError) else error,
+        )
         return None
 
     app.error(on_error)

@@ -35,8 +35,8 @@ def fails(error: Exception) -> Exception:
 
 
 def test_ours_is_written_as_it_is(written: io.StringIO) -> None:
-    logging.getLogger("bot.services.worker").debug("job %d is broken off: %s", 7, "handover")
-    assert written.getvalue().endswith("DEBUG bot.services.worker: job 7 is broken off: handover\n")
+    logging.getLogger("bot.services.worker").debug("job %d: cancelled: %s", 7, "handover")
+    assert written.getvalue().endswith("DEBUG bot.services.worker: job 7: cancelled: handover\n")
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
@@ -80,9 +80,9 @@ def test_an_exception_is_told_by_its_type_and_its_place(written: io.StringIO) ->
 
 def test_an_exception_among_the_arguments_is_told_by_its_type(written: io.StringIO) -> None:
     log = logging.getLogger("bot.services.worker")
-    log.error("a placeholder was not posted: %s", ValueError("secret"))
-    log.error("a placeholder was not posted: %s", StoreError("The database can't be used."))
-    log.error("a placeholder was not posted: %s", ConnectionRefusedError(111, "Connection refused"))
+    log.error("placeholder not posted: %s", ValueError("secret"))
+    log.error("placeholder not posted: %s", StoreError("The database can't be used."))
+    log.error("placeholder not posted: %s", ConnectionRefusedError(111, "Connection refused"))
     told = [line.partition("not posted: ")[2] for line in written.getvalue().splitlines()]
     assert told == ["ValueError", "The database can't be used.", "[Errno 111] Connection refused"]
 

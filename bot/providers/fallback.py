@@ -43,5 +43,9 @@ class Fallback:
                 if begun or following is None or error.failure is Failure.REFUSED:
                     raise
                 log.warning(
-                    "%s: %s (%s), falling back to %s", error.model, error.failure, error.detail, following.model
+                    "model %s failed: %s (%s), falling back to %s",
+                    error.model,
+                    error.failure,
+                    error.detail,
+                    following.model,
                 )

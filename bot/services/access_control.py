@@ -65,7 +65,7 @@ class AccessControl:
 
     def tell(self, question: Question, denial: Denial) -> None:
         """Tells the asker why, at most once an hour, in the background."""
-        log.info("%s may not ask: %s", question.user_id, denial.name.lower())
+        log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
             task = asyncio.create_task(self._tell(question, denial))
             self._telling.add(task)
@@ -75,7 +75,7 @@ class AccessControl:
         try:
             first = await self._notices.claim(question.thread.team_id, question.user_id, "denied", TELL_AGAIN_S)
         except StoreError as error:
-            log.error("%s is not told that they may not ask: %s", question.user_id, error)
+            log.error("user %s is not told of the denial: %s", question.user_id, error)
             return
         if first:
             await self._ephemeral.tell(question, denial)

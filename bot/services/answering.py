@@ -162,7 +162,7 @@ class Answering:
         except asyncio.CancelledError:
             await self._break_off(attempt, reply)
         except Exception as error:
-            log.error("job %d broke: %s", attempt.job.id, trace_of(error))
+            log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
             await self._broken(attempt, reply)
         finally:
             self.pane.end(attempt.job.question)
@@ -210,7 +210,7 @@ class Answering:
                 raise
             return _stopped(attempt)
         except Exception as error:
-            log.error("job %d broke: %s", attempt.job.id, trace_of(error))
+            log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
             return _end(texts.INTERNAL_ERROR, Outcome(EndReason.INTERNAL_ERROR, attempt.part))
         finally:
             attempt.streaming = False
@@ -294,9 +294,9 @@ class Answering:
                 ping = outcome.end_reason.is_answer and 0 < self.done_ping_s < waited_s
                 return await self.jobs.finish(job, outcome, ping=ping, leftover=left)
             except StoreError as error:
-                log.error("job %d: its end is not on record yet: %s", job.id, error)
+                log.error("job %d: end not recorded, retrying: %s", job.id, error)
             except Exception as error:
-                log.error("job %d: its end is not on record yet: %s", job.id, trace_of(error))
+                log.error("job %d: end not recorded, retrying: %s", job.id, trace_of(error))
             await self.clock.sleep(delay_s)
         raise AssertionError("the delays never end")
 
@@ -308,7 +308,7 @@ class Answering:
             try:
                 await self.jobs.release(attempt.job, attempt.draft.piece())
             except StoreError as error:
-                log.error("job %d could not be handed over: %s", attempt.job.id, error)
+                log.error("job %d: not released, another process takes it over later: %s", attempt.job.id, error)
 
 
 def _told(ending: Ending, attempt: AnswerAttempt) -> Ending:
@@ -358,7 +358,7 @@ def _end(notice: str, outcome: Outcome) -> tuple[Ending, Outcome]:
 
 def _failed(attempt: AnswerAttempt, error: TypistError) -> Outcome:
     if isinstance(error, ProviderError):
-        log.warning("%s failed: %s %s", error.model, error.failure, error.detail)
+        log.warning("model %s failed: %s %s", error.model, error.failure, error.detail)
         if not attempt.said_chars and error.failure not in CHARGED_WITHOUT_TEXT:
             attempt.model = None
         return Outcome(reason_of(error.failure), attempt.part, error.model)

@@ -55,10 +55,10 @@ class AssistantPane:
             async with asyncio.timeout(STATUS_WITHIN_S):
                 await self.pane.set_status(question.thread, texts.PANE_STATUS)
         except (RateLimited, Refused, TimeoutError) as error:
-            log.warning("a placeholder stands for the status: %s", error or "it took too long")
+            log.warning("pane status not set, posting a placeholder instead: %s", error or "it took too long")
             return False
         except Exception as error:
-            log.error("a placeholder stands for the status: %s", trace_of(error))
+            log.error("pane status not set, posting a placeholder instead: %s", trace_of(error))
             return False
         return True
 
@@ -90,6 +90,6 @@ async def _done(sign: Awaitable[None], within_s: float) -> None:
         async with asyncio.timeout(within_s):
             await sign
     except (RateLimited, Refused, StoreError, TimeoutError) as error:
-        log.warning("the pane does not show a sign: %s", error or "it took too long")
+        log.warning("pane not updated: %s", error or "it took too long")
     except Exception as error:
-        log.error("the pane does not show a sign: %s", trace_of(error))
+        log.error("pane not updated: %s", trace_of(error))

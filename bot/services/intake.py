@@ -57,11 +57,11 @@ class Intake:
         company = await self._company(message)
         verdict = triage(message, self._me, company, await self._hearing_in(message, company))
         if not isinstance(verdict, Answer):
-            log.debug("ignored %s: %s", message.ts, verdict.reason)
+            log.debug("message %s ignored: %s", message.ts, verdict.reason)
         elif denial := self._admission.denial_at_once(verdict.question):
             self._admission.tell(verdict.question, denial)
         elif await self._admission.too_many(verdict.question):
-            log.warning("ignored %s: %s asks again and again", message.ts, verdict.question.user_id)
+            log.warning("message %s ignored: bot %s asks too often", message.ts, verdict.question.user_id)
         else:
             await self.enqueue(event_id, verdict.question)
 
@@ -69,7 +69,7 @@ class Intake:
         """Has a question answered whose asker may ask; raises what the Store raises."""
         enqueued = await self._queue.enqueue(event_id, question, full=self._worker.full)
         if enqueued is None:
-            log.debug("seen before: %s", question.ts)
+            log.debug("message %s ignored: already a question", question.ts)
         elif enqueued.waiting:
             self._worker.announce(Job(enqueued.job_id, question, attempts=0))
         else:

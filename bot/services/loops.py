@@ -22,5 +22,5 @@ async def kept_running(loop: Callable[[], Coroutine[None, None, None]], again_s:
         except SlackSetupError:
             raise
         except Exception as error:
-            log.error("%s begins again: %s", getattr(loop, "__qualname__", "a loop"), trace_of(error))
+            log.error("loop %s failed, restarting: %s", getattr(loop, "__qualname__", "a loop"), trace_of(error))
             await asyncio.sleep(again_s)

@@ -25,7 +25,7 @@ class MessageEdits:
         if after.subtype == "tombstone":
             await self.deleted(before)
         elif not by_person(after, self._me):
-            log.debug("ignored: a change of %s", after.ts)
+            log.debug("edit of message %s ignored: not by a person", after.ts)
         elif self._words(before) != self._words(after) and await self._questions.edit(_question(after), edited_ts):
             self._worker.wake()
         elif self._me.user_id in mentioned_users(after.text) and self._me.user_id not in mentioned_users(before.text):
@@ -37,7 +37,7 @@ class MessageEdits:
         What is on record is an edit of it. Anything else asks now, for the mention may be what was added.
         """
         if not by_person(message, self._me):
-            log.debug("ignored: a change of %s", message.ts)
+            log.debug("edit of message %s ignored: not by a person", message.ts)
         elif await self._questions.edit(_question(message), edited_ts):
             self._worker.wake()
         else:

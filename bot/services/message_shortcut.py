@@ -76,7 +76,7 @@ class MessageShortcut:
             try:
                 taken = await self.records.take(AT_ONCE)
             except StoreError as error:
-                log.error("questions about messages are left undone: %s", error)
+                log.error("questions about messages: database unavailable, retrying: %s", error)
                 continue
             for ask in taken:
                 if ask.view_id not in self._under_way:
@@ -105,7 +105,7 @@ class MessageShortcut:
         try:
             ask = await self.records.begin(self.me.team_id, view_id, user_id, about, text)
         except StoreError as error:
-            log.warning("a question about %s is not asked: %s", about.ts, error)
+            log.warning("question about message %s not asked: %s", about.ts, error)
             sentence = texts.QUESTION_NOT_SAVED
         else:
             if ask is None:
@@ -121,7 +121,7 @@ class MessageShortcut:
             if sentence := await self._tried(ask):
                 await self._tell(ask.about.response_url, sentence)
         except Exception as error:
-            log.error("a question about %s is taken again: %s", ask.about.ts, trace_of(error))
+            log.error("question about message %s: retrying: %s", ask.about.ts, trace_of(error))
         return ""
 
     async def _tried(self, ask: Ask) -> str:
@@ -131,17 +131,17 @@ class MessageShortcut:
                 await self._asked(ask)
             return ""
         except (TimeoutError, StoreError) as error:
-            log.warning("a question about %s is taken again: %s", ask.about.ts, error or "it took too long")
+            log.warning("question about message %s: retrying: %s", ask.about.ts, error or "it took too long")
             if ask.tries < MOST_TRIES:
                 return ""
             sentence = texts.QUESTION_MAYBE_ASKED
         except NotSure as error:
-            log.warning("a question about %s is looked for again: %s", ask.about.ts, error)
+            log.warning("question about message %s: maybe posted, looking again: %s", ask.about.ts, error)
             if ask.tries < MOST_TRIES:
                 return await self._put_off(ask, _wait_s(ask))
             sentence = texts.QUESTION_MAYBE_ASKED
         except (RateLimited, Refused) as error:
-            log.warning("a question about %s is not asked: %s", ask.about.ts, error)
+            log.warning("question about message %s not asked: %s", ask.about.ts, error)
             may_pass = isinstance(error, RateLimited) or error.reason.may_pass or error.reason is Refusal.TOKEN_GONE
             if may_pass and ask.view_id in self._late and ask.tries < MOST_TRIES:
                 return await self._put_off(ask, _wait_s(ask))
@@ -153,7 +153,7 @@ class MessageShortcut:
         try:
             await self.records.later(ask, delay_s)
         except StoreError as error:
-            log.warning("a question about %s is taken again: %s", ask.about.ts, error)
+            log.warning("question about message %s: retrying: %s", ask.about.ts, error)
         return ""
 
     async def _asked(self, ask: Ask) -> None:
@@ -180,7 +180,7 @@ class MessageShortcut:
                 return await self._written_elsewhere(ask)
             if not refused.reason.may_pass:
                 raise
-            log.info("whether a question about %s was posted is looked for: %s", about.ts, refused)
+            log.info("question about message %s: maybe posted, looking: %s", about.ts, refused)
             if ts := await self._found(ask):
                 return self._question(ask, about.channel_id, ts)
             raise

@@ -47,10 +47,10 @@ class Outbox:
         try:
             taken = await self.entries.take(AT_ONCE - len(self._running))
         except StoreError as error:
-            log.error("outbox: database unavailable, retrying: %s", error)
+            log.error("outbox: database unavailable, retrying in %.0f s: %s", AWAY_S, error)
             return False
         except Exception as error:
-            log.error("outbox: entries not read, retrying: %s", trace_of(error))
+            log.error("outbox: entries not read, retrying in %.0f s: %s", AWAY_S, trace_of(error))
             return False
         for entry in taken:
             task = asyncio.create_task(self._run(entry))
@@ -66,14 +66,14 @@ class Outbox:
             if is_done:
                 await self.entries.complete(entry, posted_ts)
             elif entry.tries >= MOST_TRIES:
-                log.error("%s is given up after %d tries", about, entry.tries)
+                log.error("%s: given up after %d tries", about, entry.tries)
                 await self.entries.complete(entry)
             else:
                 await self.entries.postpone(entry, wait_s(entry.tries))
         except StoreError as error:
-            log.error("%s is taken again: %s", about, error)
+            log.error("%s: outcome not recorded, retrying: %s", about, error)
         except Exception as error:
-            log.error("%s is taken again: %s", about, trace_of(error))
+            log.error("%s: outcome not recorded, retrying: %s", about, trace_of(error))
 
     async def _tried(self, entry: OutboxEntry, about: str) -> tuple[bool, str | None]:
         """Whether it needs no other try, and the ts of a message that it left."""
@@ -84,9 +84,9 @@ class Outbox:
             log.warning("%s: %s", about, refused)
             return not refused.reason.may_pass, None
         except (RateLimited, TimeoutError, NotShown) as error:
-            log.warning("%s is done later: %s", about, str(error) or type(error).__name__)
+            log.warning("%s: failed, retrying later: %s", about, str(error) or type(error).__name__)
         except Exception as error:
-            log.error("%s is done later: %s", about, trace_of(error))
+            log.error("%s: failed, retrying later: %s", about, trace_of(error))
         return False, None
 
     async def _do(self, entry: OutboxEntry) -> str | None:

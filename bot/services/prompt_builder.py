@@ -99,7 +99,7 @@ class PromptBuilder:
         if not (self.me.has_pane and in_pane(question)):
             return ""
         person = question.thread.team_id, question.user_id
-        channel_id = await self._read("what the person looks at", lambda: self.pane_context.read(*person))
+        channel_id = await self._read("pane context", lambda: self.pane_context.read(*person))
         names = await self.history.names([channel_id]) if channel_id else {}
         return "".join(map(looking_at, names.values()))
 
@@ -117,7 +117,7 @@ class PromptBuilder:
             try:
                 await self.questions.edit(question, message.edited_ts)
             except StoreError as error:
-                log.error("job %d: an edit of its question is not on record: %s", job.id, error)
+                log.error("job %d: edit of its question not recorded: %s", job.id, error)
                 return
         if edited:
             await self.clock.sleep(RESTART_WITHIN_S)
@@ -143,18 +143,16 @@ class PromptBuilder:
             try:
                 await self.group_threads.mark_group(question.thread, since_ts)
             except StoreError as error:
-                log.error("a thread of several people is not on record as one: %s", error)
+                log.error("participants of a thread not recorded: %s", error)
 
     async def _replies(self, question: Question) -> Mapping[str, str]:
         """Without the database, our own answers are what Slack shows of them."""
-        return (
-            await self._read("our earlier answers", lambda: self.recorded.replies(question.thread, question.ts)) or {}
-        )
+        return await self._read("recorded answers", lambda: self.recorded.replies(question.thread, question.ts)) or {}
 
     async def _channel_settings(self, question: Question) -> ChannelSettings:
         """Without the database, what holds for all channels."""
         team_id, channel_id = question.thread.team_id, question.thread.channel_id
-        read = await self._read("the channel's settings", lambda: self.channel_settings.read(team_id, channel_id))
+        read = await self._read("channel settings", lambda: self.channel_settings.read(team_id, channel_id))
         return read or ChannelSettings()
 
     async def _read(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:
@@ -163,7 +161,7 @@ class PromptBuilder:
             try:
                 return await read()
             except StoreError as error:
-                log.error("%s can't be read: %s", what, error)
+                log.error("%s not read, retrying: %s", what, error)
                 await self.clock.sleep(delay_s)
         return None
 

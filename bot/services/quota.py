@@ -79,7 +79,7 @@ class Quota:
                 if sentence and await self.notices.claim(spender.team_id, to, notice_of(cap, spender, now)):
                     await self.ephemeral.tell(question, sentence)
         except StoreError as error:
-            log.error("%s is not told how much is left: %s", question.user_id, error)
+            log.error("user %s is not warned about a quota: %s", question.user_id, error)
 
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
         """Of the day and the month that are now. Raises StoreError."""
@@ -93,7 +93,7 @@ class Quota:
             try:
                 return await self.usage.reserve(job, most, self.caps)
             except StoreError as error:
-                log.error("job %d waits, for what it may use can't be set aside: %s", job.id, error)
+                log.error("job %d: quota not reserved, retrying: %s", job.id, error)
                 await self.clock.sleep(RECORD_AGAIN_S)
 
     def _most(self, input_tokens: int) -> Amount:

@@ -62,7 +62,7 @@ class ReplyActions:
         try:
             response = await self.press(press)
         except StoreError as error:
-            log.error("%s was not done: %s", press.control, error)
+            log.error("action %s failed: %s", press.control, error)
             response = ActionResponse(texts.ACTION_FAILED)
         try:
             if response is not None:
@@ -70,16 +70,16 @@ class ReplyActions:
             elif press.private:
                 await self.responses.delete_ephemeral(press.response_url)
         except (RateLimited, Refused) as error:
-            log.warning("the answer to %s was not shown: %s", press.control, error)
+            log.warning("outcome of action %s not shown: %s", press.control, error)
 
     async def press(self, press: Press) -> ActionResponse | None:
         """Does what the button says, or says why not; None where the reply itself shows it. Raises StoreError."""
         kept = await self._kept(press)
         sentence = refusal(press.control, kept, press.user_id, self.admins)
         if sentence is not None or kept is None:
-            log.info("%s by %s is refused: %s", press.control, press.user_id, sentence)
+            log.info("action %s by user %s refused: %s", press.control, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
-        log.info("job %d: %s by %s", kept.job_id, press.control, press.user_id)
+        log.info("job %d: action %s by user %s", kept.job_id, press.control, press.user_id)
         match press.control:
             case ReplyAction.STOP:
                 return await self._stop(kept)

@@ -18,10 +18,10 @@ async def keep_tidy(retention: Retention, clock: Clock, retention_days: int) -> 
         try:
             expired = await retention.expire(clock.now() - retention_days * DAY_S)
         except TypistError as error:
-            log.error("old texts could not be removed, in an hour again: %s", error)
+            log.error("retention: old texts not erased, retrying in an hour: %s", error)
         except Exception as error:
-            log.error("old texts could not be removed, in an hour again: %s", trace_of(error))
+            log.error("retention: old texts not erased, retrying in an hour: %s", trace_of(error))
         else:
             if expired:
-                log.info("removed %d texts older than %d days", expired, retention_days)
+                log.info("retention: %d texts older than %d days erased", expired, retention_days)
         await clock.sleep(EVERY_S)

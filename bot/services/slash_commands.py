@@ -72,7 +72,7 @@ class SlashCommands:
         if not await self._may_change(user_id, place.channel_id):
             return {SettingsField.MODEL: texts.NOT_YOUR_CHANNEL}
         await self.channel_settings.write(self.me.team_id, place.channel_id, settings)
-        log.info("%s changed the settings of %s", user_id, place.channel_id)
+        log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))
         return {}
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from bot.core.conversation import Job, Question
 from bot.core.lease import Lease
@@ -79,7 +80,7 @@ class Worker:
         """A job has to wait; its asker is to see so. It is claimed once that is on record."""
         task = asyncio.create_task(self._announce(job))
         self._announcements.add(task)
-        task.add_done_callback(self._announced)
+        task.add_done_callback(partial(self._announced, job.id))
 
     async def run(self) -> None:
         """Claims and answers until stopped; live answers go on then, for `drain` to wait for."""
@@ -113,7 +114,7 @@ class Worker:
             )
             live = [task for _, task in self._live.values()]
             if live and not at_once.is_set():
-                log.info("waiting up to %.0f s for %d answers to end", self.left_s, len(live))
+                log.info("shutdown: waiting up to %.0f s for %d live answers", self.left_s, len(live))
                 ended = asyncio.gather(*live, return_exceptions=True)
                 await asyncio.wait((ended, hurried), timeout=self.left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -142,12 +143,12 @@ class Worker:
         try:
             jobs = await self.queue.claim(free)
         except StoreError as error:
-            log.error("no job can be claimed: %s", error)
+            log.error("worker: jobs not claimed, retrying: %s", error)
             await self.clock.sleep(CLAIM_AGAIN_S)
             return
         for job in jobs:
             if job.earlier:
-                log.info("job %d answers %d questions before it as well", job.id, len(job.earlier))
+                log.info("job %d: also answers %d earlier questions", job.id, len(job.earlier))
             attempt = AnswerAttempt(job, self.clock.monotonic())
             _, before = self._live.get(job.id, (None, None))
             self._live[job.id] = (attempt, asyncio.create_task(self._see_to(attempt, before)))
@@ -159,7 +160,7 @@ class Worker:
                 await asyncio.wait((before,))
             await self.answer(attempt)
         except Exception as error:
-            log.error("job %d was not seen to its end: %s", attempt.job.id, trace_of(error))
+            log.error("job %d: attempt failed: %s", attempt.job.id, trace_of(error))
         finally:
             if self._live[attempt.job.id][0] is attempt:
                 del self._live[attempt.job.id]
@@ -176,7 +177,7 @@ class Worker:
                     pulse = await self.queue.heartbeat(claimed, pieces)
             except (StoreError, TimeoutError) as error:
                 self.lease.failed(self.clock.monotonic())
-                log.error("no heartbeat: %s", str(error) or "the database does not answer")
+                log.error("worker: heartbeat failed: %s", str(error) or "the database does not answer")
                 return
             for draft in drafts:
                 if piece := pieces.get(draft.job):
@@ -200,7 +201,7 @@ class Worker:
         if why is BreakOff.STOPPED and not attempt.streaming:
             attempt.stop_asked = True
             return
-        log.info("job %d is broken off: %s", job_id, why.name.lower())
+        log.info("job %d: cancelled: %s", job_id, why.name.lower())
         attempt.break_off = why
         task.cancel()
 
@@ -216,8 +217,8 @@ class Worker:
                 return
             await self.clock.sleep(ANNOUNCE_AGAIN_S)
 
-    def _announced(self, task: asyncio.Task[None]) -> None:
+    def _announced(self, job_id: int, task: asyncio.Task[None]) -> None:
         self._announcements.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("a question that waits got no sign: %s", task.exception())
+            log.error("job %d: placeholder for queued question not posted: %s", job_id, task.exception())
         self.wake()

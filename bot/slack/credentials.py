@@ -98,10 +98,10 @@ class Credential:
                 if self.problem != before:
                     log.error("%s", error)
             except (RateLimited, Refused) as error:
-                log.warning("whether %s is still good is not known: %s", self.variable, error)
+                log.warning("%s not verified, retrying: %s", self.variable, error)
             else:
                 if before:
-                    log.info("Slack accepts %s again", self.variable)
+                    log.info("%s is accepted by Slack again", self.variable)
 
 
 def bot_credential(clock: Clock) -> Credential:

@@ -61,7 +61,7 @@ class SlackFiles:
                     held_bytes = most_bytes
                     await self._open_all(files, opened)
             except TimeoutError:
-                log.warning("%d files took over %.0f s", len(files), READING_S)
+                log.warning("%d files not read within %.0f s", len(files), READING_S)
             needed_bytes = min(held_bytes, sum(_size_bytes(each.content) for each in opened.values()))
             self._room.give_back(held_bytes - needed_bytes)
             held_bytes = needed_bytes
@@ -90,14 +90,14 @@ class SlackFiles:
             log.warning("file %s: %s", file.id, error)
             return file, _REASONS.get(error.error, Unread.FAILED)
         except (aiohttp.ClientError, RateLimited, OSError, ValueError) as error:
-            log.warning("file %s could not be read: %s", file.id, type(error).__name__)
+            log.warning("file %s not read: %s", file.id, type(error).__name__)
             return file, Unread.FAILED
 
     async def _downloaded(self, file: File, left: int) -> bytes | Unread:
         url = URL(file.url)
         for _ in range(1 + MOST_REDIRECTS):
             if not may_have_token(url, self._api):
-                log.warning("file %s is at %s, which gets no token", file.id, url.host)
+                log.warning("file %s not read: host %s must not get the token", file.id, url.host)
                 return Unread.FAILED
             timeout = aiohttp.ClientTimeout(total=READING_S)
             async with self._client.session.get(

@@ -119,7 +119,9 @@ class SlackHistory:
             async with asyncio.timeout(reading.until - self._clock.monotonic()):
                 return await reading.retrying.call(lambda: self._client.call(method, channel=channel_id, **arguments))
         except (RateLimited, Refused, TimeoutError) as error:
-            log.warning("conversation in %s is read in part: %s", channel_id, str(error) or "it took too long")
+            log.warning(
+                "conversation in channel %s read only in part: %s", channel_id, str(error) or "it took too long"
+            )
             return None
 
     def _message(self, question: Question, message: Mapping[str, Any]) -> Message:

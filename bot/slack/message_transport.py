@@ -134,7 +134,7 @@ class MessageTransport:
                     return ts
                 has_looked = True
             except (RateLimited, Refused) as error:
-                log.warning("can't look for shared files: %s", error)
+                log.warning("shared files not found yet, looking again: %s", error)
                 if isinstance(error, Refused) and error.reason is Refusal.MESSAGE_GONE:
                     await self._delete_files_at_root(question, ids)
                     raise

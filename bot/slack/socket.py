@@ -123,7 +123,7 @@ class Sockets:
         try:
             await send_async_response(client, request, response, time.time())
         except ConnectionError:
-            log.info("an acknowledgement did not reach Slack: the event will come again")
+            log.info("acknowledgement not sent, Slack will redeliver the event")
 
     async def _watch(self, connection: Connection) -> None:
         """Reconnects, sooner than the SDK would, and waits longer after each failure. Until cancelled."""
@@ -131,7 +131,7 @@ class Sockets:
             await asyncio.sleep(WATCH_S)
             if await connection.is_connected():
                 continue
-            log.warning("a connection to Slack is down; asking for a new one")
+            log.warning("connection to Slack lost, opening a new one")
             try:
                 await self._credential.insist(connection.renew)
             except SlackSetupError as error:
@@ -144,7 +144,7 @@ class Sockets:
         try:
             await self._credential.used(connection.renew)
         except (RateLimited, Refused, SlackSetupError) as error:
-            log.warning("a connection to Slack failed: %s", error)
+            log.warning("connection to Slack failed: %s", error)
 
 
 async def _within(timeout_s: float, close: Callable[[], Awaitable[object]]) -> None:
@@ -152,4 +152,4 @@ async def _within(timeout_s: float, close: Callable[[], Awaitable[object]]) -> N
         async with asyncio.timeout(timeout_s):
             await close()
     except TimeoutError:
-        log.info("a connection to Slack did not close in time")
+        log.info("connection to Slack did not close in time")

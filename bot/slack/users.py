@@ -89,7 +89,7 @@ class SlackUsers:
             try:
                 await self._look_up(id_)
             except (RateLimited, Refused) as error:
-                log.info("no name for %s: %s", id_, error)
+                log.info("name of %s not found: %s", id_, error)
         return self._profile(id_).name
 
     async def _look_up(self, id_: str) -> None:

@@ -140,7 +140,7 @@ class Database:
         self._under_way.discard(task)
         # The caller may be gone: the exception has to be fetched, or asyncio complains.
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.debug("an operation of the store failed: %s", type(error).__name__)
+            log.debug("database operation failed: %s", type(error).__name__)
 
 
 async def _select_one(connection: AsyncConnection) -> None:

@@ -44,7 +44,7 @@ def _upgrade(connection: sa.Connection) -> str:
     config.attributes["connection"] = connection
     if current is not None and current not in _known(config):
         # In a rolling deployment both versions run at once; migrations only add, so that the older one can.
-        log.warning("the database's schema %s is newer than this version of Typist", current)
+        log.warning("database schema %s is newer than this version of Typist", current)
         return current
     command.upgrade(config, REVISION)
     return REVISION

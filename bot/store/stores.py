@@ -82,7 +82,10 @@ class Stores:
                 with database_errors():
                     await self._worker.deregister()
         except (StoreError, TimeoutError) as error:
-            log.warning("our jobs are taken over a little later: %s", str(error) or "the database does not answer")
+            log.warning(
+                "shutdown: worker not deregistered, others take its jobs over later: %s",
+                str(error) or "the database does not answer",
+            )
             self.database.break_off()
             self._worker.break_off()
         await self.database.dispose()

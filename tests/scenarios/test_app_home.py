@@ -80,4 +80,4 @@ async def test_slack_over_its_limit_leaves_it_as_it_was(stage: Stage, caplog: py
         return alan.home is not None
 
     await stage.sandbox.wait_for(opened_again)
-    assert "the Home of U0ALAN stays as it was" in caplog.text
+    assert "home of user U0ALAN not updated" in caplog.text

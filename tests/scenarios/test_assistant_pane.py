@@ -188,4 +188,4 @@ async def test_slack_refusing_all_signs_breaks_no_answer(stage: Stage, caplog: p
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     said = await stage.answers(dm, thread_ts, count=1 + (stage.sandbox.config.pane == "assistant"))
     assert said[-1] == "The whole answer."
-    assert "a placeholder stands for the status" in caplog.text
+    assert "pane status not set" in caplog.text

@@ -229,7 +229,7 @@ def test_what_is_wrong_is_seen(found: Evidence, sentence: str) -> None:
     assert any(sentence in each for each in violations(found)), violations(found)
 
 
-AWAY = "2026-11-20 08:00:00,000 ERROR bot.services.worker: no heartbeat: The database can't be used: it is away."
+AWAY = "2026-11-20 08:00:00,000 ERROR bot.services.worker: worker: heartbeat failed: The database can't be used: no."
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ AWAY = "2026-11-20 08:00:00,000 ERROR bot.services.worker: no heartbeat: The dat
     [
         ("2026-11-20 08:00:00,000 INFO bot.services.metrics: job=1 end=whole", False, ""),
         (AWAY, True, ""),
-        (AWAY, False, "an error in its log: bot.services.worker: no heartbeat"),
+        (AWAY, False, "an error in its log: bot.services.worker: worker: heartbeat failed"),
         (
             "2026-11-20 08:00:00,000 ERROR bot.services.worker: it broke",
             True,

@@ -98,7 +98,7 @@ async def test_a_second_signal_ends_at_once_though_slack_is_frozen(
         await vendor.request(0)
         with slack.frozen():
             process.send_signal(signal.SIGTERM)
-            await said(process.stderr, "waiting up to")
+            await said(process.stderr, "shutdown: waiting up to")
             took_s, log = await ended_in(process)
     assert took_s < AT_MOST_S, log
     assert process.returncode == 0, log

@@ -77,7 +77,7 @@ async def test_a_database_that_fails_is_asked_again_in_an_hour(
         await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
     tidying = asyncio.create_task(keep_tidy(store.erasure, clock, DAYS))
     await asyncio.wait_for(clock.slept.get(), 5)
-    assert "in an hour again" in caplog.text
+    assert "retrying in an hour" in caplog.text
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE away RENAME TO jobs"))
     clock.go_on(EVERY_S)

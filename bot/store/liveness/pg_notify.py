@@ -75,7 +75,7 @@ class Listener:
             ours = await self._text(connection, channel())
             await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(ours)))
             if not await self._hears(connection):
-                log.info("LISTEN does not work here (a pooler?): polling for other processes' changes")
+                log.info("LISTEN doesn't work (behind a pooler?), polling for other processes' changes")
                 return
             key = await self._text(connection, sa.cast(lock_key(self._worker), sa.Text))
             # A session's lock, taken only once LISTEN works: a pooler would keep it after our death.
