@@ -1,4 +1,4 @@
-"""The few errors of the project; each carries one sentence that tells its reader what to do."""
+"""The errors that Typist raises. Sentences for people in Slack are in core/texts.py; the others are for operators."""
 
 import traceback
 from enum import StrEnum
@@ -6,11 +6,11 @@ from pathlib import PurePath
 
 
 class TypistError(Exception):
-    """Anything that went wrong in a way we know; `str()` of it is fit for people and holds no secret."""
+    """Base of all errors that Typist knows. Its `str()` contains no secret and no text of a user."""
 
 
 class SettingsError(TypistError):
-    """The environment can't be used as it is. All that is wrong is said at once, a line each."""
+    """The settings or the command line are invalid; `problems` has one line for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -18,7 +18,7 @@ class SettingsError(TypistError):
 
 
 class Failure(StrEnum):
-    """What can go wrong between us and a model."""
+    """How a model can fail to answer."""
 
     BAD_KEY = "bad_key"
     UNKNOWN_MODEL = "unknown_model"
@@ -47,11 +47,11 @@ class ProviderError(TypistError):
 
 
 class CapReached(TypistError):
-    """So much is used that no answer may begin before the cap resets; the sentence says when."""
+    """A cap is used up; `str()` is the sentence for the asker and says when the cap resets."""
 
 
 class RateLimited(TypistError):
-    """Slack answered 429: nothing was done, and nothing of this method will be for a while."""
+    """Slack answered 429: it did nothing, and rejects this method for `retry_after_s` seconds."""
 
     def __init__(self, method: str, retry_after_s: float) -> None:
         self.method = method
