@@ -1,4 +1,4 @@
-"""What another process may have taken over is not sent, however long a connection took to come."""
+"""A request is withheld if its job was taken over while it waited for a connection."""
 
 import asyncio
 

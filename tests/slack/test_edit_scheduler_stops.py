@@ -1,4 +1,4 @@
-"""The scheduler's loop ends when it is told to, whatever happens in the same moment."""
+"""The scheduler's loop ends when it is cancelled, whatever happens at the same moment."""
 
 import asyncio
 from pathlib import Path
@@ -26,7 +26,7 @@ def _has_lost_post(scheduler: EditScheduler) -> bool:
     return delivery.has_lost_post
 
 
-async def test_a_cancellation_that_comes_as_a_reply_has_something_to_show_is_not_lost(tmp_path: Path) -> None:
+async def test_a_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Path) -> None:
     clock = SystemClock()
     store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
     async with new_session() as session:
@@ -49,7 +49,7 @@ async def test_a_cancellation_that_comes_as_a_reply_has_something_to_show_is_not
     await store.close()
 
 
-async def test_a_search_that_waits_for_its_turn_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+async def test_a_search_for_a_lost_post_does_not_keep_the_loop_from_ending(tmp_path: Path) -> None:
     clock, lease = SystemClock(), Lease()
     store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
     async with new_session() as session, Sandbox() as sandbox:

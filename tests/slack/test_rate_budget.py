@@ -1,4 +1,4 @@
-"""Calls that left while the ledger was away are told to it, before the process ends at the latest."""
+"""Calls that left while the ledger was away are reported to it, at the latest when the process ends."""
 
 import asyncio
 import sqlite3
@@ -22,7 +22,7 @@ def away(folder: Path) -> Iterator[None]:
         yield
 
 
-async def test_what_left_while_the_database_was_away_is_counted_when_the_process_ends(tmp_path: Path) -> None:
+async def test_calls_that_left_while_the_database_was_away_are_reported_when_the_process_ends(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/typist.db"
     ours = await Stores.open(url, "w1", SystemClock())
     theirs = await Stores.open(url, "w2", SystemClock())
@@ -40,7 +40,7 @@ async def test_what_left_while_the_database_was_away_is_counted_when_the_process
     await theirs.close()
 
 
-async def test_what_nobody_can_tell_of_is_made_up_for_by_who_saw_that_the_database_was_away(tmp_path: Path) -> None:
+async def test_each_process_charges_for_unreported_calls_once_after_a_database_outage(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/typist.db"
     ours = await Stores.open(url, "w1", SystemClock())
     theirs = await Stores.open(url, "w2", SystemClock())
