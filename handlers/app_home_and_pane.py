@@ -1,4 +1,4 @@
-"""Listeners for the app's Home and its pane."""
+"""Listeners for the app home and the assistant pane."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,27 +7,27 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.services.app_home import AppHome
 from bot.services.assistant_pane import AssistantPane
-from handlers.payloads import looked_at
+from handlers.payloads import channel_in_view
 
 
 def register(app: AsyncApp, home: AppHome, pane: AssistantPane) -> None:
-    """An app with assistant_view is told of threads, one with agent_view of its Messages tab: both lead to the same."""
+    """Slack reports threads to an app with assistant_view, and the Messages tab to one with agent_view."""
 
     async def on_home(event: Mapping[str, Any]) -> None:
         if event.get("tab") == "messages":
-            await pane.look(event["user"], looked_at(event))
+            await pane.look(event["user"], channel_in_view(event))
             pane.suggest(event["channel"], None)
         else:
             home.opened(event["user"])
 
     async def on_thread(event: Mapping[str, Any]) -> None:
         thread = event["assistant_thread"]
-        await pane.look(thread["user_id"], looked_at(thread))
+        await pane.look(thread["user_id"], channel_in_view(thread))
         if event["type"] == "assistant_thread_started":
             pane.suggest(thread["channel_id"], thread["thread_ts"])
 
     async def on_context(event: Mapping[str, Any]) -> None:
-        await pane.look(event["user"], looked_at(event))
+        await pane.look(event["user"], channel_in_view(event))
 
     app.event("app_home_opened")(on_home)
     app.event("assistant_thread_started")(on_thread)

@@ -1,4 +1,4 @@
-"""Slack's payloads as our types."""
+"""Parses Slack's payloads into our types."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from bot.slack.format.message_text import app_name, attached_to, body_of
 
 
 def message_of(event: Mapping[str, Any], team_id: str) -> Message:
-    """The message in an event of type app_mention or message.
+    """Returns the message in an event of type app_mention or message.
 
-    `team_id` is ours: in a channel that is shared by Slack Connect, the envelope and the message name the workspace of
-    whoever hosts the channel or wrote the message.
+    `team_id` is the bot's: in a channel shared by Slack Connect, the envelope and the message name the workspace that
+    hosts the channel, or the writer's.
     """
     root = event.get("root") or {}
     return Message(
@@ -29,7 +29,7 @@ def message_of(event: Mapping[str, Any], team_id: str) -> Message:
         user_id=event.get("user"),
         bot_id=event.get("bot_id"),
         app_name=app_name(event),
-        # A person's own client gives each message an id.
+        # Only people's own clients give messages an id.
         by_app="app_id" in event and "client_msg_id" not in event,
         subtype=event.get("subtype"),
         parent_user_id=event.get("parent_user_id") or root.get("user"),
@@ -37,33 +37,33 @@ def message_of(event: Mapping[str, Any], team_id: str) -> Message:
     )
 
 
-def changed_in(event: Mapping[str, Any], team_id: str) -> tuple[Message, Message | None]:
-    """What a message was, and is now, in an event of subtype message_changed or message_deleted."""
+def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, Message | None]:
+    """Returns a message before and after an edit, in an event of subtype message_changed or message_deleted."""
     where = {name: event[name] for name in ("channel", "channel_type") if name in event}
-    # Of a tombstone whose replies are gone, nothing is told that was before: an empty list.
+    # When the last reply below a tombstone is deleted, Slack sends an empty list as the previous message.
     before = {"ts": event.get("deleted_ts", ""), **(event.get("previous_message") or {}), **where}
     after = message_of({**event["message"], **where}, team_id) if "message" in event else None
     return message_of(before, team_id), after
 
 
 def invocation_of_command(command: Mapping[str, Any]) -> Invocation:
-    """Who wrote /typist, and where."""
+    """Returns who used /typist, and where."""
     return Invocation(command["user_id"], command["channel_id"], command["trigger_id"], command["response_url"])
 
 
 def invocation_of_shortcut(shortcut: Mapping[str, Any]) -> Invocation:
-    """Who used a message's shortcut, and where."""
+    """Returns who used the message shortcut, and where."""
     user_id, channel_id = shortcut["user"]["id"], shortcut["channel"]["id"]
     return Invocation(user_id, channel_id, shortcut["trigger_id"], shortcut["response_url"])
 
 
 def message_of_shortcut(shortcut: Mapping[str, Any], team_id: str) -> Message:
-    """The message that a shortcut was used on; `team_id` is ours."""
+    """Returns the message that the shortcut was used on; `team_id` is the bot's."""
     return message_of({**shortcut["message"], "channel": shortcut["channel"]["id"]}, team_id)
 
 
-def looked_at(holder: Mapping[str, Any]) -> str:
-    """The channel that a person looks at, "" where they look at none: in the form of either view's events."""
+def channel_in_view(holder: Mapping[str, Any]) -> str:
+    """Returns the channel that a person views beside the pane, "" if none; events of both views are understood."""
     context = holder.get("context") or {}
     if "channel_id" in context:
         return str(context["channel_id"])
@@ -77,14 +77,14 @@ def looked_at(holder: Mapping[str, Any]) -> str:
 
 
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
-    """The button that was pressed, in a payload of type block_actions."""
+    """Returns the press of a button, in a payload of type block_actions."""
     action, container = body["actions"][0], body.get("container", {})
     message_ts = str(container.get("message_ts", ""))
     thread_ts = container.get("thread_ts") or body.get("message", {}).get("thread_ts")
     channel_id = str(container.get("channel_id") or body.get("channel", {}).get("id", ""))
     return Press(
         control=ReplyAction(action["action_id"]),
-        # A direct message that somebody answered in a thread names itself as that thread's root.
+        # In a direct message, a message with replies names itself as the root of its thread.
         thread=ThreadKey(team_id, channel_id, thread_ts if thread_ts != message_ts else None),
         message_ts=message_ts,
         user_id=body["user"]["id"],

@@ -16,12 +16,12 @@ from bot.slack.format.modals import submitted_question, submitted_settings
 from bot.slack.format.shortcut_question import asked_in
 from bot.slack.users import kind_of, name_of
 from handlers.payloads import (
-    changed_in,
+    channel_in_view,
     invocation_of_command,
     invocation_of_shortcut,
-    looked_at,
     message_of,
     message_of_shortcut,
+    messages_of_edit,
     press_of,
 )
 from tests.sandbox.shapes import events, interactivity, web_api
@@ -155,7 +155,7 @@ def test_the_message_of_an_event_is_read(name: str, words: str) -> None:
 
 @pytest.mark.parametrize(("name", "words"), CHANGES.items(), ids=CHANGES)
 def test_the_change_of_an_event_is_read(name: str, words: tuple[str, str | None]) -> None:
-    before, after = changed_in(event_of(name), "T0OURS")
+    before, after = messages_of_edit(event_of(name), "T0OURS")
     assert (first_line(before), after and first_line(after)) == words
     assert before.team_id == "T0OURS"
 
@@ -193,11 +193,11 @@ def test_a_translated_answer_is_read_with_its_structure() -> None:
 )
 def test_what_somebody_looks_at_is_read(name: str, channel: str) -> None:
     event = event_of(name)
-    assert looked_at(event.get("assistant_thread", event)) == channel
+    assert channel_in_view(event.get("assistant_thread", event)) == channel
 
 
 def test_a_message_that_somebody_looks_at_names_its_channel() -> None:
-    assert looked_at({"context": event_of("message_im_app_context")["app_context"]}) == "C0GENERAL"
+    assert channel_in_view({"context": event_of("message_im_app_context")["app_context"]}) == "C0GENERAL"
 
 
 @pytest.mark.parametrize(

@@ -13,28 +13,28 @@ from bot.slack.format import mrkdwn, rich_text
 from bot.slack.format.rich_text import Json, dicts, quoted
 
 MOST_ATTACHED_CHARS = 40_000
-"""As much as Slack lets one message hold; what is attached beyond is left out whole."""
+"""As much as one Slack message holds; attachments beyond that are left out whole."""
 MOST_DEPTH = 4
-"""A forwarded message may hold another; a block of a kind unknown here, anything."""
+"""Forwarded messages and unknown blocks may be nested."""
 MORE = "(More is attached.)"
 
 _BAR = re.compile(r"<[^<>]*>|\|")
 
 
 def body_of(message: Json) -> str:
-    """What its writer wrote: its blocks, or its text where they say nothing."""
+    """Returns what the writer wrote: the message's blocks, or its text if the blocks are empty."""
     text = _text(message, "text")
     body = _blocks(message, mrkdwn.labels(text), MOST_DEPTH) or mrkdwn.emphasised(text)
     return mrkdwn.message_text(body)
 
 
 def attached_to(message: Json) -> str:
-    """What hangs below: forwarded and quoted messages, previews of links, old-style attachments of apps."""
+    """Returns what is below the message: forwarded and quoted messages, link previews, attachments of apps."""
     return mrkdwn.message_text(_attachments(message, MOST_DEPTH))
 
 
 def app_name(message: Json) -> str | None:
-    """How the app that wrote a message calls itself; None for a person."""
+    """Returns the name of the app that wrote the message, None for a person."""
     if not message.get("bot_id"):
         return None
     profile = message.get("bot_profile")
@@ -66,21 +66,21 @@ def _attachment(attachment: Json, depth: int) -> str:
     head = mrkdwn.link(url, unescape(title)) if title and url else title
     body = _blocks(attachment, {}, depth) or _mrkdwn(attachment, "text")
     inner = "\n".join(part for part in (author, head, body, *_fields(attachment), _text(attachment, "footer")) if part)
-    said = [_mrkdwn(attachment, "pretext"), quoted(inner.strip("\n")) if inner.strip() else ""]
-    return "\n".join(part for part in said if part.strip()) or _text(attachment, "fallback")
+    parts = [_mrkdwn(attachment, "pretext"), quoted(inner.strip("\n")) if inner.strip() else ""]
+    return "\n".join(part for part in parts if part.strip()) or _text(attachment, "fallback")
 
 
 def _forwarded(attachment: Json, depth: int) -> str:
-    """`is_share`: somebody forwarded it; otherwise they wrote its address, and Slack shows it."""
+    """Returns a message that somebody forwarded (`is_share`), or whose address they wrote and Slack unfurled."""
     labels = mrkdwn.labels(_text(attachment, "text"))
-    messages = [each.get("message") for each in dicts(attachment.get("message_blocks"))]
-    parts = [_blocks(each, labels, depth - 1) for each in messages if isinstance(each, Mapping)]
+    messages = [block.get("message") for block in dicts(attachment.get("message_blocks"))]
+    parts = [_blocks(message, labels, depth - 1) for message in messages if isinstance(message, Mapping)]
     written = "\n\n".join(part for part in parts if part)
-    said = written or _mrkdwn(attachment, "text") or _blocks(attachment, {}, depth - 1)
+    text = written or _mrkdwn(attachment, "text") or _blocks(attachment, {}, depth - 1)
     below = _attachments(attachment, depth - 1)
-    said = "\n\n".join(part for part in (said, below) if part.strip()).strip("\n") or _text(attachment, "fallback")
+    text = "\n\n".join(part for part in (text, below) if part.strip()).strip("\n") or _text(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
-    return f"{head}\n{quoted(said)}" if "\n" in said else f"{head} {said}".rstrip()
+    return f"{head}\n{quoted(text)}" if "\n" in text else f"{head} {text}".rstrip()
 
 
 def _author(attachment: Json) -> str:
@@ -114,20 +114,20 @@ def _block(block: Json, labels: Mapping[str, str], depth: int) -> str:
             words = " ".join(_object(block, "text").split())
             return f"**{words}**" if words else ""
         case "section":
-            fields = map(_said, dicts(block.get("fields")))
+            fields = map(_text_object, dicts(block.get("fields")))
             return "\n".join(filter(None, (_object(block, "text"), *fields, _button(block.get("accessory")))))
         case "context" | "actions" | "context_actions":
-            return " ".join(filter(None, map(_seen, dicts(block.get("elements")))))
+            return " ".join(filter(None, map(_element, dicts(block.get("elements")))))
     return "\n".join(_any_texts(block, labels, depth))
 
 
-def _seen(element: Json) -> str:
-    """A text, the words for a picture, a link."""
-    return _said(element) or _text(element, "alt_text") or _button(element)
+def _element(element: Json) -> str:
+    """Returns a text, an image's description, or a button's link."""
+    return _text_object(element) or _text(element, "alt_text") or _button(element)
 
 
 def _button(element: Any) -> str:
-    """A button that leads somewhere is a link; any other can't be pressed by a model."""
+    """Returns a button with an address as a link, "" for others: a model can't press them."""
     url = _text(element, "url") if isinstance(element, Mapping) else ""
     return mrkdwn.link(url, unescape(_object(element, "text"))) if url else ""
 
@@ -146,16 +146,16 @@ def _table(block: Json, labels: Mapping[str, str]) -> str:
 def _cell(cell: Json, labels: Mapping[str, str]) -> str:
     match cell:
         case {"type": "rich_text"}:
-            said = rich_text.markup_of(cell, labels)
+            text = rich_text.markup_of(cell, labels)
         case {"type": "raw_number", "value": int() | float() as number}:
-            said = f"{number:.15g}" if isinstance(number, float) else str(number)
+            text = f"{number:.15g}" if isinstance(number, float) else str(number)
         case _:
-            said = str(cell.get("text", ""))
-    return _BAR.sub(lambda bar: bar[0] if bar[0] != "|" else "\\|", " ".join(said.split()))
+            text = str(cell.get("text", ""))
+    return _BAR.sub(lambda bar: bar[0] if bar[0] != "|" else "\\|", " ".join(text.split()))
 
 
 def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str]:
-    """Whatever a block of another kind shows: its titles, texts and the words for its pictures."""
+    """Yields the titles, texts and image descriptions of a block of unknown type."""
     if depth < 0:
         return
     if isinstance(node, Mapping):
@@ -168,17 +168,17 @@ def _any_texts(node: Any, labels: Mapping[str, str], depth: int) -> Iterator[str
             elif isinstance(value, Mapping | list):
                 yield from _any_texts(value, labels, depth - 1)
     elif isinstance(node, list):
-        for each in node:
-            yield from _any_texts(each, labels, depth - 1)
+        for child in node:
+            yield from _any_texts(child, labels, depth - 1)
 
 
 def _object(holder: Json, key: str) -> str:
-    """A text object's text."""
+    """Returns the text of a text object."""
     value = holder.get(key)
-    return _said(value) if isinstance(value, Mapping) else ""
+    return _text_object(value) if isinstance(value, Mapping) else ""
 
 
-def _said(text_object: Json) -> str:
+def _text_object(text_object: Json) -> str:
     return _mrkdwn(text_object, "text") if text_object.get("type") == "mrkdwn" else _text(text_object, "text")
 
 

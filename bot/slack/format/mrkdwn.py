@@ -10,7 +10,7 @@ from functools import partial
 from bot.core.entities import escape, unescape
 
 _SEQUENCE = re.compile(
-    # Of several `<` the first begins it; that a search can look for one plain character makes it quick.
+    # The first of several `<` begins the sequence. The search stays fast because it starts with one plain character.
     r"<(?<!<<)<*+(?:(?P<mark>[@#!])(?P<target>[^<>|]*)(?:\|(?P<name>[^<>]*))?"
     r"|(?P<url>[A-Za-z][A-Za-z0-9+.-]*:[^<>|\s]+)(?:\|(?P<label>[^<>]*))?)>"
 )
@@ -21,7 +21,7 @@ _EMPHASIS = [
     (
         re.compile(
             rf"(?P<kept>{_KEPT})|(?<!{mark})(?<![^\W_]){mark}(?=\S)"
-            rf"(?P<said>(?:`[^`\n]+`|<[^<>\n]*>|[^{mark}<`\n])+?)(?<=\S){mark}(?!{mark})(?![^\W_])",
+            rf"(?P<words>(?:`[^`\n]+`|<[^<>\n]*>|[^{mark}<`\n])+?)(?<=\S){mark}(?!{mark})(?![^\W_])",
             re.DOTALL,
         ),
         marks,
@@ -32,32 +32,32 @@ _QUIET_SCHEMES = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
 
 
 def link(url: str, label: str) -> str:
-    """A link as markup; neither part is escaped yet."""
+    """Returns a link in mrkdwn; neither argument is escaped yet."""
     target = escape(url.translate({ord(mark): f"%{ord(mark):02X}" for mark in "<>| \n\t"}))
     label = escape(" ".join(label.split()))
     return f"<{target}|{label}>" if label and label != target else f"<{target}>"
 
 
 def tells_more(url: str, label: str) -> bool:
-    """Whether an address is more than its label, which as Slack's own labels do may only repeat it."""
+    """Whether the address says more than the label: Slack's own labels only repeat it."""
     bare = _QUIET_SCHEMES.sub("", url)
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
 
 def emphasised(mrkdwn: str) -> str:
-    """Apps' own markup with its emphasis as Markdown: `*bold*` and `~gone~` have two marks there, `_this_` has one."""
+    """Returns mrkdwn with its emphasis in Markdown: `**bold**` and `~~gone~~` take two marks there, `_this_` one."""
     for pattern, marks in _EMPHASIS:
         mrkdwn = pattern.sub(partial(_marked, marks), mrkdwn)
     return mrkdwn
 
 
-def _marked(marks: str, found: re.Match[str]) -> str:
-    return found["kept"] or f"{marks}{found['said']}{marks}"
+def _marked(marks: str, match: re.Match[str]) -> str:
+    return match["kept"] or f"{marks}{match['words']}{marks}"
 
 
-def labels(markup: str) -> dict[str, str]:
-    """What the markup itself calls people, channels and groups, by id."""
-    return dict(_NAMED.findall(markup))
+def labels(mrkdwn: str) -> dict[str, str]:
+    """Returns the names of people, channels and groups that the mrkdwn itself gives, by id."""
+    return dict(_NAMED.findall(mrkdwn))
 
 
 def message_text(mrkdwn: str) -> str:
@@ -73,7 +73,7 @@ def message_text(mrkdwn: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """Text of apps may hold a `<` that begins nothing: from here on it can't."""
+    """Escapes each `<` that begins no sequence; apps send such text."""
     return text.replace("<", "&lt;")
 
 
@@ -106,6 +106,6 @@ def _moment(seconds: str) -> str:
 
 
 def _linked(url: str, label: str) -> str:
-    """A label that only repeats the address, as Slack's own do, is no label."""
+    """Returns a Markdown link, or the address alone if the label only repeats it."""
     target = url if "://" in url else _QUIET_SCHEMES.sub("", url)
     return f"[{label}]({target})" if tells_more(url, label) else target

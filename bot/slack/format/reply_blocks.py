@@ -1,7 +1,8 @@
-"""A page's view as Slack takes it: a `markdown` block, a quiet line below it, and a short `text` for notifications.
+"""A page of a reply as Block Kit: a `markdown` block, lines about the answer below it, buttons, and a preview text.
 
-Slack refuses an edit that takes the last `rich_text` from a message (block_mismatch), and a `markdown` block of nothing
-but headings and tables makes none. So a quiet line is a `rich_text`, and each view has one, or a paragraph.
+Slack refuses an edit that removes the last `rich_text` of a message (block_mismatch), and it makes no `rich_text` of a
+`markdown` block that has only headings and tables. So lines about the answer are `rich_text`, and a page without a
+paragraph always has one.
 """
 
 from collections.abc import Mapping
@@ -19,17 +20,17 @@ from bot.core.reply.state import View
 from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json
 
-_BESIDE = ("actions", "context_actions", "context")
-"""The last is an earlier version's: its quiet lines."""
-_LINE = "about-answer-"
-"""Begins the block_id of a quiet line: Slack keeps it, and no block of an answer has one of ours."""
+_NOT_ANSWER = ("actions", "context_actions", "context")
+"""Blocks that are no part of the answer."""
+_NOTE_LINE = "about-answer-"
+"""Begins the block_id of a line about the answer. Slack keeps our block_ids, and no block of an answer has one."""
 PLAIN_BYTES = 3_800
-"""In UTF-8. chat.update takes 4,000 bytes of text."""
+"""In UTF-8; chat.update takes 4,000 bytes of text."""
 _NOTICE_CHARS = 300
 
 
 def message(view: View) -> Json:
-    """The arguments of chat.postMessage and chat.update that show the view.
+    """Returns the arguments of chat.postMessage and chat.update that show the view.
 
     `blocks` is always there: an empty list removes what an earlier call showed.
     """
@@ -40,16 +41,16 @@ def message(view: View) -> Json:
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
     blocks = []
-    # Slack takes no empty block: all that has come may be held back still, as half a link is.
+    # Slack refuses an empty block: everything so far may still be held back, as half a link is.
     if text.strip():
         blocks.append(blockkit.markdown(text))
-    return {"text": short_text(view), "blocks": [*blocks, *_quiet(*lines), *_buttons(view)]}
+    return {"text": short_text(view), "blocks": [*blocks, *_note_lines(*lines), *_buttons(view)]}
 
 
 def action_message(response: ActionResponse) -> Json:
     """Returns chat.postEphemeral's arguments: a sentence, and below it as much Markdown as one message holds."""
     markdown, note = _first_page(response.markdown)
-    above, *below = _quiet(*filter(None, (response.sentence, note)))
+    above, *below = _note_lines(*filter(None, (response.sentence, note)))
     blocks = [above, blockkit.markdown(rendered(markdown, growing=False)), *below]
     return {"text": mrkdwn(response.sentence), "blocks": blocks}
 
@@ -60,7 +61,7 @@ def action_text(response: ActionResponse) -> str:
 
 
 def _first_page(markdown: str) -> tuple[str, str]:
-    """As much of a text as one message holds, and the sentence for what it leaves out."""
+    """Returns as much of a text as one message holds, and a sentence about the rest."""
     pages = Pages()
     pages.append(markdown)
     first, *more = [*pages.full, pages.growing]
@@ -68,17 +69,17 @@ def _first_page(markdown: str) -> tuple[str, str]:
 
 
 def answer_of(message: Mapping[str, Any]) -> Json:
-    """A message of a reply with the answer's blocks alone, whatever Slack has made of them."""
-    answers = [block for block in message.get("blocks") or [] if not _is_beside(block)]
+    """Returns a message of a reply with only the answer's blocks, into whatever blocks Slack turned them."""
+    answers = [block for block in message.get("blocks") or [] if not _is_not_answer(block)]
     return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
 
 
-def _is_beside(block: Mapping[str, Any]) -> bool:
-    return block.get("type") in _BESIDE or str(block.get("block_id", "")).startswith(_LINE)
+def _is_not_answer(block: Mapping[str, Any]) -> bool:
+    return block.get("type") in _NOT_ANSWER or str(block.get("block_id", "")).startswith(_NOTE_LINE)
 
 
 def short_text(view: View) -> str:
-    """What a notification and a screen reader say: the first words without Markdown's marks."""
+    """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
     words = first_words(view.markdown, growing=view.growing)
     return mrkdwn(words or beginning(view.notice.strip(), _NOTICE_CHARS)) or (
         _growing(view) if view.live else _last_line(view)
@@ -123,13 +124,13 @@ def _delete_button() -> Json:
     return blockkit.icon_button(ReplyAction.DELETE, "trash", texts.DELETE, confirm)
 
 
-def _quiet(*lines: str) -> list[Json]:
+def _note_lines(*lines: str) -> list[Json]:
     """Returns lines about the answer, in which nothing can be a mention or a link."""
-    return [blockkit.rich_text_line(unlinked(line), f"{_LINE}{number}") for number, line in enumerate(lines)]
+    return [blockkit.rich_text_line(unlinked(line), f"{_NOTE_LINE}{number}") for number, line in enumerate(lines)]
 
 
 def _footer(view: View) -> str:
-    """Who wrote it, and that it is not whole where no sentence says so."""
+    """Returns who wrote the answer, and that it is incomplete if no notice says so."""
     if view.ended is None or not view.markdown.strip():
         return ""
     return " · ".join(filter(None, (view.footer, _ended(view))))
@@ -155,15 +156,15 @@ def _growing(view: View) -> str:
 
 
 def _plain(view: View) -> str:
-    """The page's text, with as much of the notice below it as there is room for."""
+    """Returns the page as plain text, with as much of the notice as there is room for."""
     text, note = view.markdown.rstrip(), _note(view) or _ended(view)
-    while note and _bytes(said := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
+    while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
-    return said if note else mrkdwn(text) or _last_line(view)
+    return plain if note else mrkdwn(text) or _last_line(view)
 
 
 def _last_line(view: View) -> str:
-    """Stands where nothing else does."""
+    """Returns the line of a page that would have nothing but headings and tables."""
     return texts.CONTINUED_BELOW if view.ended is None else texts.END_OF_ANSWER
 
 

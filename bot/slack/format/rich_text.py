@@ -1,4 +1,4 @@
-"""Slack's rich_text blocks, what a person typed, as markup: structure and styles in Markdown.
+"""Slack's rich_text blocks, in which people's messages come, as mrkdwn with structure and styles in Markdown.
 
 docs.slack.dev, "Rich text block".
 """
@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 
 INDENT = "    "
 MOST_INDENT = 8
-"""Slack's own."""
+"""Slack's own limit."""
 
 _REFERENCES = {
     "user": ("@", "user_id"),
@@ -24,45 +24,45 @@ _REFERENCES = {
     "broadcast": ("!", "range"),
 }
 _CODE_POINT = re.compile(r"[0-9a-c][0-9a-f]{1,3}|[ef][0-9a-f]{3}|[1-9a-f][0-9a-f]{4}", re.IGNORECASE)
-"""In hexadecimal: any that text can hold."""
+"""Any code point that text can hold, in hexadecimal."""
 _ID = re.compile(r"\w+\Z")
 _MARKS = (("strike", "~~"), ("italic", "_"), ("bold", "**"))
 _STYLES = ("code", *(style for style, _ in _MARKS))
 
 
 def markup_of(block: Json, labels: Mapping[str, str]) -> str:
-    """`labels` are names that the message itself gives, by id."""
-    said = ""
-    before = ""
+    """Returns the block as mrkdwn; `labels` are names that the message itself gives, by id."""
+    text = ""
+    previous_kind = ""
     for element in dicts(block.get("elements")):
         kind = str(element.get("type"))
         part = _part(kind, element, labels).strip("\n")
         if not part.strip():
             continue
-        said += ("\n" if kind == before == "rich_text_list" else "\n\n") if said else ""
-        said += part
-        before = kind
-    return said
+        text += ("\n" if kind == previous_kind == "rich_text_list" else "\n\n") if text else ""
+        text += part
+        previous_kind = kind
+    return text
 
 
 def words_of(block: Json) -> str:
-    """What a block of ours says without its structure, as markup; Slack has made elements of its emoji and links."""
+    """Returns the text of a block that the bot posted, as mrkdwn; Slack turned its emoji and links into elements."""
     lines = [map(_typed, dicts(element.get("elements"))) for element in dicts(block.get("elements"))]
     return "\n".join(_inline(line, {}) for line in lines)
 
 
 def dicts(value: Any) -> list[Json]:
-    """The objects in what should be a list of objects."""
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, Sequence) else []
+    """Returns the objects in what should be a list of objects."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
 def quoted(text: str) -> str:
-    """As a quote in Markdown."""
+    """Returns the text as a quote in Markdown."""
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def fenced(text: str, language: str = "") -> str:
-    """As a code block in Markdown; a longer fence where the code has one."""
+    """Returns the text as a code block in Markdown, with a longer fence if the code has one."""
     ticks = "`" * max(3, _ticks(text) + 1)
     return f"{ticks}{language}\n{text}\n{ticks}"
 
@@ -79,7 +79,7 @@ def _part(kind: str, element: Json, labels: Mapping[str, str]) -> str:
             return quoted(_inline(inner, labels).strip("\n"))
         case _:
             return _inline(inner, labels)
-    # A border on anything else is how Slack shows it inside a quote.
+    # A border on anything else means that it is inside a quote.
     return quoted(part) if part and element.get("border") == 1 else part
 
 
@@ -87,8 +87,8 @@ def _items(element: Json, items: Iterable[Json], labels: Mapping[str, str]) -> I
     indent = INDENT * min(_count(element, "indent"), MOST_INDENT)
     for number, item in enumerate(items, start=_count(element, "offset") + 1):
         sign = f"{number}. " if element.get("style") == "ordered" else "- "
-        said = _inline(dicts(item.get("elements")), labels).strip("\n")
-        yield indent + sign + said.replace("\n", f"\n{indent}{' ' * len(sign)}")
+        text = _inline(dicts(item.get("elements")), labels).strip("\n")
+        yield indent + sign + text.replace("\n", f"\n{indent}{' ' * len(sign)}")
 
 
 def _count(element: Json, key: str) -> int:
@@ -102,32 +102,32 @@ def _code_block(inner: Iterable[Json], language: str) -> str:
 
 
 def _code(element: Json) -> str:
-    """In a code block nothing is markup: a link whose words don't tell its address has it beside them."""
+    """Returns an element of a code block, where nothing is markup: a link's address stands beside its label."""
     text, url = _words(element, "text"), _words(element, "url")
     return f"{text} ({url})" if tells_more(url, text) else text or url
 
 
 def _inline(elements: Iterable[Json], labels: Mapping[str, str]) -> str:
-    """Neighbours of one style are marked as one."""
-    said = []
+    """Returns a line of elements; neighbours of one style are marked together."""
+    parts = []
     for styles, group in groupby(elements, key=_styles):
         text = "".join(_piece(element, labels, "code" in styles) for element in group)
-        said.append("\n".join(_marked(line, styles) for line in text.split("\n")))
-    return "".join(said)
+        parts.append("\n".join(_marked(line, styles) for line in text.split("\n")))
+    return "".join(parts)
 
 
 def _styles(element: Json) -> frozenset[str]:
-    """Names are not styled: who a message begins with stays at its beginning."""
+    """Returns an element's styles. Mentions have none, so that a message still begins with its mention."""
     style = element.get("style")
     if element.get("type") not in ("text", "link", "emoji") or not isinstance(style, Mapping):
         return frozenset()
     styles = frozenset(name for name in _STYLES if style.get(name) is True)
-    # In code a link would lose its address.
+    # As code, a link would lose its address.
     return styles - {"code"} if tells_more(_words(element, "url"), _words(element, "text")) else styles
 
 
 def _marked(line: str, styles: frozenset[str]) -> str:
-    """Marks hug the words: Markdown reads none with a space inside."""
+    """Puts a style's marks around the words without their outer spaces: Markdown allows no space inside marks."""
     words = line.strip()
     if not words or not styles:
         return line
@@ -159,19 +159,19 @@ def _piece(element: Json, labels: Mapping[str, str], as_code: bool) -> str:
         case "color":
             return escape(_words(element, "value"))
         case "date":
-            said = _words(element, "fallback")
-            if said and (url := _words(element, "url")):
-                return link(url, said)
-            return escape(said) or f"<!date^{_count(element, 'timestamp')}>"
+            date = _words(element, "fallback")
+            if date and (url := _words(element, "url")):
+                return link(url, date)
+            return escape(date) or f"<!date^{_count(element, 'timestamp')}>"
     return escape(text)
 
 
 def _typed(element: Json) -> Json:
-    """An emoji as the character that it was; one without is a picture of the workspace's own."""
+    """Returns an emoji as the character that was typed; a workspace's own emoji has no character."""
     code_points = _words(element, "unicode").split("-")
-    if element.get("type") != "emoji" or not all(_CODE_POINT.fullmatch(each) for each in code_points):
+    if element.get("type") != "emoji" or not all(_CODE_POINT.fullmatch(code_point) for code_point in code_points):
         return element
-    return {"type": "text", "text": "".join(chr(int(each, 16)) for each in code_points)}
+    return {"type": "text", "text": "".join(chr(int(code_point, 16)) for code_point in code_points)}
 
 
 def _reference(mark: str, id_: str, labels: Mapping[str, str]) -> str:
