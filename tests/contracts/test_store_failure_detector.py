@@ -72,7 +72,7 @@ def test_looks_are_asked_for_only_while_others_hold_jobs() -> None:
     st.lists(st.tuples(st.floats(0.25, 4), st.integers(0, 2), st.booleans()), max_size=40),
     st.sampled_from([0.0, LOCK_GRACE_S]),
 )
-def test_nobody_is_gone_without_a_reason(observations: list[tuple[float, int, bool]], grace_s: float) -> None:
+def test_nobody_is_dead_without_a_reason(observations: list[tuple[float, int, bool]], grace_s: float) -> None:
     """Either its beat stood still for the lease, or it stood still while its lock was free for the grace."""
     detector, now_s, seen = FailureDetector(grace_s), 0.0, []
     for passed_s, beat, free in observations:

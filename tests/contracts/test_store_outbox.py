@@ -15,13 +15,13 @@ from tests.contracts.stores import DONE, THREAD, asked, enqueued, one
 pytest_plugins = ["tests.contracts.databases"]
 
 
-async def taken_together(store: Stores, sign: list[str]) -> None:
+async def taken_together(store: Stores, placeholder: list[str]) -> None:
     """A question waits behind another, and one more comes."""
     await enqueued(store, asked(1))
     job = await one(store)
     waiting = await store.queue.enqueue("Ev2", asked(2))
     assert waiting
-    await store.worker_queue.record_pages(waiting.job_id, sign)
+    await store.worker_queue.record_pages(waiting.job_id, placeholder)
     await enqueued(store, asked(3))
     await store.worker_queue.finish(job, DONE)
     assert (await one(store)).earlier == (asked(2),)
@@ -31,7 +31,7 @@ def seen(taken: list[OutboxEntry]) -> list[tuple[OutboxKind, str, tuple[str, ...
     return [(each.kind, each.question.ts, each.page_ts, each.tries) for each in taken]
 
 
-async def test_the_sign_of_a_question_that_is_answered_with_another_is_to_be_cleared(store: Stores) -> None:
+async def test_the_placeholder_of_a_question_that_is_answered_with_another_is_to_be_cleared(store: Stores) -> None:
     await taken_together(store, ["5.1"])
     [entry] = await store.outbox.take(10)
     assert seen([entry]) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(2).ts, ("5.1",), 1)]
@@ -54,7 +54,7 @@ async def test_one_that_is_not_done_is_taken_again_by_anybody(database_url: str)
     await store.close()
 
 
-async def test_a_sign_that_was_not_on_record_in_time_is_looked_for_once_it_can_not_come_any_more(
+async def test_a_placeholder_that_was_not_on_record_in_time_is_looked_for_once_it_can_not_come_any_more(
     database_url: str,
 ) -> None:
     clock = LateClock()
@@ -69,7 +69,7 @@ async def test_a_sign_that_was_not_on_record_in_time_is_looked_for_once_it_can_n
     await store.close()
 
 
-async def test_a_sign_that_comes_on_record_late_is_cleared_all_the_same(database_url: str) -> None:
+async def test_a_placeholder_that_comes_on_record_late_is_cleared_all_the_same(database_url: str) -> None:
     clock = LateClock()
     store = await Stores.open(database_url, "w1", clock)
     first = await store.queue.enqueue("Ev1", asked(1), full=True)
@@ -82,7 +82,7 @@ async def test_a_sign_that_comes_on_record_late_is_cleared_all_the_same(database
     await store.close()
 
 
-async def test_the_sign_of_a_question_that_is_stopped_while_it_waits_is_cleared(store: Stores) -> None:
+async def test_the_placeholder_of_a_question_that_is_stopped_while_it_waits_is_cleared(store: Stores) -> None:
     taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
     await store.worker_queue.record_pages(taken.job_id, ["5.1"])

@@ -154,7 +154,7 @@ class TestManyAtOnce:
 
 
 class TestSign:
-    async def test_who_waits_is_left_alone_until_its_sign_is_on_record(self, worker: Workers) -> None:
+    async def test_who_waits_is_left_alone_until_its_placeholder_is_on_record(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         taken = await store.queue.enqueue("Ev1", asked(1), full=True)
         assert taken
@@ -164,7 +164,7 @@ class TestSign:
         await store.worker_queue.record_pages(taken.job_id, ["5.1"])
         assert await other.worker_queue.claim(1) == [Job(taken.job_id, asked(1), attempts=1, page_ts=("5.1",))]
 
-    async def test_a_sign_that_is_never_recorded_keeps_nobody_waiting_for_long(self, database_url: str) -> None:
+    async def test_a_placeholder_that_is_never_recorded_keeps_nobody_waiting_for_long(self, database_url: str) -> None:
         clock = LateClock()
         store = await Stores.open(database_url, "w1", clock)
         await store.queue.enqueue("Ev1", asked(1), full=True)
@@ -175,7 +175,9 @@ class TestSign:
         assert job.may_have_posts, "it may have been posted all the same"
         await store.close()
 
-    async def test_a_sign_is_in_line_once_all_before_it_in_the_thread_have_their_messages(self, store: Stores) -> None:
+    async def test_a_placeholder_is_in_line_once_all_before_it_in_the_thread_have_their_messages(
+        self, store: Stores
+    ) -> None:
         first = await store.queue.enqueue("Ev1", asked(1))
         await store.queue.enqueue("Ev2", asked(2))
         await store.queue.enqueue("Ev3", asked(1, OTHER_THREAD))
@@ -186,7 +188,7 @@ class TestSign:
         assert await store.queue.may_post_placeholder(asked(2))
         assert not await store.queue.may_post_placeholder(asked(3))
 
-    async def test_who_comes_later_does_not_overtake_who_waits_for_its_sign(self, store: Stores) -> None:
+    async def test_who_comes_later_does_not_overtake_who_waits_for_its_placeholder(self, store: Stores) -> None:
         await store.queue.enqueue("Ev1", asked(1), full=True)
         later = await store.queue.enqueue("Ev2", asked(2))
         assert later
@@ -234,7 +236,7 @@ class TestRegenerate:
         assert (again.question, again.page_ts, again.version, again.may_have_posts) == (EDITED, ("5.1",), 1, True)
 
     @pytest.mark.parametrize("cleared", [True, False])
-    async def test_one_that_was_stopped_while_it_waited_is_answered_in_its_sign_if_that_is_still_there(
+    async def test_one_that_was_stopped_while_it_waited_is_answered_in_its_placeholder_if_that_is_still_there(
         self, store: Stores, cleared: bool
     ) -> None:
         taken = await store.queue.enqueue("Ev1", asked(1), full=True)
@@ -246,7 +248,7 @@ class TestRegenerate:
         assert await store.queue.regenerate(taken.job_id)
         assert (await one(store)).page_ts == (() if cleared else ("5.1",))
 
-    async def test_a_sign_that_is_not_on_record_is_looked_for_when_its_question_is_answered_again(
+    async def test_a_placeholder_that_is_not_on_record_is_looked_for_when_its_question_is_answered_again(
         self,
         database_url: str,
     ) -> None:
