@@ -8,35 +8,36 @@ from bot.core.message_question import Ask, AskAbout
 class MessageQuestions(Protocol):
     """Keeps submitted questions about a message until they are jobs. Every method raises StoreError.
 
-    `later` and `elsewhere` do nothing where another process has the question by now.
+    `postpone` and `record_direct_post` do nothing if another process has the question by now.
     """
 
     async def begin(self, team_id: str, view_id: str, user_id: str, about: AskAbout, text: str) -> Ask | None:
-        """Returns the question, which is this process's for ASK_S unless it is done; None while it is another's.
+        """Stores a submitted question and returns it; returns None while another process has it.
 
-        A modal that is submitted again keeps its first text, unless its asker was told that it was not asked.
+        The question is this process's for ASK_S, unless it is complete. A modal that is submitted again keeps its first
+        text, unless its asker was told that the question was not asked.
         """
         ...
 
     async def take(self, limit: int) -> list[Ask]:
-        """Returns questions that a process began and left, which are this process's for ASK_S now."""
+        """Returns questions that a process began and left; they are this process's for ASK_S."""
         ...
 
-    async def elsewhere(self, ask: Ask, *, begun: bool) -> bool:
+    async def record_direct_post(self, ask: Ask, *, begun: bool) -> bool:
         """Records that a post in the asker's direct message is about to begin, or that it was not made.
 
-        Returns False where another process has the question by now.
+        Returns False if another process has the question by now.
         """
         ...
 
-    async def seen(self, team_id: str, view_id: str, channel_id: str, ts: str) -> None:
-        """Records where Slack says that the question was posted."""
+    async def record_post(self, team_id: str, view_id: str, channel_id: str, ts: str) -> None:
+        """Records where, according to Slack's event, the question was posted."""
         ...
 
-    async def later(self, ask: Ask, delay_s: float | None) -> None:
-        """Lets any process go on with it after so long; None: only when the modal is submitted again."""
+    async def postpone(self, ask: Ask, delay_s: float | None) -> None:
+        """Lets any process go on with the question after the delay; None: only when the modal is submitted again."""
         ...
 
-    async def done(self, ask: Ask) -> None:
+    async def complete(self, ask: Ask) -> None:
         """Records that the question is a job, and empties its texts."""
         ...

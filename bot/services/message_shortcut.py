@@ -85,7 +85,7 @@ class MessageShortcut:
     async def seen(self, view_id: str, message: Message) -> None:
         """Slack says where a question was posted; raises StoreError."""
         if self.me.user_id == message.user_id or self.me.bot_id == message.bot_id:
-            await self.records.seen(self.me.team_id, view_id, message.channel_id, message.ts)
+            await self.records.record_post(self.me.team_id, view_id, message.channel_id, message.ts)
 
     async def end(self, within_s: float) -> None:
         """Lets those under way end."""
@@ -151,7 +151,7 @@ class MessageShortcut:
 
     async def _put_off(self, ask: Ask, delay_s: float | None) -> str:
         try:
-            await self.records.later(ask, delay_s)
+            await self.records.postpone(ask, delay_s)
         except StoreError as error:
             log.warning("question about message %s: retrying: %s", ask.about.ts, error)
         return ""
@@ -159,7 +159,7 @@ class MessageShortcut:
     async def _asked(self, ask: Ask) -> None:
         question = await self._written(ask)
         await self.intake.enqueue(f"view {ask.view_id}", question)
-        await self.records.done(ask)
+        await self.records.complete(ask)
         if question.thread.channel_id != ask.about.channel_id:
             await self._tell(ask.about.response_url, texts.ASKED_IN_DIRECT_MESSAGE)
 
@@ -186,14 +186,14 @@ class MessageShortcut:
             raise
 
     async def _written_elsewhere(self, ask: Ask) -> Question:
-        if not await self.records.elsewhere(ask, begun=True):
+        if not await self.records.record_direct_post(ask, begun=True):
             raise NotSure("another process has it")
         try:
             place = await self.posts.post_question(ask, self._still(ask), elsewhere=True)
         except (RateLimited, Refused) as error:
             if isinstance(error, Refused) and error.reason.may_pass:
                 raise NotSure(str(error)) from error
-            await self.records.elsewhere(ask, begun=False)
+            await self.records.record_direct_post(ask, begun=False)
             raise
         return self._question(ask, *place)
 

@@ -67,13 +67,13 @@ class SqlMessageQuestions:
 
         return await self._database.write(work)
 
-    async def elsewhere(self, ask: Ask, *, begun: bool) -> bool:
+    async def record_direct_post(self, ask: Ask, *, begun: bool) -> bool:
         return await self._change(ask, elsewhere=begun)
 
-    async def later(self, ask: Ask, delay_s: float | None) -> None:
+    async def postpone(self, ask: Ask, delay_s: float | None) -> None:
         await self._change(ask, due_at=None if delay_s is None else self._clock.now() + delay_s)
 
-    async def seen(self, team_id: str, view_id: str, channel_id: str, ts: str) -> None:
+    async def record_post(self, team_id: str, view_id: str, channel_id: str, ts: str) -> None:
         now = self._clock.now()
 
         async def work(connection: AsyncConnection) -> None:
@@ -84,7 +84,7 @@ class SqlMessageQuestions:
 
         await self._database.write(work)
 
-    async def done(self, ask: Ask) -> None:
+    async def complete(self, ask: Ask) -> None:
         async def work(connection: AsyncConnection) -> None:
             values: dict[str, Any] = {"done": True, "due_at": None, "about": {}, "text": ""}
             await connection.execute(sa.update(asks).where(_is(ask.team_id, ask.view_id)).values(**values))

@@ -53,9 +53,9 @@ async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlMessag
     again = await begun(records, "Why not?")
     assert again
     assert again.text == "Why?"
-    await records.later(ask, None)
+    await records.postpone(ask, None)
     assert await begun(records, "Why not?") is None, "an earlier holder puts nothing off"
-    await records.later(again, None)
+    await records.postpone(again, None)
     clock.ahead_s *= 9
     assert await records.take(9) == [], "whoever was told asks again, or not"
     told = await begun(records, "Why not?")
@@ -66,9 +66,9 @@ async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlMessag
 async def test_one_that_was_given_up_is_taken_once_slack_says_where_it_is(records: SqlMessageQuestions) -> None:
     ask = await begun(records)
     assert ask
-    assert await records.elsewhere(ask, begun=True)
-    await records.later(ask, None)
-    await records.seen("T1", "V1", "D1", "2.2")
+    assert await records.record_direct_post(ask, begun=True)
+    await records.postpone(ask, None)
+    await records.record_post("T1", "V1", "D1", "2.2")
     [taken] = await records.take(9)
     assert (taken.posted, taken.elsewhere) == (("D1", "2.2"), True)
 
@@ -78,8 +78,8 @@ async def test_one_that_is_done_is_known_for_a_day_without_its_texts(
 ) -> None:
     ask = await begun(records)
     assert ask
-    await records.done(ask)
-    await records.seen("T1", "V1", "C1", "2.2")
+    await records.complete(ask)
+    await records.record_post("T1", "V1", "C1", "2.2")
     clock.ahead_s = 2 * ASK_S
     assert await records.take(9) == []
     again = await begun(records)

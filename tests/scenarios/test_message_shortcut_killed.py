@@ -29,14 +29,14 @@ from tests.streams.server import VendorServer
 
 BEFORE_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", False)
 AFTER_POST = ("bot.slack.surfaces", "SlackSurfaces", "post_question", True)
-ELSEWHERE = ("bot.store.message_questions", "SqlMessageQuestions", "elsewhere", True)
+ELSEWHERE = ("bot.store.message_questions", "SqlMessageQuestions", "record_direct_post", True)
 STEPS = [
     ("bot.store.message_questions", "SqlMessageQuestions", "begin", True),
     BEFORE_POST,
     AFTER_POST,
     ("bot.services.intake", "Intake", "enqueue", False),
     ("bot.services.intake", "Intake", "enqueue", True),
-    ("bot.store.message_questions", "SqlMessageQuestions", "done", True),
+    ("bot.store.message_questions", "SqlMessageQuestions", "complete", True),
 ]
 """Where the process is killed: module, class, method, and whether that is after the method has returned."""
 Step = tuple[str, str, str, bool]
