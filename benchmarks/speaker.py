@@ -1,18 +1,17 @@
 """The chaos run's model: an OpenAI-compatible server that says what is asked of it, and can be made to break off."""
 
 import asyncio
-import json
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Literal
 
 from aiohttp import web
 
+from benchmarks.chat_server import END, ChatServer, event
 from benchmarks.script import answer, asked_in, going_on, words_in
 
-HOST = "127.0.0.1"
 FIRST_WORD_S = 0.3
 _PING_S = 1.0
 
@@ -46,25 +45,12 @@ class Attempt:
 
 
 @dataclass
-class Speaker:
+class Speaker(ChatServer):
     """`async with Speaker() as model:` serves Chat Completions on model.url."""
 
     attempts: dict[int, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     """Of each question's number, in the order of their beginning."""
-    url: str = ""
     _to_break: list[tuple[Break, int]] = field(default_factory=list)
-
-    async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=16 * 2**20)
-        app.router.add_post("/v1/chat/completions", self._handle)
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, 0).start()
-        self.url = f"http://{HOST}:{self._runner.addresses[0][1]}/v1"
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self._runner.cleanup()
 
     def break_next(self, how: Break, after_words: int) -> None:
         """The next request that comes is cut, or goes silent, after so many words."""
@@ -92,7 +78,7 @@ class Speaker:
             await response.prepare(request)
             await _say(response, said[: max(0, after_words - resumed_after)], words_per_s, attempt)
             if how is None or after_words >= words:
-                await response.write(_event({}, "stop") + b"data: [DONE]\n\n")
+                await response.write(event({}, "stop") + END)
                 await response.write_eof()
                 attempt.told = Told.WHOLE
             elif how == "cut":
@@ -123,7 +109,7 @@ def _to_answer(turns: list[dict[str, str]]) -> tuple[list[tuple[int, int, int]],
 async def _say(response: web.StreamResponse, said: list[str], words_per_s: int, attempt: Attempt) -> None:
     for place, delta in enumerate(said):
         await asyncio.sleep(attempt.at_s + FIRST_WORD_S + place / words_per_s - time.monotonic())
-        await response.write(_event({"content": delta}))
+        await response.write(event({"content": delta}))
         attempt.words += 1
 
 
@@ -131,9 +117,3 @@ async def _ping_for_ever(response: web.StreamResponse) -> None:
     while True:
         await asyncio.sleep(_PING_S)
         await response.write(b": ping\n\n")
-
-
-def _event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    chunk: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
-    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()

@@ -1,16 +1,14 @@
 """A model on this machine, over HTTP as an OpenAI-compatible server: says numbered words, and remembers when."""
 
 import asyncio
-import json
 import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, Self
 
 from aiohttp import web
 
-HOST = "127.0.0.1"
+from benchmarks.chat_server import END, ChatServer, event
 
 
 def question(number: int, words: int) -> str:
@@ -24,7 +22,7 @@ def word(number: int) -> str:
 
 
 @dataclass
-class NumberedWords:
+class NumberedWords(ChatServer):
     """`async with NumberedWords() as model:` serves Chat Completions on model.url."""
 
     words_per_s: float = 40
@@ -34,19 +32,6 @@ class NumberedWords:
     """For each question's number, when each word was sent, in monotonic seconds."""
     hung_up_at_s: dict[int, float] = field(default_factory=dict)
     """For each question's number, when the client went away before the answer's end."""
-    url: str = ""
-
-    async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._handle)
-        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, 0).start()
-        self.url = f"http://{HOST}:{self._runner.addresses[0][1]}/v1"
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         arrived_s = time.monotonic()
@@ -68,8 +53,8 @@ class NumberedWords:
             due_s = arrived_s + self.first_word_s + (number - words.start) / self.words_per_s
             await asyncio.sleep(due_s - time.monotonic())
             said_at_s.append(time.monotonic())
-            await response.write(_event({"content": f"{word(number)} "}))
-        await response.write(_event({}, "stop") + b"data: [DONE]\n\n")
+            await response.write(event({"content": f"{word(number)} "}))
+        await response.write(event({}, "stop") + END)
         await response.write_eof()
         return response
 
@@ -81,9 +66,3 @@ def _to_answer(turns: list[dict[str, str]]) -> tuple[re.Match[str] | None, int]:
             said = [turn["content"] for turn in turns[place + 1 :] if turn["role"] == "assistant"]
             return found, len(" ".join(said).split())
     return None, 0
-
-
-def _event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    chunk: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "numbered"}
-    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()

@@ -154,3 +154,11 @@ async def test_what_is_too_much_for_one_request_is_left_out_from_the_oldest(
     assert heard.completions[0].left_out == ("0.png",)
     assert vendor.requests[0].body["messages"][0]["content"] == "one\n\n(You can't be shown 0.png.)"
     assert [part["type"] for part in asked(vendor)] == ["image_url", "image_url", "text"]
+
+
+async def test_an_answer_that_has_begun_is_not_asked_for_again_without_files(vendor: VendorServer) -> None:
+    error = b'data: {"error":{"code":500,"message":"image input failed"}}\n\n'
+    vendor.script(Answer([*CHAT.unended("one"), error]), CHAT.streamed("two"))
+    async with connected(CHAT, vendor) as model:
+        heard = await hear(model, PROMPT)
+    assert (heard.text, heard.failure, len(vendor.requests)) == ("one", Failure.UNEXPECTED, 1)

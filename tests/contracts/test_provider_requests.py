@@ -200,6 +200,8 @@ async def test_requests_take_a_models_name_with_slashes(vendor: VendorServer) ->
         ("http://127.0.0.1:11434/v1", False),
         ("https://gateway.example.com/api.openai.com/v1", False),
         ("https://notopenai.com/v1", False),
+        ("https://notazure.com/openai/v1", False),
+        ("https://api.openai.com.example.com/v1", False),
     ],
 )
 def test_requests_go_to_responses_where_it_is_sure_to_be(base_url: str, responses: bool) -> None:

@@ -73,6 +73,7 @@ def test_the_token_is_for_slacks_other_domain_where_the_web_api_is_there() -> No
     url = URL("https://files.slack-gov.com/a")
     assert may_have_token(url, URL("https://slack-gov.com/api/"))
     assert not may_have_token(url, URL("https://slack.com/api/"))
+    assert not may_have_token(URL("https://notslack-gov.com/a"), URL("https://slack-gov.com/api/"))
 
 
 async def shared_file(sandbox: Sandbox, client: SlackClient) -> File:

@@ -1,0 +1,40 @@
+"""What the benchmarks' models share: an OpenAI-compatible server on this machine that streams Chat Completions."""
+
+import json
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+from aiohttp import web
+
+HOST = "127.0.0.1"
+END = b"data: [DONE]\n\n"
+_MAX_REQUEST_BYTES = 16 * 2**20
+
+
+class ChatServer(ABC):
+    """`async with` a subclass to serve on its `url`, which is a base URL of OpenAI's form."""
+
+    url: str = ""
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
+        app.router.add_post("/v1/chat/completions", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, 0).start()
+        self.url = f"http://{HOST}:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._runner.cleanup()
+
+    @abstractmethod
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        """Answers one request."""
+
+
+def event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+    """Returns one chunk of an answer as a server-sent event."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    chunk: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
+    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()
