@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from bot.core.entities import escape, unescape
 from bot.core.reply.preview import beginning
 
-ASK_S = 30.0
-"""For so long one process alone sees to a question about a message."""
+QUESTION_HOLD_S = 30.0
+"""How long one process has a question about a message to itself."""
 REMINDER_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class AskAbout:
-    """The message that is asked about, and where it is asked and told."""
+class QuotedMessage:
+    """The message that a question is about, and where to answer the person who asks."""
 
     channel_id: str
     ts: str
@@ -24,13 +24,13 @@ class AskAbout:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """A submitted question about a message, in the hands of one process until `due_at`."""
+class MessageQuestion:
+    """A submitted question about a message; one process has it to itself until `due_at`."""
 
     team_id: str
     view_id: str
     user_id: str
-    about: AskAbout = field(repr=False)
+    about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)
     created_at: float
     due_at: float
@@ -45,7 +45,7 @@ class Ask:
     """It is a job: there is nothing left to do."""
 
 
-def quote_above(about: AskAbout, *, elsewhere: bool) -> str:
+def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
     """Returns what the post quotes of the message: all that is known of it if it is posted `elsewhere`.
 
     In the message's own thread a reminder is enough, and nothing at all if the thread begins with the message.
@@ -55,7 +55,7 @@ def quote_above(about: AskAbout, *, elsewhere: bool) -> str:
     return "" if about.ts == about.thread_ts else beginning(about.quote, REMINDER_CHARS)
 
 
-def text_of_post(about: AskAbout, question: str, *, elsewhere: bool) -> str:
+def text_of_post(about: QuotedMessage, question: str, *, elsewhere: bool) -> str:
     """Returns the text of the post (core/inbound/mentions.py): the quote and the question, as history reads them."""
     quote = escape(unescape(quote_above(about, elsewhere=elsewhere)))
     quoted = "\n".join(f"&gt; {line}" for line in quote.splitlines())

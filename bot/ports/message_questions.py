@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from bot.core.message_question import Ask, AskAbout
+from bot.core.message_question import MessageQuestion, QuotedMessage
 
 
 class MessageQuestions(Protocol):
@@ -11,19 +11,21 @@ class MessageQuestions(Protocol):
     `postpone` and `record_direct_post` do nothing if another process has the question by now.
     """
 
-    async def begin(self, team_id: str, view_id: str, user_id: str, about: AskAbout, text: str) -> Ask | None:
+    async def begin(
+        self, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
+    ) -> MessageQuestion | None:
         """Stores a submitted question and returns it; returns None while another process has it.
 
-        The question is this process's for ASK_S, unless it is complete. A modal that is submitted again keeps its first
-        text, unless its asker was told that the question was not asked.
+        The question is this process's for QUESTION_HOLD_S, unless it is complete. A modal that is submitted again keeps
+        its first text, unless its asker was told that the question was not asked.
         """
         ...
 
-    async def take(self, limit: int) -> list[Ask]:
-        """Returns questions that a process began and left; they are this process's for ASK_S."""
+    async def take(self, limit: int) -> list[MessageQuestion]:
+        """Returns questions that a process began and left; they are this process's for QUESTION_HOLD_S."""
         ...
 
-    async def record_direct_post(self, ask: Ask, *, begun: bool) -> bool:
+    async def record_direct_post(self, question: MessageQuestion, *, begun: bool) -> bool:
         """Records that a post in the asker's direct message is about to begin, or that it was not made.
 
         Returns False if another process has the question by now.
@@ -34,10 +36,10 @@ class MessageQuestions(Protocol):
         """Records where, according to Slack's event, the question was posted."""
         ...
 
-    async def postpone(self, ask: Ask, delay_s: float | None) -> None:
+    async def postpone(self, question: MessageQuestion, delay_s: float | None) -> None:
         """Lets any process go on with the question after the delay; None: only when the modal is submitted again."""
         ...
 
-    async def complete(self, ask: Ask) -> None:
+    async def complete(self, question: MessageQuestion) -> None:
         """Records that the question is a job, and empties its texts."""
         ...

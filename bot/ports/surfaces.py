@@ -10,7 +10,7 @@ from bot.core.app_home import HomeView
 from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
-from bot.core.message_question import Ask, AskAbout
+from bot.core.message_question import MessageQuestion, QuotedMessage
 from bot.core.reply.actions import ActionResponse
 from bot.core.slash_command import CommandResponse
 
@@ -29,7 +29,7 @@ class Modals(Protocol):
         """Shows a channel's settings, with the cursor in `focus`."""
         ...
 
-    async def open_question_modal(self, trigger_id: str, about: AskAbout, writer_id: str | None) -> None:
+    async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
         """Asks a person what they want to know about a message, which `writer_id` wrote."""
         ...
 
@@ -75,7 +75,9 @@ class ActionResponses(Protocol):
 class QuestionPosts(Protocol):
     """Posts questions about messages, for the people who asked them."""
 
-    async def post_question(self, ask: Ask, still: Callable[[], bool], *, elsewhere: bool) -> tuple[str, str]:
+    async def post_question(
+        self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
+    ) -> tuple[str, str]:
         """Posts the question in the message's thread, or `elsewhere`, in the asker's direct message.
 
         Returns the channel's id and the post's ts. `still` is asked just before the post leaves: if it returns False,
@@ -83,7 +85,7 @@ class QuestionPosts(Protocol):
         """
         ...
 
-    async def find_question(self, ask: Ask, since: float) -> str | None:
+    async def find_question(self, question: MessageQuestion, since: float) -> str | None:
         """Returns the ts of the question's post in the message's thread, None if there is none.
 
         `since` is in seconds since the epoch; older posts are not looked at.

@@ -18,7 +18,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.triage import Identity
-from bot.core.message_question import ASK_S, Ask, AskAbout, text_of_post
+from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage, text_of_post
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
 from bot.ports.clock import Clock
@@ -27,8 +27,8 @@ from bot.ports.surfaces import CommandResponses, QuestionPosts
 from bot.services.intake import Intake
 
 POST_WITHIN_S = 10.0
-"""A post leaves no later. Slack answers within 15 s or not at all, so nothing arrives after ASK_S."""
-WITHIN_S = ASK_S - 2.0
+"""A post leaves no later. Slack answers within 15 s or not at all, so nothing arrives after QUESTION_HOLD_S."""
+WITHIN_S = QUESTION_HOLD_S - 2.0
 LOOK_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """How long to wait before each further look for a post whose answer was lost."""
 SKEW_S = 300.0
@@ -60,7 +60,7 @@ class MessageShortcut:
     _late: set[str] = field(default_factory=set, init=False)
     """Views whose modal is closed: what comes of them is told in another way."""
 
-    async def ask(self, user_id: str, view_id: str, about: AskAbout, text: str) -> str:
+    async def ask(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> str:
         """Returns "" once the question is asked, else why it is not. A caller that is cancelled ends nothing."""
         task = self._under_way.get(view_id) or self._begin(view_id, self._submitted(user_id, view_id, about, text))
         try:
@@ -101,7 +101,7 @@ class MessageShortcut:
         del self._under_way[view_id]
         self._late.discard(view_id)
 
-    async def _submitted(self, user_id: str, view_id: str, about: AskAbout, text: str) -> str:
+    async def _submitted(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> str:
         try:
             ask = await self.records.begin(self.me.team_id, view_id, user_id, about, text)
         except StoreError as error:
@@ -115,7 +115,7 @@ class MessageShortcut:
             await self._tell(about.response_url, sentence)
         return sentence
 
-    async def _again(self, ask: Ask) -> str:
+    async def _again(self, ask: MessageQuestion) -> str:
         self._late.add(ask.view_id)
         try:
             if sentence := await self._tried(ask):
@@ -124,7 +124,7 @@ class MessageShortcut:
             log.error("question about message %s: retrying: %s", ask.about.ts, trace_of(error))
         return ""
 
-    async def _tried(self, ask: Ask) -> str:
+    async def _tried(self, ask: MessageQuestion) -> str:
         """Returns why the question is given up; "" where it is asked, or any process goes on with it."""
         try:
             async with asyncio.timeout(WITHIN_S):
@@ -149,21 +149,21 @@ class MessageShortcut:
         await self._put_off(ask, None)
         return sentence
 
-    async def _put_off(self, ask: Ask, delay_s: float | None) -> str:
+    async def _put_off(self, ask: MessageQuestion, delay_s: float | None) -> str:
         try:
             await self.records.postpone(ask, delay_s)
         except StoreError as error:
             log.warning("question about message %s: retrying: %s", ask.about.ts, error)
         return ""
 
-    async def _asked(self, ask: Ask) -> None:
+    async def _asked(self, ask: MessageQuestion) -> None:
         question = await self._written(ask)
         await self.intake.enqueue(f"view {ask.view_id}", question)
         await self.records.complete(ask)
         if question.thread.channel_id != ask.about.channel_id:
             await self._tell(ask.about.response_url, texts.ASKED_IN_DIRECT_MESSAGE)
 
-    async def _written(self, ask: Ask) -> Question:
+    async def _written(self, ask: MessageQuestion) -> Question:
         """Where we are not in the channel it goes to the person's direct message, with the message quoted."""
         if ask.posted:
             return self._question(ask, *ask.posted)
@@ -185,7 +185,7 @@ class MessageShortcut:
                 return self._question(ask, about.channel_id, ts)
             raise
 
-    async def _written_elsewhere(self, ask: Ask) -> Question:
+    async def _written_elsewhere(self, ask: MessageQuestion) -> Question:
         if not await self.records.record_direct_post(ask, begun=True):
             raise NotSure("another process has it")
         try:
@@ -197,10 +197,10 @@ class MessageShortcut:
             raise
         return self._question(ask, *place)
 
-    def _still(self, ask: Ask) -> Callable[[], bool]:
-        return lambda: self.clock.now() < ask.due_at - ASK_S + POST_WITHIN_S
+    def _still(self, ask: MessageQuestion) -> Callable[[], bool]:
+        return lambda: self.clock.now() < ask.due_at - QUESTION_HOLD_S + POST_WITHIN_S
 
-    async def _found(self, ask: Ask) -> str | None:
+    async def _found(self, ask: MessageQuestion) -> str | None:
         """The message of an earlier try; None where Slack says twice that there is none.
 
         Raises NotSure where Slack does not say.
@@ -221,7 +221,7 @@ class MessageShortcut:
             await self.clock.sleep(delay_s or 0)
         return None
 
-    def _question(self, ask: Ask, channel_id: str, ts: str) -> Question:
+    def _question(self, ask: MessageQuestion, channel_id: str, ts: str) -> Question:
         is_elsewhere = channel_id != ask.about.channel_id
         text = text_of_post(ask.about, ask.text, elsewhere=is_elsewhere)
         in_pane = ts if self.me.has_pane else None
@@ -236,7 +236,7 @@ class MessageShortcut:
             log.warning("a response to a command is not sent: %s", error)
 
 
-def _wait_s(ask: Ask) -> float:
+def _wait_s(ask: MessageQuestion) -> float:
     return min(LONGEST_WAIT_S, 2.0 * 2.0**ask.tries)
 
 

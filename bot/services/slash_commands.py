@@ -18,7 +18,7 @@ from bot.core.inbound.mentions import with_names
 from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
 from bot.core.limits.caps import UsageToDate
-from bot.core.message_question import AskAbout
+from bot.core.message_question import QuotedMessage
 from bot.core.slash_command import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, parse_subcommand
 from bot.errors import RateLimited, Refused
 from bot.ports.channel_settings import ChannelSettingsStore
@@ -82,7 +82,7 @@ class SlashCommands:
             await self.responses.respond_to_command(invocation.response_url, CommandResponse(denial))
             return
         text, thread_ts = with_names(message.whole, {}), message.thread_ts or message.ts
-        about = AskAbout(message.channel_id, message.ts, thread_ts, text, invocation.response_url)
+        about = QuotedMessage(message.channel_id, message.ts, thread_ts, text, invocation.response_url)
         await self.modals.open_question_modal(invocation.trigger_id, about, message.user_id)
 
     async def tell(self, response_url: str, response: CommandResponse) -> None:

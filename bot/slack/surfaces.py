@@ -6,7 +6,7 @@ from collections.abc import Callable
 from bot.core.app_home import HomeView
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
-from bot.core.message_question import Ask, AskAbout
+from bot.core.message_question import MessageQuestion, QuotedMessage
 from bot.core.reply.actions import ActionResponse
 from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refused
@@ -45,7 +45,7 @@ class SlackSurfaces:
     ) -> None:
         await self._open_modal(trigger_id, modals.settings_modal(place, settings, defaults, focus))
 
-    async def open_question_modal(self, trigger_id: str, about: AskAbout, writer_id: str | None) -> None:
+    async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
         await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
 
     async def _open_modal(self, trigger_id: str, view: Json) -> None:
@@ -90,20 +90,22 @@ class SlackSurfaces:
         creator = (answer.get("channel") or {}).get("creator")
         return str(creator) if creator else None
 
-    async def post_question(self, ask: Ask, still: Callable[[], bool], *, elsewhere: bool) -> tuple[str, str]:
-        about = ask.about
-        channel_id, thread_ts = (ask.user_id, None) if elsewhere else (about.channel_id, about.thread_ts)
-        message = posted_question(ask, elsewhere=elsewhere)
+    async def post_question(
+        self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
+    ) -> tuple[str, str]:
+        about = question.about
+        channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts)
+        message = posted_question(question, elsewhere=elsewhere)
         with only_while(still):
             return await self._threads.post(channel_id, thread_ts, unfurl_links=False, unfurl_media=False, **message)
 
-    async def find_question(self, ask: Ask, since: float) -> str | None:
+    async def find_question(self, question: MessageQuestion, since: float) -> str | None:
         answer = await self._paced.call(
             "conversations.replies",
-            channel=ask.about.channel_id,
-            ts=ask.about.thread_ts,
+            channel=question.about.channel_id,
+            ts=question.about.thread_ts,
             oldest=f"{since:.6f}",
             limit=LOOK_BACK_MESSAGES,
         )
         messages = answer.get("messages") or ()
-        return next((str(message["ts"]) for message in messages if view_of(message) == ask.view_id), None)
+        return next((str(message["ts"]) for message in messages if view_of(message) == question.view_id), None)

@@ -18,10 +18,10 @@ from bot.store.predicates import has_content, has_ended, in_thread, is_begun, is
 from bot.store.queue import batch
 from bot.store.rows import wake_others
 from bot.store.schema import (
-    asks,
     feedback,
     group_threads,
     jobs,
+    message_questions,
     notices,
     pane_contexts,
     seen_events,
@@ -33,7 +33,7 @@ from bot.store.usage_totals import expire as expire_usage_totals
 SLACK_RETRIES_S = 3600.0
 """Slack may send an event again for so long: its id must be known, or the question would be answered twice."""
 
-ASKS_KEPT_S = 24 * 3600.0
+MESSAGE_QUESTIONS_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and than a question about a message is tried again."""
 
 
@@ -105,7 +105,9 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> Non
     await connection.execute(
         sa.delete(pane_contexts).where(pane_contexts.c.user_id == user_id if user_id else sa.true())
     )
-    await connection.execute(sa.delete(asks).where(asks.c.user_id == user_id if user_id else sa.true()))
+    await connection.execute(
+        sa.delete(message_questions).where(message_questions.c.user_id == user_id if user_id else sa.true())
+    )
     await connection.execute(sa.delete(feedback).where(feedback.c.user_id == user_id if user_id else sa.true()))
 
 
@@ -124,6 +126,8 @@ async def expire(connection: AsyncConnection, before: float, now: float) -> int:
     oldest = min(before, now - SLACK_RETRIES_S)
     count = (await connection.execute(questions)).rowcount + (await connection.execute(answers)).rowcount
     await checkpoints.drop(connection, jobs.c.created_at < before)
-    await connection.execute(sa.delete(asks).where(asks.c.created_at < now - ASKS_KEPT_S))
+    await connection.execute(
+        sa.delete(message_questions).where(message_questions.c.created_at < now - MESSAGE_QUESTIONS_KEPT_S)
+    )
     await connection.execute(sa.delete(seen_events).where(seen_events.c.seen_at < oldest))
     return count

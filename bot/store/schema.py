@@ -271,9 +271,9 @@ pane_contexts = sa.Table(
     sa.Column("opened_at", sa.Double, nullable=False),
 )
 
-# Questions about a message, from the moment a modal is submitted until they are jobs (bot/store/asks.py).
-asks = sa.Table(
-    "asks",
+# Questions about a message, from the moment a modal is submitted until they are jobs (bot/store/message_questions.py).
+message_questions = sa.Table(
+    "message_questions",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
     # The modal's: one that is submitted twice is asked once.
@@ -295,4 +295,4 @@ asks = sa.Table(
     sa.Column("done", sa.Boolean, nullable=False),
 )
 
-sa.Index("ix_asks_due_at", asks.c.due_at)
+sa.Index("ix_message_questions_due_at", message_questions.c.due_at)

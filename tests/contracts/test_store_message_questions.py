@@ -5,17 +5,17 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from bot.core.message_question import ASK_S, Ask, AskAbout
+from bot.core.message_question import QUESTION_HOLD_S, MessageQuestion, QuotedMessage
 from bot.store import Stores
-from bot.store.erasure import ASKS_KEPT_S
+from bot.store.erasure import MESSAGE_QUESTIONS_KEPT_S
 from bot.store.message_questions import SqlMessageQuestions
-from bot.store.schema import asks
+from bot.store.schema import message_questions
 from tests.contracts.clocks import LateClock
 from tests.contracts.stores import count
 
 pytest_plugins = ["tests.contracts.databases"]
 
-ABOUT = AskAbout("C1", "1.1", "1.1", "It failed", "https://slack.example/r")
+ABOUT = QuotedMessage("C1", "1.1", "1.1", "It failed", "https://slack.example/r")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def records(store: Stores, clock: LateClock) -> SqlMessageQuestions:
     return SqlMessageQuestions(store.database, clock)
 
 
-async def begun(records: SqlMessageQuestions, text: str = "Why?") -> Ask | None:
+async def begun(records: SqlMessageQuestions, text: str = "Why?") -> MessageQuestion | None:
     return await records.begin("T1", "V1", "U1", ABOUT, text)
 
 
@@ -41,7 +41,7 @@ async def test_of_several_submissions_at_once_one_begins(records: SqlMessageQues
 async def test_one_that_is_left_is_taken_once_and_by_anybody(records: SqlMessageQuestions, clock: LateClock) -> None:
     await begun(records)
     assert await records.take(9) == []
-    clock.ahead_s = ASK_S + 1
+    clock.ahead_s = QUESTION_HOLD_S + 1
     taken = await asyncio.gather(*(records.take(9) for _ in range(3)))
     assert [ask.tries for some in taken for ask in some] == [2]
 
@@ -49,7 +49,7 @@ async def test_one_that_is_left_is_taken_once_and_by_anybody(records: SqlMessage
 async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlMessageQuestions, clock: LateClock) -> None:
     ask = await begun(records)
     assert ask
-    clock.ahead_s = ASK_S + 1
+    clock.ahead_s = QUESTION_HOLD_S + 1
     again = await begun(records, "Why not?")
     assert again
     assert again.text == "Why?"
@@ -80,28 +80,28 @@ async def test_one_that_is_done_is_known_for_a_day_without_its_texts(
     assert ask
     await records.complete(ask)
     await records.record_post("T1", "V1", "C1", "2.2")
-    clock.ahead_s = 2 * ASK_S
+    clock.ahead_s = 2 * QUESTION_HOLD_S
     assert await records.take(9) == []
     again = await begun(records)
     assert again
     assert again.done
     async with store.database.engine.begin() as connection:
-        [row] = (await connection.execute(sa.select(asks.c.about, asks.c.text))).all()
+        [row] = (await connection.execute(sa.select(message_questions.c.about, message_questions.c.text))).all()
     assert tuple(row) == ({}, "")
 
 
 async def test_nothing_stays_of_a_person_who_is_forgotten(store: Stores, records: SqlMessageQuestions) -> None:
     await begun(records)
     await store.erasure.erase(user_id="U2")
-    assert await count(store, asks) == 1
+    assert await count(store, message_questions) == 1
     await store.erasure.erase(user_id="U1")
-    assert await count(store, asks) == 0
+    assert await count(store, message_questions) == 0
 
 
 async def test_after_a_day_none_is_left(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     await begun(SqlMessageQuestions(store.database, clock))
-    clock.ahead_s = ASKS_KEPT_S + 1
+    clock.ahead_s = MESSAGE_QUESTIONS_KEPT_S + 1
     await store.erasure.expire(0.0)
-    assert await count(store, asks) == 0
+    assert await count(store, message_questions) == 0
     await store.close()

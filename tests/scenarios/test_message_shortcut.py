@@ -212,11 +212,11 @@ async def test_what_the_database_does_not_take_is_said_in_the_modal_and_not_post
     async with running(replace(settings, database_url=f"sqlite:///{file}")):
         stage = Stage(sandbox, vendor)
         ts = await sandbox.say("alan", "general", "hello")
-        await asyncio.to_thread(_execute, file, "alter table asks rename to away")
+        await asyncio.to_thread(_execute, file, "alter table message_questions rename to away")
         errors = await ask(stage, ts, "why?")
         assert errors == {"question": texts.QUESTION_NOT_SAVED}
         assert stage.bots("general", ts) == []
-        await asyncio.to_thread(_execute, file, "alter table away rename to asks")
+        await asyncio.to_thread(_execute, file, "alter table away rename to message_questions")
         assert await sandbox.client("ada").submit({"question": "why?"}) == {}
         assert len(await stage.answers("general", ts, count=2)) == 2
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.message_question import ASK_S
+from bot.core.message_question import QUESTION_HOLD_S
 from bot.services import message_shortcut
 from bot.settings import Settings
 from bot.slack.format.modals import ASK_ABOUT
@@ -91,7 +91,7 @@ async def killed_while_asking(sandbox: Sandbox, vendor: VendorServer, url: str, 
 async def next_process(settings: Settings) -> AsyncIterator[LateClock]:
     """One that starts when the one before has had its time."""
     clock = LateClock()
-    clock.ahead_s = ASK_S + 1
+    clock.ahead_s = QUESTION_HOLD_S + 1
     async with running(settings, clock):
         yield clock
 
@@ -155,7 +155,7 @@ async def test_a_direct_message_whose_response_is_lost_is_not_written_again_and_
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1, about="where I can")
         assert await sandbox.client("ada").submit({"question": "why?"}) == {}
         await sandbox.wait_for(lambda: sandbox.faults.on("lose_response") is None)
-        clock.ahead_s = ASK_S + 1
+        clock.ahead_s = QUESTION_HOLD_S + 1
         await stage.answers(dm, None, count=2)
         await nothing_more(stage)
     assert len(stage.bots(dm)) == 2

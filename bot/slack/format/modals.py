@@ -13,7 +13,7 @@ from bot.core.inbound.channel_settings import (
     SettingsPlace,
     is_direct,
 )
-from bot.core.message_question import AskAbout
+from bot.core.message_question import QuotedMessage
 from bot.core.reply.preview import beginning
 from bot.slack.format.blockkit import (
     Json,
@@ -62,7 +62,7 @@ def settings_modal(
     )
 
 
-def question_modal(about: AskAbout, writer_id: str | None) -> Json:
+def question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
     """Returns the modal for a question about a message, which `writer_id` wrote."""
     about = replace(about, quote=shortened_quote(about.quote))
     question = text_area(QUESTION, placeholder=texts.EXPLAIN, focus=True)
@@ -102,9 +102,9 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
     return place, settings
 
 
-def submitted_question(view: Mapping[str, Any]) -> tuple[AskAbout, str]:
+def submitted_question(view: Mapping[str, Any]) -> tuple[QuotedMessage, str]:
     """Returns the question that a person entered, and the message that it is about."""
-    about = AskAbout(**json.loads(view["private_metadata"]))
+    about = QuotedMessage(**json.loads(view["private_metadata"]))
     return about, _values(view).get(QUESTION, "").strip() or texts.EXPLAIN
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.entities import escape, unescape
-from bot.core.message_question import Ask, quote_above
+from bot.core.message_question import MessageQuestion, quote_above
 from bot.core.reply.preview import beginning
 from bot.slack.format import blockkit, mrkdwn, rich_text
 from bot.slack.format.blockkit import Json, context, plain_text, rich_text_quote
@@ -18,20 +18,20 @@ _MARK = "asked-in-"
 _PREVIEW_CHARS = 150
 
 
-def posted_question(ask: Ask, *, elsewhere: bool) -> Json:
+def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     """Returns the arguments of chat.postMessage; `elsewhere` is the asker's direct message.
 
     The intro's block_id is the modal's mark, so that a later try finds the message.
     """
-    asker = f"<@{ask.user_id}>"
+    asker = f"<@{question.user_id}>"
     intro = texts.asks_about_this(asker)
     if elsewhere:
-        intro = texts.asks_about_message_in(asker, f"<#{ask.about.channel_id}>")
-    blocks = [context(blockkit.mrkdwn(intro), mark_of(ask.view_id))]
-    if quote := quote_above(ask.about, elsewhere=elsewhere):
-        blocks.append(context(plain_text(quote), f"{_BLOCK}{ask.user_id}-about"))
-    blocks.append(rich_text_quote(ask.text, f"{_BLOCK}{ask.user_id}"))
-    return {"text": escape(beginning(ask.text, _PREVIEW_CHARS)), "blocks": blocks}
+        intro = texts.asks_about_message_in(asker, f"<#{question.about.channel_id}>")
+    blocks = [context(blockkit.mrkdwn(intro), mark_of(question.view_id))]
+    if quote := quote_above(question.about, elsewhere=elsewhere):
+        blocks.append(context(plain_text(quote), f"{_BLOCK}{question.user_id}-about"))
+    blocks.append(rich_text_quote(question.text, f"{_BLOCK}{question.user_id}"))
+    return {"text": escape(beginning(question.text, _PREVIEW_CHARS)), "blocks": blocks}
 
 
 def mark_of(view_id: str) -> str:

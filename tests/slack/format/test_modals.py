@@ -6,14 +6,14 @@ import pytest
 
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, SettingsField, SettingsPlace
-from bot.core.message_question import AskAbout
+from bot.core.message_question import QuotedMessage
 from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
 from sandbox.rules_views import check_view
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50)
 CHANNEL, DIRECT = SettingsPlace("C1", "https://hooks.example/1"), SettingsPlace("D1", "https://hooks.example/1")
-ABOUT = AskAbout("C1", "2.0", "1.0", "A quote", "https://hooks.example/1")
+ABOUT = QuotedMessage("C1", "2.0", "1.0", "A quote", "https://hooks.example/1")
 
 
 def submitted(view: Json, **held: str | None) -> Json:
@@ -77,7 +77,7 @@ def test_a_question_is_about_its_message(typed: str | None, asked: str) -> None:
 
 @pytest.mark.parametrize("quote", ["", "x" * 1_500, "\n" * 700, "ключ" * 375, "\\" * 750, "👩🏽‍🚀" * 300])
 def test_whatever_the_message_was_slack_takes_the_modal(quote: str) -> None:
-    about = AskAbout(
+    about = QuotedMessage(
         "C" * 11, "1" * 17, "1" * 17, modals.shortened_quote(quote), "https://hooks.slack.com/" + "x" * 150
     )
     check_view(modals.question_modal(about, None), "modal")
@@ -85,5 +85,5 @@ def test_whatever_the_message_was_slack_takes_the_modal(quote: str) -> None:
 
 def test_the_longest_quote_leaves_room_for_its_escapes() -> None:
     for mark in ('"', "\n", "\\", "\u0001", "x"):
-        about = AskAbout("C" * 11, "1" * 17, "1" * 17, mark * 5_000, "https://hooks.slack.com/" + "x" * 150)
+        about = QuotedMessage("C" * 11, "1" * 17, "1" * 17, mark * 5_000, "https://hooks.slack.com/" + "x" * 150)
         assert len(modals.question_modal(about, None)["private_metadata"]) <= 3_000

@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from bot.core.entities import escape
 from bot.core.inbound.mentions import with_names
-from bot.core.message_question import Ask, AskAbout, quote_above, text_of_post
+from bot.core.message_question import MessageQuestion, QuotedMessage, quote_above, text_of_post
 from bot.slack.format.shortcut_question import asked_in, posted_question, view_of
 
 
-def ask(question: str, quote: str = "", ts: str = "2.0") -> Ask:
-    about = AskAbout("C1", ts, "1.0", quote, "")
-    return Ask("T1", "V1", "U1", about, question, 0.0, 0.0, tries=1, elsewhere=False, posted=None, done=False)
+def ask(question: str, quote: str = "", ts: str = "2.0") -> MessageQuestion:
+    about = QuotedMessage("C1", ts, "1.0", quote, "")
+    return MessageQuestion(
+        "T1", "V1", "U1", about, question, 0.0, 0.0, tries=1, elsewhere=False, posted=None, done=False
+    )
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ def _create_pane_contexts() -> None:
 
 def _create_asks() -> None:
     op.create_table(
-        "asks",
+        "message_questions",
         sa.Column("team_id", sa.Text, nullable=False),
         sa.Column("view_id", sa.Text, nullable=False),
         sa.Column("user_id", sa.Text, nullable=False),
@@ -264,4 +264,4 @@ def _create_asks() -> None:
         sa.Column("done", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("team_id", "view_id", name="pk_asks"),
     )
-    op.create_index("ix_asks_due_at", "asks", ["due_at"])
+    op.create_index("ix_message_questions_due_at", "message_questions", ["due_at"])
