@@ -64,7 +64,7 @@ class Bot:
     me: Identity
     worker: Worker
     sockets: Sockets
-    asks: MessageShortcut
+    shortcut: MessageShortcut
     loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
     """What runs from the start until the last answer has ended."""
 
@@ -93,7 +93,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
         answering = Answering(
             jobs=stores.worker_queue,
             replies=workspace.scheduler,
-            briefing=PromptBuilder(
+            prompt_builder=PromptBuilder(
                 recorded=stores.recorded_answers,
                 questions=stores.queue,
                 channel_settings=stores.channel_settings,
@@ -111,9 +111,9 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             me=me,
             estimate=estimate,
             metrics=metrics.logged,
-            admission=access,
+            access_control=access,
             done_ping_s=settings.done_ping_s,
-            allowance=quota_of(settings, stores, workspace.ephemeral, clock),
+            quota=quota_of(settings, stores, workspace.ephemeral, clock),
             pane=AssistantPane(stores.notices, stores.pane_context, workspace.pane, me, settings.suggested_prompts),
         )
         worker = Worker(
@@ -127,7 +127,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             admits=access.admits,
         )
         bolt = _bolt(settings, me)
-        hearing = TriageRules(settings.mention_only, access.hears_bots)
+        hearing = TriageRules(settings.mention_only, access.may_admit_bots)
         intake = Intake(stores.queue, stores.participants, stores.channel_settings, worker, access, me, hearing)
         actions = ReplyActions(
             stores.queue, stores.recorded_answers, worker, access, settings.admins, workspace.surfaces
@@ -161,15 +161,15 @@ def _beside_messages(
     answering: Answering,
 ) -> None:
     """Commands, modals, Home and the pane; for what messages need as well, both have the same parts."""
-    me, quota = answering.me, answering.allowance
+    me, quota = answering.me, answering.quota
     defaults, admins = default_settings_of(settings), settings.admins
     commands = SlashCommands(
         channel_settings=stores.channel_settings,
         modals=slack,
         responses=slack,
         channels=slack,
-        admission=answering.admission,
-        allowance=quota,
+        access_control=answering.access_control,
+        quota=quota,
         me=me,
         defaults=defaults,
         admins=admins,
@@ -283,7 +283,7 @@ async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[
     closing = asyncio.create_task(bot.sockets.close())
     await bot.worker.drain(working, shutdown.at_once)
     if not shutdown.at_once.is_set():
-        await bot.asks.end(bot.worker.left_s)
+        await bot.shortcut.end(bot.worker.left_s)
     for task in (working, *others):
         task.cancel()
     # Side by side: an attempt that is handed over may wait for its last call, which the editor's loop ends.

@@ -72,7 +72,7 @@ class Replies(Protocol):
 class WorkerReplies(Protocol):
     """What a worker does about replies of jobs that it does not answer."""
 
-    async def announce(self, job: Job, until: float) -> None:
+    async def post_placeholder(self, job: Job, until: float) -> None:
         """Posts the placeholder of a queued job; returns once it is on record, or can't be.
 
         Posts nothing later than `until`, by the monotonic clock: another process may have begun the job by then.

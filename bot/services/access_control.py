@@ -36,7 +36,7 @@ class AccessControl:
         self._telling: set[asyncio.Task[None]] = set()
 
     @property
-    def hears_bots(self) -> bool:
+    def may_admit_bots(self) -> bool:
         """Whether a bot's mention may be a question at all."""
         return UserKind.BOT in self._rules.also or bool(self._rules.allow_users)
 

@@ -47,7 +47,7 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
 log = logging.getLogger(__name__)
 
 
-class BreakOff(Enum):
+class Cancellation(Enum):
     """Why an attempt is cancelled."""
 
     LOST = auto()
@@ -75,7 +75,7 @@ class AnswerAttempt:
     input_tokens: int = 0
     said_chars: int = 0
     streaming: bool = False
-    break_off: BreakOff | None = None
+    cancellation: Cancellation | None = None
     """Set before it is cancelled."""
     stop_asked: bool = False
     """Somebody asked for it before there was anything to cancel."""
@@ -130,14 +130,14 @@ class Answering:
 
     jobs: ClaimedJobs
     replies: Replies
-    briefing: PromptBuilder
+    prompt_builder: PromptBuilder
     models: Models
     clock: Clock
     me: Identity
     estimate: TokenEstimate
     metrics: Metrics
-    admission: AccessControl
-    allowance: Quota
+    access_control: AccessControl
+    quota: Quota
     pane: AssistantPane
     done_ping_s: int
     """An asker who waited longer is told once the answer is whole; 0: never."""
@@ -170,10 +170,10 @@ class Answering:
     async def _turned_away(self, attempt: AnswerAttempt) -> bool:
         """Whose question was admitted once has messages for it, and is not asked about again."""
         question = attempt.job.question
-        denial = None if attempt.job.page_ts else await self.admission.denial(question)
+        denial = None if attempt.job.page_ts else await self.access_control.denial(question)
         if denial is None:
             return False
-        self.admission.tell(question, denial)
+        self.access_control.tell(question, denial)
         await self._recorded(attempt, (), Outcome(EndReason.DENIED, ""))
         return True
 
@@ -206,7 +206,7 @@ class Answering:
         except TypistError as error:
             return _end(texts.for_error(error), _failed(attempt, error))
         except asyncio.CancelledError:
-            if attempt.break_off is not BreakOff.STOPPED:
+            if attempt.cancellation is not Cancellation.STOPPED:
                 raise
             return _stopped(attempt)
         except Exception as error:
@@ -221,7 +221,7 @@ class Answering:
         if not any(each.files or without_address(each.text, self.me.user_id) for each in asked):
             return _end(texts.HELP, Outcome(EndReason.NOTHING_ASKED, ""))
         async with AsyncExitStack() as held:
-            brief = await self.briefing.brief(attempt.draft, held)
+            brief = await self.prompt_builder.brief(attempt.draft, held)
             attempt.opened, attempt.prompt_version = brief.opened, brief.prompt_version
             return await self._hear(attempt, brief.prompt, self.models.led_by(brief.model), reply)
 
@@ -230,7 +230,7 @@ class Answering:
     ) -> tuple[Ending, Outcome]:
         texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
         input_tokens = texts_tokens + media_tokens(prompt)
-        await self.allowance.reserve(attempt.job, input_tokens)
+        await self.quota.reserve(attempt.job, input_tokens)
         attempt.model, attempt.input_tokens = provider.model, input_tokens
         seam = Seam(attempt.draft.start)
         try:
@@ -267,7 +267,7 @@ class Answering:
             times = Times(waited_s, total_s, attempt.first_token_s)
             self.metrics(JobLife.of(attempt.job, outcome, times, reply.edits))
             if outcome.usage is not None:
-                await self.allowance.warn(attempt.job.question)
+                await self.quota.warn(attempt.job.question)
 
     async def _broken(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """A fault that nobody foresaw: the job ends on record, and the outbox shows that."""
@@ -304,7 +304,7 @@ class Answering:
         """Leaves Slack as it is: who goes on with the job goes on from there."""
         if reply is not None:
             await reply.leave()
-        if attempt.break_off in (BreakOff.HANDOVER, BreakOff.RESTART):
+        if attempt.cancellation in (Cancellation.HANDOVER, Cancellation.RESTART):
             try:
                 await self.jobs.release(attempt.job, attempt.draft.piece())
             except StoreError as error:

@@ -29,7 +29,7 @@ class AppHome:
 
     usage: UsageByModel
     tab: AppHomeTab
-    allowance: Quota
+    quota: Quota
     clock: Clock
     me: Identity
     defaults: DefaultSettings
@@ -48,7 +48,7 @@ class AppHome:
         try:
             async with asyncio.timeout(WITHIN_S):
                 workspace = await self._workspace() if user_id in self.admins else None
-                usage = await self.allowance.personal_use(self.me.team_id, user_id)
+                usage = await self.quota.personal_use(self.me.team_id, user_id)
                 defaults = effective_settings(ChannelSettings(), self.defaults)
                 await self.tab.publish_home(user_id, HomeView(defaults, usage, workspace))
         except (RateLimited, Refused, StoreError, TimeoutError) as error:
@@ -61,5 +61,5 @@ class AppHome:
         spent = await self.usage.used(Spender(self.me.team_id, "", ""), windows.values())
         month = first_day(Period.MONTH, self.clock.now()) * DAY_S
         by_model = await self.usage.used_by_model(self.me.team_id, month)
-        total = UsageToDate({period: spent[window] for period, window in windows.items()}, self.allowance.caps)
+        total = UsageToDate({period: spent[window] for period, window in windows.items()}, self.quota.caps)
         return WorkspaceUsage(total, by_model, self.settings)

@@ -14,7 +14,7 @@ from bot.services.access_control import AccessControl
 log = logging.getLogger(__name__)
 
 
-class Waking(Protocol):
+class WakeableWorker(Protocol):
     """What intake needs of the worker."""
 
     @property
@@ -26,7 +26,7 @@ class Waking(Protocol):
         """There may be a job to claim."""
         ...
 
-    def announce(self, job: Job) -> None:
+    def post_placeholder(self, job: Job) -> None:
         """A job has to wait; its asker is to see so."""
         ...
 
@@ -39,8 +39,8 @@ class Intake:
         queue: QuestionQueue,
         participants: ThreadParticipants,
         channel_settings: ChannelSettingsReader,
-        worker: Waking,
-        admission: AccessControl,
+        worker: WakeableWorker,
+        access_control: AccessControl,
         me: Identity,
         hearing: TriageRules,
     ) -> None:
@@ -48,7 +48,7 @@ class Intake:
         self._participants = participants
         self._channel_settings = channel_settings
         self._worker = worker
-        self._admission = admission
+        self._access_control = access_control
         self._me = me
         self._hearing = hearing
 
@@ -58,9 +58,9 @@ class Intake:
         verdict = triage(message, self._me, company, await self._hearing_in(message, company))
         if not isinstance(verdict, Answer):
             log.debug("message %s ignored: %s", message.ts, verdict.reason)
-        elif denial := self._admission.denial_at_once(verdict.question):
-            self._admission.tell(verdict.question, denial)
-        elif await self._admission.too_many(verdict.question):
+        elif denial := self._access_control.denial_at_once(verdict.question):
+            self._access_control.tell(verdict.question, denial)
+        elif await self._access_control.too_many(verdict.question):
             log.warning("message %s ignored: bot %s asks too often", message.ts, verdict.question.user_id)
         else:
             await self.enqueue(event_id, verdict.question)
@@ -71,7 +71,7 @@ class Intake:
         if enqueued is None:
             log.debug("message %s ignored: already a question", question.ts)
         elif enqueued.waiting:
-            self._worker.announce(Job(enqueued.job_id, question, attempts=0))
+            self._worker.post_placeholder(Job(enqueued.job_id, question, attempts=0))
         else:
             self._worker.wake()
 

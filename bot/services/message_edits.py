@@ -6,7 +6,7 @@ from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.inbound.mentions import mentioned_users, without_address
 from bot.core.inbound.triage import Identity, by_person
 from bot.ports.message_edits import QuestionEdits
-from bot.services.intake import Intake, Waking
+from bot.services.intake import Intake, WakeableWorker
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 class MessageEdits:
     """From a changed message to what becomes of its question. Each raises what the Store raises."""
 
-    def __init__(self, questions: QuestionEdits, worker: Waking, intake: Intake, me: Identity) -> None:
+    def __init__(self, questions: QuestionEdits, worker: WakeableWorker, intake: Intake, me: Identity) -> None:
         self._questions = questions
         self._worker = worker
         self._intake = intake

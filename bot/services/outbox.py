@@ -27,7 +27,7 @@ class Outbox:
     """Looks each second for what is due."""
 
     entries: OutboxEntries
-    courier: OutboxSender
+    sender: OutboxSender
     replies: Replies
     clock: Clock
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -94,18 +94,18 @@ class Outbox:
         until = self.clock.monotonic() + WITHIN_S
         match entry.kind:
             case OutboxKind.CLEAR_PLACEHOLDER:
-                await self.courier.clear(entry)
+                await self.sender.clear(entry)
             case OutboxKind.DELETE_REPLY:
-                await self.courier.delete(entry)
+                await self.sender.delete(entry)
             case OutboxKind.RETRACT_REPLY:
-                await self.courier.remove(entry)
+                await self.sender.remove(entry)
             case OutboxKind.OFFER_REGENERATE:
-                await self.courier.offer(entry)
+                await self.sender.offer(entry)
             case OutboxKind.SHOW_END:
                 await self._show(entry, until)
             case OutboxKind.MENTION_ASKERS:
                 # A process that was paused in between finds its time over, and another one has done it.
-                return await self.courier.ping(entry, lambda: self.clock.monotonic() < until)
+                return await self.sender.ping(entry, lambda: self.clock.monotonic() < until)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:

@@ -15,7 +15,7 @@ from bot.ports.queue import JobRequests
 from bot.ports.recorded_answers import RecordedAnswers
 from bot.ports.surfaces import ActionResponses
 from bot.services.access_control import AccessControl
-from bot.services.intake import Waking
+from bot.services.intake import WakeableWorker
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ class Press:
     """Where Slack takes what only they are told."""
 
 
-class Breaking(Waking, Protocol):
+class StoppableWorker(WakeableWorker, Protocol):
     """What controls need of the worker."""
 
-    def break_off(self, job_id: int) -> None:
+    def stop_answer(self, job_id: int) -> None:
         """Ends a job that is to stop at once, if this process has it; another one is woken by the Store."""
         ...
 
@@ -52,8 +52,8 @@ class ReplyActions:
 
     jobs: JobRequests
     answers: RecordedAnswers
-    worker: Breaking
-    admission: AccessControl
+    worker: StoppableWorker
+    access_control: AccessControl
     admins: Collection[str]
     responses: ActionResponses
 
@@ -119,18 +119,18 @@ class ReplyActions:
     async def _request_stop(self, kept: RecordedAnswer) -> bool:
         asked = await self.jobs.request_stop(kept.job_id)
         if asked:
-            self.worker.break_off(kept.job_id)
+            self.worker.stop_answer(kept.job_id)
         return asked
 
     async def _again(self, kept: RecordedAnswer, *, continues: bool) -> ActionResponse | None:
         """As if it were asked now: who may not ask any more is not answered again."""
-        if denial := await self.admission.denial(kept.question):
+        if denial := await self.access_control.denial(kept.question):
             return ActionResponse(denial)
         again = await self.jobs.regenerate(kept.job_id, continues=continues, full=self.worker.full)
         if again is None:
             return ActionResponse(texts.ANSWER_UNFINISHED)
         if again.waiting:
-            self.worker.announce(
+            self.worker.post_placeholder(
                 Job(kept.job_id, kept.question, attempts=0, page_ts=kept.page_ts, version=kept.version + 1)
             )
         else:

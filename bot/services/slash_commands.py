@@ -47,8 +47,8 @@ class SlashCommands:
     modals: Modals
     responses: CommandResponses
     channels: Channels
-    admission: AccessControl
-    allowance: Quota
+    access_control: AccessControl
+    quota: Quota
     me: Identity
     defaults: DefaultSettings
     admins: frozenset[str]
@@ -61,7 +61,7 @@ class SlashCommands:
         if field := SETTINGS_FIELDS.get(subcommand):
             return await self._open_settings(invocation, field)
         if subcommand == USAGE:
-            usage = await self.allowance.personal_use(self.me.team_id, invocation.user_id)
+            usage = await self.quota.personal_use(self.me.team_id, invocation.user_id)
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help("" if subcommand == HELP else subcommand))
 
@@ -108,7 +108,7 @@ class SlashCommands:
 
     async def _denial(self, invocation: Invocation) -> Denial | None:
         thread = ThreadKey(self.me.team_id, invocation.channel_id, None)
-        return await self.admission.denial(Question(thread, "", invocation.user_id, ""))
+        return await self.access_control.denial(Question(thread, "", invocation.user_id, ""))
 
     async def _response(self, channel_id: str, content: str | Help | UsageToDate) -> CommandResponse:
         """Adds the channel's settings."""

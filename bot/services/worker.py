@@ -12,7 +12,7 @@ from bot.errors import StoreError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.queue import WaitingJobs, WorkerQueue
 from bot.ports.replies import WorkerReplies
-from bot.services.answering import AnswerAttempt, BreakOff
+from bot.services.answering import AnswerAttempt, Cancellation
 
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
@@ -72,11 +72,11 @@ class Worker:
         """There may be a job to claim."""
         self._wake.set()
 
-    def break_off(self, job_id: int) -> None:
+    def stop_answer(self, job_id: int) -> None:
         """Its stop is on record: no need to hear of that with a heartbeat where the job is ours."""
-        self._break_off(job_id, BreakOff.STOPPED)
+        self._cancel(job_id, Cancellation.STOPPED)
 
-    def announce(self, job: Job) -> None:
+    def post_placeholder(self, job: Job) -> None:
         """A job has to wait; its asker is to see so. It is claimed once that is on record."""
         task = asyncio.create_task(self._announce(job))
         self._announcements.add(task)
@@ -123,7 +123,7 @@ class Worker:
     async def hand_over(self) -> None:
         """Breaks off what is still live: another process, or the next start, goes on. Returns within FAREWELL_S."""
         for attempt, _ in list(self._live.values()):
-            self._break_off(attempt.job.id, BreakOff.HANDOVER)
+            self._cancel(attempt.job.id, Cancellation.HANDOVER)
         for task in self._announcements:
             task.cancel()
         live = [task for _, task in self._live.values()]
@@ -187,22 +187,22 @@ class Worker:
                     continue
                 if job.id not in pulse.ours:
                     self.replies.abandon(job.id)
-                    self._break_off(job.id, BreakOff.LOST)
+                    self._cancel(job.id, Cancellation.LOST)
                 elif job.id in pulse.to_restart:
-                    self._break_off(job.id, BreakOff.RESTART)
+                    self._cancel(job.id, Cancellation.RESTART)
                 elif job.id in pulse.to_stop:
-                    self._break_off(job.id, BreakOff.STOPPED)
+                    self._cancel(job.id, Cancellation.STOPPED)
         self.lease.beat(began)
 
-    def _break_off(self, job_id: int, why: BreakOff) -> None:
+    def _cancel(self, job_id: int, why: Cancellation) -> None:
         attempt, task = self._live.get(job_id, (None, None))
-        if attempt is None or task is None or attempt.break_off is not None:
+        if attempt is None or task is None or attempt.cancellation is not None:
             return
-        if why is BreakOff.STOPPED and not attempt.streaming:
+        if why is Cancellation.STOPPED and not attempt.streaming:
             attempt.stop_asked = True
             return
         log.info("job %d: cancelled: %s", job_id, why.name.lower())
-        attempt.break_off = why
+        attempt.cancellation = why
         task.cancel()
 
     async def _announce(self, job: Job) -> None:
@@ -213,7 +213,7 @@ class Worker:
             return
         while self.clock.monotonic() < until:
             if await self.waiting.may_post_placeholder(job.question):
-                await self.replies.announce(job, until)
+                await self.replies.post_placeholder(job, until)
                 return
             await self.clock.sleep(ANNOUNCE_AGAIN_S)
 

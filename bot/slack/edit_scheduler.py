@@ -151,7 +151,7 @@ class EditScheduler:
         self._budget.opened(scheduled)
         return ReplyHandle(self, scheduled, draft, shown)
 
-    async def announce(self, job: Job, until: float) -> None:
+    async def post_placeholder(self, job: Job, until: float) -> None:
         """Shows a queued question's placeholder; returns once it is on record, or can't be shown.
 
         `until`: no call is sent after this, by the monotonic clock.

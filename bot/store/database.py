@@ -18,8 +18,8 @@ An operation of several transactions is a coroutine for `complete`, and takes it
 - **A failure is a StoreError.** `failed_at` says when the last one was: what this process did not see meanwhile must
   count neither against other workers (liveness/workers.py) nor as calls to Slack that nobody made (rate_ledger.py).
 
-The database is closed in steps (stores.py): `refuse_new`, then `ended` for a bounded time, `break_off` for operations
-that are still under way, and `dispose`. Nobody waits for a server that stands still.
+The database is closed in steps (stores.py): `refuse_new`, then `ended` for a bounded time, `cancel_operations` for
+those still under way, and `dispose`. Nobody waits for a server that stands still.
 """
 
 import asyncio
@@ -121,7 +121,7 @@ class Database:
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    def break_off(self) -> None:
+    def cancel_operations(self) -> None:
         """Cancels operations under way, which costs them their connections."""
         for task in self._under_way:
             task.cancel()

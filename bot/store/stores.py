@@ -86,6 +86,6 @@ class Stores:
                 "shutdown: worker not deregistered, others take its jobs over later: %s",
                 str(error) or "the database does not answer",
             )
-            self.database.break_off()
-            self._worker.break_off()
+            self.database.cancel_operations()
+            self._worker.cancel()
         await self.database.dispose()

@@ -144,6 +144,6 @@ class TestClose:
     async def test_operations_that_stand_still_are_broken_off(self, database: Database) -> None:
         caller = asyncio.create_task(database.write(insert, 1, after=asyncio.Event()))
         await begun(caller)
-        database.break_off()
+        database.cancel_operations()
         with pytest.raises(asyncio.CancelledError):
             await caller

@@ -104,7 +104,7 @@ async def test_where_every_kind_is_allowed_nobody_depends_on_users_info(others: 
 
 
 @asynccontextmanager
-async def admission(settings: Settings) -> AsyncIterator[AccessControl]:
+async def access_control(settings: Settings) -> AsyncIterator[AccessControl]:
     """Who may ask, as the bot decides it: by the settings, and by what Slack's Web API says of people."""
     async with new_session() as session:
         client, clock = SlackClient(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
@@ -146,7 +146,7 @@ async def test_every_kind_of_person_is_admitted_exactly_where_it_is_allowed(
     if not known:
         others.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
     decided = {}
-    async with admission(replace(settings, allow_also=also)) as deciding:
+    async with access_control(replace(settings, allow_also=also)) as deciding:
         for user_id in PEOPLE:
             question = Question(ThreadKey("T0SANDBOX", "C0RANDOM", "1.0"), "1.0", user_id, "why?")
             at_once = deciding.denial_at_once(question)

@@ -61,7 +61,7 @@ class Abandoned:
 
     ids: list[int] = field(default_factory=list)
 
-    async def announce(self, job: Job, until: float) -> None:
+    async def post_placeholder(self, job: Job, until: float) -> None:
         raise AssertionError(f"job {job.id} does not wait")
 
     def abandon(self, job_id: int) -> None:

@@ -372,5 +372,5 @@ async def test_nothing_is_sent_after_the_time_that_a_reply_was_given() -> None:
         await asyncio.sleep(10)
         schedule.budget.limited("chat.postMessage", 30.0)
         async with asyncio.timeout(21):
-            await schedule.scheduler.announce(Job(1, question, 0), until=30.0)
+            await schedule.scheduler.post_placeholder(Job(1, question, 0), until=30.0)
     assert schedule.calls() == []

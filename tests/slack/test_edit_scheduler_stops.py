@@ -35,7 +35,7 @@ async def test_a_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Pa
             ME, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
         ).scheduler
         # Nothing is sent while the lease is not sure: the loop looks again every now and then.
-        waiting = asyncio.create_task(scheduler.announce(Job(1, QUESTION, 0), clock.monotonic() + 60))
+        waiting = asyncio.create_task(scheduler.post_placeholder(Job(1, QUESTION, 0), clock.monotonic() + 60))
         for ticks in range(6):
             running = asyncio.create_task(scheduler.run())
             await asyncio.sleep(0.01)

@@ -45,11 +45,11 @@ class Listener:
         await self._tried.wait()
 
     async def close(self) -> None:
-        self.break_off()
+        self.cancel()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def break_off(self) -> None:
+    def cancel(self) -> None:
         """Cancels without waiting: psycopg first asks the server to cancel, and a second cancellation ends that."""
         if self._task is not None:
             self._task.cancel()

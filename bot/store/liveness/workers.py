@@ -96,10 +96,10 @@ class WorkerLiveness:
             observations = await _observe(connection, self.name, self._locks)
         return self._detector.dead_workers(self._clock.monotonic(), observations)
 
-    def break_off(self) -> None:
+    def cancel(self) -> None:
         """Abandons the connection that holds the lock, where the database does not answer."""
         if self._listener is not None:
-            self._listener.break_off()
+            self._listener.cancel()
 
     async def deregister(self) -> None:
         """Releases the lock, and removes the row unless jobs are left: those are taken over at once."""
