@@ -262,7 +262,7 @@ class TestFallback:
         assert heard.text == "one"
         assert heard.completions[0].model == "anthropic/m"
         [line] = [r.getMessage() for r in caplog.records if r.name == "bot.providers.fallback"]
-        assert "openai/m: bad_key" in line
+        assert "openai/m failed: bad_key" in line
         assert line.endswith("falling back to anthropic/m")
 
     @pytest.mark.parametrize(

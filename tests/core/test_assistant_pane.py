@@ -25,7 +25,7 @@ def test_suggestions_are_written_in_one_line(text: str, suggestions: tuple[Sugge
 
 @pytest.mark.parametrize("text", [": a message", "a title:", "a|b|c|d|e"])
 def test_what_slack_would_not_show_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="suggested prompt"):
+    with pytest.raises(ValueError, match="prompts"):
         parse_suggestions(text)
 
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 async def test_the_page_shows_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
     async with bot_process(tmp_path) as process:
         line = await said(process.stdout, "sandbox")
-        for words in ("SmolLM2", "on this machine", "To connect your Slack"):
+        for words in ("SmolLM2", "on this machine", "To connect your own Slack"):
             assert words in line
         address = re.search(r"http://127\.0\.0\.1:\d+", line)
         assert address
