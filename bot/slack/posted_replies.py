@@ -206,7 +206,9 @@ def _attached(question: Question, messages: list[Json]) -> list[Attached]:
     """Returns the messages with the reply's files, which are known by their names."""
     attached = []
     for message in messages:
-        files = [file for file in message.get("files") or [] if attachments.is_of(file.get("name") or "", question.ts)]
+        files = [
+            file for file in message.get("files") or [] if attachments.belongs_to(file.get("name") or "", question.ts)
+        ]
         if files:
             keys = frozenset((file["name"], int(file.get("size") or 0)) for file in files)
             attached.append(Attached(message["ts"], tuple(file["id"] for file in files), keys))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.reply.markdown.links import misleads
+from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import rendered
 
 
@@ -86,7 +86,7 @@ LIES = {
 
 @pytest.mark.parametrize(("label", "address"), LIES.values(), ids=LIES)
 def test_a_label_that_claims_another_host_is_spelled_out(label: str, address: str) -> None:
-    assert misleads(label, address)
+    assert is_deceptive(label, address)
     shown = rendered(f"[{label}]({address})", growing=False)
     assert "](" not in shown
 
@@ -132,5 +132,5 @@ HONEST = {
 
 @pytest.mark.parametrize(("label", "address"), HONEST.values(), ids=HONEST)
 def test_a_label_that_names_its_own_target_stays(label: str, address: str) -> None:
-    assert not misleads(label, address)
+    assert not is_deceptive(label, address)
     assert rendered(f"[{label}]({address})", growing=False) == f"[{label}]({address})"

@@ -10,9 +10,9 @@ from markdown_it import MarkdownIt
 
 from bot.core import texts
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
-from bot.core.reply.markdown.links import misleads
+from bot.core.reply.markdown.links import is_deceptive
 from bot.core.reply.markdown.render import rendered, sent_chars
-from bot.core.reply.preview import SHORT_CHARS, first_words
+from bot.core.reply.preview import PREVIEW_CHARS, first_words
 from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks
@@ -139,13 +139,13 @@ def test_a_link_says_where_it_leads(written: str, sent: str) -> None:
 @example("[l.io[a]:](http:c)", False)
 @example("[l.io![#]()](http:c)", False)
 @example("![l.io![a]](http:c)[a]:h", False)
-def test_no_image_is_left_and_no_label_misleads(text: str, growing: bool) -> None:
+def test_no_image_is_left_and_no_label_is_deceptive(text: str, growing: bool) -> None:
     for block in PARSER.parse(rendered(text, growing=growing)):
         for at, token in enumerate(children := block.children or []):
             assert token.type != "image"
             if token.type == "link_open" and token.info != "auto":
                 label = takewhile(lambda each: each.type != "link_close", children[at + 1 :])
-                assert not misleads(
+                assert not is_deceptive(
                     "".join("\n" if each.type == "softbreak" else each.content for each in label),
                     str(token.attrs["href"]),
                 )
@@ -193,7 +193,7 @@ def test_no_word_is_cut(text: str) -> None:
     whole = {"alpha", "beta", "gam", "del", "ε"}
     for size in range(0, len(text), 7):
         words = first_words(text[:size], growing=True)
-        assert len(words) <= SHORT_CHARS + 1
+        assert len(words) <= PREVIEW_CHARS + 1
         assert set(words.rstrip("…").split()) <= whole
 
 

@@ -5,7 +5,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.reply.attachments import code
+from bot.core.reply.attachments import long_code
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.pages import MOST_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
 
@@ -237,4 +237,4 @@ LONG = "".join(f"{number}\n" for number in range(4_000))
     ids=["one", "two of three", "in a list", "still open", "none"],
 )
 def test_long_code_has_a_file_by_its_info_string(text: str, files: dict[str, str]) -> None:
-    assert {file.title: file.content.decode() for file in code(text, "1.0")} == files
+    assert {file.title: file.content.decode() for file in long_code(text, "1.0")} == files

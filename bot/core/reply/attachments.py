@@ -1,18 +1,21 @@
-"""The files that go with an answer: the whole of one that is too long to read in messages, and its longest code."""
+"""Attachments: the files that go with an answer.
+
+- `answer.md` has the whole answer, if that is too long to read in messages.
+- `code-1.py` and so on have the code blocks that are too long for one message.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bot.core import texts
-from bot.core.reply.markdown import block_parser
-from bot.core.reply.markdown.block_parser import BlockKind
+from bot.core.reply.markdown.block_parser import LeafKind, code_content, parse_blocks
 from bot.core.reply.pages import Pages
 
 MOST_CODE_FILES = 5
 
-Key = tuple[str, int]
-"""What a file is known by in Slack: its name and its size in bytes."""
+FileKey = tuple[str, int]
+"""How a file is recognized in Slack: its name and its size in bytes."""
 
 _EXTENSIONS = {
     "bash": "sh", "c": "c", "c#": "cs", "c++": "cpp", "console": "sh", "cpp": "cpp", "cs": "cs", "csharp": "cs",
@@ -26,65 +29,69 @@ _EXTENSIONS = {
     "toml": "toml", "ts": "ts", "tsx": "tsx", "typescript": "ts", "vue": "vue", "xml": "xml", "yaml": "yaml",
     "yml": "yaml", "zsh": "sh",
 }  # fmt: skip
-"""By the first word after a fence. Others are txt: no machine should act on a name that a model made up."""
+"""A file's extension by the first word of its code's info string.
+
+Code with any other info string becomes `.txt`, because no machine should act on an extension that a model made up.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file to be attached. Its name says of which answer it is, for us; its title is for people."""
+    """A file to attach. Its name contains the question's ts, by which Typist finds it; its title is for people."""
 
     name: str
     title: str
     content: bytes = field(repr=False)
 
     @property
-    def key(self) -> Key:
+    def key(self) -> FileKey:
         return self.name, len(self.content)
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A message of Slack's that shows files of a reply."""
+    """A message in Slack that shows files of a reply."""
 
     ts: str
     file_ids: tuple[str, ...]
-    files: frozenset[Key]
+    files: frozenset[FileKey]
 
 
-def whole(text: str, question_ts: str) -> AttachedFile:
-    """All of an answer, as the model wrote it."""
-    return AttachedFile(f"answer-{question_ts}.md", "answer.md", _bytes(text))
+def whole_answer(text: str, question_ts: str) -> AttachedFile:
+    """Returns the file with all of an answer, as the model wrote it."""
+    return AttachedFile(f"answer-{question_ts}.md", "answer.md", _encoded(text))
 
 
-def code(text: str, question_ts: str) -> list[AttachedFile]:
-    """The blocks of code that do not fit on a page, the first few."""
+def long_code(text: str, question_ts: str) -> list[AttachedFile]:
+    """Returns files with the code blocks of an answer that don't fit on a page, at most `MOST_CODE_FILES`."""
     page = Pages()
-    blocks = [(info, block) for info, block in _blocks(text) if not page.fits(block)]
+    blocks = [(info_string, content) for info_string, content in _code_blocks(text) if not page.fits(content)]
     files = []
-    for number, (info, block) in enumerate(blocks[:MOST_CODE_FILES], 1):
-        extension = _EXTENSIONS.get(info.split()[0].lower() if info.strip() else "", "txt")
+    for number, (info_string, content) in enumerate(blocks[:MOST_CODE_FILES], 1):
+        language = info_string.split()[0].lower() if info_string.strip() else ""
+        extension = _EXTENSIONS.get(language, "txt")
         files.append(
-            AttachedFile(f"code-{number}-{question_ts}.{extension}", f"code-{number}.{extension}", _bytes(block))
+            AttachedFile(f"code-{number}-{question_ts}.{extension}", f"code-{number}.{extension}", _encoded(content))
         )
     return files
 
 
-def keys(files: Iterable[AttachedFile]) -> frozenset[Key]:
-    """What the files are known by."""
+def keys(files: Iterable[AttachedFile]) -> frozenset[FileKey]:
+    """Returns the keys of files."""
     return frozenset(file.key for file in files)
 
 
-def is_of(name: str, question_ts: str) -> bool:
-    """Whether a file of this name is one of the answer to the question."""
-    return name.rpartition(".")[0].endswith(f"-{question_ts}") and name.startswith(("answer-", "code-"))
+def belongs_to(file_name: str, question_ts: str) -> bool:
+    """Whether a file of this name was attached to the answer to a question."""
+    return file_name.rpartition(".")[0].endswith(f"-{question_ts}") and file_name.startswith(("answer-", "code-"))
 
 
-def sentence(files: tuple[AttachedFile, ...]) -> str:
-    """What the last page says of them; "" where there are none."""
-    has_whole = any(file.title == "answer.md" for file in files)
-    match has_whole, len(files) - has_whole:
+def notice_of(files: tuple[AttachedFile, ...]) -> str:
+    """Returns the notice about the files below an answer's last page, or "" without files."""
+    has_whole_answer = any(file.title == "answer.md" for file in files)
+    match has_whole_answer, len(files) - has_whole_answer:
         case _, 0:
-            return texts.WHOLE_ANSWER_ATTACHED if has_whole else ""
+            return texts.WHOLE_ANSWER_ATTACHED if has_whole_answer else ""
         case True, _:
             return texts.WHOLE_ANSWER_AND_CODE_ATTACHED
         case _, 1:
@@ -92,14 +99,14 @@ def sentence(files: tuple[AttachedFile, ...]) -> str:
     return texts.CODE_BLOCKS_ATTACHED
 
 
-def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Info string and content of each block of code; the last one may still be open."""
-    for leaf in block_parser.scan(text, partial=False).leaves:
-        if leaf.kind is BlockKind.FENCE:
-            indent, info = text[leaf.lines[0].content : leaf.lines[0].end].split(leaf.fence, 1)
-            content = block_parser.code(text, leaf).replace("\r", "").rstrip("\n") + "\n"
-            yield info, re.sub(rf"^ {{0,{len(indent)}}}", "", content, flags=re.MULTILINE)
+def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Yields the info string and content of each fenced code block; the last one may still be open."""
+    for leaf in parse_blocks(text, last_line_incomplete=False).leaf_blocks:
+        if leaf.kind is LeafKind.FENCED_CODE:
+            indent, info_string = text[leaf.lines[0].content : leaf.lines[0].end].split(leaf.fence, 1)
+            content = code_content(text, leaf).replace("\r", "").rstrip("\n") + "\n"
+            yield info_string, re.sub(rf"^ {{0,{len(indent)}}}", "", content, flags=re.MULTILINE)
 
 
-def _bytes(text: str) -> bytes:
+def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "replace")

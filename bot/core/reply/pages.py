@@ -1,58 +1,78 @@
-"""Cuts a growing text into pages that fit a Slack message; where one ends depends on the text alone."""
+"""Pages: the parts of a growing answer, each of which fits into one Slack message.
+
+Slack limits what a message holds in four ways: characters of Markdown, bytes, characters of the blocks that Slack makes
+of the Markdown, and the number of these blocks. A page is full when the first of these limits is met.
+
+`Pages` receives the text as deltas and cuts full pages off. It keeps three promises:
+
+- The pages' sources, joined, are the text.
+- A full page never changes, so its message needs no further edit.
+- Where a page ends depends on the text alone, not on how the deltas cut it. After a crash, another process gets the
+  same pages from the same text. So a page is full at the character at which a limit is met, even if a delta goes far
+  beyond, and nothing after that character is considered.
+
+The page break is searched between half of the page and the point where it is full. The best break wins, and among
+equals the last one: before a heading, a paragraph, a list item, another line. If there is no such break, the page ends
+within a line, behind a sentence, a word, or at least a whole grapheme. `page_breaks.py` says what the next page repeats
+before its own text, for instance the fence that opens code.
+
+Measuring a page exactly takes as long as the page. `Pages` therefore remembers a length up to which the growing page
+fits whatever comes, and measures again only beyond it.
+"""
 
 import re
 from dataclasses import dataclass, replace
 
-from bot.core.reply.extent import BLOCK_CHARS, Extent, Full
+from bot.core.reply.extent import BLOCK_CHARS, Extent, FullAt
 from bot.core.reply.markdown.render import sent_chars
-from bot.core.reply.page_breaks import NOTHING_OPEN, Opening, Outline, Place
+from bot.core.reply.page_breaks import NO_OPENING, BreakQuality, Opening, Outline
 
 PAGE_CHARS = 11_800
-"""A message's markdown blocks hold 12,000 characters in sum; what is sent stays below it."""
+"""A message's `markdown` blocks hold 12,000 characters together; pages stay below that."""
 PAGE_BYTES = 39_000
-"""In UTF-8. chat.postMessage cuts at 40,000, and whether Slack counts characters or bytes there is not on record."""
+"""In UTF-8. chat.postMessage cuts a text at 40,000; Slack doesn't say whether these are characters or bytes."""
 MOST_SENT = 5
-"""No character is sent as more characters (see sent_chars), nor as more bytes."""
+"""The most characters, and the most bytes, that one character of the source is sent as (see `sent_chars`)."""
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
 _SPACE = re.compile(r"[ \t]+")
 _LETTER = re.compile(r"[^\W\d_]")
-"""What a line begins is known once there is one, or the line is whole."""
+"""Matches a letter. An incomplete line without one may still become another kind of block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page's part of the text, and what it shows before it."""
+    """One page: its part of the text, and what it repeats before that part."""
 
     source: str = ""
-    opening: Opening = NOTHING_OPEN
+    opening: Opening = NO_OPENING
     start: int = 0
-    """Where in the text, in characters, its part begins."""
+    """The offset of its part in the text, in characters."""
 
     @property
     def end(self) -> int:
-        """Where it ends."""
+        """The offset in the text behind the page's part."""
         return self.start + len(self.source)
 
     @property
     def markdown(self) -> str:
-        """What the page shows."""
-        return self.first(len(self.source))[0]
+        """The Markdown that the page shows: its opening and its source."""
+        return self.shown(len(self.source))[0]
 
-    def first(self, chars: int) -> tuple[str, int]:
-        """What it shows of its first characters, and by how much these are farther on there."""
+    def shown(self, chars: int) -> tuple[str, int]:
+        """Returns what the page shows of the first characters of its source, and how much longer that is."""
         opening = self.opening
-        before = opening.lines + opening.mark
-        return before + self.source[len(opening.instead_of) : chars], len(before) - len(opening.instead_of)
+        shift = len(opening.text) - len(opening.replaced)
+        return opening.text + self.source[len(opening.replaced) : chars], shift
 
 
 FIRST_PAGE = Page()
 
 
 class Pages:
-    """A text as pages: told what came, says which pages are full. A full page never changes.
+    """The pages of a text that grows.
 
-    `first`: how the first page begins.
+    `first`: the first page, if the text continues one.
     """
 
     def __init__(self, limit_chars: int = PAGE_CHARS, limit_bytes: int = PAGE_BYTES, first: Page = FIRST_PAGE) -> None:
@@ -61,147 +81,146 @@ class Pages:
         self.full: list[Page] = []
         self.growing = first
         self._extent = Extent()
-        self._sure_chars = 0
-        """So many fit on the growing page, whatever they are: nothing need be measured before."""
+        """What the growing page takes."""
+        self._safe_chars = 0
+        """A length at which the growing page certainly fits, whatever its text is."""
 
     def append(self, text: str) -> None:
-        """The text goes on."""
+        """Adds a delta to the growing page, and cuts off the pages that are full."""
         page = replace(self.growing, source=self.growing.source + text)
-        # Blocks are counted in whole lines.
-        if len(page.source) > self._sure_chars or "\n" in text:
-            page = self._measured(page)
+        # Slack's blocks are counted in complete lines.
+        if len(page.source) > self._safe_chars or "\n" in text:
+            page = self._cut(page)
         self.growing = page
 
-    def _measured(self, page: Page, *, ended: bool = False) -> Page:
-        """The growing page, after those that are full; `ended`: its last line is complete."""
-        while full := self._full(page, ended=ended):
-            end, opening = self._end(page, full)
+    def _cut(self, page: Page, *, is_complete: bool = False) -> Page:
+        """Cuts full pages off a page and returns the rest; `is_complete`: the last line doesn't grow anymore."""
+        while full := self._full_at(page, is_complete=is_complete):
+            end, opening = self._page_break(page, full)
             self.full.append(replace(page, source=page.source[:end]))
-            page = Page(page.source[end:], self._modest(opening), page.start + end)
-            self._extent, self._sure_chars = Extent(), 0
+            page = Page(page.source[end:], self._short_enough(opening), page.start + end)
+            self._extent, self._safe_chars = Extent(), 0
         return page
 
-    def _full(self, page: Page, *, ended: bool) -> Full | None:
-        """Where the page is full, in its source; None while all of it fits.
-
-        That is where the first of the limits is met as the text comes, so that it does not depend on how it comes.
-        """
+    def _full_at(self, page: Page, *, is_complete: bool) -> FullAt | None:
+        """Returns where a page is full, in offsets of its source; None while all of it fits."""
         size = len(page.source)
-        shown, before = page.first(min(size, self.limit_chars + 1))
-        self._extent.read(shown + "\n" * (ended and len(shown) == size + before))
+        shown, shift = page.shown(min(size, self.limit_chars + 1))
+        self._extent.read(shown + "\n" * (is_complete and len(shown) == size + shift))
         chars = size
-        if size > self._sure_chars:
-            left = self._left_of(page, size)
-            chars = size if left >= 0 else self._most_chars(page)
-            self._sure_chars = size + max(left, 0) // MOST_SENT
+        if size > self._safe_chars:
+            left = self._left_after(page, size)
+            chars = size if left >= 0 else self._longest_fit(page)
+            self._safe_chars = size + max(left, 0) // MOST_SENT
         full = self._extent.full
-        if full and full.at > before and full.known - before <= chars + ended:
-            return Full(full.at - before, full.known - before)
-        return None if chars == size else Full(chars, chars + 1)
+        if full and full.line_start > shift and full.known_at - shift <= chars + is_complete:
+            return FullAt(full.line_start - shift, full.known_at - shift)
+        return None if chars == size else FullAt(chars, chars + 1)
 
     def close(self) -> None:
-        """The text ends: white space alone is no page."""
-        self.growing = self._measured(self.growing, ended=not self.growing.source.endswith("\n"))
+        """Ends the text. A last page of white space alone is joined to the one before."""
+        self.growing = self._cut(self.growing, is_complete=not self.growing.source.endswith("\n"))
         if self.full and not self.growing.source.strip():
             last = self.full.pop()
             self.growing = replace(last, source=last.source + self.growing.source)
 
-    def text(self, page: int = 0) -> str:
-        """All that came, from a page on."""
-        return "".join(each.source for each in self.full[page:]) + self.growing.source
+    def text(self, first_page: int = 0) -> str:
+        """Returns the text from a page on."""
+        return "".join(page.source for page in self.full[first_page:]) + self.growing.source
 
-    def fits(self, source: str, opening: Opening = NOTHING_OPEN) -> bool:
-        """Whether a page can hold it."""
+    def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
+        """Whether one page can hold the source by its characters and bytes."""
         return self._left(source, opening) >= 0
 
     def _left(self, source: str, opening: Opening, header_chars: int = 0) -> int:
-        """What a page has left, in characters or bytes, the scarcer; less than nothing where it is too full."""
+        """Returns how many characters or bytes, whichever are fewer, a page has left; negative if it is too full."""
         if len(source) > self.limit_chars:
             return -1
-        sent = sent_chars(source) + sent_chars(opening.lines + opening.mark)
+        sent = sent_chars(source) + sent_chars(opening.text)
         counted = sent + 3 * source.count(">") + header_chars
-        return min(
-            self.limit_chars - sent, BLOCK_CHARS - counted, self._limit_bytes - (sent - len(source) + _bytes(source))
-        )
+        sent_bytes = sent - len(source) + _byte_count(source)
+        return min(self.limit_chars - sent, BLOCK_CHARS - counted, self._limit_bytes - sent_bytes)
 
-    def _left_of(self, page: Page, chars: int) -> int:
-        """What the page has left after its first characters."""
-        before = len(page.opening.lines + page.opening.mark) - len(page.opening.instead_of)
-        return self._left(page.source[:chars], page.opening, self._extent.header_chars(before + chars))
+    def _left_after(self, page: Page, chars: int) -> int:
+        """Returns what a page has left behind the first characters of its source."""
+        shift = len(page.opening.text) - len(page.opening.replaced)
+        return self._left(page.source[:chars], page.opening, self._extent.header_chars(shift + chars))
 
-    def _modest(self, opening: Opening) -> Opening:
-        """What would leave too little of a page is left out."""
-        return opening if sent_chars(opening.lines + opening.mark) <= self.limit_chars // 4 else NOTHING_OPEN
+    def _short_enough(self, opening: Opening) -> Opening:
+        """Returns the opening, or none if it would take too much of a page."""
+        return opening if sent_chars(opening.text) <= self.limit_chars // 4 else NO_OPENING
 
-    def _end(self, page: Page, full: Full) -> tuple[int, Opening]:
-        """Where the page ends, and what opens the next.
+    def _page_break(self, page: Page, full: FullAt) -> tuple[int, Opening]:
+        """Returns where a full page ends in its source, and the opening of the next page.
 
-        Of what came later than is known to be too much nothing is looked at but one character where the page is full
-        of them: it may belong to a grapheme.
+        It reads no text beyond the point where the page is known to be full, so that deltas make no difference. The
+        exception is one character where the page is full of characters: it may belong to the last grapheme.
         """
-        shown, before = page.first(full.known)
-        outline, best, best_place = Outline(shown), None, Place.LINE
+        shown, shift = page.shown(full.known_at)
+        outline, best, best_quality = Outline(shown), None, BreakQuality.LINE
         early: tuple[int, Opening] | None = None
         for line in outline.lines():
-            start = line.start - before
-            if start > full.at:
+            start = line.start - shift
+            if start > full.line_start:
                 break
-            known = line.end - before < full.known or _LETTER.search(shown, line.start)
-            place = outline.place() if known and start > 0 else None
-            if place is not None and start > full.at // 2 and place >= best_place:
-                best, best_place = (start, outline.opening()), place
-            elif (place is not None and start <= full.at // 2) or start == full.at:
+            is_known = line.end - shift < full.known_at or _LETTER.search(shown, line.start)
+            quality = outline.quality() if is_known and start > 0 else None
+            if quality is not None and start > full.line_start // 2 and quality >= best_quality:
+                best, best_quality = (start, outline.opening()), quality
+            elif (quality is not None and start <= full.line_start // 2) or start == full.line_start:
                 early = (start, outline.opening())
-        if best is None and full.known > full.at + 1:
-            # There are blocks enough in the first half.
+        if best is None and full.known_at > full.line_start + 1:
+            # The page is full of blocks, most of which are in its first half.
             best = early
-        return best or _end_in_a_line(page, full.at)
+        return best or _break_within_line(page, full.line_start)
 
-    def _most_chars(self, page: Page) -> int:
-        """The longest part that fits, in characters."""
+    def _longest_fit(self, page: Page) -> int:
+        """Returns the length of the longest beginning of the page's source that fits."""
         low, high = 1, min(len(page.source) - 1, self.limit_chars)
         while low < high:
             middle = (low + high + 1) // 2
-            if self._left_of(page, middle) >= 0:
+            if self._left_after(page, middle) >= 0:
                 low = middle
             else:
                 high = middle - 1
         return low
 
 
-def _end_in_a_line(page: Page, full: int) -> tuple[int, Opening]:
-    window = page.source[: full + 1]
-    end = _sentence_end(window) or _grapheme_end(window)
-    shown, before = page.first(full + 1)
+def _break_within_line(page: Page, full: int) -> tuple[int, Opening]:
+    beginning = page.source[: full + 1]
+    end = _last_sentence_end(beginning) or _last_grapheme_end(beginning)
+    shown, shift = page.shown(full + 1)
     outline = Outline(shown)
-    line = next(line for line in outline.lines() if end <= line.end - before)
-    return end, outline.opening() if end == line.start - before else outline.inside()
+    line = next(line for line in outline.lines() if end <= line.end - shift)
+    return end, outline.opening() if end == line.start - shift else outline.opening_within_line()
 
 
-def _sentence_end(window: str) -> int:
-    """The last end of a sentence, or else of a word, in the second half; 0 where there is none."""
-    full = len(window) - 1
+def _last_sentence_end(text: str) -> int:
+    """Returns the last end of a sentence, or else of a word, in the second half of a text; 0 if there is none.
+
+    The text is a full page and one character, which belongs to the next page unless it is part of a grapheme.
+    """
+    full = len(text) - 1
     for pattern in (_SENTENCE_END, _SPACE):
-        ends = [found.end() for found in pattern.finditer(window, full // 2, full)]
+        ends = [match.end() for match in pattern.finditer(text, full // 2, full)]
         for end in reversed(ends):
-            # A space with a joiner or an accent after it is one grapheme with that.
-            if _graphemes(window[end - 1 : end + 1])[-1] == 1:
+            # A space and a joiner or accent behind it are one grapheme.
+            if _grapheme_starts(text[end - 1 : end + 1])[-1] == 1:
                 return end
     return 0
 
 
-def _grapheme_end(window: str) -> int:
-    """Where the last whole grapheme ends; one that is longer than a page is cut."""
-    return _graphemes(window)[-1] or len(window) - 1
+def _last_grapheme_end(text: str) -> int:
+    """Returns where the last whole grapheme before the last character ends. A grapheme longer than a page is cut."""
+    return _grapheme_starts(text)[-1] or len(text) - 1
 
 
-def _graphemes(text: str) -> list[int]:
-    """Where each begins."""
-    # Its tables take memory, and few answers have a line of half a page.
+def _grapheme_starts(text: str) -> list[int]:
+    # Imported here because its tables take memory, and few answers have a line of half a page.
     import regex
 
-    return [found.start() for found in regex.finditer(r"\X", text)]
+    return [match.start() for match in regex.finditer(r"\X", text)]
 
 
-def _bytes(text: str) -> int:
+def _byte_count(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

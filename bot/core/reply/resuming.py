@@ -1,8 +1,7 @@
 """Resuming an interrupted answer: from where, and how a model's continuation joins the text. Pure."""
 
 from bot.core.conversation import Job
-from bot.core.reply.markdown import block_parser
-from bot.core.reply.markdown.block_parser import BlockKind
+from bot.core.reply.markdown.block_parser import LeafKind, parse_blocks
 from bot.core.reply.page_breaks import Outline
 
 NOTHING_MISSING = "(complete)"
@@ -33,8 +32,9 @@ def _boundary(text: str) -> int:
 
     Text without spaces may be cut anywhere.
     """
-    leaves = block_parser.scan(text, partial=False).leaves
-    in_lines = leaves and leaves[-1].kind in (BlockKind.FENCE, BlockKind.TABLE, BlockKind.CODE)
+    leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
+    kinds_of_lines = (LeafKind.FENCED_CODE, LeafKind.TABLE, LeafKind.INDENTED_CODE)
+    in_lines = leaf_blocks and leaf_blocks[-1].kind in kinds_of_lines
     least = len(text) - MOST_BACK_CHARS
     line, word = text.rfind("\n", least) + 1, max(text.rfind(" ", least), text.rfind("\n", least)) + 1
     return (line if in_lines else word) or word or len(text)

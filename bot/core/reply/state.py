@@ -363,7 +363,7 @@ class Reply:
         if page < self._last:
             return view
         if self._ending and not self._missing():
-            notices = (self._ending.notice, attachments.sentence(self._files))
+            notices = (self._ending.notice, attachments.notice_of(self._files))
             view = replace(view, notice=" ".join(filter(None, notices)), footer=self._ending.footer)
             return replace(view, ended=self._ending.end, previous=self._ending.previous)
         if page < len(self._pages.full):
@@ -386,13 +386,13 @@ class Reply:
             self._files = ()
             return
         text, ts = self._pages.text(), self.question.ts
-        whole = [attachments.whole(text, ts)] if len(self._pages.full) >= MOST_PAGES else []
-        self._files = (*whole, *attachments.code(text, ts))
+        whole = [attachments.whole_answer(text, ts)] if len(self._pages.full) >= MOST_PAGES else []
+        self._files = (*whole, *attachments.long_code(text, ts))
 
     def _missing(self) -> tuple[AttachedFile, ...]:
         """Returns the files that Slack doesn't show yet."""
         wanted = attachments.keys(self._files)
-        shown = set[attachments.Key]().union(*(m.files for m in self._attached if m.files <= wanted))
+        shown = set[attachments.FileKey]().union(*(m.files for m in self._attached if m.files <= wanted))
         return tuple(file for file in self._files if file.key not in shown)
 
     def _delete_of_files(self) -> Delete | None:

@@ -1,1 +1,1 @@
-"""The Markdown of models, as Slack's markdown block takes it."""
+"""The Markdown that models write, as Slack's `markdown` block takes it."""

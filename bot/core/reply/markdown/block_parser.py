@@ -1,6 +1,26 @@
-"""Where Markdown has text, tables and code, and in which lists and quotes: CommonMark's blocks, line by line.
+r"""A parser for the block structure of Markdown, one line at a time.
 
-https://spec.commonmark.org/0.31.2/ and, for tables, https://github.github.com/gfm/.
+It implements the first phase of CommonMark's parsing strategy (https://spec.commonmark.org/0.31.2/, "Appendix: A
+parsing strategy") and the tables of https://github.github.com/gfm/. The second phase, the inlines within a block, is in
+`inline_parser.py`. HTML blocks are left out, because Slack shows HTML as text.
+
+The structure is a tree: container blocks (list items and block quotes) hold other blocks, and leaf blocks hold text or
+code. No caller needs the tree. So the parser returns the leaf blocks as a flat list, and keeps only the containers of
+the line that it read last. Nothing is copied: a leaf block is a list of offsets into the source.
+
+For each line, `BlockParser` does three things, in CommonMark's order:
+
+1. It matches the containers that are open. The line continues those whose markers or indentation it repeats.
+2. It opens the containers that begin on the line.
+3. It adds the rest of the line to the open leaf block, or begins another. A paragraph also takes lines that don't
+   repeat the markers of its containers ("lazy continuation lines").
+
+Two things are particular to Typist:
+
+- The source is an answer that grows, so its last line may be incomplete. Some lines are ambiguous then: `-` may become
+  a list item, a thematic break, or the underline that turns the paragraph above into a heading. The parser adds no
+  ambiguous line to a block; it reports where that line begins, and the renderer holds it back.
+- Any model's output must be parsed in linear time. That is why nesting and link reference definitions have limits.
 """
 
 import re
@@ -9,14 +29,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-_QUOTE = re.compile(r" {0,3}>[ \t]?")
-_ITEM = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?P<space>[ \t]+)|\s*$)")
-_CONTAINER = re.compile(r" {0,3}[>\-+*0-9]")
+_QUOTE_MARKER = re.compile(r" {0,3}>[ \t]?")
+_ITEM_MARKER = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?P<space>[ \t]+)|\s*$)")
+_CONTAINER_START = re.compile(r" {0,3}[>\-+*0-9]")
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
-_HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)")
-_RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}\s*$")
-_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
-_DELIMITERS = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?\s*$")
+_ATX_HEADING = re.compile(r" {0,3}#{1,6}(?:\s|$)")
+_THEMATIC_BREAK = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}\s*$")
+_SETEXT_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*$")
+_DELIMITER_ROW = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
 _DEFINITION = re.compile(
     r"[ \t]*\[(?!\s*\])(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*\n?[ \t]*"
@@ -24,176 +44,203 @@ _DEFINITION = re.compile(
     r"""(?:(?:[ \t]+\n?|\n)[ \t]*(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\)))?[ \t]*(?:\n|$)""",
     re.DOTALL,
 )
-DEFINING = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
-"""A line that may say what a reference label stands for."""
-_LINKING = re.compile(r"\][(\[]")
+DEFINITION_START = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
+"""Matches the first line of what may be a link reference definition."""
+_LINK = re.compile(r"\][(\[]")
 _CELL_END = re.compile(r"(?<!\\)\|")
-_UNSURE = re.compile(r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$")
-"""A line that has only begun and may still become several things: a heading, a list, a rule, a fence, a table."""
+_AMBIGUOUS = re.compile(
+    r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*|`{3,}[^`]*|~{3,}.*|\d{1,9}[.)]?|[|:-][|: \t-]*)?[ \t]*$"
+)
+"""Matches an incomplete line that may become a heading, list item, thematic break, fence, table row or paragraph."""
 
-CODE_COLUMNS = 4
-DEEPEST = 30
-"""Lists and quotes in one another, more than anybody reads; deeper ones are taken for text."""
-DEFINED_LINES = 20
-"""More definitions than that in one paragraph are taken for text."""
+CODE_INDENT = 4
+"""The columns of indentation that make a line indented code."""
+MAX_DEPTH = 30
+"""The most containers in one another. Markers of deeper ones are text."""
+MAX_DEFINITION_LINES = 20
+"""The most lines of a paragraph that are checked for link reference definitions."""
 
 
-class BlockKind(Enum):
-    TEXT = auto()
+class LeafKind(Enum):
+    """The kinds of leaf blocks that are told apart."""
+
+    PARAGRAPH = auto()
     HEADING = auto()
+    """An ATX heading (`# …`) or a setext heading (underlined)."""
     TABLE = auto()
-    CODE = auto()
-    FENCE = auto()
+    INDENTED_CODE = auto()
+    FENCED_CODE = auto()
 
 
 @dataclass(slots=True)
 class SourceLine:
-    """Offsets in the text: where the line begins, where its content does, where it ends. Code may have many as one."""
+    """A line of the source, as offsets: its start, its content behind the containers' markers, and its end.
+
+    Several lines of fenced code may come as one.
+    """
 
     start: int
     content: int
     end: int
 
 
-class Item(NamedTuple):
-    """An item of a list that is open."""
+class ListItem(NamedTuple):
+    """An open list item."""
 
     start: int
-    """Where its marker is in the text."""
+    """The offset of its marker in the source."""
     indent: int
-    """So far is the marker from the margin of what the list is in, in columns."""
-    columns: int
-    """So far is the content from there."""
+    """The columns between the margin of its container and its marker."""
+    width: int
+    """The columns between that margin and its content."""
     marker: str
     """As it is written."""
     number: int | None
-    """As readers see it, whatever is written."""
+    """As readers see it. CommonMark ignores written numbers after a list's first. None in a bullet list."""
+
+
+Container = ListItem | None
+"""A container block; None stands for a block quote, which has nothing to remember."""
 
 
 @dataclass(slots=True)
-class Leaf:
-    """A block that holds text or code, not blocks."""
+class LeafBlock:
+    """A block that holds text or code, but no other block."""
 
-    kind: BlockKind
+    kind: LeafKind
     lines: list[SourceLine]
     fence: str = ""
+    """The backticks or tildes that open fenced code."""
     closing: str = ""
-    """For a fence: the line that would close it where it stands."""
+    """The line that would close fenced code, with its containers' prefix; "" once the code is closed."""
 
 
 @dataclass(slots=True)
-class Leaves:
-    """What a scan found."""
+class BlockStructure:
+    """The blocks of a source, as far as they are parsed."""
 
-    leaves: list[Leaf] = field(default_factory=list)
-    rules: list[int] = field(default_factory=list)
-    """Where the lines begin that are thematic breaks (`---`)."""
-    open: Leaf | None = None
-    """The leaf that the next line could go on with."""
-    unsure: int | None = None
-    """Where the last line begins, if nobody can say yet what it will be."""
+    leaf_blocks: list[LeafBlock] = field(default_factory=list)
+    thematic_breaks: list[int] = field(default_factory=list)
+    """The offsets of the lines that are thematic breaks (`---`)."""
+    open_leaf: LeafBlock | None = None
+    """The leaf block that the next line may continue."""
+    ambiguous_line: int | None = None
+    """The offset of the last line, if that line is incomplete and its block isn't known yet."""
 
 
-def scan(markdown: str, *, partial: bool, fence: str = "") -> Leaves:
-    """`partial`: the last line may go on; `fence`: one that is open before the first."""
-    scanning = Scan(markdown)
-    if fence:
-        scanning.found.open = Leaf(BlockKind.FENCE, [SourceLine(0, 0, 0)], fence, closing=fence)
-        scanning.found.leaves.append(scanning.found.open)
+def parse_blocks(markdown: str, *, last_line_incomplete: bool, open_fence: str = "") -> BlockStructure:
+    """Returns the block structure of a source.
+
+    `last_line_incomplete`: the last line may still grow.
+    `open_fence`: the fence of code that is open where the source begins.
+    """
+    parser = BlockParser(markdown)
+    blocks = parser.blocks
+    if open_fence:
+        blocks.open_leaf = LeafBlock(LeafKind.FENCED_CODE, [SourceLine(0, 0, 0)], open_fence, closing=open_fence)
+        blocks.leaf_blocks.append(blocks.open_leaf)
     size = len(markdown)
-    for line in scanning.lines(skipping=True):
-        scanning.read(line, partial=partial and line.end == size)
-    return scanning.found
+    for line in parser.lines(join_code=True):
+        parser.parse_line(line, incomplete=last_line_incomplete and line.end == size)
+    return blocks
 
 
-def code(markdown: str, fenced: Leaf) -> str:
-    """What a fence holds, without the line that begins it and the one that ends it."""
-    lines = fenced.lines[1:] if fenced.closing else fenced.lines[1:-1]
+def code_content(markdown: str, code: LeafBlock) -> str:
+    """Returns the content of fenced code, without the lines of its fences."""
+    lines = code.lines[1:] if code.closing else code.lines[1:-1]
     return "\n".join([markdown[line.content : line.end] for line in lines])
 
 
 def definitions_end(paragraph: str) -> int:
-    """Where the text of a paragraph begins: after what its first lines say that labels stand for.
+    """Returns the offset in a paragraph behind the link reference definitions that it begins with.
 
-    What holds a link may be read as text all the same, as a footnote is.
+    A definition that contains a link counts as text. Some parsers take it for a footnote, and show the link.
     """
-    at = 0
-    while (found := _DEFINITION.match(paragraph, at)) and not _LINKING.search(found[0]):
-        at = found.end()
-    return at
+    end = 0
+    while (definition := _DEFINITION.match(paragraph, end)) and not _LINK.search(definition[0]):
+        end = definition.end()
+    return end
 
 
-def unsure(line: str) -> bool:
-    """The line's content, if no more came yet, may become several things."""
-    return bool(_UNSURE.match(line))
+def is_ambiguous(content: str) -> bool:
+    """Whether an incomplete line with this content may still become several kinds of block."""
+    return bool(_AMBIGUOUS.match(content))
 
 
-class Scan:
-    """Reads a text line by line, and knows what is open."""
+class BlockParser:
+    """Parses a source line by line. The module's docstring explains the three steps for each line."""
 
     def __init__(self, markdown: str) -> None:
         self.markdown = markdown
-        self.found = Leaves()
-        self.containers: list[Item | None] = []
-        """What the line that was read last is in: items, and None for a quote."""
-        self.depth = 0
-        """So many of them were open before that line."""
+        self.blocks = BlockStructure()
+        self.containers: list[Container] = []
+        """The containers of the last line, outermost first."""
+        self.continued_depth = 0
+        """How many of these were open before the last line."""
 
-    def lines(self, *, skipping: bool = False) -> Iterator[SourceLine]:
-        """The lines, each to be read before the next; `skipping`: code at the margin comes as one."""
+    def lines(self, *, join_code: bool = False) -> Iterator[SourceLine]:
+        """Yields the lines of the source; the caller parses each before it takes the next.
+
+        `join_code`: lines of fenced code outside of containers come as one, which is faster.
+        """
         start, size = 0, len(self.markdown)
         while start < size:
             end = self.markdown.find("\n", start)
             end = size if end < 0 else end
-            if skipping and not self.containers and self._in(BlockKind.FENCE):
-                end = max(end, self._code_end(start))
+            if join_code and not self.containers and self._is_open(LeafKind.FENCED_CODE):
+                end = max(end, self._plain_code_end(start))
             yield SourceLine(start, start, end)
             start = end + 1
 
-    def read(self, line: SourceLine, *, partial: bool = False) -> None:
-        """Goes on to the end of the line; `partial`: it may go on."""
-        leaf, self.depth = self.found.open, len(self.containers)
-        if line.start == line.end and not (leaf and leaf.kind in (BlockKind.CODE, BlockKind.FENCE)):
-            self.found.open = None
-        elif partial or self.containers or (leaf and leaf.kind is not BlockKind.TEXT):
-            self._line(line, partial)
+    def parse_line(self, line: SourceLine, *, incomplete: bool = False) -> None:
+        """Adds a line to the structure; `incomplete`: the line may still grow."""
+        leaf, self.continued_depth = self.blocks.open_leaf, len(self.containers)
+        if line.start == line.end and not (leaf and leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)):
+            self.blocks.open_leaf = None
+        elif incomplete or self.containers or (leaf and leaf.kind is not LeafKind.PARAGRAPH):
+            self._parse_line(line, incomplete)
         elif self.markdown[line.start].isalpha():
-            # Most lines of prose.
-            self._text(line)
+            # A shortcut: most lines of prose can neither continue nor open anything but a paragraph.
+            self._add_text(line)
         else:
-            self._line(line, partial)
+            self._parse_line(line, incomplete)
 
-    def _code_end(self, start: int) -> int:
-        """Where the line ends before the first that may close the open fence, or before the last one; else -1."""
-        mark = self.markdown.find(self.found.leaves[-1].fence, start)
-        return self.markdown.rfind("\n", start, mark if mark >= 0 else len(self.markdown))
+    def _plain_code_end(self, start: int) -> int:
+        """Returns the end of the line before the next that may close the open fence, or before the last; or -1."""
+        fence = self.markdown.find(self.blocks.leaf_blocks[-1].fence, start)
+        return self.markdown.rfind("\n", start, fence if fence >= 0 else len(self.markdown))
 
-    def _line(self, line: SourceLine, partial: bool) -> None:
-        around = len(self.containers)
-        self.depth = self._continued(line)
-        if self.depth == around and self._in(BlockKind.FENCE):
-            self._code(line, partial)
+    def _parse_line(self, line: SourceLine, incomplete: bool) -> None:
+        depth_before = len(self.containers)
+        self.continued_depth = self._match_containers(line)
+        if self.continued_depth == depth_before and self._is_open(LeafKind.FENCED_CODE):
+            self._add_code(line, incomplete)
             return
-        opened = self._opened(line)
-        if partial and _UNSURE.match(self.markdown, line.content, line.end):
-            self.found.unsure = line.start
+        opened = self._open_containers(line)
+        if incomplete and _AMBIGUOUS.match(self.markdown, line.content, line.end):
+            self.blocks.ambiguous_line = line.start
             return
-        lazy = self.depth < around and not opened and self._in(BlockKind.TEXT) and not self._defines()
-        if lazy and self.found.open and not self._blank(line) and not self._starts_block(line):
-            self.depth = around
-            # It goes on with the paragraph, and makes no table of it.
-            self.found.open.lines.append(line)
+        may_be_lazy = (
+            self.continued_depth < depth_before
+            and not opened
+            and self._is_open(LeafKind.PARAGRAPH)
+            and not self._has_only_definitions()
+        )
+        if may_be_lazy and self.blocks.open_leaf and not self._is_blank(line) and not self._ends_paragraph(line):
+            self.continued_depth = depth_before
+            # Not by _add_text: a lazy continuation line is no delimiter row.
+            self.blocks.open_leaf.lines.append(line)
             return
-        if opened or self.depth < around:
-            self.containers[self.depth :] = opened
-            self.found.open = None
-        self._leaf(line)
+        if opened or self.continued_depth < depth_before:
+            self.containers[self.continued_depth :] = opened
+            self.blocks.open_leaf = None
+        self._add_to_leaf(line)
 
-    def _continued(self, line: SourceLine) -> int:
-        """How many of the open containers the line goes on with; its content begins after these."""
+    def _match_containers(self, line: SourceLine) -> int:
+        """Returns how many open containers the line continues, and moves the line's content behind them."""
         for depth, item in enumerate(self.containers):
             if item is None:
-                quote = _QUOTE.match(self.markdown, line.content, line.end)
+                quote = _QUOTE_MARKER.match(self.markdown, line.content, line.end)
                 if quote is None:
                     return depth
                 line.content = quote.end()
@@ -201,161 +248,178 @@ class Scan:
                 indent = _INDENT.match(self.markdown, line.content, line.end)
                 assert indent
                 if indent.end() < line.end:
-                    if _columns(indent[0]) < item.columns:
+                    if _width(indent[0]) < item.width:
                         return depth
-                    line.content += _characters(indent[0], item.columns)
+                    line.content += _chars_of_width(indent[0], item.width)
         return len(self.containers)
 
-    def _opened(self, line: SourceLine) -> list[Item | None]:
-        """The containers that begin on the line; its content begins after these."""
-        opened: list[Item | None] = []
-        while self.depth + len(opened) < DEEPEST and _CONTAINER.match(self.markdown, line.content, line.end):
-            if quote := _QUOTE.match(self.markdown, line.content, line.end):
+    def _open_containers(self, line: SourceLine) -> list[Container]:
+        """Returns the containers that begin on the line, and moves the line's content behind them."""
+        opened: list[Container] = []
+        while self.continued_depth + len(opened) < MAX_DEPTH and _CONTAINER_START.match(
+            self.markdown, line.content, line.end
+        ):
+            if quote := _QUOTE_MARKER.match(self.markdown, line.content, line.end):
                 opened.append(None)
                 line.content = quote.end()
                 continue
-            found = _ITEM.match(self.markdown, line.content, line.end)
-            if not found or _RULE.match(self.markdown, line.content, line.end):
+            marker = _ITEM_MARKER.match(self.markdown, line.content, line.end)
+            if not marker or _THEMATIC_BREAK.match(self.markdown, line.content, line.end):
                 break
-            interrupts = not opened and self.depth == len(self.containers) and self._in(BlockKind.TEXT)
-            if interrupts and not _may_interrupt(found, line.end):
+            follows_paragraph = (
+                not opened and self.continued_depth == len(self.containers) and self._is_open(LeafKind.PARAGRAPH)
+            )
+            if follows_paragraph and not _may_interrupt_paragraph(marker, line.end):
                 break
-            before = None if opened else next(iter(self.containers[self.depth :]), None)
-            item, size = _item(found, line.end, before)
+            previous = None if opened else next(iter(self.containers[self.continued_depth :]), None)
+            item, space_chars = _list_item(marker, line.end, previous)
             opened.append(item)
-            line.content = min(found.end("marker") + size, line.end)
+            line.content = min(marker.end("marker") + space_chars, line.end)
         return opened
 
-    def _in(self, kind: BlockKind) -> bool:
-        return self.found.open is not None and self.found.open.kind is kind
+    def _is_open(self, kind: LeafKind) -> bool:
+        return self.blocks.open_leaf is not None and self.blocks.open_leaf.kind is kind
 
-    def _defines(self) -> bool:
-        """What is open is definitions alone so far, which no line goes on with unasked."""
-        lines = self.found.open.lines if self.found.open else []
-        return len(lines) <= DEFINED_LINES and all(
+    def _has_only_definitions(self) -> bool:
+        """Whether the open paragraph is link reference definitions so far, which have no lazy continuation lines."""
+        lines = self.blocks.open_leaf.lines if self.blocks.open_leaf else []
+        return len(lines) <= MAX_DEFINITION_LINES and all(
             _DEFINITION.match(self.markdown, line.content, line.end) for line in lines
         )
 
-    def _blank(self, line: SourceLine) -> bool:
+    def _is_blank(self, line: SourceLine) -> bool:
         return not self.markdown[line.content : line.end].strip()
 
-    def _starts_block(self, line: SourceLine) -> bool:
-        """What ends a paragraph, containers apart."""
+    def _ends_paragraph(self, line: SourceLine) -> bool:
+        """Whether the line begins a leaf block that ends a paragraph without a blank line."""
         at = (self.markdown, line.content, line.end)
-        return bool(_FENCE.match(*at) or _HEADING.match(*at) or _RULE.match(*at))
+        return bool(_FENCE.match(*at) or _ATX_HEADING.match(*at) or _THEMATIC_BREAK.match(*at))
 
-    def _leaf(self, line: SourceLine) -> None:
-        leaf, at = self.found.open, (self.markdown, line.content, line.end)
-        indented = self._indented(line)
-        if self._blank(line):
-            self.found.open = leaf if leaf and leaf.kind is BlockKind.CODE else None
+    def _add_to_leaf(self, line: SourceLine) -> None:
+        """Adds a line outside of fenced code to the open leaf block, or begins another."""
+        leaf, at = self.blocks.open_leaf, (self.markdown, line.content, line.end)
+        is_indented = self._is_indented(line)
+        if self._is_blank(line):
+            self.blocks.open_leaf = leaf if leaf and leaf.kind is LeafKind.INDENTED_CODE else None
         elif self.markdown[line.content].isalpha():
-            self._text(line)
-        elif indented and (leaf is None or leaf.kind is not BlockKind.TEXT):
-            self._add(BlockKind.CODE, line)
-        elif indented:
-            self._text(line)
+            self._add_text(line)
+        elif is_indented and (leaf is None or leaf.kind is not LeafKind.PARAGRAPH):
+            self._begin_leaf(LeafKind.INDENTED_CODE, line)
+        elif is_indented:
+            self._add_text(line)
         elif fence := _FENCE.match(*at):
-            self._add(BlockKind.FENCE, line)
-            self.found.leaves[-1].fence = fence[1]
-            self.found.leaves[-1].closing = margin(self.containers) + fence[1]
-        elif _HEADING.match(*at):
-            self._add(BlockKind.HEADING, line)
-            self.found.open = None
-        elif leaf and leaf.kind is BlockKind.TEXT and _UNDERLINE.match(*at):
-            leaf.kind, self.found.open = BlockKind.HEADING, None
-        elif _RULE.match(*at):
-            self.found.rules.append(line.start)
-            self.found.open = None
+            self._begin_leaf(LeafKind.FENCED_CODE, line)
+            self.blocks.leaf_blocks[-1].fence = fence[1]
+            self.blocks.leaf_blocks[-1].closing = line_prefix(self.containers) + fence[1]
+        elif _ATX_HEADING.match(*at):
+            self._begin_leaf(LeafKind.HEADING, line)
+            self.blocks.open_leaf = None
+        elif leaf and leaf.kind is LeafKind.PARAGRAPH and _SETEXT_UNDERLINE.match(*at):
+            leaf.kind, self.blocks.open_leaf = LeafKind.HEADING, None
+        elif _THEMATIC_BREAK.match(*at):
+            self.blocks.thematic_breaks.append(line.start)
+            self.blocks.open_leaf = None
         else:
-            self._text(line)
+            self._add_text(line)
 
-    def _indented(self, line: SourceLine) -> bool:
+    def _is_indented(self, line: SourceLine) -> bool:
+        """Whether the line's content is indented as code is."""
         if not self.markdown.startswith((" ", "\t"), line.content):
             return False
         indent = _INDENT.match(self.markdown, line.content, line.end)
-        # A tab is as wide as where it stands has it, and a quote's mark takes one column of it.
-        before = self.markdown[line.start : line.content]
-        columns = _columns(before + indent[0]) - _columns(before) if indent else 0
-        return columns >= CODE_COLUMNS + before.endswith(">")
+        # The width of a tab depends on its column, and a block quote's marker takes one column of the tab behind it.
+        prefix = self.markdown[line.start : line.content]
+        width = _width(prefix + indent[0]) - _width(prefix) if indent else 0
+        return width >= CODE_INDENT + prefix.endswith(">")
 
-    def _text(self, line: SourceLine) -> None:
-        leaf = self.found.open
-        if leaf is None or leaf.kind is BlockKind.CODE:
-            self._add(BlockKind.TEXT, line)
-        elif leaf.kind is BlockKind.TEXT and self._delimits(leaf.lines[-1], line):
+    def _add_text(self, line: SourceLine) -> None:
+        """Adds a line to a paragraph or table. A delimiter row turns the line above it into a table's header."""
+        leaf = self.blocks.open_leaf
+        if leaf is None or leaf.kind is LeafKind.INDENTED_CODE:
+            self._begin_leaf(LeafKind.PARAGRAPH, line)
+        elif leaf.kind is LeafKind.PARAGRAPH and self._is_delimiter_row(line, header=leaf.lines[-1]):
             header = leaf.lines.pop()
             if not leaf.lines:
-                self.found.leaves.pop()
-            self._add(BlockKind.TABLE, header)
-            self.found.leaves[-1].lines.append(line)
+                self.blocks.leaf_blocks.pop()
+            self._begin_leaf(LeafKind.TABLE, header)
+            self.blocks.leaf_blocks[-1].lines.append(line)
         else:
             leaf.lines.append(line)
 
-    def _delimits(self, header: SourceLine, line: SourceLine) -> bool:
-        """The line makes the one before it the header of a table."""
+    def _is_delimiter_row(self, line: SourceLine, *, header: SourceLine) -> bool:
+        """Whether the line is the delimiter row of a table with this header."""
         row = self.markdown[line.content : line.end]
-        first = self.markdown[header.content : header.end]
+        header_row = self.markdown[header.content : header.end]
         return (
-            "|" in first and ("|" in row or ":" in row) and bool(_DELIMITERS.match(row)) and cells(first) == cells(row)
+            "|" in header_row
+            and ("|" in row or ":" in row)
+            and bool(_DELIMITER_ROW.match(row))
+            and cell_count(header_row) == cell_count(row)
         )
 
-    def _code(self, line: SourceLine, partial: bool) -> None:
-        """A line of an open fence, or the one that closes it."""
-        leaf = self.found.leaves[-1]
-        mark = self.markdown[line.content : line.end].strip()
-        closes = bool(mark) and not mark.strip(leaf.fence[0]) and not self._indented(line)
-        if closes and partial and len(mark) < len(leaf.fence):
-            self.found.unsure = line.start
+    def _add_code(self, line: SourceLine, incomplete: bool) -> None:
+        """Adds a line to the open fenced code: content, or the closing fence."""
+        code = self.blocks.leaf_blocks[-1]
+        fence = self.markdown[line.content : line.end].strip()
+        is_fence = bool(fence) and not fence.strip(code.fence[0]) and not self._is_indented(line)
+        if is_fence and incomplete and len(fence) < len(code.fence):
+            self.blocks.ambiguous_line = line.start
             return
-        leaf.lines.append(line)
-        if closes and len(mark) >= len(leaf.fence):
-            leaf.closing, self.found.open = "", None
+        code.lines.append(line)
+        if is_fence and len(fence) >= len(code.fence):
+            code.closing, self.blocks.open_leaf = "", None
 
-    def _add(self, kind: BlockKind, line: SourceLine) -> None:
-        if kind is BlockKind.CODE and self.found.open and self.found.open.kind is BlockKind.CODE:
-            self.found.open.lines.append(line)
+    def _begin_leaf(self, kind: LeafKind, line: SourceLine) -> None:
+        """Begins a leaf block with the line. Indented code continues over blank lines."""
+        leaf = self.blocks.open_leaf
+        if kind is LeafKind.INDENTED_CODE and leaf and leaf.kind is LeafKind.INDENTED_CODE:
+            leaf.lines.append(line)
             return
-        self.found.open = Leaf(kind, [line])
-        self.found.leaves.append(self.found.open)
+        self.blocks.open_leaf = LeafBlock(kind, [line])
+        self.blocks.leaf_blocks.append(self.blocks.open_leaf)
 
 
-def margin(containers: Iterable[Item | None]) -> str:
-    """What a line in these begins with."""
-    return "".join("> " if item is None else " " * item.columns for item in containers)
+def line_prefix(containers: Iterable[Container]) -> str:
+    """Returns what a line begins with to continue these containers."""
+    return "".join("> " if item is None else " " * item.width for item in containers)
 
 
-def _item(found: re.Match[str], end: int, before: Item | None) -> tuple[Item, int]:
-    """The item, and how many characters of space belong to its marker; `before`: the item that it ends."""
-    marker, space = found["marker"], found["space"] or ""
-    if found.end() == end or _columns(space) > CODE_COLUMNS:
+def _list_item(marker: re.Match[str], line_end: int, previous: ListItem | None) -> tuple[ListItem, int]:
+    """Returns the list item of a marker, and how many characters of white space belong to the marker.
+
+    `previous`: the item that this one ends. Its number goes on if both are of one list.
+    """
+    written, space = marker["marker"], marker["space"] or ""
+    if marker.end() == line_end or _width(space) > CODE_INDENT:
+        # The content is empty or begins with indented code: one column of space belongs to the marker.
         space = space[:1]
-    indent = found.start("marker") - found.start()
-    columns = indent + len(marker) + max(1, _columns(space) if space != "\t" else 1)
-    number = int(found["number"]) if found["number"] else None
-    if number is not None and before and before.number is not None and before.marker[-1] == marker[-1]:
-        number = before.number + 1
-    return Item(found.start("marker"), indent, columns, marker, number), max(1, len(space))
+    indent = marker.start("marker") - marker.start()
+    width = indent + len(written) + max(1, _width(space) if space != "\t" else 1)
+    number = int(marker["number"]) if marker["number"] else None
+    if number is not None and previous and previous.number is not None and previous.marker[-1] == written[-1]:
+        number = previous.number + 1
+    return ListItem(marker.start("marker"), indent, width, written, number), max(1, len(space))
 
 
-def _may_interrupt(item: re.Match[str], end: int) -> bool:
-    """A paragraph goes on unless the item has words, and a numbered one begins at 1."""
-    return item.end() < end and item["number"] in (None, "1")
+def _may_interrupt_paragraph(marker: re.Match[str], line_end: int) -> bool:
+    """Whether a list item may follow a paragraph without a blank line: it has content, and its number is 1."""
+    return marker.end() < line_end and marker["number"] in (None, "1")
 
 
-def _columns(indent: str) -> int:
+def _width(indent: str) -> int:
+    """Returns the columns that an indent takes; a tab goes to the next multiple of four."""
     return len(indent.expandtabs(4)) if "\t" in indent else len(indent)
 
 
-def _characters(indent: str, columns: int) -> int:
-    """How many characters of an indent make so many columns."""
+def _chars_of_width(indent: str, width: int) -> int:
+    """Returns how many characters of an indent take this many columns."""
     if "\t" not in indent:
-        return min(columns, len(indent))
-    return next((size for size in range(len(indent) + 1) if _columns(indent[:size]) >= columns), len(indent))
+        return min(width, len(indent))
+    return next((chars for chars in range(len(indent) + 1) if _width(indent[:chars]) >= width), len(indent))
 
 
-def cells(row: str) -> int:
-    """How many cells a table's row has."""
+def cell_count(row: str) -> int:
+    """Returns the number of cells in a table's row."""
     inner = row.strip().removeprefix("|")
     if inner.endswith("|") and not inner.endswith("\\|"):
         inner = inner[:-1]

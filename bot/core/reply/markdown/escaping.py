@@ -1,64 +1,63 @@
-"""Nothing in a model's text is an instruction to Slack, and all of it reads as it was written.
+"""Escaping of a model's text, so that Slack follows no instruction in it and readers see what was written.
 
-Every instruction begins with `<`: `<!channel>`, `<@U…>`, `<https://…|label>`. In prose Slack decodes `&lt;` once and
-never reads it as the beginning of one. In code it decodes nothing, as far as is known: so `<` stays there, and U+2060,
-which nobody sees, goes into what would be an instruction if Slack read it.
+Every instruction to Slack begins with `<`: `<!channel>`, `<@U…>`, `<https://…|label>`.
+
+- In prose Slack decodes `&lt;` once, and never takes the result for the beginning of an instruction.
+- In code Slack decodes nothing, as far as is known. So `<` stays there, and an invisible U+2060 breaks up what
+  would be an instruction if Slack read code after all.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+
+from bot.core.reply.markdown.replacement import Replacement
 
 JOINER = "\u2060"
-"""WORD JOINER: no width, no line break, no part of any of Slack's tokens."""
+"""WORD JOINER: it has no width, allows no line break, and is part of no instruction."""
 
-_TOKEN = re.compile(
+_INSTRUCTION_START = re.compile(
     r"<(?=@[A-Z0-9]|#[A-Z0-9]+[|>]|!(?i:channel|here|everyone|group|subteam|date)|[A-Za-z][\w.+-]*:[^<>\s|]*\|)"
 )
-_AT_ALL = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.I)
+_BROADCAST_HANDLE = re.compile(r"@(?=(?:channel|here|everyone)\b)", re.I)
 _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
-_ADDRESS = re.compile(r"(?<=\w)\.(?=[^\W\d_])|:(?=//)")
-
-
-class Edit(NamedTuple):
-    """A part of a text, and what is there instead."""
-
-    start: int
-    end: int
-    text: str
+_URL_PUNCTUATION = re.compile(r"(?<=\w)\.(?=[^\W\d_])|:(?=//)")
 
 
 def mrkdwn(text: str) -> str:
-    """Plain text for a message's `text`, which Slack reads as its own markup, decoding entities once."""
-    return _AT_ALL.sub(f"@{JOINER}", _ENTITY.sub("&amp;", text).replace("<", "&lt;"))
+    """Escapes plain text for a message's `text`, which Slack reads as mrkdwn, decoding entities once."""
+    return _BROADCAST_HANDLE.sub(f"@{JOINER}", _ENTITY.sub("&amp;", text).replace("<", "&lt;"))
 
 
 def unlinked(text: str) -> str:
-    """Plain text for a `rich_text` element, where Slack makes links of addresses: a file's name may look like one."""
-    return _ADDRESS.sub(lambda mark: f"{mark[0]}{JOINER}", text)
+    """Returns plain text for a `rich_text` element in which Slack makes no links, such as of a file's name."""
+    return _URL_PUNCTUATION.sub(lambda mark: f"{mark[0]}{JOINER}", text)
 
 
-def in_code(text: str, start: int, end: int) -> Iterator[Edit]:
-    """What breaks instructions in a part of a text that is code."""
-    for token in _TOKEN.finditer(text, start, end):
-        yield Edit(token.end(), token.end(), JOINER)
+def escape_code(text: str, start: int, end: int) -> Iterator[Replacement]:
+    """Yields what breaks up instructions in a part of a text that is code."""
+    for instruction in _INSTRUCTION_START.finditer(text, start, end):
+        yield Replacement(instruction.end(), instruction.end(), JOINER)
 
 
-def in_text(text: str, code: Sequence[tuple[int, int]], replaced: Sequence[Edit]) -> Iterator[Edit]:
-    """What makes `<` harmless in a paragraph; `code` are its code spans, `replaced` is not sent as it stands."""
-    gone = [(edit.start, edit.end) for edit in replaced if edit.end > edit.start]
+def escape_prose(
+    text: str, code_spans: Sequence[tuple[int, int]], replacements: Sequence[Replacement]
+) -> Iterator[Replacement]:
+    """Yields what makes each `<` of a paragraph harmless, outside of what is replaced anyway."""
+    replaced = [
+        (replacement.start, replacement.end) for replacement in replacements if replacement.end > replacement.start
+    ]
     at = 0
-    for start, end in sorted([*code, *gone]):
-        yield from _escapes(text, at, start)
+    for start, end in sorted([*code_spans, *replaced]):
+        yield from _escape_brackets(text, at, start)
         at = max(at, end)
-    yield from _escapes(text, at, len(text))
-    for start, end in code:
-        if not any(first <= start < last for first, last in gone):
-            yield from in_code(text, start, end)
+    yield from _escape_brackets(text, at, len(text))
+    for start, end in code_spans:
+        if not any(first <= start < last for first, last in replaced):
+            yield from escape_code(text, start, end)
 
 
-def _escapes(text: str, start: int, end: int) -> Iterator[Edit]:
+def _escape_brackets(text: str, start: int, end: int) -> Iterator[Replacement]:
     at = text.find("<", start, end)
     while at >= 0:
-        yield Edit(at, at + 1, "&lt;")
+        yield Replacement(at, at + 1, "&lt;")
         at = text.find("<", at + 1, end)

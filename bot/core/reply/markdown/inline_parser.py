@@ -1,402 +1,457 @@
-"""A text's inline marks, by CommonMark's rules: what to change in it before Slack reads it, and what is still open.
+r"""A parser for the inlines of one block: emphasis, links, images, code spans, autolinks and escapes.
 
-https://spec.commonmark.org/0.31.2/#inlines, with GitHub's `~~`.
+It implements the second phase of CommonMark's parsing strategy
+(https://spec.commonmark.org/0.31.2/#phase-2-inline-structure) with GitHub's strikethrough (`~~`).
+
+The parser makes no tree. Slack reads the Markdown itself, so all that is needed is how the source differs from what is
+sent. The result is a list of replacements:
+
+- `<` is escaped, because every instruction to Slack begins with it (`escaping.py`).
+- Images become links to the image, because Slack shows no images in Markdown.
+- A link whose label names another host than the link leads to becomes text that shows both (`links.py`).
+- Emphasis gets hair spaces beside CJK letters, and is left out around bare URLs (`emphasis.py`).
+- Autolinks (`<https://…>`) become bare URLs.
+
+Like CommonMark, the parser goes through the text once, with two stacks. Each delimiter run (`**`, `_`, `~~`) that may
+open emphasis goes on a stack; a run that may close emphasis looks down the stack for its opener. Each `[` or `![` goes
+on the other stack, and a `]` takes the top one off to see whether both are a link's. A limit on each search keeps the
+parser linear in any text.
+
+The text may be the end of an answer that is still growing. Then the parser also decides what is shown of it:
+
+- A construct that is complete enough to show is closed for show. `**bo` is sent as `**bo**`, so that the word is bold
+  from its first letter.
+- A construct that may become anything is held back: a link without its destination, a single `*`, half an entity.
+  `InlineStructure.shown_end` is where the held-back text begins.
 """
 
 import re
 import unicodedata
 from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bot.core.reply.markdown import emphasis, escaping
-from bot.core.reply.markdown.escaping import Edit
-from bot.core.reply.markdown.links import bare, misleads
+from bot.core.reply.markdown.links import bare_url, is_deceptive
+from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
-LABEL_CHARS = 120
-"""A `[` waits for its end for so long; after that it is shown as it is."""
-READ_CHARS = 1_000
-"""A longer label is no link's."""
-NESTED = 100
-"""So many open marks are looked back at."""
+MAX_HELD_LABEL_CHARS = 120
+"""How long a `[` without its `]` is held back. After that it is shown as text."""
+MAX_LABEL_CHARS = 1_000
+"""A link with a longer label is sent as text."""
+MAX_OPENERS = 100
+"""How many open delimiter runs are considered for one that closes."""
 
 _SPECIAL = re.compile(r"\\|`+|\*+|_+|~+|!\[|\[|\]|<")
-_TICKS = re.compile(r"`+")
+_BACKTICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
-_BEGUN_AUTOLINK = re.compile(r"<(?:h|ht|htt|https?|https?:[^\s<>|]*)?$", re.IGNORECASE)
-_ADDRESS_BEGUN = re.compile(r"\]\(\s*$")
-_BEGUN_ENTITY = re.compile(r"(?:&#?\w{0,8}|(?<!\S)!)$")
+_INCOMPLETE_AUTOLINK = re.compile(r"<(?:h|ht|htt|https?|https?:[^\s<>|]*)?$", re.IGNORECASE)
+_DESTINATION_START = re.compile(r"\]\(\s*$")
+_INCOMPLETE_ENTITY = re.compile(r"(?:&#?\w{0,8}|(?<!\S)!)$")
+"""Matches half an entity, or a `!` that may become an image's, at the end."""
 _REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
 _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)
-_POINTED = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
-_ADDRESS = re.compile(r"(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*\))*\))*")
-"""With balanced parentheses, in three levels."""
-_UNSENT = re.compile(r"<|&#?\w+;")
-"""Slack decodes nothing in a link's address."""
-_DEFINED = re.compile(r"\]:\s*(<([^<>\s]+)>)")
-_SPACED = re.compile(r"\s")
-_SPACE = re.compile(r"\s*")
+_POINTED_DESTINATION = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
+_DESTINATION = re.compile(r"(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*\))*\))*")
+"""Matches a destination with balanced parentheses, up to three levels deep."""
+_ENCODED = re.compile(r"<|&#?\w+;")
+"""Matches what must be decoded in a destination before it is sent: Slack decodes nothing there."""
+_POINTED_DEFINITION = re.compile(r"\]:\s*(<([^<>\s]+)>)")
+_SPACE = re.compile(r"\s")
+_SPACES = re.compile(r"\s*")
 
 
-Addresses = Mapping[str, Sequence[str]]
-"""What reference labels stand for, by their keys: all that they may, where more than one definition is seen."""
+LinkDestinations = Mapping[str, Sequence[str]]
+"""The destinations of link reference definitions, by normalized label: all of them, if a label is defined twice."""
 
 
-class Run(NamedTuple):
-    """Delimiters that may still open something: `left` are left of `size`; `below` are those before them."""
+class DelimiterRun(NamedTuple):
+    """A sequence of `*`, `_` or `~` that may still open emphasis."""
 
-    mark: str
+    delimiter: str
     start: int
-    size: int
-    left: int
-    closes: bool
-    below: "Run | None"
+    length: int
+    remaining: int
+    """How many of its delimiters have found no partner yet."""
+    can_close: bool
+    previous: "DelimiterRun | None"
+    """The run below it on the stack."""
 
 
 class Bracket(NamedTuple):
+    """A `[` or `![` without its `]`."""
+
     start: int
-    image: bool
-    run: Run | None
-    """The last one before it."""
-    edits: int
+    is_image: bool
+    last_run: DelimiterRun | None
+    """The top of the stack of delimiter runs when the bracket was read."""
+    replacement_count: int
+    """How many replacements there were when the bracket was read."""
 
 
 @dataclass(slots=True)
-class Inline:
-    """What to do with a text."""
+class InlineStructure:
+    """What differs between a text and what is sent for it."""
 
-    edits: list[Edit] = field(default_factory=list)
-    code: list[tuple[int, int]] = field(default_factory=list)
-    """Where its code spans begin and end."""
-    cut: int = -1
-    """What follows is held back."""
+    replacements: list[Replacement] = field(default_factory=list)
+    code_spans: list[tuple[int, int]] = field(default_factory=list)
+    """The offsets at which code spans begin and end."""
+    shown_end: int = -1
+    """Of a growing text: the offset from which the text is held back. -1 while that isn't decided."""
     closing: str = ""
-    """What closes the marks that are open at the cut."""
+    """The delimiters that close for show what is open at `shown_end`."""
 
 
-def scan(text: str, addresses: Addresses, *, growing: bool, start: int = 0) -> Inline:
-    """`growing`: more may come, so that open marks are closed; `start`: what is before is no text."""
-    return _Scan(text, addresses, growing).run(start)
+def parse_inlines(text: str, destinations: LinkDestinations, *, growing: bool, start: int = 0) -> InlineStructure:
+    """Returns the replacements for a block's text.
+
+    `growing`: the text may continue, so what is open is closed for show or held back.
+    `start`: the offset behind the text's link reference definitions.
+    """
+    return _InlineParser(text, destinations, growing).parse(start)
 
 
-def applied(text: str, edits: Iterable[Edit], start: int = 0, end: int | None = None) -> str:
-    """A part of the text, changed."""
-    parts = []
-    for edit in edits:
-        parts += [text[start : edit.start], edit.text]
-        start = edit.end
-    return "".join([*parts, text[start:end]])
-
-
-def label_key(label: str) -> str:
-    """Reference labels are compared without case, and with single spaces."""
+def normalized_label(label: str) -> str:
+    """Returns a reference label in the form in which CommonMark compares labels: case folded, with single spaces."""
     return " ".join(label.split()).casefold()
 
 
-class _Scan:
-    def __init__(self, text: str, addresses: Addresses, growing: bool) -> None:
+class _InlineParser:
+    def __init__(self, text: str, destinations: LinkDestinations, growing: bool) -> None:
         self.text = text
-        self.addresses = addresses
+        self.destinations = destinations
         self.growing = growing
-        self.last_run: Run | None = None
+        self.last_run: DelimiterRun | None = None
+        """The top of the stack of delimiter runs."""
         self.brackets: list[Bracket] = []
-        self.linked = 0
-        """So many of the brackets are around a link, which no link can hold."""
-        self.images: list[Edit] = []
-        """None of them within another, in order."""
-        self.found = Inline()
+        self.inactive_brackets = 0
+        """How many brackets, from the bottom of the stack, are around a link. They can't be links themselves."""
+        self.images: list[Replacement] = []
+        """The images so far and their labels, in order; none is within another."""
+        self.inlines = InlineStructure()
 
-    def run(self, position: int) -> Inline:
-        for address in _DEFINED.finditer(self.text, 0, position):
-            self.found.edits.append(Edit(*address.span(1), bare(address[2])))
-        while self.found.cut < 0 and (special := _SPECIAL.search(self.text, position)):
-            position = self._special(special)
+    def parse(self, position: int) -> InlineStructure:
+        inlines = self.inlines
+        for definition in _POINTED_DEFINITION.finditer(self.text, 0, position):
+            inlines.replacements.append(Replacement(*definition.span(1), bare_url(definition[2])))
+        while inlines.shown_end < 0 and (special := _SPECIAL.search(self.text, position)):
+            position = self._parse_special(special)
         if self.growing:
-            self._close()
-        end = self.found.cut if self.growing else len(self.text)
-        harmless = [edit for edit in escaping.in_text(self.text, self.found.code, self.found.edits) if edit.end <= end]
-        edits = [edit._replace(text=edit.text.replace("<", "&lt;")) for edit in self.found.edits]
-        self.found.edits = sorted([*edits, *harmless])
-        return self.found
+            self._end_growing_text()
+        end = inlines.shown_end if self.growing else len(self.text)
+        escapes = escaping.escape_prose(self.text, inlines.code_spans, inlines.replacements)
+        shown_escapes = [escape for escape in escapes if escape.end <= end]
+        safe = [
+            replacement._replace(text=replacement.text.replace("<", "&lt;")) for replacement in inlines.replacements
+        ]
+        inlines.replacements = sorted([*safe, *shown_escapes])
+        return inlines
 
-    def _special(self, special: re.Match[str]) -> int:
-        """Deals with one mark; returns where to go on."""
+    def _parse_special(self, special: re.Match[str]) -> int:
+        """Parses what a special character begins or ends; returns the offset to go on from."""
         match special[0][0]:
             case "\\":
-                return self._escape(special.start())
+                return self._parse_backslash(special.start())
             case "`":
-                return self._code(special)
+                return self._parse_code_span(special)
             case "*" | "_" | "~":
-                return self._delimiters(special)
+                return self._parse_delimiter_run(special)
             case "[" | "!":
-                bracket = Bracket(special.start(), special[0] == "![", self.last_run, len(self.found.edits))
+                bracket = Bracket(special.start(), special[0] == "![", self.last_run, len(self.inlines.replacements))
                 self.brackets.append(bracket)
                 return special.end()
             case "]":
-                return self._bracket_end(special.start())
-        return self._angle(special.start())
+                return self._parse_closing_bracket(special.start())
+        return self._parse_angle_bracket(special.start())
 
-    def _escape(self, start: int) -> int:
+    def _parse_backslash(self, start: int) -> int:
         if self.growing and start + 1 == len(self.text):
-            self.found.cut = start
+            self.inlines.shown_end = start
         return start + 2
 
-    def _code(self, opening: re.Match[str]) -> int:
-        ticks = opening[0]
-        for closing in _TICKS.finditer(self.text, opening.end()):
-            if closing[0] == ticks:
-                self.found.code.append((opening.start(), closing.end()))
+    def _parse_code_span(self, opening: re.Match[str]) -> int:
+        backticks = opening[0]
+        for closing in _BACKTICKS.finditer(self.text, opening.end()):
+            if closing[0] == backticks:
+                self.inlines.code_spans.append((opening.start(), closing.end()))
                 return closing.end()
         if self.growing:
             end = len(self.text.rstrip("` \t\n"))
-            begun = bool(self.text[opening.end() : end].strip())
-            self.found.code += [(opening.start(), end)] * begun
-            self.found.cut, self.found.closing = (end, ticks) if begun else (opening.start(), "")
+            has_content = bool(self.text[opening.end() : end].strip())
+            self.inlines.code_spans += [(opening.start(), end)] * has_content
+            self.inlines.shown_end, self.inlines.closing = (end, backticks) if has_content else (opening.start(), "")
         return opening.end()
 
-    def _delimiters(self, found: re.Match[str]) -> int:
-        start, end = found.span()
+    def _parse_delimiter_run(self, match: re.Match[str]) -> int:
+        start, end = match.span()
         if self.growing and end == len(self.text):
-            self.found.cut = start
+            # The run may become longer.
+            self.inlines.shown_end = start
             return end
-        mark, size = found[0][0], end - start
-        opens, closes = self._flanks(start, end, mark)
-        count = size - size % 2 if mark == "~" else size
-        run = Run(mark, start, size, count, closes, None)
-        if closes:
-            run = self._matched(run, opens)
-        if opens and run.left:
-            self.last_run = run._replace(below=self.last_run)
+        delimiter, length = match[0][0], end - start
+        can_open, can_close = self._flanking(start, end, delimiter)
+        # Strikethrough takes two tildes.
+        remaining = length - length % 2 if delimiter == "~" else length
+        run = DelimiterRun(delimiter, start, length, remaining, can_close, None)
+        if can_close:
+            run = self._close_emphasis(run, can_open)
+        if can_open and run.remaining:
+            self.last_run = run._replace(previous=self.last_run)
         return end
 
-    def _flanks(self, start: int, end: int, mark: str) -> tuple[bool, bool]:
-        """Whether delimiters can open, and close, emphasis there. Those beside a CJK letter get a space."""
+    def _flanking(self, start: int, end: int, delimiter: str) -> tuple[bool, bool]:
+        """Returns whether a run can open and close emphasis: whether it is left-flanking and right-flanking.
+
+        CJK letters count as punctuation, because a hair space will separate them from the run.
+        """
         before = self.text[start - 1] if start else " "
         after = self.text[end] if end < len(self.text) else " "
-        left = not after.isspace() and (not _punctuation(after) or _apart(before))
-        right = not before.isspace() and (not _punctuation(before) or _apart(after))
-        if mark != "_":
+        left = not after.isspace() and (not _is_punctuation(after) or _separates(before))
+        right = not before.isspace() and (not _is_punctuation(before) or _separates(after))
+        if delimiter != "_":
             return left, right
-        return left and (not right or _punctuation(before)), right and (not left or _punctuation(after))
+        return left and (not right or _is_punctuation(before)), right and (not left or _is_punctuation(after))
 
-    def _matched(self, run: Run, opens: bool) -> Run:
-        """Closes what the run can close; returns what is left of it."""
-        opener, looked_at = self.last_run, 0
-        while opener and run.left and looked_at < NESTED:
-            looked_at += 1
-            if opener.mark != run.mark or _odd_match(opener, run, opens):
-                opener = opener.below
+    def _close_emphasis(self, run: DelimiterRun, can_open: bool) -> DelimiterRun:
+        """Closes what the run can close; returns the run with the delimiters that remain."""
+        opener, considered = self.last_run, 0
+        while opener and run.remaining and considered < MAX_OPENERS:
+            considered += 1
+            if opener.delimiter != run.delimiter or _breaks_rule_of_three(opener, run, can_open):
+                opener = opener.previous
                 continue
-            used = 2 if min(opener.left, run.left) >= 2 else 1
-            run = run._replace(left=run.left - used)
-            rest = opener._replace(left=opener.left - used)
-            self._separate(opener, run)
-            opener = self.last_run = rest if rest.left else rest.below
+            used = 2 if min(opener.remaining, run.remaining) >= 2 else 1
+            run = run._replace(remaining=run.remaining - used)
+            rest = opener._replace(remaining=opener.remaining - used)
+            self._separate_emphasis(opener, run)
+            opener = self.last_run = rest if rest.remaining else rest.previous
         return run
 
-    def _separate(self, opener: Run, closer: Run) -> None:
-        """Slack reads no emphasis directly beside a CJK letter, nor where it begins or ends with a bare address."""
-        start, end, last = opener.start, opener.start + opener.size, closer.start + closer.size
-        if opener.mark != "*":
+    def _separate_emphasis(self, opener: DelimiterRun, closer: DelimiterRun) -> None:
+        """Adds the spaces that Slack needs around emphasis, or removes delimiters that it wouldn't read."""
+        start, end, last = opener.start, opener.start + opener.length, closer.start + closer.length
+        if opener.delimiter != "*":
             return
-        if closer.size == opener.size and (
-            emphasis.begins_address(self.text, end) or emphasis.last_address(self.text, closer.start)
+        if closer.length == opener.length and (
+            emphasis.begins_with_url(self.text, end) or emphasis.start_of_last_url(self.text, closer.start)
         ):
-            self.found.edits += [Edit(start, end, ""), Edit(closer.start, last, "")]
+            self.inlines.replacements += [Replacement(start, end, ""), Replacement(closer.start, last, "")]
             return
-        self._space(start, self.text[max(0, start - 1) : start])
-        self._space(last, self.text[last : last + 1])
+        self._separate_from_cjk(start, self.text[max(0, start - 1) : start])
+        self._separate_from_cjk(last, self.text[last : last + 1])
 
-    def _space(self, at: int, beside: str) -> None:
-        space = Edit(at, at, emphasis.HAIR_SPACE)
-        if emphasis.CJK.match(beside) and space not in self.found.edits[-8:]:
-            self.found.edits.append(space)
+    def _separate_from_cjk(self, at: int, neighbour: str) -> None:
+        space = Replacement(at, at, emphasis.HAIR_SPACE)
+        if emphasis.CJK.match(neighbour) and space not in self.inlines.replacements[-8:]:
+            self.inlines.replacements.append(space)
 
-    def _angle(self, start: int) -> int:
-        if _ADDRESS_BEGUN.search(self.text, max(0, start - 10), start):
+    def _parse_angle_bracket(self, start: int) -> int:
+        if _DESTINATION_START.search(self.text, max(0, start - 10), start):
+            # Behind `](`, a `<` begins a link's destination, not an autolink.
             return start + 1
-        if found := _AUTOLINK.match(self.text, start):
-            self.found.edits.append(Edit(*found.span(), self._apart(found, bare(found[1]))))
-            return found.end()
-        if found := _OTHER_AUTOLINK.match(self.text, start):
-            if found[1]:
-                self.found.edits.append(Edit(*found.span(), self._apart(found, found[1])))
-            return found.end()
-        if self.growing and _BEGUN_AUTOLINK.match(self.text, start):
-            self.found.cut = start
+        if autolink := _AUTOLINK.match(self.text, start):
+            url = bare_url(autolink[1])
+            self.inlines.replacements.append(Replacement(*autolink.span(), self._spaced(autolink, url)))
+            return autolink.end()
+        if autolink := _OTHER_AUTOLINK.match(self.text, start):
+            if autolink[1]:
+                self.inlines.replacements.append(Replacement(*autolink.span(), self._spaced(autolink, autolink[1])))
+            return autolink.end()
+        if self.growing and _INCOMPLETE_AUTOLINK.match(self.text, start):
+            self.inlines.shown_end = start
         return start + 1
 
-    def _apart(self, found: re.Match[str], address: str) -> str:
-        """An address in `<…>` is shown bare, as Slack makes a link of it, and apart from what stands beside it."""
-        before, after = self.text[max(0, found.start() - 1) : found.start()], self.text[found.end() : found.end() + 1]
-        beside = after.isalnum() or (after and after in "/_-<@&")
-        return " " * before.isalnum() + address + " " * bool(beside)
+    def _spaced(self, autolink: re.Match[str], url: str) -> str:
+        """Returns the bare URL of an autolink, with spaces where the neighbouring characters would join it."""
+        before = self.text[max(0, autolink.start() - 1) : autolink.start()]
+        after = self.text[autolink.end() : autolink.end() + 1]
+        joins_after = after.isalnum() or (after and after in "/_-<@&")
+        return " " * before.isalnum() + url + " " * bool(joins_after)
 
-    def _bracket_end(self, end: int) -> int:
+    def _parse_closing_bracket(self, end: int) -> int:
         if not self.brackets:
             return end + 1
-        bracket, around_link = self.brackets.pop(), len(self.brackets) < self.linked
-        self.linked = min(self.linked, len(self.brackets))
-        if around_link and not bracket.image:
+        bracket, is_inactive = self.brackets.pop(), len(self.brackets) < self.inactive_brackets
+        self.inactive_brackets = min(self.inactive_brackets, len(self.brackets))
+        if is_inactive and not bracket.is_image:
             return end + 1
-        after, addresses = self._target(bracket, end)
+        after, destinations = self._parse_target(bracket, end)
         if after < 0:
-            self.found.cut = bracket.start
-            self.last_run = bracket.run
+            self.inlines.shown_end = bracket.start
+            self.last_run = bracket.last_run
             self.brackets.append(bracket)
-        elif addresses:
-            self._link(bracket, end, after, addresses)
-        elif bracket.image and self.addresses:
-            # It may stand for something all the same: definitions have more forms than are looked for.
-            self.found.edits.append(Edit(bracket.start, bracket.start, "\\"))
+        elif destinations:
+            self._add_link(bracket, end, after, destinations)
+        elif bracket.is_image and self.destinations:
+            # Slack may still find a definition for it, in a form that isn't recognized here.
+            self.inlines.replacements.append(Replacement(bracket.start, bracket.start, "\\"))
         return after if after > 0 else end + 1
 
-    def _target(self, bracket: Bracket, end: int) -> tuple[int, Sequence[str]]:
-        """Where a link's target ends, and its address, or those that it may have; (-1, ()) if more must come first."""
+    def _parse_target(self, bracket: Bracket, end: int) -> tuple[int, Sequence[str]]:
+        """Returns the end of a link and its possible destinations, which are none if it is no link.
+
+        Returns (-1, ()) if the answer must grow before that is known.
+        """
         following = self.text[end + 1 : end + 2]
         if not following and self.growing:
             return -1, ()
         if following == "(":
-            after, address = _destination(self.text, end + 1)
-            if address is not None:
-                return after, (address,)
+            after, destination = _parse_inline_target(self.text, end + 1)
+            if destination is not None:
+                return after, (destination,)
             if after < 0 and self.growing:
                 return -1, ()
-        label = self.text[bracket.start + 1 + bracket.image : end]
+        label = self.text[bracket.start + 1 + bracket.is_image : end]
         if following == "[":
             reference = _REFERENCE.match(self.text, end + 1)
             if reference is None and self.growing and self.text.find("]", end + 1) < 0:
                 return -1, ()
-            if reference and (known := self.addresses.get(label_key(reference[1] or label))):
-                return reference.end(), known
-        return end + 1, self.addresses.get(label_key(label), ())
+            if reference and (destinations := self.destinations.get(normalized_label(reference[1] or label))):
+                return reference.end(), destinations
+        return end + 1, self.destinations.get(normalized_label(label), ())
 
-    def _link(self, bracket: Bracket, end: int, after: int, addresses: Sequence[str]) -> None:
-        label_start = bracket.start + 1 + bracket.image
+    def _add_link(self, bracket: Bracket, end: int, after: int, destinations: Sequence[str]) -> None:
+        """Adds the replacements for a link or image from `bracket` to `after`, whose label ends at `end`."""
+        label_start = bracket.start + 1 + bracket.is_image
         label = self.text[label_start:end]
         inner = bisect(self.images, bracket.start, key=lambda image: image.start)
         images = self.images[inner:]
-        said = applied(self.text, images, label_start, end)
-        # What an image stands for may end the word before it, or go on with it.
-        apart = [image._replace(text=f" {image.text} ") for image in images]
-        words = f"{said} {applied(self.text, apart, label_start, end)}" if images else said
-        misleading = len(words) > READ_CHARS or misleads(words, *addresses)
-        if misleading:
-            self.found.edits += self._told(bracket, end, after, addresses[0])
-        elif bracket.image and not label.strip():
-            self.found.edits.append(Edit(bracket.start, after, bare(addresses[0])))
-        elif bracket.image:
-            self.found.edits.append(self._unimaged(bracket.start))
+        shown_label = with_replacements(self.text, images, label_start, end)
+        # The label of an image in the label may end the word before it, or continue it: both readings count.
+        spaced_images = [image._replace(text=f" {image.text} ") for image in images]
+        spaced_label = with_replacements(self.text, spaced_images, label_start, end)
+        readings = f"{shown_label} {spaced_label}" if images else shown_label
+        deceptive = len(readings) > MAX_LABEL_CHARS or is_deceptive(readings, *destinations)
+        if deceptive:
+            self.inlines.replacements += self._label_and_destination(bracket, end, after, destinations[0])
+        elif bracket.is_image and not label.strip():
+            self.inlines.replacements.append(Replacement(bracket.start, after, bare_url(destinations[0])))
+        elif bracket.is_image:
+            self.inlines.replacements.append(self._without_image_mark(bracket.start))
         elif images:
-            # An image in a link's label is shown by its own label: links can't hold links.
-            self.found.edits[bracket.edits :] = [*images, *self._outside(images, bracket.edits)]
-        if said.strip() and not misleading and self._has_own_address(end) and _UNSENT.search(self.text, end + 1, after):
-            self.found.edits.append(Edit(end + 1, after, f"({bare(addresses[0])})"))
-        if bracket.image:
-            self.images[inner:] = [Edit(bracket.start, after, said.strip() or "image")]
-        elif not misleading and self._has_own_address(end):
-            self.linked = len(self.brackets)
-        if not misleading:
-            self.last_run = bracket.run
+            # Links can't hold links, so an image in a link's label is replaced by the image's own label.
+            outside = self._outside_of(images, bracket.replacement_count)
+            self.inlines.replacements[bracket.replacement_count :] = [*images, *outside]
+        is_shown = bool(shown_label.strip()) and not deceptive
+        if is_shown and self._is_inline_link(end) and _ENCODED.search(self.text, end + 1, after):
+            self.inlines.replacements.append(Replacement(end + 1, after, f"({bare_url(destinations[0])})"))
+        if bracket.is_image:
+            self.images[inner:] = [Replacement(bracket.start, after, shown_label.strip() or "image")]
+        elif not deceptive and self._is_inline_link(end):
+            self.inactive_brackets = len(self.brackets)
+        if not deceptive:
+            self.last_run = bracket.last_run
 
-    def _outside(self, images: list[Edit], since: int) -> list[Edit]:
+    def _outside_of(self, images: list[Replacement], first: int) -> list[Replacement]:
+        """Returns the replacements from an index on that begin in none of the images."""
         return [
-            edit for edit in self.found.edits[since:] if not any(each.start <= edit.start < each.end for each in images)
+            replacement
+            for replacement in self.inlines.replacements[first:]
+            if not any(image.start <= replacement.start < image.end for image in images)
         ]
 
-    def _unimaged(self, mark: int) -> Edit:
-        """Takes the `!` away that makes a link an image; what stands before must not go with the link then."""
+    def _without_image_mark(self, mark: int) -> Replacement:
+        """Removes the `!` that makes a link an image, so that nothing before it makes another construct of the link."""
         if mark and self.text[mark - 1] == "]":
-            return Edit(mark, mark + 1, " ")
+            return Replacement(mark, mark + 1, " ")
         before = self.text[:mark]
         if before.endswith("!") and (len(before) - len(before[:-1].rstrip("\\"))) % 2:
-            return Edit(mark - 1, mark + 1, "\\!")
-        return Edit(mark, mark + 1, "")
+            return Replacement(mark - 1, mark + 1, "\\!")
+        return Replacement(mark, mark + 1, "")
 
-    def _told(self, bracket: Bracket, end: int, after: int, address: str) -> list[Edit]:
-        """Instead of a link whose label is another address: the label, and where it would have led."""
-        if not self._has_own_address(end):
-            return [Edit(at, at, "\\") for at in (bracket.start + bracket.image, end)]
-        return [Edit(bracket.start, bracket.start + 1 + bracket.image, ""), Edit(end, after, f" ({bare(address)})")]
+    def _label_and_destination(self, bracket: Bracket, end: int, after: int, destination: str) -> list[Replacement]:
+        """Returns what makes text of a deceptive link: its label, and its destination in parentheses."""
+        if not self._is_inline_link(end):
+            return [Replacement(at, at, "\\") for at in (bracket.start + bracket.is_image, end)]
+        label_start = bracket.start + 1 + bracket.is_image
+        return [Replacement(bracket.start, label_start, ""), Replacement(end, after, f" ({bare_url(destination)})")]
 
-    def _has_own_address(self, end: int) -> bool:
-        """Other links are such only if their label was defined."""
+    def _is_inline_link(self, end: int) -> bool:
+        """Whether a link has its own destination. A reference link is one only where Slack finds its definition."""
         return self.text.startswith("(", end + 1)
 
-    def _close(self) -> None:
-        """Holds back what is half there, and closes the rest."""
-        text = self.text
-        cut = len(text) if self.found.cut < 0 else self.found.cut
-        begun = [each for at, each in enumerate(self.brackets) if each.image or at >= self.linked]
-        waiting = next((each for each in begun if cut - each.start <= LABEL_CHARS), None)
-        if waiting:
-            cut, self.last_run, self.found.closing = waiting.start, waiting.run, ""
-        elif entity := _BEGUN_ENTITY.search(text, 0, cut):
-            cut = cut if self.found.closing else entity.start()
+    def _end_growing_text(self) -> None:
+        """Decides what is held back at the end of a growing text, and what closes the rest for show."""
+        text, inlines = self.text, self.inlines
+        shown_end = len(text) if inlines.shown_end < 0 else inlines.shown_end
+        active = [
+            bracket
+            for depth, bracket in enumerate(self.brackets)
+            if bracket.is_image or depth >= self.inactive_brackets
+        ]
+        held = next((bracket for bracket in active if shown_end - bracket.start <= MAX_HELD_LABEL_CHARS), None)
+        if held:
+            shown_end, self.last_run, inlines.closing = held.start, held.last_run, ""
+        elif entity := _INCOMPLETE_ENTITY.search(text, 0, shown_end):
+            shown_end = shown_end if inlines.closing else entity.start()
         run = self.last_run
-        if run and run.mark == "*" and not self.found.closing:
-            cut = emphasis.last_address(text, cut, begun=True) or cut
-        cut = len(text[:cut].rstrip())
-        while run and not self.found.closing and run.start + run.size >= cut:
-            cut = len(text[: run.start].rstrip())
-            run = run.below
-        self.found.cut = cut
+        if run and run.delimiter == "*" and not inlines.closing:
+            shown_end = emphasis.start_of_last_url(text, shown_end, growing=True) or shown_end
+        shown_end = len(text[:shown_end].rstrip())
+        while run and not inlines.closing and run.start + run.length >= shown_end:
+            # Nothing is shown behind the run's delimiters yet.
+            shown_end = len(text[: run.start].rstrip())
+            run = run.previous
+        inlines.shown_end = shown_end
         while run:
             self._close_for_show(run)
-            run = run.below
-        self.found.edits = [edit for edit in self.found.edits if edit.end <= cut]
+            run = run.previous
+        inlines.replacements = [replacement for replacement in inlines.replacements if replacement.end <= shown_end]
 
-    def _close_for_show(self, run: Run) -> None:
-        if run.mark == "*" and emphasis.begins_address(self.text, run.start + run.size):
-            self.found.edits.append(Edit(run.start, run.start + run.size, ""))
+    def _close_for_show(self, run: DelimiterRun) -> None:
+        if run.delimiter == "*" and emphasis.begins_with_url(self.text, run.start + run.length):
+            self.inlines.replacements.append(Replacement(run.start, run.start + run.length, ""))
             return
-        self.found.closing += run.mark * run.left
-        if run.mark == "*":
-            self._space(run.start, self.text[max(0, run.start - 1) : run.start])
+        self.inlines.closing += run.delimiter * run.remaining
+        if run.delimiter == "*":
+            self._separate_from_cjk(run.start, self.text[max(0, run.start - 1) : run.start])
 
 
-def _odd_match(opener: Run, closer: Run, opens: bool) -> bool:
-    """CommonMark's rule of three."""
-    if opener.mark == "~" or not (opener.closes or opens):
+def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can_open: bool) -> bool:
+    """Whether CommonMark's rule 9 forbids two runs to match: their lengths add up to a multiple of three."""
+    if opener.delimiter == "~" or not (opener.can_close or closer_can_open):
         return False
-    return (opener.size + closer.size) % 3 == 0 and bool(opener.size % 3 or closer.size % 3)
+    return (opener.length + closer.length) % 3 == 0 and bool(opener.length % 3 or closer.length % 3)
 
 
-def _apart(character: str) -> bool:
-    """Emphasis may begin after it, and end before it, whatever it begins or ends with."""
-    return character.isspace() or _punctuation(character) or bool(emphasis.CJK.match(character))
+def _separates(neighbour: str) -> bool:
+    """Whether emphasis may begin behind this character, and end before it, next to punctuation."""
+    return neighbour.isspace() or _is_punctuation(neighbour) or bool(emphasis.CJK.match(neighbour))
 
 
-def _punctuation(character: str) -> bool:
+def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS"
 
 
-def _destination(text: str, start: int) -> tuple[int, str | None]:
-    """The end of `(address "title")` and the address; (-1, None) where it only has no end yet."""
-    at = _after_space(text, start + 1)
-    if pointed := _POINTED.match(text, at):
-        at, address = pointed.end(), pointed[1]
+def _parse_inline_target(text: str, start: int) -> tuple[int, str | None]:
+    """Returns the end of `(destination "title")` and the destination.
+
+    Returns (-1, None) if the text may still grow into one, and (0, None) if it can't.
+    """
+    at = _skip_space(text, start + 1)
+    if pointed := _POINTED_DESTINATION.match(text, at):
+        at, destination = pointed.end(), pointed[1]
     elif text.startswith("<", at):
         return (-1 if "\n" not in text[at:] and ">" not in text[at:] else 0), None
     else:
-        found = _ADDRESS.match(text, at)
-        at, address = found.end() if found else at, found[0] if found else ""
-        if at == len(text) or (text[at] == "(" and not _SPACED.search(text, at)):
+        match = _DESTINATION.match(text, at)
+        at, destination = match.end() if match else at, match[0] if match else ""
+        if at == len(text) or (text[at] == "(" and not _SPACE.search(text, at)):
             return -1, None
     if title := _TITLE.match(text, at):
         at = title.end()
-    at = _after_space(text, at)
+    at = _skip_space(text, at)
     if text.startswith(")", at):
-        return at + 1, address
-    return (-1 if at == len(text) or _title_begun(text, at) else 0), None
+        return at + 1, destination
+    return (-1 if at == len(text) or _is_incomplete_title(text, at) else 0), None
 
 
-def _title_begun(text: str, at: int) -> bool:
+def _is_incomplete_title(text: str, at: int) -> bool:
     return text[at] in "\"'(" and text[at - 1].isspace() and _TITLE.match(text, at - 1) is None
 
 
-def _after_space(text: str, at: int) -> int:
-    space = _SPACE.match(text, at)
+def _skip_space(text: str, at: int) -> int:
+    space = _SPACES.match(text, at)
     return space.end() if space else at

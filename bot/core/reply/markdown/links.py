@@ -1,4 +1,13 @@
-"""Where a link really leads, for a label that says something else."""
+"""Detection of deceptive links: the label names one host, the link leads to another.
+
+A model that reads web pages or other people's messages can be made to write `[bank.com](https://evil.com)`. Slack shows
+the label alone. So a link whose label names a host that the link doesn't lead to is sent as text with both (see
+`inline_parser.py`).
+
+A label is read as a person would read it: without marks and invisible characters, and with lookalike letters of other
+scripts taken for Latin ones. A destination is read as browsers do. Not everything with a dot is a host: `os.path` is
+none, and `README.md` may be one or a file. A label that may be a file's name is honest if the link leads to that file.
+"""
 
 import html
 import re
@@ -6,16 +15,16 @@ import unicodedata
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-MANY = 8
-"""Of more addresses that a link may have, one is another."""
+MAX_DESTINATIONS = 8
+"""A link that may have more destinations counts as deceptive if its label names any host."""
 
 _HOST = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*://|(?<![\w:])//)?(?:[^\s/@]*@)?"
-    r"(?P<host>(?:[\w-]+\.)+(?P<end>[^\W\d_]{2,}|xn--[a-z0-9-]+))(?![\w-])",
+    r"(?P<host>(?:[\w-]+\.)+(?P<tld>[^\W\d_]{2,}|xn--[a-z0-9-]+))(?![\w-])",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^\s/@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/:?#@\])>]+)", re.IGNORECASE)
-_COUNTRIES = (
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^\s/@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/:?#@\])>]+)", re.IGNORECASE)
+_COUNTRY_TLDS = (
     "ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bw by bz ca cc "
     "cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ga "
     "gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp "
@@ -24,134 +33,142 @@ _COUNTRIES = (
     "rs ru rw sa sb sc sd se sg sh si sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt "
     "tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw"
 )
-_OTHERS = (
+_OTHER_TLDS = (
     "com org net edu gov mil int info biz name pro app dev page cloud online site shop store xyz top bank tech news "
     "blog live link click email support help login secure security games finance money pay wiki mobi museum example "
     "zip mov"
 )
-_ENDS = frozenset([*_COUNTRIES.split(), *_OTHERS.split()])
-"""Top-level names that readers take for an address; others may be a module's member or a file."""
-_ALSO_FILES = frozenset(["cc", "md", "mk", "ml", "mm", "mov", "pm", "ps", "py", "rs", "sc", "sh", "so", "tf", "zip"])
-"""Those that end the names of files, too."""
+_TLDS = frozenset([*_COUNTRY_TLDS.split(), *_OTHER_TLDS.split()])
+"""The top-level domains by which readers recognize a host. What ends otherwise may be a module's member or a file."""
+_FILE_EXTENSIONS = frozenset(
+    ["cc", "md", "mk", "ml", "mm", "mov", "pm", "ps", "py", "rs", "sc", "sh", "so", "tf", "zip"]
+)
+"""The top-level domains that are extensions of files, too."""
 _LOOKALIKES = str.maketrans(
     "аАеЕоОрРсСуУхХіІјЈѕЅһԁԛѡкКмМтТвВнНпгьζαΑβΒεΕηΗιΙκΚμΜνΝοΟρΡτΤυΥχΧγωɡıℓ․‧·∙⋅",
     "aAeEoOpPcCyYxXiIjJsShdqwkKmMtTBBHHnrbzaABBeEnHiIkKuMvNoOpPtTuYxXywgil.....",
 )
-"""Letters of other scripts as the Latin ones for which they are taken, and dots."""
+"""Letters of other scripts, and other dots, by the Latin letters and the full stop that they look like."""
 _LATIN = re.compile(r"[a-z]", re.IGNORECASE)
 _SCHEME = re.compile(r"^(https?:)/*", re.IGNORECASE)
-_MARKS = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[*~`\[\]()<>|\\\s\x00-\x1f]")
-"""What Markdown would read, and what would end the link too early."""
+_UNSAFE = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[*~`\[\]()<>|\\\s\x00-\x1f]")
+"""Matches what Markdown would take for a mark in a bare URL, and what would end the URL."""
 _ENTITY = re.compile(r"&#?\w+;")
 _BACKSLASH = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
-class Claim(NamedTuple):
+class NamedHost(NamedTuple):
     """A host that a reader sees in a label."""
 
     host: str
-    certain: bool
-    """It can't be a file's name."""
+    is_certain: bool
+    """Whether it can't be a file's name."""
 
 
-def misleads(label: str, *addresses: str) -> bool:
-    """Whether a label claims to be an address at another host than the link leads to, or may lead to."""
-    claims = _claims(label)
-    if not claims or len(addresses) > MANY:
-        return bool(claims)
-    readings = [reading for address in addresses for reading in _readings(address) if _host(reading)]
-    return any(not _leads_to(reading, claim) for reading in readings for claim in claims)
+def is_deceptive(label: str, *destinations: str) -> bool:
+    """Whether a label names a host that the link doesn't lead to.
 
-
-def bare(address: str) -> str:
-    """An address as text that Slack makes a link of: no name before its host, no marks of Markdown in it.
-
-    Letters of other scripts in the host come out as `xn--…`, for they may look like what they are not.
+    A reference link has several possible destinations if its label is defined more than once; each must be honest.
     """
-    plain = _plain(address)
+    hosts = _named_hosts(label)
+    if not hosts or len(destinations) > MAX_DESTINATIONS:
+        return bool(hosts)
+    urls = [url for destination in destinations for url in _readings(destination) if _host(url)]
+    return any(not _leads_to(url, host) for url in urls for host in hosts)
+
+
+def bare_url(destination: str) -> str:
+    """Returns a destination as text that Slack makes a link of.
+
+    It has no user name before its host and nothing that Markdown takes for a mark. Letters of other scripts in the host
+    become `xn--…`, because they may look like Latin ones.
+    """
+    url = _normalized(destination)
     try:
-        parts = urlsplit(plain)
+        parts = urlsplit(url)
         host = parts.hostname or ""
         if not host.isascii() or "@" in parts.netloc:
             port = f":{parts.port}" if parts.port else ""
-            plain = parts._replace(netloc=host.encode("idna").decode() + port).geturl()
+            url = parts._replace(netloc=host.encode("idna").decode() + port).geturl()
     except ValueError:
         pass
-    return _MARKS.sub(lambda mark: f"%{ord(mark[0]):02X}", plain)
+    return _UNSAFE.sub(lambda mark: f"%{ord(mark[0]):02X}", url)
 
 
-def _host(address: str) -> str:
-    """Where an address leads; of mail, to whose."""
+def _host(url: str) -> str:
+    """Returns the host that a URL leads to; of `mailto:`, the host of the mailbox."""
     try:
-        parts = urlsplit(_plain(address))
+        parts = urlsplit(_normalized(url))
         if parts.scheme == "mailto":
             return parts.path.partition("?")[0].rpartition("@")[2].lower()
         return parts.hostname or ""
     except ValueError:
-        return address
+        return url
 
 
-def _plain(address: str) -> str:
-    """An address as browsers read it."""
-    plain = _BACKSLASH.sub(r"\1", _decoded(address)).strip().replace("\\", "/")
-    return _SCHEME.sub(r"\1//", plain)
+def _normalized(destination: str) -> str:
+    """Returns a destination as browsers read it."""
+    url = _BACKSLASH.sub(r"\1", _decoded(destination)).strip().replace("\\", "/")
+    return _SCHEME.sub(r"\1//", url)
 
 
-def _decoded(text: str) -> str:
-    """With the entities decoded that Markdown knows: `&copy=` in an address is none."""
-    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+def _decoded(destination: str) -> str:
+    """Decodes the entities that Markdown knows: `&copy=` in a URL is none."""
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), destination)
 
 
-def _claims(label: str) -> list[Claim]:
-    written = _shown(label)
-    taken_for = written.translate(_LOOKALIKES)
-    hosts = [found for found in _HOST.finditer(taken_for) if _is_claim(found, written)]
-    claims = [Claim(_taken_for(each, written), bool(each["scheme"])) for each in hosts]
-    return claims + [Claim(_taken_for(each, written), True) for each in _ADDRESS.finditer(taken_for)]
+def _named_hosts(label: str) -> list[NamedHost]:
+    written = _visible(label)
+    latin = written.translate(_LOOKALIKES)
+    hosts = [host for host in _HOST.finditer(latin) if _is_host(host, written)]
+    named = [NamedHost(_as_read(host, written), bool(host["scheme"])) for host in hosts]
+    return named + [NamedHost(_as_read(url, written), True) for url in _URL.finditer(latin)]
 
 
-def _is_claim(found: re.Match[str], written: str) -> bool:
-    if found["scheme"] or found["host"].lower().startswith("www.") or found["end"].lower() in _ENDS:
+def _is_host(match: re.Match[str], written: str) -> bool:
+    """Whether readers take a name with dots for a host."""
+    if match["scheme"] or match["host"].lower().startswith("www.") or match["tld"].lower() in _TLDS:
         return True
-    # Who mixes Latin letters with others in a name wants it to be taken for another.
-    return not written[slice(*found.span("end"))].isascii() and bool(_LATIN.search(written, *found.span("host")))
+    # A name that mixes Latin letters with lookalikes is meant to be taken for another.
+    return not written[slice(*match.span("tld"))].isascii() and bool(_LATIN.search(written, *match.span("host")))
 
 
-def _taken_for(found: re.Match[str], written: str) -> str:
-    host = found["host"] if found["host"].isascii() else written[slice(*found.span("host"))]
+def _as_read(match: re.Match[str], written: str) -> str:
+    """Returns the host as readers take it: in Latin letters, if all of it looks Latin."""
+    host = match["host"] if match["host"].isascii() else written[slice(*match.span("host"))]
     return host.lower()
 
 
-def _shown(label: str) -> str:
-    """A label without its marks, nor characters that nobody sees."""
+def _visible(label: str) -> str:
+    """Returns a label without its marks and without invisible characters."""
     plain = unicodedata.normalize("NFKC", html.unescape(label)).replace("。", ".")
-    return "".join(each for each in plain if each not in "*~`\\" and unicodedata.category(each) != "Cf")
+    return "".join(char for char in plain if char not in "*~`\\" and unicodedata.category(char) != "Cf")
 
 
-def _readings(address: str) -> set[str]:
-    """An address as Markdown has it, and as browsers do, to which a backslash is a slash."""
-    return {_plain(address), _decoded(address).strip().replace("\\", "/")}
+def _readings(destination: str) -> set[str]:
+    """Returns a destination as Markdown reads it, and as browsers do, to which a backslash is a slash."""
+    return {_normalized(destination), _decoded(destination).strip().replace("\\", "/")}
 
 
-def _leads_to(address: str, claim: Claim) -> bool:
-    """Whether the address is at the host that its label claims, or names the file that the label is."""
-    host, said = _ascii(_host(address)), _ascii(claim.host.removeprefix("www."))
-    if host == said or host.endswith("." + said):
+def _leads_to(url: str, named: NamedHost) -> bool:
+    """Whether a URL leads to the host that its label names, a subdomain of it, or the file that the label names."""
+    host, named_host = _ascii(_host(url)), _ascii(named.host.removeprefix("www."))
+    if host == named_host or host.endswith("." + named_host):
         return True
-    name, _, end = claim.host.rpartition(".")
-    return not claim.certain and end in _ALSO_FILES and "." not in name and _names(address, claim.host)
+    name, _, extension = named.host.rpartition(".")
+    return not named.is_certain and extension in _FILE_EXTENSIONS and "." not in name and _is_file(url, named.host)
 
 
-def _names(address: str, file_name: str) -> bool:
-    """Whether the last part of an address's path is a file of this name."""
+def _is_file(url: str, file_name: str) -> bool:
+    """Whether the last part of a URL's path is this file name."""
     try:
-        return unquote(urlsplit(_plain(address)).path).rpartition("/")[2].lower() == file_name
+        return unquote(urlsplit(_normalized(url)).path).rpartition("/")[2].lower() == file_name
     except ValueError:
         return False
 
 
 def _ascii(host: str) -> str:
-    """A host as it is looked up: letters of other scripts as `xn--…`."""
+    """Returns a host as DNS knows it: letters of other scripts as `xn--…`."""
     try:
         return host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:

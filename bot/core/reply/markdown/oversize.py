@@ -1,69 +1,77 @@
-"""Headings and tables that are too large for Slack's `header` and `table`: a bold paragraph and code instead."""
+"""Headings and tables that are too large for Slack's `header` and `table` blocks.
+
+A heading that is too long becomes a bold paragraph, and a table that is too wide or too long becomes code.
+"""
 
 import re
 from dataclasses import dataclass
 
 from bot.core.reply.extent import HEADING_CHARS, counted_chars, is_wide
-from bot.core.reply.markdown.block_parser import BlockKind, Leaf
-from bot.core.reply.markdown.escaping import Edit
+from bot.core.reply.markdown.block_parser import LeafBlock, LeafKind
+from bot.core.reply.markdown.replacement import Replacement
 
-MOST_CELL_CHARS = 10_000
+MAX_TABLE_CHARS = 10_000
+"""The most characters that Slack takes in the cells of a message's tables."""
 
-_MARKS = re.compile(r" {0,3}#{1,6}[ \t]+")
-_CLOSING_MARKS = re.compile(r"(?:[ \t]+#+)?[ \t]*$")
-_MARKER = re.compile(r"[^>\s]")
-_TICKS = re.compile(r"`+")
+_ATX_MARKER = re.compile(r" {0,3}#{1,6}[ \t]+")
+_CLOSING_SEQUENCE = re.compile(r"(?:[ \t]+#+)?[ \t]*$")
+_MARKER_CHAR = re.compile(r"[^>\s]")
+_BACKTICKS = re.compile(r"`+")
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapped:
-    """What stands around a heading's or table's text, in place of what makes it one."""
+class Substitute:
+    """What stands before and behind the text of a heading or table, in place of its own marks."""
 
-    opening: Edit
-    closing: Edit
-
-
-def wrapped(markdown: str, leaf: Leaf) -> Wrapped | None:
-    """How a heading or table is sent that is too large; None for all else."""
-    if leaf.kind is BlockKind.HEADING:
-        return _heading(markdown, leaf)
-    return _table(markdown, leaf) if leaf.kind is BlockKind.TABLE else None
+    opening: Replacement
+    closing: Replacement
 
 
-def _heading(markdown: str, leaf: Leaf) -> Wrapped | None:
-    first, last = leaf.lines[0], leaf.lines[-1]
-    marks = _MARKS.match(markdown, first.content, first.end)
-    start = marks.end() if marks else first.content
-    closing_marks = _CLOSING_MARKS.search(markdown, start, last.end) if marks else None
-    end = closing_marks.start() if closing_marks else last.end
+def oversize_substitute(markdown: str, leaf: LeafBlock) -> Substitute | None:
+    """Returns how a heading or table that is too large is sent, or None for any other leaf block."""
+    if leaf.kind is LeafKind.HEADING:
+        return _bold_paragraph(markdown, leaf)
+    return _code(markdown, leaf) if leaf.kind is LeafKind.TABLE else None
+
+
+def _bold_paragraph(markdown: str, heading: LeafBlock) -> Substitute | None:
+    first, last = heading.lines[0], heading.lines[-1]
+    marker = _ATX_MARKER.match(markdown, first.content, first.end)
+    start = marker.end() if marker else first.content
+    closing_sequence = _CLOSING_SEQUENCE.search(markdown, start, last.end) if marker else None
+    end = closing_sequence.start() if closing_sequence else last.end
     if counted_chars(markdown[start:end]) <= HEADING_CHARS:
         return None
-    line_end = last.end
-    if marks is None:
-        # What underlines it.
-        line_end = markdown.find("\n", last.end + 1)
-        line_end = len(markdown) if line_end < 0 else line_end
+    heading_end = last.end
+    if marker is None:
+        # The underline of a setext heading isn't among its lines.
+        heading_end = markdown.find("\n", last.end + 1)
+        heading_end = len(markdown) if heading_end < 0 else heading_end
     bold = "" if "*" in markdown[start:end] else "**"
-    margin = "\n" + _margin(markdown, leaf)
-    before = margin if first.start and _says(markdown[: first.start - 1].rpartition("\n")[2]) else ""
-    after = margin if _says(markdown[line_end + 1 :].partition("\n")[0]) else ""
-    return Wrapped(Edit(first.content, start, before + bold), Edit(end, line_end, bold + after))
+    blank_line = "\n" + _continuation_prefix(markdown, heading)
+    line_above = markdown[: first.start - 1].rpartition("\n")[2] if first.start else ""
+    line_below = markdown[heading_end + 1 :].partition("\n")[0]
+    before = blank_line if _has_content(line_above) else ""
+    after = blank_line if _has_content(line_below) else ""
+    return Substitute(Replacement(first.content, start, before + bold), Replacement(end, heading_end, bold + after))
 
 
-def _table(markdown: str, leaf: Leaf) -> Wrapped | None:
-    start, end = leaf.lines[0].content, leaf.lines[-1].end
+def _code(markdown: str, table: LeafBlock) -> Substitute | None:
+    start, end = table.lines[0].content, table.lines[-1].end
     text = markdown[start:end]
-    if not is_wide(markdown, leaf) and (len(text) <= MOST_CELL_CHARS // 5 or counted_chars(text) <= MOST_CELL_CHARS):
+    # A character is counted as five at most, so a short table need not be counted.
+    is_long = len(text) > MAX_TABLE_CHARS // 5 and counted_chars(text) > MAX_TABLE_CHARS
+    if not is_wide(markdown, table) and not is_long:
         return None
-    fence = "`" * max(3, *(len(ticks) + 1 for ticks in _TICKS.findall(text)), 0)
-    margin = "\n" + _margin(markdown, leaf)
-    return Wrapped(Edit(start, start, fence + margin), Edit(end, end, margin + fence))
+    fence = "`" * max(3, *(len(backticks) + 1 for backticks in _BACKTICKS.findall(text)), 0)
+    next_line = "\n" + _continuation_prefix(markdown, table)
+    return Substitute(Replacement(start, start, fence + next_line), Replacement(end, end, next_line + fence))
 
 
-def _margin(markdown: str, leaf: Leaf) -> str:
-    """What its further lines begin with, in the lists and quotes that it is in."""
-    return _MARKER.sub(" ", markdown[leaf.lines[0].start : leaf.lines[0].content])
+def _continuation_prefix(markdown: str, leaf: LeafBlock) -> str:
+    """Returns what further lines of the leaf block begin with, to stay in its list items and quotes."""
+    return _MARKER_CHAR.sub(" ", markdown[leaf.lines[0].start : leaf.lines[0].content])
 
 
-def _says(line: str) -> bool:
+def _has_content(line: str) -> bool:
     return bool(line.strip("> \t"))

@@ -1,4 +1,22 @@
-"""A page's Markdown as Slack's `markdown` block takes it: nothing that Slack acts on, no marks that are still open."""
+"""The rendering of a page for Slack's `markdown` block: safe, honest about links, and well-formed while it grows.
+
+Slack translates the block's Markdown into other blocks and shows those. So rendering changes little: it applies the
+replacements of `inline_parser.py` to all text, and of `escaping.py` to all code.
+
+A page that grows is rendered again for each edit, and each of these frames must look like a beginning of the final one.
+A reader should never see a list that turns into a heading, or Markdown's marks instead of their effect. Two means serve
+that:
+
+- Closing for show: a fence or emphasis that is open at the end is closed.
+- Holding back: what may still become something else isn't sent yet. That can be the end of a paragraph (half a link),
+  its last line (`-`, or a row that needs the next line to be a table), or the line of a fence.
+
+When a line is held back, the text before it is rendered in its place as the end of the page. That may hold back another
+line, so `_render_last` calls itself.
+
+An edit should cost what the newest text costs, not what the page costs. So the page is split at blank lines into
+segments that can be parsed apart. All segments but the last are complete, and their rendering is cached.
+"""
 
 import re
 from bisect import bisect
@@ -7,206 +25,246 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
-from bot.core.reply.markdown import block_parser, escaping, inline_parser, oversize
-from bot.core.reply.markdown.block_parser import DEFINING, BlockKind, Leaf, Leaves, SourceLine, unsure
+from bot.core.reply.markdown.block_parser import (
+    DEFINITION_START,
+    BlockStructure,
+    LeafBlock,
+    LeafKind,
+    SourceLine,
+    definitions_end,
+    is_ambiguous,
+    parse_blocks,
+)
 from bot.core.reply.markdown.emphasis import CJK
-from bot.core.reply.markdown.escaping import Edit
+from bot.core.reply.markdown.escaping import escape_code
+from bot.core.reply.markdown.inline_parser import LinkDestinations, normalized_label, parse_inlines
+from bot.core.reply.markdown.oversize import oversize_substitute
+from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
-_UNSHOWN = re.compile(r"\r(?=\n)|[\u202d\u202e]")
-"""Nothing to see, though it would make a label read backwards: what looks like one address then is another."""
-_CHANGED = re.compile(r"<|\]\(|\]\[|!\[|\]:|\*https?:|://[^\s*]*\*", re.IGNORECASE)
-_BESIDE = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
+_DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
+"""Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
+_NEEDS_PARSING = re.compile(r"<|\]\(|\]\[|!\[|\]:|\*https?:|://[^\s*]*\*", re.IGNORECASE)
+_EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 _DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
-_TASK_BEGUN = re.compile(r"\[[ xX]?\]?$")
-_ROW_BEGUN = re.compile(r"[|: \t-]*$")
-_CELL = re.compile(r"(?<!\\)\|")
+"""Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
+_INCOMPLETE_TASK_MARKER = re.compile(r"\[[ xX]?\]?$")
+_MAYBE_DELIMITER_ROW = re.compile(r"[|: \t-]*$")
+_CELL_END = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Labels:
-    """What reference labels may stand for; the same object for the same definitions, that it is quick to compare."""
+class LinkDefinitions:
+    """A page's link reference definitions.
 
-    addresses: inline_parser.Addresses
+    Equal definitions are the same object, so that the caches below compare and hash by identity.
+    """
+
+    destinations: LinkDestinations
 
 
-NO_LABELS = Labels({})
+NO_DEFINITIONS = LinkDefinitions({})
 
 
 def sent_chars(markdown: str) -> int:
-    """How long a page's source is at most once it is sent, but for what closes open marks."""
+    """Returns the most characters that a page's source can have once it is sent, without what is closed for show."""
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
     return len(markdown) + escaped + markdown.count("*")
 
 
 def rendered(markdown: str, *, growing: bool) -> str:
-    """What goes into the block.
+    """Returns the Markdown to send for a page's source.
 
-    Images are links; a link with another address for its label is text that shows both. `growing`: more may come, so
-    marks that are open are closed for show, and what may still become something else is held back.
+    `growing`: the page may continue, so its end is closed for show or held back.
     """
-    markdown = _UNSHOWN.sub("", markdown)
-    labels = _defined(markdown)
-    *settled, last = _stretches(markdown)
-    parts, fence = [], ""
-    for stretch in settled:
-        text, fence = _settled(stretch, fence, labels)
+    markdown = _DROPPED.sub("", markdown)
+    definitions = _link_definitions(markdown)
+    *complete, last = _segments(markdown)
+    parts, open_fence = [], ""
+    for segment in complete:
+        text, open_fence = _render_complete(segment, open_fence, definitions)
         parts.append(text)
-    text, closing = _last(last, fence, labels, growing=growing)
+    text, closing = _render_last(last, open_fence, definitions, growing=growing)
     return "".join([*parts, text]).rstrip() + closing
 
 
-def _stretches(markdown: str) -> list[str]:
-    """Parts whose blocks are their own, but for a fence: each begins at the margin, after an empty line."""
-    found: list[str] = []
+def _segments(markdown: str) -> list[str]:
+    """Splits a source at the blank lines before unindented lines, where no block but fenced code continues."""
+    segments: list[str] = []
     for part in markdown.split("\n\n"):
-        if found and (not part or part[0].isspace()):
-            found[-1] += f"\n\n{part}"
+        if segments and (not part or part[0].isspace()):
+            segments[-1] += f"\n\n{part}"
         else:
-            if found:
-                found[-1] += "\n\n"
-            found.append(part)
-    return found
+            if segments:
+                segments[-1] += "\n\n"
+            segments.append(part)
+    return segments
 
 
 @lru_cache(maxsize=1024)
-def _settled(stretch: str, fence: str, labels: Labels) -> tuple[str, str]:
-    """A stretch that others follow, and the fence that is open after it; `fence` is open before it."""
-    found = block_parser.scan(stretch, partial=False, fence=fence)
-    # One in a list or a quote ends with that.
-    at_margin = found.open is not None and found.open.closing == found.open.fence
-    still_open = found.open.fence if found.open and at_margin else ""
-    return inline_parser.applied(stretch, _finished(stretch, found.leaves, labels)), still_open
+def _render_complete(segment: str, open_fence: str, definitions: LinkDefinitions) -> tuple[str, str]:
+    """Returns a segment that another follows, rendered, and the fence that is open behind it.
+
+    `open_fence`: the fence that is open before it.
+    """
+    blocks = parse_blocks(segment, last_line_incomplete=False, open_fence=open_fence)
+    code = blocks.open_leaf
+    # Fenced code in a list item or quote ends with that container, so it isn't open in the next segment.
+    is_outside_containers = code is not None and code.closing == code.fence
+    fence_after = code.fence if code and is_outside_containers else ""
+    return with_replacements(segment, _replacements(segment, blocks.leaf_blocks, definitions)), fence_after
 
 
-def _last(stretch: str, fence: str, labels: Labels, *, growing: bool, following: str | None = None) -> tuple[str, str]:
-    """The stretch that may go on, and what closes it for show; `following`: lines that are held back behind it."""
-    partial = growing and not stretch.endswith("\n")
-    found = block_parser.scan(stretch, partial=partial, fence=fence)
-    # A line is held back for what the next one says; once that has begun as something else, it is not.
-    known = following is not None and not _ROW_BEGUN.match(following.strip())
-    held = _held(stretch, found, partial=partial, known=known) if growing else None
-    if held is not None:
-        following = stretch[held:]
-        return (
-            _last(stretch[:held], fence, labels, growing=True, following=following)
-            if held
-            else ("", fence and f"\n{fence}")
-        )
-    edits = _finished(stretch, found.leaves, labels)
-    end, closing = len(stretch), _fence_end(found.open)
-    if last := _last_text(stretch, found, partial=partial) if growing else None:
-        text = _text(stretch, last) + "\n" * (not partial)
-        start = block_parser.definitions_end(text) if found.leaves[-1].kind is BlockKind.TEXT else 0
-        growth = inline_parser.scan(text, labels.addresses, growing=True, start=start)
-        end, closing = _places(last, [growth.cut])[0], growth.closing
-        lines = found.leaves[-1].lines
-        line = next(each for each in reversed(lines) if each.content <= end or each is lines[0])
-        if end < last[-1].end and unsure(stretch[line.content : end]):
-            if following is not None:
-                return _last(stretch, fence, labels, growing=False)
-            return _last(stretch[: line.start], fence, labels, growing=True, following=stretch[line.start :])
-        edits = [edit for edit in edits if edit.start < last[0].content] + _placed(last, growth.edits)
-        wrapped = oversize.wrapped(stretch, found.leaves[-1])
-        if wrapped and wrapped.opening.end < end:
-            edits, closing = sorted([*edits, wrapped.opening]), closing + wrapped.closing.text
-    return inline_parser.applied(stretch[:end].rstrip(), edits), closing
+def _render_last(
+    segment: str, open_fence: str, definitions: LinkDefinitions, *, growing: bool, held_back: str | None = None
+) -> tuple[str, str]:
+    """Returns the page's last segment, rendered, and what closes it for show.
+
+    `held_back`: lines behind the segment that are held back already.
+    """
+    incomplete = growing and not segment.endswith("\n")
+    blocks = parse_blocks(segment, last_line_incomplete=incomplete, open_fence=open_fence)
+    # A line that waits for the next line is shown once that line has begun as something else than a delimiter row.
+    is_decided = held_back is not None and not _MAYBE_DELIMITER_ROW.match(held_back.strip())
+    held_from = _first_held_line(segment, blocks, incomplete=incomplete, is_decided=is_decided) if growing else None
+    if held_from is not None:
+        if not held_from:
+            return "", open_fence and f"\n{open_fence}"
+        return _render_last(segment[:held_from], open_fence, definitions, growing=True, held_back=segment[held_from:])
+    replacements = _replacements(segment, blocks.leaf_blocks, definitions)
+    end, closing = len(segment), _closing_fence(blocks.open_leaf)
+    if growing_lines := _growing_text(segment, blocks, incomplete=incomplete) if growing else None:
+        leaf = blocks.leaf_blocks[-1]
+        text = _text(segment, growing_lines) + "\n" * (not incomplete)
+        start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
+        inlines = parse_inlines(text, definitions.destinations, growing=True, start=start)
+        end, closing = _source_offsets(growing_lines, [inlines.shown_end])[0], inlines.closing
+        last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
+        if end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
+            # What is left of the line could be read as another block, so the whole line is held back.
+            if held_back is not None:
+                return _render_last(segment, open_fence, definitions, growing=False)
+            line_start = last_shown.start
+            return _render_last(
+                segment[:line_start], open_fence, definitions, growing=True, held_back=segment[line_start:]
+            )
+        before = [replacement for replacement in replacements if replacement.start < growing_lines[0].content]
+        replacements = before + _in_source(growing_lines, inlines.replacements)
+        substitute = oversize_substitute(segment, leaf)
+        if substitute and substitute.opening.end < end:
+            replacements = sorted([*replacements, substitute.opening])
+            closing += substitute.closing.text
+    return with_replacements(segment[:end].rstrip(), replacements), closing
 
 
-def _held(markdown: str, found: Leaves, *, partial: bool, known: bool) -> int | None:
-    """Where the lines begin that are not shown yet, because the next ones say what they are."""
-    leaf = found.open
-    if found.unsure is not None or leaf is None:
-        return found.unsure
+def _first_held_line(markdown: str, blocks: BlockStructure, *, incomplete: bool, is_decided: bool) -> int | None:
+    """Returns the offset of the first line that is held back, because the next line says what it is.
+
+    `is_decided`: the next line has begun, and doesn't make this one the header of a table.
+    """
+    leaf = blocks.open_leaf
+    if blocks.ambiguous_line is not None or leaf is None:
+        return blocks.ambiguous_line
     last = leaf.lines[-1]
-    words = markdown[last.content : last.end].strip()
-    if leaf.kind is BlockKind.FENCE:
-        return None if markdown[leaf.lines[0].end :].strip() else leaf.lines[0].start
-    if leaf.kind is not BlockKind.TEXT:
+    content = markdown[last.content : last.end].strip()
+    if leaf.kind is LeafKind.FENCED_CODE:
+        has_code = bool(markdown[leaf.lines[0].end :].strip())
+        return None if has_code else leaf.lines[0].start
+    if leaf.kind is not LeafKind.PARAGRAPH:
         return None
-    before = leaf.lines[-2] if len(leaf.lines) > 1 else None
-    if words.startswith("|") and not known:
+    above = leaf.lines[-2] if len(leaf.lines) > 1 else None
+    if content.startswith("|") and not is_decided:
         return last.start
-    if partial and before and markdown.startswith("|", before.content) and _ROW_BEGUN.match(words):
-        return before.start
-    if partial and DEFINING.match(words) and (before is None or DEFINING.match(markdown, before.content, before.end)):
+    if incomplete and above and markdown.startswith("|", above.content) and _MAYBE_DELIMITER_ROW.match(content):
+        return above.start
+    follows_definition = above is None or DEFINITION_START.match(markdown, above.content, above.end)
+    if incomplete and DEFINITION_START.match(content) and follows_definition:
         return last.start
-    return last.start if partial and last.content > last.start and _TASK_BEGUN.match(words) else None
+    is_in_item = last.content > last.start
+    return last.start if incomplete and is_in_item and _INCOMPLETE_TASK_MARKER.match(content) else None
 
 
-def _last_text(markdown: str, found: Leaves, *, partial: bool) -> list[SourceLine] | None:
-    """The lines of the text that grows: a paragraph, a heading, a table's last cell."""
-    leaf = found.leaves[-1] if found.leaves else None
-    if leaf is None or (leaf is not found.open and not (partial and leaf.lines[-1].end == len(markdown))):
+def _growing_text(markdown: str, blocks: BlockStructure, *, incomplete: bool) -> list[SourceLine] | None:
+    """Returns the lines of the text that grows: a paragraph, a heading, or a table's last cell. None in code."""
+    leaf = blocks.leaf_blocks[-1] if blocks.leaf_blocks else None
+    if leaf is None or (leaf is not blocks.open_leaf and not (incomplete and leaf.lines[-1].end == len(markdown))):
         return None
     line = leaf.lines[-1]
-    if leaf.kind is BlockKind.TABLE and oversize.wrapped(markdown, leaf):
+    if leaf.kind is LeafKind.TABLE and oversize_substitute(markdown, leaf):
         return None
-    if leaf.kind is BlockKind.TABLE and partial:
-        cells = [cell.end() for cell in _CELL.finditer(markdown, line.content, line.end)]
-        return [SourceLine(line.start, cells[-1] if cells else line.content, line.end)]
-    return leaf.lines if leaf.kind in (BlockKind.TEXT, BlockKind.HEADING) else None
+    if leaf.kind is LeafKind.TABLE and incomplete:
+        cell_ends = [cell.end() for cell in _CELL_END.finditer(markdown, line.content, line.end)]
+        return [SourceLine(line.start, cell_ends[-1] if cell_ends else line.content, line.end)]
+    return leaf.lines if leaf.kind in (LeafKind.PARAGRAPH, LeafKind.HEADING) else None
 
 
-def _fence_end(leaf: Leaf | None) -> str:
-    return f"\n{leaf.closing}" if leaf and leaf.kind is BlockKind.FENCE else ""
+def _closing_fence(leaf: LeafBlock | None) -> str:
+    return f"\n{leaf.closing}" if leaf and leaf.kind is LeafKind.FENCED_CODE else ""
 
 
-def _defined(markdown: str) -> Labels:
-    """What looks like a definition need not be one."""
+def _link_definitions(markdown: str) -> LinkDefinitions:
+    """Returns the destinations that the page's reference labels may have."""
     if "]:" not in markdown:
-        return NO_LABELS
-    return _labels(tuple((each[1], each[2] or each[3]) for each in _DEFINITION.finditer(markdown)))
+        return NO_DEFINITIONS
+    definitions = _DEFINITION.finditer(markdown)
+    return _shared_definitions(tuple((match[1], match[2] or match[3]) for match in definitions))
 
 
 @lru_cache(maxsize=256)
-def _labels(definitions: tuple[tuple[str, str], ...]) -> Labels:
-    found: dict[str, list[str]] = {}
-    for label, address in dict.fromkeys(definitions):
-        found.setdefault(inline_parser.label_key(label), []).append(address)
-    return Labels(found)
+def _shared_definitions(definitions: tuple[tuple[str, str], ...]) -> LinkDefinitions:
+    destinations: dict[str, list[str]] = {}
+    for label, destination in dict.fromkeys(definitions):
+        destinations.setdefault(normalized_label(label), []).append(destination)
+    return LinkDefinitions(destinations)
 
 
-def _finished(markdown: str, found: Iterable[Leaf], labels: Labels) -> list[Edit]:
-    """What to change in texts and code as they stand."""
-    changes = _changes(markdown)
-    edits: list[Edit] = []
-    for leaf in found:
-        wrapped = oversize.wrapped(markdown, leaf)
-        edits += [wrapped.opening, wrapped.closing] if wrapped else []
-        if leaf.kind in (BlockKind.CODE, BlockKind.FENCE) or (leaf.kind is BlockKind.TABLE and wrapped):
-            edits += escaping.in_code(markdown, leaf.lines[0].start, leaf.lines[-1].end) if changes else ()
+def _replacements(markdown: str, leaf_blocks: Iterable[LeafBlock], definitions: LinkDefinitions) -> list[Replacement]:
+    """Returns the replacements in leaf blocks that are complete."""
+    needs_parsing = _needs_parsing(markdown)
+    replacements: list[Replacement] = []
+    for leaf in leaf_blocks:
+        substitute = oversize_substitute(markdown, leaf)
+        replacements += [substitute.opening, substitute.closing] if substitute else []
+        is_code = leaf.kind in (LeafKind.INDENTED_CODE, LeafKind.FENCED_CODE)
+        if is_code or (leaf.kind is LeafKind.TABLE and substitute):
+            replacements += escape_code(markdown, leaf.lines[0].start, leaf.lines[-1].end) if needs_parsing else ()
             continue
-        rows = [[line] for line in leaf.lines] if leaf.kind is BlockKind.TABLE else [leaf.lines]
-        for lines in rows if changes else []:
+        texts = [[line] for line in leaf.lines] if leaf.kind is LeafKind.TABLE else [leaf.lines]
+        for lines in texts if needs_parsing else []:
             text = _text(markdown, lines)
-            if _changes(text) or (labels.addresses and "[" in text):
-                start = block_parser.definitions_end(text) if leaf.kind is BlockKind.TEXT else 0
-                edits += _placed(lines, _edits(text, start, labels))
-    return sorted(edits)
+            if _needs_parsing(text) or (definitions.destinations and "[" in text):
+                start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
+                replacements += _in_source(lines, _inline_replacements(text, start, definitions))
+    return sorted(replacements)
 
 
-def _changes(text: str) -> bool:
-    """Whether something in a text may have to be sent otherwise than it stands."""
-    return bool(_CHANGED.search(text)) or (not text.isascii() and bool(_BESIDE.search(text)))
+def _needs_parsing(text: str) -> bool:
+    """Whether a text may contain anything that is replaced. Most text doesn't, and this is quick to find out."""
+    return bool(_NEEDS_PARSING.search(text)) or (not text.isascii() and bool(_EMPHASIS_BESIDE_CJK.search(text)))
 
 
 @lru_cache(maxsize=512)
-def _edits(text: str, start: int, labels: Labels) -> tuple[Edit, ...]:
-    return tuple(inline_parser.scan(text, labels.addresses, growing=False, start=start).edits)
+def _inline_replacements(text: str, start: int, definitions: LinkDefinitions) -> tuple[Replacement, ...]:
+    return tuple(parse_inlines(text, definitions.destinations, growing=False, start=start).replacements)
 
 
 def _text(markdown: str, lines: Iterable[SourceLine]) -> str:
+    """Returns the text of a leaf block's lines, without the markers of its containers."""
     return "\n".join([markdown[line.content : line.end] for line in lines])
 
 
-def _places(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list[int]:
-    """Where offsets in the text of lines are on the page."""
-    begins = list(accumulate((line.end - line.content + 1 for line in lines[:-1]), initial=0))
-    found = ((bisect(begins, offset) - 1, offset) for offset in offsets)
-    return [min(lines[at].content + offset - begins[at], lines[at].end) for at, offset in found]
+def _source_offsets(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list[int]:
+    """Converts offsets in the text of lines to offsets in the source."""
+    line_starts = list(accumulate((line.end - line.content + 1 for line in lines[:-1]), initial=0))
+    places = ((bisect(line_starts, offset) - 1, offset) for offset in offsets)
+    return [min(lines[row].content + offset - line_starts[row], lines[row].end) for row, offset in places]
 
 
-def _placed(lines: Sequence[SourceLine], edits: Iterable[Edit]) -> list[Edit]:
-    edits = list(edits)
-    starts, ends = _places(lines, [edit.start for edit in edits]), _places(lines, [edit.end for edit in edits])
-    return [Edit(start, end, edit.text) for start, end, edit in zip(starts, ends, edits, strict=True)]
+def _in_source(lines: Sequence[SourceLine], replacements: Iterable[Replacement]) -> list[Replacement]:
+    """Converts replacements in the text of lines to replacements in the source."""
+    replacements = list(replacements)
+    starts = _source_offsets(lines, [replacement.start for replacement in replacements])
+    ends = _source_offsets(lines, [replacement.end for replacement in replacements])
+    return [
+        Replacement(start, end, replacement.text)
+        for start, end, replacement in zip(starts, ends, replacements, strict=True)
+    ]
