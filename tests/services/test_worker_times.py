@@ -1,0 +1,516 @@
+"""The worker's timers and cancellations in told time: a queue in memory, which answers when and as a test says."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.job import Piece, Pulse, Spent
+from bot.core.lease import SURE_S, Lease
+from bot.errors import StoreError
+from bot.services.answering import AnswerAttempt, Cancellation
+from bot.services.worker import (
+    ANNOUNCE_WITHIN_S,
+    BEAT_TIMEOUT_S,
+    CLAIM_AGAIN_S,
+    CLAIM_ENDS_S,
+    FAREWELL_S,
+    Capacity,
+    Worker,
+)
+from tests.told_time import ToldClock, run_told
+
+DRAIN_S = 5.0
+NO_PIECES: Mapping[Job, Piece] = {}
+
+
+def job_of(number: int) -> Job:
+    ts = f"{number}.000000"
+    return Job(number, Question(ThreadKey("T1", "C1", ts), ts, "U1", "Why?"), attempts=1)
+
+
+JOB = job_of(1)
+
+
+@dataclass
+class MemoryQueue:
+    """Hands out the jobs that a test puts in; `available` is whether the database answers."""
+
+    jobs: list[Job] = field(default_factory=list)
+    available: bool = True
+    claim_s: float = 0.0
+    """How long a claim takes."""
+    beat_s: float = 0.0
+    """How long a heartbeat takes."""
+    lost: set[int] = field(default_factory=set)
+    to_stop: set[int] = field(default_factory=set)
+    to_restart: set[int] = field(default_factory=set)
+    claims: list[float] = field(default_factory=list)
+    """When each claim began."""
+    beats: list[tuple[Mapping[Job, Spent], Mapping[Job, Piece]]] = field(default_factory=list)
+
+    async def claim(self, limit: int) -> list[Job]:
+        self.claims.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.claim_s)
+        if not self.available:
+            raise StoreError("the database is away")
+        claimed, self.jobs = self.jobs[:limit], self.jobs[limit:]
+        return claimed
+
+    async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
+        self.beats.append((dict(claimed), dict(pieces)))
+        ours = frozenset(job.id for job in claimed) - self.lost
+        await asyncio.sleep(self.beat_s)
+        if not self.available:
+            raise StoreError("the database is away")
+        return Pulse(ours, to_stop=ours & self.to_stop, to_restart=ours & self.to_restart)
+
+    async def wait(self, timeout_s: float) -> None:
+        await asyncio.sleep(timeout_s)
+
+
+@dataclass
+class Placeholders:
+    """The placeholders of queued questions, as port WaitingJobs orders them and port WorkerReplies posts them."""
+
+    may_post_from: float = 0.0
+    """When the questions ahead have theirs."""
+    posts_s: float = 0.0
+    posted: list[int] = field(default_factory=list)
+    stopped: list[int] = field(default_factory=list)
+    abandoned: list[int] = field(default_factory=list)
+
+    async def may_post_placeholder(self, question: Question) -> bool:
+        return asyncio.get_running_loop().time() >= self.may_post_from
+
+    async def request_stop(self, job_id: int) -> bool:
+        self.stopped.append(job_id)
+        return True
+
+    async def post_placeholder(self, job: Job, until: float) -> None:
+        await asyncio.sleep(self.posts_s)
+        self.posted.append(job.id)
+
+    def abandon(self, job_id: int) -> None:
+        self.abandoned.append(job_id)
+
+
+@dataclass
+class Answers:
+    """Writes answers until a test, or the worker, ends them."""
+
+    streaming: bool = True
+    closing_s: float = 0.0
+    """How long a cancelled attempt takes to end."""
+    attempts: list[AnswerAttempt] = field(default_factory=list)
+    cancelled: list[AnswerAttempt] = field(default_factory=list)
+    interrupted_closings: int = 0
+    """How often an attempt was cancelled a second time."""
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answer(self, attempt: AnswerAttempt) -> None:
+        self.attempts.append(attempt)
+        attempt.streaming = self.streaming
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(attempt)
+            try:
+                await asyncio.sleep(self.closing_s)
+            except asyncio.CancelledError:
+                self.interrupted_closings += 1
+
+
+@dataclass
+class Stage:
+    """A worker whose loops run, and what it works with."""
+
+    queue: MemoryQueue = field(default_factory=MemoryQueue)
+    placeholders: Placeholders = field(default_factory=Placeholders)
+    answers: Answers = field(default_factory=Answers)
+    lease: Lease = field(default_factory=Lease)
+    clock: ToldClock = field(default_factory=ToldClock)
+    drain_s: float = DRAIN_S
+    denied: bool = False
+
+    def __post_init__(self) -> None:
+        async def admits(question: Question) -> bool:
+            return not self.denied
+
+        self.worker = Worker(
+            queue=self.queue,
+            waiting=self.placeholders,
+            replies=self.placeholders,
+            lease=self.lease,
+            clock=self.clock,
+            capacity=Capacity(10, self.drain_s),
+            answer=self.answers.answer,
+            admits=admits,
+        )
+
+    @property
+    def now(self) -> float:
+        return self.clock.monotonic()
+
+    @property
+    def cancellations(self) -> list[Cancellation | None]:
+        """Why attempts were cancelled, in order."""
+        return [attempt.cancellation for attempt in self.answers.cancelled]
+
+
+def on_stage(work: Callable[[Stage, asyncio.Task[None]], Coroutine[None, None, None]], stage: Stage) -> None:
+    """Runs `work` beside the worker's claims; the task is `Worker.run`."""
+
+    async def run() -> None:
+        running = asyncio.create_task(stage.worker.run())
+        try:
+            await work(stage, running)
+        finally:
+            running.cancel()
+
+    run_told(run())
+
+
+async def beating(stage: Stage, work: Awaitable[None]) -> None:
+    """Runs `work` beside the worker's heartbeats."""
+    heartbeats = asyncio.create_task(stage.worker.stay_alive())
+    try:
+        await work
+        assert not heartbeats.done(), "heartbeats go on"
+    finally:
+        heartbeats.cancel()
+
+
+# Heartbeats and the lease.
+
+
+def test_a_database_that_is_away_leaves_a_worker_its_jobs() -> None:
+    """Nobody can take over through a database that answers nobody."""
+
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        async def database_goes_away() -> None:
+            await asyncio.sleep(3)
+            stage.queue.available = False
+            await asyncio.sleep(10 * SURE_S)
+            assert stage.lease.sure(stage.now), "the lease lasts while heartbeats fail"
+
+        await beating(stage, database_goes_away())
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+def test_a_heartbeat_that_failed_does_not_renew_a_lease_that_was_over() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.queue.available = False
+        await beating(stage, asyncio.sleep(3))
+        assert stage.queue.beats, "heartbeats were sent"
+        assert not stage.lease.sure(stage.now), "others may have taken the jobs over"
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+@pytest.mark.parametrize("fails", ["refused", "late"])
+def test_text_of_a_heartbeat_that_failed_is_recorded_with_the_next(fails: str) -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.answers.attempts[0].draft.append("Because")
+        stage.queue.available = fails != "refused"
+        stage.queue.beat_s = BEAT_TIMEOUT_S * 2 if fails == "late" else 0.0
+
+        async def database_comes_back() -> None:
+            await asyncio.sleep(BEAT_TIMEOUT_S + 0.05)
+            stage.queue.available, stage.queue.beat_s = True, 0.0
+            await asyncio.sleep(5)
+
+        await beating(stage, database_comes_back())
+        pieces = [piece.text for _, sent in stage.queue.beats for piece in sent.values()]
+        assert pieces[-1] == "Because"
+        assert len(pieces) > 1, "text counts as recorded only once a heartbeat was answered"
+        assert len(pieces) < len(stage.queue.beats), "and is sent no more then"
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+def test_a_heartbeat_that_gets_no_answer_is_given_up_and_the_next_one_sent() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        stage.queue.beat_s = 1_000.0
+        await asyncio.sleep(0.1)
+        await beating(stage, asyncio.sleep(10))
+        assert len(stage.queue.beats) == 4, "one every BEAT_TIMEOUT_S and a pause"
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+def test_an_answer_about_an_earlier_attempt_does_not_end_the_newer_one() -> None:
+    """While the heartbeat is on its way, the attempt that it is about ends, and the job is claimed again."""
+
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.queue.beat_s, stage.queue.lost = 1.0, {JOB.id}
+
+        async def claimed_again() -> None:
+            await asyncio.sleep(0.5)
+            stage.answers.may_end.set()
+            await asyncio.sleep(0)
+            stage.answers.may_end.clear()
+            stage.queue.jobs, stage.queue.lost = [replace(JOB, attempts=2)], set()
+            stage.worker.wake()
+            await asyncio.sleep(2)
+
+        await beating(stage, claimed_again())
+        assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1, 2]
+        assert (stage.cancellations, stage.placeholders.abandoned) == ([], []), "the second attempt goes on"
+        assert stage.worker.live == 1
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+@pytest.mark.parametrize(
+    ("queue", "cancellation"),
+    [
+        (MemoryQueue([JOB], lost={1}, to_stop={1}), Cancellation.LOST),
+        (MemoryQueue([JOB], to_restart={1}), Cancellation.RESTART),
+        (MemoryQueue([JOB], to_stop={1}), Cancellation.STOPPED),
+    ],
+    ids=["lost", "edited", "stopped"],
+)
+def test_a_heartbeats_answer_cancels_an_attempt(queue: MemoryQueue, cancellation: Cancellation) -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        await beating(stage, asyncio.sleep(0.5))
+        assert stage.cancellations == [cancellation]
+        is_lost = cancellation is Cancellation.LOST
+        assert stage.placeholders.abandoned == ([JOB.id] if is_lost else []), "another process has the reply"
+
+    on_stage(work, Stage(queue))
+
+
+# Stop.
+
+
+def test_a_stop_before_or_after_the_stream_is_noted_and_cancels_nothing() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.worker.stop_answer(JOB.id)
+        stage.worker.stop_answer(99)
+        await asyncio.sleep(1)
+        assert stage.cancellations == []
+        assert stage.answers.attempts[0].stop_asked
+
+    on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(streaming=False)))
+
+
+def test_an_attempt_that_is_being_cancelled_is_not_cancelled_again() -> None:
+    """A second cancellation would end the calls that leave its reply and release its job."""
+
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.worker.stop_answer(JOB.id)
+        await asyncio.sleep(0.1)
+        stage.worker.stop_answer(JOB.id)
+        await stage.worker.hand_over()
+        assert stage.cancellations == [Cancellation.STOPPED], "the first reason holds"
+        assert stage.answers.interrupted_closings == 0
+
+    on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=0.5)))
+
+
+# Claims.
+
+
+def test_a_claim_that_fails_is_tried_again_after_a_pause() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        for _ in range(9):
+            stage.worker.wake()
+            await asyncio.sleep(0.1)
+        assert stage.queue.claims == [0.0], "however often the worker is woken, it waits"
+        stage.queue.available = True
+        await asyncio.sleep(CLAIM_AGAIN_S)
+        assert stage.queue.claims == [0.0, CLAIM_AGAIN_S], "a wake-up during the pause is not lost"
+        assert stage.worker.live == 1
+        assert not running.done()
+
+    on_stage(work, Stage(MemoryQueue([JOB], available=False)))
+
+
+def test_a_wake_up_during_a_claim_leads_to_another_claim() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.5)
+        stage.worker.wake()
+        await asyncio.sleep(1)
+        assert stage.queue.claims == [0.0, 1.0]
+
+    on_stage(work, Stage(MemoryQueue(claim_s=1.0)))
+
+
+def test_a_full_worker_claims_nothing_until_an_answer_ends() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        assert (stage.worker.live, stage.worker.full) == (10, True)
+        stage.worker.wake()
+        await asyncio.sleep(1)
+        assert len(stage.queue.claims) == 1
+        stage.answers.may_end.set()
+        await asyncio.sleep(0.1)
+        assert len(stage.answers.attempts) == 12, "the end of an answer wakes the worker"
+
+    on_stage(work, Stage(MemoryQueue([job_of(number) for number in range(12)])))
+
+
+def test_a_job_claimed_again_waits_for_the_end_of_its_own_earlier_attempt() -> None:
+    """Two attempts in one process would edit the same messages."""
+
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.queue.to_restart = {JOB.id}
+        await beating(stage, asyncio.sleep(0.5))
+        stage.queue.jobs = [replace(JOB, attempts=2, version=1)]
+        stage.worker.wake()
+        await asyncio.sleep(0.5)
+        assert len(stage.queue.claims) > 1
+        assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1]
+        await asyncio.sleep(3)
+        assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1, 2]
+
+    on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=3.0)))
+
+
+# Shutdown.
+
+
+@pytest.mark.parametrize("stopped_after_s", [0.1, 3.0])
+def test_live_answers_get_the_time_to_drain_counted_from_the_stop(stopped_after_s: float) -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+        await asyncio.sleep(stopped_after_s)
+        await stage.worker.drain(running, asyncio.Event())
+        assert stage.now == pytest.approx(0.1 + DRAIN_S)
+        assert (stage.worker.live, stage.worker.left_s) == (1, 0.0)
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+def test_drain_ends_with_the_last_answer() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+        draining = asyncio.create_task(stage.worker.drain(running, asyncio.Event()))
+        await asyncio.sleep(1)
+        stage.answers.may_end.set()
+        await draining
+        assert stage.now == pytest.approx(1.1)
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+def test_a_second_signal_ends_the_drain_at_once() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        at_once = asyncio.Event()
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+        draining = asyncio.create_task(stage.worker.drain(running, at_once))
+        await asyncio.sleep(1)
+        at_once.set()
+        await draining
+        assert stage.now == pytest.approx(1.1)
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+def test_a_second_signal_does_not_wait_for_a_claim() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        at_once = asyncio.Event()
+        at_once.set()
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+        await stage.worker.drain(running, at_once)
+        assert stage.now == pytest.approx(0.1)
+
+    on_stage(work, Stage(MemoryQueue([JOB], claim_s=3.0)))
+
+
+def test_jobs_of_a_claim_that_is_under_way_at_the_stop_are_handed_over() -> None:
+    """Even without time to drain: nobody else would know of them for as long as the process seems alive."""
+
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+        await stage.worker.drain(running, asyncio.Event())
+        await asyncio.sleep(0)
+        await stage.worker.hand_over()
+        assert stage.cancellations == [Cancellation.HANDOVER]
+        assert stage.now < 0.1 + CLAIM_ENDS_S
+        assert len(stage.queue.claims) == 1, "nothing is claimed after the stop"
+
+    on_stage(work, Stage(MemoryQueue([JOB], claim_s=0.9), drain_s=0.0))
+
+
+def test_a_hand_over_waits_for_attempts_to_end() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+        await stage.worker.hand_over()
+        assert stage.now == pytest.approx(0.1 + FAREWELL_S / 2)
+        assert stage.worker.live == 0
+        assert stage.cancellations == [Cancellation.HANDOVER] * 2
+
+    on_stage(work, Stage(MemoryQueue([JOB, job_of(2)]), answers=Answers(closing_s=FAREWELL_S / 2)))
+
+
+def test_a_hand_over_waits_no_longer_than_its_bound() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+        await stage.worker.hand_over()
+        assert stage.now == pytest.approx(0.1 + FAREWELL_S)
+
+    on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=1_000.0)))
+
+
+def test_a_hand_over_ends_placeholders_that_are_being_posted() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        stage.worker.post_placeholder(JOB)
+        await asyncio.sleep(0.1)
+        await stage.worker.hand_over()
+        await asyncio.sleep(3)
+        assert stage.placeholders.posted == []
+
+    on_stage(work, Stage(placeholders=Placeholders(posts_s=2.0)))
+
+
+# Placeholders of queued questions.
+
+
+def test_a_queued_questions_placeholder_waits_for_those_above_it() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        stage.worker.post_placeholder(JOB)
+        await asyncio.sleep(1.9)
+        assert stage.placeholders.posted == []
+        claims = len(stage.queue.claims)
+        await asyncio.sleep(0.2)
+        assert stage.placeholders.posted == [JOB.id]
+        assert len(stage.queue.claims) == claims + 1, "the job may be claimed now"
+
+    on_stage(work, Stage(placeholders=Placeholders(may_post_from=2.0)))
+
+
+def test_a_placeholder_is_not_posted_once_its_job_may_be_claimed() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        stage.worker.post_placeholder(JOB)
+        await asyncio.sleep(ANNOUNCE_WITHIN_S * 2)
+        assert stage.placeholders.posted == []
+
+    on_stage(work, Stage(placeholders=Placeholders(may_post_from=ANNOUNCE_WITHIN_S + 0.5)))
+
+
+def test_a_denied_askers_queued_question_is_stopped_and_gets_no_placeholder() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        stage.worker.post_placeholder(JOB)
+        await asyncio.sleep(1)
+        assert (stage.placeholders.stopped, stage.placeholders.posted) == ([JOB.id], [])
+
+    on_stage(work, Stage(denied=True))
