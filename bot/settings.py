@@ -14,7 +14,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from bot.core.assistant_pane import USUAL_SUGGESTIONS, Suggestion, parse_suggestions
+from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion, parse_suggestions
 from bot.core.inbound.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.limits.access import UserKind
 from bot.core.limits.caps import Cap, parse_caps
@@ -130,7 +130,9 @@ class Settings:
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
     done_ping_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
     mention_only: bool = _setting("BOT_MENTION_ONLY", _on_off, False)
-    suggested_prompts: tuple[Suggestion, ...] = _setting("BOT_SUGGESTED_PROMPTS", parse_suggestions, USUAL_SUGGESTIONS)
+    suggested_prompts: tuple[Suggestion, ...] = _setting(
+        "BOT_SUGGESTED_PROMPTS", parse_suggestions, DEFAULT_SUGGESTIONS
+    )
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", _whole(1, 36_500), 30)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())

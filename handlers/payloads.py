@@ -83,7 +83,7 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     thread_ts = container.get("thread_ts") or body.get("message", {}).get("thread_ts")
     channel_id = str(container.get("channel_id") or body.get("channel", {}).get("id", ""))
     return Press(
-        control=ReplyAction(action["action_id"]),
+        action=ReplyAction(action["action_id"]),
         # In a direct message, a message with replies names itself as the root of its thread.
         thread=ThreadKey(team_id, channel_id, thread_ts if thread_ts != message_ts else None),
         message_ts=message_ts,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from bot import logs, settings
-from bot.core.limits.caps import day_named, day_of, name_of
+from bot.core.limits.caps import day_of, format_day, parse_day
 from bot.core.limits.usage import By, Report, UsageLine
 from bot.errors import SettingsError
 
@@ -48,7 +48,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     if options.csv:
         _print_csv(report)
     elif not report.lines:
-        print(f"No answers since {name_of(since)}.")
+        print(f"No answers since {format_day(since)}.")
     else:
         _print_table(report, since)
     return 0
@@ -59,7 +59,7 @@ def parse_since(text: str | None) -> int:
     if text is None:
         return day_of(time.time()) - USUAL_DAYS
     try:
-        return day_named(text)
+        return parse_day(text)
     except ValueError:
         raise SettingsError([f"--since must be a day such as 2026-11-20, not {text}."]) from None
 
@@ -99,7 +99,7 @@ def _print_table(report: Report, since: int) -> None:
     if len(report.lines) > 1:
         rows.append(("all", *_cells(report.total)))
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    print(f"Since {name_of(since)} (days in UTC).")
+    print(f"Since {format_day(since)} (days in UTC).")
     for row in rows:
         print(_aligned(row, widths))
     if report.total.unpriced_tokens:

@@ -20,7 +20,7 @@ class Suggestion:
     message: str
 
 
-USUAL_SUGGESTIONS = tuple(Suggestion(title, message) for title, message in texts.PANE_SUGGESTIONS.items())
+DEFAULT_SUGGESTIONS = tuple(Suggestion(title, message) for title, message in texts.PANE_SUGGESTIONS.items())
 
 
 def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
@@ -47,6 +47,6 @@ def title_of(question: Question) -> str:
     return beginning(words, TITLE_CHARS) or texts.PANE_UNTITLED
 
 
-def looking_at(channel: str) -> str:
+def pane_context_line(channel: str) -> str:
     """One line of context for the model."""
     return f"Beside this conversation the person is looking at the channel #{channel}; you can't read it."

@@ -1,35 +1,34 @@
-"""The lease: whether this process may still take its jobs for its own. Pure: the caller passes in the time.
+"""The lease: whether this process still owns its jobs for certain. Pure: the caller passes in the time.
 
-Other workers take over a job when its worker's heartbeat has not changed for 8 s (store/liveness/failure_detector.py).
-A worker edits only during SURE_S after a heartbeat, which is half of that. The time counts from the moment at which the
-heartbeat was sent: the database may have written it then, however late its answer came.
+Other workers take over a job when its worker's heartbeat hasn't changed for 8 s (store/liveness/failure_detector.py).
+A heartbeat renews the lease for half of that time, and a worker edits only while its lease is valid. The time counts
+from the moment at which the heartbeat was sent: the database may have written it then, however late the answer came.
+
+While the database is unreachable, nobody can take over. So a failed heartbeat renews the lease too, if the lease was
+still valid. It isn't valid in a process that was paused, which must send a heartbeat before it goes on.
 """
 
 import math
 
-SURE_S = 4.0
-"""How long a heartbeat makes sure."""
+LEASE_S = 4.0
+"""How long a lease is valid after a heartbeat."""
 
 
 class Lease:
-    """Is sure for a while after each heartbeat. A process that was paused must send a heartbeat before it goes on.
-
-    While the database is unreachable nobody can take over. So a failed heartbeat keeps a process sure, if it was sure
-    up to then; a paused process was not.
-    """
+    """A worker's lease on its jobs. All times are by the monotonic clock."""
 
     def __init__(self) -> None:
         self._until = -math.inf
 
-    def beat(self, began: float) -> None:
-        """Records that a heartbeat that was sent at `began` was answered."""
-        self._until = max(self._until, began + SURE_S)
+    def renew(self, sent_at: float) -> None:
+        """Renews the lease, because a heartbeat that was sent at `sent_at` was answered."""
+        self._until = max(self._until, sent_at + LEASE_S)
 
-    def failed(self, now: float) -> None:
-        """Records that a heartbeat failed. A failure after a pause keeps nobody sure."""
-        if self.sure(now):
-            self._until = max(self._until, now + SURE_S)
+    def heartbeat_failed(self, now: float) -> None:
+        """Renews the lease if it is still valid, because the database is unreachable."""
+        if self.is_valid(now):
+            self._until = max(self._until, now + LEASE_S)
 
-    def sure(self, now: float) -> bool:
-        """Whether the jobs are ours for certain. `now` is by the monotonic clock."""
+    def is_valid(self, now: float) -> bool:
+        """Whether the worker may edit the replies of its jobs."""
         return now < self._until

@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from bot.core.conversation import Job
-from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Spender
+from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, ScopeIds
 
 
 class UsageTotals(Protocol):
     """Reads what was used."""
 
-    async def used(self, spender: Spender, windows: Collection[CapWindow]) -> Mapping[CapWindow, Amount]:
+    async def used(self, scope_ids: ScopeIds, windows: Collection[CapWindow]) -> Mapping[CapWindow, Amount]:
         """Returns what was used in the current period of each window; answers under way are not in it.
 
         What an attempt used counts for the day on which the attempt ended.
@@ -29,7 +29,7 @@ class UsageByModel(UsageTotals, Protocol):
 class UsageLedger(UsageTotals, Protocol):
     """Keeps answers under way within the caps."""
 
-    async def reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapRoom:
+    async def reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapCheck:
         """Reserves the most that an answer may use until its job ends, if the caps leave room for it.
 
         Reservations of a workspace are made one after another, over all processes.

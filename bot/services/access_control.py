@@ -81,4 +81,4 @@ class AccessControl:
             await self._ephemeral.tell(question, denial)
 
     def _must_ask(self, question: Question) -> bool:
-        return access.kind_matters(self._rules, question)
+        return access.depends_on_kind(self._rules, question)

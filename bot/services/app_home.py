@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bot.core.app_home import HomeView, WorkspaceUsage
 from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, effective_settings
 from bot.core.inbound.triage import Identity
-from bot.core.limits.caps import CapWindow, Period, Scope, Spender, UsageToDate, first_day
+from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, UsageToDate, first_day
 from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.surfaces import AppHomeTab
@@ -58,7 +58,7 @@ class AppHome:
 
     async def _workspace(self) -> WorkspaceUsage:
         windows = {period: CapWindow(Scope.WORKSPACE, period) for period in Period}
-        spent = await self.usage.used(Spender(self.me.team_id, "", ""), windows.values())
+        spent = await self.usage.used(ScopeIds(self.me.team_id, "", ""), windows.values())
         month = first_day(Period.MONTH, self.clock.now()) * DAY_S
         by_model = await self.usage.used_by_model(self.me.team_id, month)
         total = UsageToDate({period: spent[window] for period, window in windows.items()}, self.quota.caps)

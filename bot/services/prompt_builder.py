@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from bot.core.assistant_pane import in_pane, looking_at
+from bot.core.assistant_pane import in_pane, pane_context_line
 from bot.core.conversation import Job, Message, Prompt, Question
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
@@ -88,20 +88,20 @@ class PromptBuilder:
         continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), draft.start, request)
         truncated = prompts.truncate(continued, self.estimate.tokens, self.manner.history_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
-        instructions = "\n\n".join(filter(None, (system, await self._looking_at(job.question))))
+        instructions = "\n\n".join(filter(None, (system, await self._pane_context(job.question))))
         prompt = replace(
             prompts.build_prompt(instructions, truncated), cache_key=prompts.cache_key(job.question.thread)
         )
         return Brief(prompt, channel.model, prompt_version(system), new_files)
 
-    async def _looking_at(self, question: Question) -> str:
+    async def _pane_context(self, question: Question) -> str:
         """What the person has before them beside our pane, if we are told of it and may know its name."""
         if not (self.me.has_pane and in_pane(question)):
             return ""
         person = question.thread.team_id, question.user_id
         channel_id = await self._read("pane context", lambda: self.pane_context.read(*person))
         names = await self.history.names([channel_id]) if channel_id else {}
-        return "".join(map(looking_at, names.values()))
+        return "".join(map(pane_context_line, names.values()))
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
         """Records edits that the history shows and no event has told yet, and waits for the restart that follows.

@@ -9,15 +9,15 @@ from bot.core.conversation import Job, Question
 from bot.core.limits.caps import (
     Amount,
     Cap,
-    CapRoom,
+    CapCheck,
     CapWindow,
     Period,
     Scope,
-    Spender,
+    ScopeIds,
     UsageToDate,
-    notice_of,
-    reached_sentence,
+    cap_reached_text,
     warning,
+    warning_key,
 )
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
@@ -57,26 +57,26 @@ class Quota:
         if not self.caps:
             return
         most = self._most(input_tokens)
-        room = await self._room(job, most)
-        if room.held is not None:
-            spender = _spender(job.question)
-            async with self._lines[f"{room.held.window.scope} {spender.id_in(room.held.window.scope)}"]:
-                while (room := await self._room(job, most)).held is not None:
+        check = await self._check_caps(job, most)
+        if check.reserved is not None:
+            scope_ids = _scope_ids(job.question)
+            async with self._lines[f"{check.reserved.window.scope} {scope_ids.id_of(check.reserved.window.scope)}"]:
+                while (check := await self._check_caps(job, most)).reserved is not None:
                     await self.clock.sleep(ROOM_AGAIN_S)
-        if room.reached is not None:
-            raise CapReached(reached_sentence(room.reached, self.clock.now()))
+        if check.reached is not None:
+            raise CapReached(cap_reached_text(check.reached, self.clock.now()))
 
     async def warn(self, question: Question) -> None:
         """Tells the asker, once in a period, that most of a cap is used."""
         if not self.caps:
             return
-        spender, now = _spender(question), self.clock.now()
+        scope_ids, now = _scope_ids(question), self.clock.now()
         try:
-            spent = await self.usage.used(spender, {cap.window for cap in self.caps})
+            spent = await self.usage.used(scope_ids, {cap.window for cap in self.caps})
             for cap in self.caps:
                 sentence = warning(cap, spent[cap.window], now)
                 to = question.user_id if cap.window.scope is Scope.USER else ""
-                if sentence and await self.notices.claim(spender.team_id, to, notice_of(cap, spender, now)):
+                if sentence and await self.notices.claim(scope_ids.team_id, to, warning_key(cap, scope_ids, now)):
                     await self.ephemeral.tell(question, sentence)
         except StoreError as error:
             log.error("user %s is not warned about a quota: %s", question.user_id, error)
@@ -84,11 +84,11 @@ class Quota:
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
         """Of the day and the month that are now. Raises StoreError."""
         windows = {period: CapWindow(Scope.USER, period) for period in Period}
-        spent = await self.usage.used(Spender(team_id, user_id, ""), windows.values())
+        spent = await self.usage.used(ScopeIds(team_id, user_id, ""), windows.values())
         caps = tuple(cap for cap in self.caps if cap.window.scope is Scope.USER)
         return UsageToDate({period: spent[window] for period, window in windows.items()}, caps)
 
-    async def _room(self, job: Job, most: Amount) -> CapRoom:
+    async def _check_caps(self, job: Job, most: Amount) -> CapCheck:
         while True:
             try:
                 return await self.usage.reserve(job, most, self.caps)
@@ -103,5 +103,5 @@ class Quota:
         return Amount(input_tokens + self.max_output_tokens, max(costs, default=0.0))
 
 
-def _spender(question: Question) -> Spender:
-    return Spender(question.thread.team_id, question.user_id, question.thread.channel_id)
+def _scope_ids(question: Question) -> ScopeIds:
+    return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)

@@ -27,7 +27,7 @@ _JOB_ID = re.compile("[0-9]{1,18}")
 class Press:
     """Somebody pressed a button of ours."""
 
-    control: ReplyAction
+    action: ReplyAction
     thread: ThreadKey
     message_ts: str
     user_id: str
@@ -39,7 +39,7 @@ class Press:
 
 
 class StoppableWorker(WakeableWorker, Protocol):
-    """What controls need of the worker."""
+    """What reply actions need of the worker."""
 
     def stop_answer(self, job_id: int) -> None:
         """Ends a job that is to stop at once, if this process has it; another one is woken by the Store."""
@@ -62,7 +62,7 @@ class ReplyActions:
         try:
             response = await self.press(press)
         except StoreError as error:
-            log.error("action %s failed: %s", press.control, error)
+            log.error("action %s failed: %s", press.action, error)
             response = ActionResponse(texts.ACTION_FAILED)
         try:
             if response is not None:
@@ -70,21 +70,21 @@ class ReplyActions:
             elif press.private:
                 await self.responses.delete_ephemeral(press.response_url)
         except (RateLimited, Refused) as error:
-            log.warning("outcome of action %s not shown: %s", press.control, error)
+            log.warning("outcome of action %s not shown: %s", press.action, error)
 
     async def press(self, press: Press) -> ActionResponse | None:
         """Does what the button says, or says why not; None where the reply itself shows it. Raises StoreError."""
         kept = await self._kept(press)
-        sentence = refusal(press.control, kept, press.user_id, self.admins)
+        sentence = refusal(press.action, kept, press.user_id, self.admins)
         if sentence is not None or kept is None:
-            log.info("action %s by user %s refused: %s", press.control, press.user_id, sentence)
+            log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
-        log.info("job %d: action %s by user %s", kept.job_id, press.control, press.user_id)
-        match press.control:
+        log.info("job %d: action %s by user %s", kept.job_id, press.action, press.user_id)
+        match press.action:
             case ReplyAction.STOP:
                 return await self._stop(kept)
-            case ReplyAction.AGAIN | ReplyAction.GO_ON:
-                return await self._again(kept, continues=press.control is ReplyAction.GO_ON)
+            case ReplyAction.REGENERATE | ReplyAction.CONTINUE:
+                return await self._again(kept, continues=press.action is ReplyAction.CONTINUE)
             case ReplyAction.PREVIOUS:
                 return ActionResponse(texts.PREVIOUS_VERSION, kept.previous)
             case ReplyAction.FEEDBACK:

@@ -176,7 +176,7 @@ class Worker:
                 async with asyncio.timeout(BEAT_TIMEOUT_S):
                     pulse = await self.queue.heartbeat(claimed, pieces)
             except (StoreError, TimeoutError) as error:
-                self.lease.failed(self.clock.monotonic())
+                self.lease.heartbeat_failed(self.clock.monotonic())
                 log.error("worker: heartbeat failed: %s", str(error) or "the database does not answer")
                 return
             for draft in drafts:
@@ -192,7 +192,7 @@ class Worker:
                     self._cancel(job.id, Cancellation.RESTART)
                 elif job.id in pulse.to_stop:
                     self._cancel(job.id, Cancellation.STOPPED)
-        self.lease.beat(began)
+        self.lease.renew(began)
 
     def _cancel(self, job_id: int, why: Cancellation) -> None:
         attempt, task = self._live.get(job_id, (None, None))

@@ -197,7 +197,7 @@ class EditScheduler:
         """Starts every call that may go now; returns when to look again."""
         while True:
             now = self._clock.monotonic()
-            if self._live and not self._lease.sure(now):
+            if self._live and not self._lease.is_valid(now):
                 return now + LEASE_CHECK_S
             most_urgent, look_again_at = self._most_urgent(now)
             if most_urgent is None:
@@ -295,7 +295,7 @@ class EditScheduler:
         """Whether the job is still this process's; checked last, right before a call leaves."""
         now = self._clock.monotonic()
         scheduled.abandoned = scheduled.abandoned or now >= scheduled.until
-        return not scheduled.abandoned and self._lease.sure(now)
+        return not scheduled.abandoned and self._lease.is_valid(now)
 
     async def _record_text(self, scheduled: ScheduledReply) -> None:
         """Records the answer's text before Slack shows it. A database that is away doesn't delay the call."""

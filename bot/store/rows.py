@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import File, Job, Question, ThreadKey
 from bot.core.job import EndReason, Outcome, Spent
-from bot.core.limits.caps import Spender
+from bot.core.limits.caps import ScopeIds
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 from bot.store.schema import jobs
@@ -49,8 +49,8 @@ def job_of(row: sa.Row[Any]) -> Job:
     )
 
 
-def spender_of(question: Question) -> Spender:
-    return Spender(question.thread.team_id, question.user_id, question.thread.channel_id)
+def scope_ids_of(question: Question) -> ScopeIds:
+    return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
 def _file_of(kept: Mapping[str, str]) -> File:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from bot.core.conversation import Job
-from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Spender
+from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, ScopeIds
 from bot.ports.clock import Clock
 from bot.store import usage_report, usage_totals
 from bot.store.database import Database
@@ -21,23 +21,23 @@ class SqlUsage:
         self._clock = clock
         self._reserving = asyncio.Lock()
 
-    async def reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapRoom:
+    async def reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapCheck:
         """Reserves the most that an answer may use until its job ends, if the caps leave room for it."""
         return await self._database.complete(self._reserve(job, most, caps))
 
-    async def used(self, spender: Spender, windows: Collection[CapWindow]) -> Mapping[CapWindow, Amount]:
+    async def used(self, scope_ids: ScopeIds, windows: Collection[CapWindow]) -> Mapping[CapWindow, Amount]:
         """Returns what was used in the current period of each window; answers under way are not in it."""
-        return await self._database.read(usage_totals.spent_in, spender, windows, self._clock.now())
+        return await self._database.read(usage_totals.spent_in, scope_ids, windows, self._clock.now())
 
     async def used_by_model(self, team_id: str, since: float) -> Mapping[str, Amount]:
         """Returns what a workspace's answers that ended since then used, by model."""
         return await self._database.read(usage_report.by_model, team_id, since)
 
-    async def _reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapRoom:
+    async def _reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapCheck:
         # The database takes one at a time anyway; those that wait for its lock must not hold all our connections.
         async with self._reserving, self._database.begin_write() as connection:
-            room = await usage_totals.room_for(connection, job, caps, self._clock.now())
-            if room == CapRoom():
+            check = await usage_totals.check_caps_of(connection, job, caps, self._clock.now())
+            if check == CapCheck():
                 reserved = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
                 await connection.execute(Held(job, self._worker.name).fenced.values(**reserved))
-            return room
+            return check

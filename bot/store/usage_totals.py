@@ -7,22 +7,33 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
-from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Period, Scope, Spender, day_of, first_day, room
+from bot.core.limits.caps import (
+    Amount,
+    Cap,
+    CapCheck,
+    CapWindow,
+    Period,
+    Scope,
+    ScopeIds,
+    check_caps,
+    day_of,
+    first_day,
+)
 from bot.store.predicates import is_running
-from bot.store.rows import insert_into, lock_key, on_postgresql, spender_of
+from bot.store.rows import insert_into, lock_key, on_postgresql, scope_ids_of
 from bot.store.schema import jobs, usage_totals
 
 DAYS_KEPT = 62
 """The longest period is a month."""
 
 
-async def count(connection: AsyncConnection, turns: Iterable[tuple[Spender, Mapping[str, Any]]], now: float) -> None:
+async def count(connection: AsyncConnection, turns: Iterable[tuple[ScopeIds, Mapping[str, Any]]], now: float) -> None:
     """Adds the usage of turns to the totals, in one order in all processes, so that none waits for another."""
     sums: dict[tuple[str, str, str], Amount] = {}
-    for spender, turn in turns:
+    for scope_ids, turn in turns:
         tokens = (turn["input_tokens"] or 0) + (turn["output_tokens"] or 0)
         for scope in Scope if tokens else ():
-            key = (spender.team_id, scope.value, spender.id_in(scope))
+            key = (scope_ids.team_id, scope.value, scope_ids.id_of(scope))
             before = sums.get(key, Amount())
             sums[key] = Amount(before.tokens + tokens, before.cost_usd + (turn["cost_usd"] or 0.0))
     if not sums:
@@ -42,26 +53,26 @@ async def count(connection: AsyncConnection, turns: Iterable[tuple[Spender, Mapp
     await connection.execute(add.on_conflict_do_update(index_elements=list(usage_totals.primary_key), set_=more), rows)
 
 
-async def room_for(connection: AsyncConnection, job: Job, caps: Sequence[Cap], now: float) -> CapRoom:
+async def check_caps_of(connection: AsyncConnection, job: Job, caps: Sequence[Cap], now: float) -> CapCheck:
     """Whether the job's answer may begin. Until this transaction ends, nobody else in the workspace asks that."""
-    spender = spender_of(job.question)
+    scope_ids = scope_ids_of(job.question)
     if on_postgresql(connection):
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"caps {spender.team_id}"))))
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"caps {scope_ids.team_id}"))))
     # In this order, an answer that ends in between counts twice for a moment, and is never missed.
     reserved = {scope: await _reserved(connection, job, scope) for scope in {cap.window.scope for cap in caps}}
-    return room(caps, await spent_in(connection, spender, {cap.window for cap in caps}, now), reserved)
+    return check_caps(caps, await spent_in(connection, scope_ids, {cap.window for cap in caps}, now), reserved)
 
 
 async def spent_in(
-    connection: AsyncConnection, spender: Spender, windows: Collection[CapWindow], now: float
+    connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow], now: float
 ) -> dict[CapWindow, Amount]:
     """Up to now, from when each window began."""
     spent = {}
     for window in windows:
         where = (
-            usage_totals.c.team_id == spender.team_id,
+            usage_totals.c.team_id == scope_ids.team_id,
             usage_totals.c.scope == window.scope.value,
-            usage_totals.c.scope_id == spender.id_in(window.scope),
+            usage_totals.c.scope_id == scope_ids.id_of(window.scope),
             usage_totals.c.day >= first_day(window.period, now),
         )
         spent[window] = await _sum(connection, usage_totals.c.tokens, usage_totals.c.cost_usd, where)

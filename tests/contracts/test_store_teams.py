@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from bot.core.conversation import ThreadKey
 from bot.core.inbound.channel_settings import ChannelSettings
-from bot.core.limits.caps import CapWindow, Period, Scope, Spender
+from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds
 from bot.store import Stores
 from bot.store.schema import channel_settings, group_threads, jobs, notices, pane_contexts, usage_totals
 from bot.store.teams import adopt
@@ -47,7 +47,7 @@ async def test_all_rows_are_ours_and_what_was_used_adds_up(store: Stores, foreig
     assert [await teams(store, table) for table in TABLES] == [{"T1"}] * len(TABLES)
     assert await count(store, jobs) == 1 + len(foreign)
     windows = [CapWindow(scope, Period.DAY) for scope in Scope]
-    spent = await store.usage.used(Spender("T1", "U1", "C1"), windows)
+    spent = await store.usage.used(ScopeIds("T1", "U1", "C1"), windows)
     assert [amount.tokens for amount in spent.values()] == [30 * (1 + len(foreign))] * len(windows)
     async with store.database.engine.begin() as connection:
         since = await connection.scalar(sa.select(group_threads.c.since_ts))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bot.core.conversation import Job, Question
 from bot.core.job import EndReason, Outcome, Spent
-from bot.core.limits.caps import Amount, Cap, CapRoom, CapWindow, Period, Scope, Spender
+from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope, ScopeIds
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 from bot.ports.clock import SystemClock
@@ -27,8 +27,8 @@ MOST = Amount(2_000, 1.0)
 """What one answer may use."""
 
 
-def spender(question: Question) -> Spender:
-    return Spender(question.thread.team_id, question.user_id, question.thread.channel_id)
+def scope_ids(question: Question) -> ScopeIds:
+    return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
 async def under_way(store: Stores, number: int) -> Job:
@@ -41,20 +41,20 @@ class TestSpending:
     async def test_what_an_answer_used_counts_for_its_asker_its_channel_and_the_workspace(self, store: Stores) -> None:
         assert await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         assert await store.worker_queue.finish(await under_way(store, 2), ANSWERED)
-        spent = await store.usage.used(spender(apart(2)), WINDOWS)
+        spent = await store.usage.used(scope_ids(apart(2)), WINDOWS)
         once, twice = Amount(1_200, COST_USD), Amount(2_400, 2 * COST_USD)
         assert spent == {window: once if window.scope is Scope.CHANNEL else twice for window in WINDOWS}
-        assert await store.usage.used(Spender("T1", "U9", "C9"), [DAY]) == {DAY: Amount()}
+        assert await store.usage.used(ScopeIds("T1", "U9", "C9"), [DAY]) == {DAY: Amount()}
 
     async def test_a_day_ends_and_a_month_goes_on(self, database_url: str) -> None:
         clock = ToldClock()
         store = await Stores.open(database_url, "w1", clock)
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         clock.time_s += 86_400
-        spent = await store.usage.used(spender(apart(1)), WINDOWS)
+        spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
         assert {window.period for window, amount in spent.items() if amount.tokens} == {Period.MONTH}
         clock.time_s += 31 * 86_400
-        assert set((await store.usage.used(spender(apart(1)), WINDOWS)).values()) == {Amount()}
+        assert set((await store.usage.used(scope_ids(apart(1)), WINDOWS)).values()) == {Amount()}
         clock.time_s += 62 * 86_400
         await store.erasure.expire(0)
         assert await count(store, usage_totals) == 0
@@ -64,7 +64,7 @@ class TestSpending:
         job = await under_way(store, 1)
         await store.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})
         assert await store.worker_queue.release(job)
-        assert await store.usage.used(spender(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
+        assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
 
     async def test_so_does_one_that_was_taken_over(self, shared_url: str) -> None:
         clock = ToldClock()
@@ -75,10 +75,10 @@ class TestSpending:
         await dead.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})
         while not (again := await other.worker_queue.claim(1)):
             clock.time_s += 1
-        assert await other.usage.used(spender(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
-        assert await other.usage.reserve(again[0], Amount(3_799), [CAP]) == CapRoom()
+        assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
+        assert await other.usage.reserve(again[0], Amount(3_799), [CAP]) == CapCheck()
         await other.worker_queue.finish(again[0], ANSWERED)
-        assert await other.usage.used(spender(apart(1)), [DAY]) == {DAY: Amount(2_400, 2 * COST_USD)}
+        assert await other.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(2_400, 2 * COST_USD)}
         await dead.database.engine.dispose()
         await other.database.engine.dispose()
 
@@ -86,13 +86,13 @@ class TestSpending:
         job = await under_way(store, 1)
         await store.worker_queue.release(job)
         assert not await store.worker_queue.finish(job, ANSWERED)
-        assert await store.usage.used(spender(apart(1)), [DAY]) == {DAY: Amount()}
+        assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
 
     async def test_a_person_who_is_forgotten_leaves_no_sum_with_their_name(self, store: Stores) -> None:
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         await store.notices.claim("T1", "U1", "denied")
         await store.erasure.erase(user_id="U1")
-        spent = await store.usage.used(spender(apart(1)), WINDOWS)
+        spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
         assert {window.scope for window, amount in spent.items() if amount.tokens} == {Scope.CHANNEL, Scope.WORKSPACE}
         assert await store.notices.claim("T1", "U1", "denied")
         await store.erasure.erase()
@@ -109,32 +109,32 @@ class TestReserving:
     async def test_what_is_set_aside_is_not_there_for_others_until_its_job_ends(self, store: Stores) -> None:
         jobs_under_way = [await under_way(store, number) for number in range(4)]
         rooms = [await store.usage.reserve(job, MOST, [CAP]) for job in jobs_under_way]
-        assert rooms == [CapRoom(), CapRoom(), CapRoom(), CapRoom(held=CAP)]
+        assert rooms == [CapCheck(), CapCheck(), CapCheck(), CapCheck(reserved=CAP)]
         await store.worker_queue.finish(jobs_under_way[0], ANSWERED)
-        assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapRoom(held=CAP)
+        assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck(reserved=CAP)
         await store.worker_queue.finish(jobs_under_way[1], ANSWERED)
-        assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapRoom()
-        assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapRoom()
+        assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
+        assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
 
     async def test_what_is_used_up_is_not_waited_for(self, store: Stores) -> None:
         await store.worker_queue.finish(await under_way(store, 1), replace(ANSWERED, usage=Usage(5_000, 0)))
-        assert await store.usage.reserve(await under_way(store, 2), MOST, [CAP]) == CapRoom(reached=CAP)
+        assert await store.usage.reserve(await under_way(store, 2), MOST, [CAP]) == CapCheck(reached=CAP)
 
     async def test_dollars_are_capped_as_tokens_are(self, store: Stores) -> None:
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.MONTH), COST_USD + 0.5, in_dollars=True)
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         second, third = await under_way(store, 2), await under_way(store, 3)
-        assert await store.usage.reserve(second, MOST, [cap]) == CapRoom()
-        assert await store.usage.reserve(third, MOST, [cap]) == CapRoom(held=cap)
+        assert await store.usage.reserve(second, MOST, [cap]) == CapCheck()
+        assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reserved=cap)
         await store.worker_queue.finish(second, replace(ANSWERED, usage=Usage(0, 100_000)))
-        assert await store.usage.reserve(third, MOST, [cap]) == CapRoom(reached=cap)
+        assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reached=cap)
 
     async def test_a_job_that_is_no_longer_ours_sets_nothing_aside(self, store: Stores) -> None:
         lost, ours = await under_way(store, 1), await under_way(store, 2)
         await store.worker_queue.release(lost)
         await store.worker_queue.claim(1)
         await store.usage.reserve(lost, Amount(5_000), [CAP])
-        assert await store.usage.reserve(ours, MOST, [CAP]) == CapRoom()
+        assert await store.usage.reserve(ours, MOST, [CAP]) == CapCheck()
 
     async def test_several_processes_never_pass_a_cap_by_more_than_one_answer(self, shared_url: str) -> None:
         stores = [await Stores.open(shared_url, f"w{n}", SystemClock()) for n in range(3)]
@@ -142,7 +142,7 @@ class TestReserving:
             await enqueued(stores[0], by(f"U{number % 10}", number))
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.DAY), 10_000, in_dollars=False)
         ends = await asyncio.gather(*(self._answer_all(store, cap) for store in stores))
-        spent = (await stores[0].usage.used(spender(apart(1)), [cap.window]))[cap.window].tokens
+        spent = (await stores[0].usage.used(scope_ids(apart(1)), [cap.window]))[cap.window].tokens
         answered, refused = (sum(each) for each in zip(*ends, strict=True))
         assert answered + refused == 30
         assert spent == answered * 1_200
@@ -156,13 +156,13 @@ class TestReserving:
         return ends.count(True), ends.count(False)
 
     async def _answer(self, store: Stores, job: Job, cap: Cap) -> bool:
-        room = await store.usage.reserve(job, MOST, [cap])
-        while room.held:
+        check = await store.usage.reserve(job, MOST, [cap])
+        while check.reserved:
             await asyncio.sleep(0.1)
-            room = await store.usage.reserve(job, MOST, [cap])
+            check = await store.usage.reserve(job, MOST, [cap])
         refused = Outcome(EndReason.CAP_REACHED, "")
-        assert await store.worker_queue.finish(job, refused if room.reached else ANSWERED)
-        return room.reached is None
+        assert await store.worker_queue.finish(job, refused if check.reached else ANSWERED)
+        return check.reached is None
 
 
 async def test_what_models_took_is_added_up_for_the_workspace(store: Stores) -> None:

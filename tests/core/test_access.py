@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import AccessRules, BotQuestions, Denial, UserKind, denial, kind_matters
+from bot.core.limits.access import AccessRules, BotQuestions, Denial, UserKind, denial, depends_on_kind
 
 ANYBODY = frozenset(UserKind) - {UserKind.MEMBER}
 
@@ -62,7 +62,7 @@ def test_a_member_by_the_lists(rules: AccessRules, channel_id: str, expected: De
 def test_who_is_on_the_allow_list_may_ask_whatever_they_are(kind: UserKind | None) -> None:
     rules = AccessRules(allow_users=frozenset(["UADA"]))
     assert denial(rules, asked(), kind) is None
-    assert not kind_matters(rules, asked())
+    assert not depends_on_kind(rules, asked())
 
 
 MATTERS = {
@@ -76,7 +76,7 @@ MATTERS = {
 
 @pytest.mark.parametrize(("rules", "matters"), MATTERS.values(), ids=MATTERS.keys())
 def test_slack_is_asked_who_somebody_is_only_where_it_changes_the_answer(rules: AccessRules, matters: bool) -> None:
-    assert kind_matters(rules, asked()) is matters
+    assert depends_on_kind(rules, asked()) is matters
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from itertools import chain, combinations, product
 import pytest
 
 from bot.core.conversation import Question, ThreadKey
-from bot.core.limits.access import AccessRules, Denial, UserKind, denial, kind_matters
+from bot.core.limits.access import AccessRules, Denial, UserKind, denial, depends_on_kind
 
 ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
 HERE, ELSEWHERE, DIRECT = "C0HERE", "C0ELSEWHERE", "D0ASKER"
@@ -72,12 +72,12 @@ def test_every_setting_admits_and_denies_as_documented(kind: UserKind | None) ->
 def test_slack_is_asked_what_somebody_is_exactly_where_that_changes_the_answer() -> None:
     for row in ROWS:
         answers = {expected(row, kind) for kind in (*UserKind, None)}
-        assert kind_matters(row.rules, row.question) is (len(answers) > 1), row
+        assert depends_on_kind(row.rules, row.question) is (len(answers) > 1), row
 
 
 def test_whoever_is_not_asked_about_gets_the_answer_that_every_kind_gets() -> None:
     for row in ROWS:
-        if not kind_matters(row.rules, row.question):
+        if not depends_on_kind(row.rules, row.question):
             assert {denial(row.rules, row.question, kind) for kind in UserKind} == {
                 denial(row.rules, row.question, None)
             }

@@ -11,24 +11,24 @@ from hypothesis import strategies as st
 from bot.core.limits.caps import (
     Amount,
     Cap,
-    CapRoom,
+    CapCheck,
     CapWindow,
     Period,
     Scope,
-    Spender,
+    ScopeIds,
+    cap_reached_text,
+    check_caps,
     day_of,
     first_day,
-    name_of,
-    notice_of,
+    format_day,
     parse_caps,
-    reached_sentence,
-    room,
     warning,
+    warning_key,
 )
 
 DAY, MONTH = CapWindow(Scope.USER, Period.DAY), CapWindow(Scope.WORKSPACE, Period.MONTH)
 TOKENS = Cap(DAY, 1_000, in_dollars=False)
-ADA = Spender("T1", "UADA", "C1")
+ADA = ScopeIds("T1", "UADA", "C1")
 
 
 def at(text: str) -> float:
@@ -64,26 +64,26 @@ def test_a_slip_is_told(text: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("spent", "reserved", "expected"),
     [
-        (0, 0, CapRoom()),
-        (999, 0, CapRoom()),
-        (500, 499, CapRoom()),
-        (500, 500, CapRoom(held=TOKENS)),
-        (0, 5_000, CapRoom(held=TOKENS)),
-        (1_000, 0, CapRoom(reached=TOKENS)),
-        (1_200, 5_000, CapRoom(reached=TOKENS)),
+        (0, 0, CapCheck()),
+        (999, 0, CapCheck()),
+        (500, 499, CapCheck()),
+        (500, 500, CapCheck(reserved=TOKENS)),
+        (0, 5_000, CapCheck(reserved=TOKENS)),
+        (1_000, 0, CapCheck(reached=TOKENS)),
+        (1_200, 5_000, CapCheck(reached=TOKENS)),
     ],
 )
 def test_an_answer_begins_while_something_is_neither_used_nor_set_aside(
-    spent: int, reserved: int, expected: CapRoom
+    spent: int, reserved: int, expected: CapCheck
 ) -> None:
-    assert room([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(reserved)}) == expected
+    assert check_caps([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(reserved)}) == expected
 
 
 def test_a_cap_that_is_used_up_goes_before_one_that_is_held() -> None:
     dollars = Cap(MONTH, 5, in_dollars=True)
     spent = {DAY: Amount(500), MONTH: Amount(500, 5.0)}
-    found = room([TOKENS, dollars], spent, {Scope.USER: Amount(900), Scope.WORKSPACE: Amount()})
-    assert found == CapRoom(reached=dollars)
+    found = check_caps([TOKENS, dollars], spent, {Scope.USER: Amount(900), Scope.WORKSPACE: Amount()})
+    assert found == CapCheck(reached=dollars)
 
 
 answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size=30)
@@ -95,7 +95,7 @@ answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size
 def test_whatever_the_order_no_more_than_one_answer_passes_a_cap(answers: list[tuple[int, int]], ends: Random) -> None:
     spent, under_way, used = 0, list[tuple[int, int]](), list[int]()
     for most, less in answers:
-        while room([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(sum(m for m, _ in under_way))}).held:
+        while check_caps([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(sum(m for m, _ in under_way))}).reserved:
             under_way.sort(key=lambda _: ends.random())
             spent += (done := under_way.pop())[1]
             used.append(done[1])
@@ -107,9 +107,9 @@ def test_whatever_the_order_no_more_than_one_answer_passes_a_cap(answers: list[t
 
 
 def test_days_and_months_are_utcs() -> None:
-    assert name_of(day_of(at("2026-11-20T23:59"))) == "2026-11-20"
-    assert name_of(first_day(Period.DAY, NOON)) == "2026-11-20"
-    assert name_of(first_day(Period.MONTH, NOON)) == "2026-11-01"
+    assert format_day(day_of(at("2026-11-20T23:59"))) == "2026-11-20"
+    assert format_day(first_day(Period.DAY, NOON)) == "2026-11-20"
+    assert format_day(first_day(Period.MONTH, NOON)) == "2026-11-01"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_days_and_months_are_utcs() -> None:
     ],
 )
 def test_a_sentence_says_when_it_resets(cap: Cap, now: float, sentence: str) -> None:
-    assert reached_sentence(cap, now) == sentence
+    assert cap_reached_text(cap, now) == sentence
 
 
 @pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])
@@ -147,5 +147,7 @@ def test_from_four_fifths_on_a_person_is_told(tokens: int, part: str | None) -> 
 def test_each_cap_and_period_has_a_notice_of_its_own() -> None:
     dollars = Cap(DAY, 5, in_dollars=True)
     tomorrow = NOON + 86_400
-    assert len({notice_of(TOKENS, ADA, NOON), notice_of(dollars, ADA, NOON), notice_of(TOKENS, ADA, tomorrow)}) == 3
-    assert notice_of(TOKENS, ADA, NOON) == notice_of(TOKENS, ADA, NOON + 3_600)
+    assert (
+        len({warning_key(TOKENS, ADA, NOON), warning_key(dollars, ADA, NOON), warning_key(TOKENS, ADA, tomorrow)}) == 3
+    )
+    assert warning_key(TOKENS, ADA, NOON) == warning_key(TOKENS, ADA, NOON + 3_600)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.assistant_pane import USUAL_SUGGESTIONS, Suggestion
+from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion
 from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.manifest import Prompt
@@ -69,7 +69,7 @@ async def prompts(stage: Stage, thread_ts: str | None) -> tuple[Prompt, ...]:
 
 async def test_prompts_are_suggested_when_it_is_opened(stage: Stage) -> None:
     shown = await prompts(stage, enter(stage))
-    assert [(each.title, each.message) for each in shown] == [(s.title, s.message) for s in USUAL_SUGGESTIONS]
+    assert [(each.title, each.message) for each in shown] == [(s.title, s.message) for s in DEFAULT_SUGGESTIONS]
 
 
 async def test_those_who_run_the_bot_say_what_is_suggested(

@@ -25,7 +25,7 @@ async def answered_twice(stage: Stage, settings: Settings) -> Message:
     """The reply, whose first version was FIRST."""
     stage.vendor.script(says(FIRST), says("The second."))
     asked, message = await answered(stage, settings)
-    await press(stage, message, ReplyAction.AGAIN)
+    await press(stage, message, ReplyAction.REGENERATE)
     message = await reply(stage, asked, "The second.")
     await stage.answers("general", asked)
     await on_record(settings)

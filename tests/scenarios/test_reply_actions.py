@@ -25,7 +25,7 @@ from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
 HALF = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
-DONE = [ReplyAction.AGAIN, ReplyAction.FEEDBACK, ReplyAction.DELETE]
+DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 
 
 def cut(text: str) -> Answer:
@@ -82,11 +82,11 @@ async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:
 
 
 async def press(
-    stage: Stage, message: Message, control: ReplyAction, user: str = "ada", value: str | None = None
+    stage: Stage, message: Message, action: ReplyAction, user: str = "ada", value: str | None = None
 ) -> str | None:
     """What the presser alone is told; None where nothing is."""
     before = {each.ts for each in stage.sandbox.workspace.ephemerals}
-    assert await stage.sandbox.client(user).press("general", message.ts, control.value, value)
+    assert await stage.sandbox.client(user).press("general", message.ts, action.value, value)
     told = [each for each in stage.sandbox.workspace.ephemerals if each.ts not in before]
     told = [each for each in told if each.ephemeral_to == f"U0{user.upper()}"]
     assert all(each.thread_ts == message.thread_ts for each in told)
@@ -142,16 +142,16 @@ async def test_regenerated_in_place_the_answer_before_is_kept(stage: Stage, sett
     await on_record(settings)
     first, last = stage.bots("general", asked)[:2]
     assert (buttons(first), buttons(last)) == ([], DONE)
-    assert await press(stage, last, ReplyAction.AGAIN) is None
+    assert await press(stage, last, ReplyAction.REGENERATE) is None
     message = await reply(stage, asked, texts.THINKING)
     assert message.ts == first.ts
-    assert await press(stage, message, ReplyAction.AGAIN, value="") == texts.ANSWER_UNFINISHED
+    assert await press(stage, message, ReplyAction.REGENERATE, value="") == texts.ANSWER_UNFINISHED
     await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     assert await stage.answers("general", asked) == ["The second."]
     await on_record(settings)
     assert stage.prompts()[1] == [{"role": "user", "content": "why?"}]
     (message,) = stage.bots("general", asked)
-    assert buttons(message) == [ReplyAction.AGAIN, ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DELETE]
+    assert buttons(message) == [ReplyAction.REGENERATE, ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DELETE]
     assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.PREVIOUS_VERSION
     aside = stage.sandbox.workspace.ephemerals[-1]
     assert "0: line of the first answer" in aside.sent_blocks[1]["text"]
@@ -166,7 +166,7 @@ async def test_regenerated_in_place_the_answer_before_is_kept(stage: Stage, sett
 async def test_pressed_twice_at_once_it_is_answered_again_once(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     stage.vendor.script(says("The second. " * 20, pause_s=0.02))
-    told = await asyncio.gather(*(press(stage, message, ReplyAction.AGAIN) for _ in range(3)))
+    told = await asyncio.gather(*(press(stage, message, ReplyAction.REGENERATE) for _ in range(3)))
     assert set(told) <= {None, texts.ANSWER_UNFINISHED}
     await reply(stage, asked, "The second.")
     await stage.answers("general", asked)
@@ -179,7 +179,7 @@ async def test_what_is_answered_again_waits_for_its_threads_turn_with_a_sign(sta
     stage.vendor.script(says("The next one. " * 40, pause_s=0.02), says("Once more."))
     await stage.sandbox.say("ada", "general", "next?", asked)
     await reply(stage, asked, "The next")
-    assert await press(stage, message, ReplyAction.AGAIN) is None
+    assert await press(stage, message, ReplyAction.REGENERATE) is None
     assert (await reply(stage, asked, texts.QUEUED)).ts == message.ts
     first, second = await stage.answers("general", asked, count=2)
     assert (first, second) == ("Once more.", ("The next one. " * 40).rstrip())
@@ -189,10 +189,10 @@ async def test_what_is_answered_again_waits_for_its_threads_turn_with_a_sign(sta
 async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage: Stage, settings: Settings) -> None:
     stage.vendor.script(cut("One, two, thr"), cut("ee, four, fi"), says("ve."), says("Six."))
     asked, message = await answered(stage, settings)
-    assert buttons(message) == [ReplyAction.GO_ON, *DONE]
+    assert buttons(message) == [ReplyAction.CONTINUE, *DONE]
     assert footer(message) == "openai/test · incomplete"
     assert shown(message) == f"One, two, thr\n{texts.LENGTH_LIMIT}"
-    assert await press(stage, message, ReplyAction.GO_ON) is None
+    assert await press(stage, message, ReplyAction.CONTINUE) is None
     (message,) = await stage.sandbox.wait_for(
         lambda: [
             m for m in stage.bots("general", asked) if shown(m) == f"One, two, three, four, fi\n{texts.LENGTH_LIMIT}"
@@ -201,7 +201,7 @@ async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage:
     await on_record(settings)
     seen = [str(revision.blocks) for revision in stage.sandbox.revisions("general", message.ts)][2:]
     assert all("One, two, thr" in each for each in seen), "what came stays"
-    assert await press(stage, message, ReplyAction.GO_ON) is None
+    assert await press(stage, message, ReplyAction.CONTINUE) is None
     await stage.sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test")
     assert await stage.answers("general", asked) == ["One, two, three, four, five."]
     await on_record(settings)
@@ -212,7 +212,7 @@ async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage:
         {"role": "assistant", "content": "One, two, three, four, fi"},
         {"role": "user", "content": CONTINUE_REQUEST},
     ]
-    assert await press(stage, message, ReplyAction.GO_ON, value="") == texts.ANSWER_COMPLETE
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_COMPLETE
     assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
     kept = [(turn.answer, turn.output_tokens > 0) for turn in await rows(settings, turns)]
     assert kept == [("", True), ("", True), ("One, two, three, four, five.", True)]
@@ -257,10 +257,10 @@ async def test_anybody_may_say_once_what_they_think_and_change_their_mind(stage:
     assert votes == [(user, -1, "openai/test", turn.prompt_version) for user in ("U0ADA", "U0ALAN")]
 
 
-@pytest.mark.parametrize("control", [ReplyAction.STOP, ReplyAction.AGAIN, ReplyAction.GO_ON, ReplyAction.DELETE])
-async def test_others_may_not_do_what_the_asker_may(stage: Stage, control: ReplyAction) -> None:
+@pytest.mark.parametrize("action", [ReplyAction.STOP, ReplyAction.REGENERATE, ReplyAction.CONTINUE, ReplyAction.DELETE])
+async def test_others_may_not_do_what_the_asker_may(stage: Stage, action: ReplyAction) -> None:
     async with half(stage) as (asked, message):
-        told = await press(stage, message, control, "alan", value="")
+        told = await press(stage, message, action, "alan", value="")
         assert told is not None
         assert told.startswith("Only the person who asked, or a Typist admin, can ")
         assert growing(stage.bots("general", asked)[0])
@@ -268,33 +268,33 @@ async def test_others_may_not_do_what_the_asker_may(stage: Stage, control: Reply
 
 
 @pytest.mark.parametrize(
-    ("control", "value", "told"),
+    ("action", "value", "told"),
     [
         (ReplyAction.STOP, "2", texts.ANSWER_FINISHED),
-        (ReplyAction.GO_ON, "", texts.ANSWER_COMPLETE),
+        (ReplyAction.CONTINUE, "", texts.ANSWER_COMPLETE),
         (ReplyAction.PREVIOUS, "", texts.NO_PREVIOUS_VERSION),
         (ReplyAction.FEEDBACK, "'; drop table jobs", texts.UNKNOWN_BUTTON),
     ],
 )
 async def test_a_forged_press_gets_a_sentence(
-    stage: Stage, settings: Settings, control: ReplyAction, value: str, told: str
+    stage: Stage, settings: Settings, action: ReplyAction, value: str, told: str
 ) -> None:
     asked, message = await answered(stage, settings)
-    assert await press(stage, message, control, value=value) == told
+    assert await press(stage, message, action, value=value) == told
     assert await stage.answers("general", asked) == ["The whole answer."]
 
 
 async def test_of_a_message_that_shows_no_answer_nothing_is_known(stage: Stage) -> None:
     said = await stage.sandbox.say("ada", "general", "lunch?")
     (message,) = [each for each in stage.sandbox.messages("general") if each.ts == said]
-    assert await press(stage, message, ReplyAction.AGAIN, value="1") == texts.ANSWER_UNKNOWN
+    assert await press(stage, message, ReplyAction.REGENERATE, value="1") == texts.ANSWER_UNKNOWN
 
 
 async def test_of_a_deleted_answer_a_late_press_hears_so(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.DELETE)
-    for control in (ReplyAction.DELETE, ReplyAction.AGAIN, ReplyAction.FEEDBACK):
-        assert await press(stage, message, control, value="up") == texts.ANSWER_DELETED
+    for action in (ReplyAction.DELETE, ReplyAction.REGENERATE, ReplyAction.FEEDBACK):
+        assert await press(stage, message, action, value="up") == texts.ANSWER_DELETED
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
 
 
@@ -305,7 +305,7 @@ async def test_it_works_after_a_restart(sandbox: Sandbox, vendor: VendorServer, 
     vendor.script(says("After the restart."))
     async with running(settings):
         assert await press(stage, message, ReplyAction.FEEDBACK, value="up") == texts.THANKS_HELPED
-        assert await press(stage, message, ReplyAction.AGAIN) is None
+        assert await press(stage, message, ReplyAction.REGENERATE) is None
         await stage.sandbox.wait_for(lambda: "After the restart." in shown(stage.bots("general", asked)[0]))
 
 
@@ -316,7 +316,7 @@ async def test_who_may_not_ask_any_more_is_not_answered_again(
     async with running(settings):
         asked, message = await answered(stage, settings)
     async with running(replace(settings, deny_users=frozenset({"U0ADA"}))):
-        assert await press(stage, message, ReplyAction.AGAIN) == Denial.PERSON
+        assert await press(stage, message, ReplyAction.REGENERATE) == Denial.PERSON
     assert await stage.answers("general", asked) == ["The whole answer."]
 
 
@@ -325,7 +325,7 @@ async def test_an_edited_question_offers_another_answer_to_its_writer(stage: Sta
     asked, _ = await answered(stage, settings)
     await stage.sandbox.edit("general", asked, "@typist what else?")
     (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
-    assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.AGAIN.value)
+    assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.REGENERATE.value)
     await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == "The new one.")
 
 
@@ -334,7 +334,7 @@ async def test_an_offer_with_a_forged_value_gets_a_sentence(stage: Stage, settin
     asked, _ = await answered(stage, settings)
     await stage.sandbox.edit("general", asked, "@typist what else?")
     (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
-    assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.AGAIN.value, value)
+    assert await stage.sandbox.client("ada").press("general", offer.ts, ReplyAction.REGENERATE.value, value)
     assert stage.sandbox.workspace.ephemerals[-1].text == texts.ANSWER_UNKNOWN
     assert len(stage.vendor.requests) == 1
 
@@ -389,7 +389,7 @@ async def test_what_the_database_does_not_take_is_told(stage: Stage, settings: S
     engine = create_engine(settings.database_url)
     async with engine.begin() as connection:
         await connection.execute(sa.text("alter table turns rename to away"))
-    told = await press(stage, message, ReplyAction.AGAIN)
+    told = await press(stage, message, ReplyAction.REGENERATE)
     async with engine.begin() as connection:
         await connection.execute(sa.text("alter table away rename to turns"))
     await engine.dispose()

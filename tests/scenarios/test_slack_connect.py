@@ -58,7 +58,7 @@ async def test_a_question_from_another_organisation_is_on_record_as_ours(
 async def test_the_buttons_of_an_answer_to_another_organisation_work(stage: Stage, settings: Settings) -> None:
     asked = await asked_by_emmy(stage, settings)
     (reply,) = stage.bots(PARTNERS, asked)
-    assert await stage.sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.AGAIN)
+    assert await stage.sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.REGENERATE)
     await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
     await stage.answers(PARTNERS, asked)
 
@@ -89,7 +89,7 @@ async def test_rows_under_a_foreign_id_are_ours_from_the_next_start_on(
     await engine.dispose()
     async with running(settings):
         (reply,) = stage.bots(PARTNERS, asked)
-        assert await sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.AGAIN)
+        assert await sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.REGENERATE)
         await sandbox.wait_for(lambda: len(vendor.requests) == 2)
         await stage.answers(PARTNERS, asked)
     assert await teams(settings) == {sandbox.team_id}

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bot.core.conversation import Question
 from bot.core.job import EndReason, Outcome, Spent
-from bot.core.limits.caps import day_named
+from bot.core.limits.caps import parse_day
 from bot.core.stream import Usage
 from bot.store import Stores
 from bot.store.schema import feedback
@@ -141,4 +141,4 @@ async def test_a_slip_is_told(arguments: Sequence[str], words: str, sqlite_url: 
         _, err = await output(process)
     assert process.returncode == 2
     assert words in err
-    assert day_named("2026-11-20") == 20_777
+    assert parse_day("2026-11-20") == 20_777

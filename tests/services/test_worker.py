@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
-from bot.core.lease import SURE_S, Lease
+from bot.core.lease import LEASE_S, Lease
 from bot.ports.clock import SystemClock
 from bot.services.answering import AnswerAttempt
 from bot.services.worker import Capacity, Worker
@@ -109,8 +109,10 @@ async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(s
         beating = asyncio.create_task(worker.stay_alive())
         await until(lambda: len(queue.beats) == 2, "a heartbeat was answered and the next one is sent")
         assert queue.beats == [BEGAN_S, BEGAN_S + 3.0]
-        assert lease.sure(BEGAN_S + SURE_S - 0.1), "a heartbeat makes sure for SURE_S"
-        assert not lease.sure(BEGAN_S + SURE_S), "others may count the worker's silence from when it sent the heartbeat"
+        assert lease.is_valid(BEGAN_S + LEASE_S - 0.1), "a heartbeat renews the lease for LEASE_S"
+        assert not lease.is_valid(BEGAN_S + LEASE_S), (
+            "others may count the worker's silence from when it sent the heartbeat"
+        )
     finally:
         may_end.set()
         for task in filter(None, (running, beating)):

@@ -158,10 +158,10 @@ async def scheduling(
 
     async def beat() -> None:
         while True:
-            lease.beat(clock.monotonic())
+            lease.renew(clock.monotonic())
             await clock.sleep(1.0)
 
-    lease.beat(clock.monotonic())
+    lease.renew(clock.monotonic())
     tasks = [asyncio.create_task(loop()) for loop in ((scheduler.run, beat) if keep_lease else (scheduler.run,))]
     try:
         yield Schedule(scheduler, budget, transport, records, ledger, lease)

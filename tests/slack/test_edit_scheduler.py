@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import Job, Question, ThreadKey
-from bot.core.lease import SURE_S
+from bot.core.lease import LEASE_S
 from bot.core.pacing import Urgency
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Ending, Post, Update
@@ -79,7 +79,7 @@ async def test_finals_go_before_first_words_and_first_words_before_progress() ->
     async with scheduling(ToldTransport(latency_s=0.0), keep_lease=False) as schedule:
         growing = await schedule.open(1)
         growing.append("a")
-        await asyncio.sleep(SURE_S + 1)
+        await asyncio.sleep(LEASE_S + 1)
         first = await schedule.open(2, page_ts=("2.0",))
         ending = await schedule.open(3, page_ts=("3.0",))
         growing.append("b")
@@ -88,7 +88,7 @@ async def test_finals_go_before_first_words_and_first_words_before_progress() ->
         finishing = asyncio.create_task(ending.finish(Ending()))
         await asyncio.sleep(30)
         schedule.transport.sent.clear()
-        schedule.lease.beat(asyncio.get_running_loop().time())
+        schedule.lease.renew(asyncio.get_running_loop().time())
         await asyncio.sleep(1)
         await finishing
     assert schedule.calls() == [(3, "Update"), (2, "Update"), (1, "Update")]
@@ -246,7 +246,7 @@ async def prepared_slowly(slow: Callable[[ToldTransport, LoneLedger], None]) -> 
         reply = await schedule.open(1, page_ts=("1.0",))
         slow(transport, ledger)
         reply.append("Hello.")
-        await asyncio.sleep(SURE_S + 10)
+        await asyncio.sleep(LEASE_S + 10)
         edits = len(schedule.times(Update))
         return transport.withheld + edits, edits, schedule.scheduler._in_flight["chat.update"]
 
@@ -254,8 +254,8 @@ async def prepared_slowly(slow: Callable[[ToldTransport, LoneLedger], None]) -> 
 @pytest.mark.parametrize(
     ("slow", "left"),
     [
-        (lambda transport, ledger: setattr(ledger, "delay_s", SURE_S + 1), 0),
-        (lambda transport, ledger: setattr(transport, "connecting_s", SURE_S + 1), 1),
+        (lambda transport, ledger: setattr(ledger, "delay_s", LEASE_S + 1), 0),
+        (lambda transport, ledger: setattr(transport, "connecting_s", LEASE_S + 1), 1),
     ],
     ids=["the database", "the connection"],
 )
@@ -289,11 +289,11 @@ async def test_calls_that_never_left_use_nothing_of_the_minute() -> None:
 @told
 async def test_nothing_is_sent_without_a_lease_and_everything_after_the_next_heartbeat() -> None:
     async with scheduling(keep_lease=False) as schedule:
-        await asyncio.sleep(SURE_S)
+        await asyncio.sleep(LEASE_S)
         reply = await schedule.open(1)
         await asyncio.sleep(20)
         assert schedule.calls() == []
-        schedule.lease.beat(asyncio.get_running_loop().time())
+        schedule.lease.renew(asyncio.get_running_loop().time())
         await asyncio.sleep(1)
         assert schedule.calls() == [(1, "Post")]
         await reply.leave()

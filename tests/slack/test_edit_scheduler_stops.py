@@ -34,7 +34,7 @@ async def test_a_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Pa
         scheduler = Workspace(
             ME, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
         ).scheduler
-        # Nothing is sent while the lease is not sure: the loop looks again every now and then.
+        # Nothing is sent without a valid lease: the loop looks again every now and then.
         waiting = asyncio.create_task(scheduler.post_placeholder(Job(1, QUESTION, 0), clock.monotonic() + 60))
         for ticks in range(6):
             running = asyncio.create_task(scheduler.run())
@@ -61,12 +61,12 @@ async def test_a_search_for_a_lost_post_does_not_keep_the_loop_from_ending(tmp_p
         for _ in range(CALLS_PER_MINUTE["conversations.replies"]):
             await store.rate_ledger.reserve("conversations.replies", 1_000)
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
-        lease.beat(clock.monotonic())
+        lease.renew(clock.monotonic())
         running = asyncio.create_task(scheduler.run())
         await scheduler.open(Draft(Job(1, Question(ThreadKey("T1", "C0GENERAL", asked), asked, "U1", "why?"), 1)))
         async with asyncio.timeout(10):
             while not (_has_lost_post(scheduler) and scheduler._live[0].in_flight):
-                lease.beat(clock.monotonic())
+                lease.renew(clock.monotonic())
                 await asyncio.sleep(0.01)
         running.cancel()
         _, hanging = await asyncio.wait((running,), timeout=10)

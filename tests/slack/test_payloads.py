@@ -204,7 +204,7 @@ def test_a_message_that_somebody_looks_at_names_its_channel() -> None:
     ("name", "control", "private", "value"),
     [
         ("block_actions_button_channel_root", ReplyAction.STOP, False, ""),
-        ("block_actions_button_ephemeral", ReplyAction.AGAIN, True, ""),
+        ("block_actions_button_ephemeral", ReplyAction.REGENERATE, True, ""),
         ("block_actions_button_grid", ReplyAction.STOP, False, "brief"),
         ("block_actions_button_in_thread", ReplyAction.STOP, False, "7"),
         ("block_actions_feedback", ReplyAction.FEEDBACK, False, "up"),
@@ -212,7 +212,7 @@ def test_a_message_that_somebody_looks_at_names_its_channel() -> None:
 )
 def test_a_press_is_read(name: str, control: ReplyAction, private: bool, value: str) -> None:
     press = press_of(load(f"interactivity/{name}"), "T0OURS")
-    assert (press.control, press.private, press.value, press.user_id) == (control, private, value, "U0ADA")
+    assert (press.action, press.private, press.value, press.user_id) == (control, private, value, "U0ADA")
     assert (press.thread.team_id, press.thread.channel_id) == ("T0OURS", "C0GENERAL")
     assert press.thread.thread_ts is not None
     assert press.thread.thread_ts < press.message_ts

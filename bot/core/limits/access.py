@@ -79,7 +79,7 @@ def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Den
     return _DENIALS[kind]
 
 
-def kind_matters(rules: AccessRules, question: Question) -> bool:
+def depends_on_kind(rules: AccessRules, question: Question) -> bool:
     """Whether the answer depends on what the asker is. If not, an unknown kind gives the same answer as any other."""
     return len({denial(rules, question, kind) for kind in (*UserKind, None)}) > 1
 

@@ -1,4 +1,8 @@
-"""How much may be used: caps on tokens and dollars, by day and month of UTC. Pure: it is told the time."""
+"""Caps: limits on tokens and dollars, per day or month of UTC. Pure: the caller passes in the time.
+
+While an answer is written, the most that it can use is reserved. So an answer begins only while a cap leaves something
+that is neither used nor reserved, and at most one answer passes a cap, however many begin at once.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +13,7 @@ from enum import StrEnum
 from bot.core import texts
 
 WARN_AT = 0.8
-"""Of a cap: from here on the person is told."""
+"""The part of a cap from which on Typist warns the person."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = "must list caps such as user/day=200000tokens or channel/month=20usd (user, channel or workspace; day or month)"
@@ -17,7 +21,7 @@ _EPOCH = date(1970, 1, 1)
 
 
 class Scope(StrEnum):
-    """Whose use is counted together."""
+    """Whose usage counts together."""
 
     USER = "user"
     CHANNEL = "channel"
@@ -25,7 +29,7 @@ class Scope(StrEnum):
 
 
 class Period(StrEnum):
-    """For how long it is counted; both begin at 00:00 UTC."""
+    """How long usage counts together. Both periods begin at 00:00 UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -33,7 +37,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """What was used, or may be."""
+    """What was used, or can be."""
 
     tokens: int = 0
     """Input and output together."""
@@ -41,20 +45,20 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Spender:
-    """Whose use an answer counts for."""
+class ScopeIds:
+    """The person, channel and workspace whose usage an answer counts for."""
 
     team_id: str
     user_id: str
     channel_id: str
 
-    def id_in(self, scope: Scope) -> str:
+    def id_of(self, scope: Scope) -> str:
         return {Scope.USER: self.user_id, Scope.CHANNEL: self.channel_id, Scope.WORKSPACE: self.team_id}[scope]
 
 
 @dataclass(frozen=True, slots=True)
 class CapWindow:
-    """What is added up."""
+    """The usage that a cap adds up: of whom, and for how long."""
 
     scope: Scope
     period: Period
@@ -62,7 +66,7 @@ class CapWindow:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """No answer is begun once so much is used. The answer that is under way then may pass it."""
+    """A limit, in tokens or dollars. No answer begins once that much is used; an answer in progress may pass it."""
 
     window: CapWindow
     limit: float
@@ -94,17 +98,17 @@ class UsageToDate:
 
 
 @dataclass(frozen=True, slots=True)
-class CapRoom:
-    """Whether an answer may begin. With neither it may."""
+class CapCheck:
+    """Whether an answer may begin under the caps: only if both fields are None."""
 
     reached: Cap | None = None
-    """So much is used: not before the cap resets."""
-    held: Cap | None = None
-    """The rest is set aside for answers under way: wait what they leave."""
+    """A cap that is used up. No answer begins before it resets."""
+    reserved: Cap | None = None
+    """A cap whose rest is reserved for answers in progress. Another answer waits for what they leave."""
 
 
 def parse_caps(text: str) -> tuple[Cap, ...]:
-    """Caps by commas. Raises ValueError."""
+    """Parses the setting: caps, separated by commas. Raises ValueError."""
     caps: dict[tuple[CapWindow, bool], Cap] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _CAP.fullmatch(part)
@@ -116,46 +120,46 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
     return tuple(caps.values())
 
 
-def room(caps: Sequence[Cap], spent: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapRoom:
-    """An answer begins while something is left that is neither used nor set aside: so one alone may pass a cap."""
-    held = None
+def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapCheck:
+    """Returns whether an answer may begin, by what is used and reserved."""
+    fully_reserved = None
     for cap in caps:
-        used = cap.used_by(spent[cap.window])
-        if used >= cap.limit:
-            return CapRoom(reached=cap)
-        if used + cap.used_by(reserved[cap.window.scope]) >= cap.limit:
-            held = cap
-    return CapRoom(held=held)
+        cap_used = cap.used_by(used[cap.window])
+        if cap_used >= cap.limit:
+            return CapCheck(reached=cap)
+        if cap_used + cap.used_by(reserved[cap.window.scope]) >= cap.limit:
+            fully_reserved = cap
+    return CapCheck(reserved=fully_reserved)
 
 
 def day_of(now: float) -> int:
-    """The day of UTC, counted from 1970."""
+    """Returns the day in UTC, counted from 1970-01-01."""
     return int(now // 86_400)
 
 
 def first_day(period: Period, now: float) -> int:
-    """When the period that is now began."""
+    """Returns the first day of the current period, counted from 1970-01-01."""
     today = day_of(now)
     return today if period is Period.DAY else today - _date(today).day + 1
 
 
-def reached_sentence(cap: Cap, now: float) -> str:
-    """What the asker reads instead of an answer."""
+def cap_reached_text(cap: Cap, now: float) -> str:
+    """Returns what the asker reads in place of an answer."""
     return texts.quota_used_up(str(cap), _next_reset(cap, now))
 
 
-def warning(cap: Cap, spent: Amount, now: float) -> str | None:
-    """What the person is told once; None while there is no need to."""
-    if cap.used_by(spent) / cap.limit < WARN_AT:
+def warning(cap: Cap, used: Amount, now: float) -> str | None:
+    """Returns the warning that a cap is nearly used up, or None while it isn't."""
+    if cap.used_by(used) / cap.limit < WARN_AT:
         return None
-    return texts.quota_nearly_used(str(cap), cap.percent_used(spent), _next_reset(cap, now))
+    return texts.quota_nearly_used(str(cap), cap.percent_used(used), _next_reset(cap, now))
 
 
-def notice_of(cap: Cap, spender: Spender, now: float) -> str:
-    """The name of a cap's warning: told once for each, and again in the next period."""
+def warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
+    """Returns the key of a cap's warning, which is sent once per key: for each person or channel, and each period."""
     scope, period = cap.window.scope, cap.window.period
     unit = "usd" if cap.in_dollars else "tokens"
-    return f"cap {scope}/{period} {unit} {spender.id_in(scope)} {_date(first_day(period, now))}"
+    return f"cap {scope}/{period} {unit} {scope_ids.id_of(scope)} {_date(first_day(period, now))}"
 
 
 def _next_reset(cap: Cap, now: float) -> date:
@@ -170,11 +174,11 @@ def _date(day: int) -> date:
     return _EPOCH + timedelta(days=day)
 
 
-def day_named(text: str) -> int:
-    """The day that is written 2026-11-20. Raises ValueError."""
+def parse_day(text: str) -> int:
+    """Parses a day such as 2026-11-20. Raises ValueError."""
     return day_of(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
 
 
-def name_of(day: int) -> str:
-    """2026-11-20."""
+def format_day(day: int) -> str:
+    """Formats a day such as 2026-11-20."""
     return _date(day).isoformat()

@@ -6,7 +6,7 @@ from enum import StrEnum
 from statistics import median
 
 from bot.core.job import EndReason
-from bot.core.limits.caps import day_of, name_of
+from bot.core.limits.caps import day_of, format_day
 
 NO_MODEL = "(none)"
 
@@ -92,7 +92,7 @@ class UsageLine:
         if use.first_token_s is not None:
             self.first_tokens_s.append(use.first_token_s)
 
-    def think(self, thumb: Thumb) -> None:
+    def add_thumb(self, thumb: Thumb) -> None:
         if thumb.value > 0:
             self.thumbs_up += 1
         else:
@@ -113,7 +113,7 @@ class Report:
                 line.add(use)
         for thumb in thumbs:
             for line in (self._line(thumb), self.total):
-                line.think(thumb)
+                line.add_thumb(thumb)
 
     def sorted(self) -> Mapping[str, UsageLine]:
         """Days in their order; else who took most goes first."""
@@ -127,7 +127,7 @@ class Report:
             By.USER: of.user_id,
             By.CHANNEL: of.channel_id,
             By.MODEL: of.model or NO_MODEL,
-            By.DAY: name_of(day_of(of.at)),
+            By.DAY: format_day(day_of(of.at)),
         }[self.by]
         return self.lines.setdefault(key, UsageLine())
 

@@ -13,8 +13,8 @@ class ReplyAction(StrEnum):
     """A button, as its action_id."""
 
     STOP = "stop"
-    AGAIN = "regenerate"
-    GO_ON = "continue"
+    REGENERATE = "regenerate"
+    CONTINUE = "continue"
     PREVIOUS = "previous"
     FEEDBACK = "feedback"
     DELETE = "delete"
@@ -70,8 +70,8 @@ class RecordedAnswer:
 
 _ONLY_ASKER = {
     ReplyAction.STOP: texts.ONLY_ASKER_STOPS,
-    ReplyAction.AGAIN: texts.ONLY_ASKER_REGENERATES,
-    ReplyAction.GO_ON: texts.ONLY_ASKER_CONTINUES,
+    ReplyAction.REGENERATE: texts.ONLY_ASKER_REGENERATES,
+    ReplyAction.CONTINUE: texts.ONLY_ASKER_CONTINUES,
     ReplyAction.DELETE: texts.ONLY_ASKER_DELETES,
 }
 
@@ -111,7 +111,7 @@ def _not_now(control: ReplyAction, kept: RecordedAnswer) -> str | None:
             return None if kept.model else texts.NOTHING_TO_RATE
     if live:
         return texts.ANSWER_UNFINISHED
-    if control is ReplyAction.GO_ON and not kept.cut:
+    if control is ReplyAction.CONTINUE and not kept.cut:
         return texts.ANSWER_COMPLETE if kept.end_reason is EndReason.WHOLE else texts.ANSWER_NOT_CUT
     return texts.QUESTION_EXPIRED if kept.expired else None
 

@@ -96,9 +96,9 @@ def _buttons(view: View) -> list[Json]:
     answered = bool(view.markdown.strip())
     if view.ended is None or (not answered and view.ended in (EndReason.WHOLE, EndReason.NOTHING_ASKED)):
         return []
-    buttons = [blockkit.button(ReplyAction.AGAIN, texts.REGENERATE)]
+    buttons = [blockkit.button(ReplyAction.REGENERATE, texts.REGENERATE)]
     if view.ended is EndReason.LENGTH_LIMIT:
-        buttons.insert(0, blockkit.button(ReplyAction.GO_ON, texts.CONTINUE))
+        buttons.insert(0, blockkit.button(ReplyAction.CONTINUE, texts.CONTINUE))
     if view.previous:
         buttons.append(blockkit.button(ReplyAction.PREVIOUS, texts.PREVIOUS))
     icons = [*([_feedback()] if answered else []), _delete_button()]
@@ -107,7 +107,7 @@ def _buttons(view: View) -> list[Json]:
 
 def offer(sentence: str, label: str, value: str) -> list[Json]:
     """Returns a sentence, and a button that has a question answered again; `value` is the id of its job."""
-    button = blockkit.button(ReplyAction.AGAIN, label, value)
+    button = blockkit.button(ReplyAction.REGENERATE, label, value)
     return [blockkit.section(blockkit.mrkdwn(sentence)), blockkit.actions([button])]
 
 

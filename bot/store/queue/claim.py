@@ -32,7 +32,7 @@ from bot.store import checkpoints, outbox, recorded_answers, usage_totals
 from bot.store.liveness.failure_detector import Observation
 from bot.store.predicates import has_jobs, is_queued, is_running, same_thread
 from bot.store.queue.batch import end_batched, followers, with_earlier
-from bot.store.rows import interrupted_values, job_of, lock_key, on_postgresql, spender_of
+from bot.store.rows import interrupted_values, job_of, lock_key, on_postgresql, scope_ids_of
 from bot.store.schema import jobs, turns, workers
 
 # Workers poll, and making an alias is most of what a claim's statement costs: it copies every column.
@@ -208,7 +208,7 @@ async def _record_interrupted(connection: AsyncConnection, claimed: Sequence[Job
     if interrupted:
         await connection.execute(sa.insert(turns), list(interrupted.values()))
         await usage_totals.count(
-            connection, [(spender_of(job.question), turn) for job, turn in interrupted.items()], now
+            connection, [(scope_ids_of(job.question), turn) for job, turn in interrupted.items()], now
         )
 
 

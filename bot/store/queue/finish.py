@@ -13,7 +13,7 @@ from bot.core.outbox import Leftover, OutboxKind, wait_s
 from bot.store import checkpoints, outbox, recorded_answers, usage_totals
 from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch
-from bot.store.rows import interrupted_values, spender_of, turn_values, wake_others
+from bot.store.rows import interrupted_values, scope_ids_of, turn_values, wake_others
 from bot.store.schema import jobs, turns
 
 
@@ -91,7 +91,7 @@ async def release(connection: AsyncConnection, held: Held, spent: Spent, now: fl
 
 async def _record_turn(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
     await connection.execute(sa.insert(turns), turn)
-    await usage_totals.count(connection, [(spender_of(job.question), turn)], now)
+    await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now)
 
 
 def _held_up_by(job: Job) -> sa.ColumnElement[bool]:
