@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Piece, Pulse, Spent
-from bot.core.lease import SURE_S, Lease
+from bot.core.lease import LEASE_S, Lease
 from bot.errors import StoreError
 from bot.services.answering import AnswerAttempt, Cancellation
 from bot.services.worker import (
@@ -193,8 +193,8 @@ def test_a_database_that_is_away_leaves_a_worker_its_jobs() -> None:
         async def database_goes_away() -> None:
             await asyncio.sleep(3)
             stage.queue.available = False
-            await asyncio.sleep(10 * SURE_S)
-            assert stage.lease.sure(stage.now), "the lease lasts while heartbeats fail"
+            await asyncio.sleep(10 * LEASE_S)
+            assert stage.lease.is_valid(stage.now), "the lease lasts while heartbeats fail"
 
         await beating(stage, database_goes_away())
 
@@ -207,7 +207,7 @@ def test_a_heartbeat_that_failed_does_not_renew_a_lease_that_was_over() -> None:
         stage.queue.available = False
         await beating(stage, asyncio.sleep(3))
         assert stage.queue.beats, "heartbeats were sent"
-        assert not stage.lease.sure(stage.now), "others may have taken the jobs over"
+        assert not stage.lease.is_valid(stage.now), "others may have taken the jobs over"
 
     on_stage(work, Stage(MemoryQueue([JOB])))
 
