@@ -1,7 +1,10 @@
 """Anthropic's Messages API: https://platform.claude.com/docs/en/build-with-claude/streaming"""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
+
+import httpx2
+from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
 from bot.core.conversation import Media, Prompt
 from bot.core.inbound.files import PDF
@@ -9,13 +12,11 @@ from bot.core.stream import FinishReason, Thinking, Usage
 from bot.errors import Failure
 from bot.providers.answer_reader import AnswerReader
 from bot.providers.failures import RequestAttempt
-from bot.providers.http_client import HttpClient
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
-from bot.providers.vendor_model import ApiVendor, content_of
+from bot.providers.vendor_model import LIMITS, TIMEOUT, ApiVendor, content_of, tls
 
-_API_VERSION = "2026-10-21"
 _FAILURES = {
     "refusal": Failure.REFUSED,
     "model_context_window_exceeded": Failure.CONTEXT_TOO_LONG,
@@ -24,9 +25,15 @@ _FAILURES = {
 
 def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
     """Returns Anthropic's models, which are called anthropic/NAME."""
-    headers = {"Authorization": f"Bearer {settings.api_key}", "anthropic-version": _API_VERSION}
-    client = HttpClient(settings.base_url, headers)
-    return ApiVendor("anthropic", MessagesApi(options), client, settings.api_key)
+    sdk = AsyncAnthropic(
+        api_key=settings.api_key,
+        base_url=settings.base_url,
+        # The SDK would wait for any Retry-After, however long. retry.py retries instead.
+        max_retries=0,
+        timeout=TIMEOUT,
+        http_client=DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
+    )
+    return ApiVendor("anthropic", MessagesApi(sdk, options), sdk, settings.api_key)
 
 
 class MessagesApi:
@@ -36,14 +43,14 @@ class MessagesApi:
     model takes them.
     """
 
-    path = "/v1/messages"
     # A request may hold 32 MB in all.
     max_media_bytes = 30_000_000
     # Claude thinks unless told otherwise. Summaries are not requested: that would turn thinking on in models that don't
     # think by default, and pings come throughout.
     optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK})
 
-    def __init__(self, options: RequestOptions) -> None:
+    def __init__(self, sdk: AsyncAnthropic, options: RequestOptions) -> None:
+        self._sdk = sdk
         self._options = options
 
     def accepts(self, media: Media) -> bool:
@@ -61,6 +68,11 @@ class MessagesApi:
         if prompt.system:
             body["system"] = prompt.system
         return body
+
+    async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
+        raw = await self._sdk.messages.with_raw_response.create(**body)
+        response: httpx2.Response = raw.http_response
+        return response
 
     def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
         return MessagesReader(attempt)

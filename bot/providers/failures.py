@@ -13,11 +13,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import httpx2
 
 from bot.core.surrogates import paired
 from bot.errors import Failure, ProviderError
@@ -72,21 +74,32 @@ _BY_STATUS = {
     504: Failure.UNREACHABLE,
     529: Failure.OVERLOADED,
 }
-_TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
+_TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
 # Vendors show a wrong key in part, with stars in it: sk-proj-****abcd.
 _KEY_SHAPED = re.compile(r"\b(?:sk|xai|gsk|AIza)[-_][\w*.-]{4,}")
 _DETAIL_CHARACTERS = 300
 _WORD = re.compile(r"\w{3,}")
 
 
-class ErrorResponse(Exception):
-    """A response with a status of 400 or more. `body` is its JSON, or its text."""
+@dataclass(frozen=True)
+class ErrorResponse:
+    """A response with an error status."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: object) -> None:
-        super().__init__(status)
-        self.status = status
-        self.headers = headers
-        self.body = body
+    status: int
+    headers: Mapping[str, str]
+    body: object
+    """JSON or text."""
+
+
+def error_response(error: Exception) -> ErrorResponse | None:
+    """Returns the response that an SDK raised `error` for; None where there was no response.
+
+    The SDKs' classes of errors are alike. They are not named here, because that would import both SDKs.
+    """
+    response = getattr(error, "response", None)
+    if not isinstance(response, httpx2.Response):
+        return None
+    return ErrorResponse(response.status_code, response.headers, getattr(error, "body", None))
 
 
 class RequestAttempt:
@@ -107,7 +120,7 @@ class RequestAttempt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, ProviderError):
-            # None: the error may hold the request, and with it the key.
+            # None: the SDK's error holds the request, and with it the key.
             raise self._translated(error) from None
 
     def failed(self, failure: Failure, detail: str, retry_after_s: float | None = None) -> ProviderError:
@@ -130,11 +143,15 @@ class RequestAttempt:
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
 
     def _translated(self, error: Exception) -> ProviderError:
-        if isinstance(error, ErrorResponse):
-            return self.reported(error.body, error.status, error.headers)
-        if isinstance(error, _TRANSPORT_ERRORS):
-            failure = Failure.CUT if self.connected else Failure.UNREACHABLE
-            return self.failed(failure, f"{type(error).__name__}: {error}")
+        if response := error_response(error):
+            return self.reported(response.body, response.status, response.headers)
+        # The SDKs wrap most of the transport's errors.
+        transport = next((e for e in (error, error.__cause__) if isinstance(e, _TRANSPORT_ERRORS)), None)
+        if transport is not None:
+            # The SDKs read an answer that is one JSON body themselves, so a response may break before it is returned.
+            cut = self.connected or isinstance(transport, httpx2.ReadError)
+            failure = Failure.CUT if cut else Failure.UNREACHABLE
+            return self.failed(failure, f"{type(transport).__name__}: {transport}")
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
             return self.failed(Failure.UNEXPECTED, "the response is not JSON")
         # The error's message may quote the text that it stumbled over.

@@ -1,4 +1,4 @@
-"""Whose servers are at an address. Apart from openai.py, which imports an HTTP client."""
+"""Whose servers are at an address. Apart from openai.py, which imports OpenAI's SDK."""
 
 from urllib.parse import urlsplit
 

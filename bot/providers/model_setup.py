@@ -1,6 +1,6 @@
 """What an operator sets for models, as data: bot.settings makes it, and the registry builds models from it.
 
-This module and the registry import no vendor's module and no HTTP client, so that reading the settings stays cheap.
+This module and the registry import no vendor's module and no SDK, so that reading the settings stays cheap.
 """
 
 from collections.abc import Collection, Mapping

@@ -3,6 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import httpx2
+from openai import AsyncOpenAI, DefaultAioHttpClient
+
 from bot.core.conversation import Media, Prompt
 from bot.core.inbound.files import PDF
 from bot.core.stream import FinishReason, Thinking, Usage
@@ -10,11 +13,10 @@ from bot.errors import Failure
 from bot.providers.answer_reader import AnswerReader, TaggedAnswerReader
 from bot.providers.failures import RequestAttempt
 from bot.providers.hosts import speaks_responses
-from bot.providers.http_client import HttpClient
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
-from bot.providers.vendor_model import Api, ApiVendor, content_of
+from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, ApiVendor, content_of, tls
 
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
 MAX_MEDIA_BYTES = 66_000_000
@@ -24,20 +26,32 @@ def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
     """Returns a server's models, which are called openai/NAME. The server's address decides which API is used."""
     at_openai = speaks_responses(settings.base_url)
     use_responses = settings.api == "responses" or (settings.api != "chat" and at_openai)
-    api: Api = ResponsesApi(options) if use_responses else ChatApi(options, at_openai)
-    # Servers that need no key are sent one all the same: an empty one makes no valid header.
-    client = HttpClient(settings.base_url, {"Authorization": f"Bearer {settings.api_key or 'none'}"})
-    return ApiVendor("openai", api, client, settings.api_key)
+    sdk = open_sdk(settings)
+    api: Api = ResponsesApi(sdk, options) if use_responses else ChatApi(sdk, options, at_openai)
+    return ApiVendor("openai", api, sdk, settings.api_key)
+
+
+def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
+    """Returns OpenAI's SDK with a connection pool for one server."""
+    return AsyncOpenAI(
+        # Servers that need no key are sent one all the same: an empty one makes no valid header.
+        api_key=settings.api_key or "none",
+        base_url=settings.base_url,
+        # The SDK would wait for a Retry-After of up to two minutes. retry.py retries instead.
+        max_retries=0,
+        timeout=TIMEOUT,
+        http_client=DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
+    )
 
 
 class ResponsesApi:
     """https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
-    path = "/responses"
     max_media_bytes = MAX_MEDIA_BYTES
     optional_parameters = frozenset(OptionalParameter)
 
-    def __init__(self, options: RequestOptions) -> None:
+    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions) -> None:
+        self._sdk = sdk
         self._options = options
 
     def accepts(self, media: Media) -> bool:
@@ -60,6 +74,11 @@ class ResponsesApi:
         if OptionalParameter.REASONING_SUMMARIES in parameters:
             body["reasoning"] = {"summary": "auto"}
         return body
+
+    async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
+        raw = await self._sdk.responses.with_raw_response.create(**body)
+        response: httpx2.Response = raw.http_response
+        return response
 
     def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
         return ResponsesReader(attempt, self._options.output_tokens(parameters))
@@ -136,10 +155,10 @@ class ResponsesReader(TaggedAnswerReader):
 class ChatApi:
     """https://developers.openai.com/api/reference/resources/chat, as compatible servers understand it."""
 
-    path = "/chat/completions"
     max_media_bytes = MAX_MEDIA_BYTES
 
-    def __init__(self, options: RequestOptions, at_openai: bool) -> None:
+    def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, at_openai: bool) -> None:
+        self._sdk = sdk
         self._options = options
         self._at_openai = at_openai
         # The models of other servers may not think, and would fill the room with text. What such servers don't know
@@ -166,6 +185,11 @@ class ChatApi:
         if self._options.streaming:
             body["stream_options"] = {"include_usage": True}
         return body
+
+    async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
+        raw = await self._sdk.chat.completions.with_raw_response.create(**body)
+        response: httpx2.Response = raw.http_response
+        return response
 
     def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
         return ChatReader(attempt)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from enum import Enum
 
-from bot.providers.failures import ErrorResponse
+from bot.providers.failures import error_response
 
 
 class OptionalParameter(Enum):
@@ -22,9 +22,10 @@ class OptionalParameter(Enum):
     """Leads a conversation's requests to the machine that has their common beginning in its cache."""
 
 
-def refused_parameters(parameters: Iterable[OptionalParameter], error: ErrorResponse) -> frozenset[OptionalParameter]:
+def refused_parameters(parameters: Iterable[OptionalParameter], error: Exception) -> frozenset[OptionalParameter]:
     """Returns those of `parameters` that the server names in its refusal of a request."""
-    if not 400 <= error.status < 500:
+    response = error_response(error)
+    if response is None or not 400 <= response.status < 500:
         return frozenset()
-    words = str(error.body)
+    words = str(response.body)
     return frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))

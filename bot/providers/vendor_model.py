@@ -1,19 +1,22 @@
 """One model of a vendor: sends requests to an API, and yields what the API's reader makes of the response.
 
-An API differs from another in three things, which its module in this package defines: the body of a request, the
-reader of a response, and what the API accepts. Everything else is here, once for all vendors: optional parameters that
-a model refuses, images that it can't take, the response's form (a stream of events or one JSON body), text that can't
-be encoded, and the rule that an answer without its terminal marker is no answer.
+An API differs from another in four things, which its module in this package defines: the body of a request, the method
+of the vendor's SDK that posts it, the reader of a response, and what the API accepts. Everything else is here, once for
+all vendors: optional parameters that a model refuses, images that it can't take, the response's form (a stream of
+events or one JSON body), text that can't be encoded, and the rule that an answer without its terminal marker is no
+answer.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import aclosing, closing, suppress
+import ssl
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import aclosing, suppress
+from functools import cache
 from typing import Any, Protocol
 
-import aiohttp
+import httpx2
 
 from bot.core.conversation import Media, Prompt, Turn
 from bot.core.inbound.files import newest_media_within, without_media
@@ -23,22 +26,29 @@ from bot.core.surrogates import Pairing
 from bot.errors import Failure, ProviderError
 from bot.providers.answer_reader import AnswerReader
 from bot.providers.event_stream import Mark, read_events
-from bot.providers.failures import ErrorResponse, RequestAttempt
-from bot.providers.http_client import HttpClient
+from bot.providers.failures import RequestAttempt
 from bot.providers.optional_parameters import OptionalParameter, refused_parameters
 
 # How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
 _MEDIA_FAILURES = (Failure.UNEXPECTED, Failure.CONTEXT_TOO_LONG, Failure.UNKNOWN_MODEL)
 _DRAIN_S = 0.1
+# No read timeout: a model may think for long, and pings would keep a read alive that stalls. stall.py limits silence.
+TIMEOUT = httpx2.Timeout(None, connect=5.0)
+# Follow-up questions come within a minute or two: a kept connection saves them the handshakes.
+LIMITS = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
 
 log = logging.getLogger(__name__)
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """Returns the certificates that vendors are known by, read once: that takes longer than all else of a client."""
+    return httpx2.create_ssl_context()
 
 
 class Api(Protocol):
     """What each API does in its own way."""
 
-    path: str
-    """Below the base URL."""
     max_media_bytes: int
     """Of base64, in one request."""
     optional_parameters: frozenset[OptionalParameter]
@@ -52,37 +62,48 @@ class Api(Protocol):
         """Returns the body of a request."""
         ...
 
+    async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
+        """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
+        ...
+
     def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
         """Returns a reader for the response to one request."""
         ...
 
 
-class ApiVendor:
-    """The models behind one API of one server, which share its connections."""
+class Sdk(Protocol):
+    """The client of a vendor's SDK."""
 
-    def __init__(self, name: str, api: Api, client: HttpClient, api_key: str) -> None:
+    async def close(self) -> None:
+        """Closes all connections, those of live answers too."""
+        ...
+
+
+class ApiVendor:
+    """The models behind one API of one server, which share the connections of the vendor's SDK."""
+
+    def __init__(self, name: str, api: Api, sdk: Sdk, api_key: str) -> None:
         self._name = name
         self._api = api
-        self._client = client
+        self._sdk = sdk
         self._api_key = api_key
 
     def model(self, name: str) -> "VendorModel":
         """Returns the model that the server calls `name`, which may hold slashes."""
-        return VendorModel(f"{self._name}/{name}", name, self._api, self._client, self._api_key)
+        return VendorModel(f"{self._name}/{name}", name, self._api, self._api_key)
 
     async def aclose(self) -> None:
         """Closes all connections, those of live answers too."""
-        await self._client.aclose()
+        await self._sdk.close()
 
 
 class VendorModel:
     """The Provider for one model of an API."""
 
-    def __init__(self, model: str, name: str, api: Api, client: HttpClient, api_key: str) -> None:
+    def __init__(self, model: str, name: str, api: Api, api_key: str) -> None:
         self.model = model
         self._name = name
         self._api = api
-        self._client = client
         self._api_key = api_key
         """Known here so that no error quotes it."""
         self._refused: frozenset[OptionalParameter] = frozenset()
@@ -120,7 +141,7 @@ class VendorModel:
             response, parameters = await self._send(prompt)
             reader = self._api.reader(attempt, parameters)
             has_text = False
-            with closing(response):
+            async with aclosing(response):
                 attempt.connected = True
                 async with aclosing(_encodable(_read(response, reader, attempt))) as deltas:
                     async for delta in deltas:
@@ -136,14 +157,14 @@ class VendorModel:
                 raise attempt.failed(failure, f"no text, finish reason {reader.finish_reason}")
             yield Completion(self.model, reader.finish_reason, reader.usage, left_out)
 
-    async def _send(self, prompt: Prompt) -> tuple[aiohttp.ClientResponse, frozenset[OptionalParameter]]:
+    async def _send(self, prompt: Prompt) -> tuple[httpx2.Response, frozenset[OptionalParameter]]:
         """Returns the response and the optional parameters that the model did not refuse."""
         while True:
             parameters = self._api.optional_parameters - self._refused
             try:
                 body = self._api.request(self._name, prompt, parameters)
-                return await self._client.post(self._api.path, body), parameters
-            except ErrorResponse as error:
+                return await self._api.post(body), parameters
+            except Exception as error:
                 refused = refused_parameters(parameters, error)
                 if not refused:
                     raise
@@ -175,17 +196,17 @@ async def _encodable(deltas: AsyncGenerator[str | Thinking, None]) -> AsyncGener
 
 
 async def _read(
-    response: aiohttp.ClientResponse, reader: AnswerReader, attempt: RequestAttempt
+    response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
 ) -> AsyncGenerator[str | Thinking, None]:
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
     if media_type == "application/json":
         # Also the answer of a server that cannot stream, or an error under a status of 200.
-        if text := reader.read_response(json.loads(await response.read())):
+        if text := reader.read_response(json.loads(await response.aread())):
             yield text
         return
     has_events = False
     try:
-        async with aclosing(read_events(response.content.iter_any())) as events:
+        async with aclosing(read_events(response.aiter_bytes())) as events:
             async for event in events:
                 has_events = True
                 if delta := _delta(reader, event):

@@ -1,4 +1,4 @@
-"""What holds for every Provider: each API over real HTTP, the scripted model, and all wrapped."""
+"""What holds for every Provider: each API over real HTTP and its SDK, the scripted model, and all wrapped."""
 
 import asyncio
 import logging
@@ -235,7 +235,7 @@ class TestAFailure:
         assert heard.error is not None
         assert str(heard.error) == str(ProviderError(row.failure, model.model))
         assert model.model in str(heard.error)
-        assert len(vendor.requests) == 1, "asked once"
+        assert len(vendor.requests) == 1, "the SDK asks once"
         shown = "".join(traceback.format_exception(heard.error))
         for text in (shown, heard.error.detail, repr(heard.error), repr(vars(heard.error)), caplog.text):
             assert KEY not in text

@@ -9,8 +9,8 @@ from bot.core.conversation import Media, Prompt, Turn
 from bot.errors import Failure
 from bot.ports.clock import SystemClock
 from bot.providers.fallback import Fallback
-from bot.providers.http_client import HttpClient
-from bot.providers.openai import ChatApi
+from bot.providers.model_setup import VendorSettings
+from bot.providers.openai import ChatApi, open_sdk
 from bot.providers.retry import Retry
 from bot.providers.vendor_model import ApiVendor
 from tests.contracts.notifications import connected, hear
@@ -79,7 +79,8 @@ async def test_anthropic_takes_base64_sources(vendor: VendorServer) -> None:
 
 async def test_chat_of_openai_takes_images_and_pdfs(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("A plan."))
-    client = ApiVendor("openai", ChatApi(options(), at_openai=True), HttpClient(f"{vendor.url}/v1", {}), KEY)
+    sdk = open_sdk(VendorSettings(KEY, f"{vendor.url}/v1"))
+    client = ApiVendor("openai", ChatApi(sdk, options(), at_openai=True), sdk, KEY)
     heard = await hear(client.model("m"), PROMPT)
     await client.aclose()
     assert asked(vendor) == [
@@ -140,6 +141,16 @@ async def test_a_fallback_that_cannot_see_says_so(vendor: VendorServer) -> None:
         heard = await hear(Fallback([first, Retry(second, SystemClock())]), PROMPT)
     assert heard.text == "I can't see it."
     assert sorted(heard.completions[0].left_out) == ["plan.png", "terms.pdf"]
+
+
+@pytest.mark.parametrize("api", APIS, ids=str)
+async def test_an_image_of_several_megabytes_is_sent(vendor: VendorServer, api: Api) -> None:
+    vendor.script(api.streamed("A plan."))
+    photo = Media("photo.png", "image/png", "aW1n" * 1_000_000)
+    async with connected(api, vendor) as model:
+        heard = await hear(model, Prompt("", (Turn("user", "what is it?", (photo,)),)))
+    assert heard.completions[0].left_out == ()
+    assert photo.base64 in str(vendor.requests[0].body)
 
 
 async def test_what_is_too_much_for_one_request_is_left_out_from_the_oldest(
