@@ -133,6 +133,23 @@ async def test_an_edit_back_to_the_first_words_is_not_undone_by_one_that_comes_l
 
 
 @pytest.mark.parametrize("handed_over", [True, False])
+async def test_an_edit_after_a_stop_does_not_start_the_answer_over(store: Stores, handed_over: bool) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    assert await store.queue.request_stop(job.id)
+    if handed_over:
+        await store.worker_queue.release(job)
+    assert await store.queue.edit(EDITED, "2.0")
+    if handed_over:
+        job = await one(store)
+    assert job.version == 0
+    ours = frozenset({job.id})
+    assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse(ours, to_stop=ours)
+    assert await store.worker_queue.finish(job, Outcome(EndReason.STOPPED, "")), "the job ends"
+    assert await store.worker_queue.claim(5) == []
+
+
+@pytest.mark.parametrize("handed_over", [True, False])
 async def test_one_that_is_edited_and_then_deleted_stops(store: Stores, handed_over: bool) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
