@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-pytest_plugins = ["tests.migrated", "tests.threadless"]
+pytest_plugins = ["tests.migrated"]
 
 # A plugin to some test modules and an import to others: whichever of them comes first.
 pytest.register_assert_rewrite("tests.contracts.databases")
