@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from bot import logs, settings
 from bot.core.limits.caps import day_of, format_day, parse_day
-from bot.core.limits.usage import By, Report, UsageLine
+from bot.core.limits.usage import GroupBy, Report, UsageLine
 from bot.errors import SettingsError
 
 HELP = "show answers, tokens and costs as a table"
@@ -44,7 +44,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up(ours.log_level)
     since = parse_since(options.since)
-    report = asyncio.run(_report(ours.database_url, By(options.by), since))
+    report = asyncio.run(_report(ours.database_url, GroupBy(options.by), since))
     if options.csv:
         _print_csv(report)
     elif not report.lines:
@@ -64,7 +64,7 @@ def parse_since(text: str | None) -> int:
         raise SettingsError([f"--since must be a day such as 2026-11-20, not {text}."]) from None
 
 
-async def _report(database_url: str, by: By, since: int) -> Report:
+async def _report(database_url: str, by: GroupBy, since: int) -> Report:
     from bot.store import usage_report
     from bot.store.engine import READS, create_engine, database_errors
     from bot.store.migrate import migrate

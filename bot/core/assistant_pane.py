@@ -1,4 +1,4 @@
-"""The pane beside a person's work: what is suggested in it, how its threads are called, what is looked at. Pure."""
+"""The assistant pane: suggested prompts, titles of threads, and the pane context for the model. Pure."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ TITLE_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A button: what is on it, and what pressing it asks."""
+    """A suggested prompt: the title on its button, and the message that a press sends."""
 
     title: str
     message: str
@@ -24,29 +24,32 @@ DEFAULT_SUGGESTIONS = tuple(Suggestion(title, message) for title, message in tex
 
 
 def parse_suggestions(text: str) -> tuple[Suggestion, ...]:
-    """`title: message`, by `|`; without a title the message is on the button. Raises ValueError."""
-    found = []
+    """Parses the setting: `title: message`, separated by `|`. Raises ValueError.
+
+    A prompt without a title has the message as its title.
+    """
+    suggestions = []
     for part in filter(None, (part.strip() for part in text.split("|"))):
-        title, colon, message = (each.strip() for each in part.partition(":"))
+        title, colon, message = (field.strip() for field in part.partition(":"))
         if colon and not (title and message):
             raise ValueError(f"must list prompts as title: message, separated by |; {part!r} isn't one")
-        found.append(Suggestion(title, message or title))
-    if len(found) > MOST_PROMPTS:
+        suggestions.append(Suggestion(title, message or title))
+    if len(suggestions) > MOST_PROMPTS:
         raise ValueError(f"must have at most {MOST_PROMPTS} prompts")
-    return tuple(found)
+    return tuple(suggestions)
 
 
 def in_pane(question: Question) -> bool:
-    """In an app with a pane each direct message is a thread."""
+    """Whether a question was asked in the pane: in an app with a pane, each direct message is in a thread."""
     return is_direct(question.thread.channel_id) and question.thread.thread_ts is not None
 
 
 def title_of(question: Question) -> str:
-    """What a thread is called by its first question: a few plain words, without those whose names are not known."""
+    """Returns a thread's title: the first words of its first question, without mentions."""
     words = first_words(with_names(without_users(question.text), {}), growing=False)
     return beginning(words, TITLE_CHARS) or texts.PANE_UNTITLED
 
 
 def pane_context_line(channel: str) -> str:
-    """One line of context for the model."""
+    """Returns the line that tells the model which channel the person has open."""
     return f"Beside this conversation the person is looking at the channel #{channel}; you can't read it."

@@ -1,4 +1,4 @@
-"""The words of the project as plain data: a thread, a question in it, the job it becomes, turns and pages."""
+"""Conversations as plain data: threads, messages, questions, jobs, and the prompt for a model."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,12 +10,12 @@ Role = Literal["user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class ThreadKey:
-    """Where a conversation lives in Slack; jobs of one key are answered in order, one at a time."""
+    """Identifies a conversation in Slack. Jobs of one thread are answered in order, one at a time."""
 
     team_id: str
     channel_id: str
     thread_ts: str | None
-    """None: the root of a direct message, which is one conversation without end."""
+    """None outside of threads in a direct message, which is one long conversation."""
 
     def __str__(self) -> str:
         return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"
@@ -23,7 +23,7 @@ class ThreadKey:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was shared with a message, as Slack tells of it: only its bytes say what it is."""
+    """A file that was shared with a message, by Slack's description. Only the bytes say for certain what it is."""
 
     id: str
     name: str
@@ -34,7 +34,7 @@ class File:
     access: str = ""
     """visible, check_file_info, ...: Slack's file_access."""
     url: str = ""
-    """Where its bytes are, for who has the token."""
+    """Where to download it, with the bot's token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,44 +47,44 @@ class Message:
     text: str = field(repr=False)
     """What its writer wrote, as Markdown with mentions (core/inbound/mentions.py)."""
     attached: str = field(default="", repr=False)
-    """What hangs below it, in the same form: forwarded and quoted messages, previews, attachments of apps."""
+    """What Slack shows below its text, in the same form: forwarded and quoted messages, unfurls, apps' attachments."""
     channel_type: str = "channel"
     """channel, group, im or mpim, as Slack's events name it."""
     thread_ts: str | None = None
     user_id: str | None = None
     bot_id: str | None = None
     app_name: str | None = None
-    """How the app that wrote it calls itself."""
+    """The name of the app that wrote it."""
     by_app: bool = False
-    """An app wrote it, though it names no bot: as itself, or as a person who lets it."""
+    """Whether an app wrote it, as itself or for a person, even if the message names no bot."""
     subtype: str | None = None
     parent_user_id: str | None = None
-    """Who wrote the thread's first message, when Slack says so."""
+    """Who wrote the thread's first message, if Slack says so."""
     files: tuple[File, ...] = ()
     edited_ts: str = ""
-    """When its writer last edited it; "" where nobody did."""
+    """When its writer last edited it; "" if never."""
     after_gap: bool = False
-    """Messages before it were not read: there were too many, or Slack did not give them."""
+    """Whether messages before it are missing: there were too many, or Slack didn't return them."""
 
     @property
     def whole(self) -> str:
-        """All that a reader sees of it."""
+        """Everything that a reader sees of the message."""
         return "\n\n".join(part for part in (self.text, self.attached) if part.strip())
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A message that is to be answered, and where."""
+    """A message to answer, and its thread."""
 
     thread: ThreadKey
     ts: str
     user_id: str
     text: str = field(repr=False)
-    """All that a reader sees of the message, the bot's mention included, as Markdown with mentions
+    """Everything that a reader sees of the message, including the bot's mention, as Markdown with mentions
     (core/inbound/mentions.py)."""
     files: tuple[File, ...] = ()
     from_bot: bool = False
-    """Another bot asks."""
+    """Whether another bot asks."""
 
     def as_message(self) -> Message:
         """The question as a message of its conversation."""
@@ -127,30 +127,30 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image or a PDF, as a model is given it."""
+    """An image or a PDF for a model."""
 
     name: str
     media_type: str
     """image/png, image/jpeg, image/webp or application/pdf."""
     base64: str = field(repr=False)
-    """Its bytes, as all vendors take them."""
+    """The bytes in base64, the form that all vendors accept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side said, as the model is told it."""
+    """What one side of the conversation said, as the model reads it."""
 
     role: Role
     text: str = field(repr=False)
     media: tuple[Media, ...] = ()
-    """What was shared with it, to be looked at."""
+    """The images and PDFs that were shared with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """All that a model is given; turns begin and end with the user's and alternate."""
+    """Everything a model reads for one answer. Turns alternate; the first and the last are the user's."""
 
     system: str = field(repr=False)
     turns: tuple[Turn, ...]
     cache_key: str = ""
-    """The same for all prompts of a conversation, and telling nothing of it: vendors find their caches by it."""
+    """Identifies the conversation to a vendor's cache, without revealing anything about it."""

@@ -1,11 +1,11 @@
-"""The three characters that Slack's markup, and the text of our messages, write as entities."""
+"""Entities: how mrkdwn and the text of our messages write `&`, `<` and `>`."""
 
 
 def escape(text: str) -> str:
-    """Returns text that says the same and in which nothing is markup."""
+    """Returns a text with `&`, `<` and `>` as entities, so that none of it is markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def unescape(text: str) -> str:
-    """Returns text with its entities replaced by the characters that they stand for, once."""
+    """Returns a text with its entities decoded, once: `&amp;lt;` becomes `&lt;`."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -1,4 +1,4 @@
-"""Questions about a message, which people ask in a modal."""
+"""Questions about a message, which people ask with the message shortcut in a modal."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ class QuotedMessage:
     channel_id: str
     ts: str
     thread_ts: str
-    """Of the thread that it is in, or that it would begin."""
+    """The ts of its thread, or of the thread that a reply to it would begin."""
     quote: str
     """Its text without markup; a modal keeps the beginning."""
     response_url: str
@@ -34,19 +34,19 @@ class MessageQuestion:
     text: str = field(repr=False)
     created_at: float
     due_at: float
-    """When another process may go on with it, in seconds since the epoch."""
+    """When another process may take it, in seconds since the epoch."""
     tries: int
-    """How often a process took it, this time included."""
+    """How often a process took it, including this time."""
     elsewhere: bool
-    """An earlier try began to post it in the asker's direct message."""
+    """Whether an earlier try began to post it as a direct message to the asker."""
     posted: tuple[str, str] | None
-    """The channel and ts of its message, where Slack's event told them."""
+    """The channel and ts of its message, if Slack's event has arrived."""
     done: bool
-    """It is a job: there is nothing left to do."""
+    """Whether it has become a job, so that nothing is left to do."""
 
 
 def quote_above(about: QuotedMessage, *, elsewhere: bool) -> str:
-    """Returns what the post quotes of the message: all that is known of it if it is posted `elsewhere`.
+    """Returns what the post quotes of the message: the whole quote if it is posted `elsewhere`.
 
     In the message's own thread a reminder is enough, and nothing at all if the thread begins with the message.
     """

@@ -1,7 +1,7 @@
-"""Makes text that UTF-8 can encode of what JSON lets through.
+"""Repair of lone surrogates, so that UTF-8 can encode text that was read from JSON.
 
-JSON may hold half of a surrogate pair ("\\ud83d"), and Python reads it into a string that no socket and no database
-takes. Gateways that cut by UTF-16 units send an emoji as two halves in two deltas; some send a half alone.
+JSON may contain half of a surrogate pair ("\\ud83d"). Python reads it into a string that no socket and no database
+accepts. Some vendors' gateways cut text by UTF-16 units: they send an emoji as two halves in two deltas, or only one.
 """
 
 import re
@@ -12,32 +12,32 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def paired(text: str) -> str:
-    """The text with halves that stand side by side joined, and lone ones replaced by U+FFFD."""
+    """Returns the text with adjacent halves of a pair joined and lone halves replaced by U+FFFD."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def paired_json(value: Any) -> Any:
-    """A value read from JSON with each of its strings paired."""
+    """Returns a value that was read from JSON, with each of its strings repaired."""
     match value:
         case str():
             return paired(value)
         case dict():
-            return {paired_json(key): paired_json(each) for key, each in value.items()}
+            return {paired_json(key): paired_json(member) for key, member in value.items()}
         case list():
-            return [paired_json(each) for each in value]
+            return [paired_json(element) for element in value]
     return value
 
 
 class Pairing:
-    """Pairs a text that comes in deltas: a first half is held back until the next delta."""
+    """Repairs a text that comes in deltas. The first half of a pair is held back until the next delta."""
 
     def __init__(self) -> None:
         self._high = ""
 
     def take(self, delta: str) -> str:
-        """What of the text can be said now."""
+        """Adds a delta; returns the text that is complete by now."""
         if not self._high and delta.isascii():
             return delta
         delta, self._high = self._high + delta, ""
@@ -46,6 +46,6 @@ class Pairing:
         return paired(delta)
 
     def end(self) -> str:
-        """What was held back: its second half never came."""
-        alone, self._high = self._high, ""
-        return paired(alone)
+        """Ends the text; returns U+FFFD if half of a pair was held back, else ""."""
+        lone_half, self._high = self._high, ""
+        return paired(lone_half)

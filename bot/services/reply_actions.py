@@ -114,7 +114,7 @@ class ReplyActions:
     async def _stop(self, kept: RecordedAnswer) -> ActionResponse | None:
         if not await self._request_stop(kept):
             return ActionResponse(texts.ANSWER_FINISHED)
-        return ActionResponse(texts.STOPPED_WHILE_QUEUED) if kept.state is actions.AnswerState.WAITING else None
+        return ActionResponse(texts.STOPPED_WHILE_QUEUED) if kept.state is actions.AnswerState.QUEUED else None
 
     async def _request_stop(self, kept: RecordedAnswer) -> bool:
         asked = await self.jobs.request_stop(kept.job_id)

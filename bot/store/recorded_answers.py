@@ -109,7 +109,7 @@ def _state(row: sa.Row[Any]) -> AnswerState:
         return AnswerState.DELETED
     state = state_of(row.status, row.attempts, row.end_reason)
     if state is State.QUEUED:
-        return AnswerState.WAITING
+        return AnswerState.QUEUED
     if state.is_live:
         return AnswerState.GROWING
     return AnswerState.STOPPED if EndReason(row.end_reason).is_stop else AnswerState.ENDED

@@ -1,4 +1,4 @@
-"""Who may ask, by what they are and by the lists."""
+"""Who may ask, by the kind of user and by the lists."""
 
 import pytest
 
@@ -22,12 +22,12 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("kind", "expected"), KINDS.items())
-def test_members_may_ask_and_nobody_else(kind: UserKind | None, expected: Denial | None) -> None:
+def test_only_members_may_ask_by_default(kind: UserKind | None, expected: Denial | None) -> None:
     assert denial(AccessRules(), asked(), kind) is expected
 
 
 @pytest.mark.parametrize("kind", sorted(ANYBODY))
-def test_a_kind_that_is_allowed_may_ask_as_well(kind: UserKind) -> None:
+def test_allowed_kind_may_ask_besides_members(kind: UserKind) -> None:
     rules = AccessRules(frozenset([kind]))
     assert denial(rules, asked(), kind) is None
     assert denial(rules, asked(), UserKind.MEMBER) is None
@@ -54,12 +54,12 @@ LISTS = {
 
 
 @pytest.mark.parametrize(("rules", "channel_id", "expected"), LISTS.values(), ids=LISTS.keys())
-def test_a_member_by_the_lists(rules: AccessRules, channel_id: str, expected: Denial | None) -> None:
+def test_lists_allow_and_deny_a_member(rules: AccessRules, channel_id: str, expected: Denial | None) -> None:
     assert denial(rules, asked(channel_id=channel_id), UserKind.MEMBER) is expected
 
 
 @pytest.mark.parametrize("kind", [*UserKind, None])
-def test_who_is_on_the_allow_list_may_ask_whatever_they_are(kind: UserKind | None) -> None:
+def test_user_on_the_allow_list_may_ask_whatever_the_kind(kind: UserKind | None) -> None:
     rules = AccessRules(allow_users=frozenset(["UADA"]))
     assert denial(rules, asked(), kind) is None
     assert not depends_on_kind(rules, asked())
@@ -75,12 +75,12 @@ MATTERS = {
 
 
 @pytest.mark.parametrize(("rules", "matters"), MATTERS.values(), ids=MATTERS.keys())
-def test_slack_is_asked_who_somebody_is_only_where_it_changes_the_answer(rules: AccessRules, matters: bool) -> None:
+def test_kind_is_needed_only_where_it_changes_the_decision(rules: AccessRules, matters: bool) -> None:
     assert depends_on_kind(rules, asked()) is matters
 
 
 @pytest.mark.parametrize(
     ("in_a_row", "in_an_hour", "too_many"), [(0, 0, False), (2, 19, False), (3, 3, True), (0, 20, True)]
 )
-def test_bots_that_answer_each_other_come_to_an_end(in_a_row: int, in_an_hour: int, too_many: bool) -> None:
+def test_bots_that_answer_each_other_are_denied_in_the_end(in_a_row: int, in_an_hour: int, too_many: bool) -> None:
     assert BotQuestions(in_a_row, in_an_hour).too_many is too_many

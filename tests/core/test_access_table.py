@@ -64,18 +64,18 @@ def expected(row: Row, kind: UserKind | None) -> Denial | None:
 
 
 @pytest.mark.parametrize("kind", [*UserKind, None], ids=lambda kind: kind.value if kind else "unknown")
-def test_every_setting_admits_and_denies_as_documented(kind: UserKind | None) -> None:
+def test_every_access_setting_allows_and_denies_as_documented(kind: UserKind | None) -> None:
     wrong = [row for row in ROWS if denial(row.rules, row.question, kind) is not expected(row, kind)]
     assert not wrong, f"{len(wrong)} of {len(ROWS)}, the first: {wrong[0]}"
 
 
-def test_slack_is_asked_what_somebody_is_exactly_where_that_changes_the_answer() -> None:
+def test_kind_is_needed_exactly_where_it_changes_the_decision() -> None:
     for row in ROWS:
         answers = {expected(row, kind) for kind in (*UserKind, None)}
         assert depends_on_kind(row.rules, row.question) is (len(answers) > 1), row
 
 
-def test_whoever_is_not_asked_about_gets_the_answer_that_every_kind_gets() -> None:
+def test_unneeded_kind_makes_no_difference_to_the_decision() -> None:
     for row in ROWS:
         if not depends_on_kind(row.rules, row.question):
             assert {denial(row.rules, row.question, kind) for kind in UserKind} == {

@@ -1,4 +1,4 @@
-"""What the pane suggests, and how its threads are called."""
+"""The assistant pane's suggested prompts and titles."""
 
 import pytest
 
@@ -19,12 +19,12 @@ from bot.core.conversation import Question, ThreadKey
         ),
     ],
 )
-def test_suggestions_are_written_in_one_line(text: str, suggestions: tuple[Suggestion, ...]) -> None:
+def test_suggestions_are_parsed_from_one_line(text: str, suggestions: tuple[Suggestion, ...]) -> None:
     assert parse_suggestions(text) == suggestions
 
 
 @pytest.mark.parametrize("text", [": a message", "a title:", "a|b|c|d|e"])
-def test_what_slack_would_not_show_is_refused(text: str) -> None:
+def test_invalid_suggestions_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="prompts"):
         parse_suggestions(text)
 
@@ -38,12 +38,14 @@ def test_what_slack_would_not_show_is_refused(text: str) -> None:
         ("", "Files"),
     ],
 )
-def test_a_thread_is_called_by_its_first_words(text: str, title: str) -> None:
+def test_title_is_the_first_words_of_the_question(text: str, title: str) -> None:
     assert title_of(Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", text)) == title
 
 
 @pytest.mark.parametrize(
     ("channel_id", "thread_ts", "is_there"), [("D1", "1.0", True), ("D1", None, False), ("C1", "1.0", False)]
 )
-def test_a_direct_message_in_a_thread_is_in_the_pane(channel_id: str, thread_ts: str | None, is_there: bool) -> None:
+def test_only_a_direct_message_in_a_thread_is_in_the_pane(
+    channel_id: str, thread_ts: str | None, is_there: bool
+) -> None:
     assert in_pane(Question(ThreadKey("T1", channel_id, thread_ts), "1.0", "U1", "why?")) is is_there

@@ -1,4 +1,4 @@
-"""Caps: how they are written, when an answer may begin, and what people read."""
+"""Caps: how they are set, when an answer may begin, and what people read."""
 
 import re
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def at(text: str) -> float:
 NOON = at("2026-11-20T12:00")
 
 
-def test_they_are_written_by_commas() -> None:
+def test_caps_are_parsed_from_a_list() -> None:
     assert parse_caps("user/day=1000tokens, workspace/month=500.50 usd,") == (TOKENS, Cap(MONTH, 500.5, True))
     assert parse_caps("user/day=5tokens,user/day=1usd") == (Cap(DAY, 5, False), Cap(DAY, 1, True))
     assert parse_caps("") == ()
@@ -56,7 +56,7 @@ def test_they_are_written_by_commas() -> None:
         ("user/day=1usd,user/day=2usd", "has two caps for user/day in usd"),
     ],
 )
-def test_a_slip_is_told(text: str, sentence: str) -> None:
+def test_invalid_cap_is_refused_with_a_reason(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
         parse_caps(text)
 
@@ -73,13 +73,13 @@ def test_a_slip_is_told(text: str, sentence: str) -> None:
         (1_200, 5_000, CapCheck(reached=TOKENS)),
     ],
 )
-def test_an_answer_begins_while_something_is_neither_used_nor_set_aside(
+def test_answer_begins_while_something_is_neither_used_nor_reserved(
     spent: int, reserved: int, expected: CapCheck
 ) -> None:
     assert check_caps([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(reserved)}) == expected
 
 
-def test_a_cap_that_is_used_up_goes_before_one_that_is_held() -> None:
+def test_cap_that_is_used_up_takes_precedence_over_a_reserved_one() -> None:
     dollars = Cap(MONTH, 5, in_dollars=True)
     spent = {DAY: Amount(500), MONTH: Amount(500, 5.0)}
     found = check_caps([TOKENS, dollars], spent, {Scope.USER: Amount(900), Scope.WORKSPACE: Amount()})
@@ -92,7 +92,7 @@ answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size
 
 @given(answers=answers, ends=st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
-def test_whatever_the_order_no_more_than_one_answer_passes_a_cap(answers: list[tuple[int, int]], ends: Random) -> None:
+def test_at_most_one_answer_passes_a_cap_in_any_order(answers: list[tuple[int, int]], ends: Random) -> None:
     spent, under_way, used = 0, list[tuple[int, int]](), list[int]()
     for most, less in answers:
         while check_caps([TOKENS], {DAY: Amount(spent)}, {Scope.USER: Amount(sum(m for m, _ in under_way))}).reserved:
@@ -106,7 +106,7 @@ def test_whatever_the_order_no_more_than_one_answer_passes_a_cap(answers: list[t
     assert sum(used) - max(used, default=0) < TOKENS.limit
 
 
-def test_days_and_months_are_utcs() -> None:
+def test_days_and_months_are_in_utc() -> None:
     assert format_day(day_of(at("2026-11-20T23:59"))) == "2026-11-20"
     assert format_day(first_day(Period.DAY, NOON)) == "2026-11-20"
     assert format_day(first_day(Period.MONTH, NOON)) == "2026-11-01"
@@ -133,18 +133,18 @@ def test_days_and_months_are_utcs() -> None:
         ),
     ],
 )
-def test_a_sentence_says_when_it_resets(cap: Cap, now: float, sentence: str) -> None:
+def test_cap_that_is_used_up_says_when_it_resets(cap: Cap, now: float, sentence: str) -> None:
     assert cap_reached_text(cap, now) == sentence
 
 
 @pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])
-def test_from_four_fifths_on_a_person_is_told(tokens: int, part: str | None) -> None:
+def test_warning_begins_at_four_fifths_of_a_cap(tokens: int, part: str | None) -> None:
     sentence = warning(TOKENS, Amount(tokens), NOON)
     resets = "It resets on 21 November at 00:00 UTC."
     assert sentence == (part and f"{part} of your quota of 1,000 tokens per day is used. {resets}")
 
 
-def test_each_cap_and_period_has_a_notice_of_its_own() -> None:
+def test_each_cap_and_period_has_its_own_warning_key() -> None:
     dollars = Cap(DAY, 5, in_dollars=True)
     tomorrow = NOON + 86_400
     assert (

@@ -1,4 +1,4 @@
-"""When a process may take its jobs for its own: never after a pause in which another may have taken them over."""
+"""The lease is never valid after a pause in which another worker may have taken over."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,21 +6,21 @@ from hypothesis import strategies as st
 from bot.core.lease import LEASE_S, Lease
 
 TAKEN_OVER_S = 8.0
-"""How long bot/store waits before it takes over from a process that does not beat."""
+"""How long a heartbeat must be missing before bot/store takes over."""
 
 
-def test_nobody_is_sure_before_the_first_heartbeat() -> None:
+def test_lease_is_invalid_before_the_first_heartbeat() -> None:
     assert not Lease().is_valid(0.0)
 
 
-def test_a_heartbeat_makes_sure_for_a_while() -> None:
+def test_heartbeat_renews_the_lease_for_lease_s() -> None:
     lease = Lease()
     lease.renew(10.0)
     assert lease.is_valid(10.0 + LEASE_S - 0.1)
     assert not lease.is_valid(10.0 + LEASE_S)
 
 
-def test_a_database_that_is_away_keeps_us_sure() -> None:
+def test_unreachable_database_keeps_the_lease_valid() -> None:
     lease = Lease()
     lease.renew(10.0)
     for second in range(11, 40):
@@ -28,7 +28,7 @@ def test_a_database_that_is_away_keeps_us_sure() -> None:
         assert lease.is_valid(second + 1.0)
 
 
-def test_who_was_paused_is_not_sure_until_a_heartbeat_came_back() -> None:
+def test_paused_process_needs_an_answered_heartbeat_for_its_lease() -> None:
     lease = Lease()
     lease.renew(10.0)
     lease.heartbeat_failed(41.5)
@@ -37,7 +37,7 @@ def test_who_was_paused_is_not_sure_until_a_heartbeat_came_back() -> None:
     assert lease.is_valid(42.1)
 
 
-def test_a_heartbeat_that_failed_over_a_pause_does_not_make_sure() -> None:
+def test_heartbeat_that_fails_over_a_pause_does_not_renew_the_lease() -> None:
     lease = Lease()
     lease.renew(10.0)
     lease.heartbeat_failed(41.0)
@@ -45,13 +45,13 @@ def test_a_heartbeat_that_failed_over_a_pause_does_not_make_sure() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 40.0)), max_size=30))
-def test_nobody_is_sure_who_did_not_even_try_for_as_long_as_it_takes_to_be_taken_over(
+def test_lease_expires_before_others_may_take_over(
     beats: list[tuple[bool, float]],
 ) -> None:
     lease, now = Lease(), 0.0
-    for came_back, pause_s in beats:
+    for answered, pause_s in beats:
         began = now
-        if came_back:
+        if answered:
             lease.renew(began)
         else:
             lease.heartbeat_failed(began)

@@ -1,4 +1,4 @@
-"""A link says where it leads."""
+"""Deceptive links: a label that names another host than the link leads to."""
 
 import pytest
 
@@ -39,14 +39,14 @@ from bot.core.reply.markdown.render import rendered
         "> [^1]: x[bank.com](https://evil.com)",
     ],
 )
-def test_a_label_that_is_another_address_shows_the_real_one(link: str) -> None:
+def test_deceptive_link_is_sent_as_text_with_its_destination(link: str) -> None:
     for growing in (False, True):
         shown = rendered(f"{link}\n\nAnd so on.", growing=growing)
         assert "(https://evil.com)" in shown
         assert "](" not in shown
 
 
-LIES = {
+DECEPTIVE = {
     "a host above": ("bank.com", "https://bank.com.evil.io"),
     "a host that ends with it": ("bank.com", "https://evilbank.com"),
     "a host that is part of it": ("www.bank.com", "https://ank.com"),
@@ -84,8 +84,8 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize(("label", "address"), LIES.values(), ids=LIES)
-def test_a_label_that_claims_another_host_is_spelled_out(label: str, address: str) -> None:
+@pytest.mark.parametrize(("label", "address"), DECEPTIVE.values(), ids=DECEPTIVE)
+def test_label_that_names_another_host_is_deceptive(label: str, address: str) -> None:
     assert is_deceptive(label, address)
     shown = rendered(f"[{label}]({address})", growing=False)
     assert "](" not in shown
@@ -131,6 +131,6 @@ HONEST = {
 
 
 @pytest.mark.parametrize(("label", "address"), HONEST.values(), ids=HONEST)
-def test_a_label_that_names_its_own_target_stays(label: str, address: str) -> None:
+def test_label_that_names_its_own_host_or_file_is_honest(label: str, address: str) -> None:
     assert not is_deceptive(label, address)
     assert rendered(f"[{label}]({address})", growing=False) == f"[{label}]({address})"

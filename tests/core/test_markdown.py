@@ -37,7 +37,7 @@ markdown_texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_siz
 
 
 @pytest.mark.parametrize(
-    ("come", "shown"),
+    ("source", "sent"),
     [
         ("**bo", "**bo**"),
         ("**bo*", "**bo**"),
@@ -91,12 +91,12 @@ markdown_texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_siz
         ("**never closed\n\nnext", "**never closed\n\nnext"),
     ],
 )
-def test_what_is_half_there_is_closed_or_held_back(come: str, shown: str) -> None:
-    assert rendered(come, growing=True) == shown
+def test_incomplete_construct_is_closed_for_show_or_held_back(source: str, sent: str) -> None:
+    assert rendered(source, growing=True) == sent
 
 
 @pytest.mark.parametrize(
-    ("written", "sent"),
+    ("source", "sent"),
     [
         ("![a cat](https://a.b/c.png)", "[a cat](https://a.b/c.png)"),
         ("![](https://a.b/c.png)", "https://a.b/c.png"),
@@ -123,9 +123,9 @@ def test_what_is_half_there_is_closed_or_held_back(come: str, shown: str) -> Non
         ("[paypal.com][1]\n\n[1]: https://evil.io", "\\[paypal.com\\][1]\n\n[1]: https://evil.io"),
     ],
 )
-def test_a_link_says_where_it_leads(written: str, sent: str) -> None:
-    assert rendered(written, growing=False) == sent
-    assert rendered(f"{written}\n\nand on", growing=True) == f"{sent}\n\nand on"
+def test_link_shows_its_destination_if_its_label_is_deceptive(source: str, sent: str) -> None:
+    assert rendered(source, growing=False) == sent
+    assert rendered(f"{source}\n\nand on", growing=True) == f"{sent}\n\nand on"
 
 
 @settings(max_examples=150, deadline=None)
@@ -139,14 +139,14 @@ def test_a_link_says_where_it_leads(written: str, sent: str) -> None:
 @example("[l.io[a]:](http:c)", False)
 @example("[l.io![#]()](http:c)", False)
 @example("![l.io![a]](http:c)[a]:h", False)
-def test_no_image_is_left_and_no_label_is_deceptive(text: str, growing: bool) -> None:
+def test_rendering_leaves_no_image_and_no_deceptive_link(text: str, growing: bool) -> None:
     for block in PARSER.parse(rendered(text, growing=growing)):
         for at, token in enumerate(children := block.children or []):
             assert token.type != "image"
             if token.type == "link_open" and token.info != "auto":
-                label = takewhile(lambda each: each.type != "link_close", children[at + 1 :])
+                label = takewhile(lambda inline: inline.type != "link_close", children[at + 1 :])
                 assert not is_deceptive(
-                    "".join("\n" if each.type == "softbreak" else each.content for each in label),
+                    "".join("\n" if inline.type == "softbreak" else inline.content for inline in label),
                     str(token.attrs["href"]),
                 )
 
@@ -154,8 +154,8 @@ def test_no_image_is_left_and_no_label_is_deceptive(text: str, growing: bool) ->
 @settings(max_examples=300, deadline=None)
 @given(markdown_texts)
 @example("```\n")
-def test_what_is_held_back_is_the_end_alone(text: str) -> None:
-    """What a blank line ended is shown, and as it is but for links."""
+def test_only_the_end_is_held_back(text: str) -> None:
+    """Text before a blank line is shown, and unchanged except for links."""
     whole = rendered(f"{text}\n\n", growing=False)
     assert "The end." in rendered(f"{text}\n\nThe end. And", growing=True)
     if not re.search(r"\]|!\[|<|\*.*http|http.*\*", text, re.DOTALL):
@@ -182,14 +182,14 @@ def test_what_is_held_back_is_the_end_alone(text: str) -> None:
         ("Prices\r\n\r\n| a | b |\r\n|--|--|\r\n| 1 | 2 |\r\n", "Prices. a, b; 1, 2."),
     ],
 )
-def test_the_first_words_have_no_marks(markdown: str, words: str) -> None:
+def test_preview_has_no_marks(markdown: str, words: str) -> None:
     assert first_words(markdown, growing=False) == (
         words or "One sentence that is long enough to stand alone, is it not?"
     )
 
 
 @given(st.lists(st.sampled_from(["alpha", "be**ta**", "`gam`", "[del](http://a.b)", "ε"]), max_size=60).map(" ".join))
-def test_no_word_is_cut(text: str) -> None:
+def test_preview_cuts_no_word(text: str) -> None:
     whole = {"alpha", "beta", "gam", "del", "ε"}
     for size in range(0, len(text), 7):
         words = first_words(text[:size], growing=True)
@@ -198,24 +198,24 @@ def test_no_word_is_cut(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "come", ["[the docs](https://a", "| a | b |", "```py", "- [", "![a](https://", "#", "<ht", " "]
+    "source", ["[the docs](https://a", "| a | b |", "```py", "- [", "![a](https://", "#", "<ht", " "]
 )
-def test_no_frame_is_a_block_that_slack_refuses_for_being_empty(come: str) -> None:
-    for view in (View(come, growing=True), View(f"{come}\n\n", growing=True), View("", growing=True)):
+def test_no_frame_has_an_empty_block(source: str) -> None:
+    for view in (View(source, growing=True), View(f"{source}\n\n", growing=True), View("", growing=True)):
         shown = reply_blocks.message(view)
         assert check_blocks(shown["blocks"])
         assert shown["text"]
 
 
-def test_lines_that_end_as_on_other_systems_are_lines() -> None:
-    come = "text\r\n\r\n| a | b |\r\n|--|--|\r\n| **1"
-    assert rendered(come, growing=True) == "text\n\n| a | b |\n|--|--|\n| **1**"
+def test_crlf_ends_a_line() -> None:
+    source = "text\r\n\r\n| a | b |\r\n|--|--|\r\n| **1"
+    assert rendered(source, growing=True) == "text\n\n| a | b |\n|--|--|\n| **1**"
     assert rendered("```py\r\nx\r\n```\r\n", growing=False) == "```py\nx\n```"
 
 
-def test_no_label_reads_backwards() -> None:
+def test_bidi_override_is_removed_from_a_label() -> None:
     assert rendered("[\u202emoc.knab](https://a.b)", growing=False) == "[moc.knab](https://a.b)"
 
 
-def test_a_growing_word_is_no_word_yet() -> None:
+def test_preview_leaves_out_an_incomplete_word() -> None:
     assert reply_blocks.short_text(View("Hel", growing=True)) == texts.WRITING

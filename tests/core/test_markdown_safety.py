@@ -1,4 +1,4 @@
-"""Nothing that a model writes acts in Slack, and readers see what it wrote: in prose, in code, everywhere."""
+"""Nothing that a model writes has an effect in Slack, and readers see what it wrote, in prose and in code."""
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +17,7 @@ from tests.core.conversations import question
 from tests.core.slack import Slack, grow, leaves, said, show, stored
 from tests.core.test_markdown import markdown_texts
 
-TOKENS = [
+INSTRUCTIONS = [
     "<!channel>",
     "<!here|x>",
     "<!subteam^S012>",
@@ -26,7 +26,13 @@ TOKENS = [
     "<#C0GENERAL>",
     "<!date^1^{date}|x>",
 ]
-TOKENS += ["<https://evil.example|bank.com>", "<mailto:a@b.c|d>", "<<!channel>>", "&lt;!channel&gt;", "&amp;lt;!here>"]
+INSTRUCTIONS += [
+    "<https://evil.example|bank.com>",
+    "<mailto:a@b.c|d>",
+    "<<!channel>>",
+    "&lt;!channel&gt;",
+    "&amp;lt;!here>",
+]
 AROUND = {
     "prose": "so {} it is",
     "bold": "**{}**",
@@ -52,11 +58,16 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("instruction", INSTRUCTIONS)
 @pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
-def test_no_token_is_live_anywhere(token: str, around: str) -> None:
-    text = around.replace("{}", token)
-    for view in (View(text), View(text, growing=True), View(text, plain=True), View(text, notice=token, footer=token)):
+def test_instruction_to_slack_has_no_effect_anywhere(instruction: str, around: str) -> None:
+    text = around.replace("{}", instruction)
+    for view in (
+        View(text),
+        View(text, growing=True),
+        View(text, plain=True),
+        View(text, notice=instruction, footer=instruction),
+    ):
         kept = stored(view)
         assert not live_controls("", check_blocks(reply_blocks.message(view)["blocks"] or [{"type": "divider"}]))
         found = {leaf["type"] for leaf in leaves(kept)}
@@ -67,21 +78,21 @@ def test_no_token_is_live_anywhere(token: str, around: str) -> None:
 
 @pytest.mark.parametrize("written", ["<div>", "a < b && c > d", "#include <map>", "vector<int>", "<https://a.example>"])
 @pytest.mark.parametrize("around", ["```\n{}\n```", "so `{}` it is", "- a\n\n  ```\n  {}\n  ```", "| `{}` |\n|---|"])
-def test_code_is_shown_and_copied_as_it_was_written(written: str, around: str) -> None:
+def test_code_is_shown_as_written(written: str, around: str) -> None:
     kept = stored(View(around.replace("{}", written)))
     assert written in said(kept)
     assert JOINER not in said(kept)
 
 
 @pytest.mark.parametrize("entity", ["&lt;", "&amp;lt;", "&#60;", "&nbsp;"])
-def test_an_entity_in_code_stays_one(entity: str) -> None:
+def test_entity_in_code_is_not_decoded(entity: str) -> None:
     assert rendered(f"`{entity}`", growing=False) == f"`{entity}`"
 
 
-@pytest.mark.parametrize("token", TOKENS[:9])
-def test_a_token_in_code_is_broken_by_what_nobody_sees(token: str) -> None:
-    text = said(stored(View(f"```\n{token}\n```")))
-    assert text.replace(JOINER, "").startswith(token)
+@pytest.mark.parametrize("instruction", INSTRUCTIONS[:9])
+def test_instruction_in_code_is_broken_by_an_invisible_character(instruction: str) -> None:
+    text = said(stored(View(f"```\n{instruction}\n```")))
+    assert text.replace(JOINER, "").startswith(instruction)
     assert text.count(JOINER) == 1
 
 
@@ -95,7 +106,7 @@ def test_a_token_in_code_is_broken_by_what_nobody_sees(token: str) -> None:
         ("a `b<c` < d", "a b<c < d"),
     ],
 )
-def test_prose_is_shown_as_markdown_means_it(written: str, shown: str) -> None:
+def test_prose_is_shown_as_commonmark_reads_it(written: str, shown: str) -> None:
     assert said(stored(View(written))) == shown
 
 
@@ -110,13 +121,13 @@ def test_prose_is_shown_as_markdown_means_it(written: str, shown: str) -> None:
         ("<https://a.example/?a=1&copy=2>", "https://a.example/?a=1&copy=2"),
     ],
 )
-def test_slack_decodes_nothing_in_an_address(written: str, url: str) -> None:
+def test_destination_is_decoded_before_it_is_sent(written: str, url: str) -> None:
     assert [leaf["url"] for leaf in leaves(stored(View(written))) if leaf["type"] == "link"] == [url]
 
 
 @settings(max_examples=150, deadline=None)
 @given(markdown_texts, st.integers(1, 40), st.booleans())
-def test_no_frame_notifies_anybody(text: str, step: int, plain: bool) -> None:
+def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
     """However the text is cut into deltas; `stored` looks at each frame."""
     slack, reply = Slack(), Reply(question())
     if plain:
@@ -132,7 +143,7 @@ def test_no_frame_notifies_anybody(text: str, step: int, plain: bool) -> None:
 
 
 @given(st.text(max_size=200) | markdown_texts)
-def test_no_text_of_ours_holds_what_acts(text: str) -> None:
+def test_preview_and_notice_contain_no_instruction_to_slack(text: str) -> None:
     for view in (View(text), View("", notice=text or "x"), View(text, plain=True, notice=text)):
         message = reply_blocks.message(view)
         assert "<" not in message["text"]
@@ -140,7 +151,7 @@ def test_no_text_of_ours_holds_what_acts(text: str) -> None:
 
 
 @pytest.mark.parametrize("handle", ["@here", "@channel", "@everyone", "@Here"])
-def test_a_handle_in_plain_text_is_broken(handle: str) -> None:
+def test_broadcast_handle_in_plain_text_is_broken(handle: str) -> None:
     for view in (View(f"Hello {handle}!"), View(f"Hello {handle}!", plain=True)):
         assert handle not in reply_blocks.message(view)["text"]
 
@@ -148,12 +159,12 @@ def test_a_handle_in_plain_text_is_broken(handle: str) -> None:
 @pytest.mark.parametrize(
     "name", ["https://evil.example/x", "evil.example.zip", "<!here>.pdf", "@channel.txt", "<@U0ADA>"]
 )
-def test_a_file_s_name_is_neither_a_mention_nor_a_link(name: str) -> None:
+def test_file_name_is_neither_a_mention_nor_a_link(name: str) -> None:
     kept = stored(View("Words.", notice=f"Not read: {name} (too large).", ended=EndReason.WHOLE))
     assert {leaf["type"] for leaf in leaves(kept[:2])} == {"text"}
     assert name in said(kept).replace(JOINER, "")
 
 
-def test_what_was_escaped_as_it_grew_is_escaped_in_the_end() -> None:
+def test_final_frame_escapes_the_same_as_growing_frames() -> None:
     slack = Slack()
     grow("Run `a <@U0ADA> b` and **<!channel>** then\n\n```\n<!here>\n", 1, slack)

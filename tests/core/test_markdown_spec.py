@@ -149,7 +149,7 @@ def deviations(markdown: str, blurred: Blur) -> list[str]:
 @pytest.mark.parametrize(
     ("source", "found"), [pytest.param(source, found, id=f"{source}: {name}") for source, name, found in examples()]
 )
-def test_no_frame_is_broken(source: str, found: list[tuple[int, str]]) -> None:
+def test_every_frame_is_a_beginning_of_the_whole(source: str, found: list[tuple[int, str]]) -> None:
     for number, markdown in found:
         reason = next((why for why, where in EXCEPTIONS.items() if number in where.get(source, ())), None)
         broken = deviations(markdown, list)

@@ -1,4 +1,4 @@
-"""Pages: they fit, they end at the best place, they go on with what was open, and together they are the text."""
+"""Pages fit, end at the best page break, open again what they continue, and together are the text."""
 
 import pytest
 import regex
@@ -88,7 +88,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize(("first", "rest"), BREAKS.values(), ids=BREAKS)
-def test_a_page_ends_at_the_best_place(first: str, rest: str) -> None:
+def test_page_ends_at_the_best_page_break(first: str, rest: str) -> None:
     assert paged(first + rest, 60)[0].source == first
 
 
@@ -142,19 +142,19 @@ OPENED = {
 
 
 @pytest.mark.parametrize(("text", "second"), OPENED.values(), ids=OPENED)
-def test_a_page_goes_on_with_what_was_open(text: str, second: str) -> None:
+def test_page_opens_again_the_blocks_that_it_continues(text: str, second: str) -> None:
     pages = paged(text, 80)
     assert pages[1].markdown == second
     assert "".join(page.source for page in pages) == text
 
 
-def test_what_would_fill_a_page_is_not_opened_again() -> None:
+def test_opening_that_would_fill_a_page_is_left_out() -> None:
     header = "| " + "head " * 20 + "|\n|---|\n"
     pages = paged(header + "| row of words |\n" * 30, 200)
     assert not any(page.opening.lines for page in pages)
 
 
-def test_white_space_alone_is_no_page() -> None:
+def test_trailing_white_space_begins_no_page() -> None:
     assert len(paged("word " * 12 + " " * 30, 60)) == 1
 
 
@@ -173,7 +173,7 @@ TEXTS = MARKDOWN | st.text(max_size=300) | st.text("ab `~|-1.\n#>\u0301\u200d�
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, st.integers(20, 120), st.integers(1, 40))
-def test_pages_fit_join_to_the_text_and_do_not_depend_on_deltas(text: str, limit: int, step: int) -> None:
+def test_pages_fit_and_join_to_the_text_for_any_deltas(text: str, limit: int, step: int) -> None:
     pages = paged(text, limit)
     assert "".join(page.source for page in pages) == text
     assert [text[page.start : page.end] for page in pages] == [page.source for page in pages]
@@ -183,7 +183,7 @@ def test_pages_fit_join_to_the_text_and_do_not_depend_on_deltas(text: str, limit
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, st.integers(30, 120))
-def test_no_grapheme_is_cut_that_fits_on_a_page(text: str, limit: int) -> None:
+def test_page_break_cuts_no_grapheme(text: str, limit: int) -> None:
     begins, at = {0}, 0
     for grapheme in regex.findall(r"\X", text):
         if sent_chars(grapheme) > limit // 2:
@@ -206,7 +206,7 @@ def test_full_pages_never_change() -> None:
 
 
 @pytest.mark.parametrize("character", ["x", "漢", "👩", "<", "&", "\ud800"])
-def test_a_page_is_within_the_limits_in_characters_and_in_bytes(character: str) -> None:
+def test_page_is_within_the_limits_of_characters_and_bytes(character: str) -> None:
     for page in paged(character * 30_000, PAGE_CHARS)[:-1]:
         assert sent_chars(page.markdown) <= PAGE_CHARS
         assert len(page.markdown.encode("utf-8", "surrogatepass")) <= PAGE_BYTES
@@ -214,7 +214,7 @@ def test_a_page_is_within_the_limits_in_characters_and_in_bytes(character: str) 
 
 
 @pytest.mark.parametrize("piece", [*map(chr, range(128)), "漢", "👩", "](", "][", "<http://", "![", "```\n"])
-def test_no_character_is_sent_as_more_than_is_reckoned_with(piece: str) -> None:
+def test_no_character_is_sent_as_more_than_most_sent(piece: str) -> None:
     assert sent_chars(piece) <= MOST_SENT * len(piece)
     assert sent_chars(piece) - len(piece) + len(piece.encode()) <= MOST_SENT * len(piece)
 
@@ -236,5 +236,5 @@ LONG = "".join(f"{number}\n" for number in range(4_000))
     ],
     ids=["one", "two of three", "in a list", "still open", "none"],
 )
-def test_long_code_has_a_file_by_its_info_string(text: str, files: dict[str, str]) -> None:
+def test_long_code_is_attached_with_the_extension_of_its_info_string(text: str, files: dict[str, str]) -> None:
     assert {file.title: file.content.decode() for file in long_code(text, "1.0")} == files

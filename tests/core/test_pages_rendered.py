@@ -82,7 +82,7 @@ def words(source: str) -> dict[str, tuple[object, ...]]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([500, 800]))
-def test_pages_read_as_the_whole_does(seed: int, limit: int) -> None:
+def test_pages_show_each_word_as_the_whole_text_does(seed: int, limit: int) -> None:
     text = Author(seed).text()
     whole, pages = words(text), paged(text, limit)
     read = [words(rendered(page.markdown, growing=False)) for page in pages]

@@ -26,7 +26,7 @@ MILLION = 1_000_000
         ("anthropic/claude-opus-5-5", Usage(MILLION, 0, cached_input_tokens=500_000), 2.0 + 0.1),
     ],
 )
-def test_costs_what_the_vendor_publishes(model: str, usage: Usage, usd: float) -> None:
+def test_cost_is_what_the_vendor_publishes(model: str, usage: Usage, usd: float) -> None:
     assert cost_usd(model, usage) == pytest.approx(usd)
 
 
@@ -53,7 +53,7 @@ def test_a_model_without_a_price_has_no_known_cost(model: str) -> None:
     output=st.integers(0, 100_000),
     model=st.sampled_from(["openai/gpt-6-luna", "anthropic/claude-haiku-5-5"]),
 )
-def test_a_cache_never_makes_an_answer_dearer(plain: int, cached: int, output: int, model: str) -> None:
+def test_cached_input_never_costs_more(plain: int, cached: int, output: int, model: str) -> None:
     with_cache = cost_usd(model, Usage(plain + cached, output, cached_input_tokens=cached))
     without = cost_usd(model, Usage(plain + cached, output))
     assert with_cache is not None

@@ -14,7 +14,7 @@ SEVEN_PAGES = "".join(f"Line {number} of a long answer.\n" for number in range(2
 LONG_CODE = "".join(f"print({number})\n" for number in range(1_500))
 
 
-def test_after_the_fifth_page_the_answer_goes_on_in_a_file() -> None:
+def test_answer_longer_than_five_pages_is_attached() -> None:
     reply, channel = Reply(question()), Channel()
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
@@ -31,7 +31,7 @@ def test_after_the_fifth_page_the_answer_goes_on_in_a_file() -> None:
     assert channel.shown["5.0"].ended
 
 
-def test_the_last_page_says_that_there_is_a_file_once_it_is_there() -> None:
+def test_notice_about_a_file_follows_its_upload() -> None:
     reply, channel = Reply(question()), Channel()
     reply.append(SEVEN_PAGES)
     reply.finish(Ending("Cut."))
@@ -48,7 +48,7 @@ def test_the_last_page_says_that_there_is_a_file_once_it_is_there() -> None:
 
 
 @pytest.mark.parametrize("reasons", [[Refusal.MESSAGE_GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
-def test_where_slack_takes_no_files_pages_go_on(reasons: list[Refusal]) -> None:
+def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal]) -> None:
     reply, channel, left = Reply(question()), Channel(), list(reasons)
     reply.append(SEVEN_PAGES)
     reply.finish(Ending())
@@ -62,7 +62,7 @@ def test_where_slack_takes_no_files_pages_go_on(reasons: list[Refusal]) -> None:
     assert [view.notice for view in channel.shown.values()] == [""] * 7
 
 
-def test_code_that_is_longer_than_a_page_is_attached_too() -> None:
+def test_code_longer_than_a_page_is_attached() -> None:
     reply, channel = Reply(question()), Channel()
     text = f"Here:\n\n```Python title=x\n{LONG_CODE}```\n\nThat is all."
     reply.append(text)
@@ -83,7 +83,7 @@ def answer_file(text: str, name: str = "") -> AttachedFile:
     [(SEVEN_PAGES, True), ("Another answer.", False)],
     ids=["the same text", "another text"],
 )
-def test_files_of_an_earlier_attempt_stay_where_they_are_right(before: str, stays: bool) -> None:
+def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: str, stays: bool) -> None:
     left = (answer_file(before),)
     reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(left)),)))
     channel = Channel({"7.0": View("")}, {"8.0": left})
@@ -97,7 +97,7 @@ def test_files_of_an_earlier_attempt_stay_where_they_are_right(before: str, stay
     assert ("8.0" in channel.files) is stays
 
 
-def test_a_part_that_is_less_than_an_earlier_attempts_leaves_that_ones_file() -> None:
+def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     left = (answer_file(SEVEN_PAGES),)
     reply = Reply(question(), Shown(("7.0",), 10, "Much more.", attached=(Attached("8.0", ("F1",), keys(left)),)))
     channel = Channel({"7.0": View("")}, {"8.0": left})

@@ -13,20 +13,20 @@ UNITS = st.lists(st.sampled_from(["a", " ", "é", "世", "😀", "\ud83d", "\ude
 
 
 def expected(text: str) -> str:
-    """By hand, a unit after the other."""
-    said, at = "", 0
+    """Repairs the text unit by unit."""
+    repaired, at = "", 0
     while at < len(text):
         if "\ud800" <= text[at] <= "\udbff" and "\udc00" <= text[at + 1 : at + 2] <= "\udfff":
-            said += chr(0x10000 + (ord(text[at]) - 0xD800) * 0x400 + ord(text[at + 1]) - 0xDC00)
+            repaired += chr(0x10000 + (ord(text[at]) - 0xD800) * 0x400 + ord(text[at + 1]) - 0xDC00)
             at += 2
         else:
-            said += "\ufffd" if "\ud800" <= text[at] <= "\udfff" else text[at]
+            repaired += "\ufffd" if "\ud800" <= text[at] <= "\udfff" else text[at]
             at += 1
-    return said
+    return repaired
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "repaired"),
     [
         ("plain", "plain"),
         ("Grüße 👋🏽", "Grüße 👋🏽"),
@@ -36,22 +36,22 @@ def expected(text: str) -> str:
         ("\ud83d\ud83d\ude00", "\ufffd😀"),
     ],
 )
-def test_halves_side_by_side_are_joined_and_lone_ones_replaced(text: str, said: str) -> None:
-    assert paired(text) == said
+def test_adjacent_halves_are_joined_and_lone_halves_replaced(text: str, repaired: str) -> None:
+    assert paired(text) == repaired
 
 
 @settings(max_examples=300, deadline=None)
 @given(UNITS, st.lists(st.integers(0, 12)))
-def test_deltas_make_no_difference(units: list[str], cuts: list[int]) -> None:
+def test_deltas_are_repaired_as_the_whole_text_is(units: list[str], cuts: list[int]) -> None:
     text = "".join(units)
     at = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
     pairing = Pairing()
-    said = [pairing.take(text[low:high]) for low, high in pairwise(at)]
-    assert "".join([*said, pairing.end()]) == paired(text) == expected(text)
-    for each in said:
-        each.encode()
+    repaired = [pairing.take(text[low:high]) for low, high in pairwise(at)]
+    assert "".join([*repaired, pairing.end()]) == paired(text) == expected(text)
+    for delta in repaired:
+        delta.encode()
 
 
-def test_what_json_holds_is_paired_wherever_it_stands() -> None:
+def test_strings_in_json_are_repaired_at_any_depth() -> None:
     body = json.loads(r'{"a\ud83d": [{"text": "\ud83d\ude00 \ud83d"}, 1, null, true]}')
     assert paired_json(body) == {"a\ufffd": [{"text": "😀 \ufffd"}, 1, None, True]}

@@ -1,9 +1,9 @@
-"""What a report counts: each attempt by its own end, whatever became of its job since."""
+"""The report counts each attempt by its own end reason, whatever its job's later attempts did."""
 
 import pytest
 
 from bot.core.job import EndReason
-from bot.core.limits.usage import AnswerUsage, By, Report
+from bot.core.limits.usage import AnswerUsage, GroupBy, Report
 
 
 def attempt(reason: EndReason, tokens: int | None = 10) -> AnswerUsage:
@@ -28,8 +28,8 @@ COUNTS = {
 
 
 @pytest.mark.parametrize(("use", "counted"), COUNTS.values(), ids=COUNTS.keys())
-def test_an_attempt_is_an_answer_a_failure_or_neither(use: AnswerUsage, counted: tuple[int, int]) -> None:
-    report = Report(By.USER)
+def test_attempt_counts_as_answer_failure_or_neither(use: AnswerUsage, counted: tuple[int, int]) -> None:
+    report = Report(GroupBy.USER)
     report.add([use])
     line = report.lines["U1"]
     assert (line.answers, line.failures) == counted
@@ -37,7 +37,7 @@ def test_an_attempt_is_an_answer_a_failure_or_neither(use: AnswerUsage, counted:
 
 
 @pytest.mark.parametrize("reason", [EndReason.BATCHED, EndReason.CAP_REACHED, EndReason.NOTHING_ASKED])
-def test_what_asked_no_model_has_no_line(reason: EndReason) -> None:
-    report = Report(By.MODEL)
+def test_attempt_without_a_model_has_no_line(reason: EndReason) -> None:
+    report = Report(GroupBy.MODEL)
     report.add([attempt(reason, None)])
     assert report.lines == {}

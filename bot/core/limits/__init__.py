@@ -1,1 +1,1 @@
-"""Who may ask, how much may be used, and what was."""
+"""Access control, caps, prices and the report of usage."""

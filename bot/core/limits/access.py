@@ -1,4 +1,4 @@
-"""Who may ask. Pure: who somebody is, is told."""
+"""Access control: who may ask, by the Typist admin's lists and by what the asker is. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,23 +7,23 @@ from bot.core import texts
 from bot.core.conversation import Question
 
 MOST_BOT_ROUNDS = 3
-"""Questions of other bots that are answered in a thread, one after another without a person's between them."""
+"""How many questions of bots are answered in a row in one thread."""
 MOST_BOT_QUESTIONS_AN_HOUR = 20
-"""Of one bot, wherever it asks: one that begins a thread for each of our answers would never end either."""
+"""How many questions of one bot are answered in an hour. A bot may begin a new thread for each answer."""
 
 
 class UserKind(StrEnum):
-    """What somebody is to our workspace."""
+    """What an asker is to our workspace."""
 
     MEMBER = "members"
     GUEST = "guests"
     EXTERNAL = "external"
-    """Of another organisation, by Slack Connect."""
+    """A member of another organization, by Slack Connect."""
     BOT = "bots"
 
 
 class Denial(StrEnum):
-    """Why somebody may not ask, as the sentence that tells them."""
+    """Why a question is denied. The value is the sentence that the asker reads."""
 
     PERSON = texts.DENIED_USER
     CHANNEL = texts.DENIED_CHANNEL
@@ -43,27 +43,27 @@ _DENIALS = {
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """What those who run the bot decide; ids are Slack's. A deny list goes before everything else."""
+    """The access settings, with Slack's IDs. The deny lists take precedence over everything else."""
 
     also: frozenset[UserKind] = frozenset()
-    """Who may ask beside the workspace's members."""
+    """The kinds of users who may ask besides members."""
     allow_users: frozenset[str] = frozenset()
-    """Where it is not empty, these and nobody else may ask, whatever they are."""
+    """If not empty, only these users may ask, whatever kind they are."""
     deny_users: frozenset[str] = frozenset()
     allow_channels: frozenset[str] = frozenset()
-    """Where it is not empty, the bot answers in these channels alone, and in direct messages."""
+    """If not empty, Typist answers only in these channels and in direct messages."""
     deny_channels: frozenset[str] = frozenset()
 
     @property
-    def anybody(self) -> bool:
-        """Whether every kind may ask, so that Slack need not say what somebody is."""
+    def allow_all_kinds(self) -> bool:
+        """Whether every kind of user may ask, even an unknown one."""
         return self.also >= frozenset(UserKind) - {UserKind.MEMBER}
 
 
 def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Denial | None:
-    """Why the asker may not ask; None where they may.
+    """Returns why a question is denied, or None if it is allowed.
 
-    `kind` is None where it is not known, or was not asked for: then only what holds for every kind lets anybody in.
+    `kind` is None if it isn't known. Then the question is allowed only if it would be for every kind.
     """
     channel_id, user_id = question.thread.channel_id, question.user_id
     if user_id in rules.deny_users:
@@ -74,26 +74,26 @@ def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Den
         return Denial.CHANNEL
     if rules.allow_users:
         return None if user_id in rules.allow_users else Denial.PERSON
-    if kind is UserKind.MEMBER or kind in rules.also or rules.anybody:
+    if kind is UserKind.MEMBER or kind in rules.also or rules.allow_all_kinds:
         return None
     return _DENIALS[kind]
 
 
 def depends_on_kind(rules: AccessRules, question: Question) -> bool:
-    """Whether the answer depends on what the asker is. If not, an unknown kind gives the same answer as any other."""
+    """Whether the decision depends on the asker's kind, so that Slack must be asked for it."""
     return len({denial(rules, question, kind) for kind in (*UserKind, None)}) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class BotQuestions:
-    """What other bots asked of late."""
+    """How much other bots asked lately."""
 
     in_a_row: int
-    """The newest questions in the thread, back to a person's."""
+    """Questions of bots in the thread since the last question of a person."""
     in_an_hour: int
-    """Of this bot, anywhere."""
+    """Questions of this bot in the last hour, anywhere."""
 
     @property
     def too_many(self) -> bool:
-        """Two bots that answer each other would never end."""
+        """Whether another answer may keep two bots answering each other forever."""
         return self.in_a_row >= MOST_BOT_ROUNDS or self.in_an_hour >= MOST_BOT_QUESTIONS_AN_HOUR

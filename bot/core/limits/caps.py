@@ -91,7 +91,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class UsageToDate:
-    """What was used so far today and this month, and the caps on it."""
+    """The usage so far today and this month, with its caps."""
 
     spent: Mapping[Period, Amount]
     caps: Sequence[Cap]

@@ -1,4 +1,4 @@
-"""What an answer costs: the one table of prices.
+"""Prices: what the vendors charge for an answer.
 
 USD per million tokens, standard tier, as published on 2026-11-05:
 https://developers.openai.com/api/docs/pricing and https://platform.claude.com/docs/en/about-claude/pricing
@@ -12,7 +12,7 @@ from bot.core.stream import Usage
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD per million tokens; writing to a cache costs 1.25 times the input with both vendors."""
+    """USD per million tokens. With both vendors, writing to a cache costs 1.25 times the input."""
 
     input: float
     cached_input: float
@@ -25,7 +25,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A model's price, and another for the whole request where its input is longer than `long_tokens`."""
+    """A model's price, and its price for requests with more than `long_tokens` tokens of input."""
 
     price: Price
     long_tokens: int | None = None
@@ -57,7 +57,7 @@ _SNAPSHOT = re.compile(r"-20\d\d-?\d\d-?\d\d$")
 
 
 def cost_usd(model: str, usage: Usage) -> float | None:
-    """What the vendor charges, in USD; None for models with no price here, as those of one's own server."""
+    """Returns what the vendor charges, in USD; None for a model without a price here, such as your own server's."""
     rate = _RATES.get(_SNAPSHOT.sub("", model))
     if rate is None:
         return None

@@ -1,4 +1,4 @@
-"""What answers took, added up for a report. Pure."""
+"""The report of `typist usage`: the usage of answers, added up. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from bot.core.limits.caps import day_of, format_day
 NO_MODEL = "(none)"
 
 
-class By(StrEnum):
-    """What a line of the report stands for."""
+class GroupBy(StrEnum):
+    """What each line of the report adds up."""
 
     USER = "user"
     CHANNEL = "channel"
@@ -22,7 +22,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AnswerUsage:
-    """One attempt at an answer, as it is on record."""
+    """The usage of one attempt at an answer."""
 
     at: float
     user_id: str
@@ -41,21 +41,22 @@ class AnswerUsage:
 
     @property
     def failed(self) -> bool:
-        """Whether the attempt failed; a cap that is reached is no failure, it does what it is for."""
+        """Whether the attempt failed. A question that reached a cap didn't: the cap did its work."""
         return self.end_reason.is_failure and self.end_reason is not EndReason.CAP_REACHED
 
     @property
     def counts(self) -> bool:
+        """Whether the report counts the attempt: it ended with an answer or a failure, or used tokens."""
         return self.answered or self.failed or bool(self.input_tokens or self.output_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Thumb:
-    """What somebody thought of an answer; value is 1 or -1."""
+    """Feedback on an answer; `value` is 1 or -1."""
 
     at: float
     user_id: str
-    """Whose question it was."""
+    """The asker, not the person who gave the feedback."""
     channel_id: str
     model: str | None
     value: int
@@ -63,14 +64,14 @@ class Thumb:
 
 @dataclass(slots=True)
 class UsageLine:
-    """A sum."""
+    """One line of the report: the sums of its attempts and thumbs."""
 
     answers: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
     unpriced_tokens: int = 0
-    """Of models without a price: they are not in the dollars."""
+    """Tokens of models without a price, which `cost_usd` leaves out."""
     failures: int = 0
     thumbs_up: int = 0
     thumbs_down: int = 0
@@ -101,9 +102,9 @@ class UsageLine:
 
 @dataclass(slots=True)
 class Report:
-    """Lines by what they stand for, and their sum."""
+    """The lines of the report by user, channel, model or day, and their total."""
 
-    by: By
+    by: GroupBy
     lines: dict[str, UsageLine] = field(default_factory=dict)
     total: UsageLine = field(default_factory=UsageLine)
 
@@ -116,18 +117,18 @@ class Report:
                 line.add_thumb(thumb)
 
     def sorted(self) -> Mapping[str, UsageLine]:
-        """Days in their order; else who took most goes first."""
-        if self.by is By.DAY:
+        """Returns the lines: days in order, others by cost and then tokens, highest first."""
+        if self.by is GroupBy.DAY:
             return dict(sorted(self.lines.items()))
-        most = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -_tokens(item[1]), item[0]))
-        return dict(most)
+        by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -_tokens(item[1]), item[0]))
+        return dict(by_usage)
 
     def _line(self, of: AnswerUsage | Thumb) -> UsageLine:
         key = {
-            By.USER: of.user_id,
-            By.CHANNEL: of.channel_id,
-            By.MODEL: of.model or NO_MODEL,
-            By.DAY: format_day(day_of(of.at)),
+            GroupBy.USER: of.user_id,
+            GroupBy.CHANNEL: of.channel_id,
+            GroupBy.MODEL: of.model or NO_MODEL,
+            GroupBy.DAY: format_day(day_of(of.at)),
         }[self.by]
         return self.lines.setdefault(key, UsageLine())
 

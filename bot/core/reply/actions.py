@@ -1,4 +1,4 @@
-"""What people can do with a reply: its buttons, what each is for, and when it may not be pressed. Pure."""
+"""Reply actions: the buttons below a reply, and who may press which when. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bot.core.job import EndReason
 
 
 class ReplyAction(StrEnum):
-    """A button, as its action_id."""
+    """What a button does. The value is the button's action_id in Slack."""
 
     STOP = "stop"
     REGENERATE = "regenerate"
@@ -21,16 +21,16 @@ class ReplyAction(StrEnum):
 
 
 class Vote(StrEnum):
-    """What somebody thinks of an answer, as its button's value."""
+    """Feedback on an answer. The value is the button's value in Slack."""
 
     UP = "up"
     DOWN = "down"
 
 
 class AnswerState(StrEnum):
-    """Where an answer is in its life."""
+    """The state of an answer, as its buttons depend on it."""
 
-    WAITING = "waiting"
+    QUEUED = "queued"
     GROWING = "growing"
     ENDED = "ended"
     STOPPED = "stopped"
@@ -39,32 +39,32 @@ class AnswerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """A reply as it is on record."""
+    """An answer as the database keeps it, for the buttons below its reply."""
 
     job_id: int
     question: Question
     state: AnswerState
     askers: frozenset[str]
-    """Whose questions it answers."""
+    """The people whose questions it answers: more than one in a batch."""
     page_ts: tuple[str, ...] = ()
     version: int = 0
     answer: str = ""
-    """Of the newest version."""
+    """The text of the newest version."""
     previous: str = ""
-    """The version before it; "" where none is kept."""
+    """The text of the version before; "" if none is recorded."""
     model: str | None = None
     end_reason: EndReason | None = None
-    """Of its newest attempt; None where none has ended."""
+    """Why its newest attempt ended; None if no attempt has ended."""
     prompt_version: str | None = None
 
     @property
-    def cut(self) -> bool:
-        """It reached its length limit."""
+    def is_cut(self) -> bool:
+        """Whether the answer reached its length limit."""
         return self.state is AnswerState.ENDED and self.end_reason is EndReason.LENGTH_LIMIT
 
     @property
-    def expired(self) -> bool:
-        """What was asked is no longer kept."""
+    def is_expired(self) -> bool:
+        """Whether the question was removed from the database."""
         return not self.question.text and not self.question.files
 
 
@@ -85,36 +85,36 @@ class ActionResponse:
     """What a model wrote, below the sentence."""
 
 
-def refusal(control: ReplyAction, kept: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:
-    """Why somebody may not press a button now, as one sentence for them; None where they may."""
-    if kept is None:
+def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:
+    """Returns why a person may not do this now, as a sentence for that person; None if they may."""
+    if answer is None:
         return texts.ANSWER_UNKNOWN
-    if kept.state is AnswerState.DELETED:
+    if answer.state is AnswerState.DELETED:
         return texts.ANSWER_DELETED
-    if control in _ONLY_ASKER and user_id not in kept.askers and user_id not in admins:
-        return _ONLY_ASKER[control]
-    return _not_now(control, kept)
+    if action in _ONLY_ASKER and user_id not in answer.askers and user_id not in admins:
+        return _ONLY_ASKER[action]
+    return _not_now(action, answer)
 
 
-def _not_now(control: ReplyAction, kept: RecordedAnswer) -> str | None:
-    live = kept.state in (AnswerState.WAITING, AnswerState.GROWING)
-    match control:
+def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
+    live = answer.state in (AnswerState.QUEUED, AnswerState.GROWING)
+    match action:
         case ReplyAction.STOP:
-            return None if live else _finished(kept)
+            return None if live else _finished(answer)
         case ReplyAction.PREVIOUS:
-            return None if kept.previous else texts.NO_PREVIOUS_VERSION
+            return None if answer.previous else texts.NO_PREVIOUS_VERSION
         case ReplyAction.DELETE:
             return None
         case ReplyAction.FEEDBACK:
             if live:
                 return texts.ANSWER_UNFINISHED
-            return None if kept.model else texts.NOTHING_TO_RATE
+            return None if answer.model else texts.NOTHING_TO_RATE
     if live:
         return texts.ANSWER_UNFINISHED
-    if control is ReplyAction.CONTINUE and not kept.cut:
-        return texts.ANSWER_COMPLETE if kept.end_reason is EndReason.WHOLE else texts.ANSWER_NOT_CUT
-    return texts.QUESTION_EXPIRED if kept.expired else None
+    if action is ReplyAction.CONTINUE and not answer.is_cut:
+        return texts.ANSWER_COMPLETE if answer.end_reason is EndReason.WHOLE else texts.ANSWER_NOT_CUT
+    return texts.QUESTION_EXPIRED if answer.is_expired else None
 
 
-def _finished(kept: RecordedAnswer) -> str:
-    return texts.ANSWER_ALREADY_STOPPED if kept.state is AnswerState.STOPPED else texts.ANSWER_FINISHED
+def _finished(answer: RecordedAnswer) -> str:
+    return texts.ANSWER_ALREADY_STOPPED if answer.state is AnswerState.STOPPED else texts.ANSWER_FINISHED
