@@ -33,7 +33,7 @@ from bot.services.loops import kept_running
 from bot.services.message_edits import MessageEdits
 from bot.services.message_shortcut import MessageShortcut
 from bot.services.outbox import Outbox
-from bot.services.prompt_builder import Manner, PromptBuilder
+from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.retention import keep_tidy
@@ -103,7 +103,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
                 files=workspace.files,
                 clock=clock,
                 me=me,
-                manner=Manner(system_prompt_in_use(settings), settings.history_tokens),
+                settings=PromptSettings(system_prompt_in_use(settings), settings.history_tokens),
                 estimate=estimate,
             ),
             models=await stack.enter_async_context(open_models(model_setup(settings))),

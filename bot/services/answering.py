@@ -1,4 +1,36 @@
-"""The mission: a job becomes a prompt, the model's deltas grow into its reply, and how it ended is told."""
+"""Answering: one attempt at a job, from its claim to an end that Slack shows and the database has.
+
+`Answering.answer` is the whole way, on one screen:
+
+1. Access control. A denied asker gets no reply; the job ends.
+2. The reply is opened: a placeholder, or what an earlier attempt left in Slack. If the end is already on record or
+   shown, nothing is asked again; only the missing half is done.
+3. The prompt is built, tokens are reserved from the quota, and the model is asked. Its deltas are appended to the
+   reply, which the edit scheduler shows at its own pace.
+4. The reply is finished: it returns when Slack shows the whole text, or never will.
+5. The end is recorded, however long the database is away. What Slack did not take goes to the outbox.
+
+How an attempt ends
+-------------------
+Every end is a pair: an `Ending`, which readers see, and an `Outcome`, which is recorded. `_outcome` turns whatever
+happens in step 3 into such a pair: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
+
+An attempt that is cancelled for another reason than a stop ends nothing. It leaves Slack as it is. If the process ends
+or the question was edited, it releases the job with the text so far; if another process has taken the job over, it
+writes nothing (`Cancellation`).
+
+`streaming` is true during step 3 only. A stop cancels the attempt then. Earlier, `stop_asked` ends it before the model
+is asked. Later the answer is complete and its end is being shown, so the stop has no effect: a cancellation at that
+moment would leave a job that nobody ends.
+
+An error that nobody expected ends the job as INTERNAL_ERROR, and the outbox shows that. It is never left running.
+
+Usage
+-----
+A vendor reports usage with the completion. An attempt without one is counted by estimate, from the moment at which the
+model is asked. A model that failed before its first word is not counted, unless such failures are charged
+(CHARGED_WITHOUT_TEXT).
+"""
 
 import asyncio
 import logging
@@ -32,12 +64,12 @@ from bot.services.prompt_builder import PromptBuilder
 from bot.services.quota import Quota
 
 CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REFUSED}
-"""A model that fails in another way before its first word has not begun."""
+"""Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
 MOST_INTERRUPTIONS = 3
-RECORD_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
-"""How long to wait for a database that is away; the last one again and again."""
+RECORD_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
+"""Pauses between tries to record an end; the last one repeats."""
 CHARS_PER_TOKEN = 4.0
-"""Of English text, about; only for what an attempt that broke off is counted with."""
+"""About right for English. Used only to count attempts without reported usage."""
 
 _REASONS: Mapping[type[TypistError], EndReason] = {
     CapReached: EndReason.CAP_REACHED,
@@ -51,38 +83,40 @@ class Cancellation(Enum):
     """Why an attempt is cancelled."""
 
     LOST = auto()
-    """Another process has taken the job over."""
+    """Another process has taken over the job."""
     HANDOVER = auto()
-    """This process ends, and another one is to go on."""
+    """This process ends, and another one continues the answer."""
     RESTART = auto()
-    """Its question was edited: it is answered from the beginning."""
+    """The question was edited: the answer starts over."""
     STOPPED = auto()
-    """Somebody asked for it."""
+    """A person pressed Stop, or deleted the question."""
 
 
 @dataclass(eq=False)
 class AnswerAttempt:
-    """One job in this process's hands, and what came of it so far."""
+    """One attempt at a job, and what has come of it so far."""
 
     job: Job
-    claimed: float
+    claimed_at: float
     """By the monotonic clock."""
     draft: Draft = field(init=False)
     first_token_s: float | None = None
     completion: Completion | None = None
     model: str | None = None
-    """Which was asked; None where none was, or it charges nothing."""
+    """The model that was asked; None if none was, or if it charges nothing."""
     input_tokens: int = 0
-    said_chars: int = 0
+    output_chars: int = 0
+    """Text and thinking of the model."""
     streaming: bool = False
+    """Whether a stop may cancel the attempt; the module's docstring says when."""
     cancellation: Cancellation | None = None
-    """Set before it is cancelled."""
+    """Why the attempt is being cancelled."""
     stop_asked: bool = False
-    """Somebody asked for it before there was anything to cancel."""
-    before: Shown = field(default_factory=Shown)
+    """A stop came before the model was asked."""
+    earlier: Shown = field(default_factory=Shown)
     """What an earlier attempt left in Slack."""
     opened: Sequence[OpenedFile] = ()
-    """The files that the answer has to account for."""
+    """Files of the question. A notice below the answer names those that were not read."""
     prompt_version: str | None = None
 
     def __post_init__(self) -> None:
@@ -90,33 +124,34 @@ class AnswerAttempt:
 
     @property
     def text(self) -> str:
+        """The draft's text so far."""
         return self.draft.text
 
-    def heard(self, event: StreamEvent, now: float) -> str:
-        """What of the model's stream is text; `now` is by the monotonic clock."""
+    def receive(self, event: StreamEvent, now: float) -> str:
+        """Notes an event of the model's stream and returns its text, if it has any. `now` is by the monotonic clock."""
         match event:
             case Completion():
                 self.completion = event
                 return ""
             case Thinking(chars=chars):
-                self.said_chars += chars
+                self.output_chars += chars
                 return ""
-        self.first_token_s = now - self.claimed if self.first_token_s is None else self.first_token_s
-        self.said_chars += len(event)
+        self.first_token_s = now - self.claimed_at if self.first_token_s is None else self.first_token_s
+        self.output_chars += len(event)
         return event
 
     @property
     def part(self) -> str:
-        """What stays of an answer that did not become whole: this attempt's text, or an earlier one's if it is more."""
-        return self.before.part(self.text)
+        """The text that stays of an incomplete answer: this attempt's, or an earlier one's if that is longer."""
+        return self.earlier.part(self.text)
 
     @property
     def spent(self) -> Spent:
-        """What counts if it breaks off now, by estimate."""
-        return Spent(self.input_tokens, int(self.said_chars / CHARS_PER_TOKEN), self.model) if self.model else Spent()
+        """The estimated usage so far, which counts if the attempt is interrupted now."""
+        return Spent(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN), self.model) if self.model else Spent()
 
     def counted(self, outcome: Outcome) -> Outcome:
-        """With what the attempt took; where the vendor reported no usage, by estimate."""
+        """Returns the outcome with the attempt's model, usage and times. Without reported usage the estimate counts."""
         estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.model else None
         model, usage = outcome.model or self.model, outcome.usage or estimated
         return replace(
@@ -126,7 +161,7 @@ class AnswerAttempt:
 
 @dataclass(frozen=True)
 class Answering:
-    """Answers jobs; holds what that needs of the world."""
+    """Answers jobs. One instance serves a process; an attempt's state is in its AnswerAttempt."""
 
     jobs: ClaimedJobs
     replies: Replies
@@ -140,45 +175,48 @@ class Answering:
     quota: Quota
     pane: AssistantPane
     done_ping_s: int
-    """An asker who waited longer is told once the answer is whole; 0: never."""
+    """Askers who waited longer are mentioned when the answer is complete; 0: never."""
 
     async def answer(self, attempt: AnswerAttempt) -> None:
-        """Ends with the job ended in Slack and on record, or left for another process to go on with."""
+        """Runs an attempt. Afterwards the job has ended in Slack and on record, or another attempt can continue it."""
         reply = None
         try:
-            if await self._turned_away(attempt):
+            if await self._denied(attempt):
                 return
             status_shown = await self.pane.begin(attempt.job.question)
             reply = await self.replies.open(attempt.draft, status_shown=status_shown)
-            attempt.before = reply.shown
+            attempt.earlier = reply.shown
             if (closing := attempt.job.checkpoint.closing) or reply.shown.ended:
-                await self._end_again(attempt, reply, closing)
+                await self._complete_end(attempt, reply, closing)
                 return
             ending, outcome = await self._outcome(attempt, reply)
-            ending, outcome = _told(ending, attempt), attempt.counted(outcome)
+            ending, outcome = _with_notices(ending, attempt), attempt.counted(outcome)
             attempt.draft.close(outcome.answer, _closing(ending, outcome))
             await reply.finish(ending)
-            await self._ended(attempt, reply, outcome)
+            await self._record_shown_end(attempt, reply, outcome)
         except asyncio.CancelledError:
-            await self._break_off(attempt, reply)
+            await self._leave(attempt, reply)
         except Exception as error:
             log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
-            await self._broken(attempt, reply)
+            await self._end_with_internal_error(attempt, reply)
         finally:
             self.pane.end(attempt.job.question)
 
-    async def _turned_away(self, attempt: AnswerAttempt) -> bool:
-        """Whose question was admitted once has messages for it, and is not asked about again."""
+    async def _denied(self, attempt: AnswerAttempt) -> bool:
+        """Ends the job if its asker has no access; returns whether it did.
+
+        A job that has messages in Slack passed this check in an earlier attempt.
+        """
         question = attempt.job.question
         denial = None if attempt.job.page_ts else await self.access_control.denial(question)
         if denial is None:
             return False
         self.access_control.tell(question, denial)
-        await self._recorded(attempt, (), Outcome(EndReason.DENIED, ""))
+        await self._record(attempt, (), Outcome(EndReason.DENIED, ""))
         return True
 
-    async def _end_again(self, attempt: AnswerAttempt, reply: LiveReply, closing: Closing | None) -> None:
-        """An earlier attempt came to the end, and broke off before that was shown, or on record."""
+    async def _complete_end(self, attempt: AnswerAttempt, reply: LiveReply, closing: Closing | None) -> None:
+        """Shows or records the end that an earlier attempt reached, whichever is missing."""
         shown = reply.shown
         if closing is None:
             assert shown.ended is not None
@@ -190,16 +228,16 @@ class Answering:
             await reply.leave()
         else:
             await reply.finish(ending_of(attempt.job, closing))
-        await self._ended(attempt, reply, outcome)
+        await self._record_shown_end(attempt, reply, outcome)
 
     async def _outcome(self, attempt: AnswerAttempt, reply: LiveReply) -> tuple[Ending, Outcome]:
-        """How the reply ends, and what is kept of it."""
+        """Asks the model unless something forbids it; returns how the reply ends and what is recorded."""
         if attempt.stop_asked:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
             return _end(texts.INTERRUPTED, Outcome(EndReason.INTERRUPTED_TOO_OFTEN, attempt.part))
         if not (attempt.job.question.text or attempt.job.question.files):
-            # Deleted, and handed over before it was stopped.
+            # The question was deleted, and its job was released before the stop reached it.
             return _stopped(attempt)
         try:
             return await self._stream(attempt, reply)
@@ -216,18 +254,20 @@ class Answering:
             attempt.streaming = False
 
     async def _stream(self, attempt: AnswerAttempt, reply: LiveReply) -> tuple[Ending, Outcome]:
+        """Builds the prompt and asks the model."""
         attempt.streaming = True
-        asked = (attempt.job.question, *attempt.job.earlier)
-        if not any(each.files or without_address(each.text, self.me.user_id) for each in asked):
+        questions = (attempt.job.question, *attempt.job.earlier)
+        if not any(question.files or without_address(question.text, self.me.user_id) for question in questions):
             return _end(texts.HELP, Outcome(EndReason.NOTHING_ASKED, ""))
-        async with AsyncExitStack() as held:
-            brief = await self.prompt_builder.brief(attempt.draft, held)
-            attempt.opened, attempt.prompt_version = brief.opened, brief.prompt_version
-            return await self._hear(attempt, brief.prompt, self.models.led_by(brief.model), reply)
+        async with AsyncExitStack() as memory:
+            built = await self.prompt_builder.build(attempt.draft, memory)
+            attempt.opened, attempt.prompt_version = built.opened, built.prompt_version
+            return await self._ask_model(attempt, built.prompt, self.models.led_by(built.model), reply)
 
-    async def _hear(
+    async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply
     ) -> tuple[Ending, Outcome]:
+        """Reserves the quota and appends what the model writes to the reply."""
         texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
         input_tokens = texts_tokens + media_tokens(prompt)
         await self.quota.reserve(attempt.job, input_tokens)
@@ -236,7 +276,7 @@ class Answering:
         try:
             async with aclosing(provider.stream(prompt)) as events:
                 async for event in events:
-                    if text := seam.join(attempt.heard(event, self.clock.monotonic())):
+                    if text := seam.join(attempt.receive(event, self.clock.monotonic())):
                         reply.append(text)
                     if reply.gone:
                         return _end("", Outcome(EndReason.REPLY_GONE, attempt.text))
@@ -245,54 +285,55 @@ class Answering:
         except ProviderError as error:
             if error.failure is not Failure.EMPTY or not attempt.draft.resumes:
                 raise
-            # What was on record lacked nothing, and there is nothing to say.
+            # The model had nothing to add: the text on record is complete.
             attempt.completion = Completion(error.model, FinishReason.STOP, None)
         if text := seam.rest():
             reply.append(text)
-        return self._whole(prompt, attempt)
+        return self._completed(prompt, attempt)
 
-    def _whole(self, prompt: Prompt, attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
-        done = attempt.completion
-        assert done is not None, "a provider's stream ends with a Completion or an error"
-        if done.usage is not None:
-            self.estimate.learn(done.model, prompt, done.usage)
-        outcome = Outcome(reason_of(done.finish_reason), attempt.text, done.model, done.usage)
+    def _completed(self, prompt: Prompt, attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
+        """Returns the end of an answer that the model completed, and corrects the estimate by its usage."""
+        completion = attempt.completion
+        assert completion is not None, "a provider's stream ends with a Completion or an error"
+        if completion.usage is not None:
+            self.estimate.learn(completion.model, prompt, completion.usage)
+        outcome = Outcome(reason_of(completion.finish_reason), attempt.text, completion.model, completion.usage)
         return _end(texts.LENGTH_LIMIT if outcome.end_reason is EndReason.LENGTH_LIMIT else "", outcome)
 
-    async def _ended(self, attempt: AnswerAttempt, reply: LiveReply, outcome: Outcome) -> None:
-        """Slack shows the end, and it goes on record."""
-        if await self._recorded(attempt, reply.page_ts, outcome, reply.leftover):
-            total_s = self.clock.monotonic() - attempt.claimed
+    async def _record_shown_end(self, attempt: AnswerAttempt, reply: LiveReply, outcome: Outcome) -> None:
+        """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
+        if await self._record(attempt, reply.page_ts, outcome, reply.leftover):
+            total_s = self.clock.monotonic() - attempt.claimed_at
             waited_s = max(0.0, self.clock.now() - total_s - float(attempt.job.question.ts))
             times = Times(waited_s, total_s, attempt.first_token_s)
             self.metrics(JobLife.of(attempt.job, outcome, times, reply.edits))
             if outcome.usage is not None:
                 await self.quota.warn(attempt.job.question)
 
-    async def _broken(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
-        """A fault that nobody foresaw: the job ends on record, and the outbox shows that."""
+    async def _end_with_internal_error(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
+        """Ends the job on record after an unexpected error, and has the outbox show that."""
         outcome = attempt.counted(Outcome(EndReason.INTERNAL_ERROR, attempt.part))
-        ending = _told(Ending(texts.INTERNAL_ERROR, outcome.end_reason), attempt)
+        ending = _with_notices(Ending(texts.INTERNAL_ERROR, outcome.end_reason), attempt)
         attempt.draft.close(outcome.answer, _closing(ending, outcome))
         page_ts = attempt.job.page_ts
         if reply is not None:
             await reply.leave()
             page_ts = reply.page_ts
-        await self._recorded(attempt, page_ts, outcome, OutboxKind.SHOW_END)
+        await self._record(attempt, page_ts, outcome, OutboxKind.SHOW_END)
 
-    async def _recorded(
+    async def _record(
         self, attempt: AnswerAttempt, page_ts: tuple[str, ...], outcome: Outcome, leftover: OutboxKind | None = None
     ) -> bool:
-        """Waits for a database that is away; False where the job is no longer ours."""
+        """Records the end, however long the database is away; returns False if the job is no longer ours."""
         job = attempt.job
-        left = Leftover(leftover, attempt.draft.piece()) if leftover else None
-        for delay_s in chain(RECORD_AGAIN_S, repeat(RECORD_AGAIN_S[-1])):
+        unshown = Leftover(leftover, attempt.draft.piece()) if leftover else None
+        for delay_s in chain(RECORD_RETRIES_S, repeat(RECORD_RETRIES_S[-1])):
             try:
                 if page_ts:
                     await self.jobs.record_pages(job.id, page_ts)
                 waited_s = self.clock.now() - job.asked_at
                 ping = outcome.end_reason.is_answer and 0 < self.done_ping_s < waited_s
-                return await self.jobs.finish(job, outcome, ping=ping, leftover=left)
+                return await self.jobs.finish(job, outcome, ping=ping, leftover=unshown)
             except StoreError as error:
                 log.error("job %d: end not recorded, retrying: %s", job.id, error)
             except Exception as error:
@@ -300,8 +341,8 @@ class Answering:
             await self.clock.sleep(delay_s)
         raise AssertionError("the delays never end")
 
-    async def _break_off(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
-        """Leaves Slack as it is: who goes on with the job goes on from there."""
+    async def _leave(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
+        """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
         if reply is not None:
             await reply.leave()
         if attempt.cancellation in (Cancellation.HANDOVER, Cancellation.RESTART):
@@ -311,11 +352,12 @@ class Answering:
                 log.error("job %d: not released, another process takes it over later: %s", attempt.job.id, error)
 
 
-def _told(ending: Ending, attempt: AnswerAttempt) -> Ending:
-    """With what is told however it ended: what of the files was not read, and who wrote the answer."""
-    done = attempt.completion
-    notice = " ".join(filter(None, (ending.notice, unread_notice(attempt.opened, done.left_out if done else ()))))
-    return replace(ending, notice=notice, footer=_writer(attempt), previous=_has_previous(attempt.job))
+def _with_notices(ending: Ending, attempt: AnswerAttempt) -> Ending:
+    """Returns the ending with what every end shows: files that were not read, and the model in the footer."""
+    completion = attempt.completion
+    left_out = completion.left_out if completion else ()
+    notice = " ".join(filter(None, (ending.notice, unread_notice(attempt.opened, left_out))))
+    return replace(ending, notice=notice, footer=_footer(attempt), previous=_has_previous(attempt.job))
 
 
 def _has_previous(job: Job) -> bool:
@@ -323,7 +365,7 @@ def _has_previous(job: Job) -> bool:
 
 
 def ending_of(job: Job, closing: Closing) -> Ending:
-    """Returns what the reader is told of an end that is on record."""
+    """Returns how readers see an end that is on record."""
     return Ending(closing.notice, closing.end_reason, closing.footer, _has_previous(job))
 
 
@@ -338,28 +380,28 @@ def _closing(ending: Ending, outcome: Outcome) -> Closing:
     )
 
 
-def _writer(attempt: AnswerAttempt) -> str:
-    """The model, as its Completion says; which one was asked is all that is known without."""
-    done = attempt.completion
-    if done is None or done.model == attempt.model:
+def _footer(attempt: AnswerAttempt) -> str:
+    """Returns the model that wrote the answer; without a completion, the one that was asked."""
+    completion = attempt.completion
+    if completion is None or completion.model == attempt.model:
         return attempt.model or ""
-    return texts.fell_back(done.model)
+    return texts.fell_back(completion.model)
 
 
 def _stopped(attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
-    """The footer says so below what came; without a word of it a sentence must."""
+    """Returns the end of a stopped answer. The footer says so below its text; a reply without text needs a sentence."""
     return _end("" if attempt.part else texts.STOPPED, Outcome(EndReason.STOPPED, attempt.part))
 
 
 def _end(notice: str, outcome: Outcome) -> tuple[Ending, Outcome]:
-    """Returns how the reader is told of an outcome, and the outcome."""
+    """Returns an outcome, and how readers see it."""
     return Ending(notice, outcome.end_reason), outcome
 
 
 def _failed(attempt: AnswerAttempt, error: TypistError) -> Outcome:
     if isinstance(error, ProviderError):
         log.warning("model %s failed: %s %s", error.model, error.failure, error.detail)
-        if not attempt.said_chars and error.failure not in CHARGED_WITHOUT_TEXT:
+        if not attempt.output_chars and error.failure not in CHARGED_WITHOUT_TEXT:
             attempt.model = None
         return Outcome(reason_of(error.failure), attempt.part, error.model)
     return Outcome(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), attempt.part)

@@ -1,4 +1,8 @@
-"""From a question to what the model is given: its conversation with files and names, as its channel has it."""
+"""Builds prompts: a question's conversation with names and files, under its channel's system prompt.
+
+A prompt is built even if parts are missing. While the database is away, the channel's settings, the recorded answers
+and the pane context are read again for a few seconds, and then left out.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,11 +31,11 @@ from bot.ports.pane_context import PaneContextReader
 from bot.ports.participants import GroupThreads
 from bot.ports.recorded_answers import ThreadReplies
 
-READ_AGAIN_S = (0.5, 1.0, 2.0, 5.0)
-"""How long to wait for a database that is away, before we do without."""
+READ_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
+"""Pauses between tries to read something from the database, before the prompt does without it."""
 
 RESTART_WITHIN_S = 3.0
-"""How long an attempt whose question was edited waits to be broken off: its worker learns of it with a heartbeat."""
+"""How long an attempt whose question was edited waits to be cancelled: its worker learns of the edit by heartbeat."""
 
 log = logging.getLogger(__name__)
 
@@ -39,28 +43,28 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How answers are to be: what those who run the bot decide."""
+class PromptSettings:
+    """What the bot's settings say about prompts."""
 
     system_prompt: str
     history_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
-    """A question as its model is asked it."""
+class BuiltPrompt:
+    """A prompt, and what the answer needs to know about it."""
 
     prompt: Prompt
     model: str | None
-    """The channel's own; None: as it is for all."""
+    """The channel's own model; None: the usual order."""
     prompt_version: str
     opened: Sequence[OpenedFile]
-    """The files that the answer has to account for."""
+    """Files that are new since the last answer. A notice below the answer names those that were not read."""
 
 
 @dataclass(frozen=True)
 class PromptBuilder:
-    """Prepares questions for a model; holds what that needs of the world."""
+    """Builds prompts from Slack's history, the recorded answers and the channel's settings."""
 
     recorded: ThreadReplies
     questions: QuestionEdits
@@ -71,31 +75,34 @@ class PromptBuilder:
     files: Files
     clock: Clock
     me: Identity
-    manner: Manner
+    settings: PromptSettings
     estimate: TokenEstimate
 
-    async def brief(self, draft: Draft, held: AsyncExitStack) -> Brief:
-        """What a draft is to be written, or gone on with, from; what its files take of the memory is `held`."""
+    async def build(self, draft: Draft, memory: AsyncExitStack) -> BuiltPrompt:
+        """Returns the prompt for a draft, which begins an answer or continues one.
+
+        The files' contents count as used memory until `memory` closes.
+        """
         job = draft.job
         channel = await self._channel_settings(job.question)
-        system = channel.system_prompt or self.manner.system_prompt
+        system = channel.system_prompt or self.settings.system_prompt
         messages = with_earlier_questions(job, await self.history.messages(job.question))
         if draft.resumes:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages)
-        opened = await self._opened(conversation, held)
+        opened = await self._opened(conversation, memory)
         request = prompts.RESUME_REQUEST if draft.resumes else prompts.CONTINUE_REQUEST
         continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), draft.start, request)
-        truncated = prompts.truncate(continued, self.estimate.tokens, self.manner.history_tokens)
+        truncated = prompts.truncate(continued, self.estimate.tokens, self.settings.history_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
         instructions = "\n\n".join(filter(None, (system, await self._pane_context(job.question))))
         prompt = replace(
             prompts.build_prompt(instructions, truncated), cache_key=prompts.cache_key(job.question.thread)
         )
-        return Brief(prompt, channel.model, prompt_version(system), new_files)
+        return BuiltPrompt(prompt, channel.model, prompt_version(system), new_files)
 
     async def _pane_context(self, question: Question) -> str:
-        """What the person has before them beside our pane, if we are told of it and may know its name."""
+        """Returns a sentence about the channel that the asker has open beside the pane; "" if its name isn't known."""
         if not (self.me.has_pane and in_pane(question)):
             return ""
         person = question.thread.team_id, question.user_id
@@ -104,10 +111,10 @@ class PromptBuilder:
         return "".join(map(pane_context_line, names.values()))
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
-        """Records edits that the history shows and no event has told yet, and waits for the restart that follows.
+        """Records edits that the history shows and no event has reported, and waits for the restart that follows.
 
         A question can be edited while no process runs. The text on record answers the question as it was, so the
-        attempt must not continue it. Returns where nothing was edited, or where the edit turns out to be known.
+        attempt must not continue it. Returns if nothing was edited, or if the edit was known already.
         """
         recorded = {question.ts: question for question in (job.question, *job.earlier)}
         edited = [message for message in messages if message.edited_ts and message.ts in recorded]
@@ -124,40 +131,40 @@ class PromptBuilder:
 
     async def _conversation(self, job: Job, messages: Sequence[Message]) -> list[PromptMessage]:
         question = job.question
-        # What an earlier version of this answer said is not before the model.
+        # The model must not see earlier versions of this answer.
         replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, "")}
         await self._record_participants(question, messages)
         conversation = prompts.prompt_messages(prompts.Conversation(question, messages, replies), self.me)
         names = await self.history.names(prompts.ids_to_look_up(conversation, self.me))
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name})
 
-    async def _opened(self, messages: Sequence[PromptMessage], held: AsyncExitStack) -> Mapping[str, OpenedFile]:
-        """The files; of what the model may be given at once, their texts take no more than half."""
+    async def _opened(self, messages: Sequence[PromptMessage], memory: AsyncExitStack) -> Mapping[str, OpenedFile]:
+        """Returns the conversation's files by id, their texts truncated to half of the prompt."""
         wanted, unread = choose_files(shared_files.files_newest_first(messages))
-        read = await held.enter_async_context(self.files.reading(wanted)) if wanted else {}
-        return shared_files.truncate_files({**read, **unread}, self.estimate.tokens, self.manner.history_tokens // 2)
+        read = await memory.enter_async_context(self.files.reading(wanted)) if wanted else {}
+        return shared_files.truncate_files({**read, **unread}, self.estimate.tokens, self.settings.history_tokens // 2)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
-        """Others may have written in the thread before we were asked in it: then its follow-ups need a mention."""
-        if since_ts := second_person_since(question, [each for each in messages if by_person(each, self.me)]):
+        """Records a thread in which several people wrote before the first question: its follow-ups need a mention."""
+        if since_ts := second_person_since(question, [message for message in messages if by_person(message, self.me)]):
             try:
                 await self.group_threads.mark_group(question.thread, since_ts)
             except StoreError as error:
                 log.error("participants of a thread not recorded: %s", error)
 
     async def _replies(self, question: Question) -> Mapping[str, str]:
-        """Without the database, our own answers are what Slack shows of them."""
+        """Returns our recorded answers. If the database stays away, the prompt has them as Slack shows them."""
         return await self._read("recorded answers", lambda: self.recorded.replies(question.thread, question.ts)) or {}
 
     async def _channel_settings(self, question: Question) -> ChannelSettings:
-        """Without the database, what holds for all channels."""
+        """Returns the channel's settings; empty ones if the database stays away."""
         team_id, channel_id = question.thread.team_id, question.thread.channel_id
         read = await self._read("channel settings", lambda: self.channel_settings.read(team_id, channel_id))
         return read or ChannelSettings()
 
     async def _read(self, what: str, read: Callable[[], Awaitable[T]]) -> T | None:
-        """None where the database stays away: the question is answered all the same."""
-        for delay_s in READ_AGAIN_S:
+        """Returns what `read` returns, None if the database stays away."""
+        for delay_s in READ_RETRIES_S:
             try:
                 return await read()
             except StoreError as error:
@@ -167,5 +174,5 @@ class PromptBuilder:
 
 
 def _has_text_of(question: Question, message: Message) -> bool:
-    """Whether a recorded question still says what the message says; previews below it come and go."""
+    """Returns whether a recorded question has the message's text. Link previews below the text come and go."""
     return question.text == message.whole or f"{question.text}\n\n".startswith(f"{message.text}\n\n")

@@ -1,4 +1,37 @@
-"""Claims jobs and sees each to its end: one at a time in a thread, many threads at once."""
+"""The worker: claims jobs, runs one attempt at each, and keeps the jobs alive while it does.
+
+One process has one worker. It runs three things side by side:
+
+- `run` claims jobs while there is room and starts a task for each, which calls `Answering.answer`. The database hands
+  out one job per thread, so many threads are answered at once and each thread one question at a time. `run` sleeps
+  until `wake`: a new question, an attempt that ended, a heartbeat.
+- `stay_alive` sends a heartbeat about once a second. It carries what each attempt has used and the new text of each
+  draft. Its answer says which jobs are still ours, which a person stopped, and whose question was edited. The heartbeat
+  also renews the lease: without it the edit scheduler sends nothing more (core/lease.py).
+- Placeholders of queued questions are posted by tasks of their own, in the order of their thread.
+
+Cancelling an attempt
+---------------------
+An attempt is cancelled at most once, for the first reason (`Cancellation`): a second cancellation would end the calls
+with which the attempt leaves its reply and releases its job. A stop cancels an attempt only while the model is asked
+(`AnswerAttempt.streaming`). Before that it is noted in `stop_asked`, and while the end is being shown it has no effect.
+
+A heartbeat's answer may be about an attempt that is over: the job was released or ended, and claimed again while the
+heartbeat was on its way. So each answer is compared with the attempt that is live now. A newer attempt at a job waits
+until our own earlier one has ended, because both edit the same messages.
+
+Failures
+--------
+A claim that fails is tried again after a pause. A heartbeat that fails, or gets no answer within BEAT_TIMEOUT_S, extends
+a lease that still holds, because nobody else can take over through a database that is away; it does not renew one that
+is over. Its text is sent again with the next heartbeat.
+
+Shutdown
+--------
+`stop` ends claiming. `drain` gives live answers BOT_DRAIN_S, counted from the stop. `hand_over` cancels what is still
+live and waits at most HAND_OVER_S. Each step is bounded, so that the process ends in time even if Slack, a model or the
+database does not answer.
+"""
 
 import asyncio
 import logging
@@ -16,33 +49,38 @@ from bot.services.answering import AnswerAttempt, Cancellation
 
 HEARTBEAT_S = 1.0
 BEAT_TIMEOUT_S = 2.0
-SHORTEST_BEAT_S = 0.1
-CLAIM_AGAIN_S = 1.0
-"""After the database did not answer."""
-ANNOUNCE_AGAIN_S = 0.1
-ANNOUNCE_WITHIN_S = 5.0
-"""The Store keeps a job that waits from being claimed for 10 s at most, until its sign is on record."""
+SHORTEST_PAUSE_S = 0.1
+"""Between two heartbeats, however often other processes wake this one."""
+CLAIM_RETRY_S = 1.0
+"""The pause after a claim that failed."""
+PLACEHOLDER_RETRY_S = 0.1
+PLACEHOLDER_WITHIN_S = 5.0
+"""A placeholder is posted no later: after 10 s the database lets a worker claim a job without its placeholder."""
 CLAIM_ENDS_S = 1.0
-"""A claim that is under way at the stop gets at least this long, if the database is slow."""
-FAREWELL_S = 1.2
-"""What did not end in time gets this long to be handed over: all that follows BOT_DRAIN_S has 5 s."""
+"""How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter."""
+HAND_OVER_S = 1.2
+"""How long cancelled attempts get to release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What those who run the bot decide."""
+    """How many answers a process writes, and how long it waits for them when it ends."""
 
     max_concurrent: int
-    """Answers at once in this process."""
+    """Live answers of this process."""
     drain_s: float
-    """How long live answers get to end once the process is told to."""
+    """How long live answers get to end after the stop."""
 
 
 @dataclass(eq=False)
 class Worker:
-    """`answer` sees one attempt at a job to its end; `admits` says whether a question's asker may ask."""
+    """Claims jobs and runs their attempts.
+
+    `answer` runs one attempt at a job to its end. `admits` returns whether a question's asker has access, and tells an
+    asker who hasn't.
+    """
 
     queue: WorkerQueue
     waiting: WaitingJobs
@@ -53,86 +91,87 @@ class Worker:
     answer: Callable[[AnswerAttempt], Awaitable[None]]
     admits: Callable[[Question], Awaitable[bool]]
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
-    _announcements: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _placeholders: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
-    """By the monotonic clock."""
+    """When `stop` was called, by the monotonic clock."""
 
     @property
     def live(self) -> int:
-        """Answers under way."""
+        """How many attempts are under way."""
         return len(self._live)
 
     @property
     def full(self) -> bool:
-        """A question that comes now has to wait."""
+        """Whether a question that comes now has to wait for a free place."""
         return self.live >= self.capacity.max_concurrent
 
     def wake(self) -> None:
-        """There may be a job to claim."""
+        """Has the worker look for a job to claim."""
         self._wake.set()
 
     def stop_answer(self, job_id: int) -> None:
-        """Its stop is on record: no need to hear of that with a heartbeat where the job is ours."""
+        """Stops a job at once if this worker has it; else its worker learns of the recorded stop with a heartbeat."""
         self._cancel(job_id, Cancellation.STOPPED)
 
     def post_placeholder(self, job: Job) -> None:
-        """A job has to wait; its asker is to see so. It is claimed once that is on record."""
-        task = asyncio.create_task(self._announce(job))
-        self._announcements.add(task)
-        task.add_done_callback(partial(self._announced, job.id))
+        """Posts a queued job's placeholder in the background. The job is claimed once that is on record."""
+        task = asyncio.create_task(self._post_placeholder(job))
+        self._placeholders.add(task)
+        task.add_done_callback(partial(self._placeholder_ended, job.id))
 
     async def run(self) -> None:
-        """Claims and answers until stopped; live answers go on then, for `drain` to wait for."""
+        """Claims jobs and starts their attempts until `stop`; live attempts go on, and `drain` waits for them."""
         while self._stopped_at is None:
             self._wake.clear()
             await self._claim()
             await self._wake.wait()
 
     def stop(self) -> None:
-        """Claims no more. A claim under way is let end: its jobs are ours."""
+        """Ends claiming. A claim that is under way ends by itself, because its jobs are ours."""
         self._stopped_at = self.clock.monotonic()
         self.wake()
 
     async def stay_alive(self) -> None:
-        """Says that our jobs are alive, hears what became of them, and of jobs to claim. Until cancelled."""
+        """Sends heartbeats, acts on their answers, and wakes the worker to claim, until cancelled."""
         while True:
             await self._beat()
-            await self.clock.sleep(SHORTEST_BEAT_S)
-            await self.queue.wait(HEARTBEAT_S - SHORTEST_BEAT_S)
+            await self.clock.sleep(SHORTEST_PAUSE_S)
+            await self.queue.wait(HEARTBEAT_S - SHORTEST_PAUSE_S)
             self.wake()
 
     async def drain(self, working: asyncio.Task[None], at_once: asyncio.Event) -> None:
-        """Returns when live answers have ended, their time is over, or `at_once` is set. `working` is our `run`.
+        """Returns when live answers have ended, their time is over, or `at_once` is set.
 
-        Their time is counted from the stop: a database that stands still may hold up the last claim.
+        `working` is the task of `run`. The time is counted from the stop, because a database that does not answer may
+        hold up the last claim.
         """
-        hurried = asyncio.create_task(at_once.wait())
+        at_once_set = asyncio.create_task(at_once.wait())
         try:
             await asyncio.wait(
-                (working, hurried), timeout=max(CLAIM_ENDS_S, self.left_s), return_when=asyncio.FIRST_COMPLETED
+                (working, at_once_set), timeout=max(CLAIM_ENDS_S, self.left_s), return_when=asyncio.FIRST_COMPLETED
             )
             live = [task for _, task in self._live.values()]
             if live and not at_once.is_set():
                 log.info("shutdown: waiting up to %.0f s for %d live answers", self.left_s, len(live))
                 ended = asyncio.gather(*live, return_exceptions=True)
-                await asyncio.wait((ended, hurried), timeout=self.left_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((ended, at_once_set), timeout=self.left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            hurried.cancel()
+            at_once_set.cancel()
 
     async def hand_over(self) -> None:
-        """Breaks off what is still live: another process, or the next start, goes on. Returns within FAREWELL_S."""
+        """Cancels live attempts: another process or the next start continues them; takes at most HAND_OVER_S."""
         for attempt, _ in list(self._live.values()):
             self._cancel(attempt.job.id, Cancellation.HANDOVER)
-        for task in self._announcements:
+        for task in self._placeholders:
             task.cancel()
         live = [task for _, task in self._live.values()]
         if live:
-            await asyncio.wait(live, timeout=FAREWELL_S)
+            await asyncio.wait(live, timeout=HAND_OVER_S)
 
     @property
     def left_s(self) -> float:
-        """Of the time that what is under way has to end, once stopped."""
+        """How many seconds of BOT_DRAIN_S are left."""
         now = self.clock.monotonic()
         return max(0.0, self.capacity.drain_s - (now - (self._stopped_at or now)))
 
@@ -144,20 +183,20 @@ class Worker:
             jobs = await self.queue.claim(free)
         except StoreError as error:
             log.error("worker: jobs not claimed, retrying: %s", error)
-            await self.clock.sleep(CLAIM_AGAIN_S)
+            await self.clock.sleep(CLAIM_RETRY_S)
             return
         for job in jobs:
             if job.earlier:
                 log.info("job %d: also answers %d earlier questions", job.id, len(job.earlier))
             attempt = AnswerAttempt(job, self.clock.monotonic())
-            _, before = self._live.get(job.id, (None, None))
-            self._live[job.id] = (attempt, asyncio.create_task(self._see_to(attempt, before)))
+            _, earlier = self._live.get(job.id, (None, None))
+            self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
 
-    async def _see_to(self, attempt: AnswerAttempt, before: asyncio.Task[None] | None) -> None:
-        """`before`: our own attempt at the same job, which gave it up and has not quite ended."""
+    async def _run_attempt(self, attempt: AnswerAttempt, earlier: asyncio.Task[None] | None) -> None:
+        """Runs an attempt once `earlier`, our own attempt at the same job, has ended."""
         try:
-            if before is not None:
-                await asyncio.wait((before,))
+            if earlier is not None:
+                await asyncio.wait((earlier,))
             await self.answer(attempt)
         except Exception as error:
             log.error("job %d: attempt failed: %s", attempt.job.id, trace_of(error))
@@ -167,7 +206,7 @@ class Worker:
             self.wake()
 
     async def _beat(self) -> None:
-        began = self.clock.monotonic()
+        sent_at = self.clock.monotonic()
         claimed = {attempt.job: attempt.spent for attempt, _ in self._live.values()}
         drafts = [attempt.draft for attempt, _ in self._live.values()]
         pieces = {draft.job: piece for draft in drafts if (piece := draft.piece())}
@@ -184,6 +223,7 @@ class Worker:
                     draft.recorded(piece)
             for job in claimed:
                 if job.id not in self._live or self._live[job.id][0].job != job:
+                    # This attempt ended meanwhile. The answer says nothing about a newer one.
                     continue
                 if job.id not in pulse.ours:
                     self.replies.abandon(job.id)
@@ -192,33 +232,33 @@ class Worker:
                     self._cancel(job.id, Cancellation.RESTART)
                 elif job.id in pulse.to_stop:
                     self._cancel(job.id, Cancellation.STOPPED)
-        self.lease.renew(began)
+        self.lease.renew(sent_at)
 
-    def _cancel(self, job_id: int, why: Cancellation) -> None:
+    def _cancel(self, job_id: int, reason: Cancellation) -> None:
         attempt, task = self._live.get(job_id, (None, None))
         if attempt is None or task is None or attempt.cancellation is not None:
             return
-        if why is Cancellation.STOPPED and not attempt.streaming:
+        if reason is Cancellation.STOPPED and not attempt.streaming:
             attempt.stop_asked = True
             return
-        log.info("job %d: cancelled: %s", job_id, why.name.lower())
-        attempt.cancellation = why
+        log.info("job %d: cancelled: %s", job_id, reason.name.lower())
+        attempt.cancellation = reason
         task.cancel()
 
-    async def _announce(self, job: Job) -> None:
-        until = self.clock.monotonic() + ANNOUNCE_WITHIN_S
+    async def _post_placeholder(self, job: Job) -> None:
+        until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         if not await self.admits(job.question):
-            # Else it might be answered together with somebody else's.
+            # A queued question that stays might be answered in a batch with another person's.
             await self.waiting.request_stop(job.id)
             return
         while self.clock.monotonic() < until:
             if await self.waiting.may_post_placeholder(job.question):
                 await self.replies.post_placeholder(job, until)
                 return
-            await self.clock.sleep(ANNOUNCE_AGAIN_S)
+            await self.clock.sleep(PLACEHOLDER_RETRY_S)
 
-    def _announced(self, job_id: int, task: asyncio.Task[None]) -> None:
-        self._announcements.discard(task)
+    def _placeholder_ended(self, job_id: int, task: asyncio.Task[None]) -> None:
+        self._placeholders.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("job %d: placeholder for queued question not posted: %s", job_id, task.exception())
         self.wake()

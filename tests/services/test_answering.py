@@ -23,10 +23,10 @@ from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
 from bot.errors import Failure, ProviderError
 from bot.ports.clock import SystemClock
 from bot.services.access_control import AccessControl
-from bot.services.answering import RECORD_AGAIN_S, AnswerAttempt, Answering, Cancellation
+from bot.services.answering import RECORD_RETRIES_S, AnswerAttempt, Answering, Cancellation
 from bot.services.assistant_pane import AssistantPane
 from bot.services.metrics import JobLife
-from bot.services.prompt_builder import Manner, PromptBuilder
+from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
@@ -207,7 +207,7 @@ class Stage:
                 files=conversation,
                 clock=self.clock,
                 me=ME,
-                manner=Manner("You are a colleague.", 8_000),
+                settings=PromptSettings("You are a colleague.", 8_000),
                 estimate=estimate,
             ),
             models=self.model,
@@ -452,10 +452,10 @@ async def test_an_end_waits_for_a_database_that_is_away(stage: Stage) -> None:
     await rename_jobs(stage, "jobs", "away")
     stage.clock.sleeps.clear()
     stage.replies.may_finish.set()
-    await stage.until(lambda: len(stage.clock.sleeps) > len(RECORD_AGAIN_S), "its record was tried again")
+    await stage.until(lambda: len(stage.clock.sleeps) > len(RECORD_RETRIES_S), "its record was tried again")
     await rename_jobs(stage, "away", "jobs")
     await stage.ended()
-    assert stage.clock.sleeps[:5] == [*RECORD_AGAIN_S, RECORD_AGAIN_S[-1]]
+    assert stage.clock.sleeps[:5] == [*RECORD_RETRIES_S, RECORD_RETRIES_S[-1]]
     assert (await stage.row()).end_reason == EndReason.WHOLE
     assert len(stage.lives) == 1
 

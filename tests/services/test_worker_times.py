@@ -12,11 +12,11 @@ from bot.core.lease import LEASE_S, Lease
 from bot.errors import StoreError
 from bot.services.answering import AnswerAttempt, Cancellation
 from bot.services.worker import (
-    ANNOUNCE_WITHIN_S,
     BEAT_TIMEOUT_S,
-    CLAIM_AGAIN_S,
     CLAIM_ENDS_S,
-    FAREWELL_S,
+    CLAIM_RETRY_S,
+    HAND_OVER_S,
+    PLACEHOLDER_WITHIN_S,
     Capacity,
     Worker,
 )
@@ -328,8 +328,8 @@ def test_a_claim_that_fails_is_tried_again_after_a_pause() -> None:
             await asyncio.sleep(0.1)
         assert stage.queue.claims == [0.0], "however often the worker is woken, it waits"
         stage.queue.available = True
-        await asyncio.sleep(CLAIM_AGAIN_S)
-        assert stage.queue.claims == [0.0, CLAIM_AGAIN_S], "a wake-up during the pause is not lost"
+        await asyncio.sleep(CLAIM_RETRY_S)
+        assert stage.queue.claims == [0.0, CLAIM_RETRY_S], "a wake-up during the pause is not lost"
         assert stage.worker.live == 1
         assert not running.done()
 
@@ -454,11 +454,11 @@ def test_a_hand_over_waits_for_attempts_to_end() -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
         await stage.worker.hand_over()
-        assert stage.now == pytest.approx(0.1 + FAREWELL_S / 2)
+        assert stage.now == pytest.approx(0.1 + HAND_OVER_S / 2)
         assert stage.worker.live == 0
         assert stage.cancellations == [Cancellation.HANDOVER] * 2
 
-    on_stage(work, Stage(MemoryQueue([JOB, job_of(2)]), answers=Answers(closing_s=FAREWELL_S / 2)))
+    on_stage(work, Stage(MemoryQueue([JOB, job_of(2)]), answers=Answers(closing_s=HAND_OVER_S / 2)))
 
 
 def test_a_hand_over_waits_no_longer_than_its_bound() -> None:
@@ -466,7 +466,7 @@ def test_a_hand_over_waits_no_longer_than_its_bound() -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
         await stage.worker.hand_over()
-        assert stage.now == pytest.approx(0.1 + FAREWELL_S)
+        assert stage.now == pytest.approx(0.1 + HAND_OVER_S)
 
     on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=1_000.0)))
 
@@ -501,10 +501,10 @@ def test_a_queued_questions_placeholder_waits_for_those_above_it() -> None:
 def test_a_placeholder_is_not_posted_once_its_job_may_be_claimed() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
-        await asyncio.sleep(ANNOUNCE_WITHIN_S * 2)
+        await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
         assert stage.placeholders.posted == []
 
-    on_stage(work, Stage(placeholders=Placeholders(may_post_from=ANNOUNCE_WITHIN_S + 0.5)))
+    on_stage(work, Stage(placeholders=Placeholders(may_post_from=PLACEHOLDER_WITHIN_S + 0.5)))
 
 
 def test_a_denied_askers_queued_question_is_stopped_and_gets_no_placeholder() -> None:
