@@ -1,4 +1,8 @@
-"""Builds the bot from its settings and runs it. Nothing else builds things, but for models."""
+"""Builds the bot from its settings, runs it, and ends it within bounds.
+
+`built` is the only place that wires services, stores and Slack together; providers/registry.py builds the models. `run`
+lasts from the start to the last answer: it serves /health, connects, runs the loops, and drains on a signal.
+"""
 
 import asyncio
 import logging
@@ -36,7 +40,7 @@ from bot.services.outbox import Outbox
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.reply_actions import ReplyActions
-from bot.services.retention import keep_tidy
+from bot.services.retention import expire_texts
 from bot.services.slash_commands import SlashCommands
 from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, model_setup, models_in_use, system_prompt_in_use
@@ -50,7 +54,7 @@ from bot.store.teams import adopt
 from handlers import app_home_and_pane, messages, reply_actions, slash_commands
 
 LAST_TASKS_S = 1.0
-"""For what is left when live answers are ended or handed over."""
+"""How long the other tasks get to end once live answers have ended or were handed over."""
 
 MACHINES_CLOCK = SystemClock()
 
@@ -59,19 +63,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bot:
-    """The parts that run, once all is built."""
+    """The parts of a built bot that run."""
 
     me: Identity
     worker: Worker
     sockets: Sockets
     shortcut: MessageShortcut
     loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
-    """What runs from the start until the last answer has ended."""
+    """Run from the start until the last answer has ended."""
 
 
 @asynccontextmanager
 async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterator[Bot]:
-    """The bot, connected to nothing yet but its database and Slack's Web API; `probes` are told of its parts."""
+    """Yields the bot, connected to its database and Slack's Web API only. Sets the probes of /health."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
         client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session)
@@ -127,8 +131,8 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             admits=access.admits,
         )
         bolt = _bolt(settings, me)
-        hearing = TriageRules(settings.mention_only, access.may_admit_bots)
-        intake = Intake(stores.queue, stores.participants, stores.channel_settings, worker, access, me, hearing)
+        rules = TriageRules(settings.mention_only, access.may_admit_bots)
+        intake = Intake(stores.queue, stores.participants, stores.channel_settings, worker, access, me, rules)
         actions = ReplyActions(
             stores.queue, stores.recorded_answers, worker, access, settings.admins, workspace.surfaces
         )
@@ -146,7 +150,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             worker.stay_alive,
             Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock).run,
             shortcut.run,
-            partial(keep_tidy, stores.erasure, clock, settings.retention_days),
+            partial(expire_texts, stores.erasure, clock, settings.retention_days),
             partial(bot_token.watch, client.identity),
         )
         yield Bot(me, worker, sockets, shortcut, loops)
@@ -160,7 +164,7 @@ def _beside_messages(
     shortcut: MessageShortcut,
     answering: Answering,
 ) -> None:
-    """Commands, modals, Home and the pane; for what messages need as well, both have the same parts."""
+    """Registers commands, modals, the App Home and the pane; they share parts with the answering."""
     me, quota = answering.me, answering.quota
     defaults, admins = default_settings_of(settings), settings.admins
     commands = SlashCommands(
@@ -180,12 +184,12 @@ def _beside_messages(
 
 
 def default_settings_of(settings: Settings) -> DefaultSettings:
-    """What applies where a channel has set nothing."""
+    """Returns what applies where a channel has set nothing."""
     return DefaultSettings(models_in_use(settings), system_prompt_in_use(settings), settings.mention_only)
 
 
 def shown_to_admins(settings: Settings) -> dict[str, str]:
-    """The settings that are of interest in Slack; no address and no secret."""
+    """Returns the settings that the App Home shows to Typist admins: no address and no secret."""
     return texts.settings_for_admins(
         models_in_use(settings),
         ["members", *sorted(settings.allow_also)],
@@ -196,7 +200,7 @@ def shown_to_admins(settings: Settings) -> dict[str, str]:
 
 
 def access_rules_of(settings: Settings) -> AccessRules:
-    """Who may ask."""
+    """Returns the settings' access rules."""
     return AccessRules(
         settings.allow_also,
         settings.allow_users,
@@ -207,25 +211,25 @@ def access_rules_of(settings: Settings) -> AccessRules:
 
 
 def quota_of(settings: Settings, stores: Stores, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
-    """How much may be used."""
+    """Builds the quota from the settings' caps."""
     models, max_tokens = models_in_use(settings), max_output_tokens(model_setup(settings))
     return Quota(settings.caps, models, max_tokens, stores.usage, stores.notices, ephemeral, clock)
 
 
 @dataclass(frozen=True)
 class Shutdown:
-    """How the process is told to end."""
+    """The signals to end."""
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)
-    """Take no more, let live answers end."""
+    """Claim nothing more and let live answers end."""
     at_once: asyncio.Event = field(default_factory=asyncio.Event)
-    """Do not wait for them any longer."""
+    """Don't wait for live answers any longer."""
 
 
 async def run(
     settings: Settings, shutdown: Shutdown, ready: Callable[[Bot], None], clock: Clock = MACHINES_CLOCK
 ) -> None:
-    """Answers until it is told to end. /health is served from the beginning, and says what a start waits for."""
+    """Runs the bot until `shutdown`. /health is served from the beginning, and says what a start waits for."""
     probes = Probes()
     async with AsyncExitStack() as stack:
         if settings.health_port is not None:
@@ -238,7 +242,7 @@ async def run(
 async def _built_unless_asked(
     building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, asked: asyncio.Event
 ) -> Bot | None:
-    """None where it was told to end first: Slack may be away for hours, and nothing is lost yet."""
+    """Returns the bot, None if the process was asked to end first: a start may wait for Slack for hours."""
     loop, patience = asyncio.get_running_loop(), asyncio.timeout(None)
 
     async def give_up() -> None:
@@ -260,7 +264,7 @@ async def _built_unless_asked(
 
 
 async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> None:
-    """From connecting to drained."""
+    """Runs a built bot from connecting to its end."""
     asked = asyncio.create_task(shutdown.asked.wait())
     opening = asyncio.create_task(bot.sockets.open())
     working = asyncio.create_task(kept_running(bot.worker.run))
@@ -278,7 +282,7 @@ async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> No
 
 
 async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[Any]], shutdown: Shutdown) -> None:
-    """Each step has a bound, so that the process ends in time though Slack, a model or the database stands still."""
+    """Ends the bot in bounded steps, so that it ends in time even if Slack, a model or the database doesn't answer."""
     bot.worker.stop()
     closing = asyncio.create_task(bot.sockets.close())
     await bot.worker.drain(working, shutdown.at_once)
@@ -286,7 +290,7 @@ async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[
         await bot.shortcut.end(bot.worker.left_s)
     for task in (working, *others):
         task.cancel()
-    # Side by side: an attempt that is handed over may wait for its last call, which the editor's loop ends.
+    # Together: an attempt that is handed over may wait for its last call, which the edit scheduler's loop ends.
     await bot.worker.hand_over()
     _, late = await asyncio.wait((closing, working, *others), timeout=LAST_TASKS_S)
     for task in late:
@@ -303,18 +307,18 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     )
 
     async def authorize() -> AuthorizeResult:
-        """The same for each event: else each would cost an auth.test."""
+        """Returns the same result for each event: otherwise each would cost an auth.test."""
         return result
 
     return AsyncApp(
-        # Else Bolt reads the sources of all its callers to name itself.
+        # Without a name, Bolt reads the sources of all its callers to find one.
         name="typist",
         client=AsyncWebClient(base_url=settings.slack_api_url),
         authorize=authorize,
         logger=logging.getLogger("slack_bolt"),
         process_before_response=True,
         raise_error_for_unhandled_request=True,
-        # Else an event about our own post could not say where it is (services/message_shortcut.py).
+        # An event about our own post says where it is (services/message_shortcut.py).
         ignoring_self_events_enabled=False,
         request_verification_enabled=False,
         ssl_check_enabled=False,

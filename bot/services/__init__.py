@@ -1,1 +1,1 @@
-"""What Typist does, in terms of core and ports: each service is one behaviour."""
+"""Services: what Typist does, in terms of core and ports. Each module is one behaviour."""

@@ -1,4 +1,4 @@
-"""Who may ask: decided before a model is asked, and told to who may not."""
+"""Access control: who may ask is decided before a model is asked, and denied askers are told why."""
 
 import asyncio
 import logging
@@ -12,13 +12,14 @@ from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.notices import Notices
 from bot.ports.users import Users
 
-TELL_AGAIN_S = 3600.0
+TELL_EVERY_S = 3600.0
+"""A denied asker is told why once in this time."""
 
 log = logging.getLogger(__name__)
 
 
 class AccessControl:
-    """At once where it is known who asks; else by the worker, so that no acknowledgement waits for Slack."""
+    """Decides at intake if the kind of account is known, else in the worker: no acknowledgement waits for Slack."""
 
     def __init__(
         self,
@@ -37,30 +38,33 @@ class AccessControl:
 
     @property
     def may_admit_bots(self) -> bool:
-        """Whether a bot's mention may be a question at all."""
+        """Whether triage may take a bot's mention for a question."""
         return UserKind.BOT in self._rules.also or bool(self._rules.allow_users)
 
     def denial_at_once(self, question: Question) -> Denial | None:
-        """None also where it is still to be asked who that is."""
+        """Returns why the asker is denied; None if they have access, or if Slack has to be asked first."""
         kind = UserKind.BOT if question.from_bot else self._users.known(question.user_id)
         return None if kind is None and self._must_ask(question) else access.denial(self._rules, question, kind)
 
     async def denial(self, question: Question) -> Denial | None:
-        """None where the asker may ask. Who can't be known may not: a guest must not get in by a failure of Slack's."""
+        """Returns why the asker is denied, None if they have access.
+
+        Somebody whose kind of account Slack doesn't tell is denied: a guest must not get in by a failure of Slack's.
+        """
         kind = UserKind.BOT if question.from_bot else None
         if kind is None and self._must_ask(question):
             kind = await self._users.kind(question.user_id)
         return access.denial(self._rules, question, kind)
 
     async def admits(self, question: Question) -> bool:
-        """Whether the asker may ask; who may not is told."""
+        """Returns whether the asker has access, and tells an asker who hasn't."""
         denial = await self.denial(question)
         if denial is not None:
             self.tell(question, denial)
         return denial is None
 
     async def too_many(self, question: Question) -> bool:
-        """Whether a bot asks so much that it may be answering our answers. Raises StoreError."""
+        """Returns whether a bot asks so much that it may be answering our answers. Raises StoreError."""
         return question.from_bot and (await self._bot_questions.count(question)).too_many
 
     def tell(self, question: Question, denial: Denial) -> None:
@@ -73,7 +77,7 @@ class AccessControl:
 
     async def _tell(self, question: Question, denial: Denial) -> None:
         try:
-            first = await self._notices.claim(question.thread.team_id, question.user_id, "denied", TELL_AGAIN_S)
+            first = await self._notices.claim(question.thread.team_id, question.user_id, "denied", TELL_EVERY_S)
         except StoreError as error:
             log.error("user %s is not told of the denial: %s", question.user_id, error)
             return

@@ -1,4 +1,4 @@
-"""The app's Home: made when somebody opens it, and then only."""
+"""The App Home, which is built each time that a person opens it."""
 
 import asyncio
 import logging
@@ -15,9 +15,9 @@ from bot.ports.surfaces import AppHomeTab
 from bot.ports.usage import UsageByModel
 from bot.services.quota import Quota
 
-MOST_WAITING = 50
+MOST_BUILDING = 50
 WITHIN_S = 10.0
-"""Who has waited longer has gone on, or opens it again."""
+"""Later the person has left the tab, or opens it again."""
 DAY_S = 86_400
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AppHome:
-    """`settings`: as those who run the bot have set it, for its admins to see."""
+    """Builds the Home tab. `settings`: what Typist admins see of the bot's settings."""
 
     usage: UsageByModel
     tab: AppHomeTab
@@ -35,16 +35,16 @@ class AppHome:
     defaults: DefaultSettings
     admins: frozenset[str]
     settings: Mapping[str, str]
-    _making: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _building: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     def opened(self, user_id: str) -> None:
-        """Makes a person's Home in the background: Slack's acknowledgement does not wait for its budget."""
-        if user_id in self._making or len(self._making) >= MOST_WAITING:
+        """Builds a person's Home in the background, so that the acknowledgement doesn't wait for the rate budget."""
+        if user_id in self._building or len(self._building) >= MOST_BUILDING:
             return
-        task = self._making[user_id] = asyncio.create_task(self._make(user_id))
-        task.add_done_callback(lambda _: self._making.pop(user_id))
+        task = self._building[user_id] = asyncio.create_task(self._publish(user_id))
+        task.add_done_callback(lambda _: self._building.pop(user_id))
 
-    async def _make(self, user_id: str) -> None:
+    async def _publish(self, user_id: str) -> None:
         try:
             async with asyncio.timeout(WITHIN_S):
                 workspace = await self._workspace() if user_id in self.admins else None

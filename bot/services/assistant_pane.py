@@ -1,4 +1,4 @@
-"""The pane beside a person's work: suggestions, what they look at, and the signs that we are at work."""
+"""The assistant pane: suggested prompts, the pane context, and status and title of its threads."""
 
 import asyncio
 import logging
@@ -15,17 +15,17 @@ from bot.ports.pane_context import PaneContextWriter
 from bot.ports.surfaces import Pane
 
 STATUS_WITHIN_S = 1.0
-"""Later than this a placeholder is the quicker sign."""
+"""How long setting the status may take before a placeholder is posted instead."""
 WITHIN_S = 20.0
-REST_WITHIN_S = 120.0
-"""A Stop that does nothing is worse than a late sign."""
+END_WITHIN_S = 120.0
+"""Longer than other calls: a Stop of Slack's that does nothing is worse than one that goes late."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AssistantPane:
-    """Does nothing in apps without a pane. What Slack refuses here is a line in the log, and no more."""
+    """Does nothing in apps without a pane. Calls that Slack refuses are logged, and nothing fails because of them."""
 
     notices: Notices
     context: PaneContextWriter
@@ -33,24 +33,24 @@ class AssistantPane:
     me: Identity
     suggestions: tuple[Suggestion, ...]
     _working: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _doing: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _calls: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def suggest(self, channel_id: str, thread_ts: str | None) -> None:
-        """Somebody opened a thread in the pane, or (None) the whole direct message of an agent."""
+        """Suggests prompts in a thread that was opened in the pane; None: in an agent's whole direct message."""
         if self.me.has_pane:
-            self._do(self.pane.suggest(channel_id, thread_ts, self.suggestions))
+            self._start(self.pane.suggest(channel_id, thread_ts, self.suggestions))
 
     async def look(self, user_id: str, channel_id: str) -> None:
-        """Somebody looks at another channel; "" is none. Raises StoreError."""
+        """Records the channel that a person opened beside the pane; "" is none. Raises StoreError."""
         if self.me.has_pane:
             await self.context.write(self.me.team_id, user_id, channel_id)
 
     async def begin(self, question: Question) -> bool:
-        """Shows that we think; whether the thread says so, and no placeholder has to."""
+        """Shows the status "thinking"; returns whether it stands for the placeholder."""
         if not (self.me.has_pane and assistant_pane.in_pane(question)):
             return False
-        self._working[question.thread] = self._do(self.pane.set_working(question.thread, True))
-        self._do(self._name(question))
+        self._working[question.thread] = self._start(self.pane.set_working(question.thread, True))
+        self._start(self._name(question))
         try:
             async with asyncio.timeout(STATUS_WITHIN_S):
                 await self.pane.set_status(question.thread, texts.PANE_STATUS)
@@ -63,32 +63,32 @@ class AssistantPane:
         return True
 
     def end(self, question: Question) -> None:
-        """We are done with it, for now."""
+        """Removes Slack's own Stop in the background, once the question's attempt has ended."""
         if begun := self._working.pop(question.thread, None):
-            self._do(self._rest(question.thread, begun), REST_WITHIN_S)
+            self._start(self._end_working(question.thread, begun), END_WITHIN_S)
 
-    async def _rest(self, thread: ThreadKey, begun: asyncio.Task[None]) -> None:
-        """In this order: else Slack's Stop would stay."""
+    async def _end_working(self, thread: ThreadKey, begun: asyncio.Task[None]) -> None:
+        """Ends the working state after it was set: in the other order Slack's Stop would stay."""
         await asyncio.wait((begun,))
         await self.pane.set_working(thread, False)
 
     async def _name(self, question: Question) -> None:
-        """A thread is called by its first question, once for all processes."""
+        """Names a thread by its first question, once over all processes."""
         if await self.notices.claim(self.me.team_id, "", f"title {question.thread}"):
             await self.pane.set_title(question.thread, assistant_pane.title_of(question))
 
-    def _do(self, sign: Awaitable[None], within_s: float = WITHIN_S) -> asyncio.Task[None]:
-        """In the background: nobody waits for a sign."""
-        task = asyncio.create_task(_done(sign, within_s))
-        self._doing.add(task)
-        task.add_done_callback(self._doing.discard)
+    def _start(self, call: Awaitable[None], within_s: float = WITHIN_S) -> asyncio.Task[None]:
+        """Makes a call to Slack in the background."""
+        task = asyncio.create_task(_call(call, within_s))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
         return task
 
 
-async def _done(sign: Awaitable[None], within_s: float) -> None:
+async def _call(call: Awaitable[None], within_s: float) -> None:
     try:
         async with asyncio.timeout(within_s):
-            await sign
+            await call
     except (RateLimited, Refused, StoreError, TimeoutError) as error:
         log.warning("pane not updated: %s", error or "it took too long")
     except Exception as error:

@@ -1,4 +1,4 @@
-"""GET /health: whether this process can do its work, and how another one on the machine asks it."""
+"""Health: serves GET /health, and asks another process on this machine for its health."""
 
 import asyncio
 import http.client
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 HOST = "127.0.0.1"
-"""What it says is nobody else's business: `typist health` asks from within."""
+"""Only this machine may ask: `typist health` runs in the same container."""
 DATABASE_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 5.0
 
@@ -29,16 +29,16 @@ async def _none_up() -> int:
 
 @dataclass(slots=True)
 class Probes:
-    """Where the answers come from. The app puts its parts in as it starts; until then this says that it starts."""
+    """What /health asks. The app sets its parts when they are ready; the defaults say that Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
-    """Returns where the database answers, raises TypistError where it does not."""
+    """Returns if the database answers, raises TypistError if not."""
     connections: Callable[[], Awaitable[int]] = _none_up
     """How many connections to Slack are up."""
     live: Callable[[], int] = lambda: 0
     """How many answers are under way."""
     problem: Callable[[], str] = lambda: ""
-    """What is wrong between us and Slack, as a sentence; "" where nothing is."""
+    """What is wrong between Typist and Slack, as a sentence; "" if nothing is."""
     token_refused: Callable[[], bool] = lambda: False
     """Slack refuses our bot token: connections may be up, and no call succeeds."""
 
@@ -56,12 +56,12 @@ class Health:
     live: int
     """Answers under way."""
     problem: str = ""
-    """What is wrong between us and Slack, as a sentence; not in the body where nothing is."""
+    """What is wrong between Typist and Slack, as a sentence; left out of the body if nothing is."""
     version: str = __version__
 
 
 async def examined(probes: Probes) -> Health:
-    """Asks all of them; never raises for what they say."""
+    """Returns the health by asking all probes; a probe that fails is part of it."""
     database, slack = await _database(probes.database), await probes.connections()
     ok = database == "ok" and slack > 0 and not probes.token_refused()
     return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=probes.problem())
@@ -80,14 +80,14 @@ async def _database(probe: Callable[[], Awaitable[None]]) -> str:
 
 @asynccontextmanager
 async def serving(port: int, probes: Probes) -> AsyncIterator[int]:
-    """Answers while the context lasts; yields the port. Raises SettingsError where it is taken."""
-    # Imported where it is used: neither a bot without the port nor who asks is to pay for it.
+    """Serves /health while the context lasts; yields the port. Raises SettingsError if the port is taken."""
+    # Imported here, because neither a bot without the port nor `typist health` needs aiohttp's server.
     from aiohttp import web
 
     async def answer(_: web.Request) -> web.Response:
         health = await examined(probes)
-        said = {name: value for name, value in asdict(health).items() if name != "problem" or value}
-        return web.json_response(said, status=200 if health.ok else 503)
+        body = {name: value for name, value in asdict(health).items() if name != "problem" or value}
+        return web.json_response(body, status=200 if health.ok else 503)
 
     app = web.Application()
     app.router.add_get("/health", answer)
@@ -108,7 +108,7 @@ async def _listen(site: "web.TCPSite") -> None:
 
 
 def ask(port: int) -> tuple[bool, str]:
-    """Whether the process that serves this port can do its work, and what it says. Raises TypistError where none does.
+    """Returns whether the process at this port is healthy, and its response. Raises TypistError if there is none.
 
     Containers ask often: this imports no more than it has to.
     """

@@ -1,4 +1,4 @@
-"""Takes messages in: each is triaged, and a question is on record before Slack's envelope is acknowledged."""
+"""Intake: triages each message, and records a question before Slack's envelope is acknowledged."""
 
 import logging
 from dataclasses import replace
@@ -19,20 +19,20 @@ class WakeableWorker(Protocol):
 
     @property
     def full(self) -> bool:
-        """A question that comes now has to wait."""
+        """Whether a question that comes now has to wait for a free place."""
         ...
 
     def wake(self) -> None:
-        """There may be a job to claim."""
+        """Has the worker look for a job to claim."""
         ...
 
     def post_placeholder(self, job: Job) -> None:
-        """A job has to wait; its asker is to see so."""
+        """Posts the placeholder of a queued job in the background."""
         ...
 
 
 class Intake:
-    """From a message to a job."""
+    """Turns messages into jobs. `rules`: how messages are triaged where a channel has set nothing."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Intake:
         worker: WakeableWorker,
         access_control: AccessControl,
         me: Identity,
-        hearing: TriageRules,
+        rules: TriageRules,
     ) -> None:
         self._queue = queue
         self._participants = participants
@@ -50,12 +50,12 @@ class Intake:
         self._worker = worker
         self._access_control = access_control
         self._me = me
-        self._hearing = hearing
+        self._rules = rules
 
     async def take(self, event_id: str, message: Message) -> None:
-        """Returns once the message's question, if it is one, is durable; raises what the Store raises."""
-        company = await self._company(message)
-        verdict = triage(message, self._me, company, await self._hearing_in(message, company))
+        """Records the message's question, if it is one. Raises StoreError."""
+        participants = await self._participants_at(message)
+        verdict = triage(message, self._me, participants, await self._rules_for(message, participants))
         if not isinstance(verdict, Answer):
             log.debug("message %s ignored: %s", message.ts, verdict.reason)
         elif denial := self._access_control.denial_at_once(verdict.question):
@@ -66,7 +66,7 @@ class Intake:
             await self.enqueue(event_id, verdict.question)
 
     async def enqueue(self, event_id: str, question: Question) -> None:
-        """Has a question answered whose asker may ask; raises what the Store raises."""
+        """Queues a question whose asker has access. Raises StoreError."""
         enqueued = await self._queue.enqueue(event_id, question, full=self._worker.full)
         if enqueued is None:
             log.debug("message %s ignored: already a question", question.ts)
@@ -75,8 +75,8 @@ class Intake:
         else:
             self._worker.wake()
 
-    async def _company(self, message: Message) -> Participants:
-        """Whoever else writes where we take part is on record before Slack is told that we have the message."""
+    async def _participants_at(self, message: Message) -> Participants:
+        """Returns the thread's participants. A second person is on record before Slack's envelope is acknowledged."""
         if message.thread_ts is None or message.channel_type == "im":
             return Participants()
         if message.subtype not in ANSWERED_SUBTYPES or not by_person(message, self._me):
@@ -84,11 +84,11 @@ class Intake:
         thread = ThreadKey(message.team_id, message.channel_id, message.thread_ts)
         return await self._participants.at_message(thread, message.user_id or "", message.ts)
 
-    async def _hearing_in(self, message: Message, company: Participants) -> TriageRules:
-        """Whether a mention is needed is the channel's to say, where a message may be for us without one."""
-        if not company.takes_part:
-            return self._hearing
+    async def _rules_for(self, message: Message, participants: Participants) -> TriageRules:
+        """Returns the rules with the channel's own need for mentions, which matters only in threads that we are in."""
+        if not participants.takes_part:
+            return self._rules
         channel = await self._channel_settings.read(message.team_id, message.channel_id)
         if channel.mention_only is None:
-            return self._hearing
-        return replace(self._hearing, mention_only=channel.mention_only)
+            return self._rules
+        return replace(self._rules, mention_only=channel.mention_only)

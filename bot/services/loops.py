@@ -1,4 +1,4 @@
-"""Keeps the process's loops running: one fault that nobody foresaw ends neither a loop nor the process."""
+"""Keeps the process's loops running: an unexpected error ends neither a loop nor the process."""
 
 import asyncio
 import logging
@@ -6,15 +6,15 @@ from collections.abc import Callable, Coroutine
 
 from bot.errors import SlackSetupError, trace_of
 
-AGAIN_S = 1.0
+RESTART_AFTER_S = 1.0
 
 log = logging.getLogger(__name__)
 
 
-async def kept_running(loop: Callable[[], Coroutine[None, None, None]], again_s: float = AGAIN_S) -> None:
-    """Runs a loop until it returns or is cancelled; after an unforeseen error it begins again.
+async def kept_running(loop: Callable[[], Coroutine[None, None, None]], pause_s: float = RESTART_AFTER_S) -> None:
+    """Runs a loop until it returns or is cancelled, and restarts it after an unexpected error.
 
-    Raises SlackSetupError, which an admin has to act on.
+    Raises SlackSetupError, because only an admin can act on it.
     """
     while True:
         try:
@@ -23,4 +23,4 @@ async def kept_running(loop: Callable[[], Coroutine[None, None, None]], again_s:
             raise
         except Exception as error:
             log.error("loop %s failed, restarting: %s", getattr(loop, "__qualname__", "a loop"), trace_of(error))
-            await asyncio.sleep(again_s)
+            await asyncio.sleep(pause_s)

@@ -1,4 +1,4 @@
-"""Takes in what people change: a question is edited, or deleted."""
+"""Message edits: what becomes of a question that a person edits or deletes."""
 
 import logging
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class MessageEdits:
-    """From a changed message to what becomes of its question. Each raises what the Store raises."""
+    """Applies edits and deletions of messages to their questions. Each method raises StoreError."""
 
     def __init__(self, questions: QuestionEdits, worker: WakeableWorker, intake: Intake, me: Identity) -> None:
         self._questions = questions
@@ -21,7 +21,7 @@ class MessageEdits:
         self._me = me
 
     async def edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
-        """A link's preview is no edit. A mention that is added asks a question; one that is removed takes none back."""
+        """Applies an edit of a message's text. An added mention asks a question; a removed one takes none back."""
         if after.subtype == "tombstone":
             await self.deleted(before)
         elif not by_person(after, self._me):
@@ -32,9 +32,10 @@ class MessageEdits:
             await self._intake.take(event_id, after)
 
     async def mentioned_again(self, event_id: str, message: Message, edited_ts: str) -> None:
-        """A message that mentions us was edited, maybe in a channel that we are not in: no more is told there.
+        """Applies an edit of a message that mentions us, without its text from before.
 
-        What is on record is an edit of it. Anything else asks now, for the mention may be what was added.
+        Slack sends only this event from channels that we are not in. If the message is not a question yet, it becomes
+        one, because the mention may be what was added.
         """
         if not by_person(message, self._me):
             log.debug("edit of message %s ignored: not by a person", message.ts)
@@ -44,7 +45,7 @@ class MessageEdits:
             await self._intake.take(event_id, message)
 
     async def deleted(self, message: Message) -> None:
-        """What the bot answered to it goes, too, if nobody wrote after it."""
+        """Removes a deleted message's question, and its reply unless a person wrote after it."""
         if by_person(message, self._me) and await self._questions.delete(
             message.team_id, message.channel_id, message.ts
         ):

@@ -1,4 +1,4 @@
-"""Questions about a message, asked in a modal: each is written into the message's thread once, and answered there.
+"""The message shortcut: a question about a message is asked in a modal, posted in its thread once, and answered there.
 
 Slack waits three seconds for a submitted modal. chat.postMessage may take as long, its response may be lost, and the
 process may die at any moment. So a submitted question goes on record before anything is posted, under the id of its
@@ -42,13 +42,13 @@ MOST_TRIES = 10
 log = logging.getLogger(__name__)
 
 
-class NotSure(TypistError):
-    """Whether a question was posted is not known: nothing may be posted again."""
+class PostUncertain(TypistError):
+    """A question may have been posted already, so nothing may be posted again."""
 
 
 @dataclass(eq=False)
 class MessageShortcut:
-    """Those of one process."""
+    """Posts and queues submitted questions, and continues those that another process left."""
 
     records: MessageQuestions
     posts: QuestionPosts
@@ -58,11 +58,11 @@ class MessageShortcut:
     me: Identity
     _under_way: dict[str, asyncio.Task[str]] = field(default_factory=dict, init=False)
     _late: set[str] = field(default_factory=set, init=False)
-    """Views whose modal is closed: what comes of them is told in another way."""
+    """Views whose modal is closed: their asker is told the outcome at the response_url."""
 
     async def ask(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> str:
-        """Returns "" once the question is asked, else why it is not. A caller that is cancelled ends nothing."""
-        task = self._under_way.get(view_id) or self._begin(view_id, self._submitted(user_id, view_id, about, text))
+        """Returns "" once the question is queued, else why it isn't. A cancelled caller cancels nothing."""
+        task = self._under_way.get(view_id) or self._start(view_id, self._submitted(user_id, view_id, about, text))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -70,7 +70,7 @@ class MessageShortcut:
             raise
 
     async def run(self) -> None:
-        """Goes on with questions that a process began and left. Until cancelled."""
+        """Continues questions that a process began and left, until cancelled."""
         while True:
             await self.clock.sleep(LOOK_S)
             try:
@@ -78,9 +78,9 @@ class MessageShortcut:
             except StoreError as error:
                 log.error("questions about messages: database unavailable, retrying: %s", error)
                 continue
-            for ask in taken:
-                if ask.view_id not in self._under_way:
-                    self._begin(ask.view_id, self._again(ask))
+            for question in taken:
+                if question.view_id not in self._under_way:
+                    self._start(question.view_id, self._continue(question))
 
     async def seen(self, view_id: str, message: Message) -> None:
         """Slack says where a question was posted; raises StoreError."""
@@ -88,12 +88,12 @@ class MessageShortcut:
             await self.records.record_post(self.me.team_id, view_id, message.channel_id, message.ts)
 
     async def end(self, within_s: float) -> None:
-        """Lets those under way end."""
+        """Waits for questions that are under way."""
         if self._under_way:
             await asyncio.wait(self._under_way.values(), timeout=within_s)
 
-    def _begin(self, view_id: str, seeing_to: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
-        task = self._under_way[view_id] = asyncio.create_task(seeing_to)
+    def _start(self, view_id: str, submission: Coroutine[Any, Any, str]) -> asyncio.Task[str]:
+        task = self._under_way[view_id] = asyncio.create_task(submission)
         task.add_done_callback(lambda _: self._ended(view_id))
         return task
 
@@ -103,113 +103,113 @@ class MessageShortcut:
 
     async def _submitted(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> str:
         try:
-            ask = await self.records.begin(self.me.team_id, view_id, user_id, about, text)
+            question = await self.records.begin(self.me.team_id, view_id, user_id, about, text)
         except StoreError as error:
             log.warning("question about message %s not asked: %s", about.ts, error)
             sentence = texts.QUESTION_NOT_SAVED
         else:
-            if ask is None:
+            if question is None:
                 return texts.QUESTION_IN_PROGRESS
-            sentence = "" if ask.done else await self._tried(ask)
+            sentence = "" if question.done else await self._try(question)
         if sentence and view_id in self._late:
             await self._tell(about.response_url, sentence)
         return sentence
 
-    async def _again(self, ask: MessageQuestion) -> str:
-        self._late.add(ask.view_id)
+    async def _continue(self, question: MessageQuestion) -> str:
+        self._late.add(question.view_id)
         try:
-            if sentence := await self._tried(ask):
-                await self._tell(ask.about.response_url, sentence)
+            if sentence := await self._try(question):
+                await self._tell(question.about.response_url, sentence)
         except Exception as error:
-            log.error("question about message %s: retrying: %s", ask.about.ts, trace_of(error))
+            log.error("question about message %s: retrying: %s", question.about.ts, trace_of(error))
         return ""
 
-    async def _tried(self, ask: MessageQuestion) -> str:
-        """Returns why the question is given up; "" where it is asked, or any process goes on with it."""
+    async def _try(self, question: MessageQuestion) -> str:
+        """Returns why the question is given up; "" if it is queued, or if a process will continue it."""
         try:
             async with asyncio.timeout(WITHIN_S):
-                await self._asked(ask)
+                await self._post_and_queue(question)
             return ""
         except (TimeoutError, StoreError) as error:
-            log.warning("question about message %s: retrying: %s", ask.about.ts, error or "it took too long")
-            if ask.tries < MOST_TRIES:
+            log.warning("question about message %s: retrying: %s", question.about.ts, error or "it took too long")
+            if question.tries < MOST_TRIES:
                 return ""
             sentence = texts.QUESTION_MAYBE_ASKED
-        except NotSure as error:
-            log.warning("question about message %s: maybe posted, looking again: %s", ask.about.ts, error)
-            if ask.tries < MOST_TRIES:
-                return await self._put_off(ask, _wait_s(ask))
+        except PostUncertain as error:
+            log.warning("question about message %s: maybe posted, looking again: %s", question.about.ts, error)
+            if question.tries < MOST_TRIES:
+                return await self._postpone(question, _wait_s(question))
             sentence = texts.QUESTION_MAYBE_ASKED
         except (RateLimited, Refused) as error:
-            log.warning("question about message %s not asked: %s", ask.about.ts, error)
+            log.warning("question about message %s not asked: %s", question.about.ts, error)
             may_pass = isinstance(error, RateLimited) or error.reason.may_pass or error.reason is Refusal.TOKEN_GONE
-            if may_pass and ask.view_id in self._late and ask.tries < MOST_TRIES:
-                return await self._put_off(ask, _wait_s(ask))
+            if may_pass and question.view_id in self._late and question.tries < MOST_TRIES:
+                return await self._postpone(question, _wait_s(question))
             sentence = _sentence(error)
-        await self._put_off(ask, None)
+        await self._postpone(question, None)
         return sentence
 
-    async def _put_off(self, ask: MessageQuestion, delay_s: float | None) -> str:
+    async def _postpone(self, question: MessageQuestion, delay_s: float | None) -> str:
         try:
-            await self.records.postpone(ask, delay_s)
+            await self.records.postpone(question, delay_s)
         except StoreError as error:
-            log.warning("question about message %s: retrying: %s", ask.about.ts, error)
+            log.warning("question about message %s: retrying: %s", question.about.ts, error)
         return ""
 
-    async def _asked(self, ask: MessageQuestion) -> None:
-        question = await self._written(ask)
-        await self.intake.enqueue(f"view {ask.view_id}", question)
-        await self.records.complete(ask)
-        if question.thread.channel_id != ask.about.channel_id:
-            await self._tell(ask.about.response_url, texts.ASKED_IN_DIRECT_MESSAGE)
+    async def _post_and_queue(self, question: MessageQuestion) -> None:
+        posted = await self._post(question)
+        await self.intake.enqueue(f"view {question.view_id}", posted)
+        await self.records.complete(question)
+        if posted.thread.channel_id != question.about.channel_id:
+            await self._tell(question.about.response_url, texts.ASKED_IN_DIRECT_MESSAGE)
 
-    async def _written(self, ask: MessageQuestion) -> Question:
-        """Where we are not in the channel it goes to the person's direct message, with the message quoted."""
-        if ask.posted:
-            return self._question(ask, *ask.posted)
-        if ask.elsewhere:
-            raise NotSure("no event has told yet whether it is in the direct message")
-        about = ask.about
-        if ask.tries > 1 and (ts := await self._found(ask)):
-            return self._question(ask, about.channel_id, ts)
+    async def _post(self, question: MessageQuestion) -> Question:
+        """Posts the question in the thread, or with a quote in the asker's direct message if we can't post there."""
+        if question.posted:
+            return self._question(question, *question.posted)
+        if question.elsewhere:
+            raise PostUncertain("no event has told yet whether it is in the direct message")
+        about = question.about
+        if question.tries > 1 and (ts := await self._find_post(question)):
+            return self._question(question, about.channel_id, ts)
         try:
-            place = await self.posts.post_question(ask, self._still(ask), elsewhere=False)
-            return self._question(ask, *place)
+            place = await self.posts.post_question(question, self._may_post(question), elsewhere=False)
+            return self._question(question, *place)
         except Refused as refused:
             if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN):
-                return await self._written_elsewhere(ask)
+                return await self._post_directly(question)
             if not refused.reason.may_pass:
                 raise
             log.info("question about message %s: maybe posted, looking: %s", about.ts, refused)
-            if ts := await self._found(ask):
-                return self._question(ask, about.channel_id, ts)
+            if ts := await self._find_post(question):
+                return self._question(question, about.channel_id, ts)
             raise
 
-    async def _written_elsewhere(self, ask: MessageQuestion) -> Question:
-        if not await self.records.record_direct_post(ask, begun=True):
-            raise NotSure("another process has it")
+    async def _post_directly(self, question: MessageQuestion) -> Question:
+        if not await self.records.record_direct_post(question, begun=True):
+            raise PostUncertain("another process has it")
         try:
-            place = await self.posts.post_question(ask, self._still(ask), elsewhere=True)
+            place = await self.posts.post_question(question, self._may_post(question), elsewhere=True)
         except (RateLimited, Refused) as error:
             if isinstance(error, Refused) and error.reason.may_pass:
-                raise NotSure(str(error)) from error
-            await self.records.record_direct_post(ask, begun=False)
+                raise PostUncertain(str(error)) from error
+            await self.records.record_direct_post(question, begun=False)
             raise
-        return self._question(ask, *place)
+        return self._question(question, *place)
 
-    def _still(self, ask: MessageQuestion) -> Callable[[], bool]:
-        return lambda: self.clock.now() < ask.due_at - QUESTION_HOLD_S + POST_WITHIN_S
+    def _may_post(self, question: MessageQuestion) -> Callable[[], bool]:
+        return lambda: self.clock.now() < question.due_at - QUESTION_HOLD_S + POST_WITHIN_S
 
-    async def _found(self, ask: MessageQuestion) -> str | None:
-        """The message of an earlier try; None where Slack says twice that there is none.
+    async def _find_post(self, question: MessageQuestion) -> str | None:
+        """Returns the ts of an earlier try's post; None if Slack says twice that there is none.
 
-        Raises NotSure where Slack does not say.
+        Raises PostUncertain if Slack doesn't say.
         """
-        since = ask.created_at - SKEW_S
+        since = question.created_at - SKEW_S
         looks = 0
         for delay_s in (*LOOK_AGAIN_S, None):
             try:
-                ts = await self.posts.find_question(ask, since)
+                ts = await self.posts.find_question(question, since)
                 looks += 1
                 if ts is not None or looks > 1:
                     return ts
@@ -217,27 +217,27 @@ class MessageShortcut:
                 if isinstance(error, Refused) and error.reason in (Refusal.CHANNEL_GONE, Refusal.MESSAGE_GONE):
                     return None
                 if delay_s is None:
-                    raise NotSure(str(error)) from error
+                    raise PostUncertain(str(error)) from error
             await self.clock.sleep(delay_s or 0)
         return None
 
-    def _question(self, ask: MessageQuestion, channel_id: str, ts: str) -> Question:
-        is_elsewhere = channel_id != ask.about.channel_id
-        text = text_of_post(ask.about, ask.text, elsewhere=is_elsewhere)
+    def _question(self, question: MessageQuestion, channel_id: str, ts: str) -> Question:
+        is_elsewhere = channel_id != question.about.channel_id
+        text = text_of_post(question.about, question.text, elsewhere=is_elsewhere)
         in_pane = ts if self.me.has_pane else None
-        thread_ts = in_pane if is_elsewhere else ask.about.thread_ts
-        return Question(ThreadKey(self.me.team_id, channel_id, thread_ts), ts, ask.user_id, text)
+        thread_ts = in_pane if is_elsewhere else question.about.thread_ts
+        return Question(ThreadKey(self.me.team_id, channel_id, thread_ts), ts, question.user_id, text)
 
     async def _tell(self, response_url: str, sentence: str) -> None:
-        """What is done is done, whether or not its person hears of it."""
+        """Tells the asker the outcome; a failure is logged and changes nothing."""
         try:
             await self.responses.respond_to_command(response_url, CommandResponse(sentence))
         except (RateLimited, Refused) as error:
             log.warning("a response to a command is not sent: %s", error)
 
 
-def _wait_s(ask: MessageQuestion) -> float:
-    return min(LONGEST_WAIT_S, 2.0 * 2.0**ask.tries)
+def _wait_s(question: MessageQuestion) -> float:
+    return min(LONGEST_WAIT_S, 2.0 * 2.0**question.tries)
 
 
 def _sentence(error: RateLimited | Refused) -> str:

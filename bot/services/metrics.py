@@ -1,4 +1,4 @@
-"""What becomes known of each job's attempt once it ended: ids, times and counts, never its text."""
+"""Metrics: what is logged about each attempt that ended. Ids, times and counts, never text."""
 
 import json
 import logging
@@ -45,7 +45,7 @@ class JobLife:
 
     @classmethod
     def of(cls, job: Job, outcome: Outcome, times: Times, edits: int) -> "JobLife":
-        """What is known once the job ended."""
+        """Returns the life of an attempt that ended its job."""
         return cls(
             job_id=job.id,
             thread=job.question.thread,
@@ -60,21 +60,21 @@ class JobLife:
 
     @property
     def cost_usd(self) -> float | None:
-        """What the vendor charges; None where the tokens or the model's price are not known."""
+        """What the vendor charges; None if the tokens or the model's price are unknown."""
         return cost_usd(self.model, self.usage) if self.model and self.usage else None
 
 
 Metrics = Callable[[JobLife], None]
-"""Told of each attempt that ended. It must not block: it is called on the event loop."""
+"""Called with each attempt that ended, on the event loop: it must not block."""
 
 
 def logged(life: JobLife) -> None:
-    """The default: one line in the log."""
+    """Writes one line to the log. This is the default."""
     log.info("%s", line(life))
 
 
 def line(life: JobLife) -> str:
-    """The life as logfmt: key=value pairs, quoted as in JSON where need be; what is not known has no key."""
+    """Returns the life as logfmt: key=value pairs, quoted as in JSON if necessary. Unknown values have no key."""
     usage, times, cost = life.usage, life.times, life.cost_usd
     pairs: dict[str, object] = {
         "job": life.job_id,

@@ -1,4 +1,4 @@
-"""Runs the outbox: small Slack calls that are still owed once an answer has ended, each made at least once."""
+"""The outbox's worker: makes the Slack calls that remain after a job has ended, each at least once (core/outbox.py)."""
 
 import asyncio
 import logging
@@ -15,16 +15,16 @@ from bot.services.answering import ending_of
 LOOK_S = 1.0
 AT_ONCE = 20
 AWAY_S = 5.0
-"""After the database did not answer."""
+"""The pause after a failed look."""
 WITHIN_S = OUTBOX_HOLD_S - 5.0
-"""Sooner than another process takes it."""
+"""A try ends before another process may take the entry."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outbox:
-    """Looks each second for what is due."""
+    """Looks every second for entries that are due."""
 
     entries: OutboxEntries
     sender: OutboxSender
@@ -33,7 +33,7 @@ class Outbox:
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
-        """Until cancelled; what is under way then is done again by whoever looks next."""
+        """Runs entries until cancelled; another process repeats those that are under way then."""
         try:
             while True:
                 await self.clock.sleep(LOOK_S if await self._begin() else AWAY_S)
@@ -43,7 +43,7 @@ class Outbox:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _begin(self) -> bool:
-        """Begins what is due; one that takes long holds no other up. Returns False where the database is away."""
+        """Starts a task for each entry that is due; returns False if the database is away."""
         try:
             taken = await self.entries.take(AT_ONCE - len(self._running))
         except StoreError as error:
@@ -59,10 +59,10 @@ class Outbox:
         return True
 
     async def _run(self, entry: OutboxEntry) -> None:
-        """What fails for now is tried again later, and for about a day."""
+        """Tries an entry, and records that it is complete or when to try again: for about a day."""
         about = f"outbox entry {entry.id} ({entry.kind}) of job {entry.job_id}"
         try:
-            is_done, posted_ts = await self._tried(entry, about)
+            is_done, posted_ts = await self._try(entry, about)
             if is_done:
                 await self.entries.complete(entry, posted_ts)
             elif entry.tries >= MOST_TRIES:
@@ -75,8 +75,8 @@ class Outbox:
         except Exception as error:
             log.error("%s: outcome not recorded, retrying: %s", about, trace_of(error))
 
-    async def _tried(self, entry: OutboxEntry, about: str) -> tuple[bool, str | None]:
-        """Whether it needs no other try, and the ts of a message that it left."""
+    async def _try(self, entry: OutboxEntry, about: str) -> tuple[bool, str | None]:
+        """Returns whether the entry needs no other try, and the ts of a message that it posted."""
         try:
             async with asyncio.timeout(WITHIN_S):
                 return True, await self._do(entry)
@@ -90,7 +90,7 @@ class Outbox:
         return False, None
 
     async def _do(self, entry: OutboxEntry) -> str | None:
-        """The ts of a message that it leaves."""
+        """Makes an entry's calls; returns the ts of a message that it posted."""
         until = self.clock.monotonic() + WITHIN_S
         match entry.kind:
             case OutboxKind.CLEAR_PLACEHOLDER:
@@ -104,12 +104,12 @@ class Outbox:
             case OutboxKind.SHOW_END:
                 await self._show(entry, until)
             case OutboxKind.MENTION_ASKERS:
-                # A process that was paused in between finds its time over, and another one has done it.
+                # A process that was paused meanwhile sends nothing, because another one has made the call.
                 return await self.sender.ping(entry, lambda: self.clock.monotonic() < until)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
-        """Shows an end on record that Slack did not take, in the messages that are there."""
+        """Shows a recorded end that Slack did not take, in the reply's messages."""
         job = await self.entries.unshown_end(entry)
         if job is None or job.checkpoint.closing is None:
             return

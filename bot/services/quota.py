@@ -1,4 +1,4 @@
-"""How much may be used: set aside before a model is asked, and told to people as it comes to an end."""
+"""Quotas: tokens and dollars are reserved before a model is asked, and people are warned before a cap is reached."""
 
 import asyncio
 import logging
@@ -27,17 +27,17 @@ from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.notices import Notices
 from bot.ports.usage import UsageLedger
 
-ROOM_AGAIN_S = 0.5
-"""How soon to look again whether answers under way have left something."""
-RECORD_AGAIN_S = 2.0
-"""While the database is away: what is not on record would cap nothing."""
+ROOM_POLL_S = 0.5
+"""How often to look whether answers under way have left room below a cap."""
+RESERVE_RETRY_S = 2.0
+"""The pause after a failed try to reserve. An answer without a reservation would escape its caps."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Quota:
-    """The caps, and what is left of them. `models`: any of them may come to answer."""
+    """Reserves usage below the caps, and reports what is left of them. `models`: all that may answer."""
 
     caps: tuple[Cap, ...]
     models: tuple[str, ...]
@@ -47,10 +47,10 @@ class Quota:
     ephemeral: EphemeralMessages
     clock: Clock
     _lines: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
-    """For each that holds answers up: the first of those who wait looks again, not all of them."""
+    """One lock for each cap that answers wait for, so that only the first of them polls."""
 
     async def reserve(self, job: Job, input_tokens: int) -> None:
-        """Returns once the answer may begin, by all caps; raises CapReached where one is used up.
+        """Returns when all caps leave room for the answer; raises CapReached if one is used up.
 
         Where the rest is set aside for answers under way, it waits for what they leave.
         """
@@ -62,12 +62,12 @@ class Quota:
             scope_ids = _scope_ids(job.question)
             async with self._lines[f"{check.reserved.window.scope} {scope_ids.id_of(check.reserved.window.scope)}"]:
                 while (check := await self._check_caps(job, most)).reserved is not None:
-                    await self.clock.sleep(ROOM_AGAIN_S)
+                    await self.clock.sleep(ROOM_POLL_S)
         if check.reached is not None:
             raise CapReached(cap_reached_text(check.reached, self.clock.now()))
 
     async def warn(self, question: Question) -> None:
-        """Tells the asker, once in a period, that most of a cap is used."""
+        """Tells the asker once in a period that most of a cap is used."""
         if not self.caps:
             return
         scope_ids, now = _scope_ids(question), self.clock.now()
@@ -82,7 +82,7 @@ class Quota:
             log.error("user %s is not warned about a quota: %s", question.user_id, error)
 
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
-        """Of the day and the month that are now. Raises StoreError."""
+        """Returns what a person used today and this month. Raises StoreError."""
         windows = {period: CapWindow(Scope.USER, period) for period in Period}
         spent = await self.usage.used(ScopeIds(team_id, user_id, ""), windows.values())
         caps = tuple(cap for cap in self.caps if cap.window.scope is Scope.USER)
@@ -94,10 +94,10 @@ class Quota:
                 return await self.usage.reserve(job, most, self.caps)
             except StoreError as error:
                 log.error("job %d: quota not reserved, retrying: %s", job.id, error)
-                await self.clock.sleep(RECORD_AGAIN_S)
+                await self.clock.sleep(RESERVE_RETRY_S)
 
     def _most(self, input_tokens: int) -> Amount:
-        """By the dearest of the models, and as if it wrote all of the prompt to its cache."""
+        """Returns the most that an answer may use: by the dearest model, with the whole prompt written to its cache."""
         usage = Usage(input_tokens, self.max_output_tokens, cache_write_tokens=input_tokens)
         costs = [cost_usd(model, usage) or 0.0 for model in self.models]
         return Amount(input_tokens + self.max_output_tokens, max(costs, default=0.0))

@@ -1,4 +1,8 @@
-"""What the buttons below a reply do: each press is looked up in the Store, for what it carries is not trusted."""
+"""Reply actions: what the buttons below a reply do.
+
+A press carries values that anybody can forge. So the answer that it is about is looked up in the database by where the
+button stands.
+"""
 
 import logging
 import re
@@ -20,12 +24,12 @@ from bot.services.intake import WakeableWorker
 log = logging.getLogger(__name__)
 
 _JOB_ID = re.compile("[0-9]{1,18}")
-"""No more than a database's integer holds."""
+"""Digits that fit into a database's integer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """Somebody pressed a button of ours."""
+    """A press of a button below a reply."""
 
     action: ReplyAction
     thread: ThreadKey
@@ -33,22 +37,22 @@ class Press:
     user_id: str
     value: str = ""
     private: bool = False
-    """On a message that only they see; its value names the job."""
+    """The button is in an ephemeral message; its value names the job."""
     response_url: str = ""
-    """Where Slack takes what only they are told."""
+    """Where Slack takes the response, which only this person sees."""
 
 
 class StoppableWorker(WakeableWorker, Protocol):
     """What reply actions need of the worker."""
 
     def stop_answer(self, job_id: int) -> None:
-        """Ends a job that is to stop at once, if this process has it; another one is woken by the Store."""
+        """Stops a job at once if this process has it; else its worker learns of the recorded stop with a heartbeat."""
         ...
 
 
 @dataclass(frozen=True)
 class ReplyActions:
-    """`admins`: ids of those who may do what the asker may."""
+    """Does what buttons say. `admins`: ids of people who may do what an asker may."""
 
     jobs: JobRequests
     answers: RecordedAnswers
@@ -58,7 +62,7 @@ class ReplyActions:
     responses: ActionResponses
 
     async def pressed(self, press: Press) -> None:
-        """Does what the button says, and tells the presser what the reply doesn't show."""
+        """Does what the button says, and tells the person who pressed it what the reply doesn't show."""
         try:
             response = await self.press(press)
         except StoreError as error:
@@ -73,25 +77,25 @@ class ReplyActions:
             log.warning("outcome of action %s not shown: %s", press.action, error)
 
     async def press(self, press: Press) -> ActionResponse | None:
-        """Does what the button says, or says why not; None where the reply itself shows it. Raises StoreError."""
-        kept = await self._kept(press)
-        sentence = refusal(press.action, kept, press.user_id, self.admins)
-        if sentence is not None or kept is None:
+        """Does what the button says, or returns why not; None if the reply itself shows it. Raises StoreError."""
+        answer = await self._answer_of(press)
+        sentence = refusal(press.action, answer, press.user_id, self.admins)
+        if sentence is not None or answer is None:
             log.info("action %s by user %s refused: %s", press.action, press.user_id, sentence)
             return ActionResponse(sentence or texts.ANSWER_UNKNOWN)
-        log.info("job %d: action %s by user %s", kept.job_id, press.action, press.user_id)
+        log.info("job %d: action %s by user %s", answer.job_id, press.action, press.user_id)
         match press.action:
             case ReplyAction.STOP:
-                return await self._stop(kept)
+                return await self._stop(answer)
             case ReplyAction.REGENERATE | ReplyAction.CONTINUE:
-                return await self._again(kept, continues=press.action is ReplyAction.CONTINUE)
+                return await self._regenerate(answer, continues=press.action is ReplyAction.CONTINUE)
             case ReplyAction.PREVIOUS:
-                return ActionResponse(texts.PREVIOUS_VERSION, kept.previous)
+                return ActionResponse(texts.PREVIOUS_VERSION, answer.previous)
             case ReplyAction.FEEDBACK:
-                return await self._vote(kept, press)
+                return await self._vote(answer, press)
             case ReplyAction.DELETE:
-                await self.answers.delete(kept.job_id)
-                await self._request_stop(kept)
+                await self.answers.delete(answer.job_id)
+                await self._request_stop(answer)
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
@@ -99,48 +103,48 @@ class ReplyActions:
 
         Slack names only the thread. An event that comes twice must not stop the answer that was queued the first time.
         """
-        kept = await self.answers.written_in(thread, event_id)
-        if kept is not None and refusal(ReplyAction.STOP, kept, user_id, self.admins) is None:
-            await self._stop(kept)
+        answer = await self.answers.written_in(thread, event_id)
+        if answer is not None and refusal(ReplyAction.STOP, answer, user_id, self.admins) is None:
+            await self._stop(answer)
             await self.answers.event_handled(event_id)
 
-    async def _kept(self, press: Press) -> RecordedAnswer | None:
+    async def _answer_of(self, press: Press) -> RecordedAnswer | None:
         if not press.private:
             return await self.answers.shown_by(press.thread, press.message_ts)
         if not _JOB_ID.fullmatch(press.value):
             return None
         return await self.answers.of_job(press.thread, int(press.value))
 
-    async def _stop(self, kept: RecordedAnswer) -> ActionResponse | None:
-        if not await self._request_stop(kept):
+    async def _stop(self, answer: RecordedAnswer) -> ActionResponse | None:
+        if not await self._request_stop(answer):
             return ActionResponse(texts.ANSWER_FINISHED)
-        return ActionResponse(texts.STOPPED_WHILE_QUEUED) if kept.state is actions.AnswerState.QUEUED else None
+        return ActionResponse(texts.STOPPED_WHILE_QUEUED) if answer.state is actions.AnswerState.QUEUED else None
 
-    async def _request_stop(self, kept: RecordedAnswer) -> bool:
-        asked = await self.jobs.request_stop(kept.job_id)
-        if asked:
-            self.worker.stop_answer(kept.job_id)
-        return asked
+    async def _request_stop(self, answer: RecordedAnswer) -> bool:
+        is_live = await self.jobs.request_stop(answer.job_id)
+        if is_live:
+            self.worker.stop_answer(answer.job_id)
+        return is_live
 
-    async def _again(self, kept: RecordedAnswer, *, continues: bool) -> ActionResponse | None:
-        """As if it were asked now: who may not ask any more is not answered again."""
-        if denial := await self.access_control.denial(kept.question):
+    async def _regenerate(self, answer: RecordedAnswer, *, continues: bool) -> ActionResponse | None:
+        """Starts a new version of an answer, if its asker still has access."""
+        if denial := await self.access_control.denial(answer.question):
             return ActionResponse(denial)
-        again = await self.jobs.regenerate(kept.job_id, continues=continues, full=self.worker.full)
-        if again is None:
+        enqueued = await self.jobs.regenerate(answer.job_id, continues=continues, full=self.worker.full)
+        if enqueued is None:
             return ActionResponse(texts.ANSWER_UNFINISHED)
-        if again.waiting:
+        if enqueued.waiting:
             self.worker.post_placeholder(
-                Job(kept.job_id, kept.question, attempts=0, page_ts=kept.page_ts, version=kept.version + 1)
+                Job(answer.job_id, answer.question, attempts=0, page_ts=answer.page_ts, version=answer.version + 1)
             )
         else:
             self.worker.wake()
         return None
 
-    async def _vote(self, kept: RecordedAnswer, press: Press) -> ActionResponse:
+    async def _vote(self, answer: RecordedAnswer, press: Press) -> ActionResponse:
         try:
             vote = Vote(press.value)
         except ValueError:
             return ActionResponse(texts.UNKNOWN_BUTTON)
-        await self.answers.vote(kept, press.user_id, vote)
+        await self.answers.vote(answer, press.user_id, vote)
         return ActionResponse(texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED)

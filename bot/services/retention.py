@@ -1,4 +1,4 @@
-"""Texts are kept no longer than they are to be."""
+"""Retention: removes texts that are older than BOT_RETENTION_DAYS."""
 
 import logging
 
@@ -12,8 +12,8 @@ EVERY_S = 60 * 60
 log = logging.getLogger(__name__)
 
 
-async def keep_tidy(retention: Retention, clock: Clock, retention_days: int) -> None:
-    """Removes texts that are too old, now and each hour, until cancelled; several processes may."""
+async def expire_texts(retention: Retention, clock: Clock, retention_days: int) -> None:
+    """Removes old texts now and every hour, until cancelled. Several processes may do it at once."""
     while True:
         try:
             expired = await retention.expire(clock.now() - retention_days * DAY_S)

@@ -1,4 +1,4 @@
-"""Answers /typist, keeps channels' settings, and opens the modal in which people ask about a message."""
+"""Slash commands: answers /typist, saves channel settings, and opens the modal for questions about a message."""
 
 import logging
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class SlashCommands:
-    """Each method but `tell` raises RateLimited, Refused and StoreError."""
+    """Answers commands and shortcuts. Each method but `tell` raises RateLimited, Refused and StoreError."""
 
     channel_settings: ChannelSettingsStore
     modals: Modals
@@ -101,7 +101,7 @@ class SlashCommands:
         return None
 
     async def _may_change(self, user_id: str, channel_id: str) -> bool:
-        """A direct message's settings are its person's own."""
+        """Returns whether a person may change a channel's settings; in a direct message they always may."""
         if user_id in self.admins or channel_settings.is_direct(channel_id):
             return True
         return await self.channels.creator(channel_id) == user_id
@@ -111,6 +111,6 @@ class SlashCommands:
         return await self.access_control.denial(Question(thread, "", invocation.user_id, ""))
 
     async def _response(self, channel_id: str, content: str | Help | UsageToDate) -> CommandResponse:
-        """Adds the channel's settings."""
+        """Returns a response that ends with the channel's settings."""
         settings = await self.channel_settings.read(self.me.team_id, channel_id)
         return CommandResponse(content, settings_line(effective_settings(settings, self.defaults), channel_id))

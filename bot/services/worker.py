@@ -22,9 +22,9 @@ until our own earlier one has ended, because both edit the same messages.
 
 Failures
 --------
-A claim that fails is tried again after a pause. A heartbeat that fails, or gets no answer within BEAT_TIMEOUT_S, extends
-a lease that still holds, because nobody else can take over through a database that is away; it does not renew one that
-is over. Its text is sent again with the next heartbeat.
+A claim that fails is tried again after a pause. A heartbeat that fails, or gets no answer within BEAT_TIMEOUT_S,
+extends a lease that still holds, because nobody else can take over through a database that is away. It does not renew a
+lease that is over. Its text is sent again with the next heartbeat.
 
 Shutdown
 --------

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import EndReason, Outcome
-from bot.services.retention import DAY_S, EVERY_S, keep_tidy
+from bot.services.retention import DAY_S, EVERY_S, expire_texts
 from bot.store import Stores
 from bot.store.schema import jobs
 
@@ -57,7 +57,7 @@ async def test_a_text_goes_within_an_hour_of_its_day(tmp_path: Path) -> None:
     clock = ToldClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
     clock.time = ASKED_AT + DAYS * DAY_S
-    tidying = asyncio.create_task(keep_tidy(store.erasure, clock, DAYS))
+    tidying = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
     assert await asyncio.wait_for(clock.slept.get(), 5) == EVERY_S
     assert await texts(store) == ["why?"]
     clock.go_on(EVERY_S)
@@ -75,7 +75,7 @@ async def test_a_database_that_fails_is_asked_again_in_an_hour(
     clock.time = ASKED_AT + (DAYS + 1) * DAY_S
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
-    tidying = asyncio.create_task(keep_tidy(store.erasure, clock, DAYS))
+    tidying = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
     await asyncio.wait_for(clock.slept.get(), 5)
     assert "retrying in an hour" in caplog.text
     async with store.database.engine.begin() as connection:
