@@ -259,6 +259,8 @@ class Worker:
 
     def _placeholder_ended(self, job_id: int, task: asyncio.Task[None]) -> None:
         self._placeholders.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("job %d: placeholder for queued question not posted: %s", job_id, task.exception())
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The database closes under placeholders that are still to be posted when the process ends.
+            level = logging.ERROR if self._stopped_at is None else logging.INFO
+            log.log(level, "job %d: placeholder for queued question not posted: %s", job_id, error)
         self.wake()
