@@ -147,10 +147,13 @@ def _reply_cpu_s(words: int) -> float:
 
 
 def _edit(reply: Reply) -> None:
+    """Does the reply's next call; an answer of more than five pages ends with an upload."""
     call = reply.next_call()
+    if call is None:
+        return
     if isinstance(call, Post | Update):
         json.dumps(reply_blocks.message(call.view))
-        reply.confirmed(call, str(call.page))
+    reply.confirmed(call, str(call.page) if isinstance(call, Post | Update) else "file")
 
 
 def _by_length(what: str, costs_us: dict[int, float]) -> list[Figure]:
