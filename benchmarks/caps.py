@@ -54,18 +54,18 @@ def environment(sandbox: Sandbox, vendor: VendorServer, database_url: str) -> di
     }
 
 
-def said(message: Message) -> str:
-    return "\n".join(
-        block["text"] if block["type"] == "markdown" else block["elements"][0]["text"] for block in message.sent_blocks
-    )
+def displayed(message: Message) -> tuple[str, str]:
+    """Returns a message's answer, and all its text with notices and footer."""
+    answer = "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown")
+    return answer.strip(), str(message.sent_blocks)
 
 
 async def replies(sandbox: Sandbox, asked: Sequence[tuple[str, str]]) -> list[str]:
-    """What each question's reply says in the end; "" where there is none in time."""
+    """Returns each question's reply when it has ended, "" if it doesn't end in time."""
 
     def ended(channel: str, ts: str) -> str:
-        texts = [said(message) for message in sandbox.messages(channel, ts)[1:]]
-        return next((text for text in texts if TOLD in text or text.strip() == WORDS.strip()), "")
+        texts = map(displayed, sandbox.messages(channel, ts)[1:])
+        return next((text for answer, text in texts if TOLD in text or answer == WORDS.strip()), "")
 
     with contextlib.suppress(TimeoutError):
         await sandbox.wait_for(lambda: all(ended(*each) for each in asked), WITHIN_S)
