@@ -14,7 +14,6 @@ from aiohttp import web
 
 from sandbox.api import App
 from sandbox.budgets import Budgets
-from sandbox.cast import settle
 from sandbox.client import Client, Surfaces
 from sandbox.commands import Commands
 from sandbox.events import EVENTS, Events, TwinOrder
@@ -28,6 +27,7 @@ from sandbox.page_api import PageApi
 from sandbox.panes import Panes
 from sandbox.people import Content, People
 from sandbox.responses import Responses
+from sandbox.sample_workspace import populate
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.triggers import Triggers
 from sandbox.views import Views
@@ -88,7 +88,7 @@ class Sandbox:
     def __post_init__(self) -> None:
         bot = User("U0TYPIST", "typist", "Typist", "#4a154b", bot_id="B0TYPIST")
         self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
-        settle(self.workspace)
+        populate(self.workspace)
         self.faults = Faults()
         unset = Manifest(self.scopes, self.subscribed)
         self.config = unset if self.manifest is None else read_manifest(self.manifest)

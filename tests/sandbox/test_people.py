@@ -6,24 +6,24 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sandbox.cast import settle
 from sandbox.control import unescape
 from sandbox.faults import Faults
 from sandbox.files import Files
 from sandbox.people import People
+from sandbox.sample_workspace import populate
 from sandbox.workspace import Json, SlackError, User, Workspace
 
 
-def settled() -> People:
+def people_of_sample_workspace() -> People:
     workspace = Workspace(User("U0TYPIST", "typist", "Typist", "#4a154b", bot_id="B0TYPIST"))
-    settle(workspace)
+    populate(workspace)
     files = Files(workspace, Faults(), lambda: "http://127.0.0.1", "xoxb", frozenset())
     return People(workspace, files)
 
 
 @pytest.fixture
 def people() -> People:
-    return settled()
+    return people_of_sample_workspace()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_typed_text_is_kept_as_slack_keeps_it(people: People, typed: str, kept: 
 @given(st.text("<>&@#!| \nabUW0:", max_size=40))
 def test_text_and_its_block_say_the_same(typed: str) -> None:
     assume(not re.search("^> ", typed, re.MULTILINE))
-    kept, (block,) = settled().typed(typed)
+    kept, (block,) = people_of_sample_workspace().typed(typed)
     said = "".join(element.get("text", "") for element in block["elements"][0]["elements"])
     if "<@" not in kept and "<#" not in kept:
         assert unescape(kept) == said == typed

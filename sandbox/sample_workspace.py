@@ -1,4 +1,7 @@
-"""Who is in the workspace, and where they talk: an owner, members, guests, somebody of another organisation, a bot."""
+"""The sample workspace: its people, bots and channels.
+
+The people are an owner, an admin, a member, two guests and a member of another organisation.
+"""
 
 from sandbox.workspace import PARTNERS_ID, SLACK, SLACKBOT, Channel, User, Workspace
 
@@ -11,18 +14,21 @@ _GUESTS = (
     User("U0EDITH", "edith", "Edith", "#a16207", is_restricted=True),
     User("U0MARY", "mary", "Mary", "#be185d", is_restricted=True, is_ultra_restricted=True),
 )
-_STRANGER = User("U0EMMY", "emmy", "Emmy", "#4d7c0f", team_id=PARTNERS_ID)
+_EXTERNAL_USER = User("U0EMMY", "emmy", "Emmy", "#4d7c0f", team_id=PARTNERS_ID)
 _OTHER_BOT = User("U0BOTDEPLOYS", "deploys", "Deploys", "#64748b", bot_id="B0DEPLOYS")
 
 SYSTEM = (
     User(SLACKBOT, "slackbot", "Slackbot", "#757575"),
     User(SLACK, "slack", "Slack", "#757575"),
 )
-"""Slack's own voices: no bots by what users.info says of them."""
+"""Slack's own accounts. users.info doesn't describe them as bots."""
 
 
-def settle(workspace: Workspace) -> None:
-    """Puts them all in; the bot is in every channel. Guests see #random, a multi-channel one #partners too."""
+def populate(workspace: Workspace) -> None:
+    """Adds the sample users and channels. The bot is a member of every channel.
+
+Both guests are in #random. The multi-channel guest is in #partners too.
+    """
     bot_id, members = workspace.bot.id, [person.id for person in _MEMBERS]
     edith, mary = (guest.id for guest in _GUESTS)
     everyone = [*members, bot_id]
@@ -34,13 +40,13 @@ def settle(workspace: Workspace) -> None:
             "C0PARTNERS",
             "partners",
             "channel",
-            [*everyone, edith, _STRANGER.id],
+            [*everyone, edith, _EXTERNAL_USER.id],
             creator="U0ADA",
             shared_with=PARTNERS_ID,
         ),
         Channel("C0MPDM", "mpdm-ada--grace--typist-1", "mpim", [*members[:2], bot_id], creator="U0ADA"),
     ]
-    people = [*_MEMBERS, *_GUESTS, _STRANGER]
+    people = [*_MEMBERS, *_GUESTS, _EXTERNAL_USER]
     for person in people:
         channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot_id], person.id))
     workspace.users.update({user.id: user for user in (*people, _OTHER_BOT, *SYSTEM)})
