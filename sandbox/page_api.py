@@ -1,4 +1,4 @@
-"""What the page talks to: the state, the live feed, and what people do. For this machine's own page only."""
+"""What the page talks to: the state, the live updates, and what people do. For this machine's own page only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from aiohttp import web
 from sandbox.budgets import Budgets
 from sandbox.client import Surfaces
 from sandbox.faults import FAULTS, Faults, Settings
-from sandbox.feed import Feed
 from sandbox.page_files import PageFiles
 from sandbox.page_guard import body, done, guarded, strings
 from sandbox.page_surfaces import PageSurfaces
+from sandbox.page_updates import PageUpdates
 from sandbox.people import People
 from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
@@ -39,16 +39,16 @@ class PageApi:
         self._renderer = Renderer(self.workspace.names)
         self._files = PageFiles(self.workspace, self.people.files)
         self._said_of_bot: Json = {}
-        self.feed = Feed(self.workspace, self.message_json, self.budgets_json)
-        self._surfaces = PageSurfaces(self.surfaces, self.feed, self._renderer)
-        self.faults.listeners.append(lambda: self.feed.tell("faults", self.faults_json()))
+        self.updates = PageUpdates(self.workspace, self.message_json, self.budgets_json)
+        self._surfaces = PageSurfaces(self.surfaces, self.updates, self._renderer)
+        self.faults.listeners.append(lambda: self.updates.send("faults", self.faults_json()))
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/", guarded(self._index)),
             web.get("/static/{name}", guarded(self._asset)),
             web.get("/sandbox/state", guarded(self._state)),
-            web.get("/sandbox/events", guarded(self.feed.serve)),
+            web.get("/sandbox/events", guarded(self.updates.serve)),
             web.post("/sandbox/say", guarded(self._say)),
             web.post("/sandbox/upload", guarded(self._files.take)),
             web.get("/sandbox/files/{file_id}", guarded(self._files.give)),
@@ -67,7 +67,7 @@ class PageApi:
         said = {"connected": bool(self.sockets.connections), "note": self.note}
         if said != self._said_of_bot:
             self._said_of_bot = said
-            self.feed.tell("bot", said)
+            self.updates.send("bot", said)
 
     def message_json(self, message: Message) -> Json:
         """A message as the page shows it."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sandbox.client import Surfaces
-from sandbox.feed import Feed
+from sandbox.page_updates import PageUpdates
 from sandbox.panes import Suggestions
 from sandbox.render import Renderer
 from sandbox.views import View
@@ -15,14 +15,14 @@ class PageSurfaces:
     """Registers itself for all changes."""
 
     surfaces: Surfaces
-    feed: Feed
+    updates: PageUpdates
     renderer: Renderer
 
     def __post_init__(self) -> None:
         self._views = self.surfaces.modals.views
         self._panes = self.surfaces.panes
         self._views.changed.append(self._tell_views)
-        self._panes.changed.append(lambda channel: self.feed.tell("pane", self._pane_json(channel)))
+        self._panes.changed.append(lambda channel: self.updates.send("pane", self._pane_json(channel)))
 
     def state(self) -> Json:
         """What a page that is opened must know."""
@@ -48,7 +48,7 @@ class PageSurfaces:
         }
 
     def _tell_views(self, user_id: str) -> None:
-        self.feed.tell("views", self._views_json(user_id))
+        self.updates.send("views", self._views_json(user_id))
 
     def _views_json(self, user_id: str) -> Json:
         modal, home = self._views.modal(user_id), self._views.home(user_id)

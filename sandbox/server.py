@@ -144,13 +144,13 @@ class Sandbox:
         site = web.TCPSite(self._runner, HOST, self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        self._page.feed.start()
+        self._page.updates.start()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.files.close()
         await self.sockets.close()
-        await self._page.feed.close()
+        await self._page.updates.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

@@ -17,7 +17,7 @@ _BACKLOG = 500
 """A page that is so many events behind is hung up on; it comes back and reads the whole state."""
 
 
-class Feed:
+class PageUpdates:
     """Gathers changes and renders each changed message once, and only while a page is open."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Feed:
         for page in self._pages:
             _hang_up(page)
 
-    def tell(self, event: str, data: Any) -> None:
+    def send(self, event: str, data: Any) -> None:
         """Sends an event to all pages."""
         if not self._pages:
             return
@@ -87,11 +87,11 @@ class Feed:
                 self._mark(message)
             case Deleted(message) | Emptied(message):
                 self._changed.pop((message.channel, message.ts), None)
-                self.tell("deleted", {"channel": message.channel, "ts": message.ts})
+                self.send("deleted", {"channel": message.channel, "ts": message.ts})
                 self._mark_root(message)
             case StatusSet(channel, thread_ts, text, loading):
                 said = {"channel": channel, "thread_ts": thread_ts, "text": text}
-                self.tell("status", said | ({"loading": loading} if loading else {}))
+                self.send("status", said | ({"loading": loading} if loading else {}))
 
     def _mark(self, message: Message) -> None:
         self._changed[message.channel, message.ts] = message
@@ -108,7 +108,7 @@ class Feed:
             self._wake.clear()
             changed, self._changed = self._changed, {}
             for message in changed.values():
-                self.tell("message", self._message_json(message))
+                self.send("message", self._message_json(message))
             await asyncio.sleep(_GATHER_S)
 
     async def _tick(self) -> None:
@@ -120,7 +120,7 @@ class Feed:
             budgets = self._budgets_json()
             if budgets != self._said.get("budgets"):
                 self._said["budgets"] = budgets
-                self.tell("budgets", budgets)
+                self.send("budgets", budgets)
 
 
 def _hang_up(page: "asyncio.Queue[bytes | None]") -> None:
