@@ -41,7 +41,7 @@ class Fault:
         return ", ".join(part for part in (self.method, said, self.done and "the call is done") if part)
 
 
-class Settings(TypedDict, total=False):
+class FaultSettings(TypedDict, total=False):
     """What `Faults.start` can set; a fault reads only what concerns it."""
 
     method: str | None
@@ -124,7 +124,7 @@ class Faults:
         self.listeners: list[Callable[[], None]] = []
         self._on: dict[tuple[str, str], Fault] = {}
 
-    def start(self, name: str, **settings: Unpack[Settings]) -> None:
+    def start(self, name: str, **settings: Unpack[FaultSettings]) -> None:
         """Switches a fault on, or does it at once. Raises KeyError for a name that does not exist."""
         fault = replace(FAULTS[name], **settings)
         if name in self.actions:

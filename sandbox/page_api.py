@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sandbox.budgets import Budgets
 from sandbox.client import Surfaces
-from sandbox.faults import FAULTS, Faults, Settings
+from sandbox.faults import FAULTS, Faults, FaultSettings
 from sandbox.page_files import PageFiles
 from sandbox.page_guard import body, done, guarded, strings
 from sandbox.page_surfaces import PageSurfaces
@@ -177,7 +177,7 @@ class PageApi:
         return done()
 
 
-def _settings(said: Json) -> Settings:
+def _settings(said: Json) -> FaultSettings:
     """How a page sets a fault; what it leaves out is as the fault has it."""
     kinds: Mapping[str, type | tuple[type, ...]] = {
         "method": (str, type(None)),
@@ -188,7 +188,7 @@ def _settings(said: Json) -> Settings:
     found = {key: said[key] for key in kinds if key in said}
     if not all(isinstance(value, kinds[key]) for key, value in found.items()):
         raise SlackError("invalid_arguments")
-    return cast(Settings, found)
+    return cast(FaultSettings, found)
 
 
 def _person_json(user: User) -> Json:

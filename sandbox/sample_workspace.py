@@ -27,7 +27,7 @@ SYSTEM = (
 def populate(workspace: Workspace) -> None:
     """Adds the sample users and channels. The bot is a member of every channel.
 
-Both guests are in #random. The multi-channel guest is in #partners too.
+    Both guests are in #random. The multi-channel guest is in #partners too.
     """
     bot_id, members = workspace.bot.id, [person.id for person in _MEMBERS]
     edith, mary = (guest.id for guest in _GUESTS)

@@ -14,7 +14,7 @@ from bot.slack.history import DIRECT_MESSAGES, NEWEST_MESSAGES, THREAD_CALLS, Sl
 from bot.slack.users import MOST_NAMES
 from bot.slack.workspace import Workspace
 from bot.store import Stores
-from sandbox.faults import Settings as FaultSettings
+from sandbox.faults import FaultSettings
 from sandbox.people import Content
 from sandbox.server import Sandbox
 from sandbox.web_api import SCOPES

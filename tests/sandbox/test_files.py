@@ -10,7 +10,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.faults import Settings
+from sandbox.faults import FaultSettings
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
@@ -254,7 +254,7 @@ async def test_without_a_token_or_its_scope_there_is_a_page_to_sign_in(
     assert b"Sign in" in body
 
 
-FAULTS: list[tuple[str, Settings, int, int]] = [
+FAULTS: list[tuple[str, FaultSettings, int, int]] = [
     ("file_redirect", {"location": "http://127.0.0.1:9/elsewhere"}, 302, 0),
     ("file_refused", {"status": 404}, 404, 0),
     ("file_larger", {"more_bytes": 100_000}, 200, 100_000 + len(PNG)),
@@ -264,7 +264,7 @@ FAULTS: list[tuple[str, Settings, int, int]] = [
 
 @pytest.mark.parametrize(("name", "settings", "status", "size_bytes"), FAULTS)
 async def test_downloads_fail_on_demand(
-    sandbox: Sandbox, session: aiohttp.ClientSession, name: str, settings: Settings, status: int, size_bytes: int
+    sandbox: Sandbox, session: aiohttp.ClientSession, name: str, settings: FaultSettings, status: int, size_bytes: int
 ) -> None:
     file = await shared(sandbox, Upload("a.png", PNG))
     sandbox.faults.start(name, times=1, **settings)  # type: ignore[misc]

@@ -8,7 +8,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.faults import Settings
+from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox.conftest import ToldTime
@@ -110,7 +110,7 @@ async def test_posts_in_one_channel_may_burst_and_then_come_once_a_second(clock:
     assert [await post(), await post()] == [None, 1]
 
 
-FAULTS: list[tuple[str, Settings, tuple[int, str | None]]] = [
+FAULTS: list[tuple[str, FaultSettings, tuple[int, str | None]]] = [
     ("rate_limit", {"retry_after_s": 9}, (429, "ratelimited")),
     ("error_500", {}, (500, None)),
     ("internal_error", {}, (200, "internal_error")),
@@ -122,7 +122,7 @@ FAULTS: list[tuple[str, Settings, tuple[int, str | None]]] = [
 
 @pytest.mark.parametrize(("name", "settings", "expected"), FAULTS)
 async def test_a_fault_hits_its_method_as_often_as_it_is_told(
-    sandbox: Sandbox, web: AsyncWebClient, name: str, settings: Settings, expected: tuple[int, str | None]
+    sandbox: Sandbox, web: AsyncWebClient, name: str, settings: FaultSettings, expected: tuple[int, str | None]
 ) -> None:
     ts = (await web.chat_postMessage(channel=GENERAL, text="before"))["ts"]
     sandbox.faults.start(name, method="chat.update", times=2, **settings)  # type: ignore[misc]

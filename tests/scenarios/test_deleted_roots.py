@@ -4,7 +4,7 @@ import pytest
 
 from bot.core import texts
 from bot.slack.format import modals
-from sandbox.faults import Settings as FaultSettings
+from sandbox.faults import FaultSettings
 from tests.scenarios.conftest import Stage, says
 
 

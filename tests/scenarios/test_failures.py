@@ -10,7 +10,7 @@ from bot.core import texts
 from bot.core.inbound.prompt import MESSAGES_OMITTED
 from bot.errors import Failure
 from bot.settings import Settings
-from sandbox.faults import Settings as FaultSettings
+from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech

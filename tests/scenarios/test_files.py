@@ -16,7 +16,7 @@ from bot.core.inbound.files import MOST_FILE_BYTES
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from bot.slack import files as reading
-from sandbox.faults import Settings as FaultSettings
+from sandbox.faults import FaultSettings
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from sandbox.web_api import SCOPES

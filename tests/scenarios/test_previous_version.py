@@ -8,7 +8,7 @@ import pytest
 from bot.core import texts
 from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
-from sandbox.faults import Settings as Fault
+from sandbox.faults import FaultSettings
 from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, says
 from tests.scenarios.test_reply_actions import answered, on_record, press, reply
@@ -60,7 +60,7 @@ async def test_previous_shows_the_version_before_as_markdown_in_its_thread(stage
     ],
 )
 async def test_previous_comes_as_plain_text_where_slack_refuses_its_markdown(
-    stage: Stage, settings: Settings, fault: str, setting: Fault
+    stage: Stage, settings: Settings, fault: str, setting: FaultSettings
 ) -> None:
     message = await answered_twice(stage, settings)
     stage.sandbox.faults.start(fault, method="chat.postEphemeral", times=1, **setting)  # type: ignore[misc]

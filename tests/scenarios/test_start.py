@@ -21,7 +21,7 @@ from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential
 from bot.slack.retry_policy import CONNECTION, Failures
-from sandbox.faults import Settings as FaultSettings
+from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox, find_port
 from tests.processes import bot_process, output, said
 from tests.scenarios.conftest import Stage, connected, running, settings_of
