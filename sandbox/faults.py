@@ -13,7 +13,7 @@ class Fault:
     label: str
     method: str | None = None
     times: int | None = None
-    about: str = ""
+    containing: str = ""
     """Only calls whose arguments hold this text; faults of one kind about different texts are on side by side."""
     done: bool = False
     """Slack does the call and only its answer is broken. Off: Slack doesn't do the call."""
@@ -46,7 +46,7 @@ class FaultSettings(TypedDict, total=False):
 
     method: str | None
     times: int | None
-    about: str
+    containing: str
     done: bool
     retry_after_s: int
     delay_s: float
@@ -130,28 +130,28 @@ class Faults:
         if name in self.actions:
             self.actions[name]()
             return
-        self._on[name, fault.about] = fault
+        self._on[name, fault.containing] = fault
         self._tell()
 
-    def stop(self, name: str, about: str = "") -> None:
+    def stop(self, name: str, containing: str = "") -> None:
         """Raises KeyError for a name that does not exist."""
-        self._on.pop((FAULTS[name].name, about), None)
+        self._on.pop((FAULTS[name].name, containing), None)
         self._tell()
 
     def take(self, name: str, method: str | None = None, arguments: Mapping[str, object] | None = None) -> Fault | None:
         """The fault, where it is on for this method and these arguments; one of its times is then used up."""
-        fault = next((each for each in self._on.values() if each.name == name and _concerns(each, arguments)), None)
+        fault = next((each for each in self._on.values() if each.name == name and _applies(each, arguments)), None)
         if fault is None or fault.method not in (None, method):
             return None
         if fault.times is not None:
             if fault.times > 1:
-                self._on[name, fault.about] = replace(fault, times=fault.times - 1)
+                self._on[name, fault.containing] = replace(fault, times=fault.times - 1)
             else:
-                del self._on[name, fault.about]
+                del self._on[name, fault.containing]
             self._tell()
         return fault
 
-    def on(self, name: str) -> Fault | None:
+    def active(self, name: str) -> Fault | None:
         """The fault as it is set now, None where it is off."""
         return next((each for each in self._on.values() if each.name == name), None)
 
@@ -160,5 +160,5 @@ class Faults:
             listener()
 
 
-def _concerns(fault: Fault, arguments: Mapping[str, object] | None) -> bool:
-    return not fault.about or fault.about in str(arguments)
+def _applies(fault: Fault, arguments: Mapping[str, object] | None) -> bool:
+    return not fault.containing or fault.containing in str(arguments)

@@ -100,7 +100,7 @@ class PageApi:
     def faults_json(self) -> list[Json]:
         said = []
         for name, kind in FAULTS.items():
-            fault = self.faults.on(name)
+            fault = self.faults.active(name)
             remaining = fault.times if fault else None
             detail = (fault or kind).detail
             said.append(

@@ -182,15 +182,15 @@ async def test_people_cannot_change_the_bots_words(
 
 async def test_a_fault_is_switched_from_the_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     await post(sandbox, session, "fault", {"name": "rate_limit", "on": True})
-    assert sandbox.faults.on("rate_limit") is not None
+    assert sandbox.faults.active("rate_limit") is not None
     await post(sandbox, session, "fault", {"name": "rate_limit", "on": False})
-    assert sandbox.faults.on("rate_limit") is None
+    assert sandbox.faults.active("rate_limit") is None
 
 
 async def test_a_fault_is_set_from_the_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     settings = {"method": "users.info", "times": 2, "error": "no_such_thing", "done": True}
     assert await post(sandbox, session, "fault", {"name": "refuse", "on": True, **settings}) == {"ok": True}
-    fault = sandbox.faults.on("refuse")
+    fault = sandbox.faults.active("refuse")
     assert fault is not None
     assert {key: getattr(fault, key) for key in settings} == settings
     assert fault.detail == "users.info, no_such_thing, the call is done"

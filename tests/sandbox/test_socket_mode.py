@@ -184,4 +184,4 @@ async def test_faults_make_an_event_come_twice(app: App, sandbox: Sandbox, fault
     await sandbox.say("ada", "general", "hi")
     one, again = await app.events(2)
     assert one == again
-    assert sandbox.faults.on(fault) is None
+    assert sandbox.faults.active(fault) is None

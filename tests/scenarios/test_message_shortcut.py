@@ -232,7 +232,7 @@ async def test_a_question_that_is_being_posted_at_the_end_is_answered_by_the_nex
         await client.act_on("general", ts, ASK_ABOUT)
         sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.0)
         submitting = asyncio.create_task(client.submit({"question": "why?"}))
-        await sandbox.wait_for(lambda: sandbox.faults.on("slow") is None)
+        await sandbox.wait_for(lambda: sandbox.faults.active("slow") is None)
     await asyncio.gather(submitting, return_exceptions=True)
     async with running(ours):
         assert len(await stage.answers("general", ts, count=2)) == 2

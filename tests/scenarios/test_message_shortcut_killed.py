@@ -152,9 +152,9 @@ async def test_a_direct_message_whose_response_is_lost_is_not_written_again_and_
     async with running(durable, clock):
         ts = await sandbox.say("alan", "lobby", "hello")
         await sandbox.client("ada").act_on("lobby", ts, ASK_ABOUT)
-        sandbox.faults.start("lose_response", method="chat.postMessage", times=1, about="where I can")
+        sandbox.faults.start("lose_response", method="chat.postMessage", times=1, containing="where I can")
         assert await sandbox.client("ada").submit({"question": "why?"}) == {}
-        await sandbox.wait_for(lambda: sandbox.faults.on("lose_response") is None)
+        await sandbox.wait_for(lambda: sandbox.faults.active("lose_response") is None)
         clock.ahead_s = QUESTION_HOLD_S + 1
         await stage.answers(dm, None, count=2)
         await nothing_more(stage)

@@ -103,7 +103,7 @@ class Case:
         """Breaks the calls that concern this case."""
         times = 1 if self.lasts == ONCE else None
         about = about or (self.user if self.method in ABOUT_A_PERSON else self.place)
-        self.stage.sandbox.faults.start(KINDS[self.kind], method=self.method, about=about, times=times)
+        self.stage.sandbox.faults.start(KINDS[self.kind], method=self.method, containing=about, times=times)
         self.broken = about
 
     def mend(self) -> None:
