@@ -71,13 +71,13 @@ class Client:
         """Types `/command text` in a channel."""
         await self.surfaces.commands.run(self.user_id, self._channel(channel), typed)
 
-    async def act_on(self, channel: str, ts: str, callback_id: str) -> bool:
+    async def use_message_shortcut(self, channel: str, ts: str, callback_id: str) -> bool:
         """Uses a message shortcut."""
-        return await self.surfaces.commands.act_on(self.user_id, callback_id, self._channel(channel), ts)
+        return await self.surfaces.commands.use_message_shortcut(self.user_id, callback_id, self._channel(channel), ts)
 
-    async def start(self, callback_id: str) -> bool:
+    async def use_global_shortcut(self, callback_id: str) -> bool:
         """Uses a global shortcut."""
-        return await self.surfaces.commands.start(self.user_id, callback_id)
+        return await self.surfaces.commands.use_global_shortcut(self.user_id, callback_id)
 
     def open_tab(self, tab: Tab) -> None:
         """Opens the app's Home or Messages tab."""

@@ -34,7 +34,7 @@ class Commands:
         if answer.get("text") or answer.get("blocks"):
             self.interactivity.responses.show(channel, user_id, answer)
 
-    async def act_on(self, user_id: str, callback_id: str, channel: str, ts: str) -> bool:
+    async def use_message_shortcut(self, user_id: str, callback_id: str, channel: str, ts: str) -> bool:
         """A message shortcut; whether the app acknowledged. Raises SlackError."""
         self._shortcut(callback_id, "message")
         message = self.interactivity.workspace.message(channel, ts)
@@ -51,7 +51,7 @@ class Commands:
         }
         return await self.interactivity.tell(payload) is not None
 
-    async def start(self, user_id: str, callback_id: str) -> bool:
+    async def use_global_shortcut(self, user_id: str, callback_id: str) -> bool:
         """A global shortcut; whether the app acknowledged. Raises SlackError."""
         self._shortcut(callback_id, "global")
         return await self.interactivity.tell(self._started("shortcut", user_id, callback_id)) is not None

@@ -68,9 +68,9 @@ class PageActions:
         said = await body(request)
         user, callback_id = strings(said, "user_id", "callback_id")
         if not said.get("ts"):
-            return _acknowledged(await self.surfaces.commands.start(user, callback_id))
+            return _acknowledged(await self.surfaces.commands.use_global_shortcut(user, callback_id))
         channel, ts = strings(said, "channel", "ts")
-        return _acknowledged(await self.surfaces.commands.act_on(user, callback_id, channel, ts))
+        return _acknowledged(await self.surfaces.commands.use_message_shortcut(user, callback_id, channel, ts))
 
     async def _open_tab(self, request: web.Request) -> web.StreamResponse:
         user, tab = strings(await body(request), "user_id", "tab")

@@ -169,7 +169,7 @@ class Notification:
 
     channel: str
     ts: str
-    what: str
+    control: str
 
 
 @dataclass
@@ -348,7 +348,7 @@ class Workspace:
         if message.user_id == self.bot.id:
             # Where text alone was sent, the blocks say the same once more.
             found = live_controls(message.text, message.blocks if message.sent_blocks else ())
-            self.notified.extend(Notification(message.channel, message.ts, what) for what in found)
+            self.notified.extend(Notification(message.channel, message.ts, control) for control in found)
 
     def _tell(self, change: Change) -> None:
         for listener in self.listeners:

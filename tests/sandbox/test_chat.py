@@ -207,7 +207,7 @@ async def test_live_control_sequences_are_noticed(
     sandbox: Sandbox, web: AsyncWebClient, arguments: Json, notified: list[str]
 ) -> None:
     await web.chat_postMessage(channel=GENERAL, **arguments)
-    assert [found.what for found in sandbox.workspace.notified] == notified
+    assert [found.control for found in sandbox.workspace.notified] == notified
 
 
 async def test_form_encoded_calls_are_understood(sandbox: Sandbox, web: AsyncWebClient) -> None:

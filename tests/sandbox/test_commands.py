@@ -85,8 +85,8 @@ async def test_a_message_shortcut_tells_the_message(sandbox: Sandbox, bolt: Asyn
         await ack()
 
     ts = await sandbox.say("grace", "general", "What does this mean?")
-    assert await sandbox.client("ada").act_on("general", ts, "ask_about")
-    assert await sandbox.client("ada").start("ask_anything")
+    assert await sandbox.client("ada").use_message_shortcut("general", ts, "ask_about")
+    assert await sandbox.client("ada").use_global_shortcut("ask_anything")
     about, anything = heard
     assert (about["type"], about["callback_id"], about["message_ts"]) == ("message_action", "ask_about", ts)
     assert (about["message"]["text"], about["user"]["id"]) == ("What does this mean?", "U0ADA")
@@ -95,7 +95,7 @@ async def test_a_message_shortcut_tells_the_message(sandbox: Sandbox, bolt: Asyn
     assert anything["type"] == "shortcut"
     assert "channel" not in anything
     with pytest.raises(SlackError, match="unknown_shortcut"):
-        await sandbox.client("ada").start("ask_about")
+        await sandbox.client("ada").use_global_shortcut("ask_about")
 
 
 async def test_without_interactivity_nothing_is_told() -> None:

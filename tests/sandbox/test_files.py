@@ -207,7 +207,7 @@ async def test_a_comment_that_would_notify_is_noticed_and_a_title_notifies_nobod
     assert sandbox.workspace.notified == []
     await web.files_upload_v2(channel=GENERAL, content="x", filename="a.md", initial_comment="<!channel> look")
     (found,) = await sandbox.wait_for(lambda: sandbox.workspace.notified)
-    assert found.what == "<!channel>"
+    assert found.control == "<!channel>"
 
 
 # ---- what people send

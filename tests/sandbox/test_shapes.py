@@ -337,7 +337,7 @@ async def a_press_on_what_one_person_sees(wire: Wire) -> None:
 
 async def a_modal(wire: Wire) -> None:
     client = wire.sandbox.client("ada")
-    await client.start("ask_anything")
+    await client.use_global_shortcut("ask_anything")
     (started,) = await wire.of_kind("interactive", 1)
     await wire.call("views.open", trigger_id=started["payload"]["trigger_id"], view=MODAL)
     assert client.modal is not None
@@ -347,7 +347,7 @@ async def a_modal(wire: Wire) -> None:
 
 async def a_modal_that_is_closed(wire: Wire) -> None:
     client = wire.sandbox.client("ada")
-    await client.start("ask_anything")
+    await client.use_global_shortcut("ask_anything")
     (started,) = await wire.of_kind("interactive", 1)
     await wire.call("views.open", trigger_id=started["payload"]["trigger_id"], view=MODAL)
     await client.close()
@@ -355,7 +355,7 @@ async def a_modal_that_is_closed(wire: Wire) -> None:
 
 async def a_message_shortcut(wire: Wire) -> None:
     for user, ts in (("ada", await wire.sandbox.say("ada", "general", "hi")), ("ada", await wire.post())):
-        await wire.sandbox.client(user).act_on("general", ts, "ask_about")
+        await wire.sandbox.client(user).use_message_shortcut("general", ts, "ask_about")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ async def test_a_post_that_can_not_be_taken_back_at_once_is_taken_back_again(sta
 async def test_a_question_about_a_message_that_was_deleted_is_not_asked(stage: Stage) -> None:
     about = await stage.sandbox.say("grace", "general", "We moved to the new build.")
     ada = stage.sandbox.client("ada")
-    await ada.act_on("general", about, modals.ASK_ABOUT)
+    await ada.use_message_shortcut("general", about, modals.ASK_ABOUT)
     await stage.sandbox.wait_for(lambda: ada.modal)
     await stage.sandbox.delete("general", about)
     wrong = await ada.submit({modals.QUESTION: "why?"})

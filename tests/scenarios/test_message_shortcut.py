@@ -29,7 +29,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 async def ask(stage: Stage, ts: str, words: str = "", channel: str = "general", user: str = "ada") -> dict[str, str]:
     client = stage.sandbox.client(user)
-    assert await client.act_on(channel, ts, ASK_ABOUT)
+    assert await client.use_message_shortcut(channel, ts, ASK_ABOUT)
     assert client.modal
     return await client.submit({"question": words} if words else {})
 
@@ -84,7 +84,7 @@ async def test_in_the_middle_of_a_thread_the_message_is_recalled(stage: Stage) -
     assert question.endswith("\nWe could meet at @here & talk\nIs that wise?")
     assert stage.prompts()[0][-1]["content"].endswith("ada:\n> We could meet at @here & talk\n\nIs that wise?")
     # So that they find the answer: nobody else is notified.
-    assert {each.what for each in stage.sandbox.workspace.notified} == {"<@U0ADA>"}
+    assert {each.control for each in stage.sandbox.workspace.notified} == {"<@U0ADA>"}
 
 
 async def test_where_the_bot_is_not_it_answers_in_the_persons_direct_message(stage: Stage) -> None:
@@ -101,7 +101,7 @@ async def test_where_the_bot_is_not_it_answers_in_the_persons_direct_message(sta
 async def test_a_guest_is_told_why_not_and_sees_no_modal(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "random", "hello")
     edith = stage.sandbox.client("edith")
-    await edith.act_on("random", ts, ASK_ABOUT)
+    await edith.use_message_shortcut("random", ts, ASK_ABOUT)
     assert edith.modal is None
     assert texts.DENIED_GUEST in heard(stage)
 
@@ -118,7 +118,7 @@ async def test_slack_over_its_limit_is_said_in_the_modal_and_nothing_is_asked(st
 async def test_slack_over_its_limit_when_the_shortcut_is_used_is_a_sentence(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
-    await stage.sandbox.client("ada").act_on("general", ts, ASK_ABOUT)
+    await stage.sandbox.client("ada").use_message_shortcut("general", ts, ASK_ABOUT)
     assert "Please try again in a minute." in heard(stage)
 
 
@@ -143,7 +143,7 @@ async def test_a_slow_post_is_made_and_answered_once(stage: Stage) -> None:
 async def test_a_view_that_is_submitted_twice_is_asked_once(stage: Stage, delay_s: float) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     client = stage.sandbox.client("ada")
-    await client.act_on("general", ts, ASK_ABOUT)
+    await client.use_message_shortcut("general", ts, ASK_ABOUT)
     stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=delay_s)
     twice = [client.submit({"question": "why?"}) for _ in range(2)]
     assert list(await asyncio.gather(*twice)) == [{}, {}]
@@ -160,7 +160,7 @@ async def impatient(vendor: VendorServer) -> AsyncIterator[Stage]:
 async def test_a_view_whose_acknowledgement_is_late_is_submitted_again_and_asked_once(impatient: Stage) -> None:
     ts = await impatient.sandbox.say("alan", "general", "hello")
     client = impatient.sandbox.client("ada")
-    await client.act_on("general", ts, ASK_ABOUT)
+    await client.use_message_shortcut("general", ts, ASK_ABOUT)
     impatient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.5)
     with pytest.raises(SlackError, match="app_not_responding"):
         await client.submit({"question": "why?"})
@@ -229,7 +229,7 @@ async def test_a_question_that_is_being_posted_at_the_end_is_answered_by_the_nex
     ts = await sandbox.say("alan", "general", "hello")
     async with running(ours):
         client = sandbox.client("ada")
-        await client.act_on("general", ts, ASK_ABOUT)
+        await client.use_message_shortcut("general", ts, ASK_ABOUT)
         sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.0)
         submitting = asyncio.create_task(client.submit({"question": "why?"}))
         await sandbox.wait_for(lambda: sandbox.faults.active("slow") is None)

@@ -80,7 +80,7 @@ async def killed_while_asking(sandbox: Sandbox, vendor: VendorServer, url: str, 
         await said(process.stdout, "is connected to Slack")
         ts = await sandbox.say("alan", channel, "hello")
         client = sandbox.client("ada")
-        assert await client.act_on(channel, ts, ASK_ABOUT)
+        assert await client.use_message_shortcut(channel, ts, ASK_ABOUT)
         submitting = asyncio.create_task(client.submit({"question": "why?"}))
         assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGKILL
         await asyncio.gather(submitting, return_exceptions=True)
@@ -151,7 +151,7 @@ async def test_a_direct_message_whose_response_is_lost_is_not_written_again_and_
     stage, dm = Stage(sandbox, vendor), sandbox.dm("ada")
     async with running(durable, clock):
         ts = await sandbox.say("alan", "lobby", "hello")
-        await sandbox.client("ada").act_on("lobby", ts, ASK_ABOUT)
+        await sandbox.client("ada").use_message_shortcut("lobby", ts, ASK_ABOUT)
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1, containing="where I can")
         assert await sandbox.client("ada").submit({"question": "why?"}) == {}
         await sandbox.wait_for(lambda: sandbox.faults.active("lose_response") is None)
