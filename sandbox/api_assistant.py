@@ -1,7 +1,7 @@
 """assistant.threads.* and agents.sessions.*: how an app shows itself in its pane."""
 
 from sandbox.api import App, Method, required
-from sandbox.manifest import Prompt
+from sandbox.manifest import SuggestedPrompt
 from sandbox.panes import Session, SessionStatus, Suggestions
 from sandbox.workspace import Channel, Json, SlackError
 
@@ -32,7 +32,7 @@ def set_suggested_prompts(app: App, args: Json) -> Json:
     channel = app.joined(args, "channel_id")
     required(args, "prompts")
     try:
-        prompts = tuple(Prompt(str(each["title"]), str(each["message"])) for each in args["prompts"])
+        prompts = tuple(SuggestedPrompt(str(each["title"]), str(each["message"])) for each in args["prompts"])
     except (TypeError, KeyError):
         raise SlackError("invalid_arguments") from None
     thread_ts = str(args["thread_ts"]) if args.get("thread_ts") else None

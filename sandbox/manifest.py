@@ -80,7 +80,7 @@ class Shortcut:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class SuggestedPrompt:
     """A suggestion: what is on its button, and what pressing it says."""
 
     title: str
@@ -100,7 +100,7 @@ class Manifest:
     interactive: bool = True
     pane: Literal["assistant", "agent"] | None = None
     """assistant_view or agent_view, where the app has either."""
-    prompts: tuple[Prompt, ...] = ()
+    prompts: tuple[SuggestedPrompt, ...] = ()
     """Those of the manifest: shown until the app sets others."""
     metadata: AbstractSet[str] = frozenset()
     """The types of metadata that it declares: their payloads are shown everywhere."""
@@ -127,7 +127,7 @@ def read_manifest(manifest: Json) -> Manifest:
         messages_tab=bool(home.get("messages_tab_enabled")) and not home.get("messages_tab_read_only_enabled"),
         interactive=bool(settings.get("interactivity", {}).get("is_enabled")),
         pane=pane,
-        prompts=tuple(Prompt(**p) for p in features.get(f"{pane}_view", {}).get("suggested_prompts", ())),
+        prompts=tuple(SuggestedPrompt(**p) for p in features.get(f"{pane}_view", {}).get("suggested_prompts", ())),
         metadata=frozenset(_metadata(manifest)),
     )
 

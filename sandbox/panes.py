@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sandbox.manifest import MOST_PROMPTS, Manifest, Prompt
+from sandbox.manifest import MOST_PROMPTS, Manifest, SuggestedPrompt
 from sandbox.views import Views
 from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Stream, Workspace
 
@@ -18,7 +18,7 @@ NEW_THREAD = "New chat"
 class Suggestions:
     """What a pane offers to say, with its heading."""
 
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[SuggestedPrompt, ...]
     title: str = ""
 
 

@@ -8,7 +8,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.manifest import Prompt
+from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
@@ -57,9 +57,9 @@ async def test_an_assistant_suggests_names_and_says_what_it_does(
 ) -> None:
     web, dm = web_of(assistant, session), assistant.dm("ada")
     ts = assistant.client("ada").start_thread()
-    assert assistant.panes.suggestions(dm, ts).prompts == (Prompt(**manifests.PROMPTS[0]),)
+    assert assistant.panes.suggestions(dm, ts).prompts == (SuggestedPrompt(**manifests.PROMPTS[0]),)
     await web.assistant_threads_setSuggestedPrompts(channel_id=dm, thread_ts=ts, prompts=[ASK], title="Try")
-    assert assistant.panes.suggestions(dm, ts).prompts == (Prompt(**ASK),)
+    assert assistant.panes.suggestions(dm, ts).prompts == (SuggestedPrompt(**ASK),)
     assert assistant.panes.suggestions(dm, ts).title == "Try"
     with pytest.raises(SlackApiError, match="invalid_arguments"):
         await web.assistant_threads_setSuggestedPrompts(channel_id=dm, thread_ts=ts, prompts=[ASK] * 5)
@@ -88,11 +88,11 @@ async def test_an_agent_hears_of_its_messages_tab(agent: Sandbox, session: aioht
     assert (opened["type"], opened["tab"], opened["channel"]) == ("app_home_opened", "messages", dm)
     assert opened["context"] == {"entities": [entity]}
     await web.assistant_threads_setSuggestedPrompts(channel_id=dm, prompts=[ASK])
-    assert agent.panes.suggestions(dm, None).prompts == (Prompt(**ASK),)
+    assert agent.panes.suggestions(dm, None).prompts == (SuggestedPrompt(**ASK),)
     ts = await agent.say("ada", dm, "hi")
     await web.assistant_threads_setSuggestedPrompts(channel_id=dm, prompts=[ASK, ASK], thread_ts=ts)
     assert len(agent.panes.suggestions(dm, None).prompts) == 1
-    assert agent.panes.suggestions(dm, ts).prompts == (Prompt(**manifests.PROMPTS[0]),)
+    assert agent.panes.suggestions(dm, ts).prompts == (SuggestedPrompt(**manifests.PROMPTS[0]),)
 
 
 async def test_slacks_own_stop_button_closes_streams_and_is_told(

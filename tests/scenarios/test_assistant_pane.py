@@ -10,7 +10,7 @@ from bot.core import texts
 from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion
 from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
-from sandbox.manifest import Prompt
+from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, manifest, running, says
 from tests.streams import speech
@@ -62,7 +62,7 @@ async def ask(stage: Stage, thread_ts: str | None, text: str = "why?", user: str
     return thread_ts or ts
 
 
-async def prompts(stage: Stage, thread_ts: str | None) -> tuple[Prompt, ...]:
+async def prompts(stage: Stage, thread_ts: str | None) -> tuple[SuggestedPrompt, ...]:
     dm = stage.sandbox.dm("ada")
     return await stage.sandbox.wait_for(lambda: stage.sandbox.panes.suggestions(dm, thread_ts).prompts)
 
@@ -77,7 +77,7 @@ async def test_those_who_run_the_bot_say_what_is_suggested(
 ) -> None:
     async with running(replace(settings, suggested_prompts=(Suggestion("Hi", "Say hi"),))):
         stage = Stage(sandbox, vendor)
-        assert await prompts(stage, enter(stage)) == (Prompt("Hi", "Say hi"),)
+        assert await prompts(stage, enter(stage)) == (SuggestedPrompt("Hi", "Say hi"),)
 
 
 async def test_a_status_says_that_it_thinks_until_the_first_words_come(stage: Stage) -> None:
