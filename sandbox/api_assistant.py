@@ -5,7 +5,7 @@ from sandbox.manifest import SuggestedPrompt
 from sandbox.panes import Session, SessionStatus, Suggestions
 from sandbox.workspace import Channel, Json, SlackError
 
-MOST_LOADING_MESSAGES = 10
+MAX_LOADING_MESSAGES = 10
 SESSION_TITLE = 200
 _STATUSES: tuple[SessionStatus, ...] = ("active", "processing", "suspended", "closed")
 _STOP_EVENT = "agent_session_stopped"
@@ -15,7 +15,7 @@ def set_status(app: App, args: Json) -> Json:
     channel = app.joined(args, "channel_id")
     root = app.workspace.message(channel.id, required(args, "thread_ts"))
     loading = args.get("loading_messages") or ()
-    if len(loading) > MOST_LOADING_MESSAGES:
+    if len(loading) > MAX_LOADING_MESSAGES:
         raise SlackError("invalid_arguments")
     text = str(args.get("status") or "")
     app.workspace.set_status(channel.id, root.root_ts, text, tuple(map(str, loading)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sandbox import rules
 from sandbox.api import App, Method, flag, required
 from sandbox.stored import stored_text
-from sandbox.wire import message_json, updated_json
+from sandbox.wire import message_json, updated_message_json
 from sandbox.workspace import Channel, Json, Message, Notification, SlackError
 
 _TS = re.compile(r"\d{6,}\.\d{1,6}")
@@ -16,7 +16,7 @@ _LINKED_NAMES = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b")
 
 def post_message(app: App, args: Json) -> Json:
     channel = writable(app, args)
-    content = _content(args)
+    content = _message_body(args)
     thread_ts = thread_of(app, channel, args)
     message = Message(
         channel.id,
@@ -42,12 +42,12 @@ def update(app: App, args: Json) -> Json:
     channel = app.joined(args)
     if channel.archived:
         raise SlackError("is_inactive")
-    message = _own(app, channel, required(args, "ts"), "cant_update_message")
+    message = _own_message(app, channel, required(args, "ts"), "cant_update_message")
     if (channel.id, message.ts) in app.streams:
         raise SlackError("streaming_state_conflict")
     if len(str(args.get("text") or "").encode(errors="replace")) > rules.UPDATE_TEXT_BYTES:
         raise SlackError("msg_too_long")
-    content = _content(args)
+    content = _message_body(args)
     if content.sent:
         rules.check_replacement(message.blocks, content.blocks)
     # Text without blocks takes earlier blocks away; metadata stays until it is replaced.
@@ -59,13 +59,13 @@ def update(app: App, args: Json) -> Json:
         changed = replace(changed, metadata=rules.check_metadata(args["metadata"]))
     app.workspace.change(changed)
     _note_linked_names(app, changed, args)
-    said = updated_json(app.workspace, changed)
+    said = updated_message_json(app.workspace, changed)
     return {"channel": channel.id, "ts": changed.ts, "text": changed.text, "message": said}
 
 
 def delete(app: App, args: Json) -> Json:
     channel = app.joined(args)
-    message = _own(app, channel, required(args, "ts"), "cant_delete_message")
+    message = _own_message(app, channel, required(args, "ts"), "cant_delete_message")
     app.streams.pop((channel.id, message.ts), None)
     app.workspace.delete(message)
     return {"channel": channel.id, "ts": message.ts}
@@ -76,7 +76,7 @@ def post_ephemeral(app: App, args: Json) -> Json:
     user = required(args, "user")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
-    content = _content(args)
+    content = _message_body(args)
     message = Message(
         channel.id,
         app.workspace.next_ts(),
@@ -96,7 +96,7 @@ def writable(app: App, args: Json) -> Channel:
     user = app.workspace.users.get(required(args, "channel"))
     if user is not None:
         # A person's id stands for their DM.
-        return app.workspace.direct(user.id)
+        return app.workspace.dm(user.id)
     channel = app.joined(args)
     if channel.archived:
         raise SlackError("is_archived")
@@ -104,7 +104,7 @@ def writable(app: App, args: Json) -> Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
+class _MessageBody:
     """What a call says: `blocks` as Slack stores them, `sent` as the app gave them."""
 
     text: str
@@ -112,18 +112,18 @@ class _Content:
     sent: tuple[Json, ...] = ()
 
 
-def _content(args: Json) -> _Content:
+def _message_body(args: Json) -> _MessageBody:
     text, blocks = str(args.get("text") or ""), args.get("blocks")
     if markdown := args.get("markdown_text"):
         if text or blocks:
             raise SlackError("markdown_text_conflict")
-        return _Content("", rules.check_markdown(markdown), ({"type": "markdown", "text": markdown},))
+        return _MessageBody("", rules.check_markdown(markdown), ({"type": "markdown", "text": markdown},))
     checked = rules.check_blocks(blocks) if blocks is not None else ()
     if checked:
-        return _Content(text, checked, tuple(blocks or ()))
+        return _MessageBody(text, checked, tuple(blocks or ()))
     if not text.strip():
         raise SlackError("no_text")
-    return _Content(text, stored_text(text[: rules.POST_TEXT]))
+    return _MessageBody(text, stored_text(text[: rules.POST_TEXT]))
 
 
 def thread_of(app: App, channel: Channel, args: Json) -> str | None:
@@ -147,7 +147,7 @@ def thread_of(app: App, channel: Channel, args: Json) -> str | None:
     return root.ts
 
 
-def _own(app: App, channel: Channel, ts: str, error: str) -> Message:
+def _own_message(app: App, channel: Channel, ts: str, error: str) -> Message:
     message = app.workspace.message(channel.id, ts)
     if message.user_id != app.workspace.bot.id:
         raise SlackError(error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sandbox.api import App, Method, flag, required
-from sandbox.wire import channel_json, listed_json, user_json
+from sandbox.wire import channel_json, history_message_json, user_json
 from sandbox.workspace import ChannelType, Json, Message, SlackError
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ def open_dm(app: App, args: Json) -> Json:
         raise SlackError("method_not_supported_for_channel_type")
     if users[0] not in app.workspace.users:
         raise SlackError("user_not_found")
-    channel = app.workspace.direct(users[0])
+    channel = app.workspace.dm(users[0])
     said = channel_json(app.workspace, channel) if flag(args, "return_im") else {"id": channel.id}
     return {"no_op": True, "already_open": True, "channel": said}
 
@@ -118,7 +118,7 @@ def _span(args: Json) -> _Span:
 def _page(app: App, args: Json, messages: Sequence[Message], most: int) -> Json:
     shown, metadata = _cut(args, messages, most)
     with_metadata = flag(args, "include_all_metadata")
-    said = [listed_json(app.workspace, m, all_metadata=with_metadata) for m in shown]
+    said = [history_message_json(app.workspace, m, all_metadata=with_metadata) for m in shown]
     return {"messages": said, "has_more": bool(metadata), **metadata}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sandbox.block_elements import interactive
 from sandbox.workspace import Json, SlackError
 
-Chosen = str | Sequence[str] | None
+Choice = str | Sequence[str] | None
 """A button's or an option's value, an id, what was typed; several of them for elements that take several."""
 
 _BUTTONS = frozenset({"button", "icon_button", "feedback_buttons"})
@@ -28,7 +28,7 @@ def find_element(blocks: Sequence[Json], action_id: str, block_id: str | None = 
     raise SlackError("action_not_found")
 
 
-def action_json(element: Json, block_id: str, chosen: Chosen, action_ts: str) -> Json:
+def action_json(element: Json, block_id: str, chosen: Choice, action_ts: str) -> Json:
     """One of the `actions` of a block_actions payload. A value that the element does not have is passed on as it is."""
     kind = element["type"]
     said: Json = {"type": kind, "action_id": element["action_id"], "block_id": block_id, "action_ts": action_ts}
@@ -42,7 +42,7 @@ def action_json(element: Json, block_id: str, chosen: Chosen, action_ts: str) ->
     return said | _kept(pressed, "text", "style") | _kept(element, "icon")
 
 
-def state_json(element: Json, chosen: Chosen) -> Json:
+def state_json(element: Json, chosen: Choice) -> Json:
     """What an element holds, as in `state.values`."""
     kind = element["type"]
     several = [chosen] if isinstance(chosen, str) else list(chosen or ())
@@ -55,7 +55,7 @@ def state_json(element: Json, chosen: Chosen) -> Json:
     return {"type": kind, _KEYS.get(kind, "value"): several[0] if several else None}
 
 
-def initial(element: Json) -> Chosen:
+def initial(element: Json) -> Choice:
     """What an element holds before anybody has touched it."""
     if option := element.get("initial_option"):
         return str(option["value"])
@@ -67,7 +67,7 @@ def initial(element: Json) -> Chosen:
     return None
 
 
-def state_values(blocks: Sequence[Json], chosen: Mapping[tuple[str, str], Chosen]) -> Json:
+def state_values(blocks: Sequence[Json], chosen: Mapping[tuple[str, str], Choice]) -> Json:
     """`state.values`: all that elements hold, by block_id and action_id; buttons and menus hold nothing."""
     values: Json = {}
     for block, element in interactive(blocks):

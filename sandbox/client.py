@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.block_elements import interactive
-from sandbox.choices import Chosen
+from sandbox.choices import Choice
 from sandbox.commands import Commands
 from sandbox.interactivity import Interactivity, Press
 from sandbox.modals import Modals, Values, ViewPress
@@ -31,7 +31,7 @@ class Client:
     user_id: str
     surfaces: Surfaces
 
-    async def press(self, channel: str, ts: str, action_id: str, value: Chosen = None) -> bool:
+    async def press(self, channel: str, ts: str, action_id: str, value: Choice = None) -> bool:
         """Uses a message's element.
 
         `value`: a button's, an option's, an id or a text; several for elements that take several. A button's own where
@@ -51,7 +51,7 @@ class Client:
         """The app's Home as it was published for this person."""
         return self.surfaces.modals.views.home(self.user_id)
 
-    async def submit(self, values: Mapping[str, Chosen]) -> dict[str, str]:
+    async def submit(self, values: Mapping[str, Choice]) -> dict[str, str]:
         """Fills the open modal's fields, by action_id, and submits it; what is wrong, by block_id, if anything is."""
         view = self._open_modal()
         return await self.surfaces.modals.submit(self.user_id, view.id, _by_block(view, values))
@@ -61,7 +61,7 @@ class Client:
         await self.surfaces.modals.close(self.user_id, everything=everything)
 
     async def press_in_view(
-        self, view: View, action_id: str, value: Chosen = None, values: Mapping[str, Chosen] | None = None
+        self, view: View, action_id: str, value: Choice = None, values: Mapping[str, Choice] | None = None
     ) -> bool:
         """Uses an element of a modal or of the Home; `values`: what its fields hold by then, by action_id."""
         press = ViewPress(action_id, None, value, _by_block(view, values or {}))
@@ -104,6 +104,6 @@ class Client:
         return self.modal
 
 
-def _by_block(view: View, values: Mapping[str, Chosen]) -> Values:
+def _by_block(view: View, values: Mapping[str, Choice]) -> Values:
     placed = {element["action_id"]: block["block_id"] for block, element in interactive(view.blocks)}
     return {(placed[action_id], action_id): value for action_id, value in values.items()}

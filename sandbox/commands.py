@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 from sandbox.control import escape
-from sandbox.interactivity import Interactivity, place_json
+from sandbox.interactivity import Interactivity, payload_channel_json
 from sandbox.manifest import Command, Manifest, Shortcut
-from sandbox.wire import acted_on_json
+from sandbox.wire import payload_message_json
 from sandbox.workspace import Json, SlackError
 
 _NAMED = re.compile(r"(?<!\w)(?P<sign>[@#])(?P<name>[a-z0-9][a-z0-9._-]*)")
@@ -45,16 +45,16 @@ class Commands:
             **{key: value for key, value in started.items() if key not in _NOT_IN_MESSAGE_ACTIONS},
             "user": user,
             "message_ts": ts,
-            "message": acted_on_json(workspace, message),
-            "channel": place_json(workspace.channel(channel)),
+            "message": payload_message_json(workspace, message),
+            "channel": payload_channel_json(workspace.channel(channel)),
             "response_url": self.interactivity.responses.give(channel, user_id, message),
         }
-        return await self.interactivity.tell(payload) is not None
+        return await self.interactivity.send(payload) is not None
 
     async def use_global_shortcut(self, user_id: str, callback_id: str) -> bool:
         """A global shortcut; whether the app acknowledged. Raises SlackError."""
         self._shortcut(callback_id, "global")
-        return await self.interactivity.tell(self._started("shortcut", user_id, callback_id)) is not None
+        return await self.interactivity.send(self._started("shortcut", user_id, callback_id)) is not None
 
     def _shortcut(self, callback_id: str, kind: str) -> Shortcut:
         for shortcut in self.config.shortcuts:
@@ -69,7 +69,7 @@ class Commands:
 
     def _command(self, user_id: str, channel: str, command: Command, text: str) -> Json:
         workspace, sender = self.interactivity.workspace, self.interactivity.sender(user_id)
-        place = place_json(workspace.channel(channel))
+        place = payload_channel_json(workspace.channel(channel))
         return {
             "token": sender["token"],
             "team_id": sender["team"]["id"],

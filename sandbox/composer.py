@@ -39,7 +39,7 @@ class _Line:
     number: int | None = None
 
 
-def composed(text: str, user_id: UserId) -> tuple[str, tuple[Json, ...]]:
+def compose(text: str, user_id: UserId) -> tuple[str, tuple[Json, ...]]:
     """The text, and a block with its lists, quotes, code and styles."""
     kept, elements, at = "", list[Json](), 0
     for match in _FENCED.finditer(text):
@@ -54,7 +54,7 @@ def composed(text: str, user_id: UserId) -> tuple[str, tuple[Json, ...]]:
     return kept + rest, (block,)
 
 
-def pasted(rows: Sequence[Sequence[str | float]]) -> Json:
+def pasted_table(rows: Sequence[Sequence[str | float]]) -> Json:
     """A table that was copied from elsewhere, with its first row bold and its numbers as numbers."""
     heading, *others = [[_cell(cell) for cell in row] for row in rows]
     bold = [_bold(cell) if cell["type"] == "raw_text" else cell for cell in heading]

@@ -17,10 +17,10 @@ from sandbox.workspace import (
     Channel,
     ChannelType,
     Deleted,
-    Emptied,
     Json,
     Message,
     Posted,
+    TombstoneRemoved,
     Workspace,
 )
 
@@ -49,7 +49,7 @@ class Events:
     subscribed: AbstractSet[str] = EVENTS
     twin_order: TwinOrder = "either"
     chooser: random.Random = field(default_factory=random.Random)
-    beside: Callable[[Message], Json] = _nothing
+    pane_fields: Callable[[Message], Json] = _nothing
     """What a person's message to the app carries besides, where the app has a pane (sandbox/panes.py)."""
 
     def __post_init__(self) -> None:
@@ -70,8 +70,8 @@ class Events:
                 events = self._twins(edit, self._mentioned_again(change))
             case Deleted(message):
                 events = self._edit(message.channel, self._deleted(message))
-            case Emptied(message):
-                events = self._edit(message.channel, self._emptied(message))
+            case TombstoneRemoved(message):
+                events = self._edit(message.channel, self._tombstone_removed(message))
             case _:
                 events = []
         return [self._payload(event) for event in events]
@@ -85,8 +85,8 @@ class Events:
         joined = self.workspace.bot.id in channel.members
         events = []
         if joined and _MESSAGE_EVENTS[channel.type] in self.subscribed:
-            beside = self._beside(message) if channel.type == "im" else {}
-            events.append(self._said(message) | {"channel_type": channel.type} | beside)
+            pane_fields = self._pane_fields(message) if channel.type == "im" else {}
+            events.append(self._said(message) | {"channel_type": channel.type} | pane_fields)
         mention = [self._mention(message)] if self._mentions(message, channel, joined) else []
         return self._twins(events, mention)
 
@@ -105,10 +105,10 @@ class Events:
 
     def _mention(self, message: Message) -> Json:
         said = {key: value for key, value in self._said(message).items() if key not in _NOT_IN_MENTIONS}
-        return said | {"type": "app_mention"} | self._beside(message)
+        return said | {"type": "app_mention"} | self._pane_fields(message)
 
-    def _beside(self, message: Message) -> Json:
-        return self.beside(message) if message.client_msg_id else {}
+    def _pane_fields(self, message: Message) -> Json:
+        return self.pane_fields(message) if message.client_msg_id else {}
 
     def _mentions(self, message: Message, channel: Channel, joined: bool) -> bool:
         # None in DMs, none from a private channel that the app is not in, none for the app's own words.
@@ -144,7 +144,7 @@ class Events:
         before = message_json(self.workspace, previous)
         return {"subtype": "message_changed", "message": said, "previous_message": before}
 
-    def _emptied(self, message: Message) -> Json:
+    def _tombstone_removed(self, message: Message) -> Json:
         return {
             "subtype": "message_changed",
             "message": message_json(self.workspace, message),

@@ -131,12 +131,12 @@ class Faults:
             self.actions[name]()
             return
         self._on[name, fault.containing] = fault
-        self._tell()
+        self._notify()
 
     def stop(self, name: str, containing: str = "") -> None:
         """Raises KeyError for a name that does not exist."""
         self._on.pop((FAULTS[name].name, containing), None)
-        self._tell()
+        self._notify()
 
     def take(self, name: str, method: str | None = None, arguments: Mapping[str, object] | None = None) -> Fault | None:
         """The fault, where it is on for this method and these arguments; one of its times is then used up."""
@@ -148,14 +148,14 @@ class Faults:
                 self._on[name, fault.containing] = replace(fault, times=fault.times - 1)
             else:
                 del self._on[name, fault.containing]
-            self._tell()
+            self._notify()
         return fault
 
     def active(self, name: str) -> Fault | None:
         """The fault as it is set now, None where it is off."""
         return next((each for each in self._on.values() if each.name == name), None)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in self.listeners:
             listener()
 

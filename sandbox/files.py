@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from aiohttp import web
 
 from sandbox.faults import Faults
-from sandbox.filetypes import SNIPPET_BYTES, Kind, kind_of
+from sandbox.filetypes import SNIPPET_BYTES, FileType, file_type
 from sandbox.workspace import TEAM_ID, Json, Message, SlackError, Workspace
 
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 """Of one request; Slack takes a gigabyte, this machine need not."""
 SHARED_AFTER_S = 0.05
 """Slack has answered by then; how long it takes is not known."""
@@ -56,7 +56,7 @@ class File:
     user_id: str
     name: str
     title: str
-    kind: Kind
+    kind: FileType
     content: bytes = field(repr=False)
     alt_txt: str = ""
     created_s: int = field(default_factory=lambda: int(time.time()))
@@ -64,11 +64,11 @@ class File:
 
     @property
     def is_snippet(self) -> bool:
-        return self.kind.is_text and len(self.content) <= SNIPPET_BYTES
+        return self.type.is_text and len(self.content) <= SNIPPET_BYTES
 
 
 @dataclass(slots=True)
-class Ticket:
+class PendingUpload:
     """An upload that files.getUploadURLExternal opened; `content` None until the bytes have come."""
 
     file_id: str
@@ -101,7 +101,7 @@ class Files:
     downloads: deque[Download] = field(default_factory=lambda: deque(maxlen=1_000))
     _kept: dict[str, File] = field(default_factory=dict)
     _deleted: set[str] = field(default_factory=set)
-    _tickets: dict[str, Ticket] = field(default_factory=dict)
+    _pending: dict[str, PendingUpload] = field(default_factory=dict)
     _sharing: set[asyncio.TimerHandle] = field(default_factory=set)
 
     def close(self) -> None:
@@ -126,36 +126,36 @@ class Files:
 
     def add(self, user_id: str, upload: Upload) -> File:
         """Keeps a person's file; nobody sees it until it is shared."""
-        kind = kind_of(upload.name, upload.mimetype)
+        kind = file_type(upload.name, upload.mimetype)
         title = upload.title or upload.name
         return self._keep(File(_new_id(), user_id, upload.name, title, kind, upload.content))
 
     def open_upload(self, filename: str, length_bytes: int, snippet_type: str, alt_txt: str) -> Json:
         """What files.getUploadURLExternal answers."""
-        ticket = Ticket(_new_id(), filename, length_bytes, snippet_type, alt_txt)
-        self._tickets[ticket.file_id] = ticket
-        return {"upload_url": f"{self.url()}/upload/v1/{ticket.file_id}", "file_id": ticket.file_id}
+        pending = PendingUpload(_new_id(), filename, length_bytes, snippet_type, alt_txt)
+        self._pending[pending.file_id] = pending
+        return {"upload_url": f"{self.url()}/upload/v1/{pending.file_id}", "file_id": pending.file_id}
 
-    def uploaded(self, file_id: str) -> Ticket:
+    def uploaded(self, file_id: str) -> PendingUpload:
         """An upload whose bytes are here. Raises SlackError("file_not_found")."""
-        ticket = self._tickets.get(file_id)
-        if ticket is None or ticket.content is None:
+        pending = self._pending.get(file_id)
+        if pending is None or pending.content is None:
             raise SlackError("file_not_found")
-        return ticket
+        return pending
 
-    def complete(self, ticket: Ticket, title: str) -> File:
+    def complete(self, pending: PendingUpload, title: str) -> File:
         """The bot's upload becomes a file; this can be done only once."""
-        del self._tickets[ticket.file_id]
-        kind = kind_of(ticket.filename, snippet_type=ticket.snippet_type)
+        del self._pending[pending.file_id]
+        kind = file_type(pending.filename, snippet_type=pending.snippet_type)
         return self._keep(
             File(
-                ticket.file_id,
+                pending.file_id,
                 self.workspace.bot.id,
-                ticket.filename,
-                title or ticket.filename,
+                pending.filename,
+                title or pending.filename,
                 kind,
-                ticket.content or b"",
-                ticket.alt_txt,
+                pending.content or b"",
+                pending.alt_txt,
             )
         )
 
@@ -198,9 +198,9 @@ class Files:
             "timestamp": file.created_s,
             "name": file.name,
             "title": file.title,
-            "mimetype": file.kind.mimetype,
-            "filetype": file.kind.filetype,
-            "pretty_type": file.kind.pretty_type,
+            "mimetype": file.type.mimetype,
+            "filetype": file.type.filetype,
+            "pretty_type": file.type.pretty_type,
             "user": file.user_id,
             "user_team": TEAM_ID,
             "editable": file.is_snippet,
@@ -253,13 +253,13 @@ class Files:
 
     async def _take(self, request: web.Request) -> web.Response:
         """The bytes of an upload, raw or as a form's only file; no token is asked for."""
-        ticket = self._tickets.get(request.match_info["file_id"])
-        if ticket is None:
+        pending = self._pending.get(request.match_info["file_id"])
+        if pending is None:
             return web.Response(status=404, text="Not found")
         content = await _body(request)
-        if len(content) != ticket.length_bytes:
-            return web.Response(status=400, text=f"{ticket.length_bytes} bytes were promised, {len(content)} came")
-        ticket.content = content
+        if len(content) != pending.length_bytes:
+            return web.Response(status=400, text=f"{pending.length_bytes} bytes were promised, {len(content)} came")
+        pending.content = content
         return web.Response(text=f"OK - {len(content)}")
 
     async def _give(self, request: web.Request) -> web.StreamResponse:
@@ -283,7 +283,7 @@ class Files:
 
     async def _stream(self, request: web.Request, file: File, download: Download) -> web.StreamResponse:
         slow, larger = self.faults.take("file_slow"), self.faults.take("file_larger")
-        response = web.StreamResponse(headers={"Content-Type": file.kind.mimetype})
+        response = web.StreamResponse(headers={"Content-Type": file.type.mimetype})
         if larger is None:
             response.content_length = len(file.content)
         await response.prepare(request)

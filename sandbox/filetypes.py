@@ -9,7 +9,7 @@ SNIPPET_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileType:
     """Slack's three names of a kind of file; `is_text` where Slack shows it as a snippet."""
 
     mimetype: str
@@ -18,52 +18,54 @@ class Kind:
     is_text: bool = False
 
 
-def _code(filetype: str, pretty_type: str) -> Kind:
-    return Kind("text/plain", filetype, pretty_type, is_text=True)
+def _code(filetype: str, pretty_type: str) -> FileType:
+    return FileType("text/plain", filetype, pretty_type, is_text=True)
 
 
 # By extension. Code is text/plain whatever its language, as in Slack.
-_KINDS = {
+_FILE_TYPES = {
     "c": _code("c", "C"),
     "cpp": _code("cpp", "C++"),
     "css": _code("css", "CSS"),
-    "csv": Kind("text/csv", "csv", "CSV", is_text=True),
-    "docx": Kind("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx", "Word Document"),
-    "gif": Kind("image/gif", "gif", "GIF"),
+    "csv": FileType("text/csv", "csv", "CSV", is_text=True),
+    "docx": FileType(
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx", "Word Document"
+    ),
+    "gif": FileType("image/gif", "gif", "GIF"),
     "go": _code("go", "Go"),
-    "heic": Kind("image/heic", "heic", "HEIC"),
-    "html": Kind("text/html", "html", "HTML", is_text=True),
+    "heic": FileType("image/heic", "heic", "HEIC"),
+    "html": FileType("text/html", "html", "HTML", is_text=True),
     "java": _code("java", "Java"),
-    "jpeg": Kind("image/jpeg", "jpg", "JPEG"),
-    "jpg": Kind("image/jpeg", "jpg", "JPEG"),
+    "jpeg": FileType("image/jpeg", "jpg", "JPEG"),
+    "jpg": FileType("image/jpeg", "jpg", "JPEG"),
     "js": _code("javascript", "JavaScript"),
-    "json": Kind("application/json", "json", "JSON", is_text=True),
+    "json": FileType("application/json", "json", "JSON", is_text=True),
     "log": _code("text", "Plain Text"),
-    "md": Kind("text/markdown", "markdown", "Markdown (raw)", is_text=True),
-    "mp4": Kind("video/mp4", "mp4", "MPEG 4 Video"),
-    "pdf": Kind("application/pdf", "pdf", "PDF"),
-    "png": Kind("image/png", "png", "PNG"),
+    "md": FileType("text/markdown", "markdown", "Markdown (raw)", is_text=True),
+    "mp4": FileType("video/mp4", "mp4", "MPEG 4 Video"),
+    "pdf": FileType("application/pdf", "pdf", "PDF"),
+    "png": FileType("image/png", "png", "PNG"),
     "py": _code("python", "Python"),
     "rs": _code("rust", "Rust"),
     "sh": _code("shell", "Shell"),
     "sql": _code("sql", "SQL"),
-    "svg": Kind("image/svg+xml", "svg", "SVG"),
+    "svg": FileType("image/svg+xml", "svg", "SVG"),
     "toml": _code("toml", "TOML"),
     "ts": _code("typescript", "TypeScript"),
     "txt": _code("text", "Plain Text"),
-    "webp": Kind("image/webp", "webp", "WebP"),
+    "webp": FileType("image/webp", "webp", "WebP"),
     "xml": _code("xml", "XML"),
     "yaml": _code("yaml", "YAML"),
     "yml": _code("yaml", "YAML"),
-    "zip": Kind("application/zip", "zip", "Zip"),
+    "zip": FileType("application/zip", "zip", "Zip"),
 }
-SNIPPET_TYPES = {kind.filetype: kind for kind in _KINDS.values() if kind.is_text}
+SNIPPET_TYPES = {kind.filetype: kind for kind in _FILE_TYPES.values() if kind.is_text}
 
 
-def kind_of(name: str, mimetype: str = "", snippet_type: str = "") -> Kind:
+def file_type(name: str, mimetype: str = "", snippet_type: str = "") -> FileType:
     """A snippet's type counts before the name, and a mimetype that was given before the one we know."""
-    known = SNIPPET_TYPES.get(snippet_type) or _KINDS.get(PurePath(name).suffix[1:].lower())
+    known = SNIPPET_TYPES.get(snippet_type) or _FILE_TYPES.get(PurePath(name).suffix[1:].lower())
     if known is None:
         guessed = mimetype or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return Kind(guessed, "binary", "Binary")
-    return Kind(mimetype or known.mimetype, known.filetype, known.pretty_type, known.is_text)
+        return FileType(guessed, "binary", "Binary")
+    return FileType(mimetype or known.mimetype, known.filetype, known.pretty_type, known.is_text)

@@ -7,7 +7,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String, _TokenType
 from pygments.util import ClassNotFound
 
-_MOST_CHARS = 20_000
+_MAX_CHARS = 20_000
 """Longer code is shown without colours."""
 _CLASSES: dict[_TokenType, str] = {
     Comment: "comment",
@@ -29,7 +29,7 @@ _CLASSES: dict[_TokenType, str] = {
 @lru_cache(maxsize=64)
 def code_html(code: str, language: str) -> str:
     """The code as escaped text in spans; plain where the language is not known."""
-    if len(code) > _MOST_CHARS:
+    if len(code) > _MAX_CHARS:
         return escape(code)
     try:
         lexer = get_lexer_by_name(language)

@@ -21,13 +21,13 @@ _IDS: Final = (
 Style = tuple[str, ...]
 
 
-def elements_of(source: str, references: References) -> list[Json]:
+def inline_elements(source: str, references: References) -> list[Json]:
     """The elements that a paragraph, a table's cell or an item's line says. The elements must not be changed."""
     # A growing answer repeats all of its paragraphs but the last.
     return list(_without_references(source) if not references else _read(source, references))
 
 
-def plain_of(source: str, references: References) -> str:
+def plain_text(source: str, references: References) -> str:
     """What a heading says, without any mark."""
     return _plain(parse_inline(source, references)).strip()
 

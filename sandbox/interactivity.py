@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from sandbox.choices import Chosen, action_json, find_element, state_values
+from sandbox.choices import Choice, action_json, find_element, state_values
 from sandbox.responses import Responses
 from sandbox.socket_mode import SocketMode
 from sandbox.triggers import Triggers
-from sandbox.wire import acted_on_json, who_json
+from sandbox.wire import payload_message_json, payload_user_json
 from sandbox.workspace import APP_ID, TEAM_ID, Channel, Json, Message, SlackError, Workspace
 
 _NAMES = {"im": "directmessage", "group": "privategroup"}
@@ -19,7 +19,7 @@ class Press:
 
     user_id: str
     action_id: str
-    chosen: Chosen = None
+    chosen: Choice = None
     block_id: str | None = None
     forged: bool = False
 
@@ -34,12 +34,12 @@ class Interactivity:
     """As the manifest has it."""
     triggers: Triggers
     responses: Responses
-    _chosen: dict[tuple[str, str, str], dict[tuple[str, str], Chosen]] = field(default_factory=dict)
+    _chosen: dict[tuple[str, str, str], dict[tuple[str, str], Choice]] = field(default_factory=dict)
     """By channel, ts and user: what they chose in a message's menus."""
 
     async def press(self, channel: str, ts: str, press: Press) -> bool:
         """Whether the app acknowledged. Raises SlackError where there is no such message or element."""
-        message = self.workspace.seen(channel, ts)
+        message = self.workspace.message_even_if_deleted(channel, ts)
         if message.ephemeral_to not in (None, press.user_id):
             raise SlackError("message_not_found")
         block_id, element = self._element(message, press)
@@ -54,9 +54,9 @@ class Interactivity:
             "state": {"values": state_values(message.blocks, chosen)},
             "actions": [action],
         }
-        return await self.tell(payload) is not None
+        return await self.send(payload) is not None
 
-    async def tell(self, payload: Json) -> Json | None:
+    async def send(self, payload: Json) -> Json | None:
         """What the app acknowledged it with, None where it did not in time. Raises SlackError."""
         if not self.enabled:
             raise SlackError("interactivity_not_enabled")
@@ -65,7 +65,7 @@ class Interactivity:
     def sender(self, user_id: str, view_id: str | None = None) -> Json:
         """Who did something, with a trigger_id for it; `view_id`: the modal it was done in."""
         return {
-            "user": who_json(self.workspace.user(user_id)),
+            "user": payload_user_json(self.workspace.user(user_id)),
             "team": {"id": TEAM_ID, "domain": "sandbox"},
             "enterprise": None,
             "is_enterprise_install": False,
@@ -85,15 +85,15 @@ class Interactivity:
 
     def _about(self, message: Message, user_id: str) -> Json:
         said: Json = {
-            "channel": place_json(self.workspace.channel(message.channel)),
+            "channel": payload_channel_json(self.workspace.channel(message.channel)),
             "response_url": self.responses.give(message.channel, user_id, message),
         }
         if message.ephemeral_to is None:
-            said["message"] = acted_on_json(self.workspace, message)
+            said["message"] = payload_message_json(self.workspace, message)
         return said
 
 
-def place_json(channel: Channel) -> Json:
+def payload_channel_json(channel: Channel) -> Json:
     """A channel as interactive payloads show it."""
     return {"id": channel.id, "name": _NAMES.get(channel.type, channel.name)}
 

@@ -22,10 +22,10 @@ SLOTS: Final = 4
 """Answers written at the same time; more wait their turn in the server."""
 CONTEXT_TOKENS: Final = 4 * 2560
 """Shared by all answers being written (when it is full, all of them fail); one may use 8,192 of it."""
-MOST_TOKENS: Final = 1024
+MAX_TOKENS: Final = 1024
 """A model this small may go round in circles: an answer is cut here where the request sets no limit."""
 START_WITHIN_S: Final = 60.0
-_MOST_THREADS: Final = 4
+_MAX_THREADS: Final = 4
 _AGAINST_LOOPS: Final = 0.8
 _SILENT: Final = -1
 _NICE: Final = 5
@@ -107,7 +107,7 @@ def _weights() -> Path | None:
 
 def _threads() -> int:
     """One core is left to everything else: threads that have to wait for a core spin, and all get slow."""
-    return max(1, min(_MOST_THREADS, (os.cpu_count() or 1) - 1))
+    return max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
 
 
 def _serve(weights: Path) -> Any:
@@ -117,7 +117,7 @@ def _serve(weights: Path) -> Any:
     params.model.path, params.model_alias = str(weights), {LocalModel.model}
     params.hostnames, params.port = [HOST], 0
     params.n_parallel, params.n_ctx, params.kv_unified = SLOTS, CONTEXT_TOKENS, True
-    params.n_predict, params.cache_ram_mib = MOST_TOKENS, 0
+    params.n_predict, params.cache_ram_mib = MAX_TOKENS, 0
     params.sampling.temp, params.sampling.dry_multiplier = 0.0, _AGAINST_LOOPS
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads, cpu.poll = _threads(), 0

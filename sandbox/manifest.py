@@ -29,8 +29,8 @@ _PANE_EVENTS: Mapping[str, str] = {
     "app_context_changed": "agent_view",
     "agent_session_stopped": "agent_view",
 }
-MOST_COMMANDS, MOST_SHORTCUTS, MOST_EVENTS, MOST_SCOPES = 50, 10, 100, 255
-MOST_PROMPTS = 4
+MAX_COMMANDS, MAX_SHORTCUTS, MAX_EVENTS, MAX_SCOPES = 50, 10, 100, 255
+MAX_PROMPTS = 4
 
 _SECTIONS: Mapping[str, frozenset[str]] = {
     "": frozenset(
@@ -170,8 +170,8 @@ def _user_and_home(features: Json) -> Iterator[tuple[str, str]]:
 
 
 def _commands(commands: Sequence[Json]) -> Iterator[tuple[str, str]]:
-    if len(commands) > MOST_COMMANDS:
-        yield "/features/slash_commands", f"must have no more than {MOST_COMMANDS}"
+    if len(commands) > MAX_COMMANDS:
+        yield "/features/slash_commands", f"must have no more than {MAX_COMMANDS}"
     for index, command in enumerate(commands):
         where = f"/features/slash_commands/{index}"
         if not re.fullmatch(r"/[a-z0-9_-]{1,31}", str(command.get("command"))):
@@ -183,8 +183,8 @@ def _commands(commands: Sequence[Json]) -> Iterator[tuple[str, str]]:
 
 
 def _shortcuts(shortcuts: Sequence[Json]) -> Iterator[tuple[str, str]]:
-    if len(shortcuts) > MOST_SHORTCUTS:
-        yield "/features/shortcuts", f"must have no more than {MOST_SHORTCUTS}"
+    if len(shortcuts) > MAX_SHORTCUTS:
+        yield "/features/shortcuts", f"must have no more than {MAX_SHORTCUTS}"
     for index, shortcut in enumerate(shortcuts):
         where = f"/features/shortcuts/{index}"
         if shortcut.get("type") not in ("message", "global"):
@@ -205,8 +205,8 @@ def _pane(features: Json) -> Iterator[tuple[str, str]]:
             continue
         yield from _text(view, f"{kind}_description", 300, where, needed=True)
         prompts = view.get("suggested_prompts", [])
-        if len(prompts) > MOST_PROMPTS or any(p.keys() != {"title", "message"} for p in prompts):
-            yield f"{where}/suggested_prompts", f"must be at most {MOST_PROMPTS}, each a title and a message"
+        if len(prompts) > MAX_PROMPTS or any(p.keys() != {"title", "message"} for p in prompts):
+            yield f"{where}/suggested_prompts", f"must be at most {MAX_PROMPTS}, each a title and a message"
         for key in view.keys() - {f"{kind}_description", "suggested_prompts", "actions"}:
             yield f"{where}/{key}", "is not a known property"
 
@@ -214,8 +214,8 @@ def _pane(features: Json) -> Iterator[tuple[str, str]]:
 def _needed_scopes(manifest: Json) -> Iterator[tuple[str, str]]:
     features, scopes = manifest.get("features", {}), _scopes(manifest)
     where = "/oauth_config/scopes/bot"
-    if len(scopes) > MOST_SCOPES:
-        yield where, f"must have no more than {MOST_SCOPES}"
+    if len(scopes) > MAX_SCOPES:
+        yield where, f"must have no more than {MAX_SCOPES}"
     if (features.get("slash_commands") or features.get("shortcuts")) and "commands" not in scopes:
         yield where, "commands and shortcuts need the scope commands"
     if ("assistant_view" in features or "agent_view" in features) and "assistant:write" not in scopes:
@@ -227,8 +227,8 @@ def _needed_scopes(manifest: Json) -> Iterator[tuple[str, str]]:
 def _subscriptions(manifest: Json) -> Iterator[tuple[str, str]]:
     features, scopes, events = manifest.get("features", {}), _scopes(manifest), _events(manifest)
     where = "/settings/event_subscriptions/bot_events"
-    if len(events) > MOST_EVENTS:
-        yield where, f"must have no more than {MOST_EVENTS}"
+    if len(events) > MAX_EVENTS:
+        yield where, f"must have no more than {MAX_EVENTS}"
     for index, event in enumerate(events):
         needed = EVENT_SCOPES.get(event)
         if event not in EVENT_SCOPES:

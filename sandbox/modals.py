@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox.choices import Chosen, action_json, find_element
+from sandbox.choices import Choice, action_json, find_element
 from sandbox.interactivity import Interactivity
 from sandbox.rules_views import wrong_inputs
 from sandbox.views import View, Views
 from sandbox.workspace import Json, SlackError
 
-Values = Mapping[tuple[str, str], Chosen]
+Values = Mapping[tuple[str, str], Choice]
 """What fields hold, by block_id and action_id."""
 
 
@@ -19,7 +19,7 @@ class ViewPress:
 
     action_id: str
     block_id: str | None
-    chosen: Chosen
+    chosen: Choice
     values: Values
 
 
@@ -45,7 +45,7 @@ class Modals:
             "actions": [action],
         }
         payload["state"] = payload["view"]["state"]
-        return await self.interactivity.tell(payload) is not None
+        return await self.interactivity.send(payload) is not None
 
     async def submit(self, user_id: str, view_id: str, values: Values) -> dict[str, str]:
         """What is wrong with the fields, by block_id; nothing is where it was taken. Raises SlackError."""
@@ -54,7 +54,7 @@ class Modals:
         if wrong := wrong_inputs(view.blocks, view.chosen):
             return wrong
         about = {"type": "view_submission", "response_urls": [], **self._about(view)}
-        answer = await self.interactivity.tell({**about, **self.interactivity.sender(user_id, view_id)})
+        answer = await self.interactivity.send({**about, **self.interactivity.sender(user_id, view_id)})
         if answer is None:
             raise SlackError("app_not_responding")
         return self._do(view, answer)
@@ -75,7 +75,7 @@ class Modals:
                 sender = self.interactivity.sender(user_id)
                 # Nothing can be opened in answer to it.
                 del sender["trigger_id"]
-                await self.interactivity.tell({**about, **sender})
+                await self.interactivity.send({**about, **sender})
 
     def _do(self, view: View, answer: Json) -> dict[str, str]:
         match answer.get("response_action"):

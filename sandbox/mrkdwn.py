@@ -26,7 +26,7 @@ _QUOTED: Final = re.compile(r"&gt; ?")
 
 
 @lru_cache(maxsize=256)
-def as_rich_text(text: str) -> tuple[Json, ...]:
+def mrkdwn_blocks(text: str) -> tuple[Json, ...]:
     """The one block that Slack stores for a text; none where there is no text. It must not be changed."""
     elements, at = list[Json](), 0
     for match in _FENCED.finditer(text):

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.choices import Chosen
+from sandbox.choices import Choice
 from sandbox.client import Surfaces
 from sandbox.interactivity import Press
 from sandbox.modals import Values, ViewPress
@@ -103,7 +103,7 @@ def _values(said: Json) -> Values:
     return {(block, action): _chosen(value) for block, fields in held.items() for action, value in fields.items()}
 
 
-def _chosen(value: Any) -> Chosen:
+def _chosen(value: Any) -> Choice:
     if value is None:
         return None
     return [str(each) for each in value] if isinstance(value, list) else str(value)

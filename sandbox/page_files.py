@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from sandbox.files import MOST_BYTES, Files, Upload
+from sandbox.files import MAX_BYTES, Files, Upload
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -35,7 +35,7 @@ class PageFiles:
         try:
             content = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise SlackError(f"file_too_large (at most {MOST_BYTES >> 20} MB)") from None
+            raise SlackError(f"file_too_large (at most {MAX_BYTES >> 20} MB)") from None
         if not content:
             raise SlackError("file_is_empty")
         return web.json_response({"ok": True, "id": self.files.add(person.id, Upload(name, content)).id})
@@ -43,9 +43,9 @@ class PageFiles:
     async def give(self, request: web.Request) -> web.StreamResponse:
         """A file's bytes, made harmless: nothing in it runs, whatever it says it is."""
         file = self.files.get(request.match_info["file_id"])
-        mimetype, disposition = file.kind.mimetype, "inline"
+        mimetype, disposition = file.type.mimetype, "inline"
         if mimetype not in _IMAGES:
-            mimetype = "text/plain" if file.kind.is_text else "application/octet-stream"
+            mimetype = "text/plain" if file.type.is_text else "application/octet-stream"
             disposition = "attachment"
         headers = {
             "Content-Type": f"{mimetype}; charset=utf-8" if mimetype == "text/plain" else mimetype,

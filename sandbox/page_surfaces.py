@@ -21,7 +21,7 @@ class PageSurfaces:
     def __post_init__(self) -> None:
         self._views = self.surfaces.modals.views
         self._panes = self.surfaces.panes
-        self._views.changed.append(self._tell_views)
+        self._views.changed.append(self._send_views)
         self._panes.changed.append(lambda channel: self.updates.send("pane", self._pane_json(channel)))
 
     def state(self) -> Json:
@@ -47,7 +47,7 @@ class PageSurfaces:
             "panes": [self._pane_json(channel.id) for channel in directs],
         }
 
-    def _tell_views(self, user_id: str) -> None:
+    def _send_views(self, user_id: str) -> None:
         self.updates.send("views", self._views_json(user_id))
 
     def _views_json(self, user_id: str) -> Json:

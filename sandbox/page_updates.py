@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.workspace import Change, Changed, Deleted, Emptied, Json, Message, Posted, StatusSet, Workspace
+from sandbox.workspace import Change, Changed, Deleted, Json, Message, Posted, StatusSet, TombstoneRemoved, Workspace
 
 _GATHER_S = 0.05
 """Changes of one message within this time reach the page as one."""
@@ -85,7 +85,7 @@ class PageUpdates:
                 self._mark_root(message)
             case Changed(message):
                 self._mark(message)
-            case Deleted(message) | Emptied(message):
+            case Deleted(message) | TombstoneRemoved(message):
                 self._changed.pop((message.channel, message.ts), None)
                 self.send("deleted", {"channel": message.channel, "ts": message.ts})
                 self._mark_root(message)

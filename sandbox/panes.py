@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sandbox.manifest import MOST_PROMPTS, Manifest, SuggestedPrompt
+from sandbox.manifest import MAX_PROMPTS, Manifest, SuggestedPrompt
 from sandbox.views import Views
 from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Stream, Workspace
 
@@ -58,7 +58,7 @@ class Panes:
             event |= self._context(user_id)
         self._emit(event)
 
-    def beside(self, message: Message) -> Json:
+    def message_fields(self, message: Message) -> Json:
         """What a message to the app carries besides: what lets it act for the writer, and what they look at."""
         if self.config.pane is None:
             return {}
@@ -78,7 +78,7 @@ class Panes:
         if self.config.prompts:
             self._suggestions[channel.id, root.ts] = Suggestions(self.config.prompts)
         self._emit({"type": "assistant_thread_started", "assistant_thread": self._thread(user_id)})
-        self._tell(channel.id)
+        self._notify(channel.id)
         return root.ts
 
     def look_at(self, user_id: str, channel: str, message_ts: str | None = None) -> None:
@@ -106,14 +106,14 @@ class Panes:
 
     def suggest(self, channel: str, thread_ts: str | None, suggestions: Suggestions) -> None:
         """Raises SlackError where there are too many."""
-        if len(suggestions.prompts) > MOST_PROMPTS:
-            messages = [f"[ERROR] no more than {MOST_PROMPTS} items allowed [json-pointer:/prompts]"]
+        if len(suggestions.prompts) > MAX_PROMPTS:
+            messages = [f"[ERROR] no more than {MAX_PROMPTS} items allowed [json-pointer:/prompts]"]
             raise SlackError("invalid_arguments", response_metadata={"messages": messages})
         if self.config.pane == "agent" and thread_ts is not None:
             # As documented: for an agent, a call with a thread_ts fails without a word.
             return
         self._suggestions[channel, thread_ts] = suggestions
-        self._tell(channel)
+        self._notify(channel)
 
     def suggestions(self, channel: str, thread_ts: str | None) -> Suggestions:
         usual = Suggestions(self.config.prompts if self.config.pane == "agent" else ())
@@ -127,7 +127,7 @@ class Panes:
         else:
             session = self._sessions.get((channel, thread_ts), Session("active"))
             self._sessions[channel, thread_ts] = replace(session, title=title)
-        self._tell(channel)
+        self._notify(channel)
 
     def session(self, channel: str, thread_ts: str) -> Session | None:
         """None where the app has begun none."""
@@ -138,7 +138,7 @@ class Panes:
         former = self._sessions.get((channel, thread_ts))
         session = replace(former, status=status) if former else Session(status, title)
         self._sessions[channel, thread_ts] = session
-        self._tell(channel)
+        self._notify(channel)
         return session
 
     def sessions(self, channel: str) -> dict[str, Session]:
@@ -171,11 +171,11 @@ class Panes:
         return {"context": {"entities": [entity | {"team_id": TEAM_ID}]}}
 
     def _direct(self, user_id: str) -> Channel:
-        return self.workspace.direct(user_id)
+        return self.workspace.dm(user_id)
 
     def _emit(self, event: Json) -> None:
         self.emit({**event, "event_ts": self.workspace.next_ts()})
 
-    def _tell(self, channel: str) -> None:
+    def _notify(self, channel: str) -> None:
         for listener in self.changed:
             listener(channel)

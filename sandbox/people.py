@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sandbox.composer import composed, pasted
+from sandbox.composer import compose, pasted_table
 from sandbox.files import File, Files, Upload
 from sandbox.stored import stored
 from sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
@@ -82,12 +82,12 @@ class People:
     def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str | float]]) -> str:
         """A message with a table that was copied from elsewhere, its first row a heading; the new message's ts."""
         draft = self._draft(user, channel, text, None)
-        table = {"id": 1, "fallback": "[no preview available]", "blocks": [pasted(rows)]}
+        table = {"id": 1, "fallback": "[no preview available]", "blocks": [pasted_table(rows)]}
         return self.workspace.post(replace(draft, attachments=(table,))).ts
 
     def notice(self, user: str, text: str) -> str:
         """What Slack itself writes into a person's DM with the app; the new message's ts."""
-        place = self.workspace.direct(user)
+        place = self.workspace.dm(user)
         return self.workspace.post(Message(place.id, self.workspace.next_ts(), SLACK, text)).ts
 
     def deactivate(self, user: str) -> None:
@@ -123,7 +123,7 @@ class People:
 
     def typed(self, text: str) -> tuple[str, tuple[Json, ...]]:
         """What is typed, as Slack's text and its rich_text block."""
-        return composed(text, self._user_id)
+        return compose(text, self._user_id)
 
     def _user_id(self, name: str) -> str | None:
         return next((user.id for user in self.workspace.users.values() if user.name == name), None)

@@ -99,7 +99,7 @@ class Renderer:
             case "section":
                 texts = [block["text"]] if "text" in block else []
                 shown = "".join(f"<p>{self._text(text)}</p>" for text in [*texts, *block.get("fields", ())])
-                return self._elements.beside(shown, block)
+                return self._elements.section(shown, block)
             case "header":
                 return f"<h3>{self._text(block['text'])}</h3>"
             case "context":

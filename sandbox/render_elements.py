@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from sandbox.block_elements import PICKERS, TEXT_INPUTS
-from sandbox.choices import Chosen, initial
+from sandbox.choices import Choice, initial
 from sandbox.workspace import Json
 
 _THUMBS = {"positive_button": "👍", "negative_button": "👎"}
@@ -31,7 +31,7 @@ class ElementRenderer:
         shown = "".join(self._html(element, block.get("block_id", "")) for element in block["elements"])
         return f'<div class="actions {block["type"]}">{shown}</div>'
 
-    def beside(self, shown: str, section: Json) -> str:
+    def section(self, shown: str, section: Json) -> str:
         """A section's text, with its accessory where it has one."""
         if "accessory" not in section:
             return shown
@@ -184,7 +184,7 @@ def _visible(element: Json) -> list[list[str]]:
     return [element["visible_to_user_ids"]] if element.get("visible_to_user_ids") else []
 
 
-def _several(chosen: Chosen) -> list[str]:
+def _several(chosen: Choice) -> list[str]:
     return [chosen] if isinstance(chosen, str) else list(chosen or ())
 
 

@@ -8,7 +8,7 @@ from sandbox.emoji import sign_of
 from sandbox.highlight import code_html
 from sandbox.workspace import Json
 
-_MOST_INDENT = 8
+_MAX_INDENT = 8
 _LINK = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 _STYLES = (("code", "code"), ("bold", "strong"), ("italic", "em"), ("strike", "s"))
 _ALIGNED = frozenset({"left", "center", "right"})
@@ -121,7 +121,7 @@ def _paragraphs(elements: Iterable[Json]) -> list[list[Json]]:
 def _list(element: Json, items: str) -> str:
     """Slack tells a list inside another as a list of its own, with an indent."""
     tag, held = ("ol", f' start="{element.get("offset", 0) + 1}"') if element.get("style") == "ordered" else ("ul", "")
-    indent = min(int(element.get("indent", 0)), _MOST_INDENT)
+    indent = min(int(element.get("indent", 0)), _MAX_INDENT)
     return f'<{tag} class="indent-{indent}"{held}>{items}</{tag}>'
 
 

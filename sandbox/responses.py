@@ -15,7 +15,7 @@ USES = 5
 
 
 @dataclass(slots=True)
-class Response:
+class ResponseUrl:
     """What one response_url is good for."""
 
     channel: str
@@ -33,17 +33,17 @@ class Responses:
     workspace: Workspace
     monotonic: Callable[[], float]
     base_url: Callable[[], str]
-    _given: dict[str, Response] = field(default_factory=dict)
+    _given: dict[str, ResponseUrl] = field(default_factory=dict)
 
     def give(self, channel: str, user_id: str, message: Message | None = None) -> str:
         """A new response_url."""
         token = secrets.token_urlsafe(18)
-        self._given[token] = Response(channel, user_id, message, self.monotonic() + LIFE_S)
+        self._response_urls[token] = ResponseUrl(channel, user_id, message, self.monotonic() + LIFE_S)
         return f"{self.base_url()}/response/{token}"
 
     def show(self, channel: str, user_id: str, said: Json) -> None:
         """Shows what an app says in acknowledging a command. Raises SlackError."""
-        self.respond(Response(channel, user_id, None, 0.0), said)
+        self.respond(ResponseUrl(channel, user_id, None, 0.0), said)
 
     async def handle(self, request: web.Request) -> web.Response:
         """A POST to a response_url, answered as Slack does: `ok`, or 404 and what is wrong.
@@ -53,19 +53,19 @@ class Responses:
         try:
             body = await request.json()
             said = body if isinstance(body, dict) else {}
-            given = self._take(request.match_info["token"])
+            response_url = self._take(request.match_info["token"])
             if _has_markdown(said.get("blocks")):
                 return web.Response(status=500)
-            self.respond(given, said)
+            self.respond(response_url, said)
         except ValueError:
             return web.Response(status=400, text="invalid_payload")
         except SlackError as refused:
             return web.json_response({"ok": False, "error": refused.error}, status=404)
         return web.Response(text="ok")
 
-    def respond(self, given: Response, said: Json) -> None:
+    def respond(self, response_url: ResponseUrl, said: Json) -> None:
         """Shows what the app says. Raises SlackError."""
-        original = self._original(given) if given.message else None
+        original = self._original(response_url) if response_url.message else None
         if said.get("delete_original"):
             if original is not None:
                 self.workspace.delete(original)
@@ -76,35 +76,35 @@ class Responses:
         if not text.strip() and not blocks:
             raise SlackError("no_text")
         # A command's response has nothing to replace: it is a new message.
-        if said.get("replace_original") and given.message:
+        if said.get("replace_original") and response_url.message:
             if original is not None:
                 self.workspace.change(replace(original, text=text, blocks=blocks, sent_blocks=sent))
             return
         message = Message(
-            given.channel,
+            response_url.channel,
             self.workspace.next_ts(),
             self.workspace.bot.id,
             text[: rules.POST_TEXT],
             blocks,
             sent_blocks=sent,
             thread_ts=said.get("thread_ts"),
-            ephemeral_to=None if said.get("response_type") == "in_channel" else given.user_id,
+            ephemeral_to=None if said.get("response_type") == "in_channel" else response_url.user_id,
         )
         self.workspace.post(message)
 
-    def _take(self, token: str) -> Response:
-        given = self._given.get(token)
-        if given is None or self.monotonic() > given.until_s:
+    def _take(self, token: str) -> ResponseUrl:
+        response_url = self._response_urls.get(token)
+        if response_url is None or self.monotonic() > response_url.until_s:
             raise SlackError("expired_url")
-        if not given.uses:
+        if not response_url.uses:
             raise SlackError("used_url")
-        given.uses -= 1
-        return given
+        response_url.uses -= 1
+        return response_url
 
-    def _original(self, given: Response) -> Message | None:
-        assert given.message is not None
+    def _original(self, response_url: ResponseUrl) -> Message | None:
+        assert response_url.message is not None
         try:
-            return self.workspace.shown(given.channel, given.message.ts)
+            return self.workspace.message_or_ephemeral(response_url.channel, response_url.message.ts)
         except SlackError:
             return None
 

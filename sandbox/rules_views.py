@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sandbox.block_elements import IDENTIFIER, INPUT_VALUE, text_object, too_long
-from sandbox.choices import Chosen, initial
+from sandbox.choices import Choice, initial
 from sandbox.rules import check_blocks
 from sandbox.stored import filled
 from sandbox.workspace import Json, SlackError
@@ -33,7 +33,7 @@ def check_view(view: Any, kind: str) -> Json:
         raise _refused(refused.fields.get("errors", [refused.error])) from None
 
 
-def wrong_inputs(blocks: tuple[Json, ...], chosen: Mapping[tuple[str, str], Chosen]) -> dict[str, str]:
+def wrong_inputs(blocks: tuple[Json, ...], chosen: Mapping[tuple[str, str], Choice]) -> dict[str, str]:
     """By block_id, what Slack's own dialog says is wrong before the app hears of it."""
     wrong = {}
     for block in blocks:
@@ -68,7 +68,7 @@ def _refused(messages: list[str]) -> SlackError:
     return SlackError("invalid_arguments", response_metadata={"messages": [f"[ERROR] {each}" for each in messages]})
 
 
-def _wrong(element: Json, held: Chosen, *, optional: bool) -> str | None:
+def _wrong(element: Json, held: Choice, *, optional: bool) -> str | None:
     if not held:
         return None if optional else MISSING
     check = _CHECKS.get(element["type"])

@@ -18,7 +18,7 @@ from sandbox.client import Client, Surfaces
 from sandbox.commands import Commands
 from sandbox.events import EVENTS, Events, TwinOrder
 from sandbox.faults import Faults
-from sandbox.files import MOST_BYTES, Files, Upload
+from sandbox.files import MAX_BYTES, Files, Upload
 from sandbox.interactivity import Interactivity
 from sandbox.manifest import Manifest, read_manifest
 from sandbox.modals import Modals
@@ -101,7 +101,11 @@ class Sandbox:
         )
         chooser = random.Random(self.seed)  # noqa: S311 - no secret is made of it
         self._events = Events(
-            self.workspace, self.config.events, self.twin_order, chooser, lambda message: self.panes.beside(message)
+            self.workspace,
+            self.config.events,
+            self.twin_order,
+            chooser,
+            lambda message: self.panes.message_fields(message),
         )
         self.views, triggers, streams = Views(bot), Triggers(self.monotonic), dict[tuple[str, str], Stream]()
         self.panes = Panes(self.workspace, self.config, self.views, streams, self._emit)
@@ -132,7 +136,7 @@ class Sandbox:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "Sandbox":
-        app = web.Application(client_max_size=MOST_BYTES)
+        app = web.Application(client_max_size=MAX_BYTES)
         app.add_routes(self._page.routes())
         app.add_routes(PageActions(self._surfaces).routes())
         app.add_routes([web.post("/response/{token}", self._responses.handle)])
@@ -234,7 +238,7 @@ class Sandbox:
 
     def dm(self, user: str) -> str:
         """The id of a person's DM with the bot."""
-        return self.workspace.direct(user).id
+        return self.workspace.dm(user).id
 
     def messages(self, channel: str, thread_ts: str | None = None) -> list[Message]:
         """A channel's messages at its root, or a thread with its root, oldest first."""

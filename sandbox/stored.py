@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from sandbox.block_elements import interactive
 from sandbox.inline import merged, text_elements
-from sandbox.mrkdwn import as_rich_text
-from sandbox.translation import translated
+from sandbox.mrkdwn import mrkdwn_blocks
+from sandbox.translation import translate
 from sandbox.workspace import Json
 
 _DEFAULTS: Final[Mapping[str, Json]] = {
@@ -32,12 +32,12 @@ def stored(blocks: Sequence[Json]) -> tuple[Json, ...]:
 
 def stored_text(text: str) -> tuple[Json, ...]:
     """The blocks that Slack stores for a text without blocks."""
-    return with_ids(as_rich_text(text))
+    return with_ids(mrkdwn_blocks(text))
 
 
 def stored_markdown(markdown: str) -> tuple[Json, ...]:
     """The blocks that Slack stores for Markdown alone."""
-    return with_ids(translated(markdown))
+    return with_ids(translate(markdown))
 
 
 def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
@@ -62,7 +62,7 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
 
 def _kept(block: Json) -> Sequence[Json]:
     if block["type"] == "markdown":
-        return translated(block["text"])
+        return translate(block["text"])
     if block["type"] == "rich_text":
         return [{**block, "elements": _mutated(block.get("elements", []))}]
     return [filled(block)]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from markdown_it.token import Token
 
-from sandbox.inline import elements_of, merged, plain_of
+from sandbox.inline import inline_elements, merged, plain_text
 from sandbox.markdown import References, parse
 from sandbox.workspace import Json
 
@@ -23,7 +23,7 @@ _BLANK: Final[Json] = {"type": "text", "text": "\n\n"}
 
 
 @lru_cache(maxsize=256)
-def translated(markdown: str) -> tuple[Json, ...]:
+def translate(markdown: str) -> tuple[Json, ...]:
     """The blocks that Slack stores for Markdown; none where it shows nothing. They must not be changed."""
     return tuple(_Translation(*parse(markdown)).blocks())
 
@@ -81,7 +81,7 @@ class _Translation:
             case "fence" | "code_block":
                 self._code(token)
             case "inline":
-                self._paragraph(elements_of(token.content, self.references))
+                self._paragraph(inline_elements(token.content, self.references))
             case _:
                 self._nest(token)
         return at + 1
@@ -114,7 +114,7 @@ class _Translation:
 
     def _heading(self, inline: Token) -> None:
         self._end_run()
-        if text := plain_of(inline.content, self.references):
+        if text := plain_text(inline.content, self.references):
             self._blocks.append({"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}})
 
     def _paragraph(self, said: list[Json]) -> None:
@@ -168,7 +168,7 @@ class _Translation:
             if token.type == "tr_open":
                 rows.append([])
             elif token.type in ("th_open", "td_open"):
-                rows[-1].append(_cell(elements_of(self.tokens[at + 1].content, self.references)))
+                rows[-1].append(_cell(inline_elements(self.tokens[at + 1].content, self.references)))
                 if token.type == "th_open":
                     align.append(_alignment(token.attrs))
             at += 1

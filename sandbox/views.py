@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sandbox.choices import Chosen, state_values
+from sandbox.choices import Choice, state_values
 from sandbox.rules_views import check_view
 from sandbox.workspace import APP_ID, TEAM_ID, Json, SlackError, User
 
-MOST_STACKED = 3
+MAX_STACKED = 3
 _NEVER_SENT = frozenset({"type", "blocks"})
 
 
@@ -22,7 +22,7 @@ class View:
     hash: str
     root_id: str
     previous_id: str | None = None
-    chosen: Mapping[tuple[str, str], Chosen] = field(default_factory=dict)
+    chosen: Mapping[tuple[str, str], Choice] = field(default_factory=dict)
 
     @property
     def blocks(self) -> tuple[Json, ...]:
@@ -66,18 +66,18 @@ class Views:
         """A new modal, alone. Raises SlackError."""
         view = self._new(user_id, content, "modal")
         self._stacks[user_id] = [view]
-        return self._tell(view)
+        return self._notify(view)
 
     def push(self, user_id: str, content: Json) -> View:
         """A new modal above the one that is open. Raises SlackError."""
         stack = self._stacks.get(user_id)
         if not stack:
             raise SlackError("not_found")
-        if len(stack) >= MOST_STACKED:
+        if len(stack) >= MAX_STACKED:
             raise SlackError("push_limit_reached")
         view = replace(self._new(user_id, content, "modal"), previous_id=stack[-1].id, root_id=stack[0].id)
         stack.append(view)
-        return self._tell(view)
+        return self._notify(view)
 
     def update(self, view_id: str, content: Json) -> View:
         """Other content for a modal; what is chosen in it stays. Raises SlackError."""
@@ -93,7 +93,7 @@ class Views:
             raise SlackError("hash_conflict")
         view = self._new(user_id, content, "home")
         self._homes[user_id] = replace(view, id=former.id, root_id=former.id) if former else view
-        return self._tell(self._homes[user_id])
+        return self._notify(self._homes[user_id])
 
     def by_external(self, external_id: str) -> View:
         """Raises SlackError("not_found")."""
@@ -102,7 +102,7 @@ class Views:
                 return view
         raise SlackError("not_found")
 
-    def choose(self, view_id: str, chosen: Mapping[tuple[str, str], Chosen]) -> View:
+    def choose(self, view_id: str, chosen: Mapping[tuple[str, str], Choice]) -> View:
         """Keeps what a person has chosen by now."""
         view = self.get(view_id)
         return self._put(replace(view, chosen={**view.chosen, **chosen}), tell=False)
@@ -111,12 +111,12 @@ class Views:
         """Closes the topmost modal, if any: the one below is shown again."""
         if stack := self._stacks.get(user_id):
             stack.pop()
-            self._tell_of(user_id)
+            self._notify_listeners(user_id)
 
     def clear(self, user_id: str) -> list[View]:
         """Closes all of a person's modals; which they were, the topmost first."""
         closed = self._stacks.pop(user_id, [])
-        self._tell_of(user_id)
+        self._notify_listeners(user_id)
         return closed[::-1]
 
     def view_json(self, view: View) -> Json:
@@ -160,13 +160,13 @@ class Views:
         else:
             stack = self._stacks[view.user_id]
             stack[[each.id for each in stack].index(view.id)] = view
-        return self._tell(view) if tell else view
+        return self._notify(view) if tell else view
 
-    def _tell(self, view: View) -> View:
-        self._tell_of(view.user_id)
+    def _notify(self, view: View) -> View:
+        self._notify_listeners(view.user_id)
         return view
 
-    def _tell_of(self, user_id: str) -> None:
+    def _notify_listeners(self, user_id: str) -> None:
         for listener in self.changed:
             listener(user_id)
 

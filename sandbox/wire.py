@@ -40,7 +40,7 @@ def message_json(workspace: Workspace, message: Message, *, all_metadata: bool =
     return said | _thread(workspace, message)
 
 
-def listed_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
+def history_message_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
     """A message as conversations.history and replies show it: files need no subtype there."""
     said = message_json(workspace, message, all_metadata=all_metadata)
     if message.subtype == "file_share":
@@ -48,13 +48,13 @@ def listed_json(workspace: Workspace, message: Message, *, all_metadata: bool = 
     return said | ({"subscribed": False} if "reply_count" in said else {})
 
 
-def updated_json(workspace: Workspace, message: Message) -> Json:
+def updated_message_json(workspace: Workspace, message: Message) -> Json:
     """A message as chat.update answers with it: where it stands is not said again."""
     said = message_json(workspace, message)
     return {key: value for key, value in said.items() if key not in _NOT_IN_ANSWERS}
 
 
-def acted_on_json(workspace: Workspace, message: Message) -> Json:
+def payload_message_json(workspace: Workspace, message: Message) -> Json:
     """A message as interactive payloads show it."""
     said = message_json(workspace, message)
     return {key: value for key, value in said.items() if key not in _NOT_IN_PAYLOADS}
@@ -111,7 +111,7 @@ def team_of(workspace: Workspace, user_id: str) -> str:
     return user.team_id if user else TEAM_ID
 
 
-def who_json(user: User) -> Json:
+def payload_user_json(user: User) -> Json:
     """A person as interactive payloads show them."""
     return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
 

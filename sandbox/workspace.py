@@ -135,7 +135,7 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
-class Emptied:
+class TombstoneRemoved:
     """The last reply of a deleted root is gone, and the root's tombstone with it."""
 
     message: Message
@@ -150,7 +150,7 @@ class StatusSet:
     """Said in turn while it lasts."""
 
 
-Change = Posted | Changed | Deleted | Emptied | StatusSet
+Change = Posted | Changed | Deleted | TombstoneRemoved | StatusSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Workspace:
             raise SlackError("channel_not_found")
         return found
 
-    def direct(self, name_or_id: str) -> Channel:
+    def dm(self, name_or_id: str) -> Channel:
         """A person's DM with the bot. Raises SlackError("user_not_found")."""
         person = self.user(name_or_id)
         return next(c for c in self.channels.values() if c.user_id == person.id)
@@ -238,13 +238,13 @@ class Workspace:
             raise SlackError("message_not_found")
         return found
 
-    def shown(self, channel: str, ts: str) -> Message:
+    def message_or_ephemeral(self, channel: str, ts: str) -> Message:
         """A message, also one that one person alone sees. Raises SlackError("message_not_found")."""
         return _find(self.ephemerals, channel, ts) or self.message(channel, ts)
 
-    def seen(self, channel: str, ts: str) -> Message:
+    def message_even_if_deleted(self, channel: str, ts: str) -> Message:
         """A message, as it was where it is deleted. Raises SlackError("message_not_found")."""
-        return _find(self._gone, channel, ts) or self.shown(channel, ts)
+        return _find(self._gone, channel, ts) or self.message_or_ephemeral(channel, ts)
 
     def messages(self, channel: str) -> Iterator[Message]:
         """All of a channel, replies too, oldest first."""
@@ -265,21 +265,21 @@ class Workspace:
             self._messages[message.channel][message.ts] = message
             if message.thread_ts is not None:
                 self._replies[message.channel, message.thread_ts].append(message.ts)
-        self._keep(message)
+        self._record(message)
         if message.user_id == self.bot.id:
             self.set_status(message.channel, message.root_ts, "")
-        self._tell(Posted(message))
+        self._notify(Posted(message))
         return message
 
     def change(self, message: Message, *, announced: bool = True) -> Message:
-        previous = self.shown(message.channel, message.ts)
+        previous = self.message_or_ephemeral(message.channel, message.ts)
         if message.ephemeral_to is not None:
             self.ephemerals[self.ephemerals.index(previous)] = message
         else:
             self._messages[message.channel][message.ts] = message
         if (message.text, message.blocks) != (previous.text, previous.blocks):
-            self._keep(message)
-        self._tell(Changed(message, previous, announced))
+            self._record(message)
+        self._notify(Changed(message, previous, announced))
         return message
 
     def delete(self, message: Message) -> None:
@@ -287,7 +287,7 @@ class Workspace:
         self._gone.append(message)
         if message.ephemeral_to is not None:
             self.ephemerals.remove(message)
-            self._tell(Deleted(message))
+            self._notify(Deleted(message))
             return
         if self._replies.get((message.channel, message.ts)):
             gone = Message(message.channel, message.ts, SLACKBOT, "This message was deleted.", subtype="tombstone")
@@ -296,14 +296,14 @@ class Workspace:
         root = None if message.thread_ts is None else self.message(message.channel, message.thread_ts)
         del self._messages[message.channel][message.ts]
         if root is None:
-            self._tell(Deleted(message))
+            self._notify(Deleted(message))
             return
         replies = self._replies[message.channel, root.ts]
         replies.remove(message.ts)
-        self._tell(Deleted(message))
+        self._notify(Deleted(message))
         if not replies and root.subtype == "tombstone":
             del self._messages[root.channel][root.ts]
-            self._tell(Emptied(root))
+            self._notify(TombstoneRemoved(root))
 
     def react(self, message: Message, name: str, user_id: str, *, add: bool) -> None:
         """Raises SlackError("already_reacted" or "no_reaction")."""
@@ -322,7 +322,7 @@ class Workspace:
         if text:
             self._status[channel, thread_ts] = (text, self.monotonic() + STATUS_LIFE_S)
         if text != (before or "") or loading:
-            self._tell(StatusSet(channel, thread_ts, text, loading))
+            self._notify(StatusSet(channel, thread_ts, text, loading))
 
     def status(self, channel: str, thread_ts: str) -> str | None:
         text, until_s = self._status.get((channel, thread_ts), (None, 0.0))
@@ -333,13 +333,13 @@ class Workspace:
         over = [key for key, (_, until_s) in self._status.items() if self.monotonic() >= until_s]
         for channel, thread_ts in over:
             del self._status[channel, thread_ts]
-            self._tell(StatusSet(channel, thread_ts, ""))
+            self._notify(StatusSet(channel, thread_ts, ""))
 
     def names(self) -> Mapping[str, str]:
         """User and channel ids to how they are called."""
         return {u.id: u.name for u in self.users.values()} | {c.id: c.name for c in self.channels.values()}
 
-    def _keep(self, message: Message) -> None:
+    def _record(self, message: Message) -> None:
         if self.keep_revisions:
             kept = self._revisions.setdefault((message.channel, message.ts), deque(maxlen=_KEPT_REVISIONS))
             kept.append(Revision(self.monotonic(), message.text, message.blocks, message.sent_blocks))
@@ -350,7 +350,7 @@ class Workspace:
             found = live_controls(message.text, message.blocks if message.sent_blocks else ())
             self.notified.extend(Notification(message.channel, message.ts, control) for control in found)
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, change: Change) -> None:
         for listener in self.listeners:
             listener(change)
 

@@ -17,7 +17,7 @@ from sandbox.workspace import Json
 
 
 @dataclass
-class ToldTime:
+class ManualClock:
     """A clock that stands still until it is told the time."""
 
     now_s: float = 1_000.0
@@ -27,7 +27,7 @@ class ToldTime:
 
 
 @dataclass
-class App:
+class SdkApp:
     """An app on slack_sdk's Socket Mode client: keeps what it gets, acknowledges unless told not to."""
 
     sandbox: Sandbox
@@ -66,12 +66,12 @@ class App:
 
 
 @pytest.fixture
-def clock() -> ToldTime:
-    return ToldTime()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-async def sandbox(clock: ToldTime) -> AsyncIterator[Sandbox]:
+async def sandbox(clock: ManualClock) -> AsyncIterator[Sandbox]:
     sandbox = Sandbox(
         monotonic=clock, ack_timeout_s=0.2, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
     )
@@ -91,7 +91,7 @@ def web(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncWebClient:
 
 
 @pytest.fixture
-async def app(sandbox: Sandbox, web: AsyncWebClient) -> AsyncIterator[App]:
-    app = App(sandbox, web)
+async def app(sandbox: Sandbox, web: AsyncWebClient) -> AsyncIterator[SdkApp]:
+    app = SdkApp(sandbox, web)
     yield app
     await app.close()

@@ -9,7 +9,7 @@ from sandbox.events import TwinOrder
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.sandbox.conftest import App
+from tests.sandbox.conftest import SdkApp
 
 
 def kind(event: Json) -> tuple[str, str | None, str | None]:
@@ -120,7 +120,7 @@ DIRECT = ("message", None, "im")
     ],
 )
 async def test_what_people_do_becomes_events(
-    app: App,
+    app: SdkApp,
     act: Callable[[Sandbox], Awaitable[None]],
     expected: list[tuple[str, str | None, str | None]],
 ) -> None:
@@ -130,7 +130,7 @@ async def test_what_people_do_becomes_events(
     assert [kind(event) for event in await app.events(len(expected))] == expected
 
 
-async def test_a_mention_is_one_message_in_two_events(app: App) -> None:
+async def test_a_mention_is_one_message_in_two_events(app: SdkApp) -> None:
     await app.connect()
     ts = await app.sandbox.say("ada", "general", "@typist <b> & co")
     one, other = await app.events(2)
@@ -144,7 +144,7 @@ async def test_a_mention_is_one_message_in_two_events(app: App) -> None:
     ]
 
 
-async def test_a_payload_is_whole(app: App) -> None:
+async def test_a_payload_is_whole(app: SdkApp) -> None:
     await app.connect()
     root = await app.sandbox.say("grace", "general", "question")
     ts = await app.sandbox.say("ada", "general", "answer", root)
@@ -157,7 +157,7 @@ async def test_a_payload_is_whole(app: App) -> None:
     assert expected.items() <= payload["event"].items()
 
 
-async def test_an_edit_and_a_deletion_tell_what_was_there(app: App) -> None:
+async def test_an_edit_and_a_deletion_tell_what_was_there(app: SdkApp) -> None:
     await app.connect()
     await edited_in_a_thread(app.sandbox)
     await root_deleted(app.sandbox)
@@ -170,7 +170,7 @@ async def test_an_edit_and_a_deletion_tell_what_was_there(app: App) -> None:
     assert tombstone["previous_message"]["text"] == "root"
 
 
-async def test_a_message_from_another_organisation_says_so(app: App) -> None:
+async def test_a_message_from_another_organisation_says_so(app: SdkApp) -> None:
     await app.connect()
     await from_elsewhere(app.sandbox)
     (event,) = await app.events(1)
@@ -195,7 +195,7 @@ async def test_the_twins_come_in_the_order_that_was_chosen(order: TwinOrder, fir
         assert {d.payload["event"]["type"] for d in list(sandbox.deliveries)[::2]} == firsts
 
 
-async def test_the_bots_own_edits_and_deletions_come_back(app: App, web: AsyncWebClient) -> None:
+async def test_the_bots_own_edits_and_deletions_come_back(app: SdkApp, web: AsyncWebClient) -> None:
     await app.connect()
     posted = await web.chat_postMessage(channel="C0GENERAL", text="…")
     await web.chat_update(channel="C0GENERAL", ts=posted["ts"], text="whole")

@@ -14,7 +14,7 @@ from sandbox.faults import FaultSettings
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.sandbox.conftest import App
+from tests.sandbox.conftest import SdkApp
 
 GENERAL = "C0GENERAL"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
@@ -53,7 +53,7 @@ async def downloaded(
 # ---- what the app sends
 
 
-async def test_a_file_goes_into_a_thread_as_a_message(sandbox: Sandbox, web: AsyncWebClient, app: App) -> None:
+async def test_a_file_goes_into_a_thread_as_a_message(sandbox: Sandbox, web: AsyncWebClient, app: SdkApp) -> None:
     await app.connect()
     root = await sandbox.say("ada", "general", "@typist write it down")
     answer = await web.files_upload_v2(
@@ -227,7 +227,7 @@ async def test_a_comment_that_would_notify_is_noticed_and_a_title_notifies_nobod
 async def test_a_shared_file_is_described_and_downloaded(
     sandbox: Sandbox,
     session: aiohttp.ClientSession,
-    app: App,
+    app: SdkApp,
     name: str,
     content: bytes,
     expected: tuple[str, str, str, str],

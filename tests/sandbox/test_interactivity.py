@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.server import Sandbox
 from sandbox.workspace import Json, SlackError
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
-from tests.sandbox.conftest import ToldTime
+from tests.sandbox.conftest import ManualClock
 
 GENERAL = "C0GENERAL"
 SAID = {"type": "section", "text": plain("A growing answer")}
@@ -193,7 +193,7 @@ async def test_respond_replaces_and_deletes_the_message(
 
 
 async def test_a_response_url_is_good_five_times_and_half_an_hour(
-    sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed, clock: ToldTime
+    sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed, clock: ManualClock
 ) -> None:
     ts = await post(web, button())
     await sandbox.client("ada").press("general", ts, "stop")

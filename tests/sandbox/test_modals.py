@@ -14,7 +14,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
-from tests.sandbox.conftest import ToldTime
+from tests.sandbox.conftest import ManualClock
 
 
 def field(block_id: str, element: Json, **more: Any) -> Json:
@@ -71,7 +71,7 @@ class Stage:
 
 
 @pytest.fixture
-async def sandbox(clock: ToldTime) -> AsyncIterator[Sandbox]:
+async def sandbox(clock: ManualClock) -> AsyncIterator[Sandbox]:
     async with Sandbox(monotonic=clock, manifest=manifests.classic()) as sandbox:
         yield sandbox
 
@@ -172,7 +172,7 @@ async def test_closing_everything_is_told_of_each_view_that_wants_it(stage: Stag
     assert stage.ada.modal is None
 
 
-async def test_a_trigger_is_good_once_and_for_three_seconds(stage: Stage, clock: ToldTime) -> None:
+async def test_a_trigger_is_good_once_and_for_three_seconds(stage: Stage, clock: ManualClock) -> None:
     used = await stage.trigger()
     await stage.web.views_open(trigger_id=used, view=view())
     late = await stage.trigger()

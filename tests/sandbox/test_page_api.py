@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox, find_port
 from sandbox.workspace import Json
-from tests.sandbox.conftest import App, ToldTime
+from tests.sandbox.conftest import ManualClock, SdkApp
 
 GENERAL = "C0GENERAL"
 
@@ -112,7 +112,7 @@ async def test_a_page_hears_of_a_threads_new_length(sandbox: Sandbox, live: Live
 
 
 async def test_a_page_hears_of_the_status_the_budgets_the_faults_and_the_bot(
-    sandbox: Sandbox, live: Live, web: AsyncWebClient, app: App
+    sandbox: Sandbox, live: Live, web: AsyncWebClient, app: SdkApp
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
     await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")
@@ -128,7 +128,7 @@ async def test_a_page_hears_of_the_status_the_budgets_the_faults_and_the_bot(
 
 
 async def test_a_page_hears_of_a_status_that_is_over(
-    sandbox: Sandbox, live: Live, web: AsyncWebClient, clock: ToldTime
+    sandbox: Sandbox, live: Live, web: AsyncWebClient, clock: ManualClock
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
     await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")

@@ -12,7 +12,7 @@ from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox import manifests
-from tests.sandbox.conftest import ToldTime
+from tests.sandbox.conftest import ManualClock
 
 ASK = {"title": "Ask", "message": "Why?"}
 
@@ -22,13 +22,13 @@ def events(sandbox: Sandbox) -> list[Json]:
 
 
 @pytest.fixture
-async def assistant(clock: ToldTime) -> AsyncIterator[Sandbox]:
+async def assistant(clock: ManualClock) -> AsyncIterator[Sandbox]:
     async with Sandbox(monotonic=clock, manifest=manifests.assistant()) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-async def agent(clock: ToldTime) -> AsyncIterator[Sandbox]:
+async def agent(clock: ManualClock) -> AsyncIterator[Sandbox]:
     async with Sandbox(monotonic=clock, manifest=manifests.agent()) as sandbox:
         yield sandbox
 
@@ -53,7 +53,7 @@ async def test_an_assistants_thread_starts_and_goes_along(assistant: Sandbox) ->
 
 
 async def test_an_assistant_suggests_names_and_says_what_it_does(
-    assistant: Sandbox, session: aiohttp.ClientSession, clock: ToldTime
+    assistant: Sandbox, session: aiohttp.ClientSession, clock: ManualClock
 ) -> None:
     web, dm = web_of(assistant, session), assistant.dm("ada")
     ts = assistant.client("ada").start_thread()

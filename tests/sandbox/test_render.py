@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.composer import composed
+from sandbox.composer import compose
 from sandbox.render import Renderer
 from sandbox.workspace import Json, Message
 
@@ -16,7 +16,7 @@ ADA = '<span class="mention" data-user="U0ADA">@ada</span>'
 
 def typed(text: str) -> Json:
     """What Slack keeps of what a person types."""
-    _, (block,) = composed(text, lambda name: None)
+    _, (block,) = compose(text, lambda name: None)
     return block
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from sandbox.server import Sandbox
 from sandbox.socket_mode import MAX_CONNECTIONS
-from tests.sandbox.conftest import App
+from tests.sandbox.conftest import SdkApp
 
 
 async def open_url(sandbox: Sandbox, session: aiohttp.ClientSession) -> str:
@@ -43,7 +43,7 @@ async def test_pings_are_answered(sandbox: Sandbox, session: aiohttp.ClientSessi
     assert (pong.type, pong.data) == (aiohttp.WSMsgType.PONG, b"sdk-ping-pong")
 
 
-async def test_an_acknowledged_event_comes_once(app: App) -> None:
+async def test_an_acknowledged_event_comes_once(app: SdkApp) -> None:
     await app.connect()
     await app.sandbox.say("ada", "general", "hi")
     delivery = app.sandbox.deliveries[0]
@@ -52,7 +52,7 @@ async def test_an_acknowledged_event_comes_once(app: App) -> None:
     assert (app.requests[0].retry_attempt, app.requests[0].accepts_response_payload) == (0, False)
 
 
-async def test_an_event_may_name_the_team_of_a_slack_connect_host(app: App) -> None:
+async def test_an_event_may_name_the_team_of_a_slack_connect_host(app: SdkApp) -> None:
     await app.connect()
     app.sandbox.faults.start("foreign_team", times=1)
     for text in ("shared", "ours"):
@@ -63,7 +63,7 @@ async def test_an_event_may_name_the_team_of_a_slack_connect_host(app: App) -> N
     assert {each["authorizations"][0]["team_id"] for each in payloads} == {app.sandbox.team_id}
 
 
-async def test_an_event_that_is_not_acknowledged_comes_again_until_given_up(app: App) -> None:
+async def test_an_event_that_is_not_acknowledged_comes_again_until_given_up(app: SdkApp) -> None:
     app.acknowledge = False
     await app.connect()
     await app.sandbox.say("ada", "general", "hi")
@@ -113,7 +113,7 @@ async def test_a_connection_that_is_being_refreshed_gets_no_new_event(
             assert await texts(new, 3) == ["0", "1", "2"]
 
 
-async def test_what_a_lost_connection_had_not_acknowledged_goes_to_another(app: App, sandbox: Sandbox) -> None:
+async def test_what_a_lost_connection_had_not_acknowledged_goes_to_another(app: SdkApp, sandbox: Sandbox) -> None:
     sandbox.sockets.ack_timeout_s = 60
     app.acknowledge = False
     await app.connect()
@@ -127,7 +127,7 @@ async def test_what_a_lost_connection_had_not_acknowledged_goes_to_another(app: 
     assert [request.retry_attempt for request in app.requests] == [0, 1]
 
 
-async def test_an_event_that_found_no_connection_comes_later(app: App, sandbox: Sandbox) -> None:
+async def test_an_event_that_found_no_connection_comes_later(app: SdkApp, sandbox: Sandbox) -> None:
     sandbox.sockets.redelivery_delays_s = (0, *[0.05] * 100)
     await sandbox.say("ada", "general", "early")
     await app.connect()
@@ -136,7 +136,7 @@ async def test_an_event_that_found_no_connection_comes_later(app: App, sandbox: 
     assert app.requests[0].retry_attempt != 0
 
 
-async def test_a_refresh_warns_first_and_moves_the_app_to_a_new_connection(app: App, sandbox: Sandbox) -> None:
+async def test_a_refresh_warns_first_and_moves_the_app_to_a_new_connection(app: SdkApp, sandbox: Sandbox) -> None:
     client = await app.connect()
     old = sandbox.sockets.connections[0]
     sandbox.sockets.refresh(warning_s=0.05)
@@ -167,7 +167,7 @@ async def test_a_dropped_socket_ends_without_a_word(sandbox: Sandbox, session: a
     await sandbox.wait_for(lambda: not sandbox.sockets.connections)
 
 
-async def test_an_acknowledged_event_can_be_delivered_again(app: App, sandbox: Sandbox) -> None:
+async def test_an_acknowledged_event_can_be_delivered_again(app: SdkApp, sandbox: Sandbox) -> None:
     await app.connect()
     await sandbox.say("ada", "general", "hi")
     await sandbox.wait_for(lambda: sandbox.deliveries[0].acked_at_s is not None)
@@ -178,7 +178,7 @@ async def test_an_acknowledged_event_can_be_delivered_again(app: App, sandbox: S
 
 
 @pytest.mark.parametrize("fault", ["redeliver", "unacked"])
-async def test_faults_make_an_event_come_twice(app: App, sandbox: Sandbox, fault: str) -> None:
+async def test_faults_make_an_event_come_twice(app: SdkApp, sandbox: Sandbox, fault: str) -> None:
     await app.connect()
     sandbox.faults.start(fault, times=1)
     await sandbox.say("ada", "general", "hi")

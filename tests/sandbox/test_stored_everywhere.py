@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
 from tests.sandbox.bolt import actions, button
-from tests.sandbox.conftest import App
+from tests.sandbox.conftest import SdkApp
 
 GENERAL = "C0GENERAL"
 SENT = "# Title\n\n**so** it goes\n\n---"
@@ -47,7 +47,7 @@ async def test_text_alone_and_markdown_text(web: AsyncWebClient) -> None:
     assert kinds(marked["message"]) == KINDS[:-1]
 
 
-async def test_events_and_payloads(sandbox: Sandbox, web: AsyncWebClient, app: App) -> None:
+async def test_events_and_payloads(sandbox: Sandbox, web: AsyncWebClient, app: SdkApp) -> None:
     await app.connect()
     ts = (await web.chat_postMessage(channel=GENERAL, text="short", blocks=BLOCKS))["ts"]
     (posted,) = await app.events(1)

@@ -7,7 +7,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
-from tests.sandbox.conftest import ToldTime
+from tests.sandbox.conftest import ManualClock
 
 GENERAL = "C0GENERAL"
 
@@ -37,7 +37,7 @@ async def test_a_stream_grows_and_ends(sandbox: Sandbox, web: AsyncWebClient) ->
     await web.chat_update(channel=GENERAL, ts=ts, text="mended")
 
 
-async def test_a_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncWebClient, clock: ToldTime) -> None:
+async def test_a_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
     ts = await start(sandbox, web)
     clock.now_s += 299
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x")
@@ -74,7 +74,7 @@ async def test_a_stream_needs_a_thread_and_a_reader(
 
 
 async def test_a_status_goes_after_two_minutes_or_when_the_bot_posts(
-    sandbox: Sandbox, web: AsyncWebClient, clock: ToldTime
+    sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
 

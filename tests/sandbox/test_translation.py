@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sandbox.sizes import text_length
 from sandbox.stored import stored, stored_markdown, stored_text
-from sandbox.translation import translated
+from sandbox.translation import translate
 from sandbox.workspace import Json
 
 
@@ -154,7 +154,7 @@ BLOCKS: dict[str, tuple[str, list[Json]]] = {
 
 @pytest.mark.parametrize(("markdown", "blocks"), BLOCKS.values(), ids=BLOCKS.keys())
 def test_markdown_is_stored_as_blocks(markdown: str, blocks: list[Json]) -> None:
-    assert list(translated(markdown)) == blocks
+    assert list(translate(markdown)) == blocks
 
 
 INLINE: dict[str, tuple[str, list[Json]]] = {
@@ -234,11 +234,11 @@ INLINE: dict[str, tuple[str, list[Json]]] = {
 
 @pytest.mark.parametrize(("markdown", "elements"), INLINE.values(), ids=INLINE.keys())
 def test_prose_is_stored_as_elements(markdown: str, elements: list[Json]) -> None:
-    assert list(translated(markdown)) == [paragraph(*elements)]
+    assert list(translate(markdown)) == [paragraph(*elements)]
 
 
 def test_code_blocks_keep_entities_and_tokens_as_they_were_sent() -> None:
-    assert translated("```\n<!here> &lt;\n```") == (rich_text(code("<!here> &lt;")),)
+    assert translate("```\n<!here> &lt;\n```") == (rich_text(code("<!here> &lt;")),)
 
 
 TEXTS: dict[str, tuple[str, list[Json]]] = {
@@ -359,7 +359,7 @@ def test_no_word_is_lost_whatever_it_stands_in(marks: list[tuple[bool, str]]) ->
 
 
 def test_text_counts_with_its_entities() -> None:
-    assert text_length(translated("a & b < `>`")) == len("a &amp; b &lt; &gt;")
+    assert text_length(translate("a & b < `>`")) == len("a &amp; b &lt; &gt;")
 
 
 MANY = [

@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.sandbox.conftest import ToldTime
+from tests.sandbox.conftest import ManualClock
 
 GENERAL = "C0GENERAL"
 
@@ -75,7 +75,7 @@ async def retry_after(web: AsyncWebClient, method: str, **arguments: str) -> int
     return None
 
 
-async def test_a_budget_holds_in_every_sliding_minute(clock: ToldTime) -> None:
+async def test_a_budget_holds_in_every_sliding_minute(clock: ManualClock) -> None:
     async with Sandbox(budgets={"users.info": 3}, monotonic=clock) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
         answers = []
@@ -85,7 +85,7 @@ async def test_a_budget_holds_in_every_sliding_minute(clock: ToldTime) -> None:
     assert answers == [None, None, None, 19, None, 19, None]
 
 
-async def test_each_method_has_a_budget_of_its_own(clock: ToldTime) -> None:
+async def test_each_method_has_a_budget_of_its_own(clock: ManualClock) -> None:
     async with Sandbox(budgets={"users.info": 1}, monotonic=clock) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
         assert await retry_after(web, "users.info", user="U0ADA") is None
@@ -100,7 +100,9 @@ async def test_chat_update_has_fifty_a_minute(web: AsyncWebClient) -> None:
     assert waits == [None] * 50 + [60]
 
 
-async def test_posts_in_one_channel_may_burst_and_then_come_once_a_second(clock: ToldTime, web: AsyncWebClient) -> None:
+async def test_posts_in_one_channel_may_burst_and_then_come_once_a_second(
+    clock: ManualClock, web: AsyncWebClient
+) -> None:
     async def post(channel: str = GENERAL) -> int | None:
         return await retry_after(web, "chat.postMessage", channel=channel, text="x")
 
@@ -229,7 +231,7 @@ async def test_a_slow_call_takes_its_time_and_holds_up_no_other(sandbox: Sandbox
     assert time.monotonic() - started_s >= 0.3
 
 
-async def test_calls_are_recorded(sandbox: Sandbox, web: AsyncWebClient, clock: ToldTime) -> None:
+async def test_calls_are_recorded(sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="one")
     clock.now_s += 5
     with pytest.raises(SlackApiError):
