@@ -56,7 +56,7 @@ class File:
     user_id: str
     name: str
     title: str
-    kind: FileType
+    type: FileType
     content: bytes = field(repr=False)
     alt_txt: str = ""
     created_s: int = field(default_factory=lambda: int(time.time()))

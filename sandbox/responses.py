@@ -33,7 +33,7 @@ class Responses:
     workspace: Workspace
     monotonic: Callable[[], float]
     base_url: Callable[[], str]
-    _given: dict[str, ResponseUrl] = field(default_factory=dict)
+    _response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
 
     def give(self, channel: str, user_id: str, message: Message | None = None) -> str:
         """A new response_url."""
