@@ -1,4 +1,4 @@
-"""What all Web API methods share: their table's entries and the checks at their beginning."""
+"""The parts that all Web API methods share: their context, their declaration and argument checks."""
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -15,17 +15,17 @@ from sandbox.workspace import Channel, Json, SlackError, Stream, Workspace
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What a method works on."""
+    """The app's state in the sandbox, which every Web API method reads and changes."""
 
     workspace: Workspace
     monotonic: Callable[[], float]
     open_socket: Callable[[], str]
-    """Gives the address for a new Socket Mode connection."""
+    """Returns the address for a new Socket Mode connection."""
     scopes: AbstractSet[str]
-    """What the bot's token is granted now."""
+    """The scopes of the bot's token. Tests may change them."""
     files: Files
     config: Manifest
-    """How the app is set."""
+    """The app's configuration from its manifest."""
     triggers: Triggers
     views: Views
     panes: Panes
@@ -33,7 +33,7 @@ class App:
     """Open streams by channel and ts."""
 
     def readable(self, args: Json, key: str = "channel") -> Channel:
-        """A channel the bot can read: any public one, others that it is in. Raises SlackError."""
+        """Returns a channel that the bot can see: a public one, or one that it is a member of. Raises SlackError."""
         try:
             channel = self.workspace.channels[required(args, key)]
         except KeyError:
@@ -43,12 +43,12 @@ class App:
         return channel
 
     def need(self, *scopes: str) -> None:
-        """One of these is enough. Raises SlackError("missing_scope")."""
+        """Raises SlackError("missing_scope") unless the bot has one of the scopes. No scopes: no check."""
         if scopes and self.scopes.isdisjoint(scopes):
             raise SlackError("missing_scope", needed=scopes[0], provided=",".join(sorted(self.scopes)))
 
     def joined(self, args: Json, key: str = "channel") -> Channel:
-        """A channel the bot is in. Raises SlackError."""
+        """Returns a channel that the bot is a member of. Raises SlackError."""
         channel = self.readable(args, key)
         if self.workspace.bot.id not in channel.members:
             raise SlackError("not_in_channel")
@@ -57,16 +57,16 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`scopes`: one of them is enough, none are needed where there are none."""
+    """A Web API method. The caller needs one of `scopes`, if there are any."""
 
     run: Callable[[App, Json], Json]
     scopes: tuple[str, ...] = ()
     app_level: bool = False
-    """Called with the app's token, not the bot's."""
+    """Whether the method takes the app-level token instead of the bot's."""
 
 
 def required(args: Json, key: str) -> str:
-    """Raises SlackError("invalid_arguments")."""
+    """Returns an argument as a string. Raises SlackError("invalid_arguments") if it is missing or empty."""
     value = args.get(key)
     if value in (None, ""):
         messages = [f"[ERROR] missing required field: {key}"]
@@ -75,6 +75,6 @@ def required(args: Json, key: str) -> str:
 
 
 def flag(args: Json, key: str) -> bool:
-    """A yes or no, as JSON or as a form says it."""
+    """Returns a boolean argument, as JSON or as form data."""
     value: Any = args.get(key)
     return value is True or str(value).lower() in ("1", "true")

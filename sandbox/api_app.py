@@ -1,4 +1,4 @@
-"""auth.test and apps.connections.open: the app itself."""
+"""auth.test and apps.connections.open: the app's identity and its socket address."""
 
 from sandbox.api import App, Method
 from sandbox.workspace import TEAM_ID, Json

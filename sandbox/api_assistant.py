@@ -1,4 +1,4 @@
-"""assistant.threads.* and agents.sessions.*: how an app shows itself in its pane."""
+"""assistant.threads.* and agents.sessions.*: status, title and suggested prompts in the assistant pane."""
 
 from sandbox.api import App, Method, required
 from sandbox.manifest import SuggestedPrompt
@@ -14,11 +14,11 @@ _STOP_EVENT = "agent_session_stopped"
 def set_status(app: App, args: Json) -> Json:
     channel = app.joined(args, "channel_id")
     root = app.workspace.message(channel.id, required(args, "thread_ts"))
-    loading = args.get("loading_messages") or ()
-    if len(loading) > MAX_LOADING_MESSAGES:
+    loading_messages = args.get("loading_messages") or ()
+    if len(loading_messages) > MAX_LOADING_MESSAGES:
         raise SlackError("invalid_arguments")
     text = str(args.get("status") or "")
-    app.workspace.set_status(channel.id, root.root_ts, text, tuple(map(str, loading)))
+    app.workspace.set_status(channel.id, root.root_ts, text, tuple(map(str, loading_messages)))
     return {}
 
 
@@ -32,7 +32,7 @@ def set_suggested_prompts(app: App, args: Json) -> Json:
     channel = app.joined(args, "channel_id")
     required(args, "prompts")
     try:
-        prompts = tuple(SuggestedPrompt(str(each["title"]), str(each["message"])) for each in args["prompts"])
+        prompts = tuple(SuggestedPrompt(str(prompt["title"]), str(prompt["message"])) for prompt in args["prompts"])
     except (TypeError, KeyError):
         raise SlackError("invalid_arguments") from None
     thread_ts = str(args["thread_ts"]) if args.get("thread_ts") else None
@@ -42,14 +42,14 @@ def set_suggested_prompts(app: App, args: Json) -> Json:
 
 def set_session_status(app: App, args: Json) -> Json:
     channel, thread_ts = _session(app, args)
-    status = next((each for each in _STATUSES if each == args.get("status")), None)
+    status = next((known for known in _STATUSES if known == args.get("status")), None)
     title = str(args.get("title") or "")
     if status is None or len(title) > SESSION_TITLE:
         raise SlackError("invalid_arguments")
-    said = _said(app.panes.set_session(channel.id, thread_ts, status, title))
+    response = _session_json(app.panes.set_session(channel.id, thread_ts, status, title))
     if _STOP_EVENT not in app.config.events:
-        said["warning"] = f"missing_{_STOP_EVENT}_event_subscription"
-    return said
+        response["warning"] = f"missing_{_STOP_EVENT}_event_subscription"
+    return response
 
 
 def rename_session(app: App, args: Json) -> Json:
@@ -62,14 +62,14 @@ def rename_session(app: App, args: Json) -> Json:
 
 
 def _session(app: App, args: Json) -> tuple[Channel, str]:
-    # Only apps that are declared as agents can have sessions.
+    # Slack allows sessions only for apps with agent_view in their manifest.
     if app.config.pane != "agent":
         raise SlackError("not_allowed")
     channel = app.joined(args, "channel_id")
     return channel, app.workspace.message(channel.id, required(args, "thread_ts")).root_ts
 
 
-def _said(session: Session) -> Json:
+def _session_json(session: Session) -> Json:
     return {"agent_status": session.status, "title": session.title}
 
 

@@ -1,4 +1,4 @@
-"""chat.postMessage, update, delete and postEphemeral."""
+"""chat.postMessage, chat.update, chat.delete and chat.postEphemeral."""
 
 import re
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def update(app: App, args: Json) -> Json:
     content = _message_body(args)
     if content.sent:
         rules.check_replacement(message.blocks, content.blocks)
-    # Text without blocks takes earlier blocks away; metadata stays until it is replaced.
+    # Text without blocks removes earlier blocks. Metadata stays until it is replaced.
     text = content.text if "text" in args else message.text
     changed = replace(
         message, text=text, blocks=content.blocks, sent_blocks=content.sent, edited_ts=app.workspace.next_ts()
@@ -59,8 +59,8 @@ def update(app: App, args: Json) -> Json:
         changed = replace(changed, metadata=rules.check_metadata(args["metadata"]))
     app.workspace.change(changed)
     _note_linked_names(app, changed, args)
-    said = updated_message_json(app.workspace, changed)
-    return {"channel": channel.id, "ts": changed.ts, "text": changed.text, "message": said}
+    changed_json = updated_message_json(app.workspace, changed)
+    return {"channel": channel.id, "ts": changed.ts, "text": changed.text, "message": changed_json}
 
 
 def delete(app: App, args: Json) -> Json:
@@ -92,10 +92,10 @@ def post_ephemeral(app: App, args: Json) -> Json:
 
 
 def writable(app: App, args: Json) -> Channel:
-    """Where the bot may post. Raises SlackError."""
+    """Returns the channel to post in. Raises SlackError if the bot may not post there."""
     user = app.workspace.users.get(required(args, "channel"))
     if user is not None:
-        # A person's id stands for their DM.
+        # A user id means the DM with that person.
         return app.workspace.dm(user.id)
     channel = app.joined(args)
     if channel.archived:
@@ -105,7 +105,7 @@ def writable(app: App, args: Json) -> Channel:
 
 @dataclass(frozen=True, slots=True)
 class _MessageBody:
-    """What a call says: `blocks` as Slack stores them, `sent` as the app gave them."""
+    """A message's text and blocks. `blocks` are as Slack stores them, `sent` as the app sent them."""
 
     text: str
     blocks: tuple[Json, ...]
@@ -127,9 +127,10 @@ def _message_body(args: Json) -> _MessageBody:
 
 
 def thread_of(app: App, channel: Channel, args: Json) -> str | None:
-    """The ts of the root to answer below; None at a channel's root, also where the thread's root was deleted.
+    """Returns the ts of the thread to post in, None for the channel itself.
 
-    Slack refuses nothing then: only the missing `thread_ts` in its answer tells. Raises SlackError.
+    If the thread's root was deleted, Slack posts in the channel. The app can tell only by the missing `thread_ts` in
+    the response. Raises SlackError.
     """
     thread_ts = args.get("thread_ts")
     if thread_ts is None:
@@ -156,8 +157,8 @@ def _own_message(app: App, channel: Channel, ts: str, error: str) -> Message:
 
 def _note_linked_names(app: App, message: Message, args: Json) -> None:
     if args.get("parse") == "full" or flag(args, "link_names"):
-        found: Iterator[re.Match[str]] = _LINKED_NAMES.finditer(message.text)
-        app.workspace.notified.extend(Notification(message.channel, message.ts, match[0]) for match in found)
+        matches: Iterator[re.Match[str]] = _LINKED_NAMES.finditer(message.text)
+        app.workspace.notified.extend(Notification(message.channel, message.ts, match[0]) for match in matches)
 
 
 _WRITE = ("chat:write",)

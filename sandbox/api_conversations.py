@@ -1,4 +1,4 @@
-"""conversations.*, users.info and reactions.*: reading, and small signs."""
+"""conversations.*, users.* and reactions.*: reading channels, messages and people, and reacting to messages."""
 
 import base64
 import binascii
@@ -15,14 +15,14 @@ _SCOPES: dict[ChannelType, str] = {"channel": "channels", "group": "groups", "im
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    """Which messages are asked for, by ts."""
+class _TimeRange:
+    """The range of timestamps that a call asks for."""
 
     oldest: str
     latest: str
     inclusive: bool
 
-    def holds(self, ts: str) -> bool:
+    def contains(self, ts: str) -> bool:
         if ts in (self.oldest, self.latest):
             return self.inclusive
         return self.oldest < ts < self.latest
@@ -31,9 +31,9 @@ class _Span:
 def history(app: App, args: Json) -> Json:
     channel = app.joined(args)
     app.need(f"{_SCOPES[channel.type]}:history")
-    span = _span(args)
-    shown = [m for m in app.workspace.messages(channel.id) if _at_root(m) and span.holds(m.ts)]
-    return _page(app, args, shown[::-1], 100)
+    time_range = _time_range(args)
+    messages = [m for m in app.workspace.messages(channel.id) if _at_root(m) and time_range.contains(m.ts)]
+    return _message_page(app, args, messages[::-1], 100)
 
 
 def replies(app: App, args: Json) -> Json:
@@ -43,31 +43,31 @@ def replies(app: App, args: Json) -> Json:
         root = app.workspace.message(channel.id, required(args, "ts"))
     except SlackError as error:
         raise SlackError("thread_not_found" if error.error == "message_not_found" else error.error) from None
-    span = _span(args)
-    # The root comes first whatever the span; asked with a reply's ts, Slack shows that message alone.
+    time_range = _time_range(args)
+    # The root comes first whatever the range is. For a reply's ts, Slack returns that reply alone.
     thread = () if root.thread_ts else app.workspace.replies(channel.id, root.ts)
-    return _page(app, args, [root, *(m for m in thread if span.holds(m.ts))], 1_000)
+    return _message_page(app, args, [root, *(m for m in thread if time_range.contains(m.ts))], 1_000)
 
 
 def info(app: App, args: Json) -> Json:
     channel = app.readable(args)
     app.need(f"{_SCOPES[channel.type]}:read")
-    said = channel_json(app.workspace, channel)
+    channel_fields = channel_json(app.workspace, channel)
     if flag(args, "include_num_members"):
-        said["num_members"] = len(channel.members)
-    return {"channel": said}
+        channel_fields["num_members"] = len(channel.members)
+    return {"channel": channel_fields}
 
 
 def members(app: App, args: Json) -> Json:
     channel = app.readable(args)
     app.need(f"{_SCOPES[channel.type]}:read")
-    shown, metadata = _cut(args, channel.members, 100)
-    return {"members": shown, "response_metadata": {"next_cursor": ""}, **metadata}
+    page, metadata = _paginate(args, channel.members, 100)
+    return {"members": page, "response_metadata": {"next_cursor": ""}, **metadata}
 
 
 def users(app: App, args: Json) -> Json:
-    shown, metadata = _cut(args, list(app.workspace.users.values()), 1_000)
-    listed = [user_json(app.workspace, user) for user in shown]
+    page, metadata = _paginate(args, list(app.workspace.users.values()), 1_000)
+    listed = [user_json(app.workspace, user) for user in page]
     return {"members": listed, "response_metadata": {"next_cursor": ""}, **metadata}
 
 
@@ -80,8 +80,8 @@ def open_dm(app: App, args: Json) -> Json:
     if users[0] not in app.workspace.users:
         raise SlackError("user_not_found")
     channel = app.workspace.dm(users[0])
-    said = channel_json(app.workspace, channel) if flag(args, "return_im") else {"id": channel.id}
-    return {"no_op": True, "already_open": True, "channel": said}
+    channel_fields = channel_json(app.workspace, channel) if flag(args, "return_im") else {"id": channel.id}
+    return {"no_op": True, "already_open": True, "channel": channel_fields}
 
 
 def user_info(app: App, args: Json) -> Json:
@@ -111,29 +111,29 @@ def _at_root(message: Message) -> bool:
     return message.thread_ts is None or message.subtype == "thread_broadcast"
 
 
-def _span(args: Json) -> _Span:
-    return _Span(str(args.get("oldest") or "0"), str(args.get("latest") or "9"), flag(args, "inclusive"))
+def _time_range(args: Json) -> _TimeRange:
+    return _TimeRange(str(args.get("oldest") or "0"), str(args.get("latest") or "9"), flag(args, "inclusive"))
 
 
-def _page(app: App, args: Json, messages: Sequence[Message], most: int) -> Json:
-    shown, metadata = _cut(args, messages, most)
+def _message_page(app: App, args: Json, messages: Sequence[Message], default_limit: int) -> Json:
+    page, metadata = _paginate(args, messages, default_limit)
     with_metadata = flag(args, "include_all_metadata")
-    said = [history_message_json(app.workspace, m, all_metadata=with_metadata) for m in shown]
-    return {"messages": said, "has_more": bool(metadata), **metadata}
+    listed = [history_message_json(app.workspace, m, all_metadata=with_metadata) for m in page]
+    return {"messages": listed, "has_more": bool(metadata), **metadata}
 
 
-def _cut(args: Json, items: Sequence[T], most: int) -> tuple[Sequence[T], Json]:
-    """The page that is asked for, and where more is, if there is."""
-    limit, start = _limit(args, most), _start(args)
+def _paginate(args: Json, items: Sequence[T], default_limit: int) -> tuple[Sequence[T], Json]:
+    """Returns the requested page, and the response metadata with the next page's cursor, if there is one."""
+    limit, start = _limit(args, default_limit), _start(args)
     if start + limit >= len(items):
         return items[start:], {}
     cursor = base64.b64encode(f"next:{start + limit}".encode()).decode()
     return items[start : start + limit], {"response_metadata": {"next_cursor": cursor}}
 
 
-def _limit(args: Json, usual: int) -> int:
+def _limit(args: Json, default_limit: int) -> int:
     try:
-        limit = int(args.get("limit") or usual)
+        limit = int(args.get("limit") or default_limit)
     except ValueError:
         raise SlackError("invalid_limit") from None
     if not 1 <= limit <= 1_000:

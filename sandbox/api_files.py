@@ -1,4 +1,4 @@
-"""files.*: an upload in three steps, what is known of a file, and its end."""
+"""files.*: uploading in three steps, reading a file's description, and deleting a file."""
 
 import re
 from dataclasses import replace
@@ -31,20 +31,20 @@ def complete_upload(app: App, args: Json) -> Json:
     entries = args.get("files")
     if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) and e.get("id") for e in entries):
         raise SlackError("invalid_arguments")
-    tickets = [(app.files.uploaded(str(entry["id"])), str(entry.get("title") or "")) for entry in entries]
+    pending_uploads = [(app.files.uploaded(str(entry["id"])), str(entry.get("title") or "")) for entry in entries]
     channels = _channels(app, args)
     comment = str(args.get("initial_comment") or "")
-    # With an initial comment Slack ignores the blocks.
+    # Slack ignores blocks if there is an initial comment.
     sent = tuple(args.get("blocks") or ()) if not comment else ()
     blocks = rules.check_blocks(list(sent)) if sent else stored_text(comment)
     threads = [thread_of(app, channel, args) for channel in channels]
-    files = [app.files.complete(ticket, title) for ticket, title in tickets]
-    # Slack shares after it has answered: where the message is, files.info says later.
-    said = [app.files.completed_json(file) for file in files]
+    files = [app.files.complete(pending, title) for pending, title in pending_uploads]
+    # Slack posts the message after this response. files.info shows the message's ts later.
+    files_json = [app.files.completed_json(file) for file in files]
     for channel, thread_ts in zip(channels, threads, strict=True):
         draft = Message(channel.id, app.workspace.next_ts(), app.workspace.bot.id, comment, blocks, thread_ts=thread_ts)
         app.files.share_soon(replace(draft, sent_blocks=sent), files)
-    return {"files": said}
+    return {"files": files_json}
 
 
 def info(app: App, args: Json) -> Json:
@@ -61,17 +61,17 @@ def delete(app: App, args: Json) -> Json:
 
 
 def _channels(app: App, args: Json) -> list[Channel]:
-    named = [name for name in str(args.get("channels") or "").split(",") if name]
+    channel_ids = [name for name in str(args.get("channels") or "").split(",") if name]
     if channel_id := args.get("channel_id"):
-        # A person's id is taken in `channels` alone.
+        # Slack accepts a user id only in `channels`.
         if not _CHANNEL_ID.fullmatch(str(channel_id)):
             raise SlackError("invalid_arguments")
-        named.insert(0, str(channel_id))
-    if len(named) > _CHANNELS:
+        channel_ids.insert(0, str(channel_id))
+    if len(channel_ids) > _CHANNELS:
         raise SlackError("channels_limit_exceeded")
-    if args.get("thread_ts") and len(named) > 1:
+    if args.get("thread_ts") and len(channel_ids) > 1:
         raise SlackError("invalid_arguments")
-    return [writable(app, {"channel": name}) for name in named]
+    return [writable(app, {"channel": name}) for name in channel_ids]
 
 
 METHODS = {

@@ -1,4 +1,4 @@
-"""Slack's native streams: chat.startStream, appendStream and stopStream."""
+"""Slack's native streams: chat.startStream, chat.appendStream and chat.stopStream."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from sandbox.workspace import Channel, Json, Message, SlackError, Stream
 LIFE_S = 300.0
 """Slack closes a stream about five minutes after its start."""
 CAPACITY_BYTES = 10_000
-"""What one stream's message holds, in UTF-8; undocumented."""
+"""The most text that a stream's message holds, in UTF-8. Slack doesn't document this limit."""
 BLOCKS = 62
-"""More than an ordinary message may have."""
+"""The most blocks in a stream's message. An ordinary message may have 50."""
 
 
 def start(app: App, args: Json) -> Json:
@@ -28,7 +28,7 @@ def start(app: App, args: Json) -> Json:
     text = _new_text(args)
     _check_capacity(text)
     draft = Message(channel.id, app.workspace.next_ts(), app.workspace.bot.id, "", thread_ts=root.root_ts)
-    message = app.workspace.post(_holding(draft, text))
+    message = app.workspace.post(_with_text(draft, text))
     app.streams[channel.id, message.ts] = Stream(app.monotonic(), text)
     return {"channel": channel.id, "ts": message.ts}
 
@@ -40,7 +40,7 @@ def append(app: App, args: Json) -> Json:
         raise SlackError("no_text")
     _check_capacity(stream.text + new)
     stream.text += new
-    app.workspace.change(_holding(message, stream.text), announced=False)
+    app.workspace.change(_with_text(message, stream.text), announced=False)
     return {"channel": channel.id, "ts": message.ts}
 
 
@@ -48,7 +48,7 @@ def stop(app: App, args: Json) -> Json:
     channel, message, stream = _streaming(app, args)
     text = stream.text + _new_text(args)
     _check_capacity(text)
-    ended = _holding(message, text)
+    ended = _with_text(message, text)
     if "blocks" in args:
         sent = [*ended.sent_blocks, *args["blocks"]]
         ended = replace(ended, blocks=rules.check_blocks(sent), sent_blocks=tuple(sent))
@@ -94,7 +94,7 @@ def _check_capacity(text: str) -> None:
         raise SlackError("msg_too_long")
 
 
-def _holding(message: Message, text: str) -> Message:
+def _with_text(message: Message, text: str) -> Message:
     sent = ({"type": "markdown", "text": text},) if text else ()
     return replace(message, text=text, blocks=rules.check_markdown(text, BLOCKS), sent_blocks=sent)
 

@@ -1,4 +1,4 @@
-"""views.open, push, update and publish."""
+"""views.open, views.push, views.update and views.publish."""
 
 from sandbox.api import App, Method, required
 from sandbox.views import View
@@ -7,7 +7,7 @@ from sandbox.workspace import Json, SlackError
 
 def open_view(app: App, args: Json) -> Json:
     trigger_id, view = required(args, "trigger_id"), _view(args)
-    return _done(app, app.views.open(app.triggers.take(trigger_id).user_id, view))
+    return _response(app, app.views.open(app.triggers.take(trigger_id).user_id, view))
 
 
 def push(app: App, args: Json) -> Json:
@@ -15,16 +15,16 @@ def push(app: App, args: Json) -> Json:
     trigger = app.triggers.take(trigger_id)
     if trigger.view_id is None:
         raise SlackError("invalid_trigger_id")
-    return _done(app, app.views.push(trigger.user_id, view))
+    return _response(app, app.views.push(trigger.user_id, view))
 
 
 def update(app: App, args: Json) -> Json:
     if not args.get("view_id") and not args.get("external_id"):
         required(args, "view_id")
-    former = app.views.get(args["view_id"]) if args.get("view_id") else app.views.by_external(args["external_id"])
-    if args.get("hash") and args["hash"] != former.hash:
+    previous = app.views.get(args["view_id"]) if args.get("view_id") else app.views.by_external(args["external_id"])
+    if args.get("hash") and args["hash"] != previous.hash:
         raise SlackError("hash_conflict")
-    return _done(app, app.views.update(former.id, _view(args)))
+    return _response(app, app.views.update(previous.id, _view(args)))
 
 
 def publish(app: App, args: Json) -> Json:
@@ -33,7 +33,7 @@ def publish(app: App, args: Json) -> Json:
         raise SlackError("user_not_found")
     if not app.config.home_tab:
         raise SlackError("not_enabled")
-    return _done(app, app.views.publish(user_id, _view(args), args.get("hash")))
+    return _response(app, app.views.publish(user_id, _view(args), args.get("hash")))
 
 
 def _view(args: Json) -> Json:
@@ -42,7 +42,7 @@ def _view(args: Json) -> Json:
     return view
 
 
-def _done(app: App, view: View) -> Json:
+def _response(app: App, view: View) -> Json:
     return {"view": app.views.view_json(view)}
 
 

@@ -1,4 +1,7 @@
-"""Block Kit's elements, and what Slack refuses of them."""
+"""Block Kit elements and Slack's rules for them.
+
+Problems are sentences in Slack's form, each with a JSON pointer to the wrong field.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,124 +32,124 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "context_actions": frozenset({"feedback_buttons", "icon_button"}),
     "input": _CHOOSERS | TEXT_INPUTS,
 }
-"""Which elements each block takes."""
+"""The element types that each block accepts."""
 
 
 def interactive(blocks: Sequence[Json]) -> Iterator[tuple[Json, Json]]:
-    """Each element that people can use, with its block."""
+    """Yields each block and element that people can interact with."""
     for block in blocks:
-        found: list[Json] = []
+        elements: list[Json] = []
         if block.get("type") in ("actions", "context_actions"):
-            found = block.get("elements", [])
+            elements = block.get("elements", [])
         elif block.get("type") == "section" and "accessory" in block:
-            found = [block["accessory"]]
+            elements = [block["accessory"]]
         elif block.get("type") == "input":
-            found = [block["element"]]
-        for element in found:
+            elements = [block["element"]]
+        for element in elements:
             if element.get("type") != "image":
                 yield block, element
 
 
-def problems(element: Any, block_type: str, where: str) -> Iterator[str]:
-    """What Slack says against an element of such a block."""
+def element_problems(element: Any, block_type: str, pointer: str) -> Iterator[str]:
+    """Yields Slack's objections to an element in a block of this type."""
     if not isinstance(element, dict) or not isinstance(element.get("type"), str):
-        yield f"must be an object with a type [json-pointer:{where}]"
+        yield f"must be an object with a type [json-pointer:{pointer}]"
         return
     if element["type"] not in ALLOWED[block_type]:
-        yield f"unsupported type: {element['type']} [json-pointer:{where}/type]"
+        yield f"unsupported type: {element['type']} [json-pointer:{pointer}/type]"
         return
-    yield from too_long(element, "action_id", IDENTIFIER, where)
+    yield from length_problems(element, "action_id", IDENTIFIER, pointer)
     if "placeholder" in element:
-        yield from text_object(element["placeholder"], PLACEHOLDER, f"{where}/placeholder", plain=True)
+        yield from text_object_problems(element["placeholder"], PLACEHOLDER, f"{pointer}/placeholder", plain=True)
     if "confirm" in element:
-        yield from _confirm(element["confirm"], f"{where}/confirm")
+        yield from _confirm(element["confirm"], f"{pointer}/confirm")
     check = _CHECKS.get(element["type"])
     if check is not None:
-        yield from check(element, where)
+        yield from check(element, pointer)
 
 
-def text_object(text: Any, most: int, where: str, *, plain: bool = False) -> Iterator[str]:
-    """What Slack says against a text object; `plain`: only plain_text will do."""
+def text_object_problems(text: Any, limit: int, pointer: str, *, plain: bool = False) -> Iterator[str]:
+    """Yields Slack's objections to a text object. `plain`: only plain_text is allowed."""
     kinds = ("plain_text",) if plain else ("mrkdwn", "plain_text")
     if not isinstance(text, dict) or text.get("type") not in kinds:
-        yield f"must be a {'plain_text' if plain else 'text'} object [json-pointer:{where}]"
+        yield f"must be a {'plain_text' if plain else 'text'} object [json-pointer:{pointer}]"
     elif not text.get("text"):
-        yield f"must be more than 0 characters [json-pointer:{where}/text]"
+        yield f"must be more than 0 characters [json-pointer:{pointer}/text]"
     else:
-        yield from too_long(text, "text", most, where)
+        yield from length_problems(text, "text", limit, pointer)
 
 
-def too_long(holder: Json, key: str, most: int, where: str) -> Iterator[str]:
-    """A sentence where the text there has more characters than `most`."""
-    if len(str(holder.get(key, ""))) > most:
-        yield f"must be less than {most + 1} characters [json-pointer:{where}/{key}]"
+def length_problems(holder: Json, key: str, limit: int, pointer: str) -> Iterator[str]:
+    """Yields a problem if a field's text has more characters than `limit`."""
+    if len(str(holder.get(key, ""))) > limit:
+        yield f"must be less than {limit + 1} characters [json-pointer:{pointer}/{key}]"
 
 
-def _button(element: Json, where: str) -> Iterator[str]:
-    yield from too_long(element, "value", BUTTON_VALUE, where)
-    yield from too_long(element, "url", BUTTON_URL, where)
-    yield from too_long(element, "accessibility_label", BUTTON_TEXT, where)
-    yield from text_object(element.get("text"), BUTTON_TEXT, f"{where}/text", plain=True)
+def _button(element: Json, pointer: str) -> Iterator[str]:
+    yield from length_problems(element, "value", BUTTON_VALUE, pointer)
+    yield from length_problems(element, "url", BUTTON_URL, pointer)
+    yield from length_problems(element, "accessibility_label", BUTTON_TEXT, pointer)
+    yield from text_object_problems(element.get("text"), BUTTON_TEXT, f"{pointer}/text", plain=True)
     if element.get("style", "primary") not in ("primary", "danger"):
-        yield f"value must be one of primary, danger [json-pointer:{where}/style]"
+        yield f"value must be one of primary, danger [json-pointer:{pointer}/style]"
 
 
-def _icon_button(element: Json, where: str) -> Iterator[str]:
-    yield from _button(element, where)
+def _icon_button(element: Json, pointer: str) -> Iterator[str]:
+    yield from _button(element, pointer)
     if element.get("icon") not in ICONS:
-        yield f"unsupported icon: {element.get('icon')} [json-pointer:{where}/icon]"
+        yield f"unsupported icon: {element.get('icon')} [json-pointer:{pointer}/icon]"
 
 
-def _feedback(element: Json, where: str) -> Iterator[str]:
+def _feedback(element: Json, pointer: str) -> Iterator[str]:
     for key in ("positive_button", "negative_button"):
         button = element.get(key)
         if not isinstance(button, dict) or not button.get("value"):
-            yield f"missing required field: {key} with a value [json-pointer:{where}/{key}]"
+            yield f"missing required field: {key} with a value [json-pointer:{pointer}/{key}]"
         else:
-            yield from _button(button, f"{where}/{key}")
+            yield from _button(button, f"{pointer}/{key}")
 
 
-def _options(most: int) -> Callable[[Json, str], Iterator[str]]:
-    def check(element: Json, where: str) -> Iterator[str]:
+def _options(limit: int) -> Callable[[Json, str], Iterator[str]]:
+    def check(element: Json, pointer: str) -> Iterator[str]:
         groups = element.get("option_groups")
         options = [o for g in groups for o in g.get("options", ())] if groups else element.get("options")
-        if not isinstance(options, list) or not 1 <= len(options) <= most:
-            yield f"must have 1 to {most} options [json-pointer:{where}/options]"
+        if not isinstance(options, list) or not 1 <= len(options) <= limit:
+            yield f"must have 1 to {limit} options [json-pointer:{pointer}/options]"
             return
         for index, option in enumerate(options):
-            yield from _option(option, f"{where}/options/{index}")
+            yield from _option(option, f"{pointer}/options/{index}")
         initial = element.get("initial_options") or [element.get("initial_option")]
         if any(option is not None and option not in options for option in initial):
-            yield f"initial option must be one of the options [json-pointer:{where}/initial_option]"
+            yield f"initial option must be one of the options [json-pointer:{pointer}/initial_option]"
 
     return check
 
 
-def _option(option: Any, where: str) -> Iterator[str]:
+def _option(option: Any, pointer: str) -> Iterator[str]:
     if not isinstance(option, dict) or not option.get("value"):
-        yield f"missing required field: value [json-pointer:{where}]"
+        yield f"missing required field: value [json-pointer:{pointer}]"
         return
-    yield from text_object(option.get("text"), OPTION_TEXT, f"{where}/text")
-    yield from too_long(option, "value", OPTION_VALUE, where)
+    yield from text_object_problems(option.get("text"), OPTION_TEXT, f"{pointer}/text")
+    yield from length_problems(option, "value", OPTION_VALUE, pointer)
 
 
-def _text_input(element: Json, where: str) -> Iterator[str]:
-    yield from too_long(element, "initial_value", INPUT_VALUE, where)
+def _text_input(element: Json, pointer: str) -> Iterator[str]:
+    yield from length_problems(element, "initial_value", INPUT_VALUE, pointer)
     if not 0 <= int(element.get("min_length", 0)) <= int(element.get("max_length", INPUT_VALUE)) <= INPUT_VALUE:
-        yield f"lengths must be from 0 to {INPUT_VALUE} [json-pointer:{where}/max_length]"
+        yield f"lengths must be from 0 to {INPUT_VALUE} [json-pointer:{pointer}/max_length]"
 
 
-def _number_input(element: Json, where: str) -> Iterator[str]:
+def _number_input(element: Json, pointer: str) -> Iterator[str]:
     if not isinstance(element.get("is_decimal_allowed"), bool):
-        yield f"missing required field: is_decimal_allowed [json-pointer:{where}]"
+        yield f"missing required field: is_decimal_allowed [json-pointer:{pointer}]"
 
 
-def _confirm(confirm: Any, where: str) -> Iterator[str]:
+def _confirm(confirm: Any, pointer: str) -> Iterator[str]:
     if not isinstance(confirm, dict):
-        yield f"must be a confirmation dialog [json-pointer:{where}]"
+        yield f"must be a confirmation dialog [json-pointer:{pointer}]"
         return
-    for key, most in (("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)):
-        yield from text_object(confirm.get(key), most, f"{where}/{key}", plain=key != "text")
+    for key, limit in (("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)):
+        yield from text_object_problems(confirm.get(key), limit, f"{pointer}/{key}", plain=key != "text")
 
 
 _CHECKS: Mapping[str, Callable[[Json, str], Iterator[str]]] = {

@@ -1,4 +1,4 @@
-"""Slack's rate limits: so many calls of a method in any sixty seconds, counted as they arrive."""
+"""Slack's rate limits: a number of calls of each method within any 60 seconds, counted on arrival."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 WINDOW_S = 60.0
 _TIER_2, _TIER_3, _TIER_4 = 20, 50, 100
 
-# Slack's documented floors a minute (the tiers), and what its pages say of the methods that have none.
+# Calls a minute that Slack guarantees: its documented tiers, and the limits of methods that have no tier.
 FLOORS: Mapping[str, int] = {
     "agents.sessions.rename": _TIER_3,
     "agents.sessions.setStatus": _TIER_3,
@@ -47,12 +47,15 @@ FLOORS: Mapping[str, int] = {
 
 @dataclass
 class Budgets:
-    """Calls of each method against its limit; chat.postMessage has one a second in a channel besides."""
+    """Counts calls of each method against its limit.
+
+    chat.postMessage is also limited to one call a second in each channel.
+    """
 
     limits: Mapping[str, int] = field(default_factory=dict)
-    """What differs from FLOORS."""
+    """Limits that replace those in FLOORS."""
     post_burst: int = 10
-    """So many posts in one channel may come at once before the one a second holds."""
+    """Posts that one channel accepts at once before the limit of one a second applies."""
     monotonic: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -61,7 +64,10 @@ class Budgets:
         self._post_due_s: dict[str, float] = {}
 
     def spend(self, method: str, channel: str = "") -> int | None:
-        """Counts a call; seconds for Retry-After where it is over the budget, and then not counted."""
+        """Counts a call and returns None, or returns the seconds for Retry-After if the call exceeds the budget.
+
+        Refused calls aren't counted.
+        """
         now_s = self.monotonic()
         wait_s = self._window_wait_s(method, now_s)
         if method == "chat.postMessage":
@@ -75,7 +81,7 @@ class Budgets:
         return None
 
     def used(self) -> dict[str, tuple[int, int]]:
-        """Method to calls in the last minute and the limit."""
+        """Returns the calls in the last minute and the limit, by method."""
         now_s = self.monotonic()
         return {method: (len(self._window(method, now_s)), limit) for method, limit in self._limits.items()}
 

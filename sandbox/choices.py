@@ -1,4 +1,4 @@
-"""What people choose in Block Kit's elements, as Slack tells the app of it."""
+"""A person's choices in Block Kit elements, in the form that Slack's payloads give them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from sandbox.block_elements import interactive
 from sandbox.workspace import Json, SlackError
 
 Choice = str | Sequence[str] | None
-"""A button's or an option's value, an id, what was typed; several of them for elements that take several."""
+"""A button's value, an option's value, an id or typed text; a sequence for elements with multiple choices."""
 
 _BUTTONS = frozenset({"button", "icon_button", "feedback_buttons"})
 _OPTION = frozenset({"static_select", "radio_buttons", "overflow"})
@@ -17,74 +17,79 @@ _KEYS: Mapping[str, str] = {
     "datepicker": "selected_date",
     "timepicker": "selected_time",
 }
-"""Element to the field that its choice is in; typed text is in `value`."""
+"""The payload field that holds an element's choice, by element type. Typed text is in `value`."""
 
 
 def find_element(blocks: Sequence[Json], action_id: str, block_id: str | None = None) -> tuple[Json, Json]:
-    """An element and its block. Raises SlackError("action_not_found")."""
+    """Returns an element and its block. Raises SlackError("action_not_found")."""
     for block, element in interactive(blocks):
         if element["action_id"] == action_id and block_id in (None, block["block_id"]):
             return block, element
     raise SlackError("action_not_found")
 
 
-def action_json(element: Json, block_id: str, chosen: Choice, action_ts: str) -> Json:
-    """One of the `actions` of a block_actions payload. A value that the element does not have is passed on as it is."""
-    kind = element["type"]
-    said: Json = {"type": kind, "action_id": element["action_id"], "block_id": block_id, "action_ts": action_ts}
-    if kind not in _BUTTONS:
-        return said | state_json(element, chosen) | _kept(element, "placeholder")
+def action_json(element: Json, block_id: str, choice: Choice, action_ts: str) -> Json:
+    """Returns one entry of a block_actions payload's `actions`. Unknown values are passed on unchanged."""
+    element_type = element["type"]
+    action: Json = {
+        "type": element_type,
+        "action_id": element["action_id"],
+        "block_id": block_id,
+        "action_ts": action_ts,
+    }
+    if element_type not in _BUTTONS:
+        return action | state_json(element, choice) | _pick(element, "placeholder")
     pressed = element
-    if kind == "feedback_buttons":
-        pressed = element["positive_button" if chosen == element["positive_button"]["value"] else "negative_button"]
-    value = chosen if chosen is not None else pressed.get("value")
-    said |= {"value": value} if value is not None else {}
-    return said | _kept(pressed, "text", "style") | _kept(element, "icon")
+    if element_type == "feedback_buttons":
+        pressed = element["positive_button" if choice == element["positive_button"]["value"] else "negative_button"]
+    value = choice if choice is not None else pressed.get("value")
+    action |= {"value": value} if value is not None else {}
+    return action | _pick(pressed, "text", "style") | _pick(element, "icon")
 
 
-def state_json(element: Json, chosen: Choice) -> Json:
-    """What an element holds, as in `state.values`."""
-    kind = element["type"]
-    several = [chosen] if isinstance(chosen, str) else list(chosen or ())
-    if kind in _OPTION:
-        return {"type": kind, "selected_option": _option(element, several[0]) if several else None}
-    if kind in _OPTIONS:
-        return {"type": kind, "selected_options": [_option(element, value) for value in several]}
-    if kind.startswith("multi_"):
-        return {"type": kind, _KEYS[kind]: several}
-    return {"type": kind, _KEYS.get(kind, "value"): several[0] if several else None}
+def state_json(element: Json, choice: Choice) -> Json:
+    """Returns an element's entry in `state.values`."""
+    element_type = element["type"]
+    values = [choice] if isinstance(choice, str) else list(choice or ())
+    if element_type in _OPTION:
+        return {"type": element_type, "selected_option": _option(element, values[0]) if values else None}
+    if element_type in _OPTIONS:
+        return {"type": element_type, "selected_options": [_option(element, value) for value in values]}
+    if element_type.startswith("multi_"):
+        return {"type": element_type, _KEYS[element_type]: values}
+    return {"type": element_type, _KEYS.get(element_type, "value"): values[0] if values else None}
 
 
-def initial(element: Json) -> Choice:
-    """What an element holds before anybody has touched it."""
+def initial_choice(element: Json) -> Choice:
+    """Returns an element's initial value, None without one."""
     if option := element.get("initial_option"):
         return str(option["value"])
     if options := element.get("initial_options"):
         return [str(option["value"]) for option in options]
     for key in ("value", "user", "users", "channel", "channels", "conversation", "conversations", "date", "time"):
-        if (held := element.get(f"initial_{key}")) is not None:
-            return list(held) if isinstance(held, list) else str(held)
+        if (choice := element.get(f"initial_{key}")) is not None:
+            return list(choice) if isinstance(choice, list) else str(choice)
     return None
 
 
-def state_values(blocks: Sequence[Json], chosen: Mapping[tuple[str, str], Choice]) -> Json:
-    """`state.values`: all that elements hold, by block_id and action_id; buttons and menus hold nothing."""
+def state_values(blocks: Sequence[Json], choices: Mapping[tuple[str, str], Choice]) -> Json:
+    """Returns `state.values`: each element's value by block_id and action_id. Buttons and overflow menus have none."""
     values: Json = {}
     for block, element in interactive(blocks):
         if element["type"] in _BUTTONS or element["type"] == "overflow":
             continue
-        where = (block["block_id"], element["action_id"])
-        held = chosen[where] if where in chosen else initial(element)
-        values.setdefault(where[0], {})[where[1]] = state_json(element, held)
+        key = (block["block_id"], element["action_id"])
+        choice = choices[key] if key in choices else initial_choice(element)
+        values.setdefault(key[0], {})[key[1]] = state_json(element, choice)
     return values
 
 
 def _option(element: Json, value: str) -> Json:
     groups = element.get("option_groups") or [element]
     options = [option for group in groups for option in group.get("options", ())]
-    forged = {"text": {"type": "plain_text", "text": value}, "value": value}
-    return next(({"text": o["text"], "value": value} for o in options if o["value"] == value), forged)
+    unknown = {"text": {"type": "plain_text", "text": value}, "value": value}
+    return next(({"text": o["text"], "value": value} for o in options if o["value"] == value), unknown)
 
 
-def _kept(element: Json, *keys: str) -> Json:
+def _pick(element: Json, *keys: str) -> Json:
     return {key: element[key] for key in keys if key in element}

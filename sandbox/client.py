@@ -1,4 +1,4 @@
-"""A person's Slack client: what they do with the app's surfaces. The page and the tests act through it."""
+"""One person's Slack client: buttons, modals, commands, shortcuts and tabs. Tests act through it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sandbox.workspace import SlackError, Workspace
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """All that an app can show besides messages."""
+    """The parts of the sandbox that people use besides messages."""
 
     workspace: Workspace
     interactivity: Interactivity
@@ -26,57 +26,60 @@ class Surfaces:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One person's. Methods raise SlackError where Slack would not let them; `bool`: whether the app acknowledged."""
+    """One person's Slack client.
+
+    Methods raise SlackError if Slack would refuse. Methods that return a bool return whether the app acknowledged.
+    """
 
     user_id: str
     surfaces: Surfaces
 
     async def press(self, channel: str, ts: str, action_id: str, value: Choice = None) -> bool:
-        """Uses a message's element.
+        """Uses an element of a message.
 
-        `value`: a button's, an option's, an id or a text; several for elements that take several. A button's own where
-        none is given. It is passed on whatever it is, and where one is given the element need not be there: what
-        clients send can be forged.
+        `value` is a button's value, an option's value, an id or typed text; a sequence for elements with multiple
+        choices. Without a `value`, the button's own is sent. A given `value` isn't checked and the element need not
+        exist, because a real client can forge both.
         """
         press = Press(self.user_id, action_id, value, forged=value is not None)
         return await self.surfaces.interactivity.press(self._channel(channel), ts, press)
 
     @property
     def modal(self) -> View | None:
-        """The modal that is open, the topmost of its stack."""
+        """The open modal at the top of the stack, None if no modal is open."""
         return self.surfaces.modals.views.modal(self.user_id)
 
     @property
     def home(self) -> View | None:
-        """The app's Home as it was published for this person."""
+        """The Home tab's view that was published for this person, None before that."""
         return self.surfaces.modals.views.home(self.user_id)
 
     async def submit(self, values: Mapping[str, Choice]) -> dict[str, str]:
-        """Fills the open modal's fields, by action_id, and submits it; what is wrong, by block_id, if anything is."""
+        """Fills in the open modal by action_id, submits it and returns errors by block_id."""
         view = self._open_modal()
         return await self.surfaces.modals.submit(self.user_id, view.id, _by_block(view, values))
 
     async def close(self, *, everything: bool = False) -> None:
-        """Closes the open modal, or the whole stack."""
+        """Closes the open modal, or with `everything` the whole stack."""
         await self.surfaces.modals.close(self.user_id, everything=everything)
 
     async def press_in_view(
         self, view: View, action_id: str, value: Choice = None, values: Mapping[str, Choice] | None = None
     ) -> bool:
-        """Uses an element of a modal or of the Home; `values`: what its fields hold by then, by action_id."""
+        """Uses an element of a modal or the Home tab. `values`: the view's fields at that time, by action_id."""
         press = ViewPress(action_id, None, value, _by_block(view, values or {}))
         return await self.surfaces.modals.press(self.user_id, view.id, press)
 
     async def command(self, channel: str, typed: str) -> None:
-        """Types `/command text` in a channel."""
+        """Runs `/command text` in a channel."""
         await self.surfaces.commands.run(self.user_id, self._channel(channel), typed)
 
     async def use_message_shortcut(self, channel: str, ts: str, callback_id: str) -> bool:
-        """Uses a message shortcut."""
+        """Uses a message shortcut of the app."""
         return await self.surfaces.commands.use_message_shortcut(self.user_id, callback_id, self._channel(channel), ts)
 
     async def use_global_shortcut(self, callback_id: str) -> bool:
-        """Uses a global shortcut."""
+        """Uses a global shortcut of the app."""
         return await self.surfaces.commands.use_global_shortcut(self.user_id, callback_id)
 
     def open_tab(self, tab: Tab) -> None:
@@ -84,15 +87,15 @@ class Client:
         self.surfaces.panes.open_tab(self.user_id, tab)
 
     def start_thread(self) -> str:
-        """Starts a thread in the assistant's pane; its ts."""
+        """Starts a thread in the assistant pane and returns its ts."""
         return self.surfaces.panes.start_thread(self.user_id)
 
     def look_at(self, channel: str, message_ts: str | None = None) -> None:
-        """Goes to a channel, or to a message in it, with the app open beside it."""
+        """Opens a channel, or a message in it, next to the assistant pane."""
         self.surfaces.panes.look_at(self.user_id, self._channel(channel), message_ts)
 
     def stop(self, channel: str, thread_ts: str) -> None:
-        """Presses Slack's own Stop button of an agent's session."""
+        """Presses Slack's own Stop button for an agent session."""
         self.surfaces.panes.stop(self.user_id, self._channel(channel), thread_ts)
 
     def _channel(self, name_or_id: str) -> str:
@@ -105,5 +108,5 @@ class Client:
 
 
 def _by_block(view: View, values: Mapping[str, Choice]) -> Values:
-    placed = {element["action_id"]: block["block_id"] for block, element in interactive(view.blocks)}
-    return {(placed[action_id], action_id): value for action_id, value in values.items()}
+    block_ids = {element["action_id"]: block["block_id"] for block, element in interactive(view.blocks)}
+    return {(block_ids[action_id], action_id): value for action_id, value in values.items()}

@@ -1,4 +1,4 @@
-"""Slash commands and shortcuts: how people start what the app's manifest offers."""
+"""Slash commands and shortcuts that the app's manifest declares."""
 
 import re
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from sandbox.manifest import Command, Manifest, Shortcut
 from sandbox.wire import payload_message_json
 from sandbox.workspace import Json, SlackError
 
-_NAMED = re.compile(r"(?<!\w)(?P<sign>[@#])(?P<name>[a-z0-9][a-z0-9._-]*)")
+_HANDLE = re.compile(r"(?<!\w)(?P<sign>[@#])(?P<name>[a-z0-9][a-z0-9._-]*)")
 
 _NOT_IN_MESSAGE_ACTIONS = ("api_app_id", "enterprise", "is_enterprise_install")
 
 
 @dataclass
 class Commands:
-    """Tells the app, and shows what it answers."""
+    """Sends commands and shortcuts to the app, and shows its responses."""
 
     interactivity: Interactivity
     config: Manifest
 
     async def run(self, user_id: str, channel: str, typed: str) -> None:
-        """`/command text`, as typed in a channel's box. Raises SlackError: unknown_command, app_not_responding."""
+        """Runs `/command text` as typed in a channel. Raises SlackError: unknown_command, app_not_responding."""
         name, _, text = typed.partition(" ")
-        command = next((each for each in self.config.commands if each.command == name), None)
+        command = next((known for known in self.config.commands if known.command == name), None)
         if command is None:
             raise SlackError("unknown_command")
         payload = self._command(user_id, channel, command, text.strip())
@@ -35,26 +35,26 @@ class Commands:
             self.interactivity.responses.show(channel, user_id, answer)
 
     async def use_message_shortcut(self, user_id: str, callback_id: str, channel: str, ts: str) -> bool:
-        """A message shortcut; whether the app acknowledged. Raises SlackError."""
+        """Uses a message shortcut and returns whether the app acknowledged it. Raises SlackError."""
         self._shortcut(callback_id, "message")
         message = self.interactivity.workspace.message(channel, ts)
         workspace = self.interactivity.workspace
-        started = self._started("message_action", user_id, callback_id)
-        user = {key: started["user"][key] for key in ("id", "name")}
-        payload = {
-            **{key: value for key, value in started.items() if key not in _NOT_IN_MESSAGE_ACTIONS},
+        payload = self._shortcut_payload("message_action", user_id, callback_id)
+        user = {key: payload["user"][key] for key in ("id", "name")}
+        message_payload = {
+            **{key: value for key, value in payload.items() if key not in _NOT_IN_MESSAGE_ACTIONS},
             "user": user,
             "message_ts": ts,
             "message": payload_message_json(workspace, message),
             "channel": payload_channel_json(workspace.channel(channel)),
             "response_url": self.interactivity.responses.give(channel, user_id, message),
         }
-        return await self.interactivity.send(payload) is not None
+        return await self.interactivity.send(message_payload) is not None
 
     async def use_global_shortcut(self, user_id: str, callback_id: str) -> bool:
-        """A global shortcut; whether the app acknowledged. Raises SlackError."""
+        """Uses a global shortcut and returns whether the app acknowledged it. Raises SlackError."""
         self._shortcut(callback_id, "global")
-        return await self.interactivity.send(self._started("shortcut", user_id, callback_id)) is not None
+        return await self.interactivity.send(self._shortcut_payload("shortcut", user_id, callback_id)) is not None
 
     def _shortcut(self, callback_id: str, kind: str) -> Shortcut:
         for shortcut in self.config.shortcuts:
@@ -62,20 +62,20 @@ class Commands:
                 return shortcut
         raise SlackError("unknown_shortcut")
 
-    def _started(self, kind: str, user_id: str, callback_id: str) -> Json:
+    def _shortcut_payload(self, kind: str, user_id: str, callback_id: str) -> Json:
         sender = self.interactivity.sender(user_id)
         action_ts = self.interactivity.workspace.next_ts()
         return {"type": kind, "callback_id": callback_id, "action_ts": action_ts, **sender}
 
     def _command(self, user_id: str, channel: str, command: Command, text: str) -> Json:
         workspace, sender = self.interactivity.workspace, self.interactivity.sender(user_id)
-        place = payload_channel_json(workspace.channel(channel))
+        channel_fields = payload_channel_json(workspace.channel(channel))
         return {
             "token": sender["token"],
             "team_id": sender["team"]["id"],
             "team_domain": sender["team"]["domain"],
-            "channel_id": place["id"],
-            "channel_name": place["name"],
+            "channel_id": channel_fields["id"],
+            "channel_name": channel_fields["name"],
             "user_id": user_id,
             "user_name": sender["user"]["name"],
             "command": command.command,
@@ -87,10 +87,10 @@ class Commands:
         }
 
     def _escaped(self, text: str) -> str:
-        ids = {name: held for held, name in self.interactivity.workspace.names().items()}
+        ids = {name: found_id for found_id, name in self.interactivity.workspace.names().items()}
 
-        def named(match: re.Match[str]) -> str:
-            held = ids.get(match["name"])
-            return f"<{match['sign']}{held}|{match['name']}>" if held else match[0]
+        def token(match: re.Match[str]) -> str:
+            found_id = ids.get(match["name"])
+            return f"<{match['sign']}{found_id}|{match['name']}>" if found_id else match[0]
 
-        return _NAMED.sub(named, escape(text))
+        return _HANDLE.sub(token, escape(text))

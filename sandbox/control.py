@@ -1,4 +1,4 @@
-"""Slack's own marks in text: escaping, and the control sequences that notify people."""
+"""Slack's escaping of text, and the control sequences that notify people."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,21 +10,21 @@ _LIVE_ELEMENTS = {"user": "user_id", "usergroup": "usergroup_id", "broadcast": "
 
 
 def escape(text: str) -> str:
-    """Text as Slack keeps it: only these three are escaped."""
+    """Returns text with `&`, `<` and `>` as entities, as Slack stores it. Slack escapes nothing else."""
     return re.sub("[&<>]", lambda mark: _ESCAPES[mark[0]], text)
 
 
 def unescape(text: str) -> str:
-    """Text as readers see it."""
+    """Returns text with Slack's three entities decoded, as readers see it."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def live_controls(text: str, blocks: Sequence[dict[str, Any]]) -> list[str]:
-    """All that would notify somebody in a message's text and blocks."""
-    found = _LIVE.findall(text)
+    """Returns the control sequences in a message's text and blocks that would notify somebody."""
+    controls = _LIVE.findall(text)
     for block in blocks:
-        found.extend(_in_block(block))
-    return found
+        controls.extend(_in_block(block))
+    return controls
 
 
 def _in_block(node: Any) -> Iterator[str]:
@@ -32,10 +32,10 @@ def _in_block(node: Any) -> Iterator[str]:
         for child in node:
             yield from _in_block(child)
     elif isinstance(node, dict):
-        kind = node.get("type")
-        if kind in _LIVE_ELEMENTS and (what := node.get(_LIVE_ELEMENTS[kind])):
-            yield f"{kind}:{what}"
-        elif kind == "mrkdwn":
+        element_type = node.get("type")
+        if element_type in _LIVE_ELEMENTS and (value := node.get(_LIVE_ELEMENTS[element_type])):
+            yield f"{element_type}:{value}"
+        elif element_type == "mrkdwn":
             yield from _LIVE.findall(str(node.get("text", "")))
         else:
             for child in node.values():

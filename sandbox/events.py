@@ -1,4 +1,4 @@
-"""The Events API: what an app is told of each change, as payloads."""
+"""The Events API: turns changes of the workspace into the payloads that the app receives."""
 
 import itertools
 import random
@@ -36,38 +36,42 @@ EVENTS = frozenset({"app_mention", *_MESSAGE_EVENTS.values()})
 _NOT_IN_MENTIONS = ("subtype", "root")
 
 
-def _nothing(message: Message) -> Json:
+def _no_fields(message: Message) -> Json:
     del message
     return {}
 
 
 @dataclass
 class Events:
-    """Makes payloads for the events that the app subscribed to."""
+    """Builds payloads for the events that the app is subscribed to.
+
+    A message that mentions the app is sent twice, as `message` and as `app_mention`. `twin_order` sets which comes
+    first.
+    """
 
     workspace: Workspace
     subscribed: AbstractSet[str] = EVENTS
     twin_order: TwinOrder = "either"
     chooser: random.Random = field(default_factory=random.Random)
-    pane_fields: Callable[[Message], Json] = _nothing
-    """What a person's message to the app carries besides, where the app has a pane (sandbox/panes.py)."""
+    pane_fields: Callable[[Message], Json] = _no_fields
+    """Returns the extra fields of a person's message to an app with an assistant pane (sandbox/panes.py)."""
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
 
     def payloads(self, change: Change) -> list[Json]:
-        """What is delivered of a change, in order; none where the app has no part in it."""
+        """Returns the payloads for a change in delivery order, none if the app isn't subscribed or isn't a member."""
         match change:
             case Posted(message) | Changed(message) | Deleted(message) if message.ephemeral_to is not None:
                 events: list[Json] = []
             case Posted(message) if message.subtype == "assistant_app_thread":
-                # Told by assistant_thread_started.
+                # The app gets assistant_thread_started instead.
                 events = []
             case Posted(message):
                 events = self._posted(message)
             case Changed(message, previous, announced=True):
                 edit = self._edit(message.channel, self._changed(message, previous))
-                events = self._twins(edit, self._mentioned_again(change))
+                events = self._twins(edit, self._edited_mention(change))
             case Deleted(message):
                 events = self._edit(message.channel, self._deleted(message))
             case TombstoneRemoved(message):
@@ -77,7 +81,7 @@ class Events:
         return [self._payload(event) for event in events]
 
     def payload(self, event: Json) -> Json | None:
-        """What is delivered of an event that is no message; None where the app has not subscribed to it."""
+        """Returns the payload for an event other than a message, None if the app isn't subscribed to it."""
         return self._payload(event) if event["type"] in self.subscribed else None
 
     def _posted(self, message: Message) -> list[Json]:
@@ -86,32 +90,32 @@ class Events:
         events = []
         if joined and _MESSAGE_EVENTS[channel.type] in self.subscribed:
             pane_fields = self._pane_fields(message) if channel.type == "im" else {}
-            events.append(self._said(message) | {"channel_type": channel.type} | pane_fields)
+            events.append(self._message_event(message) | {"channel_type": channel.type} | pane_fields)
         mention = [self._mention(message)] if self._mentions(message, channel, joined) else []
         return self._twins(events, mention)
 
     def _twins(self, events: list[Json], mention: list[Json]) -> list[Json]:
         return [*mention, *events] if events and mention and self._mention_first() else [*events, *mention]
 
-    def _mentioned_again(self, changed: Changed) -> list[Json]:
-        """An edited mention comes as a mention once more, with its first ts and what it says now."""
+    def _edited_mention(self, changed: Changed) -> list[Json]:
+        """Returns the app_mention event for an edited message that mentions the app: the original ts, the new text."""
         message, channel = changed.message, self.workspace.channel(changed.message.channel)
         joined = self.workspace.bot.id in channel.members
         is_edit = message.edited_ts is not None and message.edited_ts != changed.previous.edited_ts
         return [self._mention(message)] if is_edit and self._mentions(message, channel, joined) else []
 
-    def _said(self, message: Message) -> Json:
+    def _message_event(self, message: Message) -> Json:
         return message_json(self.workspace, message) | {"channel": message.channel, "event_ts": message.ts}
 
     def _mention(self, message: Message) -> Json:
-        said = {key: value for key, value in self._said(message).items() if key not in _NOT_IN_MENTIONS}
-        return said | {"type": "app_mention"} | self._pane_fields(message)
+        fields = {key: value for key, value in self._message_event(message).items() if key not in _NOT_IN_MENTIONS}
+        return fields | {"type": "app_mention"} | self._pane_fields(message)
 
     def _pane_fields(self, message: Message) -> Json:
         return self.pane_fields(message) if message.client_msg_id else {}
 
     def _mentions(self, message: Message, channel: Channel, joined: bool) -> bool:
-        # None in DMs, none from a private channel that the app is not in, none for the app's own words.
+        # Slack sends no app_mention for DMs, for private channels without the app, or for the app's own messages.
         if "app_mention" not in self.subscribed or channel.type == "im" or message.user_id == self.workspace.bot.id:
             return False
         return (joined or channel.type == "channel") and f"<@{self.workspace.bot.id}>" in message.text
@@ -127,22 +131,22 @@ class Events:
         if not joined or _MESSAGE_EVENTS[channel.type] not in self.subscribed:
             return []
         ts = self.workspace.next_ts()
-        where = {
+        location = {
             "channel": channel.id,
             "channel_type": channel.type,
             "ts": ts,
             "event_ts": ts,
             "hidden": True,
         }
-        return [{"type": "message"} | event | where]
+        return [{"type": "message"} | event | location]
 
     def _changed(self, message: Message, previous: Message) -> Json:
-        said = message_json(self.workspace, message)
-        if "user" in said.get("edited", ()):
+        fields = message_json(self.workspace, message)
+        if "user" in fields.get("edited", ()):
             team = team_of(self.workspace, message.user_id)
-            said |= {"source_team": team, "user_team": team}
+            fields |= {"source_team": team, "user_team": team}
         before = message_json(self.workspace, previous)
-        return {"subtype": "message_changed", "message": said, "previous_message": before}
+        return {"subtype": "message_changed", "message": fields, "previous_message": before}
 
     def _tombstone_removed(self, message: Message) -> Json:
         return {
@@ -184,7 +188,7 @@ class Events:
         return payload
 
     def _team(self, event: Json) -> str:
-        """In a shared channel an event is its writer's organisation's; for whom it is, `authorizations` says."""
+        """Returns the payload's team_id: the author's organisation. The recipient is in `authorizations`."""
         message = event.get("message") or event.get("previous_message") or event
         return team_of(self.workspace, str(message.get("user")))
 

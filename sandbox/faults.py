@@ -1,4 +1,4 @@
-"""What can be made to go wrong, on demand: for so many times, or until it is switched off."""
+"""Faults on demand: broken responses, lost acknowledgements, slow calls. Each has a count or stays until stopped."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -7,42 +7,42 @@ from typing import TypedDict, Unpack
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of fault and its settings. `method` None: any method; `times` None: until it is switched off."""
+    """A kind of fault and its settings. `method` None: all methods. `times` None: until it is stopped."""
 
     name: str
     label: str
     method: str | None = None
     times: int | None = None
     containing: str = ""
-    """Only calls whose arguments hold this text; faults of one kind about different texts are on side by side."""
+    """Only calls whose arguments contain this text. Faults of one kind with different texts can be active together."""
     done: bool = False
-    """Slack does the call and only its answer is broken. Off: Slack doesn't do the call."""
+    """Whether the call takes effect before its response is broken."""
     retry_after_s: int = 5
     delay_s: float = 3.0
     error: str = ""
-    """The name that a refusal gives."""
+    """The error name in the response."""
     location: str = "http://files.example/"
     more_bytes: int = 1_000_000
     status: int = 403
 
     @property
     def detail(self) -> str:
-        """How it is set, in words for the page."""
-        said = {
+        """The fault's settings, as text for the page."""
+        setting = {
             "rate_limit": f"429, Retry-After {self.retry_after_s} s",
             "slow": f"{self.delay_s:g} s",
             "refuse": self.error,
             "unknown_error": self.error,
             "file_redirect": self.location,
-            "file_larger": f"{self.more_bytes:,} bytes more",
+            "file_larger": f"{self.more_bytes:,} extra bytes",
             "file_slow": f"{self.delay_s:g} s for each 64 kB",
             "file_refused": f"HTTP {self.status}",
         }.get(self.name, "")
-        return ", ".join(part for part in (self.method, said, self.done and "the call is done") if part)
+        return ", ".join(part for part in (self.method, setting, self.done and "the call takes effect") if part)
 
 
 class FaultSettings(TypedDict, total=False):
-    """What `Faults.start` can set; a fault reads only what concerns it."""
+    """Settings for `Faults.start`. A fault ignores settings that don't concern it."""
 
     method: str | None
     times: int | None
@@ -57,24 +57,24 @@ class FaultSettings(TypedDict, total=False):
 
 
 ANSWER_FAULTS = (
-    Fault("drop_request", "Connection dropped before the call is done", "chat.update"),
-    Fault("lose_response", "Call done, response lost", "chat.update", done=True),
-    Fault("no_answer", "No answer until the app gives up", "chat.update"),
+    Fault("drop_request", "Connection dropped before the call takes effect", "chat.update"),
+    Fault("lose_response", "Call takes effect, response lost", "chat.update", done=True),
+    Fault("no_answer", "No response until the app gives up", "chat.update"),
     Fault("stream_timeout", "HTTP 408, stream timeout"),
     Fault("error_500", "HTTP 500"),
     Fault("unavailable", "HTTP 503 as text", "apps.connections.open"),
     Fault("text_200", "HTTP 200 with text"),
     Fault("html_200", "HTTP 200 with an HTML page"),
-    Fault("empty_200", "HTTP 200 with nothing in it"),
+    Fault("empty_200", "HTTP 200 with an empty body"),
     Fault("list_200", "HTTP 200 with a JSON list"),
     Fault("internal_error", "internal_error", error="internal_error"),
-    Fault("unknown_error", "An error with an unknown name", error="flux_capacitor_drained"),
+    Fault("unknown_error", "Unknown error name", error="flux_capacitor_drained"),
     Fault("refuse", "Edits refused", "chat.update", error="cant_update_message"),
 )
-"""A call gets such an answer, or none, in place of its own; the first that is on wins."""
+"""Faults that replace a call's response. The first active one in this order applies."""
 CALL_FAULTS = (
     Fault("rate_limit", "Rate limit storm", "chat.update"),
-    Fault("slow", "Slow answers"),
+    Fault("slow", "Slow responses"),
     *ANSWER_FAULTS,
 )
 EVENT_FAULTS = (
@@ -83,10 +83,10 @@ EVENT_FAULTS = (
     Fault("foreign_team", "Events name the team of a Slack Connect host"),
 )
 FILE_FAULTS = (
-    Fault("file_redirect", "Files are elsewhere"),
-    Fault("file_refused", "Files refused"),
-    Fault("file_larger", "Files larger than said"),
-    Fault("file_slow", "Files come slowly"),
+    Fault("file_redirect", "File downloads redirected"),
+    Fault("file_refused", "File downloads refused"),
+    Fault("file_larger", "Files larger than announced"),
+    Fault("file_slow", "Slow file downloads"),
 )
 INSTANT_FAULTS = (
     Fault("drop_socket", "Drop the sockets now"),
@@ -96,7 +96,7 @@ INSTANT_FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """An answer that isn't the Web API's JSON object."""
+    """A response that isn't the Web API's JSON object."""
 
     status: int
     content_type: str
@@ -112,48 +112,48 @@ RAW_ANSWERS: Mapping[str, RawAnswer] = {
     "empty_200": RawAnswer(200, "application/json", ""),
     "list_200": RawAnswer(200, "application/json", "[]"),
 }
-"""By the name of the fault."""
+"""Raw responses by the name of the fault."""
 FAULTS = {fault.name: fault for fault in (*CALL_FAULTS, *EVENT_FAULTS, *FILE_FAULTS, *INSTANT_FAULTS)}
 
 
 class Faults:
-    """The switches. `actions` does the faults that happen at once and stay off."""
+    """Starts, stops and counts faults. `actions` run the faults that happen once, at the start."""
 
     def __init__(self) -> None:
         self.actions: dict[str, Callable[[], None]] = {}
         self.listeners: list[Callable[[], None]] = []
-        self._on: dict[tuple[str, str], Fault] = {}
+        self._active: dict[tuple[str, str], Fault] = {}
 
     def start(self, name: str, **settings: Unpack[FaultSettings]) -> None:
-        """Switches a fault on, or does it at once. Raises KeyError for a name that does not exist."""
+        """Starts a fault, or runs it if it happens once. Raises KeyError for an unknown name."""
         fault = replace(FAULTS[name], **settings)
         if name in self.actions:
             self.actions[name]()
             return
-        self._on[name, fault.containing] = fault
+        self._active[name, fault.containing] = fault
         self._notify()
 
     def stop(self, name: str, containing: str = "") -> None:
-        """Raises KeyError for a name that does not exist."""
-        self._on.pop((FAULTS[name].name, containing), None)
+        """Stops a fault. Raises KeyError for an unknown name."""
+        self._active.pop((FAULTS[name].name, containing), None)
         self._notify()
 
     def take(self, name: str, method: str | None = None, arguments: Mapping[str, object] | None = None) -> Fault | None:
-        """The fault, where it is on for this method and these arguments; one of its times is then used up."""
-        fault = next((each for each in self._on.values() if each.name == name and _applies(each, arguments)), None)
+        """Returns the fault if it applies to this call, and counts it. Returns None otherwise."""
+        fault = next((f for f in self._active.values() if f.name == name and _applies(f, arguments)), None)
         if fault is None or fault.method not in (None, method):
             return None
         if fault.times is not None:
             if fault.times > 1:
-                self._on[name, fault.containing] = replace(fault, times=fault.times - 1)
+                self._active[name, fault.containing] = replace(fault, times=fault.times - 1)
             else:
-                del self._on[name, fault.containing]
+                del self._active[name, fault.containing]
             self._notify()
         return fault
 
     def active(self, name: str) -> Fault | None:
-        """The fault as it is set now, None where it is off."""
-        return next((each for each in self._on.values() if each.name == name), None)
+        """Returns an active fault with its current settings, None if it isn't active."""
+        return next((fault for fault in self._active.values() if fault.name == name), None)
 
     def _notify(self) -> None:
         for listener in self.listeners:

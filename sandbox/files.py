@@ -1,4 +1,4 @@
-"""Files: their bytes, what Slack says of them, and the addresses where bytes come in and go out."""
+"""Files: their content, their JSON descriptions, and the routes for uploads and downloads."""
 
 import asyncio
 import re
@@ -16,9 +16,9 @@ from sandbox.filetypes import SNIPPET_BYTES, FileType, file_type
 from sandbox.workspace import TEAM_ID, Json, Message, SlackError, Workspace
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Of one request; Slack takes a gigabyte, this machine need not."""
+"""The most bytes in one request. Slack accepts a gigabyte; the sandbox keeps files in memory."""
 SHARED_AFTER_S = 0.05
-"""Slack has answered by then; how long it takes is not known."""
+"""The delay between files.completeUploadExternal's response and the message. Slack's own delay is not known."""
 _CHUNK_BYTES = 64 * 1024
 _PREVIEW_LINES = 5
 _PREVIEW_CHARS = 500
@@ -26,12 +26,12 @@ _SIGN_IN = (
     '<!DOCTYPE html><html lang="en-US"><head><title>Sign in | Slack</title></head>'
     "<body><h1>Sign in to your workspace</h1></body></html>"
 )
-"""Slack answers 200 with such a page where a token or its files:read is missing."""
+"""Slack's response, with status 200, to a download without a valid token or without files:read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What somebody sends: a name and bytes; what it is follows from the name where no mimetype is given."""
+    """A file that a person sends. Without a mimetype, the name decides the file's type."""
 
     name: str
     content: bytes = field(repr=False)
@@ -41,7 +41,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A message that shows the file."""
+    """A message that contains the file."""
 
     channel: str
     ts: str
@@ -50,7 +50,7 @@ class Share:
 
 @dataclass(slots=True)
 class File:
-    """A file as Slack keeps it."""
+    """A stored file."""
 
     id: str
     user_id: str
@@ -69,7 +69,7 @@ class File:
 
 @dataclass(slots=True)
 class PendingUpload:
-    """An upload that files.getUploadURLExternal opened; `content` None until the bytes have come."""
+    """An upload that files.getUploadURLExternal opened. `content` is None until the bytes arrive."""
 
     file_id: str
     filename: str
@@ -81,7 +81,7 @@ class PendingUpload:
 
 @dataclass(slots=True)
 class Download:
-    """One request for a file's bytes, and what came of it."""
+    """A request for a file's content, and its outcome."""
 
     file_id: str
     status: int
@@ -91,7 +91,7 @@ class Download:
 
 @dataclass
 class Files:
-    """`url` gives the server's address; `granted` are the scopes of the bot's token."""
+    """Stores files and serves their content. `url` returns the server's address; `granted` are the bot's scopes."""
 
     workspace: Workspace
     faults: Faults
@@ -99,55 +99,55 @@ class Files:
     bot_token: str = field(repr=False)
     granted: AbstractSet[str]
     downloads: deque[Download] = field(default_factory=lambda: deque(maxlen=1_000))
-    _kept: dict[str, File] = field(default_factory=dict)
+    _files: dict[str, File] = field(default_factory=dict)
     _deleted: set[str] = field(default_factory=set)
     _pending: dict[str, PendingUpload] = field(default_factory=dict)
     _sharing: set[asyncio.TimerHandle] = field(default_factory=set)
 
     def close(self) -> None:
-        """What was to be shared is not shared any more."""
+        """Cancels scheduled shares."""
         for timer in self._sharing:
             timer.cancel()
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post("/upload/v1/{file_id}", self._take),
-            web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/{{name}}", self._give),
-            web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/download/{{name}}", self._give),
+            web.post("/upload/v1/{file_id}", self._receive),
+            web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/{{name}}", self._serve),
+            web.get(f"/files-pri/{TEAM_ID}-{{file_id}}/download/{{name}}", self._serve),
         ]
 
     def get(self, file_id: str) -> File:
-        """Raises SlackError: file_deleted, file_not_found."""
+        """Returns a file. Raises SlackError: file_deleted, file_not_found."""
         if file_id in self._deleted:
             raise SlackError("file_deleted")
-        if file_id not in self._kept:
+        if file_id not in self._files:
             raise SlackError("file_not_found")
-        return self._kept[file_id]
+        return self._files[file_id]
 
     def add(self, user_id: str, upload: Upload) -> File:
-        """Keeps a person's file; nobody sees it until it is shared."""
+        """Stores a person's file. Nobody sees it until it is shared."""
         kind = file_type(upload.name, upload.mimetype)
         title = upload.title or upload.name
-        return self._keep(File(_new_id(), user_id, upload.name, title, kind, upload.content))
+        return self._add(File(_new_id(), user_id, upload.name, title, kind, upload.content))
 
     def open_upload(self, filename: str, length_bytes: int, snippet_type: str, alt_txt: str) -> Json:
-        """What files.getUploadURLExternal answers."""
+        """Opens an upload and returns the fields of files.getUploadURLExternal's response."""
         pending = PendingUpload(_new_id(), filename, length_bytes, snippet_type, alt_txt)
         self._pending[pending.file_id] = pending
         return {"upload_url": f"{self.url()}/upload/v1/{pending.file_id}", "file_id": pending.file_id}
 
     def uploaded(self, file_id: str) -> PendingUpload:
-        """An upload whose bytes are here. Raises SlackError("file_not_found")."""
+        """Returns an upload whose bytes have arrived. Raises SlackError("file_not_found")."""
         pending = self._pending.get(file_id)
         if pending is None or pending.content is None:
             raise SlackError("file_not_found")
         return pending
 
     def complete(self, pending: PendingUpload, title: str) -> File:
-        """The bot's upload becomes a file; this can be done only once."""
+        """Turns the bot's upload into a file. An upload can be completed once."""
         del self._pending[pending.file_id]
         kind = file_type(pending.filename, snippet_type=pending.snippet_type)
-        return self._keep(
+        return self._add(
             File(
                 pending.file_id,
                 self.workspace.bot.id,
@@ -160,14 +160,14 @@ class Files:
         )
 
     def share(self, draft: Message, files: Sequence[File]) -> Message:
-        """Posts the message with these files."""
+        """Posts a message with these files."""
         for file in files:
             file.shares.append(Share(draft.channel, draft.ts, draft.thread_ts))
-        said = tuple(self.file_json(file) for file in files)
-        return self.workspace.post(replace(draft, subtype="file_share", files=said))
+        fields = tuple(self.file_json(file) for file in files)
+        return self.workspace.post(replace(draft, subtype="file_share", files=fields))
 
     def share_soon(self, draft: Message, files: Sequence[File]) -> None:
-        """Posts the message with these files once the app has been answered."""
+        """Posts a message with these files shortly after the current call's response."""
 
         def share() -> None:
             self._sharing.discard(timer)
@@ -177,22 +177,22 @@ class Files:
         self._sharing.add(timer)
 
     def delete(self, file: File) -> None:
-        """Takes a file away; where it was shared, a tombstone stays."""
-        del self._kept[file.id]
+        """Deletes a file. Messages that contain it show a tombstone instead."""
+        del self._files[file.id]
         self._deleted.add(file.id)
         for share in file.shares:
             try:
                 message = self.workspace.message(share.channel, share.ts)
             except SlackError:
                 continue
-            left = tuple(_tombstone(f) if f["id"] == file.id else f for f in message.files)
-            self.workspace.change(replace(message, files=left))
+            remaining = tuple(_tombstone(f) if f["id"] == file.id else f for f in message.files)
+            self.workspace.change(replace(message, files=remaining))
 
     def file_json(self, file: File) -> Json:
-        """A file as messages and events show it."""
+        """Returns a file as messages and events show it."""
         address = f"{self.url()}/files-pri/{TEAM_ID}-{file.id}"
         name = re.sub(r"[^\w.-]+", "_", file.name.lower())
-        said: Json = {
+        fields: Json = {
             "id": file.id,
             "created": file.created_s,
             "timestamp": file.created_s,
@@ -220,49 +220,49 @@ class Files:
             "has_rich_preview": False,
             "file_access": "visible",
         }
-        said |= {"alt_txt": file.alt_txt} if file.alt_txt else {}
+        fields |= {"alt_txt": file.alt_txt} if file.alt_txt else {}
         if not file.is_snippet:
-            return said | {"media_display_type": "unknown"}
-        return said | {"edit_link": f"{said['permalink']}/edit"} | _preview(file)
+            return fields | {"media_display_type": "unknown"}
+        return fields | {"edit_link": f"{fields['permalink']}/edit"} | _preview(file)
 
     def info_json(self, file: File) -> Json:
-        """A file as files.info shows it: with where it is shared."""
+        """Returns a file as files.info shows it, with its shares."""
         places: Json = {"channels": [], "groups": [], "ims": []}
         shares: Json = {}
         for share in file.shares:
             channel = self.workspace.channel(share.channel)
             kind = {"channel": "channels", "im": "ims"}.get(channel.type, "groups")
             places[kind].append(channel.id)
-            seen = {"ts": share.ts, "channel_name": channel.name, "team_id": TEAM_ID}
-            seen |= {"thread_ts": share.thread_ts} if share.thread_ts else {}
+            share_fields = {"ts": share.ts, "channel_name": channel.name, "team_id": TEAM_ID}
+            share_fields |= {"thread_ts": share.thread_ts} if share.thread_ts else {}
             group = shares.setdefault("public" if channel.type == "channel" else "private", {})
-            group.setdefault(channel.id, []).append(seen)
+            group.setdefault(channel.id, []).append(share_fields)
         counts = {"comments_count": 0, "has_more_shares": False}
         return self.file_json(file) | places | counts | {"shares": shares}
 
     def completed_json(self, file: File) -> Json:
-        """A file as files.completeUploadExternal answers: Slack has not looked into it by then."""
-        looked_into = {"edit_link", *_preview(file)}
-        said = {key: value for key, value in self.info_json(file).items() if key not in looked_into}
+        """Returns a file as files.completeUploadExternal shows it, before Slack has analyzed its content."""
+        analyzed_keys = {"edit_link", *_preview(file)}
+        fields = {key: value for key, value in self.info_json(file).items() if key not in analyzed_keys}
         unknown = {"mimetype": "", "filetype": "", "pretty_type": "", "mode": "hosted", "editable": False}
-        return said | unknown | {"media_display_type": "unknown"}
+        return fields | unknown | {"media_display_type": "unknown"}
 
-    def _keep(self, file: File) -> File:
-        self._kept[file.id] = file
+    def _add(self, file: File) -> File:
+        self._files[file.id] = file
         return file
 
-    async def _take(self, request: web.Request) -> web.Response:
-        """The bytes of an upload, raw or as a form's only file; no token is asked for."""
+    async def _receive(self, request: web.Request) -> web.Response:
+        """Receives an upload's bytes, as the raw body or as a form's file. Slack requires no token here."""
         pending = self._pending.get(request.match_info["file_id"])
         if pending is None:
             return web.Response(status=404, text="Not found")
         content = await _body(request)
         if len(content) != pending.length_bytes:
-            return web.Response(status=400, text=f"{pending.length_bytes} bytes were promised, {len(content)} came")
+            return web.Response(status=400, text=f"Expected {pending.length_bytes} bytes, got {len(content)}")
         pending.content = content
         return web.Response(text=f"OK - {len(content)}")
 
-    async def _give(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         file_id = request.match_info["file_id"]
         token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         download = Download(file_id, 200, token == self.bot_token and "files:read" in self.granted)
@@ -275,7 +275,7 @@ class Files:
             return web.Response(status=refused.status)
         if not download.authorized:
             return web.Response(text=_SIGN_IN, content_type="text/html")
-        file = self._kept.get(file_id)
+        file = self._files.get(file_id)
         if file is None:
             download.status = 404
             return web.Response(status=404)
@@ -293,7 +293,7 @@ class Files:
             try:
                 await response.write(chunk)
             except ConnectionError:
-                # Who reads has had enough.
+                # The client closed the connection.
                 return response
             download.sent_bytes += len(chunk)
         return response
@@ -326,10 +326,10 @@ def _tombstone(file: Json) -> Json:
 def _preview(file: File) -> Json:
     text = file.content.decode(errors="replace")
     lines = text.splitlines()
-    shown = "\n".join(lines[:_PREVIEW_LINES])[:_PREVIEW_CHARS]
+    preview = "\n".join(lines[:_PREVIEW_LINES])[:_PREVIEW_CHARS]
     return {
-        "preview": shown,
-        "preview_is_truncated": len(shown) < len(text.rstrip("\n")),
+        "preview": preview,
+        "preview_is_truncated": len(preview) < len(text.rstrip("\n")),
         "lines": len(lines),
         "lines_more": max(0, len(lines) - _PREVIEW_LINES),
     }

@@ -1,16 +1,16 @@
-"""What Slack says a file is, from its name: mimetype, filetype and pretty_type."""
+"""Slack's file types by file name: mimetype, filetype and pretty_type."""
 
 import mimetypes
 from dataclasses import dataclass
 from pathlib import PurePath
 
 SNIPPET_BYTES = 1_000_000
-"""Text up to here is a snippet, which Slack shows; a larger one is a file as any other."""
+"""The largest text that Slack stores and shows as a snippet. Larger text is an ordinary file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """Slack's three names of a kind of file; `is_text` where Slack shows it as a snippet."""
+    """Slack's three names for a file type. `is_text`: Slack shows such files as snippets."""
 
     mimetype: str
     filetype: str
@@ -22,7 +22,7 @@ def _code(filetype: str, pretty_type: str) -> FileType:
     return FileType("text/plain", filetype, pretty_type, is_text=True)
 
 
-# By extension. Code is text/plain whatever its language, as in Slack.
+# By extension. Slack reports code in any language as text/plain.
 _FILE_TYPES = {
     "c": _code("c", "C"),
     "cpp": _code("cpp", "C++"),
@@ -63,7 +63,7 @@ SNIPPET_TYPES = {kind.filetype: kind for kind in _FILE_TYPES.values() if kind.is
 
 
 def file_type(name: str, mimetype: str = "", snippet_type: str = "") -> FileType:
-    """A snippet's type counts before the name, and a mimetype that was given before the one we know."""
+    """Returns a file's type. A snippet type takes precedence over the name, a given mimetype over the known one."""
     known = SNIPPET_TYPES.get(snippet_type) or _FILE_TYPES.get(PurePath(name).suffix[1:].lower())
     if known is None:
         guessed = mimetype or mimetypes.guess_type(name)[0] or "application/octet-stream"

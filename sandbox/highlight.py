@@ -1,4 +1,4 @@
-"""Code in colours, as Slack shows a fence whose language it knows: Pygments' tokens as a handful of classes."""
+"""Syntax highlighting of code blocks as HTML, with Pygments' tokens mapped to a few CSS classes."""
 
 from functools import lru_cache
 from html import escape
@@ -8,7 +8,7 @@ from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, St
 from pygments.util import ClassNotFound
 
 _MAX_CHARS = 20_000
-"""Longer code is shown without colours."""
+"""Longer code isn't highlighted."""
 _CLASSES: dict[_TokenType, str] = {
     Comment: "comment",
     Keyword: "keyword",
@@ -28,7 +28,7 @@ _CLASSES: dict[_TokenType, str] = {
 
 @lru_cache(maxsize=64)
 def code_html(code: str, language: str) -> str:
-    """The code as escaped text in spans; plain where the language is not known."""
+    """Returns code as escaped, highlighted HTML; without highlighting if the language is unknown."""
     if len(code) > _MAX_CHARS:
         return escape(code)
     try:

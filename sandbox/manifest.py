@@ -1,4 +1,7 @@
-"""An app's manifest: how the app is set by it, and what Slack refuses (docs.slack.dev/reference/app-manifest)."""
+"""An app's manifest: reading its configuration and checking Slack's rules for manifests.
+
+The rules are those of docs.slack.dev/reference/app-manifest. A problem is a JSON pointer and a message.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +25,7 @@ EVENT_SCOPES: Mapping[str, str | None] = {
     "app_context_changed": "assistant:write",
     "agent_session_stopped": "assistant:write",
 }
-"""The events that are known here, and the scope that each needs."""
+"""The events that the sandbox knows, with the scope that each requires."""
 _PANE_EVENTS: Mapping[str, str] = {
     "assistant_thread_started": "assistant_view",
     "assistant_thread_context_changed": "assistant_view",
@@ -60,18 +63,18 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command, as the composer offers it."""
+    """A slash command."""
 
     command: str
     description: str
     usage_hint: str = ""
     should_escape: bool = False
-    """Names in its text are told as ids."""
+    """Whether names in the command's text are sent as ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """What stands in a message's menu (`message`), or among the app's own (`global`)."""
+    """A shortcut in a message's menu (`message`) or in the shortcuts menu (`global`)."""
 
     name: str
     type: Literal["message", "global"]
@@ -81,7 +84,7 @@ class Shortcut:
 
 @dataclass(frozen=True, slots=True)
 class SuggestedPrompt:
-    """A suggestion: what is on its button, and what pressing it says."""
+    """A suggested prompt in the assistant pane: its title, and the message that choosing it sends."""
 
     title: str
     message: str
@@ -89,7 +92,7 @@ class SuggestedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """How the app is set."""
+    """The app's configuration."""
 
     scopes: AbstractSet[str]
     events: AbstractSet[str]
@@ -99,17 +102,19 @@ class Manifest:
     messages_tab: bool = True
     interactive: bool = True
     pane: Literal["assistant", "agent"] | None = None
-    """assistant_view or agent_view, where the app has either."""
+    """Which of assistant_view and agent_view the app has, if any."""
     prompts: tuple[SuggestedPrompt, ...] = ()
-    """Those of the manifest: shown until the app sets others."""
+    """The prompts that the pane shows until the app sets others."""
     metadata: AbstractSet[str] = frozenset()
-    """The types of metadata that it declares: their payloads are shown everywhere."""
+    """The declared types of message metadata. Their payloads are included in all responses and events."""
 
 
 def read_manifest(manifest: Json) -> Manifest:
-    """Raises SlackError("invalid_manifest"), whose `errors` say what is wrong and where."""
-    if found := list(_problems(manifest)):
-        raise SlackError("invalid_manifest", errors=[{"message": said, "pointer": where} for where, said in found])
+    """Returns the configuration of a manifest. Raises SlackError("invalid_manifest") with a list of `errors`."""
+    if problems := list(_problems(manifest)):
+        raise SlackError(
+            "invalid_manifest", errors=[{"message": message, "pointer": pointer} for pointer, message in problems]
+        )
     features, settings = manifest.get("features", {}), manifest.get("settings", {})
     home = features.get("app_home", {})
     pane: Literal["assistant", "agent"] | None = None
@@ -134,8 +139,8 @@ def read_manifest(manifest: Json) -> Manifest:
 
 def _problems(manifest: Json) -> Iterator[tuple[str, str]]:
     for section, known in _SECTIONS.items():
-        held = manifest.get(section, {}) if section else manifest
-        for key in held.keys() - known:
+        value = manifest.get(section, {}) if section else manifest
+        for key in value.keys() - known:
             yield f"/{section}/{key}".replace("//", "/"), "is not a known property"
     features, settings = manifest.get("features", {}), manifest.get("settings", {})
     yield from _display(manifest.get("display_information", {}))
@@ -147,19 +152,19 @@ def _problems(manifest: Json) -> Iterator[tuple[str, str]]:
     yield from _subscriptions(manifest)
     if not settings.get("socket_mode_enabled"):
         for key in ("event_subscriptions", "interactivity"):
-            held = settings.get(key, {})
-            if (held.get("is_enabled") or held.get("bot_events")) and not held.get("request_url"):
-                yield f"/settings/{key}", "needs a request_url where socket_mode_enabled is false"
+            value = settings.get(key, {})
+            if (value.get("is_enabled") or value.get("bot_events")) and not value.get("request_url"):
+                yield f"/settings/{key}", "needs a request_url if socket_mode_enabled is false"
 
 
-def _display(shown: Json) -> Iterator[tuple[str, str]]:
-    where = "/display_information"
-    yield from _text(shown, "name", 35, where, needed=True)
-    yield from _text(shown, "description", 140, where)
-    if "long_description" in shown and not 174 <= len(shown["long_description"]) <= 4_000:
-        yield f"{where}/long_description", "must have 174 to 4000 characters"
-    if not re.fullmatch(r"#([0-9A-Fa-f]{3}){1,2}", shown.get("background_color", "#000")):
-        yield f"{where}/background_color", "must be a hex colour with its #"
+def _display(information: Json) -> Iterator[tuple[str, str]]:
+    pointer = "/display_information"
+    yield from _text(information, "name", 35, pointer, needed=True)
+    yield from _text(information, "description", 140, pointer)
+    if "long_description" in information and not 174 <= len(information["long_description"]) <= 4_000:
+        yield f"{pointer}/long_description", "must have 174 to 4000 characters"
+    if not re.fullmatch(r"#([0-9A-Fa-f]{3}){1,2}", information.get("background_color", "#000")):
+        yield f"{pointer}/background_color", "must be a hex color that begins with #"
 
 
 def _user_and_home(features: Json) -> Iterator[tuple[str, str]]:
@@ -173,82 +178,85 @@ def _commands(commands: Sequence[Json]) -> Iterator[tuple[str, str]]:
     if len(commands) > MAX_COMMANDS:
         yield "/features/slash_commands", f"must have no more than {MAX_COMMANDS}"
     for index, command in enumerate(commands):
-        where = f"/features/slash_commands/{index}"
+        pointer = f"/features/slash_commands/{index}"
         if not re.fullmatch(r"/[a-z0-9_-]{1,31}", str(command.get("command"))):
-            yield f"{where}/command", "must begin with / and have at most 32 lower-case characters"
-        yield from _text(command, "description", 2_000, where, needed=True)
-        yield from _text(command, "usage_hint", 1_000, where)
+            yield f"{pointer}/command", "must begin with / and have at most 32 lower-case characters"
+        yield from _text(command, "description", 2_000, pointer, needed=True)
+        yield from _text(command, "usage_hint", 1_000, pointer)
         for key in command.keys() - {"command", "description", "usage_hint", "should_escape", "url"}:
-            yield f"{where}/{key}", "is not a known property"
+            yield f"{pointer}/{key}", "is not a known property"
 
 
 def _shortcuts(shortcuts: Sequence[Json]) -> Iterator[tuple[str, str]]:
     if len(shortcuts) > MAX_SHORTCUTS:
         yield "/features/shortcuts", f"must have no more than {MAX_SHORTCUTS}"
     for index, shortcut in enumerate(shortcuts):
-        where = f"/features/shortcuts/{index}"
+        pointer = f"/features/shortcuts/{index}"
         if shortcut.get("type") not in ("message", "global"):
-            yield f"{where}/type", "must be message or global"
-        yield from _text(shortcut, "name", 24, where, needed=True)
-        yield from _text(shortcut, "callback_id", 255, where, needed=True)
-        yield from _text(shortcut, "description", 150, where, needed=True)
+            yield f"{pointer}/type", "must be message or global"
+        yield from _text(shortcut, "name", 24, pointer, needed=True)
+        yield from _text(shortcut, "callback_id", 255, pointer, needed=True)
+        yield from _text(shortcut, "description", 150, pointer, needed=True)
         for key in shortcut.keys() - {"name", "type", "callback_id", "description"}:
-            yield f"{where}/{key}", "is not a known property"
+            yield f"{pointer}/{key}", "is not a known property"
 
 
 def _pane(features: Json) -> Iterator[tuple[str, str]]:
     if "assistant_view" in features and "agent_view" in features:
-        yield "/features/agent_view", "can't be there with assistant_view"
+        yield "/features/agent_view", "can't be combined with assistant_view"
     for kind in ("assistant", "agent"):
-        where = f"/features/{kind}_view"
+        pointer = f"/features/{kind}_view"
         if (view := features.get(f"{kind}_view")) is None:
             continue
-        yield from _text(view, f"{kind}_description", 300, where, needed=True)
+        yield from _text(view, f"{kind}_description", 300, pointer, needed=True)
         prompts = view.get("suggested_prompts", [])
         if len(prompts) > MAX_PROMPTS or any(p.keys() != {"title", "message"} for p in prompts):
-            yield f"{where}/suggested_prompts", f"must be at most {MAX_PROMPTS}, each a title and a message"
+            yield (
+                f"{pointer}/suggested_prompts",
+                f"must be at most {MAX_PROMPTS} prompts, each with a title and a message",
+            )
         for key in view.keys() - {f"{kind}_description", "suggested_prompts", "actions"}:
-            yield f"{where}/{key}", "is not a known property"
+            yield f"{pointer}/{key}", "is not a known property"
 
 
 def _needed_scopes(manifest: Json) -> Iterator[tuple[str, str]]:
     features, scopes = manifest.get("features", {}), _scopes(manifest)
-    where = "/oauth_config/scopes/bot"
+    pointer = "/oauth_config/scopes/bot"
     if len(scopes) > MAX_SCOPES:
-        yield where, f"must have no more than {MAX_SCOPES}"
+        yield pointer, f"must have no more than {MAX_SCOPES}"
     if (features.get("slash_commands") or features.get("shortcuts")) and "commands" not in scopes:
-        yield where, "commands and shortcuts need the scope commands"
+        yield pointer, "commands and shortcuts need the scope commands"
     if ("assistant_view" in features or "agent_view" in features) and "assistant:write" not in scopes:
-        yield where, "the agents feature needs the scope assistant:write"
+        yield pointer, "the agents feature needs the scope assistant:write"
     if features.get("shortcuts") and not manifest.get("settings", {}).get("interactivity", {}).get("is_enabled"):
         yield "/settings/interactivity/is_enabled", "shortcuts need interactivity"
 
 
 def _subscriptions(manifest: Json) -> Iterator[tuple[str, str]]:
     features, scopes, events = manifest.get("features", {}), _scopes(manifest), _events(manifest)
-    where = "/settings/event_subscriptions/bot_events"
+    pointer = "/settings/event_subscriptions/bot_events"
     if len(events) > MAX_EVENTS:
-        yield where, f"must have no more than {MAX_EVENTS}"
+        yield pointer, f"must have no more than {MAX_EVENTS}"
     for index, event in enumerate(events):
         needed = EVENT_SCOPES.get(event)
         if event not in EVENT_SCOPES:
-            yield f"{where}/{index}", f"{event} is not a known event"
+            yield f"{pointer}/{index}", f"{event} is not a known event"
         elif needed is not None and needed not in scopes:
-            yield f"{where}/{index}", f"{event} needs the scope {needed}"
+            yield f"{pointer}/{index}", f"{event} needs the scope {needed}"
         if (view := _PANE_EVENTS.get(event)) and view not in features:
-            yield f"{where}/{index}", f"{event} needs {view}"
+            yield f"{pointer}/{index}", f"{event} needs {view}"
 
 
-def _text(holder: Json, key: str, most: int, where: str, *, needed: bool = False) -> Iterator[tuple[str, str]]:
-    held = holder.get(key, "")
-    if not isinstance(held, str) or len(held) > most or (needed and not held):
-        yield f"{where}/{key}", f"must be a text of {1 if needed else 0} to {most} characters"
+def _text(holder: Json, key: str, limit: int, pointer: str, *, needed: bool = False) -> Iterator[tuple[str, str]]:
+    value = holder.get(key, "")
+    if not isinstance(value, str) or len(value) > limit or (needed and not value):
+        yield f"{pointer}/{key}", f"must be a string of {1 if needed else 0} to {limit} characters"
 
 
-def _flags(holder: Mapping[str, Any], others: AbstractSet[str], where: str) -> Iterator[tuple[str, str]]:
+def _flags(holder: Mapping[str, Any], others: AbstractSet[str], pointer: str) -> Iterator[tuple[str, str]]:
     for key in holder.keys() - others:
         if not isinstance(holder[key], bool):
-            yield f"{where}/{key}", "must be true or false"
+            yield f"{pointer}/{key}", "must be true or false"
 
 
 def _scopes(manifest: Json) -> list[str]:
@@ -260,8 +268,8 @@ def _events(manifest: Json) -> list[str]:
 
 
 def _metadata(manifest: Json) -> Iterator[str]:
-    """Types that the app defines itself (`event_types`), and those that it subscribes to."""
+    """Yields the metadata types that the app defines in `event_types` or subscribes to."""
     yield from manifest.get("event_types", {})
-    for each in manifest.get("settings", {}).get("event_subscriptions", {}).get("metadata_subscriptions", ()):
-        if each.get("app_id") in (APP_ID, "*"):
-            yield str(each.get("event_type"))
+    for subscription in manifest.get("settings", {}).get("event_subscriptions", {}).get("metadata_subscriptions", ()):
+        if subscription.get("app_id") in (APP_ID, "*"):
+            yield str(subscription.get("event_type"))

@@ -1,10 +1,13 @@
-"""Slack's reading of Markdown: CommonMark with GFM's tables and strikethrough, and Slack's own tokens.
+"""Slack's dialect of Markdown: CommonMark with GFM's tables and strikethrough, and Slack's own tokens.
 
-Where Slack differs from CommonMark:
+Differences from CommonMark:
 
-- `<@U…>`, `<#C…>`, `<!here>` and `<url|label>` are tokens in prose. The same characters written as entities are text.
+- `<@U…>`, `<#C…>`, `<!here>` and `<url|label>` are tokens, except in code. Written with entities, they are text.
 - Entities in a link's address are not decoded.
-- `**` directly beside Chinese, Japanese or Korean letters, and around a bare address, stays text.
+- `**` next to a Chinese, Japanese or Korean letter, or around a bare address, stays text.
+
+Blocks and inline content are parsed separately: `parse` returns blocks with unparsed lines, so that the result of
+`parse_inline` can be cached for each line.
 """
 
 import re
@@ -36,33 +39,33 @@ _ESCAPED: Final = re.compile(r"\\([!-/:-@[-`{-~])")
 
 
 References = dict[str, Any]
-"""The link definitions of a document."""
+"""A document's link definitions."""
 
 
 def parse(markdown: str) -> tuple[list[Token], References]:
-    """The Markdown's blocks as markdown-it's tokens, whose inline tokens are not read yet; and its link definitions."""
+    """Returns a document's block tokens, whose inline content isn't parsed yet, and its link definitions."""
     env: dict[str, Any] = {}
     return _BLOCKS.parse(markdown, env), env.get("references", {})
 
 
 def parse_inline(source: str, references: References) -> list[Token]:
-    """An inline token's content as tokens. Slack's own tokens come as `slack`."""
+    """Returns a line's inline tokens. Slack's own tokens have the type `slack`."""
     (token,) = _INLINE.parseInline(source, {"references": references})
     return token.children or []
 
 
 def _slack_token(state: StateInline, silent: bool) -> bool:
-    """Inline rule: one of Slack's tokens."""
-    if state.src[state.pos] != "<" or not (found := TOKEN.match(state.src, state.pos, state.posMax)):
+    """Inline rule for Slack's own tokens."""
+    if state.src[state.pos] != "<" or not (match := TOKEN.match(state.src, state.pos, state.posMax)):
         return False
     if not silent:
-        state.push("slack", "", 0).content = found[0]
-    state.pos = found.end()
+        state.push("slack", "", 0).content = match[0]
+    state.pos = match.end()
     return True
 
 
 def _emphasis(state: StateInline, silent: bool) -> bool:
-    """Inline rule: CommonMark's, but for what Slack does not read as bold."""
+    """Inline rule for emphasis: CommonMark's, except where Slack doesn't recognize bold."""
     marker = state.src[state.pos]
     if silent or marker not in "_*":
         return False
@@ -92,12 +95,12 @@ def _ends_address(text: str, end: int) -> bool:
 
 
 def _link_destination(string: str, pos: int, maximum: int) -> Any:
-    """markdown-it's, without its decoding of entities."""
-    found = helpers.parseLinkDestination(string, pos, maximum)
-    if found.ok and "&" in string[pos : found.pos]:
-        kept = string[pos : found.pos]
-        found.str = _ESCAPED.sub(r"\1", kept[1:-1] if kept.startswith("<") else kept)
-    return found
+    """Parses a link destination as markdown-it does, but doesn't decode entities."""
+    match = helpers.parseLinkDestination(string, pos, maximum)
+    if match.ok and "&" in string[pos : match.pos]:
+        source = string[pos : match.pos]
+        match.str = _ESCAPED.sub(r"\1", source[1:-1] if source.startswith("<") else source)
+    return match
 
 
 def _safe_link(url: str) -> bool:

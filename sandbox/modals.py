@@ -1,46 +1,46 @@
-"""What people do in views: presses, submissions and closing, as interactive payloads."""
+"""Presses, submissions and closing in views, sent to the app as interactive payloads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.choices import Choice, action_json, find_element
 from sandbox.interactivity import Interactivity
-from sandbox.rules_views import wrong_inputs
+from sandbox.rules_views import input_errors
 from sandbox.views import View, Views
 from sandbox.workspace import Json, SlackError
 
 Values = Mapping[tuple[str, str], Choice]
-"""What fields hold, by block_id and action_id."""
+"""The values of a view's fields, by block_id and action_id."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewPress:
-    """One use of an element in a view, and what the view's fields hold by then."""
+    """A person's use of an element in a view. `values`: the view's fields at that time."""
 
     action_id: str
     block_id: str | None
-    chosen: Choice
+    choice: Choice
     values: Values
 
 
 @dataclass
 class Modals:
-    """Tells the app, and does what it answers."""
+    """Sends what people do in views to the app, and applies the app's response."""
 
     interactivity: Interactivity
     views: Views
 
     async def press(self, user_id: str, view_id: str, press: ViewPress) -> bool:
-        """Whether the app acknowledged. Raises SlackError."""
-        view = self._own(user_id, view_id)
+        """Sends a press and returns whether the app acknowledged it. Raises SlackError."""
+        view = self._own_view(user_id, view_id)
         block, element = find_element(view.blocks, press.action_id, press.block_id)
-        where = (block["block_id"], press.action_id)
-        view = self.views.choose(view_id, {**press.values, where: press.chosen})
-        action = action_json(element, where[0], press.chosen, self.interactivity.workspace.next_ts())
+        key = (block["block_id"], press.action_id)
+        view = self.views.choose(view_id, {**press.values, key: press.choice})
+        action = action_json(element, key[0], press.choice, self.interactivity.workspace.next_ts())
         payload = {
             "type": "block_actions",
             **self.interactivity.sender(user_id, view_id if view.content["type"] == "modal" else None),
-            **self._about(view),
+            **self._view_fields(view),
             "container": {"type": "view", "view_id": view_id},
             "actions": [action],
         }
@@ -48,19 +48,22 @@ class Modals:
         return await self.interactivity.send(payload) is not None
 
     async def submit(self, user_id: str, view_id: str, values: Values) -> dict[str, str]:
-        """What is wrong with the fields, by block_id; nothing is where it was taken. Raises SlackError."""
-        self._own(user_id, view_id)
+        """Submits a modal and returns errors by block_id, empty if it was accepted. Raises SlackError."""
+        self._own_view(user_id, view_id)
         view = self.views.choose(view_id, values)
-        if wrong := wrong_inputs(view.blocks, view.chosen):
-            return wrong
-        about = {"type": "view_submission", "response_urls": [], **self._about(view)}
-        answer = await self.interactivity.send({**about, **self.interactivity.sender(user_id, view_id)})
+        if errors := input_errors(view.blocks, view.choices):
+            return errors
+        payload = {"type": "view_submission", "response_urls": [], **self._view_fields(view)}
+        answer = await self.interactivity.send({**payload, **self.interactivity.sender(user_id, view_id)})
         if answer is None:
             raise SlackError("app_not_responding")
-        return self._do(view, answer)
+        return self._apply(view, answer)
 
     async def close(self, user_id: str, *, everything: bool) -> None:
-        """Closes the topmost modal, or all of them; the app hears of those that it wants to hear of."""
+        """Closes the top modal, or with `everything` the whole stack.
+
+        The app gets view_closed for each closed view that has notify_on_close.
+        """
         top = self.views.modal(user_id)
         if top is None:
             return
@@ -71,13 +74,13 @@ class Modals:
             self.views.close(user_id)
         for view in closed:
             if view.content.get("notify_on_close"):
-                about = {"type": "view_closed", "is_cleared": everything, **self._about(view)}
+                payload = {"type": "view_closed", "is_cleared": everything, **self._view_fields(view)}
                 sender = self.interactivity.sender(user_id)
-                # Nothing can be opened in answer to it.
+                # An app can't open a modal in response to view_closed.
                 del sender["trigger_id"]
-                await self.interactivity.send({**about, **sender})
+                await self.interactivity.send({**payload, **sender})
 
-    def _do(self, view: View, answer: Json) -> dict[str, str]:
+    def _apply(self, view: View, answer: Json) -> dict[str, str]:
         match answer.get("response_action"):
             case None:
                 self._close(view)
@@ -101,11 +104,11 @@ class Modals:
         if top is not None and top.id == view.id:
             self.views.close(view.user_id)
 
-    def _own(self, user_id: str, view_id: str) -> View:
+    def _own_view(self, user_id: str, view_id: str) -> View:
         view = self.views.get(view_id)
         if view.user_id != user_id:
             raise SlackError("not_found")
         return view
 
-    def _about(self, view: View) -> Json:
+    def _view_fields(self, view: View) -> Json:
         return {"view": self.views.view_json(view)}

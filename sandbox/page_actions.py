@@ -1,4 +1,4 @@
-"""What the page's people do with the app's surfaces, over HTTP."""
+"""The page's HTTP routes for buttons, modals, commands, shortcuts and the assistant pane."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sandbox.workspace import Json, SlackError
 
 @dataclass
 class PageActions:
-    """Each answer waits for the app's acknowledgement; without one the page warns."""
+    """Handles the page's actions. A response waits for the app's acknowledgement, or is app_not_responding."""
 
     surfaces: Surfaces
 
@@ -36,28 +36,28 @@ class PageActions:
         return [web.post(f"/sandbox/{name}", guarded(handler)) for name, handler in handlers.items()]
 
     async def _press(self, request: web.Request) -> web.StreamResponse:
-        said = await body(request)
-        user, channel, ts, block_id, action_id = strings(said, "user_id", "channel", "ts", "block_id", "action_id")
-        press = Press(user, action_id, _chosen(said.get("value")), block_id)
+        data = await body(request)
+        user, channel, ts, block_id, action_id = strings(data, "user_id", "channel", "ts", "block_id", "action_id")
+        press = Press(user, action_id, _chosen(data.get("value")), block_id)
         return _acknowledged(await self.surfaces.interactivity.press(channel, ts, press))
 
     async def _press_in_view(self, request: web.Request) -> web.StreamResponse:
-        said = await body(request)
-        user, view_id, block_id, action_id = strings(said, "user_id", "view_id", "block_id", "action_id")
-        press = ViewPress(action_id, block_id, _chosen(said.get("value")), _values(said))
+        data = await body(request)
+        user, view_id, block_id, action_id = strings(data, "user_id", "view_id", "block_id", "action_id")
+        press = ViewPress(action_id, block_id, _chosen(data.get("value")), _values(data))
         return _acknowledged(await self.surfaces.modals.press(user, view_id, press))
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
-        said = await body(request)
-        user, view_id = strings(said, "user_id", "view_id")
+        data = await body(request)
+        user, view_id = strings(data, "user_id", "view_id")
         return web.json_response(
-            {"ok": True, "errors": await self.surfaces.modals.submit(user, view_id, _values(said))}
+            {"ok": True, "errors": await self.surfaces.modals.submit(user, view_id, _values(data))}
         )
 
     async def _close(self, request: web.Request) -> web.StreamResponse:
-        said = await body(request)
-        (user,) = strings(said, "user_id")
-        await self.surfaces.modals.close(user, everything=bool(said.get("everything")))
+        data = await body(request)
+        (user,) = strings(data, "user_id")
+        await self.surfaces.modals.close(user, everything=bool(data.get("everything")))
         return done()
 
     async def _command(self, request: web.Request) -> web.StreamResponse:
@@ -65,11 +65,11 @@ class PageActions:
         return done()
 
     async def _shortcut(self, request: web.Request) -> web.StreamResponse:
-        said = await body(request)
-        user, callback_id = strings(said, "user_id", "callback_id")
-        if not said.get("ts"):
+        data = await body(request)
+        user, callback_id = strings(data, "user_id", "callback_id")
+        if not data.get("ts"):
             return _acknowledged(await self.surfaces.commands.use_global_shortcut(user, callback_id))
-        channel, ts = strings(said, "channel", "ts")
+        channel, ts = strings(data, "channel", "ts")
         return _acknowledged(await self.surfaces.commands.use_message_shortcut(user, callback_id, channel, ts))
 
     async def _open_tab(self, request: web.Request) -> web.StreamResponse:
@@ -90,20 +90,20 @@ class PageActions:
         return done()
 
 
-def _acknowledged(was: bool) -> web.Response:
-    if not was:
+def _acknowledged(acknowledged: bool) -> web.Response:
+    if not acknowledged:
         raise SlackError("app_not_responding")
     return done()
 
 
-def _values(said: Json) -> Values:
-    held: Any = said.get("values")
-    if not isinstance(held, Mapping):
+def _values(data: Json) -> Values:
+    values: Any = data.get("values")
+    if not isinstance(values, Mapping):
         return {}
-    return {(block, action): _chosen(value) for block, fields in held.items() for action, value in fields.items()}
+    return {(block, action): _chosen(value) for block, fields in values.items() for action, value in fields.items()}
 
 
 def _chosen(value: Any) -> Choice:
     if value is None:
         return None
-    return [str(each) for each in value] if isinstance(value, list) else str(value)
+    return [str(item) for item in value] if isinstance(value, list) else str(value)

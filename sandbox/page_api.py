@@ -1,4 +1,4 @@
-"""What the page talks to: the state, the live updates, and what people do. For this machine's own page only."""
+"""The page's HTTP routes: its files, the state, live updates, and people's messages. Only the page may call them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _ASSET_TYPES = frozenset({".js", ".css"})
 
 @dataclass
 class PageApi:
-    """`note` says on the page what the bot runs on."""
+    """Serves the page. `note` is the page's line about the models that answer."""
 
     workspace: Workspace
     people: People
@@ -38,7 +38,7 @@ class PageApi:
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.workspace.names)
         self._files = PageFiles(self.workspace, self.people.files)
-        self._said_of_bot: Json = {}
+        self._last_bot_state: Json = {}
         self.updates = PageUpdates(self.workspace, self.message_json, self.budgets_json)
         self._surfaces = PageSurfaces(self.surfaces, self.updates, self._renderer)
         self.faults.listeners.append(lambda: self.updates.send("faults", self.faults_json()))
@@ -50,27 +50,27 @@ class PageApi:
             web.get("/sandbox/state", guarded(self._state)),
             web.get("/sandbox/events", guarded(self.updates.serve)),
             web.post("/sandbox/say", guarded(self._say)),
-            web.post("/sandbox/upload", guarded(self._files.take)),
-            web.get("/sandbox/files/{file_id}", guarded(self._files.give)),
+            web.post("/sandbox/upload", guarded(self._files.upload)),
+            web.get("/sandbox/files/{file_id}", guarded(self._files.download)),
             web.post("/sandbox/edit", guarded(self._edit)),
             web.post("/sandbox/delete", guarded(self._delete)),
             web.post("/sandbox/fault", guarded(self._fault)),
         ]
 
     def set_note(self, note: str) -> None:
-        """Changes the note, on open pages too."""
+        """Changes the note, also on open pages."""
         self.note = note
-        self.tell_bot()
+        self.send_bot_state()
 
-    def tell_bot(self) -> None:
-        """Tells the pages how the bot is, where that has changed."""
-        said = {"connected": bool(self.sockets.connections), "note": self.note}
-        if said != self._said_of_bot:
-            self._said_of_bot = said
-            self.updates.send("bot", said)
+    def send_bot_state(self) -> None:
+        """Sends the bot's state to open pages if it has changed."""
+        state = {"connected": bool(self.sockets.connections), "note": self.note}
+        if state != self._last_bot_state:
+            self._last_bot_state = state
+            self.updates.send("bot", state)
 
     def message_json(self, message: Message) -> Json:
-        """A message as the page shows it."""
+        """Returns a message as the page shows it."""
         author = self.workspace.users.get(message.user_id)
         is_bot = author is not None and author.bot_id is not None
         return {
@@ -82,7 +82,7 @@ class PageApi:
             "is_bot": is_bot,
             "html": self._renderer.html(message),
             "text": message.title or message.text,
-            "files": self._files.of(message),
+            "files": self._files.message_files(message),
             "edited": message.edited_ts is not None and not is_bot,
             "ephemeral_to": message.ephemeral_to,
             "reactions": [{"name": name, "count": len(users)} for name, users in message.reactions],
@@ -93,17 +93,18 @@ class PageApi:
         }
 
     def budgets_json(self) -> list[Json]:
-        """Each method that was called in the last minute, and chat.update always."""
+        """Returns the used budgets: methods called in the last minute, and always chat.update."""
         used = self.budgets.used().items()
-        return [{"method": m, "used": n, "limit": most} for m, (n, most) in used if n or m == "chat.update"]
+        return [{"method": m, "used": n, "limit": limit} for m, (n, limit) in used if n or m == "chat.update"]
 
     def faults_json(self) -> list[Json]:
-        said = []
+        """Returns all faults with their state."""
+        faults = []
         for name, kind in FAULTS.items():
             fault = self.faults.active(name)
             remaining = fault.times if fault else None
             detail = (fault or kind).detail
-            said.append(
+            faults.append(
                 {
                     "name": name,
                     "label": kind.label,
@@ -113,14 +114,14 @@ class PageApi:
                     "detail": detail,
                 }
             )
-        return said
+        return faults
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         del request
         return web.FileResponse(_PAGE / "index.html")
 
     async def _asset(self, request: web.Request) -> web.StreamResponse:
-        # A name has no slash in it: it stays in the page's folder.
+        # The route's name can't contain a slash, so that no other folder can be read.
         asset = _PAGE / request.match_info["name"]
         if asset.suffix not in _ASSET_TYPES or not asset.is_file():
             raise web.HTTPNotFound
@@ -148,14 +149,14 @@ class PageApi:
         return web.json_response(state)
 
     async def _say(self, request: web.Request) -> web.StreamResponse:
-        said = await body(request)
-        thread_ts = str(said["thread_ts"]) if said.get("thread_ts") else None
-        if not said.get("files"):
-            user, channel, text = strings(said, "user_id", "channel", "text")
+        data = await body(request)
+        thread_ts = str(data["thread_ts"]) if data.get("thread_ts") else None
+        if not data.get("files"):
+            user, channel, text = strings(data, "user_id", "channel", "text")
             return done(ts=self.people.say(user, channel, text, thread_ts))
-        user, channel = strings(said, "user_id", "channel")
-        files = [self.people.files.get(str(file_id)) for file_id in said["files"]]
-        return done(ts=self.people.share(user, channel, str(said.get("text") or ""), files, thread_ts))
+        user, channel = strings(data, "user_id", "channel")
+        files = [self.people.files.get(str(file_id)) for file_id in data["files"]]
+        return done(ts=self.people.share(user, channel, str(data.get("text") or ""), files, thread_ts))
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
         self.people.edit(*strings(await body(request), "channel", "ts", "text"))
@@ -166,38 +167,38 @@ class PageApi:
         return done()
 
     async def _fault(self, request: web.Request) -> web.StreamResponse:
-        said = await body(request)
-        (name,) = strings(said, "name")
+        data = await body(request)
+        (name,) = strings(data, "name")
         if name not in FAULTS:
             raise SlackError("unknown_fault")
-        if said.get("on"):
-            self.faults.start(name, **_settings(said))
+        if data.get("on"):
+            self.faults.start(name, **_settings(data))
         else:
             self.faults.stop(name)
         return done()
 
 
-def _settings(said: Json) -> FaultSettings:
-    """How a page sets a fault; what it leaves out is as the fault has it."""
+def _settings(data: Json) -> FaultSettings:
+    """Returns the fault settings in a request. Missing ones keep the fault's defaults."""
     kinds: Mapping[str, type | tuple[type, ...]] = {
         "method": (str, type(None)),
         "times": (int, type(None)),
         "done": bool,
         "error": str,
     }
-    found = {key: said[key] for key in kinds if key in said}
-    if not all(isinstance(value, kinds[key]) for key, value in found.items()):
+    settings = {key: data[key] for key in kinds if key in data}
+    if not all(isinstance(value, kinds[key]) for key, value in settings.items()):
         raise SlackError("invalid_arguments")
-    return cast(FaultSettings, found)
+    return cast(FaultSettings, settings)
 
 
 def _person_json(user: User) -> Json:
-    said = {"id": user.id, "name": user.name, "real_name": user.real_name, "color": user.color}
-    return {**said, "is_bot": user.bot_id is not None, "role": _role(user)}
+    data = {"id": user.id, "name": user.name, "real_name": user.real_name, "color": user.color}
+    return {**data, "is_bot": user.bot_id is not None, "role": _role(user)}
 
 
 def _role(user: User) -> str:
-    """In words, where somebody is more or less than a member."""
+    """Returns the role that the page shows next to a name, empty for members."""
     if user.bot_id is not None:
         return "app"
     if user.team_id != TEAM_ID:

@@ -1,4 +1,4 @@
-"""Files on the page: what it shows of them, and the bytes that its people send and see."""
+"""The page's files: their descriptions, uploads and downloads."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -9,23 +9,26 @@ from sandbox.files import MAX_BYTES, Files, Upload
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-"""What a browser may show from here; all else is only saved, as text or as bytes."""
+"""The types that a browser may display. All others are only offered as downloads."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageFiles:
-    """Behind the page's guard, as all that the page talks to."""
+    """Handles the page's uploads and downloads. The routes need `guarded`."""
 
     workspace: Workspace
     files: Files
 
-    def of(self, message: Message) -> list[Json]:
-        """A message's files as the page shows them, those of a message that it forwards among them."""
+    def message_files(self, message: Message) -> list[Json]:
+        """Returns a message's files as the page shows them, including those of a forwarded message."""
         holders = ({"files": message.files}, *message.attachments)
-        return [_shown(file) for holder in holders for file in holder.get("files", ())]
+        return [_file_json(file) for holder in holders for file in holder.get("files", ())]
 
-    async def take(self, request: web.Request) -> web.StreamResponse:
-        """One file of a person, as raw bytes: another site's form can't send those without asking first."""
+    async def upload(self, request: web.Request) -> web.StreamResponse:
+        """Stores a person's file from a request's raw body.
+
+        Other sites' forms can't send this content type without a preflight request.
+        """
         if request.content_type != "application/octet-stream":
             raise web.HTTPUnsupportedMediaType(text="Send application/octet-stream.")
         person = self.workspace.user(request.query.get("user_id", ""))
@@ -40,8 +43,8 @@ class PageFiles:
             raise SlackError("file_is_empty")
         return web.json_response({"ok": True, "id": self.files.add(person.id, Upload(name, content)).id})
 
-    async def give(self, request: web.Request) -> web.StreamResponse:
-        """A file's bytes, made harmless: nothing in it runs, whatever it says it is."""
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """Serves a file's content so that no browser runs it, whatever its type."""
         file = self.files.get(request.match_info["file_id"])
         mimetype, disposition = file.type.mimetype, "inline"
         if mimetype not in _IMAGES:
@@ -55,9 +58,9 @@ class PageFiles:
         return web.Response(body=file.content, headers=headers)
 
 
-def _shown(file: Json) -> Json:
+def _file_json(file: Json) -> Json:
     if file["mode"] == "tombstone":
         return {"id": file["id"], "deleted": True}
-    kept = ("id", "name", "title", "pretty_type", "size", "alt_txt", "preview", "preview_is_truncated", "lines_more")
-    said = {key: file[key] for key in kept if key in file}
-    return said | {"url": f"/sandbox/files/{file['id']}", "is_image": file["mimetype"] in _IMAGES}
+    keys = ("id", "name", "title", "pretty_type", "size", "alt_txt", "preview", "preview_is_truncated", "lines_more")
+    fields = {key: file[key] for key in keys if key in file}
+    return fields | {"url": f"/sandbox/files/{file['id']}", "is_image": file["mimetype"] in _IMAGES}

@@ -1,4 +1,4 @@
-"""What every address of the page shares: only this machine's own page is let in, and what it sends is JSON."""
+"""Access checks and JSON helpers for the page's routes."""
 
 from collections.abc import Awaitable, Callable
 
@@ -17,14 +17,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def guarded(handler: Handler) -> Handler:
-    """Lets in only this server's own page: by its name (no DNS rebinding), and no POST from elsewhere."""
+    """Returns a handler that accepts only requests from the sandbox's own page.
+
+    The host name must be local, against DNS rebinding; the origin must be the sandbox itself.
+    """
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         if request.url.host not in ("127.0.0.1", "localhost"):
-            raise web.HTTPForbidden(text="This page is for this machine only.")
+            raise web.HTTPForbidden(text="The sandbox's page is available only on this machine.")
         origin = request.headers.get("Origin")
         if origin is not None and origin != f"http://{request.host}":
-            raise web.HTTPForbidden(text="Only the sandbox's own page may do this.")
+            raise web.HTTPForbidden(text="Only the sandbox's own page may send this request.")
         try:
             response = await handler(request)
         except SlackError as error:
@@ -37,29 +40,29 @@ def guarded(handler: Handler) -> Handler:
 
 
 async def body(request: web.Request) -> Json:
-    """What the page sends. Raises SlackError where it is no JSON object."""
-    # A form from another site can't be JSON without asking first; so nothing else is taken.
+    """Returns the request's JSON object. Raises SlackError if the body isn't one."""
+    # Other sites' forms can't send JSON without a preflight request.
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="Send JSON.")
     try:
-        said = await request.json()
+        data = await request.json()
     except ValueError:
         raise SlackError("invalid_json") from None
-    if not isinstance(said, dict):
+    if not isinstance(data, dict):
         raise SlackError("json_not_object")
-    return said
+    return data
 
 
-def strings(said: Json, *keys: str) -> list[str]:
-    """The values of these keys, each a text with something in it. Raises SlackError."""
-    values = [said.get(key) for key in keys]
+def strings(data: Json, *keys: str) -> list[str]:
+    """Returns the values of these keys. Raises SlackError unless each is a string that isn't blank."""
+    values = [data.get(key) for key in keys]
     if not all(isinstance(value, str) and value.strip() for value in values):
         raise SlackError(
-            "no_text" if "text" in keys and not str(said.get("text") or "").strip() else "invalid_arguments"
+            "no_text" if "text" in keys and not str(data.get("text") or "").strip() else "invalid_arguments"
         )
     return [str(value) for value in values]
 
 
 def done(**fields: str) -> web.Response:
-    """An answer to the page."""
+    """Returns a successful response with these fields."""
     return web.json_response({"ok": True, **fields})

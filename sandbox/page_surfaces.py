@@ -1,4 +1,4 @@
-"""The app's surfaces besides messages, as the page shows them, and told to open pages as they change."""
+"""The page's view of modals, the Home tab, panes, commands and shortcuts; changes go to open pages."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from sandbox.workspace import Json
 
 @dataclass
 class PageSurfaces:
-    """Registers itself for all changes."""
+    """Builds the page's JSON and sends it again on each change."""
 
     surfaces: Surfaces
     updates: PageUpdates
@@ -25,7 +25,7 @@ class PageSurfaces:
         self._panes.changed.append(lambda channel: self.updates.send("pane", self._pane_json(channel)))
 
     def state(self) -> Json:
-        """What a page that is opened must know."""
+        """Returns the fields of the state that a page loads when it opens."""
         config = self._panes.config
         people = [user.id for user in self.surfaces.workspace.users.values() if user.bot_id is None]
         directs = [channel for channel in self.surfaces.workspace.channels.values() if channel.type == "im"]
@@ -75,7 +75,7 @@ class PageSurfaces:
             "channel": channel,
             "thread_ts": thread_ts,
             "suggestions": _suggestions_json(self._panes.suggestions(channel, thread_ts)),
-            "sessions": {ts: {"status": each.status, "title": each.title} for ts, each in sessions.items()},
+            "sessions": {ts: {"status": session.status, "title": session.title} for ts, session in sessions.items()},
         }
 
 

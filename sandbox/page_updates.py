@@ -1,4 +1,4 @@
-"""The page's live view: what changed, as server-sent events to all pages that are open."""
+"""Live updates of the page: server-sent events about changes, for all open pages."""
 
 import asyncio
 import contextlib
@@ -10,15 +10,15 @@ from aiohttp import web
 
 from sandbox.workspace import Change, Changed, Deleted, Json, Message, Posted, StatusSet, TombstoneRemoved, Workspace
 
-_GATHER_S = 0.05
-"""Changes of one message within this time reach the page as one."""
-_TICK_S = 1.0
+_FLUSH_INTERVAL_S = 0.05
+"""Changes of one message within this time are sent as one event."""
+_BUDGETS_INTERVAL_S = 1.0
 _BACKLOG = 500
-"""A page that is so many events behind is hung up on; it comes back and reads the whole state."""
+"""The most events that wait for a page. A slower page is disconnected; it reconnects and loads the state again."""
 
 
 class PageUpdates:
-    """Gathers changes and renders each changed message once, and only while a page is open."""
+    """Collects changes and sends them to open pages. A changed message is rendered once for all of them."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class PageUpdates:
         self._budgets_json = budgets_json
         self._pages: set[asyncio.Queue[bytes | None]] = set()
         self._changed: dict[tuple[str, str], Message] = {}
-        self._said: dict[str, Any] = {}
+        self._last_sent: dict[str, Any] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         workspace.listeners.append(self._on_change)
@@ -44,10 +44,10 @@ class PageUpdates:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for page in self._pages:
-            _hang_up(page)
+            _disconnect(page)
 
     def send(self, event: str, data: Any) -> None:
-        """Sends an event to all pages."""
+        """Sends an event to all open pages."""
         if not self._pages:
             return
         line = f"event: {event}\ndata: {json.dumps(data)}\n\n".encode()
@@ -56,10 +56,10 @@ class PageUpdates:
                 page.put_nowait(line)
             except asyncio.QueueFull:
                 self._pages.discard(page)
-                _hang_up(page)
+                _disconnect(page)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """One page's stream, until it goes or the feed closes."""
+        """Serves one page's stream of events until the page or the sandbox closes."""
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
@@ -70,7 +70,7 @@ class PageUpdates:
             while (line := await page.get()) is not None:
                 await response.write(line)
         except ConnectionError:
-            # The page was closed.
+            # The person closed the page.
             return response
         finally:
             self._pages.discard(page)
@@ -81,26 +81,26 @@ class PageUpdates:
             return
         match change:
             case Posted(message):
-                self._mark(message)
-                self._mark_root(message)
+                self._queue(message)
+                self._queue_root(message)
             case Changed(message):
-                self._mark(message)
+                self._queue(message)
             case Deleted(message) | TombstoneRemoved(message):
                 self._changed.pop((message.channel, message.ts), None)
                 self.send("deleted", {"channel": message.channel, "ts": message.ts})
-                self._mark_root(message)
+                self._queue_root(message)
             case StatusSet(channel, thread_ts, text, loading):
-                said = {"channel": channel, "thread_ts": thread_ts, "text": text}
-                self.send("status", said | ({"loading": loading} if loading else {}))
+                status = {"channel": channel, "thread_ts": thread_ts, "text": text}
+                self.send("status", status | ({"loading": loading} if loading else {}))
 
-    def _mark(self, message: Message) -> None:
+    def _queue(self, message: Message) -> None:
         self._changed[message.channel, message.ts] = message
         self._wake.set()
 
-    def _mark_root(self, message: Message) -> None:
-        # A new or a lost reply changes its root's count.
+    def _queue_root(self, message: Message) -> None:
+        # A posted or deleted reply changes the count at its root.
         if message.thread_ts is not None and message.ephemeral_to is None:
-            self._mark(self._workspace.message(message.channel, message.thread_ts))
+            self._queue(self._workspace.message(message.channel, message.thread_ts))
 
     async def _flush(self) -> None:
         while True:
@@ -109,21 +109,21 @@ class PageUpdates:
             changed, self._changed = self._changed, {}
             for message in changed.values():
                 self.send("message", self._message_json(message))
-            await asyncio.sleep(_GATHER_S)
+            await asyncio.sleep(_FLUSH_INTERVAL_S)
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(_BUDGETS_INTERVAL_S)
             if not self._pages:
                 continue
             self._workspace.expire_statuses()
             budgets = self._budgets_json()
-            if budgets != self._said.get("budgets"):
-                self._said["budgets"] = budgets
+            if budgets != self._last_sent.get("budgets"):
+                self._last_sent["budgets"] = budgets
                 self.send("budgets", budgets)
 
 
-def _hang_up(page: "asyncio.Queue[bytes | None]") -> None:
+def _disconnect(page: "asyncio.Queue[bytes | None]") -> None:
     while page.full():
         with contextlib.suppress(asyncio.QueueEmpty):
             page.get_nowait()

@@ -1,4 +1,4 @@
-"""Where people meet the app alone: its Home and Messages tabs, the assistant's pane, the agent's sessions."""
+"""The app's Home and Messages tabs, the assistant pane, and agent sessions."""
 
 import secrets
 from collections.abc import Callable
@@ -16,7 +16,7 @@ NEW_THREAD = "New chat"
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """What a pane offers to say, with its heading."""
+    """The suggested prompts of a pane, with their heading."""
 
     prompts: tuple[SuggestedPrompt, ...]
     title: str = ""
@@ -24,7 +24,7 @@ class Suggestions:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An agent's session: one thread."""
+    """An agent's session in one thread."""
 
     status: SessionStatus
     title: str = ""
@@ -32,7 +32,7 @@ class Session:
 
 @dataclass
 class Panes:
-    """`emit` delivers an event to the app where it has subscribed; `changed` is told which DM has changed."""
+    """The state of all panes. `emit` sends an event to the app; `changed` has listeners for the id of a changed DM."""
 
     workspace: Workspace
     config: Manifest
@@ -41,17 +41,17 @@ class Panes:
     emit: Callable[[Json], None]
     changed: list[Callable[[str], None]] = field(default_factory=list)
     _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
-    """By DM and thread; an agent's are for the whole DM."""
+    """Suggestions by DM and thread. An agent's suggestions are for the DM as a whole."""
     _sessions: dict[tuple[str, str], Session] = field(default_factory=dict)
     _looking_at: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """User to the channel that they look at beside the pane, and the message in it, if it is one."""
+    """By user: the channel open next to the pane, and the message in it, if the person opened one."""
     _threads: dict[str, str] = field(default_factory=dict)
-    """User to the assistant's thread that they have open."""
+    """By user: the ts of the open assistant thread."""
 
     def open_tab(self, user_id: str, tab: Tab) -> None:
-        """A person opens the app's Home or Messages tab."""
+        """Opens the app's Home or Messages tab for a person."""
         view = self.views.home(user_id) if tab == "home" else None
-        event: Json = {"type": "app_home_opened", "user": user_id, "channel": self._direct(user_id).id, "tab": tab}
+        event: Json = {"type": "app_home_opened", "user": user_id, "channel": self._dm(user_id).id, "tab": tab}
         if view is not None:
             event["view"] = self.views.view_json(view)
         if self.config.pane == "agent":
@@ -59,19 +59,19 @@ class Panes:
         self._emit(event)
 
     def message_fields(self, message: Message) -> Json:
-        """What a message to the app carries besides: what lets it act for the writer, and what they look at."""
+        """Returns the extra fields of a message to the app: an action token, and what the author has open."""
         if self.config.pane is None:
             return {}
-        said: Json = {"assistant_thread": {"action_token": secrets.token_hex(16)}}
-        if self.config.pane == "agent" and message.channel == self._direct(message.user_id).id:
-            said |= {f"app_{key}": value for key, value in self._context(message.user_id).items()}
-        return said
+        fields: Json = {"assistant_thread": {"action_token": secrets.token_hex(16)}}
+        if self.config.pane == "agent" and message.channel == self._dm(message.user_id).id:
+            fields |= {f"app_{key}": value for key, value in self._context(message.user_id).items()}
+        return fields
 
     def start_thread(self, user_id: str) -> str:
-        """A new thread in the assistant's pane; its root's ts. Raises SlackError where the app has no such pane."""
+        """Starts a thread in the assistant pane and returns its ts. Raises SlackError if the app has no such pane."""
         if self.config.pane != "assistant":
             raise SlackError("not_enabled")
-        workspace, channel = self.workspace, self._direct(user_id)
+        workspace, channel = self.workspace, self._dm(user_id)
         root = Message(channel.id, workspace.next_ts(), workspace.bot.id, NEW_THREAD, subtype="assistant_app_thread")
         workspace.post(root)
         self._threads[user_id] = root.ts
@@ -82,45 +82,46 @@ class Panes:
         return root.ts
 
     def look_at(self, user_id: str, channel: str, message_ts: str | None = None) -> None:
-        """A person goes to another channel, or to a message in it, while the app is open beside it."""
+        """Opens a channel, or a message in it, next to a person's pane."""
         if self._looking_at.get(user_id) == (channel, message_ts):
             return
         self._looking_at[user_id] = channel, message_ts
         if self.config.pane == "agent":
-            where = {"user": user_id, "channel": self._direct(user_id).id, **self._context(user_id)}
-            self._emit({"type": "app_context_changed", **where})
+            fields = {"user": user_id, "channel": self._dm(user_id).id, **self._context(user_id)}
+            self._emit({"type": "app_context_changed", **fields})
         elif user_id in self._threads:
             self._emit({"type": "assistant_thread_context_changed", "assistant_thread": self._thread(user_id)})
 
     def stop(self, user_id: str, channel: str, thread_ts: str) -> None:
-        """Slack's own Stop button: the app's streams there are closed, and the app is told. Raises SlackError."""
+        """Presses Slack's own Stop button: closes the session's streams and notifies the app. Raises SlackError."""
         session = self._sessions.get((channel, thread_ts))
         if session is None or session.status != "processing":
             raise SlackError("session_not_processing")
         replies = {message.ts for message in self.workspace.replies(channel, thread_ts)}
-        streaming = [ts for place, ts in self.streams if place == channel and ts in replies]
+        streaming = [ts for stream_channel, ts in self.streams if stream_channel == channel and ts in replies]
         for ts in streaming:
             del self.streams[channel, ts]
-        where = {"channel": channel, "thread_ts": thread_ts, "user": user_id, "streaming_message_ts": streaming}
-        self._emit({"type": "agent_session_stopped", **where})
+        fields = {"channel": channel, "thread_ts": thread_ts, "user": user_id, "streaming_message_ts": streaming}
+        self._emit({"type": "agent_session_stopped", **fields})
 
     def suggest(self, channel: str, thread_ts: str | None, suggestions: Suggestions) -> None:
-        """Raises SlackError where there are too many."""
+        """Sets suggested prompts. Raises SlackError if there are too many."""
         if len(suggestions.prompts) > MAX_PROMPTS:
             messages = [f"[ERROR] no more than {MAX_PROMPTS} items allowed [json-pointer:/prompts]"]
             raise SlackError("invalid_arguments", response_metadata={"messages": messages})
         if self.config.pane == "agent" and thread_ts is not None:
-            # As documented: for an agent, a call with a thread_ts fails without a word.
+            # Documented: for an agent, a call with a thread_ts fails silently.
             return
         self._suggestions[channel, thread_ts] = suggestions
         self._notify(channel)
 
     def suggestions(self, channel: str, thread_ts: str | None) -> Suggestions:
-        usual = Suggestions(self.config.prompts if self.config.pane == "agent" else ())
-        return self._suggestions.get((channel, thread_ts), usual)
+        """Returns the suggested prompts of a thread, or of a DM for an agent."""
+        default = Suggestions(self.config.prompts if self.config.pane == "agent" else ())
+        return self._suggestions.get((channel, thread_ts), default)
 
     def set_title(self, channel: str, thread_ts: str, title: str) -> None:
-        """A thread's title; an assistant's thread has it in its root. Raises SlackError."""
+        """Sets the title of an assistant thread or of an agent session. Raises SlackError."""
         root = self.workspace.message(channel, thread_ts)
         if root.subtype == "assistant_app_thread":
             self.workspace.change(replace(root, title=title))
@@ -130,23 +131,25 @@ class Panes:
         self._notify(channel)
 
     def session(self, channel: str, thread_ts: str) -> Session | None:
-        """None where the app has begun none."""
+        """Returns a thread's session, None if the app hasn't started one."""
         return self._sessions.get((channel, thread_ts))
 
     def set_session(self, channel: str, thread_ts: str, status: SessionStatus, title: str = "") -> Session:
-        """`title` only counts where the session is new."""
-        former = self._sessions.get((channel, thread_ts))
-        session = replace(former, status=status) if former else Session(status, title)
+        """Sets a session's status and returns the session. `title` is used only for a new session."""
+        previous = self._sessions.get((channel, thread_ts))
+        session = replace(previous, status=status) if previous else Session(status, title)
         self._sessions[channel, thread_ts] = session
         self._notify(channel)
         return session
 
     def sessions(self, channel: str) -> dict[str, Session]:
-        """A channel's sessions by thread."""
-        return {thread_ts: session for (place, thread_ts), session in self._sessions.items() if place == channel}
+        """Returns a channel's sessions by thread."""
+        return {
+            thread_ts: session for (channel_id, thread_ts), session in self._sessions.items() if channel_id == channel
+        }
 
     def thread(self, user_id: str) -> str | None:
-        """The assistant's thread that a person has open."""
+        """Returns the ts of a person's open assistant thread, None without one."""
         return self._threads.get(user_id)
 
     def _thread(self, user_id: str) -> Json:
@@ -155,12 +158,12 @@ class Panes:
         return {
             "user_id": user_id,
             "context": context,
-            "channel_id": self._direct(user_id).id,
+            "channel_id": self._dm(user_id).id,
             "thread_ts": self._threads[user_id],
         }
 
     def _context(self, user_id: str) -> Json:
-        """Nothing where they look at nothing."""
+        """Returns what a person has open, empty if nothing is."""
         channel, message_ts = self._looking_at.get(user_id, (None, None))
         if channel is None:
             return {}
@@ -170,7 +173,7 @@ class Panes:
             entity = {"type": "slack#/types/message_context", "value": value}
         return {"context": {"entities": [entity | {"team_id": TEAM_ID}]}}
 
-    def _direct(self, user_id: str) -> Channel:
+    def _dm(self, user_id: str) -> Channel:
         return self.workspace.dm(user_id)
 
     def _emit(self, event: Json) -> None:

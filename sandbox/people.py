@@ -1,4 +1,4 @@
-"""The people of the workspace: what they type becomes what Slack keeps."""
+"""People's messages: posting, editing, deleting, forwarding, sharing files."""
 
 import uuid
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a message holds, as an app sends it."""
+    """A message's text, blocks and attachments, as an app sends them."""
 
     text: str = ""
     blocks: Sequence[Json] = ()
@@ -20,14 +20,14 @@ class Content:
 
 
 class People:
-    """Writes as people do. Every method raises SlackError where Slack would not let them."""
+    """Acts for people and other bots. All methods raise SlackError where Slack would refuse."""
 
     def __init__(self, workspace: Workspace, files: Files) -> None:
         self.workspace = workspace
         self.files = files
 
     def arrive(self, name: str, *, guest: bool = False, team_id: str = TEAM_ID) -> User:
-        """Somebody new, in #general and #random and with a DM to the bot; of another team, by Slack Connect."""
+        """Adds a person to #general and #random, with a DM to the bot. `team_id` may be another organisation's."""
         person = User(f"U0{name.upper()}", name, name.title(), "#64748b", team_id=team_id, is_restricted=guest)
         self.workspace.users[person.id] = person
         for channel in ("general", "random"):
@@ -37,7 +37,7 @@ class People:
         return person
 
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False) -> str:
-        """The new message's ts. `@name` becomes a mention; & < > are escaped, `<@U…>` is kept."""
+        """Posts a message and returns its ts. `@name` and `<@U…>` are mentions; other `&`, `<` and `>` are escaped."""
         draft = self._draft(user, channel, text, thread_ts)
         if broadcast and thread_ts is not None:
             draft = replace(draft, subtype="thread_broadcast")
@@ -46,13 +46,16 @@ class People:
     def share(
         self, user: str, channel: str, text: str, files: Sequence[Upload | File], thread_ts: str | None = None
     ) -> str:
-        """A message with files, whose subtype is file_share; the new message's ts."""
+        """Posts a message with files and returns its ts."""
         draft = self._draft(user, channel, text, thread_ts)
-        kept = [self.files.add(draft.user_id, f) if isinstance(f, Upload) else f for f in files]
-        return self.files.share(draft, kept).ts
+        shared = [self.files.add(draft.user_id, f) if isinstance(f, Upload) else f for f in files]
+        return self.files.share(draft, shared).ts
 
     def say_as_bot(self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False) -> str:
-        """A message of another bot; `old`: of an old-style integration (subtype bot_message, no user)."""
+        """Posts a message of another bot and returns its ts.
+
+        `old`: as an old-style integration, with the subtype bot_message and without a user.
+        """
         bot = User(f"U0BOT{name.upper()}", name, name.title(), "#64748b", bot_id=f"B0{name.upper()}")
         self.workspace.users.setdefault(bot.id, bot)
         self.workspace.join(channel, bot.id)
@@ -60,49 +63,56 @@ class People:
         return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
 
     def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
-        """A message that an app writes as a person; the new message's ts."""
+        """Posts a message that an app writes on behalf of a person, and returns its ts."""
         return self.workspace.post(
             replace(self._draft(user, channel, text, None), app_id=app_id, client_msg_id=None)
         ).ts
 
     def edit(self, channel: str, ts: str, text: str) -> None:
-        message = self._own(channel, ts, "cant_update_message")
-        kept, blocks = self.typed(text)
-        edited = replace(message, text=kept, blocks=blocks, edited_ts=self.workspace.next_ts())
+        """Edits a message. The bot's messages can't be edited."""
+        message = self._own_message(channel, ts, "cant_update_message")
+        mrkdwn, blocks = self.typed(text)
+        edited = replace(message, text=mrkdwn, blocks=blocks, edited_ts=self.workspace.next_ts())
         self.workspace.change(edited)
 
     def delete(self, channel: str, ts: str) -> None:
-        self.workspace.delete(self._own(channel, ts, "cant_delete_message"))
+        """Deletes a message. The bot's messages can't be deleted."""
+        self.workspace.delete(self._own_message(channel, ts, "cant_delete_message"))
 
     def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
-        """A message with text, blocks and attachments as they are given; the new message's ts."""
+        """Posts a message with this text, these blocks and attachments, and returns its ts."""
         draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=stored(content.blocks))
         return self.workspace.post(replace(draft, attachments=tuple(content.attachments))).ts
 
     def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str | float]]) -> str:
-        """A message with a table that was copied from elsewhere, its first row a heading; the new message's ts."""
+        """Posts a message with a pasted table and returns its ts. The first row is the heading."""
         draft = self._draft(user, channel, text, None)
         table = {"id": 1, "fallback": "[no preview available]", "blocks": [pasted_table(rows)]}
         return self.workspace.post(replace(draft, attachments=(table,))).ts
 
     def notice(self, user: str, text: str) -> str:
-        """What Slack itself writes into a person's DM with the app; the new message's ts."""
-        place = self.workspace.dm(user)
-        return self.workspace.post(Message(place.id, self.workspace.next_ts(), SLACK, text)).ts
+        """Posts a message of Slack's own account in a person's DM with the bot, and returns its ts."""
+        dm = self.workspace.dm(user)
+        return self.workspace.post(Message(dm.id, self.workspace.next_ts(), SLACK, text)).ts
 
     def deactivate(self, user: str) -> None:
-        """Ends a person's account; what they wrote stays."""
+        """Deactivates a person's account. Their messages stay."""
         person = self.workspace.user(user)
         self.workspace.users[person.id] = replace(person, deleted=True)
 
     def forward(self, user: str, message: Message, channel: str, comment: str = "") -> str:
-        """Shares a message in another place; the new message's ts."""
+        """Forwards a message to another channel and returns the new message's ts."""
         draft = self._draft(user, channel, comment, None)
-        return self.workspace.post(replace(draft, attachments=(self._shared(message),))).ts
+        return self.workspace.post(replace(draft, attachments=(self._forwarded(message),))).ts
 
-    def _shared(self, message: Message) -> Json:
+    def _forwarded(self, message: Message) -> Json:
         author = self.workspace.user(message.user_id)
-        kept = {"team": TEAM_ID, "channel": message.channel, "ts": message.ts, "message": {"blocks": [*message.blocks]}}
+        original = {
+            "team": TEAM_ID,
+            "channel": message.channel,
+            "ts": message.ts,
+            "message": {"blocks": [*message.blocks]},
+        }
         return {
             "id": 1,
             "ts": message.ts,
@@ -113,7 +123,7 @@ class People:
             "channel_team": TEAM_ID,
             "is_msg_unfurl": True,
             "is_share": True,
-            "message_blocks": [kept],
+            "message_blocks": [original],
             "text": message.text,
             "fallback": f"{author.real_name}: {message.text}",
             "from_url": f"https://sandbox.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}",
@@ -122,32 +132,32 @@ class People:
         }
 
     def typed(self, text: str) -> tuple[str, tuple[Json, ...]]:
-        """What is typed, as Slack's text and its rich_text block."""
+        """Returns typed text as mrkdwn, and as rich_text blocks."""
         return compose(text, self._user_id)
 
     def _user_id(self, name: str) -> str | None:
         return next((user.id for user in self.workspace.users.values() if user.name == name), None)
 
     def _draft(self, user: str, channel: str, text: str, thread_ts: str | None) -> Message:
-        author, place = self.workspace.user(user), self.workspace.channel(channel)
-        if place.archived:
+        author, target = self.workspace.user(user), self.workspace.channel(channel)
+        if target.archived:
             raise SlackError("is_archived")
-        if author.id not in place.members:
+        if author.id not in target.members:
             raise SlackError("not_in_channel")
         if thread_ts is not None:
-            thread_ts = self.workspace.message(place.id, thread_ts).root_ts
-        kept, blocks = self.typed(text)
+            thread_ts = self.workspace.message(target.id, thread_ts).root_ts
+        mrkdwn, blocks = self.typed(text)
         return Message(
-            place.id,
+            target.id,
             self.workspace.next_ts(),
             author.id,
-            kept,
+            mrkdwn,
             blocks if text else (),
             thread_ts=thread_ts,
             client_msg_id=None if author.bot_id else str(uuid.uuid4()),
         )
 
-    def _own(self, channel: str, ts: str, error: str) -> Message:
+    def _own_message(self, channel: str, ts: str, error: str) -> Message:
         message = self.workspace.message(self.workspace.channel(channel).id, ts)
         if message.user_id == self.workspace.bot.id:
             raise SlackError(error)

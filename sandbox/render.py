@@ -1,4 +1,4 @@
-"""Messages as safe HTML for the page: blocks as Slack stores them, and Slack's mrkdwn."""
+"""Renders messages as safe HTML for the page: stored blocks, attachments and mrkdwn."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +20,7 @@ _STYLES = [
 
 
 class Renderer:
-    """`names` tells how users and channels are called, by id."""
+    """Renders messages and blocks. `names` returns the names of users and channels by id."""
 
     def __init__(self, names: Callable[[], Mapping[str, str]]) -> None:
         self._names = names
@@ -28,83 +28,83 @@ class Renderer:
         self._rich_text = RichTextRenderer(self._token)
 
     def html(self, message: Message) -> str:
-        """What its blocks show, or its text where it has none, and what hangs below it."""
-        shown = self.blocks(message.blocks) if message.blocks else self.mrkdwn(message.text)
-        return shown + "".join(self._attachment(each) for each in message.attachments)
+        """Returns a message's blocks, or its text without blocks, and its attachments."""
+        html = self.blocks(message.blocks) if message.blocks else self.mrkdwn(message.text)
+        return html + "".join(self._attachment(entry) for entry in message.attachments)
 
     def _attachment(self, attachment: Json) -> str:
-        """A forwarded message, or what an app hangs below its own: apps' older form of blocks."""
+        """Returns an attachment: a forwarded message, or an app's legacy attachment."""
         title, url = str(attachment.get("title", "")), str(attachment.get("title_link", ""))
-        fields = [f"*{each.get('title', '')}*\n{each.get('value', '')}" for each in attachment.get("fields", ())]
+        fields = [f"*{entry.get('title', '')}*\n{entry.get('value', '')}" for entry in attachment.get("fields", ())]
         parts = [
             self._line("author", attachment.get("author_name") or attachment.get("service_name")),
             f'<div class="title">{link_html(unescape(url), unescape(title))}</div>' if title else "",
-            self._attached(attachment),
+            self._attachment_body(attachment),
             *(self._line("said", field) for field in fields),
             self._line("context", attachment.get("footer")),
             self._line("context", f"Posted in <#{attachment['channel_id']}>") if attachment.get("is_share") else "",
         ]
-        shown = "".join(parts) or self._line("said", attachment.get("fallback"))
-        return f'{self._line("pretext", attachment.get("pretext"))}<div class="attachment">{shown}</div>'
+        html = "".join(parts) or self._line("said", attachment.get("fallback"))
+        return f'{self._line("pretext", attachment.get("pretext"))}<div class="attachment">{html}</div>'
 
-    def _attached(self, attachment: Json) -> str:
-        kept = [each.get("message", {}).get("blocks", ()) for each in attachment.get("message_blocks", ())]
-        blocks = [*chain.from_iterable(kept), *attachment.get("blocks", ())]
+    def _attachment_body(self, attachment: Json) -> str:
+        forwarded = [entry.get("message", {}).get("blocks", ()) for entry in attachment.get("message_blocks", ())]
+        blocks = [*chain.from_iterable(forwarded), *attachment.get("blocks", ())]
         return self.blocks(blocks) or self._line("said", attachment.get("text"))
 
     def _line(self, kind: str, text: Any) -> str:
         return f'<div class="{kind}">{self.mrkdwn(str(text))}</div>' if text else ""
 
     def blocks(self, blocks: Iterable[Json]) -> str:
-        """A message's or a view's blocks."""
+        """Returns the blocks of a message or a view."""
         return "".join(self._block(block) for block in blocks)
 
     def mrkdwn(self, text: str) -> str:
-        """Slack's own markup. Whatever is not markup is shown as it is, never as HTML."""
+        """Returns mrkdwn as HTML. Everything that isn't mrkdwn is escaped."""
         parts, at = [], 0
         for code in _CODE.finditer(text):
             parts.append(self._styled(text[at : code.start()]))
-            kept = code["block"] if code["block"] is not None else code["inline"]
-            shown = escape(unescape(kept))
-            parts.append(f"<pre><code>{shown}</code></pre>" if code["block"] is not None else f"<code>{shown}</code>")
+            code_text = code["block"] if code["block"] is not None else code["inline"]
+            html = escape(unescape(code_text))
+            parts.append(f"<pre><code>{html}</code></pre>" if code["block"] is not None else f"<code>{html}</code>")
             at = code.end()
         parts.append(self._styled(text[at:]))
         return "".join(parts)
 
     def _styled(self, text: str) -> str:
-        shown, at = [], 0
+        parts, at = [], 0
         for match in _TOKEN.finditer(text):
-            shown += [_marked_up(text[at : match.start()]), self._token(match["token"])]
+            parts += [_style(text[at : match.start()]), self._token(match["token"])]
             at = match.end()
-        return "".join([*shown, _marked_up(text[at:])])
+        return "".join([*parts, _style(text[at:])])
 
     def _token(self, token: str) -> str:
         target, _, label = token.partition("|")
-        held = escape(target[1:])
+        target_id = escape(target[1:])
         name = escape(unescape(label) or self._names().get(target[1:], target[1:]))
         match target[0]:
             case "@":
-                return f'<span class="mention" data-user="{held}">@{name}</span>'
+                return f'<span class="mention" data-user="{target_id}">@{name}</span>'
             case "#":
-                return f'<span class="mention" data-channel="{held}">#{name}</span>'
+                return f'<span class="mention" data-channel="{target_id}">#{name}</span>'
             case "!" if target.startswith("!date^"):
                 return f'<span class="date">{escape(unescape(label))}</span>'
             case "!":
-                shown = label or target[1:].partition("^")[0]
-                return f'<span class="mention">@{escape(shown.removeprefix("@"))}</span>'
+                group = label or target[1:].partition("^")[0]
+                return f'<span class="mention">@{escape(group.removeprefix("@"))}</span>'
         return link_html(unescape(target), unescape(label or target))
 
     def _block(self, block: Json) -> str:
         match block["type"]:
             case "section":
                 texts = [block["text"]] if "text" in block else []
-                shown = "".join(f"<p>{self._text(text)}</p>" for text in [*texts, *block.get("fields", ())])
-                return self._elements.section(shown, block)
+                html = "".join(f"<p>{self._text(text)}</p>" for text in [*texts, *block.get("fields", ())])
+                return self._elements.section(html, block)
             case "header":
                 return f"<h3>{self._text(block['text'])}</h3>"
             case "context":
-                shown = " ".join(self._text(element) for element in block["elements"])
-                return f'<div class="context">{shown}</div>'
+                html = " ".join(self._text(element) for element in block["elements"])
+                return f'<div class="context">{html}</div>'
             case "divider":
                 return "<hr>"
             case "actions" | "context_actions" | "input":
@@ -116,12 +116,12 @@ class Renderer:
         return f'<div class="context">[{escape(block["type"])}]</div>'
 
     def _text(self, text: Json) -> str:
-        said = str(text.get("text") or text.get("alt_text") or "")
-        return self.mrkdwn(said) if text.get("type") == "mrkdwn" else escape(said)
+        content = str(text.get("text") or text.get("alt_text") or "")
+        return self.mrkdwn(content) if text.get("type") == "mrkdwn" else escape(content)
 
 
-def _marked_up(text: str) -> str:
-    shown = escape(unescape(text))
+def _style(text: str) -> str:
+    html = escape(unescape(text))
     for pattern, tag in _STYLES:
-        shown = pattern.sub(rf"<{tag}>\1</{tag}>", shown)
-    return shown.replace("\n", "<br>")
+        html = pattern.sub(rf"<{tag}>\1</{tag}>", html)
+    return html.replace("\n", "<br>")

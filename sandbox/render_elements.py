@@ -1,11 +1,11 @@
-"""Block Kit's elements as HTML for the page: native controls that say in data attributes whose they are."""
+"""Renders Block Kit elements as native HTML controls. Data attributes hold their block_id and action_id."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from sandbox.block_elements import PICKERS, TEXT_INPUTS
-from sandbox.choices import Choice, initial
+from sandbox.choices import Choice, initial_choice
 from sandbox.workspace import Json
 
 _THUMBS = {"positive_button": "👍", "negative_button": "👎"}
@@ -18,38 +18,42 @@ _PREFIXES: Mapping[str, tuple[str, ...]] = {"users": ("U",), "channels": ("C",),
 
 
 class ElementRenderer:
-    """`text` renders text objects, `names` tells how users and channels are called, by id."""
+    """Renders elements. `text` renders text objects; `names` returns the names of users and channels by id."""
 
     def __init__(self, text: Callable[[Json], str], names: Callable[[], Mapping[str, str]]) -> None:
         self._text = text
         self._names = names
 
     def block(self, block: Json) -> str:
-        """A block that is there for its elements."""
+        """Returns an actions, context_actions or input block."""
         if block["type"] == "input":
             return self._input_block(block)
-        shown = "".join(self._html(element, block.get("block_id", "")) for element in block["elements"])
-        return f'<div class="actions {block["type"]}">{shown}</div>'
+        html = "".join(self._html(element, block.get("block_id", "")) for element in block["elements"])
+        return f'<div class="actions {block["type"]}">{html}</div>'
 
-    def section(self, shown: str, section: Json) -> str:
-        """A section's text, with its accessory where it has one."""
+    def section(self, html: str, section: Json) -> str:
+        """Returns a section's rendered text with its accessory, if it has one."""
         if "accessory" not in section:
-            return shown
+            return html
         accessory = self._html(section["accessory"], section.get("block_id", ""))
-        return f'<div class="with-accessory"><div>{shown}</div>{accessory}</div>'
+        return f'<div class="with-accessory"><div>{html}</div>{accessory}</div>'
 
     def _html(self, element: Json, block_id: str, label: str = "") -> str:
-        held, kind = _attributes(element, block_id), element["type"]
+        attributes, kind = _attributes(element, block_id), element["type"]
         if kind in _BUTTONS:
-            return _BUTTONS[kind](self, element, held)
+            return _BUTTONS[kind](self, element, attributes)
         if kind in ("checkboxes", "radio_buttons"):
-            return self._group(element, held, label)
+            return self._group(element, attributes, label)
         if kind == "image":
-            # Nothing is fetched for a page of this machine: an image is what it says it is.
+            # The page loads nothing from other hosts: it shows an image's alt text.
             return f'<span class="image">{escape(str(element.get("alt_text", "")))}</span>'
         if kind in TEXT_INPUTS | PICKERS:
-            return self._input(element, held, label)
-        return self._many(element, held, label) if kind.startswith("multi_") else self._select(element, held, label)
+            return self._input(element, attributes, label)
+        return (
+            self._multi_select(element, attributes, label)
+            if kind.startswith("multi_")
+            else self._select(element, attributes, label)
+        )
 
     def _input_block(self, block: Json) -> str:
         label = self._text(block["label"])
@@ -59,42 +63,44 @@ class ElementRenderer:
         dispatch = ' data-dispatch=""' if block.get("dispatch_action") else ""
         required = "" if block.get("optional") else ' data-required=""'
         focus = ' data-focus=""' if element.get("focus_on_load") is True else ""
-        held = escape(block["block_id"])
+        block_id = escape(block["block_id"])
         return (
-            f'<div class="input" data-input="{held}"{dispatch}{required}{focus}>'
+            f'<div class="input" data-input="{block_id}"{dispatch}{required}{focus}>'
             f'<label class="label" for="{_field_id(element)}">{label}{optional}</label>'
             f"{self._html(element, block['block_id'], label)}{hint}"
             f'<p class="problem" role="alert" hidden></p></div>'
         )
 
-    def _button(self, element: Json, held: str) -> str:
+    def _button(self, element: Json, attributes: str) -> str:
         style = escape(element.get("style", ""))
-        shown, named = self._text(element["text"]), _named(element, only_label=True)
+        label, name = self._text(element["text"]), _accessible_name(element, only_label=True)
         if str(element.get("url", "")).startswith(("http://", "https://")):
             url = escape(element["url"])
             return (
-                f'<a class="button {style}" href="{url}" target="_blank" rel="noopener noreferrer"{named} {held}>'
-                f"{shown}</a>"
+                f'<a class="button {style}" href="{url}" target="_blank" rel="noopener noreferrer"{name} {attributes}>'
+                f"{label}</a>"
             )
-        return f'<button type="button" class="button {style}"{named} {held}>{shown}</button>'
+        return f'<button type="button" class="button {style}"{name} {attributes}>{label}</button>'
 
-    def _icon(self, element: Json, held: str) -> str:
-        seen_by = "".join(f' data-visible-to="{escape(",".join(ids))}"' for ids in _visible(element))
-        shown = _ICONS[element["icon"]]
-        return f'<button type="button" class="icon" {_named(element)}{seen_by} {held}>{shown}</button>'
+    def _icon(self, element: Json, attributes: str) -> str:
+        visible_to = "".join(f' data-visible-to="{escape(",".join(ids))}"' for ids in _visible_to(element))
+        icon = _ICONS[element["icon"]]
+        return (
+            f'<button type="button" class="icon" {_accessible_name(element)}{visible_to} {attributes}>{icon}</button>'
+        )
 
-    def _feedback(self, element: Json, held: str) -> str:
+    def _feedback(self, element: Json, attributes: str) -> str:
         buttons = "".join(
-            f'<button type="button" class="icon" aria-pressed="false" {_named(element[key])} '
-            f'data-value="{escape(element[key]["value"])}" {held}>{thumb}</button>'
+            f'<button type="button" class="icon" aria-pressed="false" {_accessible_name(element[key])} '
+            f'data-value="{escape(element[key]["value"])}" {attributes}>{thumb}</button>'
             for key, thumb in _THUMBS.items()
         )
         return f'<span class="feedback" role="group" aria-label="Feedback">{buttons}</span>'
 
-    def _overflow(self, element: Json, held: str) -> str:
+    def _overflow(self, element: Json, attributes: str) -> str:
         items = "".join(
             f'<li role="none"><button type="button" role="menuitem" tabindex="-1" '
-            f'data-value="{escape(option["value"])}" {held}>{self._text(option["text"])}</button></li>'
+            f'data-value="{escape(option["value"])}" {attributes}>{self._text(option["text"])}</button></li>'
             for option in element["options"]
         )
         return (
@@ -102,50 +108,51 @@ class ElementRenderer:
             f'aria-expanded="false" aria-label="More actions">⋯</button><ul role="menu" hidden>{items}</ul></span>'
         )
 
-    def _group(self, element: Json, held: str, label: str) -> str:
+    def _group(self, element: Json, attributes: str, label: str) -> str:
         kind = "checkbox" if element["type"] == "checkboxes" else "radio"
-        chosen = _several(initial(element))
-        options = [(o["value"], self._described(o)) for o in element["options"]]
-        return _boxes(kind, options, chosen, f'class="group" aria-label="{label or "Choices"}" {held}')
+        chosen = _values(initial_choice(element))
+        options = [(o["value"], self._option_label(o)) for o in element["options"]]
+        return _boxes(kind, options, chosen, f'class="group" aria-label="{label or "Choices"}" {attributes}')
 
-    def _many(self, element: Json, held: str, label: str) -> str:
-        chosen = _several(initial(element))
-        shown = self._placeholder(element) or "Choose"
-        boxes = _boxes("checkbox", self._offers(element), chosen, f'aria-label="{label or shown}" {held}')
-        return f'<details class="many"><summary>{shown}</summary>{boxes}</details>'
+    def _multi_select(self, element: Json, attributes: str, label: str) -> str:
+        chosen = _values(initial_choice(element))
+        placeholder = self._placeholder(element) or "Choose"
+        boxes = _boxes("checkbox", self._options(element), chosen, f'aria-label="{label or placeholder}" {attributes}')
+        return f'<details class="many"><summary>{placeholder}</summary>{boxes}</details>'
 
-    def _select(self, element: Json, held: str, label: str) -> str:
-        chosen = _several(initial(element))
-        shown = self._placeholder(element) or "Choose"
+    def _select(self, element: Json, attributes: str, label: str) -> str:
+        chosen = _values(initial_choice(element))
+        placeholder = self._placeholder(element) or "Choose"
         options = "".join(
             f'<option value="{escape(value)}"{" selected" if value in chosen else ""}>{text}</option>'
-            for value, text in self._offers(element)
+            for value, text in self._options(element)
         )
-        return f'<select {self._name(element, label, shown)} {held}><option value="">{shown}</option>{options}</select>'
+        name = self._name(element, label, placeholder)
+        return f'<select {name} {attributes}><option value="">{placeholder}</option>{options}</select>'
 
-    def _input(self, element: Json, held: str, label: str) -> str:
-        value = escape("".join(_several(initial(element))))
+    def _input(self, element: Json, attributes: str, label: str) -> str:
+        value = escape("".join(_values(initial_choice(element))))
         placeholder = self._placeholder(element)
-        shared = f'{self._name(element, label, placeholder)} placeholder="{placeholder}" {held}'
+        shared = f'{self._name(element, label, placeholder)} placeholder="{placeholder}" {attributes}'
         if element["type"] == "plain_text_input" and element.get("multiline"):
             return f'<textarea rows="4" {shared}>{value}</textarea>'
         kind = _INPUT_TYPES.get(element["type"], "text")
         return f'<input type="{kind}" value="{value}" autocomplete="off" {shared}>'
 
-    def _name(self, element: Json, label: str, shown: str) -> str:
-        # An input block's label is a <label>; elsewhere an element is called by what stands in it.
-        return f'id="{_field_id(element)}"' if label else f'aria-label="{shown}"'
+    def _name(self, element: Json, label: str, placeholder: str) -> str:
+        # In an input block the <label> names the element. Elsewhere its placeholder does.
+        return f'id="{_field_id(element)}"' if label else f'aria-label="{placeholder}"'
 
-    def _offers(self, element: Json) -> list[tuple[str, str]]:
+    def _options(self, element: Json) -> list[tuple[str, str]]:
         kind = element["type"].removeprefix("multi_").removesuffix("_select")
         if kind in _PREFIXES:
             return [(i, escape(name)) for i, name in self._names().items() if i.startswith(_PREFIXES[kind])]
         groups = element.get("option_groups") or [element]
         return [(o["value"], self._text(o["text"])) for group in groups for o in group.get("options", ())]
 
-    def _described(self, option: Json) -> str:
-        described = f" <small>{self._text(option['description'])}</small>" if "description" in option else ""
-        return self._text(option["text"]) + described
+    def _option_label(self, option: Json) -> str:
+        description = f" <small>{self._text(option['description'])}</small>" if "description" in option else ""
+        return self._text(option["text"]) + description
 
     def _placeholder(self, element: Json) -> str:
         return self._text(element["placeholder"]) if "placeholder" in element else ""
@@ -157,34 +164,34 @@ def _boxes(kind: str, options: Sequence[tuple[str, str]], chosen: Sequence[str],
         f"<span>{text}</span></label>"
         for value, text in options
     )
-    # A form of its own keeps one group's radio buttons apart from another's.
+    # Radio buttons of different forms are separate groups, although all have the same name.
     return f'<form role="group" {attributes}>{boxes}</form>'
 
 
 def _attributes(element: Json, block_id: str) -> str:
-    said = f'data-block="{escape(block_id)}" data-action="{escape(element.get("action_id", ""))}"'
+    result = f'data-block="{escape(block_id)}" data-action="{escape(element.get("action_id", ""))}"'
     if "confirm" in element:
         confirm = {key: element["confirm"][key]["text"] for key in ("title", "text", "confirm", "deny")}
         confirm["style"] = element["confirm"].get("style", "primary")
-        said += f' data-confirm="{escape(json.dumps(confirm))}"'
-    return said
+        result += f' data-confirm="{escape(json.dumps(confirm))}"'
+    return result
 
 
 def _field_id(element: Json) -> str:
     return escape(f"field-{element['action_id']}")
 
 
-def _named(element: Json, *, only_label: bool = False) -> str:
+def _accessible_name(element: Json, *, only_label: bool = False) -> str:
     label = element.get("accessibility_label") or ("" if only_label else element["text"]["text"])
     tip = "" if only_label else f' title="{escape(element["text"]["text"])}"'
     return f' aria-label="{escape(label)}"{tip}' if label else ""
 
 
-def _visible(element: Json) -> list[list[str]]:
+def _visible_to(element: Json) -> list[list[str]]:
     return [element["visible_to_user_ids"]] if element.get("visible_to_user_ids") else []
 
 
-def _several(chosen: Choice) -> list[str]:
+def _values(chosen: Choice) -> list[str]:
     return [chosen] if isinstance(chosen, str) else list(chosen or ())
 
 

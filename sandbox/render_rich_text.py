@@ -1,10 +1,10 @@
-"""`rich_text` and `table` blocks as safe HTML for the page."""
+"""Renders `rich_text` and `table` blocks as safe HTML for the page."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
-from sandbox.emoji import sign_of
+from sandbox.emoji import emoji_text
 from sandbox.highlight import code_html
 from sandbox.workspace import Json
 
@@ -15,17 +15,17 @@ _ALIGNED = frozenset({"left", "center", "right"})
 
 
 class RichTextRenderer:
-    """`token` renders one of Slack's tokens, such as `@U123`."""
+    """Renders rich_text and table blocks. `token` renders one of Slack's tokens, such as `@U123`."""
 
     def __init__(self, token: Callable[[str], str]) -> None:
         self._token = token
 
     def html(self, block: Json) -> str:
-        """A rich_text block."""
+        """Returns a rich_text block."""
         return "".join(self._element(element) for element in block.get("elements", ()))
 
     def table(self, block: Json) -> str:
-        """A table block; its first row is its header."""
+        """Returns a table block. Its first row is the header."""
         columns = block.get("column_settings") or ()
         head, *rows = [self._row(row, columns, "td" if number else "th") for number, row in enumerate(block["rows"])]
         return (
@@ -33,13 +33,13 @@ class RichTextRenderer:
         )
 
     def _row(self, cells: Iterable[Json], columns: Sequence[Json], tag: str) -> str:
-        # Alignment is a class: a strict content security policy allows no style attribute.
+        # Alignment is a class because the content security policy forbids style attributes.
         aligned = [str((column or {}).get("align", "")) for column in columns]
-        shown = ""
+        html = ""
         for number, cell in enumerate(cells):
             align = aligned[number] if number < len(aligned) and aligned[number] in _ALIGNED else ""
-            shown += f"<{tag}{f' class={chr(34)}{align}{chr(34)}' if align else ''}>{self._cell(cell)}</{tag}>"
-        return f"<tr>{shown}</tr>"
+            html += f"<{tag}{f' class={chr(34)}{align}{chr(34)}' if align else ''}>{self._cell(cell)}</{tag}>"
+        return f"<tr>{html}</tr>"
 
     def _cell(self, cell: Json) -> str:
         if cell.get("type") == "rich_text":
@@ -47,24 +47,24 @@ class RichTextRenderer:
         return _lines(str(cell.get("text", cell.get("value", ""))))
 
     def _element(self, element: Json) -> str:
-        inner = element.get("elements", ())
+        children = element.get("elements", ())
         match element.get("type"):
             case "rich_text_list":
-                items = "".join(f"<li>{self._inline(item.get('elements', ()))}</li>" for item in inner)
-                return _quoted(element, _list(element, items))
+                items = "".join(f"<li>{self._inline(item.get('elements', ()))}</li>" for item in children)
+                return _with_border(element, _list(element, items))
             case "rich_text_preformatted":
-                return _quoted(element, self._code(element))
+                return _with_border(element, self._code(element))
             case "rich_text_quote":
-                return f"<blockquote>{self._inline(inner)}</blockquote>"
-        # Its last line ends where the next element begins.
-        return "".join(f"<p>{self._inline(each).removesuffix('<br>')}</p>" for each in _paragraphs(inner))
+                return f"<blockquote>{self._inline(children)}</blockquote>"
+        # A line break before the next element would show as an empty line.
+        return "".join(f"<p>{self._inline(part).removesuffix('<br>')}</p>" for part in _paragraphs(children))
 
     def _code(self, element: Json) -> str:
         language = str(element.get("language", ""))
-        inner = element.get("elements", ())
-        if any(each.get("type") != "text" for each in inner):
-            return f"<pre><code>{self._inline(inner)}</code></pre>"
-        code = code_html("".join(str(each.get("text", "")) for each in inner), language)
+        children = element.get("elements", ())
+        if any(part.get("type") != "text" for part in children):
+            return f"<pre><code>{self._inline(children)}</code></pre>"
+        code = code_html("".join(str(part.get("text", "")) for part in children), language)
         label = f"<figcaption>{escape(language)}</figcaption>" if language else ""
         return f'<figure class="code">{label}<pre tabindex="0"><code>{code}</code></pre></figure>'
 
@@ -72,11 +72,11 @@ class RichTextRenderer:
         return "".join(self._piece(element) for element in elements)
 
     def _piece(self, element: Json) -> str:
-        shown = self._unstyled(element)
+        html = self._unstyled(element)
         for style, tag in _STYLES:
             if (element.get("style") or {}).get(style):
-                shown = f"<{tag}>{shown}</{tag}>"
-        return shown
+                html = f"<{tag}>{html}</{tag}>"
+        return html
 
     def _unstyled(self, element: Json) -> str:
         match element.get("type"):
@@ -93,41 +93,41 @@ class RichTextRenderer:
             case "link":
                 return link_html(str(element.get("url", "")), str(element.get("text") or element.get("url", "")))
             case "emoji":
-                return escape(sign_of(element))
+                return escape(emoji_text(element))
         return _lines(str(element.get("text", "")))
 
 
 def link_html(url: str, label: str) -> str:
-    """A link that leads to the web or to a mail program; its label alone where it would lead elsewhere."""
+    """Returns a link to http, https or mailto. For other schemes, returns the label alone."""
     if not _LINK.match(url):
         return escape(label)
     return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(label)}</a>'
 
 
 def _paragraphs(elements: Iterable[Json]) -> list[list[Json]]:
-    """A section's elements, parted at its empty lines."""
-    parted: list[list[Json]] = [[]]
+    """Returns a section's elements, split into paragraphs at empty lines."""
+    paragraphs: list[list[Json]] = [[]]
     for element in elements:
         if element.get("type") != "text" or element.get("style"):
-            parted[-1].append(element)
+            paragraphs[-1].append(element)
             continue
         first, *more = str(element.get("text", "")).split("\n\n")
         for number, text in enumerate([first, *more]):
-            parted += [[]] if number else []
-            parted[-1] += [{**element, "text": text}] if text else []
-    return parted
+            paragraphs += [[]] if number else []
+            paragraphs[-1] += [{**element, "text": text}] if text else []
+    return paragraphs
 
 
 def _list(element: Json, items: str) -> str:
-    """Slack tells a list inside another as a list of its own, with an indent."""
-    tag, held = ("ol", f' start="{element.get("offset", 0) + 1}"') if element.get("style") == "ordered" else ("ul", "")
+    """Returns one list. Slack stores a nested list as a separate list with an indent."""
+    tag, start = ("ol", f' start="{element.get("offset", 0) + 1}"') if element.get("style") == "ordered" else ("ul", "")
     indent = min(int(element.get("indent", 0)), _MAX_INDENT)
-    return f'<{tag} class="indent-{indent}"{held}>{items}</{tag}>'
+    return f'<{tag} class="indent-{indent}"{start}>{items}</{tag}>'
 
 
-def _quoted(element: Json, shown: str) -> str:
-    """Lists and code with a border stand in a quote."""
-    return f"<blockquote>{shown}</blockquote>" if element.get("border") else shown
+def _with_border(element: Json, html: str) -> str:
+    """Returns a list or code block, inside a quote if it has a border."""
+    return f"<blockquote>{html}</blockquote>" if element.get("border") else html
 
 
 def _lines(text: str) -> str:

@@ -1,4 +1,4 @@
-"""response_url: answers to what a person did, five times within thirty minutes."""
+"""response_url: addresses where an app can respond to a person's action, 5 times within 30 minutes."""
 
 import secrets
 from collections.abc import Callable
@@ -16,19 +16,19 @@ USES = 5
 
 @dataclass(slots=True)
 class ResponseUrl:
-    """What one response_url is good for."""
+    """A response_url's target, expiry and remaining uses."""
 
     channel: str
     user_id: str
     message: Message | None
-    """The message whose button was pressed: replace_original and delete_original are about it. None for a command."""
+    """The message whose button was pressed, for replace_original and delete_original. None for a command."""
     until_s: float
     uses: int = USES
 
 
 @dataclass
 class Responses:
-    """Gives response_urls out and takes what is posted to them."""
+    """Issues response_urls and handles what apps post to them."""
 
     workspace: Workspace
     monotonic: Callable[[], float]
@@ -36,47 +36,49 @@ class Responses:
     _response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
 
     def give(self, channel: str, user_id: str, message: Message | None = None) -> str:
-        """A new response_url."""
+        """Returns a new response_url."""
         token = secrets.token_urlsafe(18)
         self._response_urls[token] = ResponseUrl(channel, user_id, message, self.monotonic() + LIFE_S)
         return f"{self.base_url()}/response/{token}"
 
-    def show(self, channel: str, user_id: str, said: Json) -> None:
-        """Shows what an app says in acknowledging a command. Raises SlackError."""
-        self.respond(ResponseUrl(channel, user_id, None, 0.0), said)
+    def show(self, channel: str, user_id: str, content: Json) -> None:
+        """Shows the message in a command's acknowledgement. Raises SlackError."""
+        self.respond(ResponseUrl(channel, user_id, None, 0.0), content)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """A POST to a response_url, answered as Slack does: `ok`, or 404 and what is wrong.
+        """Handles a POST to a response_url. Responds `ok`, or 404 with the error's name.
 
-        A `markdown` block gets HTTP 500 and nothing more, as an incoming webhook does.
+        A `markdown` block gets HTTP 500 with an empty body, as at incoming webhooks.
         """
         try:
             body = await request.json()
-            said = body if isinstance(body, dict) else {}
-            response_url = self._take(request.match_info["token"])
-            if _has_markdown(said.get("blocks")):
+            content = body if isinstance(body, dict) else {}
+            response_url = self._use(request.match_info["token"])
+            if _has_markdown(content.get("blocks")):
                 return web.Response(status=500)
-            self.respond(response_url, said)
+            self.respond(response_url, content)
         except ValueError:
             return web.Response(status=400, text="invalid_payload")
         except SlackError as refused:
             return web.json_response({"ok": False, "error": refused.error}, status=404)
         return web.Response(text="ok")
 
-    def respond(self, response_url: ResponseUrl, said: Json) -> None:
-        """Shows what the app says. Raises SlackError."""
+    def respond(self, response_url: ResponseUrl, content: Json) -> None:
+        """Posts, replaces or deletes a message as the app asks. Raises SlackError."""
         original = self._original(response_url) if response_url.message else None
-        if said.get("delete_original"):
+        if content.get("delete_original"):
             if original is not None:
                 self.workspace.delete(original)
             return
-        text = str(said.get("text") or "")
-        blocks = rules.check_blocks(said["blocks"]) if said.get("blocks") else stored_text(text[: rules.POST_TEXT])
-        sent = tuple(said.get("blocks") or ())
+        text = str(content.get("text") or "")
+        blocks = (
+            rules.check_blocks(content["blocks"]) if content.get("blocks") else stored_text(text[: rules.POST_TEXT])
+        )
+        sent = tuple(content.get("blocks") or ())
         if not text.strip() and not blocks:
             raise SlackError("no_text")
-        # A command's response has nothing to replace: it is a new message.
-        if said.get("replace_original") and response_url.message:
+        # A command has no original message: its response is a new message.
+        if content.get("replace_original") and response_url.message:
             if original is not None:
                 self.workspace.change(replace(original, text=text, blocks=blocks, sent_blocks=sent))
             return
@@ -87,12 +89,12 @@ class Responses:
             text[: rules.POST_TEXT],
             blocks,
             sent_blocks=sent,
-            thread_ts=said.get("thread_ts"),
-            ephemeral_to=None if said.get("response_type") == "in_channel" else response_url.user_id,
+            thread_ts=content.get("thread_ts"),
+            ephemeral_to=None if content.get("response_type") == "in_channel" else response_url.user_id,
         )
         self.workspace.post(message)
 
-    def _take(self, token: str) -> ResponseUrl:
+    def _use(self, token: str) -> ResponseUrl:
         response_url = self._response_urls.get(token)
         if response_url is None or self.monotonic() > response_url.until_s:
             raise SlackError("expired_url")

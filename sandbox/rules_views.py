@@ -1,14 +1,14 @@
-"""Slack's rules for views, and for what people put into their fields."""
+"""Slack's rules for views, and its validation of input fields."""
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sandbox.block_elements import IDENTIFIER, INPUT_VALUE, text_object, too_long
-from sandbox.choices import Choice, initial
+from sandbox.block_elements import IDENTIFIER, INPUT_VALUE, length_problems, text_object_problems
+from sandbox.choices import Choice, initial_choice
 from sandbox.rules import check_blocks
-from sandbox.stored import filled
+from sandbox.stored import with_defaults
 from sandbox.workspace import Json, SlackError
 
 TITLE = 24
@@ -19,87 +19,87 @@ MISSING = "Please complete this required field."
 
 
 def check_view(view: Any, kind: str) -> Json:
-    """The view, with ids where they were missing. Raises SlackError: invalid_arguments, view_too_large."""
+    """Returns the view with missing ids filled in. Raises SlackError: invalid_arguments, view_too_large."""
     if not isinstance(view, dict) or view.get("type") != kind:
-        raise _refused([f"must be a view of type {kind} [json-pointer:/view/type]"])
-    if found := list(_problems(view, kind)):
-        raise _refused(found)
+        raise _refusal([f"must be a view of type {kind} [json-pointer:/view/type]"])
+    if problems := list(_problems(view, kind)):
+        raise _refusal(problems)
     if len(json.dumps(view).encode()) > VIEW_BYTES:
         raise SlackError("view_too_large")
     try:
-        blocks = list(check_blocks(view["blocks"], most=BLOCKS))
-        return {key: filled(each) for key, each in view.items() if key != "blocks"} | {"blocks": blocks}
+        blocks = list(check_blocks(view["blocks"], limit=BLOCKS))
+        return {key: with_defaults(value) for key, value in view.items() if key != "blocks"} | {"blocks": blocks}
     except SlackError as refused:
-        raise _refused(refused.fields.get("errors", [refused.error])) from None
+        raise _refusal(refused.fields.get("errors", [refused.error])) from None
 
 
-def wrong_inputs(blocks: tuple[Json, ...], chosen: Mapping[tuple[str, str], Choice]) -> dict[str, str]:
-    """By block_id, what Slack's own dialog says is wrong before the app hears of it."""
-    wrong = {}
+def input_errors(blocks: tuple[Json, ...], choices: Mapping[tuple[str, str], Choice]) -> dict[str, str]:
+    """Returns the errors that Slack shows before it sends a submission, by block_id."""
+    errors = {}
     for block in blocks:
         if block["type"] != "input":
             continue
         element = block["element"]
-        where = (block["block_id"], element["action_id"])
-        held = chosen[where] if where in chosen else initial(element)
-        if said := _wrong(element, held, optional=bool(block.get("optional"))):
-            wrong[where[0]] = said
-    return wrong
+        pointer = (block["block_id"], element["action_id"])
+        choice = choices[pointer] if pointer in choices else initial_choice(element)
+        if error := _input_error(element, choice, optional=bool(block.get("optional"))):
+            errors[pointer[0]] = error
+    return errors
 
 
 def _problems(view: Json, kind: str) -> Iterator[str]:
     if not isinstance(view.get("blocks"), list):
         yield "missing required field: blocks [json-pointer:/view]"
         return
-    yield from too_long(view, "private_metadata", PRIVATE_METADATA, "/view")
-    yield from too_long(view, "callback_id", IDENTIFIER, "/view")
-    yield from too_long(view, "external_id", IDENTIFIER, "/view")
+    yield from length_problems(view, "private_metadata", PRIVATE_METADATA, "/view")
+    yield from length_problems(view, "callback_id", IDENTIFIER, "/view")
+    yield from length_problems(view, "external_id", IDENTIFIER, "/view")
     if kind == "home":
         return
-    yield from text_object(view.get("title"), TITLE, "/view/title", plain=True)
+    yield from text_object_problems(view.get("title"), TITLE, "/view/title", plain=True)
     for key in ("submit", "close"):
         if view.get(key) is not None:
-            yield from text_object(view[key], TITLE, f"/view/{key}", plain=True)
+            yield from text_object_problems(view[key], TITLE, f"/view/{key}", plain=True)
     if view.get("submit") is None and any(b.get("type") == "input" for b in view["blocks"] if isinstance(b, dict)):
         yield "missing required field: submit [json-pointer:/view]"
 
 
-def _refused(messages: list[str]) -> SlackError:
-    return SlackError("invalid_arguments", response_metadata={"messages": [f"[ERROR] {each}" for each in messages]})
+def _refusal(messages: list[str]) -> SlackError:
+    return SlackError("invalid_arguments", response_metadata={"messages": [f"[ERROR] {value}" for value in messages]})
 
 
-def _wrong(element: Json, held: Choice, *, optional: bool) -> str | None:
-    if not held:
+def _input_error(element: Json, choice: Choice, *, optional: bool) -> str | None:
+    if not choice:
         return None if optional else MISSING
     check = _CHECKS.get(element["type"])
-    return check(element, str(held)) if check is not None else None
+    return check(element, str(choice)) if check is not None else None
 
 
-def _text(element: Json, held: str) -> str | None:
-    least, most = int(element.get("min_length", 0)), int(element.get("max_length", INPUT_VALUE))
-    if len(held) < least:
+def _text(element: Json, choice: str) -> str | None:
+    least, limit = int(element.get("min_length", 0)), int(element.get("max_length", INPUT_VALUE))
+    if len(choice) < least:
         return f"This field must have at least {least} characters."
-    return f"This field must have at most {most} characters." if len(held) > most else None
+    return f"This field must have at most {limit} characters." if len(choice) > limit else None
 
 
-def _number(element: Json, held: str) -> str | None:
+def _number(element: Json, choice: str) -> str | None:
     pattern = r"-?\d+(\.\d+)?" if element["is_decimal_allowed"] else r"-?\d+"
-    if not re.fullmatch(pattern, held):
+    if not re.fullmatch(pattern, choice):
         return "Please enter a valid number." if element["is_decimal_allowed"] else "Please enter a whole number."
-    least, most = element.get("min_value"), element.get("max_value")
-    if least is not None and float(held) < float(least):
+    least, limit = element.get("min_value"), element.get("max_value")
+    if least is not None and float(choice) < float(least):
         return f"Please enter a number of at least {least}."
-    return f"Please enter a number of at most {most}." if most is not None and float(held) > float(most) else None
+    return f"Please enter a number of at most {limit}." if limit is not None and float(choice) > float(limit) else None
 
 
-def _email(element: Json, held: str) -> str | None:
+def _email(element: Json, choice: str) -> str | None:
     del element
-    return None if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", held) else "Please enter a valid email address."
+    return None if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", choice) else "Please enter a valid email address."
 
 
-def _url(element: Json, held: str) -> str | None:
+def _url(element: Json, choice: str) -> str | None:
     del element
-    return None if re.fullmatch(r"https?://\S+", held) else "Please enter a valid URL."
+    return None if re.fullmatch(r"https?://\S+", choice) else "Please enter a valid URL."
 
 
 _CHECKS: Mapping[str, Callable[[Json, str], str | None]] = {

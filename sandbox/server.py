@@ -1,4 +1,4 @@
-"""A Slack for one machine: real HTTP and WebSocket on 127.0.0.1, with Slack's rules and faults on demand."""
+"""A simulated Slack on 127.0.0.1 over real HTTP and WebSocket, with Slack's rules, and faults on demand."""
 
 import asyncio
 import random
@@ -37,13 +37,13 @@ from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, 
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-BOT_TOKEN = "xoxb-sandbox-typist"  # noqa: S105 - opens nothing but this sandbox
+BOT_TOKEN = "xoxb-sandbox-typist"  # noqa: S105 - valid only in the sandbox
 APP_TOKEN = f"xapp-1-{APP_ID}-sandbox"
-_CLOSE_WITHIN_S = 1.0
+_CLOSE_TIMEOUT_S = 1.0
 
 
 def find_port(preferred: int = 3000) -> int:
-    """The preferred port, or the next that is free on this machine. Raises OSError where none of 100 is."""
+    """Returns the preferred port or the next free one. Raises OSError if the next 100 ports are taken."""
     for port in range(preferred, preferred + 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -52,34 +52,34 @@ def find_port(preferred: int = 3000) -> int:
             except OSError:
                 continue
             return port
-    raise OSError(f"No free port from {preferred} to {preferred + 99}.")
+    raise OSError(f"No free port between {preferred} and {preferred + 99}.")
 
 
 @dataclass
 class Sandbox:
-    """`async with Sandbox() as sandbox:` serves until the block ends; all fields are how it is set."""
+    """A workspace with its servers. `async with Sandbox() as sandbox:` serves until the block ends."""
 
     port: int = 0
-    """0: any free one."""
+    """0: any free port."""
     note: str = ""
-    """Shown on the page: what the bot runs on."""
+    """The page's line about the models that answer."""
     budgets: Mapping[str, int] = field(default_factory=dict)
-    """Calls a minute, by method, where they differ from Slack's floors."""
+    """Calls a minute by method, where they differ from Slack's limits."""
     post_burst: int = 10
-    """Posts that one channel takes at once before one a second holds."""
+    """Posts that one channel accepts at once before the limit of one a second applies."""
     scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
-    """What the bot's token begins with; `granted` is what it has now. Only apps with a pane may write in it."""
+    """The bot's initial scopes; `granted` has the current ones. Only apps with a pane have assistant:write."""
     subscribed: frozenset[str] = EVENTS
     twin_order: TwinOrder = "either"
     seed: int = 0
-    """Decides the order of twin events."""
+    """Seed for the order of a mention's two events."""
     ack_timeout_s: float = 3.0
     redelivery_delays_s: Sequence[float] = (0.0, 60.0, 300.0)
     keep_revisions: bool = True
     manifest: Json | None = None
-    """The app's: its scopes, events, commands and all else; `scopes` and `subscribed` are for an app without one."""
+    """The app's manifest. `scopes` and `subscribed` are used only without one."""
     monotonic: Callable[[], float] = time.monotonic
-    """What budgets, streams and statuses go by, and what records are stamped with."""
+    """The clock for budgets, streams, statuses and records."""
 
     bot_token = BOT_TOKEN
     app_token = APP_TOKEN
@@ -90,16 +90,16 @@ class Sandbox:
         self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
         populate(self.workspace)
         self.faults = Faults()
-        unset = Manifest(self.scopes, self.subscribed)
-        self.config = unset if self.manifest is None else read_manifest(self.manifest)
+        default_config = Manifest(self.scopes, self.subscribed)
+        self.config = default_config if self.manifest is None else read_manifest(self.manifest)
         self.granted = set(self.config.scopes)
         self.workspace.declared_metadata = self.config.metadata
         self.files = Files(self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted)
         self.people = People(self.workspace, self.files)
         self.sockets = SocketMode(
-            self.faults, self.ack_timeout_s, self.redelivery_delays_s, self.monotonic, self._on_sockets
+            self.faults, self.ack_timeout_s, self.redelivery_delays_s, self.monotonic, self._on_sockets_changed
         )
-        chooser = random.Random(self.seed)  # noqa: S311 - no secret is made of it
+        chooser = random.Random(self.seed)  # noqa: S311 - not used for secrets
         self._events = Events(
             self.workspace,
             self.config.events,
@@ -123,7 +123,7 @@ class Sandbox:
         )
         self._budgets = Budgets(self.budgets, self.post_burst, self.monotonic)
         tokens = Tokens(self.bot_token, self.app_token)
-        self._web = WebApi(app, self._budgets, self.faults, tokens, lambda _: self._pulse())
+        self._web = WebApi(app, self._budgets, self.faults, tokens, lambda _: self._wake_waiters())
         self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
         interactivity = Interactivity(self.workspace, self.sockets, self.config.interactive, triggers, self._responses)
         commands, modals = Commands(interactivity, self.config), Modals(interactivity, self.views)
@@ -143,7 +143,7 @@ class Sandbox:
         app.add_routes([web.post("/api/{method}", self._web.handle), web.get("/api/{method}", self._web.handle)])
         app.add_routes(self.files.routes())
         app.add_routes([web.get("/link/", self.sockets.connect)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_WITHIN_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, self.port)
         await site.start()
@@ -164,7 +164,7 @@ class Sandbox:
 
     @property
     def api_url(self) -> str:
-        """The Web API's base, as slack_sdk wants it."""
+        """The Web API's base URL for slack_sdk."""
         return f"{self.url}/api/"
 
     @property
@@ -173,55 +173,55 @@ class Sandbox:
 
     @property
     def calls(self) -> deque[CallRecord]:
-        """The Web API's calls, oldest first, the last 5,000."""
+        """The last 5,000 Web API calls, oldest first."""
         return self._web.calls
 
     @property
     def deliveries(self) -> deque[Delivery]:
-        """The events that were sent and what became of them, oldest first."""
+        """The last 5,000 events with their delivery state, oldest first."""
         return self.sockets.deliveries
 
     def set_note(self, note: str) -> None:
-        """Changes what the page says the bot runs on."""
+        """Changes the page's line about the models that answer."""
         self._page.set_note(note)
 
     async def say(
         self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False
     ) -> str:
-        """Writes as a person; the new message's ts. `@typist` and `<@BOT>` are a mention of the bot."""
+        """Posts as a person and returns the message's ts. `@typist` and `<@BOT>` mention the bot."""
         return self.people.say(user, channel, text.replace("<@BOT>", "@typist"), thread_ts, broadcast=broadcast)
 
     async def share(
         self, user: str, channel: str, text: str, files: Sequence[Upload], thread_ts: str | None = None
     ) -> str:
-        """Writes as a person, with files."""
+        """Posts files as a person and returns the message's ts."""
         return self.people.share(user, channel, text, files, thread_ts)
 
     async def say_as_bot(
         self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False
     ) -> str:
-        """Writes as another bot; `old`: as an old-style integration, with subtype bot_message."""
+        """Posts as another bot and returns the message's ts. `old`: as an old-style integration (bot_message)."""
         return self.people.say_as_bot(name, channel, text, thread_ts, old=old)
 
     async def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
-        """Writes as an app that acts for a person: without a bot_id."""
+        """Posts as an app that acts for a person, without a bot_id, and returns the message's ts."""
         return self.people.say_through(app_id, user, channel, text.replace("<@BOT>", "@typist"))
 
     async def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
-        """Writes with text, blocks and attachments as they are given."""
+        """Posts text, blocks and attachments as given, and returns the message's ts."""
         return self.people.post(user, channel, content, thread_ts)
 
     async def forward(self, user: str, channel: str, ts: str, to: str, comment: str = "") -> str:
-        """Shares a message of one channel in another, as a person."""
+        """Forwards a message to another channel as a person, and returns the new message's ts."""
         message = self.workspace.message(self.workspace.channel(channel).id, ts)
         return self.people.forward(user, message, to, comment)
 
     async def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str | float]]) -> str:
-        """Writes as a person, with a table that was copied from elsewhere."""
+        """Posts a pasted table as a person, and returns the message's ts."""
         return self.people.paste(user, channel, text, rows)
 
     async def notice(self, user: str, text: str) -> str:
-        """Writes as Slack itself into a person's DM with the bot."""
+        """Posts as Slack itself in a person's DM with the bot, and returns the message's ts."""
         return self.people.notice(user, text)
 
     async def edit(self, channel: str, ts: str, text: str) -> None:
@@ -233,46 +233,49 @@ class Sandbox:
         self.people.delete(channel, ts)
 
     def client(self, user: str) -> Client:
-        """A person's Slack: what they do with the app's buttons, modals, commands and tabs."""
+        """Returns a person's Slack client, for buttons, modals, commands and tabs."""
         return Client(self.workspace.user(user).id, self._surfaces)
 
     def dm(self, user: str) -> str:
-        """The id of a person's DM with the bot."""
+        """Returns the id of a person's DM with the bot."""
         return self.workspace.dm(user).id
 
     def messages(self, channel: str, thread_ts: str | None = None) -> list[Message]:
-        """A channel's messages at its root, or a thread with its root, oldest first."""
-        place = self.workspace.channel(channel).id
+        """Returns a channel's messages outside threads, or a thread with its root; oldest first."""
+        channel_id = self.workspace.channel(channel).id
         if thread_ts is not None:
-            return [self.workspace.message(place, thread_ts), *self.workspace.replies(place, thread_ts)]
-        return [message for message in self.workspace.messages(place) if message.thread_ts is None]
+            return [self.workspace.message(channel_id, thread_ts), *self.workspace.replies(channel_id, thread_ts)]
+        return [message for message in self.workspace.messages(channel_id) if message.thread_ts is None]
 
     def revisions(self, channel: str, ts: str) -> list[Revision]:
-        """All that readers saw of a message, and from when on."""
+        """Returns a message's revisions as readers saw them, oldest first."""
         return self.workspace.revisions(self.workspace.channel(channel).id, ts)
 
     def redeliver(self, event_id: str | None = None) -> None:
-        """Delivers an event again, the last one where none is named, though it was acknowledged."""
+        """Delivers an acknowledged event again, the last one by default."""
         for delivery in reversed(self.deliveries):
             if event_id in (None, delivery.event_id):
                 self.sockets.redeliver(delivery)
                 return
 
     async def wait_for(self, predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
-        """What the predicate gives as soon as it is true; asked on every change. Raises TimeoutError."""
+        """Waits until the predicate is true and returns its result. Raises TimeoutError.
+
+        The predicate is called after each change, call and delivery.
+        """
         changed = asyncio.Event()
         self._waiters.add(changed)
         try:
             async with asyncio.timeout(timeout_s):
-                while not (found := predicate()):
+                while not (result := predicate()):
                     await changed.wait()
                     changed.clear()
-                return found
+                return result
         finally:
             self._waiters.discard(changed)
 
     async def wait_for_bot(self, timeout_s: float = 10.0) -> None:
-        """Until the bot's socket is there. Raises TimeoutError."""
+        """Waits until the bot's socket is connected. Raises TimeoutError."""
         await self.wait_for(lambda: self.sockets.connections, timeout_s)
 
     def _socket_url(self) -> str:
@@ -286,12 +289,12 @@ class Sandbox:
     def _on_change(self, change: Change) -> None:
         for payload in self._events.payloads(change):
             self.sockets.send(payload)
-        self._pulse()
+        self._wake_waiters()
 
-    def _on_sockets(self) -> None:
-        self._page.tell_bot()
-        self._pulse()
+    def _on_sockets_changed(self) -> None:
+        self._page.send_bot_state()
+        self._wake_waiters()
 
-    def _pulse(self) -> None:
+    def _wake_waiters(self) -> None:
         for waiter in self._waiters:
             waiter.set()

@@ -1,4 +1,4 @@
-"""Slack's limits on a message's blocks, counted on what it stores: after Markdown is translated."""
+"""Slack's limits on a message's blocks, as stored: Markdown is translated before anything is counted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,41 +7,41 @@ from sandbox.workspace import Json, SlackError
 
 BLOCKS = 50
 ALL_TEXT = 13_200
-"""All text in a message's blocks, `&`, `<` and `>` counted as their entities."""
+"""The most text in all of a message's blocks. `&`, `<` and `>` count as entities."""
 HEADER_COST = 100
-"""What each header counts besides its text."""
+"""Characters that each header adds to its text."""
 HEADER_TEXT = 150
-"""Measured for an app's own header. Here also for a heading in Markdown: what Slack does there is not known."""
+"""The most text in a header. Measured for header blocks; assumed for Markdown headings."""
 TABLE_ROWS = 100
 TABLE_COLUMNS = 20
 TABLE_TEXT = 10_000
-"""In the cells of all tables of a message."""
+"""The most text in the cells of all of a message's tables."""
 ONE_TABLE = True
-"""A second table is refused, as in 2025. Whether Slack takes two by now is not known."""
+"""Whether a second table is refused, as in 2025. Slack's current rule is not known."""
 
 _COUNTED = ("text", "alt_text")
 
 
-def check_stored(blocks: Sequence[Json], most: int = BLOCKS) -> None:
-    """Raises SlackError: invalid_blocks, invalid_attachments, msg_blocks_too_long."""
-    tables = [(place, block) for place, block in enumerate(blocks) if block["type"] == "table"]
-    if found := [*_too_many(blocks, most), *_long_headers(blocks), *_large_tables(tables)]:
-        raise refused("invalid_blocks", found)
+def check_stored(blocks: Sequence[Json], limit: int = BLOCKS) -> None:
+    """Raises SlackError if stored blocks exceed a limit: invalid_blocks, invalid_attachments, msg_blocks_too_long."""
+    tables = [(index, block) for index, block in enumerate(blocks) if block["type"] == "table"]
+    if problems := [*_too_many(blocks, limit), *_long_headers(blocks), *_large_tables(tables)]:
+        raise refusal("invalid_blocks", problems)
     if ONE_TABLE and len(tables) > 1:
-        raise refused("invalid_attachments", [f"only_one_table_allowed [json-pointer:/blocks/{tables[1][0]}]"])
+        raise refusal("invalid_attachments", [f"only_one_table_allowed [json-pointer:/blocks/{tables[1][0]}]"])
     headers = sum(block["type"] == "header" for block in blocks)
     if text_length(blocks) + HEADER_COST * headers > ALL_TEXT:
         raise SlackError("msg_blocks_too_long")
 
 
-def refused(error: str, problems: Sequence[str]) -> SlackError:
-    """The refusal, with what is wrong and where."""
+def refusal(error: str, problems: Sequence[str]) -> SlackError:
+    """Returns the error with its problems, as Slack formats them."""
     messages = [f"[ERROR] {problem}" for problem in problems]
     return SlackError(error, errors=list(problems), response_metadata={"messages": messages})
 
 
 def text_length(node: Any) -> int:
-    """The characters of all text in blocks, as Slack counts them."""
+    """Returns the length of all text in blocks, as Slack counts it."""
     if isinstance(node, (list, tuple)):
         return sum(text_length(child) for child in node)
     if not isinstance(node, dict):
@@ -56,24 +56,24 @@ def _escaped(text: str) -> int:
     return len(text) + 4 * text.count("&") + 3 * (text.count("<") + text.count(">"))
 
 
-def _too_many(blocks: Sequence[Json], most: int) -> Iterator[str]:
-    if len(blocks) > most:
-        yield f"no more than {most} items allowed [json-pointer:/blocks]"
+def _too_many(blocks: Sequence[Json], limit: int) -> Iterator[str]:
+    if len(blocks) > limit:
+        yield f"no more than {limit} items allowed [json-pointer:/blocks]"
 
 
 def _long_headers(blocks: Sequence[Json]) -> Iterator[str]:
-    for place, block in enumerate(blocks):
+    for index, block in enumerate(blocks):
         if block["type"] == "header" and len(block["text"]["text"]) > HEADER_TEXT:
-            yield f"must be less than {HEADER_TEXT + 1} characters [json-pointer:/blocks/{place}/text/text]"
+            yield f"must be less than {HEADER_TEXT + 1} characters [json-pointer:/blocks/{index}/text/text]"
 
 
 def _large_tables(tables: Sequence[tuple[int, Json]]) -> Iterator[str]:
-    for place, table in tables:
+    for index, table in tables:
         rows = table.get("rows") or []
         if len(rows) > TABLE_ROWS:
-            yield f"no more than {TABLE_ROWS} items allowed [json-pointer:/blocks/{place}/rows]"
+            yield f"no more than {TABLE_ROWS} items allowed [json-pointer:/blocks/{index}/rows]"
         for number, row in enumerate(rows):
             if len(row) > TABLE_COLUMNS:
-                yield f"no more than {TABLE_COLUMNS} items allowed [json-pointer:/blocks/{place}/rows/{number}]"
-        if sum(text_length(each.get("rows")) for _, each in tables) > TABLE_TEXT:
-            yield f"must be less than {TABLE_TEXT + 1} characters [json-pointer:/blocks/{place}/rows]"
+                yield f"no more than {TABLE_COLUMNS} items allowed [json-pointer:/blocks/{index}/rows/{number}]"
+        if sum(text_length(other.get("rows")) for _, other in tables) > TABLE_TEXT:
+            yield f"must be less than {TABLE_TEXT + 1} characters [json-pointer:/blocks/{index}/rows]"

@@ -1,4 +1,20 @@
-"""Socket Mode: tickets, connections, envelopes and what is delivered again when it was not acknowledged."""
+"""Socket Mode: the WebSocket connections that deliver events and interactive payloads to the app.
+
+How it works:
+
+1. apps.connections.open returns an address with a ticket. A ticket opens one connection; another use gets HTTP 404.
+2. The server greets a connection with `hello`. An app may have up to 10 connections, and each envelope goes to one of
+   them in turn.
+3. The app acknowledges an envelope by sending its envelope_id back. Without an acknowledgement within `ack_timeout_s`,
+   or if the connection ends, an attempt has failed.
+4. Events are delivered again after each of `redelivery_delays_s`, with the same event_id, a new envelope_id and a
+   retry_attempt. After the last attempt, Slack gives the event up.
+5. Interactive payloads and commands are sent once. Their acknowledgement may have a payload, which `ask` returns.
+6. From time to time Slack refreshes connections: it sends a `disconnect` warning, sends nothing else to that
+   connection, and closes it a few seconds later.
+
+Faults cut connections, refresh them, drop acknowledgements and repeat events.
+"""
 
 import asyncio
 import json
@@ -17,16 +33,16 @@ from sandbox.workspace import APP_ID, PARTNERS_ID, Json
 
 MAX_CONNECTIONS = 10
 _HEARTBEAT_S = 20.0
-"""Pings go out this often; a peer that does not answer is dropped after half of it."""
+"""The interval of pings. A client that doesn't answer within half of it is disconnected."""
 
 
 @dataclass
 class Delivery:
-    """One event on its way, for who wants to know what became of it."""
+    """An event's delivery: its payload, its attempts and its acknowledgement."""
 
     payload: Json
     sent_at_s: list[float] = field(default_factory=list)
-    """Monotonic seconds of each attempt that reached a connection."""
+    """When each attempt was sent on a connection, in monotonic seconds."""
     acked_at_s: float | None = None
 
     @property
@@ -36,20 +52,21 @@ class Delivery:
 
 @dataclass(eq=False)
 class Connection:
-    """One app's WebSocket; `accepting` until it is being refreshed."""
+    """One WebSocket of the app. `accepting` is False while the connection is being refreshed."""
 
     socket: web.WebSocketResponse
     request: web.Request
     accepting: bool = True
     waiting: dict[str, asyncio.Future[Json | None]] = field(default_factory=dict)
-    """Envelope id to what it is acknowledged with; None where the connection ends first."""
+    """By envelope_id: the acknowledgement's payload, None if the connection ends first."""
 
     def abort(self) -> None:
-        """Cuts the TCP connection without a word."""
+        """Cuts the TCP connection without a closing handshake."""
         if self.request.transport is not None:
             self.request.transport.abort()
 
-    def settle(self) -> None:
+    def cancel_waiting(self) -> None:
+        """Ends all waits for acknowledgements, with None."""
         for waiter in self.waiting.values():
             if not waiter.done():
                 waiter.set_result(None)
@@ -57,15 +74,15 @@ class Connection:
 
 @dataclass
 class SocketMode:
-    """All connections of the app; each event goes to one of them, in turn."""
+    """The app's connections and the delivery of envelopes to them."""
 
     faults: Faults
     ack_timeout_s: float = 3.0
     redelivery_delays_s: Sequence[float] = (0.0, 60.0, 300.0)
-    """After an attempt that failed, the next comes so much later; then Slack gives the event up."""
+    """Delays between a failed attempt and the next. After the last one, the event is given up."""
     monotonic: Callable[[], float] = time.monotonic
     changed: Callable[[], None] = lambda: None
-    """Told when connections or deliveries change."""
+    """Called when connections or deliveries change."""
     deliveries: deque[Delivery] = field(default_factory=lambda: deque(maxlen=5_000))
 
     def __post_init__(self) -> None:
@@ -77,13 +94,13 @@ class SocketMode:
         self.faults.actions["refresh"] = self.refresh
 
     def ticket(self) -> str:
-        """Lets one connection in, once."""
+        """Returns a new ticket, which opens one connection."""
         ticket = str(uuid.uuid4())
         self._tickets.add(ticket)
         return ticket
 
     def send(self, payload: Json) -> Delivery:
-        """Delivers an event until it is acknowledged or given up."""
+        """Starts to deliver an event, until it is acknowledged or given up."""
         if self.faults.take("foreign_team"):
             payload = {**payload, "team_id": PARTNERS_ID, "is_ext_shared_channel": True}
         delivery = Delivery(payload)
@@ -92,31 +109,31 @@ class SocketMode:
         return delivery
 
     async def ask(self, kind: str, payload: Json) -> Json | None:
-        """Sends what a person did, once; what the app acknowledged it with, None where it did not in time."""
+        """Sends a payload once and returns the acknowledgement's payload, None after the timeout."""
         connection = self._next()
         if connection is None:
             return None
         return await self._exchange(connection, {"type": kind, "payload": payload, "accepts_response_payload": True})
 
     def redeliver(self, delivery: Delivery) -> None:
-        """Delivers an event once more, as if its acknowledgement had been lost."""
-        self._start(self._again(delivery))
+        """Delivers an event again, as after a lost acknowledgement."""
+        self._start(self._deliver_again(delivery))
 
     def drop(self) -> None:
-        """Cuts all connections, as a network does."""
+        """Cuts all connections, as a network failure does."""
         for connection in self.connections:
             connection.abort()
 
     def refresh(self, warning_s: float = 2.0) -> None:
-        """Asks the app to connect anew, and closes what it has now `warning_s` later."""
+        """Asks the app to reconnect, and closes its current connections after `warning_s`."""
         for connection in list(self.connections):
             self._start(self._refresh(connection, warning_s))
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """The WebSocket's handler."""
+        """Handles a WebSocket connection until it ends."""
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets:
-            # Seen of Slack for a ticket that was used or has expired: the handshake fails with 404.
+            # Observed: Slack answers the handshake with 404 if the ticket was used or has expired.
             return web.Response(status=404)
         self._tickets.discard(ticket)
         socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S)
@@ -133,12 +150,12 @@ class SocketMode:
             await self._receive(connection)
         finally:
             self.connections.remove(connection)
-            connection.settle()
+            connection.cancel_waiting()
             self.changed()
         return socket
 
     async def close(self) -> None:
-        """Ends all deliveries and connections."""
+        """Cancels all deliveries and closes all connections."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -150,12 +167,12 @@ class SocketMode:
             if message.type is not WSMsgType.TEXT:
                 continue
             try:
-                said = json.loads(message.data)
+                data = json.loads(message.data)
             except ValueError:
                 continue
-            waiter = connection.waiting.get(said.get("envelope_id", "")) if isinstance(said, dict) else None
+            waiter = connection.waiting.get(data.get("envelope_id", "")) if isinstance(data, dict) else None
             if waiter and not waiter.done() and not self.faults.take("unacked"):
-                payload = said.get("payload") or {}
+                payload = data.get("payload") or {}
                 waiter.set_result(payload if isinstance(payload, dict) else {"text": str(payload)})
 
     async def _deliver(self, delivery: Delivery) -> None:
@@ -165,9 +182,9 @@ class SocketMode:
             if await self._attempt(delivery, attempt):
                 break
         if delivery.acked_at_s is not None and self.faults.take("redeliver"):
-            await self._again(delivery)
+            await self._deliver_again(delivery)
 
-    async def _again(self, delivery: Delivery) -> None:
+    async def _deliver_again(self, delivery: Delivery) -> None:
         await self._attempt(delivery, max(1, len(delivery.sent_at_s)))
 
     async def _attempt(self, delivery: Delivery, attempt: int) -> bool:
@@ -203,11 +220,11 @@ class SocketMode:
             connection.waiting.pop(envelope_id, None)
 
     def _next(self) -> Connection | None:
-        open_now = [c for c in self.connections if c.accepting and not c.socket.closed]
-        if not open_now:
+        open_connections = [c for c in self.connections if c.accepting and not c.socket.closed]
+        if not open_connections:
             return None
         self._turn += 1
-        return open_now[self._turn % len(open_now)]
+        return open_connections[self._turn % len(open_connections)]
 
     async def _refresh(self, connection: Connection, warning_s: float) -> None:
         connection.accepting = False
@@ -217,7 +234,7 @@ class SocketMode:
             await connection.socket.send_json(_disconnect("refresh_requested"))
             await connection.socket.close()
         except ConnectionError:
-            # The app was quicker: it has closed this connection already.
+            # The app has closed this connection already.
             return
 
     def _hello(self) -> Json:

@@ -1,7 +1,9 @@
-"""An app's blocks as Slack stores and returns them.
+"""Converts an app's blocks into the form that Slack stores and returns.
 
-Markdown is translated, defaults are filled in, an app's own rich_text comes back with its emoji and addresses as
-elements, and every block has a block_id.
+- `markdown` blocks are translated (sandbox/translation.py).
+- In an app's own rich_text, emoji and bare addresses become elements.
+- Defaults are filled in.
+- Every block gets a block_id, every interactive element an action_id.
 """
 
 import base64
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sandbox.block_elements import interactive
-from sandbox.inline import merged, text_elements
+from sandbox.inline import merge_texts, text_elements
 from sandbox.mrkdwn import mrkdwn_blocks
 from sandbox.translation import translate
 from sandbox.workspace import Json
@@ -26,72 +28,72 @@ _HANDLE: Final = re.compile(r"(?<![\w<!@])@(here|channel|everyone)\b")
 
 
 def stored(blocks: Sequence[Json]) -> tuple[Json, ...]:
-    """The blocks that Slack stores for those that an app sends."""
-    return with_ids([kept for block in blocks for kept in _kept(block)])
+    """Returns the blocks that Slack stores for an app's blocks."""
+    return with_ids([stored_block for block in blocks for stored_block in _stored_block(block)])
 
 
 def stored_text(text: str) -> tuple[Json, ...]:
-    """The blocks that Slack stores for a text without blocks."""
+    """Returns the blocks that Slack stores for a text without blocks."""
     return with_ids(mrkdwn_blocks(text))
 
 
 def stored_markdown(markdown: str) -> tuple[Json, ...]:
-    """The blocks that Slack stores for Markdown alone."""
+    """Returns the blocks that Slack stores for a `markdown_text`."""
     return with_ids(translate(markdown))
 
 
 def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
-    """The blocks with a block_id each, and an action_id for each element that people can use.
+    """Returns the blocks with missing block_ids and action_ids filled in.
 
-    Slack makes them up at random; here the same block in the same place gets the same id again.
+    Slack's ids are random. The sandbox's depend on the block and its position, so that an unchanged block keeps its id.
     """
     taken = {block.get("block_id") for block in blocks}
-    out = []
-    for place, block in enumerate(blocks):
-        kept = block
+    result = []
+    for index, block in enumerate(blocks):
+        stored_block = block
         if any("action_id" not in element for _, element in interactive([block])):
-            kept = json.loads(json.dumps(block))
-            for _, element in interactive([kept]):
-                element.setdefault("action_id", _made_up(str(element), set()))
-        if "block_id" not in kept:
-            kept = {**kept, "block_id": _made_up(f"{place} {kept}", taken)}
-            taken.add(kept["block_id"])
-        out.append(kept)
-    return tuple(out)
+            stored_block = json.loads(json.dumps(block))
+            for _, element in interactive([stored_block]):
+                element.setdefault("action_id", _generated_id(str(element), set()))
+        if "block_id" not in stored_block:
+            stored_block = {**stored_block, "block_id": _generated_id(f"{index} {stored_block}", taken)}
+            taken.add(stored_block["block_id"])
+        result.append(stored_block)
+    return tuple(result)
 
 
-def _kept(block: Json) -> Sequence[Json]:
+def _stored_block(block: Json) -> Sequence[Json]:
     if block["type"] == "markdown":
         return translate(block["text"])
     if block["type"] == "rich_text":
-        return [{**block, "elements": _mutated(block.get("elements", []))}]
-    return [filled(block)]
+        return [{**block, "elements": _split_texts(block.get("elements", []))}]
+    return [with_defaults(block)]
 
 
-def filled(node: Any) -> Any:
-    """What an app sends with Slack's defaults; handles in mrkdwn that is not verbatim become tokens."""
+def with_defaults(node: Any) -> Any:
+    """Returns a block or element with Slack's defaults. In non-verbatim mrkdwn, `@here` becomes a token."""
     if isinstance(node, list):
-        return [filled(child) for child in node]
+        return [with_defaults(child) for child in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: filled(value) for key, value in node.items()}
-    kept = _DEFAULTS.get(str(kept.get("type")), {}) | kept
-    if kept.get("type") == "mrkdwn" and isinstance(kept.get("text"), str) and not kept.setdefault("verbatim", False):
-        # Also between backticks.
-        kept["text"] = _HANDLE.sub(r"<!\1>", kept["text"])
-    return kept
+    full = {key: with_defaults(value) for key, value in node.items()}
+    full = _DEFAULTS.get(str(full.get("type")), {}) | full
+    if full.get("type") == "mrkdwn" and isinstance(full.get("text"), str) and not full.setdefault("verbatim", False):
+        # Slack does this between backticks too.
+        full["text"] = _HANDLE.sub(r"<!\1>", full["text"])
+    return full
 
 
-def _mutated(elements: Sequence[Json]) -> list[Json]:
-    """An app's rich_text elements, their emoji and bare addresses as elements; code stays as it is."""
-    out = []
+def _split_texts(elements: Sequence[Json]) -> list[Json]:
+    """Returns an app's rich_text elements with emoji and bare addresses as elements. Code stays unchanged."""
+    result = []
     for element in elements:
-        inner = element.get("elements")
-        if isinstance(inner, list) and element.get("type") != "rich_text_preformatted":
-            leaves = not any("elements" in each for each in inner)
-            element = {**element, "elements": merged(_leaves(inner)) if leaves else _mutated(inner)}
-        out.append(element)
-    return out
+        children = element.get("elements")
+        if isinstance(children, list) and element.get("type") != "rich_text_preformatted":
+            leaves = not any("elements" in child for child in children)
+            element = {**element, "elements": merge_texts(_leaves(children)) if leaves else _split_texts(children)}
+        result.append(element)
+    return result
 
 
 def _leaves(elements: Sequence[Json]) -> Iterator[Json]:
@@ -104,9 +106,9 @@ def _leaves(elements: Sequence[Json]) -> Iterator[Json]:
             yield element
 
 
-def _made_up(said: str, taken: set[str | None]) -> str:
+def _generated_id(seed: str, taken: set[str | None]) -> str:
     for number in range(len(taken) + 1):
-        made = base64.b64encode(hashlib.sha256(f"{number}{said}".encode(errors="replace")).digest()).decode()[:5]
-        if made not in taken:
+        block_id = base64.b64encode(hashlib.sha256(f"{number}{seed}".encode(errors="replace")).digest()).decode()[:5]
+        if block_id not in taken:
             break
-    return made
+    return block_id

@@ -1,8 +1,27 @@
-"""What Slack stores in place of a `markdown` block: header, divider, table and rich_text blocks.
+"""Translates a `markdown` block into the blocks that Slack stores: header, divider, table and rich_text.
 
-Headings, rules and tables become blocks of their own, in place. What stands between two of them becomes one rich_text
-block, however many paragraphs it has. Blocks come without a block_id: the sandbox gives ids to all blocks of a message
-together (sandbox.stored).
+Slack never returns a `markdown` block. Limits, edits and events apply to its translation, so a bot's messages can only
+be tested against a sandbox that translates in the same way.
+
+What becomes what:
+
+- A heading becomes a `header`, a thematic break a `divider`, a table a `table`.
+- Everything between two of those becomes one `rich_text` block, however many paragraphs it has.
+- In a `rich_text` block, paragraphs become sections, and lists, quotes and code blocks become elements of their own.
+
+markdown-it parses Markdown into a flat list of tokens, such as `list_item_open` and `list_item_close`. `_Translation`
+walks that list once:
+
+- `_elements` collects the elements of the current rich_text block. A heading, thematic break or table ends the block.
+- Slack has no nested elements. A list inside another is a separate `rich_text_list` with a larger indent, so the stack
+  `_lists` has the open lists, and the outer list continues in a new element after the inner one. An ordered list
+  continues with an `offset`.
+- `_items` is the stack of open items. An item's first paragraph starts the item. Further paragraphs are added to it
+  after a line break, as long as its list is the last element.
+- Quotes don't nest either. A quoted paragraph is a `rich_text_quote`; a list or code block in a quote has a border.
+
+Inline content is sandbox/inline.py's part. The blocks have no block_id: sandbox/stored.py gives ids to all blocks of a
+message together.
 """
 
 import re
@@ -13,7 +32,7 @@ from typing import Any, Final
 
 from markdown_it.token import Token
 
-from sandbox.inline import inline_elements, merged, plain_text
+from sandbox.inline import inline_elements, merge_texts, plain_text
 from sandbox.markdown import References, parse
 from sandbox.workspace import Json
 
@@ -24,59 +43,59 @@ _BLANK: Final[Json] = {"type": "text", "text": "\n\n"}
 
 @lru_cache(maxsize=256)
 def translate(markdown: str) -> tuple[Json, ...]:
-    """The blocks that Slack stores for Markdown; none where it shows nothing. They must not be changed."""
+    """Returns the blocks that Slack stores for Markdown, none if it shows nothing. Callers must not change them."""
     return tuple(_Translation(*parse(markdown)).blocks())
 
 
 @dataclass(slots=True)
 class _List:
-    """A list that is open."""
+    """An open list."""
 
     style: str
     number: int
-    """Of its next item."""
+    """The number of its next item."""
 
 
 @dataclass(slots=True)
 class _Item:
-    """A list item that is open; `begun` once something of it is shown."""
+    """An open list item. `is_shown` is True once it has an element."""
 
-    task: str = ""
-    begun: bool = False
+    is_shown: bool = False
 
 
 @dataclass
 class _Translation:
-    """Walks the tokens; `_elements` are those of the rich_text block that grows."""
+    """Walks the tokens and collects blocks."""
 
     tokens: Sequence[Token]
     references: References
     _blocks: list[Json] = field(default_factory=list)
     _elements: list[Json] = field(default_factory=list)
+    """Elements of the current rich_text block."""
     _lists: list[_List] = field(default_factory=list)
     _items: list[_Item] = field(default_factory=list)
     _quotes: int = 0
     _shown_list: _List | None = None
-    """Whose element is the last of `_elements`."""
+    """The list whose element is the last of `_elements`."""
 
     def blocks(self) -> list[Json]:
-        at = 0
-        while at < len(self.tokens):
-            at = self._take(at)
-        self._end_run()
+        index = 0
+        while index < len(self.tokens):
+            index = self._translate_token(index)
+        self._end_rich_text()
         return self._blocks
 
-    def _take(self, at: int) -> int:
-        """Takes the token there, or the whole block that it opens; where to go on."""
-        token = self.tokens[at]
+    def _translate_token(self, index: int) -> int:
+        """Translates the token at `index`, or the whole block that it opens. Returns the index of the next token."""
+        token = self.tokens[index]
         match token.type:
             case "heading_open":
-                self._heading(self.tokens[at + 1])
-                return at + 3
+                self._heading(self.tokens[index + 1])
+                return index + 3
             case "table_open":
-                return self._table(at)
+                return self._table(index)
             case "hr":
-                self._end_run()
+                self._end_rich_text()
                 self._blocks.append({"type": "divider"})
             case "fence" | "code_block":
                 self._code(token)
@@ -84,22 +103,22 @@ class _Translation:
                 self._paragraph(inline_elements(token.content, self.references))
             case _:
                 self._nest(token)
-        return at + 1
+        return index + 1
 
     def _nest(self, token: Token) -> None:
         match token.type:
             case "bullet_list_open":
-                self._begin_item()
+                self._show_empty_item()
                 self._lists.append(_List("bullet", 1))
             case "ordered_list_open":
-                self._begin_item()
+                self._show_empty_item()
                 self._lists.append(_List("ordered", int(token.attrs.get("start", 1))))
             case "bullet_list_close" | "ordered_list_close":
                 self._lists.pop()
             case "list_item_open":
                 self._items.append(_Item())
             case "list_item_close":
-                self._begin_item()
+                self._show_empty_item()
                 self._items.pop()
                 self._lists[-1].number += 1
             case "blockquote_open":
@@ -107,99 +126,99 @@ class _Translation:
             case "blockquote_close":
                 self._quotes -= 1
 
-    def _begin_item(self) -> None:
-        """Shows an item that has no text of its own."""
-        if self._items and not self._items[-1].begun:
+    def _show_empty_item(self) -> None:
+        """Adds the current item without text, if it has no element yet."""
+        if self._items and not self._items[-1].is_shown:
             self._item([])
 
     def _heading(self, inline: Token) -> None:
-        self._end_run()
+        self._end_rich_text()
         if text := plain_text(inline.content, self.references):
             self._blocks.append({"type": "header", "text": {"type": "plain_text", "text": text, "emoji": True}})
 
-    def _paragraph(self, said: list[Json]) -> None:
-        if not said:
+    def _paragraph(self, elements: list[Json]) -> None:
+        if not elements:
             return
         if not self._items:
-            self._append("rich_text_quote" if self._quotes else "rich_text_section", said, _BLANK)
-        elif not self._items[-1].begun:
-            self._item(_with_box(said))
+            self._append("rich_text_quote" if self._quotes else "rich_text_section", elements, _BLANK)
+        elif not self._items[-1].is_shown:
+            self._item(_with_checkbox(elements))
         elif self._shown_list is self._lists[-1]:
             section = self._elements[-1]["elements"][-1]
-            section["elements"] = merged(iter([*section["elements"], {"type": "text", "text": "\n"}, *said]))
+            section["elements"] = merge_texts(iter([*section["elements"], {"type": "text", "text": "\n"}, *elements]))
         else:
-            self._append("rich_text_section", said, _BLANK)
+            self._append("rich_text_section", elements, _BLANK)
 
-    def _append(self, kind: str, said: list[Json], between: Json) -> None:
-        """A paragraph; one that follows another of its kind joins it."""
+    def _append(self, kind: str, elements: list[Json], separator: Json) -> None:
+        """Adds a paragraph. A paragraph after one of the same kind is merged with it."""
         self._shown_list = None
         if self._elements and self._elements[-1]["type"] == kind:
             last = self._elements[-1]
-            last["elements"] = merged(iter([*last["elements"], between, *said]))
+            last["elements"] = merge_texts(iter([*last["elements"], separator, *elements]))
         else:
-            self._elements.append({"type": kind, "elements": said})
+            self._elements.append({"type": kind, "elements": elements})
 
-    def _item(self, said: list[Json]) -> None:
-        self._items[-1].begun = True
-        current, section = self._lists[-1], {"type": "rich_text_section", "elements": said}
+    def _item(self, elements: list[Json]) -> None:
+        self._items[-1].is_shown = True
+        current, section = self._lists[-1], {"type": "rich_text_section", "elements": elements}
         if self._shown_list is current:
             self._elements[-1]["elements"].append(section)
             return
-        how: Json = {"style": current.style, "indent": len(self._lists) - 1, "border": int(self._quotes > 0)}
+        attributes: Json = {"style": current.style, "indent": len(self._lists) - 1, "border": int(self._quotes > 0)}
         if current.style == "ordered" and current.number > 1:
-            how["offset"] = current.number - 1
-        self._elements.append({"type": "rich_text_list", **how, "elements": [section]})
+            attributes["offset"] = current.number - 1
+        self._elements.append({"type": "rich_text_list", **attributes, "elements": [section]})
         self._shown_list = current
 
     def _code(self, token: Token) -> None:
-        self._begin_item()
+        self._show_empty_item()
         self._shown_list = None
         code, language = token.content.removesuffix("\n"), token.info.strip().partition(" ")[0]
-        said = [{"type": "text", "text": code}] if code else []
-        element: Json = {"type": "rich_text_preformatted", "elements": said, "border": int(self._quotes > 0)}
+        elements = [{"type": "text", "text": code}] if code else []
+        element: Json = {"type": "rich_text_preformatted", "elements": elements, "border": int(self._quotes > 0)}
         self._elements.append(element | ({"language": language} if language else {}))
 
-    def _table(self, at: int) -> int:
-        self._begin_item()
-        self._end_run()
-        rows, align = list[list[Json]](), list[str]()
-        while self.tokens[at].type != "table_close":
-            token = self.tokens[at]
+    def _table(self, index: int) -> int:
+        self._show_empty_item()
+        self._end_rich_text()
+        rows, alignments = list[list[Json]](), list[str]()
+        while self.tokens[index].type != "table_close":
+            token = self.tokens[index]
             if token.type == "tr_open":
                 rows.append([])
             elif token.type in ("th_open", "td_open"):
-                rows[-1].append(_cell(inline_elements(self.tokens[at + 1].content, self.references)))
+                rows[-1].append(_cell(inline_elements(self.tokens[index + 1].content, self.references)))
                 if token.type == "th_open":
-                    align.append(_alignment(token.attrs))
-            at += 1
+                    alignments.append(_alignment(token.attrs))
+            index += 1
         table: Json = {"type": "table", "rows": rows}
-        if any(align):
-            table["column_settings"] = [{"align": each or "left"} for each in align]
+        if any(alignments):
+            table["column_settings"] = [{"align": alignment or "left"} for alignment in alignments]
         self._blocks.append(table)
-        return at + 1
+        return index + 1
 
-    def _end_run(self) -> None:
+    def _end_rich_text(self) -> None:
         self._shown_list = None
         if self._elements:
             self._blocks.append({"type": "rich_text", "elements": self._elements})
             self._elements = []
 
 
-def _with_box(said: list[Json]) -> list[Json]:
-    """A task's text with a box in place of its `[ ]`."""
-    first = said[0]
-    if first["type"] != "text" or "style" in first or not (found := _TASK.match(first["text"])):
-        return said
-    box = "☐ " if found[1] == " " else "☑ "
-    return [{"type": "text", "text": box + first["text"][len(found[0]) :]}, *said[1:]]
+def _with_checkbox(elements: list[Json]) -> list[Json]:
+    """Returns a task item's elements with a box character in place of `[ ]` or `[x]`."""
+    first = elements[0]
+    if first["type"] != "text" or "style" in first or not (match := _TASK.match(first["text"])):
+        return elements
+    box = "☐ " if match[1] == " " else "☑ "
+    return [{"type": "text", "text": box + first["text"][len(match[0]) :]}, *elements[1:]]
 
 
-def _cell(said: list[Json]) -> Json:
-    if all(each["type"] == "text" and "style" not in each for each in said):
-        return {"type": "raw_text", "text": "".join(each["text"] for each in said)}
-    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": said}]}
+def _cell(elements: list[Json]) -> Json:
+    if all(element["type"] == "text" and "style" not in element for element in elements):
+        return {"type": "raw_text", "text": "".join(element["text"] for element in elements)}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
 
 
 def _alignment(attributes: dict[str, Any]) -> str:
-    found = _ALIGN.fullmatch(str(attributes.get("style", "")))
-    return found[1] if found else ""
+    match = _ALIGN.fullmatch(str(attributes.get("style", "")))
+    return match[1] if match else ""

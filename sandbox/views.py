@@ -1,4 +1,4 @@
-"""Views: the modals that people have open, in stacks, and the app's Home for each of them."""
+"""Views: each person's stack of open modals, and the Home tab that was published for each person."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ _NEVER_SENT = frozenset({"type", "blocks"})
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A modal or a Home as the app made it, and what is chosen in it."""
+    """A modal or a Home tab: the app's content and the person's choices."""
 
     id: str
     user_id: str
@@ -22,7 +22,7 @@ class View:
     hash: str
     root_id: str
     previous_id: str | None = None
-    chosen: Mapping[tuple[str, str], Choice] = field(default_factory=dict)
+    choices: Mapping[tuple[str, str], Choice] = field(default_factory=dict)
 
     @property
     def blocks(self) -> tuple[Json, ...]:
@@ -35,7 +35,7 @@ class View:
 
 @dataclass
 class Views:
-    """All views; `changed` is told whose have changed."""
+    """All views. `changed` has listeners for the id of the user whose views have changed."""
 
     bot: User
     changed: list[Callable[[str], None]] = field(default_factory=list)
@@ -43,33 +43,33 @@ class Views:
     _homes: dict[str, View] = field(default_factory=dict)
 
     def modal(self, user_id: str) -> View | None:
-        """What a person has open, the topmost."""
+        """Returns the modal at the top of a person's stack, None without one."""
         stack = self._stacks.get(user_id)
         return stack[-1] if stack else None
 
     def home(self, user_id: str) -> View | None:
-        """The app's Home as it was published for a person."""
+        """Returns the Home tab that was published for a person, None before that."""
         return self._homes.get(user_id)
 
     def get(self, view_id: str) -> View:
-        """Raises SlackError("not_found")."""
+        """Returns a view. Raises SlackError("not_found")."""
         for view in self._all():
             if view.id == view_id:
                 return view
         raise SlackError("not_found")
 
     def depth(self, user_id: str) -> int:
-        """So many modals a person has open, one above the other."""
+        """Returns the number of modals on a person's stack."""
         return len(self._stacks.get(user_id, ()))
 
     def open(self, user_id: str, content: Json) -> View:
-        """A new modal, alone. Raises SlackError."""
+        """Opens a modal as a new stack. Raises SlackError."""
         view = self._new(user_id, content, "modal")
         self._stacks[user_id] = [view]
         return self._notify(view)
 
     def push(self, user_id: str, content: Json) -> View:
-        """A new modal above the one that is open. Raises SlackError."""
+        """Opens a modal on top of the stack. Raises SlackError."""
         stack = self._stacks.get(user_id)
         if not stack:
             raise SlackError("not_found")
@@ -81,51 +81,51 @@ class Views:
 
     def update(self, view_id: str, content: Json) -> View:
         """Other content for a modal; what is chosen in it stays. Raises SlackError."""
-        former = self.get(view_id)
+        previous = self.get(view_id)
         checked = check_view(content, "modal")
         self._check_external(checked, view_id)
-        return self._put(replace(former, content=checked, hash=_new_hash()))
+        return self._put(replace(previous, content=checked, hash=_new_hash()))
 
     def publish(self, user_id: str, content: Json, hash_before: str | None) -> View:
-        """The app's Home for a person. Raises SlackError."""
-        former = self._homes.get(user_id)
-        if hash_before and (former is None or former.hash != hash_before):
+        """Publishes the Home tab for a person. Raises SlackError."""
+        previous = self._homes.get(user_id)
+        if hash_before and (previous is None or previous.hash != hash_before):
             raise SlackError("hash_conflict")
         view = self._new(user_id, content, "home")
-        self._homes[user_id] = replace(view, id=former.id, root_id=former.id) if former else view
+        self._homes[user_id] = replace(view, id=previous.id, root_id=previous.id) if previous else view
         return self._notify(self._homes[user_id])
 
     def by_external(self, external_id: str) -> View:
-        """Raises SlackError("not_found")."""
+        """Returns the view with this external_id. Raises SlackError("not_found")."""
         for view in self._all():
             if external_id and view.content.get("external_id") == external_id:
                 return view
         raise SlackError("not_found")
 
-    def choose(self, view_id: str, chosen: Mapping[tuple[str, str], Choice]) -> View:
-        """Keeps what a person has chosen by now."""
+    def choose(self, view_id: str, choices: Mapping[tuple[str, str], Choice]) -> View:
+        """Records a person's choices in a view."""
         view = self.get(view_id)
-        return self._put(replace(view, chosen={**view.chosen, **chosen}), tell=False)
+        return self._put(replace(view, choices={**view.choices, **choices}), notify=False)
 
     def close(self, user_id: str) -> None:
-        """Closes the topmost modal, if any: the one below is shown again."""
+        """Closes the modal at the top of the stack, if there is one."""
         if stack := self._stacks.get(user_id):
             stack.pop()
             self._notify_listeners(user_id)
 
     def clear(self, user_id: str) -> list[View]:
-        """Closes all of a person's modals; which they were, the topmost first."""
+        """Closes all of a person's modals and returns them, the top one first."""
         closed = self._stacks.pop(user_id, [])
         self._notify_listeners(user_id)
         return closed[::-1]
 
     def view_json(self, view: View) -> Json:
-        """A view as the Web API and payloads show it."""
+        """Returns a view as responses and payloads show it."""
         sent = {key: value for key, value in view.content.items() if key not in _NEVER_SENT}
-        usual: Json = {"private_metadata": "", "callback_id": "", "external_id": "", "title": None, "close": None}
-        usual |= {"submit": None, "clear_on_close": False, "notify_on_close": False}
+        defaults: Json = {"private_metadata": "", "callback_id": "", "external_id": "", "title": None, "close": None}
+        defaults |= {"submit": None, "clear_on_close": False, "notify_on_close": False}
         return {
-            **usual,
+            **defaults,
             **sent,
             "id": view.id,
             "type": view.content["type"],
@@ -137,7 +137,7 @@ class Views:
             "hash": view.hash,
             "root_view_id": view.root_id,
             "previous_view_id": view.previous_id,
-            "state": {"values": state_values(view.blocks, view.chosen)},
+            "state": {"values": state_values(view.blocks, view.choices)},
         }
 
     def _new(self, user_id: str, content: Json, kind: str) -> View:
@@ -154,13 +154,13 @@ class Views:
     def _all(self) -> list[View]:
         return [*self._homes.values(), *(view for stack in self._stacks.values() for view in stack)]
 
-    def _put(self, view: View, *, tell: bool = True) -> View:
+    def _put(self, view: View, *, notify: bool = True) -> View:
         if view.content["type"] == "home":
             self._homes[view.user_id] = view
         else:
             stack = self._stacks[view.user_id]
             stack[[each.id for each in stack].index(view.id)] = view
-        return self._notify(view) if tell else view
+        return self._notify(view) if notify else view
 
     def _notify(self, view: View) -> View:
         self._notify_listeners(view.user_id)

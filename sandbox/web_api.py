@@ -1,4 +1,4 @@
-"""The Web API over HTTP: tokens, scopes, budgets and faults around the methods; and a log of the calls."""
+"""The Web API over HTTP: checks tokens, scopes and budgets, applies faults, runs methods and records calls."""
 
 import asyncio
 import json
@@ -28,23 +28,23 @@ METHODS: Mapping[str, Method] = {
 SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if not method.app_level) | {
     "app_mentions:read"
 }
-_LOOK_S = 0.2
-"""How often a call without an answer looks whether its caller has gone."""
-_EDGE = {"Server": "Apache", "Vary": "Accept-Encoding", "Via": "envoy-www-sandbox, envoy-edge-sandbox"}
+_POLL_S = 0.2
+"""How often a call without a response checks whether its client has disconnected."""
+_EDGE_HEADERS = {"Server": "Apache", "Vary": "Accept-Encoding", "Via": "envoy-www-sandbox, envoy-edge-sandbox"}
 _JSON_FIELDS = ("blocks", "metadata", "attachments", "chunks", "files", "prompts", "view")
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One call as Slack saw it; `error` is None where the call was done, also if its answer was broken."""
+    """A call to the Web API. `error` is None if the call took effect, even if its response was broken."""
 
     method: str
     at_monotonic_s: float
-    """When it arrived."""
+    """When the call arrived."""
     at_wall: float
     channel: str | None
     ts: str | None
-    """Of the message that was written or was to be changed."""
+    """The ts of the posted message, or of the message that the call names."""
     error: str | None
     arguments: Json
 
@@ -55,7 +55,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What the app calls with."""
+    """The tokens that the Web API accepts."""
 
     bot: str
     app: str
@@ -63,7 +63,7 @@ class Tokens:
 
 @dataclass
 class WebApi:
-    """Answers under /api/."""
+    """Handles calls under /api/."""
 
     app: App
     budgets: Budgets
@@ -73,31 +73,31 @@ class WebApi:
     calls: deque[CallRecord] = field(default_factory=lambda: deque(maxlen=5_000))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One call; it is logged, with the time of its arrival, when it is done and before it is answered."""
+        """Handles a call. It is recorded after it has run and before the response, with its arrival time."""
         name, at_s, at_wall = request.match_info["method"], self.app.monotonic(), time.time()
         arguments: Json = {}
         answer: Json = {}
         error = None
-        broken = None
+        fault = None
         try:
             arguments = await _arguments(request)
-            method = self._admit(name, arguments, request.headers.get("Authorization"))
-            broken = await self._break(name, arguments)
-            if broken is None or broken.done:
+            method = self._authorize(name, arguments, request.headers.get("Authorization"))
+            fault = await self._answer_fault(name, arguments)
+            if fault is None or fault.done:
                 answer = method.run(self.app, arguments)
             else:
-                error = broken.error or broken.name
-        except SlackError as refused:
-            error, answer = refused.error, refused.fields
-        said = arguments | answer
-        channel, ts = said.get("channel", said.get("channel_id")), said.get("ts")
+                error = fault.error or fault.name
+        except SlackError as refusal:
+            error, answer = refusal.error, refusal.fields
+        fields = arguments | answer
+        channel, ts = fields.get("channel", fields.get("channel_id")), fields.get("ts")
         self._log(CallRecord(name, at_s, at_wall, _text(channel), _text(ts), error, arguments))
-        if broken is not None:
-            return await self._broken_answer(request, name, broken)
+        if fault is not None:
+            return await self._fault_response(request, name, fault)
         return self._response(name, error, answer)
 
-    def _admit(self, name: str, arguments: Json, authorization: str | None) -> Method:
-        """The method, where its token, scopes and budget allow the call. Raises SlackError."""
+    def _authorize(self, name: str, arguments: Json, authorization: str | None) -> Method:
+        """Returns the method if token, scopes and budget allow the call. Raises SlackError."""
         method = METHODS.get(name)
         if method is None:
             raise SlackError("unknown_method", req_method=name)
@@ -108,28 +108,28 @@ class WebApi:
             raise SlackError("ratelimited", retry_after_s=wait_s)
         return method
 
-    async def _break(self, name: str, arguments: Json) -> Fault | None:
-        """The fault that takes the place of this call's answer; None where the call is answered as it should be."""
+    async def _answer_fault(self, name: str, arguments: Json) -> Fault | None:
+        """Returns the fault that replaces this call's response, None without one. Delays a slow call."""
         if slow := self.faults.take("slow", name, arguments):
             await asyncio.sleep(slow.delay_s)
-        for kind in ANSWER_FAULTS:
-            if broken := self.faults.take(kind.name, name, arguments):
-                return broken
+        for known in ANSWER_FAULTS:
+            if fault := self.faults.take(known.name, name, arguments):
+                return fault
         return None
 
-    async def _broken_answer(self, request: web.Request, name: str, broken: Fault) -> web.Response:
-        if raw := RAW_ANSWERS.get(broken.name):
+    async def _fault_response(self, request: web.Request, name: str, fault: Fault) -> web.Response:
+        if raw := RAW_ANSWERS.get(fault.name):
             return web.Response(status=raw.status, text=raw.text, content_type=raw.content_type)
-        if broken.error:
-            return self._response(name, broken.error, {})
-        if broken.name == "no_answer":
-            # aiohttp tells a handler nothing when its caller goes.
+        if fault.error:
+            return self._response(name, fault.error, {})
+        if fault.name == "no_answer":
+            # aiohttp doesn't notify a handler when its client disconnects.
             while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
-                await asyncio.sleep(_LOOK_S)
-        return _hang_up(request)
+                await asyncio.sleep(_POLL_S)
+        return _disconnect(request)
 
-    def _check_token(self, method: Method, in_body: str, authorization: str | None) -> None:
-        token = (authorization or "").removeprefix("Bearer ").strip() or in_body
+    def _check_token(self, method: Method, body_token: str, authorization: str | None) -> None:
+        token = (authorization or "").removeprefix("Bearer ").strip() or body_token
         if not token:
             raise SlackError("not_authed")
         if token not in (self.tokens.bot, self.tokens.app):
@@ -142,7 +142,7 @@ class WebApi:
     def _response(self, name: str, error: str | None, answer: Json) -> web.Response:
         method = METHODS.get(name)
         headers = {
-            **_EDGE,
+            **_EDGE_HEADERS,
             "X-Slack-Req-Id": secrets.token_hex(16),
             "X-OAuth-Scopes": ",".join(sorted(self.app.scopes)),
         }
@@ -161,7 +161,7 @@ class WebApi:
 
 
 async def _arguments(request: web.Request) -> Json:
-    """The query's, the form's or the JSON body's. Raises SlackError."""
+    """Returns the arguments from the query and the form or JSON body. Raises SlackError."""
     arguments: Json = dict(request.query)
     if request.content_type == "application/json":
         try:
@@ -186,7 +186,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _hang_up(request: web.Request) -> web.Response:
+def _disconnect(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()

@@ -1,6 +1,6 @@
-"""Messages, channels and users as Slack writes them in its answers and events.
+"""Messages, channels and users as JSON, in the forms of Slack's responses, events and payloads.
 
-tests/sandbox/shapes declares which keys each of them has, as they were recorded of Slack.
+tests/sandbox/shapes declares the keys of each form, as recorded from the real Slack.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,63 +8,65 @@ from collections.abc import Callable, Mapping
 from sandbox.workspace import APP_ID, SLACK, SLACKBOT, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 
 _AVATARS = "https://a.slack-edge.com/80588/img"
-_JOINED_AT = 1_600_000_000
-"""When people's profiles were last changed, and channels made, in seconds since the epoch."""
+_CREATED_AT_S = 1_600_000_000
+"""When channels were created and profiles last updated, in seconds since the epoch."""
 _NOT_IN_ANSWERS = ("ts", "thread_ts", "parent_user_id")
 _NOT_IN_PAYLOADS = ("bot_profile", "edited", "reactions", "reply_count", "reply_users", "reply_users_count")
 
 
 def message_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
-    """A message as events show it.
+    """Returns a message as events show it.
 
-    The payload of its metadata is left out, unless the app's manifest declares its type or `all_metadata` is asked for.
+    Its metadata has a payload only if the app's manifest declares the type, or with `all_metadata`.
     """
-    said: Json = {"type": "message", "ts": message.ts, "text": message.text}
-    said |= _author(workspace, message) | _team(workspace, message)
+    fields: Json = {"type": "message", "ts": message.ts, "text": message.text}
+    fields |= _author(workspace, message) | _team(workspace, message)
     for key in ("subtype", "client_msg_id", "app_id"):
         if value := getattr(message, key):
-            said[key] = value
+            fields[key] = value
     for key in ("blocks", "attachments"):
-        if held := getattr(message, key):
-            said[key] = list(held)
+        if value := getattr(message, key):
+            fields[key] = list(value)
     if message.files:
-        said |= {"files": _files(workspace, message), "upload": False, "display_as_bot": False}
-    if more := _MORE.get(message.subtype or ""):
-        said |= more(message)
+        fields |= {"files": _files(workspace, message), "upload": False, "display_as_bot": False}
+    if extra_fields := _SUBTYPE_FIELDS.get(message.subtype or ""):
+        fields |= extra_fields(message)
     if message.edited_ts:
-        said["edited"] = _edited(workspace, message)
+        fields["edited"] = _edited(workspace, message)
     if message.reactions:
-        said["reactions"] = [{"name": n, "users": list(who), "count": len(who)} for n, who in message.reactions]
+        fields["reactions"] = [
+            {"name": n, "users": list(editor), "count": len(editor)} for n, editor in message.reactions
+        ]
     if message.metadata is not None:
-        said["metadata"] = _metadata(workspace, message.metadata, all_metadata)
-    return said | _thread(workspace, message)
+        fields["metadata"] = _metadata(workspace, message.metadata, all_metadata)
+    return fields | _thread(workspace, message)
 
 
 def history_message_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
-    """A message as conversations.history and replies show it: files need no subtype there."""
-    said = message_json(workspace, message, all_metadata=all_metadata)
+    """Returns a message as conversations.history and conversations.replies show it, without the subtype file_share."""
+    fields = message_json(workspace, message, all_metadata=all_metadata)
     if message.subtype == "file_share":
-        del said["subtype"]
-    return said | ({"subscribed": False} if "reply_count" in said else {})
+        del fields["subtype"]
+    return fields | ({"subscribed": False} if "reply_count" in fields else {})
 
 
 def updated_message_json(workspace: Workspace, message: Message) -> Json:
-    """A message as chat.update answers with it: where it stands is not said again."""
-    said = message_json(workspace, message)
-    return {key: value for key, value in said.items() if key not in _NOT_IN_ANSWERS}
+    """Returns a message as chat.update's response shows it, without its ts and thread."""
+    fields = message_json(workspace, message)
+    return {key: value for key, value in fields.items() if key not in _NOT_IN_ANSWERS}
 
 
 def payload_message_json(workspace: Workspace, message: Message) -> Json:
-    """A message as interactive payloads show it."""
-    said = message_json(workspace, message)
-    return {key: value for key, value in said.items() if key not in _NOT_IN_PAYLOADS}
+    """Returns a message as interactive payloads show it."""
+    fields = message_json(workspace, message)
+    return {key: value for key, value in fields.items() if key not in _NOT_IN_PAYLOADS}
 
 
 def channel_json(workspace: Workspace, channel: Channel) -> Json:
-    """A channel as conversations.info shows it to the bot."""
-    said: Json = {
+    """Returns a channel as conversations.info shows it."""
+    fields: Json = {
         "id": channel.id,
-        "created": _JOINED_AT,
+        "created": _CREATED_AT_S,
         "is_channel": channel.type == "channel",
         "is_group": channel.type in ("group", "mpim"),
         "is_im": channel.type == "im",
@@ -78,53 +80,53 @@ def channel_json(workspace: Workspace, channel: Channel) -> Json:
         "context_team_id": TEAM_ID,
     }
     if channel.creator is not None:
-        said["creator"] = channel.creator
+        fields["creator"] = channel.creator
     if channel.shared_with is not None:
-        said |= {"shared_team_ids": [TEAM_ID, channel.shared_with], "connected_team_ids": [channel.shared_with]}
-    return said | ({"user": channel.user_id} if channel.type == "im" else {"name": channel.name})
+        fields |= {"shared_team_ids": [TEAM_ID, channel.shared_with], "connected_team_ids": [channel.shared_with]}
+    return fields | ({"user": channel.user_id} if channel.type == "im" else {"name": channel.name})
 
 
 def user_json(workspace: Workspace, user: User) -> Json:
-    """A user as users.info shows them: of people of other organisations, and of the deactivated, it tells less."""
-    said: Json = {"id": user.id, "team_id": user.team_id, "name": user.name, "deleted": user.deleted}
-    said |= {"profile": _profile(workspace, user), "is_bot": user.bot_id is not None, "is_app_user": False}
-    said["updated"] = _JOINED_AT
+    """Returns a user as users.info shows them. Deactivated and external users have fewer fields."""
+    fields: Json = {"id": user.id, "team_id": user.team_id, "name": user.name, "deleted": user.deleted}
+    fields |= {"profile": _profile(workspace, user), "is_bot": user.bot_id is not None, "is_app_user": False}
+    fields["updated"] = _CREATED_AT_S
     if user.deleted:
-        return said
-    said |= {"color": user.color.removeprefix("#"), "real_name": user.real_name}
-    said |= {"tz": "Etc/UTC", "tz_label": "Coordinated Universal Time", "tz_offset": 0}
+        return fields
+    fields |= {"color": user.color.removeprefix("#"), "real_name": user.real_name}
+    fields |= {"tz": "Etc/UTC", "tz_label": "Coordinated Universal Time", "tz_offset": 0}
     if user.team_id != TEAM_ID:
-        return said | {"is_stranger": not _meets(workspace, user)}
+        return fields | {"is_stranger": not _shares_channel(workspace, user)}
     roles = ("is_admin", "is_owner", "is_restricted", "is_ultra_restricted")
-    said |= {role: getattr(user, role) for role in roles} | {"is_primary_owner": user.is_owner}
-    return said | {"is_email_confirmed": user.bot_id is None, "who_can_share_contact_card": "EVERYONE"}
+    fields |= {role: getattr(user, role) for role in roles} | {"is_primary_owner": user.is_owner}
+    return fields | {"is_email_confirmed": user.bot_id is None, "who_can_share_contact_card": "EVERYONE"}
 
 
 def app_id_of(workspace: Workspace, bot: User) -> str:
-    """The app that a bot belongs to."""
+    """Returns the id of a bot's app."""
     return APP_ID if bot.id == workspace.bot.id else f"A{str(bot.bot_id)[1:]}"
 
 
 def team_of(workspace: Workspace, user_id: str) -> str:
-    """The organisation that somebody belongs to."""
+    """Returns a user's team_id."""
     user = workspace.users.get(user_id)
     return user.team_id if user else TEAM_ID
 
 
 def payload_user_json(user: User) -> Json:
-    """A person as interactive payloads show them."""
+    """Returns a person as interactive payloads show them."""
     return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
 
 
-def _meets(workspace: Workspace, user: User) -> bool:
-    # As documented: nobody is a stranger who is in a shared channel that the app can see.
+def _shares_channel(workspace: Workspace, user: User) -> bool:
+    # Documented: a user who shares a channel with the app isn't a stranger.
     shared = (channel for channel in workspace.channels.values() if channel.shared_with == user.team_id)
     return any({user.id, workspace.bot.id} <= set(channel.members) for channel in shared)
 
 
 def _profile(workspace: Workspace, user: User) -> Json:
     first, _, last = user.real_name.partition(" ")
-    said: Json = {
+    fields: Json = {
         **dict.fromkeys(("title", "phone", "skype", "status_text", "status_emoji", "status_text_canonical"), ""),
         "real_name": user.real_name,
         "real_name_normalized": user.real_name,
@@ -140,18 +142,18 @@ def _profile(workspace: Workspace, user: User) -> Json:
         "team": user.team_id,
     }
     if user.bot_id is not None:
-        said |= {"bot_id": user.bot_id, "api_app_id": app_id_of(workspace, user)}
-    return said | ({"always_active": True} if user.id in (SLACK, SLACKBOT) else {})
+        fields |= {"bot_id": user.bot_id, "api_app_id": app_id_of(workspace, user)}
+    return fields | ({"always_active": True} if user.id in (SLACK, SLACKBOT) else {})
 
 
-def _metadata(workspace: Workspace, metadata: Json, whole: bool) -> Json:
+def _metadata(workspace: Workspace, metadata: Json, include_payload: bool) -> Json:
     event_type = metadata["event_type"]
-    return metadata if whole or event_type in workspace.declared_metadata else {"event_type": event_type}
+    return metadata if include_payload or event_type in workspace.declared_metadata else {"event_type": event_type}
 
 
 def _team(workspace: Workspace, message: Message) -> Json:
     if message.files or message.subtype in ("bot_message", "tombstone", "assistant_app_thread"):
-        # Recorded: the team is not told of these.
+        # Recorded: these messages have no team.
         return {}
     author = workspace.users.get(message.user_id)
     if author is None or author.team_id == TEAM_ID:
@@ -174,7 +176,7 @@ def _author(workspace: Workspace, message: Message) -> Json:
         "id": bot_id,
         "deleted": False,
         "name": user.name,
-        "updated": _JOINED_AT,
+        "updated": _CREATED_AT_S,
         "app_id": app_id,
         "user_id": user.id,
         "icons": {f"image_{size}": f"{_AVATARS}/plugins/app/bot_{size}.png" for size in (36, 48, 72)},
@@ -184,16 +186,16 @@ def _author(workspace: Workspace, message: Message) -> Json:
 
 
 def _edited(workspace: Workspace, message: Message) -> Mapping[str, str]:
-    """By whom and when, to the second: an app is named by its bot's id."""
+    """Returns the editor and the time in whole seconds. A bot's editor is its bot_id."""
     user = workspace.users.get(message.user_id)
-    who = user.bot_id if user and user.bot_id else message.user_id
-    return {"user": who, "ts": f"{str(message.edited_ts).partition('.')[0]}.000000"}
+    editor = user.bot_id if user and user.bot_id else message.user_id
+    return {"user": editor, "ts": f"{str(message.edited_ts).partition('.')[0]}.000000"}
 
 
 def _pane_thread(message: Message) -> Json:
-    said: Json = {"is_locked": False, "edited": {}}
+    fields: Json = {"is_locked": False, "edited": {}}
     thread: Json = {"title": message.title, "title_blocks": [], "artifacts": []}
-    return said if message.title is None else said | {"assistant_app_thread": thread}
+    return fields if message.title is None else fields | {"assistant_app_thread": thread}
 
 
 def _tombstone(message: Message) -> Json:
@@ -201,12 +203,15 @@ def _tombstone(message: Message) -> Json:
     return {"hidden": True}
 
 
-_MORE: Mapping[str, Callable[[Message], Json]] = {"assistant_app_thread": _pane_thread, "tombstone": _tombstone}
-"""What these kinds of messages hold besides."""
+_SUBTYPE_FIELDS: Mapping[str, Callable[[Message], Json]] = {
+    "assistant_app_thread": _pane_thread,
+    "tombstone": _tombstone,
+}
+"""Extra fields by subtype."""
 
 
 def _files(workspace: Workspace, message: Message) -> list[Json]:
-    """In a shared channel no more is told of people's files than their ids: files.info knows the rest."""
+    """Returns a message's files. In shared channels, people's files have only an id; files.info returns the rest."""
     channel = workspace.channels.get(message.channel)
     if channel is None or channel.shared_with is None or message.user_id == workspace.bot.id:
         return list(message.files)
@@ -216,15 +221,15 @@ def _files(workspace: Workspace, message: Message) -> list[Json]:
 
 def _thread(workspace: Workspace, message: Message) -> Json:
     if message.thread_ts is not None:
-        said = {"thread_ts": message.thread_ts}
+        fields = {"thread_ts": message.thread_ts}
         try:
             root = workspace.message(message.channel, message.thread_ts)
         except SlackError:
-            # Deleted meanwhile, with all its replies.
-            return said
+            # The root was deleted in the meantime, with all replies.
+            return fields
         if message.subtype == "thread_broadcast":
-            return said | {"root": message_json(workspace, root)}
-        return said | {"parent_user_id": root.user_id}
+            return fields | {"root": message_json(workspace, root)}
+        return fields | {"parent_user_id": root.user_id}
     replies = workspace.replies(message.channel, message.ts)
     if not replies:
         return {}

@@ -1,4 +1,4 @@
-"""What one Slack workspace holds: people, channels, messages, threads; and who is told when it changes."""
+"""The state of one Slack workspace: people, channels, messages and threads. Listeners are notified of changes."""
 
 import time
 from collections import defaultdict, deque
@@ -14,22 +14,22 @@ ChannelType = Literal["channel", "group", "im", "mpim"]
 
 TEAM_ID = "T0SANDBOX"
 PARTNERS_ID = "T0PARTNERS"
-"""Another organisation, met in a shared channel."""
+"""The other organisation of the shared channel."""
 APP_ID = "A0TYPIST"
 SLACK = "USLACK"
-"""Who Slack's own notices come from."""
+"""The author of Slack's own notices."""
 SLACKBOT = "USLACKBOT"
-"""Whose name stands on messages that were deleted."""
+"""The author of the tombstone that replaces a deleted root."""
 STATUS_LIFE_S = 120.0
-"""Slack takes a thread's status away after two minutes."""
+"""Slack removes a thread's status after two minutes."""
 _KEPT_REVISIONS = 2_000
-"""Of one message."""
+"""The most revisions that are kept of one message."""
 _KEPT_HISTORIES = 1_000
-"""So many messages, the newest, have their revisions kept."""
+"""The most messages whose revisions are kept."""
 
 
 class SlackError(Exception):
-    """Slack's `ok: false`: `error` is its name, `fields` is what else the answer holds."""
+    """A response with `ok: false`. `error` is the error's name; `fields` are the response's other fields."""
 
     def __init__(self, error: str, **fields: Any) -> None:
         self.error = error
@@ -50,15 +50,15 @@ class User:
     is_admin: bool = False
     is_owner: bool = False
     is_restricted: bool = False
-    """A guest; in one channel alone where `is_ultra_restricted`."""
+    """A guest. With `is_ultra_restricted`, a single-channel guest."""
     is_ultra_restricted: bool = False
     deleted: bool = False
-    """Deactivated: the account is kept, and Slack tells less of it."""
+    """Deactivated. Slack keeps the account and shows fewer fields."""
 
 
 @dataclass(slots=True)
 class Channel:
-    """A place for messages; `user_id` is the person of a DM."""
+    """A channel, group or DM. `user_id` is the person in a DM with the bot."""
 
     id: str
     name: str
@@ -67,14 +67,14 @@ class Channel:
     user_id: str | None = None
     archived: bool = False
     creator: str | None = None
-    """All that the Web API tells a bot of who manages a channel: roles are for an organisation's admins."""
+    """The only information about a channel's managers that bots get. Channel roles are visible to admins only."""
     shared_with: str | None = None
-    """Another organisation's team_id, by Slack Connect."""
+    """The team_id of another organisation, with Slack Connect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as Slack keeps it; `text` is escaped as Slack does it, `blocks` are as Slack stores them."""
+    """A message as Slack stores it. `text` has `&`, `<` and `>` as entities."""
 
     channel: str
     ts: str
@@ -82,25 +82,25 @@ class Message:
     text: str
     blocks: tuple[Json, ...] = ()
     thread_ts: str | None = None
-    """The root's ts in a reply; None in a root, with replies or without."""
+    """The root's ts for a reply, None for a root."""
     subtype: str | None = None
     client_msg_id: str | None = None
     app_id: str | None = None
-    """The app through which a person writes."""
+    """The app that posted on behalf of a person."""
     username: str | None = None
-    """How an old-style integration calls itself."""
+    """The name that an old-style integration gave itself."""
     files: tuple[Json, ...] = ()
     attachments: tuple[Json, ...] = ()
-    """Forwarded messages, and what apps hang below theirs."""
+    """Forwarded messages, and apps' legacy attachments."""
     metadata: Json | None = None
     edited_ts: str | None = None
     title: str | None = None
-    """Of an assistant's thread, in its root."""
+    """The title of an assistant thread, at its root."""
     ephemeral_to: str | None = None
     sent_blocks: tuple[Json, ...] = ()
-    """The blocks as the app sent them, empty where it sent text alone. Tests and benchmarks alone see them."""
+    """The blocks as the app sent them, empty for text alone. Only tests and benchmarks see them."""
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Name and the users who gave it."""
+    """Pairs of a reaction's name and the users who added it."""
 
     @property
     def root_ts(self) -> str:
@@ -109,7 +109,7 @@ class Message:
 
 @dataclass(slots=True)
 class Stream:
-    """A native stream that is being written."""
+    """An open native stream."""
 
     started_s: float
     text: str = ""
@@ -117,12 +117,14 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
+    """A new message."""
+
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """`announced` changes are events for apps; reactions and stream appends are not."""
+    """A changed message. Only `announced` changes become events; reactions and stream appends don't."""
 
     message: Message
     previous: Message
@@ -131,23 +133,27 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
+    """A deleted message."""
+
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class TombstoneRemoved:
-    """The last reply of a deleted root is gone, and the root's tombstone with it."""
+    """The tombstone of a deleted root, removed together with the last reply."""
 
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSet:
+    """A thread's new status. An empty text removes it."""
+
     channel: str
     thread_ts: str
     text: str
     loading: tuple[str, ...] = ()
-    """Said in turn while it lasts."""
+    """Messages that Slack shows in turn while the status lasts."""
 
 
 Change = Posted | Changed | Deleted | TombstoneRemoved | StatusSet
@@ -155,7 +161,7 @@ Change = Posted | Changed | Deleted | TombstoneRemoved | StatusSet
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What readers saw of a message from `at_s` (monotonic seconds) on."""
+    """A message as readers saw it from `at_s` on, in monotonic seconds."""
 
     at_s: float
     text: str
@@ -165,7 +171,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A bot's message held a control sequence that Slack acts on."""
+    """A control sequence in the bot's message that notifies people."""
 
     channel: str
     ts: str
@@ -174,14 +180,14 @@ class Notification:
 
 @dataclass
 class Workspace:
-    """The state. Nothing waits here; listeners are called in the order of the changes."""
+    """The workspace's state. Methods don't block. Listeners are called in the order of the changes."""
 
     bot: User
     monotonic: Callable[[], float] = time.monotonic
     keep_revisions: bool = True
     name: str = "Sandbox"
     declared_metadata: AbstractSet[str] = frozenset()
-    """The types of metadata that the app's manifest declares."""
+    """The metadata types that the app's manifest declares."""
     users: dict[str, User] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     ephemerals: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
@@ -191,22 +197,22 @@ class Workspace:
     _replies: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     _revisions: dict[tuple[str, str], deque[Revision]] = field(default_factory=dict)
     _status: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
-    _gone: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
-    """Messages that were deleted a while ago: somebody may still have one on their screen."""
+    _deleted: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
+    """Recently deleted messages. A person may still see one and press its buttons."""
     _last_ts_us: int = 0
 
     def __post_init__(self) -> None:
         self.users[self.bot.id] = self.bot
 
     def user(self, name_or_id: str) -> User:
-        """Raises SlackError("user_not_found")."""
+        """Returns a user by name or id. Raises SlackError("user_not_found")."""
         found = self.users.get(name_or_id) or next((u for u in self.users.values() if u.name == name_or_id), None)
         if found is None:
             raise SlackError("user_not_found")
         return found
 
     def channel(self, name_or_id: str) -> Channel:
-        """Raises SlackError("channel_not_found")."""
+        """Returns a channel by name or id. Raises SlackError("channel_not_found")."""
         name = name_or_id.removeprefix("#")
         found = self.channels.get(name_or_id) or next((c for c in self.channels.values() if c.name == name), None)
         if found is None:
@@ -214,51 +220,54 @@ class Workspace:
         return found
 
     def dm(self, name_or_id: str) -> Channel:
-        """A person's DM with the bot. Raises SlackError("user_not_found")."""
+        """Returns a person's DM with the bot. Raises SlackError("user_not_found")."""
         person = self.user(name_or_id)
         return next(c for c in self.channels.values() if c.user_id == person.id)
 
     def join(self, channel: str, user: str) -> None:
+        """Adds a user to a channel. Raises SlackError."""
         members = self.channel(channel).members
         if (user_id := self.user(user).id) not in members:
             members.append(user_id)
 
     def leave(self, channel: str, user: str) -> None:
+        """Removes a user from a channel. Raises SlackError."""
         self.channel(channel).members.remove(self.user(user).id)
 
     def next_ts(self) -> str:
-        """A new ts, after all that were given before."""
+        """Returns a new ts, later than all earlier ones."""
         self._last_ts_us = max(self._last_ts_us + 1, time.time_ns() // 1000)
         return f"{self._last_ts_us // 1_000_000}.{self._last_ts_us % 1_000_000:06d}"
 
     def message(self, channel: str, ts: str) -> Message:
-        """Raises SlackError("message_not_found")."""
+        """Returns a message. Raises SlackError("message_not_found")."""
         found = self._messages[channel].get(ts)
         if found is None:
             raise SlackError("message_not_found")
         return found
 
     def message_or_ephemeral(self, channel: str, ts: str) -> Message:
-        """A message, also one that one person alone sees. Raises SlackError("message_not_found")."""
+        """Returns a message, which may be ephemeral. Raises SlackError("message_not_found")."""
         return _find(self.ephemerals, channel, ts) or self.message(channel, ts)
 
     def message_even_if_deleted(self, channel: str, ts: str) -> Message:
-        """A message, as it was where it is deleted. Raises SlackError("message_not_found")."""
-        return _find(self._gone, channel, ts) or self.message_or_ephemeral(channel, ts)
+        """Returns a message, which may be ephemeral or recently deleted. Raises SlackError("message_not_found")."""
+        return _find(self._deleted, channel, ts) or self.message_or_ephemeral(channel, ts)
 
     def messages(self, channel: str) -> Iterator[Message]:
-        """All of a channel, replies too, oldest first."""
+        """Returns a channel's messages including replies, oldest first."""
         return iter(self._messages[channel].values())
 
     def replies(self, channel: str, root_ts: str) -> list[Message]:
-        """The replies in a thread, without its root, oldest first."""
+        """Returns a thread's replies without the root, oldest first."""
         return [self._messages[channel][ts] for ts in self._replies.get((channel, root_ts), ())]
 
     def revisions(self, channel: str, ts: str) -> list[Revision]:
-        """All that was ever shown of a message, as far as it is kept, oldest first."""
+        """Returns a message's revisions, oldest first, as far as they are kept."""
         return list(self._revisions.get((channel, ts), ()))
 
     def post(self, message: Message) -> Message:
+        """Adds a message and returns it. A message of the bot ends the thread's status."""
         if message.ephemeral_to is not None:
             self.ephemerals.append(message)
         else:
@@ -272,6 +281,7 @@ class Workspace:
         return message
 
     def change(self, message: Message, *, announced: bool = True) -> Message:
+        """Replaces the message that has the same ts. Raises SlackError("message_not_found")."""
         previous = self.message_or_ephemeral(message.channel, message.ts)
         if message.ephemeral_to is not None:
             self.ephemerals[self.ephemerals.index(previous)] = message
@@ -283,15 +293,15 @@ class Workspace:
         return message
 
     def delete(self, message: Message) -> None:
-        """Takes a message away; a root with replies stays as a tombstone, as in Slack."""
-        self._gone.append(message)
+        """Deletes a message. A root with replies becomes a tombstone, as in Slack."""
+        self._deleted.append(message)
         if message.ephemeral_to is not None:
             self.ephemerals.remove(message)
             self._notify(Deleted(message))
             return
         if self._replies.get((message.channel, message.ts)):
-            gone = Message(message.channel, message.ts, SLACKBOT, "This message was deleted.", subtype="tombstone")
-            self.change(gone)
+            tombstone = Message(message.channel, message.ts, SLACKBOT, "This message was deleted.", subtype="tombstone")
+            self.change(tombstone)
             return
         root = None if message.thread_ts is None else self.message(message.channel, message.thread_ts)
         del self._messages[message.channel][message.ts]
@@ -306,17 +316,17 @@ class Workspace:
             self._notify(TombstoneRemoved(root))
 
     def react(self, message: Message, name: str, user_id: str, *, add: bool) -> None:
-        """Raises SlackError("already_reacted" or "no_reaction")."""
-        given = dict(message.reactions)
-        users = given.get(name, ())
+        """Adds or removes a reaction. Raises SlackError: already_reacted, no_reaction."""
+        reactions = dict(message.reactions)
+        users = reactions.get(name, ())
         if (user_id in users) == add:
             raise SlackError("already_reacted" if add else "no_reaction")
-        given[name] = (*users, user_id) if add else tuple(u for u in users if u != user_id)
-        left = tuple((n, who) for n, who in given.items() if who)
-        self.change(replace(message, reactions=left), announced=False)
+        reactions[name] = (*users, user_id) if add else tuple(u for u in users if u != user_id)
+        remaining = tuple((n, user_ids) for n, user_ids in reactions.items() if user_ids)
+        self.change(replace(message, reactions=remaining), announced=False)
 
     def set_status(self, channel: str, thread_ts: str, text: str, loading: tuple[str, ...] = ()) -> None:
-        """An empty text takes the status away."""
+        """Sets a thread's status. An empty text removes it."""
         before = self.status(channel, thread_ts)
         self._status.pop((channel, thread_ts), None)
         if text:
@@ -325,28 +335,29 @@ class Workspace:
             self._notify(StatusSet(channel, thread_ts, text, loading))
 
     def status(self, channel: str, thread_ts: str) -> str | None:
+        """Returns a thread's status, None without one."""
         text, until_s = self._status.get((channel, thread_ts), (None, 0.0))
         return text if self.monotonic() < until_s else None
 
     def expire_statuses(self) -> None:
-        """Tells listeners of the statuses whose time is over."""
-        over = [key for key, (_, until_s) in self._status.items() if self.monotonic() >= until_s]
-        for channel, thread_ts in over:
+        """Removes expired statuses and notifies listeners."""
+        expired = [key for key, (_, until_s) in self._status.items() if self.monotonic() >= until_s]
+        for channel, thread_ts in expired:
             del self._status[channel, thread_ts]
             self._notify(StatusSet(channel, thread_ts, ""))
 
     def names(self) -> Mapping[str, str]:
-        """User and channel ids to how they are called."""
+        """Returns the names of users and channels by id."""
         return {u.id: u.name for u in self.users.values()} | {c.id: c.name for c in self.channels.values()}
 
     def _record(self, message: Message) -> None:
         if self.keep_revisions:
-            kept = self._revisions.setdefault((message.channel, message.ts), deque(maxlen=_KEPT_REVISIONS))
-            kept.append(Revision(self.monotonic(), message.text, message.blocks, message.sent_blocks))
+            history = self._revisions.setdefault((message.channel, message.ts), deque(maxlen=_KEPT_REVISIONS))
+            history.append(Revision(self.monotonic(), message.text, message.blocks, message.sent_blocks))
             if len(self._revisions) > _KEPT_HISTORIES:
                 del self._revisions[next(iter(self._revisions))]
         if message.user_id == self.bot.id:
-            # Where text alone was sent, the blocks say the same once more.
+            # For text alone, the stored blocks repeat the text.
             found = live_controls(message.text, message.blocks if message.sent_blocks else ())
             self.notified.extend(Notification(message.channel, message.ts, control) for control in found)
 

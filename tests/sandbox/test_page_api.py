@@ -193,7 +193,7 @@ async def test_a_fault_is_set_from_the_page(sandbox: Sandbox, session: aiohttp.C
     fault = sandbox.faults.active("refuse")
     assert fault is not None
     assert {key: getattr(fault, key) for key in settings} == settings
-    assert fault.detail == "users.info, no_such_thing, the call is done"
+    assert fault.detail == "users.info, no_such_thing, the call takes effect"
 
 
 @pytest.mark.parametrize(
