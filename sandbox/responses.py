@@ -113,5 +113,5 @@ class Responses:
 
 def _has_markdown(blocks: object) -> bool:
     return isinstance(blocks, list) and any(
-        isinstance(each, dict) and each.get("type") == "markdown" for each in blocks
+        isinstance(block, dict) and block.get("type") == "markdown" for block in blocks
     )

@@ -67,16 +67,16 @@ def check_metadata(metadata: Any) -> Json | None:
 
 
 def _problems(blocks: Sequence[Json]) -> Iterator[str]:
-    seen: set[str] = set()
+    block_ids: set[str] = set()
     for index, block in enumerate(blocks):
         pointer = f"/blocks/{index}"
         if block.get("type") not in _TYPES and block.get("type") not in _CHECKS:
             yield f"unsupported type: {block.get('type')} [json-pointer:{pointer}/type]"
             continue
         yield from length_problems(block, "block_id", IDENTIFIER, pointer)
-        if (block_id := block.get("block_id")) and block_id in seen:
+        if (block_id := block.get("block_id")) and block_id in block_ids:
             yield f"`block_id` already exists [json-pointer:{pointer}/block_id]"
-        seen.add(str(block_id))
+        block_ids.add(str(block_id))
         check = _CHECKS.get(block["type"])
         if check is not None:
             yield from check(block, pointer)

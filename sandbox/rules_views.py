@@ -76,9 +76,9 @@ def _input_error(element: Json, choice: Choice, *, optional: bool) -> str | None
 
 
 def _text(element: Json, choice: str) -> str | None:
-    least, limit = int(element.get("min_length", 0)), int(element.get("max_length", INPUT_VALUE))
-    if len(choice) < least:
-        return f"This field must have at least {least} characters."
+    minimum, limit = int(element.get("min_length", 0)), int(element.get("max_length", INPUT_VALUE))
+    if len(choice) < minimum:
+        return f"This field must have at least {minimum} characters."
     return f"This field must have at most {limit} characters." if len(choice) > limit else None
 
 
@@ -86,9 +86,9 @@ def _number(element: Json, choice: str) -> str | None:
     pattern = r"-?\d+(\.\d+)?" if element["is_decimal_allowed"] else r"-?\d+"
     if not re.fullmatch(pattern, choice):
         return "Please enter a valid number." if element["is_decimal_allowed"] else "Please enter a whole number."
-    least, limit = element.get("min_value"), element.get("max_value")
-    if least is not None and float(choice) < float(least):
-        return f"Please enter a number of at least {least}."
+    minimum, limit = element.get("min_value"), element.get("max_value")
+    if minimum is not None and float(choice) < float(minimum):
+        return f"Please enter a number of at least {minimum}."
     return f"Please enter a number of at most {limit}." if limit is not None and float(choice) > float(limit) else None
 
 

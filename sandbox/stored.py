@@ -47,7 +47,7 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
 
     Slack's ids are random. The sandbox's depend on the block and its position, so that an unchanged block keeps its id.
     """
-    taken = {block.get("block_id") for block in blocks}
+    used_ids = {block.get("block_id") for block in blocks}
     result = []
     for index, block in enumerate(blocks):
         stored_block = block
@@ -56,8 +56,8 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
             for _, element in interactive([stored_block]):
                 element.setdefault("action_id", _generated_id(str(element), set()))
         if "block_id" not in stored_block:
-            stored_block = {**stored_block, "block_id": _generated_id(f"{index} {stored_block}", taken)}
-            taken.add(stored_block["block_id"])
+            stored_block = {**stored_block, "block_id": _generated_id(f"{index} {stored_block}", used_ids)}
+            used_ids.add(stored_block["block_id"])
         result.append(stored_block)
     return tuple(result)
 
@@ -106,9 +106,9 @@ def _leaves(elements: Sequence[Json]) -> Iterator[Json]:
             yield element
 
 
-def _generated_id(seed: str, taken: set[str | None]) -> str:
-    for number in range(len(taken) + 1):
+def _generated_id(seed: str, used_ids: set[str | None]) -> str:
+    for number in range(len(used_ids) + 1):
         block_id = base64.b64encode(hashlib.sha256(f"{number}{seed}".encode(errors="replace")).digest()).decode()[:5]
-        if block_id not in taken:
+        if block_id not in used_ids:
             break
     return block_id

@@ -159,7 +159,7 @@ class Views:
             self._homes[view.user_id] = view
         else:
             stack = self._stacks[view.user_id]
-            stack[[each.id for each in stack].index(view.id)] = view
+            stack[[open_view.id for open_view in stack].index(view.id)] = view
         return self._notify(view) if notify else view
 
     def _notify(self, view: View) -> View:

@@ -34,9 +34,7 @@ def message_json(workspace: Workspace, message: Message, *, all_metadata: bool =
     if message.edited_ts:
         fields["edited"] = _edited(workspace, message)
     if message.reactions:
-        fields["reactions"] = [
-            {"name": n, "users": list(editor), "count": len(editor)} for n, editor in message.reactions
-        ]
+        fields["reactions"] = [{"name": name, "users": list(ids), "count": len(ids)} for name, ids in message.reactions]
     if message.metadata is not None:
         fields["metadata"] = _metadata(workspace, message.metadata, all_metadata)
     return fields | _thread(workspace, message)

@@ -39,7 +39,7 @@ class SlackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person, or a bot where `bot_id` is set."""
+    """A person, or a bot if `bot_id` is set."""
 
     id: str
     name: str
