@@ -1,4 +1,4 @@
-"""An app on slack_bolt in Socket Mode, against a sandbox: what real apps are made of."""
+"""Bolt apps that are connected to a sandbox by Socket Mode, and block builders."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from sandbox.workspace import Json
 
 
 def new_app(sandbox: Sandbox, session: aiohttp.ClientSession | None = None) -> AsyncApp:
-    """A Bolt app with no listeners yet."""
+    """Returns a Bolt app without listeners."""
 
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(
@@ -38,7 +38,7 @@ def new_app(sandbox: Sandbox, session: aiohttp.ClientSession | None = None) -> A
 
 @asynccontextmanager
 async def connected(app: AsyncApp, sandbox: Sandbox) -> AsyncIterator[None]:
-    """The app's Socket Mode connection, as long as the block runs."""
+    """Connects the app by Socket Mode while the block runs."""
     handler: Any = AsyncSocketModeHandler(app, sandbox.app_token)
     await handler.connect_async()
     try:
@@ -48,10 +48,10 @@ async def connected(app: AsyncApp, sandbox: Sandbox) -> AsyncIterator[None]:
         await handler.close_async()
 
 
-def button(action_id: str = "stop", value: str | None = "job-1", **more: Any) -> Json:
-    """A button's element."""
-    held = {} if value is None else {"value": value}
-    return {"type": "button", "action_id": action_id, "text": plain("Stop"), **held, **more}
+def button(action_id: str = "stop", value: str | None = "job-1", **fields: Any) -> Json:
+    """Returns a button element."""
+    value_field = {} if value is None else {"value": value}
+    return {"type": "button", "action_id": action_id, "text": plain("Stop"), **value_field, **fields}
 
 
 def plain(text: str) -> Json:

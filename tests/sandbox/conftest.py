@@ -1,4 +1,4 @@
-"""A running sandbox, and Slack's own SDK connected to it."""
+"""Fixtures: a running sandbox, and an app on Slack's own SDK."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from sandbox.workspace import Json
 
 @dataclass
 class ManualClock:
-    """A clock that stands still until it is told the time."""
+    """A clock that stands still until a test sets it."""
 
     now_s: float = 1_000.0
 
@@ -28,14 +28,14 @@ class ManualClock:
 
 @dataclass
 class SdkApp:
-    """An app on slack_sdk's Socket Mode client: keeps what it gets, acknowledges unless told not to."""
+    """An app on slack_sdk's Socket Mode client. It records requests and, with `acknowledge`, acknowledges them."""
 
     sandbox: Sandbox
     web: AsyncWebClient
     acknowledge: bool = True
     requests: list[SocketModeRequest] = field(default_factory=list)
     clients: list[SocketModeClient] = field(default_factory=list)
-    _came: asyncio.Event = field(default_factory=asyncio.Event)
+    _received: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def connect(self) -> SocketModeClient:
         client = SocketModeClient(self.sandbox.app_token, web_client=self.web)
@@ -47,11 +47,11 @@ class SdkApp:
         return client
 
     async def events(self, count: int) -> list[Json]:
-        """The first `count` events, as soon as they are there."""
+        """Returns all events as soon as there are at least `count`."""
         async with asyncio.timeout(10):
             while len(self.requests) < count:
-                await self._came.wait()
-                self._came.clear()
+                await self._received.wait()
+                self._received.clear()
         return [request.payload["event"] for request in self.requests]
 
     async def close(self) -> None:
@@ -60,7 +60,7 @@ class SdkApp:
 
     async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         self.requests.append(request)
-        self._came.set()
+        self._received.set()
         if self.acknowledge:
             await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
 

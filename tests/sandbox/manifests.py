@@ -1,4 +1,4 @@
-"""Manifests of apps that have what a test needs."""
+"""Manifests of test apps."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ EVENTS = ["app_mention", "app_home_opened", "message.channels", "message.im"]
 
 
 def classic(**features: Any) -> Json:
-    """An app with Home, commands and shortcuts."""
+    """Returns the manifest of an app with a Home tab, a command and shortcuts."""
     return manifest({"slash_commands": [COMMAND], "shortcuts": SHORTCUTS, **features}, SCOPES, EVENTS)
 
 
 def assistant() -> Json:
-    """An app with the assistant's pane."""
+    """Returns the manifest of an app with the assistant pane."""
     events = [*EVENTS, "assistant_thread_started", "assistant_thread_context_changed"]
     view = {"assistant_description": "Answers questions", "suggested_prompts": PROMPTS}
     return manifest({"assistant_view": view}, [*SCOPES, "assistant:write"], events)
 
 
 def agent() -> Json:
-    """An app that is an agent."""
+    """Returns the manifest of an agent."""
     events = [*EVENTS, "app_context_changed", "agent_session_stopped"]
     view = {"agent_description": "Answers questions", "suggested_prompts": PROMPTS}
     return manifest({"agent_view": view}, [*SCOPES, "assistant:write"], events)

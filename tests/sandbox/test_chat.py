@@ -1,4 +1,4 @@
-"""chat.* by the real SDK: Slack's rules, sizes and error names."""
+"""chat.* through the real SDK: Slack's rules, sizes and error names."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
     return str(caught.value.response["error"])
 
 
-async def test_a_post_appears_in_its_channel(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_posted_message_appears_in_its_channel(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.chat_postMessage(channel=GENERAL, text="hi", blocks=markdown(5))
     (message,) = sandbox.messages("general")
     assert (message.ts, message.text, message.sent_blocks) == (answer["ts"], "hi", tuple(markdown(5)))
@@ -39,7 +39,7 @@ async def test_a_post_appears_in_its_channel(sandbox: Sandbox, web: AsyncWebClie
     assert answer["message"]["bot_id"] == "B0TYPIST"
 
 
-async def test_ts_are_unique_and_grow(web: AsyncWebClient) -> None:
+async def test_timestamps_are_unique_and_increasing(web: AsyncWebClient) -> None:
     posted = [(await web.chat_postMessage(channel=GENERAL, text=str(n)))["ts"] for n in range(8)]
     assert posted == sorted(set(posted))
 
@@ -80,7 +80,7 @@ async def test_ts_are_unique_and_grow(web: AsyncWebClient) -> None:
         ({"markdown_text": "x", "text": "x"}, "markdown_text_conflict"),
     ],
 )
-async def test_what_a_post_may_not_be(web: AsyncWebClient, arguments: Json, error: str) -> None:
+async def test_invalid_post_is_refused(web: AsyncWebClient, arguments: Json, error: str) -> None:
     assert await error_of(web, "chat.postMessage", **{"channel": GENERAL, **arguments}) == error
 
 
@@ -96,11 +96,11 @@ async def test_what_a_post_may_not_be(web: AsyncWebClient, arguments: Json, erro
         {"markdown_text": "x" * 12_000},
     ],
 )
-async def test_what_a_post_may_just_be(web: AsyncWebClient, arguments: Json) -> None:
+async def test_post_at_a_limit_is_accepted(web: AsyncWebClient, arguments: Json) -> None:
     assert (await web.chat_postMessage(channel=GENERAL, **arguments))["ok"]
 
 
-async def test_a_posts_text_is_cut_at_40_000(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_post_text_is_truncated_at_40_000_characters(sandbox: Sandbox, web: AsyncWebClient) -> None:
     await web.chat_postMessage(channel=GENERAL, text="x" * 40_001)
     assert len(sandbox.messages("general")[0].text) == 40_000
 
@@ -114,23 +114,21 @@ async def test_a_posts_text_is_cut_at_40_000(sandbox: Sandbox, web: AsyncWebClie
         ({"text": ""}, "no_text"),
     ],
 )
-async def test_what_an_edit_may_not_be(web: AsyncWebClient, arguments: Json, error: str) -> None:
+async def test_invalid_edit_is_refused(web: AsyncWebClient, arguments: Json, error: str) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="…")
     assert await error_of(web, "chat.update", **{"channel": GENERAL, "ts": posted["ts"], **arguments}) == error
 
 
-async def test_an_edit_replaces_what_is_shown_and_names_the_bot_as_its_editor(
-    sandbox: Sandbox, web: AsyncWebClient
-) -> None:
+async def test_edit_replaces_the_content_and_names_the_bot_as_editor(sandbox: Sandbox, web: AsyncWebClient) -> None:
     metadata = {"event_type": "reply", "event_payload": {"job": 7}}
     posted = await web.chat_postMessage(channel=GENERAL, text="…", blocks=markdown(3), metadata=metadata)
     await web.chat_update(channel=GENERAL, ts=posted["ts"], text="long" * 1_000, blocks=markdown(4_001))
     updated = await web.chat_update(channel=GENERAL, ts=posted["ts"], text="plain")
     (message,) = sandbox.messages("general")
-    assert (message.text, message.sent_blocks) == ("plain", ()), "text without blocks takes the blocks away"
+    assert (message.text, message.sent_blocks) == ("plain", ()), "text without blocks removes the blocks"
     assert [element["elements"] for element in message.blocks[0]["elements"]] == [[{"type": "text", "text": "plain"}]]
     assert updated["message"]["edited"]["user"] == "B0TYPIST"
-    assert updated["message"]["edited"]["ts"].endswith(".000000"), "to the second"
+    assert updated["message"]["edited"]["ts"].endswith(".000000"), "in whole seconds"
     assert message.metadata == metadata
     assert [revision.text[:5] for revision in sandbox.revisions("general", message.ts)] == [
         "…",
@@ -139,20 +137,20 @@ async def test_an_edit_replaces_what_is_shown_and_names_the_bot_as_its_editor(
     ]
 
 
-async def test_only_its_own_messages_are_the_bots_to_change(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_bot_can_change_only_its_own_messages(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await sandbox.say("ada", "general", "mine")
     assert await error_of(web, "chat.update", channel=GENERAL, ts=ts, text="x") == "cant_update_message"
     assert await error_of(web, "chat.delete", channel=GENERAL, ts=ts) == "cant_delete_message"
 
 
-async def test_a_deleted_message_is_gone(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_deleted_message_is_not_found(sandbox: Sandbox, web: AsyncWebClient) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="…")
     await web.chat_delete(channel=GENERAL, ts=posted["ts"])
     assert sandbox.messages("general") == []
     assert await error_of(web, "chat.update", channel=GENERAL, ts=posted["ts"], text="x") == "message_not_found"
 
 
-async def test_a_deleted_root_leaves_a_tombstone_over_its_replies(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_deleted_root_with_replies_becomes_a_tombstone(sandbox: Sandbox, web: AsyncWebClient) -> None:
     root = await sandbox.say("ada", "general", "question")
     await web.chat_postMessage(channel=GENERAL, text="answer", thread_ts=root)
     await sandbox.delete("general", root)
@@ -161,7 +159,7 @@ async def test_a_deleted_root_leaves_a_tombstone_over_its_replies(sandbox: Sandb
 
 
 @pytest.mark.parametrize(("channel", "error"), [("random", "not_in_channel"), ("project-x", "channel_not_found")])
-async def test_a_bot_cannot_post_where_it_is_not(
+async def test_bot_cannot_post_in_a_channel_that_it_has_not_joined(
     sandbox: Sandbox, web: AsyncWebClient, channel: str, error: str
 ) -> None:
     sandbox.workspace.leave(channel, "typist")
@@ -169,14 +167,14 @@ async def test_a_bot_cannot_post_where_it_is_not(
     assert await error_of(web, "chat.postMessage", channel=channel_id, text="x") == error
 
 
-async def test_an_archived_channel_takes_nothing(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_archived_channel_refuses_posts_and_edits(sandbox: Sandbox, web: AsyncWebClient) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="x")
     sandbox.workspace.channel("general").archived = True
     assert await error_of(web, "chat.postMessage", channel=GENERAL, text="x") == "is_archived"
     assert await error_of(web, "chat.update", channel=GENERAL, ts=posted["ts"], text="y") == "is_inactive"
 
 
-async def test_a_reply_goes_under_a_root_only(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_thread_ts_of_a_reply_is_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
     root = await sandbox.say("ada", "general", "question")
     reply = await web.chat_postMessage(channel=GENERAL, text="answer", thread_ts=root)
     assert reply["message"]["thread_ts"] == root
@@ -184,7 +182,7 @@ async def test_a_reply_goes_under_a_root_only(sandbox: Sandbox, web: AsyncWebCli
     assert error == "cannot_reply_to_message"
 
 
-async def test_an_ephemeral_message_is_in_no_history(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_ephemeral_message_is_not_in_the_history(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="only you")
     assert sandbox.messages("general") == []
     assert sandbox.workspace.ephemerals[0].ts == answer["message_ts"]
@@ -203,14 +201,14 @@ async def test_an_ephemeral_message_is_in_no_history(sandbox: Sandbox, web: Asyn
         ({"text": "@channel", "link_names": True}, ["@channel"]),
     ],
 )
-async def test_live_control_sequences_are_noticed(
+async def test_control_sequences_that_notify_people_are_recorded(
     sandbox: Sandbox, web: AsyncWebClient, arguments: Json, notified: list[str]
 ) -> None:
     await web.chat_postMessage(channel=GENERAL, **arguments)
-    assert [found.control for found in sandbox.workspace.notified] == notified
+    assert [notification.control for notification in sandbox.workspace.notified] == notified
 
 
-async def test_form_encoded_calls_are_understood(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_form_encoded_call_is_accepted(sandbox: Sandbox, web: AsyncWebClient) -> None:
     blocks = '[{"type": "markdown", "text": "form"}]'
     await web.api_call("chat.postMessage", data={"channel": GENERAL, "text": "x", "blocks": blocks})
     assert sandbox.messages("general")[0].sent_blocks == ({"type": "markdown", "text": "form"},)

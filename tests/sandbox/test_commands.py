@@ -1,4 +1,4 @@
-"""Slash commands and shortcuts: what the app hears of them, and what people see."""
+"""Slash commands and shortcuts: the app's payloads, and its responses."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,12 +27,12 @@ async def bolt(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterato
         yield bolt
 
 
-async def test_a_command_is_told_and_its_answer_is_for_who_typed_it(sandbox: Sandbox, bolt: AsyncApp) -> None:
-    heard: list[Json] = []
+async def test_command_reaches_the_app_and_responses_are_ephemeral(sandbox: Sandbox, bolt: AsyncApp) -> None:
+    received: list[Json] = []
 
     @bolt.command("/typist")
     async def answer(ack: Any, command: Json, respond: Any) -> None:
-        heard.append(command)
+        received.append(command)
         await ack("At once.")
         await respond("And later.")
 
@@ -47,58 +47,62 @@ async def test_a_command_is_told_and_its_answer_is_for_who_typed_it(sandbox: San
         "channel_name": "general",
         "team_id": sandbox.team_id,
     }
-    assert expected.items() <= heard[0].items()
-    assert heard[0]["trigger_id"]
-    assert {(said.text, said.ephemeral_to) for said in sandbox.workspace.ephemerals} == {
+    assert expected.items() <= received[0].items()
+    assert received[0]["trigger_id"]
+    assert {(message.text, message.ephemeral_to) for message in sandbox.workspace.ephemerals} == {
         ("At once.", "U0ADA"),
         ("And later.", "U0ADA"),
     }
     assert sandbox.messages("general") == []
 
 
-async def test_names_in_a_command_are_ids_where_the_manifest_says_so(sandbox: Sandbox, bolt: AsyncApp) -> None:
-    heard: list[str] = []
+async def test_names_in_a_command_become_ids_with_should_escape(sandbox: Sandbox, bolt: AsyncApp) -> None:
+    received: list[str] = []
 
     @bolt.command("/typist-who")
     async def answer(ack: Any, command: Json) -> None:
-        heard.append(command["text"])
+        received.append(command["text"])
         await ack()
 
     await sandbox.client("ada").command("general", "/typist-who @grace #random <b> @nobody")
-    assert heard == ["<@U0GRACE|grace> <#C0RANDOM|random> &lt;b&gt; @nobody"]
+    assert received == ["<@U0GRACE|grace> <#C0RANDOM|random> &lt;b&gt; @nobody"]
 
 
-async def test_commands_that_go_wrong_are_said(sandbox: Sandbox) -> None:
+async def test_unknown_and_unanswered_commands_raise_errors(sandbox: Sandbox) -> None:
     with pytest.raises(SlackError, match="unknown_command"):
         await sandbox.client("ada").command("general", "/tea")
     with pytest.raises(SlackError, match="app_not_responding"):
         await sandbox.client("ada").command("general", "/typist help")
 
 
-async def test_a_message_shortcut_tells_the_message(sandbox: Sandbox, bolt: AsyncApp) -> None:
-    heard: list[Json] = []
+async def test_shortcut_payload_has_the_message_for_message_shortcuts_only(sandbox: Sandbox, bolt: AsyncApp) -> None:
+    received: list[Json] = []
 
     @bolt.shortcut("ask_about")
     @bolt.shortcut("ask_anything")
-    async def keep(ack: Any, body: Json) -> None:
-        heard.append(body)
+    async def record(ack: Any, body: Json) -> None:
+        received.append(body)
         await ack()
 
     ts = await sandbox.say("grace", "general", "What does this mean?")
     assert await sandbox.client("ada").use_message_shortcut("general", ts, "ask_about")
     assert await sandbox.client("ada").use_global_shortcut("ask_anything")
-    about, anything = heard
-    assert (about["type"], about["callback_id"], about["message_ts"]) == ("message_action", "ask_about", ts)
-    assert (about["message"]["text"], about["user"]["id"]) == ("What does this mean?", "U0ADA")
-    assert about["channel"] == {"id": "C0GENERAL", "name": "general"}
-    assert about["trigger_id"] != anything["trigger_id"]
-    assert anything["type"] == "shortcut"
-    assert "channel" not in anything
+    message_payload, global_payload = received
+    assert (message_payload["type"], message_payload["callback_id"], message_payload["message_ts"]) == (
+        "message_action",
+        "ask_about",
+        ts,
+    )
+    assert (message_payload["message"]["text"], message_payload["user"]["id"]) == ("What does this mean?", "U0ADA")
+    assert message_payload["channel"] == {"id": "C0GENERAL", "name": "general"}
+    assert message_payload["trigger_id"] != global_payload["trigger_id"]
+    assert global_payload["type"] == "shortcut"
+    assert "channel" not in global_payload
     with pytest.raises(SlackError, match="unknown_shortcut"):
         await sandbox.client("ada").use_global_shortcut("ask_about")
 
 
-async def test_without_interactivity_nothing_is_told() -> None:
+async def test_without_interactivity_a_press_is_refused() -> None:
     manifest = manifests.classic(shortcuts=[])
     manifest["settings"]["interactivity"]["is_enabled"] = False
     async with Sandbox(manifest=manifest) as sandbox:

@@ -22,12 +22,12 @@ def texts(messages: list[Json]) -> list[str]:
     return [message["text"] for message in messages]
 
 
-async def talk(sandbox: Sandbox, count: int) -> list[str]:
+async def post_numbers(sandbox: Sandbox, count: int) -> list[str]:
     return [await sandbox.say("ada", "general", str(number)) for number in range(count)]
 
 
-async def test_history_is_paged_from_the_newest(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    await talk(sandbox, 5)
+async def test_history_is_paginated_newest_first(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    await post_numbers(sandbox, 5)
     pages = []
     async for page in await web.conversations_history(channel=GENERAL, limit=2):
         pages.append(texts(page["messages"]))
@@ -43,7 +43,7 @@ async def test_history_is_paged_from_the_newest(sandbox: Sandbox, web: AsyncWebC
         (2, None, False, ["4", "3"]),
     ],
 )
-async def test_history_keeps_to_its_span(
+async def test_history_is_limited_to_the_given_range(
     sandbox: Sandbox,
     web: AsyncWebClient,
     oldest: int | None,
@@ -51,17 +51,17 @@ async def test_history_keeps_to_its_span(
     inclusive: bool,
     expected: list[str],
 ) -> None:
-    said = await talk(sandbox, 5)
+    timestamps = await post_numbers(sandbox, 5)
     page = await web.conversations_history(
         channel=GENERAL,
-        oldest=None if oldest is None else said[oldest],
-        latest=None if latest is None else said[latest],
+        oldest=None if oldest is None else timestamps[oldest],
+        latest=None if latest is None else timestamps[latest],
         inclusive=inclusive,
     )
     assert texts(page["messages"]) == expected
 
 
-async def test_replies_are_paged_from_the_root(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_replies_are_paginated_from_the_root(sandbox: Sandbox, web: AsyncWebClient) -> None:
     root = await sandbox.say("ada", "general", "root")
     for number in range(4):
         await sandbox.say("grace", "general", str(number), root)
@@ -71,14 +71,14 @@ async def test_replies_are_paged_from_the_root(sandbox: Sandbox, web: AsyncWebCl
     assert pages == [["root", "0"], ["1", "2"], ["3"]]
 
 
-async def test_replies_always_begin_with_the_root(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_replies_always_start_with_the_root(sandbox: Sandbox, web: AsyncWebClient) -> None:
     root = await sandbox.say("ada", "general", "root")
     replies = [await sandbox.say("grace", "general", str(number), root) for number in range(4)]
     page = await web.conversations_replies(channel=GENERAL, ts=root, oldest=replies[1])
     assert texts(page["messages"]) == ["root", "2", "3"]
 
 
-async def test_a_thread_shows_its_structure(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_thread_messages_have_reply_counts_and_parents(sandbox: Sandbox, web: AsyncWebClient) -> None:
     root = await sandbox.say("ada", "general", "root")
     reply = await sandbox.say("grace", "general", "reply", root)
     await sandbox.say("grace", "general", "shown to all", root, broadcast=True)
@@ -101,26 +101,26 @@ async def test_a_thread_shows_its_structure(sandbox: Sandbox, web: AsyncWebClien
         ("reactions.remove", {"channel": GENERAL, "timestamp": "1", "name": "eyes"}, "message_not_found"),
     ],
 )
-async def test_what_cannot_be_read(web: AsyncWebClient, method: str, arguments: Json, error: str) -> None:
+async def test_invalid_read_is_refused(web: AsyncWebClient, method: str, arguments: Json, error: str) -> None:
     assert await error_of(web, method, **arguments) == error
 
 
-async def test_people_and_channels_tell_who_they_are(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_users_and_dms_are_described(sandbox: Sandbox, web: AsyncWebClient) -> None:
     user = (await web.users_info(user="U0ADA"))["user"]
     assert (user["profile"]["display_name"], user["is_bot"]) == ("ada", False)
-    opened = await web.conversations_open(users="U0ADA")
-    assert opened["channel"]["id"] == sandbox.dm("ada")
+    dm = await web.conversations_open(users="U0ADA")
+    assert dm["channel"]["id"] == sandbox.dm("ada")
     channel = (await web.conversations_info(channel=sandbox.dm("ada")))["channel"]
     assert (channel["is_im"], channel["user"]) == (True, "U0ADA")
 
 
-async def test_reactions_come_and_go_once(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_reaction_can_be_added_and_removed_once(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await sandbox.say("ada", "general", "hi")
     await web.reactions_add(channel=GENERAL, timestamp=ts, name="eyes")
     again = {"channel": GENERAL, "timestamp": ts, "name": "eyes"}
     assert await error_of(web, "reactions.add", **again) == "already_reacted"
-    shown = (await web.conversations_history(channel=GENERAL))["messages"][0]["reactions"]
-    assert shown == [{"name": "eyes", "users": ["U0TYPIST"], "count": 1}]
+    reactions = (await web.conversations_history(channel=GENERAL))["messages"][0]["reactions"]
+    assert reactions == [{"name": "eyes", "users": ["U0TYPIST"], "count": 1}]
     await web.reactions_remove(channel=GENERAL, timestamp=ts, name="eyes")
     assert await error_of(web, "reactions.remove", **again) == "no_reaction"
 
@@ -137,20 +137,20 @@ async def test_reactions_come_and_go_once(sandbox: Sandbox, web: AsyncWebClient)
         ("deploys", {"is_bot": True}),
     ],
 )
-async def test_users_are_what_they_are(sandbox: Sandbox, web: AsyncWebClient, name: str, expected: Json) -> None:
+async def test_user_has_the_flags_of_their_role(
+    sandbox: Sandbox, web: AsyncWebClient, name: str, expected: Json
+) -> None:
     user = (await web.users_info(user=sandbox.workspace.user(name).id))["user"]
     assert expected.items() <= user.items()
     assert ("is_stranger" in user) == ("is_admin" not in user) == (name == "emmy")
 
 
-async def test_a_person_of_elsewhere_is_a_stranger_where_no_shared_channel_is_seen(
-    sandbox: Sandbox, web: AsyncWebClient
-) -> None:
+async def test_external_user_without_a_common_channel_is_a_stranger(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.workspace.leave("partners", "typist")
     assert (await web.users_info(user="U0EMMY"))["user"]["is_stranger"] is True
 
 
-async def test_a_channel_tells_who_made_it_who_is_in_it_and_whom_it_is_shared_with(web: AsyncWebClient) -> None:
+async def test_channel_has_its_creator_members_and_connected_teams(web: AsyncWebClient) -> None:
     shared = (await web.conversations_info(channel="C0PARTNERS", include_num_members=True))["channel"]
     assert (shared["creator"], shared["is_ext_shared"], shared["num_members"]) == ("U0ADA", True, 6)
     assert shared["connected_team_ids"] == ["T0PARTNERS"]
@@ -159,6 +159,6 @@ async def test_a_channel_tells_who_made_it_who_is_in_it_and_whom_it_is_shared_wi
     async for page in await web.conversations_members(channel="C0PARTNERS", limit=4):
         members += page["members"]
     assert members == ["U0ADA", "U0GRACE", "U0ALAN", "U0TYPIST", "U0EDITH", "U0EMMY"]
-    listed = {each["name"] for each in (await web.users_list())["members"]}
-    assert len(listed) == 10
-    assert {"slackbot", "slack", "typist"} < listed
+    names = {user["name"] for user in (await web.users_list())["members"]}
+    assert len(names) == 10
+    assert {"slackbot", "slack", "typist"} < names

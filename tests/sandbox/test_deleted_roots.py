@@ -1,4 +1,4 @@
-"""Threads whose first message was deleted: Slack takes a reply all the same, and shows it at the channel's root."""
+"""Replies to deleted roots: Slack accepts a reply and posts it in the channel."""
 
 import pytest
 from slack_sdk.errors import SlackApiError
@@ -11,7 +11,7 @@ GENERAL = "C0GENERAL"
 
 @pytest.fixture(params=["gone", "tombstone"])
 async def root(request: pytest.FixtureRequest, sandbox: Sandbox) -> str:
-    """The ts of a thread's first message, which was deleted: with no reply, or with one that stays."""
+    """The ts of a deleted root, with and without a remaining reply."""
     ts = await sandbox.say("ada", "general", "question")
     if request.param == "tombstone":
         await sandbox.say("grace", "general", "reply", ts)
@@ -19,7 +19,7 @@ async def root(request: pytest.FixtureRequest, sandbox: Sandbox) -> str:
     return ts
 
 
-async def test_a_post_below_a_deleted_root_lands_in_the_channel(
+async def test_reply_to_a_deleted_root_is_posted_in_the_channel(
     sandbox: Sandbox, web: AsyncWebClient, root: str
 ) -> None:
     before = {message.ts for message in sandbox.messages("general")}
@@ -29,15 +29,15 @@ async def test_a_post_below_a_deleted_root_lands_in_the_channel(
     assert {message.ts for message in sandbox.messages("general")} == {*before, answer["ts"]}
 
 
-async def test_a_whisper_below_a_deleted_root_lands_in_the_channel(
+async def test_ephemeral_reply_to_a_deleted_root_is_shown_in_the_channel(
     sandbox: Sandbox, web: AsyncWebClient, root: str
 ) -> None:
     await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="for you", thread_ts=root)
-    (shown,) = sandbox.workspace.ephemerals
-    assert shown.thread_ts is None
+    (ephemeral,) = sandbox.workspace.ephemerals
+    assert ephemeral.thread_ts is None
 
 
-async def test_a_thread_without_messages_is_not_found(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_deleted_thread_is_not_found(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await sandbox.say("ada", "general", "question")
     assert (await web.conversations_replies(channel=GENERAL, ts=ts))["messages"]
     await sandbox.delete("general", ts)
@@ -45,7 +45,7 @@ async def test_a_thread_without_messages_is_not_found(sandbox: Sandbox, web: Asy
         await web.conversations_replies(channel=GENERAL, ts=ts)
 
 
-async def test_a_post_below_a_living_root_tells_its_thread(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_reply_to_an_existing_root_has_its_thread_ts(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await sandbox.say("ada", "general", "question")
     answer = await web.chat_postMessage(channel=GENERAL, text="answer", thread_ts=ts)
     assert answer["message"]["thread_ts"] == ts

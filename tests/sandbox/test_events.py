@@ -1,4 +1,4 @@
-"""What an app is told, over slack_sdk's Socket Mode client."""
+"""Events that an app receives through slack_sdk's Socket Mode client."""
 
 from collections.abc import Awaitable, Callable
 
@@ -36,12 +36,12 @@ async def private(sandbox: Sandbox) -> None:
     await sandbox.say("ada", "project-x", "<@BOT> hi")
 
 
-async def outside(sandbox: Sandbox) -> None:
+async def mention_without_membership(sandbox: Sandbox) -> None:
     sandbox.workspace.leave("general", "typist")
     await mention(sandbox)
 
 
-async def outside_private(sandbox: Sandbox) -> None:
+async def private_without_membership(sandbox: Sandbox) -> None:
     sandbox.workspace.leave("project-x", "typist")
     await private(sandbox)
     await plain(sandbox)
@@ -79,7 +79,7 @@ async def root_deleted(sandbox: Sandbox) -> None:
     await sandbox.delete("general", root)
 
 
-async def from_elsewhere(sandbox: Sandbox) -> None:
+async def from_another_organisation(sandbox: Sandbox) -> None:
     await sandbox.say("emmy", "partners", "hi")
 
 
@@ -103,8 +103,8 @@ DIRECT = ("message", None, "im")
         (direct, [("message", None, "im")]),
         (group, [("message", None, "mpim")]),
         (private, [("app_mention", None, None), ("message", None, "group")]),
-        (outside, [("app_mention", None, None)]),
-        (outside_private, [PLAIN]),
+        (mention_without_membership, [("app_mention", None, None)]),
+        (private_without_membership, [PLAIN]),
         (broadcast, [PLAIN, ("message", "thread_broadcast", "channel")]),
         (file, [("message", "file_share", "channel")]),
         (edited, [PLAIN, ("message", "message_changed", "channel")]),
@@ -114,12 +114,12 @@ DIRECT = ("message", None, "im")
             [DIRECT, DIRECT, ("message", "message_changed", "im"), ("message", "message_deleted", "im")],
         ),
         (root_deleted, [PLAIN, PLAIN, ("message", "message_changed", "channel")]),
-        (from_elsewhere, [PLAIN]),
+        (from_another_organisation, [PLAIN]),
         (another_bot, [PLAIN]),
         (integration, [("message", "bot_message", "channel")]),
     ],
 )
-async def test_what_people_do_becomes_events(
+async def test_actions_of_people_become_events(
     app: SdkApp,
     act: Callable[[Sandbox], Awaitable[None]],
     expected: list[tuple[str, str | None, str | None]],
@@ -130,21 +130,21 @@ async def test_what_people_do_becomes_events(
     assert [kind(event) for event in await app.events(len(expected))] == expected
 
 
-async def test_a_mention_is_one_message_in_two_events(app: SdkApp) -> None:
+async def test_mention_is_sent_as_two_events_for_one_message(app: SdkApp) -> None:
     await app.connect()
     ts = await app.sandbox.say("ada", "general", "@typist <b> & co")
-    one, other = await app.events(2)
-    assert one["ts"] == other["ts"] == ts
-    assert one["client_msg_id"] == other["client_msg_id"]
+    first, second = await app.events(2)
+    assert first["ts"] == second["ts"] == ts
+    assert first["client_msg_id"] == second["client_msg_id"]
     assert len({request.payload["event_id"] for request in app.requests}) == 2
-    assert one["text"] == "<@U0TYPIST> &lt;b&gt; &amp; co"
-    assert one["blocks"][0]["elements"][0]["elements"] == [
+    assert first["text"] == "<@U0TYPIST> &lt;b&gt; &amp; co"
+    assert first["blocks"][0]["elements"][0]["elements"] == [
         {"type": "user", "user_id": "U0TYPIST"},
         {"type": "text", "text": " <b> & co"},
     ]
 
 
-async def test_a_payload_is_whole(app: SdkApp) -> None:
+async def test_event_payload_has_all_fields(app: SdkApp) -> None:
     await app.connect()
     root = await app.sandbox.say("grace", "general", "question")
     ts = await app.sandbox.say("ada", "general", "answer", root)
@@ -157,22 +157,22 @@ async def test_a_payload_is_whole(app: SdkApp) -> None:
     assert expected.items() <= payload["event"].items()
 
 
-async def test_an_edit_and_a_deletion_tell_what_was_there(app: SdkApp) -> None:
+async def test_edit_and_deletion_events_have_the_previous_message(app: SdkApp) -> None:
     await app.connect()
     await edited_in_a_thread(app.sandbox)
     await root_deleted(app.sandbox)
-    changed, gone, *_, tombstone = (await app.events(7))[2:]
+    changed, deletion, *_, tombstone = (await app.events(7))[2:]
     assert (changed["message"]["text"], changed["previous_message"]["text"]) == ("hello", "hi")
     assert changed["message"]["edited"]["user"] == "U0GRACE"
-    assert changed["message"]["thread_ts"] == gone["previous_message"]["thread_ts"]
-    assert (gone["deleted_ts"], gone["previous_message"]["text"]) == (changed["message"]["ts"], "hello")
+    assert changed["message"]["thread_ts"] == deletion["previous_message"]["thread_ts"]
+    assert (deletion["deleted_ts"], deletion["previous_message"]["text"]) == (changed["message"]["ts"], "hello")
     assert (tombstone["message"]["subtype"], tombstone["message"]["user"]) == ("tombstone", "USLACKBOT")
     assert tombstone["previous_message"]["text"] == "root"
 
 
-async def test_a_message_from_another_organisation_says_so(app: SdkApp) -> None:
+async def test_message_from_another_organisation_names_its_team(app: SdkApp) -> None:
     await app.connect()
-    await from_elsewhere(app.sandbox)
+    await from_another_organisation(app.sandbox)
     (event,) = await app.events(1)
     assert (event["team"], event["user_team"], event["user_profile"]["team"]) == ("T0PARTNERS",) * 3
     payload = app.requests[0].payload
@@ -188,27 +188,27 @@ async def test_a_message_from_another_organisation_says_so(app: SdkApp) -> None:
         ("either", {"app_mention", "message"}),
     ],
 )
-async def test_the_twins_come_in_the_order_that_was_chosen(order: TwinOrder, firsts: set[str]) -> None:
+async def test_events_of_a_mention_come_in_the_configured_order(order: TwinOrder, firsts: set[str]) -> None:
     async with Sandbox(twin_order=order, seed=1) as sandbox:
         for _ in range(12):
             await mention(sandbox)
         assert {d.payload["event"]["type"] for d in list(sandbox.deliveries)[::2]} == firsts
 
 
-async def test_the_bots_own_edits_and_deletions_come_back(app: SdkApp, web: AsyncWebClient) -> None:
+async def test_bot_receives_events_for_its_own_edits_and_deletions(app: SdkApp, web: AsyncWebClient) -> None:
     await app.connect()
     posted = await web.chat_postMessage(channel="C0GENERAL", text="…")
     await web.chat_update(channel="C0GENERAL", ts=posted["ts"], text="whole")
     await web.chat_delete(channel="C0GENERAL", ts=posted["ts"])
-    own, changed, gone = await app.events(3)
-    assert (own["bot_id"], own["user"]) == ("B0TYPIST", "U0TYPIST")
+    post, changed, deletion = await app.events(3)
+    assert (post["bot_id"], post["user"]) == ("B0TYPIST", "U0TYPIST")
     assert (changed["message"]["text"], changed["previous_message"]["text"]) == ("whole", "…")
     assert changed["message"]["edited"]["user"] == "B0TYPIST"
     assert "edited" not in changed["previous_message"]
-    assert gone["deleted_ts"] == posted["ts"]
+    assert deletion["deleted_ts"] == posted["ts"]
 
 
-async def test_only_what_the_app_subscribed_to_is_sent() -> None:
+async def test_only_subscribed_events_are_sent() -> None:
     async with Sandbox(subscribed=frozenset({"app_mention"})) as sandbox:
         await plain(sandbox)
         await mention(sandbox)

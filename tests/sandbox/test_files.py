@@ -1,4 +1,4 @@
-"""Files as Slack takes and gives them: over real HTTP, with its own SDK."""
+"""File uploads, downloads and descriptions, through the real SDK and HTTP."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -20,40 +20,40 @@ GENERAL = "C0GENERAL"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
 
 
-async def refused(call: Awaitable[Any]) -> str:
+async def error_of(call: Awaitable[Any]) -> str:
     with pytest.raises(SlackApiError) as caught:
         await call
     return str(caught.value.response["error"])
 
 
-async def opened(web: AsyncWebClient, content: bytes, filename: str = "notes.md", **more: str) -> Json:
-    answer = await web.files_getUploadURLExternal(filename=filename, length=len(content), **more)
+async def open_upload(web: AsyncWebClient, content: bytes, filename: str = "notes.md", **fields: str) -> Json:
+    answer = await web.files_getUploadURLExternal(filename=filename, length=len(content), **fields)
     return {"id": answer["file_id"], "url": answer["upload_url"]}
 
 
-async def uploaded(web: AsyncWebClient, session: aiohttp.ClientSession, content: bytes, **more: str) -> str:
-    upload = await opened(web, content, **more)
+async def upload_file(web: AsyncWebClient, session: aiohttp.ClientSession, content: bytes, **fields: str) -> str:
+    upload = await open_upload(web, content, **fields)
     async with session.post(upload["url"], data=content) as answer:
         assert (answer.status, await answer.text()) == (200, f"OK - {len(content)}")
     return str(upload["id"])
 
 
-async def shared(sandbox: Sandbox, upload: Upload) -> Json:
+async def share_file(sandbox: Sandbox, upload: Upload) -> Json:
     ts = await sandbox.share("ada", "general", "@typist look", [upload])
     return sandbox.workspace.message(GENERAL, ts).files[0]
 
 
-async def downloaded(
+async def download_file(
     session: aiohttp.ClientSession, url: str, token: str = Sandbox.bot_token
 ) -> tuple[int, str, bytes]:
     async with session.get(url, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False) as answer:
         return answer.status, answer.content_type, await answer.read()
 
 
-# ---- what the app sends
+# ---- uploads by the app
 
 
-async def test_a_file_goes_into_a_thread_as_a_message(sandbox: Sandbox, web: AsyncWebClient, app: SdkApp) -> None:
+async def test_uploaded_file_is_posted_in_its_thread(sandbox: Sandbox, web: AsyncWebClient, app: SdkApp) -> None:
     await app.connect()
     root = await sandbox.say("ada", "general", "@typist write it down")
     answer = await web.files_upload_v2(
@@ -65,9 +65,9 @@ async def test_a_file_goes_into_a_thread_as_a_message(sandbox: Sandbox, web: Asy
     assert (file["id"], file["title"], file["mode"]) == (answer["file"]["id"], "answer.md", "snippet")
     event = (await app.events(3))[-1]
     assert (event["subtype"], event["thread_ts"], event["files"][0]["id"]) == ("file_share", root, file["id"])
-    assert answer["file"]["shares"] == {}  # Slack shares after it has answered.
-    told = await web.files_info(file=file["id"])
-    assert told["file"]["shares"]["public"][GENERAL][0] | {"ts": 0} == {
+    assert answer["file"]["shares"] == {}  # Slack posts the message after this response.
+    info = await web.files_info(file=file["id"])
+    assert info["file"]["shares"]["public"][GENERAL][0] | {"ts": 0} == {
         "ts": 0,
         "thread_ts": root,
         "channel_name": "general",
@@ -75,10 +75,8 @@ async def test_a_file_goes_into_a_thread_as_a_message(sandbox: Sandbox, web: Asy
     }
 
 
-async def test_bytes_may_come_raw_or_as_a_form(
-    sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
-) -> None:
-    upload = await opened(web, PNG, "a.png")
+async def test_upload_accepts_a_form(sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession) -> None:
+    upload = await open_upload(web, PNG, "a.png")
     form = aiohttp.FormData()
     form.add_field("filename", PNG, filename="a.png", content_type="image/png")
     async with session.post(upload["url"], data=form) as answer:
@@ -88,32 +86,32 @@ async def test_bytes_may_come_raw_or_as_a_form(
 
 
 @pytest.mark.parametrize("content", [PNG[:-1], PNG + b"x"])
-async def test_as_many_bytes_must_come_as_were_promised(
+async def test_upload_with_another_length_than_announced_is_refused(
     web: AsyncWebClient, session: aiohttp.ClientSession, content: bytes
 ) -> None:
-    upload = await opened(web, PNG, "a.png")
+    upload = await open_upload(web, PNG, "a.png")
     async with session.post(upload["url"], data=content) as answer:
         assert answer.status == 400
-    assert await refused(web.files_completeUploadExternal(files=[{"id": upload["id"]}])) == "file_not_found"
+    assert await error_of(web.files_completeUploadExternal(files=[{"id": upload["id"]}])) == "file_not_found"
 
 
-async def test_several_files_are_one_message_and_several_channels_several(
+async def test_several_files_share_one_message_in_each_channel(
     sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
 ) -> None:
-    files = [{"id": await uploaded(web, session, b"x"), "title": "t"} for _ in range(2)]
+    files = [{"id": await upload_file(web, session, b"x"), "title": "t"} for _ in range(2)]
     await web.files_completeUploadExternal(files=files, channels=["C0GENERAL", "U0ADA"])  # type: ignore[arg-type]
-    for place in ("general", sandbox.dm("ada")):
-        (message,) = await sandbox.wait_for(partial(sandbox.messages, place))
+    for channel in ("general", sandbox.dm("ada")):
+        (message,) = await sandbox.wait_for(partial(sandbox.messages, channel))
         assert [file["id"] for file in message.files] == [file["id"] for file in files]
 
 
-async def test_a_file_is_completed_once_and_private_without_a_channel(
+async def test_upload_without_a_channel_is_not_posted_and_cannot_be_completed_again(
     sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
 ) -> None:
-    files: list[dict[str, str | None]] = [{"id": await uploaded(web, session, b"x"), "title": "t"}]
+    files: list[dict[str, str | None]] = [{"id": await upload_file(web, session, b"x"), "title": "t"}]
     await web.files_completeUploadExternal(files=files)
     assert sandbox.messages("general") == []
-    assert await refused(web.files_completeUploadExternal(files=files, channel_id=GENERAL)) == "file_not_found"
+    assert await error_of(web.files_completeUploadExternal(files=files, channel_id=GENERAL)) == "file_not_found"
 
 
 @pytest.mark.parametrize(
@@ -129,13 +127,13 @@ async def test_a_file_is_completed_once_and_private_without_a_channel(
         ({"channel_id": GENERAL, "files": '[{"id": "F0NONE"}]'}, "file_not_found"),
     ],
 )
-async def test_what_cannot_be_shared_is_refused_and_can_be_tried_again(
+async def test_refused_completion_can_be_retried(
     sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession, arguments: Json, error: str
 ) -> None:
-    file_id = await uploaded(web, session, b"x")
+    file_id = await upload_file(web, session, b"x")
     files = json.dumps([{"id": file_id, "title": "t"}])
     call = web.api_call("files.completeUploadExternal", json={"files": files, **arguments})
-    assert await refused(call) == error
+    assert await error_of(call) == error
     assert sandbox.messages("general") == []
     await web.files_completeUploadExternal(files=[{"id": file_id, "title": "t"}], channel_id=GENERAL)
 
@@ -149,34 +147,34 @@ async def test_what_cannot_be_shared_is_refused_and_can_be_tried_again(
         ({"filename": "a", "length": 1, "alt_txt": "x" * 1_001}, "alt_txt_too_large"),
     ],
 )
-async def test_an_upload_is_asked_for_in_slacks_words(web: AsyncWebClient, arguments: Json, error: str) -> None:
-    assert await refused(web.files_getUploadURLExternal(**arguments)) == error
+async def test_invalid_upload_request_is_refused(web: AsyncWebClient, arguments: Json, error: str) -> None:
+    assert await error_of(web.files_getUploadURLExternal(**arguments)) == error
 
 
-async def test_a_snippets_type_counts_before_its_name(
+async def test_snippet_type_takes_precedence_over_the_file_name(
     sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
 ) -> None:
     code = b"\n".join(b"print(%d)" % number for number in range(9))
-    file_id = await uploaded(web, session, code, filename="code.txt", snippet_type="python")
+    file_id = await upload_file(web, session, code, filename="code.txt", snippet_type="python")
     await web.files_completeUploadExternal(files=[{"id": file_id, "title": "Code"}])
     file = (await web.files_info(file=file_id))["file"]
     assert (file["filetype"], file["pretty_type"], file["mode"]) == ("python", "Python", "snippet")
     assert (file["preview"].count("\n"), file["lines"], file["lines_more"]) == (4, 9, 4)
 
 
-async def test_a_deleted_file_leaves_a_tombstone(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_deleted_file_leaves_a_tombstone(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.files_upload_v2(channel=GENERAL, content="x", filename="a.txt")
     file_id = answer["file"]["id"]
     await sandbox.wait_for(lambda: sandbox.messages("general"))
     await web.files_delete(file=file_id)
     assert sandbox.messages("general")[0].files == ({"id": file_id, "mode": "tombstone"},)
-    assert await refused(web.files_info(file=file_id)) == "file_deleted"
-    assert await refused(web.files_delete(file=file_id)) == "file_deleted"
+    assert await error_of(web.files_info(file=file_id)) == "file_deleted"
+    assert await error_of(web.files_delete(file=file_id)) == "file_deleted"
 
 
-async def test_a_persons_file_is_not_the_bots_to_delete(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    file = await shared(sandbox, Upload("a.txt", b"x"))
-    assert await refused(web.files_delete(file=file["id"])) == "cant_delete_file"
+async def test_bot_cannot_delete_a_persons_file(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    file = await share_file(sandbox, Upload("a.txt", b"x"))
+    assert await error_of(web.files_delete(file=file["id"])) == "cant_delete_file"
 
 
 CALLS: list[tuple[str, Callable[[AsyncWebClient], Awaitable[Any]]]] = [
@@ -188,7 +186,7 @@ CALLS: list[tuple[str, Callable[[AsyncWebClient], Awaitable[Any]]]] = [
 
 
 @pytest.mark.parametrize(("scope", "call"), CALLS)
-async def test_a_scope_that_is_taken_away_is_named(
+async def test_missing_scope_error_names_the_revoked_scope(
     sandbox: Sandbox, web: AsyncWebClient, scope: str, call: Callable[[AsyncWebClient], Awaitable[Any]]
 ) -> None:
     sandbox.granted.discard(scope)
@@ -199,18 +197,16 @@ async def test_a_scope_that_is_taken_away_is_named(
     assert scope not in response["provided"].split(",")
 
 
-async def test_a_comment_that_would_notify_is_noticed_and_a_title_notifies_nobody(
-    sandbox: Sandbox, web: AsyncWebClient
-) -> None:
+async def test_comment_notifies_people_but_a_title_does_not(sandbox: Sandbox, web: AsyncWebClient) -> None:
     await web.files_upload_v2(channel=GENERAL, content="x", filename="a.md", title="<!here>", initial_comment="all")
     await sandbox.wait_for(lambda: sandbox.messages("general"))
     assert sandbox.workspace.notified == []
     await web.files_upload_v2(channel=GENERAL, content="x", filename="a.md", initial_comment="<!channel> look")
-    (found,) = await sandbox.wait_for(lambda: sandbox.workspace.notified)
-    assert found.control == "<!channel>"
+    (notification,) = await sandbox.wait_for(lambda: sandbox.workspace.notified)
+    assert notification.control == "<!channel>"
 
 
-# ---- what people send
+# ---- files from people
 
 
 @pytest.mark.parametrize(
@@ -224,7 +220,7 @@ async def test_a_comment_that_would_notify_is_noticed_and_a_title_notifies_nobod
         ("thing", b"\x00", ("application/octet-stream", "binary", "Binary", "hosted")),
     ],
 )
-async def test_a_shared_file_is_described_and_downloaded(
+async def test_shared_file_is_described_and_can_be_downloaded(
     sandbox: Sandbox,
     session: aiohttp.ClientSession,
     app: SdkApp,
@@ -233,23 +229,23 @@ async def test_a_shared_file_is_described_and_downloaded(
     expected: tuple[str, str, str, str],
 ) -> None:
     await app.connect()
-    await shared(sandbox, Upload(name, content))
+    await share_file(sandbox, Upload(name, content))
     event = (await app.events(1))[0]
     (file,) = event["files"]
     assert (event["type"], file["name"], file["size"]) == ("app_mention", name, len(content))
     assert (file["mimetype"], file["filetype"], file["pretty_type"], file["mode"]) == expected
     for key in ("url_private", "url_private_download"):
-        assert await downloaded(session, file[key]) == (200, expected[0], content)
+        assert await download_file(session, file[key]) == (200, expected[0], content)
     assert {download.sent_bytes for download in sandbox.files.downloads} == {len(content)}
 
 
-@pytest.mark.parametrize(("token", "taken_away"), [("xoxb-wrong", ""), ("", ""), (Sandbox.bot_token, "files:read")])
-async def test_without_a_token_or_its_scope_there_is_a_page_to_sign_in(
-    sandbox: Sandbox, session: aiohttp.ClientSession, token: str, taken_away: str
+@pytest.mark.parametrize(("token", "revoked_scope"), [("xoxb-wrong", ""), ("", ""), (Sandbox.bot_token, "files:read")])
+async def test_download_without_token_or_scope_gets_a_sign_in_page(
+    sandbox: Sandbox, session: aiohttp.ClientSession, token: str, revoked_scope: str
 ) -> None:
-    file = await shared(sandbox, Upload("a.png", PNG))
-    sandbox.granted.discard(taken_away)
-    status, content_type, body = await downloaded(session, file["url_private_download"], token)
+    file = await share_file(sandbox, Upload("a.png", PNG))
+    sandbox.granted.discard(revoked_scope)
+    status, content_type, body = await download_file(session, file["url_private_download"], token)
     assert (status, content_type) == (200, "text/html")
     assert b"Sign in" in body
 
@@ -263,20 +259,20 @@ FAULTS: list[tuple[str, FaultSettings, int, int]] = [
 
 
 @pytest.mark.parametrize(("name", "settings", "status", "size_bytes"), FAULTS)
-async def test_downloads_fail_on_demand(
+async def test_download_fault_applies_once(
     sandbox: Sandbox, session: aiohttp.ClientSession, name: str, settings: FaultSettings, status: int, size_bytes: int
 ) -> None:
-    file = await shared(sandbox, Upload("a.png", PNG))
+    file = await share_file(sandbox, Upload("a.png", PNG))
     sandbox.faults.start(name, times=1, **settings)  # type: ignore[misc]
-    answer = await downloaded(session, file["url_private_download"])
+    answer = await download_file(session, file["url_private_download"])
     assert (answer[0], len(answer[2])) == (status, size_bytes)
-    assert await downloaded(session, file["url_private_download"]) == (200, "image/png", PNG)
+    assert await download_file(session, file["url_private_download"]) == (200, "image/png", PNG)
 
 
-async def test_who_has_read_enough_may_hang_up_on_an_endless_file(
+async def test_client_can_close_the_connection_of_an_endless_download(
     sandbox: Sandbox, session: aiohttp.ClientSession
 ) -> None:
-    file = await shared(sandbox, Upload("a.png", PNG))
+    file = await share_file(sandbox, Upload("a.png", PNG))
     sandbox.faults.start("file_larger", times=1, more_bytes=10**12)
     headers = {"Authorization": f"Bearer {sandbox.bot_token}"}
     async with session.get(file["url_private"], headers=headers) as answer:

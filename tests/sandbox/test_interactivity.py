@@ -1,4 +1,4 @@
-"""Buttons and menus: what a press tells a Bolt app, and what the app can do in answer."""
+"""Buttons and menus: the payloads that a Bolt app receives, and its responses."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,25 +15,25 @@ from tests.sandbox.bolt import actions, button, connected, new_app, option, plai
 from tests.sandbox.conftest import ManualClock
 
 GENERAL = "C0GENERAL"
-SAID = {"type": "section", "text": plain("A growing answer")}
+SECTION = {"type": "section", "text": plain("A growing answer")}
 
 
-class Pressed:
-    """A Bolt app that keeps what is pressed."""
+class PressRecorder:
+    """A Bolt app that records presses."""
 
     def __init__(self, bolt: AsyncApp) -> None:
         self.bolt = bolt
         self.bodies: list[Json] = []
         self.acknowledges = True
 
-        async def keep(ack: Any, body: Json) -> None:
+        async def record(ack: Any, body: Json) -> None:
             self.bodies.append(body)
             if self.acknowledges:
                 await ack()
 
-        bolt.action({"type": "block_actions"})(keep)
+        bolt.action({"type": "block_actions"})(record)
         for name in ("stop", "model", "more", "who", "rate", "remove"):
-            bolt.action(name)(keep)
+            bolt.action(name)(record)
 
     @property
     def last(self) -> Json:
@@ -41,24 +41,24 @@ class Pressed:
 
 
 @pytest.fixture
-async def pressed(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[Pressed]:
+async def recorder(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[PressRecorder]:
     sandbox.sockets.ack_timeout_s = 3.0
-    pressed = Pressed(new_app(sandbox, session))
-    async with connected(pressed.bolt, sandbox):
-        yield pressed
+    recorder = PressRecorder(new_app(sandbox, session))
+    async with connected(recorder.bolt, sandbox):
+        yield recorder
 
 
-async def post(web: AsyncWebClient, *elements: Json, **more: Any) -> str:
-    """A message with these elements; its ts."""
-    said = await web.chat_postMessage(channel=GENERAL, text="x", blocks=[SAID, actions(*elements)], **more)
-    return str(said["ts"])
+async def post(web: AsyncWebClient, *elements: Json, **fields: Any) -> str:
+    """Posts a message with these elements and returns its ts."""
+    posted = await web.chat_postMessage(channel=GENERAL, text="x", blocks=[SECTION, actions(*elements)], **fields)
+    return str(posted["ts"])
 
 
-async def test_a_press_is_told_whole(sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed) -> None:
+async def test_press_payload_has_all_fields(sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder) -> None:
     root = await sandbox.say("grace", "general", "question")
     ts = await post(web, button(style="danger"), thread_ts=root)
     assert await sandbox.client("ada").press("general", ts, "stop")
-    body = pressed.last
+    body = recorder.last
     (action,) = body["actions"]
     assert action.pop("action_ts")
     assert action == {
@@ -84,33 +84,39 @@ async def test_a_press_is_told_whole(sandbox: Sandbox, web: AsyncWebClient, pres
 
 
 SELECT = {"type": "static_select", "action_id": "model", "options": [option("small"), option("large")]}
-MORE = {"type": "overflow", "action_id": "more", "options": [option("again"), option("delete")]}
-WHO = {"type": "multi_users_select", "action_id": "who"}
+OVERFLOW = {"type": "overflow", "action_id": "more", "options": [option("again"), option("delete")]}
+USERS = {"type": "multi_users_select", "action_id": "who"}
 
 
 @pytest.mark.parametrize(
     ("element", "value", "expected", "state"),
     [
         (SELECT, "large", {"selected_option": option("large")}, {"selected_option": option("large")}),
-        (MORE, "again", {"selected_option": option("again")}, None),
-        (WHO, ["U0ADA", "U0ALAN"], {"selected_users": ["U0ADA", "U0ALAN"]}, {"selected_users": ["U0ADA", "U0ALAN"]}),
+        (OVERFLOW, "again", {"selected_option": option("again")}, None),
+        (USERS, ["U0ADA", "U0ALAN"], {"selected_users": ["U0ADA", "U0ALAN"]}, {"selected_users": ["U0ADA", "U0ALAN"]}),
         (button(), "job-2", {"value": "job-2"}, None),
     ],
 )
-async def test_each_element_tells_what_was_chosen(
-    sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed, element: Json, value: Any, expected: Json, state: Any
+async def test_press_payload_has_the_elements_choice(
+    sandbox: Sandbox,
+    web: AsyncWebClient,
+    recorder: PressRecorder,
+    element: Json,
+    value: Any,
+    expected: Json,
+    state: Any,
 ) -> None:
     ts = await post(web, element)
     await sandbox.client("ada").press("general", ts, element["action_id"], value)
-    assert expected.items() <= pressed.last["actions"][0].items()
-    values = pressed.last["state"]["values"]
-    held = {"type": element["type"], **state} if state else None
-    assert values.get("controls", {}).get(element["action_id"]) == held
+    assert expected.items() <= recorder.last["actions"][0].items()
+    values = recorder.last["state"]["values"]
+    expected_state = {"type": element["type"], **state} if state else None
+    assert values.get("controls", {}).get(element["action_id"]) == expected_state
 
 
 @pytest.mark.parametrize(("value", "label"), [("good", "Good answer"), ("bad", "Bad answer")])
-async def test_feedback_tells_which_thumb_it_was(
-    sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed, value: str, label: str
+async def test_feedback_payload_has_the_pressed_button(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder, value: str, label: str
 ) -> None:
     element = {
         "type": "feedback_buttons",
@@ -120,70 +126,72 @@ async def test_feedback_tells_which_thumb_it_was(
     }
     icon = {"type": "icon_button", "action_id": "remove", "icon": "trash", "text": plain("Delete")}
     block = {"type": "context_actions", "elements": [element, icon]}
-    ts = (await web.chat_postMessage(channel=GENERAL, text="x", blocks=[SAID, block]))["ts"]
+    ts = (await web.chat_postMessage(channel=GENERAL, text="x", blocks=[SECTION, block]))["ts"]
     await sandbox.client("ada").press("general", ts, "rate", value)
-    action = pressed.last["actions"][0]
+    action = recorder.last["actions"][0]
     assert (action["type"], action["value"], action["text"]) == ("feedback_buttons", value, plain(label))
     assert action["block_id"]
     await sandbox.client("ada").press("general", ts, "remove")
-    assert pressed.last["actions"][0]["icon"] == "trash"
+    assert recorder.last["actions"][0]["icon"] == "trash"
 
 
-async def test_what_a_client_makes_up_is_passed_on(sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed) -> None:
+async def test_forged_press_is_passed_on(sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder) -> None:
     ts = await post(web, button())
     await sandbox.client("alan").press("general", ts, "stop", "somebody-else's-job")
-    assert pressed.last["actions"][0]["value"] == "somebody-else's-job"
+    assert recorder.last["actions"][0]["value"] == "somebody-else's-job"
     await sandbox.client("alan").press("general", ts, "remove", "made up")
-    assert pressed.last["actions"][0]["action_id"] == "remove"
+    assert recorder.last["actions"][0]["action_id"] == "remove"
     with pytest.raises(SlackError, match="action_not_found"):
         await sandbox.client("alan").press("general", ts, "remove")
 
 
-async def test_a_message_may_be_gone_when_its_button_is_pressed(
-    sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed
+async def test_button_of_a_deleted_message_can_still_be_pressed(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder
 ) -> None:
     ts = await post(web, button())
     await web.chat_delete(channel=GENERAL, ts=ts)
     assert await sandbox.client("ada").press("general", ts, "stop")
-    assert await respond(pressed.last["response_url"], text="It is gone.", replace_original=True) == (200, "ok")
+    assert await respond(recorder.last["response_url"], text="It is gone.", replace_original=True) == (200, "ok")
     assert sandbox.messages("general") == []
 
 
-async def test_an_app_that_does_not_acknowledge_has_not_heard(
-    sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed
+async def test_press_is_not_acknowledged_after_the_timeout(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder
 ) -> None:
     ts = await post(web, button())
     sandbox.sockets.ack_timeout_s = 0.1
-    pressed.acknowledges = False
+    recorder.acknowledges = False
     assert not await sandbox.client("ada").press("general", ts, "stop")
 
 
-async def test_without_a_connection_nobody_hears(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_press_is_not_acknowledged_without_a_connection(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await post(web, button())
     assert not await sandbox.client("ada").press("general", ts, "stop")
 
 
-async def respond(url: str, **said: Any) -> tuple[int, str]:
-    """What a response_url answers, as status and text."""
-    async with aiohttp.ClientSession() as session, session.post(url, json=said) as answer:
+async def respond(url: str, **content: Any) -> tuple[int, str]:
+    """Posts to a response_url and returns the response's status and text."""
+    async with aiohttp.ClientSession() as session, session.post(url, json=content) as answer:
         return answer.status, await answer.text()
 
 
-async def test_respond_answers_the_one_who_pressed(sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed) -> None:
-    ts = await post(web, button())
-    await sandbox.client("ada").press("general", ts, "stop")
-    assert await respond(pressed.last["response_url"], text="Only the asker may.") == (200, "ok")
-    (shown,) = sandbox.workspace.ephemerals
-    assert (shown.ephemeral_to, shown.text, shown.channel) == ("U0ADA", "Only the asker may.", GENERAL)
-    assert [message.ts for message in sandbox.messages("general")] == [ts]
-
-
-async def test_respond_replaces_and_deletes_the_message(
-    sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed
+async def test_response_is_ephemeral_to_the_person_who_pressed(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder
 ) -> None:
     ts = await post(web, button())
     await sandbox.client("ada").press("general", ts, "stop")
-    url = pressed.last["response_url"]
+    assert await respond(recorder.last["response_url"], text="Only the asker may.") == (200, "ok")
+    (ephemeral,) = sandbox.workspace.ephemerals
+    assert (ephemeral.ephemeral_to, ephemeral.text, ephemeral.channel) == ("U0ADA", "Only the asker may.", GENERAL)
+    assert [message.ts for message in sandbox.messages("general")] == [ts]
+
+
+async def test_response_can_replace_and_delete_the_message(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder
+) -> None:
+    ts = await post(web, button())
+    await sandbox.client("ada").press("general", ts, "stop")
+    url = recorder.last["response_url"]
     await respond(url, text="Stopped.", replace_original=True)
     assert [(message.text, message.sent_blocks) for message in sandbox.messages("general")] == [("Stopped.", ())]
     await respond(url, text="for all", response_type="in_channel")
@@ -192,30 +200,32 @@ async def test_respond_replaces_and_deletes_the_message(
     assert [message.text for message in sandbox.messages("general")] == ["for all"]
 
 
-async def test_a_response_url_is_good_five_times_and_half_an_hour(
-    sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed, clock: ManualClock
+async def test_response_url_expires_after_five_uses_or_30_minutes(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder, clock: ManualClock
 ) -> None:
     ts = await post(web, button())
     await sandbox.client("ada").press("general", ts, "stop")
-    url = pressed.last["response_url"]
+    url = recorder.last["response_url"]
     assert {await respond(url, text="again") for _ in range(5)} == {(200, "ok")}
     assert (await respond(url, text="again"))[0] == 404
     await sandbox.client("ada").press("general", ts, "stop")
     clock.now_s += 1_801
-    assert "expired_url" in (await respond(pressed.last["response_url"], text="late"))[1]
+    assert "expired_url" in (await respond(recorder.last["response_url"], text="late"))[1]
 
 
-async def test_a_button_that_one_person_alone_sees(sandbox: Sandbox, web: AsyncWebClient, pressed: Pressed) -> None:
-    said = await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="x", blocks=[actions(button())])
-    await sandbox.client("ada").press("general", said["message_ts"], "stop")
-    assert pressed.last["container"]["is_ephemeral"] is True
-    assert "message" not in pressed.last
+async def test_only_the_recipient_can_press_an_ephemeral_messages_button(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: PressRecorder
+) -> None:
+    posted = await web.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="x", blocks=[actions(button())])
+    await sandbox.client("ada").press("general", posted["message_ts"], "stop")
+    assert recorder.last["container"]["is_ephemeral"] is True
+    assert "message" not in recorder.last
     with pytest.raises(SlackError, match="message_not_found"):
-        await sandbox.client("grace").press("general", said["message_ts"], "stop")
-    await respond(pressed.last["response_url"], delete_original=True)
+        await sandbox.client("grace").press("general", posted["message_ts"], "stop")
+    await respond(recorder.last["response_url"], delete_original=True)
     assert not sandbox.workspace.ephemerals
     with pytest.raises(SlackApiError, match="message_not_found"):
-        await web.chat_update(channel=GENERAL, ts=said["message_ts"], text="x")
+        await web.chat_update(channel=GENERAL, ts=posted["message_ts"], text="x")
 
 
 @pytest.mark.parametrize(
@@ -237,12 +247,12 @@ async def test_a_button_that_one_person_alone_sees(sandbox: Sandbox, web: AsyncW
         {"type": "input", "element": {"type": "plain_text_input", "action_id": "a"}},
     ],
 )
-async def test_what_slack_refuses_of_elements(web: AsyncWebClient, block: Json) -> None:
+async def test_invalid_element_is_refused(web: AsyncWebClient, block: Json) -> None:
     with pytest.raises(SlackApiError, match="invalid_blocks"):
         await web.chat_postMessage(channel=GENERAL, text="x", blocks=[block])
 
 
-async def test_the_largest_button_is_taken(web: AsyncWebClient) -> None:
+async def test_largest_button_is_accepted(web: AsyncWebClient) -> None:
     largest = button("a" * 255, "v" * 2_000, text=plain("t" * 75))
     posted = await web.chat_postMessage(channel=GENERAL, text="x", blocks=[{"type": "actions", "elements": [largest]}])
     (block,) = posted["message"]["blocks"]

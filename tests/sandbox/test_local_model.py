@@ -1,4 +1,4 @@
-"""The local model, as an OpenAI client sees it over HTTP."""
+"""The local model through an OpenAI client over HTTP."""
 
 import asyncio
 import sys
@@ -53,7 +53,7 @@ def text(chunks: list[ChatCompletionChunk]) -> str:
     return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
 
 
-async def test_it_answers_in_a_stream_that_ends_with_its_reason_and_usage(client: openai.AsyncOpenAI) -> None:
+async def test_answer_is_streamed_and_ends_with_finish_reason_and_usage(client: openai.AsyncOpenAI) -> None:
     chunks = await read(await ask(client, "What is the capital of France?"))
     assert "Paris" in text(chunks)
     assert [choice.finish_reason for chunk in chunks for choice in chunk.choices][-1] == "stop"
@@ -62,11 +62,11 @@ async def test_it_answers_in_a_stream_that_ends_with_its_reason_and_usage(client
     assert sum(1 for chunk in chunks if text([chunk])) > 2
 
 
-async def test_it_says_which_model_it_serves(client: openai.AsyncOpenAI) -> None:
+async def test_model_list_names_the_served_model(client: openai.AsyncOpenAI) -> None:
     assert [model.id for model in (await client.models.list()).data] == ["SmolLM2-135M-Instruct"]
 
 
-async def test_several_are_answered_at_once(client: openai.AsyncOpenAI) -> None:
+async def test_questions_are_answered_concurrently(client: openai.AsyncOpenAI) -> None:
     long = await ask(client, "Tell me a long story.", 150)
     await anext(long)
     rest = asyncio.create_task(read(long))
@@ -75,18 +75,18 @@ async def test_several_are_answered_at_once(client: openai.AsyncOpenAI) -> None:
     assert text(await rest)
 
 
-async def test_an_answer_stops_being_written_when_its_reader_goes(client: openai.AsyncOpenAI) -> None:
-    abandoned = [await ask(client, f"Tell me all about the number {n}.", 1000) for n in range(4)]
-    for stream in abandoned:
+async def test_generation_stops_when_the_client_disconnects(client: openai.AsyncOpenAI) -> None:
+    streams = [await ask(client, f"Tell me all about the number {n}.", 1000) for n in range(4)]
+    for stream in streams:
         await anext(stream)
         await stream.close()
-    # All four slots were taken, for a thousand tokens each: most of a minute, if they went on.
-    started = time.monotonic()
+    # Without cancellation, the four answers of a thousand tokens would take most of a minute.
+    started_s = time.monotonic()
     await read(await ask(client, "Say hello.", 2))
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started_s < 15
 
 
-async def test_stopping_ends_what_is_being_written_and_leaves_no_process() -> None:
+async def test_stop_ends_running_answers_and_the_process() -> None:
     model = LocalModel()
     with pytest.raises(LocalModelError):
         _ = model.base_url
@@ -102,25 +102,25 @@ async def test_stopping_ends_what_is_being_written_and_leaves_no_process() -> No
     await model.stop()
 
 
-async def test_the_event_loop_is_free_while_it_starts() -> None:
-    longest = 0.0
+async def test_start_does_not_block_the_event_loop() -> None:
+    longest_pause_s = 0.0
 
     async def watch() -> None:
-        nonlocal longest
+        nonlocal longest_pause_s
         while True:
-            before = time.monotonic()
+            before_s = time.monotonic()
             await asyncio.sleep(0.01)
-            longest = max(longest, time.monotonic() - before)
+            longest_pause_s = max(longest_pause_s, time.monotonic() - before_s)
 
-    started = time.monotonic()
-    watching = asyncio.create_task(watch())
+    started_s = time.monotonic()
+    watcher = asyncio.create_task(watch())
     async with LocalModel():
-        watching.cancel()
-        took = time.monotonic() - started
-    assert longest < took / 3
+        watcher.cancel()
+        start_time_s = time.monotonic() - started_s
+    assert longest_pause_s < start_time_s / 3
 
 
-async def test_it_ends_with_the_process_that_started_it() -> None:
+async def test_server_ends_with_its_parent_process() -> None:
     program = (
         "import asyncio\n"
         "from sandbox.local_model import LocalModel\n"
@@ -131,15 +131,15 @@ async def test_it_ends_with_the_process_that_started_it() -> None:
         "    await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"
     )
-    starter = await asyncio.create_subprocess_exec(
+    parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
-    assert starter.stdout is not None
-    base_url = (await starter.stdout.readline()).decode().strip()
+    assert parent.stdout is not None
+    base_url = (await parent.stdout.readline()).decode().strip()
     async with openai.AsyncOpenAI(base_url=base_url, api_key="x", max_retries=0) as client:
         await client.models.list()
-        starter.kill()
-        await starter.communicate()
+        parent.kill()
+        await parent.communicate()
         async with asyncio.timeout(10):
             while True:
                 try:
@@ -149,10 +149,10 @@ async def test_it_ends_with_the_process_that_started_it() -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_it_says_why_it_cannot_be_had() -> None:
+async def test_available_names_the_missing_package() -> None:
     program = "from sandbox.local_model import available\nprint(available())"
-    bare = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-S", "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
-    said, _ = await bare.communicate()
-    assert said.decode().strip() == "xllamacpp is not installed."
+    output, _ = await process.communicate()
+    assert output.decode().strip() == "xllamacpp is not installed."

@@ -1,4 +1,4 @@
-"""What Slack takes as a manifest, and what it makes of it."""
+"""Slack's rules for manifests, and the configuration that follows from one."""
 
 import copy
 import json
@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("manifest*.json")), ids=lambda path: path.name)
-def test_the_apps_own_manifests_are_accepted_as_they_are(path: Path) -> None:
+def test_manifests_of_this_repository_are_accepted(path: Path) -> None:
     assert "chat:write" in read_manifest(json.loads(path.read_text())).scopes
 
 
-@pytest.mark.parametrize("made", [manifests.classic, manifests.assistant, manifests.agent])
-def test_each_kind_of_app_is_accepted(made: Callable[[], Json]) -> None:
-    assert read_manifest(made()).home_tab
+@pytest.mark.parametrize("manifest_of", [manifests.classic, manifests.assistant, manifests.agent])
+def test_manifest_of_each_kind_of_app_is_accepted(manifest_of: Callable[[], Json]) -> None:
+    assert read_manifest(manifest_of()).home_tab
 
 
 def without_scope(scope: str) -> Callable[[Json], None]:
@@ -34,7 +34,7 @@ def feature(key: str, value: Any) -> Callable[[Json], None]:
     return lambda manifest: manifest["features"].update({key: value})
 
 
-def shown(**information: Any) -> Callable[[Json], None]:
+def display(**information: Any) -> Callable[[Json], None]:
     return lambda manifest: manifest["display_information"].update(information)
 
 
@@ -43,13 +43,13 @@ def setting(key: str, value: Any) -> Callable[[Json], None]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "pointer"),
+    ("change", "pointer"),
     [
-        (shown(name="n" * 36), "/display_information/name"),
-        (shown(description="d" * 141), "/display_information/description"),
-        (shown(long_description="too short"), "/display_information/long_description"),
-        (shown(background_color="red"), "/display_information/background_color"),
-        (shown(motto="x"), "/display_information/motto"),
+        (display(name="n" * 36), "/display_information/name"),
+        (display(description="d" * 141), "/display_information/description"),
+        (display(long_description="too short"), "/display_information/long_description"),
+        (display(background_color="red"), "/display_information/background_color"),
+        (display(motto="x"), "/display_information/motto"),
         (lambda manifest: manifest.update(surprise=1), "/surprise"),
         (without_scope("commands"), "/oauth_config/scopes/bot"),
         (without_scope("assistant:write"), "/oauth_config/scopes/bot"),
@@ -66,17 +66,17 @@ def setting(key: str, value: Any) -> Callable[[Json], None]:
         (setting("interactivity", {"is_enabled": False}), "/settings/interactivity/is_enabled"),
     ],
 )
-def test_what_slack_refuses_of_a_manifest(spoil: Callable[[Json], None], pointer: str) -> None:
+def test_invalid_manifest_is_refused_with_a_pointer(change: Callable[[Json], None], pointer: str) -> None:
     manifest = copy.deepcopy(manifests.agent())
     manifest["features"] |= {"slash_commands": [manifests.COMMAND], "shortcuts": manifests.SHORTCUTS}
     read_manifest(manifest)
-    spoil(manifest)
+    change(manifest)
     with pytest.raises(SlackError, match="invalid_manifest") as refused:
         read_manifest(manifest)
     assert pointer in [error["pointer"] for error in refused.value.fields["errors"]]
 
 
-async def test_scopes_and_events_are_the_manifests() -> None:
+async def test_scopes_and_events_come_from_the_manifest() -> None:
     async with Sandbox(manifest=manifests.classic()) as sandbox:
         assert sandbox.granted == set(manifests.SCOPES)
         await sandbox.say("ada", "project-x", "hi")

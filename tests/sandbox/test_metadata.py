@@ -1,4 +1,4 @@
-"""A message's metadata: what it holds is shown where the app's manifest declares its type, or all is asked for."""
+"""Message metadata: the payload is shown if the app's manifest declares the type, or with include_all_metadata."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ WHOLE = {"event_type": "reply", "event_payload": {"job": 7}}
 TYPE_ALONE = {"event_type": "reply"}
 
 
-def declaring(where: str, app_id: str = "A0TYPIST") -> Json:
+def manifest_with(where: str, app_id: str = "A0TYPIST") -> Json:
     manifest = manifests.classic()
     if where == "event_types":
         manifest["event_types"] = {"reply": {"type": "object", "properties": {}}}
@@ -27,32 +27,32 @@ def declaring(where: str, app_id: str = "A0TYPIST") -> Json:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "shown"),
+    ("manifest", "expected"),
     [
         (None, TYPE_ALONE),
-        (declaring(""), TYPE_ALONE),
-        (declaring("event_types"), WHOLE),
-        (declaring("metadata_subscriptions"), WHOLE),
-        (declaring("metadata_subscriptions", "*"), WHOLE),
-        (declaring("metadata_subscriptions", "A0ANOTHER"), TYPE_ALONE),
+        (manifest_with(""), TYPE_ALONE),
+        (manifest_with("event_types"), WHOLE),
+        (manifest_with("metadata_subscriptions"), WHOLE),
+        (manifest_with("metadata_subscriptions", "*"), WHOLE),
+        (manifest_with("metadata_subscriptions", "A0ANOTHER"), TYPE_ALONE),
     ],
 )
-async def test_metadata_is_stripped_unless_it_is_declared(
-    session: aiohttp.ClientSession, manifest: Json | None, shown: Json
+async def test_metadata_payload_is_removed_unless_the_type_is_declared(
+    session: aiohttp.ClientSession, manifest: Json | None, expected: Json
 ) -> None:
     async with Sandbox(manifest=manifest) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
         post: dict[str, Any] = {"channel": GENERAL, "text": "x", "blocks": [actions(button())]}
         posted = await web.chat_postMessage(**post, metadata=WHOLE)
         changed = await web.chat_update(**{**post, "text": "y"}, ts=posted["ts"])
-        read = await web.conversations_history(channel=GENERAL)
-        told = [delivery.payload["event"] for delivery in sandbox.deliveries]
-        seen = [posted["message"], changed["message"], read["messages"][0], told[0], told[-1]["message"]]
-        assert [message["metadata"] for message in seen] == [shown] * 5
-        whole = await web.conversations_history(channel=GENERAL, include_all_metadata=True)
-        assert whole["messages"][0]["metadata"] == WHOLE
+        history = await web.conversations_history(channel=GENERAL)
+        events = [delivery.payload["event"] for delivery in sandbox.deliveries]
+        messages = [posted["message"], changed["message"], history["messages"][0], events[0], events[-1]["message"]]
+        assert [message["metadata"] for message in messages] == [expected] * 5
+        full_history = await web.conversations_history(channel=GENERAL, include_all_metadata=True)
+        assert full_history["messages"][0]["metadata"] == WHOLE
 
 
-async def test_a_message_without_metadata_has_none(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_message_without_metadata_has_no_metadata_field(sandbox: Sandbox, web: AsyncWebClient) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="x")
     assert "metadata" not in posted["message"]

@@ -1,4 +1,4 @@
-"""Modals and the Home: what apps open, what people do there, and what is refused."""
+"""Modals and the Home tab: opening, input, submission, closing, and Slack's rules for views."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,8 +17,8 @@ from tests.sandbox.bolt import actions, button, connected, new_app, option, plai
 from tests.sandbox.conftest import ManualClock
 
 
-def field(block_id: str, element: Json, **more: Any) -> Json:
-    return {"type": "input", "block_id": block_id, "label": plain(block_id.title()), "element": element, **more}
+def field(block_id: str, element: Json, **fields: Any) -> Json:
+    return {"type": "input", "block_id": block_id, "label": plain(block_id.title()), "element": element, **fields}
 
 
 MODEL = {"type": "static_select", "action_id": "model", "options": [option("small"), option("large")]}
@@ -31,14 +31,14 @@ FIELDS = [
 ]
 
 
-def view(*blocks: Json, **more: Any) -> Json:
-    """A modal; with all fields where none are given."""
-    shown = {"title": plain("Settings"), "submit": plain("Save"), "close": plain("Cancel")}
-    return {"type": "modal", "callback_id": "settings", **shown, "blocks": list(blocks) or FIELDS, **more}
+def view(*blocks: Json, **fields: Any) -> Json:
+    """Returns a modal with these blocks, or with all fields."""
+    content = {"title": plain("Settings"), "submit": plain("Save"), "close": plain("Cancel")}
+    return {"type": "modal", "callback_id": "settings", **content, "blocks": list(blocks) or FIELDS, **fields}
 
 
-class Stage:
-    """A Bolt app whose command gives a trigger_id, and that keeps what it hears."""
+class ModalApp:
+    """A Bolt app that records what it receives. Its command provides trigger_ids."""
 
     def __init__(self, bolt: AsyncApp, sandbox: Sandbox) -> None:
         self.bolt, self.sandbox, self.web = bolt, sandbox, bolt.client
@@ -46,15 +46,15 @@ class Stage:
         self.bodies: list[Json] = []
         self.answer: Json = {}
 
-        async def hear(ack: Any, body: Json) -> None:
+        async def record(ack: Any, body: Json) -> None:
             self.bodies.append(body)
             await ack(**self.answer)
 
-        bolt.command("/typist")(hear)
-        bolt.view("settings")(hear)
-        bolt.view_closed("settings")(hear)
+        bolt.command("/typist")(record)
+        bolt.view("settings")(record)
+        bolt.view_closed("settings")(record)
         for name in ("model", "reset"):
-            bolt.action(name)(hear)
+            bolt.action(name)(record)
 
     @property
     def ada(self) -> Client:
@@ -64,9 +64,9 @@ class Stage:
         await self.ada.command("general", "/typist settings")
         return str(self.bodies.pop()["trigger_id"])
 
-    async def opened(self, shown: Json | None = None) -> Json:
-        """A modal that Ada has open."""
-        view_json: Json = (await self.web.views_open(trigger_id=await self.trigger(), view=shown or view()))["view"]
+    async def modal(self, content: Json | None = None) -> Json:
+        """Opens a modal for Ada and returns its view."""
+        view_json: Json = (await self.web.views_open(trigger_id=await self.trigger(), view=content or view()))["view"]
         return view_json
 
 
@@ -77,17 +77,17 @@ async def sandbox(clock: ManualClock) -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def stage(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[Stage]:
+async def modal_app(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[ModalApp]:
     bolt = new_app(sandbox, session)
     async with connected(bolt, sandbox):
-        yield Stage(bolt, sandbox)
+        yield ModalApp(bolt, sandbox)
 
 
-async def test_a_modal_is_filled_in_and_submitted(stage: Stage) -> None:
-    opened = await stage.opened(view(private_metadata="C0GENERAL"))
-    assert (opened["root_view_id"], opened["previous_view_id"]) == (opened["id"], None)
-    assert await stage.ada.submit({"prompt": "Be brief", "cap": "5", "who": ["U0ALAN"], "how": ["quick"]}) == {}
-    (body,) = stage.bodies
+async def test_submission_payload_has_all_field_values(modal_app: ModalApp) -> None:
+    modal = await modal_app.open_modal(view(private_metadata="C0GENERAL"))
+    assert (modal["root_view_id"], modal["previous_view_id"]) == (modal["id"], None)
+    assert await modal_app.ada.submit({"prompt": "Be brief", "cap": "5", "who": ["U0ALAN"], "how": ["quick"]}) == {}
+    (body,) = modal_app.bodies
     assert (body["type"], body["user"]["id"]) == ("view_submission", "U0ADA")
     assert body["view"]["private_metadata"] == "C0GENERAL"
     assert body["view"]["state"]["values"] == {
@@ -97,7 +97,7 @@ async def test_a_modal_is_filled_in_and_submitted(stage: Stage) -> None:
         "who": {"who": {"type": "multi_users_select", "selected_users": ["U0ALAN"]}},
         "how": {"how": {"type": "checkboxes", "selected_options": [option("quick")]}},
     }
-    assert stage.ada.modal is None
+    assert modal_app.ada.modal is None
 
 
 @pytest.mark.parametrize(
@@ -109,79 +109,81 @@ async def test_a_modal_is_filled_in_and_submitted(stage: Stage) -> None:
         ({"prompt": "x", "cap": "1.5"}, "cap"),
     ],
 )
-async def test_what_is_plainly_wrong_never_reaches_the_app(stage: Stage, values: Json, wrong: str) -> None:
-    await stage.opened()
-    assert list(await stage.ada.submit(values)) == [wrong]
-    assert stage.bodies == []
-    assert stage.ada.modal
+async def test_invalid_input_is_refused_before_it_reaches_the_app(
+    modal_app: ModalApp, values: Json, wrong: str
+) -> None:
+    await modal_app.open_modal()
+    assert list(await modal_app.ada.submit(values)) == [wrong]
+    assert modal_app.bodies == []
+    assert modal_app.ada.modal
 
 
-async def test_an_app_says_what_is_wrong_and_is_asked_again(stage: Stage) -> None:
-    await stage.opened()
-    stage.answer = {"response_action": "errors", "errors": {"prompt": "Say more."}}
-    assert await stage.ada.submit({"prompt": "x"}) == {"prompt": "Say more."}
-    stage.answer = {}
-    assert await stage.ada.submit({"prompt": "more"}) == {}
-    assert stage.ada.modal is None
+async def test_modal_stays_open_after_errors_from_the_app(modal_app: ModalApp) -> None:
+    await modal_app.open_modal()
+    modal_app.answer = {"response_action": "errors", "errors": {"prompt": "Say more."}}
+    assert await modal_app.ada.submit({"prompt": "x"}) == {"prompt": "Say more."}
+    modal_app.answer = {}
+    assert await modal_app.ada.submit({"prompt": "more"}) == {}
+    assert modal_app.ada.modal is None
 
 
-async def test_a_submission_can_update_push_and_clear(stage: Stage) -> None:
-    root = await stage.opened()
-    stage.answer = {"response_action": "update", "view": view(title=plain("Step 2"))}
-    await stage.ada.submit({"prompt": "x"})
-    assert stage.ada.modal
-    assert (stage.ada.modal.id, stage.ada.modal.title) == (root["id"], "Step 2")
-    stage.answer = {"response_action": "push", "view": view(title=plain("Step 3"))}
-    await stage.ada.submit({})
-    assert stage.ada.modal
-    assert (stage.ada.modal.title, stage.ada.modal.previous_id) == ("Step 3", root["id"])
-    stage.answer = {"response_action": "clear"}
-    await stage.ada.submit({"prompt": "x"})
-    assert stage.ada.modal is None
+async def test_submission_response_can_update_push_and_clear(modal_app: ModalApp) -> None:
+    root = await modal_app.open_modal()
+    modal_app.answer = {"response_action": "update", "view": view(title=plain("Step 2"))}
+    await modal_app.ada.submit({"prompt": "x"})
+    assert modal_app.ada.modal
+    assert (modal_app.ada.modal.id, modal_app.ada.modal.title) == (root["id"], "Step 2")
+    modal_app.answer = {"response_action": "push", "view": view(title=plain("Step 3"))}
+    await modal_app.ada.submit({})
+    assert modal_app.ada.modal
+    assert (modal_app.ada.modal.title, modal_app.ada.modal.previous_id) == ("Step 3", root["id"])
+    modal_app.answer = {"response_action": "clear"}
+    await modal_app.ada.submit({"prompt": "x"})
+    assert modal_app.ada.modal is None
 
 
-async def test_a_press_in_a_modal_tells_its_fields_and_lets_it_be_updated(stage: Stage) -> None:
-    shown = view(*FIELDS, actions(button("reset")), notify_on_close=True)
-    opened = await stage.opened(shown)
-    assert stage.ada.modal
-    await stage.ada.press_in_view(stage.ada.modal, "reset", values={"prompt": "kept"})
-    (body,) = stage.bodies
-    assert body["container"] == {"type": "view", "view_id": opened["id"]}
+async def test_press_in_a_modal_has_its_field_values_and_allows_updates(modal_app: ModalApp) -> None:
+    content = view(*FIELDS, actions(button("reset")), notify_on_close=True)
+    modal = await modal_app.open_modal(content)
+    assert modal_app.ada.modal
+    await modal_app.ada.press_in_view(modal_app.ada.modal, "reset", values={"prompt": "kept"})
+    (body,) = modal_app.bodies
+    assert body["container"] == {"type": "view", "view_id": modal["id"]}
     assert "message" not in body
     assert body["view"]["state"]["values"]["prompt"]["prompt"]["value"] == "kept"
     updated = view(*FIELDS, title=plain("Reset"), notify_on_close=True)
     with pytest.raises(SlackApiError, match="hash_conflict"):
-        await stage.web.views_update(view_id=opened["id"], hash="old", view=updated)
-    await stage.web.views_update(view_id=opened["id"], hash=opened["hash"], view=updated)
-    await stage.web.views_push(trigger_id=body["trigger_id"], view=view(title=plain("Above"), notify_on_close=True))
-    stage.bodies.clear()
-    await stage.ada.close()
-    assert stage.ada.modal
-    assert stage.ada.modal.title == "Reset"
-    assert await stage.ada.submit({}) == {}
-    assert [body["type"] for body in stage.bodies] == ["view_closed", "view_submission"]
+        await modal_app.web.views_update(view_id=modal["id"], hash="old", view=updated)
+    await modal_app.web.views_update(view_id=modal["id"], hash=modal["hash"], view=updated)
+    await modal_app.web.views_push(trigger_id=body["trigger_id"], view=view(title=plain("Above"), notify_on_close=True))
+    modal_app.bodies.clear()
+    await modal_app.ada.close()
+    assert modal_app.ada.modal
+    assert modal_app.ada.modal.title == "Reset"
+    assert await modal_app.ada.submit({}) == {}
+    assert [body["type"] for body in modal_app.bodies] == ["view_closed", "view_submission"]
 
 
-async def test_closing_everything_is_told_of_each_view_that_wants_it(stage: Stage) -> None:
-    await stage.opened(view(actions(button("reset")), notify_on_close=True, submit=None))
-    assert stage.ada.modal
-    await stage.ada.press_in_view(stage.ada.modal, "reset")
-    await stage.web.views_push(trigger_id=stage.bodies.pop()["trigger_id"], view=view())
-    await stage.ada.close(everything=True)
-    assert [(body["type"], body["is_cleared"]) for body in stage.bodies] == [("view_closed", True)]
-    assert stage.ada.modal is None
+async def test_closing_the_stack_notifies_only_views_with_notify_on_close(modal_app: ModalApp) -> None:
+    await modal_app.open_modal(view(actions(button("reset")), notify_on_close=True, submit=None))
+    assert modal_app.ada.modal
+    await modal_app.ada.press_in_view(modal_app.ada.modal, "reset")
+    await modal_app.web.views_push(trigger_id=modal_app.bodies.pop()["trigger_id"], view=view())
+    await modal_app.ada.close(everything=True)
+    assert [(body["type"], body["is_cleared"]) for body in modal_app.bodies] == [("view_closed", True)]
+    assert modal_app.ada.modal is None
 
 
-async def test_a_trigger_is_good_once_and_for_three_seconds(stage: Stage, clock: ManualClock) -> None:
-    used = await stage.trigger()
-    await stage.web.views_open(trigger_id=used, view=view())
-    late = await stage.trigger()
+async def test_trigger_id_expires_after_one_use_or_three_seconds(modal_app: ModalApp, clock: ManualClock) -> None:
+    used = await modal_app.trigger()
+    await modal_app.web.views_open(trigger_id=used, view=view())
+    expired = await modal_app.trigger()
     clock.now_s += 3.1
-    for trigger_id, error in ((used, "exchanged_trigger_id"), (late, "expired_trigger_id"), ("1.2.3", "invalid_")):
+    for trigger_id, error in ((used, "exchanged_trigger_id"), (expired, "expired_trigger_id"), ("1.2.3", "invalid_")):
         with pytest.raises(SlackApiError, match=error):
-            await stage.web.views_open(trigger_id=trigger_id, view=view())
+            await modal_app.web.views_open(trigger_id=trigger_id, view=view())
     with pytest.raises(SlackApiError, match="invalid_trigger_id"):
-        await stage.web.views_push(trigger_id=await stage.trigger(), view=view())
+        await modal_app.web.views_push(trigger_id=await modal_app.trigger(), view=view())
 
 
 @pytest.mark.parametrize(
@@ -197,38 +199,38 @@ async def test_a_trigger_is_good_once_and_for_three_seconds(stage: Stage, clock:
         {"type": "home", "blocks": []},
     ],
 )
-async def test_what_slack_refuses_of_a_view(stage: Stage, wrong: Json) -> None:
+async def test_invalid_view_is_refused(modal_app: ModalApp, wrong: Json) -> None:
     with pytest.raises(SlackApiError, match="invalid_arguments"):
-        await stage.web.views_open(trigger_id=await stage.trigger(), view=wrong)
+        await modal_app.web.views_open(trigger_id=await modal_app.trigger(), view=wrong)
 
 
-async def test_the_home_is_published_for_a_person_and_opened(stage: Stage) -> None:
-    opened: list[Json] = []
+async def test_home_tab_is_published_for_one_person(modal_app: ModalApp) -> None:
+    events: list[Json] = []
 
-    @stage.bolt.event("app_home_opened")
-    async def keep(event: Json) -> None:
-        opened.append(event)
+    @modal_app.bolt.event("app_home_opened")
+    async def record(event: Json) -> None:
+        events.append(event)
 
-    stage.ada.open_tab("home")
+    modal_app.ada.open_tab("home")
     home = {"type": "home", "blocks": [actions(button("reset"))]}
-    first = (await stage.web.views_publish(user_id="U0ADA", view=home))["view"]
-    again = (await stage.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"]))["view"]
+    first = (await modal_app.web.views_publish(user_id="U0ADA", view=home))["view"]
+    again = (await modal_app.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"]))["view"]
     with pytest.raises(SlackApiError, match="hash_conflict"):
-        await stage.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"])
-    stage.ada.open_tab("home")
-    await stage.sandbox.wait_for(lambda: len(opened) == 2)
-    assert [(event["tab"], event["channel"], event.get("view", {}).get("id")) for event in opened] == [
-        ("home", stage.sandbox.dm("ada"), None),
-        ("home", stage.sandbox.dm("ada"), again["id"]),
+        await modal_app.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"])
+    modal_app.ada.open_tab("home")
+    await modal_app.sandbox.wait_for(lambda: len(events) == 2)
+    assert [(event["tab"], event["channel"], event.get("view", {}).get("id")) for event in events] == [
+        ("home", modal_app.sandbox.dm("ada"), None),
+        ("home", modal_app.sandbox.dm("ada"), again["id"]),
     ]
-    assert stage.ada.home
-    await stage.ada.press_in_view(stage.ada.home, "reset")
-    assert stage.bodies[0]["view"]["type"] == "home"
-    await stage.web.views_open(trigger_id=stage.bodies[0]["trigger_id"], view=view())
-    assert stage.sandbox.client("grace").home is None
+    assert modal_app.ada.home
+    await modal_app.ada.press_in_view(modal_app.ada.home, "reset")
+    assert modal_app.bodies[0]["view"]["type"] == "home"
+    await modal_app.web.views_open(trigger_id=modal_app.bodies[0]["trigger_id"], view=view())
+    assert modal_app.sandbox.client("grace").home is None
 
 
-async def test_without_a_home_tab_none_is_published(session: aiohttp.ClientSession) -> None:
+async def test_publishing_without_a_home_tab_is_refused(session: aiohttp.ClientSession) -> None:
     manifest = manifests.classic(app_home={"home_tab_enabled": False, "messages_tab_enabled": True})
     async with Sandbox(manifest=manifest) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)

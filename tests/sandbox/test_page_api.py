@@ -1,4 +1,4 @@
-"""What the page reads, hears and does; and that no other page can."""
+"""The page's routes: state, live updates, actions, and protection against other sites."""
 
 import asyncio
 import json
@@ -17,14 +17,14 @@ from tests.sandbox.conftest import ManualClock, SdkApp
 GENERAL = "C0GENERAL"
 
 
-class Live:
-    """The page's event stream."""
+class UpdateStream:
+    """The page's stream of updates."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
 
     async def next(self, event: str) -> Any:
-        """The data of the next event of this name; others are passed over."""
+        """Returns the data of the next event of this name. Skips other events."""
         async with asyncio.timeout(10):
             name = ""
             while line := (await self._response.content.readline()).decode():
@@ -37,16 +37,16 @@ class Live:
 
 
 @pytest.fixture
-async def live(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[Live]:
-    async with listening(sandbox, session) as live:
-        yield live
+async def updates(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[UpdateStream]:
+    async with listening(sandbox, session) as updates:
+        yield updates
 
 
 @asynccontextmanager
-async def listening(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[Live]:
+async def listening(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[UpdateStream]:
     async with session.get(f"{sandbox.url}/sandbox/events") as response:
         await response.content.readline()
-        yield Live(response)
+        yield UpdateStream(response)
 
 
 async def state(sandbox: Sandbox, session: aiohttp.ClientSession) -> Any:
@@ -59,7 +59,7 @@ async def post(sandbox: Sandbox, session: aiohttp.ClientSession, path: str, body
         return await answer.json()
 
 
-async def test_the_state_tells_all_there_is(
+async def test_state_has_the_bot_people_channels_messages_budgets_and_faults(
     sandbox: Sandbox, session: aiohttp.ClientSession, web: AsyncWebClient
 ) -> None:
     sandbox.set_note("scripted")
@@ -67,9 +67,9 @@ async def test_the_state_tells_all_there_is(
     blocks = [{"type": "markdown", "text": "**so**"}]
     await web.chat_postMessage(channel=GENERAL, text="so", blocks=blocks, thread_ts=root)
     await web.reactions_add(channel=GENERAL, timestamp=root, name="eyes")
-    told = await state(sandbox, session)
-    assert told["bot"] == {"user_id": "U0TYPIST", "name": "typist", "connected": False, "note": "scripted"}
-    assert [(person["name"], person["role"]) for person in told["people"]] == [
+    loaded = await state(sandbox, session)
+    assert loaded["bot"] == {"user_id": "U0TYPIST", "name": "typist", "connected": False, "note": "scripted"}
+    assert [(person["name"], person["role"]) for person in loaded["people"]] == [
         ("ada", "owner"),
         ("grace", "admin"),
         ("alan", ""),
@@ -78,79 +78,81 @@ async def test_the_state_tells_all_there_is(
         ("emmy", "other organisation"),
         ("deploys", "app"),
     ]
-    assert {channel["type"] for channel in told["channels"]} == {"channel", "group", "im", "mpim"}
-    question, answer = told["messages"]
+    assert {channel["type"] for channel in loaded["channels"]} == {"channel", "group", "im", "mpim"}
+    question, answer = loaded["messages"]
     mention = '<span class="mention" data-user="U0TYPIST">@typist</span>'
     assert question["html"] == f"<p>{mention} <strong>hi</strong> &lt;b&gt;</p>"
     assert (question["reply_count"], question["reactions"]) == (1, [{"name": "eyes", "count": 1}])
     assert (answer["thread_ts"], answer["is_bot"], answer["text"]) == (root, True, "so")
     assert "<strong>so</strong>" in answer["html"]
-    assert {"method": "chat.update", "used": 0, "limit": 50} in told["budgets"]
-    assert {fault["name"] for fault in told["faults"]} >= {"rate_limit", "slow", "drop_socket", "refresh"}
+    assert {"method": "chat.update", "used": 0, "limit": 50} in loaded["budgets"]
+    assert {fault["name"] for fault in loaded["faults"]} >= {"rate_limit", "slow", "drop_socket", "refresh"}
 
 
-async def test_a_page_hears_of_messages_as_they_change(sandbox: Sandbox, live: Live, web: AsyncWebClient) -> None:
+async def test_page_receives_changed_and_deleted_messages(
+    sandbox: Sandbox, updates: UpdateStream, web: AsyncWebClient
+) -> None:
     ts = (await web.chat_postMessage(channel=GENERAL, text="…"))["ts"]
-    assert (await live.next("message"))["text"] == "…"
+    assert (await updates.next("message"))["text"] == "…"
     for text in ("a", "ab", "abc"):
         await web.chat_update(channel=GENERAL, ts=ts, text=text)
-    seen = await live.next("message")
-    while seen["text"] != "abc":
-        seen = await live.next("message")
-    assert seen["edited"] is False
+    update = await updates.next("message")
+    while update["text"] != "abc":
+        update = await updates.next("message")
+    assert update["edited"] is False
     await web.chat_delete(channel=GENERAL, ts=ts)
-    assert await live.next("deleted") == {"channel": GENERAL, "ts": ts}
+    assert await updates.next("deleted") == {"channel": GENERAL, "ts": ts}
 
 
-async def test_a_page_hears_of_a_threads_new_length(sandbox: Sandbox, live: Live) -> None:
+async def test_page_receives_the_new_reply_count(sandbox: Sandbox, updates: UpdateStream) -> None:
     root = await sandbox.say("ada", "general", "root")
     for count in range(3):
-        seen = await live.next("message")
-        while (seen["ts"], seen["reply_count"]) != (root, count):
-            seen = await live.next("message")
+        update = await updates.next("message")
+        while (update["ts"], update["reply_count"]) != (root, count):
+            update = await updates.next("message")
         await sandbox.say("grace", "general", "reply", root)
 
 
-async def test_a_page_hears_of_the_status_the_budgets_the_faults_and_the_bot(
-    sandbox: Sandbox, live: Live, web: AsyncWebClient, app: SdkApp
+async def test_page_receives_status_budgets_faults_and_bot_state(
+    sandbox: Sandbox, updates: UpdateStream, web: AsyncWebClient, app: SdkApp
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
     await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")
-    assert await live.next("status") == {"channel": GENERAL, "thread_ts": root, "text": "is thinking…"}
+    assert await updates.next("status") == {"channel": GENERAL, "thread_ts": root, "text": "is thinking…"}
     sandbox.faults.start("slow", times=2)
-    (slow,) = [fault for fault in await live.next("faults") if fault["name"] == "slow"]
+    (slow,) = [fault for fault in await updates.next("faults") if fault["name"] == "slow"]
     assert (slow["on"], slow["remaining"]) == (True, 2)
     sandbox.faults.stop("slow")
     await app.connect()
-    assert (await live.next("bot"))["connected"] is True
-    used = {budget["method"]: budget["used"] for budget in await live.next("budgets")}
+    assert (await updates.next("bot"))["connected"] is True
+    used = {budget["method"]: budget["used"] for budget in await updates.next("budgets")}
     assert used["assistant.threads.setStatus"] == 1
 
 
-async def test_a_page_hears_of_a_status_that_is_over(
-    sandbox: Sandbox, live: Live, web: AsyncWebClient, clock: ManualClock
+async def test_page_receives_the_end_of_an_expired_status(
+    sandbox: Sandbox, updates: UpdateStream, web: AsyncWebClient, clock: ManualClock
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
     await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")
-    await live.next("status")
+    await updates.next("status")
     clock.now_s += 120
-    assert await live.next("status") == {"channel": GENERAL, "thread_ts": root, "text": ""}
+    assert await updates.next("status") == {"channel": GENERAL, "thread_ts": root, "text": ""}
 
 
-async def test_a_page_that_falls_far_behind_is_hung_up_on(sandbox: Sandbox, live: Live) -> None:
+async def test_slow_page_is_disconnected(sandbox: Sandbox, updates: UpdateStream) -> None:
     for _ in range(600):
         sandbox.faults.start("slow")
     with pytest.raises(AssertionError, match="ended"):
-        await live.next("never")
+        await updates.next("never")
 
 
-async def test_people_write_edit_and_delete(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
-    said = await post(sandbox, session, "say", {"user_id": "U0ADA", "channel": GENERAL, "text": "@typist hi"})
+async def test_person_posts_edits_and_deletes(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    posted = await post(sandbox, session, "say", {"user_id": "U0ADA", "channel": GENERAL, "text": "@typist hi"})
     assert sandbox.messages("general")[0].text == "<@U0TYPIST> hi"
-    where = {"channel": GENERAL, "ts": said["ts"]}
-    assert await post(sandbox, session, "edit", {**where, "text": "hello"}) == {"ok": True}
+    message = {"channel": GENERAL, "ts": posted["ts"]}
+    assert await post(sandbox, session, "edit", {**message, "text": "hello"}) == {"ok": True}
     assert sandbox.messages("general")[0].edited_ts is not None
-    assert await post(sandbox, session, "delete", where) == {"ok": True}
+    assert await post(sandbox, session, "delete", message) == {"ok": True}
     assert sandbox.messages("general") == []
 
 
@@ -166,28 +168,28 @@ async def test_people_write_edit_and_delete(sandbox: Sandbox, session: aiohttp.C
         ("fault", {"name": "refuse", "on": True, "times": "many"}, "invalid_arguments"),
     ],
 )
-async def test_what_people_cannot_do_is_said(
+async def test_refused_action_has_an_error_name(
     sandbox: Sandbox, session: aiohttp.ClientSession, path: str, body: Json, error: str
 ) -> None:
     assert await post(sandbox, session, path, body) == {"ok": False, "error": error}
 
 
-async def test_people_cannot_change_the_bots_words(
+async def test_people_cannot_change_the_bots_messages(
     sandbox: Sandbox, session: aiohttp.ClientSession, web: AsyncWebClient
 ) -> None:
-    where = {"channel": GENERAL, "ts": (await web.chat_postMessage(channel=GENERAL, text="mine"))["ts"]}
-    assert (await post(sandbox, session, "edit", {**where, "text": "x"}))["error"] == "cant_update_message"
-    assert (await post(sandbox, session, "delete", where))["error"] == "cant_delete_message"
+    message = {"channel": GENERAL, "ts": (await web.chat_postMessage(channel=GENERAL, text="mine"))["ts"]}
+    assert (await post(sandbox, session, "edit", {**message, "text": "x"}))["error"] == "cant_update_message"
+    assert (await post(sandbox, session, "delete", message))["error"] == "cant_delete_message"
 
 
-async def test_a_fault_is_switched_from_the_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_page_starts_and_stops_a_fault(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     await post(sandbox, session, "fault", {"name": "rate_limit", "on": True})
     assert sandbox.faults.active("rate_limit") is not None
     await post(sandbox, session, "fault", {"name": "rate_limit", "on": False})
     assert sandbox.faults.active("rate_limit") is None
 
 
-async def test_a_fault_is_set_from_the_page(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_page_sets_a_faults_settings(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     settings = {"method": "users.info", "times": 2, "error": "no_such_thing", "done": True}
     assert await post(sandbox, session, "fault", {"name": "refuse", "on": True, **settings}) == {"ok": True}
     fault = sandbox.faults.active("refuse")
@@ -206,7 +208,7 @@ async def test_a_fault_is_set_from_the_page(sandbox: Sandbox, session: aiohttp.C
         ({"Content-Type": "application/x-www-form-urlencoded"}, "text=x", 415),
     ],
 )
-async def test_another_site_cannot_act_for_a_person(
+async def test_requests_from_other_sites_are_refused(
     sandbox: Sandbox, session: aiohttp.ClientSession, headers: dict[str, str], body: str, status: int
 ) -> None:
     url, headers = f"{sandbox.url}/sandbox/say", {"Content-Type": "application/json", **headers}
@@ -214,7 +216,7 @@ async def test_another_site_cannot_act_for_a_person(
         assert answer.status == status
 
 
-async def test_the_page_is_served_under_a_strict_policy(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_page_has_a_strict_content_security_policy(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     async with session.get(sandbox.url) as answer:
         assert (answer.status, answer.content_type) == (200, "text/html")
         policy = answer.headers["Content-Security-Policy"]
@@ -223,12 +225,12 @@ async def test_the_page_is_served_under_a_strict_policy(sandbox: Sandbox, sessio
 
 
 @pytest.mark.parametrize(("name", "status"), [("app.js", 200), ("index.html", 404), ("..%2Fserver.py", 404)])
-async def test_only_the_pages_own_files_are_served(
+async def test_only_files_of_the_page_are_served(
     sandbox: Sandbox, session: aiohttp.ClientSession, name: str, status: int
 ) -> None:
     async with session.get(f"{sandbox.url}/static/{name}") as answer:
         assert answer.status == status
 
 
-async def test_a_port_that_is_taken_is_passed_over(sandbox: Sandbox) -> None:
+async def test_port_in_use_is_skipped(sandbox: Sandbox) -> None:
     assert find_port(sandbox.port) > sandbox.port

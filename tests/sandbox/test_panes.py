@@ -1,4 +1,4 @@
-"""The assistant's pane and the agent's sessions: what the app is told, and what it can show."""
+"""The assistant pane and agent sessions: events, prompts, titles and status."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -37,22 +37,22 @@ def web_of(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncWebClient:
     return AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
 
 
-async def test_an_assistants_thread_starts_and_goes_along(assistant: Sandbox) -> None:
+async def test_assistant_thread_events_have_the_open_channel(assistant: Sandbox) -> None:
     ada = assistant.client("ada")
     ada.look_at("general")
     ts = ada.start_thread()
     ada.look_at("random")
     await assistant.say("ada", assistant.dm("ada"), "hi", ts)
-    started, moved, message = events(assistant)
+    started, context_changed, message = events(assistant)
     thread = {"user_id": "U0ADA", "channel_id": assistant.dm("ada"), "thread_ts": ts}
     context: Json = {"channel_id": "C0GENERAL", "team_id": assistant.team_id, "enterprise_id": None}
     assert (started["type"], started["assistant_thread"]) == ("assistant_thread_started", thread | {"context": context})
-    assert moved["type"] == "assistant_thread_context_changed"
-    assert moved["assistant_thread"]["context"]["channel_id"] == "C0RANDOM"
+    assert context_changed["type"] == "assistant_thread_context_changed"
+    assert context_changed["assistant_thread"]["context"]["channel_id"] == "C0RANDOM"
     assert (message["channel_type"], message["thread_ts"]) == ("im", ts)
 
 
-async def test_an_assistant_suggests_names_and_says_what_it_does(
+async def test_assistant_sets_prompts_title_and_status(
     assistant: Sandbox, session: aiohttp.ClientSession, clock: ManualClock
 ) -> None:
     web, dm = web_of(assistant, session), assistant.dm("ada")
@@ -78,7 +78,7 @@ async def test_an_assistant_suggests_names_and_says_what_it_does(
         await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="processing")
 
 
-async def test_an_agent_hears_of_its_messages_tab(agent: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_agent_receives_events_about_its_messages_tab(agent: Sandbox, session: aiohttp.ClientSession) -> None:
     web, dm, ada = web_of(agent, session), agent.dm("ada"), agent.client("ada")
     ada.look_at("general")
     ada.open_tab("messages")
@@ -95,13 +95,13 @@ async def test_an_agent_hears_of_its_messages_tab(agent: Sandbox, session: aioht
     assert agent.panes.suggestions(dm, ts).prompts == (SuggestedPrompt(**manifests.PROMPTS[0]),)
 
 
-async def test_slacks_own_stop_button_closes_streams_and_is_told(
+async def test_stop_button_closes_streams_and_notifies_the_agent(
     agent: Sandbox, session: aiohttp.ClientSession
 ) -> None:
     web, dm = web_of(agent, session), agent.dm("ada")
     ts = await agent.say("ada", dm, "hi")
-    said = await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="processing", title="Greeting")
-    assert (said["agent_status"], said["title"], said.get("warning")) == ("processing", "Greeting", None)
+    response = await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="processing", title="Greeting")
+    assert (response["agent_status"], response["title"], response.get("warning")) == ("processing", "Greeting", None)
     stream: Any = {"channel": dm, "thread_ts": ts, "recipient_team_id": agent.team_id, "recipient_user_id": "U0ADA"}
     streaming = (await web.chat_startStream(**stream))["ts"]
     agent.client("ada").stop(dm, ts)
@@ -113,6 +113,6 @@ async def test_slacks_own_stop_button_closes_streams_and_is_told(
         await web.chat_appendStream(channel=dm, ts=streaming, markdown_text="more")
     await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="active")
     await web.agents_sessions_rename(channel_id=dm, thread_ts=ts, title="Renamed")
-    session_now = agent.panes.session(dm, ts)
-    assert session_now
-    assert (session_now.status, session_now.title) == ("active", "Renamed")
+    agent_session = agent.panes.session(dm, ts)
+    assert agent_session
+    assert (agent_session.status, agent_session.title) == ("active", "Renamed")

@@ -1,4 +1,4 @@
-"""What people type becomes what Slack keeps."""
+"""Typed text as Slack stores it, and where people can post."""
 
 import re
 
@@ -27,7 +27,7 @@ def people() -> People:
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept"),
+    ("typed", "stored"),
     [
         ("@typist hi", "<@U0TYPIST> hi"),
         ("hi @typist, @ada!", "hi <@U0TYPIST>, <@U0ADA>!"),
@@ -45,35 +45,42 @@ def people() -> People:
         ("so:\n```\n- @ada\n```\nand", "so:\n```\n- @ada\n```\nand"),
     ],
 )
-def test_typed_text_is_kept_as_slack_keeps_it(people: People, typed: str, kept: str) -> None:
-    assert people.typed(typed)[0] == kept
+def test_typed_text_is_stored_as_mrkdwn(people: People, typed: str, stored: str) -> None:
+    assert people.typed(typed)[0] == stored
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text("<>&@#!| \nabUW0:", max_size=40))
-def test_text_and_its_block_say_the_same(typed: str) -> None:
+def test_text_and_block_have_the_same_content(typed: str) -> None:
     assume(not re.search("^> ", typed, re.MULTILINE))
-    kept, (block,) = people_of_sample_workspace().typed(typed)
-    said = "".join(element.get("text", "") for element in block["elements"][0]["elements"])
-    if "<@" not in kept and "<#" not in kept:
-        assert unescape(kept) == said == typed
+    stored, (block,) = people_of_sample_workspace().typed(typed)
+    content = "".join(element.get("text", "") for element in block["elements"][0]["elements"])
+    if "<@" not in stored and "<#" not in stored:
+        assert unescape(stored) == content == typed
 
 
-def styled(said: str, style: str) -> Json:
-    return {"type": "text", "text": said, "style": {style: True}}
+def styled(content: str, style: str) -> Json:
+    return {"type": "text", "text": content, "style": {style: True}}
 
 
-def plain(said: str) -> Json:
-    return {"type": "text", "text": said}
+def plain(content: str) -> Json:
+    return {"type": "text", "text": content}
 
 
 def section(*elements: Json) -> Json:
     return {"type": "rich_text_section", "elements": list(elements)}
 
 
-def items(*said: str, indent: int = 0, **how: int | str) -> Json:
-    elements = [section(plain(each)) for each in said]
-    return {"type": "rich_text_list", "style": "bullet", "indent": indent, "border": 0, "elements": elements, **how}
+def items(*content: str, indent: int = 0, **attributes: int | str) -> Json:
+    elements = [section(plain(item)) for item in content]
+    return {
+        "type": "rich_text_list",
+        "style": "bullet",
+        "indent": indent,
+        "border": 0,
+        "elements": elements,
+        **attributes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -100,17 +107,17 @@ def items(*said: str, indent: int = 0, **how: int | str) -> Json:
         ("```code```", [{"type": "rich_text_preformatted", "elements": [plain("code")], "border": 0}]),
     ],
 )
-def test_lists_quotes_code_and_styles_are_in_the_block(people: People, typed: str, elements: list[Json]) -> None:
+def test_typed_markup_becomes_elements(people: People, typed: str, elements: list[Json]) -> None:
     (block,) = people.typed(typed)[1]
     assert block["elements"] == elements
 
 
-def test_a_person_writes_only_where_they_are(people: People) -> None:
+def test_person_cannot_post_in_a_channel_that_they_have_not_joined(people: People) -> None:
     with pytest.raises(SlackError, match="not_in_channel"):
         people.say("alan", "mpdm-ada--grace--typist-1", "hi")
 
 
-def test_the_answer_to_a_reply_goes_to_its_thread(people: People) -> None:
+def test_reply_to_a_reply_is_posted_in_the_thread(people: People) -> None:
     root = people.say("ada", "random", "root")
     reply = people.say("grace", "random", "reply", root)
     people.say("alan", "random", "and another", reply)

@@ -1,4 +1,4 @@
-"""Messages as HTML: what each block looks like, and that nothing else gets in."""
+"""Messages as HTML: the rendering of each block, and the escaping of everything else."""
 
 from html.parser import HTMLParser
 
@@ -15,12 +15,12 @@ ADA = '<span class="mention" data-user="U0ADA">@ada</span>'
 
 
 def typed(text: str) -> Json:
-    """What Slack keeps of what a person types."""
+    """Returns the block for typed text."""
     _, (block,) = compose(text, lambda name: None)
     return block
 
 
-def shown(block: Json) -> str:
+def render_block(block: Json) -> str:
     return RENDERER.html(Message("C0GENERAL", "1.000000", "U0TYPIST", "", (block,)))
 
 
@@ -43,7 +43,7 @@ def shown(block: Json) -> str:
         ("<img src=x onerror=alert(1)>", "img src=x onerror=alert(1)"),
     ],
 )
-def test_slacks_markup(text: str, html: str) -> None:
+def test_mrkdwn_is_rendered_as_html(text: str, html: str) -> None:
     assert RENDERER.mrkdwn(text) == html
 
 
@@ -75,21 +75,21 @@ def test_slacks_markup(text: str, html: str) -> None:
         ({"type": "video"}, '<div class="context">[video]</div>'),
     ],
 )
-def test_each_block_has_its_look(block: Json, html: str) -> None:
-    assert shown(block) == html
+def test_block_is_rendered_as_html(block: Json, html: str) -> None:
+    assert render_block(block) == html
 
 
 class Tags(HTMLParser):
-    """Collects tags, and attributes with their values."""
+    """Collects tags, attributes and links."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: set[str] = set()
+        self.names: set[str] = set()
         self.attributes: set[str] = set()
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.add(tag)
+        self.names.add(tag)
         self.attributes.update(name for name, _ in attrs)
         self.links.extend(value or "" for name, value in attrs if name == "href")
 
@@ -101,10 +101,10 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(PIECES, max_size=20).map("".join))
-def test_no_text_becomes_markup_of_its_own(text: str) -> None:
+def test_text_never_becomes_other_markup(text: str) -> None:
     tags = Tags()
     tags.feed(RENDERER.mrkdwn(text))
-    assert tags.seen <= {"strong", "em", "s", "code", "pre", "br", "span", "a"}
+    assert tags.names <= {"strong", "em", "s", "code", "pre", "br", "span", "a"}
     assert tags.attributes <= {"class", "data-user", "data-channel", "href", "target", "rel"}
     assert all(link.startswith("https:") for link in tags.links)
 
@@ -127,6 +127,6 @@ ATTACHED = [
 
 
 @pytest.mark.parametrize(("attachment", "html"), ATTACHED)
-def test_what_hangs_below_a_message(attachment: Json, html: str) -> None:
+def test_attachment_is_rendered_below_the_message(attachment: Json, html: str) -> None:
     message = Message("C0GENERAL", "1.000000", "U0ADA", "see", attachments=(attachment,))
     assert RENDERER.html(message) == f'see<div class="attachment">{html}</div>'

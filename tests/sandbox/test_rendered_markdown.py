@@ -1,4 +1,4 @@
-"""What a reader of the page sees of a message's Markdown, and that none of it can do harm."""
+"""Markdown as the page shows it: its rendering, and protection against malicious content."""
 
 import re
 from html import unescape
@@ -44,7 +44,7 @@ def to_html(markdown: str) -> str:
         ),
     ],
 )
-def test_renders_as_slack_does(markdown: str, html: str) -> None:
+def test_markdown_is_rendered_as_html(markdown: str, html: str) -> None:
     assert to_html(markdown) == html
 
 
@@ -65,7 +65,7 @@ def test_table_is_aligned_without_style_attributes() -> None:
         ("<https://evil.example|a bank>", f'<a href="https://evil.example" {LINK}>a bank</a>'),
     ],
 )
-def test_a_bare_control_sequence_is_live(sent: str, html: str) -> None:
+def test_unescaped_control_sequence_is_rendered_as_a_mention_link_or_date(sent: str, html: str) -> None:
     assert to_html(sent) == f"<p>{html}</p>"
 
 
@@ -79,12 +79,12 @@ def test_a_bare_control_sequence_is_live(sent: str, html: str) -> None:
         ("&amp;lt;!here&amp;gt;", "<p>&amp;lt;!here&amp;gt;</p>"),
     ],
 )
-def test_what_is_sent_escaped_is_only_text(sent: str, html: str) -> None:
+def test_escaped_control_sequence_is_text(sent: str, html: str) -> None:
     assert to_html(sent) == html
 
 
 class Inspector(HTMLParser):
-    """Collects every tag and attribute, to see that there are none but harmless ones."""
+    """Collects all tags and attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,10 +104,10 @@ ATTRIBUTES = {"href", "title", "rel", "target", "class", "role", "aria-label", "
 
 
 def assert_harmless(html: str) -> None:
-    seen = Inspector()
-    seen.feed(html)
-    assert all(HARMLESS.fullmatch(tag) for tag in seen.tags)
-    for name, value in seen.attributes:
+    inspector = Inspector()
+    inspector.feed(html)
+    assert all(HARMLESS.fullmatch(tag) for tag in inspector.tags)
+    for name, value in inspector.attributes:
         assert name in ATTRIBUTES or name.startswith("data-")
         if name == "href":
             assert str(value).lower().startswith(("http://", "https://", "mailto:"))
@@ -129,7 +129,7 @@ def assert_harmless(html: str) -> None:
         "[x](//evil.example) [y](file:///etc/passwd)",
     ],
 )
-def test_nothing_an_answer_says_can_act(attack: str) -> None:
+def test_malicious_markdown_is_rendered_harmless(attack: str) -> None:
     assert_harmless(to_html(attack))
 
 
@@ -157,7 +157,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join))
-def test_any_mixture_is_harmless(markdown: str) -> None:
+def test_any_markdown_is_rendered_harmless(markdown: str) -> None:
     assert_harmless(to_html(markdown))
 
 
@@ -166,7 +166,7 @@ LANGUAGES = st.sampled_from(["python", "js", "rust", "json", "bash", "html", "di
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(PIECES | st.text(max_size=5), max_size=20).map("".join), LANGUAGES)
-def test_colours_change_no_character_of_the_code(code: str, language: str) -> None:
+def test_highlighting_preserves_the_code(code: str, language: str) -> None:
     html = code_html(code, language)
     assert_harmless(html)
     assert unescape(re.sub("<[^>]*>", "", html)) == code

@@ -1,4 +1,4 @@
-"""What a response_url takes, and for what."""
+"""What a response_url accepts, and which message it changes."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,18 +17,18 @@ from tests.sandbox.test_interactivity import respond
 GENERAL = "C0GENERAL"
 
 
-class Heard:
-    """A Bolt app that keeps the addresses that it can answer at."""
+class UrlRecorder:
+    """A Bolt app that records the response_urls it receives."""
 
     def __init__(self, bolt: AsyncApp) -> None:
         self.urls: list[str] = []
 
-        async def keep(ack: Any, body: Json) -> None:
+        async def record(ack: Any, body: Json) -> None:
             self.urls.append(body["response_url"])
             await ack()
 
-        bolt.action("stop")(keep)
-        bolt.command("/typist")(keep)
+        bolt.action("stop")(record)
+        bolt.command("/typist")(record)
 
 
 @pytest.fixture
@@ -38,44 +38,46 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def heard(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[Heard]:
+async def recorder(sandbox: Sandbox, session: aiohttp.ClientSession) -> AsyncIterator[UrlRecorder]:
     bolt = new_app(sandbox, session)
-    heard = Heard(bolt)
+    recorder = UrlRecorder(bolt)
     async with connected(bolt, sandbox):
-        yield heard
+        yield recorder
 
 
-async def pressed(sandbox: Sandbox, web: AsyncWebClient, heard: Heard) -> str:
-    """A button's response_url."""
+async def press_button(sandbox: Sandbox, web: AsyncWebClient, recorder: UrlRecorder) -> str:
+    """Presses a button and returns its response_url."""
     ts = (await web.chat_postMessage(channel=GENERAL, text="x", blocks=[actions(button())]))["ts"]
     await sandbox.client("ada").press("general", ts, "stop")
-    return heard.urls[-1]
+    return recorder.urls[-1]
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("content", "expected"),
     [
         ({"text": "x", "blocks": [{"type": "markdown", "text": "**x**"}]}, (500, "")),
         ({"text": "x", "replace_original": True, "blocks": [{"type": "markdown", "text": "**x**"}]}, (500, "")),
         ({"markdown_text": "**x**"}, (404, '{"ok": false, "error": "no_text"}')),
     ],
 )
-async def test_markdown_is_not_for_a_response_url(
-    sandbox: Sandbox, web: AsyncWebClient, heard: Heard, said: Json, expected: tuple[int, str]
+async def test_response_url_refuses_markdown(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: UrlRecorder, content: Json, expected: tuple[int, str]
 ) -> None:
-    url = await pressed(sandbox, web, heard)
+    url = await press_button(sandbox, web, recorder)
     before = sandbox.messages("general")
-    assert await respond(url, **said) == expected
+    assert await respond(url, **content) == expected
     assert (sandbox.messages("general"), len(sandbox.workspace.ephemerals)) == (before, 0)
 
 
-async def test_what_answers_a_command_is_not_replaced(sandbox: Sandbox, heard: Heard) -> None:
+async def test_response_to_a_command_is_not_replaced(sandbox: Sandbox, recorder: UrlRecorder) -> None:
     await sandbox.client("ada").command("general", "/typist help")
-    await respond(heard.urls[-1], text="Thinking…")
-    await respond(heard.urls[-1], text="Done.", replace_original=True)
-    assert [said.text for said in sandbox.workspace.ephemerals] == ["Thinking…", "Done."]
+    await respond(recorder.urls[-1], text="Thinking…")
+    await respond(recorder.urls[-1], text="Done.", replace_original=True)
+    assert [message.text for message in sandbox.workspace.ephemerals] == ["Thinking…", "Done."]
 
 
-async def test_the_message_of_a_button_is_replaced(sandbox: Sandbox, web: AsyncWebClient, heard: Heard) -> None:
-    await respond(await pressed(sandbox, web, heard), text="Done.", replace_original=True)
-    assert [said.text for said in sandbox.messages("general")] == ["Done."]
+async def test_response_to_a_press_replaces_the_message(
+    sandbox: Sandbox, web: AsyncWebClient, recorder: UrlRecorder
+) -> None:
+    await respond(await press_button(sandbox, web, recorder), text="Done.", replace_original=True)
+    assert [message.text for message in sandbox.messages("general")] == ["Done."]

@@ -1,4 +1,4 @@
-"""Everything that the sandbox emits has the shape that was recorded of Slack: driven for real, on the wire."""
+"""Compares everything that the sandbox sends with the shapes recorded from the real Slack, over HTTP and WebSocket."""
 
 import asyncio
 import json
@@ -50,43 +50,43 @@ REPLY = [
 
 @dataclass
 class Wire:
-    """A bare connection of an app: all envelopes as they came, each acknowledged."""
+    """An app without an SDK. It records all envelopes and acknowledges them."""
 
     sandbox: Sandbox
     session: aiohttp.ClientSession
     envelopes: list[Json] = field(default_factory=list)
-    came: asyncio.Condition = field(default_factory=asyncio.Condition)
+    received: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def call(self, method: str, *, token: str = Sandbox.bot_token, **arguments: Any) -> Json:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with self.session.post(f"{self.sandbox.api_url}{method}", json=arguments, headers=headers) as answer:
-            said: Json = await answer.json()
-        return said
+            response: Json = await answer.json()
+        return response
 
     async def listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             envelope = json.loads(message.data)
-            async with self.came:
+            async with self.received:
                 self.envelopes.append(envelope)
-                self.came.notify_all()
+                self.received.notify_all()
             if "envelope_id" in envelope:
                 await socket.send_json({"envelope_id": envelope["envelope_id"]})
 
     async def of_kind(self, kind: str, count: int) -> list[Json]:
-        """The first `count` envelopes of a kind, as soon as they are there."""
+        """Returns the envelopes of a kind as soon as there are at least `count`."""
 
-        def found() -> list[Json]:
-            return [each for each in self.envelopes if each["type"] == kind]
+        def matching() -> list[Json]:
+            return [envelope for envelope in self.envelopes if envelope["type"] == kind]
 
-        async with asyncio.timeout(10), self.came:
-            await self.came.wait_for(lambda: len(found()) >= count)
-        return found()
+        async with asyncio.timeout(10), self.received:
+            await self.received.wait_for(lambda: len(matching()) >= count)
+        return matching()
 
     async def events(self, count: int) -> list[Json]:
         return [envelope["payload"]["event"] for envelope in await self.of_kind("events_api", count)]
 
-    async def post(self, **more: Any) -> str:
-        return str((await self.call("chat.postMessage", channel=GENERAL, text="Hi", **more))["ts"])
+    async def post(self, **fields: Any) -> str:
+        return str((await self.call("chat.postMessage", channel=GENERAL, text="Hi", **fields))["ts"])
 
 
 @asynccontextmanager
@@ -152,7 +152,7 @@ async def a_file(wire: Wire) -> None:
     await wire.sandbox.share("ada", "general", "@typist look", [Upload("a.png", b"png"), Upload("a.txt", b"text")])
 
 
-async def a_file_from_elsewhere(wire: Wire) -> None:
+async def a_file_from_another_organisation(wire: Wire) -> None:
     await wire.sandbox.share("emmy", "partners", "look", [Upload("a.png", b"png")])
 
 
@@ -202,42 +202,42 @@ async def a_reply_of_the_app(wire: Wire) -> None:
 
 
 async def a_file_of_the_app(wire: Wire) -> None:
-    await shared_by_app(wire)
+    await share_file_as_app(wire)
 
 
 MENTION = mention(BY_PERSON)
-TOLD = told(BY_PERSON)
+MESSAGE = told(BY_PERSON)
 EDITED = changed(edited(BY_PERSON), unedited(BY_PERSON))
 
 
 @pytest.mark.parametrize(
     ("act", "expected"),
     [
-        (a_mention, [MENTION, TOLD]),
-        (a_thread, [TOLD, TOLD]),
-        (a_direct_message, [TOLD]),
+        (a_mention, [MENTION, MESSAGE]),
+        (a_thread, [MESSAGE, MESSAGE]),
+        (a_direct_message, [MESSAGE]),
         (a_mention_where_the_app_is_no_member, [MENTION]),
-        (an_edited_mention, [MENTION, TOLD, mention(edited(BY_PERSON)), EDITED]),
+        (an_edited_mention, [MENTION, MESSAGE, mention(edited(BY_PERSON)), EDITED]),
         (a_mention_by_an_edit_where_the_app_is_no_member, [mention(edited(BY_PERSON))]),
-        (a_broadcast, [TOLD, told(messages.BROADCAST_BY_PERSON)]),
+        (a_broadcast, [MESSAGE, told(messages.BROADCAST_BY_PERSON)]),
         (a_file, [mention(FILE_SHARE_BY_PERSON), told(FILE_SHARE_BY_PERSON)]),
-        (a_file_from_elsewhere, [told({**FILE_SHARE_BY_PERSON, "files": [messages.CHECK_FILE_INFO]})]),
+        (a_file_from_another_organisation, [told({**FILE_SHARE_BY_PERSON, "files": [messages.CHECK_FILE_INFO]})]),
         (a_table, [told({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
-        (a_forwarded_message, [TOLD, told({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
+        (a_forwarded_message, [MESSAGE, told({**BY_PERSON, "attachments": BY_PERSON["attachments?"]})]),
         (a_notice_of_slack, [told(messages.FROM_SLACK)]),
         (another_bot, [mention(BY_BOT), told(BY_BOT)]),
         (an_app_that_acts_for_a_person, [told({**BY_PERSON, "app_id": messages.APP})]),
         (a_classic_app, [told(BY_CLASSIC_APP), told(BY_BOT)]),
-        (a_deletion, [TOLD, deleted(unedited(BY_PERSON))]),
+        (a_deletion, [MESSAGE, deleted(unedited(BY_PERSON))]),
         (
             a_deleted_thread,
-            [TOLD, TOLD, changed(TOMBSTONE, BY_PERSON), deleted(BY_PERSON), changed(TOMBSTONE, [])],
+            [MESSAGE, MESSAGE, changed(TOMBSTONE, BY_PERSON), deleted(BY_PERSON), changed(TOMBSTONE, [])],
         ),
         (a_reply_of_the_app, [told(BY_BOT), changed(edited(BY_BOT), unedited(BY_BOT)), deleted(edited(BY_BOT))]),
         (a_file_of_the_app, [told(messages.FILE_SHARE_BY_BOT)]),
     ],
 )
-async def test_an_event_has_the_recorded_shape(
+async def test_event_has_the_recorded_shape(
     wire: Wire, act: Callable[[Wire], Awaitable[None]], expected: Sequence[Shape]
 ) -> None:
     await act(wire)
@@ -276,7 +276,7 @@ async def an_agents_tab(wire: Wire) -> None:
 
 PANE_THREAD = messages.PANE_THREAD
 TITLED = {**PANE_THREAD, "assistant_app_thread": PANE_THREAD["assistant_app_thread?"]}
-FROM_PANE = {**TOLD, "assistant_thread": {"action_token": str}}
+FROM_PANE = {**MESSAGE, "assistant_thread": {"action_token": str}}
 
 
 @pytest.mark.parametrize(
@@ -291,11 +291,11 @@ FROM_PANE = {**TOLD, "assistant_thread": {"action_token": str}}
         (
             manifests.agent(),
             an_agents_tab,
-            [TOLD, events.LOOKED, events.MESSAGES_TAB, {**FROM_PANE, "app_context": events.CONTEXT}, events.STOPPED],
+            [MESSAGE, events.LOOKED, events.MESSAGES_TAB, {**FROM_PANE, "app_context": events.CONTEXT}, events.STOPPED],
         ),
     ],
 )
-async def test_an_event_of_home_and_pane_has_the_recorded_shape(
+async def test_home_and_pane_event_has_the_recorded_shape(
     manifest: Json, act: Callable[[Wire], Awaitable[None]], expected: Sequence[Shape]
 ) -> None:
     async with wired(manifest) as wire:
@@ -304,14 +304,14 @@ async def test_an_event_of_home_and_pane_has_the_recorded_shape(
             assert problems(envelope, {**events.SOCKET_EVENT, "payload": events.envelope(shape)}) == []
 
 
-async def test_a_connection_begins_and_ends_in_the_recorded_shape(wire: Wire) -> None:
+async def test_hello_and_disconnect_have_the_recorded_shape(wire: Wire) -> None:
     wire.sandbox.sockets.refresh(warning_s=0.0)
     for kind, shape, count in (("hello", events.HELLO, 1), ("disconnect", events.DISCONNECT, 2)):
-        for said in await wire.of_kind(kind, count):
-            assert problems(said, shape) == []
+        for response in await wire.of_kind(kind, count):
+            assert problems(response, shape) == []
 
 
-async def test_an_event_that_comes_again_says_so(wire: Wire) -> None:
+async def test_redelivered_event_has_retry_attempt_and_reason(wire: Wire) -> None:
     await a_direct_message(wire)
     await wire.of_kind("events_api", 1)
     wire.sandbox.redeliver()
@@ -321,7 +321,7 @@ async def test_an_event_that_comes_again_says_so(wire: Wire) -> None:
     assert first["payload"] == again["payload"]
 
 
-# ---- what people do with the app's buttons and views
+# ---- interactive payloads
 
 
 async def a_press(wire: Wire) -> None:
@@ -330,7 +330,7 @@ async def a_press(wire: Wire) -> None:
     await wire.sandbox.client("ada").press("general", ts, "pick", "a")
 
 
-async def a_press_on_what_one_person_sees(wire: Wire) -> None:
+async def a_press_on_an_ephemeral_message(wire: Wire) -> None:
     ts = await wire.call("chat.postEphemeral", channel=GENERAL, user="U0ADA", text="Hi", blocks=REPLY)
     await wire.sandbox.client("ada").press("general", ts["message_ts"], "again")
 
@@ -362,13 +362,13 @@ async def a_message_shortcut(wire: Wire) -> None:
     ("act", "expected"),
     [
         (a_press, [interactivity.PRESS, interactivity.PRESS]),
-        (a_press_on_what_one_person_sees, [interactivity.EPHEMERAL_PRESS]),
+        (a_press_on_an_ephemeral_message, [interactivity.EPHEMERAL_PRESS]),
         (a_modal, [interactivity.SHORTCUT, interactivity.VIEW_PRESS, interactivity.SUBMISSION]),
         (a_modal_that_is_closed, [interactivity.SHORTCUT, interactivity.CLOSED]),
         (a_message_shortcut, [interactivity.MESSAGE_ACTION, interactivity.MESSAGE_ACTION]),
     ],
 )
-async def test_an_interactive_payload_has_the_recorded_shape(
+async def test_interactive_payload_has_the_recorded_shape(
     wire: Wire, act: Callable[[Wire], Awaitable[None]], expected: Sequence[Shape]
 ) -> None:
     await act(wire)
@@ -376,16 +376,16 @@ async def test_an_interactive_payload_has_the_recorded_shape(
         assert problems(envelope["payload"], shape) == []
 
 
-async def test_a_command_has_the_recorded_shape(wire: Wire) -> None:
+async def test_command_has_the_recorded_shape(wire: Wire) -> None:
     await wire.sandbox.client("ada").command("general", "/typist help me")
     (envelope,) = await wire.of_kind("slash_commands", 1)
     assert problems(envelope["payload"], interactivity.COMMAND) == []
 
 
-# ---- what the Web API answers
+# ---- responses of the Web API
 
 
-async def shared_by_app(wire: Wire) -> Json:
+async def share_file_as_app(wire: Wire) -> Json:
     wire.sandbox.granted.update(("files:write", "files:read", "channels:read"))
     opened = await wire.call("files.getUploadURLExternal", filename="answer.md", length=4)
     async with wire.session.post(opened["upload_url"], data=b"text") as answer:
@@ -394,20 +394,20 @@ async def shared_by_app(wire: Wire) -> Json:
     return await wire.call("files.completeUploadExternal", files=[{"id": opened["file_id"]}], channel_id=GENERAL)
 
 
-async def asked(wire: Wire, method: str) -> Json:
-    """Calls a method where there is something of everything."""
+async def call_method(wire: Wire, method: str) -> Json:
+    """Calls a method in a workspace that has all kinds of messages, and returns the response."""
     sandbox = wire.sandbox
-    for act in (a_mention, a_file, a_file_from_elsewhere, a_table, a_broadcast, another_bot, a_classic_app):
+    for act in (a_mention, a_file, a_file_from_another_organisation, a_table, a_broadcast, another_bot, a_classic_app):
         await act(wire)
     root = await sandbox.say("ada", "general", "hi")
     ts = await wire.post(blocks=REPLY, thread_ts=root, metadata={"event_type": "reply", "event_payload": {"page": 0}})
     await wire.call("chat.update", channel=GENERAL, ts=ts, text="Hello", blocks=REPLY)
-    place = {"channel": GENERAL, "text": "Hi", "blocks": REPLY}
+    content = {"channel": GENERAL, "text": "Hi", "blocks": REPLY}
     arguments: dict[str, Json] = {
-        "chat.postMessage": {**place, "thread_ts": root},
-        "chat.update": {**place, "ts": ts},
+        "chat.postMessage": {**content, "thread_ts": root},
+        "chat.update": {**content, "ts": ts},
         "chat.delete": {"channel": GENERAL, "ts": ts},
-        "chat.postEphemeral": {**place, "user": "U0ADA"},
+        "chat.postEphemeral": {**content, "user": "U0ADA"},
         "conversations.replies": {"channel": GENERAL, "ts": root, "include_all_metadata": True, "limit": 1},
         "conversations.history": {"channel": GENERAL},
         "conversations.info": {"channel": "C0PARTNERS", "include_num_members": True},
@@ -418,21 +418,21 @@ async def asked(wire: Wire, method: str) -> Json:
 
 
 @pytest.mark.parametrize("method", sorted(set(web_api.ANSWERS) - {"files.info", "views.open"}))
-async def test_an_answer_has_the_recorded_shape(wire: Wire, method: str) -> None:
+async def test_response_has_the_recorded_shape(wire: Wire, method: str) -> None:
     wire.sandbox.granted.update(("files:write", "channels:read"))
-    made = method == "files.completeUploadExternal"
-    answer = await shared_by_app(wire) if made else await asked(wire, method)
+    completes_upload = method == "files.completeUploadExternal"
+    answer = await share_file_as_app(wire) if completes_upload else await call_method(wire, method)
     assert problems(answer, web_api.ANSWERS[method]) == []
 
 
-async def test_a_files_shares_and_types_show_once_slack_has_shared_it(wire: Wire) -> None:
-    answer = await shared_by_app(wire)
+async def test_file_has_shares_and_types_after_slack_has_posted_it(wire: Wire) -> None:
+    answer = await share_file_as_app(wire)
     (file,) = answer["files"]
     assert (file["shares"], file["mimetype"]) == ({}, "")
     await wire.sandbox.wait_for(lambda: wire.sandbox.messages("general"))
-    told = await wire.call("files.info", file=file["id"])
-    assert problems(told, web_api.ANSWERS["files.info"]) == []
-    assert (list(told["file"]["shares"]["public"]), told["file"]["mode"]) == ([GENERAL], "snippet")
+    info = await wire.call("files.info", file=file["id"])
+    assert problems(info, web_api.ANSWERS["files.info"]) == []
+    assert (list(info["file"]["shares"]["public"]), info["file"]["mode"]) == ([GENERAL], "snippet")
 
 
 @pytest.mark.parametrize(
@@ -447,22 +447,22 @@ async def test_a_files_shares_and_types_show_once_slack_has_shared_it(wire: Wire
         ("U0ALAN", messages.DEACTIVATED),
     ],
 )
-async def test_somebody_has_the_recorded_shape(wire: Wire, user: str, expected: Shape) -> None:
+async def test_user_has_the_recorded_shape(wire: Wire, user: str, expected: Shape) -> None:
     wire.sandbox.people.deactivate("alan")
     answer = await wire.call("users.info", user=user)
     assert problems(answer, {"ok": True, "user": expected}) == []
 
 
-async def test_a_refusal_has_the_recorded_shape(wire: Wire) -> None:
-    refused = [
+async def test_error_response_has_the_recorded_shape(wire: Wire) -> None:
+    responses = [
         await wire.call("auth.test", token=""),
         await wire.call("views.open", view={"type": "modal"}),
         await wire.call("chat.postMessage", channel=GENERAL, blocks=[{"type": "unknown"}]),
         await wire.call("files.delete", file="F0"),
     ]
-    for answer in refused:
+    for answer in responses:
         assert problems(answer, web_api.REFUSAL) == []
-    assert [answer["error"] for answer in refused] == [
+    assert [answer["error"] for answer in responses] == [
         "not_authed",
         "invalid_arguments",
         "invalid_blocks",
@@ -470,7 +470,7 @@ async def test_a_refusal_has_the_recorded_shape(wire: Wire) -> None:
     ]
 
 
-async def test_an_answer_says_what_the_token_may(wire: Wire) -> None:
+async def test_response_headers_name_the_tokens_scopes(wire: Wire) -> None:
     headers = {"Authorization": f"Bearer {wire.sandbox.bot_token}"}
     async with wire.session.post(f"{wire.sandbox.api_url}auth.test", headers=headers) as answer:
         assert answer.headers["X-OAuth-Scopes"].split(",") == sorted(manifests.SCOPES)

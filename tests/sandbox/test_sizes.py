@@ -1,4 +1,4 @@
-"""Slack's limits on what it stores, and chat.update's, with the figures that others measured."""
+"""Slack's limits on stored blocks and on edits, with the sizes that other projects measured."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ def context(text: str = "quiet") -> Json:
 
 
 def headings(count: int, prose: int) -> list[Json]:
-    """So many headings of 31 and 32 characters in turn, and prose below them."""
+    """Returns Markdown with headings of 31 and 32 characters in turn, and prose below them."""
     lines = [f"# {'h' * (31 + number % 2)}" for number in range(count)]
     return markdown("\n".join([*lines, "x" * prose]))
 
@@ -34,7 +34,7 @@ def table(rows: int = 1, columns: int = 1, cell: str = "x") -> str:
 
 
 def refusal(blocks: Sequence[Json]) -> str | None:
-    """The name of the error, and where Slack says the place, that."""
+    """Returns the error's name with its first message, None if the blocks are accepted."""
     try:
         check_blocks(list(blocks))
     except SlackError as error:
@@ -45,13 +45,13 @@ def refusal(blocks: Sequence[Json]) -> str | None:
 
 SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
     "12,000 characters of Markdown": (markdown("x" * 12_000), None),
-    "not bytes": (markdown("é" * 12_000), None),
-    "one more": (markdown("x" * 12_001), "msg_too_long"),
+    "12,000 characters of two bytes": (markdown("é" * 12_000), None),
+    "12,001 characters of Markdown": (markdown("x" * 12_001), "msg_too_long"),
     "metabase: under 13,202 in all": ([*markdown("x" * 12_000), *markdown("x" * 1_200)], None),
     "metabase: 13,202 in all": ([*markdown("x" * 12_000), *markdown("x" * 1_202)], "msg_blocks_too_long"),
-    "entities count": (markdown("&" * 2_640), None),
-    "entities count beyond": (markdown("&" * 2_641), "msg_blocks_too_long"),
-    "marks do not count": ([*markdown("**x** " * 2_000), *markdown("x" * 9_000)], None),
+    "2,640 entities": (markdown("&" * 2_640), None),
+    "2,641 entities": (markdown("&" * 2_641), "msg_blocks_too_long"),
+    "markup does not count": ([*markdown("**x** " * 2_000), *markdown("x" * 9_000)], None),
     "chickpea: 20 headings and 10,563": (headings(20, 10_563), None),
     "chickpea: 20 headings and 10,625": (headings(20, 10_625), "msg_blocks_too_long"),
     "chickpea: 40 headings and 7,875": (headings(40, 7_875), None),
@@ -63,7 +63,7 @@ SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
         "invalid_blocks [ERROR] no more than 50 items allowed [json-pointer:/blocks]",
     ),
     "16 parts of heading, text and rule are 48": (markdown("# a\nb\n\n---\n" * 16), None),
-    "17 are 51": (
+    "17 parts are 51": (
         markdown("# a\nb\n\n---\n" * 17),
         "invalid_blocks [ERROR] no more than 50 items allowed [json-pointer:/blocks]",
     ),
@@ -72,22 +72,22 @@ SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
         "invalid_blocks [ERROR] no more than 50 items allowed [json-pointer:/blocks]",
     ),
     "a heading of 150 characters": (markdown("# " + "x" * 150), None),
-    "a longer one": (
+    "a heading of 151 characters": (
         [context(), *markdown("# " + "x" * 151)],
         "invalid_blocks [ERROR] must be less than 151 characters [json-pointer:/blocks/1/text/text]",
     ),
     "a table of 100 rows": (markdown(table(rows=100)), None),
-    "a row more": (
+    "a table of 101 rows": (
         markdown(table(rows=101)),
         "invalid_blocks [ERROR] no more than 100 items allowed [json-pointer:/blocks/0/rows]",
     ),
     "a table of 20 columns": (markdown(table(columns=20)), None),
-    "a column more": (
+    "a table of 21 columns": (
         markdown(table(columns=21)),
         "invalid_blocks [ERROR] no more than 20 items allowed [json-pointer:/blocks/0/rows/0]",
     ),
     "10,000 characters in cells": (markdown(table(rows=10, columns=10, cell="x" * 100)), None),
-    "one more in a cell": (
+    "10,001 characters in cells": (
         markdown(table(rows=10, columns=10, cell="x" * 100) + f"\n|{'x'}|"),
         "invalid_blocks [ERROR] must be less than 10001 characters [json-pointer:/blocks/0/rows]",
     ),
@@ -104,7 +104,7 @@ SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
         [{"type": "rich_text"}],
         "invalid_blocks [ERROR] missing required field: elements [json-pointer:/blocks/0]",
     ),
-    "an element of no kind": (
+    "a rich_text element without a type": (
         [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [{}]}]}],
         "invalid_blocks [ERROR] missing required field: elements [json-pointer:/blocks/0/elements/0]",
     ),
@@ -112,11 +112,11 @@ SIZES: dict[str, tuple[Sequence[Json], str | None]] = {
 
 
 @pytest.mark.parametrize(("blocks", "error"), SIZES.values(), ids=SIZES.keys())
-def test_limits_count_what_is_stored(blocks: Sequence[Json], error: str | None) -> None:
+def test_limits_apply_to_stored_blocks(blocks: Sequence[Json], error: str | None) -> None:
     assert refusal(blocks) == error
 
 
-def test_two_tables_are_taken_where_slack_is_said_to_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_tables_are_accepted_without_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "ONE_TABLE", False)
     two = f"{table(10, 10, 'x' * 50)}\n\nand\n\n"
     assert refusal(markdown(two + table(10, 10, "x" * 50))) is None
@@ -124,19 +124,19 @@ def test_two_tables_are_taken_where_slack_is_said_to_take_them(monkeypatch: pyte
     assert refusal(markdown(two + table(10, 10, "x" * 51))) == error, "the cells of both count"
 
 
-def test_markdown_text_is_held_to_the_same() -> None:
+def test_markdown_text_has_the_same_limits() -> None:
     with pytest.raises(SlackError, match="msg_too_long"):
         check_markdown("x" * 12_001)
     with pytest.raises(SlackError, match="invalid_blocks"):
         check_markdown("---\n" * 51)
 
 
-async def posted(web: AsyncWebClient, **content: object) -> str:
+async def post(web: AsyncWebClient, **content: object) -> str:
     return str((await web.api_call("chat.postMessage", json={"channel": GENERAL, **content}))["ts"])
 
 
 async def error_of(web: AsyncWebClient, ts: str, **content: object) -> str | None:
-    """What chat.update says; None where it is done."""
+    """Edits a message and returns the error's name, None on success."""
     try:
         await web.api_call("chat.update", json={"channel": GENERAL, "ts": ts, **content})
     except SlackApiError as error:
@@ -149,13 +149,13 @@ BYTES = {
     "4,121 bytes of 1,993 characters": ({"text": "é" * 2_060 + "x"}, "msg_too_long"),
     "4,000 bytes": ({"text": "é" * 2_000}, None),
     "4,001 bytes": ({"text": "é" * 2_000 + "x"}, "msg_too_long"),
-    "also beside blocks": ({"text": "é" * 2_001, "blocks": markdown("a")}, "msg_too_long"),
+    "2,001 two-byte characters with blocks": ({"text": "é" * 2_001, "blocks": markdown("a")}, "msg_too_long"),
 }
 
 
 @pytest.mark.parametrize(("content", "error"), BYTES.values(), ids=BYTES.keys())
-async def test_an_edits_text_is_counted_in_bytes(web: AsyncWebClient, content: Json, error: str | None) -> None:
-    assert await error_of(web, await posted(web, text="…"), **content) == error
+async def test_edit_text_is_limited_in_bytes(web: AsyncWebClient, content: Json, error: str | None) -> None:
+    assert await error_of(web, await post(web, text="…"), **content) == error
 
 
 RICH = {"blocks": markdown("words")}
@@ -184,17 +184,17 @@ CHANGES: dict[str, tuple[Json, Json, str | None]] = {
 
 
 @pytest.mark.parametrize(("before", "after", "error"), CHANGES.values(), ids=CHANGES.keys())
-async def test_rich_text_is_never_replaced_by_none(
+async def test_edit_cannot_remove_all_rich_text(
     web: AsyncWebClient, before: Json, after: Json, error: str | None
 ) -> None:
-    ts = await posted(web, **({"text": "x"} | before if "markdown_text" not in before else before))
-    said = after if "markdown_text" in after else {"text": "x"} | after
-    assert await error_of(web, ts, **said) == error
-    assert await error_of(web, ts, **said) == error, "again and again"
+    ts = await post(web, **({"text": "x"} | before if "markdown_text" not in before else before))
+    content = after if "markdown_text" in after else {"text": "x"} | after
+    assert await error_of(web, ts, **content) == error
+    assert await error_of(web, ts, **content) == error, "a repeated call gets the same error"
 
 
-async def test_a_refused_edit_leaves_the_message_as_it_was(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    ts = await posted(web, text="x", **RICH)
+async def test_refused_edit_leaves_the_message_unchanged(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await post(web, text="x", **RICH)
     (before,) = sandbox.messages("general")
     assert await error_of(web, ts, text="y", **HEADER) == "block_mismatch"
     assert sandbox.messages("general") == [before]

@@ -1,4 +1,4 @@
-"""Socket Mode's life: tickets, acknowledgements, redelivery, several connections, refreshes and cuts."""
+"""Socket Mode: tickets, acknowledgements, redelivery, multiple connections, refreshes and lost connections."""
 
 import aiohttp
 import pytest
@@ -14,28 +14,28 @@ async def open_url(sandbox: Sandbox, session: aiohttp.ClientSession) -> str:
         return str((await answer.json())["url"])
 
 
-async def test_a_connection_is_greeted(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_connection_starts_with_hello(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     async with session.ws_connect(await open_url(sandbox, session)) as socket:
         hello = await socket.receive_json()
     assert (hello["type"], hello["num_connections"]) == ("hello", 1)
     assert hello["connection_info"] == {"app_id": "A0TYPIST"}
 
 
-async def test_a_ticket_opens_one_connection(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_ticket_opens_one_connection(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     url = await open_url(sandbox, session)
     async with session.ws_connect(url):
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await session.ws_connect(url)
 
 
-async def test_the_eleventh_connection_is_sent_away(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_eleventh_connection_is_refused(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     sockets = [await session.ws_connect(await open_url(sandbox, session)) for _ in range(MAX_CONNECTIONS + 1)]
     assert (await sockets[-1].receive_json())["reason"] == "too_many_websockets"
     for socket in sockets:
         await socket.close()
 
 
-async def test_pings_are_answered(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_ping_gets_a_pong(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     async with session.ws_connect(await open_url(sandbox, session), autoping=False) as socket:
         await socket.receive_json()
         await socket.ping(b"sdk-ping-pong")
@@ -43,7 +43,7 @@ async def test_pings_are_answered(sandbox: Sandbox, session: aiohttp.ClientSessi
     assert (pong.type, pong.data) == (aiohttp.WSMsgType.PONG, b"sdk-ping-pong")
 
 
-async def test_an_acknowledged_event_comes_once(app: SdkApp) -> None:
+async def test_acknowledged_event_is_delivered_once(app: SdkApp) -> None:
     await app.connect()
     await app.sandbox.say("ada", "general", "hi")
     delivery = app.sandbox.deliveries[0]
@@ -52,18 +52,18 @@ async def test_an_acknowledged_event_comes_once(app: SdkApp) -> None:
     assert (app.requests[0].retry_attempt, app.requests[0].accepts_response_payload) == (0, False)
 
 
-async def test_an_event_may_name_the_team_of_a_slack_connect_host(app: SdkApp) -> None:
+async def test_foreign_team_fault_names_the_slack_connect_hosts_team(app: SdkApp) -> None:
     await app.connect()
     app.sandbox.faults.start("foreign_team", times=1)
     for text in ("shared", "ours"):
         await app.sandbox.say("ada", "general", text)
     await app.events(2)
     payloads = [request.payload for request in app.requests]
-    assert [each["team_id"] for each in payloads] == ["T0PARTNERS", app.sandbox.team_id]
-    assert {each["authorizations"][0]["team_id"] for each in payloads} == {app.sandbox.team_id}
+    assert [payload["team_id"] for payload in payloads] == ["T0PARTNERS", app.sandbox.team_id]
+    assert {payload["authorizations"][0]["team_id"] for payload in payloads} == {app.sandbox.team_id}
 
 
-async def test_an_event_that_is_not_acknowledged_comes_again_until_given_up(app: SdkApp) -> None:
+async def test_unacknowledged_event_is_redelivered_until_given_up(app: SdkApp) -> None:
     app.acknowledge = False
     await app.connect()
     await app.sandbox.say("ada", "general", "hi")
@@ -74,33 +74,31 @@ async def test_an_event_that_is_not_acknowledged_comes_again_until_given_up(app:
     assert len({request.envelope_id for request in app.requests}) == 4
 
 
-async def texts(socket: aiohttp.ClientWebSocketResponse, count: int) -> list[str]:
-    """The texts of the next events, each acknowledged."""
-    said = []
+async def acknowledged_texts(socket: aiohttp.ClientWebSocketResponse, count: int) -> list[str]:
+    """Acknowledges the next events and returns their texts."""
+    received = []
     for _ in range(count):
         envelope = await socket.receive_json(timeout=5)
         await socket.send_json({"envelope_id": envelope["envelope_id"]})
-        said.append(envelope["payload"]["event"]["text"])
-    return said
+        received.append(envelope["payload"]["event"]["text"])
+    return received
 
 
-async def test_connections_take_turns(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_events_alternate_between_connections(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     sandbox.sockets.ack_timeout_s = 5
     async with (
-        session.ws_connect(await open_url(sandbox, session)) as one,
-        session.ws_connect(await open_url(sandbox, session)) as other,
+        session.ws_connect(await open_url(sandbox, session)) as first,
+        session.ws_connect(await open_url(sandbox, session)) as second,
     ):
-        for socket in (one, other):
+        for socket in (first, second):
             await socket.receive_json()
         for number in range(4):
             await sandbox.say("ada", "general", str(number))
-        shares = [await texts(one, 2), await texts(other, 2)]
-    assert sorted(shares) == [["0", "2"], ["1", "3"]]
+        received = [await acknowledged_texts(first, 2), await acknowledged_texts(second, 2)]
+    assert sorted(received) == [["0", "2"], ["1", "3"]]
 
 
-async def test_a_connection_that_is_being_refreshed_gets_no_new_event(
-    sandbox: Sandbox, session: aiohttp.ClientSession
-) -> None:
+async def test_connection_being_refreshed_gets_no_new_event(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     sandbox.sockets.ack_timeout_s = 5
     async with session.ws_connect(await open_url(sandbox, session)) as old:
         await old.receive_json()
@@ -110,10 +108,10 @@ async def test_a_connection_that_is_being_refreshed_gets_no_new_event(
             await new.receive_json()
             for number in range(3):
                 await sandbox.say("ada", "general", str(number))
-            assert await texts(new, 3) == ["0", "1", "2"]
+            assert await acknowledged_texts(new, 3) == ["0", "1", "2"]
 
 
-async def test_what_a_lost_connection_had_not_acknowledged_goes_to_another(app: SdkApp, sandbox: Sandbox) -> None:
+async def test_unacknowledged_event_of_a_lost_connection_goes_to_another(app: SdkApp, sandbox: Sandbox) -> None:
     sandbox.sockets.ack_timeout_s = 60
     app.acknowledge = False
     await app.connect()
@@ -127,7 +125,7 @@ async def test_what_a_lost_connection_had_not_acknowledged_goes_to_another(app: 
     assert [request.retry_attempt for request in app.requests] == [0, 1]
 
 
-async def test_an_event_that_found_no_connection_comes_later(app: SdkApp, sandbox: Sandbox) -> None:
+async def test_event_without_a_connection_is_delivered_later(app: SdkApp, sandbox: Sandbox) -> None:
     sandbox.sockets.redelivery_delays_s = (0, *[0.05] * 100)
     await sandbox.say("ada", "general", "early")
     await app.connect()
@@ -136,7 +134,7 @@ async def test_an_event_that_found_no_connection_comes_later(app: SdkApp, sandbo
     assert app.requests[0].retry_attempt != 0
 
 
-async def test_a_refresh_warns_first_and_moves_the_app_to_a_new_connection(app: SdkApp, sandbox: Sandbox) -> None:
+async def test_refresh_moves_the_app_to_a_new_connection(app: SdkApp, sandbox: Sandbox) -> None:
     client = await app.connect()
     old = sandbox.sockets.connections[0]
     sandbox.sockets.refresh(warning_s=0.05)
@@ -146,9 +144,7 @@ async def test_a_refresh_warns_first_and_moves_the_app_to_a_new_connection(app: 
     assert await client.is_connected()
 
 
-async def test_a_refresh_closes_a_connection_whose_app_does_nothing(
-    sandbox: Sandbox, session: aiohttp.ClientSession
-) -> None:
+async def test_refresh_warns_and_then_closes_the_connection(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     async with session.ws_connect(await open_url(sandbox, session)) as socket:
         await socket.receive_json()
         sandbox.sockets.refresh(warning_s=0.05)
@@ -158,7 +154,7 @@ async def test_a_refresh_closes_a_connection_whose_app_does_nothing(
     assert closed.type is aiohttp.WSMsgType.CLOSE
 
 
-async def test_a_dropped_socket_ends_without_a_word(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+async def test_dropped_socket_ends_without_a_close_frame(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
     async with session.ws_connect(await open_url(sandbox, session)) as socket:
         await socket.receive_json()
         sandbox.faults.start("drop_socket")
@@ -167,7 +163,7 @@ async def test_a_dropped_socket_ends_without_a_word(sandbox: Sandbox, session: a
     await sandbox.wait_for(lambda: not sandbox.sockets.connections)
 
 
-async def test_an_acknowledged_event_can_be_delivered_again(app: SdkApp, sandbox: Sandbox) -> None:
+async def test_acknowledged_event_can_be_redelivered(app: SdkApp, sandbox: Sandbox) -> None:
     await app.connect()
     await sandbox.say("ada", "general", "hi")
     await sandbox.wait_for(lambda: sandbox.deliveries[0].acked_at_s is not None)
@@ -178,10 +174,10 @@ async def test_an_acknowledged_event_can_be_delivered_again(app: SdkApp, sandbox
 
 
 @pytest.mark.parametrize("fault", ["redeliver", "unacked"])
-async def test_faults_make_an_event_come_twice(app: SdkApp, sandbox: Sandbox, fault: str) -> None:
+async def test_fault_makes_an_event_arrive_twice(app: SdkApp, sandbox: Sandbox, fault: str) -> None:
     await app.connect()
     sandbox.faults.start(fault, times=1)
     await sandbox.say("ada", "general", "hi")
-    one, again = await app.events(2)
-    assert one == again
+    first, repeated = await app.events(2)
+    assert first == repeated
     assert sandbox.faults.active(fault) is None

@@ -12,10 +12,10 @@ from tests.sandbox.conftest import ManualClock
 GENERAL = "C0GENERAL"
 
 
-async def start(sandbox: Sandbox, web: AsyncWebClient, **more: Any) -> str:
+async def start(sandbox: Sandbox, web: AsyncWebClient, **fields: Any) -> str:
     root = await sandbox.say("ada", "general", "question")
-    to = {"recipient_team_id": sandbox.team_id, "recipient_user_id": "U0ADA"}
-    answer = await web.chat_startStream(channel=GENERAL, thread_ts=root, **{**to, **more})
+    recipient = {"recipient_team_id": sandbox.team_id, "recipient_user_id": "U0ADA"}
+    answer = await web.chat_startStream(channel=GENERAL, thread_ts=root, **{**recipient, **fields})
     return str(answer["ts"])
 
 
@@ -25,7 +25,7 @@ async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
     return str(caught.value.response["error"])
 
 
-async def test_a_stream_grows_and_ends(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_stream_appends_text_until_stopped(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web, markdown_text="One ")
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="**two** ")
     await web.chat_appendStream(channel=GENERAL, ts=ts, chunks=[{"type": "markdown_text", "text": "three"}])
@@ -37,7 +37,7 @@ async def test_a_stream_grows_and_ends(sandbox: Sandbox, web: AsyncWebClient) ->
     await web.chat_update(channel=GENERAL, ts=ts, text="mended")
 
 
-async def test_a_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
+async def test_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
     ts = await start(sandbox, web)
     clock.now_s += 299
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x")
@@ -45,13 +45,13 @@ async def test_a_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: Asyn
     assert await error_of(web, "chat.stopStream", ts=ts) == "message_not_in_streaming_state"
 
 
-async def test_a_stream_holds_ten_thousand_bytes(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_stream_is_limited_to_10_000_bytes(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web, markdown_text="é" * 4_999)
     assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="éé") == "msg_too_long"
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="é")
 
 
-async def test_a_live_stream_is_not_to_be_edited(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_open_stream_cannot_be_edited(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web)
     assert await error_of(web, "chat.update", ts=ts, text="x") == "streaming_state_conflict"
 
@@ -64,7 +64,7 @@ async def test_a_live_stream_is_not_to_be_edited(sandbox: Sandbox, web: AsyncWeb
         ("recipient_user_id", "missing_recipient_user_id"),
     ],
 )
-async def test_a_stream_needs_a_thread_and_a_reader(
+async def test_stream_requires_a_thread_and_a_recipient(
     sandbox: Sandbox, web: AsyncWebClient, missing: str, error: str
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
@@ -73,18 +73,18 @@ async def test_a_stream_needs_a_thread_and_a_reader(
     assert await error_of(web, "chat.startStream", **arguments) == error
 
 
-async def test_a_status_goes_after_two_minutes_or_when_the_bot_posts(
+async def test_status_ends_after_two_minutes_or_when_the_bot_posts(
     sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
 
-    async def thinks() -> None:
+    async def set_status() -> None:
         await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=root, status="is thinking…")
 
-    await thinks()
+    await set_status()
     assert sandbox.workspace.status(GENERAL, root) == "is thinking…"
     clock.now_s += 120
     assert sandbox.workspace.status(GENERAL, root) is None
-    await thinks()
+    await set_status()
     await web.chat_postMessage(channel=GENERAL, text="answer", thread_ts=root)
     assert sandbox.workspace.status(GENERAL, root) is None

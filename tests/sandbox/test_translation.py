@@ -1,4 +1,4 @@
-"""What Slack stores in place of Markdown, one case for each thing that is recorded of it."""
+"""Translation of Markdown into stored blocks, with a case for each recorded rule."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from sandbox.translation import translate
 from sandbox.workspace import Json
 
 
-def text(said: str, *styles: str) -> Json:
-    return styled({"type": "text", "text": said}, styles)
+def text(content: str, *styles: str) -> Json:
+    return styled({"type": "text", "text": content}, styles)
 
 
 def link(url: str, label: str = "", *styles: str) -> Json:
@@ -36,12 +36,12 @@ def quote(*elements: Json) -> Json:
     return {"type": "rich_text_quote", "elements": list(elements)}
 
 
-def code(said: str, border: int = 0, **language: str) -> Json:
-    return {"type": "rich_text_preformatted", "elements": [text(said)], "border": border, **language}
+def code(content: str, border: int = 0, **language: str) -> Json:
+    return {"type": "rich_text_preformatted", "elements": [text(content)], "border": border, **language}
 
 
-def items(style: str, indent: int, *said: str, border: int = 0, **offset: int) -> Json:
-    elements = [section(text(each)) for each in said]
+def items(style: str, indent: int, *content: str, border: int = 0, **offset: int) -> Json:
+    elements = [section(text(item)) for item in content]
     return {
         "type": "rich_text_list",
         "style": style,
@@ -60,19 +60,19 @@ def paragraph(*elements: Json) -> Json:
     return rich_text(section(*elements))
 
 
-def header(said: str) -> Json:
-    return {"type": "header", "text": {"type": "plain_text", "text": said, "emoji": True}}
+def header(content: str) -> Json:
+    return {"type": "header", "text": {"type": "plain_text", "text": content, "emoji": True}}
 
 
-def raw(said: str) -> Json:
-    return {"type": "raw_text", "text": said}
+def raw_text(content: str) -> Json:
+    return {"type": "raw_text", "text": content}
 
 
 BLOCKS: dict[str, tuple[str, list[Json]]] = {
     "a heading is a header": ("# One", [header("One")]),
-    "its marks are dropped": ("## **One** `two` [three](https://a.b) ##", [header("One two three")]),
+    "markup in a heading is removed": ("## **One** `two` [three](https://a.b) ##", [header("One two three")]),
     "an underlined heading": ("One\n===", [header("One")]),
-    "a heading without words shows nothing": ("#", []),
+    "an empty heading is dropped": ("#", []),
     "a rule is a divider": ("a\n\n---\n\nb", [paragraph(text("a")), {"type": "divider"}, paragraph(text("b"))]),
     "120 paragraphs are one rich_text": (
         "\n\n".join(["word"] * 120),
@@ -87,12 +87,12 @@ BLOCKS: dict[str, tuple[str, list[Json]]] = {
             header("Two"),
         ],
     ),
-    "a fence with its language stands within the run": (
+    "a fence with a language is part of the rich_text": (
         "a\n```python\nx = 1\n\ny\n```\nb",
         [rich_text(section(text("a")), code("x = 1\n\ny", language="python"), section(text("b")))],
     ),
-    "a fence without one": ("```\nx\n```", [rich_text(code("x"))]),
-    "a fence that is open still": ("```sh\nx", [rich_text(code("x", language="sh"))]),
+    "a fence without a language": ("```\nx\n```", [rich_text(code("x"))]),
+    "an unclosed fence": ("```sh\nx", [rich_text(code("x", language="sh"))]),
     "indented code": ("    x", [rich_text(code("x"))]),
     "nested lists have indents": (
         "- a\n  - b\n    1. c\n- d",
@@ -103,17 +103,17 @@ BLOCKS: dict[str, tuple[str, list[Json]]] = {
         ],
     ),
     "a numbered list that starts later": ("3. a\n4. b", [rich_text(items("ordered", 0, "a", "b", offset=2))]),
-    "a numbered list goes on behind code": (
+    "a numbered list continues after code": (
         "1. a\n   ```\n   x\n   ```\n2. b",
         [rich_text(items("ordered", 0, "a"), code("x"), items("ordered", 0, "b", offset=1))],
     ),
     "two paragraphs of one item": ("- a\n\n  b\n- c", [rich_text(items("bullet", 0, "a\nb", "c"))]),
-    "two lists that touch": ("- a\n\n* b", [rich_text(items("bullet", 0, "a"), items("bullet", 0, "b"))]),
-    "an item without words": (
+    "adjacent lists": ("- a\n\n* b", [rich_text(items("bullet", 0, "a"), items("bullet", 0, "b"))]),
+    "an empty item": (
         "-\n- a",
         [rich_text({**items("bullet", 0, "a"), "elements": [section(), section(text("a"))]})],
     ),
-    "tasks": ("- [x] did\n- [ ] will", [rich_text(items("bullet", 0, "☑ did", "☐ will"))]),
+    "a task list": ("- [x] did\n- [ ] will", [rich_text(items("bullet", 0, "☑ did", "☐ will"))]),
     "a quote": ("> a\n> b\n>\n> c", [rich_text(quote(text("a\nb\n\nc")))]),
     "a list and code in a quote have a border": (
         "> - a\n>\n> ```\n> x\n> ```",
@@ -125,18 +125,18 @@ BLOCKS: dict[str, tuple[str, list[Json]]] = {
             {
                 "type": "table",
                 "rows": [
-                    [raw("a"), raw("b")],
-                    [raw("1"), rich_text(section(text("2", "bold")))],
+                    [raw_text("a"), raw_text("b")],
+                    [raw_text("1"), rich_text(section(text("2", "bold")))],
                 ],
                 "column_settings": [{"align": "left"}, {"align": "right"}],
             }
         ],
     ),
-    "a table stands in its place": (
+    "a table keeps its place": (
         "a\n\n| b |\n|---|\n| c |\n\nd",
         [
             paragraph(text("a")),
-            {"type": "table", "rows": [[raw("b")], [raw("c")]]},
+            {"type": "table", "rows": [[raw_text("b")], [raw_text("c")]]},
             paragraph(text("d")),
         ],
     ),
@@ -144,16 +144,16 @@ BLOCKS: dict[str, tuple[str, list[Json]]] = {
         "- a\n\n  | b |\n  |---|\n- c",
         [
             rich_text(items("bullet", 0, "a")),
-            {"type": "table", "rows": [[raw("b")]]},
+            {"type": "table", "rows": [[raw_text("b")]]},
             rich_text(items("bullet", 0, "c")),
         ],
     ),
-    "nothing": (" \n", []),
+    "blank text": (" \n", []),
 }
 
 
 @pytest.mark.parametrize(("markdown", "blocks"), BLOCKS.values(), ids=BLOCKS.keys())
-def test_markdown_is_stored_as_blocks(markdown: str, blocks: list[Json]) -> None:
+def test_markdown_is_translated_into_blocks(markdown: str, blocks: list[Json]) -> None:
     assert list(translate(markdown)) == blocks
 
 
@@ -170,12 +170,12 @@ INLINE: dict[str, tuple[str, list[Json]]] = {
             text("e", "code"),
         ],
     ),
-    "lines stay apart": ("a\nb  \nc", [text("a\nb\nc")]),
+    "line breaks are kept": ("a\nb  \nc", [text("a\nb\nc")]),
     "a link": ("[a](https://a.b)", [link("https://a.b", "a")]),
     "a link's style": ("**[`a`](https://a.b)**", [link("https://a.b", "a", "bold", "code")]),
     "a link by its definition": ("[a]\n\n[a]: https://a.b", [link("https://a.b", "a")]),
     "an image is a link": ("![a](https://a.b/c.png)", [link("https://a.b/c.png", "a")]),
-    "an image without words": ("![](https://a.b/c.png)", [link("https://a.b/c.png")]),
+    "an image without alt text": ("![](https://a.b/c.png)", [link("https://a.b/c.png")]),
     "a bare address is a link": ("so https://a.b/c_d_e.", [text("so "), link("https://a.b/c_d_e"), text(".")]),
     "an address in angle brackets": ("<https://a.b>", [link("https://a.b")]),
     "Slack's own link": ("<https://a.b|a_b_>", [link("https://a.b", "a_b_")]),
@@ -194,19 +194,19 @@ INLINE: dict[str, tuple[str, list[Json]]] = {
     ),
     "tokens in code are text": ("`<@U0ADA> <!here>`", [text("<@U0ADA> <!here>", "code")]),
     "a plain handle is text": ("@here", [text("@here")]),
-    "entities are decoded once, and never read again": (
+    "entities are decoded once and never become tokens": (
         "&lt;@U0ADA&gt; &amp;lt; &lt;!here&gt;",
         [text("<@U0ADA> &lt; <!here>")],
     ),
     "entities in code are not decoded": ("`a &lt; b`", [text("a &lt; b", "code")]),
-    "what is no token is text": ("a < b && c > d <!foo> <@ada>", [text("a < b && c > d <!foo> <@ada>")]),
-    "a word joiner takes a token's life": ("<\u2060@U0ADA> @\u2060here", [text("<\u2060@U0ADA> @\u2060here")]),
+    "invalid tokens are text": ("a < b && c > d <!foo> <@ada>", [text("a < b && c > d <!foo> <@ada>")]),
+    "a word joiner disables a token": ("<\u2060@U0ADA> @\u2060here", [text("<\u2060@U0ADA> @\u2060here")]),
     "html is text": ("<b>a</b>", [text("<b>a</b>")]),
-    "bold beside Chinese is none": ("你**好**吗", [text("你**好**吗")]),
-    "bold beside kana is none": ("これは**太字**です", [text("これは**太字**です")]),
-    "bold beside Hangul is none": ("**굵게**는", [text("**굵게**는")]),
-    "bold of Chinese by itself": ("你 **好** 吗", [text("你 "), text("好", "bold"), text(" 吗")]),
-    "bold around a bare address is none": ("**https://a.b/c**", [text("**"), link("https://a.b/c"), text("**")]),
+    "bold next to Chinese stays text": ("你**好**吗", [text("你**好**吗")]),
+    "bold next to kana stays text": ("これは**太字**です", [text("これは**太字**です")]),
+    "bold next to Hangul stays text": ("**굵게**는", [text("**굵게**는")]),
+    "bold Chinese between spaces": ("你 **好** 吗", [text("你 "), text("好", "bold"), text(" 吗")]),
+    "bold around a bare address stays text": ("**https://a.b/c**", [text("**"), link("https://a.b/c"), text("**")]),
     "bold of words and a labelled link": (
         "**see [a](https://a.b)**",
         [text("see ", "bold"), link("https://a.b", "a", "bold")],
@@ -233,17 +233,17 @@ INLINE: dict[str, tuple[str, list[Json]]] = {
 
 
 @pytest.mark.parametrize(("markdown", "elements"), INLINE.values(), ids=INLINE.keys())
-def test_prose_is_stored_as_elements(markdown: str, elements: list[Json]) -> None:
+def test_inline_markdown_is_translated_into_elements(markdown: str, elements: list[Json]) -> None:
     assert list(translate(markdown)) == [paragraph(*elements)]
 
 
-def test_code_blocks_keep_entities_and_tokens_as_they_were_sent() -> None:
+def test_code_block_keeps_entities_and_tokens() -> None:
     assert translate("```\n<!here> &lt;\n```") == (rich_text(code("<!here> &lt;")),)
 
 
 TEXTS: dict[str, tuple[str, list[Json]]] = {
-    "words": ("Thinking…", [section(text("Thinking…"))]),
-    "Slack's marks": (
+    "plain text": ("Thinking…", [section(text("Thinking…"))]),
+    "mrkdwn styles": (
         "*a <https://a.b/c_d_|e>* _f_ ~g~ `h <!here>`",
         [
             section(
@@ -263,13 +263,13 @@ TEXTS: dict[str, tuple[str, list[Json]]] = {
         [section({"type": "user", "user_id": "U0ADA"}, text(" <!here> & "), link("https://a.b"))],
     ),
     "a quote and code": ("&gt; a\n```\nb\n```\nc", [quote(text("a")), code("b"), section(text("c"))]),
-    "Markdown is none": ("**a** [b](c)", [section(text("**a** [b](c)"))]),
+    "Markdown stays text": ("**a** [b](c)", [section(text("**a** [b](c)"))]),
 }
 
 
-@pytest.mark.parametrize(("said", "elements"), TEXTS.values(), ids=TEXTS.keys())
-def test_text_alone_is_stored_as_one_rich_text(said: str, elements: list[Json]) -> None:
-    (block,) = stored_text(said)
+@pytest.mark.parametrize(("source", "elements"), TEXTS.values(), ids=TEXTS.keys())
+def test_text_alone_is_stored_as_one_rich_text(source: str, elements: list[Json]) -> None:
+    (block,) = stored_text(source)
     assert block == rich_text(*elements) | {"block_id": block["block_id"]}
 
 
@@ -277,8 +277,8 @@ def without_ids(blocks: tuple[Json, ...]) -> list[Json]:
     return [{key: value for key, value in block.items() if key != "block_id"} for block in blocks]
 
 
-OWN: dict[str, tuple[Json, list[Json]]] = {
-    "one text comes back as several": (
+APP_BLOCKS: dict[str, tuple[Json, list[Json]]] = {
+    "one text becomes several elements": (
         paragraph(text("hi 👍 https://a.b", "bold")),
         [
             paragraph(
@@ -289,11 +289,11 @@ OWN: dict[str, tuple[Json, list[Json]]] = {
             )
         ],
     ),
-    "also in a list": (
+    "emoji in a list": (
         rich_text({**items("bullet", 0, ":wave:")}),
         [rich_text({**items("bullet", 0), "elements": [section(emoji("wave", "1f44b"))]})],
     ),
-    "code stays": (
+    "code stays unchanged": (
         rich_text(code("👍"), section(text("👍", "code"))),
         [rich_text(code("👍"), section(text("👍", "code")))],
     ),
@@ -320,14 +320,14 @@ OWN: dict[str, tuple[Json, list[Json]]] = {
 }
 
 
-@pytest.mark.parametrize(("sent", "kept"), OWN.values(), ids=OWN.keys())
-def test_an_apps_blocks_come_back_changed(sent: Json, kept: list[Json]) -> None:
+@pytest.mark.parametrize(("sent", "stored_blocks"), APP_BLOCKS.values(), ids=APP_BLOCKS.keys())
+def test_stored_blocks_differ_from_sent_blocks(sent: Json, stored_blocks: list[Json]) -> None:
     blocks = stored([sent])
-    assert without_ids(blocks) == kept
+    assert without_ids(blocks) == stored_blocks
     assert all(len(block["block_id"]) == 5 for block in blocks)
 
 
-def test_every_block_has_an_id_of_its_own_and_keeps_the_apps() -> None:
+def test_blocks_get_unique_ids_and_keep_the_apps_ids() -> None:
     blocks = stored(
         [{"type": "divider"}, {"type": "markdown", "text": "# a\n---\n---"}, {"type": "divider", "block_id": "x"}]
     )
@@ -336,12 +336,12 @@ def test_every_block_has_an_id_of_its_own_and_keeps_the_apps() -> None:
     assert ids[-1] == "x"
 
 
-def said(blocks: Any) -> str:
-    """All words of the blocks."""
+def text_of(blocks: Any) -> str:
+    """Returns the blocks' text."""
     if isinstance(blocks, (list, tuple)):
-        return "".join(said(each) for each in blocks)
+        return "".join(text_of(item) for item in blocks)
     if isinstance(blocks, dict):
-        return str(blocks["text"]) if isinstance(blocks.get("text"), str) else said(list(blocks.values()))
+        return str(blocks["text"]) if isinstance(blocks.get("text"), str) else text_of(list(blocks.values()))
     return ""
 
 
@@ -352,17 +352,17 @@ MARKS = st.sampled_from(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), MARKS)))
-def test_no_word_is_lost_whatever_it_stands_in(marks: list[tuple[bool, str]]) -> None:
+def test_translation_keeps_every_word(marks: list[tuple[bool, str]]) -> None:
     parts = [f"{newline * chr(10)}{mark} w{number}w " for number, (newline, mark) in enumerate(marks)]
-    shown = said(stored_markdown("".join(parts)))
+    shown = text_of(stored_markdown("".join(parts)))
     assert [number for number in range(len(marks)) if f"w{number}w" not in shown] == []
 
 
-def test_text_counts_with_its_entities() -> None:
+def test_text_length_counts_entities() -> None:
     assert text_length(translate("a & b < `>`")) == len("a &amp; b &lt; &gt;")
 
 
-MANY = [
+PIECES = [
     "*a* ",
     "_a_*b* ",
     "> ",
@@ -380,7 +380,7 @@ MANY = [
 ]
 
 
-@pytest.mark.parametrize("piece", MANY)
-def test_a_long_row_of_anything_is_stored(piece: str) -> None:
+@pytest.mark.parametrize("piece", PIECES)
+def test_long_repetitive_text_is_stored(piece: str) -> None:
     markdown = piece * (3_000 // len(piece))
     assert all(block["block_id"] for block in [*stored_markdown(markdown), *stored_text(markdown)])

@@ -1,4 +1,4 @@
-"""Tokens, scopes, budgets and faults around every method."""
+"""Tokens, scopes, budgets, faults and records of Web API calls."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.sandbox.conftest import ManualClock
 GENERAL = "C0GENERAL"
 
 
-async def test_the_bot_learns_who_it_is(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_auth_test_returns_the_bots_identity(sandbox: Sandbox, web: AsyncWebClient) -> None:
     answer = await web.auth_test()
     assert (answer["user_id"], answer["bot_id"], answer["team_id"]) == ("U0TYPIST", "B0TYPIST", "T0SANDBOX")
     assert "chat:write" in answer.headers["X-OAuth-Scopes"]
@@ -32,7 +32,7 @@ async def test_the_bot_learns_who_it_is(sandbox: Sandbox, web: AsyncWebClient) -
         (Sandbox.bot_token, "chat.sing", "unknown_method"),
     ],
 )
-async def test_a_call_needs_the_right_token(
+async def test_call_requires_the_right_token(
     sandbox: Sandbox, session: aiohttp.ClientSession, token: str, method: str, error: str
 ) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -48,7 +48,7 @@ async def test_a_call_needs_the_right_token(
         ("conversations.history", "C0PROJECTX", "groups:history"),
     ],
 )
-async def test_a_call_needs_its_scope(method: str, channel: str, needed: str) -> None:
+async def test_call_requires_a_scope(method: str, channel: str, needed: str) -> None:
     async with Sandbox(scopes=frozenset({"im:history"})) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
         with pytest.raises(SlackApiError) as caught:
@@ -57,7 +57,7 @@ async def test_a_call_needs_its_scope(method: str, channel: str, needed: str) ->
 
 
 @pytest.mark.parametrize(("body", "error"), [("{", "invalid_json"), ("[]", "json_not_object")])
-async def test_a_body_must_be_a_json_object(
+async def test_body_must_be_a_json_object(
     sandbox: Sandbox, session: aiohttp.ClientSession, body: str, error: str
 ) -> None:
     headers = {"Authorization": f"Bearer {sandbox.bot_token}", "Content-Type": "application/json"}
@@ -75,7 +75,7 @@ async def retry_after(web: AsyncWebClient, method: str, **arguments: str) -> int
     return None
 
 
-async def test_a_budget_holds_in_every_sliding_minute(clock: ManualClock) -> None:
+async def test_budget_applies_to_every_sliding_minute(clock: ManualClock) -> None:
     async with Sandbox(budgets={"users.info": 3}, monotonic=clock) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
         answers = []
@@ -85,7 +85,7 @@ async def test_a_budget_holds_in_every_sliding_minute(clock: ManualClock) -> Non
     assert answers == [None, None, None, 19, None, 19, None]
 
 
-async def test_each_method_has_a_budget_of_its_own(clock: ManualClock) -> None:
+async def test_methods_have_separate_budgets(clock: ManualClock) -> None:
     async with Sandbox(budgets={"users.info": 1}, monotonic=clock) as sandbox:
         web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
         assert await retry_after(web, "users.info", user="U0ADA") is None
@@ -93,14 +93,14 @@ async def test_each_method_has_a_budget_of_its_own(clock: ManualClock) -> None:
         assert await retry_after(web, "users.info", user="U0ADA") == 60
 
 
-async def test_chat_update_has_fifty_a_minute(web: AsyncWebClient) -> None:
+async def test_chat_update_is_limited_to_50_a_minute(web: AsyncWebClient) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="0")
     edit = {"channel": GENERAL, "ts": posted["ts"], "text": "x"}
     waits = [await retry_after(web, "chat.update", **edit) for _ in range(51)]
     assert waits == [None] * 50 + [60]
 
 
-async def test_posts_in_one_channel_may_burst_and_then_come_once_a_second(
+async def test_posts_in_one_channel_are_limited_to_one_a_second_after_a_burst(
     clock: ManualClock, web: AsyncWebClient
 ) -> None:
     async def post(channel: str = GENERAL) -> int | None:
@@ -123,7 +123,7 @@ FAULTS: list[tuple[str, FaultSettings, tuple[int, str | None]]] = [
 
 
 @pytest.mark.parametrize(("name", "settings", "expected"), FAULTS)
-async def test_a_fault_hits_its_method_as_often_as_it_is_told(
+async def test_fault_with_a_count_affects_only_its_method(
     sandbox: Sandbox, web: AsyncWebClient, name: str, settings: FaultSettings, expected: tuple[int, str | None]
 ) -> None:
     ts = (await web.chat_postMessage(channel=GENERAL, text="before"))["ts"]
@@ -139,7 +139,7 @@ async def test_a_fault_hits_its_method_as_often_as_it_is_told(
     await web.chat_update(channel=GENERAL, ts=ts, text="after")
 
 
-async def test_a_fault_without_a_count_stays_until_it_is_off(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_fault_without_a_count_stays_until_stopped(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.faults.start("internal_error")
     for _ in range(3):
         with pytest.raises(SlackApiError):
@@ -164,7 +164,7 @@ RAW: list[tuple[str, tuple[int, str, str]]] = [
 
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize(("name", "expected"), RAW)
-async def test_a_broken_answer_leaves_open_whether_the_call_was_done(
+async def test_broken_response_does_not_show_whether_the_call_took_effect(
     sandbox: Sandbox,
     web: AsyncWebClient,
     session: aiohttp.ClientSession,
@@ -177,17 +177,17 @@ async def test_a_broken_answer_leaves_open_whether_the_call_was_done(
     headers = {"Authorization": f"Bearer {sandbox.bot_token}"}
     edit = {"channel": GENERAL, "ts": ts, "text": "after"}
     async with session.post(f"{sandbox.api_url}chat.update", headers=headers, json=edit) as answer:
-        status, content_type, begins = expected
+        status, content_type, expected_start = expected
         assert (answer.status, answer.content_type) == (status, content_type)
         text = await answer.text()
-        assert text.startswith(begins)
-        assert bool(text) == bool(begins)
+        assert text.startswith(expected_start)
+        assert bool(text) == bool(expected_start)
     assert sandbox.workspace.message(GENERAL, ts).text == ("after" if done else "before")
     assert sandbox.calls[-1].ok is done
 
 
 @pytest.mark.parametrize("done", [False, True])
-async def test_a_call_without_an_answer_ends_when_its_caller_gives_up(
+async def test_call_without_a_response_ends_when_the_client_disconnects(
     sandbox: Sandbox, web: AsyncWebClient, done: bool
 ) -> None:
     web.retry_handlers = []
@@ -200,7 +200,7 @@ async def test_a_call_without_an_answer_ends_when_its_caller_gives_up(
     await web.chat_update(channel=GENERAL, ts=ts, text="again")
 
 
-async def test_a_socket_is_refused_while_slack_is_unavailable(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_connection_is_refused_while_slack_is_unavailable(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.faults.start("unavailable", times=1)
     await web.auth_test()
     with pytest.raises(SlackApiError) as caught:
@@ -209,19 +209,19 @@ async def test_a_socket_is_refused_while_slack_is_unavailable(sandbox: Sandbox, 
     assert (await web.apps_connections_open(app_token=sandbox.app_token))["url"]
 
 
-@pytest.mark.parametrize(("name", "shown"), [("drop_request", "before"), ("lose_response", "after")])
-async def test_a_lost_connection_leaves_open_whether_the_call_was_done(
-    sandbox: Sandbox, web: AsyncWebClient, name: str, shown: str
+@pytest.mark.parametrize(("name", "expected_text"), [("drop_request", "before"), ("lose_response", "after")])
+async def test_lost_connection_does_not_show_whether_the_call_took_effect(
+    sandbox: Sandbox, web: AsyncWebClient, name: str, expected_text: str
 ) -> None:
     web.retry_handlers = []
     ts = (await web.chat_postMessage(channel=GENERAL, text="before"))["ts"]
     sandbox.faults.start(name, times=1)
     with pytest.raises(aiohttp.ClientError):
         await web.chat_update(channel=GENERAL, ts=ts, text="after")
-    assert sandbox.workspace.message(GENERAL, ts).text == shown
+    assert sandbox.workspace.message(GENERAL, ts).text == expected_text
 
 
-async def test_a_slow_call_takes_its_time_and_holds_up_no_other(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_slow_call_does_not_delay_other_calls(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.faults.start("slow", method="users.info", delay_s=0.3)
     started_s = time.monotonic()
     slow = asyncio.create_task(web.users_info(user="U0ADA"))
@@ -243,7 +243,7 @@ async def test_calls_are_recorded(sandbox: Sandbox, web: AsyncWebClient, clock: 
     assert arguments["text"] == "two"
 
 
-async def test_waiting_for_a_change_ends_with_it_or_in_time(sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_wait_for_returns_after_a_change_or_times_out(sandbox: Sandbox, web: AsyncWebClient) -> None:
     waiting = asyncio.create_task(sandbox.wait_for(lambda: sandbox.messages("general")))
     await web.chat_postMessage(channel=GENERAL, text="there")
     assert (await waiting)[0].text == "there"
