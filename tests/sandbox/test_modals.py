@@ -64,7 +64,7 @@ class ModalApp:
         await self.ada.command("general", "/typist settings")
         return str(self.bodies.pop()["trigger_id"])
 
-    async def modal(self, content: Json | None = None) -> Json:
+    async def open_modal(self, content: Json | None = None) -> Json:
         """Opens a modal for Ada and returns its view."""
         view_json: Json = (await self.web.views_open(trigger_id=await self.trigger(), view=content or view()))["view"]
         return view_json
