@@ -6,7 +6,7 @@ import pytest
 
 from bot.errors import RateLimited, Refusal, Refused, TypistError
 from bot.slack.client import SlackClient, new_session
-from sandbox.faults import Settings
+from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 
 ODD = {
@@ -40,10 +40,10 @@ NAMED = {
 }
 
 
-async def refusal(name: str, **fault: Unpack[Settings]) -> TypistError:
+async def refusal(name: str, **fault: Unpack[FaultSettings]) -> TypistError:
     async with Sandbox() as sandbox, new_session() as session:
         web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
-        fault |= Settings(method="chat.postMessage", times=1)
+        fault |= FaultSettings(method="chat.postMessage", times=1)
         sandbox.faults.start(name, **fault)
         with pytest.raises((Refused, RateLimited)) as raised:
             await web.post(channel="C0GENERAL", text="Hello")
