@@ -23,7 +23,7 @@ fits whatever comes, and measures again only beyond it.
 import re
 from dataclasses import dataclass, replace
 
-from bot.core.reply.extent import BLOCK_CHARS, Extent, FullAt
+from bot.core.reply.markdown.extent import BLOCK_CHARS, Extent, FullAt
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.page_breaks import NO_OPENING, BreakQuality, Opening, Outline
 

@@ -11,8 +11,8 @@ from typing import Any
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
-from bot.core.reply.extent import has_paragraph
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
+from bot.core.reply.markdown.extent import has_paragraph
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words

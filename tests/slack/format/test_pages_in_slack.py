@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.job import EndReason
-from bot.core.reply.extent import MOST_BLOCKS, MOST_ROWS, Extent
 from bot.core.reply.markdown.emphasis import HAIR_SPACE
+from bot.core.reply.markdown.extent import MOST_BLOCKS, MOST_ROWS, Extent
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import PAGE_CHARS, Pages
 from bot.core.reply.state import MOST_PAGES, Ending, Reply, Upload, View

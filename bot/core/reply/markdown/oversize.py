@@ -6,8 +6,8 @@ A heading that is too long becomes a bold paragraph, and a table that is too wid
 import re
 from dataclasses import dataclass
 
-from bot.core.reply.extent import HEADING_CHARS, counted_chars, is_wide
 from bot.core.reply.markdown.block_parser import LeafBlock, LeafKind
+from bot.core.reply.markdown.extent import HEADING_CHARS, counted_chars, is_wide
 from bot.core.reply.markdown.replacement import Replacement
 
 MAX_TABLE_CHARS = 10_000
