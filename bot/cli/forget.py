@@ -30,7 +30,7 @@ _LINKS_THREAD = re.compile(r"[?&]thread_ts=(\d+\.\d+)")
 
 
 @dataclass(frozen=True)
-class Erasure:
+class ErasureTarget:
     """What to delete: a person's questions, a thread's, or everything."""
 
     user_id: str | None = None
@@ -58,21 +58,21 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Deletes what the options name and returns the exit code. Raises StoreError, SettingsError."""
     ours = settings.read(env)
     logs.set_up(ours.log_level)
-    erasure = parse_erasure(options.user, options.thread)
-    if not options.yes and not _confirmed(erasure):
+    target = parse_target(options.user, options.thread)
+    if not options.yes and not _confirmed(target):
         print("Nothing was deleted.", file=sys.stderr)
         return EXIT_DECLINED
-    asyncio.run(_erase(ours, erasure))
+    asyncio.run(_erase(ours, target))
     return 0
 
 
-def parse_erasure(user: str | None, thread: str | None) -> Erasure:
+def parse_target(user: str | None, thread: str | None) -> ErasureTarget:
     """Returns what --user or --thread names, everything if neither is given. Raises SettingsError."""
     if user is not None and not _USER.fullmatch(user):
         raise SettingsError(
             [f"--user must be a member ID such as U0123ABCD (in Slack: profile > Copy member ID), not {user}."]
         )
-    return Erasure(user, None if thread is None else parse_thread(thread))
+    return ErasureTarget(user, None if thread is None else parse_thread(thread))
 
 
 def parse_thread(text: str) -> ThreadKey:
@@ -91,22 +91,22 @@ def parse_thread(text: str) -> ThreadKey:
     )
 
 
-def _confirmed(erasure: Erasure) -> bool:
+def _confirmed(target: ErasureTarget) -> bool:
     """Asks at the terminal. Raises SettingsError where there is none."""
     if not sys.stdin.isatty():
         raise SettingsError(["There is no terminal to confirm at. Use --yes to delete without confirmation."])
-    print(f"This deletes {erasure} for good. Continue? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"This deletes {target} for good. Continue? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-async def _erase(ours: Settings, erasure: Erasure) -> None:
+async def _erase(ours: Settings, target: ErasureTarget) -> None:
     from bot.ports.clock import SystemClock
     from bot.store import Stores
 
-    thread = await _with_team(ours, erasure.thread) if erasure.thread else None
+    thread = await _with_team(ours, target.thread) if target.thread else None
     stores = await Stores.open(ours.database_url, WORKER, SystemClock())
     try:
-        count = await stores.erasure.erase(user_id=erasure.user_id, thread=thread)
+        count = await stores.erasure.erase(user_id=target.user_id, thread=thread)
     finally:
         await stores.close()
     print(f"{count} questions and their answers are deleted. Answers being written are deleted when they end.")

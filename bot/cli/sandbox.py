@@ -34,8 +34,8 @@ NEXT_STEP = "To connect your own Slack, follow “Connect to Slack” in README.
 
 
 @dataclass(frozen=True)
-class Models:
-    """Which models answer in the sandbox."""
+class ModelChoice:
+    """The settings of the models that answer in the sandbox, and what the page says about them."""
 
     settings: Settings
     description: str
@@ -95,21 +95,21 @@ async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model
         await app.run(connected, shutdown, ready)
 
 
-async def _models(settings: Settings, model: str | None, stack: AsyncExitStack) -> Models:
+async def _models(settings: Settings, model: str | None, stack: AsyncExitStack) -> ModelChoice:
     from sandbox.local_model import available
 
     if model is None and models_in_use(settings):
-        return Models(settings, " then ".join(models_in_use(settings)))
+        return ModelChoice(settings, " then ".join(models_in_use(settings)))
     if model is None or model == "local":
         reason = available()
         if reason is None:
             return await _local(settings, stack)
         if model == "local":
             raise SettingsError([f"The local model can't run here: {reason}"])
-        return Models(_with_models(settings, "scripted/demo"), f"a script instead of a model ({reason})")
+        return ModelChoice(_with_models(settings, "scripted/demo"), f"a script instead of a model ({reason})")
     if model == "scripted":
-        return Models(_with_models(settings, "scripted/demo"), "a script instead of a model")
-    return Models(_with_models(settings, model), model)
+        return ModelChoice(_with_models(settings, "scripted/demo"), "a script instead of a model")
+    return ModelChoice(_with_models(settings, model), model)
 
 
 def _with_models(settings: Settings, models: str) -> Settings:
@@ -119,7 +119,7 @@ def _with_models(settings: Settings, models: str) -> Settings:
         raise SettingsError([f"--model {problem}."]) from problem
 
 
-async def _local(settings: Settings, stack: AsyncExitStack) -> Models:
+async def _local(settings: Settings, stack: AsyncExitStack) -> ModelChoice:
     from sandbox.local_model import LocalModel
 
     local = await stack.enter_async_context(LocalModel())
@@ -131,4 +131,4 @@ async def _local(settings: Settings, stack: AsyncExitStack) -> Models:
         max_output_tokens=LOCAL_OUTPUT_TOKENS,
     )
     served = served.with_vendor("openai", VendorSettings("none-needed", local.base_url, "chat"))
-    return Models(served, f"{local.model}, a small model on this machine")
+    return ModelChoice(served, f"{local.model}, a small model on this machine")

@@ -10,8 +10,8 @@ from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, 
 from bot.core.inbound.triage import Identity
 from bot.core.limits.caps import CapWindow, Period, Scope, ScopeIds, UsageToDate, first_day
 from bot.errors import RateLimited, Refused, StoreError, trace_of
+from bot.ports.app_home import AppHomeTab
 from bot.ports.clock import Clock
-from bot.ports.surfaces import AppHomeTab
 from bot.ports.usage import UsageByModel
 from bot.services.quota import Quota
 

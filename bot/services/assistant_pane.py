@@ -10,9 +10,9 @@ from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import Question, ThreadKey
 from bot.core.inbound.triage import Identity
 from bot.errors import RateLimited, Refused, StoreError, trace_of
+from bot.ports.assistant_pane import Pane
 from bot.ports.notices import Notices
 from bot.ports.pane_context import PaneContextWriter
-from bot.ports.surfaces import Pane
 
 STATUS_WITHIN_S = 1.0
 """How long setting the status may take before a placeholder is posted instead."""

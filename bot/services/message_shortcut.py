@@ -23,7 +23,8 @@ from bot.core.slash_command import CommandResponse
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.message_questions import MessageQuestions
-from bot.ports.surfaces import CommandResponses, QuestionPosts
+from bot.ports.question_posts import QuestionPosts
+from bot.ports.responses import CommandResponses
 from bot.services.intake import Intake
 
 POST_WITHIN_S = 10.0

@@ -17,7 +17,7 @@ from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, 
 from bot.errors import RateLimited, Refused, StoreError
 from bot.ports.queue import JobRequests
 from bot.ports.recorded_answers import RecordedAnswers
-from bot.ports.surfaces import ActionResponses
+from bot.ports.responses import ActionResponses
 from bot.services.access_control import AccessControl
 from bot.services.intake import WakeableWorker
 

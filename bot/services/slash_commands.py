@@ -22,7 +22,9 @@ from bot.core.message_question import QuotedMessage
 from bot.core.slash_command import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, parse_subcommand
 from bot.errors import RateLimited, Refused
 from bot.ports.channel_settings import ChannelSettingsStore
-from bot.ports.surfaces import Channels, CommandResponses, Modals
+from bot.ports.channels import Channels
+from bot.ports.modals import Modals
+from bot.ports.responses import CommandResponses
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 

@@ -11,7 +11,7 @@ from bot.slack.paced_client import PacedClient
 
 
 class SlackPane:
-    """The Pane port on Slack's Web API. Needs the scope assistant:write."""
+    """Implements the port Pane on the Web API. Needs the scope assistant:write."""
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Modals, the app home, responses to commands and buttons, and questions that the bot posts for people."""
+"""Modals, App Home, responses to commands and buttons, and questions that the bot posts for people."""
 
 import logging
 from collections.abc import Callable
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class SlackSurfaces:
-    """The ports of bot.ports.surfaces but the pane's, on Slack's Web API."""
+    """Implements Modals, AppHomeTab, CommandResponses, ActionResponses, Channels and QuestionPosts on the Web API."""
 
     def __init__(
         self, client: SlackClient, paced: PacedClient, threads: ThreadPoster, ephemeral: SlackEphemeralMessages
@@ -49,7 +49,7 @@ class SlackSurfaces:
         await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
 
     async def _open_modal(self, trigger_id: str, view: Json) -> None:
-        """A trigger is good for three seconds: there is no waiting for a budget."""
+        """Opens a modal without waiting for a budget: its trigger expires after three seconds."""
         await self._client.call("views.open", trigger_id=trigger_id, view=view)
 
     async def publish_home(self, user_id: str, view: HomeView) -> None:
@@ -61,13 +61,16 @@ class SlackSurfaces:
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
     ) -> None:
-        """A response_url takes no Markdown: only what can't be posted otherwise goes there, as plain text."""
+        """Posts Markdown as an ephemeral message, because a response_url takes plain text only.
+
+        If the ephemeral message is refused, its text goes to the response_url.
+        """
         if response.markdown:
             try:
                 await self._ephemeral.post(thread, user_id, **reply_blocks.action_message(response))
                 return
             except (RateLimited, Refused) as error:
-                log.warning("an action's response goes out as plain text: %s", error)
+                log.warning("action response sent as plain text: %s", error)
         message = {
             "text": reply_blocks.action_text(response),
             "response_type": "ephemeral",
