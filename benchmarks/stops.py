@@ -171,7 +171,7 @@ def _unsettled(url: str) -> int:
 def _elsewhere(logs: Sequence[str]) -> int:
     """By what each process says of presses, and of answers that it broke off."""
     pressed = [_ids(log, ": action stop by") for log in logs]
-    broken_off = [_ids(log, ": cancelled: stopped") for log in logs]
+    broken_off = [_ids(log, ": canceled: stopped") for log in logs]
     return sum(len(theirs - ours) for theirs, ours in zip(pressed, broken_off, strict=True))
 
 

@@ -55,7 +55,7 @@ def main() -> NoReturn:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    # Taking the interpreter down would take seconds on a busy machine, and shutdown has five seconds in all.
+    # A normal interpreter exit can take seconds on a busy machine, and shutdown has five seconds in all.
     os._exit(code)
 
 
@@ -74,7 +74,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader has read enough, as `| head` does. Flushing stdout at exit would fail again.
+        # The reader closed the pipe, as `| head` does. Flushing stdout at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
 
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _default_subcommand(env: dict[str, str]) -> str:
-    """Returns "run" even if only one of the tokens is set: a missing token is an error, not a wish for the sandbox."""
+    """Returns "run" if either token is set: with only one of them, `run` reports the missing one."""
     return "run" if env.get("SLACK_BOT_TOKEN") or env.get("SLACK_APP_TOKEN") else "sandbox"
 
 

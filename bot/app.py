@@ -164,7 +164,7 @@ def _beside_messages(
     shortcut: MessageShortcut,
     answering: Answering,
 ) -> None:
-    """Registers commands, modals, the App Home and the pane; they share parts with the answering."""
+    """Registers the listeners for commands, modals, App Home and the pane, which share parts with answering."""
     me, quota = answering.me, answering.quota
     defaults, admins = default_settings_of(settings), settings.admins
     commands = SlashCommands(
@@ -184,12 +184,12 @@ def _beside_messages(
 
 
 def default_settings_of(settings: Settings) -> DefaultSettings:
-    """Returns what applies where a channel has set nothing."""
+    """Returns the settings that apply where a channel has none of its own."""
     return DefaultSettings(models_in_use(settings), system_prompt_in_use(settings), settings.mention_only)
 
 
 def shown_to_admins(settings: Settings) -> dict[str, str]:
-    """Returns the settings that the App Home shows to Typist admins: no address and no secret."""
+    """Returns the settings that App Home shows to Typist admins: no address and no secret."""
     return texts.settings_for_admins(
         models_in_use(settings),
         ["members", *sorted(settings.allow_also)],
@@ -218,9 +218,9 @@ def quota_of(settings: Settings, stores: Stores, ephemeral: EphemeralMessages, c
 
 @dataclass(frozen=True)
 class Shutdown:
-    """The signals to end."""
+    """The events that end the bot."""
 
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    requested: asyncio.Event = field(default_factory=asyncio.Event)
     """Claim nothing more and let live answers end."""
     at_once: asyncio.Event = field(default_factory=asyncio.Event)
     """Don't wait for live answers any longer."""
@@ -229,24 +229,24 @@ class Shutdown:
 async def run(
     settings: Settings, shutdown: Shutdown, ready: Callable[[Bot], None], clock: Clock = MACHINES_CLOCK
 ) -> None:
-    """Runs the bot until `shutdown`. /health is served from the beginning, and says what a start waits for."""
+    """Runs the bot until `shutdown`. /health is served from the start and says what startup is waiting for."""
     probes = Probes()
     async with AsyncExitStack() as stack:
         if settings.health_port is not None:
             await stack.enter_async_context(serving(settings.health_port, probes))
-        bot = await _built_unless_asked(built(settings, probes, clock), stack, shutdown.asked)
+        bot = await _built_unless_stopped(built(settings, probes, clock), stack, shutdown.requested)
         if bot is not None:
             await _run(bot, shutdown, ready)
 
 
-async def _built_unless_asked(
-    building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, asked: asyncio.Event
+async def _built_unless_stopped(
+    building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, stop: asyncio.Event
 ) -> Bot | None:
-    """Returns the bot, None if the process was asked to end first: a start may wait for Slack for hours."""
+    """Returns the bot, or None if a signal came first: startup may wait for Slack for hours."""
     loop, patience = asyncio.get_running_loop(), asyncio.timeout(None)
 
     async def give_up() -> None:
-        await asked.wait()
+        await stop.wait()
         patience.reschedule(loop.time())
 
     try:
@@ -259,26 +259,26 @@ async def _built_unless_asked(
     except TimeoutError:
         if not patience.expired():
             raise
-        log.info("startup cancelled by a signal")
+        log.info("startup canceled by a signal")
         return None
 
 
 async def _run(bot: Bot, shutdown: Shutdown, ready: Callable[[Bot], None]) -> None:
     """Runs a built bot from connecting to its end."""
-    asked = asyncio.create_task(shutdown.asked.wait())
+    stop = asyncio.create_task(shutdown.requested.wait())
     opening = asyncio.create_task(bot.sockets.open())
     working = asyncio.create_task(kept_running(bot.worker.run))
     others = [asyncio.create_task(kept_running(loop)) for loop in bot.loops]
     try:
-        ended, _ = await asyncio.wait((asked, opening, working, *others), return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait((stop, opening, working, *others), return_when=asyncio.FIRST_COMPLETED)
         if opening in ended:
             opening.result()
             ready(bot)
-            ended, _ = await asyncio.wait((asked, working, *others), return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait((stop, working, *others), return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
             task.result()
     finally:
-        await _end(bot, working, [asked, opening, *others], shutdown)
+        await _end(bot, working, [stop, opening, *others], shutdown)
 
 
 async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[Any]], shutdown: Shutdown) -> None:
@@ -307,7 +307,7 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     )
 
     async def authorize() -> AuthorizeResult:
-        """Returns the same result for each event: otherwise each would cost an auth.test."""
+        """Returns the same result for each event, which saves an auth.test per event."""
         return result
 
     return AsyncApp(

@@ -60,7 +60,7 @@ class RateLimited(TypistError):
 
 
 class Refusal(StrEnum):
-    """Why Slack did not do what we asked, as far as it changes what we do next."""
+    """Why Slack refused a call, as far as it affects the next call."""
 
     MESSAGE_GONE = "message_gone"
     """The message, or the thread, no longer exists."""
@@ -95,7 +95,7 @@ class Refusal(StrEnum):
 
 
 class Refused(TypistError):
-    """Slack did not do what we asked; `error` is Slack's name for it."""
+    """Slack refused a call; `error` is Slack's name for the reason."""
 
     def __init__(self, method: str, error: str, reason: Refusal, ts: str = "") -> None:
         self.method = method
@@ -110,11 +110,11 @@ class NotShown(TypistError):
 
 
 class SlackSetupError(TypistError):
-    """The tokens or the app's set-up do not let us connect; the sentence says what to change."""
+    """Typist can't connect because of the tokens or the app's setup; the sentence says what to change."""
 
 
 class StoreError(TypistError):
-    """The database failed; the sentence says what to look at, and never holds the password."""
+    """The database failed; the sentence says what to check, and never contains the password."""
 
 
 def trace_of(error: BaseException) -> str:
@@ -123,5 +123,5 @@ def trace_of(error: BaseException) -> str:
     The error's own message is left out, because it may quote a user's text or a secret.
     """
     frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = " < ".join(f"{PurePath(each.filename).name}:{each.lineno}" for each in reversed(frames))
+    places = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
     return f"{type(error).__name__} at {places}" if places else type(error).__name__

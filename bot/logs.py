@@ -1,10 +1,10 @@
-"""How the log is written: nothing of what people ask or models answer, and no token, whatever library logs it.
+"""The log: no question, no answer and no token is written to it, whichever library logs the record.
 
-Two rules hold for every record, also for those of libraries that nobody has looked at:
+Two rules apply to every record, including those of libraries that nobody has reviewed:
 
-- Ours are written from the chosen level on. Others are written from warnings on, whatever their loggers' levels say
-  (OPENAI_LOG=debug sets one), and only up to the first mark after which values stand.
-- An exception is told by its type and by where it was raised. Only those whose words are known keep them.
+- Our records are written from the chosen level on. Records of libraries are written from WARNING on, whatever their
+  loggers' levels say (OPENAI_LOG=debug sets one), and are cut before the first character that may introduce a value.
+- An exception is logged by its type and traceback. Only exceptions in KEPT keep their message.
 """
 
 import logging
@@ -19,16 +19,16 @@ from bot.errors import TypistError
 
 OURS = ("bot", "handlers")
 BOLT = "slack_bolt"
-"""Warns of tokens that it is given in two ways, which is how it is to be, and shows a traceback when Slack is away."""
+"""Its records count from ERROR on. It warns about a token that it gets twice, which is intended."""
 KEPT = (TypistError, OSError)
-"""Exceptions whose words hold no text of people: ours, and the operating system's."""
+"""Exceptions whose messages contain no text of users: our own and the operating system's."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:
-    """Has all records written to the stream, ours from this level on."""
+    """Sets up logging to the stream, of our records from this level on."""
     ours = getattr(logging, level.upper())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PrivateFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -44,38 +44,38 @@ def _threshold(name: str, ours: int) -> int:
 
 
 class PrivateFormatter(logging.Formatter):
-    """Writes a record without what others may have put into it."""
+    """Formats a record without values that may be secret or a user's text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record's line, and the places of its exception."""
-        told = logging.makeLogRecord(record.__dict__)
+        """Returns the record's line and its exception's traceback."""
+        private = logging.makeLogRecord(record.__dict__)
         library = record.name.partition(".")[0]
         if library not in OURS:
-            told.msg, told.args = _VALUES.split(str(record.msg), maxsplit=1)[0].rstrip(), None
+            private.msg, private.args = _VALUES.split(str(record.msg), maxsplit=1)[0].rstrip(), None
         elif isinstance(record.args, tuple):
-            told.args = tuple(_named(each) if isinstance(each, BaseException) else each for each in record.args)
+            private.args = tuple(_named(arg) if isinstance(arg, BaseException) else arg for arg in record.args)
         if library == BOLT and record.exc_info and record.exc_info[1]:
-            told.msg, told.exc_info = f"{told.msg}: {_named(record.exc_info[1])}", None
-        # Another handler may have left its own telling in the record.
-        told.exc_text = None
-        return super().format(told)
+            private.msg, private.exc_info = f"{private.msg}: {_named(record.exc_info[1])}", None
+        # Another handler may have cached its own text of the exception in the record.
+        private.exc_text = None
+        return super().format(private)
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802
-        """The exception and what led to it, the first one first."""
+        """Returns the tracebacks of the exception and its causes, the first cause first."""
         return "\n".join(_places(error) for error in reversed(list(_chain(ei[1]))))
 
 
 def _named(error: BaseException) -> str:
-    """What kind of exception it is; what it says, where that is known."""
+    """Returns the exception's type, or its message if that may be logged."""
     name = type(error).__name__
     return str(error) or name if isinstance(error, KEPT) else name
 
 
 def _places(error: BaseException) -> str:
-    """Where it was raised; source lines hold no values."""
+    """Returns the exception's traceback, whose source lines contain no values, and its type."""
     places = "".join(traceback.format_tb(error.__traceback__))
-    said = f"{type(error).__name__}: {error}" if isinstance(error, KEPT) else type(error).__name__
-    return f"{places}{said}"
+    last_line = f"{type(error).__name__}: {error}" if isinstance(error, KEPT) else type(error).__name__
+    return f"{places}{last_line}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

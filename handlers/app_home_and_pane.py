@@ -1,4 +1,4 @@
-"""Listeners for the app home and the assistant pane."""
+"""Listeners for App Home and the assistant pane."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from handlers.payloads import channel_in_view
 
 
 def register(app: AsyncApp, home: AppHome, pane: AssistantPane) -> None:
-    """Slack reports threads to an app with assistant_view, and the Messages tab to one with agent_view."""
+    """Registers the listeners. With assistant_view, Slack reports threads; with agent_view, the Messages tab."""
 
     async def on_home(event: Mapping[str, Any]) -> None:
         if event.get("tab") == "messages":

@@ -46,7 +46,7 @@ def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: Messa
                 await intake.take(event_id, message_of(event, team_id))
 
     async def on_options(ack: AsyncAck) -> None:
-        """No menu of Typist asks for its options; one that is forged or outdated gets none."""
+        """Returns no options: no menu of Typist requests any, but a forged or outdated one may."""
         await ack(options=[])
 
     async def on_error(error: Exception) -> BoltResponse | None:

@@ -11,7 +11,7 @@ from handlers.payloads import press_of
 
 
 def register(app: AsyncApp, actions: ReplyActions, team_id: str) -> None:
-    """Must come before messages.register: Bolt calls the first listener that matches."""
+    """Registers the listeners. Call it before messages.register: Bolt calls the first listener that matches."""
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()

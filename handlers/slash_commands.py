@@ -19,9 +19,9 @@ from handlers.payloads import invocation_of_command, invocation_of_shortcut, mes
 
 COMMAND = "/typist"
 WITHIN_S = 2.5
-"""Slack waits three seconds for an acknowledgement, and a trigger is valid no longer."""
+"""Slack waits three seconds for an acknowledgment, and a trigger is valid no longer."""
 ASKED_WITHIN_S = 2.0
-"""A modal that was submitted is closed after this time, so that even a slow acknowledgement comes in time."""
+"""A modal that was submitted is closed after this time, so that even a slow acknowledgment comes in time."""
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def register(app: AsyncApp, commands: SlashCommands, shortcut_questions: MessageShortcut) -> None:
-    """Every failure is told to the person who acted: Slack does not send these payloads again."""
+    """Registers listeners that report every failure to the person, because Slack doesn't send these payloads again."""
 
     async def on_command(ack: AsyncAck, command: Mapping[str, Any]) -> None:
         try:
@@ -59,7 +59,7 @@ def register(app: AsyncApp, commands: SlashCommands, shortcut_questions: Message
             async with asyncio.timeout(ASKED_WITHIN_S):
                 problem = await shortcut_questions.ask(body["user"]["id"], str(view["id"]), about, question)
         except TimeoutError:
-            # The question goes on without us. If it fails, the person is told.
+            # The question is processed in the background, which tells the person if it fails.
             problem = ""
         await (ack(response_action="errors", errors={QUESTION: problem}) if problem else ack())
 

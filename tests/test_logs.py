@@ -35,8 +35,8 @@ def fails(error: Exception) -> Exception:
 
 
 def test_ours_is_written_as_it_is(written: io.StringIO) -> None:
-    logging.getLogger("bot.services.worker").debug("job %d: cancelled: %s", 7, "handover")
-    assert written.getvalue().endswith("DEBUG bot.services.worker: job 7: cancelled: handover\n")
+    logging.getLogger("bot.services.worker").debug("job %d: canceled: %s", 7, "handover")
+    assert written.getvalue().endswith("DEBUG bot.services.worker: job 7: canceled: handover\n")
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])

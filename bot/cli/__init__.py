@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Subcommand(Protocol):
-    """What each module of this package has."""
+    """The interface of each module in this package."""
 
     HELP: str
     """One line for the list of subcommands."""

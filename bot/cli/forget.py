@@ -21,7 +21,7 @@ EXIT_DECLINED = 1
 WORKER = "forget"
 """This process's name among the workers. It claims no jobs."""
 ROOT = "root"
-"""Stands in logs for the thread of a direct message that is in no thread."""
+"""Logged in place of a thread's ts for direct messages outside of threads."""
 
 _USER = re.compile(r"[UW][A-Z0-9]+")
 _THREAD = re.compile(r"(?:([ET][A-Z0-9]+)/)?([CDG][A-Z0-9]+)/(\d+\.\d+|root)")
@@ -35,7 +35,7 @@ class ErasureTarget:
 
     user_id: str | None = None
     thread: ThreadKey | None = None
-    """Its team_id is "" where none was given."""
+    """Its team_id is "" if the command line names none."""
 
     def __str__(self) -> str:
         if self.user_id:
@@ -46,7 +46,7 @@ class ErasureTarget:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what to delete, and --yes."""
+    """Adds the options that name what to delete, and --yes."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--user", metavar="ID", help="a person's questions, by member ID: U0123ABCD")
     what.add_argument("--thread", help="a thread's questions: CHANNEL/THREAD_TS, or the link of a message")

@@ -12,7 +12,7 @@ EXIT_UNHEALTHY = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds nothing: BOT_HEALTH_PORT says where to ask."""
+    """Adds nothing: the port is BOT_HEALTH_PORT."""
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:

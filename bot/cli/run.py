@@ -1,4 +1,4 @@
-"""`typist run`: connects to Slack and answers there until the process is told to stop."""
+"""`typist run`: connects to Slack and answers there until the process gets a signal to stop."""
 
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ END_WITHIN_S = 4.7
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds nothing: the settings say it all."""
+    """Adds nothing: all options are settings."""
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -39,7 +39,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
             f"Typist {__version__} is connected to Slack (team {bot.me.team_id}) and answers with {models}.", flush=True
         )
 
-    asyncio.run(until_signalled(lambda shutdown: app.run(ours, shutdown, ready), ours.drain_s))
+    asyncio.run(until_signaled(lambda shutdown: app.run(ours, shutdown, ready), ours.drain_s))
     return 0
 
 
@@ -48,31 +48,31 @@ def exit_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
-async def until_signalled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
+async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
     """Runs the bot until it ends. SIGTERM or Ctrl-C drains it; a second signal doesn't wait for live answers."""
     from bot.app import Shutdown
 
     shutdown = Shutdown()
 
     def on_signal() -> None:
-        at_once = shutdown.asked.is_set()
+        at_once = shutdown.requested.is_set()
         if at_once:
             shutdown.at_once.set()
-        shutdown.asked.set()
+        shutdown.requested.set()
         _exit_after(END_WITHIN_S if at_once else drain_s + END_WITHIN_S)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     await run(shutdown)
-    # The work is done: a late signal must not turn that into a failure.
+    # The work is done, so a late signal must not turn success into failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)
 
 
 def _exit_after(delay_s: float) -> None:
-    """Exits the process after a delay, whatever still runs: a DNS lookup's thread, a driver, a stuck loop.
+    """Exits the process after a delay, even if something still runs: a DNS lookup's thread, a driver, a stuck loop.
 
     Nothing is lost: another process, or the next start, takes the jobs over as after a crash.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
-from bot.cli.run import exit_on_sigterm, until_signalled
+from bot.cli.run import exit_on_sigterm, until_signaled
 from bot.errors import SettingsError
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings, models_in_use, parse_models
@@ -48,15 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    """Runs the sandbox until the process is told to stop, and returns the exit code."""
+    """Runs the sandbox until the process gets a signal to stop, and returns the exit code."""
     exit_on_sigterm()
-    # Without a subcommand the options have neither.
+    # Without a subcommand, neither option exists.
     port, model = getattr(options, "port", None), getattr(options, "model", None)
     ours = settings.read(env)
     logs.set_up(ours.log_level)
     if "DATABASE_URL" not in env:
         ours = replace(ours, database_url="sqlite://")
-    asyncio.run(until_signalled(lambda shutdown: _sandbox(ours, shutdown, port, model), ours.drain_s))
+    asyncio.run(until_signaled(lambda shutdown: _sandbox(ours, shutdown, port, model), ours.drain_s))
     return 0
 
 

@@ -32,7 +32,7 @@ _COLUMNS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds how to group, from when, and as what to print."""
+    """Adds the options for grouping, start date and output format."""
     groups = ["day", "user", "channel", "model"]
     parser.add_argument("--by", choices=groups, default="day", help="print one line for each (default: day)")
     parser.add_argument("--since", metavar="DATE", help="first day, in UTC: 2026-11-20 (default: 30 days ago)")

@@ -1,4 +1,4 @@
-"""What the app home shows, as data."""
+"""The content of App Home, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class WorkspaceUsage:
 
 @dataclass(frozen=True, slots=True)
 class HomeView:
-    """The app home of one person."""
+    """One person's App Home."""
 
     defaults: EffectiveSettings
-    """What applies in channels without settings of their own."""
+    """The settings of channels without their own."""
     usage: UsageToDate
     workspace: WorkspaceUsage | None = None
     """None for people who are not admins."""

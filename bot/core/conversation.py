@@ -34,7 +34,7 @@ class File:
     access: str = ""
     """visible, check_file_info, ...: Slack's file_access."""
     url: str = ""
-    """Where to download it, with the bot's token."""
+    """The download address, which needs the bot's token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Message:
     channel_id: str
     ts: str
     text: str = field(repr=False)
-    """What its writer wrote, as Markdown with mentions (core/inbound/mentions.py)."""
+    """The writer's own text, as Markdown with mentions (core/inbound/mentions.py)."""
     attached: str = field(default="", repr=False)
     """What Slack shows below its text, in the same form: forwarded and quoted messages, unfurls, apps' attachments."""
     channel_type: str = "channel"
@@ -56,15 +56,15 @@ class Message:
     app_name: str | None = None
     """The name of the app that wrote it."""
     by_app: bool = False
-    """Whether an app wrote it, as itself or for a person, even if the message names no bot."""
+    """Whether an app wrote it, in its own name or a person's, even if the message names no bot."""
     subtype: str | None = None
     parent_user_id: str | None = None
-    """Who wrote the thread's first message, if Slack says so."""
+    """The author of the thread's first message, if Slack says so."""
     files: tuple[File, ...] = ()
     edited_ts: str = ""
-    """When its writer last edited it; "" if never."""
+    """The time of its last edit; "" if it was never edited."""
     after_gap: bool = False
-    """Whether messages before it are missing: there were too many, or Slack didn't return them."""
+    """Whether messages before it are missing because there were too many or Slack didn't return them."""
 
     @property
     def whole(self) -> str:
@@ -84,7 +84,7 @@ class Question:
     (core/inbound/mentions.py)."""
     files: tuple[File, ...] = ()
     from_bot: bool = False
-    """Whether another bot asks."""
+    """Whether the asker is another bot."""
 
     def as_message(self) -> Message:
         """The question as a message of its conversation."""
@@ -101,26 +101,26 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A question as the worker gets it that claimed it. core/job.py explains attempts and versions."""
+    """A question as its worker claimed it. core/job.py explains attempts and versions."""
 
     id: int
     question: Question
     attempts: int
-    """How often it was claimed, including this time; with the worker's name it fences later writes."""
+    """The number of claims, including this one; with the worker's name, it fences later writes."""
     page_ts: tuple[str, ...] = ()
     """The messages already posted for its reply, in order."""
     may_have_posts: bool = False
     """Slack may show more of its reply than is on record: an interrupted attempt's pages, or a placeholder."""
     interruptions: int = 0
-    """Earlier attempts whose process died, or was away for too long."""
+    """The number of earlier attempts whose process died or was paused for too long."""
     so_far: str = field(default="", repr=False)
-    """The answer so far, where this version continues it from its length limit."""
+    """The answer so far, if this version continues it from its length limit."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    """What earlier attempts at this version left on record."""
+    """The text that earlier attempts at this version recorded."""
     earlier: tuple[Question, ...] = ()
-    """Questions of its batch: they were queued before it, and its answer is theirs, too."""
+    """The earlier questions of its batch, which share its answer."""
     version: int = 0
-    """How often the answer was started anew in place. What Slack shows of an earlier version is replaced."""
+    """How often the answer was started over. What Slack shows of an earlier version is replaced."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits for this version, in seconds since the epoch."""
 
@@ -138,7 +138,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side of the conversation said, as the model reads it."""
+    """The words of one side of the conversation, as the model reads them."""
 
     role: Role
     text: str = field(repr=False)

@@ -12,10 +12,10 @@ attempt, so the state says which:
 - QUEUED jobs were never claimed. Nothing of the answer exists but perhaps a placeholder, so a queued job may join a
   batch, and Stop ends it on the spot.
 - RELEASED jobs are queued as well, but an attempt has begun the answer, or an earlier version of it stands in Slack.
-  They go first in their thread, alone. Stop only leaves a request: the next attempt has to end the messages.
+  They go first in their thread, alone. Stop only leaves a request: the next attempt must finish the reply.
 - RUNNING jobs belong to one worker. The database allows one running job per thread.
 - ENDED, BATCHED, DENIED and UNBEGUN jobs are over. ENDED had an attempt; UNBEGUN ended without one; the answer to a
-  BATCHED job is a later job's; the asker of a DENIED job may not ask.
+  BATCHED job is a later job's; the asker of a DENIED job has no access.
 - ABSENT jobs have no row: they were never asked, or were erased. Ids are not reused, so late writes find nothing.
 
 Two predicates recur everywhere. A job is *live* until it is over. It is *begun* while it is live and an attempt has
@@ -24,14 +24,15 @@ taken it: somebody writes its answer, or will go on with it.
 Attempts and leases
 -------------------
 Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/queue/finish.py): a worker
-that was paused while another one took its job over changes nothing. A worker sends heartbeats, and takes a job for its
-own only for a few seconds after each (core/lease.py), half as long as the others wait before they take over. An attempt
-that dies or is released counts as a turn with the reason INTERRUPTED and what it used; the job lives on, and the next
-attempt continues from the checkpoint. A job that was interrupted three times ends with INTERRUPTED_TOO_OFTEN.
+that was paused while another one took its job over changes nothing. A worker sends heartbeats, and considers its jobs
+its own only for a few seconds after each (core/lease.py), half as long as the others wait before they take over. An
+attempt that dies or is released counts as a turn with the reason INTERRUPTED and its usage so far. The job lives on,
+and the next attempt continues from the checkpoint. A job that was interrupted three times ends with
+INTERRUPTED_TOO_OFTEN.
 
 Versions
 --------
-An answer can be made anew in the same messages: Regenerate, Continue, and an edit of a question that is begun. Each
+An answer can be written again in the same messages: Regenerate, Continue, and an edit of a question that is begun. Each
 raises `version`. An attempt knows the version that it answers. When the database has a newer one, the attempt's
 checkpoints are void, its heartbeat tells the worker to start over, and its FINISH becomes RELEASE: the turn is kept,
 and the job is done again. A stop counts more than an edit: a stopped attempt ends even if it is outdated.
@@ -50,13 +51,13 @@ ends), and a raised `version`. `answer_deleted` is another mark beside the state
 
 Erasure
 -------
-Erasing removes rows at once, with all that hangs on them, except those of running jobs: these are stopped first, and
-FINISH removes them. Retention empties texts of jobs that are over, and changes no state.
+Erasing removes rows at once, with all rows that refer to them. Running jobs are the exception: they are stopped first,
+and FINISH removes them. Retention empties texts of jobs that are over, and changes no state.
 
 The outbox
 ----------
-What Slack still has to be told once a job is over (a placeholder to clear, askers to mention, an end that Slack did not
-accept) is written to the outbox in the transaction that ends the job, and done at least once by any process. Entries
+The calls to Slack that remain once a job is over (a placeholder to clear, askers to mention, an end that Slack did not
+accept) are written to the outbox in the transaction that ends the job, and made at least once by any process. Entries
 wait while their job is live, and an end that is being shown (SHOW_END) keeps the job from being claimed meanwhile, so
 that two processes never write one reply. The outbox moves no job.
 """
@@ -70,7 +71,7 @@ from bot.errors import Failure
 
 
 class Status(StrEnum):
-    """What the database keeps of a job's state."""
+    """The part of a job's state in the column `status`."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -78,25 +79,25 @@ class Status(StrEnum):
 
 
 class EndReason(StrEnum):
-    """Why a job ended; INTERRUPTED alone is why an attempt did. Stored, logged, and kept in Slack's metadata."""
+    """Why a job ended, or for INTERRUPTED, an attempt. Stored, logged, and kept in Slack's metadata."""
 
     WHOLE = "whole"
     LENGTH_LIMIT = "length_limit"
     """The answer reached its length limit: it can be continued."""
     NOTHING_ASKED = "nothing_asked"
-    """The message had no words and no files: Typist said how to ask."""
+    """The message had no words and no files, so Typist explained how to ask."""
     BATCHED = "batched"
-    """A later question's answer is the answer."""
+    """The question was answered with a later one of its thread."""
 
     STOPPED = "stopped"
-    """A person pressed Stop, or what was being answered was deleted or erased."""
+    """A person pressed Stop, or the question was deleted or erased."""
     QUESTION_DELETED = "question_deleted"
-    """The question was deleted before an attempt was there to stop."""
+    """The question was deleted before its first attempt."""
     REPLY_GONE = "reply_gone"
     """The reply was deleted in Slack, or its channel closed to us."""
 
     DENIED = "denied"
-    """The asker may not ask."""
+    """The asker has no access."""
     CAP_REACHED = "cap_reached"
 
     BAD_KEY = "bad_key"
@@ -124,7 +125,7 @@ class EndReason(StrEnum):
 
     @property
     def is_answer(self) -> bool:
-        """Whether the reader has what there was to say."""
+        """Whether the reader has a complete answer."""
         return self in _ANSWERS
 
     @property
@@ -134,7 +135,7 @@ class EndReason(StrEnum):
 
     @property
     def is_partial(self) -> bool:
-        """Whether the text may lack its rest, though nobody cut it to size."""
+        """Whether the text may be incomplete for another reason than its length limit."""
         return self.is_stop or self.is_failure
 
     @property
@@ -148,7 +149,7 @@ _STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
 
 
 def reason_of(why: FinishReason | Failure) -> EndReason:
-    """Returns what a model's finish reason, or its failure, makes of the job that it answered."""
+    """Returns the end reason of a job by its model's finish reason or failure."""
     match why:
         case FinishReason.STOP:
             return EndReason.WHOLE
@@ -210,9 +211,9 @@ class Event(StrEnum):
     """Its worker hands it over, or ends an attempt at a version that is outdated."""
     FINISH = auto()
     DENY = auto()
-    """Its worker finds that the asker may not ask."""
+    """Its worker finds that the asker has no access."""
     REMOVE = auto()
-    """Its worker ends it, and it was to be erased."""
+    """Its worker ends it, after somebody asked to erase it."""
     STOP = auto()
     EDIT = auto()
     DELETE_QUESTION = auto()
@@ -282,18 +283,18 @@ class Outcome:
 
     end_reason: EndReason
     answer: str
-    """The model's Markdown as far as it came; empty where no model was asked."""
+    """The model's Markdown so far; empty if no model was asked."""
     model: str | None = None
     usage: Usage | None = None
-    """As the vendor reported it, else by estimate; None where no model was asked."""
+    """The usage that the vendor reported, or else an estimate; None if no model was asked."""
     first_token_s: float | None = None
     prompt_version: str | None = None
-    """Of the system prompt that the model had (core/inbound/channel_settings.py)."""
+    """The version of the model's system prompt (core/inbound/channel_settings.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How an answer ends: what its readers see below it, and what is recorded beside its text."""
+    """How an answer ends: the lines that readers see below it, and the values recorded with its text."""
 
     end_reason: EndReason
     notice: str = ""
@@ -311,7 +312,7 @@ class Piece:
     """In characters of the answer; the recorded text from here on is replaced."""
     text: str = field(repr=False)
     closing: Closing | None = None
-    """With the last piece."""
+    """How the answer ends; only the last piece has it."""
 
     @property
     def end(self) -> int:
@@ -321,7 +322,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is on record of an answer whose attempt was interrupted."""
+    """The recorded part of an answer whose attempt was interrupted."""
 
     text: str = field(default="", repr=False)
     closing: Closing | None = None
@@ -339,24 +340,24 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What a heartbeat brings back."""
+    """The answer to a heartbeat."""
 
     ours: frozenset[int] = frozenset()
     """Ids of the jobs that are still ours."""
     to_stop: frozenset[int] = frozenset()
-    """Ids of those among them that somebody asked to stop."""
+    """Ids of the jobs among them that somebody asked to stop."""
     to_restart: frozenset[int] = frozenset()
-    """Ids of those among them whose question was edited since they were claimed."""
+    """Ids of the jobs among them whose question was edited since they were claimed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What the other processes do in our workspace; ages are in seconds."""
+    """The activity of the other processes in our workspace; ages are in seconds."""
 
     call_ages_s: tuple[float, ...] = ()
-    """Of their calls of one method in the last minute."""
+    """The ages of their calls of one method in the last minute."""
     live_ages_s: tuple[float, ...] = ()
-    """Of their live replies."""
+    """The ages of their live replies."""
 
 
 @dataclass(frozen=True, slots=True)

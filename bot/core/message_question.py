@@ -6,13 +6,13 @@ from bot.core.entities import escape, unescape
 from bot.core.reply.preview import beginning
 
 QUESTION_HOLD_S = 30.0
-"""How long one process has a question about a message to itself."""
+"""How long a process holds a question about a message."""
 REMINDER_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class QuotedMessage:
-    """The message that a question is about, and where to answer the person who asks."""
+    """The message that a question is about, and the response_url for its asker."""
 
     channel_id: str
     ts: str
@@ -25,7 +25,7 @@ class QuotedMessage:
 
 @dataclass(frozen=True, slots=True)
 class MessageQuestion:
-    """A submitted question about a message; one process has it to itself until `due_at`."""
+    """A submitted question about a message; one process holds it until `due_at`."""
 
     team_id: str
     view_id: str
@@ -36,7 +36,7 @@ class MessageQuestion:
     due_at: float
     """When another process may take it, in seconds since the epoch."""
     tries: int
-    """How often a process took it, including this time."""
+    """How often processes took it, including this time."""
     elsewhere: bool
     """Whether an earlier try began to post it as a direct message to the asker."""
     posted: tuple[str, str] | None

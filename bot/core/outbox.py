@@ -1,4 +1,4 @@
-"""The outbox: Slack calls that are owed about jobs that have ended, each made at least once by any process."""
+"""The outbox: calls to Slack that remain after a job has ended, each made at least once by any process."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,19 +7,19 @@ from bot.core.conversation import Question
 from bot.core.job import Piece
 
 OUTBOX_HOLD_S = 30.0
-"""A process that takes an entry has so long for it; then any process may take it again."""
+"""How long a process that takes an entry holds it; then any process may take it again."""
 LONGEST_WAIT_S = 3_600.0
 MOST_TRIES = 30
-"""With the growing waits between them, about a day."""
+"""With the growing waits between tries, an entry is tried for about a day."""
 
 
 def wait_s(tries: int) -> float:
-    """Returns how long an entry waits after a try that failed, by the number of tries: longer than it was held."""
+    """Returns how long an entry waits after a failed try, by the number of tries; at least OUTBOX_HOLD_S."""
     return min(LONGEST_WAIT_S, OUTBOX_HOLD_S * 2.0 ** min(tries, 10))
 
 
 class OutboxKind(StrEnum):
-    """What is owed in Slack."""
+    """The kinds of calls that remain."""
 
     CLEAR_PLACEHOLDER = "clear_placeholder"
     """Delete the placeholder of a job that ended in the queue."""
@@ -37,12 +37,12 @@ class OutboxKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """One call that is owed, as the process that took it has it."""
+    """An outbox entry, as the process that took it has it."""
 
     id: int
     kind: OutboxKind
     due_at: float
-    """When another process may take it. It also fences: whoever took it later has another time here."""
+    """When another process may take it. It also fences: a process that takes the entry later gets another time."""
     tries: int
     """How often it was taken, including this time."""
     job_id: int
@@ -57,7 +57,7 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What Slack did not accept when a job ended, for the outbox."""
+    """The work that Slack did not accept when a job ended, for the outbox."""
 
     kind: OutboxKind
     piece: Piece | None = None

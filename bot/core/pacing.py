@@ -31,7 +31,7 @@ OWN_GAP_S = 0.6
 OTHERS_MARGIN_S = 1.0
 """The same for other processes' calls, which are recorded before they leave."""
 NEWLY_UNSEEN_S = 10.0
-"""Other processes that were seen for so long have just become unseen."""
+"""Other processes become newly unseen this long after the last report that they are unseen."""
 HELD_S = 2.0
 """Longer than the time between two reports that others can't be seen."""
 ASK_AGAIN_S = 0.25
@@ -49,13 +49,13 @@ FADING_S = 30.0
 AT_ONCE_S = 0.5
 """Questions closer together than this count as one, because they don't predict more."""
 OUT_OF_SILENCE = 0.4
-"""What a question after a minute of silence counts, because it predicts less."""
+"""The weight of a question after a minute of silence, because it predicts less."""
 NEWCOMERS_WEIGHT = 1.5
-"""Expected answers weigh more: they also need calls for first words and finals, and come in crowds."""
+"""The weight of expected answers: they also need calls for first words and finals, and come in crowds."""
 HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 FINALS_HORIZONS_S = (10.0, 20.0, 30.0)
 FINALS_WEIGHT = 2.0
-"""Expected finals count double, because a crowd is noticed only while its first questions are answered."""
+"""The weight of expected finals: a crowd is noticed only while its first questions are answered."""
 
 
 class Urgency(IntEnum):
@@ -137,8 +137,8 @@ class RateWindow:
 class Pacer:
     """Paces the calls of one method in one workspace.
 
-    It is told the time, by the monotonic clock, and answers with times. `key` identifies a reply. A method for which no
-    reply is opened is only held to its budget.
+    Callers pass in the time, and results are times, by the monotonic clock. `key` identifies a reply. A method without
+    open replies is only held to its budget.
     """
 
     def __init__(self, calls_per_minute: int = 50) -> None:

@@ -1,4 +1,4 @@
-"""The slash command /typist: its subcommands, and what it answers."""
+"""The slash command /typist: its subcommands and responses."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,15 @@ SETTINGS_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """What Typist can do, and its subcommands."""
+    """The help text's contents."""
 
     unknown_subcommand: str = ""
-    """What somebody asked for and does not exist."""
+    """The unknown subcommand that a person typed; "" if help was requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResponse:
-    """What only the person who used a command or a shortcut reads."""
+    """A response that only the person who used the command or shortcut reads."""
 
     content: str | Help | UsageToDate
     settings: str = ""

@@ -1,7 +1,7 @@
 """What a model's stream consists of, for every vendor: pieces of text, signs of thinking, one completion at the end.
 
-Providers translate their vendors' events into these types, and nothing above the providers knows a vendor's form. What
-a vendor adds to its streams becomes a class of its own in `StreamEvent`; readers match on the class.
+Providers translate their vendors' events into these types, and nothing above the providers knows a vendor's form. A
+vendor's new kind of event becomes a class of its own in `StreamEvent`; readers match on the class.
 """
 
 from dataclasses import dataclass

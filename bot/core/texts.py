@@ -38,7 +38,7 @@ INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
 NOT_SHOWN = "Slack didn't accept my messages for several minutes, so I stopped here. Please ask again."
 HELP = (
     "Ask me anything: mention me with your question, or send me a direct message. "
-    "I answer in a thread and read what was said in it."
+    "I answer in a thread and read the messages in it."
 )
 WHOLE_ANSWER_ATTACHED = "The whole answer is attached as a file."
 WHOLE_ANSWER_AND_CODE_ATTACHED = "The whole answer and its long code blocks are attached as files."
@@ -252,7 +252,7 @@ def _sentence_case(text: str) -> str:
 # Slash command
 
 WHAT_I_DO = (
-    "Mention me in a channel or send me a direct message. I answer in the thread and read what was said in it, "
+    "Mention me in a channel or send me a direct message. I answer in the thread and read the messages in it, "
     "including images, PDFs and text files. To ask about any message, choose *Ask Typist about this* from its menu."
 )
 COMMANDS = (

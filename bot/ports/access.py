@@ -1,4 +1,4 @@
-"""What access control needs to know of earlier questions. Raises StoreError."""
+"""Counts of earlier questions, for access control. Raises StoreError."""
 
 from typing import Protocol
 

@@ -9,7 +9,7 @@ class ChannelSettingsReader(Protocol):
     """Reads the settings of channels."""
 
     async def read(self, team_id: str, channel_id: str) -> ChannelSettings:
-        """Returns a channel's settings as any process wrote them last; empty ones if nobody did."""
+        """Returns a channel's latest settings, whichever process wrote them; empty ones if there are none."""
         ...
 
 

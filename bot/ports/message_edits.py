@@ -11,14 +11,14 @@ class QuestionEdits(Protocol):
     async def edit(self, question: Question, edited_ts: str) -> bool:
         """Stores a question's new text; returns False if the message is not a question, or was deleted.
 
-        A queued question is answered as it is now. An answer under way starts over in its messages; its worker hears
-        of that with a heartbeat. If the answer has ended and the question is the thread's last, the outbox offers its
-        writer another answer.
+        A queued question is answered with its new text. An answer under way starts over in its messages; its worker
+        learns of the edit with a heartbeat. If the answer has ended and the question
+        is the thread's last, the outbox offers its writer another answer.
         """
         ...
 
     async def delete(self, team_id: str, channel_id: str, ts: str) -> bool:
-        """Removes a question: it is not answered any more. Returns False if the message is not a question.
+        """Removes a question, so that it isn't answered. Returns False if the message is not a question.
 
         The reply is deleted, too, unless a person wrote after it.
         """

@@ -16,13 +16,13 @@ class MessageQuestions(Protocol):
     ) -> MessageQuestion | None:
         """Stores a submitted question and returns it; returns None while another process has it.
 
-        The question is this process's for QUESTION_HOLD_S, unless it is complete. A modal that is submitted again keeps
-        its first text, unless its asker was told that the question was not asked.
+        This process holds the question for QUESTION_HOLD_S, unless it is complete. A modal that is submitted again
+        keeps its first text, unless its asker has read that the question was given up.
         """
         ...
 
     async def take(self, limit: int) -> list[MessageQuestion]:
-        """Returns questions that a process began and left; they are this process's for QUESTION_HOLD_S."""
+        """Returns questions that another process began and left; this process holds them for QUESTION_HOLD_S."""
         ...
 
     async def record_direct_post(self, question: MessageQuestion, *, begun: bool) -> bool:

@@ -30,6 +30,6 @@ class Models(Protocol):
     def led_by(self, model: str | None) -> Provider:
         """Returns a provider that tries `model` first and falls back to the others.
 
-        A model that is not in use changes nothing about the usual order.
+        If `model` is None or not in use, the usual order applies.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is told or done at most once in a while, over all processes. Raises StoreError."""
+"""Notices that are sent at most once in a period, over all processes. Raises StoreError."""
 
 import math
 from typing import Protocol

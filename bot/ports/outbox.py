@@ -1,4 +1,4 @@
-"""Work in Slack that remains after an answer has ended: entries in the database, and who does them."""
+"""The outbox: entries for work that remains in Slack after an answer has ended, and the sender that does it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -13,7 +13,7 @@ class OutboxEntries(Protocol):
     async def take(self, limit: int) -> list[OutboxEntry]:
         """Returns up to `limit` entries that are due.
 
-        They are this process's for OUTBOX_HOLD_S; an entry that is not complete by then is due again.
+        This process holds them for OUTBOX_HOLD_S; an entry that is not complete by then is due again.
         """
         ...
 
@@ -26,7 +26,7 @@ class OutboxEntries(Protocol):
         ...
 
     async def unshown_end(self, entry: OutboxEntry) -> Job | None:
-        """Returns the ended job whose end Slack did not take, with its checkpoint; None if nothing is to be shown.
+        """Returns the ended job whose end Slack did not accept, with its checkpoint; None if it needs no showing.
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
@@ -34,7 +34,7 @@ class OutboxEntries(Protocol):
 
 
 class OutboxSender(Protocol):
-    """Does what an entry says in Slack. Every method raises RateLimited and Refused."""
+    """Makes an entry's calls to Slack. Every method raises RateLimited and Refused."""
 
     async def clear(self, entry: OutboxEntry) -> None:
         """Deletes the messages of a reply."""

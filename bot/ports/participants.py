@@ -15,7 +15,7 @@ class GroupThreads(Protocol):
 
 
 class ThreadParticipants(Protocol):
-    """Knows who was in a thread at a message."""
+    """Finds the participants of a thread at the time of a message."""
 
     async def at_message(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
         """Returns who was in the thread when `user_id` wrote the message `ts`.

@@ -4,7 +4,7 @@ Producers (`QuestionQueue`, `JobRequests`) add jobs and ask for changes to them.
 `ReplyRecord`) claim jobs, keep them alive with heartbeats, and end them. bot/core/job.py explains the life of a job.
 
 Every method raises StoreError if the database fails; nothing or everything may have been written then.
-Cancelling the caller cancels no write.
+Canceling the caller cancels no write.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ class WaitingJobs(StopRequests, Protocol):
 
 
 class WorkerQueue(Protocol):
-    """Gives jobs to a worker, and tells it what becomes of them."""
+    """Gives jobs to a worker, and reports requests about them."""
 
     async def claim(self, limit: int) -> list[Job]:
         """Returns up to `limit` jobs, which are this worker's from now on.
@@ -69,14 +69,14 @@ class WorkerQueue(Protocol):
         under way as one person may have, over all processes, wait.
 
         Call it about once a second and after `wait`: dead workers are detected only by polling. Don't cancel it: jobs
-        that were claimed for a cancelled caller stay claimed.
+        that were claimed for a canceled caller stay claimed.
         """
         ...
 
     async def heartbeat(self, claimed: Mapping[Job, Spent], pieces: Mapping[Job, Piece] = ...) -> Pulse:
         """Tells the other workers that these jobs are being worked on, and returns requests of others about them.
 
-        Call it about once a second. `claimed` says what each attempt has used so far; `pieces` is new text of the
+        Call it about once a second. `claimed` has the usage of each attempt so far; `pieces` is new text of the
         answers, which is recorded in the same transaction.
         """
         ...
@@ -109,8 +109,8 @@ class ClaimedJobs(Protocol):
     async def finish(self, job: Job, outcome: Outcome, *, ping: bool = False, leftover: Leftover | None = None) -> bool:
         """Ends the job and records its turn; returns False if the job was no longer this worker's.
 
-        `ping` has the outbox mention the askers. `leftover` is what Slack did not take: it goes to the outbox, and an
-        end that is still to be shown stays on record until then.
+        `ping` has the outbox mention the askers. `leftover` is work that Slack did not accept: it goes to the
+        outbox, and an end that Slack doesn't show yet stays on record until then.
         If the question was edited meanwhile, the turn is recorded, and the job is released instead.
         """
         ...

@@ -51,7 +51,7 @@ class LiveReply(Protocol):
         ...
 
     async def leave(self) -> None:
-        """Leaves the reply as it is, for another process to go on with; returns when no call is under way."""
+        """Leaves the reply as it is, for another process to continue; returns when no call is under way."""
         ...
 
 
@@ -59,9 +59,9 @@ class Replies(Protocol):
     """Opens replies, at a pace that all live ones share."""
 
     async def open(self, draft: Draft, *, status_shown: bool = False, until: float = math.inf) -> LiveReply:
-        """Begins a job's reply with a placeholder, or goes on with what an earlier attempt left.
+        """Begins a job's reply with a placeholder, or continues what an earlier attempt left.
 
-        What is appended to the reply is the draft's text from then on.
+        The draft records all text that is appended to the reply.
 
         With `status_shown` the pane's status says that the model is thinking, and the placeholder waits two minutes for
         the first words. Nothing is sent later than `until`, by the monotonic clock.
@@ -70,7 +70,7 @@ class Replies(Protocol):
 
 
 class WorkerReplies(Protocol):
-    """What a worker does about replies of jobs that it does not answer."""
+    """Handles the replies of jobs that the worker doesn't answer."""
 
     async def post_placeholder(self, job: Job, until: float) -> None:
         """Posts the placeholder of a queued job; returns once it is on record, or can't be.

@@ -17,7 +17,7 @@ class Retention(Protocol):
 
 
 class Erasure(Protocol):
-    """Removes everything about a person or a thread because somebody asks for it."""
+    """Removes everything about a person or a thread on request."""
 
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> int:
         """Removes the questions and answers of a person or a thread, or all, for good; returns how many jobs.

@@ -8,21 +8,21 @@ from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, ScopeIds
 
 
 class UsageTotals(Protocol):
-    """Reads what was used."""
+    """Reads usage totals."""
 
     async def used(self, scope_ids: ScopeIds, windows: Collection[CapWindow]) -> Mapping[CapWindow, Amount]:
-        """Returns what was used in the current period of each window; answers under way are not in it.
+        """Returns the usage in the current period of each window, without answers under way.
 
-        What an attempt used counts for the day on which the attempt ended.
+        An attempt's usage counts for the day on which the attempt ended.
         """
         ...
 
 
 class UsageByModel(UsageTotals, Protocol):
-    """Reads what was used, by model as well."""
+    """Reads usage totals, also by model."""
 
     async def used_by_model(self, team_id: str, since: float) -> Mapping[str, Amount]:
-        """Returns what a workspace's answers that ended since then (seconds since the epoch) used, by model."""
+        """Returns a workspace's usage by model, of answers that ended since then (seconds since the epoch)."""
         ...
 
 

@@ -6,12 +6,12 @@ from bot.core.limits.access import UserKind
 
 
 class Users(Protocol):
-    """Knows what kind of account somebody has."""
+    """Looks up people's kinds of account."""
 
     def known(self, user_id: str) -> UserKind | None:
-        """Returns somebody's kind of account if Slack was asked for it lately, else None."""
+        """Returns a person's kind of account if Slack reported it recently, else None."""
         ...
 
     async def kind(self, user_id: str) -> UserKind | None:
-        """Returns somebody's kind of account, None if Slack doesn't tell."""
+        """Returns a person's kind of account, None if Slack doesn't say."""
         ...

@@ -1,4 +1,4 @@
-"""Models behind the port Provider: two vendors and a scripted one, and what can be wrapped around each.
+"""The implementations of the port Provider: two vendors, a scripted model, and wrappers for each model.
 
 From the inside out: Fallback([Stall(Retry(vendor.model(name)))]).
 """

@@ -1,4 +1,4 @@
-"""What the readers of all APIs share: each turns one vendor's events into text and signs of thinking."""
+"""The common base of all APIs' readers, which turn a vendor's events into text and signs of thinking."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -17,7 +17,7 @@ class AnswerReader(ABC):
         """Set by the vendor's terminal marker. None: the answer is not whole."""
         self.usage: Usage | None = None
         self.thinking = False
-        """The model is thinking. Whatever comes now, even a ping, is a sign of its work."""
+        """Whether the model is thinking. Then any event, even a ping, is a sign of its work."""
         self._attempt = attempt
         self._parts = TextParts()
 
@@ -28,10 +28,10 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def read_event(self, event: Any) -> str | Thinking:
-        """Returns the text in an event of a stream, "" in most. Raises ProviderError where it reports a failure."""
+        """Returns the text in an event of a stream, "" in most. Raises ProviderError if it reports a failure."""
 
-    def read_done(self) -> None:  # noqa: B027 - most APIs have a marker of their own
-        """The stream said [DONE]."""
+    def read_done(self) -> None:  # noqa: B027 - most APIs have their own marker
+        """Notes the stream's [DONE]."""
 
     @abstractmethod
     def read_response(self, body: Any) -> str:

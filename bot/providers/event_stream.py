@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Mark(Enum):
-    """What a stream holds beside its events."""
+    """The parts of a stream besides its events."""
 
     COMMENT = auto()
     """A line that only keeps the connection alive."""

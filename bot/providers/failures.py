@@ -1,4 +1,4 @@
-"""Translates whatever goes wrong between Typist and a vendor into a ProviderError, with no secret in it.
+"""Translates every failure between Typist and a vendor into a ProviderError without secrets.
 
 A vendor reports a failure in three places: a response with an error status, an event in mid-stream, or a body under a
 status of 200. Each has a code, a type, a sentence, or some of these. The translation looks at the sentence first, where
@@ -103,7 +103,7 @@ def error_response(error: Exception) -> ErrorResponse | None:
 
 
 class RequestAttempt:
-    """The context of one request to a vendor: whatever is raised inside leaves it as a ProviderError."""
+    """The context of one request to a vendor: it turns every exception raised inside into a ProviderError."""
 
     def __init__(self, model: str, api_key: str, prompt_texts: Sequence[str] = ()) -> None:
         self.model = model

@@ -1,8 +1,8 @@
-"""Asks the next model where one fails before its first word.
+"""Asks the next model if one fails before its first word.
 
 Every failure leads to the next model except a refusal, which is an answer: Typist does not ask around for a model that
 says yes. Once a model has written a word, its failure is the answer's failure, because another model would start the
-answer anew below the words that are already in Slack. The Completion names the model that answered.
+answer over, below the words that are already in Slack. The Completion names the model that answered.
 """
 
 import logging
@@ -26,7 +26,7 @@ class Fallback:
         self._providers = tuple(providers)
 
     def led_by(self, model: str | None) -> "Fallback":
-        """Returns the same models with `model` first; in their usual order where it is None or not among them."""
+        """Returns the same models with `model` first; in their usual order if it is None or not among them."""
         return Fallback(sorted(self._providers, key=lambda provider: provider.model != model))
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:

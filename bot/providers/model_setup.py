@@ -1,4 +1,4 @@
-"""What an operator sets for models, as data: bot.settings makes it, and the registry builds models from it.
+"""The settings of models, as data: bot.settings creates it, and the registry builds models from it.
 
 This module and the registry import no vendor's module and no SDK, so that reading the settings stays cheap.
 """
@@ -23,7 +23,7 @@ class VendorSettings:
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """What every request to a model has in common."""
+    """The options of every request to a model."""
 
     streaming: bool
     max_output_tokens: int

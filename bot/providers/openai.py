@@ -34,7 +34,7 @@ def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
 def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
     """Returns OpenAI's SDK with a connection pool for one server."""
     return AsyncOpenAI(
-        # Servers that need no key are sent one all the same: an empty one makes no valid header.
+        # Servers that need no key get a made-up one, because an empty key makes an invalid header.
         api_key=settings.api_key or "none",
         base_url=settings.base_url,
         # The SDK would wait for a Retry-After of up to two minutes. retry.py retries instead.
@@ -113,7 +113,7 @@ class ResponsesReader(TaggedAnswerReader):
             case "response.completed" | "response.incomplete" | "response.failed":
                 self._finish(event["response"])
             case "error":
-                # The event's own type is "error", which says nothing.
+                # The event's own type is "error", which adds nothing.
                 error = event.get("error") or {"code": event.get("code"), "message": event.get("message")}
                 raise self._attempt.reported(error)
             case _ if event.get("error"):
@@ -161,8 +161,8 @@ class ChatApi:
         self._sdk = sdk
         self._options = options
         self._at_openai = at_openai
-        # The models of other servers may not think, and would fill the room with text. What such servers don't know
-        # they may refuse in words that no pattern foresees.
+        # The models of other servers may not think, and would use the extra tokens for text. Such servers may
+        # also refuse unknown parameters in words that no pattern matches.
         known = {OptionalParameter.ROOM_TO_THINK, OptionalParameter.CACHE_KEY}
         self.optional_parameters = frozenset(known if at_openai else ())
 

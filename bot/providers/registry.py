@@ -41,12 +41,12 @@ Connect = Callable[[VendorSettings, RequestOptions, Clock], Vendor]
 
 @dataclass(frozen=True)
 class VendorEntry:
-    """What Typist has to know about a vendor before it is used."""
+    """A vendor's entry: everything that Typist needs before it connects."""
 
     connect: Connect
     """Imports the vendor's module and returns its connections; the settings' base URL is never empty."""
     default_model: str = ""
-    """The model in use where only the vendor's key is set."""
+    """The model in use if only the vendor's key is set."""
     api_key_variable: str = ""
     """Empty: the vendor needs no key."""
     api_key_page: str = ""
@@ -57,7 +57,7 @@ class VendorEntry:
     """Compatible servers at other addresses may need no key."""
     api_variable: str = ""
     apis: tuple[str, ...] = ()
-    """What `api_variable` may be set to; the first one is the default."""
+    """The values of `api_variable`; the first one is the default."""
     thinks: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether requests leave room to think beyond the answer's text, which is billed as output too."""
 
@@ -144,7 +144,7 @@ def _resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
 
 
 async def _close(vendor: Vendor) -> None:
-    """Closes a vendor's connections; one that stands still may leave the end of its TLS connections unanswered."""
+    """Closes a vendor's connections within a bound: a server that hangs may never answer the end of TLS."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_WITHIN_S):
             await vendor.aclose()

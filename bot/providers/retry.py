@@ -1,10 +1,10 @@
-"""Sends a request to the same model once more, where the failure may pass within seconds.
+"""Sends a request to the same model once more if the failure may pass within seconds.
 
 Three failures are worth a second request: a rate limit whose Retry-After is short, an overloaded vendor, and a vendor
-that was not reached (most often a kept connection that the vendor has closed meanwhile). What is asked again must not
-show twice, so a failure after the first piece of text is raised. Thinking doesn't count: nobody sees it.
+that was not reached (most often because it closed an idle connection). No text may appear twice, so a failure after
+the first piece of text is raised. Thinking doesn't count: nobody sees it.
 
-There is one retry. A vendor that fails twice within seconds is left to the fallback, or to the person who asked.
+There is one retry. If the vendor fails twice within seconds, the fallback takes over, or the asker sees the failure.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Retry:
         self._clock = clock
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of the first request, or of the second where the first one failed before any text."""
+        """Yields the events of the first request, or of the second if the first one failed before any text."""
         begun = False
         try:
             async with aclosing(self._provider.stream(prompt)) as events:
@@ -52,7 +52,7 @@ class Retry:
 
 
 def _wait_s(error: ProviderError) -> float | None:
-    """Returns how long to wait before the second request; None where that is of no use, or takes too long."""
+    """Returns how long to wait before the second request; None if a retry is useless or the wait too long."""
     match error.failure:
         case Failure.RATE_LIMITED:
             wait_s = error.retry_after_s

@@ -1,4 +1,4 @@
-"""A model without a vendor: for tests, and for the sandbox where no real model runs. It says what it is."""
+"""A scripted model for tests, and for the sandbox if no real model runs. Its answers say that they are scripted."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -8,7 +8,7 @@ from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
 from bot.ports.clock import Clock
 
 TOKENS_PER_S = 40.0
-"""About what the small models of the vendors do."""
+"""Roughly the pace of the vendors' small models."""
 
 _ANSWER = """\
 This is a **scripted answer**: no model is connected, so nobody has thought about your question. \
@@ -40,7 +40,7 @@ your own, and start the bot again.
 
 
 class Scripted:
-    """The same answer to everything, word by word; never fails."""
+    """Streams the same answer to every prompt, word by word. It never fails."""
 
     def __init__(self, clock: Clock, tokens_per_s: float = TOKENS_PER_S) -> None:
         self.model = "scripted/demo"
@@ -48,11 +48,11 @@ class Scripted:
         self._tokens_per_s = tokens_per_s
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """See Provider. Tokens are words here."""
+        """Yields the answer's words and a Completion whose tokens are words."""
         began = self._clock.monotonic()
         deltas = words(answer(prompt))
         for spoken, delta in enumerate(deltas, start=1):
-            # Measured from the beginning, so that late wake-ups do not add up.
+            # Measured from the beginning, so that late wake-ups don't add up.
             await self._clock.sleep(max(0.0, began + spoken / self._tokens_per_s - self._clock.monotonic()))
             yield delta
         given = sum(len(words(text)) for text in (prompt.system, *(turn.text for turn in prompt.turns)))
@@ -70,11 +70,11 @@ class ScriptedVendor:
         return Scripted(self._clock)
 
     async def aclose(self) -> None:
-        """There are no connections."""
+        """Does nothing: there are no connections."""
 
 
 def answer(prompt: Prompt) -> str:
-    """What Scripted says to a prompt."""
+    """Returns the scripted answer to a prompt."""
     question = prompt.turns[-1].text.strip()
     return _ANSWER.format(
         question=question.replace("\n", "\n> "), words=len(question.split()), earlier=len(prompt.turns) - 1
@@ -82,5 +82,5 @@ def answer(prompt: Prompt) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The text in pieces of a word each, with the space before it; joined they are the text again."""
+    """Splits a text into words, each with the space before it. Joined, they are the text again."""
     return re.findall(r"\s*\S+|\s+$", text)

@@ -6,7 +6,7 @@ the vendors' readers yield for whatever comes while a model thinks, even for a p
 A model that thinks in silence gets ten times as long, at most ten minutes.
 
 Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
-cancelled.
+canceled.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class _WaitTimer:
         self._waiting_task: asyncio.Task[object] | None = None
         """The task whose wait is measured; None while nothing is waited for."""
         self._waiting_since_s = 0.0
-        self._cancelled_task: asyncio.Task[object] | None = None
+        self._canceled_task: asyncio.Task[object] | None = None
         self._cancellations_before = 0
 
     def __enter__(self) -> Self:
@@ -83,24 +83,24 @@ class _WaitTimer:
         self._timer.cancel()
 
     def start(self, limit_s: float) -> None:
-        """The current task begins a wait that may take so long."""
+        """Begins a wait of the current task, for at most this many seconds."""
         self._limit_s = limit_s
         self._waiting_task = asyncio.current_task()
         self._waiting_since_s = self._loop.time()
 
     def stop(self) -> None:
-        """The wait ended in time."""
+        """Ends the wait."""
         self._waiting_task = None
 
     def expired_alone(self) -> bool:
-        """Returns whether this timer cancelled the wait and nobody else did. Takes the timer's cancellation back."""
-        return self._cancelled_task is not None and self._cancelled_task.uncancel() <= self._cancellations_before
+        """Returns whether only this timer canceled the wait. Takes the timer's cancellation back."""
+        return self._canceled_task is not None and self._canceled_task.uncancel() <= self._cancellations_before
 
     def _check(self) -> None:
         now_s = self._loop.time()
         since_s = now_s if self._waiting_task is None else self._waiting_since_s
         if self._waiting_task is not None and now_s >= since_s + self._limit_s:
-            self._cancelled_task = self._waiting_task
+            self._canceled_task = self._waiting_task
             self._cancellations_before = self._waiting_task.cancelling()
             self._waiting_task.cancel()
         else:

@@ -26,7 +26,7 @@ class TextParts:
         """The last two characters, which may be newlines."""
 
     def start_part(self) -> None:
-        """The text that is added next belongs to another part."""
+        """Begins another part, to which the text that is added next belongs."""
         self._part_started = True
 
     def add(self, text: str) -> str:

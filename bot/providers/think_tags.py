@@ -32,11 +32,11 @@ class ThinkTags:
         self._opening_tag_missing = bool(self._closing_tag)
         self._has_reasoning = self._opening_tag_missing
         self._answering = False
-        """The answer has begun: nothing is taken out any more."""
+        """Whether the answer has begun. Then nothing more is taken out."""
         self._withheld = ""
 
     def reasoning_is_separate(self) -> None:
-        """The server gives the reasoning in a field of its own, so the text is the answer."""
+        """Notes that the server sends the reasoning in its own field, so that all text is the answer."""
         if self._opening_tag_missing:
             self._opening_tag_missing, self._closing_tag = False, ""
 
@@ -52,7 +52,7 @@ class ThinkTags:
         return text
 
     def end(self, complete: bool) -> str:
-        """Returns withheld text that is the answer after all. `complete`: the model came to its own end."""
+        """Returns withheld text that is the answer after all. `complete`: the model ended by itself."""
         text, self._withheld = self._withheld, ""
         return text if not self._closing_tag or (self._opening_tag_missing and complete) else ""
 

@@ -1,4 +1,4 @@
-"""One model of a vendor: sends requests to an API, and yields what the API's reader makes of the response.
+"""One model of a vendor: sends requests to an API, and yields the events that the API's reader finds.
 
 An API differs from another in four things, which its module in this package defines: the body of a request, the method
 of the vendor's SDK that posts it, the reader of a response, and what the API accepts. Everything else is here, once for
@@ -42,17 +42,17 @@ log = logging.getLogger(__name__)
 
 @cache
 def tls() -> ssl.SSLContext:
-    """Returns the certificates that vendors are known by, read once: that takes longer than all else of a client."""
+    """Returns the trusted certificates, loaded once: loading takes longer than the rest of a client's setup."""
     return httpx2.create_ssl_context()
 
 
 class Api(Protocol):
-    """What each API does in its own way."""
+    """The parts of an API that differ between vendors."""
 
     max_media_bytes: int
     """Of base64, in one request."""
     optional_parameters: frozenset[OptionalParameter]
-    """What is sent as long as the model does not refuse it."""
+    """Parameters that are sent until the model refuses them."""
 
     def accepts(self, media: Media) -> bool:
         """Returns whether a model may be sent this kind of file, as far as is documented."""
@@ -105,12 +105,12 @@ class VendorModel:
         self._name = name
         self._api = api
         self._api_key = api_key
-        """Known here so that no error quotes it."""
+        """Kept so that errors don't quote it."""
         self._refused: frozenset[OptionalParameter] = frozenset()
         """Remembered while the process runs, because each refusal costs an asker a moment."""
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of one answer. A request that seems to fail for its files is sent again without them."""
+        """Yields the events of one answer. If its files seem to make a request fail, it is sent again without them."""
         fit = newest_media_within(prompt.turns, self._api.max_media_bytes)
         offered, left_out = without_media(prompt, lambda media: media in fit and self._api.accepts(media))
         begun = False
@@ -237,7 +237,7 @@ def _delta(reader: AnswerReader, event: Any) -> str | Thinking:
 
 
 async def _drain(events: AsyncGenerator[Any, None]) -> None:
-    """Reads what is left if it comes at once: only then is the connection kept for the next request."""
+    """Reads the rest of the response if it comes at once, which keeps the connection for the next request."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_S):
             async for _ in events:

@@ -1,1 +1,1 @@
-"""Services: what Typist does, in terms of core and ports. Each module is one behaviour."""
+"""Services: what Typist does, in terms of core and ports. Each module is one behavior."""

@@ -1,4 +1,4 @@
-"""Access control: who may ask is decided before a model is asked, and denied askers are told why."""
+"""Access control: decides who may ask before a model is asked, and tells denied askers why."""
 
 import asyncio
 import logging
@@ -13,13 +13,13 @@ from bot.ports.notices import Notices
 from bot.ports.users import Users
 
 TELL_EVERY_S = 3600.0
-"""A denied asker is told why once in this time."""
+"""A denied asker gets at most one explanation in this time."""
 
 log = logging.getLogger(__name__)
 
 
 class AccessControl:
-    """Decides at intake if the kind of account is known, else in the worker: no acknowledgement waits for Slack."""
+    """Decides at intake if the kind of account is known, else in the worker: no acknowledgment waits for Slack."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class AccessControl:
     async def denial(self, question: Question) -> Denial | None:
         """Returns why the asker is denied, None if they have access.
 
-        Somebody whose kind of account Slack doesn't tell is denied: a guest must not get in by a failure of Slack's.
+        An asker of unknown kind is denied, so that no guest gets in when Slack fails.
         """
         kind = UserKind.BOT if question.from_bot else None
         if kind is None and self._must_ask(question):

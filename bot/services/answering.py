@@ -8,14 +8,14 @@
 3. The prompt is built, tokens are reserved from the quota, and the model is asked. Its deltas are appended to the
    reply, which the edit scheduler shows at its own pace.
 4. The reply is finished: it returns when Slack shows the whole text, or never will.
-5. The end is recorded, however long the database is away. What Slack did not take goes to the outbox.
+5. The end is recorded, however long the database is away. The outbox does what Slack did not accept.
 
 How an attempt ends
 -------------------
 Every end is a pair: an `Ending`, which readers see, and an `Outcome`, which is recorded. `_outcome` turns whatever
 happens in step 3 into such a pair: a completion, an error of the model, a used-up cap, a deleted reply, a stop.
 
-An attempt that is cancelled for another reason than a stop ends nothing. It leaves Slack as it is. If the process ends
+An attempt that is canceled for another reason than a stop ends nothing. It leaves Slack as it is. If the process ends
 or the question was edited, it releases the job with the text so far; if another process has taken the job over, it
 writes nothing (`Cancellation`).
 
@@ -27,7 +27,7 @@ An error that nobody expected ends the job as INTERNAL_ERROR, and the outbox sho
 
 Usage
 -----
-A vendor reports usage with the completion. An attempt without one is counted by estimate, from the moment at which the
+A vendor reports usage with the completion. An attempt without one is estimated, from the moment at which the
 model is asked. A model that failed before its first word is not counted, unless such failures are charged
 (CHARGED_WITHOUT_TEXT).
 """
@@ -80,7 +80,7 @@ log = logging.getLogger(__name__)
 
 
 class Cancellation(Enum):
-    """Why an attempt is cancelled."""
+    """Why an attempt is canceled."""
 
     LOST = auto()
     """Another process has taken over the job."""
@@ -94,7 +94,7 @@ class Cancellation(Enum):
 
 @dataclass(eq=False)
 class AnswerAttempt:
-    """One attempt at a job, and what has come of it so far."""
+    """One attempt at a job, and its progress."""
 
     job: Job
     claimed_at: float
@@ -110,7 +110,7 @@ class AnswerAttempt:
     streaming: bool = False
     """Whether a stop may cancel the attempt; the module's docstring says when."""
     cancellation: Cancellation | None = None
-    """Why the attempt is being cancelled."""
+    """Why the attempt is being canceled."""
     stop_asked: bool = False
     """A stop came before the model was asked."""
     earlier: Shown = field(default_factory=Shown)
@@ -175,10 +175,10 @@ class Answering:
     quota: Quota
     pane: AssistantPane
     done_ping_s: int
-    """Askers who waited longer are mentioned when the answer is complete; 0: never."""
+    """Askers are mentioned when the answer is complete if it took longer than this; 0: never."""
 
     async def answer(self, attempt: AnswerAttempt) -> None:
-        """Runs an attempt. Afterwards the job has ended in Slack and on record, or another attempt can continue it."""
+        """Runs an attempt. Then the job has ended in Slack and on record, or another attempt can continue it."""
         reply = None
         try:
             if await self._denied(attempt):

@@ -1,4 +1,4 @@
-"""The App Home, which is built each time that a person opens it."""
+"""App Home, which is built each time a person opens it."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from bot.services.quota import Quota
 
 MOST_BUILDING = 50
 WITHIN_S = 10.0
-"""Later the person has left the tab, or opens it again."""
+"""How long to try: later, the person has left the tab or opens it again."""
 DAY_S = 86_400
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class AppHome:
     _building: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     def opened(self, user_id: str) -> None:
-        """Builds a person's Home in the background, so that the acknowledgement doesn't wait for the rate budget."""
+        """Builds a person's Home in the background, so that the acknowledgment doesn't wait for the rate budget."""
         if user_id in self._building or len(self._building) >= MOST_BUILDING:
             return
         task = self._building[user_id] = asyncio.create_task(self._publish(user_id))

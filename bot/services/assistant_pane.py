@@ -18,7 +18,7 @@ STATUS_WITHIN_S = 1.0
 """How long setting the status may take before a placeholder is posted instead."""
 WITHIN_S = 20.0
 END_WITHIN_S = 120.0
-"""Longer than other calls: a Stop of Slack's that does nothing is worse than one that goes late."""
+"""Longer than for other calls: Slack's Stop should disappear late rather than stay without effect."""
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 HOST = "127.0.0.1"
-"""Only this machine may ask: `typist health` runs in the same container."""
+"""Only this machine can connect: `typist health` runs in the same container."""
 DATABASE_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 5.0
 
@@ -29,7 +29,7 @@ async def _none_up() -> int:
 
 @dataclass(slots=True)
 class Probes:
-    """What /health asks. The app sets its parts when they are ready; the defaults say that Typist is starting."""
+    """The probes behind /health. The app sets each when it is ready; the defaults say that Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
     """Returns if the database answers, raises TypistError if not."""
@@ -38,9 +38,9 @@ class Probes:
     live: Callable[[], int] = lambda: 0
     """How many answers are under way."""
     problem: Callable[[], str] = lambda: ""
-    """What is wrong between Typist and Slack, as a sentence; "" if nothing is."""
+    """The problem between Typist and Slack as a sentence; "" if there is none."""
     token_refused: Callable[[], bool] = lambda: False
-    """Slack refuses our bot token: connections may be up, and no call succeeds."""
+    """Whether Slack refuses our bot token. Connections may still be up, but no call succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Health:
     """The body of the response."""
 
     ok: bool
-    """The database answers, a connection to Slack is up, and Slack takes our bot token; the response's status, too."""
+    """Whether the database answers, a connection to Slack is up, and Slack accepts our bot token."""
     database: str
     """"ok", or a sentence that says what is wrong."""
     slack: int
@@ -56,7 +56,7 @@ class Health:
     live: int
     """Answers under way."""
     problem: str = ""
-    """What is wrong between Typist and Slack, as a sentence; left out of the body if nothing is."""
+    """The problem between Typist and Slack as a sentence; left out of the body if there is none."""
     version: str = __version__
 
 

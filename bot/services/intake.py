@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class WakeableWorker(Protocol):
-    """What intake needs of the worker."""
+    """The part of the worker that intake uses."""
 
     @property
     def full(self) -> bool:

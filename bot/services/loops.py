@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 async def kept_running(loop: Callable[[], Coroutine[None, None, None]], pause_s: float = RESTART_AFTER_S) -> None:
-    """Runs a loop until it returns or is cancelled, and restarts it after an unexpected error.
+    """Runs a loop until it returns or is canceled, and restarts it after an unexpected error.
 
     Raises SlackSetupError, because only an admin can act on it.
     """

@@ -1,4 +1,4 @@
-"""Message edits: what becomes of a question that a person edits or deletes."""
+"""Message edits: applies edits and deletions of messages to the questions in them."""
 
 import logging
 
@@ -21,7 +21,7 @@ class MessageEdits:
         self._me = me
 
     async def edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
-        """Applies an edit of a message's text. An added mention asks a question; a removed one takes none back."""
+        """Applies an edit of a message. An added mention makes it a question; a removed mention changes nothing."""
         if after.subtype == "tombstone":
             await self.deleted(before)
         elif not by_person(after, self._me):

@@ -6,7 +6,7 @@ modal, and stays there until it is a job. A process that takes it later looks fi
 
 - In the message's thread, the post carries the modal's id and is found by it.
 - Typist can't find a person's direct message, so nothing is posted there twice: Slack's event about the post says where
-  it is. If no event comes, its asker is told.
+  it is. If no event comes, Typist tells the asker.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from bot.ports.responses import CommandResponses
 from bot.services.intake import Intake
 
 POST_WITHIN_S = 10.0
-"""A post leaves no later. Slack answers within 15 s or not at all, so nothing arrives after QUESTION_HOLD_S."""
+"""The latest time for sending a post. Slack answers within 15 s or never, so none arrives after QUESTION_HOLD_S."""
 WITHIN_S = QUESTION_HOLD_S - 2.0
 LOOK_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """How long to wait before each further look for a post whose answer was lost."""
@@ -38,7 +38,7 @@ LOOK_S = 2.0
 AT_ONCE = 5
 LONGEST_WAIT_S = 30.0
 MOST_TRIES = 10
-"""With the growing waits between them these take a few minutes; its asker can be told for half an hour."""
+"""With growing waits, these take a few minutes. The response_url is valid for half an hour."""
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,10 @@ class MessageShortcut:
     me: Identity
     _under_way: dict[str, asyncio.Task[str]] = field(default_factory=dict, init=False)
     _late: set[str] = field(default_factory=set, init=False)
-    """Views whose modal is closed: their asker is told the outcome at the response_url."""
+    """Views whose modal is closed. The outcome goes to the response_url."""
 
     async def ask(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> str:
-        """Returns "" once the question is queued, else why it isn't. A cancelled caller cancels nothing."""
+        """Returns "" once the question is queued, else why it isn't. A canceled caller cancels nothing."""
         task = self._under_way.get(view_id) or self._start(view_id, self._submitted(user_id, view_id, about, text))
         try:
             return await asyncio.shield(task)
@@ -71,7 +71,7 @@ class MessageShortcut:
             raise
 
     async def run(self) -> None:
-        """Continues questions that a process began and left, until cancelled."""
+        """Continues questions that a process began and left, until canceled."""
         while True:
             await self.clock.sleep(LOOK_S)
             try:
@@ -84,7 +84,7 @@ class MessageShortcut:
                     self._start(question.view_id, self._continue(question))
 
     async def seen(self, view_id: str, message: Message) -> None:
-        """Slack says where a question was posted; raises StoreError."""
+        """Records where a question was posted, according to Slack's event. Raises StoreError."""
         if self.me.user_id == message.user_id or self.me.bot_id == message.bot_id:
             await self.records.record_post(self.me.team_id, view_id, message.channel_id, message.ts)
 

@@ -1,4 +1,4 @@
-"""Metrics: what is logged about each attempt that ended. Ids, times and counts, never text."""
+"""Metrics: ids, times and counts of each attempt that ended, for the log. They never contain text."""
 
 import json
 import logging
@@ -21,11 +21,11 @@ class Times:
     """When things happened to an attempt, in seconds."""
 
     waited_s: float
-    """From the question's writing, by Slack's clock, to the claim; of a later attempt, those before it included."""
+    """From the question's ts, by Slack's clock, to the claim; includes earlier attempts."""
     total_s: float
     """From the claim to the end."""
     first_token_s: float | None = None
-    """From the claim; None where no token came."""
+    """From the claim; None if no token came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class JobLife:
 
     @property
     def cost_usd(self) -> float | None:
-        """What the vendor charges; None if the tokens or the model's price are unknown."""
+        """The vendor's charge; None if the tokens or the model's price are unknown."""
         return cost_usd(self.model, self.usage) if self.model and self.usage else None
 
 

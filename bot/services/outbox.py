@@ -15,16 +15,16 @@ from bot.services.answering import ending_of
 LOOK_S = 1.0
 AT_ONCE = 20
 AWAY_S = 5.0
-"""The pause after a failed look."""
+"""The pause after a failed check."""
 WITHIN_S = OUTBOX_HOLD_S - 5.0
-"""A try ends before another process may take the entry."""
+"""The longest that a try takes: it ends before another process may take the entry."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outbox:
-    """Looks every second for entries that are due."""
+    """Checks every second for entries that are due."""
 
     entries: OutboxEntries
     sender: OutboxSender
@@ -33,7 +33,7 @@ class Outbox:
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
-        """Runs entries until cancelled; another process repeats those that are under way then."""
+        """Runs entries until canceled; another process repeats those that are under way then."""
         try:
             while True:
                 await self.clock.sleep(LOOK_S if await self._begin() else AWAY_S)
@@ -109,7 +109,7 @@ class Outbox:
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
-        """Shows a recorded end that Slack did not take, in the reply's messages."""
+        """Shows a recorded end that Slack did not accept, in the reply's messages."""
         job = await self.entries.unshown_end(entry)
         if job is None or job.checkpoint.closing is None:
             return

@@ -35,7 +35,7 @@ READ_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
 """Pauses between tries to read something from the database, before the prompt does without it."""
 
 RESTART_WITHIN_S = 3.0
-"""How long an attempt whose question was edited waits to be cancelled: its worker learns of the edit by heartbeat."""
+"""How long an attempt whose question was edited waits to be canceled: its worker learns of the edit by heartbeat."""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """What the bot's settings say about prompts."""
+    """The settings that prompts depend on."""
 
     system_prompt: str
     history_tokens: int
@@ -52,7 +52,7 @@ class PromptSettings:
 
 @dataclass(frozen=True, slots=True)
 class BuiltPrompt:
-    """A prompt, and what the answer needs to know about it."""
+    """A prompt, and the facts about it that the answer needs."""
 
     prompt: Prompt
     model: str | None

@@ -28,7 +28,7 @@ from bot.ports.notices import Notices
 from bot.ports.usage import UsageLedger
 
 ROOM_POLL_S = 0.5
-"""How often to look whether answers under way have left room below a cap."""
+"""How often to check whether answers under way have left room below a cap."""
 RESERVE_RETRY_S = 2.0
 """The pause after a failed try to reserve. An answer without a reservation would escape its caps."""
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Quota:
-    """Reserves usage below the caps, and reports what is left of them. `models`: all that may answer."""
+    """Reserves usage below the caps, and reports the remaining quota. `models`: all that may answer."""
 
     caps: tuple[Cap, ...]
     models: tuple[str, ...]
@@ -52,7 +52,7 @@ class Quota:
     async def reserve(self, job: Job, input_tokens: int) -> None:
         """Returns when all caps leave room for the answer; raises CapReached if one is used up.
 
-        Where the rest is set aside for answers under way, it waits for what they leave.
+        If the rest is reserved for answers under way, it waits until they leave some.
         """
         if not self.caps:
             return
@@ -82,7 +82,7 @@ class Quota:
             log.error("user %s is not warned about a quota: %s", question.user_id, error)
 
     async def personal_use(self, team_id: str, user_id: str) -> UsageToDate:
-        """Returns what a person used today and this month. Raises StoreError."""
+        """Returns a person's usage today and this month. Raises StoreError."""
         windows = {period: CapWindow(Scope.USER, period) for period in Period}
         spent = await self.usage.used(ScopeIds(team_id, user_id, ""), windows.values())
         caps = tuple(cap for cap in self.caps if cap.window.scope is Scope.USER)
@@ -97,7 +97,7 @@ class Quota:
                 await self.clock.sleep(RESERVE_RETRY_S)
 
     def _most(self, input_tokens: int) -> Amount:
-        """Returns the most that an answer may use: by the dearest model, with the whole prompt written to its cache."""
+        """Returns the most that an answer may use: with the most expensive model, which caches the whole prompt."""
         usage = Usage(input_tokens, self.max_output_tokens, cache_write_tokens=input_tokens)
         costs = [cost_usd(model, usage) or 0.0 for model in self.models]
         return Amount(input_tokens + self.max_output_tokens, max(costs, default=0.0))

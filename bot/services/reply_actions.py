@@ -43,7 +43,7 @@ class Press:
 
 
 class StoppableWorker(WakeableWorker, Protocol):
-    """What reply actions need of the worker."""
+    """The part of the worker that reply actions use."""
 
     def stop_answer(self, job_id: int) -> None:
         """Stops a job at once if this process has it; else its worker learns of the recorded stop with a heartbeat."""
@@ -52,7 +52,7 @@ class StoppableWorker(WakeableWorker, Protocol):
 
 @dataclass(frozen=True)
 class ReplyActions:
-    """Does what buttons say. `admins`: ids of people who may do what an asker may."""
+    """Performs reply actions. `admins`: ids of the Typist admins, who have an asker's rights."""
 
     jobs: JobRequests
     answers: RecordedAnswers
@@ -62,7 +62,7 @@ class ReplyActions:
     responses: ActionResponses
 
     async def pressed(self, press: Press) -> None:
-        """Does what the button says, and tells the person who pressed it what the reply doesn't show."""
+        """Performs the action, and shows the presser the outcome that the reply doesn't show."""
         try:
             response = await self.press(press)
         except StoreError as error:
@@ -77,7 +77,7 @@ class ReplyActions:
             log.warning("outcome of action %s not shown: %s", press.action, error)
 
     async def press(self, press: Press) -> ActionResponse | None:
-        """Does what the button says, or returns why not; None if the reply itself shows it. Raises StoreError."""
+        """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
         answer = await self._answer_of(press)
         sentence = refusal(press.action, answer, press.user_id, self.admins)
         if sentence is not None or answer is None:
@@ -99,7 +99,7 @@ class ReplyActions:
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
-        """Slack's own Stop ends the answer being written in the thread, never a queued one. Raises StoreError.
+        """Applies Slack's own Stop to the answer being written in the thread, never to a queued one. Raises StoreError.
 
         Slack names only the thread. An event that comes twice must not stop the answer that was queued the first time.
         """

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 async def expire_texts(retention: Retention, clock: Clock, retention_days: int) -> None:
-    """Removes old texts now and every hour, until cancelled. Several processes may do it at once."""
+    """Removes old texts now and every hour, until canceled. Several processes may do it at once."""
     while True:
         try:
             expired = await retention.expire(clock.now() - retention_days * DAY_S)

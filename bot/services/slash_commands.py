@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """Who used a command or a shortcut and where, and how Slack lets Typist answer."""
+    """The person and place of a command or shortcut, and its trigger and response_url."""
 
     user_id: str
     channel_id: str
@@ -88,7 +88,7 @@ class SlashCommands:
         await self.modals.open_question_modal(invocation.trigger_id, about, message.user_id)
 
     async def tell(self, response_url: str, response: CommandResponse) -> None:
-        """Tells a person what became of their action; if Slack refuses, the log says so."""
+        """Tells a person the outcome of their action. A refusal by Slack is only logged."""
         try:
             await self.responses.respond_to_command(response_url, response)
         except (RateLimited, Refused) as error:

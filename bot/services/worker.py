@@ -10,9 +10,9 @@ One process has one worker. It runs three things side by side:
   also renews the lease: without it the edit scheduler sends nothing more (core/lease.py).
 - Placeholders of queued questions are posted by tasks of their own, in the order of their thread.
 
-Cancelling an attempt
----------------------
-An attempt is cancelled at most once, for the first reason (`Cancellation`): a second cancellation would end the calls
+Canceling an attempt
+--------------------
+An attempt is canceled at most once, for the first reason (`Cancellation`): a second cancellation would end the calls
 with which the attempt leaves its reply and releases its job. A stop cancels an attempt only while the model is asked
 (`AnswerAttempt.streaming`). Before that it is noted in `stop_asked`, and while the end is being shown it has no effect.
 
@@ -59,7 +59,7 @@ PLACEHOLDER_WITHIN_S = 5.0
 CLAIM_ENDS_S = 1.0
 """How long a claim that is under way at the stop gets, even if BOT_DRAIN_S is shorter."""
 HAND_OVER_S = 1.2
-"""How long cancelled attempts get to release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
+"""How long canceled attempts get to release their jobs. All that follows BOT_DRAIN_S has 5 s together."""
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Worker:
         self.wake()
 
     async def stay_alive(self) -> None:
-        """Sends heartbeats, acts on their answers, and wakes the worker to claim, until cancelled."""
+        """Sends heartbeats, acts on their answers, and wakes the worker to claim, until canceled."""
         while True:
             await self._beat()
             await self.clock.sleep(SHORTEST_PAUSE_S)
@@ -241,7 +241,7 @@ class Worker:
         if reason is Cancellation.STOPPED and not attempt.streaming:
             attempt.stop_asked = True
             return
-        log.info("job %d: cancelled: %s", job_id, reason.name.lower())
+        log.info("job %d: canceled: %s", job_id, reason.name.lower())
         attempt.cancellation = reason
         task.cancel()
 

@@ -22,7 +22,7 @@ PANE_SCOPE = "assistant:write"
 """The scope of apps with the Agents feature. Slack lists a token's scopes in each answer."""
 
 NO_OBJECT = "no JSON object"
-"""Our own error name for an answer that is no JSON object."""
+"""Our own error name for a response that isn't a JSON object."""
 
 _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
 
@@ -62,7 +62,7 @@ class SlackClient:
         self.token = token
         self.api_url = api_url
         self.session = session
-        # No retry handlers: a post sent twice stands there twice, so each caller decides by its retry policy.
+        # No retry handlers: a retried post could appear twice, so each caller decides by its retry policy.
         self.sdk_client = AsyncWebClient(
             token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
         )

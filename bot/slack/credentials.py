@@ -45,7 +45,7 @@ REFUSED = frozenset(
 )
 """Errors of auth.test and apps.connections.open that only an admin can end, by the lists on docs.slack.dev."""
 LOOK_S = 60.0
-"""How often a running process asks whether its bot token is still good."""
+"""How often a running process checks whether its bot token is still valid."""
 
 T = TypeVar("T")
 
@@ -54,19 +54,19 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Credential:
-    """One token, and whether Slack lets us in with it."""
+    """One token, and whether Slack accepts it."""
 
     variable: str
     advice: str
-    """What to do about a token that Slack refuses, as a sentence."""
+    """The sentence that says what to do about a refused token."""
     clock: Clock
     problem: str = field(default="", init=False)
-    """Why Slack does not let us in now, as a sentence; empty where it does."""
+    """Why Slack doesn't accept the token now, as a sentence; "" if it does."""
     refused: bool = field(default=False, init=False)
-    """Slack said that the token is bad, and has not taken it since."""
+    """Whether Slack called the token bad and hasn't accepted it since."""
 
     async def used(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns what the call gives. Raises SlackSetupError for a bad token, else what the call raised."""
+        """Returns the call's result. Raises SlackSetupError for a bad token, or else the call's own exception."""
         try:
             result = await call()
         except Refused as error:
@@ -84,11 +84,11 @@ class Credential:
         return result
 
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns what the call gives once Slack lets us in. Raises SlackSetupError for a bad token, nothing else."""
+        """Retries a call until Slack accepts the token, and returns its result. Raises only SlackSetupError."""
         return await Retrying(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Asks every minute, so that a token that was revoked is seen in the log and by /health. Until cancelled."""
+        """Checks the token every minute until canceled, so that the log and /health report a revoked token."""
         while True:
             await self.clock.sleep(LOOK_S)
             before = self.problem
@@ -105,10 +105,10 @@ class Credential:
 
 
 def bot_credential(clock: Clock) -> Credential:
-    """The bot token's: for all calls but the one that opens a socket."""
+    """Returns the credential of the bot token, for all calls but the one that opens a socket."""
     return Credential("SLACK_BOT_TOKEN", BOT_ADVICE, clock)
 
 
 def app_credential(clock: Clock) -> Credential:
-    """The app-level token's: it opens sockets."""
+    """Returns the credential of the app-level token, which opens sockets."""
     return Credential("SLACK_APP_TOKEN", APP_ADVICE, clock)

@@ -8,7 +8,7 @@ so the call always carries the newest text. That is why
 
 - no queue builds up while Slack is slow: a hundred deltas become one edit;
 - a failed call needs no bookkeeping: it isn't recorded as shown, so the next call covers it;
-- the order of events doesn't matter: whatever happened, the difference is what is left to do.
+- the order of events doesn't matter: the difference always shows the remaining work.
 
 One loop (`run`) serves all live replies of a workspace, because they share its budgets. Each round it
 
@@ -28,8 +28,8 @@ those of other processes, and the lease is checked once more, because both of th
 A call that fails is retried by the retry policy: the reply gets a time before which it sends nothing, while others go
 on. A reply whose calls fail for minutes is given up, and the outbox shows its end later.
 
-How a call is sent and what became of one whose answer was lost is the transport's business (reply_transport.py). When a
-call may go is the budget's (rate_budget.py, core/pacing.py).
+The transport sends calls and finds out what became of those whose answers were lost (reply_transport.py). The budget
+decides when a call may go (rate_budget.py, core/pacing.py).
 """
 
 import asyncio
@@ -51,9 +51,9 @@ from bot.slack.retry_policy import REPLY_CALLS
 from bot.slack.scheduled_reply import ScheduledReply
 
 MOST_IN_FLIGHT = 4
-"""Calls of one method at once."""
+"""The most calls of one method at once."""
 CALL_TIMEOUT_S = 60.0
-"""For one call and everything that belongs to it, such as a file's upload."""
+"""The limit for one call and everything that belongs to it, such as a file's upload."""
 PLACEHOLDER_DELAY_S = 110.0
 """Slack removes a pane's status after two minutes."""
 LAST_CALLS_S = 0.8
@@ -63,7 +63,7 @@ LEASE_CHECK_S = 0.1
 RECORD_TIMEOUT_S = 1.0
 """How long the database may take to record a text before Slack shows it."""
 RECORD_PAUSE_S = 3.0
-"""After the database failed to, texts are shown unrecorded for so long."""
+"""How long texts are shown unrecorded after the database failed to record one in time."""
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class EditScheduler:
 
     def abandon(self, job_id: int) -> None:
         """Sends nothing more for a job's reply: another process has the job now."""
-        for scheduled in [each for each in self._live if each.job_id == job_id]:
+        for scheduled in [live for live in self._live if live.job_id == job_id]:
             scheduled.abandoned = True
             if not scheduled.in_flight:
                 self._close(scheduled)
@@ -172,7 +172,7 @@ class EditScheduler:
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends calls until cancelled. Calls in flight then have LAST_CALLS_S to end."""
+        """Sends calls until canceled. Calls in flight then have LAST_CALLS_S to end."""
         try:
             while True:
                 self._wake.clear()
@@ -183,7 +183,7 @@ class EditScheduler:
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
-            for scheduled in [each for each in self._live if each.abandoned]:
+            for scheduled in [live for live in self._live if live.abandoned]:
                 self._close(scheduled)
 
     def _schedule(self, job: Job, reply: Reply, draft: Draft | None, until: float) -> ScheduledReply:
@@ -226,7 +226,7 @@ class EditScheduler:
         """
         best: tuple[tuple[int, float], ScheduledReply, Call] | None = None
         look_again_at = math.inf
-        for scheduled in [each for each in self._live if each.has_changed and not each.in_flight]:
+        for scheduled in [live for live in self._live if live.has_changed and not live.in_flight]:
             call = scheduled.next_call(now)
             if call is None:
                 if scheduled.is_over:
@@ -271,7 +271,7 @@ class EditScheduler:
                 scheduled.succeeded()
                 return True
         except RateLimited as error:
-            # Any other method's budget knows of its rate limit already.
+            # The budget of any other method has already noted its rate limit.
             if error.method == method:
                 self._budget.limited(method, error.retry_after_s)
             self._failed(scheduled, error)
@@ -343,7 +343,7 @@ class EditScheduler:
             self._look_at(scheduled)
 
     def _look_at(self, scheduled: ScheduledReply) -> None:
-        """Closes a reply that needs no more calls; otherwise has the loop look at it."""
+        """Closes a reply that needs no more calls; otherwise has the loop check it."""
         if scheduled.is_over:
             self._close(scheduled)
         self.touch(scheduled)

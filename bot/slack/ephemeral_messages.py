@@ -28,8 +28,8 @@ class SlackEphemeralMessages:
     async def tell(self, question: Question, sentence: str) -> None:
         """Shows the question's asker a sentence where the question was written. A failure is only logged.
 
-        A question that isn't in a thread yet is told at the channel's root: a thread without answers shows no ephemeral
-        message.
+        If the question isn't in a thread yet, the sentence appears at the channel's root, because a thread without
+        answers shows no ephemeral message.
         """
         thread = question.thread
         if thread.thread_ts == question.ts:

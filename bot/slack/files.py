@@ -30,9 +30,9 @@ from bot.slack.client import SlackClient
 from bot.slack.format.files import file_of
 
 READING_S = 60.0
-"""For all files of one question, the wait for memory included."""
+"""The limit for all files of one question, including the wait for memory."""
 MOST_HELD_BYTES = 100 * 2**20
-"""For all live answers of the process. Sending a request takes about three times as much."""
+"""The limit for all live answers of the process. Sending a request takes about three times as much."""
 MOST_REDIRECTS = 2
 _CHUNK_BYTES = 64 * 1024
 
@@ -62,7 +62,7 @@ class SlackFiles:
                     await self._open_all(files, opened)
             except TimeoutError:
                 log.warning("%d files not read within %.0f s", len(files), READING_S)
-            needed_bytes = min(held_bytes, sum(_size_bytes(each.content) for each in opened.values()))
+            needed_bytes = min(held_bytes, sum(_size_bytes(file.content) for file in opened.values()))
             self._room.give_back(held_bytes - needed_bytes)
             held_bytes = needed_bytes
             yield {file.id: opened.get(file.id, OpenedFile(file, Unread.TOO_SLOW)) for file in files}
@@ -72,18 +72,18 @@ class SlackFiles:
     async def _open_all(self, files: Sequence[File], opened: dict[str, OpenedFile]) -> None:
         left = MOST_BYTES
         for file in files:
-            told, content = await self._content(file, left)
+            described, content = await self._content(file, left)
             if isinstance(content, bytes):
                 left -= len(content)
-                opened[file.id] = OpenedFile(told, await self._understood(told, content))
+                opened[file.id] = OpenedFile(described, await self._understood(described, content))
             else:
-                opened[file.id] = OpenedFile(told, content)
+                opened[file.id] = OpenedFile(described, content)
 
     async def _content(self, file: File, left: int) -> tuple[File, bytes | Unread]:
         """Returns the file as Slack describes it now, and its bytes or why they can't be read."""
         try:
             if file.access == "check_file_info" or not file.url:
-                # In a channel shared with another organisation, the event has only the id.
+                # In a channel shared with another organization, the event has only the id.
                 file = file_of((await self._client.call("files.info", file=file.id)).get("file", {}))
             return file, reason_not_to_read(file) or await self._downloaded(file, left)
         except Refused as error:
@@ -151,7 +151,7 @@ def may_have_token(url: URL, api: URL) -> bool:
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
-    """Reads a file's bytes and counts them: the size that Slack tells isn't trusted."""
+    """Reads a file's bytes and counts them: the size that Slack reports isn't trusted."""
     most = min(MOST_FILE_BYTES, left)
     too_big = Unread.TOO_BIG if most == MOST_FILE_BYTES else Unread.TOO_MUCH
     if (response.content_length or 0) > most:
@@ -183,7 +183,7 @@ class MemoryRoom:
         self._changed = asyncio.Event()
 
     async def take(self, size_bytes: int) -> None:
-        """Takes bytes; waits until so many are free."""
+        """Takes bytes, once that many are free."""
         while self._free_bytes < size_bytes:
             self._changed.clear()
             await self._changed.wait()

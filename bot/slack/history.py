@@ -19,15 +19,15 @@ from bot.slack.retrying import Retrying
 from bot.slack.users import SlackUsers
 
 THREAD_PAGE_MESSAGES = 999
-"""The most that Slack gives with one call."""
+"""The most messages that Slack returns with one call."""
 THREAD_PAGES = 8
-"""Read one after the other; in a longer thread each further call skips half of what is left."""
+"""Pages that are read in order. In a longer thread, each further call skips half of the rest."""
 THREAD_CALLS = 20
-"""At most for one thread, of the 50 a minute that Slack allows."""
+"""The most calls for one thread. Slack allows 50 a minute."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 READ_WITHIN_S = 45.0
-"""For a whole conversation, waits included: then the question is answered with the pages that were read."""
+"""The limit for a whole conversation, including waits. After it, the prompt has the pages that were read."""
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ class SlackHistory:
     async def messages(self, question: Question) -> list[Message]:
         """Returns the question's conversation as Slack has it now, oldest first; a new thread costs no call.
 
-        Of a thread these are the first message and the newest thousand, of a direct message the newest 60. Where Slack
-        doesn't give all of them in time, they are those that it gave, and the question after a gap.
+        A thread gives its first message and the newest thousand, a direct message the newest 60. If Slack doesn't
+        return all of them in time, the result has those that it returned, and the question follows a gap.
         """
         thread_ts = question.thread.thread_ts
         if thread_ts == question.ts:
@@ -127,9 +127,9 @@ class SlackHistory:
     def _message(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = message.get("bot_id")
         is_ours = bot_id == self._bot_id
-        if is_ours and (asked := asked_in(message)):
-            thread = question.thread
-            return Message(thread.team_id, thread.channel_id, message["ts"], asked[1], user_id=asked[0])
+        if is_ours and (asker_and_text := asked_in(message)):
+            (asker, text), thread = asker_and_text, question.thread
+            return Message(thread.team_id, thread.channel_id, message["ts"], text, user_id=asker)
         return Message(
             team_id=question.thread.team_id,
             channel_id=question.thread.channel_id,

@@ -1,6 +1,6 @@
 """Shows replies as messages that are posted and edited: the one reply transport so far.
 
-Sending is the easy part. The rest deals with answers of Slack's that never came, where the call may have been done:
+Most of this module handles lost responses, where Slack may have done the call:
 
 - An update is sent again with newer text. Twice does no harm.
 - A post would stand in the thread twice. Before a page is posted again, its earlier post is looked for, by the metadata
@@ -25,14 +25,14 @@ from bot.slack.retrying import Retrying
 
 SHARE = "files.completeUploadExternal"
 NOT_SHARED = "not_shared"
-"""Our own error name: Slack said that it shared files, and no message shows them."""
+"""Our own error name: Slack reported shared files, but no message shows them."""
 SHARED_LOOKS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each look for shared files. Slack shares them after its answer, and sometimes never
 (paradigmxyz/centaur#311)."""
 POST_SEARCHES = 3
 """Failed searches for a lost post. Then the page is posted again: a message twice is better than none."""
 RECOVERY_TIMEOUT_S = 60.0
-"""Then a reply continues from what is on record of it."""
+"""After it, a reply continues from its record."""
 CLEAN_UP_TIMEOUT_S = 20.0
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class MessageTransport:
         )
 
     async def delete(self, call: Delete) -> None:
-        """Deletes a message and its files, where the budget for the message is taken already."""
+        """Deletes a message, whose budget is taken already, and its files."""
         await self._delete_files(call.file_ids)
         await self._client.call("chat.delete", channel=call.question.thread.channel_id, ts=call.ts)
 

@@ -36,16 +36,16 @@ class SlackOutboxSender:
         self._bot_user_id = bot_user_id
 
     async def clear(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages. If none are on record, they are looked for."""
+        """Deletes the reply's messages; searches for them if none are on record."""
         question = entry.question
         recorded = [Delete(question, ts) for ts in entry.page_ts]
         await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
         """Deletes the reply's messages and files; those too far back to be found are on record."""
-        found = await self._posted.late_messages(entry.question, ())
-        far_back = set(entry.page_ts) - {call.ts for call in found}
-        await self._delete([*found, *(Delete(entry.question, ts) for ts in sorted(far_back))])
+        nearby = await self._posted.late_messages(entry.question, ())
+        far_back = set(entry.page_ts) - {call.ts for call in nearby}
+        await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> None:
         """Deletes the reply, unless a person wrote after the question: their message may refer to it."""
@@ -63,7 +63,7 @@ class SlackOutboxSender:
         )
 
     async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
-        """Mentions the askers; looks first whether an earlier try has done it."""
+        """Mentions the askers, unless an earlier try has done so."""
         thread, metadata = entry.question.thread, _ping_metadata(entry)
         if entry.tries > 1:
             for message in await self._posted.messages_since(entry.question):

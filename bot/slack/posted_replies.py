@@ -1,9 +1,9 @@
 """Finds the messages of a reply in Slack, and reads what they show.
 
 Each page carries metadata that says which page of which question's reply it is, and how many characters of the answer
-are shown up to its end. So a message can be found whose post was never answered, and a take-over knows how far the
-readers are. The text itself can't be read back exactly, because Slack stores a translation of it: it comes from the
-Store. Files have no metadata. They are known by their names, which contain the question's ts.
+are shown up to its end. So a message can be found even if the post's response was lost, and a take-over knows how
+much readers have seen. The text itself comes from the database, because Slack stores only a translation of it. Files
+have no metadata. They are known by their names, which contain the question's ts.
 """
 
 from collections.abc import Collection, Sequence
@@ -38,7 +38,7 @@ class PostedReplies:
     async def find(self, post: Post, known_ts: Collection[str]) -> str | None:
         """Returns the message of a post whose answer was lost, or None if Slack didn't do it.
 
-        `known_ts`: messages of the same page that are not meant. Raises Refused with OUTSIDE_THREAD where the page
+        `known_ts`: other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page
         is at the channel's root, because its thread was deleted.
         """
         question = post.question
@@ -65,7 +65,7 @@ class PostedReplies:
     async def shown(self, job: Job) -> Shown:
         """Returns what Slack shows of a job's reply; of an earlier version, only its messages.
 
-        The Store knows most of the messages, also those that are too far back to be found here.
+        Most of the messages are on record, including those that are too far back to be found here.
         """
         messages, is_all = await self._read(job.question)
         if job.page_ts and not is_all:
@@ -84,7 +84,7 @@ class PostedReplies:
         )
 
     async def late_messages(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
-        """Returns the deletions of the reply's messages that nobody knows of: their posts arrived late."""
+        """Returns the deletions of unrecorded messages of the reply, whose posts arrived late."""
         try:
             messages = await self.messages_since(question)
         except Refused as error:
@@ -157,9 +157,9 @@ def _pages_in_order(job: Job, messages: list[Json], *, is_all: bool) -> dict[str
 
     A message on record that wasn't found is empty, unless all messages were read: then it was deleted.
     """
-    found = {message["ts"]: message for message in messages}
-    on_record = takewhile(lambda ts: ts in found or not is_all, job.page_ts)
-    pages = {ts: found.get(ts, {}) for ts in on_record}
+    by_ts = {message["ts"]: message for message in messages}
+    on_record = takewhile(lambda ts: ts in by_ts or not is_all, job.page_ts)
+    pages = {ts: by_ts.get(ts, {}) for ts in on_record}
     for message in _pages(job.question, messages):
         if _page(message) == len(pages):
             pages.setdefault(message["ts"], message)
@@ -182,9 +182,9 @@ def _version(job: Job, page: Json) -> int:
 
 
 def _shown_text(job: Job, pages: list[Json]) -> tuple[int, str]:
-    """Returns how many characters of the answer these messages show, and its text: as recorded, or as Slack has it.
+    """Returns how many characters of the answer these messages show, and its text, recorded or read from Slack.
 
-    While the database was away, less was recorded than Slack shows.
+    If the database was unavailable, Slack shows more than is on record.
     """
     recorded = job.checkpoint.text
     if not pages:

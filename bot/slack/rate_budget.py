@@ -99,7 +99,7 @@ class RateBudget:
     async def turn(self, method: str) -> AsyncIterator[None]:
         """Waits until a call that isn't a live reply's may go, and counts it; a method without a budget goes at once.
 
-        A RateLimited that is raised inside has later calls wait for as long as Slack says.
+        After a RateLimited that is raised inside, later calls wait for as long as Slack says.
         """
         if method not in CALLS_PER_MINUTE:
             yield
@@ -129,7 +129,7 @@ class RateBudget:
         return granted
 
     async def watch(self) -> None:
-        """Follows other processes' calls while replies are live. Until cancelled; then reports the last calls."""
+        """Follows other processes' calls while replies are live, until canceled; then reports the last calls."""
         try:
             while True:
                 await self._clock.sleep(FOLLOW_S)
@@ -163,7 +163,7 @@ class RateBudget:
         return reservation.granted
 
     def _decide_alone(self, method: str, calls_per_minute: int, error: StoreError) -> bool:
-        """Decides without the ledger: by what is known of the others, leaving them their share."""
+        """Decides without the ledger, by the others' last known calls, and leaves them their share."""
         now = self._clock.monotonic()
         if now >= self._away_until.get(method, -math.inf):
             log.warning("calls of %s are counted for this process alone: %s", method, error)

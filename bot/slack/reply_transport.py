@@ -29,11 +29,11 @@ class ReplyDelivery(Protocol):
         ...
 
     def refused(self, call: Call, error: Refused) -> None:
-        """Records in the reply that Slack refused a call, and remembers what has to be looked for."""
+        """Records in the reply that Slack refused a call, and notes messages or files to search for."""
         ...
 
     async def clean_up(self) -> None:
-        """Deletes messages of the reply that nobody knows of: their posts arrived late. Never raises."""
+        """Deletes unrecorded messages of the reply, whose posts arrived late. Never raises."""
         ...
 
 
@@ -41,7 +41,7 @@ class ReplyTransport(Protocol):
     """One way to show replies in Slack."""
 
     async def recover(self, job: Job) -> Shown:
-        """Returns what Slack shows of a job's reply, or what is on record where Slack doesn't say. Never raises."""
+        """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
         ...
 
     def delivery(self, job: Job, reply: Reply) -> ReplyDelivery:

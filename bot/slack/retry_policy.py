@@ -1,4 +1,4 @@
-"""When a call that Slack did not do is tried again: one rule for all callers. Pure: it is told the time.
+"""When a call that Slack did not do is tried again: one rule for all callers. Pure: the caller passes in the time.
 
 Slack declines a call in three ways:
 
@@ -45,7 +45,7 @@ class RetryPolicy:
     longest_wait_s: float
     most_tries: float = math.inf
     within_s: float = math.inf
-    """A failure so long after the first one is the last."""
+    """The time after the first failure at which the next one is the last."""
     longest_retry_after_s: float = math.inf
     retries_any_refusal: bool = False
     """Refusals that can't pass are retried as well: the caller has sorted out those that are final."""

@@ -25,11 +25,11 @@ class ScheduledReply:
     draft: Draft | None = None
     """The answer's text; None while the question is queued."""
     recorded_pages: tuple[str, ...] = ()
-    """The reply's messages as the Store has them."""
+    """The reply's messages on record."""
     until: float = math.inf
     """No call is sent after this."""
     has_changed: bool = True
-    """The reply may have a next call."""
+    """Whether the reply may have a next call."""
     in_flight: bool = False
     last_sent: float = -math.inf
     not_before: float = -math.inf
@@ -38,9 +38,9 @@ class ScheduledReply:
     """Until then the assistant pane's status stands for the placeholder."""
     failures: Failures = NO_FAILURES
     calls: int = 0
-    """Calls that Slack did."""
+    """The number of calls that Slack did."""
     abandoned: bool = False
-    """Another process has the job, or `until` has passed."""
+    """Whether another process has the job, or `until` has passed."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once no more calls are sent."""
 
@@ -64,7 +64,7 @@ class ScheduledReply:
         self.failures = NO_FAILURES
 
     def next_call(self, now: float) -> Call | None:
-        """Returns the call that the reply needs next; None if it needs none, or may send none any more."""
+        """Returns the call that the reply needs next; None if it needs none, or may no longer send any."""
         self.abandoned = self.abandoned or now >= self.until
         call = None if self.abandoned else self._needed_call()
         self.has_changed = call is not None

@@ -110,23 +110,23 @@ class Sockets:
         """Closes the connections. Slack sends unacknowledged events again, to another process."""
         for watch in self._watches:
             watch.cancel()
-        await asyncio.gather(*(each.end() for each in self._connections))
+        await asyncio.gather(*(connection.end() for connection in self._connections))
 
     async def up(self) -> int:
         """Returns how many connections are up."""
-        return sum([await each.is_connected() for each in self._connections])
+        return sum([await connection.is_connected() for connection in self._connections])
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Hands an event to the app and acknowledges it. What isn't acknowledged, Slack sends again."""
+        """Hands an event to the app and acknowledges it. Slack sends unacknowledged events again."""
         request.payload = paired_json(request.payload)
         response = await run_async_bolt_app(self._app, request)
         try:
             await send_async_response(client, request, response, time.time())
         except ConnectionError:
-            log.info("acknowledgement not sent, Slack will redeliver the event")
+            log.info("acknowledgment not sent, Slack will redeliver the event")
 
     async def _watch(self, connection: Connection) -> None:
-        """Reconnects, sooner than the SDK would, and waits longer after each failure. Until cancelled."""
+        """Reconnects until canceled, sooner than the SDK would, and waits longer after each failure."""
         while True:
             await asyncio.sleep(WATCH_S)
             if await connection.is_connected():
@@ -140,7 +140,7 @@ class Sockets:
                 await asyncio.sleep(LOOK_S)
 
     async def _try_once(self, connection: Connection) -> None:
-        """Connects if Slack lets us; otherwise the watch goes on trying."""
+        """Connects once. After a failure, the watch tries again."""
         try:
             await self._credential.used(connection.renew)
         except (RateLimited, Refused, SlackSetupError) as error:

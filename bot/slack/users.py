@@ -1,4 +1,4 @@
-"""Who people are: their names, and whether they are members, guests or strangers.
+"""Looks up people: their names, and whether they are members, guests or strangers.
 
 users.info answers both, so each answer is kept once and used for both. A kind decides over access, so it is trusted for
 ten minutes; a name only reads better than an id, so it is trusted for an hour. Channels have names as well
@@ -21,11 +21,11 @@ from bot.slack.retrying import Retrying
 KIND_TRUSTED_S = 600.0
 NAME_TRUSTED_S = 3_600.0
 MOST_NAMES = 50
-"""Looked up for one prompt: half of what Slack allows of users.info in a minute."""
+"""The most lookups for one prompt: half of the calls of users.info that Slack allows in a minute."""
 MOST_PROFILES = 5_000
 """Kept in memory; the oldest are dropped."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
-"""What Slack says of people whom the workspace may not see."""
+"""Slack's errors for people whom the workspace may not see."""
 
 _USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
 _METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}
@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What Slack said of a person or a channel. Times are by the monotonic clock."""
+    """Slack's answer about a person or a channel. Times are by the monotonic clock."""
 
     name: str = ""
-    """Empty if Slack tells none, because a scope is missing."""
+    """Empty if Slack gives none, because a scope is missing."""
     named_at: float = -math.inf
     kind: UserKind | None = None
     """Of a person; None if Slack doesn't say."""
@@ -49,8 +49,8 @@ class Profile:
 class SlackUsers:
     """The Users port on Slack's Web API.
 
-    Needs the scope users:read for people and channels:read for channels. Without users:read nobody has a known kind;
-    without either there are no names.
+    Needs the scope users:read for people and channels:read for channels. Without users:read, all kinds are unknown;
+    without both, all names are.
     """
 
     def __init__(self, client: PacedClient, team_id: str) -> None:
@@ -61,12 +61,12 @@ class SlackUsers:
         self._lookups: dict[str, asyncio.Task[None]] = {}
 
     def known(self, user_id: str) -> UserKind | None:
-        """Returns a person's kind if Slack told it within the last ten minutes."""
+        """Returns a person's kind if Slack reported it within the last ten minutes."""
         profile = self._profile(user_id)
         return profile.kind if self._clock.monotonic() < profile.kind_at + KIND_TRUSTED_S else None
 
     async def kind(self, user_id: str) -> UserKind | None:
-        """Returns a person's kind, None if Slack doesn't tell. While Slack fails, what it told last still holds."""
+        """Returns a person's kind, None if Slack doesn't say. While Slack fails, its last answer still applies."""
         if kind := self.known(user_id):
             return kind
         try:
@@ -79,7 +79,7 @@ class SlackUsers:
         return self._profile(user_id).kind
 
     async def names(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Returns the names of the first MOST_NAMES people and channels, by id, as far as Slack tells them."""
+        """Returns the names of the first MOST_NAMES people and channels, by id, as far as Slack gives them."""
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MOST_NAMES]
         names = await asyncio.gather(*map(self._name, wanted))
         return {id_: name for id_, name in zip(wanted, names, strict=True) if name}
@@ -93,7 +93,7 @@ class SlackUsers:
         return self._profile(id_).name
 
     async def _look_up(self, id_: str) -> None:
-        """Asks Slack and keeps the answer. All who ask meanwhile share one call, and a cancelled one doesn't end it."""
+        """Asks Slack and keeps the answer. Simultaneous lookups share one call, which outlives a canceled one."""
         lookup = self._lookups.get(id_)
         if lookup is None:
             lookup = self._lookups[id_] = asyncio.create_task(self._ask(id_))
@@ -110,7 +110,7 @@ class SlackUsers:
                 self._keep(id_, Profile("", now, UserKind.EXTERNAL, now))
                 return
             if not error.reason.may_pass:
-                # Slack would refuse the name again; a kind is asked for anew each time.
+                # Slack would refuse the name again, so it isn't requested again; a kind is, each time.
                 self._keep(id_, replace(self._profile(id_), named_at=now))
             raise
         now, subject = self._clock.monotonic(), answer.get(argument) or {}

@@ -1,4 +1,4 @@
-"""What belongs to one Slack team: who the bot is there, its budget, its edit scheduler, and its caches.
+"""The parts that serve one Slack team: the bot's identity, its budget, its edit scheduler, and its caches.
 
 Everything that talks to Slack for a team is built here once, on one client and one budget. Services don't get the
 workspace: each gets the part that it uses, through that part's port.
@@ -26,7 +26,7 @@ from bot.slack.users import SlackUsers
 
 
 class Workspace:
-    """The parts that serve one Slack team. `identity`: who the bot is in that team."""
+    """The parts that serve one Slack team. `identity`: the bot in that team."""
 
     def __init__(
         self,

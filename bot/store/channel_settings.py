@@ -27,9 +27,9 @@ class SqlChannelSettings:
 
 
 async def read(connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:
-    """Returns a channel's settings, empty ones where nobody set any."""
-    kept = sa.select(channel_settings.c.model, channel_settings.c.system_prompt, channel_settings.c.mention_only)
-    of_channel = kept.where(channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id)
+    """Returns a channel's settings, empty ones if nobody wrote any."""
+    columns = sa.select(channel_settings.c.model, channel_settings.c.system_prompt, channel_settings.c.mention_only)
+    of_channel = columns.where(channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id)
     row = (await connection.execute(of_channel)).one_or_none()
     return ChannelSettings(row.model, row.system_prompt, row.mention_only) if row else ChannelSettings()
 

@@ -45,7 +45,7 @@ async def append(connection: AsyncConnection, worker: str, pieces: Mapping[Job, 
         .with_for_update(read=True)
     )
     rows = sa.insert(checkpoints).from_select([checkpoints.c.job_id, *_FROM_PIECE], ours)
-    # In one order in all processes, so that none waits for another's lock in a circle.
+    # In the same order in all processes, which prevents deadlocks.
     await connection.execute(rows, [_values(job, pieces[job]) for job in sorted(pieces, key=lambda job: job.id)])
 
 
@@ -65,15 +65,15 @@ async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) 
     resumed = [job.id for job in claimed if job.attempts > 1]
     if not resumed:
         return list(claimed)
-    found = sa.select(checkpoints).where(checkpoints.c.job_id.in_(resumed))
+    of_resumed = sa.select(checkpoints).where(checkpoints.c.job_id.in_(resumed))
     rows: dict[tuple[int, int], list[sa.Row[Any]]] = {}
-    for row in await connection.execute(found.order_by(checkpoints.c.attempt, checkpoints.c.id)):
+    for row in await connection.execute(of_resumed.order_by(checkpoints.c.attempt, checkpoints.c.id)):
         rows.setdefault((row.job_id, row.version), []).append(row)
     return [replace(job, checkpoint=_folded(job.so_far, rows.get((job.id, job.version), []))) for job in claimed]
 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
-    """Puts the rows of one version together. `so_far`: what a continued answer began with, from its turn."""
+    """Puts the rows of one version together. `so_far`: the first part of a continued answer, from its turn."""
     text, closing, attempt = so_far, None, 0
     for row in rows:
         end = row.start + len(row.text)
@@ -84,8 +84,8 @@ def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     return Checkpoint(text, closing) if rows else Checkpoint()
 
 
-def _closing_of(kept: Mapping[str, Any] | None) -> Closing | None:
-    return Closing(**{**kept, "end_reason": EndReason(kept["end_reason"])}) if kept else None
+def _closing_of(values: Mapping[str, Any] | None) -> Closing | None:
+    return Closing(**{**values, "end_reason": EndReason(values["end_reason"])}) if values else None
 
 
 async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

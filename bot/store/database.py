@@ -7,19 +7,20 @@ A store's method hands a function of a connection to `read` or `write`, which ru
 An operation of several transactions is a coroutine for `complete`, and takes its connections from `begin_read` and
 `begin_write`. All three promise the same:
 
-- **An operation goes on though its caller is cancelled.** It runs in a task of its own, and the caller waits for that
-  task behind `asyncio.shield`. A driver that is cancelled in the middle of a statement can't say what the server did,
-  so SQLAlchemy throws the connection away, and SQLite in memory would lose the database with it. Callers are cancelled
+- **An operation goes on though its caller is canceled.** It runs in a task of its own, and the caller waits for that
+  task behind `asyncio.shield`. A driver that is canceled in the middle of a statement can't say what the server did,
+  so SQLAlchemy throws the connection away, and SQLite in memory would lose the database with it. Callers are canceled
   often: Stop cancels an attempt at an answer, and heartbeats time out.
-- **An operation has a bound.** On PostgreSQL it is given up after ANSWER_WITHIN_S, because a server that stands still
-  keeps its connections up and would be waited for without end. The bound is longer than the server's own lock_timeout
+- **An operation has a bound.** On PostgreSQL it is given up after ANSWER_WITHIN_S, because a server that hangs keeps
+  its connections up, and the wait would never end. The bound is longer than the server's own lock_timeout
   and the pool's timeout (engine.py), so that those report first, by name. A SQLite file is on this machine and has its
-  busy_timeout. Erasure takes as long as it takes (`bounded=False`).
-- **A failure is a StoreError.** `failed_at` says when the last one was: what this process did not see meanwhile must
-  count neither against other workers (liveness/workers.py) nor as calls to Slack that nobody made (rate_ledger.py).
+  busy_timeout. Erasure is not bounded (`bounded=False`).
+- **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed meanwhile must
+  not count against other workers (liveness/workers.py), and their calls to Slack must not count as never made
+  (rate_ledger.py).
 
 The database is closed in steps (stores.py): `refuse_new`, then `ended` for a bounded time, `cancel_operations` for
-those still under way, and `dispose`. Nobody waits for a server that stands still.
+those still under way, and `dispose`. Nobody waits for a server that hangs.
 """
 
 import asyncio
@@ -82,7 +83,7 @@ class Database:
         return await self.complete(operation())
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True) -> T:
-        """Runs an operation to its end and returns its result, though the caller may be cancelled before."""
+        """Runs an operation to its end and returns its result, even if the caller is canceled before."""
         if self._closed:
             operation.close()
             raise StoreError("the store is closed, for this process ends")
@@ -113,7 +114,7 @@ class Database:
         await self.read(_select_one)
 
     def refuse_new(self) -> None:
-        """Has operations that begin from now on fail."""
+        """Makes operations that begin from now on fail."""
         self._closed = True
 
     async def ended(self) -> None:
@@ -138,7 +139,7 @@ class Database:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
-        # The caller may be gone: the exception has to be fetched, or asyncio complains.
+        # The caller may be gone, and asyncio warns of exceptions that nobody retrieves.
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("database operation failed: %s", type(error).__name__)
 

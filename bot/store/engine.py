@@ -17,7 +17,7 @@ from bot.errors import StoreError
 _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
 _POOL_TIMEOUT_S = 3.0
-"""Slack delivers an event again if it isn't acknowledged within three seconds, so waiting longer is of no use."""
+"""Slack delivers an event again if it isn't acknowledged within three seconds, so waiting longer is useless."""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
@@ -65,7 +65,7 @@ def database_errors() -> Iterator[None]:
 
 @asynccontextmanager
 async def answered_within(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
-    """Raises TimeoutError if the block takes longer: a server that stands still keeps its connections open.
+    """Raises TimeoutError if the block takes longer: a server that hangs keeps its connections open.
 
     `let_go_s` later, the connection is dropped.
     """

@@ -31,14 +31,14 @@ from bot.store.schema import (
 from bot.store.usage_totals import expire as expire_usage_totals
 
 SLACK_RETRIES_S = 3600.0
-"""Slack may send an event again for so long: its id must be known, or the question would be answered twice."""
+"""How long Slack may send an event again. Its id must be known, or the question would be answered twice."""
 
 MESSAGE_QUESTIONS_KEPT_S = 24 * 3600.0
-"""Longer than a modal stays open, and than a question about a message is tried again."""
+"""Longer than a modal stays open, and longer than a question about a message is retried."""
 
 
 class SqlErasure:
-    """Implements the ports Retention and Erasure. Both may have much to do, so that neither is bounded."""
+    """Implements the ports Retention and Erasure. Neither is bounded, because both may have much to do."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock) -> None:
         self._database = database

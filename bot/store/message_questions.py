@@ -1,7 +1,7 @@
-"""Submitted questions about a message: on record before anything is posted, so that any process can go on with them.
+"""Submitted questions about a message: on record before anything is posted, so that any process can continue them.
 
-A process holds a question for QUESTION_HOLD_S. It posts the question in the first seconds of that time. Before the time
-is over, it has Slack's answer or has given up: a process that takes the question later and looks for the post finds it.
+A process holds a question for QUESTION_HOLD_S. It posts the question in the first seconds of that time, and gets
+Slack's answer or gives up before the time is over. A process that takes the question later finds the post, if any.
 """
 
 from dataclasses import asdict
@@ -36,13 +36,14 @@ class SqlMessageQuestions:
             new = insert_into(connection, message_questions).values(**key, **values, **first).on_conflict_do_nothing()
             if row := (await connection.execute(new.returning(message_questions))).one_or_none():
                 return _question(row)
-            told = message_questions.c.due_at.is_(None)
+            was_given_up = message_questions.c.due_at.is_(None)
             again = {
                 "due_at": now + QUESTION_HOLD_S,
                 "tries": message_questions.c.tries + 1,
-                "text": sa.case((told, text), else_=message_questions.c.text),
+                "text": sa.case((was_given_up, text), else_=message_questions.c.text),
             }
-            free = (_is(team_id, view_id), ~message_questions.c.done, sa.or_(told, message_questions.c.due_at <= now))
+            is_free = sa.or_(was_given_up, message_questions.c.due_at <= now)
+            free = (_is(team_id, view_id), ~message_questions.c.done, is_free)
             taken = sa.update(message_questions).where(*free).values(**again).returning(message_questions)
             if row := (await connection.execute(taken)).one_or_none():
                 return _question(row)
@@ -59,9 +60,9 @@ class SqlMessageQuestions:
             due = sa.select(message_questions.c.team_id, message_questions.c.view_id).where(
                 ~message_questions.c.done, message_questions.c.due_at <= now
             )
-            found = (await connection.execute(due.order_by(message_questions.c.due_at).limit(limit))).all()
+            keys = (await connection.execute(due.order_by(message_questions.c.due_at).limit(limit))).all()
             taken = []
-            for team_id, view_id in found:
+            for team_id, view_id in keys:
                 free = (_is(team_id, view_id), ~message_questions.c.done, message_questions.c.due_at <= now)
                 ours = (
                     sa.update(message_questions)
@@ -86,7 +87,7 @@ class SqlMessageQuestions:
 
         async def work(connection: AsyncConnection) -> None:
             place = {"posted_channel_id": channel_id, "posted_ts": ts}
-            # Whoever was told that it is not asked is answered all the same: the question stands there.
+            # The question was posted after all, so it is answered even if its asker read that it was given up.
             due = {"due_at": sa.func.coalesce(message_questions.c.due_at, now)}
             await connection.execute(
                 sa.update(message_questions)

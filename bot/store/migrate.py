@@ -25,7 +25,7 @@ async def migrate(engine: AsyncEngine) -> str:
     """
     async with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            # Another's migration may take as long as it takes.
+            # There is no bound on another process's migration.
             await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
         return await connection.run_sync(_upgrade)
@@ -35,7 +35,7 @@ def _upgrade(connection: sa.Connection) -> str:
     current = _revision(connection)
     if current == REVISION:
         return current
-    # Alembic takes 8 MB and a tenth of a second, and is needed at the first start of a version alone.
+    # Alembic takes 8 MB and a tenth of a second, and is needed only at the first start of a version.
     from alembic import command
     from alembic.config import Config
 
@@ -43,7 +43,7 @@ def _upgrade(connection: sa.Connection) -> str:
     config.set_main_option("script_location", "bot.store:migrations")
     config.attributes["connection"] = connection
     if current is not None and current not in _known(config):
-        # In a rolling deployment both versions run at once; migrations only add, so that the older one can.
+        # In a rolling deployment, both versions run at once. The older one can, because migrations only add.
         log.warning("database schema %s is newer than this version of Typist", current)
         return current
     command.upgrade(config, REVISION)
@@ -57,7 +57,7 @@ def _known(config: "Config") -> set[str]:
 
 
 def _revision(connection: sa.Connection) -> str | None:
-    """None where there are no tables yet."""
+    """Returns the database's revision, None if there are no tables yet."""
     if not sa.inspect(connection).has_table(_versions.name):
         return None
     return connection.scalar(sa.select(_versions.c.version_num))

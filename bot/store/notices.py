@@ -1,4 +1,4 @@
-"""Notices that people were given, and how much other bots ask."""
+"""Notices that people received, and counts of other bots' questions."""
 
 import math
 
@@ -14,7 +14,7 @@ from bot.store.rows import insert_into
 from bot.store.schema import jobs, notices
 
 NOTICES_KEPT_S = 62 * 24 * 3600.0
-"""A notice that is given once may be given again after so long."""
+"""A notice that is sent once may be sent again after this time."""
 
 
 class SqlNotices:
@@ -37,14 +37,14 @@ class SqlBotQuestions:
         self._clock = clock
 
     async def count(self, question: Question) -> BotQuestions:
-        """Returns how much the question's asker and other bots asked of late."""
+        """Counts recent questions of the question's asker and of other bots."""
         return await self._database.read(bot_questions, question, self._clock.now())
 
 
 async def claim_notice(
     connection: AsyncConnection, person: tuple[str, str], notice: str, every_s: float, now: float
 ) -> bool:
-    """Whether a notice is to be given now; then it counts as given. `person`: team and user."""
+    """Returns whether a notice is due, and marks it as sent. `person`: team and user."""
     team_id, user_id = person
     row = insert_into(connection, notices).values(team_id=team_id, user_id=user_id, notice=notice, given_at=now)
     again = row.on_conflict_do_update(
@@ -56,7 +56,7 @@ async def claim_notice(
 
 
 async def bot_questions(connection: AsyncConnection, question: Question, now: float) -> BotQuestions:
-    """Counts the questions of bots, as far as the limits reach."""
+    """Counts the questions of bots, up to the limits."""
     newest = sa.select(jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     in_a_row = 0
     for from_bot in await connection.scalars(newest.limit(MOST_BOT_ROUNDS)):
@@ -77,5 +77,5 @@ async def bot_questions(connection: AsyncConnection, question: Question, now: fl
 
 
 async def expire(connection: AsyncConnection, now: float) -> None:
-    """Drops notices that may be given again by now."""
+    """Deletes notices that may be sent again by now."""
     await connection.execute(sa.delete(notices).where(notices.c.given_at < now - NOTICES_KEPT_S))

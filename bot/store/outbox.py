@@ -1,9 +1,9 @@
-"""The outbox: Slack calls that are owed about jobs that have ended, each made at least once.
+"""The outbox: calls to Slack that remain after a job has ended, each made at least once.
 
 An entry is written in the transaction that makes it necessary. A process takes an entry by moving its `due_at` into the
 future; if the process dies, the entry is due again then. `due_at` is also the fence: a process that completes or
-postpones an entry names the `due_at` that it took, so it leaves an entry alone that another process has taken since, or
-that was added anew.
+postpones an entry names the `due_at` that it took. So it has no effect on an entry that another process has taken
+since, or that was added again.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ _SHOWN = outbox_entries.alias()
 
 
 async def add(connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float) -> None:
-    """Adds an entry for each job, or renews the one of that kind: a process that has it now leaves it in the outbox."""
+    """Adds an entry for each job, or renews one of its kind, so that a process that holds it leaves it there."""
     if not job_ids:
         return
     new = insert_into(connection, outbox_entries)
@@ -48,7 +48,7 @@ def due(now: float) -> sa.Select[tuple[int]]:
 
 
 async def take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
-    """Takes due entries: they are this process's for OUTBOX_HOLD_S."""
+    """Takes due entries, which this process holds for OUTBOX_HOLD_S."""
     free = due(now).limit(limit).with_for_update(skip_locked=True).cte("free")
     taken = (
         sa.update(outbox_entries)
@@ -59,14 +59,14 @@ async def take(connection: AsyncConnection, limit: int, now: float) -> list[Outb
     ids = (await connection.scalars(taken)).all()
     if not ids:
         return []
-    found = sa.select(
+    entries = sa.select(
         outbox_entries.c.id.label("entry_id"),
         outbox_entries.c.kind,
         outbox_entries.c.due_at,
         outbox_entries.c.tries,
         jobs,
     ).join(jobs)
-    rows = (await connection.execute(found.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))).all()
+    rows = (await connection.execute(entries.where(outbox_entries.c.id.in_(ids)).order_by(outbox_entries.c.id))).all()
     earlier = sa.select(jobs.c.answered_with, jobs.c.user_id).where(
         jobs.c.answered_with.in_([row.id for row in rows]), jobs.c.end_reason == EndReason.BATCHED.value
     )

@@ -1,4 +1,4 @@
-"""The outbox as the process sees it that works on its entries."""
+"""The outbox, as seen by a process that works on its entries."""
 
 import sqlalchemy as sa
 
@@ -29,12 +29,12 @@ class SqlOutbox:
         await self._database.write(outbox.later, entry, self._clock.now() + delay_s)
 
     async def unshown_end(self, entry: OutboxEntry) -> Job | None:
-        """Returns the ended job whose end Slack did not take, with its checkpoint."""
+        """Returns the ended job whose end Slack did not accept, with its checkpoint."""
         return await self._database.read(unshown_ends.unshown_end, entry)
 
     async def _take(self, limit: int) -> list[OutboxEntry]:
         now = self._clock.now()
-        # Mostly nothing is due, and a look takes no lock.
+        # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
             if not await connection.scalar(sa.select(outbox.due(now).exists())):
                 return []

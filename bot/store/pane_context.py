@@ -1,4 +1,4 @@
-"""Which channel somebody pane_contexts at beside the pane."""
+"""Pane context: the channel that a person has open beside the assistant pane."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,7 +9,7 @@ from bot.store.rows import insert_into
 from bot.store.schema import pane_contexts
 
 KEPT_S = 8 * 3600.0
-"""After so long without news the person has gone home."""
+"""How long a context is valid without news: after that, the person has probably left."""
 
 
 class SqlPaneContext:
@@ -50,5 +50,5 @@ async def read(connection: AsyncConnection, person: tuple[str, str], now: float)
 
 
 async def expire(connection: AsyncConnection, now: float) -> None:
-    """Drops contexts that are too old to be read."""
+    """Deletes contexts that are too old to be read."""
     await connection.execute(sa.delete(pane_contexts).where(pane_contexts.c.opened_at <= now - KEPT_S))

@@ -39,15 +39,15 @@ async def participants_at(
 ) -> tuple[Participants, str | None]:
     """Returns who took part in a thread when a person wrote a message, and since when it is recorded as a group's.
 
-    Later messages do not count, however late Slack delivers this one. The message itself counts: delivered again, it
-    finds the same.
+    Later messages do not count, however late Slack delivers this one. The message itself counts, so a redelivery
+    gives the same result.
     """
-    found = sa.select(
+    facts = sa.select(
         sa.exists().where(in_thread(thread), ~is_denied()),
         sa.exists().where(in_thread(thread), jobs.c.user_id != user_id, jobs.c.ts < ts),
         sa.select(group_threads.c.since_ts).where(in_thread(thread, group_threads)).scalar_subquery(),
     )
-    takes_part, other_asked, since_ts = (await connection.execute(found)).one()
+    takes_part, other_asked, since_ts = (await connection.execute(facts)).one()
     is_group = since_ts is not None and since_ts <= ts
     return Participants(takes_part, takes_part and (other_asked or is_group)), since_ts
 

@@ -1,7 +1,7 @@
-"""What core/job.py calls live, begun and the same thread, as SQL. Each condition exists once, here.
+"""The conditions of core/job.py in SQL: live, begun, same thread. Each condition exists once, here.
 
-Statuses are written into the statements and not bound: only then do SQLite and PostgreSQL see that a partial index
-will do. Each condition also keeps the form that those indexes have (bot/store/schema.py).
+Statuses are literals in the statements, not parameters: otherwise SQLite and PostgreSQL couldn't use the partial
+indexes. Each condition also keeps the form that those indexes have (bot/store/schema.py).
 """
 
 from typing import Any
@@ -40,12 +40,12 @@ def has_ended(of: Jobs = jobs) -> sa.ColumnElement[bool]:
 
 
 def is_begun(of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    """Whether a worker writes the job's answer, or the next one will go on with it."""
+    """Whether a worker writes the job's answer, or the next one will continue it."""
     return sa.or_(is_running(of), sa.and_(is_queued(of), of.c.attempts > 0))
 
 
 def is_denied(of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    """Whether the job ended because its asker may not ask."""
+    """Whether the job ended because its asker has no access."""
     return of.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
 
 

@@ -35,16 +35,16 @@ class SqlRateLedger:
         return await self._database.write(self._reserve, method, calls_per_minute)
 
     async def _reserve(self, connection: AsyncConnection, method: str, calls_per_minute: int) -> Reservation:
-        # The time at which the transaction has begun, not that at which it was asked for: calls are in order.
+        # The time when the transaction began, not when it was requested, so that calls are in order.
         return await reserve(connection, self._worker.name, method, calls_per_minute, self._clock.now())
 
 
 async def reserve(
     connection: AsyncConnection, worker: str, method: str, calls_per_minute: int, now: float
 ) -> Reservation:
-    """Takes one call of a method, if the minute has one left, and tells what the other processes do.
+    """Takes one call of a method, if the minute has one left, and reports the other processes' activity.
 
-    One process after another: SQLite has one writer, PostgreSQL gets a lock for each method.
+    Processes take turns: SQLite has one writer, and PostgreSQL a lock for each method.
     """
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"calls {method}"))))

@@ -1,4 +1,4 @@
-"""Recorded answers: what the button below an answer acts on, what people think of it, and its deletion."""
+"""Recorded answers: the texts that buttons act on, feedback, and deletion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from bot.store.rows import insert_into, question_of
 from bot.store.schema import feedback, jobs, seen_events, turns
 
 REPLIES_READ = 500
-"""Jobs of a thread whose replies are read: a direct message goes on for years, a prompt does not."""
+"""The most jobs of a thread whose replies are read: a direct message may go on for years."""
 
 
 class SqlRecordedAnswers:
@@ -31,11 +31,11 @@ class SqlRecordedAnswers:
 
     async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
         """Returns the answer that has a page in this message."""
-        return await self._database.read(kept, thread, shows(message_ts))
+        return await self._database.read(newest_answer, thread, shows(message_ts))
 
     async def of_job(self, thread: ThreadKey, job_id: int) -> RecordedAnswer | None:
         """Returns the answer of a job, None if the thread has no such job."""
-        return await self._database.read(kept, thread, jobs.c.id == job_id)
+        return await self._database.read(newest_answer, thread, jobs.c.id == job_id)
 
     async def written_in(self, thread: ThreadKey, event_id: str) -> RecordedAnswer | None:
         """Returns the answer that is being written in a thread; None if the event was handled before."""
@@ -64,7 +64,7 @@ async def written_unless_handled(
     """Returns the answer that is being written in a thread; None if the event was handled before."""
     if await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))):
         return None
-    return await kept(connection, thread, is_begun())
+    return await newest_answer(connection, thread, is_begun())
 
 
 async def record_event(connection: AsyncConnection, event_id: str, now: float) -> None:
@@ -78,17 +78,19 @@ def shows(message_ts: str) -> sa.ColumnElement[bool]:
     return sa.cast(jobs.c.page_ts, sa.Text).contains(f'"{message_ts}"', autoescape=True)
 
 
-async def kept(connection: AsyncConnection, thread: ThreadKey, which: sa.ColumnElement[bool]) -> RecordedAnswer | None:
-    """The newest answer in a thread that is so; of questions that are answered together it is the last one's."""
-    found = sa.select(jobs).where(in_thread(thread), which).order_by(jobs.c.ts.desc()).limit(1)
-    row = (await connection.execute(found)).one_or_none()
+async def newest_answer(
+    connection: AsyncConnection, thread: ThreadKey, condition: sa.ColumnElement[bool]
+) -> RecordedAnswer | None:
+    """Returns the newest answer in a thread whose job meets the condition; for a batched job, its batch's answer."""
+    newest = sa.select(jobs).where(in_thread(thread), condition).order_by(jobs.c.ts.desc()).limit(1)
+    row = (await connection.execute(newest)).one_or_none()
     if row is not None and row.answered_with is not None:
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == row.answered_with))).one_or_none()
     if row is None or row.end_reason == EndReason.DENIED:
         return None
     others = await connection.scalars(sa.select(jobs.c.user_id).where(is_batched_with(row.id)))
-    said = await _turns(connection, [row.id])
-    last = said[-1] if said else None
+    versions = await _turns(connection, [row.id])
+    last = versions[-1] if versions else None
     return RecordedAnswer(
         job_id=row.id,
         question=question_of(row),
@@ -97,7 +99,7 @@ async def kept(connection: AsyncConnection, thread: ThreadKey, which: sa.ColumnE
         page_ts=tuple(row.page_ts),
         version=row.version,
         answer=last.answer if last else "",
-        previous=next((turn.answer for turn in said[-2::-1] if turn.answer), ""),
+        previous=next((turn.answer for turn in versions[-2::-1] if turn.answer), ""),
         model=last.model if last else None,
         end_reason=EndReason(last.end_reason) if last else None,
         prompt_version=last.prompt_version if last else None,
@@ -128,12 +130,12 @@ async def with_so_far(connection: AsyncConnection, claimed: Sequence[Job]) -> li
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
     """Returns the jobs' turns, oldest first, without those of interrupted attempts."""
     interrupted = turns.c.end_reason == EndReason.INTERRUPTED.value
-    found = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~interrupted).order_by(turns.c.id)
-    return (await connection.execute(found)).all()
+    of_jobs = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~interrupted).order_by(turns.c.id)
+    return (await connection.execute(of_jobs)).all()
 
 
 async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str | None) -> dict[str, str]:
-    """Returns what Typist's messages in a thread say, as `Store.replies` does."""
+    """Returns the texts of the bot's messages in a thread by ts (ThreadReplies.replies)."""
     newest = (
         sa.select(jobs.c.id, jobs.c.page_ts, jobs.c.mention_ts, jobs.c.answer_deleted)
         .where(in_thread(thread), jobs.c.ts < before_ts if before_ts else sa.true())
@@ -142,25 +144,25 @@ async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str
         .subquery()
     )
     # Turns of interrupted attempts have no text, and come before the one that ended the job.
-    said = (
+    with_turns = (
         sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason)
         .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
         .order_by(turns.c.id)
     )
-    found: dict[str, str] = {}
-    for row in await connection.execute(said):
+    texts: dict[str, str] = {}
+    for row in await connection.execute(with_turns):
         if _has_expired(row):
             for ts in row.page_ts:
-                found.pop(ts, None)
+                texts.pop(ts, None)
         else:
-            found |= dict.fromkeys(row.page_ts, "")
-            found |= dict.fromkeys(row.page_ts[:1], row.answer or "")
-        found |= {row.mention_ts: ""} if row.mention_ts else {}
-    return found
+            texts |= dict.fromkeys(row.page_ts, "")
+            texts |= dict.fromkeys(row.page_ts[:1], row.answer or "")
+        texts |= {row.mention_ts: ""} if row.mention_ts else {}
+    return texts
 
 
 def _has_expired(row: sa.Row[Any]) -> bool:
-    """Whether a model's text is not kept any more. Where a model wrote nothing, Slack shows nothing either."""
+    """Whether a model's text is no longer stored. If a model wrote nothing, Slack shows nothing either."""
     is_empty = row.answer == "" and row.model is not None
     return is_empty and row.end_reason != EndReason.INTERRUPTED and not row.answer_deleted
 
@@ -172,7 +174,7 @@ async def join(connection: AsyncConnection, job: Job) -> None:
 
 
 async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """Deletes an answer's texts and keeps its usage; its messages go once nobody writes them any more."""
+    """Deletes an answer's texts and keeps its usage; its messages go once no worker writes them."""
     await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(answer_deleted=True))
     await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer=""))
     await checkpoints.drop(connection, jobs.c.id == job_id)
@@ -181,11 +183,11 @@ async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
 
 async def vote(connection: AsyncConnection, about: RecordedAnswer, user_id: str, value: Vote, now: float) -> None:
     """Records a person's feedback in place of their earlier one."""
-    said = {
+    values = {
         "value": 1 if value is Vote.UP else -1,
         "model": about.model,
         "prompt_version": about.prompt_version,
         "at": now,
     }
-    new = insert_into(connection, feedback).values(job_id=about.job_id, user_id=user_id, **said)
-    await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=said))
+    new = insert_into(connection, feedback).values(job_id=about.job_id, user_id=user_id, **values)
+    await connection.execute(new.on_conflict_do_update(index_elements=["job_id", "user_id"], set_=values))

@@ -41,7 +41,7 @@ def job_of(row: sa.Row[Any]) -> Job:
         question_of(row),
         row.attempts,
         tuple(row.page_ts),
-        # A placeholder that was not recorded in time may have been posted all the same.
+        # A placeholder that was not recorded in time may have been posted nevertheless.
         may_have_posts=row.attempts > 1 or row.placeholder_due_since is not None,
         interruptions=row.interruptions,
         version=row.version,
@@ -53,9 +53,9 @@ def scope_ids_of(question: Question) -> ScopeIds:
     return ScopeIds(question.thread.team_id, question.user_id, question.thread.channel_id)
 
 
-def _file_of(kept: Mapping[str, str]) -> File:
-    """Ignores what a newer version of Typist may have stored beside."""
-    return File(**{field.name: kept[field.name] for field in fields(File) if field.name in kept})
+def _file_of(values: Mapping[str, str]) -> File:
+    """Returns a stored file, without fields that a newer version of Typist may have added."""
+    return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
 def turn_values(job_id: int, outcome: Outcome, now: float) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def turn_values(job_id: int, outcome: Outcome, now: float) -> dict[str, Any]:
 
 
 def interrupted_values(job_id: int, spent: Spent, now: float) -> dict[str, Any]:
-    """Returns the turn of an interrupted attempt: no answer, but what it used."""
+    """Returns the turn of an interrupted attempt, which has usage but no answer."""
     usage = Usage(spent.input_tokens, spent.output_tokens)
     return turn_values(job_id, Outcome(EndReason.INTERRUPTED, "", spent.model, usage), now)
 

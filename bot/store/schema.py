@@ -1,4 +1,4 @@
-"""The tables: events seen, jobs and their turns, workers, and what is counted and kept beside them.
+"""The tables: events seen, jobs and their turns, workers, and the tables of single features.
 
 One migration builds them (bot/store/migrations). A new column or table needs a migration of its own.
 """
@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = "0001"
-"""The last migration's: a database that has it needs none."""
+"""The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -68,7 +68,7 @@ jobs = sa.Table(
     sa.Column("ended_at", sa.Double),
     # The messages of the reply, in order.
     sa.Column("page_ts", sa.JSON, nullable=False, server_default="[]"),
-    # Since when a queued job's placeholder is owed; NULL where it is recorded, or none is needed.
+    # Since when a queued job needs a placeholder; NULL if it is recorded, or none is needed.
     sa.Column("placeholder_due_since", sa.Double),
     # The later question of the thread whose answer is this one's, too.
     sa.Column("answered_with", RowId),
@@ -86,7 +86,7 @@ jobs = sa.Table(
     sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # The message that mentioned the askers when the answer was ready.
     sa.Column("mention_ts", sa.Text),
-    # What the running attempt may still use; counts only while the job is running.
+    # Reserved for the running attempt; counts only while the job is running.
     sa.Column("reserved_tokens", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reserved_usd", sa.Double, nullable=False, server_default="0"),
     sa.UniqueConstraint("team_id", "channel_id", "ts"),
@@ -109,7 +109,7 @@ sa.Index("ix_jobs_queued_thread", *_thread, jobs.c.ts, **_only("queued"))
 # For a person's live jobs, which are counted at each enqueue and claim.
 sa.Index("ix_jobs_queued_user", jobs.c.team_id, jobs.c.user_id, **_only("queued"))
 sa.Index("ix_jobs_running_user", jobs.c.team_id, jobs.c.user_id, **_only("running"))
-# For how much a bot asked lately.
+# For counting a bot's recent questions.
 sa.Index(
     "ix_jobs_from_bot",
     jobs.c.team_id,
@@ -196,11 +196,11 @@ group_threads = sa.Table(
     sa.Column("team_id", sa.Text, primary_key=True),
     sa.Column("channel_id", sa.Text, primary_key=True),
     sa.Column("thread_ts", sa.Text, primary_key=True),
-    # The message that made it one.
+    # The first message by a second person.
     sa.Column("since_ts", sa.Text, nullable=False),
 )
 
-# Slack calls that are owed about jobs that have ended, by any process (bot/store/outbox.py).
+# Calls to Slack that remain after a job has ended, for any process (bot/store/outbox.py).
 outbox_entries = sa.Table(
     "outbox_entries",
     metadata,
@@ -228,7 +228,7 @@ usage_totals = sa.Table(
     sa.Column("cost_usd", sa.Double, nullable=False),
 )
 
-# What people were told, so that nobody is told too often (bot/store/notices.py).
+# Notices that people received, so that nobody gets one too often (bot/store/notices.py).
 notices = sa.Table(
     "notices",
     metadata,
@@ -276,22 +276,22 @@ message_questions = sa.Table(
     "message_questions",
     metadata,
     sa.Column("team_id", sa.Text, primary_key=True),
-    # The modal's: one that is submitted twice is asked once.
+    # The modal's id, so that a modal that is submitted twice asks once.
     sa.Column("view_id", sa.Text, primary_key=True),
     sa.Column("user_id", sa.Text, nullable=False),
-    # The message that is asked about; empty once it is asked.
+    # The message that the question is about; empty once the question is a job.
     sa.Column("about", sa.JSON, nullable=False),
     sa.Column("text", SafeText, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
-    # When another process may go on with it; NULL where its asker was told that it is not asked.
+    # When another process may continue it; NULL if it was given up and its asker knows.
     sa.Column("due_at", sa.Double),
     sa.Column("tries", sa.Integer, nullable=False),
-    # It is posted in the asker's direct message, because Typist can't write in the thread.
+    # Whether it is posted in the asker's direct message, because Typist can't write in the thread.
     sa.Column("elsewhere", sa.Boolean, nullable=False),
-    # Where Slack's own event said that it was posted.
+    # The post's place, according to Slack's event.
     sa.Column("posted_channel_id", sa.Text),
     sa.Column("posted_ts", sa.Text),
-    # It is a job. The row stays for a day, so that the modal's id is known.
+    # Whether it is a job. The row stays for a day, so that the modal's id is known.
     sa.Column("done", sa.Boolean, nullable=False),
 )
 

@@ -25,7 +25,7 @@ from bot.store.usage_ledger import SqlUsage
 
 NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8
-"""For a server; a file is on this machine, and is waited for. A process that ends has 5 s for everything."""
+"""The limit for a server; there is none for a file. A process that ends has 5 s for everything."""
 LET_GO_S = 0.3
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Stores:
     async def close(self) -> None:
         """Lets operations end, disconnects, and frees the worker's lock; other workers take over its jobs.
 
-        What stands still is not waited for.
+        A server or an operation that hangs is not waited for.
         """
         self.database.refuse_new()
         try:

@@ -1,8 +1,8 @@
-"""Rows that were recorded under another organisation's id become ours.
+"""Repairs rows that an older version recorded under another organization's team id.
 
-In a channel that is shared by Slack Connect, an event names the workspace of whoever hosts the channel or wrote the
-message. Such questions were once recorded under that id, where no button, cap or setting found them. A database holds
-one workspace (docs/scaling.md), so each id in it that is not ours is one of those.
+In a channel that is shared by Slack Connect, an event names the team that hosts the channel or that the writer belongs
+to. Older versions recorded questions under that id, where no button, cap or setting found them. A database holds one
+workspace (docs/scaling.md), so every other team id in it comes from such an event.
 """
 
 import sqlalchemy as sa
@@ -19,14 +19,14 @@ _KEYED = (group_threads, notices, channel_settings, pane_contexts, usage_totals)
 
 
 async def adopt(database: Database, team_id: str) -> None:
-    """Gives all rows to this team; costs a look at each table's index if they are its own. Raises StoreError."""
+    """Moves all rows to this team; costs one index lookup per table if there is nothing to move. Raises StoreError."""
     await database.complete(_adopt_all(database, team_id), bounded=False)
 
 
 async def _adopt_all(database: Database, team_id: str) -> None:
     async with database.begin_write() as connection:
         if on_postgresql(connection):
-            # Processes may start together: they adopt one after another.
+            # Processes may start together, so they take turns.
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key("teams"))))
         for table in (jobs, *_KEYED):
             for theirs in await _others(connection, table, team_id):
@@ -34,14 +34,14 @@ async def _adopt_all(database: Database, team_id: str) -> None:
 
 
 async def _others(connection: AsyncConnection, table: sa.Table, team_id: str) -> list[str]:
-    """By the index, one team after the other: a DISTINCT would read it whole."""
-    found: list[str] = []
+    """Returns the other team ids. It looks them up one by one, because a DISTINCT would read the whole index."""
+    others: list[str] = []
     last = ""
     while True:
         after = sa.select(sa.func.min(table.c.team_id)).where(table.c.team_id > last)
         if (team := await connection.scalar(after)) is None:
-            return found
-        found += [team] if team != team_id else []
+            return others
+        others += [team] if team != team_id else []
         last = team
 
 
@@ -61,7 +61,7 @@ async def _adopt(connection: AsyncConnection, table: sa.Table, theirs: str, team
 
 
 async def _adopt_jobs(connection: AsyncConnection, theirs: str, team_id: str) -> None:
-    """But for a message that we have as well, and for a second job under way in a thread: those stay as they are."""
+    """Moves jobs, except duplicates of our jobs and a second running job in a thread, which stay as they are."""
     ours = jobs.alias()
     of_ours = (ours.c.team_id == team_id, ours.c.channel_id == jobs.c.channel_id)
     known = sa.exists().where(*of_ours, ours.c.ts == jobs.c.ts)
@@ -71,7 +71,7 @@ async def _adopt_jobs(connection: AsyncConnection, theirs: str, team_id: str) ->
 
 
 async def _add_up(connection: AsyncConnection, theirs: str, team_id: str) -> None:
-    """What was used counts, under whichever id it was recorded."""
+    """Adds usage that was recorded under the other id to this team's totals."""
     of_workspace = (usage_totals.c.team_id == theirs, usage_totals.c.scope == Scope.WORKSPACE.value)
     await connection.execute(sa.update(usage_totals).where(*of_workspace).values(scope_id=team_id))
     other = usage_totals.alias()

@@ -14,12 +14,12 @@ from bot.store.schema import jobs
 
 
 async def unshown_end(connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-    """Returns the job whose end an entry has to show, with its text and its closing; None where it needs no showing."""
-    found = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted, has_content())
-    row = (await connection.execute(found)).one_or_none()
+    """Returns the job whose end an entry has to show, with its text and its closing; None if it needs no showing."""
+    ended = sa.select(jobs).where(jobs.c.id == entry.job_id, has_ended(), ~jobs.c.answer_deleted, has_content())
+    row = (await connection.execute(ended)).one_or_none()
     if row is None:
         return None
-    # As the next attempt would get it.
+    # The job, as the next attempt would get it.
     job = replace(job_of(row), attempts=row.attempts + 1, may_have_posts=True)
     [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_so_far(connection, [job]))
     return whole if whole.checkpoint.closing else None

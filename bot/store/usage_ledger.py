@@ -1,4 +1,4 @@
-"""What answers used and may use, as the quota and the reports in Slack ask for it."""
+"""The usage ledger: reservations and usage, for the quota and the reports in Slack."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -26,15 +26,15 @@ class SqlUsage:
         return await self._database.complete(self._reserve(job, most, caps))
 
     async def used(self, scope_ids: ScopeIds, windows: Collection[CapWindow]) -> Mapping[CapWindow, Amount]:
-        """Returns what was used in the current period of each window; answers under way are not in it."""
+        """Returns the usage in the current period of each window, without answers under way."""
         return await self._database.read(usage_totals.spent_in, scope_ids, windows, self._clock.now())
 
     async def used_by_model(self, team_id: str, since: float) -> Mapping[str, Amount]:
-        """Returns what a workspace's answers that ended since then used, by model."""
+        """Returns a workspace's usage by model, of answers that ended since then."""
         return await self._database.read(usage_report.by_model, team_id, since)
 
     async def _reserve(self, job: Job, most: Amount, caps: Sequence[Cap]) -> CapCheck:
-        # The database takes one at a time anyway; those that wait for its lock must not hold all our connections.
+        # The database takes one at a time anyway. Callers that wait for its lock must not hold all our connections.
         async with self._reserving, self._database.begin_write() as connection:
             check = await usage_totals.check_caps_of(connection, job, caps, self._clock.now())
             if check == CapCheck():

@@ -1,4 +1,4 @@
-"""Usage as a report needs it: without texts, so that a report is the same once they are emptied."""
+"""Usage for reports. It needs no texts, so a report stays the same after they are emptied."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -42,7 +42,7 @@ async def thumbs(connection: AsyncConnection, since: float) -> list[Thumb]:
 
 
 async def by_model(connection: AsyncConnection, team_id: str, since: float) -> dict[str, Amount]:
-    """Adds up usage by model in the database: a Home is opened more often than a report is run."""
+    """Adds up usage by model in the database, because App Home is opened more often than a report is run."""
     tokens = sa.func.sum(sa.func.coalesce(turns.c.input_tokens, 0) + sa.func.coalesce(turns.c.output_tokens, 0))
     summed = (
         sa.select(turns.c.model, tokens.label("tokens"), sa.func.sum(turns.c.cost_usd).label("cost_usd"))

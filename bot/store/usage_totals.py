@@ -1,4 +1,4 @@
-"""Usage totals by day, and what is reserved for answers that are being written."""
+"""Usage totals by day, and the reservations of answers that are being written."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ DAYS_KEPT = 62
 
 
 async def count(connection: AsyncConnection, turns: Iterable[tuple[ScopeIds, Mapping[str, Any]]], now: float) -> None:
-    """Adds the usage of turns to the totals, in one order in all processes, so that none waits for another."""
+    """Adds the usage of turns to the totals, in the same order in all processes, which prevents deadlocks."""
     sums: dict[tuple[str, str, str], Amount] = {}
     for scope_ids, turn in turns:
         tokens = (turn["input_tokens"] or 0) + (turn["output_tokens"] or 0)
@@ -54,7 +54,7 @@ async def count(connection: AsyncConnection, turns: Iterable[tuple[ScopeIds, Map
 
 
 async def check_caps_of(connection: AsyncConnection, job: Job, caps: Sequence[Cap], now: float) -> CapCheck:
-    """Whether the job's answer may begin. Until this transaction ends, nobody else in the workspace asks that."""
+    """Checks whether the job's answer may begin. Other checks in the workspace wait until this transaction ends."""
     scope_ids = scope_ids_of(job.question)
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(f"caps {scope_ids.team_id}"))))
@@ -66,7 +66,7 @@ async def check_caps_of(connection: AsyncConnection, job: Job, caps: Sequence[Ca
 async def spent_in(
     connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow], now: float
 ) -> dict[CapWindow, Amount]:
-    """Up to now, from when each window began."""
+    """Returns the usage in each window until now."""
     spent = {}
     for window in windows:
         where = (
@@ -80,7 +80,7 @@ async def spent_in(
 
 
 async def _reserved(connection: AsyncConnection, job: Job, scope: Scope) -> Amount:
-    """For the others under way."""
+    """Returns the reservations of the other answers under way."""
     thread = job.question.thread
     within: dict[Scope, sa.ColumnElement[bool]] = {
         Scope.USER: jobs.c.user_id == job.question.user_id,
@@ -103,6 +103,6 @@ async def _sum(
 
 
 async def expire(connection: AsyncConnection, now: float) -> None:
-    """Drops days that no period holds any more."""
+    """Deletes days that no current period includes."""
     oldest = min(day_of(now) - DAYS_KEPT, first_day(Period.MONTH, now))
     await connection.execute(sa.delete(usage_totals).where(usage_totals.c.day < oldest))

@@ -131,7 +131,7 @@ async def running(settings: Settings, clock: Clock = app.MACHINES_CLOCK) -> Asyn
             task.result()
         yield
     finally:
-        shutdown.asked.set()
+        shutdown.requested.set()
         await task
 
 

@@ -148,7 +148,7 @@ async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes
     edits = len(shown_texts(fleet, reply))
     paused.send_signal(signal.SIGCONT)
     assert paused.stderr is not None
-    await said(paused.stderr, ": cancelled: lost")
+    await said(paused.stderr, ": canceled: lost")
     asked_next = await fleet.stage.mention("next?")
     await fleet.stage.answers("general", asked_next, timeout_s=25)
     assert len(shown_texts(fleet, reply)) == edits

@@ -38,7 +38,7 @@ KINDS = {
 }
 ONCE, FOR_20_S, FOR_EVER = "once", "for 20 s", "until the job ends"
 WHOLE, LATER, PART = "complete", "complete, after Slack recovers", "incomplete, with a notice"
-GONE, TOLD = "deleted", "the asker is told why they are denied"
+GONE, TOLD = "deleted", "denied, with a reason for the asker"
 CODE_LINES = 420
 TEXT = "word " * 60
 CODE = "```python\n" + "".join(f"print({n})  # a line of the code\n" for n in range(CODE_LINES)) + "```"
@@ -276,7 +276,7 @@ async def outcomes(method: str) -> dict[tuple[str, str], str]:
             found = await asyncio.gather(*(outcome(case, way) for case in cases))
             assert not running.done(), "the process lives"
         finally:
-            shutdown.asked.set()
+            shutdown.requested.set()
             await running
     return dict(zip(pairs, found, strict=True))
 

@@ -9,7 +9,7 @@ from bot.core import texts
 from bot.core.reply.preview import beginning
 
 LONGEST_PROMPT_CHARS = 2_000
-"""Each question pays for it. Slack's input takes 3,000, so that a longer prompt gets our explanation, not Slack's."""
+"""The system prompt is billed with each question. Slack's field takes 3,000, so our own error shows first."""
 DISPLAYED_PROMPT_CHARS = 60
 
 
@@ -31,14 +31,14 @@ class SettingsPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """What a channel has set; anything else is as in DefaultSettings."""
+    """A channel's own settings; DefaultSettings applies to the rest."""
 
     model: str | None = None
-    """Asked first in this channel, and the other models if it fails."""
+    """The first model to ask in this channel; the other models are its fallbacks."""
     system_prompt: str = ""
-    """Empty: the default one."""
+    """Empty for the default."""
     mention_only: bool | None = None
-    """Each question needs a mention. None: as by default."""
+    """Whether each question needs a mention; None for the default."""
 
 
 def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]:
@@ -59,17 +59,17 @@ def prompt_version(system_prompt: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DefaultSettings:
-    """What applies where a channel has set nothing."""
+    """The settings of channels without their own."""
 
     models: tuple[str, ...]
-    """Those in use, the first one asked first."""
+    """The models in use, in the order in which they are asked."""
     system_prompt: str
     mention_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveSettings:
-    """What applies to the next question in a channel."""
+    """The settings that apply to the next question in a channel."""
 
     model: str
     system_prompt: str

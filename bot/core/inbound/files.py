@@ -1,4 +1,4 @@
-"""Files that people share: which of them a model can read, in what form, and how the others are accounted for."""
+"""Files that people share: which of them a model can read, in what form, and how people learn of the others."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -11,14 +11,14 @@ from bot.core.conversation import File, Media, Prompt, Turn
 MOST_FILES = 5
 MOST_FILE_BYTES = 20 * 2**20
 MOST_BYTES = 50 * 2**20
-"""For all the files of one answer together."""
+"""The limit for all files of one answer."""
 MOST_NAMED = 6
 _NAME_CHARS = 80
 _CHECKED_CHARS = 100_000
 
 
 class Unread(Enum):
-    """Why a file was not read, in the words that stand in brackets behind its name."""
+    """Why a file was not read. The value stands in parentheses after its name."""
 
     KIND = texts.FILE_TYPE
     DAMAGED = texts.FILE_DAMAGED
@@ -47,7 +47,7 @@ class OpenedFile:
     """As Slack describes it now."""
     content: Content
     truncated: bool = False
-    """The middle of its text is left out."""
+    """Whether the middle of its text is left out."""
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class OpenedFile:
 IMAGES = ("image/png", "image/jpeg", "image/webp")
 PDF = "application/pdf"
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
-# Never text, whatever the bytes; for all other types the bytes decide. Canvases are served as a page of Slack's own.
+# Never read as text; for all other types, the bytes decide. Slack serves canvases as a page of its own.
 _NEVER_TEXT = re.compile(
     r"(?:audio|video|font)/|image/(?!png|jpe?g|gif|webp|svg)"
     r"|application/(?:zip|gzip|x-|vnd\.(?:slack|ms-|openxml|oasis|apple|google|rar)|msword|java-archive)"
@@ -65,7 +65,7 @@ _NEVER_TEXT = re.compile(
 _TEXT_AFTER_X = re.compile(r"application/x-(?:sh|yaml|toml|ndjson|sql|tex|python|perl|ruby|php|javascript|httpd-php)")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
-"""They would make a name, and all that follows it, read in another direction."""
+"""Characters that would reverse the reading direction of a name and of the text after it."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
 
 
@@ -163,23 +163,23 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
     left_out: list[str] = []
     turns = []
     for turn in prompt.turns:
-        kept = tuple(media for media in turn.media if keep(media))
-        removed = [media.name for media in turn.media if media not in kept]
+        sent = tuple(media for media in turn.media if keep(media))
+        removed = [media.name for media in turn.media if media not in sent]
         left_out += removed
         remarks = "".join(f"\n\n(You can't be shown {name}.)" for name in removed)
-        turns.append(replace(turn, text=turn.text + remarks, media=kept) if removed else turn)
+        turns.append(replace(turn, text=turn.text + remarks, media=sent) if removed else turn)
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
 
 
 def newest_media_within(turns: Sequence[Turn], most_bytes: int) -> Collection[Media]:
-    """Returns the newest media that together take at most so many bytes, in base64 as they are sent."""
-    kept: set[Media] = set()
+    """Returns the newest media that together take at most `most_bytes`, in base64 as they are sent."""
+    newest: set[Media] = set()
     for turn in reversed(turns):
         for media in turn.media:
             if len(media.base64) <= most_bytes:
-                kept.add(media)
+                newest.add(media)
                 most_bytes -= len(media.base64)
-    return kept
+    return newest
 
 
 def _language(name: str) -> str:

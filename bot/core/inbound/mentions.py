@@ -2,7 +2,7 @@
 
 A message's text is Markdown with one addition. People and channels are mentioned by id, `<@U123>` and `<#C123>`, or by
 id and name, `<@U123|ada>`. Triage finds mentions by id, and names are looked up only when a model is given the text.
-So that text never looks like a mention, any other `<` is written `&lt;`, and `&` and `>` may be written as entities.
+Any other `<` is written `&lt;`, so no text looks like a mention by accident; `&` and `>` may be entities too.
 `bot.slack.format` makes such text of what Slack sends; it is also how questions are stored.
 """
 
@@ -33,7 +33,7 @@ def begins_with_mention(text: str) -> bool:
 def ids_to_name(text: str) -> list[str]:
     """Returns the ids whose names must be looked up: people's, and those of channels that come without a name.
 
-    A person's name in the text is not relied on: they may have changed it since.
+    A person's name in the text may be outdated, so it is looked up as well.
     """
     return [*mentioned_users(text), *_UNNAMED_CHANNEL.findall(text)]
 
@@ -41,7 +41,7 @@ def ids_to_name(text: str) -> list[str]:
 def with_names(text: str, names: Mapping[str, str]) -> str:
     """Returns the text as a reader sees it, in Markdown; `names` are those of people and channels, by id.
 
-    Whoever is not in `names` is called by the name in the text, else by the id.
+    A person who isn't in `names` gets the name in the text, or else the id.
     """
     parts, end = [], 0
     for mention in _MENTION.finditer(text):

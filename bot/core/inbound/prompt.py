@@ -2,10 +2,10 @@
 
 The steps, in the order in which services/prompt_builder.py takes them:
 
-1. `prompt_messages` chooses the messages that count, and says who wrote each.
+1. `prompt_messages` chooses the messages that count, and notes each one's writer.
 2. `ids_to_look_up` names the people and channels whose names Slack must be asked for; `resolve_names` fills them in.
 3. core/inbound/shared_files.py adds the files' text and media.
-4. `with_continuation` adds the answer so far, where an answer is to be continued or resumed.
+4. `with_continuation` adds the answer so far, if an answer is continued or resumed.
 5. `truncate` leaves messages out until the rest fits.
 6. `build_prompt` merges messages into turns, by the rules that all vendors share: turns alternate, none is empty, and
    the first and last are the user's.
@@ -72,14 +72,14 @@ class PromptMessage:
     """The id of the person or app that wrote it; None is the bot, "" an instruction of ours."""
     text: str
     app_name: str | None = None
-    """How an app calls itself."""
+    """An app's name for itself."""
     first: bool = False
-    """It is its thread's first message."""
+    """Whether it is its thread's first message."""
     after_gap: bool = False
-    """Messages before it are left out."""
+    """Whether messages before it are left out."""
     files: tuple[File, ...] = ()
     media: tuple[Media, ...] = ()
-    """Those of its files that the model looks at."""
+    """Its images and PDFs."""
     ts: str = ""
 
 
@@ -192,28 +192,28 @@ def truncate(messages: Sequence[PromptMessage], count_tokens: CountTokens, limit
         first = [replace(first[0], text=text)] if text else []
     left -= sum(count_tokens(message.text) for message in first)
     newest = _stable_start(_newest(rest, count_tokens, left, step), count_tokens)
-    kept = [*newest, last]
+    recent = [*newest, last]
     if len(first) + len(newest) < len(earlier):
-        kept[0] = replace(kept[0], after_gap=True)
-    return [*first, *kept]
+        recent[0] = replace(recent[0], after_gap=True)
+    return [*first, *recent]
 
 
 def _newest(
     messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int, step_tokens: int
 ) -> list[PromptMessage]:
     """Returns the newest messages that fit."""
-    kept: list[PromptMessage] = []
+    newest: list[PromptMessage] = []
     left = limit_tokens
     for message in reversed(messages):
         size = count_tokens(message.text)
         if size > left:
-            # Only a message that would fit nowhere is cut; any other is dropped whole.
+            # A message is cut only if it exceeds the whole limit; any other is dropped whole.
             if size > limit_tokens and (text := cut_middle(message.text, count_tokens, left - left % step_tokens)):
-                kept.append(replace(message, text=text))
+                newest.append(replace(message, text=text))
             break
         left -= size
-        kept.append(message)
-    return kept[::-1]
+        newest.append(message)
+    return newest[::-1]
 
 
 def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> list[PromptMessage]:
@@ -240,7 +240,7 @@ def _rank(message: PromptMessage) -> bytes:
 
 
 def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
-    """Returns the text, or its two ends with a mark between them, or "" where even that does not fit."""
+    """Returns the text, or its two ends with a mark between them, or "" if even that does not fit."""
     if count_tokens(text) <= limit_tokens:
         return text
     low, high = 0, len(text)

@@ -5,17 +5,17 @@ from bot.core.inbound.files import PDF
 from bot.core.stream import Usage
 
 BYTES_PER_TOKEN = {"openai": 3.0, "anthropic": 2.0}
-"""By vendor. Cautious first guesses: the usage that answers report corrects them."""
+"""Bytes per token by vendor: cautious first guesses, which reported usage corrects."""
 TURN_TOKENS = 4
-"""Added by a vendor for each turn."""
+"""The tokens that a vendor adds for each turn."""
 LEARNING_RATE = 0.2
 IMAGE_TOKENS = 1_600
-"""About what vendors count for an image of the largest size that they look at."""
+"""Roughly what vendors count for an image at their largest resolution."""
 PDF_PAGE_TOKENS = 2_000
-"""For a page's text and its image."""
+"""The tokens of a PDF page: its text and its image."""
 PDF_PAGE_BYTES = 75_000
 MEASURABLE_BYTES = 300
-"""In shorter prompts, the vendor's own additions weigh more than the text."""
+"""Shorter prompts don't correct the estimate, because the vendor's own additions outweigh their text."""
 
 
 class TokenEstimate:

@@ -13,7 +13,7 @@ from bot.core.inbound.mentions import begins_with_mention, mentioned_users
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
-"""Who writes Slack's own notices. Slack does not mark them as bots."""
+"""The users that write Slack's own notices. Slack doesn't mark them as bots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Identity:
     user_id: str
     bot_id: str
     name: str
-    """What people write after an @."""
+    """The name that people type after an @."""
     has_pane: bool = False
-    """The app has the assistant pane: each direct message begins a thread."""
+    """Whether the app has the assistant pane, where each direct message begins a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,21 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class Participants:
-    """Who wrote in a message's thread, as far as it is on record."""
+    """The recorded participants of a message's thread."""
 
     takes_part: bool = False
-    """The bot was asked something in it before."""
+    """Whether the bot was asked something in it before."""
     others: bool = False
-    """Somebody other than the message's writer wrote in it."""
+    """Whether somebody other than the message's writer wrote in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriageRules:
-    """What the settings have the bot listen to."""
+    """The settings that triage depends on."""
 
     mention_only: bool = False
     bots: bool = False
-    """Other bots may ask, if they mention the bot."""
+    """Whether other bots may ask, if they mention the bot."""
 
 
 def triage(
@@ -105,7 +105,7 @@ def by_person(message: Message, me: Identity) -> bool:
 
 
 def _triage_bot(message: Message, me: Identity) -> Answer | Ignore:
-    """Another bot must mention this one each time: in a thread, its message may be its answer to this bot."""
+    """Triages another bot's message, which always needs a mention: in a thread, it may be an answer to this bot."""
     if me.bot_id == message.bot_id or me.user_id == message.user_id:
         return Ignore("our own")
     if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:

@@ -1,4 +1,4 @@
-"""Access control: who may ask, by the Typist admin's lists and by what the asker is. Pure."""
+"""Access control: who may ask, by the Typist admin's lists and the asker's kind of account. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ MOST_BOT_QUESTIONS_AN_HOUR = 20
 
 
 class UserKind(StrEnum):
-    """What an asker is to our workspace."""
+    """An asker's kind of account in our workspace."""
 
     MEMBER = "members"
     GUEST = "guests"
@@ -86,7 +86,7 @@ def depends_on_kind(rules: AccessRules, question: Question) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BotQuestions:
-    """How much other bots asked lately."""
+    """How many questions other bots asked recently."""
 
     in_a_row: int
     """Questions of bots in the thread since the last question of a person."""

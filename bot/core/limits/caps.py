@@ -37,7 +37,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """What was used, or can be."""
+    """Tokens and dollars, used or reserved."""
 
     tokens: int = 0
     """Input and output together."""
@@ -58,7 +58,7 @@ class ScopeIds:
 
 @dataclass(frozen=True, slots=True)
 class CapWindow:
-    """The usage that a cap adds up: of whom, and for how long."""
+    """The usage that a cap adds up: its scope and its period."""
 
     scope: Scope
     period: Period
@@ -85,7 +85,7 @@ class Cap:
         return texts.dollars(self.limit) if self.in_dollars else texts.tokens(self.limit)
 
     def __str__(self) -> str:
-        """Names the cap to the person whom it limits: "your quota of 200,000 tokens per day"."""
+        """Names the cap for the person it limits: "your quota of 200,000 tokens per day"."""
         return texts.quota(self.window.scope, self.limit_text, self.window.period)
 
 

@@ -1,4 +1,4 @@
-"""Reply actions: the buttons below a reply, and who may press which when. Pure."""
+"""Reply actions: the buttons below a reply, who may press them, and when. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -78,15 +78,15 @@ _ONLY_ASKER = {
 
 @dataclass(frozen=True, slots=True)
 class ActionResponse:
-    """What only the person who pressed a button reads."""
+    """The response to a press, which only the presser reads."""
 
     sentence: str
     markdown: str = ""
-    """What a model wrote, below the sentence."""
+    """A model's text, below the sentence."""
 
 
 def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:
-    """Returns why a person may not do this now, as a sentence for that person; None if they may."""
+    """Returns the sentence that refuses an action to a person; None if they may do it now."""
     if answer is None:
         return texts.ANSWER_UNKNOWN
     if answer.state is AnswerState.DELETED:

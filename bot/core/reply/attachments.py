@@ -15,7 +15,7 @@ from bot.core.reply.pages import Pages
 MOST_CODE_FILES = 5
 
 FileKey = tuple[str, int]
-"""How a file is recognized in Slack: its name and its size in bytes."""
+"""A file's name and its size in bytes, by which it is recognized in Slack."""
 
 _EXTENSIONS = {
     "bash": "sh", "c": "c", "c#": "cs", "c++": "cpp", "console": "sh", "cpp": "cpp", "cs": "cs", "csharp": "cs",

@@ -20,7 +20,7 @@ class Draft:
         """The text after the first `_recorded` characters, in deltas."""
         self._recorded = self.chars
         self._last: Piece | None = None
-        """What is left to record once the answer has ended."""
+        """The closing to record once the answer has ended."""
 
     @property
     def resumes(self) -> bool:

@@ -52,7 +52,7 @@ class Form(IntEnum):
 
 @dataclass(slots=True)
 class FormFallback:
-    """Learns what became of each post and update, and knows the form of the next one."""
+    """Records the result of each post and update, and chooses the form of the next one."""
 
     form: Form = Form.FULL
     replaced: int = 0

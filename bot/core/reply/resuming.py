@@ -5,11 +5,11 @@ from bot.core.reply.markdown.block_parser import LeafKind, parse_blocks
 from bot.core.reply.page_breaks import Outline
 
 NOTHING_MISSING = "(complete)"
-"""What a model is asked to say if the text is complete already."""
+"""The reply that the prompt asks for if the text is already complete."""
 SHORTEST_CHARS = 400
-"""A shorter text is generated again: that takes a model no longer than continuing it, and has no seam."""
+"""A shorter text is generated again, which takes no longer than continuing it and leaves no seam."""
 MOST_BACK_CHARS = 200
-"""At most so much is dropped from the end, to resume at the beginning of a line or a word."""
+"""The most characters that are dropped from the end, to resume at the beginning of a line or word."""
 REPEATED_CHARS = 10
 """Fewer repeated characters may be a coincidence."""
 
@@ -17,7 +17,7 @@ REPEATED_CHARS = 10
 def start_of(job: Job) -> str:
     """Returns the text that an attempt begins with.
 
-    That is "", the text before Continue was pressed, or what an earlier attempt left.
+    That is "", the text before Continue was pressed, or the text of an earlier attempt.
     """
     left = job.checkpoint.text
     if job.checkpoint.closing:

@@ -1,15 +1,15 @@
 """One reply: what Slack should show, what it does show, and the next call that brings the two closer. Pure.
 
-A `Reply` is told three things: text from the model, what became of each call, and how the answer ends. From the text it
-derives the desired messages: pages, then files. It remembers the displayed ones. `next_call()` compares both and
-returns one call, in this order:
+A `Reply` receives text from the model, the result of each call, and how the answer ends. From the text it derives the
+desired messages: pages, then files. It remembers the displayed ones. `next_call()` compares both and returns one call,
+in this order:
 
 1. posts and updates of pages, from the first that differs;
 2. the upload of files that belong below the pages;
 3. deletions of messages that no longer belong to the reply.
 
 A call that fails is not recorded as displayed, so the comparison finds the same difference again, with newer text. A
-take-over starts from what an earlier attempt displayed (`Shown`). Pages that are full never change any more, so an edit
+take-over starts from what an earlier attempt displayed (`Shown`). Full pages never change, so an edit
 costs the same however long the answer is.
 """
 
@@ -207,7 +207,7 @@ class Reply:
 
     @property
     def leftover(self) -> OutboxKind | None:
-        """What is left for the outbox: showing the end, or deleting pages at the channel's root."""
+        """The work that remains for the outbox: showing the end, or deleting pages at the channel's root."""
         if self._outside_thread:
             return OutboxKind.DELETE_REPLY
         return OutboxKind.SHOW_END if self.unshown or (self._skips_deletions and not self.gone) else None
@@ -289,7 +289,7 @@ class Reply:
     def found(self, ts: str) -> None:
         """Records that a post whose answer was lost was done, whatever text it carried.
 
-        A queued question's placeholder isn't edited afterwards: once it is recorded, another process may own it.
+        A queued question's placeholder isn't edited later: once it is recorded, another process may own it.
         """
         self._shown.append(self._view(len(self._ts)) if self.queued else None)
         self._ts.append(ts)

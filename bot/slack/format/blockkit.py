@@ -1,6 +1,6 @@
 """Builders for the Block Kit objects that Typist sends. https://docs.slack.dev/reference/block-kit
 
-Each returns the JSON that Slack takes. They know nothing of Typist, and escape nothing: text for mrkdwn comes escaped.
+Each returns the JSON that Slack takes. They are independent of Typist, and escape nothing: callers escape mrkdwn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def header(text: str) -> Json:
 
 
 def section(text: Json) -> Json:
-    """A paragraph; what is too long for Slack is cut off."""
+    """A paragraph, cut to Slack's limit."""
     return {"type": "section", "text": {**text, "text": text["text"][:SECTION_CHARS]}}
 
 
@@ -122,7 +122,7 @@ def radio_buttons(action_id: str, labels: Mapping[str, str], *, chosen: str, foc
 
 
 def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool) -> Json:
-    """A labelled field of a modal; its block_id is its name."""
+    """A labeled field of a modal; its block_id is its name."""
     block = {"type": "input", "block_id": name, "optional": optional, "label": plain_text(label), "element": element}
     return {**block, "hint": plain_text(hint)} if hint else block
 

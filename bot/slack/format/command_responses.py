@@ -1,4 +1,4 @@
-"""What only one person reads, as messages: answers to /typist, and what became of a shortcut or a modal."""
+"""The responses to /typist, shortcuts and modals as messages, which only one person reads."""
 
 from bot.core import texts
 from bot.core.entities import escape
@@ -8,7 +8,7 @@ from bot.slack.format.blockkit import Json, context, mrkdwn, plain_text, section
 
 
 def command_message(response: CommandResponse) -> Json:
-    """Returns the message for a command's acknowledgement, or for a response_url."""
+    """Returns the message for a command's acknowledgment, or for a response_url."""
     match response.content:
         case Help(unknown_subcommand=unknown):
             text = help_text(unknown)

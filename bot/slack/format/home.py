@@ -1,4 +1,4 @@
-"""The app home as Block Kit: what Typist can do, a person's usage, the default settings, and what only admins see."""
+"""App Home as Block Kit: Typist's features, a person's usage, the default settings, and the admins' part."""
 
 from bot.core import texts
 from bot.core.app_home import HomeView, WorkspaceUsage
@@ -58,7 +58,7 @@ def _workspace_usage_text(workspace: WorkspaceUsage) -> str:
 
 
 def _models_text(workspace: WorkspaceUsage) -> str:
-    """The models that cost most, one in a line."""
+    """Returns the most expensive models, one per line."""
     by_cost = sorted(workspace.by_model.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens))
     lines = [f"{escape(model)}: {amount_text(amount)}" for model, amount in by_cost[:MOST_MODELS]]
     return "\n".join(lines) or texts.NO_USAGE

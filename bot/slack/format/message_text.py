@@ -13,7 +13,7 @@ from bot.slack.format import mrkdwn, rich_text
 from bot.slack.format.rich_text import Json, dicts, quoted
 
 MOST_ATTACHED_CHARS = 40_000
-"""As much as one Slack message holds; attachments beyond that are left out whole."""
+"""The length of the longest Slack message; attachments beyond it are left out whole."""
 MOST_DEPTH = 4
 """Forwarded messages and unknown blocks may be nested."""
 MORE = "(More is attached.)"
@@ -22,14 +22,14 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 
 
 def body_of(message: Json) -> str:
-    """Returns what the writer wrote: the message's blocks, or its text if the blocks are empty."""
+    """Returns the writer's text: the message's blocks, or its text if the blocks are empty."""
     text = _text(message, "text")
-    body = _blocks(message, mrkdwn.labels(text), MOST_DEPTH) or mrkdwn.emphasised(text)
+    body = _blocks(message, mrkdwn.labels(text), MOST_DEPTH) or mrkdwn.emphasized(text)
     return mrkdwn.message_text(body)
 
 
 def attached_to(message: Json) -> str:
-    """Returns what is below the message: forwarded and quoted messages, link previews, attachments of apps."""
+    """Returns the text below the message: forwarded and quoted messages, link previews, attachments of apps."""
     return mrkdwn.message_text(_attachments(message, MOST_DEPTH))
 
 
@@ -71,7 +71,7 @@ def _attachment(attachment: Json, depth: int) -> str:
 
 
 def _forwarded(attachment: Json, depth: int) -> str:
-    """Returns a message that somebody forwarded (`is_share`), or whose address they wrote and Slack unfurled."""
+    """Returns a message that a person forwarded (`is_share`), or whose link Slack unfurled."""
     labels = mrkdwn.labels(_text(attachment, "text"))
     messages = [block.get("message") for block in dicts(attachment.get("message_blocks"))]
     parts = [_blocks(message, labels, depth - 1) for message in messages if isinstance(message, Mapping)]
@@ -183,7 +183,7 @@ def _text_object(text_object: Json) -> str:
 
 
 def _mrkdwn(holder: Json, key: str) -> str:
-    return mrkdwn.emphasised(_text(holder, key))
+    return mrkdwn.emphasized(_text(holder, key))
 
 
 def _text(holder: Json, key: str) -> str:

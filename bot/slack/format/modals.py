@@ -1,4 +1,4 @@
-"""The modals that people fill in, as Block Kit, and what they filled in. A field's block_id is its name."""
+"""The modals as Block Kit, and the values that people submit. A field's block_id is its name."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ ASK_ABOUT = "ask_about"
 """Callback ids: the modal's, and that of the shortcut in manifest.json."""
 QUESTION = "question"
 DEFAULT = "default"
-"""The option that leaves a setting to the environment's."""
+"""The option that leaves a setting to the environment."""
 _PLACEHOLDER_CHARS = 150
 _QUOTE_CHARS = 2_500
 _DISPLAYED_QUOTE_CHARS = 300
@@ -82,7 +82,7 @@ def question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
 
 
 def shortened_quote(text: str) -> str:
-    """Returns as much of a message as a modal's private_metadata has room for; Slack keeps 3,000 characters of JSON."""
+    """Cuts a message to the room in a modal's private_metadata, which holds 3,000 characters of JSON."""
     quote = text.strip()
     while len(json.dumps(quote, ensure_ascii=False)) > _QUOTE_CHARS:
         quote = quote[: len(quote) * 3 // 4].rstrip("\u200d") + "…"
@@ -112,7 +112,7 @@ def _model_field(settings: ChannelSettings, defaults: DefaultSettings, focus: Se
     name = SettingsField.MODEL
     first = next(iter(defaults.models), "")
     labels = {DEFAULT: texts.default_model(first), **{model: model for model in defaults.models}}
-    # A model that was taken out of BOT_MODELS is not asked any more.
+    # A model that was removed from BOT_MODELS isn't asked anymore.
     chosen = settings.model if settings.model in labels else DEFAULT
     menu = static_select(name, labels, chosen=chosen or DEFAULT, focus=focus is name)
     return input_field(name, texts.MODEL_LABEL, menu, hint=texts.MODEL_HINT, optional=False)

@@ -44,7 +44,7 @@ def tells_more(url: str, label: str) -> bool:
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
 
-def emphasised(mrkdwn: str) -> str:
+def emphasized(mrkdwn: str) -> str:
     """Returns mrkdwn with its emphasis in Markdown: `**bold**` and `~~gone~~` take two marks there, `_this_` one."""
     for pattern, marks in _EMPHASIS:
         mrkdwn = pattern.sub(partial(_marked, marks), mrkdwn)
@@ -56,7 +56,7 @@ def _marked(marks: str, match: re.Match[str]) -> str:
 
 
 def labels(mrkdwn: str) -> dict[str, str]:
-    """Returns the names of people, channels and groups that the mrkdwn itself gives, by id."""
+    """Returns the names of people, channels and groups in the mrkdwn itself, by id."""
     return dict(_NAMED.findall(mrkdwn))
 
 

@@ -69,7 +69,7 @@ def _first_page(markdown: str) -> tuple[str, str]:
 
 
 def answer_of(message: Mapping[str, Any]) -> Json:
-    """Returns a message of a reply with only the answer's blocks, into whatever blocks Slack turned them."""
+    """Returns a message of a reply with only the answer's blocks, in the blocks that Slack made of them."""
     answers = [block for block in message.get("blocks") or [] if not _is_not_answer(block)]
     return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
 
@@ -106,7 +106,7 @@ def _buttons(view: View) -> list[Json]:
 
 
 def offer(sentence: str, label: str, value: str) -> list[Json]:
-    """Returns a sentence, and a button that has a question answered again; `value` is the id of its job."""
+    """Returns a sentence, and a button that regenerates a question's answer; `value` is the id of its job."""
     button = blockkit.button(ReplyAction.REGENERATE, label, value)
     return [blockkit.section(blockkit.mrkdwn(sentence)), blockkit.actions([button])]
 
@@ -130,14 +130,14 @@ def _note_lines(*lines: str) -> list[Json]:
 
 
 def _footer(view: View) -> str:
-    """Returns who wrote the answer, and that it is incomplete if no notice says so."""
+    """Returns the model's name, and whether the answer is incomplete if no notice says so."""
     if view.ended is None or not view.markdown.strip():
         return ""
     return " · ".join(filter(None, (view.footer, _ended(view))))
 
 
 def _ended(view: View) -> str:
-    """Says in one word that an answer is not whole; "" for one that is, or has not ended."""
+    """Returns the word for an incomplete answer; "" if it is complete or hasn't ended."""
     if view.ended is None:
         return ""
     if view.ended.is_stop:
@@ -156,7 +156,7 @@ def _growing(view: View) -> str:
 
 
 def _plain(view: View) -> str:
-    """Returns the page as plain text, with as much of the notice as there is room for."""
+    """Returns the page as plain text, with as much of the notice as fits."""
     text, note = view.markdown.rstrip(), _note(view) or _ended(view)
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""

@@ -31,7 +31,7 @@ _STYLES = ("code", *(style for style, _ in _MARKS))
 
 
 def markup_of(block: Json, labels: Mapping[str, str]) -> str:
-    """Returns the block as mrkdwn; `labels` are names that the message itself gives, by id."""
+    """Returns the block as mrkdwn; `labels` are the names in the message itself, by id."""
     text = ""
     previous_kind = ""
     for element in dicts(block.get("elements")):
@@ -52,7 +52,7 @@ def words_of(block: Json) -> str:
 
 
 def dicts(value: Any) -> list[Json]:
-    """Returns the objects in what should be a list of objects."""
+    """Returns the objects in a list, or nothing if the value isn't one."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
@@ -108,7 +108,7 @@ def _code(element: Json) -> str:
 
 
 def _inline(elements: Iterable[Json], labels: Mapping[str, str]) -> str:
-    """Returns a line of elements; neighbours of one style are marked together."""
+    """Returns a line of elements; adjacent elements of one style are marked together."""
     parts = []
     for styles, group in groupby(elements, key=_styles):
         text = "".join(_piece(element, labels, "code" in styles) for element in group)

@@ -1,6 +1,6 @@
-"""A question about a message, which the bot posts for the person who asked it.
+"""A question about a message, which the bot posts for its asker.
 
-Nobody can post as somebody else in Slack. The block_id says whose question it is, and history reads it as theirs.
+In Slack, nobody can post for another person. The block_id names the asker, so history attributes the question to them.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def view_of(message: Mapping[str, Any]) -> str | None:
 
 
 def asked_in(message: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Returns who asked the question in one of the bot's messages, and its text (core/inbound/mentions.py).
+    """Returns the asker and the text of the question in a message of the bot (core/inbound/mentions.py).
 
     None for any other message.
     """

@@ -1,4 +1,4 @@
-"""The failure detector: decides which of the other workers are dead. It is told the time and does no I/O.
+"""The failure detector: decides which other workers are dead. The caller passes in the time; there is no I/O.
 
 A dead worker can't say that it is dead, and a living one may be paused, cut off from the database, or slow. So the
 detector watches all workers that hold jobs and suspects a worker for one of two reasons:
@@ -22,22 +22,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 LEASE_S = 8.0
-"""A worker whose heartbeat has not changed for so long is taken for dead."""
+"""A worker is considered dead if its heartbeat has not changed for this long."""
 LOCK_GRACE_S = 1.5
-"""A living worker reconnects to a restarted PostgreSQL, and sends a heartbeat, within so long."""
+"""A living worker reconnects to a restarted PostgreSQL and sends a heartbeat within this time."""
 OBSERVE_EVERY_S = 0.25
 CHECK_EVERY_S = 0.5
-"""While others hold jobs: the sooner a death is seen, the sooner their jobs continue."""
+"""How often to check while others hold jobs: the sooner a death is seen, the sooner their jobs continue."""
 LONGEST_GAP_S = 3.0
 """A process that observes less often may have been paused, and all others beside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one query says about a worker that holds jobs."""
+    """One query's result for a worker that holds jobs."""
 
     beat: int | None
-    """Its heartbeat counter; None where its row is missing."""
+    """Its heartbeat counter; None if its row is missing."""
     lock_is_free: bool = False
 
 

@@ -29,14 +29,14 @@ class FileLocks:
             if _is_at(self._mine, file):
                 self._file = file
             else:
-                # Another process took the file for a dead worker's, and removed it before it was locked.
+                # Another process mistook the file for a dead worker's and removed it before it was locked.
                 os.close(file)
 
     def is_free(self, worker: str) -> bool:
         """Whether that worker's process is dead."""
         try:
             with self._path(worker).open("rb") as file:
-                # Shared, so that two processes that try it at once do not take each other for the owner.
+                # Shared, so that two processes that try it at once don't mistake each other for the owner.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return True

@@ -1,4 +1,4 @@
-"""Worker liveness: what workers that share a database show of themselves, and observe of each other."""
+"""Worker liveness: how workers that share a database show that they live, and observe each other."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from bot.store.liveness.pg_notify import Listener
 
 KEPT_S = 24 * 3600.0
-"""A dead worker's row without jobs is kept for so long."""
+"""How long a dead worker's row without jobs is kept."""
 
 
 class WorkerLiveness:
-    """One worker among the others: it has a row, a lock where the database allows one, and a heartbeat.
+    """One worker among the others: it has a row, a lock if the database allows one, and a heartbeat.
 
-    It sends heartbeats only while it holds jobs: nobody watches a worker without.
+    It sends heartbeats only while it holds jobs: nobody watches a worker without jobs.
     """
 
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
-        """Of this worker, among all that share the database."""
+        """The name of this worker, unique among all that share the database."""
         self._database = database
         self._clock = clock
         self._changed = asyncio.Event()
@@ -51,7 +51,7 @@ class WorkerLiveness:
     async def wait(self, timeout_s: float) -> None:
         """Returns when something changed, or after the timeout, or when a dead worker may be detected.
 
-        SQLite wakes nobody: a file has one process, but for a moment at deployments.
+        SQLite wakes nobody: a file has one process, except for a moment during deployments.
         """
         try:
             async with asyncio.timeout(min(timeout_s, self._detector.next_check_s(self._clock.monotonic()))):
@@ -87,7 +87,7 @@ class WorkerLiveness:
     async def dead_workers(self) -> dict[str, Observation]:
         """Returns the dead workers that hold jobs; none before the next observation is due. Only reads."""
         if self._blind_at != self._database.failed_at:
-            # What this process could not observe must not count against the others.
+            # A gap in this process's observations must not count against the others.
             self._blind_at = self._database.failed_at
             self._detector.reset()
         if not self._detector.is_due(self._clock.monotonic()):
@@ -97,7 +97,7 @@ class WorkerLiveness:
         return self._detector.dead_workers(self._clock.monotonic(), observations)
 
     def cancel(self) -> None:
-        """Abandons the connection that holds the lock, where the database does not answer."""
+        """Abandons the connection that holds the lock, if the database does not answer."""
         if self._listener is not None:
             self._listener.cancel()
 
@@ -114,7 +114,7 @@ class WorkerLiveness:
                 self._locks.release()
 
     def _new_listener(self) -> "Listener":
-        # psycopg takes some ten megabytes: a bot on SQLite should not pay for it.
+        # psycopg takes about ten megabytes, which a bot on SQLite should not spend.
         from bot.store.liveness.pg_notify import Listener
 
         return Listener(self._database.engine, self.name, self._clock, self.wake)
@@ -123,7 +123,7 @@ class WorkerLiveness:
 async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:
     """Observes all other workers that hold jobs. Only reads."""
     at_work = sa.select(jobs.c.worker).distinct().where(is_running(), jobs.c.worker != worker).subquery()
-    # Shared, so that two processes that try it at once do not take each other for the owner.
+    # Shared, so that two processes that try it at once don't mistake each other for the owner.
     is_free = sa.func.pg_try_advisory_xact_lock_shared(lock_key(at_work.c.worker))
     free = sa.case((workers.c.has_lock, is_free), else_=False) if on_postgresql(connection) else workers.c.has_lock
     observed = sa.select(at_work.c.worker, workers.c.beat, free.label("free")).outerjoin_from(

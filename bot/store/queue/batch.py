@@ -29,7 +29,7 @@ from bot.store.rows import question_of, turn_values
 from bot.store.schema import jobs, turns
 
 LATE_POST_S = 20.0
-"""An unrecorded placeholder may still appear in Slack for so long: a call to Slack is given up by then."""
+"""How long an unrecorded placeholder may still appear in Slack: calls are given up by then."""
 
 _THREAD = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
 
@@ -74,7 +74,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
 
 
 async def unbatch(connection: AsyncConnection, job_id: int, all_but_user: str | None = None) -> None:
-    """Returns the questions that a job was to answer as well to the queue, except those of one person."""
+    """Returns the other questions of a job's batch to the queue, except those of one person."""
     batched = sa.select(jobs.c.id).where(is_batched_with(job_id))
     if all_but_user is not None:
         batched = batched.where(jobs.c.user_id != all_but_user)

@@ -40,7 +40,7 @@ _OTHERS = jobs.alias()
 _THEIRS = jobs.alias()
 
 PLACEHOLDER_HOLD_S = 10.0
-"""A job whose placeholder is being posted is not claimed for so long."""
+"""How long a job isn't claimed while its placeholder is being posted."""
 
 
 async def claim_ready(
@@ -116,7 +116,7 @@ def _picked(groups: Sequence[Sequence[sa.Row[Any]]], most_per_user: int) -> dict
 
 
 def _claimed_values(now: float) -> dict[str, Any]:
-    """The values of a job that starts an attempt; what was reserved for the attempt before is free again."""
+    """Returns the columns of a job that starts an attempt, which frees the earlier attempt's reservation."""
     return {
         "status": Status.RUNNING.value,
         "attempts": jobs.c.attempts + 1,
@@ -133,7 +133,7 @@ async def held_by(connection: AsyncConnection, worker: str) -> list[Job]:
 
 
 async def pulse(connection: AsyncConnection, worker: str, claimed: Collection[Job]) -> Pulse:
-    """Tells a worker what became of the attempts that it claimed."""
+    """Returns the requests and changes that concern a worker's attempts."""
     held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
     held = held.where(jobs.c.worker == worker, is_running())
     rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
@@ -181,23 +181,23 @@ async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> 
 
 
 Tokens = dict[str, dict[str, list[Any]]]
-"""Of each worker, what spent_values returned."""
+"""The result of spent_values for each worker."""
 
 
 async def _spent_by(connection: AsyncConnection, dead: Mapping[str, Observation]) -> Tokens:
-    """Returns what each worker had used that is still dead; its row is locked, so that no heartbeat follows."""
+    """Returns the usage of each worker that is still dead; its row is locked, so no heartbeat can follow."""
     rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
-    found = {row.worker: row for row in await connection.execute(rows)}
+    by_worker = {row.worker: row for row in await connection.execute(rows)}
     spent: Tokens = {}
     for name, observation in dead.items():
-        row = found.get(name)
+        row = by_worker.get(name)
         if (row and row.beat) == observation.beat:
             spent[name] = row.usage_so_far if row else {}
     return spent
 
 
 async def _record_interrupted(connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float) -> None:
-    """Records a turn for each attempt that was interrupted, with what it had used."""
+    """Records a turn for each interrupted attempt, with its usage."""
     used = {
         (int(job_id), attempt): Spent(*used)
         for of_worker in spent.values()
@@ -213,7 +213,7 @@ async def _record_interrupted(connection: AsyncConnection, claimed: Sequence[Job
 
 
 def spent_values(claimed: Mapping[Job, Spent]) -> dict[str, Any]:
-    """Returns what attempts have used, in the form of `workers.usage_so_far`."""
+    """Returns the usage of attempts, in the form of `workers.usage_so_far`."""
     return {
         str(job.id): [job.attempts, spent.input_tokens, spent.output_tokens, spent.model]
         for job, spent in claimed.items()

@@ -1,4 +1,4 @@
-"""What people do to a job after they asked: stop it, edit or delete its question, have it answered again.
+"""Changes that people request for a job: stop it, edit or delete its question, regenerate its answer.
 
 A queued job is changed on the spot. A begun job is changed by its worker, now or at the next attempt: these functions
 leave the request and the new version for it (core/job.py). A job that has ended gets outbox entries instead. Each
@@ -31,7 +31,7 @@ from bot.store.schema import jobs
 
 
 async def edit(connection: AsyncConnection, question: Question, edited_ts: str, now: float) -> bool:
-    """Records new words for a question, as `Store.edit` says."""
+    """Records a question's new text, and starts or offers a new answer (QuestionEdits.edit)."""
     thread = question.thread
     row = await _at(connection, thread.team_id, thread.channel_id, question.ts)
     if row is None or _is_no_question(row):
@@ -39,8 +39,8 @@ async def edit(connection: AsyncConnection, question: Question, edited_ts: str, 
     # Two edits within a second may have the same time.
     if edited_ts < (row.edited_ts or ""):
         return True
-    words = {"text": question.text, "files": file_values(question), "edited_ts": edited_ts}
-    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**words))
+    values = {"text": question.text, "files": file_values(question), "edited_ts": edited_ts}
+    await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**values))
     if (row.text, row.files) == (question.text, file_values(question)):
         return True
     answered_by = row.answered_with or row.id
@@ -51,7 +51,7 @@ async def edit(connection: AsyncConnection, question: Question, edited_ts: str, 
 
 
 async def stop(connection: AsyncConnection, job_id: int, now: float) -> bool:
-    """Stops a queued job at once and has others stopped, as `Store.request_stop` says."""
+    """Ends a queued job, or asks the job's worker to stop it (StopRequests.request_stop)."""
     this = sa.update(jobs).where(jobs.c.id == job_id)
     queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED, now))
     live = this.where(is_live()).values(stop_requested=True)
@@ -62,7 +62,7 @@ async def stop(connection: AsyncConnection, job_id: int, now: float) -> bool:
 
 
 async def delete_question(connection: AsyncConnection, team_id: str, channel_id: str, ts: str, now: float) -> bool:
-    """Takes a deleted question back, as `Store.delete_question` says."""
+    """Removes a deleted question, and has its reply deleted (QuestionEdits.delete)."""
     row = await _at(connection, team_id, channel_id, ts)
     if row is None or _is_no_question(row):
         return False
@@ -92,15 +92,15 @@ class Regeneration:
 
     job_id: int
     continues: bool
-    """The new version continues the answer from its length limit."""
+    """Whether the new version continues the answer from its length limit."""
     full: bool
-    """The process has no room for another answer now."""
+    """Whether the process has no room for another answer."""
 
 
 async def regenerate(
     connection: AsyncConnection, request: Regeneration, most_per_user: int, now: float
 ) -> Enqueued | None:
-    """Returns an ended job to the queue for a new version, as `Store.regenerate` says."""
+    """Returns an ended job to the queue for a new version (JobRequests.regenerate)."""
     this = jobs.c.id == request.job_id, may_be_regenerated()
     row = (await connection.execute(sa.select(jobs).where(*this, has_content()).with_for_update())).one_or_none()
     if row is None:
@@ -129,8 +129,8 @@ async def regenerate(
 
 async def _at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
     """Locks and returns the job of a message."""
-    found = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
-    return (await connection.execute(found.with_for_update())).one_or_none()
+    of_message = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
+    return (await connection.execute(of_message.with_for_update())).one_or_none()
 
 
 def _state(row: sa.Row[Any]) -> State:
@@ -138,14 +138,14 @@ def _state(row: sa.Row[Any]) -> State:
 
 
 def _is_no_question(row: sa.Row[Any]) -> bool:
-    """Whether the message is no question any more: its asker was denied, or it was deleted or has expired."""
+    """Whether the message is no longer a question: its asker was denied, or it was deleted or has expired."""
     state = _state(row)
     is_empty = row.text == "" and not row.files
     return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
 
 
 def _ended_unbegun(reason: EndReason, now: float) -> dict[str, Any]:
-    """The values of a job that ends in the queue."""
+    """Returns the columns of a job that ends in the queue."""
     return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True, "ended_at": now}
 
 

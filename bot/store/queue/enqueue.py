@@ -28,7 +28,7 @@ class Arrival:
     event_id: str
     question: Question
     full: bool
-    """The process has no room for another answer now."""
+    """Whether the process has no room for another answer."""
 
 
 Taken = Enqueued | None
@@ -43,9 +43,9 @@ class Arrivals:
         self._writing: asyncio.Task[None] | None = None
 
     async def add(self, arrival: Arrival) -> Taken:
-        """Returns what became of the question, and raises what its transaction raised.
+        """Returns the question's result once it is written. Raises its transaction's exception.
 
-        The question is written even if the caller is cancelled.
+        The question is written even if the caller is canceled.
         """
         taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
         self._waiting.append((arrival, taken))
@@ -100,7 +100,7 @@ async def write_arrivals(
     waiting = [enqueued.job_id for enqueued in taken.values() if enqueued.waiting]
     if waiting:
         await connection.execute(sa.update(jobs).where(jobs.c.id.in_(waiting)).values(placeholder_due_since=now))
-    return [taken.get(each.event_id) if first_events.get(each.event_id) is each else None for each in batch]
+    return [taken.get(arrival.event_id) if first_events.get(arrival.event_id) is arrival else None for arrival in batch]
 
 
 def _message(question: Question) -> tuple[str, str, str]:
@@ -109,7 +109,7 @@ def _message(question: Question) -> tuple[str, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _QueueBefore:
-    """The jobs before those that arrive; each that arrives may be before the next."""
+    """The jobs ahead of arriving questions. Each arrival may be ahead of the next."""
 
     oldest: dict[ThreadKey, str]
     """The ts of the oldest queued job in each thread, '' where one is begun."""
@@ -129,7 +129,7 @@ class _QueueBefore:
 
 
 async def must_wait(connection: AsyncConnection, question: Question, full: bool, most_per_user: int) -> bool:
-    """Whether a question that is answered anew has others before it, or no room."""
+    """Whether a question whose answer is regenerated must wait behind others, or for room."""
     arrival = Arrival("", question, full)
     return (await _queue_before(connection, [arrival], most_per_user)).is_behind(arrival)
 

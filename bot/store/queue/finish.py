@@ -1,4 +1,4 @@
-"""How a worker parts with a job: it ends the job, or releases it for another attempt."""
+"""How a worker gives up a job: it ends the job, or releases it for another attempt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,21 +26,21 @@ class Held:
 
     @property
     def fenced(self) -> sa.Update:
-        """An update of the job that changes nothing once another attempt has it, or it has ended."""
+        """An update of the job that has no effect once the job has ended or another attempt has it."""
         is_ours = (jobs.c.attempts == self.job.attempts, jobs.c.worker == self.worker, is_running())
         return sa.update(jobs).where(jobs.c.id == self.job.id, *is_ours)
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What Slack is still owed when a job ends."""
+    """The work in Slack that remains when a job ends."""
 
     ping: bool = False
     leftover: Leftover | None = None
 
 
 async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, left: Left) -> bool:
-    """Ends a job as `Store.finish` says; a job that has a newer version meanwhile is released instead."""
+    """Ends a job and records its turn; a job with a newer version is released instead (ClaimedJobs.finish)."""
     job, leftover = held.job, left.leftover
     is_to_show = leftover is not None and leftover.kind is OutboxKind.SHOW_END
     if leftover and leftover.piece:
@@ -52,8 +52,8 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
         end_reason=sa.case((outdated, None), else_=outcome.end_reason.value),
         ended_at=sa.case((outdated, None), else_=now),
     )
-    kept = ended.returning(jobs.c.erase_requested, jobs.c.stop_requested, jobs.c.status, jobs.c.answer_deleted)
-    row = (await connection.execute(kept)).one_or_none()
+    returning = ended.returning(jobs.c.erase_requested, jobs.c.stop_requested, jobs.c.status, jobs.c.answer_deleted)
+    row = (await connection.execute(returning)).one_or_none()
     if row is None:
         return False
     is_outdated = row.status == Status.QUEUED
@@ -79,7 +79,7 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
 
 
 async def release(connection: AsyncConnection, held: Held, spent: Spent, now: float) -> bool:
-    """Returns a job to the queue as `Store.release` says; what the attempt has used so far counts."""
+    """Returns a job to the queue, and records the attempt's usage so far (ClaimedJobs.release)."""
     released = held.fenced.values(status=Status.QUEUED.value, worker=None, started_at=None)
     if (await connection.execute(released)).rowcount == 0:
         return False

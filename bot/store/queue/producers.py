@@ -1,4 +1,4 @@
-"""The queue as those see it who add jobs and ask for changes to them."""
+"""The queue, as seen by services that add jobs and request changes to them."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class SqlQueue:
 
     async def enqueue(self, event_id: str, question: Question, *, full: bool = False) -> Enqueued | None:
         """Stores a question as a job, in one transaction with others that arrive at the same time."""
-        # Each batch is bounded, and not the wait for one's own.
+        # Each batch is bounded, but not the wait for a question's own batch.
         return await self._database.complete(self._arrivals.add(Arrival(event_id, question, full)), bounded=False)
 
     async def may_post_placeholder(self, question: Question) -> bool:
@@ -44,7 +44,7 @@ class SqlQueue:
         return await self._database.write(self._regenerate, Regeneration(job_id, continues, full))
 
     async def edit(self, question: Question, edited_ts: str) -> bool:
-        """Stores a question's new text, and has it answered if it is not too late."""
+        """Stores a question's new text, and starts or offers a new answer."""
         return await self._database.write(self._edit, question, edited_ts)
 
     async def delete(self, team_id: str, channel_id: str, ts: str) -> bool:
@@ -74,7 +74,7 @@ class SqlQueue:
         return await self._wake_all(connection, known)
 
     async def _wake_all(self, connection: AsyncConnection, changed: bool) -> bool:
-        """Has every process, this one included, beat soon: one of them may have the job."""
+        """Makes every process, this one included, send a heartbeat soon: one of them may have the job."""
         if changed:
             await wake_others(connection, self._worker.name)
             self._worker.wake()

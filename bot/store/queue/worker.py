@@ -1,4 +1,4 @@
-"""The queue as a worker sees it: it claims jobs, keeps them, and parts with them."""
+"""The queue, as seen by a worker: it claims jobs, keeps them alive, and ends or releases them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -27,8 +27,8 @@ class SqlWorkerQueue:
     """Implements the ports WorkerQueue, ClaimedJobs and ReplyRecord.
 
     The answer to a commit may be lost, and with it the jobs that were claimed. Such jobs belong to this worker, but
-    nobody works on them. So the class remembers which jobs it handed out, and after a claim that failed it looks first
-    for those that it has not.
+    nobody works on them. So the class remembers which jobs it handed out. After a claim that failed, it first returns
+    claimed jobs that it has not handed out.
     """
 
     def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int) -> None:
@@ -40,9 +40,9 @@ class SqlWorkerQueue:
         self._spent: Mapping[Job, Spent] = {}
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
-        """Job and attempt."""
+        """The jobs and attempts that were handed out."""
         self._unsure = False
-        """Whether a claim failed, so that jobs may be claimed which were not handed out."""
+        """Whether a claim failed, so that claimed jobs may not have been handed out."""
 
     async def claim(self, limit: int) -> list[Job]:
         """Returns up to `limit` jobs: of dead workers, then one for each thread in which no answer is under way."""
@@ -53,7 +53,7 @@ class SqlWorkerQueue:
         return await self._database.complete(self._heartbeat(claimed, pieces))
 
     async def wait(self, timeout_s: float) -> None:
-        """Returns when something changed that may concern this worker, or after the timeout."""
+        """Returns after a change that may concern this worker, or after the timeout."""
         await self._worker.wait(timeout_s)
 
     async def checkpoint(self, pieces: Mapping[Job, Piece]) -> None:

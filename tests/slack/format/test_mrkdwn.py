@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.entities import escape
 from bot.core.inbound.mentions import mentioned_users, with_names
-from bot.slack.format.mrkdwn import emphasised, labels, link, message_text
+from bot.slack.format.mrkdwn import emphasized, labels, link, message_text
 
 NAMES = {"UADA": "Ada", "WGRACE": "Grace", "CBUILD": "build"}
 
@@ -110,7 +110,7 @@ def test_any_markup_is_read_and_nobody_is_left_as_a_mention(parts: list[str]) ->
     ],
 )
 def test_apps_emphasis_is_markdown(mrkdwn: str, markdown: str) -> None:
-    assert emphasised(mrkdwn) == markdown
+    assert emphasized(mrkdwn) == markdown
 
 
 def test_the_effort_grows_with_the_text_and_not_faster() -> None:
@@ -118,7 +118,7 @@ def test_the_effort_grows_with_the_text_and_not_faster() -> None:
     for mark in ("<", "<@", "<@U1|", "<https:", "<!date^", "&lt;"):
         read(mark * 50_000, NAMES)
     for mark in ("*", "*a", " *a", "*<", "*`a", "*<b>", "```a ", "~<a`*"):
-        emphasised(mark * 50_000)
+        emphasized(mark * 50_000)
     assert time.process_time() - began < 2
 
 

@@ -62,7 +62,7 @@ MAX_DEFINITION_LINES = 20
 
 
 class LeafKind(Enum):
-    """The kinds of leaf blocks that are told apart."""
+    """The kinds of leaf blocks that the parser distinguishes."""
 
     PARAGRAPH = auto()
     HEADING = auto()

@@ -242,9 +242,9 @@ class _InlineParser:
         self._separate_from_cjk(start, self.text[max(0, start - 1) : start])
         self._separate_from_cjk(last, self.text[last : last + 1])
 
-    def _separate_from_cjk(self, at: int, neighbour: str) -> None:
+    def _separate_from_cjk(self, at: int, adjacent: str) -> None:
         space = Replacement(at, at, emphasis.HAIR_SPACE)
-        if emphasis.CJK.match(neighbour) and space not in self.inlines.replacements[-8:]:
+        if emphasis.CJK.match(adjacent) and space not in self.inlines.replacements[-8:]:
             self.inlines.replacements.append(space)
 
     def _parse_angle_bracket(self, start: int) -> int:
@@ -264,7 +264,7 @@ class _InlineParser:
         return start + 1
 
     def _spaced(self, autolink: re.Match[str], url: str) -> str:
-        """Returns the bare URL of an autolink, with spaces where the neighbouring characters would join it."""
+        """Returns the bare URL of an autolink, with spaces where the characters next to it would join it."""
         before = self.text[max(0, autolink.start() - 1) : autolink.start()]
         after = self.text[autolink.end() : autolink.end() + 1]
         joins_after = after.isalnum() or (after and after in "/_-<@&")
@@ -416,9 +416,9 @@ def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can
     return (opener.length + closer.length) % 3 == 0 and bool(opener.length % 3 or closer.length % 3)
 
 
-def _separates(neighbour: str) -> bool:
+def _separates(adjacent: str) -> bool:
     """Whether emphasis may begin behind this character, and end before it, next to punctuation."""
-    return neighbour.isspace() or _is_punctuation(neighbour) or bool(emphasis.CJK.match(neighbour))
+    return adjacent.isspace() or _is_punctuation(adjacent) or bool(emphasis.CJK.match(adjacent))
 
 
 def _is_punctuation(character: str) -> bool:

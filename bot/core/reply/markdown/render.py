@@ -123,7 +123,7 @@ def _render_last(
     """
     incomplete = growing and not segment.endswith("\n")
     blocks = parse_blocks(segment, last_line_incomplete=incomplete, open_fence=open_fence)
-    # A line that waits for the next line is shown once that line has begun as something else than a delimiter row.
+    # A line that waits for the next line is shown once that line has begun as something other than a delimiter row.
     is_decided = held_back is not None and not _MAYBE_DELIMITER_ROW.match(held_back.strip())
     held_from = _first_held_line(segment, blocks, incomplete=incomplete, is_decided=is_decided) if growing else None
     if held_from is not None:
@@ -140,7 +140,7 @@ def _render_last(
         end, closing = _source_offsets(growing_lines, [inlines.shown_end])[0], inlines.closing
         last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
         if end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
-            # What is left of the line could be read as another block, so the whole line is held back.
+            # The rest of the line could be read as another block, so the whole line is held back.
             if held_back is not None:
                 return _render_last(segment, open_fence, definitions, growing=False)
             line_start = last_shown.start
