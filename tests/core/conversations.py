@@ -7,11 +7,11 @@ ME = Identity(team_id="T1", user_id="UBOT", bot_id="BBOT", name="typist")
 
 
 def message(text: str, ts: str = "10.0", user_id: str | None = "UADA", **changes: str | bool | None) -> Message:
-    """A person's message in a channel."""
-    given: dict[str, str | bool | None] = {"team_id": "T1", "channel_id": "C1", **changes}
-    return Message(ts=ts, text=text, user_id=user_id, **given)  # type: ignore[arg-type]
+    """Returns a person's message in a channel."""
+    fields: dict[str, str | bool | None] = {"team_id": "T1", "channel_id": "C1", **changes}
+    return Message(ts=ts, text=text, user_id=user_id, **fields)  # type: ignore[arg-type]
 
 
 def question(text: str = "why?", ts: str = "10.0", thread_ts: str | None = "10.0") -> Question:
-    """A person's question in a channel's thread."""
+    """Returns a person's question in a channel's thread."""
     return Question(ThreadKey("T1", "C1", thread_ts), ts, "UADA", text)

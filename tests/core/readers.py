@@ -1,4 +1,4 @@
-"""What the readers of one reply see."""
+"""A channel that does every call, as the readers of one reply see it."""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +8,14 @@ from bot.core.reply.state import Call, Delete, Post, Reply, Update, Upload, View
 
 @dataclass
 class Channel:
-    """What the readers see of one reply."""
+    """The messages and files of one reply, as readers see them."""
 
     shown: dict[str, View] = field(default_factory=dict)
     files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0
 
     def take(self, call: Call) -> str:
-        """Does what Slack does with a call."""
+        """Does a call and returns its message's ts."""
         match call:
             case Post(view=view):
                 self.posted += 1
@@ -38,7 +38,7 @@ class Channel:
 
 
 def show_all(reply: Reply, channel: Channel) -> int:
-    """Sends until nothing is left; returns the number of calls."""
+    """Sends all calls; returns how many there were."""
     calls = 0
     while (call := reply.next_call()) is not None:
         reply.confirmed(call, channel.take(call))

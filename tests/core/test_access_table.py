@@ -1,6 +1,6 @@
-"""Every combination of the access settings against every kind of person, compared with the rules in plain words.
+"""Every combination of the access settings against every kind of person, compared with the documented rules.
 
-They are written here a second time, so that the table does not repeat the code that it tests.
+`expected` states the rules a second time, so that the test doesn't repeat the code.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from bot.core.limits.access import AccessRules, Denial, UserKind, denial, depend
 ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"
 HERE, ELSEWHERE, DIRECT = "C0HERE", "C0ELSEWHERE", "D0ASKER"
 OPTIONAL = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
-SUBSETS = [frozenset(each) for each in chain.from_iterable(combinations(OPTIONAL, n) for n in range(4))]
+SUBSETS = [frozenset(kinds) for kinds in chain.from_iterable(combinations(OPTIONAL, n) for n in range(4))]
 NOBODY: frozenset[str] = frozenset()
 LISTS_OF_USERS = (NOBODY, frozenset({ASKER}), frozenset({SOMEBODY}), frozenset({ASKER, SOMEBODY}))
 LISTS_OF_CHANNELS = (NOBODY, frozenset({HERE}), frozenset({ELSEWHERE}), frozenset({DIRECT}))
@@ -23,7 +23,7 @@ LISTS_OF_CHANNELS = (NOBODY, frozenset({HERE}), frozenset({ELSEWHERE}), frozense
 
 @dataclass(frozen=True)
 class Row:
-    """One setting of all access rules, and where the asker asks."""
+    """One combination of access rules, and the channel of the question."""
 
     rules: AccessRules
     channel_id: str
@@ -34,7 +34,7 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    """All that settings.py takes: a list that allows and denies the same is refused there."""
+    """Yields all combinations that settings.py accepts: it refuses lists that allow and deny the same."""
     users = [(a, d) for a, d in product(LISTS_OF_USERS, repeat=2) if not a & d]
     channels = [(a, d) for a, d in product(LISTS_OF_CHANNELS, repeat=2) if not a & d]
     for also, (allow, deny), (allow_in, deny_in), place in product(SUBSETS, users, channels, (HERE, DIRECT)):
@@ -45,7 +45,7 @@ ROWS = list(rows())
 
 
 def expected(row: Row, kind: UserKind | None) -> Denial | None:
-    """The rules of docs/decisions.md, in their order."""
+    """Returns the decision by the rules of docs/decisions.md, in their order."""
     rules = row.rules
     if ASKER in rules.deny_users:
         return Denial.PERSON
@@ -66,7 +66,7 @@ def expected(row: Row, kind: UserKind | None) -> Denial | None:
 @pytest.mark.parametrize("kind", [*UserKind, None], ids=lambda kind: kind.value if kind else "unknown")
 def test_every_access_setting_allows_and_denies_as_documented(kind: UserKind | None) -> None:
     wrong = [row for row in ROWS if denial(row.rules, row.question, kind) is not expected(row, kind)]
-    assert not wrong, f"{len(wrong)} of {len(ROWS)}, the first: {wrong[0]}"
+    assert not wrong, f"{len(wrong)} of {len(ROWS)} rows are decided wrongly; the first is {wrong[0]}"
 
 
 def test_kind_is_needed_exactly_where_it_changes_the_decision() -> None:

@@ -82,12 +82,12 @@ def test_answer_begins_while_something_is_neither_used_nor_reserved(
 def test_cap_that_is_used_up_takes_precedence_over_a_reserved_one() -> None:
     dollars = Cap(MONTH, 5, in_dollars=True)
     spent = {DAY: Amount(500), MONTH: Amount(500, 5.0)}
-    found = check_caps([TOKENS, dollars], spent, {Scope.USER: Amount(900), Scope.WORKSPACE: Amount()})
-    assert found == CapCheck(reached=dollars)
+    check = check_caps([TOKENS, dollars], spent, {Scope.USER: Amount(900), Scope.WORKSPACE: Amount()})
+    assert check == CapCheck(reached=dollars)
 
 
 answers = st.lists(st.tuples(st.integers(1, 400), st.integers(0, 400)), max_size=30)
-"""The most that each may use, and how much less it used."""
+"""The most that each answer may use, and how much less it used."""
 
 
 @given(answers=answers, ends=st.randoms(use_true_random=False))

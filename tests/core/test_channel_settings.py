@@ -1,4 +1,4 @@
-"""What a channel may have for itself."""
+"""Validation of channel settings, and prompt versions."""
 
 import pytest
 
@@ -16,9 +16,9 @@ MODELS = ("openai/one", "anthropic/two")
         (ChannelSettings("", "x" * 2_001), ["model", "system_prompt"]),
     ],
 )
-def test_what_cannot_be_used_is_named_by_its_field(settings: ChannelSettings, fields: list[str]) -> None:
+def test_invalid_setting_is_reported_for_its_field(settings: ChannelSettings, fields: list[str]) -> None:
     assert list(problems(settings, MODELS)) == fields
 
 
-def test_a_prompt_has_a_version_of_its_own() -> None:
+def test_each_prompt_has_its_own_version() -> None:
     assert prompt_version("a") == prompt_version("a") != prompt_version("b")

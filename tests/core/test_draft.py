@@ -1,4 +1,4 @@
-"""A draft: each of its characters goes on record once, whatever is written in between, and never takes text back."""
+"""A draft: each of its characters is recorded once, in any order of appends and writes."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ CLOSING = Closing(EndReason.WHOLE)
 LEFT = "What was left."
 
 
-def test_only_what_is_new_goes_on_record() -> None:
+def test_only_new_text_is_recorded() -> None:
     draft = Draft(JOB)
     assert draft.piece() is None
     draft.append("One ")
@@ -28,14 +28,14 @@ def test_only_what_is_new_goes_on_record() -> None:
     assert draft.piece() is None
 
 
-def test_an_answer_that_goes_on_has_its_first_part_on_record() -> None:
+def test_continued_answer_has_its_first_part_on_record() -> None:
     draft = Draft(replace(JOB, so_far="One "))
     assert (draft.text, draft.piece()) == ("One ", None)
     draft.append("two")
     assert draft.piece() == Piece(4, "two")
 
 
-def test_what_an_earlier_attempt_left_stays_until_this_one_has_said_more() -> None:
+def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
     draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT)))
     draft.append(LEFT[:10])
     assert draft.piece() is None
@@ -43,7 +43,7 @@ def test_what_an_earlier_attempt_left_stays_until_this_one_has_said_more() -> No
     assert draft.piece() == Piece(0, draft.text)
 
 
-def test_the_end_goes_on_record_once_also_where_no_text_is_new() -> None:
+def test_end_is_recorded_once_even_without_new_text() -> None:
     draft = Draft(JOB)
     draft.append("One.")
     draft.recorded(Piece(0, "One."))
@@ -53,20 +53,20 @@ def test_the_end_goes_on_record_once_also_where_no_text_is_new() -> None:
     assert draft.piece() is None
 
 
-def test_where_an_earlier_attempts_part_stays_the_end_is_that_ones() -> None:
+def test_end_is_recorded_with_the_earlier_attempts_text_if_that_stays() -> None:
     draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT)))
     draft.append("Less.")
     draft.close(LEFT, CLOSING)
     assert draft.piece() == Piece(0, LEFT, CLOSING)
 
 
-def test_what_had_come_to_its_end_is_all_on_record() -> None:
+def test_complete_text_needs_no_record() -> None:
     draft = Draft(replace(JOB, checkpoint=Checkpoint(LEFT, CLOSING)))
     assert (draft.text, draft.piece()) == (LEFT, None)
 
 
 @given(st.lists(st.text(min_size=1, max_size=5) | st.sampled_from(["write", "done", "done first"]), max_size=40))
-def test_whatever_order_writes_end_in_the_pieces_make_the_text(steps: list[str]) -> None:
+def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) -> None:
     draft, writing, written = Draft(JOB), list[Piece](), list[Piece]()
     for step in [*steps, "write", *["done"] * len(steps)]:
         if step == "write":

@@ -1,4 +1,4 @@
-"""Files: which are asked for, what their bytes are, how the model is told of them and the reader of the rest."""
+"""Files: which are read, how their bytes are recognized, and how the model and the reader learn of them."""
 
 import io
 
@@ -33,12 +33,12 @@ def picture(kind: str, size: tuple[int, int], mode: str = "RGB") -> bytes:
     return packed.getvalue()
 
 
-class TestChosen:
-    def test_the_first_count_and_one_that_cannot_be_read_takes_no_place(self) -> None:
+class TestChoosing:
+    def test_first_files_are_chosen_and_unreadable_ones_take_no_place(self) -> None:
         song = File("F9", "song.mp3", "audio/mpeg")
         wanted, unread = files.choose_files([song, *some(7), song])
         assert [file.id for file in wanted] == ["F0", "F1", "F2", "F3", "F4"]
-        assert {file_id: each.content for file_id, each in unread.items()} == {
+        assert {file_id: file.content for file_id, file in unread.items()} == {
             "F9": Unread.KIND,
             "F5": Unread.TOO_MANY,
             "F6": Unread.TOO_MANY,
@@ -65,11 +65,11 @@ class TestChosen:
             ("application/vnd.slack-docs", Unread.KIND),
         ],
     )
-    def test_by_what_slack_says_it_is(self, mimetype: str, reason: Unread | None) -> None:
+    def test_file_is_refused_by_its_type_in_slack(self, mimetype: str, reason: Unread | None) -> None:
         assert files.reason_not_to_read(File("F1", "f", mimetype)) is reason
 
 
-class TestBytes:
+class TestContentDetection:
     @pytest.mark.parametrize(
         ("content", "kind"),
         [
@@ -83,19 +83,19 @@ class TestBytes:
             (b"", ""),
         ],
     )
-    def test_begin_as_what_they_are(self, content: bytes, kind: str) -> None:
+    def test_media_type_is_detected_by_the_first_bytes(self, content: bytes, kind: str) -> None:
         assert files.detect_media_type(content) == kind
 
     @settings(max_examples=100, deadline=None)
     @given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff")))
-    def test_of_text_are_that_text(self, text: str) -> None:
+    def test_text_is_decoded_from_unicode_encodings(self, text: str) -> None:
         assert files.decode_text(text.encode()) == text
         assert files.decode_text(text.encode("utf-8-sig")) == text
         assert files.decode_text(text.encode("utf-16")) == text
 
     @settings(max_examples=200, deadline=None)
     @given(st.binary())
-    def test_of_anything_are_text_or_not(self, content: bytes) -> None:
+    def test_decoded_text_has_no_nul(self, content: bytes) -> None:
         text = files.decode_text(content)
         assert text is None or "\0" not in text
 
@@ -108,18 +108,18 @@ class TestBytes:
             ("text/html", "text/html; charset=utf-8", b"<html><title>Sign in | Slack</title>", True),
         ],
     )
-    def test_may_be_slacks_page_for_signing_in(
+    def test_slacks_sign_in_page_is_recognized(
         self, mimetype: str, content_type: str, content: bytes, sign_in: bool
     ) -> None:
         assert files.is_sign_in_page(File("F1", "f", mimetype), content_type, content) is sign_in
 
 
 class TestImages:
-    def test_that_will_do_are_left_as_they_are(self) -> None:
+    def test_accepted_image_is_left_unchanged(self) -> None:
         content = picture("PNG", (3000, 20))
         assert images.prepared(content, "image/png") == (content, "image/png")
 
-    def test_that_move_are_their_first_frame(self) -> None:
+    def test_animated_image_becomes_its_first_frame(self) -> None:
         packed = io.BytesIO()
         Image.new("RGB", (8, 6), "teal").save(
             packed, "WEBP", save_all=True, append_images=[Image.new("RGB", (8, 6), "red")]
@@ -130,55 +130,55 @@ class TestImages:
         assert (kind, red < 20, green > 110, blue > 110) == ("image/png", True, True, True)
 
     @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK"])
-    def test_of_any_colours_are_packed_anew(self, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_large_image_of_any_color_mode_is_converted(self, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(images, "MOST_IMAGE_BYTES", 10)
         kind = "JPEG" if mode == "CMYK" else "PNG"
         content, media_type = images.prepared(picture(kind, (2100, 700), mode), f"image/{kind.lower()}")
         assert media_type == "image/jpeg"
         assert Image.open(io.BytesIO(content)).size == (2048, 683)
 
-    def test_that_unpack_to_too_much_are_refused(self) -> None:
+    def test_image_of_too_many_pixels_is_refused(self) -> None:
         with pytest.raises(ValueError, match="pixels"):
             images.prepared(picture("PNG", (7000, 7000), "1"), "image/gif")
 
     @settings(max_examples=50, deadline=None)
     @given(st.binary(max_size=60))
-    def test_that_are_none_are_refused(self, content: bytes) -> None:
+    def test_damaged_image_is_refused(self, content: bytes) -> None:
         with pytest.raises(ValueError):
             images.prepared(b"GIF89a" + content, "image/gif")
 
 
-class TestTold:
+class TestLabelsAndNotices:
     @settings(max_examples=100, deadline=None)
     @given(name=st.text(), text=st.text("`~a\n ", max_size=60).filter(str.strip))
-    def test_a_files_text_never_ends_its_fence(self, name: str, text: str) -> None:
-        said = files.file_label(OpenedFile(File("F1", name), text))
-        (fence,) = [token for token in MarkdownIt().parse(said) if token.type == "fence"]
-        assert said.endswith(fence.markup)
+    def test_text_of_a_file_never_ends_its_fence(self, name: str, text: str) -> None:
+        label = files.file_label(OpenedFile(File("F1", name), text))
+        (fence,) = [token for token in MarkdownIt().parse(label) if token.type == "fence"]
+        assert label.endswith(fence.markup)
         assert fence.map is not None
-        assert fence.map[1] == len(said.splitlines())
+        assert fence.map[1] == len(label.splitlines())
 
     @settings(max_examples=50, deadline=None)
     @given(st.lists(st.text(max_size=300), max_size=40))
-    def test_the_reader_is_told_in_one_short_line(self, names: list[str]) -> None:
+    def test_notice_about_unread_files_is_one_short_line(self, names: list[str]) -> None:
         opened = [OpenedFile(File(f"F{n}", name), Unread.KIND) for n, name in enumerate(names)]
         line = files.unread_notice(opened)
         assert len(line.splitlines()) == min(1, len(names))
         assert len(line) < 1_000
 
-    def test_no_name_turns_what_follows_it_around(self) -> None:
+    def test_bidi_override_is_removed_from_a_files_name(self) -> None:
         opened = OpenedFile(File("F1", "a\u202egpj.exe"), Unread.KIND)
         assert files.unread_notice([opened]) == f"Not read: agpj.exe ({texts.FILE_TYPE})."
 
-    def test_an_empty_file_is_said_to_be_empty(self) -> None:
+    def test_empty_file_is_labeled_as_empty(self) -> None:
         assert files.file_label(OpenedFile(File("F1", "a.txt"), " \n")) == "(Attached: a.txt, which is empty)"
 
-    def test_more_than_a_few_are_counted(self) -> None:
+    def test_notice_counts_files_beyond_the_first_six(self) -> None:
         line = files.unread_notice([OpenedFile(file, Unread.TOO_MANY) for file in some(9)])
         assert line.startswith(f"Not read: 0.txt ({texts.TOO_MANY_FILES}), 1.txt ")
         assert line.endswith(f"5.txt ({texts.TOO_MANY_FILES}), and 3 more.")
 
-    def test_what_the_model_was_not_given_is_told_as_well(self) -> None:
+    def test_notice_names_media_that_the_model_cannot_take(self) -> None:
         opened = [OpenedFile(NOTES, "text"), OpenedFile(File("F2", "a.png"), media("a.png"))]
         assert files.unread_notice(opened) == ""
         assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.FILE_NOT_FOR_MODEL})."
@@ -187,18 +187,18 @@ class TestTold:
 class TestShared:
     TOKENS = TokenEstimate(("openai/m",)).tokens
 
-    def test_the_questions_files_come_first_and_then_the_newest(self) -> None:
-        said = [
+    def test_files_of_the_question_come_first_and_then_the_newest(self) -> None:
+        messages = [
             PromptMessage("U1", "", files=tuple(some(2))),
             PromptMessage(None, "ok"),
             PromptMessage("U1", "", files=(NOTES,)),
         ]
-        assert [file.id for file in shared_files.files_newest_first(said)] == ["F1", "F0", "F1"]
-        assert list(shared_files.file_ids_since_answer(said)) == ["F1"]
+        assert [file.id for file in shared_files.files_newest_first(messages)] == ["F1", "F0", "F1"]
+        assert list(shared_files.file_ids_since_answer(messages)) == ["F1"]
 
-    def test_a_file_shared_twice_is_shown_where_it_came_last(self) -> None:
-        said = [PromptMessage("U1", "first", files=(NOTES,)), PromptMessage("U1", "again", files=(NOTES,))]
-        first, again = shared_files.attach_files(said, {"F1": OpenedFile(NOTES, "All is well.")})
+    def test_file_shared_twice_is_shown_where_it_came_last(self) -> None:
+        messages = [PromptMessage("U1", "first", files=(NOTES,)), PromptMessage("U1", "again", files=(NOTES,))]
+        first, again = shared_files.attach_files(messages, {"F1": OpenedFile(NOTES, "All is well.")})
         assert first.text == "first"
         assert "All is well." in again.text
 
@@ -207,30 +207,30 @@ class TestShared:
         texts=st.lists(st.text("aé世 \n", min_size=1).map(lambda text: text * 50), max_size=MOST_FILES),
         limit=st.integers(50, 5_000),
     )
-    def test_texts_take_no_more_than_their_share(self, texts: list[str], limit: int) -> None:
+    def test_texts_of_files_are_cut_to_the_limit(self, texts: list[str], limit: int) -> None:
         opened = {str(n): OpenedFile(File(str(n), f"{n}.txt"), text) for n, text in enumerate(texts)}
         short = shared_files.truncate_files(opened, self.TOKENS, limit)
         mark_tokens = 40
-        assert sum(self.TOKENS(str(each.content)) for each in short.values()) <= limit * 1.3 + mark_tokens * len(texts)
-        for file_id, each in short.items():
-            assert each.truncated == (each.content != opened[file_id].content)
+        assert sum(self.TOKENS(str(file.content)) for file in short.values()) <= limit * 1.3 + mark_tokens * len(texts)
+        for file_id, file in short.items():
+            assert file.truncated == (file.content != opened[file_id].content)
         whole = sum(self.TOKENS(text) for text in texts)
         assert whole > limit or short == opened
 
 
 class TestMedia:
-    def test_what_is_too_much_for_a_request_is_the_oldest(self) -> None:
+    def test_oldest_media_are_left_out_of_a_large_request(self) -> None:
         old, new, newest = media("old", 5), media("new", 5), media("newest", 4, files.PDF)
         prompt = Prompt("", (Turn("user", "one", (old,)), Turn("user", "two", (new, newest))))
         fit = files.newest_media_within(prompt.turns, 10)
-        told, left_out = files.without_media(prompt, lambda each: each in fit)
+        shown, left_out = files.without_media(prompt, lambda medium: medium in fit)
         assert left_out == ("old",)
-        assert told.turns == (Turn("user", "one\n\n(You can't be shown old.)"), prompt.turns[1])
+        assert shown.turns == (Turn("user", "one\n\n(You can't be shown old.)"), prompt.turns[1])
 
-    def test_a_prompt_without_media_is_as_it_was(self) -> None:
+    def test_prompt_without_media_stays_unchanged(self) -> None:
         prompt = Prompt("s", (Turn("user", "one"),))
         assert files.without_media(prompt, lambda _: False) == (prompt, ())
 
-    def test_counts_in_tokens_roughly(self) -> None:
+    def test_media_are_estimated_in_tokens(self) -> None:
         turn = Turn("user", "", (media("a.png"), media("a.pdf", 400_000, files.PDF)))
         assert media_tokens(Prompt("", (turn,))) == 1_600 + 5 * 2_000

@@ -1,4 +1,4 @@
-"""What Slack is sent for a page's Markdown: safe, honest about links, and well-formed while it grows."""
+"""Rendering a page's Markdown for Slack: safe, honest about links, and well-formed while it grows."""
 
 import re
 from itertools import takewhile

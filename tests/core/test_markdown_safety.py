@@ -14,7 +14,7 @@ from sandbox.control import live_controls
 from sandbox.rules import check_blocks
 from sandbox.stored import stored_text
 from tests.core.conversations import question
-from tests.core.slack import Slack, grow, leaves, said, show, stored
+from tests.core.stored_messages import Slack, grow, leaves, show, shown_text, stored
 from tests.core.test_markdown import markdown_texts
 
 INSTRUCTIONS = [
@@ -68,20 +68,22 @@ def test_instruction_to_slack_has_no_effect_anywhere(instruction: str, around: s
         View(text, plain=True),
         View(text, notice=instruction, footer=instruction),
     ):
-        kept = stored(view)
+        blocks = stored(view)
         assert not live_controls("", check_blocks(reply_blocks.message(view)["blocks"] or [{"type": "divider"}]))
-        found = {leaf["type"] for leaf in leaves(kept)}
-        assert found <= {"text", "link", "raw_text", "plain_text"}
-        # An address that Slack makes a link of shows itself.
-        assert not [leaf for leaf in leaves(kept) if leaf.get("url", "").startswith("https://evil") and "text" in leaf]
+        types = {leaf["type"] for leaf in leaves(blocks)}
+        assert types <= {"text", "link", "raw_text", "plain_text"}
+        # Slack may link an address only if it is visible.
+        assert not [
+            leaf for leaf in leaves(blocks) if leaf.get("url", "").startswith("https://evil") and "text" in leaf
+        ]
 
 
 @pytest.mark.parametrize("written", ["<div>", "a < b && c > d", "#include <map>", "vector<int>", "<https://a.example>"])
 @pytest.mark.parametrize("around", ["```\n{}\n```", "so `{}` it is", "- a\n\n  ```\n  {}\n  ```", "| `{}` |\n|---|"])
 def test_code_is_shown_as_written(written: str, around: str) -> None:
-    kept = stored(View(around.replace("{}", written)))
-    assert written in said(kept)
-    assert JOINER not in said(kept)
+    blocks = stored(View(around.replace("{}", written)))
+    assert written in shown_text(blocks)
+    assert JOINER not in shown_text(blocks)
 
 
 @pytest.mark.parametrize("entity", ["&lt;", "&amp;lt;", "&#60;", "&nbsp;"])
@@ -91,7 +93,7 @@ def test_entity_in_code_is_not_decoded(entity: str) -> None:
 
 @pytest.mark.parametrize("instruction", INSTRUCTIONS[:9])
 def test_instruction_in_code_is_broken_by_an_invisible_character(instruction: str) -> None:
-    text = said(stored(View(f"```\n{instruction}\n```")))
+    text = shown_text(stored(View(f"```\n{instruction}\n```")))
     assert text.replace(JOINER, "").startswith(instruction)
     assert text.count(JOINER) == 1
 
@@ -107,7 +109,7 @@ def test_instruction_in_code_is_broken_by_an_invisible_character(instruction: st
     ],
 )
 def test_prose_is_shown_as_commonmark_reads_it(written: str, shown: str) -> None:
-    assert said(stored(View(written))) == shown
+    assert shown_text(stored(View(written))) == shown
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_destination_is_decoded_before_it_is_sent(written: str, url: str) -> Non
 @settings(max_examples=150, deadline=None)
 @given(markdown_texts, st.integers(1, 40), st.booleans())
 def test_no_frame_notifies_anyone(text: str, step: int, plain: bool) -> None:
-    """However the text is cut into deltas; `stored` looks at each frame."""
+    """`stored` checks each frame, for any deltas."""
     slack, reply = Slack(), Reply(question())
     if plain:
         placeholder = reply.next_call()
@@ -160,9 +162,9 @@ def test_broadcast_handle_in_plain_text_is_broken(handle: str) -> None:
     "name", ["https://evil.example/x", "evil.example.zip", "<!here>.pdf", "@channel.txt", "<@U0ADA>"]
 )
 def test_file_name_is_neither_a_mention_nor_a_link(name: str) -> None:
-    kept = stored(View("Words.", notice=f"Not read: {name} (too large).", ended=EndReason.WHOLE))
-    assert {leaf["type"] for leaf in leaves(kept[:2])} == {"text"}
-    assert name in said(kept).replace(JOINER, "")
+    blocks = stored(View("Words.", notice=f"Not read: {name} (too large).", ended=EndReason.WHOLE))
+    assert {leaf["type"] for leaf in leaves(blocks[:2])} == {"text"}
+    assert name in shown_text(blocks).replace(JOINER, "")
 
 
 def test_final_frame_escapes_the_same_as_growing_frames() -> None:

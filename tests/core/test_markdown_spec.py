@@ -1,8 +1,8 @@
-"""The published examples of CommonMark and GitHub's extensions, a character at a time: no frame is broken.
+"""The published examples of CommonMark and GitHub's extensions, one character at a time: no frame is broken.
 
-The rule: what a frame opens (blocks and inline marks, in order) is how the whole text's own list begins. A construct is
-not shown yet, or shown as what it will be. Where that can't be, because only a later line or the missing end of a mark
-tells, EXCEPTIONS says for which examples, and in what alone the frame may differ.
+The rule: the constructs of a frame (blocks and inline marks, in order) are the first constructs of the whole text. So a
+construct is either not shown yet, or shown as what it will be. Sometimes only a later line, or the missing end of a
+mark, decides what a construct is. EXCEPTIONS lists these examples, and the one difference that their frames may have.
 """
 
 import json
@@ -28,24 +28,24 @@ LEAVES = {"fence", "code_block", "hr", "code_inline", "image"}
 
 
 class Construct(NamedTuple):
-    """What a reader sees of a mark: its kind, and its level, number, language or address."""
+    """A block or mark as a reader sees it: its kind, and its level, number, language or address."""
 
     kind: str
-    what: str = ""
+    detail: str = ""
 
 
 def constructs(sent: str, *, growing: bool) -> list[Construct]:
-    """All that a text opens, in order. Cells that a growing row only lacks are left out."""
+    """Returns a text's constructs, in order, without the cells that a growing row doesn't have yet."""
     tokens = [token for block in PARSER.parse(sent) for token in [block, *(block.children or [])]]
     last = max((at for at, token in enumerate(tokens) if token.content), default=-1)
     return [
-        Construct(token.type.removesuffix("_open"), _what(token))
+        Construct(token.type.removesuffix("_open"), _detail(token))
         for at, token in enumerate(tokens)
         if (token.nesting == 1 or token.type in LEAVES) and not (growing and at > last and token.type == "td_open")
     ]
 
 
-def _what(token: Token) -> str:
+def _detail(token: Token) -> str:
     match token.type:
         case "heading_open":
             return token.tag
@@ -58,29 +58,31 @@ def _what(token: Token) -> str:
     return ""
 
 
-def never_closed(found: Sequence[Construct]) -> list[Construct]:
-    """It looks like a mark that is open, and is never closed, or closed otherwise."""
-    return [each for each in found if each.kind not in MARKS]
+def never_closed(opened: Sequence[Construct]) -> list[Construct]:
+    """Leaves out marks: one that looks open may never be closed, or be closed otherwise."""
+    return [construct for construct in opened if construct.kind not in MARKS]
 
 
-def underlined(found: Sequence[Construct]) -> list[Construct]:
-    """The line below makes a paragraph a heading, or the header of a table (whose rows begin without a pipe)."""
-    return [Construct("text") if each.kind in ("paragraph", "heading", "table") else each for each in found]
+def underlined(opened: Sequence[Construct]) -> list[Construct]:
+    """Equates paragraphs, headings and tables: the line below a paragraph may make it a heading or a table's header."""
+    return [
+        Construct("text") if construct.kind in ("paragraph", "heading", "table") else construct for construct in opened
+    ]
 
 
-def underlined_code(found: Sequence[Construct]) -> list[Construct]:
-    """Both of these."""
-    return underlined(never_closed(found))
+def underlined_code(opened: Sequence[Construct]) -> list[Construct]:
+    """Combines `underlined` and `never_closed`."""
+    return underlined(never_closed(opened))
 
 
-def defined_below(found: Sequence[Construct]) -> list[Construct]:
-    """What a label stands for is said further down."""
-    return [each for each in found if each.kind != "link"]
+def defined_below(opened: Sequence[Construct]) -> list[Construct]:
+    """Leaves out links: a label may be defined further down."""
+    return [construct for construct in opened if construct.kind != "link"]
 
 
-def defined_on_lines(found: Sequence[Construct]) -> list[Construct]:
-    """A definition's address or title has lines of its own, or its label looked like one."""
-    return [each for each in found if each.kind not in ("link", "paragraph", "code_block")]
+def defined_on_lines(opened: Sequence[Construct]) -> list[Construct]:
+    """Leaves out links and paragraphs: a definition's address or title may be on its own line."""
+    return [construct for construct in opened if construct.kind not in ("link", "paragraph", "code_block")]
 
 
 Blur = Callable[[Sequence[Construct]], list[Construct]]
@@ -109,15 +111,15 @@ EXCEPTIONS: dict[Blur, dict[str, set[int]]] = {
 def examples() -> Iterator[tuple[str, str, list[tuple[int, str]]]]:
     for path in sorted((Path(__file__).parent / "spec").glob("*.json")):
         sections: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for each in json.loads(path.read_text("utf-8")):
-            sections[each["section"]].append((each["example"], each["markdown"]))
-        for section, found in sections.items():
-            yield path.stem, section, found
+        for example in json.loads(path.read_text("utf-8")):
+            sections[example["section"]].append((example["example"], example["markdown"]))
+        for section, cases in sections.items():
+            yield path.stem, section, cases
 
 
 @cache
 def frames(markdown: str) -> dict[int, list[str]]:
-    """What Slack is sent for each page while the text comes, and in the end; "" where there is no block yet."""
+    """Returns all frames of each page while the text grows, and the final one; "" for a frame without a block."""
     reply, sent = Reply(question()), defaultdict[int, list[str]](list)
     for character in [*markdown, None]:
         if character is None:
@@ -134,12 +136,12 @@ def frames(markdown: str) -> dict[int, list[str]]:
 
 
 def deviations(markdown: str, blurred: Blur) -> list[str]:
-    """The frames that are broken, all in `blurred` apart. Of a page that goes on in a next one the end is no frame."""
+    """Returns the broken frames, without each page's final one. Constructs are compared after `blurred`."""
     broken, pages = [], frames(markdown)
     for page, sent in pages.items():
         *growing, last = dict.fromkeys(sent)
         final = blurred(constructs(last, growing=False))
-        # The best place to end a full page may be before what was shown on it.
+        # A full page may end before text that was already shown on it.
         moved = blurred(constructs(pages[page + 1][-1], growing=False)) if page + 1 in pages else []
         shown = {frame: blurred(constructs(frame, growing=True)) for frame in growing}
         broken += [frame for frame, opened in shown.items() if opened != [*final, *moved][: len(opened)]]
@@ -147,26 +149,26 @@ def deviations(markdown: str, blurred: Blur) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("source", "found"), [pytest.param(source, found, id=f"{source}: {name}") for source, name, found in examples()]
+    ("source", "cases"), [pytest.param(source, cases, id=f"{source}: {name}") for source, name, cases in examples()]
 )
-def test_every_frame_is_a_beginning_of_the_whole(source: str, found: list[tuple[int, str]]) -> None:
-    for number, markdown in found:
+def test_every_frame_begins_like_the_whole_text(source: str, cases: list[tuple[int, str]]) -> None:
+    for number, markdown in cases:
         reason = next((why for why, where in EXCEPTIONS.items() if number in where.get(source, ())), None)
         broken = deviations(markdown, list)
         if reason is None:
             assert not broken, (number, markdown, broken[0])
         else:
-            assert broken, f"{number} is no exception any more"
+            assert broken, f"example {number} is no exception anymore"
             assert not deviations(markdown, reason), (number, markdown)
 
 
 @pytest.mark.parametrize("limit", [16, 60])
 @pytest.mark.parametrize(
-    ("source", "found"), [pytest.param(source, found, id=f"{source}: {name}") for source, name, found in examples()]
+    ("source", "cases"), [pytest.param(source, cases, id=f"{source}: {name}") for source, name, cases in examples()]
 )
-def test_pages_join_to_the_example(source: str, found: list[tuple[int, str]], limit: int) -> None:
+def test_pages_join_to_the_example(source: str, cases: list[tuple[int, str]], limit: int) -> None:
     del source
-    for number, markdown in found:
+    for number, markdown in cases:
         pages = Pages(limit)
         for character in markdown:
             pages.append(character)

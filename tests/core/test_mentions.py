@@ -22,7 +22,7 @@ def test_names_are_looked_up_for_people_and_for_channels_without_a_name() -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "shown"),
     [
         ("ask <@UADA>, <@UEVE|eve> or <@UEVE>", "ask @Ada, @eve or @UEVE"),
         ("<@UADA|ada.l>", "@Ada"),
@@ -35,13 +35,13 @@ def test_names_are_looked_up_for_people_and_for_channels_without_a_name() -> Non
         ("<@uada> <!here> <b>", "<@uada> <!here> <b>"),
     ],
 )
-def test_people_and_channels_are_called_by_their_names(text: str, read: str) -> None:
-    assert with_names(text, NAMES) == read
+def test_mentions_become_names(text: str, shown: str) -> None:
+    assert with_names(text, NAMES) == shown
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text("<>&@#|UADA:/ht\n;lgamp", max_size=60))
-def test_escaped_text_mentions_nobody_and_is_read_as_it_was(text: str) -> None:
+def test_escaped_text_mentions_nobody_and_is_read_unchanged(text: str) -> None:
     assert mentioned_users(escape(text)) == []
     assert with_names(escape(text), NAMES) == text
 
@@ -49,7 +49,7 @@ def test_escaped_text_mentions_nobody_and_is_read_as_it_was(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "begins"), [("<@U1> hi", True), (" \n<@U1|ada>", True), ("hi <@U1>", False), ("<#C1>", False), ("", False)]
 )
-def test_a_text_begins_with_a_mention_of_a_person(text: str, begins: bool) -> None:
+def test_text_that_begins_with_a_persons_mention_is_recognized(text: str, begins: bool) -> None:
     assert begins_with_mention(text) is begins
 
 

@@ -1,3 +1,5 @@
+"""The pacer against the rule of bot/core/pacing.py, with times as arguments."""
+
 import itertools
 import math
 from collections.abc import Hashable
@@ -18,7 +20,7 @@ def send(pacer: Pacer, now: float, key: int, latency_s: float = 0.0) -> None:
 
 
 def edits_of_one(pacer: Pacer, until: float, start: float = 0.0) -> list[float]:
-    """When a lone reply that always has something to say is edited."""
+    """Returns the times of a single reply's edits if there is always new text."""
     pacer.opened("long", start)
     now = start
     edits: list[float] = []
@@ -32,7 +34,7 @@ def edits_of_one(pacer: Pacer, until: float, start: float = 0.0) -> list[float]:
     return edits
 
 
-def test_a_lone_reply_is_edited_often_at_first_and_never_left_for_long() -> None:
+def test_single_reply_is_edited_often_at_first_and_never_stays_stale() -> None:
     edits = edits_of_one(Pacer(), until=300)
     gaps = [after - before for before, after in itertools.pairwise(edits)]
     assert min(gaps) >= OWN_GAP_S - 1e-6
@@ -40,7 +42,7 @@ def test_a_lone_reply_is_edited_often_at_first_and_never_left_for_long() -> None
     assert max(gaps) < 6
 
 
-def test_newcomers_get_first_words_and_finals_at_once_though_a_long_reply_wants_every_call() -> None:
+def test_newcomers_get_first_words_and_finals_at_once_beside_a_long_reply() -> None:
     pacer = Pacer()
     edits_of_one(pacer, until=20)
     for key in range(2):
@@ -52,16 +54,14 @@ def test_newcomers_get_first_words_and_finals_at_once_though_a_long_reply_wants_
 
 @pytest.mark.parametrize("replies", [1, 4, 12])
 @pytest.mark.parametrize("drained_until", [10, 30, 59])
-def test_replies_that_want_every_call_leave_those_of_a_newcomer_and_of_all_finals(
-    replies: int, drained_until: int
-) -> None:
+def test_busy_replies_leave_calls_for_a_newcomer_and_for_all_finals(replies: int, drained_until: int) -> None:
     pacer = Pacer()
     for key in range(replies):
         pacer.opened(key, 0.0)
         send(pacer, 0.0, key)
     for step in range(1, drained_until * 20):
         for key in range(replies):
-            sent_if_ready(pacer, step / 20, key)
+            send_if_ready(pacer, step / 20, key)
     now = float(drained_until)
     pacer.opened("newcomer", now)
     assert pacer.ready_at(now, FIRST, "newcomer") <= now
@@ -72,7 +72,7 @@ def test_replies_that_want_every_call_leave_those_of_a_newcomer_and_of_all_final
         pacer.closed(key, now)
 
 
-def test_more_is_kept_for_newcomers_where_people_ask_one_after_the_other() -> None:
+def test_more_calls_are_kept_for_newcomers_while_people_ask_often() -> None:
     quiet, busy = Pacer(), Pacer()
     for minute_second in range(0, 60, 5):
         busy.opened(minute_second, float(minute_second))
@@ -80,7 +80,7 @@ def test_more_is_kept_for_newcomers_where_people_ask_one_after_the_other() -> No
     assert len(edits_of_one(quiet, until=100, start=60)) > len(edits_of_one(busy, until=100, start=60))
 
 
-def test_what_people_ask_of_other_processes_tells_as_much() -> None:
+def test_questions_at_other_processes_count_for_newcomers_too() -> None:
     quiet, busy = Pacer(), Pacer()
     for tenth in range(600):
         busy.shared(tenth / 10, call_ages_s=(), live_ages_s=[tenth % 50 / 10])
@@ -89,8 +89,8 @@ def test_what_people_ask_of_other_processes_tells_as_much() -> None:
 
 
 @pytest.mark.parametrize("seconds_between", [3, 4, 6])
-def test_stops_are_shown_at_once_from_the_first_minute_on_though_many_people_ask(seconds_between: int) -> None:
-    """Each reply wants every call for four seconds, and is stopped then."""
+def test_stops_are_shown_at_once_from_the_first_minute_while_many_people_ask(seconds_between: int) -> None:
+    """Each reply is edited as often as possible for four seconds, and then stopped."""
     pacer, waited = Pacer(), 0
     live: dict[int, bool] = {}
     for step in range(180 * 10):
@@ -112,7 +112,7 @@ def test_stops_are_shown_at_once_from_the_first_minute_on_though_many_people_ask
     assert waited == 0
 
 
-def test_many_at_once_all_get_first_words_and_finals_at_once() -> None:
+def test_simultaneous_replies_all_get_first_words_and_finals_at_once() -> None:
     pacer = Pacer()
     for key in range(20):
         pacer.opened(key, 0.0)
@@ -125,7 +125,7 @@ def test_many_at_once_all_get_first_words_and_finals_at_once() -> None:
         pacer.closed(key, 15.0)
 
 
-def test_first_words_wait_where_only_finals_are_left() -> None:
+def test_first_words_wait_if_only_calls_for_finals_are_left() -> None:
     pacer = Pacer(calls_per_minute=3)
     for key in range(2):
         pacer.opened(key, 0.0)
@@ -136,7 +136,7 @@ def test_first_words_wait_where_only_finals_are_left() -> None:
     assert pacer.ready_at(again_at, FIRST, 1) <= again_at
 
 
-def test_a_call_counts_until_a_minute_after_its_answer() -> None:
+def test_call_counts_until_a_minute_after_its_answer() -> None:
     pacer = Pacer(calls_per_minute=1)
     pacer.sent(0.0, "a")
     assert 50 < pacer.ready_at(50.0, FINAL, "a") < math.inf
@@ -144,14 +144,14 @@ def test_a_call_counts_until_a_minute_after_its_answer() -> None:
     assert pacer.ready_at(100.0, FINAL, "a") > 55 + WINDOW_S
 
 
-def test_short_answers_teach_to_spend_sooner() -> None:
-    """Eight at once that are known to be short are edited more, early, than eight of whom nothing is known."""
+def test_short_recent_answers_lead_to_more_early_edits() -> None:
+    """Eight simultaneous replies that are expected to be short get more early edits than eight of unknown length."""
 
     def edits_in_5_s(pacer: Pacer, start: float) -> int:
         for key in range(8):
             pacer.opened(key, start)
             send(pacer, start, key)
-        return sum(sent_if_ready(pacer, start + step / 10, key) for step in range(1, 50) for key in range(8))
+        return sum(send_if_ready(pacer, start + step / 10, key) for step in range(1, 50) for key in range(8))
 
     taught = Pacer()
     for key in range(100, 140):
@@ -160,7 +160,7 @@ def test_short_answers_teach_to_spend_sooner() -> None:
     assert edits_in_5_s(taught, 200.0) > edits_in_5_s(Pacer(), 200.0)
 
 
-def sent_if_ready(pacer: Pacer, now: float, key: int) -> bool:
+def send_if_ready(pacer: Pacer, now: float, key: int) -> bool:
     ready = pacer.ready_at(now, PROGRESS, key) <= now
     if ready:
         send(pacer, now, key)
@@ -169,7 +169,7 @@ def sent_if_ready(pacer: Pacer, now: float, key: int) -> bool:
 
 @pytest.mark.parametrize("urgency", list(Urgency))
 @pytest.mark.parametrize("retry_after_s", [1.0, 30.0, 90.0])
-def test_nothing_goes_before_the_time_slack_gave_and_then_it_recovers(urgency: Urgency, retry_after_s: float) -> None:
+def test_rate_limit_is_obeyed_and_then_calls_go_again(urgency: Urgency, retry_after_s: float) -> None:
     pacer = Pacer()
     pacer.opened("a", 0.0)
     pacer.sent(1.0, "a")
@@ -181,7 +181,7 @@ def test_nothing_goes_before_the_time_slack_gave_and_then_it_recovers(urgency: U
     assert 1.1 + retry_after_s <= now <= 1.1 + max(retry_after_s, WINDOW_S) + 1
 
 
-def test_after_a_limit_the_calls_of_somebody_else_come_back_little_by_little() -> None:
+def test_unknown_calls_behind_a_rate_limit_come_back_gradually() -> None:
     pacer = Pacer()
     pacer.limited(0.0, 1.0)
     now, sent = 1.0, 0
@@ -193,7 +193,7 @@ def test_after_a_limit_the_calls_of_somebody_else_come_back_little_by_little() -
     assert 20 <= sent <= 26
 
 
-def test_posts_are_held_to_their_budget_with_no_reply_opened() -> None:
+def test_posts_without_an_open_reply_are_held_to_their_budget() -> None:
     pacer = Pacer(calls_per_minute=240)
     sent = 0
     while pacer.ready_at(0.0, FIRST, sent) <= 0.0:
@@ -204,7 +204,7 @@ def test_posts_are_held_to_their_budget_with_no_reply_opened() -> None:
 
 @dataclass
 class Call:
-    """One call as Slack saw it."""
+    """The times of one call."""
 
     sent: float
     answered: float
@@ -216,16 +216,16 @@ ACTIONS = st.lists(
     st.tuples(
         st.sampled_from(["open", "close", "final", "first", "progress", "progress", "wait", "limited"]),
         st.integers(0, 7),
-        st.one_of(st.just(0.0), st.floats(0, 2), st.floats(0, 30)),  # time that passes before it
-        st.one_of(st.just(0.0), st.floats(0, 3), st.floats(0, 70)),  # latency
-        st.floats(0, 1),  # where in between the call arrives
+        st.one_of(st.just(0.0), st.floats(0, 2), st.floats(0, 30)),  # seconds that pass before the action
+        st.one_of(st.just(0.0), st.floats(0, 3), st.floats(0, 70)),  # latency in seconds
+        st.floats(0, 1),  # when the call arrives, as a part of the latency
     ),
     max_size=200,
 )
 
 
 class World:
-    """Does what it is told as far as the Pacer allows, and remembers what Slack saw."""
+    """Performs actions as far as the pacer allows, and records the calls as Slack sees them."""
 
     def __init__(self, budget: int) -> None:
         self.pacer, self.budget = Pacer(budget), budget
@@ -272,7 +272,7 @@ class World:
         self.under_way.append(call)
 
     def unreserved(self) -> int:
-        """Calls neither used within the minute, with its margin, nor held for a final."""
+        """Returns the calls that are neither used within the minute and its margin nor held back for a final."""
         used = sum(call.answered + WINDOW_S + 1 > self.now for call in self.calls)
         return self.budget - used - len(self.live)
 
@@ -285,7 +285,7 @@ def assert_no_minute_over(budget: int, calls: list[Call]) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 12), ACTIONS)
-def test_slack_never_sees_more_than_the_budget_whatever_happens(budget: int, actions: list[Action]) -> None:
+def test_budget_is_never_exceeded_at_slack(budget: int, actions: list[Action]) -> None:
     world = World(budget)
     for action in actions:
         world.act(action)
@@ -298,7 +298,7 @@ def test_slack_never_sees_more_than_the_budget_whatever_happens(budget: int, act
     st.lists(st.tuples(st.sampled_from([0.0, 0.1, 5.0, 70.0]), st.sampled_from([0.0, 0.5, 1.0])), max_size=25),
     st.sampled_from([FINAL, FIRST]),
 )
-def test_slack_never_sees_more_than_the_budget_though_each_call_goes_as_soon_as_it_may(
+def test_budget_is_never_exceeded_at_slack_by_calls_sent_as_soon_as_allowed(
     budget: int, latencies: list[tuple[float, float]], urgency: Urgency
 ) -> None:
     world = World(budget)
@@ -311,7 +311,7 @@ def test_slack_never_sees_more_than_the_budget_though_each_call_goes_as_soon_as_
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 12), ACTIONS)
-def test_a_final_never_waits_where_its_call_could_be_held_back(budget: int, actions: list[Action]) -> None:
+def test_final_never_waits_if_its_call_could_be_held_back(budget: int, actions: list[Action]) -> None:
     world = World(budget)
     for action in actions:
         if action[0] != "limited":
@@ -322,9 +322,7 @@ def test_a_final_never_waits_where_its_call_could_be_held_back(budget: int, acti
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 12), ACTIONS, st.sampled_from(list(Urgency)))
-def test_whatever_happened_a_lone_reply_gets_its_calls_again(
-    budget: int, actions: list[Action], urgency: Urgency
-) -> None:
+def test_single_reply_gets_calls_again_after_any_history(budget: int, actions: list[Action], urgency: Urgency) -> None:
     world = World(budget)
     for action in actions:
         world.act(action)
@@ -338,7 +336,7 @@ def test_whatever_happened_a_lone_reply_gets_its_calls_again(
     assert now < bound or (urgency is not FINAL and budget < 4)
 
 
-def test_the_calls_of_other_processes_count_as_ours() -> None:
+def test_calls_of_other_processes_count_like_our_own() -> None:
     pacer = Pacer(50)
     pacer.shared(100.0, call_ages_s=[5.0] * 49, live_ages_s=[])
     assert pacer.ready_at(100.0, Urgency.FINAL, "a") <= 100.0
@@ -347,7 +345,7 @@ def test_the_calls_of_other_processes_count_as_ours() -> None:
     assert pacer.ready_at(160.0, Urgency.FINAL, "a") <= 160.0
 
 
-def test_the_finals_of_other_processes_replies_are_held_back_too() -> None:
+def test_finals_of_other_processes_replies_are_held_back_too() -> None:
     pacer = Pacer(50)
     pacer.opened("a", 100.0)
     pacer.shared(100.0, call_ages_s=[], live_ages_s=[3.0] * 49)
@@ -356,7 +354,7 @@ def test_the_finals_of_other_processes_replies_are_held_back_too() -> None:
     assert pacer.ready_at(101.0, Urgency.FIRST, "a") <= 101.0
 
 
-def test_while_others_cannot_be_seen_their_share_is_left_to_them() -> None:
+def test_unseen_processes_keep_their_share_of_free_calls() -> None:
     pacer = Pacer(50)
     pacer.opened("a", 100.0)
     pacer.shared(100.0, call_ages_s=[5.0] * 10, live_ages_s=[3.0, 4.0, 5.0])
@@ -366,10 +364,10 @@ def test_while_others_cannot_be_seen_their_share_is_left_to_them() -> None:
         pacer.sent(100.0, "a")
     assert pacer.fits(100.0)
     pacer.sent(100.0, "a")
-    assert not pacer.fits(100.0), "30 of the 40 free calls are the others'"
+    assert not pacer.fits(100.0), "30 of the 40 free calls belong to the others"
 
 
-def test_while_others_cannot_be_seen_their_calls_come_back_to_them() -> None:
+def test_unseen_processes_keep_the_calls_that_come_back() -> None:
     pacer = Pacer(50)
     pacer.opened("a", 100.0)
     pacer.shared(100.0, call_ages_s=[59.0] * 50, live_ages_s=[3.0])
@@ -380,7 +378,7 @@ def test_while_others_cannot_be_seen_their_calls_come_back_to_them() -> None:
     assert pacer.ready_at(120.0, Urgency.FINAL, "a") <= 120.0
 
 
-def test_a_call_that_did_not_leave_is_not_counted() -> None:
+def test_call_that_never_left_is_not_counted() -> None:
     pacer = Pacer(1)
     pacer.sent(100.0, "a")
     pacer.withdrawn()
@@ -388,7 +386,7 @@ def test_a_call_that_did_not_leave_is_not_counted() -> None:
 
 
 def used(pacer: Pacer, calls: int, now: float = 0.0) -> None:
-    """Uses calls up, for nobody in particular."""
+    """Uses up calls."""
     for _ in range(calls):
         send(pacer, now, -1)
 
@@ -398,7 +396,7 @@ def may_go(pacer: Pacer, now: float, urgency: Urgency, key: Hashable = "a") -> b
 
 
 @pytest.mark.parametrize("answered_at", [0.0, 3.0])
-def test_a_call_comes_back_at_the_windows_edge_and_not_sooner(answered_at: float) -> None:
+def test_call_comes_back_exactly_at_the_edge_of_the_window(answered_at: float) -> None:
     pacer = Pacer(calls_per_minute=1)
     pacer.sent(0.0, "a")
     pacer.answered(answered_at)
@@ -408,7 +406,7 @@ def test_a_call_comes_back_at_the_windows_edge_and_not_sooner(answered_at: float
     assert may_go(pacer, edge, FINAL)
 
 
-def test_a_call_of_another_process_comes_back_at_its_own_edge() -> None:
+def test_call_of_another_process_comes_back_at_its_own_edge() -> None:
     pacer = Pacer(calls_per_minute=1)
     pacer.shared(100.0, call_ages_s=[10.0], live_ages_s=())
     edge = 90.0 + WINDOW_S + OTHERS_MARGIN_S
@@ -419,7 +417,7 @@ def test_a_call_of_another_process_comes_back_at_its_own_edge() -> None:
 
 @pytest.mark.parametrize("live", [1, 3, 10])
 def test_first_words_need_a_call_beyond_those_held_for_finals(live: int) -> None:
-    """Urgency decides: with as many calls as live replies only finals go, with one more also first words."""
+    """With as many free calls as live replies, only finals may go; with one more, first words too."""
     for free, may_begin in ((live, False), (live + 1, True)):
         pacer = Pacer()
         used(pacer, 50 - free)
@@ -429,7 +427,7 @@ def test_first_words_need_a_call_beyond_those_held_for_finals(live: int) -> None
         assert may_go(pacer, 0.0, FINAL, 0)
 
 
-def test_finals_of_other_processes_are_held_back_as_well() -> None:
+def test_first_words_need_a_call_beyond_other_processes_finals() -> None:
     for free, may_begin in ((3, False), (4, True)):
         pacer = Pacer()
         pacer.opened("a", -300.0)
@@ -439,13 +437,13 @@ def test_finals_of_other_processes_are_held_back_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("silence_s", "kept"),
+    ("silence_s", "kept_calls"),
     [(0.0, 5 + 0.4), (30.0, 2 + 3.4 / math.e), (300.0, 2.0)],
-    ids=["someone has just asked", "someone asked half a minute ago", "nobody has asked for minutes"],
+    ids=["a question just now", "a question half a minute ago", "no question for minutes"],
 )
-def test_progress_leaves_calls_for_the_first_words_of_newcomers(silence_s: float, kept: float) -> None:
-    """One reply that was edited long ago: beyond its final's call, so many are kept for others."""
-    for free, may_edit in ((math.floor(1 + kept), False), (math.floor(1 + kept) + 1, True)):
+def test_progress_leaves_calls_for_first_words_of_newcomers(silence_s: float, kept_calls: float) -> None:
+    """The reply was edited long ago. Beyond the call for its final, `kept_calls` are held back for newcomers."""
+    for free, may_edit in ((math.floor(1 + kept_calls), False), (math.floor(1 + kept_calls) + 1, True)):
         pacer = Pacer()
         pacer.opened("a", -600.0)
         pacer.opened("asked later", -silence_s)
@@ -454,7 +452,7 @@ def test_progress_leaves_calls_for_the_first_words_of_newcomers(silence_s: float
         assert may_go(pacer, 0.0, PROGRESS) is may_edit
 
 
-def test_no_more_than_ten_calls_are_kept_for_newcomers_however_many_ask() -> None:
+def test_at_most_ten_calls_are_kept_for_newcomers() -> None:
     pacer = Pacer()
     for second in range(120):
         pacer.opened(second, float(second))
@@ -463,21 +461,21 @@ def test_no_more_than_ten_calls_are_kept_for_newcomers_however_many_ask() -> Non
 
 
 @pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
-def test_of_two_rate_limits_the_longer_one_holds(waits: tuple[float, float]) -> None:
+def test_longer_one_of_two_rate_limits_applies(waits: tuple[float, float]) -> None:
     pacer = Pacer()
     for retry_after_s in waits:
         pacer.limited(100.0, retry_after_s)
     assert pacer.ready_at(100.0, FINAL, "a") == 140.0
 
 
-def test_a_window_counts_a_call_until_its_edge() -> None:
+def test_window_counts_a_call_until_its_edge() -> None:
     window = RateWindow(1)
     window.sent()
     window.answered(0.0)
     assert [window.free(now) for now in (0.0, 60.0, WINDOW_S + MARGIN_S)] == [0, 0, 1]
 
 
-def test_two_edits_of_one_reply_are_at_least_six_tenths_of_a_second_apart() -> None:
+def test_edits_of_one_reply_are_at_least_600_ms_apart() -> None:
     pacer = Pacer(calls_per_minute=10_000)
     edits = edits_of_one(pacer, until=20)
     assert min(after - before for before, after in itertools.pairwise(edits)) >= 0.6 - 1e-6

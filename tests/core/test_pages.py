@@ -1,4 +1,4 @@
-"""Pages fit, end at the best page break, open again what they continue, and together are the text."""
+"""Pages fit, end at the best page break, repeat the opening of blocks that they continue, and join to the text."""
 
 import pytest
 import regex
@@ -14,7 +14,7 @@ ACCENTED = "e\u0301\u0323"
 
 
 def paged(text: str, limit: int, step: int = 10**9) -> list[Page]:
-    """The pages of a text that comes in deltas of `step` characters."""
+    """Returns the pages of a text that arrives in deltas of `step` characters."""
     pages = Pages(limit)
     for start in range(0, len(text), step):
         pages.append(text[start : start + step])
@@ -22,7 +22,7 @@ def paged(text: str, limit: int, step: int = 10**9) -> list[Page]:
     return [*pages.full, pages.growing]
 
 
-# What comes before the break, what comes after it; a page holds sixty characters.
+# The text before the break and the text after it. A page holds 60 characters.
 BREAKS = {
     "a heading before a paragraph": (
         "One paragraph is here, of some words.\n\n",
@@ -60,19 +60,19 @@ BREAKS = {
         "x" * 54,
         FAMILY * 5,
     ),
-    "so is a letter with its accents": (
+    "a letter with its accents is one grapheme": (
         "x" * 59,
         ACCENTED * 5,
     ),
-    "so is a flag": (
+    "a flag is one grapheme": (
         "x" * 59,
         "🇩🇪🇫🇷🇯🇵",
     ),
-    "a space that carries an accent is no place to break": (
+    "a space with an accent is no page break": (
         "x" * 45 + " ",
         "y" * 10 + " \u0301" + "z" * 40,
     ),
-    "no heading is left at the bottom": (
+    "no page ends with a heading": (
         "A paragraph of some words is here.\n\n",
         "### Heading\n\nAnd its paragraph is here, and goes on and on.",
     ),
@@ -92,7 +92,7 @@ def test_page_ends_at_the_best_page_break(first: str, rest: str) -> None:
     assert paged(first + rest, 60)[0].source == first
 
 
-# Source, and what the second page shows; a page holds eighty characters.
+# The source, and the second page. A page holds 80 characters.
 OPENED = {
     "a fence under its info string": (
         "Code:\n\n```python title=a\n" + "".join(f"line({n})\n" for n in range(10)) + "```\nDone.",

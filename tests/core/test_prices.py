@@ -1,3 +1,5 @@
+"""The cost of an answer, by the vendors' published prices."""
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ MILLION = 1_000_000
         ("anthropic/claude-opus-5-5", Usage(MILLION, 0, cached_input_tokens=500_000), 2.0 + 0.1),
     ],
 )
-def test_cost_is_what_the_vendor_publishes(model: str, usage: Usage, usd: float) -> None:
+def test_cost_follows_the_published_prices(model: str, usage: Usage, usd: float) -> None:
     assert cost_usd(model, usage) == pytest.approx(usd)
 
 
@@ -37,12 +39,12 @@ def test_cost_is_what_the_vendor_publishes(model: str, usage: Usage, usd: float)
         ("anthropic/claude-haiku-5-5-20261007", "anthropic/claude-haiku-5-5"),
     ],
 )
-def test_a_snapshot_costs_what_its_model_costs(snapshot: str, model: str) -> None:
+def test_snapshot_costs_the_same_as_its_model(snapshot: str, model: str) -> None:
     assert cost_usd(snapshot, Usage(1_000, 1_000)) == cost_usd(model, Usage(1_000, 1_000))
 
 
 @pytest.mark.parametrize("model", ["openai/smollm2", "scripted/demo", "openai/gpt-6-luna-mini", "gpt-6-luna"])
-def test_a_model_without_a_price_has_no_known_cost(model: str) -> None:
+def test_model_without_a_price_has_no_known_cost(model: str) -> None:
     assert cost_usd(model, Usage(1_000, 1_000)) is None
 
 

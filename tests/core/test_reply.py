@@ -1,4 +1,4 @@
-"""A reply: whatever Slack does with its calls, what it shows ends as the text, page by page."""
+"""A reply: whichever calls Slack refuses, it finally shows the whole text, page by page."""
 
 import pytest
 from hypothesis import settings
@@ -16,13 +16,13 @@ from tests.core.conversations import question
 from tests.core.readers import Channel, show_all
 
 
-def test_a_reply_begins_with_a_placeholder() -> None:
+def test_reply_begins_with_a_placeholder() -> None:
     call = Reply(question()).next_call()
     assert isinstance(call, Post)
     assert call.view == View("", growing=True)
 
 
-def test_nothing_is_sent_while_slack_shows_all() -> None:
+def test_nothing_is_sent_while_slack_shows_everything() -> None:
     reply, channel = Reply(question()), Channel()
     assert show_all(reply, channel) == 1
     reply.append("Hello")
@@ -30,7 +30,7 @@ def test_nothing_is_sent_while_slack_shows_all() -> None:
     assert reply.next_call() is None
 
 
-def test_a_call_that_failed_is_followed_by_one_with_the_newest_text() -> None:
+def test_failed_call_is_followed_by_one_with_the_newest_text() -> None:
     reply, channel = Reply(question()), Channel()
     show_all(reply, channel)
     reply.append("Hel")
@@ -43,7 +43,7 @@ def test_a_call_that_failed_is_followed_by_one_with_the_newest_text() -> None:
     assert again.view.markdown == "Hello"
 
 
-def test_text_that_came_while_a_call_was_under_way_is_shown_by_the_next() -> None:
+def test_text_that_arrives_during_a_call_is_shown_by_the_next() -> None:
     reply, channel = Reply(question()), Channel()
     show_all(reply, channel)
     reply.append("Hel")
@@ -55,7 +55,7 @@ def test_text_that_came_while_a_call_was_under_way_is_shown_by_the_next() -> Non
     assert channel.text() == "Hello"
 
 
-def test_a_post_whose_answer_was_lost_is_edited_to_show_what_came_since() -> None:
+def test_found_post_is_edited_to_show_the_newest_text() -> None:
     reply = Reply(question())
     post = reply.next_call()
     assert isinstance(post, Post)
@@ -68,7 +68,7 @@ def test_a_post_whose_answer_was_lost_is_edited_to_show_what_came_since() -> Non
     assert (call.ts, call.view) == ("7.0", View("Hello", ended=EndReason.WHOLE))
 
 
-def test_the_ending_is_told_below_the_text() -> None:
+def test_notice_of_the_ending_is_shown_below_the_text() -> None:
     reply, channel = Reply(question()), Channel()
     reply.append("Half an ans")
     reply.finish(Ending("The connection was lost."))
@@ -79,7 +79,7 @@ def test_the_ending_is_told_below_the_text() -> None:
     assert reply.finished
 
 
-def test_a_long_answer_goes_on_in_next_pages() -> None:
+def test_long_answer_continues_on_further_pages() -> None:
     text = "".join(f"line {number} of the answer\n" for number in range(2_000))
     reply, channel = Reply(question()), Channel()
     for start in range(0, len(text), 7):
@@ -91,7 +91,7 @@ def test_a_long_answer_goes_on_in_next_pages() -> None:
     assert all(view.markdown.endswith("\n") for view in channel.shown.values())
 
 
-def test_finished_pages_are_not_edited_again() -> None:
+def test_full_pages_are_not_edited_again() -> None:
     reply, channel = Reply(question()), Channel()
     reply.append("x" * PAGE_CHARS + "y")
     show_all(reply, channel)
@@ -101,7 +101,7 @@ def test_finished_pages_are_not_edited_again() -> None:
     assert call.page == 1
 
 
-def test_a_reply_that_was_begun_before_goes_on_in_its_messages() -> None:
+def test_reply_of_an_earlier_attempt_continues_in_its_messages() -> None:
     reply = Reply(question(), Shown(("7.0",)))
     assert reply.next_call() is None
     reply.append("Hello")
@@ -110,7 +110,7 @@ def test_a_reply_that_was_begun_before_goes_on_in_its_messages() -> None:
     assert call.ts == "7.0"
 
 
-def test_what_an_earlier_attempt_said_stays_until_this_one_has_said_more() -> None:
+def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
     reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hello wo")
     assert reply.next_call() is None
@@ -120,7 +120,7 @@ def test_what_an_earlier_attempt_said_stays_until_this_one_has_said_more() -> No
     assert call.view.markdown == "Hello world"
 
 
-def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
+def test_shorter_complete_answer_replaces_an_earlier_attempts_text() -> None:
     reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hi.")
     reply.finish(Ending())
@@ -129,7 +129,7 @@ def test_what_an_earlier_attempt_said_gives_way_to_a_shorter_end() -> None:
     assert call.view == View("Hi.", ended=EndReason.WHOLE)
 
 
-def test_of_two_parts_the_longer_one_stays() -> None:
+def test_longer_one_of_two_partial_texts_stays() -> None:
     reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hel")
     reply.finish(Ending("Cut.", end=EndReason.CUT))
@@ -138,7 +138,7 @@ def test_of_two_parts_the_longer_one_stays() -> None:
     assert call.view == View("Hello wor", notice="Cut.", ended=EndReason.CUT)
 
 
-def test_of_a_part_that_is_shown_and_not_on_record_what_can_be_read_stays() -> None:
+def test_shown_text_beyond_the_record_stays_as_read_from_slack() -> None:
     shown = Shown(("7.0",), 30, "What could be read of it")
     reply = Reply(question(), shown)
     reply.append("What is on record of it, and")
@@ -149,7 +149,7 @@ def test_of_a_part_that_is_shown_and_not_on_record_what_can_be_read_stays() -> N
     assert call.view.markdown == "What could be read of it" == shown.part("What is on record of it, and")
 
 
-def test_text_that_is_on_record_and_not_yet_shown_is_shown_at_once() -> None:
+def test_recorded_text_that_slack_does_not_show_is_shown_at_once() -> None:
     reply = Reply(question(), Shown(("7.0",), 5, "Hello world"))
     reply.append("Hello world")
     call = reply.next_call()
@@ -157,7 +157,7 @@ def test_text_that_is_on_record_and_not_yet_shown_is_shown_at_once() -> None:
     assert (call.view.markdown, call.view.end_chars) == ("Hello world", 11)
 
 
-def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> None:
+def test_unneeded_messages_of_an_earlier_attempt_are_deleted() -> None:
     reply, channel = Reply(question(), Shown(("7.0", "8.0"))), Channel({"7.0": View("a"), "8.0": View("b")})
     reply.append("Hello")
     reply.finish(Ending())
@@ -165,7 +165,7 @@ def test_messages_of_an_earlier_attempt_that_are_not_needed_are_deleted() -> Non
     assert channel.shown == {"7.0": View("Hello", ended=EndReason.WHOLE)}
 
 
-def test_a_message_that_is_gone_is_left_alone() -> None:
+def test_deleted_message_is_left_alone() -> None:
     reply, channel = Reply(question()), Channel()
     show_all(reply, channel)
     reply.append("Hello")
@@ -177,7 +177,7 @@ def test_a_message_that_is_gone_is_left_alone() -> None:
     assert reply.next_call() is None
 
 
-def test_a_message_that_cannot_be_edited_is_replaced() -> None:
+def test_uneditable_message_is_replaced() -> None:
     reply, channel = Reply(question()), Channel()
     show_all(reply, channel)
     reply.append("Hello")
@@ -190,7 +190,7 @@ def test_a_message_that_cannot_be_edited_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])
-def test_what_slack_does_not_take_is_shown_in_another_way(reason: Refusal) -> None:
+def test_refused_page_is_shown_in_another_form(reason: Refusal) -> None:
     reply, channel = Reply(question()), Channel()
     text = "word " * 2_000
     reply.append(text)
@@ -205,7 +205,7 @@ def test_what_slack_does_not_take_is_shown_in_another_way(reason: Refusal) -> No
     assert channel.text() == text
 
 
-def test_a_reply_that_nothing_helps_is_given_up() -> None:
+def test_reply_that_is_refused_in_every_form_is_given_up() -> None:
     reply = Reply(question())
     reply.append("Hello")
     for _ in range(20):
@@ -215,13 +215,13 @@ def test_a_reply_that_nothing_helps_is_given_up() -> None:
     assert reply.finished
 
 
-def test_a_waiting_reply_says_so() -> None:
+def test_placeholder_of_a_queued_question_says_so() -> None:
     call = Reply(question(), queued=True).next_call()
     assert isinstance(call, Post)
     assert texts.QUEUED in str(reply_blocks.message(call.view))
 
 
-def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
+def test_found_placeholder_is_not_posted_again() -> None:
     reply, channel = Reply(question(), Shown(outdated=True), queued=True), Channel()
     post = reply.next_call()
     assert isinstance(post, Post)
@@ -243,12 +243,12 @@ def test_a_sign_that_turns_out_to_be_there_is_not_written_again() -> None:
         (View("<!channel> hi"), "&lt;!channel> hi"),
     ],
 )
-def test_the_short_text_is_good_as_a_notification(view: View, text: str) -> None:
+def test_preview_is_readable_as_a_notification(view: View, text: str) -> None:
     assert reply_blocks.short_text(view) == text
 
 
 class ReplyMachine(RuleBasedStateMachine):
-    """Text arrives, calls succeed and fail in any order; in the end Slack shows the text."""
+    """Text arrives, and calls succeed and fail in any order. Finally Slack shows the text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -305,7 +305,7 @@ class ReplyMachine(RuleBasedStateMachine):
         elif isinstance(again, Upload):
             self.reply.confirmed(again, ts)
         else:
-            # Given up at its last try: the editor sweeps the message away in the end.
+            # The last try failed, so the transport deletes the message when it cleans up.
             del self.channel.files[ts]
         self.call = None
 

@@ -1,4 +1,4 @@
-"""Who may press which button when, and which buttons an answer has."""
+"""Who may press which button, and when, and which buttons an answer has."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ ACTIONS = list(ReplyAction)
 
 
 def recorded(state: AnswerState, end_reason: EndReason | None = EndReason.WHOLE, **more: Any) -> RecordedAnswer:
-    """Asked by U1, and by U2 together with it."""
-    asked = more.pop("question", question("why?"))
+    """Returns a recorded answer to a batch of U1's and U2's questions."""
+    question_asked = more.pop("question", question("why?"))
     model = more.pop("model", "openai/test")
     return RecordedAnswer(
-        7, asked, state, frozenset({"U1", "U2"}), ("1.0",), model=model, end_reason=end_reason, **more
+        7, question_asked, state, frozenset({"U1", "U2"}), ("1.0",), model=model, end_reason=end_reason, **more
     )
 
 

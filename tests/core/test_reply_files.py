@@ -1,4 +1,4 @@
-"""A reply's files: of an answer that is longer than five pages, and of code that is longer than one."""
+"""A reply's files: an answer of more than five pages, and code of more than one."""
 
 import pytest
 
@@ -49,15 +49,15 @@ def test_notice_about_a_file_follows_its_upload() -> None:
 
 @pytest.mark.parametrize("reasons", [[Refusal.MESSAGE_GONE], [Refusal.TRANSIENT] * UPLOAD_TRIES])
 def test_refused_upload_continues_the_answer_on_more_pages(reasons: list[Refusal]) -> None:
-    reply, channel, left = Reply(question()), Channel(), list(reasons)
+    reply, channel, reasons_left = Reply(question()), Channel(), list(reasons)
     reply.append(SEVEN_PAGES)
     reply.finish(Ending())
     while (call := reply.next_call()) is not None:
         if isinstance(call, Upload):
-            reply.refused(call, left.pop(0))
+            reply.refused(call, reasons_left.pop(0))
         else:
             reply.confirmed(call, channel.take(call))
-    assert not left
+    assert not reasons_left
     assert channel.text() == SEVEN_PAGES
     assert [view.notice for view in channel.shown.values()] == [""] * 7
 
@@ -84,9 +84,9 @@ def answer_file(text: str, name: str = "") -> AttachedFile:
     ids=["the same text", "another text"],
 )
 def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: str, stays: bool) -> None:
-    left = (answer_file(before),)
-    reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(left)),)))
-    channel = Channel({"7.0": View("")}, {"8.0": left})
+    earlier_files = (answer_file(before),)
+    reply = Reply(question(), Shown(("7.0",), attached=(Attached("8.0", ("F1",), keys(earlier_files)),)))
+    channel = Channel({"7.0": View("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
     assert "8.0" in channel.files
@@ -98,9 +98,11 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
 
 
 def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
-    left = (answer_file(SEVEN_PAGES),)
-    reply = Reply(question(), Shown(("7.0",), 10, "Much more.", attached=(Attached("8.0", ("F1",), keys(left)),)))
-    channel = Channel({"7.0": View("")}, {"8.0": left})
+    earlier_files = (answer_file(SEVEN_PAGES),)
+    reply = Reply(
+        question(), Shown(("7.0",), 10, "Much more.", attached=(Attached("8.0", ("F1",), keys(earlier_files)),))
+    )
+    channel = Channel({"7.0": View("")}, {"8.0": earlier_files})
     reply.append("Less.")
     reply.finish(Ending("Cut.", end=EndReason.CUT))
     show_all(reply, channel)

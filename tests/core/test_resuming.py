@@ -1,4 +1,4 @@
-"""An answer that was broken off goes on at a good place, and what a model says then joins it without a seam."""
+"""Resuming: an interrupted answer continues at a boundary, and the model's continuation joins it without a seam."""
 
 from dataclasses import replace
 
@@ -19,12 +19,12 @@ TABLE = f"{PROSE}\n\n| name | size |\n| --- | --- |\n" + "".join(
 )
 
 
-def left(text: str, **job: object) -> Job:
+def interrupted(text: str, **job: object) -> Job:
     return replace(JOB, checkpoint=Checkpoint(text), **job)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "start"),
     [
         (PROSE, PROSE),
         (f"{PROSE}And a wor", f"{PROSE}And a "),
@@ -36,23 +36,23 @@ def left(text: str, **job: object) -> Job:
     ],
     ids=["after a word", "in a word", "after a word that may go on", "in an item", "in code", "in a row", "no spaces"],
 )
-def test_an_answer_goes_on_from_the_last_place_where_nothing_is_cut(text: str, kept: str) -> None:
-    assert start_of(left(text)) == kept
+def test_answer_resumes_at_the_last_line_or_word_boundary(text: str, start: str) -> None:
+    assert start_of(interrupted(text)) == start
 
 
-def test_what_is_said_again_in_a_moment_is() -> None:
+def test_short_answer_is_generated_again() -> None:
     assert start_of(JOB) == ""
-    assert start_of(left("word " * (SHORTEST_CHARS // 5 - 1))) == ""
-    assert start_of(left("word " * (SHORTEST_CHARS // 5))) == "word " * (SHORTEST_CHARS // 5)
+    assert start_of(interrupted("word " * (SHORTEST_CHARS // 5 - 1))) == ""
+    assert start_of(interrupted("word " * (SHORTEST_CHARS // 5))) == "word " * (SHORTEST_CHARS // 5)
 
 
-def test_of_an_answer_that_continues_no_less_than_it_said_before_stays() -> None:
+def test_continued_answer_keeps_at_least_its_first_part() -> None:
     assert start_of(replace(JOB, so_far=PROSE)) == PROSE
-    assert start_of(left(f"{PROSE} and on", so_far=PROSE)) == PROSE
-    assert start_of(left(PROSE + PROSE, so_far=PROSE)) == PROSE + PROSE
+    assert start_of(interrupted(f"{PROSE} and on", so_far=PROSE)) == PROSE
+    assert start_of(interrupted(PROSE + PROSE, so_far=PROSE)) == PROSE + PROSE
 
 
-def test_what_had_come_to_its_end_is_not_cut() -> None:
+def test_complete_text_is_not_cut() -> None:
     assert start_of(replace(JOB, checkpoint=Checkpoint("Yes", Closing(EndReason.WHOLE)))) == "Yes"
 
 
@@ -60,18 +60,18 @@ JOINS = {
     "a word after a space": ("It is a ", "word.", "It is a word."),
     "a space on both sides": ("It is a ", " word.", "It is a word."),
     "in mid-word": ("It is a wo", "rd.", "It is a word."),
-    "a line after a line's end": ("- one\n", "- two", "- one\n- two"),
-    "a line's end on both sides": ("- one\n", "\n- two", "- one\n- two"),
-    "a paragraph after a line's end": ("- one\n", "\n\nThat is all.", "- one\n\nThat is all."),
-    "a paragraph's end in two ways": ("One.\n\n", "\nTwo.", "One.\n\nTwo."),
-    "a line's end after a space": ("One. ", "\n\nTwo.", "One. \n\nTwo."),
+    "a line after a newline": ("- one\n", "- two", "- one\n- two"),
+    "a newline on both sides": ("- one\n", "\n- two", "- one\n- two"),
+    "a paragraph after a newline": ("- one\n", "\n\nThat is all.", "- one\n\nThat is all."),
+    "an end of a paragraph on both sides": ("One.\n\n", "\nTwo.", "One.\n\nTwo."),
+    "a newline after a space": ("One. ", "\n\nTwo.", "One. \n\nTwo."),
     "code that is indented": ("```\nif a:\n", "    b()\n", "```\nif a:\n    b()\n"),
-    "code that is indented, after a line's end": ("```\nif a:\n", "\n    b()\n", "```\nif a:\n    b()\n"),
+    "code that is indented, after a newline": ("```\nif a:\n", "\n    b()\n", "```\nif a:\n    b()\n"),
     "the last words again": ("He said that it was ", "that it was late.", "He said that it was late."),
     "all of it again": (PROSE, PROSE + "The end.", PROSE + "The end."),
     "all of it again, and no more": (PROSE, PROSE.rstrip(), PROSE),
-    "a few letters that are alike": ("It is the ", "the one.", "It is the the one."),
-    "a line that has come before": ("- zero, zero\n- zero, zero\n", "- zero, zero\n", "- zero, zero\n" * 3),
+    "a few equal letters": ("It is the ", "the one.", "It is the the one."),
+    "a line that occurred before": ("- zero, zero\n- zero, zero\n", "- zero, zero\n", "- zero, zero\n" * 3),
     "a fence opened again": (CODE, "```python\n    print(20)\n```", f"{CODE}    print(20)\n```"),
     "a fence that ends": (CODE, "```\n\nDone.", f"{CODE}```\n\nDone."),
     "a table's header again": (TABLE, "| name | size |\n| --- | --- |\n| row 20 | 20 |\n", f"{TABLE}| row 20 | 20 |\n"),
@@ -83,23 +83,23 @@ JOINS = {
 
 
 @pytest.mark.parametrize("step", [1, 3, 1_000])
-@pytest.mark.parametrize(("so_far", "said", "whole"), JOINS.values(), ids=JOINS)
-def test_what_a_model_says_joins_the_text(so_far: str, said: str, whole: str, step: int) -> None:
-    assert so_far + joined(so_far, said, step) == whole
+@pytest.mark.parametrize(("so_far", "continuation", "whole"), JOINS.values(), ids=JOINS)
+def test_continuation_joins_the_text(so_far: str, continuation: str, whole: str, step: int) -> None:
+    assert so_far + joined(so_far, continuation, step) == whole
 
 
-def joined(so_far: str, said: str, step: int) -> str:
+def joined(so_far: str, continuation: str, step: int) -> str:
     seam = Seam(so_far)
-    parts = [seam.join(said[at : at + step]) for at in range(0, len(said), step)]
+    parts = [seam.join(continuation[at : at + step]) for at in range(0, len(continuation), step)]
     return "".join(parts) + seam.rest()
 
 
 @given(st.text("ab \n`|-", max_size=60), st.text("ab \n`|-", max_size=60), st.integers(1, 10))
-def test_how_it_joins_does_not_depend_on_deltas(so_far: str, said: str, step: int) -> None:
-    assert joined(so_far, said, step) == joined(so_far, said, 1_000)
+def test_joint_does_not_depend_on_deltas(so_far: str, continuation: str, step: int) -> None:
+    assert joined(so_far, continuation, step) == joined(so_far, continuation, 1_000)
 
 
-def test_once_it_is_joined_nothing_is_held_back() -> None:
+def test_nothing_is_held_back_after_the_joint() -> None:
     seam = Seam("It is a ")
     assert seam.join("w") == "w"
     assert [seam.join(delta) for delta in ("It", " is", " a ")] == ["It", " is", " a "]

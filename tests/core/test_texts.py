@@ -23,7 +23,7 @@ SENTENCES = {
 NOT_OURS = re.compile(
     r"\b(in line|allowance|may ask|whoever|admission|errand|at once|I do not|I will not|can not)\b", re.I
 )
-"""What is not a word of the glossary, or not how the bot speaks."""
+"""Words that aren't in the glossary, or that the bot doesn't use."""
 
 
 @pytest.mark.parametrize("text", SENTENCES.values(), ids=SENTENCES.keys())
@@ -35,9 +35,9 @@ def test_sentence_uses_the_words_of_the_glossary(text: str) -> None:
 
 @pytest.mark.parametrize("failure", Failure)
 def test_model_failure_names_the_model_and_says_what_to_do(failure: Failure) -> None:
-    said = texts.model_failure(failure, "openai/test")
-    assert "openai/test" in said
-    assert re.search(r"Please|Ask your Typist admin", said)
+    sentence = texts.model_failure(failure, "openai/test")
+    assert "openai/test" in sentence
+    assert re.search(r"Please|Ask your Typist admin", sentence)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_error_that_ends_an_answer_has_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("reason", Unread)
-def test_reason_for_an_unread_file_fits_into_brackets(reason: Unread) -> None:
+def test_reason_for_an_unread_file_fits_into_parentheses(reason: Unread) -> None:
     assert texts.files_not_read([texts.file_not_read("a.zip", reason.value)], 2) == (
         f"Not read: a.zip ({reason.value}), and 2 more."
     )
     assert not reason.value.endswith(".")
 
 
-@pytest.mark.parametrize(("amount", "said"), [(500, "$500"), (0.5, "$0.50"), (0.001, "$0.001"), (1_234.5, "$1,234.50")])
-def test_dollars_keep_their_cents_only_where_there_are_any(amount: float, said: str) -> None:
-    assert texts.dollars(amount) == said
+@pytest.mark.parametrize(("amount", "text"), [(500, "$500"), (0.5, "$0.50"), (0.001, "$0.001"), (1_234.5, "$1,234.50")])
+def test_dollars_have_cents_only_if_there_are_any(amount: float, text: str) -> None:
+    assert texts.dollars(amount) == text

@@ -1,4 +1,4 @@
-"""Which messages are for us, and where their answer goes."""
+"""Which messages are answered, and in which thread."""
 
 import pytest
 
@@ -47,11 +47,11 @@ IGNORED = {
     "our own message": (message(MENTION, user_id="UBOT"), NOBODY),
     "another bot's message": (message(MENTION, bot_id="BOTHER"), NOBODY),
     "another bot's message in a DM": (message("hi", bot_id="BOTHER", channel_type="im"), NOBODY),
-    "what an app writes as a person": (message(MENTION, by_app=True), NOBODY),
-    "what an app writes as a person in a DM": (message("hi", by_app=True, channel_type="im"), NOBODY),
+    "an app's message as a person": (message(MENTION, by_app=True), NOBODY),
+    "an app's message as a person in a DM": (message("hi", by_app=True, channel_type="im"), NOBODY),
     "a notice of Slack's own": (message("archived", user_id="USLACK", channel_type="im"), NOBODY),
     "a reminder by Slackbot": (message(MENTION, user_id="USLACKBOT"), NOBODY),
-    "a message of nobody": (message(MENTION, user_id=None), NOBODY),
+    "a message without an author": (message(MENTION, user_id=None), NOBODY),
     "an edit": (message(MENTION, subtype="message_changed"), NOBODY),
     "a deletion": (message("", subtype="message_deleted", channel_type="im"), NOBODY),
     "a join": (message(MENTION, subtype="channel_join"), NOBODY),
@@ -59,7 +59,9 @@ IGNORED = {
 
 
 @pytest.mark.parametrize(("given", "company", "thread_ts"), ANSWERED.values(), ids=ANSWERED.keys())
-def test_is_answered(given: Message, company: Participants, thread_ts: str | None) -> None:
+def test_message_to_the_bot_is_answered_in_its_thread(
+    given: Message, company: Participants, thread_ts: str | None
+) -> None:
     verdict = triage(given, ME, company)
     assert isinstance(verdict, Answer)
     assert verdict.question.thread.thread_ts == thread_ts
@@ -67,7 +69,7 @@ def test_is_answered(given: Message, company: Participants, thread_ts: str | Non
 
 
 @pytest.mark.parametrize(("given", "company"), IGNORED.values(), ids=IGNORED.keys())
-def test_is_ignored_with_a_reason(given: Message, company: Participants) -> None:
+def test_other_messages_are_ignored_with_a_reason(given: Message, company: Participants) -> None:
     verdict = triage(given, ME, company)
     assert isinstance(verdict, Ignore)
     assert verdict.reason
@@ -81,7 +83,7 @@ def test_is_ignored_with_a_reason(given: Message, company: Participants) -> None
         (message("and then?", channel_type="im", thread_ts="9.0"), True),
     ],
 )
-def test_mention_only_holds_in_channels(given: Message, answered: bool) -> None:
+def test_mention_only_applies_in_channels(given: Message, answered: bool) -> None:
     assert isinstance(triage(given, ME, ALONE, TriageRules(mention_only=True)), Answer) is answered
 
 
@@ -96,7 +98,7 @@ def test_mention_only_holds_in_channels(given: Message, answered: bool) -> None:
         (message(MENTION, bot_id="BOTHER", subtype="message_changed"), None),
     ],
 )
-def test_a_bot_that_may_ask_has_to_mention_us_each_time(given: Message, asker: str | None) -> None:
+def test_allowed_bot_must_mention_us_each_time(given: Message, asker: str | None) -> None:
     verdict = triage(given, ME, ALONE, TriageRules(bots=True))
     question = verdict.question if isinstance(verdict, Answer) else None
     assert (question and question.user_id, question and question.from_bot) == (asker, asker and True)
@@ -112,7 +114,7 @@ def test_a_bot_that_may_ask_has_to_mention_us_each_time(given: Message, asker: s
         (None, [("2.0", "UGRACE")], None),
     ],
 )
-def test_a_thread_is_shared_since_its_second_person(
+def test_thread_is_a_groups_since_its_second_person(
     thread_ts: str | None, written: list[tuple[str, str]], since_ts: str | None
 ) -> None:
     question = Question(ThreadKey("T1", "C1", thread_ts), "5.0", "UADA", "why?")

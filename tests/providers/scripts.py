@@ -1,4 +1,4 @@
-"""A model that follows a script in told time, and what its reader got of it."""
+"""A model that follows a script in simulated time, and a reader that records what it yields."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -15,7 +15,7 @@ THINKING = Thinking(5)
 END = Completion("openai/m", FinishReason.STOP, None)
 
 Step = StreamEvent | float | Exception
-"""Something to yield, seconds to wait, or an error to raise."""
+"""An event to yield, seconds to wait, or an error to raise."""
 
 
 def failed(failure: Failure, retry_after_s: float | None = None, model: str = "openai/m") -> ProviderError:
@@ -23,13 +23,13 @@ def failed(failure: Failure, retry_after_s: float | None = None, model: str = "o
 
 
 class ScriptedModel:
-    """Follows one script for each request, in their order."""
+    """Follows one script per request, in order."""
 
     def __init__(self, *scripts: Sequence[Step], model: str = "openai/m") -> None:
         self.model = model
         self.prompts: list[Prompt] = []
         self.closed = 0
-        """How many of its streams have ended or were closed."""
+        """The number of streams that ended or were closed."""
         self._scripts = list(scripts)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
@@ -49,7 +49,7 @@ class ScriptedModel:
 
 @dataclass
 class Received:
-    """The events of one stream, with the times at which they came."""
+    """The events of one stream, with their times."""
 
     events: list[tuple[float, StreamEvent]] = field(default_factory=list)
     error: ProviderError | None = None

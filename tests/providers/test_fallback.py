@@ -1,4 +1,4 @@
-"""Fallback, by told times: which model is asked next, and when none is."""
+"""Fallback, in simulated time: which model is asked next, and when none is."""
 
 import logging
 
@@ -7,7 +7,7 @@ import pytest
 from bot.errors import Failure
 from bot.providers.fallback import Fallback
 from tests.providers.scripts import END, PROMPT, THINKING, ScriptedModel, failed, receive
-from tests.told_time import run_told
+from tests.simulated_time import run_simulated
 
 NAMES = ("openai/a", "anthropic/b", "openai/c")
 
@@ -20,7 +20,7 @@ def test_next_model_is_asked_whatever_failed_before_the_first_word(
     caplog.set_level(logging.WARNING)
     first = ScriptedModel([*before, failed(failure, model="openai/a")], model="openai/a")  # type: ignore[list-item]
     second = ScriptedModel(["Hello", END], model="anthropic/b")
-    received = run_told(receive(Fallback([first, second])))
+    received = run_simulated(receive(Fallback([first, second])))
     assert received.items == [*before, "Hello", END]
     assert (first.prompts, second.prompts) == ([PROMPT], [PROMPT])
     [line] = [record.getMessage() for record in caplog.records]
@@ -28,31 +28,31 @@ def test_next_model_is_asked_whatever_failed_before_the_first_word(
     assert "anthropic/b" in line
 
 
-def test_answer_that_has_begun_is_not_begun_again_by_another_model() -> None:
+def test_answer_that_has_begun_does_not_fall_back() -> None:
     error = failed(Failure.CUT)
     first, second = ScriptedModel(["Hello", THINKING, error]), ScriptedModel(["Bye", END])
-    received = run_told(receive(Fallback([first, second])))
+    received = run_simulated(receive(Fallback([first, second])))
     assert (received.items, received.error, second.prompts) == (["Hello", THINKING], error, [])
 
 
 def test_each_model_has_its_own_beginning() -> None:
-    """What the first model did says nothing about whether the second has begun."""
+    """Thinking of the first model doesn't count as a beginning of the second."""
     first = ScriptedModel([THINKING, failed(Failure.STALLED)])
     second = ScriptedModel([THINKING, failed(Failure.OVERLOADED)])
     third = ScriptedModel(["Hello", END])
-    assert run_told(receive(Fallback([first, second, third]))).items == [THINKING, THINKING, "Hello", END]
+    assert run_simulated(receive(Fallback([first, second, third]))).items == [THINKING, THINKING, "Hello", END]
 
 
 def test_refusal_is_an_answer_and_no_other_model_is_asked() -> None:
     first, second = ScriptedModel([failed(Failure.REFUSED)]), ScriptedModel(["Hello", END])
-    received = run_told(receive(Fallback([first, second])))
+    received = run_simulated(receive(Fallback([first, second])))
     assert (received.failure, second.prompts) == (Failure.REFUSED, [])
 
 
 def test_last_models_error_is_raised() -> None:
     last = failed(Failure.BAD_KEY)
     models = [ScriptedModel([failed(Failure.CUT)]), ScriptedModel([last])]
-    assert run_told(receive(Fallback(models))).error is last
+    assert run_simulated(receive(Fallback(models))).error is last
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_closing_closes_the_model_that_answers() -> None:
         assert await anext(stream) == "Hello"
         await stream.aclose()
 
-    run_told(close_early())
+    run_simulated(close_early())
     assert model.closed == 1

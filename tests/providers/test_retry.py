@@ -1,17 +1,17 @@
-"""Retry, by told times: what is asked again, when, and what never is."""
+"""Retry, in simulated time: which requests are sent again, and when."""
 
 import pytest
 
 from bot.errors import Failure
 from bot.providers.retry import Retry
 from tests.providers.scripts import END, PROMPT, THINKING, Received, ScriptedModel, Step, failed, receive
-from tests.told_time import ToldClock, run_told
+from tests.simulated_time import SimulatedClock, run_simulated
 
 ANSWER: list[Step] = ["Hello", " there", END]
 
 
 def received_from(model: ScriptedModel) -> Received:
-    return run_told(receive(Retry(model, ToldClock())))
+    return run_simulated(receive(Retry(model, SimulatedClock())))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def received_from(model: ScriptedModel) -> Received:
         (Failure.UNREACHABLE, 9.0, 0.5),
     ],
 )
-def test_failure_that_may_pass_is_asked_again_once_after_its_wait(
+def test_failure_that_may_pass_is_retried_once_after_its_wait(
     failure: Failure, retry_after_s: float | None, waits_s: float
 ) -> None:
     model = ScriptedModel([1.0, failed(failure, retry_after_s)], ANSWER)
@@ -66,7 +66,7 @@ def test_second_failure_is_raised() -> None:
 
 @pytest.mark.parametrize("failure", [Failure.OVERLOADED, Failure.UNREACHABLE, Failure.RATE_LIMITED])
 @pytest.mark.parametrize("after", [(), (THINKING,)], ids=["after text", "after text and a thought"])
-def test_answer_that_has_begun_is_never_asked_for_again(failure: Failure, after: tuple[Step, ...]) -> None:
+def test_answer_that_has_begun_is_never_retried(failure: Failure, after: tuple[Step, ...]) -> None:
     error = failed(failure, 1.0)
     model = ScriptedModel(["Hello", *after, error], ANSWER)
     received = received_from(model)
@@ -75,7 +75,7 @@ def test_answer_that_has_begun_is_never_asked_for_again(failure: Failure, after:
     assert len(model.prompts) == 1
 
 
-def test_model_that_only_thought_is_asked_again() -> None:
+def test_request_is_retried_if_the_model_only_thought() -> None:
     model = ScriptedModel([THINKING, failed(Failure.OVERLOADED)], ANSWER)
     assert received_from(model).items == [THINKING, "Hello", " there", END]
 
@@ -88,7 +88,7 @@ def test_whole_answer_is_passed_on_as_it_comes() -> None:
 
 
 def test_retry_has_the_name_of_its_model() -> None:
-    assert Retry(ScriptedModel(model="openai/x"), ToldClock()).model == "openai/x"
+    assert Retry(ScriptedModel(model="openai/x"), SimulatedClock()).model == "openai/x"
 
 
 @pytest.mark.parametrize("first", [[], [failed(Failure.OVERLOADED)]], ids=["first request", "second request"])
@@ -97,10 +97,10 @@ def test_closing_closes_the_model_at_once(first: list[Step]) -> None:
     model = ScriptedModel(*scripts)
 
     async def close_early() -> float:
-        stream = Retry(model, ToldClock()).stream(PROMPT)
+        stream = Retry(model, SimulatedClock()).stream(PROMPT)
         assert await anext(stream) == "Hello"
         await stream.aclose()
-        return ToldClock().monotonic()
+        return SimulatedClock().monotonic()
 
-    assert run_told(close_early()) == (0.5 if first else 0.0)
+    assert run_simulated(close_early()) == (0.5 if first else 0.0)
     assert model.closed == len(scripts)

@@ -1,4 +1,4 @@
-"""Stall, by told times: to the second when a silent model is hung up on, and whose waiting counts."""
+"""Stall, in simulated time: when exactly a silent model is hung up on, and whose waiting counts."""
 
 import asyncio
 
@@ -8,14 +8,14 @@ from bot.core.stream import Thinking
 from bot.errors import Failure
 from bot.providers.stall import Stall, silence_s
 from tests.providers.scripts import END, PROMPT, THINKING, Received, ScriptedModel, Step, receive
-from tests.told_time import ToldClock, run_told
+from tests.simulated_time import SimulatedClock, run_simulated
 
 TIMEOUT_S = 10.0
 OVER = Thinking(ended=True)
 
 
 def received_from(*steps: Step, reader_s: float = 0.0) -> Received:
-    return run_told(receive(Stall(ScriptedModel(steps), TIMEOUT_S), reader_s))
+    return run_simulated(receive(Stall(ScriptedModel(steps), TIMEOUT_S), reader_s))
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,11 @@ def received_from(*steps: Step, reader_s: float = 0.0) -> Received:
         (["a", 60.0], 10, 10),
         ([9.0, "a", 60.0], 19, 10),
         ([9.0, "a", 9.0, "b", 9.0, "c", 60.0], 37, 10),
-        # A model that thinks may be silent for ten times as long.
+        # A thinking model may be silent for ten times as long.
         ([THINKING, 500.0], 100, 100),
         ([9.0, THINKING, 500.0], 109, 100),
         ([9.0, THINKING, 99.0, THINKING, 500.0], 208, 100),
-        # From its last thought on, the usual time holds.
+        # After its last thought, the usual time applies.
         ([THINKING, 50.0, OVER, 60.0], 60, 10),
         ([THINKING, 50.0, "a", 60.0], 60, 10),
         ([THINKING, 95.0, "a", 9.0, THINKING, 500.0], 204, 100),
@@ -38,7 +38,7 @@ def received_from(*steps: Step, reader_s: float = 0.0) -> Received:
 )
 def test_silent_model_is_hung_up_on_when_its_time_is_over(steps: list[Step], ends_s: float, limit_s: float) -> None:
     model = ScriptedModel(steps)
-    received = run_told(receive(Stall(model, TIMEOUT_S)))
+    received = run_simulated(receive(Stall(model, TIMEOUT_S)))
     assert received.failure is Failure.STALLED
     assert received.error is not None
     assert (received.error.model, received.error.detail) == ("openai/m", f"nothing for {limit_s:g} s")
@@ -75,21 +75,21 @@ def test_stall_is_noticed_in_time_after_a_slow_reader() -> None:
 
 
 def test_readers_cancellation_is_no_stall() -> None:
-    """Also where it comes in the moment in which the model's time is over."""
+    """Even at the moment when the model's time is over."""
 
-    async def cancelled_after(seconds: float) -> bool:
+    async def canceled_after(seconds: float) -> bool:
         task = asyncio.create_task(receive(Stall(ScriptedModel([60.0]), TIMEOUT_S)))
         await asyncio.sleep(seconds)
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled()
 
-    assert run_told(cancelled_after(5.0))
-    assert run_told(cancelled_after(TIMEOUT_S))
+    assert run_simulated(canceled_after(5.0))
+    assert run_simulated(canceled_after(TIMEOUT_S))
 
 
 def test_cancellation_that_comes_with_a_stall_is_not_swallowed() -> None:
-    """The reader is cancelled by the same look of the loop that finds the stall: both count."""
+    """The loop cancels the reader in the same iteration that finds the stall: both count."""
 
     async def both() -> bool:
         task = asyncio.create_task(receive(Stall(ScriptedModel([60.0]), TIMEOUT_S)))
@@ -98,11 +98,11 @@ def test_cancellation_that_comes_with_a_stall_is_not_swallowed() -> None:
         await asyncio.wait([task])
         return task.cancelled()
 
-    assert run_told(both())
+    assert run_simulated(both())
 
 
-def test_task_that_was_cancelled_before_still_notices_a_stall() -> None:
-    """A reader that outlived a cancellation keeps its count: only the stall's own is taken back."""
+def test_task_that_was_canceled_before_still_notices_a_stall() -> None:
+    """A reader that outlived a cancellation keeps its count: the stall takes back only its own."""
 
     async def outlived() -> tuple[Failure | None, int]:
         task = asyncio.current_task()
@@ -116,16 +116,16 @@ def test_task_that_was_cancelled_before_still_notices_a_stall() -> None:
         task.uncancel()
         return received.failure, cancellations
 
-    assert run_told(outlived()) == (Failure.STALLED, 1)
+    assert run_simulated(outlived()) == (Failure.STALLED, 1)
 
 
 def test_reader_is_left_alone_after_the_end() -> None:
     async def reads_and_waits() -> float:
         await receive(Stall(ScriptedModel(["a", END]), TIMEOUT_S))
         await asyncio.sleep(1000.0)
-        return ToldClock().monotonic()
+        return SimulatedClock().monotonic()
 
-    assert run_told(reads_and_waits()) == pytest.approx(1000.0, abs=1e-3)
+    assert run_simulated(reads_and_waits()) == pytest.approx(1000.0, abs=1e-3)
 
 
 def test_no_timer_is_left_after_the_end() -> None:
@@ -134,7 +134,7 @@ def test_no_timer_is_left_after_the_end() -> None:
         scheduled: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
         return [timer for timer in scheduled if not timer.cancelled()]
 
-    assert run_told(timers()) == []
+    assert run_simulated(timers()) == []
 
 
 def test_closing_closes_the_model_at_once() -> None:
@@ -145,7 +145,7 @@ def test_closing_closes_the_model_at_once() -> None:
         assert await anext(stream) == "a"
         await stream.aclose()
 
-    run_told(close_early())
+    run_simulated(close_early())
     assert model.closed == 1
 
 

@@ -1,4 +1,4 @@
-"""One attempt at a job: what ends on record however it ends, with the real store and a clock that is told the time."""
+"""One attempt at a job: what is recorded at each of its ends, with a real database and a manual clock."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -40,8 +40,8 @@ DONE = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
 
 
 @dataclass
-class ToldClock(SystemClock):
-    """Each sleep moves its time, and takes none."""
+class InstantClock(SystemClock):
+    """A clock whose sleeps advance its time and return at once."""
 
     now_s: float = BEGAN_S
     sleeps: list[float] = field(default_factory=list)
@@ -60,7 +60,7 @@ class ToldClock(SystemClock):
 
 @dataclass
 class Model:
-    """Says what a test puts in, until it is told to end. `speaks` is set while it is asked."""
+    """Streams the test's events, and ends once `may_end` is set. `speaks` is set after the last event."""
 
     events: Sequence[StreamEvent] = ("Because.", DONE)
     error: ProviderError | None = None
@@ -89,7 +89,7 @@ class Model:
 
 @dataclass
 class MemoryReply:
-    """A reply without Slack: what it was told is kept for the test to see."""
+    """A reply in memory, which records its calls."""
 
     draft: Draft
     may_finish: asyncio.Event
@@ -100,7 +100,7 @@ class MemoryReply:
     unshown: bool = False
     leftover: OutboxKind | None = None
     ending: Ending | None = None
-    """How it was asked to end."""
+    """The ending that `finish` was called with."""
     is_left: bool = False
 
     def append(self, delta: str) -> None:
@@ -116,7 +116,7 @@ class MemoryReply:
 
 @dataclass
 class MemoryReplies:
-    """Opens replies once it may; `shown` and `leftover` are what each begins with."""
+    """Opens replies once `may_open` is set; each begins with `shown` and `leftover`."""
 
     shown: Shown = field(default_factory=Shown)
     leftover: OutboxKind | None = None
@@ -141,7 +141,7 @@ class MemoryReplies:
 
 
 class Conversation:
-    """Nothing but the question was written, and nothing was shared."""
+    """A conversation of the question alone, without files."""
 
     async def messages(self, question: Question) -> list[Message]:
         return [question.as_message()]
@@ -156,7 +156,7 @@ class Conversation:
 
 @dataclass
 class Accounts:
-    """What Slack says of people, and what the bot tells them."""
+    """The kinds of accounts in Slack, and the sentences that the bot told people."""
 
     kind_of_all: UserKind = UserKind.MEMBER
     sentences: list[str] = field(default_factory=list)
@@ -172,7 +172,7 @@ class Accounts:
 
 
 class NoPane:
-    """The app has no assistant pane."""
+    """The pane of an app without one."""
 
     async def suggest(self, *_: object) -> None:
         raise AssertionError("there is no pane")
@@ -182,10 +182,10 @@ class NoPane:
 
 @dataclass
 class Stage:
-    """A worker that answers with everything real but Slack and the model."""
+    """A worker with all its real parts but Slack and the model."""
 
     stores: Stores
-    clock: ToldClock
+    clock: InstantClock
     model: Model = field(default_factory=Model)
     replies: MemoryReplies = field(default_factory=MemoryReplies)
     accounts: Accounts = field(default_factory=Accounts)
@@ -238,7 +238,7 @@ class Stage:
         await self.answering.answer(attempt)
 
     async def row(self) -> sa.Row[tuple[object, ...]]:
-        """The only job, as the database has it."""
+        """Returns the row of the only job."""
         async with self.stores.database.engine.connect() as connection:
             return (await connection.execute(sa.select(jobs))).one()
 
@@ -254,14 +254,14 @@ class Stage:
         await self.until(lambda: bool(self.attempts) and self.worker.live == 0, "the attempt has ended")
 
     def open_all(self) -> None:
-        """Slack takes everything at once, and the model does not stop to think."""
+        """Lets Slack accept everything at once, and the model end without a pause."""
         for event in (self.replies.may_open, self.replies.may_finish, self.model.may_end):
             event.set()
 
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    clock = ToldClock()
+    clock = InstantClock()
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = Stage(stores, clock)
     await stores.queue.enqueue("Ev1", QUESTION)
@@ -281,7 +281,7 @@ async def rename_jobs(stage: Stage, name: str, new_name: str) -> None:
 # Stop.
 
 
-async def test_a_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: Stage) -> None:
+async def test_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage: Stage) -> None:
     stage.replies.may_open.set()
     stage.model.may_end.set()
     await stage.until(lambda: any(reply.ending for reply in stage.replies.opened), "the end is being shown")
@@ -294,7 +294,7 @@ async def test_a_stop_while_the_end_is_being_shown_leaves_the_answer_whole(stage
     assert not stage.replies.opened[0].is_left, "the end was shown to its end"
 
 
-async def test_a_stop_while_the_model_writes_ends_the_answer_with_what_there_is(stage: Stage) -> None:
+async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(stage: Stage) -> None:
     stage.replies.may_open.set()
     stage.replies.may_finish.set()
     await stage.model.speaks.wait()
@@ -308,7 +308,7 @@ async def test_a_stop_while_the_model_writes_ends_the_answer_with_what_there_is(
     assert life.usage.output_tokens > 0
 
 
-async def test_a_stop_before_the_model_is_asked_asks_no_model(stage: Stage) -> None:
+async def test_stop_before_the_model_is_asked_asks_no_model(stage: Stage) -> None:
     await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
     stage.worker.stop_answer(stage.attempts[0].job.id)
     stage.open_all()
@@ -318,10 +318,10 @@ async def test_a_stop_before_the_model_is_asked_asks_no_model(stage: Stage) -> N
     assert stage.replies.opened[0].ending == Ending(texts.STOPPED, EndReason.STOPPED)
 
 
-# Attempts that end without an end of the job.
+# Attempts that end before their job.
 
 
-async def test_a_hand_over_releases_the_job_with_the_text_so_far(stage: Stage) -> None:
+async def test_hand_over_releases_the_job_with_the_text_so_far(stage: Stage) -> None:
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     stage.worker.stop()
@@ -334,7 +334,7 @@ async def test_a_hand_over_releases_the_job_with_the_text_so_far(stage: Stage) -
     assert stage.lives == []
 
 
-async def test_a_lost_job_is_left_as_another_process_has_it(stage: Stage) -> None:
+async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Stage) -> None:
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     stage.worker.stop()
@@ -349,10 +349,10 @@ async def test_a_lost_job_is_left_as_another_process_has_it(stage: Stage) -> Non
     assert stage.replies.opened[0].is_left
 
 
-# What ends without a model.
+# Jobs that end without a model.
 
 
-async def test_a_denied_asker_gets_no_reply_and_is_told_why(stage: Stage) -> None:
+async def test_denied_asker_gets_an_explanation_and_no_reply(stage: Stage) -> None:
     stage.accounts.kind_of_all = UserKind.GUEST
     stage.open_all()
     await stage.ended()
@@ -361,7 +361,7 @@ async def test_a_denied_asker_gets_no_reply_and_is_told_why(stage: Stage) -> Non
     await stage.until(lambda: stage.accounts.sentences == [texts.DENIED_GUEST], "the asker is told")
 
 
-async def test_a_question_whose_reply_has_begun_is_not_denied_any_more(stage: Stage) -> None:
+async def test_question_whose_reply_has_begun_is_not_denied(stage: Stage) -> None:
     stage.replies.may_open.set()
     await stage.model.speaks.wait()
     [attempt] = stage.attempts
@@ -374,8 +374,8 @@ async def test_a_question_whose_reply_has_begun_is_not_denied_any_more(stage: St
     assert (await stage.row()).end_reason == EndReason.WHOLE
 
 
-async def test_a_job_that_was_interrupted_too_often_asks_no_model() -> None:
-    clock = ToldClock()
+async def test_job_that_was_interrupted_too_often_asks_no_model() -> None:
+    clock = InstantClock()
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = Stage(stores, clock)
     stage.open_all()
@@ -388,7 +388,7 @@ async def test_a_job_that_was_interrupted_too_often_asks_no_model() -> None:
     await stores.close()
 
 
-async def test_an_end_that_slack_shows_already_is_recorded_and_asks_no_model(stage: Stage) -> None:
+async def test_end_that_slack_already_shows_is_recorded_and_asks_no_model(stage: Stage) -> None:
     stage.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.WHOLE)
     stage.open_all()
     await stage.ended()
@@ -397,10 +397,10 @@ async def test_an_end_that_slack_shows_already_is_recorded_and_asks_no_model(sta
     assert await stage.stores.recorded_answers.replies(QUESTION.thread) == {"999991.000000": "Because."}
 
 
-# Replies and models that fail.
+# Failing replies and models.
 
 
-async def test_a_reply_that_was_deleted_ends_the_stream(stage: Stage) -> None:
+async def test_deleted_reply_ends_the_stream(stage: Stage) -> None:
     stage.replies.gone = True
     stage.replies.may_open.set()
     stage.replies.may_finish.set()
@@ -418,7 +418,7 @@ async def test_a_reply_that_was_deleted_ends_the_stream(stage: Stage) -> None:
         ((), Failure.STALLED, True),
     ],
 )
-async def test_a_model_that_fails_is_charged_for_what_it_began(
+async def test_failed_model_is_charged_for_the_text_that_it_began(
     stage: Stage, events: Sequence[StreamEvent], failure: Failure, is_charged: bool
 ) -> None:
     stage.model.events, stage.model.error = events, ProviderError(failure, MODEL)
@@ -429,7 +429,7 @@ async def test_a_model_that_fails_is_charged_for_what_it_began(
     assert (life.usage is not None) is is_charged
 
 
-async def test_what_slack_did_not_take_goes_to_the_outbox(stage: Stage) -> None:
+async def test_end_that_slack_did_not_accept_goes_to_the_outbox(stage: Stage) -> None:
     stage.replies.leftover = OutboxKind.SHOW_END
     stage.open_all()
     await stage.ended()
@@ -445,7 +445,7 @@ async def test_what_slack_did_not_take_goes_to_the_outbox(stage: Stage) -> None:
 # The record.
 
 
-async def test_an_end_waits_for_a_database_that_is_away(stage: Stage) -> None:
+async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: Stage) -> None:
     stage.replies.may_open.set()
     stage.model.may_end.set()
     await stage.until(lambda: any(reply.ending for reply in stage.replies.opened), "the end is being shown")
@@ -471,7 +471,7 @@ async def test_askers_are_mentioned_after_a_long_wait(stage: Stage, took_s: floa
     assert [entry.kind for entry in await stage.stores.outbox.take(5)] == kinds
 
 
-async def test_the_life_of_an_answer_has_its_times(stage: Stage) -> None:
+async def test_metrics_of_an_answer_have_its_times(stage: Stage) -> None:
     await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
     stage.clock.now_s += 2.0
     stage.replies.may_open.set()

@@ -1,4 +1,4 @@
-"""Health over real HTTP: what it says, and with which status."""
+"""GET /health over real HTTP: the body and the status."""
 
 import asyncio
 from dataclasses import replace
@@ -37,7 +37,7 @@ async def none() -> int:
 WELL = Probes(database=answers, connections=two, live=lambda: 7)
 
 
-async def asked(probes: Probes) -> tuple[int, dict[str, object]]:
+async def get_health(probes: Probes) -> tuple[int, dict[str, object]]:
     async with (
         serving(0, probes) as port,
         aiohttp.ClientSession() as session,
@@ -46,13 +46,13 @@ async def asked(probes: Probes) -> tuple[int, dict[str, object]]:
         return response.status, await response.json()
 
 
-async def test_a_process_that_can_work_says_so() -> None:
+async def test_working_process_is_healthy() -> None:
     body = {"ok": True, "database": "ok", "slack": 2, "live": 7, "version": __version__}
-    assert await asked(WELL) == (200, body)
+    assert await get_health(WELL) == (200, body)
 
 
 @pytest.mark.parametrize(
-    ("probes", "told"),
+    ("probes", "fields"),
     [
         (replace(WELL, database=refuses), {"database": DOWN, "slack": 2}),
         (replace(WELL, database=hangs), {"database": "The database did not answer within 0 s."}),
@@ -63,18 +63,18 @@ async def test_a_process_that_can_work_says_so() -> None:
         ),
         (Probes(), {"database": "Typist is starting: the database is not open yet.", "slack": 0, "live": 0}),
     ],
-    ids=["no database", "a database that hangs", "no connection to Slack", "a token that is refused", "it starts"],
+    ids=["no database", "a database that hangs", "no connection to Slack", "a refused token", "starting"],
 )
-async def test_a_process_that_cannot_work_says_why(
-    probes: Probes, told: dict[str, object], monkeypatch: pytest.MonkeyPatch
+async def test_unhealthy_process_reports_the_problem(
+    probes: Probes, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "DATABASE_TIMEOUT_S", 0.05)
-    status, body = await asked(probes)
+    status, body = await get_health(probes)
     assert status == 503
-    assert body == {**body, "ok": False, **told}
+    assert body == {**body, "ok": False, **fields}
 
 
-async def test_nothing_else_is_served() -> None:
+async def test_no_other_path_is_served() -> None:
     async with (
         serving(0, WELL) as port,
         aiohttp.ClientSession() as session,
@@ -83,7 +83,7 @@ async def test_nothing_else_is_served() -> None:
         assert response.status == 404
 
 
-async def test_a_port_that_is_taken_is_a_clear_line() -> None:
+async def test_taken_port_is_reported_as_a_settings_error() -> None:
     async with serving(0, WELL) as port:
         with pytest.raises(SettingsError, match=r"Can't listen on BOT_HEALTH_PORT: .*in use"):
             async with serving(port, WELL):

@@ -1,4 +1,4 @@
-"""A job's life is one line that machines read back, and that holds no word of question or answer."""
+"""The metrics of an attempt: one machine-readable line without text of the question or the answer."""
 
 import json
 import logging
@@ -24,14 +24,14 @@ def life(outcome: Outcome = DONE, times: Times = TIMES) -> JobLife:
     return JobLife.of(JOB, outcome, times, edits=9)
 
 
-def read(logfmt: str) -> dict[str, str]:
-    """The line's pairs; together they are all of the line."""
-    found = list(PAIR.finditer(logfmt))
-    assert "".join(pair.group() for pair in found) == logfmt
-    return {pair[1]: json.loads(pair[2]) if pair[2].startswith('"') else pair[2] for pair in found}
+def pairs_of(logfmt: str) -> dict[str, str]:
+    """Returns the line's pairs, which must make up the whole line."""
+    pairs = list(PAIR.finditer(logfmt))
+    assert "".join(pair.group() for pair in pairs) == logfmt
+    return {pair[1]: json.loads(pair[2]) if pair[2].startswith('"') else pair[2] for pair in pairs}
 
 
-def test_an_answers_life_is_one_line_of_pairs() -> None:
+def test_metrics_are_one_line_of_pairs() -> None:
     assert line(life()) == (
         "job=7 thread=T1/C1/1.000100 question=2.000200 attempt=2 end=whole model=openai/gpt-6-luna "
         "waited_s=0.03 first_token_s=0.79 total_s=12.35 "
@@ -39,31 +39,31 @@ def test_an_answers_life_is_one_line_of_pairs() -> None:
     )
 
 
-def test_what_is_not_known_has_no_key() -> None:
-    pairs = read(line(life(Outcome(EndReason.CUT, ""), Times(waited_s=0, total_s=1))))
+def test_unknown_values_have_no_key() -> None:
+    pairs = pairs_of(line(life(Outcome(EndReason.CUT, ""), Times(waited_s=0, total_s=1))))
     assert set(pairs) == {"job", "thread", "question", "attempt", "end", "waited_s", "total_s", "edits"}
 
 
-def test_a_model_without_a_price_has_no_cost() -> None:
+def test_model_without_a_price_has_no_cost() -> None:
     unpriced = life(Outcome(EndReason.WHOLE, "", "openai/my-own", Usage(1, 1)))
     assert unpriced.cost_usd is None
-    assert "cost_usd" not in read(line(unpriced))
+    assert "cost_usd" not in pairs_of(line(unpriced))
 
 
-def test_nothing_of_the_text_is_kept_nor_who_asked() -> None:
+def test_metrics_contain_no_text_and_no_asker() -> None:
     assert "private" not in repr(life())
     assert "U1" not in repr(life())
 
 
 @given(model=st.text(min_size=1), reason=st.sampled_from(EndReason))
 @settings(max_examples=100, deadline=None)
-def test_any_name_is_read_back_from_one_line(model: str, reason: EndReason) -> None:
+def test_any_model_name_is_parsed_back_from_one_line(model: str, reason: EndReason) -> None:
     written = line(life(Outcome(reason, "", model)))
     assert len(written.splitlines()) == 1
-    assert (read(written)["model"], read(written)["end"]) == (model, reason)
+    assert (pairs_of(written)["model"], pairs_of(written)["end"]) == (model, reason)
 
 
-def test_the_default_logs_the_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_default_metrics_write_the_line_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "bot.services.metrics"):
         logged(life())
     assert caplog.messages == [line(life())]

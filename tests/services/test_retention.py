@@ -1,4 +1,4 @@
-"""Old texts go each hour, on a real database; one that fails is tried again."""
+"""Retention empties old texts every hour, on a real database, and retries after a failure."""
 
 import asyncio
 from pathlib import Path
@@ -16,13 +16,13 @@ DAYS = 30
 ASKED_AT = 1_700_000_000.0
 
 
-class ToldClock:
-    """Stands still until it is told the time."""
+class ManualClock:
+    """A clock whose sleeps end when a test advances it."""
 
     def __init__(self, now: float) -> None:
         self.time = now
         self.slept: asyncio.Queue[float] = asyncio.Queue()
-        self._on = asyncio.Event()
+        self._advanced = asyncio.Event()
 
     def now(self) -> float:
         return self.time
@@ -32,15 +32,15 @@ class ToldClock:
 
     async def sleep(self, delay_s: float) -> None:
         self.slept.put_nowait(delay_s)
-        await self._on.wait()
-        self._on.clear()
+        await self._advanced.wait()
+        self._advanced.clear()
 
-    def go_on(self, delay_s: float) -> None:
+    def advance(self, delay_s: float) -> None:
         self.time += delay_s
-        self._on.set()
+        self._advanced.set()
 
 
-async def ended_question(path: Path, clock: ToldClock) -> Stores:
+async def ended_question(path: Path, clock: ManualClock) -> Stores:
     store = await Stores.open(f"sqlite:///{path}", "me", clock)
     await store.queue.enqueue("Ev1", Question(ThreadKey("T1", "C1", "1.000001"), "1.000001", "U1", "why?"))
     [job] = await store.worker_queue.claim(1)
@@ -53,35 +53,35 @@ async def texts(store: Stores) -> list[str]:
         return list((await connection.scalars(sa.select(jobs.c.text))).all())
 
 
-async def test_a_text_goes_within_an_hour_of_its_day(tmp_path: Path) -> None:
-    clock = ToldClock(ASKED_AT)
+async def test_text_is_emptied_within_an_hour_of_its_retention_time(tmp_path: Path) -> None:
+    clock = ManualClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
     clock.time = ASKED_AT + DAYS * DAY_S
-    tidying = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
+    retention = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
     assert await asyncio.wait_for(clock.slept.get(), 5) == EVERY_S
     assert await texts(store) == ["why?"]
-    clock.go_on(EVERY_S)
+    clock.advance(EVERY_S)
     await asyncio.wait_for(clock.slept.get(), 5)
     assert await texts(store) == [""]
-    tidying.cancel()
+    retention.cancel()
     await store.close()
 
 
-async def test_a_database_that_fails_is_asked_again_in_an_hour(
+async def test_retention_is_retried_in_an_hour_after_a_database_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = ToldClock(ASKED_AT)
+    clock = ManualClock(ASKED_AT)
     store = await ended_question(tmp_path / "typist.db", clock)
     clock.time = ASKED_AT + (DAYS + 1) * DAY_S
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE jobs RENAME TO away"))
-    tidying = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
+    retention = asyncio.create_task(expire_texts(store.erasure, clock, DAYS))
     await asyncio.wait_for(clock.slept.get(), 5)
     assert "retrying in an hour" in caplog.text
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text("ALTER TABLE away RENAME TO jobs"))
-    clock.go_on(EVERY_S)
+    clock.advance(EVERY_S)
     await asyncio.wait_for(clock.slept.get(), 5)
     assert await texts(store) == [""]
-    tidying.cancel()
+    retention.cancel()
     await store.close()

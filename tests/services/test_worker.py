@@ -1,4 +1,4 @@
-"""The worker's guards, with a real queue and a clock that is told the time."""
+"""The worker's lease and attempts, with a real queue and a manual clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,8 +20,8 @@ NO_PIECES: Mapping[Job, Piece] = {}
 QUESTION = Question(ThreadKey("T1", "C1", "1.000000"), "1.000000", "U1", "Why?")
 
 
-class ToldClock(SystemClock):
-    """Its monotonic time moves when it is told to."""
+class ManualClock(SystemClock):
+    """A clock whose monotonic time is set by the test."""
 
     now_s = BEGAN_S
 
@@ -31,10 +31,10 @@ class ToldClock(SystemClock):
 
 @dataclass
 class LateQueue:
-    """The queue of a database whose answers take seconds, and which answers only so many heartbeats."""
+    """The queue of a slow database, which answers only the first `answers` heartbeats."""
 
     queue: SqlWorkerQueue
-    clock: ToldClock
+    clock: ManualClock
     answer_s: float = 0.0
     answers: int = 1_000
     beats: list[float] = field(default_factory=list)
@@ -57,12 +57,12 @@ class LateQueue:
 
 @dataclass
 class Abandoned:
-    """The replies of jobs that are answered elsewhere in these tests."""
+    """The port WorkerReplies, which records abandoned replies."""
 
     ids: list[int] = field(default_factory=list)
 
     async def post_placeholder(self, job: Job, until: float) -> None:
-        raise AssertionError(f"job {job.id} does not wait")
+        raise AssertionError(f"job {job.id} is not queued")
 
     def abandon(self, job_id: int) -> None:
         self.ids.append(job_id)
@@ -94,7 +94,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(stores: Stores) -> None:
-    clock, lease = ToldClock(), Lease()
+    clock, lease = ManualClock(), Lease()
     queue = LateQueue(stores.worker_queue, clock, answer_s=3.0, answers=1)
     may_end = asyncio.Event()
 
@@ -111,7 +111,7 @@ async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(s
         assert queue.beats == [BEGAN_S, BEGAN_S + 3.0]
         assert lease.is_valid(BEGAN_S + LEASE_S - 0.1), "a heartbeat renews the lease for LEASE_S"
         assert not lease.is_valid(BEGAN_S + LEASE_S), (
-            "others may count the worker's silence from when it sent the heartbeat"
+            "others count the worker's silence from the moment it sent the heartbeat"
         )
     finally:
         may_end.set()
@@ -119,8 +119,8 @@ async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(s
             task.cancel()
 
 
-async def test_an_attempt_that_ends_late_leaves_the_newer_attempt_at_its_job_alone(stores: Stores) -> None:
-    """The worker released a job, and claims it again before its own first attempt has quite ended."""
+async def test_attempt_that_ends_late_does_not_affect_a_newer_one_at_its_job(stores: Stores) -> None:
+    """The worker releases a job and claims it again before its own first attempt has ended."""
     attempts: list[AnswerAttempt] = []
     first_may_end, second_may_end = asyncio.Event(), asyncio.Event()
 
@@ -132,7 +132,7 @@ async def test_an_attempt_that_ends_late_leaves_the_newer_attempt_at_its_job_alo
         else:
             await second_may_end.wait()
 
-    worker = worker_of(stores, LateQueue(stores.worker_queue, ToldClock()), Lease(), answer)
+    worker = worker_of(stores, LateQueue(stores.worker_queue, ManualClock()), Lease(), answer)
     await stores.queue.enqueue("Ev1", QUESTION)
     running = asyncio.create_task(worker.run())
     try:
@@ -141,7 +141,7 @@ async def test_an_attempt_that_ends_late_leaves_the_newer_attempt_at_its_job_alo
         first_may_end.set()
         await until(lambda: len(attempts) == 2, "the second attempt begins once the first has ended")
         assert (attempts[1].job.id, attempts[1].job.attempts) == (attempts[0].job.id, 2)
-        assert worker.live == 1, "the second attempt is under way, but heartbeats and Stop would not find it"
+        assert worker.live == 1, "heartbeats and Stop must find the second attempt, which is under way"
         second_may_end.set()
         await until(lambda: worker.live == 0, "the second attempt has ended")
     finally:

@@ -1,4 +1,4 @@
-"""The worker's timers and cancellations in told time: a queue in memory, which answers when and as a test says."""
+"""The worker's timers and cancellations, in simulated time and with a queue in memory."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -20,7 +20,7 @@ from bot.services.worker import (
     Capacity,
     Worker,
 )
-from tests.told_time import ToldClock, run_told
+from tests.simulated_time import SimulatedClock, run_simulated
 
 DRAIN_S = 5.0
 NO_PIECES: Mapping[Job, Piece] = {}
@@ -36,7 +36,7 @@ JOB = job_of(1)
 
 @dataclass
 class MemoryQueue:
-    """Hands out the jobs that a test puts in; `available` is whether the database answers."""
+    """Hands out the test's jobs; `available` is whether the database answers."""
 
     jobs: list[Job] = field(default_factory=list)
     available: bool = True
@@ -73,10 +73,10 @@ class MemoryQueue:
 
 @dataclass
 class Placeholders:
-    """The placeholders of queued questions, as port WaitingJobs orders them and port WorkerReplies posts them."""
+    """Placeholders of queued questions: implements the ports WaitingJobs and WorkerReplies."""
 
     may_post_from: float = 0.0
-    """When the questions ahead have theirs."""
+    """When the questions ahead have their placeholders."""
     posts_s: float = 0.0
     posted: list[int] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
@@ -103,11 +103,11 @@ class Answers:
 
     streaming: bool = True
     closing_s: float = 0.0
-    """How long a cancelled attempt takes to end."""
+    """How long a canceled attempt takes to end."""
     attempts: list[AnswerAttempt] = field(default_factory=list)
-    cancelled: list[AnswerAttempt] = field(default_factory=list)
+    canceled: list[AnswerAttempt] = field(default_factory=list)
     interrupted_closings: int = 0
-    """How often an attempt was cancelled a second time."""
+    """How often an attempt was canceled a second time."""
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, attempt: AnswerAttempt) -> None:
@@ -116,7 +116,7 @@ class Answers:
         try:
             await self.may_end.wait()
         except asyncio.CancelledError:
-            self.cancelled.append(attempt)
+            self.canceled.append(attempt)
             try:
                 await asyncio.sleep(self.closing_s)
             except asyncio.CancelledError:
@@ -125,13 +125,13 @@ class Answers:
 
 @dataclass
 class Stage:
-    """A worker whose loops run, and what it works with."""
+    """A worker and the parts that it works with."""
 
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     placeholders: Placeholders = field(default_factory=Placeholders)
     answers: Answers = field(default_factory=Answers)
     lease: Lease = field(default_factory=Lease)
-    clock: ToldClock = field(default_factory=ToldClock)
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
     drain_s: float = DRAIN_S
     denied: bool = False
 
@@ -156,8 +156,8 @@ class Stage:
 
     @property
     def cancellations(self) -> list[Cancellation | None]:
-        """Why attempts were cancelled, in order."""
-        return [attempt.cancellation for attempt in self.answers.cancelled]
+        """The reasons for which attempts were canceled, in order."""
+        return [attempt.cancellation for attempt in self.answers.canceled]
 
 
 def on_stage(work: Callable[[Stage, asyncio.Task[None]], Coroutine[None, None, None]], stage: Stage) -> None:
@@ -170,7 +170,7 @@ def on_stage(work: Callable[[Stage, asyncio.Task[None]], Coroutine[None, None, N
         finally:
             running.cancel()
 
-    run_told(run())
+    run_simulated(run())
 
 
 async def beating(stage: Stage, work: Awaitable[None]) -> None:
@@ -178,7 +178,7 @@ async def beating(stage: Stage, work: Awaitable[None]) -> None:
     heartbeats = asyncio.create_task(stage.worker.stay_alive())
     try:
         await work
-        assert not heartbeats.done(), "heartbeats go on"
+        assert not heartbeats.done(), "heartbeats must go on"
     finally:
         heartbeats.cancel()
 
@@ -186,8 +186,8 @@ async def beating(stage: Stage, work: Awaitable[None]) -> None:
 # Heartbeats and the lease.
 
 
-def test_a_database_that_is_away_leaves_a_worker_its_jobs() -> None:
-    """Nobody can take over through a database that answers nobody."""
+def test_worker_keeps_its_jobs_while_the_database_is_unavailable() -> None:
+    """Nobody can take over while the database is unavailable."""
 
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         async def database_goes_away() -> None:
@@ -201,7 +201,7 @@ def test_a_database_that_is_away_leaves_a_worker_its_jobs() -> None:
     on_stage(work, Stage(MemoryQueue([JOB])))
 
 
-def test_a_heartbeat_that_failed_does_not_renew_a_lease_that_was_over() -> None:
+def test_failed_heartbeat_does_not_renew_an_expired_lease() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.queue.available = False
@@ -213,7 +213,7 @@ def test_a_heartbeat_that_failed_does_not_renew_a_lease_that_was_over() -> None:
 
 
 @pytest.mark.parametrize("fails", ["refused", "late"])
-def test_text_of_a_heartbeat_that_failed_is_recorded_with_the_next(fails: str) -> None:
+def test_text_of_a_failed_heartbeat_is_recorded_with_the_next(fails: str) -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.answers.attempts[0].draft.append("Because")
@@ -234,7 +234,7 @@ def test_text_of_a_heartbeat_that_failed_is_recorded_with_the_next(fails: str) -
     on_stage(work, Stage(MemoryQueue([JOB])))
 
 
-def test_a_heartbeat_that_gets_no_answer_is_given_up_and_the_next_one_sent() -> None:
+def test_unanswered_heartbeat_is_given_up_and_the_next_one_sent() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         stage.queue.beat_s = 1_000.0
         await asyncio.sleep(0.1)
@@ -244,8 +244,8 @@ def test_a_heartbeat_that_gets_no_answer_is_given_up_and_the_next_one_sent() -> 
     on_stage(work, Stage(MemoryQueue([JOB])))
 
 
-def test_an_answer_about_an_earlier_attempt_does_not_end_the_newer_one() -> None:
-    """While the heartbeat is on its way, the attempt that it is about ends, and the job is claimed again."""
+def test_heartbeats_answer_about_an_earlier_attempt_does_not_end_the_newer_one() -> None:
+    """While the heartbeat is in flight, its attempt ends, and the job is claimed again."""
 
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
@@ -277,7 +277,7 @@ def test_an_answer_about_an_earlier_attempt_does_not_end_the_newer_one() -> None
     ],
     ids=["lost", "edited", "stopped"],
 )
-def test_a_heartbeats_answer_cancels_an_attempt(queue: MemoryQueue, cancellation: Cancellation) -> None:
+def test_heartbeats_answer_cancels_an_attempt(queue: MemoryQueue, cancellation: Cancellation) -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         await beating(stage, asyncio.sleep(0.5))
@@ -291,7 +291,7 @@ def test_a_heartbeats_answer_cancels_an_attempt(queue: MemoryQueue, cancellation
 # Stop.
 
 
-def test_a_stop_before_or_after_the_stream_is_noted_and_cancels_nothing() -> None:
+def test_stop_before_or_after_the_stream_is_noted_and_cancels_nothing() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop_answer(JOB.id)
@@ -303,7 +303,7 @@ def test_a_stop_before_or_after_the_stream_is_noted_and_cancels_nothing() -> Non
     on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(streaming=False)))
 
 
-def test_an_attempt_that_is_being_cancelled_is_not_cancelled_again() -> None:
+def test_attempt_that_is_being_canceled_is_not_canceled_again() -> None:
     """A second cancellation would end the calls that leave its reply and release its job."""
 
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
@@ -321,7 +321,7 @@ def test_an_attempt_that_is_being_cancelled_is_not_cancelled_again() -> None:
 # Claims.
 
 
-def test_a_claim_that_fails_is_tried_again_after_a_pause() -> None:
+def test_failed_claim_is_retried_after_a_pause() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         for _ in range(9):
             stage.worker.wake()
@@ -336,7 +336,7 @@ def test_a_claim_that_fails_is_tried_again_after_a_pause() -> None:
     on_stage(work, Stage(MemoryQueue([JOB], available=False)))
 
 
-def test_a_wake_up_during_a_claim_leads_to_another_claim() -> None:
+def test_wake_up_during_a_claim_leads_to_another_claim() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.5)
         stage.worker.wake()
@@ -346,7 +346,7 @@ def test_a_wake_up_during_a_claim_leads_to_another_claim() -> None:
     on_stage(work, Stage(MemoryQueue(claim_s=1.0)))
 
 
-def test_a_full_worker_claims_nothing_until_an_answer_ends() -> None:
+def test_full_worker_claims_nothing_until_an_answer_ends() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         assert (stage.worker.live, stage.worker.full) == (10, True)
@@ -360,7 +360,7 @@ def test_a_full_worker_claims_nothing_until_an_answer_ends() -> None:
     on_stage(work, Stage(MemoryQueue([job_of(number) for number in range(12)])))
 
 
-def test_a_job_claimed_again_waits_for_the_end_of_its_own_earlier_attempt() -> None:
+def test_job_claimed_again_waits_for_the_end_of_its_earlier_attempt_here() -> None:
     """Two attempts in one process would edit the same messages."""
 
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
@@ -382,7 +382,7 @@ def test_a_job_claimed_again_waits_for_the_end_of_its_own_earlier_attempt() -> N
 
 
 @pytest.mark.parametrize("stopped_after_s", [0.1, 3.0])
-def test_live_answers_get_the_time_to_drain_counted_from_the_stop(stopped_after_s: float) -> None:
+def test_drain_time_is_counted_from_the_stop(stopped_after_s: float) -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
@@ -407,7 +407,7 @@ def test_drain_ends_with_the_last_answer() -> None:
     on_stage(work, Stage(MemoryQueue([JOB])))
 
 
-def test_a_second_signal_ends_the_drain_at_once() -> None:
+def test_second_signal_ends_the_drain_at_once() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         at_once = asyncio.Event()
         await asyncio.sleep(0.1)
@@ -421,7 +421,7 @@ def test_a_second_signal_ends_the_drain_at_once() -> None:
     on_stage(work, Stage(MemoryQueue([JOB])))
 
 
-def test_a_second_signal_does_not_wait_for_a_claim() -> None:
+def test_second_signal_does_not_wait_for_a_claim() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         at_once = asyncio.Event()
         at_once.set()
@@ -433,8 +433,8 @@ def test_a_second_signal_does_not_wait_for_a_claim() -> None:
     on_stage(work, Stage(MemoryQueue([JOB], claim_s=3.0)))
 
 
-def test_jobs_of_a_claim_that_is_under_way_at_the_stop_are_handed_over() -> None:
-    """Even without time to drain: nobody else would know of them for as long as the process seems alive."""
+def test_jobs_of_a_claim_under_way_at_the_stop_are_handed_over() -> None:
+    """Even without time to drain: nobody else would learn of them while the process seems alive."""
 
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
@@ -449,7 +449,7 @@ def test_jobs_of_a_claim_that_is_under_way_at_the_stop_are_handed_over() -> None
     on_stage(work, Stage(MemoryQueue([JOB], claim_s=0.9), drain_s=0.0))
 
 
-def test_a_hand_over_waits_for_attempts_to_end() -> None:
+def test_hand_over_waits_for_attempts_to_end() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
@@ -461,7 +461,7 @@ def test_a_hand_over_waits_for_attempts_to_end() -> None:
     on_stage(work, Stage(MemoryQueue([JOB, job_of(2)]), answers=Answers(closing_s=HAND_OVER_S / 2)))
 
 
-def test_a_hand_over_waits_no_longer_than_its_bound() -> None:
+def test_hand_over_waits_no_longer_than_its_bound() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         stage.worker.stop()
@@ -471,7 +471,7 @@ def test_a_hand_over_waits_no_longer_than_its_bound() -> None:
     on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=1_000.0)))
 
 
-def test_a_hand_over_ends_placeholders_that_are_being_posted() -> None:
+def test_hand_over_ends_placeholders_that_are_being_posted() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(0.1)
@@ -485,7 +485,7 @@ def test_a_hand_over_ends_placeholders_that_are_being_posted() -> None:
 # Placeholders of queued questions.
 
 
-def test_a_queued_questions_placeholder_waits_for_those_above_it() -> None:
+def test_placeholder_of_a_queued_question_waits_for_those_above_it() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(1.9)
@@ -498,7 +498,7 @@ def test_a_queued_questions_placeholder_waits_for_those_above_it() -> None:
     on_stage(work, Stage(placeholders=Placeholders(may_post_from=2.0)))
 
 
-def test_a_placeholder_is_not_posted_once_its_job_may_be_claimed() -> None:
+def test_placeholder_is_not_posted_once_its_job_may_be_claimed() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
@@ -507,7 +507,7 @@ def test_a_placeholder_is_not_posted_once_its_job_may_be_claimed() -> None:
     on_stage(work, Stage(placeholders=Placeholders(may_post_from=PLACEHOLDER_WITHIN_S + 0.5)))
 
 
-def test_a_denied_askers_queued_question_is_stopped_and_gets_no_placeholder() -> None:
+def test_queued_question_of_a_denied_asker_is_stopped_and_gets_no_placeholder() -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         stage.worker.post_placeholder(JOB)
         await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""A ledger, records and a transport for the edit scheduler, in told time (tests/told_time.py)."""
+"""A ledger, records and a transport for the edit scheduler, in simulated time (tests/simulated_time.py)."""
 
 import asyncio
 import math
@@ -15,20 +15,20 @@ from bot.core.reply.state import Call, Reply, Shown
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
 from bot.slack.rate_budget import RateBudget
-from tests.told_time import ToldClock
+from tests.simulated_time import SimulatedClock
 
 NO_OTHERS = Others()
 
 
 @dataclass
 class LoneLedger:
-    """The RateLedger of the only process: grants what the budget has left."""
+    """The RateLedger of a single process: grants calls within the budget."""
 
     delay_s: float = 0.0
     is_away: bool = False
     denies_until: float = -math.inf
-    """Denies calls without saying whose calls used the budget up."""
-    asked: int = 0
+    """Until then, calls are denied without others' calls being reported."""
+    requests: int = 0
     others: Others = NO_OTHERS
     failed_at: float = -math.inf
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -36,7 +36,7 @@ class LoneLedger:
     async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
         await asyncio.sleep(self.delay_s)
         now = asyncio.get_running_loop().time()
-        self.asked += 1
+        self.requests += 1
         if self.is_away:
             self.failed_at = now
             raise StoreError("The database is away.")
@@ -49,7 +49,7 @@ class LoneLedger:
 
 @dataclass
 class RecordsInMemory:
-    """The ReplyRecord port; `delay_s` is how long the database takes."""
+    """Implements the port ReplyRecord; `delay_s` is how long the database takes."""
 
     delay_s: float = 0.0
     pages: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
@@ -74,10 +74,10 @@ class Sent:
 
 
 @dataclass
-class ToldDelivery:
-    """One reply's part of a ToldTransport."""
+class SimulatedDelivery:
+    """The ReplyDelivery of a SimulatedTransport."""
 
-    transport: "ToldTransport"
+    transport: "SimulatedTransport"
     job: Job
     reply: Reply
 
@@ -92,7 +92,7 @@ class ToldDelivery:
             raise Refused(self.method_of(call), "Withheld", Refusal.TRANSIENT)
         transport.sent.append(Sent(asyncio.get_running_loop().time(), self.job.id, call))
         await (asyncio.Event().wait() if transport.latency_s == math.inf else asyncio.sleep(transport.latency_s))
-        if (error := transport.mood(call)) is not None:
+        if (error := transport.error_of(call)) is not None:
             raise error
         self.reply.confirmed(call, getattr(call, "ts", f"{len(transport.sent)}.0"))
 
@@ -104,12 +104,12 @@ class ToldDelivery:
 
 
 @dataclass
-class ToldTransport:
-    """A ReplyTransport to a Slack that takes `latency_s` for each call and fails as `mood` says."""
+class SimulatedTransport:
+    """A ReplyTransport to a Slack that takes `latency_s` for each call and fails with `error_of` the call."""
 
     latency_s: float = 0.1
     connecting_s: float = 0.0
-    mood: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
+    error_of: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
     sent: list[Sent] = field(default_factory=list)
     withheld: int = 0
     cleaned_up: list[int] = field(default_factory=list)
@@ -117,42 +117,42 @@ class ToldTransport:
     async def recover(self, job: Job) -> Shown:
         return Shown(job.page_ts)
 
-    def delivery(self, job: Job, reply: Reply) -> ToldDelivery:
-        return ToldDelivery(self, job, reply)
+    def delivery(self, job: Job, reply: Reply) -> SimulatedDelivery:
+        return SimulatedDelivery(self, job, reply)
 
 
 @dataclass
 class Schedule:
-    """A running edit scheduler and everything around it."""
+    """A running edit scheduler and the parts that it works with."""
 
     scheduler: EditScheduler
     budget: RateBudget
-    transport: ToldTransport
+    transport: SimulatedTransport
     records: RecordsInMemory
     ledger: LoneLedger
     lease: Lease
 
     async def open(self, job_id: int, page_ts: tuple[str, ...] = ()) -> ReplyHandle:
-        """Opens a reply of a thread of its own."""
+        """Opens a reply in its own thread."""
         question = Question(ThreadKey("T1", "C1", f"{job_id}.0"), f"{job_id}.0", "U1", "why?")
         return await self.scheduler.open(Draft(Job(job_id, question, 1, page_ts)))
 
     def calls(self) -> list[tuple[int, str]]:
-        """The job and the kind of each call that reached Slack."""
+        """Returns the job and the kind of each call that reached Slack."""
         return [(sent.job_id, type(sent.call).__name__) for sent in self.transport.sent]
 
     def times(self, kind: type[Call]) -> list[float]:
-        """When calls of a kind reached Slack."""
+        """Returns the times at which calls of a kind reached Slack."""
         return [sent.at for sent in self.transport.sent if isinstance(sent.call, kind)]
 
 
 @asynccontextmanager
 async def scheduling(
-    transport: ToldTransport | None = None, *, ledger: LoneLedger | None = None, keep_lease: bool = True
+    transport: SimulatedTransport | None = None, *, ledger: LoneLedger | None = None, keep_lease: bool = True
 ) -> AsyncIterator[Schedule]:
-    """A scheduler that runs; with `keep_lease` there is a heartbeat each second."""
-    clock, lease = ToldClock(), Lease()
-    transport, records, ledger = transport or ToldTransport(), RecordsInMemory(), ledger or LoneLedger()
+    """Runs an edit scheduler; with `keep_lease`, a heartbeat is sent each second."""
+    clock, lease = SimulatedClock(), Lease()
+    transport, records, ledger = transport or SimulatedTransport(), RecordsInMemory(), ledger or LoneLedger()
     budget = RateBudget(ledger, clock)
     scheduler = EditScheduler(transport, budget, lease, clock, records)
 

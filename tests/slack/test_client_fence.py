@@ -9,8 +9,8 @@ from bot.slack.client import SlackClient, new_session, only_while
 from sandbox.server import Sandbox
 
 
-@pytest.mark.parametrize("reused", [False, True], ids=["a new connection", "a connection from before"])
-async def test_a_request_that_is_no_longer_ours_is_withheld(reused: bool) -> None:
+@pytest.mark.parametrize("reused", [False, True], ids=["new connection", "reused connection"])
+async def test_request_for_a_lost_job_is_withheld(reused: bool) -> None:
     async with Sandbox() as sandbox, new_session() as session:
         web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
         if reused:

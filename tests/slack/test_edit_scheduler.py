@@ -1,4 +1,4 @@
-"""Which call the edit scheduler sends when: in told time, with a second transport and without Slack."""
+"""Which call the edit scheduler sends, and when: in simulated time, with another transport and without Slack."""
 
 import asyncio
 import itertools
@@ -18,36 +18,36 @@ from bot.ports.replies import LiveReply
 from bot.slack.edit_scheduler import CALL_TIMEOUT_S, MOST_IN_FLIGHT, PLACEHOLDER_DELAY_S
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.retry_policy import REPLY_CALLS
-from tests.slack.schedules import LoneLedger, ToldTransport, scheduling
-from tests.told_time import run_told
+from tests.simulated_time import run_simulated
+from tests.slack.schedules import LoneLedger, SimulatedTransport, scheduling
 
 WITHIN_S = 1_000.0
 
 
-def told(test: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
-    """Runs a test in told time."""
+def simulated(test: Callable[[], Coroutine[object, object, None]]) -> Callable[[], None]:
+    """Runs a test in simulated time."""
 
     async def bounded() -> None:
         async with asyncio.timeout(WITHIN_S):
             await test()
 
     def run() -> None:
-        run_told(bounded())
+        run_simulated(bounded())
 
     run.__name__, run.__doc__ = test.__name__, test.__doc__
     return run
 
 
 def fails_for(seconds: float, error: Exception, kind: Any = Update) -> Callable[[Call], Exception | None]:
-    """A mood: calls of one kind fail until a time."""
+    """Returns an `error_of` with which calls of one kind fail until a time."""
     return lambda call: error if isinstance(call, kind) and asyncio.get_running_loop().time() < seconds else None
 
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
 
 
-@told
-async def test_a_placeholder_goes_out_at_once_and_the_final_as_soon_as_the_answer_ends() -> None:
+@simulated
+async def test_placeholder_is_posted_at_once_and_the_final_is_sent_when_the_answer_ends() -> None:
     async with scheduling() as schedule:
         reply = await schedule.open(1)
         await asyncio.sleep(1)
@@ -59,9 +59,9 @@ async def test_a_placeholder_goes_out_at_once_and_the_final_as_soon_as_the_answe
     assert schedule.transport.cleaned_up == [1]
 
 
-@told
-async def test_an_edit_carries_the_newest_text_however_much_came_meanwhile() -> None:
-    async with scheduling(ToldTransport(latency_s=2.0)) as schedule:
+@simulated
+async def test_edit_carries_the_newest_text() -> None:
+    async with scheduling(SimulatedTransport(latency_s=2.0)) as schedule:
         reply = await schedule.open(1)
         for number in range(30):
             reply.append(f"{number} ")
@@ -73,10 +73,10 @@ async def test_an_edit_carries_the_newest_text_however_much_came_meanwhile() -> 
     assert markdown[1].split()[-1] == "29"
 
 
-@told
+@simulated
 async def test_finals_go_before_first_words_and_first_words_before_progress() -> None:
-    """With the next heartbeat three calls may go at once: they leave by urgency, in the reverse order of opening."""
-    async with scheduling(ToldTransport(latency_s=0.0), keep_lease=False) as schedule:
+    """After the next heartbeat, three calls may go at once. They leave by urgency, in the reverse order of opening."""
+    async with scheduling(SimulatedTransport(latency_s=0.0), keep_lease=False) as schedule:
         growing = await schedule.open(1)
         growing.append("a")
         await asyncio.sleep(LEASE_S + 1)
@@ -95,9 +95,9 @@ async def test_finals_go_before_first_words_and_first_words_before_progress() ->
     assert len(set(schedule.times(Update))) == 1
 
 
-@told
-async def test_among_equals_the_reply_whose_last_call_is_longest_ago_comes_first() -> None:
-    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+@simulated
+async def test_reply_whose_last_call_is_longest_ago_comes_first_among_equals() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         replies = [await schedule.open(number) for number in (1, 2, 3)]
         for number in (2, 0, 1):
             await asyncio.sleep(3)
@@ -111,10 +111,10 @@ async def test_among_equals_the_reply_whose_last_call_is_longest_ago_comes_first
     assert [job_id for job_id, _ in schedule.calls()] == [3, 1, 2]
 
 
-@told
-async def test_only_so_many_calls_of_a_method_are_in_flight_and_an_error_makes_room_for_another() -> None:
-    """Whatever an unforeseen exception is, its call must not count as in flight for ever."""
-    transport = ToldTransport(latency_s=3.0, mood=fails_for(10, ValueError("unforeseen"), Post))
+@simulated
+async def test_calls_of_a_method_in_flight_are_limited_and_an_error_makes_room() -> None:
+    """A call that raised an unexpected exception must not count as in flight forever."""
+    transport = SimulatedTransport(latency_s=3.0, error_of=fails_for(10, ValueError("unforeseen"), Post))
     async with scheduling(transport) as schedule:
         for number in range(MOST_IN_FLIGHT + 2):
             await schedule.open(number)
@@ -124,9 +124,9 @@ async def test_only_so_many_calls_of_a_method_are_in_flight_and_an_error_makes_r
     assert {job_id for job_id, _ in schedule.records.pages} == set(range(MOST_IN_FLIGHT + 2))
 
 
-@told
-async def test_an_unforeseen_error_gives_the_budgets_call_back_after_a_minute() -> None:
-    transport = ToldTransport(latency_s=0.0, mood=fails_for(60, ValueError("unforeseen")))
+@simulated
+async def test_unexpected_error_gives_the_budgets_call_back_after_a_minute() -> None:
+    transport = SimulatedTransport(latency_s=0.0, error_of=fails_for(60, ValueError("unforeseen")))
     async with scheduling(transport) as schedule:
         replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in range(40)]
         for reply in replies:
@@ -136,9 +136,9 @@ async def test_an_unforeseen_error_gives_the_budgets_call_back_after_a_minute() 
     assert shown == set(range(40))
 
 
-@told
-async def test_refused_calls_are_tried_again_after_growing_waits() -> None:
-    async with scheduling(ToldTransport(latency_s=0.0, mood=fails_for(30, TRANSIENT))) as schedule:
+@simulated
+async def test_refused_calls_are_retried_after_growing_waits() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(30, TRANSIENT))) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
         await reply.finish(Ending())
@@ -148,11 +148,11 @@ async def test_refused_calls_are_tried_again_after_growing_waits() -> None:
     assert not reply.unshown
 
 
-@told
-async def test_the_waits_begin_anew_after_a_call_that_succeeded() -> None:
-    moods = iter([TRANSIENT, TRANSIENT, TRANSIENT, None, TRANSIENT])
-    mood = lambda call: next(moods, None) if isinstance(call, Update) else None  # noqa: E731
-    async with scheduling(ToldTransport(latency_s=0.0, mood=mood)) as schedule:
+@simulated
+async def test_waits_start_over_after_a_call_that_succeeded() -> None:
+    errors = iter([TRANSIENT, TRANSIENT, TRANSIENT, None, TRANSIENT])
+    error_of = lambda call: next(errors, None) if isinstance(call, Update) else None  # noqa: E731
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of)) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
         await asyncio.sleep(20)
@@ -164,12 +164,12 @@ async def test_the_waits_begin_anew_after_a_call_that_succeeded() -> None:
     assert done - refused == pytest.approx(0.5)
 
 
-@told
-async def test_a_reply_that_waits_for_its_next_try_holds_no_other_up() -> None:
-    def mood(call: Call) -> Refused | None:
+@simulated
+async def test_reply_that_waits_for_its_next_try_delays_no_other() -> None:
+    def error_of(call: Call) -> Refused | None:
         return TRANSIENT if call.question.ts == "1.0" else None
 
-    async with scheduling(ToldTransport(latency_s=0.0, mood=mood)) as schedule:
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=error_of)) as schedule:
         refused = await schedule.open(1, page_ts=("1.0",))
         refused.append("Hello.")
         await asyncio.sleep(10)
@@ -180,9 +180,11 @@ async def test_a_reply_that_waits_for_its_next_try_holds_no_other_up() -> None:
         await refused.leave()
 
 
-@told
-async def test_a_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
-    async with scheduling(ToldTransport(latency_s=0.0, mood=fails_for(math.inf, TRANSIENT, object))) as schedule:
+@simulated
+async def test_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
+    async with scheduling(
+        SimulatedTransport(latency_s=0.0, error_of=fails_for(math.inf, TRANSIENT, object))
+    ) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
         await reply.finish(Ending())
@@ -192,9 +194,9 @@ async def test_a_reply_that_slack_refuses_for_minutes_is_given_up() -> None:
     assert schedule.transport.cleaned_up == []
 
 
-@told
-async def test_a_rate_limit_is_waited_out_by_all_replies() -> None:
-    transport = ToldTransport(latency_s=0.0, mood=fails_for(1, RateLimited("chat.update", 20.0)))
+@simulated
+async def test_rate_limit_delays_all_replies() -> None:
+    transport = SimulatedTransport(latency_s=0.0, error_of=fails_for(1, RateLimited("chat.update", 20.0)))
     async with scheduling(transport) as schedule:
         replies = [await schedule.open(number, page_ts=(f"{number}.0",)) for number in (1, 2)]
         replies[0].append("Hello.")
@@ -205,8 +207,8 @@ async def test_a_rate_limit_is_waited_out_by_all_replies() -> None:
     assert min(schedule.times(Update)[1:]) >= 20
 
 
-@told
-async def test_a_final_behind_a_rate_limit_of_more_than_minutes_is_left_to_the_outbox_at_once() -> None:
+@simulated
+async def test_final_behind_a_long_rate_limit_goes_to_the_outbox_at_once() -> None:
     async with scheduling() as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         schedule.budget.limited("chat.update", REPLY_CALLS.within_s + 10)
@@ -216,9 +218,9 @@ async def test_a_final_behind_a_rate_limit_of_more_than_minutes_is_left_to_the_o
     assert reply.unshown
 
 
-@told
-async def test_a_call_that_never_ends_counts_as_refused() -> None:
-    transport = ToldTransport(latency_s=math.inf)
+@simulated
+async def test_call_that_never_ends_counts_as_refused() -> None:
+    transport = SimulatedTransport(latency_s=math.inf)
     async with scheduling(transport) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
@@ -228,9 +230,9 @@ async def test_a_call_that_never_ends_counts_as_refused() -> None:
     assert schedule.times(Update) == [0, pytest.approx(CALL_TIMEOUT_S + REPLY_CALLS.first_wait_s)]
 
 
-@told
-async def test_a_final_does_not_wait_for_the_next_try_of_an_edit() -> None:
-    async with scheduling(ToldTransport(latency_s=0.0, mood=fails_for(17, TRANSIENT))) as schedule:
+@simulated
+async def test_final_does_not_wait_for_the_next_try_of_an_edit() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(17, TRANSIENT))) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
         await asyncio.sleep(17)
@@ -239,9 +241,9 @@ async def test_a_final_does_not_wait_for_the_next_try_of_an_edit() -> None:
     assert schedule.times(Update)[-1] == pytest.approx(17)
 
 
-async def prepared_slowly(slow: Callable[[ToldTransport, LoneLedger], None]) -> tuple[int, int, int]:
-    """An edit for which the lease expires; returns the edits that left, that reached Slack, and that are in flight."""
-    transport, ledger = ToldTransport(latency_s=0.0), LoneLedger()
+async def prepared_slowly(slow: Callable[[SimulatedTransport, LoneLedger], None]) -> tuple[int, int, int]:
+    """Lets the lease expire before an edit; returns the edits that left, that reached Slack, and that are in flight."""
+    transport, ledger = SimulatedTransport(latency_s=0.0), LoneLedger()
     async with scheduling(transport, ledger=ledger, keep_lease=False) as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
         slow(transport, ledger)
@@ -252,23 +254,23 @@ async def prepared_slowly(slow: Callable[[ToldTransport, LoneLedger], None]) -> 
 
 
 @pytest.mark.parametrize(
-    ("slow", "left"),
+    ("slow", "left_calls"),
     [
         (lambda transport, ledger: setattr(ledger, "delay_s", LEASE_S + 1), 0),
         (lambda transport, ledger: setattr(transport, "connecting_s", LEASE_S + 1), 1),
     ],
     ids=["the database", "the connection"],
 )
-def test_a_lease_that_expired_while_a_call_was_prepared_withholds_it(
-    slow: Callable[[ToldTransport, LoneLedger], None], left: int
+def test_lease_that_expires_before_a_call_leaves_withholds_it(
+    slow: Callable[[SimulatedTransport, LoneLedger], None], left_calls: int
 ) -> None:
-    assert run_told(prepared_slowly(slow)) == (left, 0, 0)
+    assert run_simulated(prepared_slowly(slow)) == (left_calls, 0, 0)
 
 
-@told
-async def test_calls_that_never_left_use_nothing_of_the_minute() -> None:
-    """Another process takes over again and again; once it stops, every call of the minute is there."""
-    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+@simulated
+async def test_withheld_calls_use_no_budget() -> None:
+    """Another process takes over again and again. Once it stops, every call of the minute is available."""
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         schedule.ledger.delay_s = 0.5
         for number in range(60):
             reply = await schedule.open(number, page_ts=(f"{number}.0",))
@@ -286,7 +288,7 @@ async def test_calls_that_never_left_use_nothing_of_the_minute() -> None:
     assert set(free_at) == {now}
 
 
-@told
+@simulated
 async def test_nothing_is_sent_without_a_lease_and_everything_after_the_next_heartbeat() -> None:
     async with scheduling(keep_lease=False) as schedule:
         await asyncio.sleep(LEASE_S)
@@ -299,9 +301,9 @@ async def test_nothing_is_sent_without_a_lease_and_everything_after_the_next_hea
         await reply.leave()
 
 
-@told
-async def test_an_abandoned_reply_sends_nothing_more_though_its_call_was_being_prepared() -> None:
-    async with scheduling(ToldTransport(connecting_s=1.0)) as schedule:
+@simulated
+async def test_abandoned_reply_sends_nothing_even_if_a_call_was_about_to_leave() -> None:
+    async with scheduling(SimulatedTransport(connecting_s=1.0)) as schedule:
         reply = await schedule.open(1)
         await asyncio.sleep(0.5)
         schedule.scheduler.abandon(1)
@@ -310,9 +312,9 @@ async def test_an_abandoned_reply_sends_nothing_more_though_its_call_was_being_p
     assert schedule.transport.withheld == 1
 
 
-@told
-async def test_the_text_is_on_record_before_slack_shows_it() -> None:
-    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+@simulated
+async def test_text_is_recorded_before_slack_shows_it() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         schedule.records.delay_s = 0.5
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
@@ -323,9 +325,9 @@ async def test_the_text_is_on_record_before_slack_shows_it() -> None:
     assert schedule.times(Update)[0] == pytest.approx(0.5)
 
 
-@told
-async def test_a_database_that_stands_still_delays_an_edit_by_a_second_and_the_next_ones_not() -> None:
-    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+@simulated
+async def test_database_that_hangs_delays_one_edit_by_a_second_and_later_ones_not() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         schedule.records.delay_s = 100.0
         reply = await schedule.open(1, page_ts=("1.0",))
         reply.append("Hello.")
@@ -336,8 +338,8 @@ async def test_a_database_that_stands_still_delays_an_edit_by_a_second_and_the_n
     assert schedule.times(Update)[-1] < 2
 
 
-@told
-async def test_a_replys_messages_are_recorded_once_for_each_change() -> None:
+@simulated
+async def test_messages_of_a_reply_are_recorded_once_per_change() -> None:
     async with scheduling() as schedule:
         reply = await schedule.open(1)
         reply.append("Hello.")
@@ -347,10 +349,10 @@ async def test_a_replys_messages_are_recorded_once_for_each_change() -> None:
     assert schedule.records.pages == [(1, ("1.0",))]
 
 
-@told
-async def test_the_placeholder_waits_for_the_first_words_while_the_panes_status_is_shown() -> None:
+@simulated
+async def test_placeholder_waits_for_the_first_words_while_the_panes_status_is_shown() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
-    async with scheduling(ToldTransport(latency_s=0.0)) as schedule:
+    async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         speaking = await schedule.scheduler.open(Draft(Job(1, question, 1)), status_shown=True)
         silent = await schedule.scheduler.open(Draft(Job(2, question, 1)), status_shown=True)
         await asyncio.sleep(30)
@@ -365,8 +367,8 @@ async def test_the_placeholder_waits_for_the_first_words_while_the_panes_status_
             await reply.leave()
 
 
-@told
-async def test_nothing_is_sent_after_the_time_that_a_reply_was_given() -> None:
+@simulated
+async def test_nothing_is_sent_after_a_replys_until() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling() as schedule:
         await asyncio.sleep(10)

@@ -1,4 +1,4 @@
-"""The scheduler's loop ends when it is cancelled, whatever happens at the same moment."""
+"""The scheduler's loop ends when it is canceled, even if something else happens at the same moment."""
 
 import asyncio
 from pathlib import Path
@@ -26,7 +26,7 @@ def _has_lost_post(scheduler: EditScheduler) -> bool:
     return delivery.has_lost_post
 
 
-async def test_a_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Path) -> None:
+async def test_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Path) -> None:
     clock = SystemClock()
     store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
     async with new_session() as session:
@@ -34,7 +34,7 @@ async def test_a_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Pa
         scheduler = Workspace(
             ME, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
         ).scheduler
-        # Nothing is sent without a valid lease: the loop looks again every now and then.
+        # Without a valid lease nothing is sent, and the loop checks again regularly.
         waiting = asyncio.create_task(scheduler.post_placeholder(Job(1, QUESTION, 0), clock.monotonic() + 60))
         for ticks in range(6):
             running = asyncio.create_task(scheduler.run())
@@ -44,12 +44,12 @@ async def test_a_cancellation_at_the_moment_of_a_change_is_not_lost(tmp_path: Pa
                 await asyncio.sleep(0)
             running.cancel()
             _, hanging = await asyncio.wait((running,), timeout=1)
-            assert not hanging, f"cancelled {ticks} ticks after the touch"
+            assert not hanging, f"canceled {ticks} ticks after the touch"
         waiting.cancel()
     await store.close()
 
 
-async def test_a_search_for_a_lost_post_does_not_keep_the_loop_from_ending(tmp_path: Path) -> None:
+async def test_search_for_a_lost_post_does_not_keep_the_loop_running(tmp_path: Path) -> None:
     clock, lease = SystemClock(), Lease()
     store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", clock)
     async with new_session() as session, Sandbox() as sandbox:
@@ -57,13 +57,15 @@ async def test_a_search_for_a_lost_post_does_not_keep_the_loop_from_ending(tmp_p
         scheduler = Workspace(
             ME, client, ledger=store.rate_ledger, records=store.worker_queue, lease=lease, clock=clock
         ).scheduler
-        asked = await sandbox.say("ada", "general", "why?")
+        question_ts = await sandbox.say("ada", "general", "why?")
         for _ in range(CALLS_PER_MINUTE["conversations.replies"]):
             await store.rate_ledger.reserve("conversations.replies", 1_000)
         sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
         lease.renew(clock.monotonic())
         running = asyncio.create_task(scheduler.run())
-        await scheduler.open(Draft(Job(1, Question(ThreadKey("T1", "C0GENERAL", asked), asked, "U1", "why?"), 1)))
+        await scheduler.open(
+            Draft(Job(1, Question(ThreadKey("T1", "C0GENERAL", question_ts), question_ts, "U1", "why?"), 1))
+        )
         async with asyncio.timeout(10):
             while not (_has_lost_post(scheduler) and scheduler._live[0].in_flight):
                 lease.renew(clock.monotonic())

@@ -1,4 +1,4 @@
-"""What bounds the reading of files: the memory that all live answers share, and who may have the token."""
+"""Limits on reading files: the memory that all live answers share, and the hosts that get the token."""
 
 import asyncio
 from dataclasses import replace
@@ -15,7 +15,7 @@ from sandbox.files import Upload
 from sandbox.server import Sandbox
 
 
-async def test_who_finds_no_room_waits_for_it() -> None:
+async def test_take_waits_until_memory_is_free() -> None:
     room = MemoryRoom(100)
     await room.take(60)
     waiting = [asyncio.create_task(room.take(50)) for _ in range(2)]
@@ -29,7 +29,7 @@ async def test_who_finds_no_room_waits_for_it() -> None:
         await asyncio.gather(*waiting)
 
 
-async def test_who_gives_up_takes_nothing() -> None:
+async def test_canceled_take_takes_no_memory() -> None:
     room = MemoryRoom(100)
     await room.take(60)
     with pytest.raises(TimeoutError):
@@ -65,11 +65,11 @@ async def test_who_gives_up_takes_nothing() -> None:
         ("", False),
     ],
 )
-def test_the_token_is_for_slack_alone(url: str, may: bool) -> None:
+def test_only_slacks_hosts_get_the_token(url: str, may: bool) -> None:
     assert may_have_token(URL(url), URL("http://127.0.0.1:3000/api/")) is may
 
 
-def test_the_token_is_for_slacks_other_domain_where_the_web_api_is_there() -> None:
+def test_hosts_of_the_web_apis_own_domain_get_the_token() -> None:
     url = URL("https://files.slack-gov.com/a")
     assert may_have_token(url, URL("https://slack-gov.com/api/"))
     assert not may_have_token(url, URL("https://slack.com/api/"))
@@ -84,10 +84,10 @@ async def shared_file(sandbox: Sandbox, client: SlackClient) -> File:
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
-async def test_an_answer_that_fails_gives_its_files_memory_back(
+async def test_failed_answer_frees_the_memory_of_its_files(
     monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    """There is room for one file: a second one is read only if the first one's memory is free again."""
+    """There is memory for one file. A second one is read only once the first one's memory is free."""
     monkeypatch.setattr("bot.slack.files.MOST_HELD_BYTES", MOST_FILE_BYTES)
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
@@ -100,7 +100,7 @@ async def test_an_answer_that_fails_gives_its_files_memory_back(
             assert opened[file.id].content == "word " * 2_000
 
 
-async def test_a_cancelled_download_gives_its_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_canceled_download_frees_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.slack.files.MOST_HELD_BYTES", MOST_FILE_BYTES)
     monkeypatch.setattr("bot.slack.files.READING_S", 2.0)
     async with Sandbox(subscribed=frozenset()) as sandbox, new_session() as session:
@@ -108,11 +108,11 @@ async def test_a_cancelled_download_gives_its_memory_back(monkeypatch: pytest.Mo
         files, file = SlackFiles(client), await shared_file(sandbox, client)
         sandbox.faults.start("no_answer", method="files.info", times=1)
 
-        async def read() -> None:
+        async def read_file() -> None:
             async with files.reading([replace(file, access="check_file_info")]):
                 raise AssertionError("Slack did not answer")
 
-        reading = asyncio.create_task(read())
+        reading = asyncio.create_task(read_file())
         await sandbox.wait_for(lambda: any(call.method == "files.info" for call in sandbox.calls))
         reading.cancel()
         await asyncio.wait((reading,))

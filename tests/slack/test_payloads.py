@@ -1,4 +1,4 @@
-"""Payloads of Slack's forms (tests/payloads): each has its declared shape, and each is read by what parses it."""
+"""Payloads in Slack's forms (tests/payloads): each has its declared shape, and our parsers read it."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def shape_of(name: str) -> Shape:
 
 
 @pytest.mark.parametrize("name", [name for path in sorted(PAYLOADS.iterdir()) for name in named(path.name)])
-def test_a_payload_has_its_declared_shape(name: str) -> None:
+def test_payload_has_its_declared_shape(name: str) -> None:
     assert problems(load(name), shape_of(name)) == []
 
 
@@ -129,21 +129,21 @@ WITH_FILES = {
 
 
 def event_of(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = load(f"events/{name}")["event"]
-    return found
+    event: dict[str, Any] = load(f"events/{name}")["event"]
+    return event
 
 
 def first_line(message: Message) -> str:
     return message.text.split("\n")[0]
 
 
-def test_every_event_of_a_message_is_among_those_that_are_read() -> None:
-    found = {name.partition("/")[2] for name in named("events")}
-    assert {name for name in found if name.startswith(("message_", "app_mention"))} == MESSAGES.keys() | CHANGES.keys()
+def test_every_message_event_is_covered() -> None:
+    names = {name.partition("/")[2] for name in named("events")}
+    assert {name for name in names if name.startswith(("message_", "app_mention"))} == MESSAGES.keys() | CHANGES.keys()
 
 
 @pytest.mark.parametrize(("name", "words"), MESSAGES.items(), ids=MESSAGES)
-def test_the_message_of_an_event_is_read(name: str, words: str) -> None:
+def test_message_in_an_event_is_parsed(name: str, words: str) -> None:
     message = message_of(event_of(name), "T0OURS")
     assert first_line(message) == words
     assert message.team_id == "T0OURS"
@@ -154,19 +154,19 @@ def test_the_message_of_an_event_is_read(name: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "words"), CHANGES.items(), ids=CHANGES)
-def test_the_change_of_an_event_is_read(name: str, words: tuple[str, str | None]) -> None:
+def test_edit_in_an_event_is_parsed(name: str, words: tuple[str, str | None]) -> None:
     before, after = messages_of_edit(event_of(name), "T0OURS")
     assert (first_line(before), after and first_line(after)) == words
     assert before.team_id == "T0OURS"
 
 
-def test_a_pasted_table_is_read_with_its_numbers() -> None:
+def test_pasted_table_is_read_with_its_numbers() -> None:
     message = message_of(event_of("message_with_pasted_table"), "T0OURS")
     rows = ["| **Planet** | Rings | Moons |", "| --- | --- | --- |", "| Saturn | yes | 146 |"]
     assert message.attached.replace("> ", "").split("\n") == rows
 
 
-def test_a_translated_answer_is_read_with_its_structure() -> None:
+def test_translated_answer_is_read_with_its_structure() -> None:
     message = load("web_api/conversations_replies")["messages"][1]
     assert body_of({**message, "blocks": message["blocks"][:3]}) == "\n\n".join(
         [
@@ -191,12 +191,12 @@ def test_a_translated_answer_is_read_with_its_structure() -> None:
         ("assistant_thread_started", "C0GENERAL"),
     ],
 )
-def test_what_somebody_looks_at_is_read(name: str, channel: str) -> None:
+def test_channel_in_view_is_parsed(name: str, channel: str) -> None:
     event = event_of(name)
     assert channel_in_view(event.get("assistant_thread", event)) == channel
 
 
-def test_a_message_that_somebody_looks_at_names_its_channel() -> None:
+def test_app_context_of_a_message_names_its_channel() -> None:
     assert channel_in_view({"context": event_of("message_im_app_context")["app_context"]}) == "C0GENERAL"
 
 
@@ -210,7 +210,7 @@ def test_a_message_that_somebody_looks_at_names_its_channel() -> None:
         ("block_actions_feedback", ReplyAction.FEEDBACK, False, "up"),
     ],
 )
-def test_a_press_is_read(name: str, control: ReplyAction, private: bool, value: str) -> None:
+def test_press_is_parsed(name: str, control: ReplyAction, private: bool, value: str) -> None:
     press = press_of(load(f"interactivity/{name}"), "T0OURS")
     assert (press.action, press.private, press.value, press.user_id) == (control, private, value, "U0ADA")
     assert (press.thread.team_id, press.thread.channel_id) == ("T0OURS", "C0GENERAL")
@@ -218,7 +218,7 @@ def test_a_press_is_read(name: str, control: ReplyAction, private: bool, value: 
     assert press.thread.thread_ts < press.message_ts
 
 
-def test_a_command_a_shortcut_and_modals_are_read() -> None:
+def test_command_shortcut_and_modals_are_parsed() -> None:
     command, shortcut = load("interactivity/slash_command"), load("interactivity/message_action")
     for invocation in (invocation_of_command(command), invocation_of_shortcut(shortcut)):
         assert (invocation.user_id, invocation.channel_id) == ("U0ADA", "C0GENERAL")
@@ -241,6 +241,6 @@ def test_a_command_a_shortcut_and_modals_are_read() -> None:
         ("slackbot", "ada", UserKind.MEMBER),
     ],
 )
-def test_people_have_names_and_kinds_also_deactivated(name: str, called: str, kind: UserKind | None) -> None:
+def test_people_have_names_and_kinds_even_if_deactivated(name: str, called: str, kind: UserKind | None) -> None:
     user = load(f"web_api/users_info_{name}")["user"]
     assert (name_of(user), kind_of(user, "T0SANDBOX")) == (called, kind)

@@ -1,4 +1,4 @@
-"""Calls that left while the ledger was away are reported to it, at the latest when the process ends."""
+"""Calls that were sent while the ledger was unavailable are reported to it, at the latest when the process ends."""
 
 import asyncio
 import sqlite3
@@ -15,21 +15,21 @@ from bot.store import Stores
 
 
 @contextmanager
-def away(folder: Path) -> Iterator[None]:
-    """Somebody else keeps the database to themselves."""
+def unavailable(folder: Path) -> Iterator[None]:
+    """Makes the database unavailable: another connection locks it."""
     with closing(sqlite3.connect(folder / "typist.db", isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         yield
 
 
-async def test_calls_that_left_while_the_database_was_away_are_reported_when_the_process_ends(tmp_path: Path) -> None:
+async def test_calls_during_a_database_outage_are_reported_when_the_process_ends(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/typist.db"
     ours = await Stores.open(url, "w1", SystemClock())
     theirs = await Stores.open(url, "w2", SystemClock())
     budget = RateBudget(ours.rate_ledger, SystemClock())
-    with away(tmp_path):
+    with unavailable(tmp_path):
         budget.sent("chat.update", 0.0, None)
-        assert await budget.take("chat.update"), "an answer goes on without the database"
+        assert await budget.take("chat.update"), "an answer must continue without the database"
     watching = asyncio.create_task(budget.watch())
     await asyncio.sleep(0)
     watching.cancel()
@@ -45,12 +45,12 @@ async def test_each_process_charges_for_unreported_calls_once_after_a_database_o
     ours = await Stores.open(url, "w1", SystemClock())
     theirs = await Stores.open(url, "w2", SystemClock())
     budget = RateBudget(ours.rate_ledger, SystemClock())
-    with away(tmp_path), pytest.raises(StoreError):
+    with unavailable(tmp_path), pytest.raises(StoreError):
         await ours.worker_queue.claim(1)
     for calls in (1, 2):
         budget.sent("chat.update", 0.0, None)
         assert await budget.take("chat.update")
         others = (await theirs.rate_ledger.reserve("chat.update", 0)).others
-        assert len(others.call_ages_s) == calls + UNREPORTED_CALLS, "once for each time"
+        assert len(others.call_ages_s) == calls + UNREPORTED_CALLS, "charged once per outage"
     await ours.close()
     await theirs.close()

@@ -1,4 +1,4 @@
-"""Turns of calls that are not a live reply's, and what the budget does about rate limits and errors: in told time."""
+"""Turns of calls that aren't a live reply's, after rate limits and errors too, in simulated time."""
 
 import asyncio
 
@@ -8,15 +8,15 @@ from bot.core.job import Others
 from bot.core.pacing import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Urgency
 from bot.errors import RateLimited
 from bot.slack.rate_budget import AWAY_S, CALLS_PER_MINUTE, UNREPORTED_CALLS, RateBudget
+from tests.simulated_time import SimulatedClock, run_simulated
 from tests.slack.schedules import LoneLedger
-from tests.told_time import ToldClock, run_told
 
 METHOD = "chat.delete"
 BUDGET = CALLS_PER_MINUTE[METHOD]
 
 
 async def turns(budget: RateBudget, count: int, method: str = METHOD, error: Exception | None = None) -> list[float]:
-    """Takes turns one after the other, each at its time; returns when each came."""
+    """Takes turns one after another; returns the time of each."""
     times = []
     for _ in range(count):
         try:
@@ -29,32 +29,32 @@ async def turns(budget: RateBudget, count: int, method: str = METHOD, error: Exc
     return times
 
 
-def in_told_time(count: int, error: Exception | None = None, ledger: LoneLedger | None = None) -> list[float]:
+def turn_times(count: int, error: Exception | None = None, ledger: LoneLedger | None = None) -> list[float]:
     async def run() -> list[float]:
         async with asyncio.timeout(1_000):
-            return await turns(RateBudget(ledger or LoneLedger(), ToldClock()), count, error=error)
+            return await turns(RateBudget(ledger or LoneLedger(), SimulatedClock()), count, error=error)
 
-    return run_told(run())
+    return run_simulated(run())
 
 
 @pytest.mark.parametrize("error", [None, ValueError()], ids=["calls that succeed", "calls that raise"])
-def test_a_minutes_calls_go_at_once_and_come_back_after_a_minute(error: Exception | None) -> None:
-    times = in_told_time(BUDGET + 2, error)
+def test_calls_of_a_minute_go_at_once_and_come_back_after_it(error: Exception | None) -> None:
+    times = turn_times(BUDGET + 2, error)
     assert times[:BUDGET] == [0] * BUDGET
     assert all(WINDOW_S + MARGIN_S <= at < WINDOW_S + 1 for at in times[BUDGET:])
 
 
-def test_a_method_without_a_budget_goes_at_once() -> None:
+def test_method_without_a_budget_goes_at_once() -> None:
     async def run() -> list[float]:
-        return await turns(RateBudget(LoneLedger(), ToldClock()), 500, "users.info")
+        return await turns(RateBudget(LoneLedger(), SimulatedClock()), 500, "users.info")
 
-    assert run_told(run()) == [0] * 500
+    assert run_simulated(run()) == [0] * 500
 
 
-def test_a_turn_that_is_cancelled_while_the_ledger_is_asked_is_given_back() -> None:
+def test_turn_that_is_canceled_during_its_reservation_is_given_back() -> None:
     async def run() -> list[float]:
         ledger = LoneLedger(delay_s=5.0)
-        budget = RateBudget(ledger, ToldClock())
+        budget = RateBudget(ledger, SimulatedClock())
         waiting = [asyncio.create_task(turns(budget, 1)) for _ in range(BUDGET)]
         await asyncio.sleep(1)
         for task in waiting:
@@ -64,37 +64,37 @@ def test_a_turn_that_is_cancelled_while_the_ledger_is_asked_is_given_back() -> N
         async with asyncio.timeout(500):
             return await turns(budget, BUDGET)
 
-    assert run_told(run()) == [1] * BUDGET
+    assert run_simulated(run()) == [1] * BUDGET
 
 
-def test_a_rate_limit_in_a_turn_holds_the_next_one_back() -> None:
+def test_rate_limit_in_a_turn_delays_the_next_one() -> None:
     async def run() -> list[float]:
-        budget = RateBudget(LoneLedger(), ToldClock())
+        budget = RateBudget(LoneLedger(), SimulatedClock())
         with pytest.raises(RateLimited):
             async with budget.turn(METHOD):
                 raise RateLimited(METHOD, 90.0)
         return await turns(budget, 1)
 
-    assert run_told(run()) == [90]
+    assert run_simulated(run()) == [90]
 
 
 @pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
-def test_of_two_rate_limits_the_longer_one_holds(waits: tuple[float, float]) -> None:
+def test_longer_one_of_two_rate_limits_applies(waits: tuple[float, float]) -> None:
     async def run() -> list[float]:
-        budget = RateBudget(LoneLedger(), ToldClock())
+        budget = RateBudget(LoneLedger(), SimulatedClock())
         for retry_after_s in waits:
             budget.limited(METHOD, retry_after_s)
         return await turns(budget, 1)
 
-    assert run_told(run()) == [40]
+    assert run_simulated(run()) == [40]
 
 
-def test_what_the_ledger_denies_is_asked_again_a_little_later_and_leaves_nothing_in_flight() -> None:
-    """Another process has all calls; they come back to us when they are a minute old."""
+def test_denied_call_is_requested_again_later_and_leaves_nothing_in_flight() -> None:
+    """Another process has used all calls, which come back when they are a minute old."""
 
     async def run() -> list[float]:
         ledger = LoneLedger(others=Others(call_ages_s=(10.0,) * BUDGET))
-        budget = RateBudget(ledger, ToldClock())
+        budget = RateBudget(ledger, SimulatedClock())
 
         async def free() -> None:
             await asyncio.sleep(30)
@@ -106,14 +106,14 @@ def test_what_the_ledger_denies_is_asked_again_a_little_later_and_leaves_nothing
         await freeing
         return times
 
-    times = run_told(run())
+    times = run_simulated(run())
     assert times == [pytest.approx(WINDOW_S + OTHERS_MARGIN_S - 10)] * BUDGET
 
 
-def test_a_ledger_that_is_away_holds_no_call_up_and_hears_of_it_later() -> None:
+def test_unavailable_ledger_delays_no_call_and_gets_a_report_later() -> None:
     async def run() -> tuple[list[float], int, int]:
         ledger = LoneLedger(is_away=True)
-        budget = RateBudget(ledger, ToldClock())
+        budget = RateBudget(ledger, SimulatedClock())
         await asyncio.sleep(10)
         times = await turns(budget, 3)
         away = len(ledger.counted[METHOD])
@@ -122,12 +122,12 @@ def test_a_ledger_that_is_away_holds_no_call_up_and_hears_of_it_later() -> None:
         await turns(budget, 1)
         return times, away, len(ledger.counted[METHOD])
 
-    assert run_told(run()) == ([10] * 3, 0, 3 + UNREPORTED_CALLS + 1)
+    assert run_simulated(run()) == ([10] * 3, 0, 3 + UNREPORTED_CALLS + 1)
 
 
-def test_a_live_reply_has_its_final_held_back_until_it_is_closed() -> None:
+def test_call_for_a_live_replys_final_is_held_back_until_the_reply_is_closed() -> None:
     async def run() -> list[bool]:
-        budget, clock = RateBudget(LoneLedger(), ToldClock()), ToldClock()
+        budget, clock = RateBudget(LoneLedger(), SimulatedClock()), SimulatedClock()
         free = CALLS_PER_MINUTE["chat.update"]
         for number in range(free):
             budget.opened(number)
@@ -141,11 +141,11 @@ def test_a_live_reply_has_its_final_held_back_until_it_is_closed() -> None:
         await asyncio.sleep(120)
         return [before, may_begin()]
 
-    assert run_told(run()) == [False, True]
+    assert run_simulated(run()) == [False, True]
 
 
-def test_a_ledger_that_denies_a_call_is_not_asked_again_at_once() -> None:
+def test_ledger_that_denied_a_call_gets_no_request_at_once() -> None:
     ledger = LoneLedger(denies_until=30.0)
-    times = in_told_time(1, ledger=ledger)
+    times = turn_times(1, ledger=ledger)
     assert times == [pytest.approx(30, abs=1)]
-    assert ledger.asked <= 1 + 30 / ASK_AGAIN_S + 1
+    assert ledger.requests <= 1 + 30 / ASK_AGAIN_S + 1

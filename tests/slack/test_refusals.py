@@ -1,4 +1,4 @@
-"""Unknown is not gone: what each of Slack's answers means for us, over real HTTP."""
+"""The meaning of Slack's errors, over real HTTP: an unknown error doesn't mean that something is gone."""
 
 from typing import Unpack
 
@@ -10,7 +10,7 @@ from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
 
 ODD = {
-    "an error of an unknown name": ("unknown_error", Refusal.UNKNOWN),
+    "an unknown error name": ("unknown_error", Refusal.UNKNOWN),
     "HTTP 408 as text": ("stream_timeout", Refusal.TRANSIENT),
     "HTTP 500 as HTML": ("error_500", Refusal.TRANSIENT),
     "HTTP 503 as text": ("unavailable", Refusal.TRANSIENT),
@@ -18,7 +18,7 @@ ODD = {
     "HTTP 200 as HTML": ("html_200", Refusal.TRANSIENT),
     "HTTP 200 without a body": ("empty_200", Refusal.TRANSIENT),
     "HTTP 200 with a list": ("list_200", Refusal.TRANSIENT),
-    "a connection that is cut": ("drop_request", Refusal.TRANSIENT),
+    "a cut connection": ("drop_request", Refusal.TRANSIENT),
     "internal_error": ("internal_error", Refusal.TRANSIENT),
 }
 NAMED = {
@@ -51,7 +51,7 @@ async def refusal(name: str, **fault: Unpack[FaultSettings]) -> TypistError:
 
 
 @pytest.mark.parametrize(("fault", "reason"), ODD.values(), ids=ODD.keys())
-async def test_an_answer_that_nobody_foresaw_may_pass(fault: str, reason: Refusal) -> None:
+async def test_unexpected_response_may_pass(fault: str, reason: Refusal) -> None:
     refused = await refusal(fault)
     assert isinstance(refused, Refused)
     assert refused.reason is reason
@@ -59,13 +59,13 @@ async def test_an_answer_that_nobody_foresaw_may_pass(fault: str, reason: Refusa
 
 
 @pytest.mark.parametrize(("error", "reason"), NAMED.items(), ids=NAMED.keys())
-async def test_a_named_error_means_what_slack_documents(error: str, reason: Refusal) -> None:
+async def test_documented_error_has_its_documented_meaning(error: str, reason: Refusal) -> None:
     refused = await refusal("refuse", error=error)
     assert isinstance(refused, Refused)
     assert (refused.error, refused.reason) == (error, reason)
 
 
-async def test_a_rate_limit_is_no_refusal() -> None:
+async def test_rate_limit_is_no_refusal() -> None:
     limited = await refusal("rate_limit", retry_after_s=7)
     assert isinstance(limited, RateLimited)
     assert limited.retry_after_s == 7

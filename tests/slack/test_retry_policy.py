@@ -1,4 +1,4 @@
-"""When a failed call to Slack is tried again, by told times."""
+"""When a failed call to Slack is retried, in simulated time."""
 
 import asyncio
 import math
@@ -9,7 +9,7 @@ from bot.errors import RateLimited, Refusal, Refused
 from bot.slack import retry_policy
 from bot.slack.retry_policy import NO_FAILURES, Failures, RetryPolicy
 from bot.slack.retrying import Retrying
-from tests.told_time import ToldClock, run_told
+from tests.simulated_time import SimulatedClock, run_simulated
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
 POLICY = RetryPolicy(0.5, 8.0, most_tries=7, within_s=60.0, longest_retry_after_s=30.0)
@@ -22,13 +22,13 @@ def test_waits_double_up_to_the_longest(count: int, wait_s: float) -> None:
 
 
 @pytest.mark.parametrize(("retry_after_s", "wait_s"), [(0, 0.5), (10, 10), (30, 30), (600, 30)])
-def test_a_rate_limits_own_wait_is_kept_within_bounds(retry_after_s: float, wait_s: float) -> None:
+def test_wait_of_a_rate_limit_is_obeyed_within_bounds(retry_after_s: float, wait_s: float) -> None:
     limited = RateLimited("chat.update", retry_after_s)
     assert POLICY.next_try_at(limited, Failures(3, 100.0), 100.0) == 100 + wait_s
 
 
 @pytest.mark.parametrize("reason", Refusal)
-def test_only_what_may_pass_is_tried_again(reason: Refusal) -> None:
+def test_only_refusals_that_may_pass_are_retried(reason: Refusal) -> None:
     refused = Refused("chat.update", "name", reason)
     assert (POLICY.next_try_at(refused, Failures(1, 0.0), 0.0) is not None) == reason.may_pass
     assert retry_policy.CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
@@ -38,9 +38,9 @@ def test_only_what_may_pass_is_tried_again(reason: Refusal) -> None:
 @pytest.mark.parametrize(
     ("count", "now", "is_last"),
     [(6, 10.0, False), (7, 10.0, True), (2, 69.9, False), (2, 70.0, True)],
-    ids=["a try is left", "no try is left", "still within the time", "the time is over"],
+    ids=["another try", "no more tries", "within the time", "after the time"],
 )
-def test_a_policy_gives_up_after_its_tries_or_its_time(
+def test_policy_gives_up_after_its_tries_or_its_time(
     error: RateLimited | Refused, count: int, now: float, is_last: bool
 ) -> None:
     assert (POLICY.next_try_at(error, Failures(count, 10.0), now) is None) is is_last
@@ -51,20 +51,20 @@ def test_failures_count_from_the_first_one() -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_no_wait_is_endless_or_none(name: str) -> None:
+def test_every_wait_is_positive_and_bounded(name: str) -> None:
     policy = POLICIES[name]
     for count in range(1, 2_000):
         next_try_at = policy.next_try_at(TRANSIENT, Failures(count, 0.0), 0.0)
         assert next_try_at is None or 0 < next_try_at <= policy.longest_wait_s
 
 
-async def tried(*results: Exception | str, until: float = math.inf) -> tuple[list[float], str]:
-    """Calls that fail one after the other; returns when each was made, and the result or the last error."""
-    clock, times, left = ToldClock(), list[float](), list(results)
+async def tries_of(*results: Exception | str, until: float = math.inf) -> tuple[list[float], str]:
+    """Makes a call with these results; returns the times of its tries, and the result or the last error."""
+    clock, times, remaining = SimulatedClock(), list[float](), list(results)
 
     async def call() -> str:
         times.append(clock.monotonic())
-        result = left.pop(0)
+        result = remaining.pop(0)
         if isinstance(result, Exception):
             raise result
         return result
@@ -75,24 +75,24 @@ async def tried(*results: Exception | str, until: float = math.inf) -> tuple[lis
         return times, str(error)
 
 
-def test_a_call_is_made_until_it_succeeds() -> None:
+def test_call_is_retried_until_it_succeeds() -> None:
     limited = RateLimited("chat.update", 10.0)
-    assert run_told(tried(TRANSIENT, limited, TRANSIENT, "done")) == ([0, 0.5, 10.5, 12.5], "done")
+    assert run_simulated(tries_of(TRANSIENT, limited, TRANSIENT, "done")) == ([0, 0.5, 10.5, 12.5], "done")
 
 
-def test_the_last_error_is_raised_once_the_policy_gives_up() -> None:
-    times, error = run_told(tried(*[TRANSIENT] * 10))
+def test_last_error_is_raised_once_the_policy_gives_up() -> None:
+    times, error = run_simulated(tries_of(*[TRANSIENT] * 10))
     assert (len(times), error) == (7, str(TRANSIENT))
 
 
-def test_a_call_is_not_waited_for_beyond_its_time() -> None:
-    assert run_told(tried(TRANSIENT, RateLimited("chat.update", 10.0), "late", until=10.4))[0] == [0, 0.5]
-    assert run_told(tried(TRANSIENT, RateLimited("chat.update", 10.0), "done", until=10.5))[1] == "done"
+def test_call_is_not_retried_after_its_until() -> None:
+    assert run_simulated(tries_of(TRANSIENT, RateLimited("chat.update", 10.0), "late", until=10.4))[0] == [0, 0.5]
+    assert run_simulated(tries_of(TRANSIENT, RateLimited("chat.update", 10.0), "done", until=10.5))[1] == "done"
 
 
 def test_calls_that_share_a_policy_share_its_tries() -> None:
     async def pages() -> int:
-        retrying, calls = Retrying(POLICY, ToldClock(), "not done yet"), 0
+        retrying, calls = Retrying(POLICY, SimulatedClock(), "not done yet"), 0
 
         async def call() -> None:
             nonlocal calls
@@ -106,4 +106,4 @@ def test_calls_that_share_a_policy_share_its_tries() -> None:
             await retrying.call(call)
         return calls
 
-    assert run_told(asyncio.wait_for(pages(), 100)) == 13
+    assert run_simulated(asyncio.wait_for(pages(), 100)) == 13

@@ -1,4 +1,4 @@
-"""What is known about people, and for how long: with a manual clock, and Slack's answers over real HTTP."""
+"""Caching of people's names and kinds, with a manual clock and Slack's answers over real HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from tests.slack.schedules import LoneLedger, RecordsInMemory
 
 @dataclass
 class ManualClock:
-    """The Clock port: time passes when a test says so, or when somebody sleeps."""
+    """A clock whose time is set by the test and advanced by sleeps."""
 
     now_s: float = 1_000.0
     slept: list[float] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Stage:
     users: SlackUsers
 
     def lookups(self) -> int:
-        """How often Slack was asked about people."""
+        """Returns how often Slack was asked about people."""
         return sum(call.method == "users.info" for call in self.sandbox.calls)
 
     def become_guest(self, user_id: str) -> None:
@@ -68,7 +68,7 @@ async def known_people() -> AsyncIterator[Stage]:
         yield Stage(sandbox, clock, workspace.users)
 
 
-async def test_a_kind_is_trusted_for_ten_minutes_and_then_asked_for_again(stage: Stage) -> None:
+async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: Stage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.become_guest("U0ADA")
     stage.clock.now_s += KIND_TRUSTED_S - 1
@@ -80,7 +80,7 @@ async def test_a_kind_is_trusted_for_ten_minutes_and_then_asked_for_again(stage:
     assert stage.lookups() == 2
 
 
-async def test_a_name_is_trusted_for_an_hour(stage: Stage) -> None:
+async def test_name_is_trusted_for_an_hour(stage: Stage) -> None:
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
     stage.become_guest("U0ADA")
     stage.clock.now_s += NAME_TRUSTED_S - 1
@@ -90,7 +90,7 @@ async def test_a_name_is_trusted_for_an_hour(stage: Stage) -> None:
     assert stage.lookups() == 2
 
 
-async def test_one_answer_of_slack_tells_name_and_kind(stage: Stage) -> None:
+async def test_name_and_kind_cost_one_lookup(stage: Stage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "ada"}
     await stage.users.names(["U0GRACE"])
@@ -98,34 +98,34 @@ async def test_one_answer_of_slack_tells_name_and_kind(stage: Stage) -> None:
     assert stage.lookups() == 2
 
 
-async def test_people_who_are_asked_about_at_once_cost_one_call(stage: Stage) -> None:
-    asked = [asyncio.create_task(stage.users.kind("U0ADA")) for _ in range(5)]
+async def test_simultaneous_lookups_share_one_call(stage: Stage) -> None:
+    lookups = [asyncio.create_task(stage.users.kind("U0ADA")) for _ in range(5)]
     named = asyncio.create_task(stage.users.names(["U0ADA"]))
     await asyncio.sleep(0)
-    asked[0].cancel()
-    assert await asyncio.gather(*asked[1:]) == [UserKind.MEMBER] * 4
+    lookups[0].cancel()
+    assert await asyncio.gather(*lookups[1:]) == [UserKind.MEMBER] * 4
     assert await named == {"U0ADA": "ada"}
     assert stage.lookups() == 1
 
 
-async def test_while_slack_fails_the_last_known_kind_holds(stage: Stage) -> None:
+async def test_last_known_kind_applies_while_slack_fails(stage: Stage) -> None:
     await stage.users.kind("U0ADA")
     stage.clock.now_s += KIND_TRUSTED_S
     stage.sandbox.faults.start("internal_error", method="users.info")
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
-    assert stage.users.known("U0ADA") is None, "it is asked for again the next time"
+    assert stage.users.known("U0ADA") is None, "it must be looked up again the next time"
     assert stage.clock.slept == [0.5, 1, 2, 4, 8, 8]
     assert await stage.users.kind("U0GRACE") is None
 
 
 @pytest.mark.parametrize(("retry_after_s", "wait_s"), [(3, 3), (600, USER_KIND.longest_retry_after_s)])
-async def test_a_rate_limit_is_waited_out_within_bounds(stage: Stage, retry_after_s: int, wait_s: float) -> None:
+async def test_rate_limit_is_waited_out_within_bounds(stage: Stage, retry_after_s: int, wait_s: float) -> None:
     stage.sandbox.faults.start("rate_limit", method="users.info", times=1, retry_after_s=retry_after_s)
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert stage.clock.slept == [wait_s]
 
 
-async def test_without_the_scope_kinds_are_asked_for_each_time_and_names_once_an_hour(stage: Stage) -> None:
+async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_scope(stage: Stage) -> None:
     stage.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
     for _ in range(2):
         assert await stage.users.kind("U0ADA") is None
@@ -136,15 +136,13 @@ async def test_without_the_scope_kinds_are_asked_for_each_time_and_names_once_an
     assert stage.clock.slept == []
 
 
-async def test_somebody_whom_the_workspace_may_not_see_is_external(stage: Stage) -> None:
+async def test_person_whom_the_workspace_may_not_see_is_external(stage: Stage) -> None:
     assert await stage.users.kind("U0NOBODY") is stage.users.known("U0NOBODY") is UserKind.EXTERNAL
     assert await stage.users.names(["U0NOBODY"]) == {}
     assert stage.lookups() == 1
 
 
-async def test_only_so_many_are_remembered_and_the_oldest_are_dropped(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(users_module, "MOST_PROFILES", 2)
     for user_id in ("U0ADA", "U0GRACE", "U0NOBODY"):
         await stage.users.kind(user_id)

@@ -1,4 +1,4 @@
-"""A vendor on this machine: serves scripted answers over real HTTP, and remembers what it was asked."""
+"""A vendor on this machine: serves scripted answers over real HTTP, and records the requests."""
 
 import asyncio
 import json
@@ -16,15 +16,15 @@ class Ending(Enum):
     """How the response ends after its last chunk."""
 
     END = auto()
-    """As HTTP has it."""
+    """The response ends as HTTP defines."""
     CUT = auto()
     """The connection is closed in the middle of the body."""
     RESET = auto()
     """The connection is reset in the middle of the body."""
     HANG = auto()
-    """It does not: only pings come, for as long as the client stays."""
+    """The response never ends: pings are sent while the client stays."""
     NOTHING = auto()
-    """The connection is closed before a byte of it, as a kept one may be that was idle for too long."""
+    """The connection is closed before the first byte, as a vendor does with an idle one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,42 +36,42 @@ class Answer:
     content_type: str = "text/event-stream; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
-    """Before anything is sent."""
+    """The wait before the response."""
     pause_s: float = 0.0
-    """After each chunk."""
+    """The pause after each chunk."""
     ending: Ending = Ending.END
     ping: bytes = b": ping\n\n"
-    """What is sent while it hangs."""
+    """The bytes that are sent while the response hangs."""
 
 
 def refusal(status: int, error: object, **headers: str) -> Answer:
-    """An error as vendors send them, with a body of JSON; headers are written with _ for -."""
+    """Returns a vendor's error response with a JSON body; `_` in a header's name stands for `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer([json.dumps(error).encode()], status, "application/json", named)
 
 
 @dataclass(eq=False, slots=True)
 class Seen:
-    """A request as it came."""
+    """A request that the server received."""
 
     path: str
     headers: Mapping[str, str]
     body: Any
     connection: tuple[str, int]
-    """The client's address: the same one for requests of one connection."""
+    """The client's address, which requests of one connection share."""
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
-    """The client went away before the response was at its end."""
+    """Set if the client went away before the end of the response."""
 
 
 Script = Answer | Callable[[Seen], Answer]
 
 
 class VendorServer:
-    """`async with VendorServer() as vendor:` serves on vendor.url what vendor.script(...) was told."""
+    """`async with VendorServer() as vendor:` serves the answers of vendor.script(...) at vendor.url."""
 
     def __init__(self) -> None:
         self.url = ""
-        """Without a path: OpenAI's base URL is this and /v1."""
+        """The server's URL without a path. OpenAI's base URL adds /v1."""
         self.requests: list[Seen] = []
         self._scripts: list[Script] = []
         self._arrival = asyncio.Condition()
@@ -80,11 +80,11 @@ class VendorServer:
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
 
     def script(self, *scripts: Script) -> None:
-        """What the next requests are answered with, one each; the last one answers all that follow."""
+        """Sets the answers to the next requests, one each; the last one answers all later requests."""
         self._scripts = list(scripts)
 
     async def request(self, number: int) -> Seen:
-        """The request of this number, counted from 0, as soon as it has come."""
+        """Returns the request of this number, counted from 0, once it has arrived."""
         async with self._arrival:
             await self._arrival.wait_for(lambda: len(self.requests) > number)
         return self.requests[number]

@@ -1,4 +1,4 @@
-"""Any text as the vendors' APIs would stream it, an event a chunk, or send it whole."""
+"""Any text in the form of each vendor's API: streamed with one event per chunk, or as one JSON body."""
 
 import json
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ INPUT_TOKENS = 12
 
 
 def documented(name: str) -> bytes:
-    """A stream byte for byte as its server documents it, from the file of this name beside this module."""
+    """Returns a stream as its server documents it, byte for byte, from the file of this name in this folder."""
     return (Path(__file__).parent / f"{name}.sse").read_bytes()
 
 
 def split(stream: bytes, size: int) -> list[bytes]:
-    """The stream in pieces of this many bytes, wherever that cuts characters and events."""
+    """Splits a stream into pieces of `size` bytes, even within characters and events."""
     return [stream[at : at + size] for at in range(0, len(stream), size)]
 
 
 def tokens(text: str) -> list[str]:
-    """The text in deltas of about a token each."""
+    """Splits a text into deltas of about a token each."""
     return [text[at : at + 4] for at in range(0, len(text), 4)]
 
 
 def responses(deltas: Sequence[str]) -> list[bytes]:
-    """OpenAI's Responses API."""
+    """Returns a stream of OpenAI's Responses API."""
     whole = json.loads(responses_whole("".join(deltas)))
     opened = whole | {"status": "in_progress", "output": [], "usage": None}
     place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
@@ -38,7 +38,7 @@ def responses(deltas: Sequence[str]) -> list[bytes]:
 
 
 def responses_whole(text: str) -> bytes:
-    """OpenAI's Responses API without stream."""
+    """Returns a JSON body of OpenAI's Responses API."""
     content = [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
     item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content}
     usage = {"input_tokens": INPUT_TOKENS, "output_tokens": len(tokens(text))}
@@ -48,11 +48,11 @@ def responses_whole(text: str) -> bytes:
 
 
 def chat(deltas: Sequence[str]) -> list[bytes]:
-    """Chat Completions, with the usage that stream_options asks for."""
+    """Returns a stream of Chat Completions, with the usage that stream_options requests."""
     chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790035200, "model": "m"}
-    says: list[Any] = [{"role": "assistant", "content": ""}, *({"content": d} for d in deltas)]
+    contents: list[Any] = [{"role": "assistant", "content": ""}, *({"content": d} for d in deltas)]
     chunks: list[dict[str, object]] = [
-        *(chunk | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in says),
+        *(chunk | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in contents),
         chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
         chunk | {"choices": [], "usage": _chat_usage("".join(deltas))},
     ]
@@ -60,23 +60,23 @@ def chat(deltas: Sequence[str]) -> list[bytes]:
 
 
 def chat_whole(text: str) -> bytes:
-    """Chat Completions without stream."""
+    """Returns a JSON body of Chat Completions."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     whole = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1790035200, "model": "m"}
     return _compact(whole | {"choices": [choice], "usage": _chat_usage(text)}).encode()
 
 
 def messages(deltas: Sequence[str]) -> list[bytes]:
-    """Anthropic's Messages API."""
+    """Returns a stream of Anthropic's Messages API."""
     whole = json.loads(messages_whole("".join(deltas)))
     opened = whole | {"content": [], "stop_reason": None, "usage": whole["usage"] | {"output_tokens": 1}}
     ending = {"stop_reason": "end_turn", "stop_sequence": None}
     usage = {"output_tokens": whole["usage"]["output_tokens"]}
-    said = [{"type": "text_delta", "text": delta} for delta in deltas]
+    text_deltas = [{"type": "text_delta", "text": delta} for delta in deltas]
     events: list[dict[str, object]] = [
         {"type": "message_start", "message": opened},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in said),
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in text_deltas),
         {"type": "content_block_stop", "index": 0},
         {"type": "message_delta", "delta": ending, "usage": usage},
         {"type": "message_stop"},
@@ -85,7 +85,7 @@ def messages(deltas: Sequence[str]) -> list[bytes]:
 
 
 def messages_whole(text: str) -> bytes:
-    """Anthropic's Messages API without stream."""
+    """Returns a JSON body of Anthropic's Messages API."""
     whole = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m"}
     usage = {"input_tokens": INPUT_TOKENS, "output_tokens": len(tokens(text))}
     content = [{"type": "thinking", "thinking": "", "signature": "s"}, {"type": "text", "text": text}]
@@ -94,8 +94,12 @@ def messages_whole(text: str) -> bytes:
 
 
 def _chat_usage(text: str) -> dict[str, int]:
-    made = len(tokens(text))
-    return {"prompt_tokens": INPUT_TOKENS, "completion_tokens": made, "total_tokens": INPUT_TOKENS + made}
+    output_tokens = len(tokens(text))
+    return {
+        "prompt_tokens": INPUT_TOKENS,
+        "completion_tokens": output_tokens,
+        "total_tokens": INPUT_TOKENS + output_tokens,
+    }
 
 
 def _compact(value: object) -> str:

@@ -3,7 +3,7 @@
 from bot.slack.format.files import files_of
 
 
-def test_forwarded_messages_files_are_a_messages_own() -> None:
+def test_files_of_forwarded_messages_belong_to_the_message() -> None:
     message = {"files": [{"id": "F1"}], "attachments": [{"is_share": True, "files": [{"id": "F2"}]}, {"text": "x"}]}
     assert [file.id for file in files_of(message)] == ["F1", "F2"]
     assert files_of({"text": "none"}) == ()

@@ -1,4 +1,4 @@
-"""The Home of a person and of an admin, and what /typist says: blocks that Slack takes."""
+"""App Home of a person and of an admin, and responses to /typist: blocks that Slack accepts."""
 
 import pytest
 
@@ -28,25 +28,25 @@ def view_text(view: Json) -> str:
     return "\n".join(str(block.get("text") or block.get("elements")) for block in view["blocks"])
 
 
-def test_a_person_sees_their_own_use_and_no_more() -> None:
-    said = view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]))))
-    assert "1,234 tokens, $0.02" in said
-    assert "Your quota of 2,000 tokens per day: 61% used" in said
-    assert "Be &lt;helpful&gt;." in said
-    assert "This workspace" not in said
+def test_person_sees_only_their_own_usage() -> None:
+    shown = view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]))))
+    assert "1,234 tokens, $0.02" in shown
+    assert "Your quota of 2,000 tokens per day: 61% used" in shown
+    assert "Be &lt;helpful&gt;." in shown
+    assert "This workspace" not in shown
 
 
-def test_an_admin_sees_the_workspaces_dearest_models_first() -> None:
+def test_admin_sees_the_workspaces_most_expensive_models_first() -> None:
     by_model = {"openai/one": Amount(9_000, 0.5), "anthropic/two": Amount(100, 2.0), "own": Amount(50_000)}
     workspace = WorkspaceUsage(UsageToDate(SPENT, CAPS), by_model, {"Access": "members & guests"})
-    said = view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]), workspace)))
-    assert said.index("anthropic/two: 100") < said.index("openai/one: 9,000") < said.index("own: 50,000")
-    assert "Each channel's quota of $5 per day" in said
-    assert "The workspace's quota of $500 per month: 0% used" in said
-    assert "members &amp; guests" in said
+    shown = view_text(home_view(HomeView(IN_EFFECT, UsageToDate(SPENT, CAPS[:2]), workspace)))
+    assert shown.index("anthropic/two: 100") < shown.index("openai/one: 9,000") < shown.index("own: 50,000")
+    assert "Each channel's quota of $5 per day" in shown
+    assert "The workspace's quota of $500 per month: 0% used" in shown
+    assert "members &amp; guests" in shown
 
 
-def test_a_home_of_many_models_and_long_settings_is_taken() -> None:
+def test_home_of_many_models_and_long_settings_is_accepted() -> None:
     by_model = {f"openai/{'x' * 200}{n}": Amount(n) for n in range(100)}
     workspace = WorkspaceUsage(UsageToDate(SPENT, CAPS * 30), by_model, {"Models": "y" * 10_000})
     view_text(
@@ -74,16 +74,16 @@ def test_a_home_of_many_models_and_long_settings_is_taken() -> None:
         ),
     ],
 )
-def test_what_is_in_force_is_one_line(settings: ChannelSettings, defaults: DefaultSettings, line: str) -> None:
+def test_settings_in_effect_are_one_line(settings: ChannelSettings, defaults: DefaultSettings, line: str) -> None:
     assert line in settings_line(effective_settings(settings, defaults), "C1")
 
 
 @pytest.mark.parametrize(
     ("text", "word"), [("", "help"), ("  ", "help"), ("Usage", "usage"), ("model x", "model"), ("tea", "tea")]
 )
-def test_the_first_word_is_what_is_asked(text: str, word: str) -> None:
+def test_first_word_is_the_subcommand(text: str, word: str) -> None:
     assert parse_subcommand(text) == word
 
 
-def test_without_limits_it_says_so() -> None:
+def test_usage_without_quotas_says_so() -> None:
     assert usage_text(UsageToDate(SPENT, ())).endswith(texts.NO_QUOTAS)

@@ -1,4 +1,4 @@
-"""What a reader sees of a message: what people type, what apps send, and what is forwarded."""
+"""The text of a message as a reader sees it: typed, sent by apps, or forwarded."""
 
 import re
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ Json = dict[str, Any]
 NAMES = {"UADA": "Ada"}
 
 
-def text(said: str, **styles: bool) -> Json:
-    return {"type": "text", "text": said, **({"style": styles} if styles else {})}
+def text(words: str, **styles: bool) -> Json:
+    return {"type": "text", "text": words, **({"style": styles} if styles else {})}
 
 
 def section(*elements: Json) -> Json:
     return {"type": "rich_text_section", "elements": list(elements)}
 
 
-def items(*said: str, **how: Any) -> Json:
-    return {"type": "rich_text_list", "style": "bullet", "elements": [section(text(each)) for each in said], **how}
+def items(*texts: str, **how: Any) -> Json:
+    return {"type": "rich_text_list", "style": "bullet", "elements": [section(text(item)) for item in texts], **how}
 
 
 def typed(*elements: Json) -> Json:
@@ -41,13 +41,13 @@ TYPED = {
         "**b** _i_ ~~s~~ `c`",
     ),
     "two styles at once": ([section(text("both", bold=True, italic=True))], "**_both_**"),
-    "neighbours of one style": ([section(text("a", bold=True), text("b", bold=True))], "**ab**"),
+    "adjacent texts of one style": ([section(text("a", bold=True), text("b", bold=True))], "**ab**"),
     "a style over lines": ([section(text("a\nb", bold=True))], "**a**\n**b**"),
     "code with backticks in it": (
         [section(text("a`b", code=True), text(" "), text("`c", code=True))],
         "``a`b`` `` `c ``",
     ),
-    "whom and where": (
+    "mentions": (
         [
             section(
                 ADA,
@@ -111,7 +111,7 @@ TYPED = {
         ":wave: #F405B3 18 February 2014 2014-02-18 14:39 UTC",
     ),
     "a list below words": ([section(text("Buy:\n")), items("milk", "bread")], "Buy:\n\n- milk\n- bread"),
-    "nested lists that go on counting": (
+    "nested lists that continue counting": (
         [
             items("one", "two", style="ordered"),
             items("inner", indent=1),
@@ -135,7 +135,7 @@ TYPED = {
         ],
         "```\nif a < b:\n    f(https://a.example)\n```",
     ),
-    "code that says its language": (
+    "code with its language": (
         [{"type": "rich_text_preformatted", "language": "python", "elements": [text("x")]}],
         "```python\nx\n```",
     ),
@@ -144,16 +144,16 @@ TYPED = {
         "````\n```\nx\n```\n````",
     ),
     "a mention written as code": ([section(text("<@UADA>", code=True))], "`<@UADA>`"),
-    "an element of a kind to come": ([section({"type": "sparkle", "text": "shiny"})], "shiny"),
+    "an element of an unknown kind": ([section({"type": "sparkle", "text": "shiny"})], "shiny"),
 }
 
 
-@pytest.mark.parametrize(("elements", "said"), TYPED.values(), ids=TYPED.keys())
-def test_what_people_type_keeps_its_structure(elements: list[Json], said: str) -> None:
-    assert with_names(body_of(typed(*elements)), NAMES) == said
+@pytest.mark.parametrize(("elements", "shown"), TYPED.values(), ids=TYPED.keys())
+def test_typed_text_keeps_its_structure(elements: list[Json], shown: str) -> None:
+    assert with_names(body_of(typed(*elements)), NAMES) == shown
 
 
-def test_names_that_only_the_text_beside_the_block_knows_are_used() -> None:
+def test_names_in_the_text_beside_the_block_are_used() -> None:
     message = typed(section({"type": "usergroup", "usergroup_id": "S1"}, {"type": "channel", "channel_id": "C1"}))
     assert with_names(body_of(message | {"text": "<!subteam^S1|@ops><#C1|general>"}), {}) == "@ops#general"
 
@@ -208,7 +208,7 @@ BODIES = {
         "**Build 7**\n\nby @Ada, [log](https://ci.example/7)\n**State:** red\n**Took:** 3 min\n\n# Why\n1 < 2\n\n"
         "a cat main\n\n[Open](https://ci.example)\n\nTrend\ngoes up\n\n| who | a\\|b |\n| --- | --- |\n| @Ada | 3 |",
     ),
-    "a block of a kind to come": (
+    "a block of an unknown kind": (
         {
             "text": "t",
             "blocks": [{"type": "card", "title": {"type": "mrkdwn", "text": "Hi"}, "body": [{"text": "there"}]}],
@@ -218,13 +218,13 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize(("message", "said"), BODIES.values(), ids=BODIES.keys())
-def test_a_body_is_what_its_blocks_show_or_its_text(message: Json, said: str) -> None:
-    assert with_names(body_of(message), NAMES) == said
+@pytest.mark.parametrize(("message", "shown"), BODIES.values(), ids=BODIES.keys())
+def test_body_is_the_text_of_its_blocks_or_its_own_text(message: Json, shown: str) -> None:
+    assert with_names(body_of(message), NAMES) == shown
 
 
-def shared(said: str, **more: Any) -> Json:
-    inner = {"message": typed(section(text(said)))}
+def shared(words: str, **more: Any) -> Json:
+    inner = {"message": typed(section(text(words)))}
     return {"is_share": True, "is_msg_unfurl": True, "author_name": "Ada", "message_blocks": [inner], **more}
 
 
@@ -235,11 +235,11 @@ ATTACHED = {
         [{"is_share": True, "author_id": "UADA", "author_name": "", "text": "a &lt; b"}],
         "Forwarded from @Ada: a < b",
     ),
-    "a forwarded message of nobody": (
+    "a forwarded message without an author": (
         [{"is_share": True, "fallback": "[3 May] hi"}],
         "Forwarded from somebody: [3 May] hi",
     ),
-    "a message whose address was written": (
+    "a message whose link was written": (
         [shared("Ship it?", is_share=False, from_url="https://a.slack.com/archives/C1/p1")],
         "Quoted from Ada: Ship it?",
     ),
@@ -291,18 +291,18 @@ ATTACHED = {
 }
 
 
-@pytest.mark.parametrize(("attachments", "said"), ATTACHED.values(), ids=ATTACHED.keys())
-def test_what_hangs_below_says_whose_it_is(attachments: list[Json], said: str) -> None:
-    assert with_names(attached_to({"attachments": attachments}), NAMES) == said
+@pytest.mark.parametrize(("attachments", "shown"), ATTACHED.values(), ids=ATTACHED.keys())
+def test_attachment_names_its_author(attachments: list[Json], shown: str) -> None:
+    assert with_names(attached_to({"attachments": attachments}), NAMES) == shown
 
 
-def test_what_is_attached_is_bounded_in_size() -> None:
-    said = attached_to({"attachments": [{"text": "x" * 1_000}] * 500})
-    assert len(said) < MOST_ATTACHED_CHARS + 1_000
-    assert said.endswith(MORE)
+def test_attachments_are_bounded_in_size() -> None:
+    shown = attached_to({"attachments": [{"text": "x" * 1_000}] * 500})
+    assert len(shown) < MOST_ATTACHED_CHARS + 1_000
+    assert shown.endswith(MORE)
 
 
-def test_what_is_attached_is_bounded_in_depth() -> None:
+def test_attachments_are_bounded_in_depth() -> None:
     attachment = shared("deep")
     for _ in range(500):
         attachment = shared("deep", attachments=[attachment])
@@ -318,19 +318,19 @@ def test_what_is_attached_is_bounded_in_depth() -> None:
         ({"bot_id": "B1", "bot_profile": None}, None),
     ],
 )
-def test_an_app_calls_itself(message: Json, name: str | None) -> None:
+def test_name_of_an_app_is_read(message: Json, name: str | None) -> None:
     assert app_name(message) == name
 
 
-def held(node: Any) -> Iterator[tuple[str, str]]:
-    """Every key of the examples above, and what words it has."""
-    for key, value in node.items() if isinstance(node, dict) else [("", each) for each in node]:
+def keys_and_texts(node: Any) -> Iterator[tuple[str, str]]:
+    """Yields every key of the examples above, with its text."""
+    for key, value in node.items() if isinstance(node, dict) else [("", item) for item in node]:
         yield key, value if isinstance(value, str) else ""
         if isinstance(value, dict | list | tuple):
-            yield from held(value)
+            yield from keys_and_texts(value)
 
 
-KEYS, KINDS = (sorted(set(found)) for found in zip(*held([TYPED, BODIES, ATTACHED]), strict=True))
+KEYS, KINDS = (sorted(set(column)) for column in zip(*keys_and_texts([TYPED, BODIES, ATTACHED]), strict=True))
 PARTS = ["rich_text_section", "rich_text_list", "rich_text_quote", "rich_text_preformatted", "to_come"]
 leaves = (
     st.none() | st.booleans() | st.integers(-2, 10**18) | st.floats() | st.sampled_from(KINDS) | st.text(max_size=4)
@@ -344,13 +344,13 @@ trees = st.recursive(
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), trees, max_size=6))
-def test_any_tree_is_read_and_nobody_is_left_as_a_mention(message: Json) -> None:
-    said = with_names("\n".join((body_of(message), attached_to(message), app_name(message) or "")), {})
-    assert not re.search(r"<@[UW]\w+>", said)
+def test_no_persons_mention_is_left_in_any_tree(message: Json) -> None:
+    shown = with_names("\n".join((body_of(message), attached_to(message), app_name(message) or "")), {})
+    assert not re.search(r"<@[UW]\w+>", shown)
 
 
 STYLES = [{}, {"bold": True}, {"code": True}, {"bold": True, "italic": True, "strike": True}]
-PIECES = [text(said, **style) for said in ("a", " b\n", "`", "x|y <z>", "\n") for style in STYLES]
+PIECES = [text(words, **style) for words in ("a", " b\n", "`", "x|y <z>", "\n") for style in STYLES]
 elements = st.lists(st.sampled_from([*PIECES, ADA, {"type": "link", "url": "https://a.example/|", "text": "a"}]))
 parts = st.builds(lambda kind, inner: {"type": kind, "elements": inner}, st.sampled_from(PARTS), elements)
 
@@ -358,7 +358,7 @@ parts = st.builds(lambda kind, inner: {"type": kind, "elements": inner}, st.samp
 @settings(max_examples=100, deadline=None)
 @given(st.lists(parts, max_size=4))
 def test_no_word_of_a_rich_text_block_is_lost(written: list[Json]) -> None:
-    said = "".join(with_names(body_of(typed(*written) | {"text": ""}), {}).split())
+    shown = "".join(with_names(body_of(typed(*written) | {"text": ""}), {}).split())
     for part in written:
         for element in part["elements"] if part["type"] != "rich_text_list" else ():
-            assert "".join(element.get("text", "").split()) in said
+            assert "".join(element.get("text", "").split()) in shown

@@ -1,4 +1,4 @@
-"""Pages fit Slack's limits once they are translated, at every moment, and cost what they did."""
+"""Pages fit Slack's limits after translation, in every frame, and each line is counted once."""
 
 import random
 
@@ -15,7 +15,7 @@ from bot.core.reply.state import MOST_PAGES, Ending, Reply, Upload, View
 from bot.errors import Refusal
 from sandbox.rules import check_blocks
 from tests.core.conversations import question
-from tests.core.slack import Slack, grow, kinds, leaves, said, show, stored
+from tests.core.stored_messages import Slack, grow, kinds, leaves, show, shown_text, stored
 from tests.core.test_pages import paged
 
 ROW = "| a cell with some words | and *another* one |\n"
@@ -38,7 +38,7 @@ LONG = {
     "a table of one longest row": f"| a | b |\n|---|---|\n| {'word ' * 2_000} | b |\n| c | d |\n",
     "a table of many columns": "|a" * 30 + "|\n" + "|-" * 30 + "|\n" + ("|1" * 30 + "|\n") * 30,
     "a wide table in a quote": "> " + "|a" * 30 + "|\n> " + "|-" * 30 + "|\n> " + "|1" * 30 + "|\n",
-    "a table that ends without a line's end": f"{TABLE}\nWords.\n\n| a | b |\n|---|---|",
+    "a table without a final newline": f"{TABLE}\nWords.\n\n| a | b |\n|---|---|",
     "long headings": f"# {'word ' * 60}\nwords\n" * 30,
     "long headings that are underlined": f"{'word ' * 60}\n===\nwords\n" * 20,
     "long headings in a list": f"- # {'word ' * 60}\n  words\n" * 20,
@@ -84,7 +84,7 @@ def test_plain_pages_fit_in_bytes(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-def test_pages_do_not_depend_on_how_the_text_comes(text: str) -> None:
+def test_pages_do_not_depend_on_deltas(text: str) -> None:
     whole = paged(text, PAGE_CHARS)
     assert "".join(page.source for page in whole) == text
     for step in (1 if len(text) < 5_000 else 53, 1_000):
@@ -92,7 +92,7 @@ def test_pages_do_not_depend_on_how_the_text_comes(text: str) -> None:
 
 
 def answer(seed: int) -> str:
-    """A text of all that Slack counts, in any order."""
+    """Returns a text with everything that Slack counts, in random order."""
     chance = random.Random(seed)
     pieces = [HEADING, "Words of it.\n\n", f"{'word ' * 50}\n\n", "---\n\n", f"{TABLE}\n", f"> {'q & a ' * 9}\n\n"]
     pieces += [
@@ -112,7 +112,7 @@ def answer(seed: int) -> str:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([127, 700]))
-def test_whatever_the_answer_holds_no_frame_is_refused(seed: int, step: int) -> None:
+def test_no_frame_of_any_answer_is_refused(seed: int, step: int) -> None:
     text, slack = answer(seed), Slack()
     reply = grow(text, step, slack)
     reply.finish(Ending("", footer="openai/gpt-test", previous=True))
@@ -122,8 +122,8 @@ def test_whatever_the_answer_holds_no_frame_is_refused(seed: int, step: int) -> 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6))
-def test_no_more_blocks_come_out_than_were_counted(seed: int) -> None:
-    """The count is never below what Slack makes of a page."""
+def test_slack_makes_no_more_blocks_than_were_counted(seed: int) -> None:
+    """Pages are cut by a count that is never below Slack's own."""
     text = answer(seed)
     for page in paged(text, PAGE_CHARS):
         sent = check_blocks([{"type": "markdown", "text": rendered(page.markdown, growing=False) or "x"}])
@@ -131,20 +131,20 @@ def test_no_more_blocks_come_out_than_were_counted(seed: int) -> None:
         assert kinds(sent).count("table") <= 1
 
 
-def test_a_page_is_cut_at_the_heading_before_the_table_that_is_too_much() -> None:
+def test_page_ends_before_the_heading_of_a_second_table() -> None:
     text = f"Words.\n\n{TABLE}\nMore words.\n\n{HEADING}\nOf this:\n\n{TABLE}"
     first, second = paged(text, PAGE_CHARS)
     assert second.source.startswith(HEADING)
     assert first.source.endswith("More words.\n\n")
 
 
-def test_a_table_of_many_rows_goes_on_below_its_header() -> None:
+def test_long_table_continues_below_its_header() -> None:
     pages = paged(f"| a | b |\n|---|---|\n{ROW * 250}", PAGE_CHARS)
     tables = [[block for block in stored(View(page.markdown)) if block["type"] == "table"] for page in pages]
-    assert [len(found) for found in tables] == [1] * len(pages)
+    assert [len(on_page) for on_page in tables] == [1] * len(pages)
     rows = [table["rows"] for (table,) in tables]
-    assert all(said(each[0]) == "ab" for each in rows)
-    assert sum(len(each) - 1 for each in rows) == 250
+    assert all(shown_text(table[0]) == "ab" for table in rows)
+    assert sum(len(table) - 1 for table in rows) == 250
     assert max(map(len, rows)) <= MOST_ROWS
 
 
@@ -157,21 +157,21 @@ def test_many_small_tables_end_in_a_file() -> None:
     assert isinstance(reply.next_call(), Upload)
 
 
-def test_a_wide_table_is_shown_as_code_with_all_its_columns() -> None:
+def test_wide_table_is_shown_as_code_with_all_its_columns() -> None:
     wide = "|a" * 30 + "|\n" + "|-" * 30 + "|\n" + "|1" * 30 + "|"
     for growing in (False, True):
         (block, *_) = stored(View(f"{wide}\n", growing=growing))
         assert block["elements"][0]["type"] == "rich_text_preformatted"
-        assert said(block["elements"][0]) == wide
+        assert shown_text(block["elements"][0]) == wide
 
 
 @pytest.mark.parametrize("heading", ["# {}", "### {} ###", "{}\n---", "- # {}", "> # {}", "Before\n# {}\nafter"])
-def test_a_heading_that_is_too_long_is_a_bold_paragraph(heading: str) -> None:
+def test_long_heading_is_shown_as_a_bold_paragraph(heading: str) -> None:
     words = ("word " * 40).strip()
     for growing in (False, True):
-        kept = stored(View(heading.format(words) + "\n", growing=growing))
-        assert "header" not in kinds(kept)
-        assert [leaf.get("style") for leaf in leaves(kept) if words in leaf["text"]] == [{"bold": True}]
+        blocks = stored(View(heading.format(words) + "\n", growing=growing))
+        assert "header" not in kinds(blocks)
+        assert [leaf.get("style") for leaf in leaves(blocks) if words in leaf["text"]] == [{"bold": True}]
 
 
 @pytest.mark.parametrize(
@@ -191,35 +191,39 @@ def test_a_heading_that_is_too_long_is_a_bold_paragraph(heading: str) -> None:
 )
 def test_bold_beside_cjk_letters_is_bold(written: str, bold: str) -> None:
     for growing in (False, True):
-        kept = stored(View(f"{written}\n\n下一段", growing=growing))
-        assert [leaf["text"] for leaf in leaves(kept) if leaf.get("style") == {"bold": True}] == [bold]
-        assert said(kept).replace(HAIR_SPACE, "").startswith(written.strip("-| \n").replace("**", "").split(" |")[0])
+        blocks = stored(View(f"{written}\n\n下一段", growing=growing))
+        assert [leaf["text"] for leaf in leaves(blocks) if leaf.get("style") == {"bold": True}] == [bold]
+        assert (
+            shown_text(blocks)
+            .replace(HAIR_SPACE, "")
+            .startswith(written.strip("-| \n").replace("**", "").split(" |")[0])
+        )
 
 
 def test_growing_bold_beside_a_cjk_letter_is_bold() -> None:
-    kept = stored(View("这是**粗体", growing=True))
-    assert [leaf["text"] for leaf in leaves(kept[:1]) if leaf.get("style") == {"bold": True}] == ["粗体"]
+    blocks = stored(View("这是**粗体", growing=True))
+    assert [leaf["text"] for leaf in leaves(blocks[:1]) if leaf.get("style") == {"bold": True}] == ["粗体"]
 
 
 @pytest.mark.parametrize(
     "written", ["snake_case 和 2*3*4", "`这**不是**粗体`", "```\n这**不是**粗体\n```", "没有**关闭"]
 )
-def test_what_is_no_emphasis_stays_as_it_is(written: str) -> None:
+def test_text_without_emphasis_stays_unchanged(written: str) -> None:
     assert HAIR_SPACE not in rendered(written, growing=False)
 
 
 @pytest.mark.parametrize(
     "written", ["**https://a.example/b**", "**see https://a.example/b**", "**https://a.example/b is it**"]
 )
-def test_marks_around_a_bare_address_are_no_part_of_it(written: str) -> None:
+def test_marks_around_a_bare_url_are_no_part_of_it(written: str) -> None:
     for growing in (False, True):
-        kept = stored(View(f"{written}\n\nand on", growing=growing))
-        assert [leaf["url"] for leaf in leaves(kept) if leaf["type"] == "link"] == ["https://a.example/b"]
-        assert "*" not in said(kept)
+        blocks = stored(View(f"{written}\n\nand on", growing=growing))
+        assert [leaf["url"] for leaf in leaves(blocks) if leaf["type"] == "link"] == ["https://a.example/b"]
+        assert "*" not in shown_text(blocks)
 
 
 def test_lines_are_counted_once() -> None:
-    """What is counted of a growing page is what its newest lines cost."""
+    """Counting a growing page costs what its newest lines cost."""
     reads = []
 
     class Counted(Extent):

@@ -1,4 +1,4 @@
-"""A question that the bot wrote for somebody is read back as theirs."""
+"""A question that the bot posts for a person is attributed to that person."""
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +26,7 @@ def ask(question: str, quote: str = "", ts: str = "2.0") -> MessageQuestion:
         ("<!channel>", "<@U2>?", "&gt; &lt;!channel&gt;\n\n&lt;@U2&gt;?"),
     ],
 )
-def test_it_is_theirs_and_says_what_they_asked(quote: str, question: str, words: str) -> None:
+def test_posted_question_has_its_asker_and_text(quote: str, question: str, words: str) -> None:
     message = posted_question(ask(question, quote), elsewhere=True)
     assert asked_in(message) == ("U1", words)
     assert view_of(message) == "V1"
@@ -34,12 +34,12 @@ def test_it_is_theirs_and_says_what_they_asked(quote: str, question: str, words:
 
 @given(st.text(min_size=1, max_size=200).filter(str.strip))
 @settings(max_examples=50, deadline=None)
-def test_whatever_is_asked_is_read_as_it_was_written(question: str) -> None:
+def test_any_question_is_read_back_unchanged(question: str) -> None:
     message = posted_question(ask(question), elsewhere=False)
-    read = asked_in(message)
-    assert read is not None
+    asker_and_text = asked_in(message)
+    assert asker_and_text is not None
     if escape(question) == question.replace("<", "&lt;").replace(">", "&gt;"):
-        assert with_names(read[1], {}) == question
+        assert with_names(asker_and_text[1], {}) == question
     assert "<" not in message["text"]
 
 
@@ -48,17 +48,17 @@ texts = st.text(st.characters(codec="utf-8") | st.sampled_from("<>&;lgtamp@#|\n 
 
 @given(texts.filter(bool), texts, st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_the_question_on_record_is_the_one_that_history_reads(question: str, quote: str, elsewhere: bool) -> None:
+def test_history_reads_the_same_question_as_the_record(question: str, quote: str, elsewhere: bool) -> None:
     posted = ask(question, quote)
     text = text_of_post(posted.about, question, elsewhere=elsewhere)
     assert asked_in(posted_question(posted, elsewhere=elsewhere)) == ("U1", text)
 
 
-def test_other_messages_of_ours_hold_nobodys_question() -> None:
+def test_other_messages_of_ours_contain_no_question() -> None:
     assert asked_in({"text": "An answer"}) is None
     assert asked_in({"blocks": [{"type": "markdown", "text": "An answer", "block_id": "x1"}]}) is None
 
 
-@pytest.mark.parametrize(("ts", "recalled"), [("1.0", ""), ("2.0", "first second")])
-def test_a_message_is_recalled_where_the_thread_does_not_begin_with_it(ts: str, recalled: str) -> None:
-    assert quote_above(ask("why?", "first\nsecond", ts).about, elsewhere=False) == recalled
+@pytest.mark.parametrize(("ts", "quote"), [("1.0", ""), ("2.0", "first second")])
+def test_message_is_quoted_unless_it_begins_the_thread(ts: str, quote: str) -> None:
+    assert quote_above(ask("why?", "first\nsecond", ts).about, elsewhere=False) == quote

@@ -1,4 +1,4 @@
-"""Whatever a message shows next, Slack takes it in place of what the message shows now: each view has a `rich_text`."""
+"""Any view of a message may replace any other in Slack, because each has a `rich_text`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from bot.core.reply.actions import ActionResponse
 from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks, check_replacement
-from tests.core.slack import Json, kinds, leaves, said, stored
+from tests.core.stored_messages import Json, kinds, leaves, shown_text, stored
 from tests.core.test_pages import MARKDOWN, paged
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
@@ -29,12 +29,12 @@ TEXTS = {
     "code": "```py\nx = 1\n```",
     "a list": "- one\n- two",
     "spaces": " \n\n",
-    "a heading of a hundred words": f"# {'word ' * 100}",
-    "a table of thirty columns": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
+    "a long heading": f"# {'word ' * 100}",
+    "a wide table": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
 }
 STATES = {
     "placeholder or growing": {"growing": True},
-    "in line": {"growing": True, "queued": True},
+    "queued": {"growing": True, "queued": True},
     "a full page": {},
     "a page before a file": {"notice": texts.WRITING_LONG},
     "ended": {"ended": EndReason.WHOLE},
@@ -60,7 +60,7 @@ def test_each_view_has_a_rich_text(view: View) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-def test_each_view_may_follow_every_other(view: View) -> None:
+def test_any_view_may_replace_any_other(view: View) -> None:
     after = stored(view)
     for before in all_stored():
         check_replacement(before, after)
@@ -95,7 +95,7 @@ def test_no_transition_is_a_block_mismatch(before: View, after: View) -> None:
 
 
 def paged_view(view: View) -> View:
-    """The view of the text's first page: one holds no more than a table."""
+    """Returns the view of the text's first page, because a message holds at most one table."""
     return replace(view, markdown=paged(view.markdown, 11_800)[0].markdown)
 
 
@@ -111,24 +111,24 @@ def paged_view(view: View) -> View:
         (View("Words.", ended=EndReason.STOPPED, footer="a/b"), "a/b · stopped"),
     ],
 )
-def test_the_quiet_line_is_plain_italic_text(view: View, line: str) -> None:
+def test_line_about_the_answer_is_plain_italic_text(view: View, line: str) -> None:
     last = [block for block in reply_blocks.message(view)["blocks"] if block["type"] == "rich_text"]
     assert leaves(last) == [{"type": "text", "text": line, "style": {"italic": True}}]
 
 
 @pytest.mark.parametrize("view", [View("Words."), View(f"{TABLE}\n\nWords."), View("Words.", ended=EndReason.WHOLE)])
-def test_a_page_with_a_paragraph_needs_no_line_of_ours(view: View) -> None:
+def test_page_with_a_paragraph_needs_no_line_about_the_answer(view: View) -> None:
     assert "rich_text" not in kinds(reply_blocks.message(view)["blocks"])
     assert has_rich_text(view)
 
 
 @pytest.mark.parametrize("text", ["Words.", TABLE, "word " * 5_000])
-def test_an_earlier_version_is_shown_to_one_person_with_a_line_above_it(text: str) -> None:
+def test_previous_version_is_shown_below_a_sentence(text: str) -> None:
     message = reply_blocks.action_message(ActionResponse("The version before.", text))
     assert leaves(check_blocks(message["blocks"]))[0]["text"] == "The version before."
     assert (texts.PREVIOUS_VERSION_CUT in str(message)) is (len(text) > 20_000)
 
 
-def test_what_history_reads_of_a_message_is_the_answer_alone() -> None:
+def test_history_reads_only_the_answer_of_a_message() -> None:
     view = View("Words.", notice="It failed.", ended=EndReason.CUT, footer="openai/gpt-test")
-    assert said(reply_blocks.answer_of({"blocks": stored(view)})["blocks"]) == "Words."
+    assert shown_text(reply_blocks.answer_of({"blocks": stored(view)})["blocks"]) == "Words."

@@ -1,4 +1,4 @@
-"""A Slack that may refuse any call, with or without doing it, and the edit scheduler's part in told time."""
+"""A Slack that may refuse any call, even one that it did, and a simulated edit scheduler for one reply."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,27 +10,27 @@ from bot.slack.scheduled_reply import ScheduledReply
 
 
 @dataclass(frozen=True)
-class Refusing:
-    """How a call fares: `reason` None is done; `done` is done though Slack says that it is not."""
+class CallResult:
+    """What Slack does with a call: `reason` is None if it succeeds; with `done`, Slack does a call that it refuses."""
 
     reason: Refusal | None = None
     done: bool = False
 
 
-DOES_ALL = Refusing()
+SUCCESS = CallResult()
 
 
 @dataclass
-class FaithlessSlack:
-    """What the readers of one thread see, and whether calls are refused: `mood` decides at each call."""
+class UnreliableSlack:
+    """The messages of one thread as readers see them; `result_of` decides for each call whether Slack refuses it."""
 
-    mood: Callable[[Call], Refusing] = lambda call: DOES_ALL
+    result_of: Callable[[Call], CallResult] = lambda call: SUCCESS
     pages: dict[str, tuple[int, View]] = field(default_factory=dict)
     files: dict[str, tuple[AttachedFile, ...]] = field(default_factory=dict)
     posted: int = 0
 
     def take(self, call: Call) -> str:
-        """Does a call."""
+        """Does a call and returns its message's ts."""
         match call:
             case Post(page=page, view=view):
                 self.posted += 1
@@ -49,16 +49,16 @@ class FaithlessSlack:
         return call.ts
 
     def find(self, post: Post, known: tuple[str, ...]) -> str | None:
-        """The message of a post whose answer was lost."""
+        """Returns the message of a post whose response was lost."""
         return next((ts for ts, (page, _) in self.pages.items() if page == post.page and ts not in known), None)
 
 
 @dataclass
-class FaithlessDelivery:
-    """The ReplyDelivery port on a FaithlessSlack, whose answers come at once."""
+class UnreliableDelivery:
+    """Implements the port ReplyDelivery on an UnreliableSlack, which responds at once."""
 
     reply: Reply
-    slack: FaithlessSlack
+    slack: UnreliableSlack
     has_lost_post: bool = field(default=False, init=False)
 
     def method_of(self, call: Call) -> str:
@@ -69,17 +69,17 @@ class FaithlessDelivery:
         self.try_to_send(call)
 
     def try_to_send(self, call: Call) -> None:
-        """Sends a call; raises Refused as Slack's mood is."""
+        """Sends a call. Raises Refused if Slack refuses it."""
         if isinstance(call, Post) and self.has_lost_post:
             self.has_lost_post = False
             if ts := self.slack.find(call, self.reply.page_ts + self.reply.replaced_ts):
                 self.reply.found(ts)
                 return
-        fares = self.slack.mood(call)
-        is_outside_thread = fares.reason is Refusal.OUTSIDE_THREAD and isinstance(call, Post)
-        ts = self.slack.take(call) if fares.reason is None or fares.done or is_outside_thread else ""
-        if fares.reason is not None:
-            raise Refused(self.method_of(call), fares.reason, fares.reason, ts)
+        result = self.slack.result_of(call)
+        is_outside_thread = result.reason is Refusal.OUTSIDE_THREAD and isinstance(call, Post)
+        ts = self.slack.take(call) if result.reason is None or result.done or is_outside_thread else ""
+        if result.reason is not None:
+            raise Refused(self.method_of(call), result.reason, result.reason, ts)
         self.reply.confirmed(call, ts)
 
     def refused(self, call: Call, error: Refused) -> None:
@@ -90,26 +90,26 @@ class FaithlessDelivery:
         self.has_lost_post = self.has_lost_post or (error.reason.may_pass and isinstance(call, Post))
 
     async def clean_up(self) -> None:
-        """Nothing arrives late here."""
+        """Does nothing: no post arrives late here."""
 
 
 @dataclass
-class ToldScheduler:
-    """What bot.slack.edit_scheduler does for one reply, in told time and with one call after the other."""
+class SimulatedScheduler:
+    """Schedules one reply's calls as bot.slack.edit_scheduler does, in simulated time and one after another."""
 
     reply: Reply
-    slack: FaithlessSlack
+    slack: UnreliableSlack
     now: float = 0.0
     calls: int = 0
     scheduled: ScheduledReply = field(init=False)
-    delivery: FaithlessDelivery = field(init=False)
+    delivery: UnreliableDelivery = field(init=False)
 
     def __post_init__(self) -> None:
-        self.delivery = FaithlessDelivery(self.reply, self.slack)
+        self.delivery = UnreliableDelivery(self.reply, self.slack)
         self.scheduled = ScheduledReply(1, self.reply, self.delivery)
 
     def step(self) -> bool:
-        """Sends one call, or lets the time pass until it may go; returns whether there was one."""
+        """Sends the next call at its time; returns False if there is none."""
         if self.scheduled.settled.is_set():
             return False
         call = self.scheduled.next_call(self.now)
@@ -122,11 +122,11 @@ class ToldScheduler:
         return call is not None
 
     def run(self, most_calls: int) -> None:
-        """Until nothing is left to be sent."""
+        """Sends calls until none is left."""
         for _ in range(most_calls):
             if not self.step():
                 return
-        raise AssertionError(f"{most_calls} calls, and no end")
+        raise AssertionError(f"the reply still has calls after {most_calls}")
 
     def _send(self, call: Call) -> None:
         try:

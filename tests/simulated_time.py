@@ -1,6 +1,7 @@
-"""An event loop whose time moves only by what it waits for, so that a test of timers is exact and takes no time.
+"""Simulated time: an event loop that skips every wait, so that tests of timers are exact and take no time.
 
-For code without sockets and threads: nothing from outside can wake this loop. tests/fast.py is for the rest.
+It works for code without sockets and threads, because nothing from outside can wake this loop. tests/fast.py is for
+the rest.
 """
 
 import asyncio
@@ -18,13 +19,13 @@ class _Idle(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise RuntimeError("everything waits, and no timer is set")
+            raise RuntimeError("all tasks wait, and no timer is set")
         self.now_s += max(0.0, timeout)
         return super().select(0)
 
 
-class ToldLoop(asyncio.SelectorEventLoop):
-    """See the module. Its time starts at 0."""
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop in simulated time, which starts at 0."""
 
     def __init__(self) -> None:
         self._idle = _Idle()
@@ -36,8 +37,8 @@ class ToldLoop(asyncio.SelectorEventLoop):
         return self._idle.now_s
 
 
-class ToldClock:
-    """The Clock port in the loop's time."""
+class SimulatedClock:
+    """Implements the port Clock in simulated time."""
 
     def now(self) -> float:
         return self.monotonic()
@@ -49,7 +50,7 @@ class ToldClock:
         await asyncio.sleep(delay_s)
 
 
-def run_told(work: Coroutine[Any, Any, T]) -> T:
-    """Runs `work` in a loop of its own."""
-    with asyncio.Runner(loop_factory=ToldLoop) as runner:
+def run_simulated(work: Coroutine[Any, Any, T]) -> T:
+    """Runs `work` in simulated time, in a loop of its own."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(work)

@@ -1,4 +1,4 @@
-"""Slack's own rules for a reply's messages: the sandbox's, without its sockets."""
+"""A reply's messages as Slack stores them, by the sandbox's rules and without its sockets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,38 +16,38 @@ Json = dict[str, Any]
 
 @dataclass
 class Slack:
-    """What Slack holds of one reply; a call that it refuses raises SlackError."""
+    """The messages of one reply as Slack stores them; a call that Slack refuses raises SlackError."""
 
     messages: dict[str, Sequence[Json]] = field(default_factory=dict)
 
     def take(self, call: Post | Update) -> str:
-        """Posts or updates; returns the message's ts."""
+        """Posts or updates a message; returns its ts."""
         ts = call.ts if isinstance(call, Update) else f"{len(self.messages) + 1}.0"
-        kept = stored(call.view)
+        blocks = stored(call.view)
         if isinstance(call, Update) and not call.view.plain:
-            check_replacement(self.messages[ts], kept)
-        self.messages[ts] = kept
+            check_replacement(self.messages[ts], blocks)
+        self.messages[ts] = blocks
         return ts
 
 
 def stored(view: View) -> Sequence[Json]:
-    """The blocks that Slack stores for a view. Raises SlackError."""
+    """Returns the blocks that Slack stores for a view. Raises SlackError."""
     message = reply_blocks.message(view)
     assert message["text"].strip()
     assert len(message["text"].encode(errors="replace")) <= UPDATE_TEXT_BYTES
-    kept = check_blocks(message["blocks"]) if message["blocks"] else stored_text(message["text"])
-    assert not live_controls(message["text"], kept), "nobody is notified by what a model writes"
-    return kept
+    blocks = check_blocks(message["blocks"]) if message["blocks"] else stored_text(message["text"])
+    assert not live_controls(message["text"], blocks), "a model's text must notify nobody"
+    return blocks
 
 
 def show(reply: Reply, slack: Slack) -> None:
-    """Sends what the reply has for Slack, but files."""
+    """Sends the reply's posts and updates."""
     while isinstance(call := reply.next_call(), Post | Update):
         reply.confirmed(call, slack.take(call))
 
 
 def grow(text: str, step: int, slack: Slack) -> Reply:
-    """A reply that has shown a text as it came, not ended yet."""
+    """Returns a reply that has shown a growing text and hasn't ended."""
     reply = Reply(question())
     for start in range(0, len(text), step):
         reply.append(text[start : start + step])
@@ -56,12 +56,12 @@ def grow(text: str, step: int, slack: Slack) -> Reply:
 
 
 def kinds(message: Sequence[Json]) -> list[str]:
-    """The types of its blocks."""
+    """Returns the types of a message's blocks."""
     return [block["type"] for block in message]
 
 
 def leaves(node: Any) -> list[Json]:
-    """The elements that say something, in order: text, links, mentions, cells and headers."""
+    """Returns the elements with text, in order: text, links, mentions, cells and headers."""
     if isinstance(node, Sequence) and not isinstance(node, str):
         return [leaf for child in node for leaf in leaves(child)]
     if not isinstance(node, dict):
@@ -71,6 +71,6 @@ def leaves(node: Any) -> list[Json]:
     return [leaf for key in ("text", "elements", "rows") for leaf in leaves(node.get(key))]
 
 
-def said(node: Any) -> str:
-    """What a reader sees of blocks."""
+def shown_text(node: Any) -> str:
+    """Returns the text that a reader sees in blocks."""
     return "".join(str(leaf.get("text", leaf.get("url", ""))) for leaf in leaves(node))
