@@ -73,11 +73,11 @@ class Refusal(StrEnum):
     OUTSIDE_THREAD = "outside_thread"
     """Slack posted the message, but at the channel's root: its thread was deleted. `Refused.ts` is the message."""
     TOO_LONG = "too_long"
-    """Less text on a page."""
+    """The page has too much text."""
     UNEDITABLE = "uneditable"
-    """This message can't be changed any more: a new one can be posted."""
+    """This message can no longer be edited, but a new one can be posted."""
     UNREADABLE = "unreadable"
-    """Slack can't make sense of the blocks: plain text instead."""
+    """Slack rejects the blocks. Plain text may be accepted."""
     TRANSIENT = "transient"
     """Slack or the network failed. The call may have been done."""
     UNKNOWN = "unknown"
@@ -90,7 +90,7 @@ class Refusal(StrEnum):
 
     @property
     def is_gone(self) -> bool:
-        """Whether nobody can read what we would write."""
+        """Whether the readers' place is gone, so that nobody could read a message."""
         return self in (Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE)
 
 

@@ -234,7 +234,7 @@ def models_in_use(settings: Settings) -> tuple[str, ...]:
 
 
 def model_setup(settings: Settings) -> ModelSetup:
-    """Returns what the models in use are built from."""
+    """Returns the setup from which the models in use are built."""
     options = RequestOptions(settings.streaming, settings.max_output_tokens)
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
 

@@ -23,7 +23,7 @@ class ThreadKey:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was shared with a message, by Slack's description. Only the bytes say for certain what it is."""
+    """A file that was shared with a message, by Slack's description. Only the bytes show its type for certain."""
 
     id: str
     name: str

@@ -235,11 +235,11 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     # Batches.
     (State.QUEUED, Event.BATCH): State.BATCHED,
     (State.BATCHED, Event.UNBATCH): State.QUEUED,
-    # Stop: what is begun needs a worker to end it.
+    # Stop: a begun job needs a worker to end it.
     (State.QUEUED, Event.STOP): State.UNBEGUN,
     (State.RELEASED, Event.STOP): State.RELEASED,
     (State.RUNNING, Event.STOP): State.RUNNING,
-    # Edits: what is begun starts over, what has ended is offered again. Nothing moves.
+    # Edits: a begun job starts over, and an ended one gets an offer. No state changes.
     (State.QUEUED, Event.EDIT): State.QUEUED,
     (State.RELEASED, Event.EDIT): State.RELEASED,
     (State.RUNNING, Event.EDIT): State.RUNNING,

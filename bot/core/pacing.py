@@ -59,7 +59,7 @@ FINALS_WEIGHT = 2.0
 
 
 class Urgency(IntEnum):
-    """What a call is for. The smallest goes first."""
+    """The urgency of a call. The smallest goes first."""
 
     FINAL = 0
     """The end of an answer."""
@@ -115,7 +115,7 @@ class RateWindow:
         self._in_flight -= 1
 
     def others(self, back_at: Iterable[float]) -> None:
-        """Replaces what is known about other processes: when each of their calls comes back."""
+        """Replaces the known times at which other processes' calls come back."""
         self._others_back_at = deque(sorted(back_at))
 
     def hold_others(self, until: float) -> None:

@@ -9,7 +9,7 @@ class Clock(Protocol):
     """The only source of the time, so that tests can set it."""
 
     def now(self) -> float:
-        """Returns seconds since the epoch, for what is stored."""
+        """Returns seconds since the epoch, for stored times."""
         ...
 
     def monotonic(self) -> float:

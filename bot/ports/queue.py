@@ -117,7 +117,7 @@ class ClaimedJobs(Protocol):
 
 
 class ReplyRecord(Protocol):
-    """Records what a live reply shows, so that another process can go on with it."""
+    """Records the state of live replies, so that another process can continue them."""
 
     async def record_pages(self, job_id: int, page_ts: Sequence[str]) -> None:
         """Records which messages show the job's reply, in order; does nothing if another worker has the job."""

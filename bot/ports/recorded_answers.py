@@ -8,7 +8,7 @@ from bot.core.reply.actions import RecordedAnswer, Vote
 
 
 class RecordedAnswers(Protocol):
-    """Finds the answer that a button is about, and records what people do with it."""
+    """Finds the answers that buttons act on, and records feedback and deletions."""
 
     async def shown_by(self, thread: ThreadKey, message_ts: str) -> RecordedAnswer | None:
         """Returns the answer that has a page in this message, None if there is none."""
@@ -36,7 +36,7 @@ class RecordedAnswers(Protocol):
 
 
 class ThreadReplies(Protocol):
-    """Reads what the bot wrote in a thread."""
+    """Reads the bot's own messages in a thread."""
 
     async def replies(self, thread: ThreadKey, before_ts: str | None = None) -> Mapping[str, str]:
         """Returns the bot's messages in a thread, of its newest 500 questions, as a map from ts to text.

@@ -1,4 +1,4 @@
-"""Removal of what people wrote. Raises StoreError."""
+"""Removal of questions and answers. Raises StoreError."""
 
 from typing import Protocol
 

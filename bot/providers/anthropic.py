@@ -45,8 +45,8 @@ class MessagesApi:
 
     # A request may hold 32 MB in all.
     max_media_bytes = 30_000_000
-    # Claude thinks unless told otherwise. Summaries are not requested: that would turn thinking on in models that don't
-    # think by default, and pings come throughout.
+    # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others. Pings
+    # come throughout.
     optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK})
 
     def __init__(self, sdk: AsyncAnthropic, options: RequestOptions) -> None:

@@ -57,7 +57,7 @@ class ThinkTags:
         return text if not self._closing_tag or (self._opening_tag_missing and complete) else ""
 
     def _find_opening_tag(self) -> bool:
-        """Returns whether it is known now what the text starts with: reasoning, or the answer."""
+        """Returns whether the text's start is known by now: reasoning, or the answer."""
         text = self._withheld.lstrip()
         if self._has_reasoning:
             self._withheld = text

@@ -231,7 +231,7 @@ class Answering:
         await self._record_shown_end(attempt, reply, outcome)
 
     async def _outcome(self, attempt: AnswerAttempt, reply: LiveReply) -> tuple[Ending, Outcome]:
-        """Asks the model unless something forbids it; returns how the reply ends and what is recorded."""
+        """Asks the model if nothing forbids it; returns the ending for readers and the outcome to record."""
         if attempt.stop_asked:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
@@ -267,7 +267,7 @@ class Answering:
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply
     ) -> tuple[Ending, Outcome]:
-        """Reserves the quota and appends what the model writes to the reply."""
+        """Reserves the quota and appends the model's text to the reply."""
         texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
         input_tokens = texts_tokens + media_tokens(prompt)
         await self.quota.reserve(attempt.job, input_tokens)

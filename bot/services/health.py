@@ -32,7 +32,7 @@ class Probes:
     """The probes behind /health. The app sets each when it is ready; the defaults say that Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _not_open
-    """Returns if the database answers, raises TypistError if not."""
+    """Checks the database. Raises TypistError if it doesn't answer."""
     connections: Callable[[], Awaitable[int]] = _none_up
     """How many connections to Slack are up."""
     live: Callable[[], int] = lambda: 0

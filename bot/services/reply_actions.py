@@ -1,4 +1,4 @@
-"""Reply actions: what the buttons below a reply do.
+"""Reply actions: the effects of the buttons below a reply.
 
 A press carries values that anybody can forge. So the answer that it is about is looked up in the database by where the
 button stands.

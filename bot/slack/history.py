@@ -147,7 +147,7 @@ class SlackHistory:
 
 
 def _after_gap(question: Question) -> Message:
-    """Returns the question as a message; what was written before it could not be read."""
+    """Returns the question as a message after a gap, because earlier messages could not be read."""
     return replace(question.as_message(), after_gap=True)
 
 

@@ -1,4 +1,4 @@
-"""Finds the messages of a reply in Slack, and reads what they show.
+"""Finds the messages of a reply in Slack, and reads their text.
 
 Each page carries metadata that says which page of which question's reply it is, and how many characters of the answer
 are shown up to its end. So a message can be found even if the post's response was lost, and a take-over knows how

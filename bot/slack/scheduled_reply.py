@@ -71,7 +71,7 @@ class ScheduledReply:
         return call
 
     def urgency_of(self, call: Call) -> Urgency:
-        """Returns what a call is for."""
+        """Returns the urgency of a call."""
         return self.reply.urgency_of(call)
 
     def append(self, delta: str) -> None:

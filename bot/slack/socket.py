@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Connection(SocketModeClient):
-    """The SDK's client, with our own timeouts and errors. It reconnects only when told to."""
+    """The SDK's client, with our own timeouts and errors. It reconnects only on request."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str) -> None:
         super().__init__(

@@ -25,7 +25,7 @@ MOST_NAMES = 50
 MOST_PROFILES = 5_000
 """Kept in memory; the oldest are dropped."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
-"""Slack's errors for people whom the workspace may not see."""
+"""Slack's errors for people outside the workspace's view."""
 
 _USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
 _METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}

@@ -63,7 +63,7 @@ class Database:
     async def read(
         self, work: Callable[Concatenate[AsyncConnection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Returns what the function returns, in a transaction that only reads: on SQLite it waits for no writer."""
+        """Runs a function in a read-only transaction, which on SQLite waits for no writer; returns its result."""
 
         async def operation() -> T:
             async with self.begin_read() as connection:
@@ -74,7 +74,7 @@ class Database:
     async def write(
         self, work: Callable[Concatenate[AsyncConnection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Returns what the function returns, in a transaction that is committed then."""
+        """Runs a function in a transaction, commits it, and returns the function's result."""
 
         async def operation() -> T:
             async with self.begin_write() as connection:

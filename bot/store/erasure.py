@@ -1,7 +1,7 @@
 """Erasure: removing questions and answers for good, and emptying texts that are too old to keep.
 
 Rows of running jobs stay until their worker ends them, because only it may end the answer in Slack: they are asked to
-stop, and the job's end removes the row (queue/finish.py). All that refers to a job goes with its row by cascade.
+stop, and the job's end removes the row (queue/finish.py). Rows that refer to a job are removed with it by cascade.
 """
 
 import sqlalchemy as sa
@@ -98,7 +98,7 @@ async def erase(connection: AsyncConnection, user_id: str | None, thread: Thread
 
 
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Removes what is kept of a person (or of everybody) beside their questions; sums without a name stay."""
+    """Removes other data of a person (or of everybody) than their questions; sums without a name stay."""
     person = sa.and_(usage_totals.c.scope == Scope.USER.value, usage_totals.c.scope_id == user_id)
     await connection.execute(sa.delete(usage_totals).where(person if user_id else sa.true()))
     await connection.execute(sa.delete(notices).where(notices.c.user_id == user_id if user_id else sa.true()))

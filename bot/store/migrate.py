@@ -18,7 +18,7 @@ _LOCK_KEY = 0x7479706973740001
 
 
 async def migrate(engine: AsyncEngine) -> str:
-    """Applies what is missing, in one transaction, all of it or nothing; returns the schema's revision.
+    """Applies all missing migrations in one transaction; returns the schema's revision.
 
     On PostgreSQL others wait at an advisory lock, which its transaction releases and poolers let through;
     on SQLite they wait at BEGIN IMMEDIATE.

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Stores:
-    """Holds one store for each port, and opens and closes what they share."""
+    """Holds the store of each port, and opens and closes their shared parts."""
 
     def __init__(self, engine: AsyncEngine, worker: str, clock: Clock, most_per_user: int = NO_LIMIT) -> None:
         """Builds stores on an engine that others may use as well.

@@ -300,7 +300,7 @@ async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(
     await stage.model.speaks.wait()
     stage.worker.stop_answer(stage.attempts[0].job.id)
     await stage.ended()
-    assert stage.model.hung_up, "the vendor is told, so that it stops billing"
+    assert stage.model.hung_up, "the stream must be closed, so that the vendor stops billing"
     assert (await stage.row()).end_reason == EndReason.STOPPED
     assert stage.replies.opened[0].ending == Ending("", EndReason.STOPPED, MODEL)
     [life] = stage.lives
@@ -358,7 +358,7 @@ async def test_denied_asker_gets_an_explanation_and_no_reply(stage: Stage) -> No
     await stage.ended()
     assert (stage.replies.opening, stage.model.prompts) == (0, [])
     assert (await stage.row()).end_reason == EndReason.DENIED
-    await stage.until(lambda: stage.accounts.sentences == [texts.DENIED_GUEST], "the asker is told")
+    await stage.until(lambda: stage.accounts.sentences == [texts.DENIED_GUEST], "the asker reads why")
 
 
 async def test_question_whose_reply_has_begun_is_not_denied(stage: Stage) -> None:

@@ -1,1 +1,1 @@
-"""From what people write to what a model is given."""
+"""From people's messages to a model's prompt."""

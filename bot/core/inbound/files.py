@@ -130,7 +130,7 @@ def decode_text(content: bytes) -> str | None:
 
 
 def file_label(file: OpenedFile) -> str:
-    """Returns what the model reads about a file, below the message that it came with."""
+    """Returns a file's text for the model, which stands below the message that it came with."""
     name, content = file.name, file.content
     if isinstance(content, Unread):
         return f"(Attached, but not shown to you: {name}, {content.value})"

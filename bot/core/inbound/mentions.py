@@ -21,7 +21,7 @@ _SENTENCE_ENDS = " \t\n.?!"
 
 
 def mentioned_users(text: str) -> list[str]:
-    """Returns the ids of the people whom the text mentions, in order."""
+    """Returns the ids of the people mentioned in the text, in order."""
     return _USER.findall(text)
 
 

@@ -55,7 +55,7 @@ CountTokens = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A question and what was written before it in its conversation."""
+    """A question, and the earlier messages of its conversation."""
 
     question: Question
     messages: Sequence[Message]

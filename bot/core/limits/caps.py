@@ -104,7 +104,7 @@ class CapCheck:
     reached: Cap | None = None
     """A cap that is used up. No answer begins before it resets."""
     reserved: Cap | None = None
-    """A cap whose rest is reserved for answers in progress. Another answer waits for what they leave."""
+    """A cap whose rest is reserved for answers in progress. Another answer waits until they leave some."""
 
 
 def parse_caps(text: str) -> tuple[Cap, ...]:
@@ -144,7 +144,7 @@ def first_day(period: Period, now: float) -> int:
 
 
 def cap_reached_text(cap: Cap, now: float) -> str:
-    """Returns what the asker reads in place of an answer."""
+    """Returns the sentence that the asker reads in place of an answer."""
     return texts.quota_used_up(str(cap), _next_reset(cap, now))
 
 

@@ -57,7 +57,7 @@ _SNAPSHOT = re.compile(r"-20\d\d-?\d\d-?\d\d$")
 
 
 def cost_usd(model: str, usage: Usage) -> float | None:
-    """Returns what the vendor charges, in USD; None for a model without a price here, such as your own server's."""
+    """Returns the vendor's charge in USD; None for a model without a price here, such as your own server's."""
     rate = _RATES.get(_SNAPSHOT.sub("", model))
     if rate is None:
         return None

@@ -1,1 +1,1 @@
-"""From what a model writes to what Slack shows."""
+"""From a model's text to its display in Slack."""

@@ -42,7 +42,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its part of the text, and what it repeats before that part."""
+    """One page: its part of the text, and the opening that it repeats before that part."""
 
     source: str = ""
     opening: Opening = NO_OPENING
@@ -142,7 +142,7 @@ class Pages:
         return min(self.limit_chars - sent, BLOCK_CHARS - counted, self._limit_bytes - sent_bytes)
 
     def _left_after(self, page: Page, chars: int) -> int:
-        """Returns what a page has left behind the first characters of its source."""
+        """Returns a page's remaining room after the first characters of its source."""
         shift = len(page.opening.text) - len(page.opening.replaced)
         return self._left(page.source[:chars], page.opening, self._extent.header_chars(shift + chars))
 

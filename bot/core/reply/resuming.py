@@ -53,7 +53,7 @@ class Seam:
         self._joined = not so_far
 
     def join(self, delta: str) -> str:
-        """Returns what the text grows by; "" while that isn't clear."""
+        """Returns the text to append; "" while that isn't clear."""
         if self._joined or not delta:
             return delta
         self._held += delta
@@ -63,7 +63,7 @@ class Seam:
         return self._continuation()
 
     def rest(self) -> str:
-        """Returns what is still held back when the model has ended."""
+        """Returns the text that is still held back when the model has ended."""
         if self._joined or self._held.strip().rstrip(".") == NOTHING_MISSING:
             return ""
         self._joined = True

@@ -218,7 +218,7 @@ class Reply:
         return self.gone or self.unshown or (self.ended and self.next_call() is None)
 
     def urgency_of(self, call: Call) -> Urgency:
-        """Returns what a call is for."""
+        """Returns the urgency of a call."""
         if self.ended:
             return Urgency.FINAL
         return Urgency.PROGRESS if isinstance(call, Update) and self.begun else Urgency.FIRST

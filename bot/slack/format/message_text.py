@@ -1,4 +1,4 @@
-"""The text of a message as a reader in Slack sees it: its blocks, and what is attached below them.
+"""The text of a message as a reader in Slack sees it: its blocks, and the attachments below them.
 
 All parts are put together as mrkdwn, with its structure (lists, quotes, code, emphasis) as Markdown. Only the whole is
 turned into the text of a message (core/inbound/mentions.py).

@@ -90,7 +90,7 @@ def shortened_quote(text: str) -> str:
 
 
 def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelSettings]:
-    """Returns what a person entered in a settings modal, and the channel that it is for."""
+    """Returns the channel of a settings modal, and the settings that a person entered."""
     values = _values(view)
     place = SettingsPlace(**json.loads(view["private_metadata"]))
     model = values.get(SettingsField.MODEL, DEFAULT)

@@ -61,7 +61,7 @@ class FailureDetector:
         return now_s - self._observed_at_s >= OBSERVE_EVERY_S
 
     def reset(self) -> None:
-        """Forgets what was seen: this process could not observe for a while."""
+        """Forgets all observations, because this process could not observe for a while."""
         self._watched.clear()
 
     def dead_workers(self, now_s: float, observations: Mapping[str, Observation]) -> dict[str, Observation]:

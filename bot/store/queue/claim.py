@@ -35,7 +35,7 @@ from bot.store.queue.batch import end_batched, followers, with_earlier
 from bot.store.rows import interrupted_values, job_of, lock_key, on_postgresql, scope_ids_of
 from bot.store.schema import jobs, turns, workers
 
-# Workers poll, and making an alias is most of what a claim's statement costs: it copies every column.
+# Made once, because workers poll, and an alias is most of the cost of a claim's statement: it copies every column.
 _OTHERS = jobs.alias()
 _THEIRS = jobs.alias()
 

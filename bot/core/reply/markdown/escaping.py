@@ -1,4 +1,4 @@
-"""Escaping of a model's text, so that Slack follows no instruction in it and readers see what was written.
+"""Escaping of a model's text, so that Slack follows no instruction in it and readers see it as written.
 
 Every instruction to Slack begins with `<`: `<!channel>`, `<@U…>`, `<https://…|label>`.
 
@@ -34,7 +34,7 @@ def unlinked(text: str) -> str:
 
 
 def escape_code(text: str, start: int, end: int) -> Iterator[Replacement]:
-    """Yields what breaks up instructions in a part of a text that is code."""
+    """Yields replacements that break up instructions in code."""
     for instruction in _INSTRUCTION_START.finditer(text, start, end):
         yield Replacement(instruction.end(), instruction.end(), JOINER)
 
@@ -42,7 +42,7 @@ def escape_code(text: str, start: int, end: int) -> Iterator[Replacement]:
 def escape_prose(
     text: str, code_spans: Sequence[tuple[int, int]], replacements: Sequence[Replacement]
 ) -> Iterator[Replacement]:
-    """Yields what makes each `<` of a paragraph harmless, outside of what is replaced anyway."""
+    """Yields replacements that make each `<` of a paragraph harmless, outside of other replacements."""
     replaced = [
         (replacement.start, replacement.end) for replacement in replacements if replacement.end > replacement.start
     ]

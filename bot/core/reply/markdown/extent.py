@@ -104,7 +104,7 @@ class Extent:
         if self._settled_leaves < len(blocks.leaf_blocks):
             self._count_last_leaf(blocks.leaf_blocks[-1], line)
         elif self._parser.containers and not self._ends_in_rich_text:
-            # A list item without text is shown all the same.
+            # A list item without text is still shown.
             self._blocks, self._ends_in_rich_text = self._blocks + 1, True
 
     def _settle(self, leaf_count: int) -> None:

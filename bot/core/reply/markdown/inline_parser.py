@@ -93,7 +93,7 @@ class Bracket(NamedTuple):
 
 @dataclass(slots=True)
 class InlineStructure:
-    """What differs between a text and what is sent for it."""
+    """The differences between a text and its rendering."""
 
     replacements: list[Replacement] = field(default_factory=list)
     code_spans: list[tuple[int, int]] = field(default_factory=list)
