@@ -78,8 +78,8 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
     """Yields the bot, connected to its database and Slack's Web API only. Sets the probes of /health."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
-        client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session)
         bot_token, app_token = bot_credential(clock), app_credential(clock)
+        client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused)
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
         me = await bot_token.insist(client.identity)
@@ -116,6 +116,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             estimate=estimate,
             metrics=metrics.logged,
             access_control=access,
+            token_refused=lambda: bot_token.refused,
             done_ping_s=settings.done_ping_s,
             quota=quota_of(settings, stores, workspace.ephemeral, clock),
             pane=AssistantPane(stores.notices, stores.pane_context, workspace.pane, me, settings.suggested_prompts),
@@ -129,6 +130,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
             capacity=Capacity(settings.max_concurrent, settings.drain_s),
             answer=answering.answer,
             admits=access.admits,
+            token_refused=lambda: bot_token.refused,
         )
         bolt = _bolt(settings, me)
         rules = TriageRules(settings.mention_only, access.may_admit_bots)

@@ -17,7 +17,8 @@ happens in step 3 into such a pair: a completion, an error of the model, a used-
 
 An attempt that is canceled for another reason than a stop ends nothing. It leaves Slack as it is. If the process ends
 or the question was edited, it releases the job with the text so far; if another process has taken the job over, it
-writes nothing (`Cancellation`).
+writes nothing (`Cancellation`). If Slack refuses the bot token and the model has not been asked, the attempt cancels
+itself and releases the job, which is claimed again when the token works.
 
 `streaming` is true during step 3 only. A stop cancels the attempt then. Earlier, `stop_asked` ends it before the model
 is asked. Later the answer is complete and its end is being shown, so the stop has no effect: a cancellation at that
@@ -34,7 +35,7 @@ model is asked. A model that failed before its first word is not counted, unless
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -79,6 +80,10 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
 log = logging.getLogger(__name__)
 
 
+class _TokenRefused(Exception):
+    """Slack refuses the bot token, and the model has not been asked."""
+
+
 class Cancellation(Enum):
     """Why an attempt is canceled."""
 
@@ -90,6 +95,8 @@ class Cancellation(Enum):
     """The question was edited: the answer starts over."""
     STOPPED = auto()
     """A person pressed Stop, or deleted the question."""
+    TOKEN_REFUSED = auto()
+    """Slack refuses the bot token, and the model has not been asked."""
 
 
 @dataclass(eq=False)
@@ -172,6 +179,8 @@ class Answering:
     estimate: TokenEstimate
     metrics: Metrics
     access_control: AccessControl
+    token_refused: Callable[[], bool]
+    """Returns whether Slack refuses our bot token now."""
     quota: Quota
     pane: AssistantPane
     done_ping_s: int
@@ -196,6 +205,10 @@ class Answering:
             await self._record_shown_end(attempt, reply, outcome)
         except asyncio.CancelledError:
             await self._leave(attempt, reply)
+        except _TokenRefused:
+            log.warning("job %d: queued again, because Slack refuses the bot token", attempt.job.id)
+            attempt.cancellation = Cancellation.TOKEN_REFUSED
+            await self._leave(attempt, reply)
         except Exception as error:
             log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
             await self._end_with_internal_error(attempt, reply)
@@ -203,7 +216,7 @@ class Answering:
             self.pane.end(attempt.job.question)
 
     async def _denied(self, attempt: AnswerAttempt) -> bool:
-        """Ends the job if its asker has no access; returns whether it did.
+        """Ends the job if its asker has no access; returns whether it did. Raises _TokenRefused.
 
         A job that has messages in Slack passed this check in an earlier attempt.
         """
@@ -211,6 +224,9 @@ class Answering:
         denial = None if attempt.job.page_ts else await self.access_control.denial(question)
         if denial is None:
             return False
+        if self.token_refused():
+            # Slack may only have refused to say who the asker is.
+            raise _TokenRefused
         self.access_control.tell(question, denial)
         await self._record(attempt, (), Outcome(EndReason.DENIED, ""))
         return True
@@ -231,7 +247,10 @@ class Answering:
         await self._record_shown_end(attempt, reply, outcome)
 
     async def _outcome(self, attempt: AnswerAttempt, reply: LiveReply) -> tuple[Ending, Outcome]:
-        """Asks the model if nothing forbids it; returns the ending for readers and the outcome to record."""
+        """Asks the model if nothing forbids it; returns the ending for readers and the outcome to record.
+
+        Raises _TokenRefused.
+        """
         if attempt.stop_asked:
             return _stopped(attempt)
         if attempt.job.interruptions >= MOST_INTERRUPTIONS:
@@ -241,6 +260,8 @@ class Answering:
             return _stopped(attempt)
         try:
             return await self._stream(attempt, reply)
+        except _TokenRefused:
+            raise
         except TypistError as error:
             return _end(texts.for_error(error), _failed(attempt, error))
         except asyncio.CancelledError:
@@ -267,7 +288,9 @@ class Answering:
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply
     ) -> tuple[Ending, Outcome]:
-        """Reserves the quota and appends the model's text to the reply."""
+        """Reserves the quota and appends the model's text to the reply. Raises _TokenRefused."""
+        if self.token_refused():
+            raise _TokenRefused
         texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
         input_tokens = texts_tokens + media_tokens(prompt)
         await self.quota.reserve(attempt.job, input_tokens)
@@ -345,11 +368,24 @@ class Answering:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
         if reply is not None:
             await reply.leave()
-        if attempt.cancellation in (Cancellation.HANDOVER, Cancellation.RESTART):
+        match attempt.cancellation:
+            case Cancellation.HANDOVER:
+                try:
+                    await self.jobs.release(attempt.job, attempt.draft.piece())
+                except StoreError as error:
+                    log.error("job %d: not released, another process takes it over later: %s", attempt.job.id, error)
+            case Cancellation.RESTART | Cancellation.TOKEN_REFUSED:
+                await self._release(attempt)
+
+    async def _release(self, attempt: AnswerAttempt) -> None:
+        """Releases the job, however long the database is away: nobody takes it over while this process runs."""
+        for delay_s in chain(RECORD_RETRIES_S, repeat(RECORD_RETRIES_S[-1])):
             try:
                 await self.jobs.release(attempt.job, attempt.draft.piece())
+                return
             except StoreError as error:
-                log.error("job %d: not released, another process takes it over later: %s", attempt.job.id, error)
+                log.error("job %d: not released, retrying: %s", attempt.job.id, error)
+            await self.clock.sleep(delay_s)
 
 
 def _with_notices(ending: Ending, attempt: AnswerAttempt) -> Ending:

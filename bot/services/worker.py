@@ -26,6 +26,9 @@ A claim that fails is tried again after a pause. A heartbeat that fails, or gets
 extends a lease that still holds, because nobody else can take over through a database that is away. It does not renew a
 lease that is over. Its text is sent again with the next heartbeat.
 
+While Slack refuses the bot token, nothing is claimed: an answer would be paid for, and nobody could read it. Questions
+stay queued, and live attempts go on. Placeholders can't be posted then; their jobs are claimed without them.
+
 Shutdown
 --------
 `stop` ends claiming. `drain` gives live answers BOT_DRAIN_S, counted from the stop. `hand_over` cancels what is still
@@ -79,7 +82,7 @@ class Worker:
     """Claims jobs and runs their attempts.
 
     `answer` runs one attempt at a job to its end. `admits` returns whether a question's asker has access, and tells an
-    asker who hasn't.
+    asker who hasn't. `token_refused` returns whether Slack refuses our bot token now.
     """
 
     queue: WorkerQueue
@@ -90,11 +93,14 @@ class Worker:
     capacity: Capacity
     answer: Callable[[AnswerAttempt], Awaitable[None]]
     admits: Callable[[Question], Awaitable[bool]]
+    token_refused: Callable[[], bool]
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
     """When `stop` was called, by the monotonic clock."""
+    _paused: bool = field(default=False, init=False)
+    """Nothing is claimed, because Slack refused the bot token at the last look."""
 
     @property
     def live(self) -> int:
@@ -177,7 +183,7 @@ class Worker:
 
     async def _claim(self) -> None:
         free = self.capacity.max_concurrent - self.live
-        if free <= 0:
+        if self._must_pause() or free <= 0:
             return
         try:
             jobs = await self.queue.claim(free)
@@ -191,6 +197,18 @@ class Worker:
             attempt = AnswerAttempt(job, self.clock.monotonic())
             _, earlier = self._live.get(job.id, (None, None))
             self._live[job.id] = (attempt, asyncio.create_task(self._run_attempt(attempt, earlier)))
+
+    def _must_pause(self) -> bool:
+        """Returns whether Slack refuses the bot token; the log says when that begins and ends."""
+        was_paused, self._paused = self._paused, self.token_refused()
+        if self._paused and not was_paused:
+            log.error(
+                "worker: questions stay queued, because Slack refuses the bot token. They are answered when it works "
+                "again, or after a restart with a new one."
+            )
+        elif was_paused and not self._paused:
+            log.info("worker: queued questions are answered again")
+        return self._paused
 
     async def _run_attempt(self, attempt: AnswerAttempt, earlier: asyncio.Task[None] | None) -> None:
         """Runs an attempt once `earlier`, our own attempt at the same job, has ended."""
@@ -247,7 +265,11 @@ class Worker:
 
     async def _post_placeholder(self, job: Job) -> None:
         until = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
-        if not await self.admits(job.question):
+        admitted = not self.token_refused() and await self.admits(job.question)
+        if self.token_refused():
+            # Slack doesn't say who the asker is. The attempt checks access again.
+            return
+        if not admitted:
             # A queued question that stays might be answered in a batch with another person's.
             await self.waiting.request_stop(job.id)
             return

@@ -56,12 +56,22 @@ async def _check_allowed(*_: object) -> None:
 
 
 class SlackClient:
-    """Calls Slack's methods with one token. Raises RateLimited and Refused, nothing else."""
+    """Calls Slack's methods with one token. Raises RateLimited and Refused, nothing else.
 
-    def __init__(self, token: str, api_url: str, session: aiohttp.ClientSession) -> None:
+    `token_refused` is called with each refusal that is about the token, before it is raised.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        api_url: str,
+        session: aiohttp.ClientSession,
+        token_refused: Callable[[Refused], None] = lambda _: None,
+    ) -> None:
         self.token = token
         self.api_url = api_url
         self.session = session
+        self._token_refused = token_refused
         # No retry handlers: a retried post could appear twice, so each caller decides by its retry policy.
         self.sdk_client = AsyncWebClient(
             token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
@@ -69,7 +79,13 @@ class SlackClient:
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Returns the method's answer. Arguments that are None are left out."""
-        data: dict[str, Any] = paired_json((await self._answer(method, arguments)).data)
+        try:
+            answer = await self._answer(method, arguments)
+        except Refused as error:
+            if error.reason is Refusal.TOKEN_GONE:
+                self._token_refused(error)
+            raise
+        data: dict[str, Any] = paired_json(answer.data)
         return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:

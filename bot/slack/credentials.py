@@ -2,8 +2,12 @@
 
 A token is bad only if Slack answers with an error from a closed list. Everything else may pass: rate limits, server
 errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each try.
+
+While the bot token counts as refused, the worker claims nothing and questions stay queued (services/worker.py). Any
+call can find this out (`call_refused`), and only auth.test ends it (`watch`).
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -46,6 +50,8 @@ REFUSED = frozenset(
 """Errors of auth.test and apps.connections.open that only an admin can end, by the lists on docs.slack.dev."""
 LOOK_S = 60.0
 """How often a running process checks whether its bot token is still valid."""
+CONFIRM_S = 5.0
+"""How soon it checks after a call was refused for the token. One wrong error of Slack's must not delay questions long."""
 
 T = TypeVar("T")
 
@@ -64,6 +70,7 @@ class Credential:
     """Why Slack doesn't accept the token now, as a sentence; "" if it does."""
     refused: bool = field(default=False, init=False)
     """Whether Slack called the token bad and hasn't accepted it since."""
+    _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def used(self, call: Callable[[], Awaitable[T]]) -> T:
         """Returns the call's result. Raises SlackSetupError for a bad token, or else the call's own exception."""
@@ -72,8 +79,7 @@ class Credential:
         except Refused as error:
             # missing_scope is followed by the scope.
             if error.error.partition(" ")[0] in REFUSED:
-                self.refused = True
-                self.problem = f"Slack does not accept {self.variable} ({error.error}). {self.advice}"
+                self._refuse(error)
                 raise SlackSetupError(self.problem) from error
             self.problem = f"Slack can't be reached: {error}"
             raise
@@ -83,14 +89,24 @@ class Credential:
         self.problem, self.refused = "", False
         return result
 
+    def call_refused(self, error: Refused) -> None:
+        """Counts the token as refused because any call was refused for it; `watch` soon confirms or clears that."""
+        if not self.refused:
+            self._refuse(error)
+            log.error("%s", self.problem)
+        self._doubted.set()
+
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Retries a call until Slack accepts the token, and returns its result. Raises only SlackSetupError."""
         return await Retrying(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Checks the token every minute until canceled, so that the log and /health report a revoked token."""
+        """Checks the token every minute until canceled, so that the log and /health report a revoked token.
+
+        After `call_refused`, it checks within CONFIRM_S.
+        """
         while True:
-            await self.clock.sleep(LOOK_S)
+            await self._next_look()
             before = self.problem
             try:
                 await self.used(call)
@@ -102,6 +118,19 @@ class Credential:
             else:
                 if before:
                     log.info("%s is accepted by Slack again", self.variable)
+
+    async def _next_look(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await self._doubted.wait()
+        except TimeoutError:
+            return
+        await self.clock.sleep(CONFIRM_S)
+        self._doubted.clear()
+
+    def _refuse(self, error: Refused) -> None:
+        self.refused = True
+        self.problem = f"Slack does not accept {self.variable} ({error.error}). {self.advice}"
 
 
 def bot_credential(clock: Clock) -> Credential:

@@ -190,6 +190,40 @@ async def test_a_bot_token_that_is_revoked_is_told_once_and_by_health(
         assert (await _health(port))[0] == 200
 
 
+async def test_a_question_asked_while_the_bot_token_is_revoked_is_answered_once_when_it_works_again(
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The question itself finds out: its calls are refused long before the next look at the token."""
+    monkeypatch.setattr(credentials, "CONFIRM_S", 0.3)
+
+    def looks() -> int:
+        return sum(call.method == "auth.test" for call in sandbox.calls)
+
+    with caplog.at_level(logging.WARNING):
+        async with running(settings):
+            stage = Stage(sandbox, vendor)
+            # The watch waits for a minute already: the next look at the token comes because of a refused call.
+            monkeypatch.setattr(credentials, "LOOK_S", 0.5)
+            sandbox.faults.start("refuse", method=None, error="token_revoked")
+            first, before = await stage.mention(), looks()
+            await sandbox.wait_for(lambda: looks() > before)
+            second = await stage.mention("and why that?")
+            await sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in sandbox.deliveries))
+            seen = looks()
+            await sandbox.wait_for(lambda: looks() > seen + 1)
+            assert (vendor.requests, stage.bots("general", first), stage.bots("general", second)) == ([], [], [])
+            sandbox.faults.stop("refuse")
+            answers = [*await stage.answers("general", first), *await stage.answers("general", second)]
+    assert answers == ["The whole answer."] * 2
+    assert len(vendor.requests) == 2
+    assert sum("SLACK_BOT_TOKEN (token_revoked)" in line for line in caplog.messages) == 1
+    assert sum("questions stay queued" in line for line in caplog.messages) == 1
+
+
 async def test_an_app_token_that_is_revoked_is_told_and_not_tried_in_a_tight_loop(
     sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

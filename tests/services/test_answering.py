@@ -160,12 +160,16 @@ class Accounts:
 
     kind_of_all: UserKind = UserKind.MEMBER
     sentences: list[str] = field(default_factory=list)
+    refuses_token: bool = False
+    """Whether Slack refuses our token when it is asked for a kind."""
+    token_refused: bool = False
 
     def known(self, user_id: str) -> UserKind | None:
         return None
 
     async def kind(self, user_id: str) -> UserKind | None:
-        return self.kind_of_all
+        self.token_refused = self.token_refused or self.refuses_token
+        return None if self.token_refused else self.kind_of_all
 
     async def tell(self, question: Question, sentence: str) -> None:
         self.sentences.append(sentence)
@@ -218,6 +222,7 @@ class Stage:
             access_control=AccessControl(
                 AccessRules(), self.accounts, self.accounts, stores.notices, stores.bot_questions
             ),
+            token_refused=lambda: self.accounts.token_refused,
             quota=Quota((), (MODEL,), 1_000, stores.usage, stores.notices, self.accounts, self.clock),
             pane=AssistantPane(stores.notices, stores.pane_context, NoPane(), ME, ()),
             done_ping_s=60,
@@ -231,6 +236,7 @@ class Stage:
             capacity=Capacity(10, 5.0),
             answer=self._answer,
             admits=self.answering.access_control.admits,
+            token_refused=lambda: self.accounts.token_refused,
         )
 
     async def _answer(self, attempt: AnswerAttempt) -> None:
@@ -350,6 +356,52 @@ async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: Stage) -
 
 
 # Jobs that end without a model.
+
+
+async def test_a_question_stays_queued_if_the_token_is_refused_before_the_model_is_asked(stage: Stage) -> None:
+    await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
+    stage.accounts.token_refused = True
+    stage.open_all()
+    await stage.ended()
+    assert stage.replies.opened[0].is_left
+    assert (stage.model.prompts, (await stage.row()).status) == ([], "queued")
+    stage.worker.wake()
+    await asyncio.sleep(0.02)
+    assert len(stage.attempts) == 1, "nothing is claimed while Slack refuses the token"
+    stage.accounts.token_refused = False
+    stage.worker.wake()
+    await stage.until(lambda: len(stage.attempts) == 2, "the question is claimed again")
+    await stage.ended()
+    assert (await stage.row()).end_reason == EndReason.WHOLE
+    assert len(stage.model.prompts) == 1
+
+
+async def test_an_asker_whom_slack_does_not_name_because_of_the_token_is_not_denied(stage: Stage) -> None:
+    stage.accounts.refuses_token = True
+    await stage.ended()
+    assert (await stage.row()).status == "queued"
+    assert stage.accounts.sentences == []
+
+
+async def test_an_answer_goes_on_if_the_token_is_refused_while_the_model_writes(stage: Stage) -> None:
+    stage.replies.may_open.set()
+    await stage.model.speaks.wait()
+    stage.accounts.token_refused = True
+    stage.open_all()
+    await stage.ended()
+    assert (await stage.row()).end_reason == EndReason.WHOLE
+
+
+async def test_a_question_is_queued_again_however_long_the_database_is_away(stage: Stage) -> None:
+    """The process runs on, so that no other one would take the job over."""
+    await stage.until(lambda: stage.replies.opening == 1, "the placeholder is being posted")
+    stage.accounts.token_refused = True
+    await rename_jobs(stage, "jobs", "jobs_away")
+    stage.open_all()
+    await stage.until(lambda: len(stage.clock.sleeps) >= 6, "the job could not be released for a while")
+    await rename_jobs(stage, "jobs_away", "jobs")
+    await stage.ended()
+    assert (await stage.row()).status == "queued"
 
 
 async def test_denied_asker_gets_an_explanation_and_no_reply(stage: Stage) -> None:

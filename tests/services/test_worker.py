@@ -81,7 +81,8 @@ def worker_of(
     async def admits(question: Question) -> bool:
         return True
 
-    return Worker(queue, stores.queue, Abandoned(), lease, queue.clock, Capacity(10, 5.0), answer, admits)
+    capacity = Capacity(10, 5.0)
+    return Worker(queue, stores.queue, Abandoned(), lease, queue.clock, capacity, answer, admits, lambda: False)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

@@ -1,6 +1,7 @@
 """The worker's timers and cancellations, in simulated time and with a queue in memory."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,7 @@ from bot.services.worker import (
     CLAIM_ENDS_S,
     CLAIM_RETRY_S,
     HAND_OVER_S,
+    HEARTBEAT_S,
     PLACEHOLDER_WITHIN_S,
     Capacity,
     Worker,
@@ -134,9 +136,13 @@ class Stage:
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     drain_s: float = DRAIN_S
     denied: bool = False
+    admits_s: float = 0.0
+    """How long it takes to find out whether an asker has access."""
+    token_refused: bool = False
 
     def __post_init__(self) -> None:
         async def admits(question: Question) -> bool:
+            await asyncio.sleep(self.admits_s)
             return not self.denied
 
         self.worker = Worker(
@@ -148,6 +154,7 @@ class Stage:
             capacity=Capacity(10, self.drain_s),
             answer=self.answers.answer,
             admits=admits,
+            token_refused=lambda: self.token_refused,
         )
 
     @property
@@ -376,6 +383,57 @@ def test_job_claimed_again_waits_for_the_end_of_its_earlier_attempt_here() -> No
         assert [attempt.job.attempts for attempt in stage.answers.attempts] == [1, 2]
 
     on_stage(work, Stage(MemoryQueue([JOB]), answers=Answers(closing_s=3.0)))
+
+
+# A bot token that Slack refuses.
+
+
+def test_while_slack_refuses_the_token_nothing_is_claimed_and_the_log_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        async def token_works_again() -> None:
+            await asyncio.sleep(600)
+            assert (stage.queue.claims, stage.worker.live) == ([], 0)
+            stage.token_refused = False
+            await asyncio.sleep(HEARTBEAT_S)
+            assert stage.worker.live == 1
+
+        await beating(stage, token_works_again())
+
+    with caplog.at_level(logging.INFO):
+        on_stage(work, Stage(MemoryQueue([JOB]), token_refused=True))
+    said = [record.getMessage() for record in caplog.records if "queued" in record.getMessage()]
+    assert len(said) == 2
+    assert "after a restart with a new one" in said[0]
+    assert said[1] == "worker: queued questions are answered again"
+
+
+def test_answers_that_are_live_go_on_while_slack_refuses_the_token() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.token_refused = True
+        await beating(stage, asyncio.sleep(60))
+        assert (stage.worker.live, stage.cancellations) == (1, [])
+        stage.worker.stop()
+        await asyncio.wait_for(running, 1)
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+@pytest.mark.parametrize("refused_after_s", [0.0, 1.0], ids=["before access is checked", "meanwhile"])
+def test_a_queued_question_is_neither_denied_nor_shown_while_slack_refuses_the_token(refused_after_s: float) -> None:
+    """Slack does not say who the asker is: a person who has access would lose the question."""
+
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        stage.worker.post_placeholder(JOB)
+        await asyncio.sleep(refused_after_s)
+        stage.token_refused = True
+        await asyncio.sleep(PLACEHOLDER_WITHIN_S * 2)
+        assert (stage.placeholders.stopped, stage.placeholders.posted) == ([], [])
+
+    stage = Stage(denied=True, admits_s=2.0, token_refused=refused_after_s == 0)
+    on_stage(work, stage)
 
 
 # Shutdown.

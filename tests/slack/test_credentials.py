@@ -1,0 +1,79 @@
+"""A token that Slack refuses while Typist runs: noticed by any call, confirmed or cleared by auth.test."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+import pytest
+
+from bot.errors import Refusal, Refused
+from bot.slack.client import SlackClient, new_session
+from bot.slack.credentials import CONFIRM_S, LOOK_S, bot_credential
+from sandbox.server import Sandbox
+from tests.told_time import ToldClock, run_told
+
+REVOKED = Refused("chat.update", "token_revoked", Refusal.TOKEN_GONE)
+
+
+@dataclass
+class AuthTest:
+    """Slack's auth.test: it refuses the token while a test says so."""
+
+    refuses: bool = False
+    at: list[float] = field(default_factory=list)
+    """When it was asked."""
+
+    async def __call__(self) -> None:
+        self.at.append(asyncio.get_running_loop().time())
+        if self.refuses:
+            raise Refused("auth.test", "token_revoked", Refusal.TOKEN_GONE)
+
+
+@pytest.mark.parametrize("is_bad", [True, False], ids=["confirmed", "cleared"])
+def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
+    is_bad: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        token, slack = bot_credential(ToldClock()), AuthTest(refuses=is_bad)
+        watching = asyncio.create_task(token.watch(slack))
+        await asyncio.sleep(10)
+        for _ in range(3):
+            token.call_refused(REVOKED)
+        assert token.refused
+        await asyncio.sleep(CONFIRM_S + 0.1)
+        assert (token.refused, slack.at) == (is_bad, [10 + CONFIRM_S])
+        slack.refuses = False
+        await asyncio.sleep(LOOK_S)
+        assert (token.refused, token.problem) == (False, "")
+        watching.cancel()
+
+    with caplog.at_level(logging.INFO):
+        run_told(work())
+    refused, accepted = caplog.messages
+    assert refused.startswith("Slack does not accept SLACK_BOT_TOKEN (token_revoked). Copy it again")
+    assert accepted == "SLACK_BOT_TOKEN is accepted by Slack again"
+
+
+def test_a_token_that_no_call_doubts_is_looked_at_every_minute() -> None:
+    async def work() -> None:
+        token, slack = bot_credential(ToldClock()), AuthTest()
+        watching = asyncio.create_task(token.watch(slack))
+        await asyncio.sleep(2.5 * LOOK_S)
+        assert slack.at == [LOOK_S, 2 * LOOK_S]
+        watching.cancel()
+
+    run_told(work())
+
+
+@pytest.mark.parametrize(
+    ("error", "is_about_the_token"),
+    [("token_revoked", True), ("account_inactive", True), ("invalid_auth", True), ("missing_scope", False)],
+)
+async def test_only_errors_about_the_token_are_reported(error: str, is_about_the_token: bool) -> None:
+    reported: list[Refused] = []
+    async with Sandbox() as sandbox, new_session() as session:
+        sandbox.faults.start("refuse", method="users.info", error=error)
+        client = SlackClient(sandbox.bot_token, sandbox.api_url, session, reported.append)
+        with pytest.raises(Refused) as refused:
+            await client.call("users.info", user="U1")
+        assert reported == [refused.value] * is_about_the_token
