@@ -88,11 +88,14 @@ def _entry(row: sa.Row[Any], others: Sequence[str]) -> OutboxEntry:
     )
 
 
-async def done(connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> None:
-    """Removes an entry; the message that it posted is remembered, because it is no answer."""
+async def done(connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> bool:
+    """Removes an entry; returns False if another process has taken it since, or if it was added anew.
+
+    The message that it posted is remembered, because it is no answer.
+    """
     if posted_ts is not None:
         await connection.execute(sa.update(jobs).where(jobs.c.id == entry.job_id).values(mention_ts=posted_ts))
-    await connection.execute(sa.delete(outbox_entries).where(*_as_taken(entry)))
+    return (await connection.execute(sa.delete(outbox_entries).where(*_as_taken(entry)))).rowcount > 0
 
 
 async def later(connection: AsyncConnection, entry: OutboxEntry, due_at: float) -> None:

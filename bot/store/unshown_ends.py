@@ -26,7 +26,7 @@ async def unshown_end(connection: AsyncConnection, entry: OutboxEntry) -> Job | 
 
 
 async def done(connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> None:
-    """Removes an entry; once an end is shown, its checkpoints go."""
-    await outbox.done(connection, entry, posted_ts)
-    if entry.kind is OutboxKind.SHOW_END:
+    """Removes an entry; once an end is shown, its checkpoints go. A process that is late removes neither."""
+    is_removed = await outbox.done(connection, entry, posted_ts)
+    if is_removed and entry.kind is OutboxKind.SHOW_END:
         await checkpoints.drop(connection, jobs.c.id == entry.job_id, has_ended())

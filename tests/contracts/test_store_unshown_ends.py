@@ -8,8 +8,9 @@ from bot.core.conversation import Job
 from bot.core.job import Closing, EndReason, Outcome, Piece
 from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
 from bot.store import Stores
+from bot.store.schema import checkpoints, jobs, outbox_entries
 from tests.contracts.clocks import LateClock
-from tests.contracts.stores import asked, enqueued, one
+from tests.contracts.stores import asked, count, enqueued, one
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -142,4 +143,26 @@ async def test_an_end_that_is_outdated_is_not_left_to_the_outbox(database_url: s
     await store.worker_queue.finish(again, WHOLE)
     clock.ahead_s += 2 * OUTBOX_HOLD_S
     assert await store.outbox.take(10) == []
+    await store.close()
+
+
+async def test_one_whose_question_is_erased_meanwhile_is_not_left_to_the_outbox(store: Stores) -> None:
+    await enqueued(store, asked(1))
+    job = await one(store)
+    await store.erasure.erase(thread=asked(1).thread)
+    assert await store.worker_queue.finish(job, WHOLE, leftover=UNSHOWN)
+    assert [await count(store, table) for table in (jobs, checkpoints, outbox_entries)] == [0, 0, 0]
+
+
+async def test_a_process_that_is_late_leaves_the_text_to_the_one_that_took_the_entry_since(
+    database_url: str, clock: LateClock
+) -> None:
+    store = await Stores.open(database_url, "w1", clock)
+    await unshown(store)
+    late = await taken(store, clock)
+    entry = await taken(store, clock)
+    await store.outbox.complete(late)
+    to_show = await store.outbox.unshown_end(entry)
+    assert to_show is not None
+    assert to_show.checkpoint.text == "The answer."
     await store.close()

@@ -70,7 +70,7 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
         await _record_turn(connection, job, turn_values(job.id, kept_outcome, now), now)
     if outcome.end_reason in (EndReason.DENIED, EndReason.CAP_REACHED):
         await batch.unbatch(connection, job.id, all_but_user=job.question.user_id)
-    if leftover and not is_outdated:
+    if leftover and not is_outdated and not row.erase_requested:
         await outbox.add(connection, leftover.kind, [job.id], now + wait_s(0))
     if left.ping and not leftover and not is_outdated and not row.stop_requested:
         await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
