@@ -6,8 +6,8 @@ from itertools import takewhile
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
-from bot.core.job import EndReason, Outcome, Pulse, State, Status, state_of
-from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
+from bot.core.job import Checkpoint, EndReason, Outcome, Piece, Pulse, State, Status, state_of
+from bot.core.outbox import OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
 from bot.ports.clock import Clock
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
@@ -33,6 +33,19 @@ class Expected:
     answered_with: int | None = None
     edited_ts: str = ""
     mention_ts: str | None = None
+    pieces: tuple[tuple[int, int, Piece], ...] = ()
+    """The text on record of an answer that nobody has ended, with the version and the attempt that wrote each piece."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What the pieces of this version say together: the last attempt that wrote any has the last word."""
+        text, closing, writer = "", None, 0
+        for version, attempt, piece in self.pieces:
+            is_after_gap = piece.start > len(text)
+            is_late = attempt == writer and piece.end < len(text)
+            if version == self.version and not is_after_gap and not is_late:
+                text, closing, writer = text[: piece.start] + piece.text, piece.closing or closing, attempt
+        return Checkpoint(text, closing)
 
     @property
     def state(self) -> State:
@@ -103,6 +116,7 @@ class Model:
             interruptions=job.interruptions,
             earlier=tuple(each.question for each in self.standing(job_id).values()),
             version=job.version,
+            checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
         )
 
     def news(self) -> set[tuple[object, ...]]:
@@ -136,9 +150,15 @@ class Model:
             jobs = self.of(thread)
             todo = [key for key, job in jobs.items() if job.status is Status.QUEUED]
             todo.sort(key=lambda key: (jobs[key].attempts == 0, jobs[key].question.ts))
-            if todo and self._shown(jobs[todo[0]]) and not any(job.status is Status.RUNNING for job in jobs.values()):
+            running = any(job.status is Status.RUNNING for job in jobs.values())
+            if todo and not running and self._shown(jobs[todo[0]]) and not self._end_in_hand(todo[0]):
                 found.append(todo[0])
         return sorted(found)
+
+    def _end_in_hand(self, job_id: int) -> bool:
+        """Whether somebody may be showing the job's end now."""
+        due = self.entries.get((job_id, OutboxKind.SHOW_END))
+        return due is not None and due.tries > 0 and 0 < due.due_at - self.clock.now() <= OUTBOX_HOLD_S
 
     def _shown(self, job: Expected) -> bool:
         since = job.placeholder_due_since
@@ -185,13 +205,20 @@ class Model:
         to_restart = frozenset(job.id for job, now in ours.items() if now.version != job.version)
         return Pulse(frozenset(job.id for job in ours), to_stop, to_restart - to_stop)
 
+    def checkpoint(self, worker: str, job: Job, piece: Piece) -> bool:
+        """Whether the piece goes on record: only of a job that is the worker's, in the version that it answers."""
+        if not self.holds(worker, job) or self.jobs[job.id].version != job.version:
+            return False
+        self._change(job.id, pieces=(*self.jobs[job.id].pieces, (job.version, job.attempts, piece)))
+        return True
+
     def release(self, worker: str, job: Job) -> bool:
         if not self.holds(worker, job):
             return False
         self._change(job.id, status=Status.QUEUED, worker=None)
         return True
 
-    def finish(self, worker: str, job: Job, outcome: Outcome, ping: bool) -> bool:
+    def finish(self, worker: str, job: Job, outcome: Outcome, ping: bool, leftover: Leftover | None) -> bool:
         if not self.holds(worker, job):
             return False
         now = self.jobs[job.id]
@@ -200,7 +227,13 @@ class Model:
         self._change(job.id, end_reason=None if outdated else outcome.end_reason)
         if outcome.end_reason in (EndReason.DENIED, EndReason.CAP_REACHED):
             self._unbatch(job.id, all_but_user=now.question.user_id)
-        if ping and not outdated and not now.stop_requested:
+        if leftover is None or outdated:
+            self._change(job.id, pieces=())
+        if job.version > 0:
+            self._cancel_entries(job.id, OutboxKind.SHOW_END)
+        if leftover and not outdated:
+            self._add(job.id, leftover.kind, wait_s(0))
+        elif ping and not outdated and not now.stop_requested:
             self._add(job.id, OutboxKind.MENTION_ASKERS)
         if now.erase_requested:
             self._remove([job.id])
@@ -302,7 +335,11 @@ class Model:
     def take_outbox_entries(self, taken: Sequence[OutboxEntry]) -> None:
         """Raises AssertionError where these are not the ones that are due."""
         now = self.clock.now()
-        due = {key: each for key, each in self.entries.items() if each.due_at <= now and not self.jobs[key[0]].live}
+        due = {
+            key: each
+            for key, each in self.entries.items()
+            if each.due_at <= now and not self.jobs[key[0]].live and not self._end_in_hand(key[0])
+        }
         ids = {(each.question.thread, each.question.ts, each.kind): each.id for each in taken}
         for job_id, kind in due:
             question, old = self.jobs[job_id].question, self.entries[job_id, kind]
@@ -327,12 +364,44 @@ class Model:
         )
 
     def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
-        """What was added again since stays."""
+        """What was added again since stays, and so does the text that it is to show."""
         if posted_ts is not None and entry.job_id in self.jobs:
             self._change(entry.job_id, mention_ts=posted_ts)
-        self.entries = {
-            key: due for key, due in self.entries.items() if (due.id, due.due_at) != (entry.id, entry.due_at)
-        }
+        for key in self._as_taken(entry):
+            del self.entries[key]
+            if entry.kind is OutboxKind.SHOW_END and not self.jobs[entry.job_id].live:
+                self._change(entry.job_id, pieces=())
+
+    def postpone_outbox_entry(self, entry: OutboxEntry, delay_s: float) -> None:
+        for key in self._as_taken(entry):
+            self.entries[key] = replace(self.entries[key], due_at=self.clock.now() + delay_s)
+
+    def _as_taken(self, entry: OutboxEntry) -> list[tuple[int, OutboxKind]]:
+        """The entry's key, if nobody has taken or added it since."""
+        return [key for key, due in self.entries.items() if (due.id, due.due_at) == (entry.id, entry.due_at)]
+
+    def unshown_end(self, entry: OutboxEntry) -> Job | None:
+        """The job as the next attempt would get it, as long as there is an end to show."""
+        job = self.jobs.get(entry.job_id)
+        if job is None or job.live or job.withdrawn or job.checkpoint.closing is None:
+            return None
+        claimed = replace(self.job(entry.job_id), attempts=job.attempts + 1, may_have_posts=True, earlier=())
+        return replace(claimed, checkpoint=job.checkpoint)
+
+    def adopt(self, team_id: str) -> None:
+        """All jobs become this team's, but for messages that it has as well, and a second running job of a thread."""
+        before = dict(self.jobs)
+        ours = [job for job in before.values() if job.question.thread.team_id == team_id]
+        for key, job in before.items():
+            thread = replace(job.question.thread, team_id=team_id)
+            known = any((thread.channel_id, job.question.ts) == _place(other) for other in ours)
+            running = [other.question.thread for other in ours if other.status is Status.RUNNING]
+            if not known and not (job.status is Status.RUNNING and thread in running):
+                self._change(key, question=replace(job.question, thread=thread))
+        shared, self.shared = self.shared, {}
+        for thread, ts in shared.items():
+            adopted = replace(thread, team_id=team_id)
+            self.shared[adopted] = min(ts, self.shared.get(adopted, ts))
 
     def replies(self, thread: ThreadKey) -> dict[str, str]:
         said: dict[str, str] = {}
@@ -364,7 +433,7 @@ class Model:
         job = self.jobs.get(job_id)
         if job is None or not job.live or job.unbegun or job.stop_requested:
             return False
-        self._change(job_id, version=job.version + 1)
+        self._change(job_id, version=job.version + 1, pieces=())
         return True
 
     def _unbatch(self, job_id: int, all_but_user: str | None = None) -> None:
@@ -394,3 +463,7 @@ class Model:
     def _cancel_entries(self, job_id: int, *kinds: OutboxKind) -> None:
         for kind in kinds:
             self.entries.pop((job_id, kind), None)
+
+
+def _place(job: Expected) -> tuple[str, str]:
+    return job.question.thread.channel_id, job.question.ts
