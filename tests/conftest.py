@@ -1,4 +1,4 @@
-"""For all tests: where CI is set, a skipped test is a failed run."""
+"""For all tests: their order, and where CI is set, a skipped test is a failed run."""
 
 import gc
 import os
@@ -6,6 +6,8 @@ from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.dealing import dealt
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +28,16 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deals the modules over the run (tests/dealing.py)."""
+    place = {module: number for number, module in enumerate(dealt(map(_module, items)))}
+    items.sort(key=lambda item: place[_module(item)])
+
+
+def _module(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(trylast=True)
