@@ -7,11 +7,15 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bot.store import engine
 from tests.dealing import dealt
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+# Other work on the machine may hold up a test's database for longer than people wait for an answer.
+engine._POOL_TIMEOUT_S = 30.0
 
 pytest_plugins = ["tests.migrated"]
 

@@ -45,7 +45,7 @@ async def said(stream: asyncio.StreamReader | None, words: str) -> str:
     """The line of a process's stream that has these words, as soon as it is there."""
     assert stream is not None
     seen = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while line := (await stream.readline()).decode():
             seen.append(line)
             if words in line:
@@ -55,6 +55,6 @@ async def said(stream: asyncio.StreamReader | None, words: str) -> str:
 
 async def output(process: asyncio.subprocess.Process, piped: bytes = b"") -> tuple[str, str]:
     """What a process writes to its piped stdout and stderr until it ends, given this on stdin."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         out, err = await process.communicate(piped if process.stdin else None)
     return (out or b"").decode(), err.decode()

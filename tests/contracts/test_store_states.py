@@ -418,8 +418,6 @@ class Machine(RuleBasedStateMachine):
         return known[number % len(known)] if known else None
 
 
-# Ten seconds of work, which a busy machine stretches.
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("database", "examples"), [("memory", 20), ("postgresql", 8)])
 def test_any_order_of_calls_agrees_with_the_model(request: pytest.FixtureRequest, database: str, examples: int) -> None:
     url = "sqlite://" if database == "memory" else request.getfixturevalue("postgresql_url")

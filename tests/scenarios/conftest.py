@@ -89,7 +89,7 @@ class Stage:
             if message.user_id == self.sandbox.bot_user_id
         ]
 
-    async def answers(self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float = 15) -> list[str]:
+    async def answers(self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float = 40) -> list[str]:
         """What the bot's messages say, once there are so many and none is growing."""
 
         def ended() -> list[Message]:
@@ -150,7 +150,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(ack_timeout_s=1.0, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest()) as sandbox:
+    async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest()) as sandbox:
         yield sandbox
 
 
@@ -186,5 +186,5 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> A
 
 @pytest.fixture
 async def quick_to_stall(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
-    async with running(replace(settings, stall_timeout_s=1)):
+    async with running(replace(settings, stall_timeout_s=2)):
         yield Stage(sandbox, vendor)

@@ -235,7 +235,7 @@ async def test_a_person_has_so_many_answers_at_once_and_the_next_waits_with_a_si
         (waiting,) = await others.sandbox.wait_for(lambda: others.bots("general", second))
         assert growing(waiting)
         assert texts.QUEUED in shown(waiting)
-        await asyncio.wait_for(others.vendor.request(1), 5)
+        await asyncio.wait_for(others.vendor.request(1), 40)
         assert [prompt[-1]["content"] for prompt in others.prompts()] == ["first?", "mine?"]
         for asked in (first, second, other):
             assert await others.answers("general", asked) == [("word " * 60).rstrip()]

@@ -37,7 +37,7 @@ APPS: dict[str, Callable[[], Any]] = {
 @pytest.fixture(params=APPS)
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     app = APPS[request.param]()
-    async with Sandbox(ack_timeout_s=1.0, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=app) as sandbox:
+    async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=app) as sandbox:
         yield sandbox
 
 

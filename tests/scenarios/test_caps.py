@@ -89,7 +89,7 @@ async def test_an_answer_that_breaks_off_counts_by_estimate(
     stage: Stage, settings: Settings, answer: Answer, failure: Failure
 ) -> None:
     stage.vendor.script(answer)
-    async with running(replace(settings, caps=parse_caps("user/day=50tokens"), stall_timeout_s=1)):
+    async with running(replace(settings, caps=parse_caps("user/day=50tokens"), stall_timeout_s=2)):
         (text,) = await stage.answers("general", await stage.mention())
         assert text.endswith(texts.model_failure(failure, "openai/test"))
         (sentence,) = await stage.answers("general", await stage.mention())

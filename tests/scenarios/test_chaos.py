@@ -10,7 +10,7 @@ from benchmarks.chaos import Run, chaos
 SHORT = Run(seed=2, questions=12, threads=6, minutes=0.25, gap_s=0.7, pause_s=(8.5, 10.0), drain_s=3)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "run",
     [

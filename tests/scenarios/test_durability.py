@@ -68,13 +68,13 @@ class Fleet:
     async def visible(self, asked: str, words: str) -> Message:
         """The reply to a question, as soon as it shows these words."""
         found = await self.stage.sandbox.wait_for(
-            lambda: [message for message in self.stage.bots("general", asked) if words in shown(message)], 20
+            lambda: [message for message in self.stage.bots("general", asked) if words in shown(message)]
         )
         return found[0]
 
     async def asked_the_model(self, times: int) -> None:
         """As soon as the model was asked so often."""
-        await asyncio.wait_for(self.stage.vendor.request(times - 1), 25)
+        await asyncio.wait_for(self.stage.vendor.request(times - 1), 40)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ async def test_after_a_crash_a_restart_goes_on_in_the_same_message(fleet: Fleet)
     process.kill()
     await process.wait()
     await fleet.start()
-    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
     assert never_a_step_back(shown_texts(fleet, reply))
 
@@ -119,7 +119,7 @@ async def test_after_a_crash_another_process_goes_on_within_three_seconds(fleet:
     died = loop.time()
     await fleet.asked_the_model(2)
     assert loop.time() - died < 6.0
-    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert never_a_step_back(shown_texts(fleet, reply))
 
 
@@ -132,7 +132,7 @@ async def test_a_crash_before_a_placeholder_is_on_record_leaves_no_second_messag
     process.kill()
     await process.wait()
     await fleet.start()
-    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -144,13 +144,13 @@ async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes
     await fleet.start()
     paused.send_signal(signal.SIGSTOP)
     await fleet.asked_the_model(2)
-    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     edits = len(shown_texts(fleet, reply))
     paused.send_signal(signal.SIGCONT)
     assert paused.stderr is not None
     await said(paused.stderr, ": canceled: lost")
     asked_next = await fleet.stage.mention("next?")
-    await fleet.stage.answers("general", asked_next, timeout_s=25)
+    await fleet.stage.answers("general", asked_next)
     assert len(shown_texts(fleet, reply)) == edits
     assert never_a_step_back(shown_texts(fleet, reply))
 
@@ -162,8 +162,8 @@ async def test_at_sigterm_what_does_not_end_in_time_goes_on_in_another_process(f
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
     leaving.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(leaving.wait(), 10) == 0
-    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert await asyncio.wait_for(leaving.wait(), 40) == 0
+    assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
     assert never_a_step_back(shown_texts(fleet, reply))
 
@@ -181,7 +181,7 @@ async def test_three_interrupted_attempts_end_with_the_part_and_a_sentence(fleet
         process.kill()
         await process.wait()
     await fleet.start()
-    assert await fleet.stage.answers("general", asked, timeout_s=25) == [f"Half an answer.\n{texts.INTERRUPTED}"]
+    assert await fleet.stage.answers("general", asked) == [f"Half an answer.\n{texts.INTERRUPTED}"]
     assert len(fleet.stage.vendor.requests) == 3
 
 
@@ -220,7 +220,7 @@ async def test_beyond_what_a_process_answers_at_once_questions_wait_with_a_sign(
     assert growing(waiting)
     assert texts.QUEUED in shown(waiting)
     for asked in (first, second):
-        assert await fleet.stage.answers("general", asked, timeout_s=25) == [("word " * 60).rstrip()]
+        assert await fleet.stage.answers("general", asked) == [("word " * 60).rstrip()]
 
 
 async def test_a_stop_request_by_another_process_reaches_the_owner_and_what_came_stays(
@@ -232,7 +232,7 @@ async def test_a_stop_request_by_another_process_reaches_the_owner_and_what_came
     await fleet.visible(asked, "word9 ")
     other = await Stores.open(database_url, "another", SystemClock())
     assert await other.queue.request_stop(1)
-    await asyncio.wait_for(fleet.stage.vendor.requests[0].hung_up.wait(), 5)
+    await asyncio.wait_for(fleet.stage.vendor.requests[0].hung_up.wait(), 40)
     await other.close()
     (text,) = await fleet.stage.answers("general", asked)
     assert text.startswith("word0 word1 ")
@@ -254,12 +254,12 @@ async def test_while_the_database_is_away_answers_go_on_and_new_questions_come_a
     away = sqlite3.connect(tmp_path / "typist.db", isolation_level=None)
     away.execute("BEGIN EXCLUSIVE")
     before = len(shown_texts(fleet, reply))
-    await fleet.stage.sandbox.wait_for(lambda: len(shown_texts(fleet, reply)) > before, 10)
+    await fleet.stage.sandbox.wait_for(lambda: len(shown_texts(fleet, reply)) > before)
     later = await fleet.stage.mention("later?")
-    await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.sandbox.deliveries[-1].sent_at_s) > 1, 15)
+    await fleet.stage.sandbox.wait_for(lambda: len(fleet.stage.sandbox.deliveries[-1].sent_at_s) > 1)
     away.execute("COMMIT")
     away.close()
-    assert await fleet.stage.answers("general", asked, timeout_s=25) == [LONG.rstrip()]
+    assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert await fleet.stage.answers("general", later, timeout_s=40) == [LONG.rstrip()]
 
 
@@ -302,7 +302,7 @@ def last_word(message: Message) -> int:
 
 async def check_whole(fleet: Fleet, asked: str, reply: Message) -> None:
     """The answer ends whole in the message in which it began, after no step back."""
-    await fleet.stage.sandbox.wait_for(lambda: not any(map(growing, fleet.stage.bots("general", asked))), 40)
+    await fleet.stage.sandbox.wait_for(lambda: not any(map(growing, fleet.stage.bots("general", asked))))
     (message,) = fleet.stage.bots("general", asked)
     assert message.ts == reply.ts
     assert shown(message) == MARKDOWN.rstrip()
@@ -322,7 +322,6 @@ async def test_killed_at_any_moment_it_goes_on_without_a_step_back_and_ends_whol
     await check_whole(fleet, asked, reply)
 
 
-@pytest.mark.timeout(120)
 async def test_killed_again_and_again_it_pays_for_no_text_twice(fleet: Fleet) -> None:
     fleet.stage.vendor.script(going_on(MARKDOWN))
     process = await fleet.start()
@@ -371,7 +370,7 @@ async def test_handed_over_it_goes_on_from_its_last_word(fleet: Fleet) -> None:
     reply = await shows(fleet, asked, 79)
     await fleet.start()
     leaving.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(leaving.wait(), 10) == 0
+    assert await asyncio.wait_for(leaving.wait(), 40) == 0
     await check_whole(fleet, asked, reply)
     assert fleet.stage.prompts()[1][1] == {"role": "assistant", "content": half.rstrip()}
 
@@ -408,7 +407,7 @@ async def test_what_lacked_only_its_last_edit_asks_no_model_again(fleet: Fleet, 
 async def its_end_is_on_record(database_url: str) -> None:
     engine = create_engine(database_url)
     ended = sa.select(sa.func.count()).where(sa.cast(checkpoints.c.closing, sa.Text).is_not(None))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while True:
             async with engine.begin() as connection:
                 if await connection.scalar(ended):

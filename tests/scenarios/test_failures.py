@@ -42,35 +42,41 @@ WITHOUT_TEXT = {
     "overloaded": (openai_error(503, "slow_down"), Failure.OVERLOADED),
     "a context too long": (openai_error(400, "context_length_exceeded"), Failure.CONTEXT_TOO_LONG),
     "refused": (openai_error(400, "invalid_prompt"), Failure.REFUSED),
-    "stalled before the first word": (Answer(ending=Ending.HANG), Failure.STALLED),
 }
 
 AFTER_SOME_TEXT = {
     "cut": (part(Ending.CUT), Failure.CUT),
     "reset": (part(Ending.RESET), Failure.CUT),
     "ended without its terminal marker": (part(Ending.END), Failure.CUT),
-    "stalled": (part(Ending.HANG), Failure.STALLED),
     "refused in the middle": (finished_by("content_filter"), Failure.REFUSED),
 }
 
 
 @pytest.mark.parametrize(("answer", "failure"), WITHOUT_TEXT.values(), ids=WITHOUT_TEXT.keys())
 async def test_a_model_that_gives_no_answer_is_explained_in_a_sentence(
-    quick_to_stall: Stage, answer: Answer, failure: Failure
+    stage: Stage, answer: Answer, failure: Failure
 ) -> None:
-    quick_to_stall.vendor.script(answer)
-    asked = await quick_to_stall.mention()
-    assert await quick_to_stall.answers("general", asked) == [texts.model_failure(failure, "openai/test")]
+    stage.vendor.script(answer)
+    asked = await stage.mention()
+    assert await stage.answers("general", asked) == [texts.model_failure(failure, "openai/test")]
 
 
 @pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
 async def test_a_model_that_fails_midway_leaves_its_part_and_a_sentence(
-    quick_to_stall: Stage, answer: Answer, failure: Failure
+    stage: Stage, answer: Answer, failure: Failure
 ) -> None:
-    quick_to_stall.vendor.script(answer)
-    asked = await quick_to_stall.mention()
+    stage.vendor.script(answer)
+    asked = await stage.mention()
     sentence = texts.model_failure(failure, "openai/test")
-    assert await quick_to_stall.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
+    assert await stage.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
+
+
+@pytest.mark.parametrize("text", ["", PART], ids=["before the first word", "midway"])
+async def test_a_model_that_stalls_leaves_its_part_and_a_sentence(quick_to_stall: Stage, text: str) -> None:
+    quick_to_stall.vendor.script(part(Ending.HANG) if text else Answer(ending=Ending.HANG))
+    asked = await quick_to_stall.mention()
+    sentence = texts.model_failure(Failure.STALLED, "openai/test")
+    assert await quick_to_stall.answers("general", asked) == [f"{text.rstrip()}\n{sentence}".lstrip()]
 
 
 async def test_a_long_rate_limit_is_told_with_its_wait(stage: Stage) -> None:
@@ -176,7 +182,7 @@ async def test_a_reply_that_somebody_deletes_is_left_alone_and_the_model_is_hung
     (reply,) = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     stage.sandbox.faults.start("refuse", error="message_not_found")
     await stage.sandbox.wait_for(lambda: stage.vendor.requests)
-    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
 
 

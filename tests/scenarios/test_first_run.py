@@ -13,7 +13,7 @@ from tests.processes import bot_process, said
 
 __all__ = ["browser", "visit"]
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.skipif(local_model.available() is not None, reason=f"no local model here: {local_model.available()}")

@@ -44,7 +44,7 @@ async def test_a_question_edited_while_it_is_answered_starts_over_in_the_same_re
     asked = await stage.mention("old words?")
     reply = await growing_reply(stage, asked)
     await stage.sandbox.edit("general", asked, "@typist new words?")
-    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
     await growing_reply(stage, asked, "The new answer.")
     assert await stage.answers("general", asked) == ["The new answer."]
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
@@ -102,7 +102,7 @@ async def test_a_question_deleted_while_it_is_answered_takes_its_reply_along(sta
     asked = await stage.sandbox.say("ada", "general", "@typist why?", root)
     await growing_reply(stage, root)
     await stage.sandbox.delete("general", asked)
-    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+    await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
     await stage.sandbox.wait_for(lambda: not stage.bots("general", root))
     await stage.sandbox.say("ada", "general", "@typist never mind", root)
     await stage.answers("general", root)

@@ -82,7 +82,7 @@ async def killed_while_asking(sandbox: Sandbox, vendor: VendorServer, url: str, 
         client = sandbox.client("ada")
         assert await client.use_message_shortcut(channel, ts, ASK_ABOUT)
         submitting = asyncio.create_task(client.submit({"question": "why?"}))
-        assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGKILL
+        assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
         await asyncio.gather(submitting, return_exceptions=True)
     return ts
 

@@ -108,7 +108,7 @@ async def test_stopped_by_its_asker_or_an_admin_it_stays_as_far_as_it_came(
     async with half(stage) as (asked, message):
         assert buttons(message) == [ReplyAction.STOP]
         assert await press(stage, message, ReplyAction.STOP, user) is None
-        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
         (text,) = await stage.answers("general", asked)
     assert text.startswith("Once there was a bot")
     assert texts.STOPPED not in text
@@ -240,7 +240,7 @@ async def test_deleted_it_is_gone_from_slack_from_prompts_and_from_the_database(
 async def test_deleted_while_it_grows_it_stops_first(stage: Stage, settings: Settings) -> None:
     async with half(stage) as (asked, message):
         assert await press(stage, message, ReplyAction.DELETE, value="") is None
-        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+        await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
         await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
     (turn,) = await rows(settings, turns)
     assert (turn.answer, turn.output_tokens > 10) == ("", True)
@@ -352,7 +352,7 @@ async def test_slacks_own_stop_stops_what_is_written_in_its_thread(vendor: Vendo
             event = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked}
             for user in ("U0ALAN", "U0ADA"):
                 sandbox._emit({**event, "user": user, "streaming_message_ts": [], "event_ts": "1.0"})
-            await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 10)
+            await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
             await stage.answers("general", asked)
             assert footer(stage.bots("general", asked)[0]) == "openai/test · stopped"
 
@@ -366,9 +366,9 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
             await sandbox.wait_for(lambda: any(texts.QUEUED in shown(each) for each in stage.bots("general", asked)))
             stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
             sandbox._emit({**stop, "streaming_message_ts": []})
-            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 10)
+            await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 40)
             await sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test · stopped")
-            await asyncio.wait_for(vendor.request(1), 10)
+            await asyncio.wait_for(vendor.request(1), 40)
             assert vendor.requests[1].body["messages"][-1]["content"] == "and after that?"
             # The same event once more, while what was queued is written.
             await sandbox.wait_for(lambda: any("a bot" in shown(each) for each in stage.bots("general", asked)[1:]))
@@ -381,7 +381,7 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
             assert growing(stage.bots("general", asked)[-1])
             assert message.ts < queued
             sandbox._emit({**stop, "streaming_message_ts": []})
-            await asyncio.wait_for(vendor.requests[1].hung_up.wait(), 10)
+            await asyncio.wait_for(vendor.requests[1].hung_up.wait(), 40)
 
 
 async def test_what_the_database_does_not_take_is_told(stage: Stage, settings: Settings) -> None:

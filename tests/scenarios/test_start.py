@@ -21,6 +21,7 @@ from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential
 from bot.slack.retry_policy import CONNECTION, Failures
+from bot.slack.socket import WATCH_S
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox, find_port
 from tests.processes import bot_process, output, said
@@ -238,7 +239,7 @@ async def test_an_app_token_that_is_revoked_is_told_and_not_tried_in_a_tight_loo
         sandbox.faults.start("drop_socket")
         await sandbox.wait_for(lambda: tried() == before + 2)
         # One try of each connection, and none more while others come and go.
-        await asyncio.sleep(3)
+        await asyncio.sleep(3 * WATCH_S)
         assert tried() == before + 2
         status, health = await _health(port)
         assert (status, health["slack"]) == (503, 0)

@@ -250,11 +250,11 @@ class Stage:
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(40):
                 while not condition():  # noqa: ASYNC110
                     await asyncio.sleep(0.002)
         except TimeoutError:
-            pytest.fail(f"waited 10 s until {what}")
+            pytest.fail(f"waited 40 s until {what}")
 
     async def ended(self) -> None:
         await self.until(lambda: bool(self.attempts) and self.worker.live == 0, "the attempt has ended")

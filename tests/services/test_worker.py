@@ -87,11 +87,11 @@ def worker_of(
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     except TimeoutError:
-        pytest.fail(f"waited 10 s until {what}")
+        pytest.fail(f"waited 40 s until {what}")
 
 
 async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(stores: Stores) -> None:
