@@ -51,7 +51,7 @@ REFUSED = frozenset(
 LOOK_S = 60.0
 """How often a running process checks whether its bot token is still valid."""
 CONFIRM_S = 5.0
-"""How soon it checks after a call was refused for the token. One wrong error of Slack's must not delay questions long."""
+"""How soon it checks after a call was refused for the token. One wrong error must not delay questions for long."""
 
 T = TypeVar("T")
 

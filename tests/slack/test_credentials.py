@@ -10,7 +10,7 @@ from bot.errors import Refusal, Refused
 from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import CONFIRM_S, LOOK_S, bot_credential
 from sandbox.server import Sandbox
-from tests.told_time import ToldClock, run_told
+from tests.simulated_time import SimulatedClock, run_simulated
 
 REVOKED = Refused("chat.update", "token_revoked", Refusal.TOKEN_GONE)
 
@@ -34,7 +34,7 @@ def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
     is_bad: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
-        token, slack = bot_credential(ToldClock()), AuthTest(refuses=is_bad)
+        token, slack = bot_credential(SimulatedClock()), AuthTest(refuses=is_bad)
         watching = asyncio.create_task(token.watch(slack))
         await asyncio.sleep(10)
         for _ in range(3):
@@ -48,7 +48,7 @@ def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
         watching.cancel()
 
     with caplog.at_level(logging.INFO):
-        run_told(work())
+        run_simulated(work())
     refused, accepted = caplog.messages
     assert refused.startswith("Slack does not accept SLACK_BOT_TOKEN (token_revoked). Copy it again")
     assert accepted == "SLACK_BOT_TOKEN is accepted by Slack again"
@@ -56,13 +56,13 @@ def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
 
 def test_a_token_that_no_call_doubts_is_looked_at_every_minute() -> None:
     async def work() -> None:
-        token, slack = bot_credential(ToldClock()), AuthTest()
+        token, slack = bot_credential(SimulatedClock()), AuthTest()
         watching = asyncio.create_task(token.watch(slack))
         await asyncio.sleep(2.5 * LOOK_S)
         assert slack.at == [LOOK_S, 2 * LOOK_S]
         watching.cancel()
 
-    run_told(work())
+    run_simulated(work())
 
 
 @pytest.mark.parametrize(
