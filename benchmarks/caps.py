@@ -1,8 +1,9 @@
-"""Whether a cap holds when everybody asks at once: `python -m benchmarks.caps`.
+"""Measures by how much simultaneous questions pass a cap: `python -m benchmarks.caps`.
 
-100 questions by 10 people in 10 channels, all at once, to two bots on one database, SQLite and then PostgreSQL, against
-a cap of the workspace. Prints how many were answered, how many were told that it is used up, and how far it was passed;
-exits 1 where that is more than one answer, or a question got neither. Slack's edits make a run take 80 s.
+Ten people ask 100 questions at once in 10 channels, to two bots on one database (SQLite, then PostgreSQL), under a
+cap for the workspace. Prints how many were answered, how many were refused at the cap, and by how much the cap was
+passed. Exits with 1 if it was passed by more than one answer, or if a question got no reply. A run takes 80 s,
+because Slack limits edits.
 """
 
 import asyncio
@@ -27,12 +28,12 @@ PROCESSES = 2
 WORDS = "word " * 240
 USED_TOKENS = speech.INPUT_TOKENS + len(speech.tokens(WORDS))
 CAP_TOKENS = 12 * USED_TOKENS + 100
-TOLD = "is used up"
+REFUSAL = "is used up"
 WITHIN_S = 300.0
 
 
-def settle(sandbox: Sandbox) -> Sequence[Channel]:
-    """People and channels of this run: Slack takes ten posts at once in one channel."""
+def add_people_and_channels(sandbox: Sandbox) -> Sequence[Channel]:
+    """Adds the people and channels of this run. Slack takes ten simultaneous posts in one channel."""
     people = [sandbox.people.arrive(f"p{number}") for number in range(PEOPLE)]
     members = [*(person.id for person in people), sandbox.bot_user_id]
     channels = [Channel(f"C0CAPS{number}", f"caps-{number}", "channel", list(members)) for number in range(PEOPLE)]
@@ -61,23 +62,23 @@ def displayed(message: Message) -> tuple[str, str]:
 
 
 async def replies(sandbox: Sandbox, asked: Sequence[tuple[str, str]]) -> list[str]:
-    """Returns each question's reply when it has ended, "" if it doesn't end in time."""
+    """Returns the final text of each question's reply, or "" if there is none within `WITHIN_S`."""
 
-    def ended(channel: str, ts: str) -> str:
+    def final_text(channel: str, ts: str) -> str:
         texts = map(displayed, sandbox.messages(channel, ts)[1:])
-        return next((text for answer, text in texts if TOLD in text or answer == WORDS.strip()), "")
+        return next((text for answer, text in texts if REFUSAL in text or answer == WORDS.strip()), "")
 
     with contextlib.suppress(TimeoutError):
-        await sandbox.wait_for(lambda: all(ended(*each) for each in asked), WITHIN_S)
-    return [ended(*each) for each in asked]
+        await sandbox.wait_for(lambda: all(final_text(*question) for question in asked), WITHIN_S)
+    return [final_text(*question) for question in asked]
 
 
 async def measure(database_url: str) -> bool:
-    """Whether the cap held."""
+    """Asks all questions and returns whether the cap held."""
     with tempfile.TemporaryDirectory() as folder:
         async with Sandbox() as sandbox, VendorServer() as vendor:
             vendor.script(Answer(speech.chat(speech.tokens(WORDS)), pause_s=0.005))
-            channels = settle(sandbox)
+            channels = add_people_and_channels(sandbox)
             fleet = Fleet(Path(folder), environment(sandbox, vendor, database_url))
             try:
                 for _ in range(PROCESSES):
@@ -92,16 +93,17 @@ async def measure(database_url: str) -> bool:
                 await fleet.close()
             finally:
                 fleet.kill()
-            told, none = sum(TOLD in text for text in texts), texts.count("")
-            return report(QUESTIONS - told - none, told, len(vendor.requests), took_s)
+            refused, unanswered = sum(REFUSAL in text for text in texts), texts.count("")
+            return report(QUESTIONS - refused - unanswered, refused, len(vendor.requests), took_s)
 
 
-def report(answered: int, told: int, asked_the_model: int, took_s: float) -> bool:
-    used = asked_the_model * USED_TOKENS
+def report(answered: int, refused: int, model_requests: int, took_s: float) -> bool:
+    """Prints the figures and returns whether every question got its reply and the cap held."""
+    used = model_requests * USED_TOKENS
     over = used - CAP_TOKENS
-    print(f"  {answered} answered, {told} told that it is used up, {QUESTIONS - answered - told} neither")
-    print(f"  {used:,} tokens used of {CAP_TOKENS:,}: {over:,} over, and one answer is {USED_TOKENS:,}; {took_s:.0f} s")
-    return answered + told == QUESTIONS and answered == asked_the_model and 0 <= over < USED_TOKENS
+    print(f"  {answered} answered, {refused} refused at the cap, {QUESTIONS - answered - refused} without a reply")
+    print(f"  {used:,} tokens used of {CAP_TOKENS:,}: {over:,} over; one answer uses {USED_TOKENS:,}; {took_s:.0f} s")
+    return answered + refused == QUESTIONS and answered == model_requests and 0 <= over < USED_TOKENS
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What the benchmarks' models share: an OpenAI-compatible server on this machine that streams Chat Completions."""
+"""The base of the benchmarks' models: an OpenAI-compatible server on 127.0.0.1 that streams Chat Completions."""
 
 import json
 from abc import ABC, abstractmethod

@@ -1,8 +1,8 @@
-"""What it costs to keep the text of an answer under way: `python -m benchmarks.checkpoints`, on SQLite and PostgreSQL.
+"""Measures the cost of checkpoints on SQLite and PostgreSQL: `python -m benchmarks.checkpoints`.
 
-An answer grows by 250 characters a second. Each second it is written with the heartbeat and, five seconds in six,
-once more ahead of an edit. Printed for an answer that has just begun and for one of 100,000 characters: CPU of our
-process and what the database writes, a second; how long an edit waits; and how long a take-over takes to read it.
+An answer grows by 250 characters a second. A checkpoint is written with each heartbeat, once a second, and before each
+edit, in five of six seconds. Prints figures for a new answer and for one of 100,000 characters: CPU and bytes written
+per second, how long an edit waits, and how long a take-over takes to read the checkpoint.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tests.contracts.databases import postgresql_server
 SECONDS = 200
 EDITS_A_SECOND = 50 / 60
 PIECE = "word " * 25
-"""What comes between two writes."""
+"""The text that arrives between two checkpoints."""
 LONG_CHARS = 100_000
 
 
@@ -40,34 +40,34 @@ async def measure(url: str) -> None:
 async def _measure(store: Stores) -> None:
     await store.queue.enqueue("Ev1", question(1))
     [job] = await store.worker_queue.claim(1)
-    without = await _a_second(store, lambda _: store.worker_queue.heartbeat({job: Spent()}))
-    show("a heartbeat alone", without)
-    for what, before_chars in (("begun", 0), (f"of {LONG_CHARS:,} characters", LONG_CHARS)):
+    heartbeat = await _measure_call(store, lambda _: store.worker_queue.heartbeat({job: Spent()}))
+    show("a heartbeat without a checkpoint", heartbeat)
+    for what, before_chars in (("just begun", 0), (f"of {LONG_CHARS:,} characters", LONG_CHARS)):
         if before_chars:
             await _grow(store, job, before_chars)
         chars = before_chars
 
-        async def beat(_: int) -> None:
+        async def write_with_heartbeat(_: int) -> None:
             nonlocal chars
             await store.worker_queue.heartbeat({job: Spent()}, {job: Piece(chars, PIECE)})
             chars += len(PIECE)
 
-        async def ahead(_: int) -> None:
+        async def write_before_edit(_: int) -> None:
             nonlocal chars
             await store.worker_queue.checkpoint({job: Piece(chars, PIECE)})
             chars += len(PIECE)
 
-        beats, edits = await _a_second(store, beat), await _a_second(store, ahead)
-        show(f"a heartbeat with an answer {what}", beats)
-        show(f"an edit of an answer {what}", edits)
-        added = [beats[n] - without[n] + EDITS_A_SECOND * edits[n] for n in (0, 1)]
-        print(f"  an answer {what}: {added[0]:.2f} ms CPU and {added[1]:.1f} kB written a second more")
+        beats = await _measure_call(store, write_with_heartbeat)
+        edits = await _measure_call(store, write_before_edit)
+        show(f"a heartbeat with the checkpoint of an answer {what}", beats)
+        show(f"the checkpoint before an edit, answer {what}", edits)
+        added = [beats[n] - heartbeat[n] + EDITS_A_SECOND * edits[n] for n in (0, 1)]
+        print(f"  checkpoints of an answer {what} add {added[0]:.2f} ms CPU and {added[1]:.1f} kB written per second")
     await store.worker_queue.release(job)
     began = time.perf_counter()
-    [again] = await store.worker_queue.claim(1)
-    print(
-        f"  claimed again with {len(again.checkpoint.text):,} characters: {(time.perf_counter() - began) * 1e3:.1f} ms"
-    )
+    [reclaimed] = await store.worker_queue.claim(1)
+    took_ms = (time.perf_counter() - began) * 1e3
+    print(f"  claimed again with {len(reclaimed.checkpoint.text):,} characters: {took_ms:.1f} ms")
 
 
 async def _grow(store: Stores, job: Job, chars: int) -> None:
@@ -75,8 +75,8 @@ async def _grow(store: Stores, job: Job, chars: int) -> None:
         await store.worker_queue.checkpoint({job: Piece(start, PIECE)})
 
 
-async def _a_second(store: Stores, call: Callable[[int], Awaitable[object]]) -> tuple[float, float, float]:
-    """Of one call: CPU in ms, kB written, and its median time in ms."""
+async def _measure_call(store: Stores, call: Callable[[int], Awaitable[object]]) -> tuple[float, float, float]:
+    """Returns the figures of one call: CPU in ms, kB written, and its median time in ms."""
     cpu_s, written, took_ms = time.process_time(), await _written_bytes(store), list[float]()
     for number in range(SECONDS):
         began = time.perf_counter()
@@ -87,7 +87,7 @@ async def _a_second(store: Stores, call: Callable[[int], Awaitable[object]]) -> 
 
 
 async def _written_bytes(store: Stores) -> int:
-    """Into the log of changes, since some beginning."""
+    """Returns how many bytes were written to the WAL so far, from an arbitrary start."""
     if (file := database_file(store.database.engine.url)) is not None:
         return _sqlite_written(file)
     async with store.database.engine.connect() as connection:
@@ -96,7 +96,7 @@ async def _written_bytes(store: Stores) -> int:
 
 
 def _sqlite_written(file: Path) -> int:
-    """By this process, in blocks: SQLite goes round in its log."""
+    """Returns how many bytes this process wrote. SQLite reuses its WAL file, so the file's size doesn't tell."""
     assert file.exists()
     lines = Path("/proc/self/io").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("wchar:")))

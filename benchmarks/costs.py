@@ -1,7 +1,7 @@
-"""What the bot costs: memory at rest and for each live reply, and an answer's CPU as it gets longer.
+"""Measures the bot's memory, idle and for each live reply, and an answer's CPU by its length.
 
-Run: python -m benchmarks.costs. Exits with 1 where a target is missed. What it costs to read many streams at once is
-in benchmarks.parsing.
+Run: python -m benchmarks.costs. Exits with 1 if a target is missed. benchmarks.parsing measures the cost of reading
+many streams at once.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
-from benchmarks.vendor import NumberedWords, question, word
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.reply.state import Ending, Post, Reply, Update
@@ -21,22 +21,22 @@ from bot.slack.format import reply_blocks
 from sandbox.server import Sandbox
 
 BOT = ("-m", "bot", "run")
-REST_S = 5.0
-"""From connected to at rest."""
-REST_TARGET_BYTES = 120e6
+SETTLE_S = 5.0
+"""Wait after connecting, until the process is idle."""
+IDLE_TARGET_BYTES = 120e6
 REPLY_TARGET_BYTES = 100e3
 FEW, MANY = 5, 45
-"""A bot reads no more than 50 threads a minute."""
-LIVE_WORDS, LIVE_WORDS_PER_S, SAID_WORDS = 900, 20, 300
-"""Answers that are still live when the last one has said so much."""
+"""Numbers of live replies to compare. Slack lets a bot read 50 threads a minute."""
+LIVE_WORDS, LIVE_WORDS_PER_S, SENT_WORDS = 900, 20, 300
+"""Long answers, so that all are still live when the last one has `SENT_WORDS` words."""
 LENGTHS = (1_000, 10_000, 50_000)
 FAST_WORDS_PER_S = 2_000
-"""As fast as the model's process can, about: the CPU that a word takes is what counts."""
+"""About as fast as the model's server can be. Only CPU per word is measured."""
 WORDS_AN_EDIT = 24
-"""0.6 s at 40 words/s: a lone reply's pace, the most edits that an answer ever gets."""
+"""0.6 s at 40 words/s: the pace of a single reply, which gets the most edits."""
 LINEAR_WITHIN = 1.25
-"""A word of the longest answer may cost so many times what one of the middle length does."""
-GENEROUS = {"chat.postMessage": 100_000, "chat.update": 100_000}
+"""How many times as much a word of the longest answer may cost as one of the middle length."""
+UNLIMITED = {"chat.postMessage": 100_000, "chat.update": 100_000}
 
 
 @dataclass(frozen=True)
@@ -46,91 +46,94 @@ class Figure:
     what: str
     value: str
     target: str = ""
-    good: bool = True
+    meets_target: bool = True
 
 
-async def at_rest(models: str) -> Figure:
-    """A bot that is connected and has nothing to do."""
+async def idle_memory(models: str) -> Figure:
+    """Measures the memory of a bot that is connected and idle."""
     async with Sandbox() as sandbox, running(BOT, sandbox, "http://127.0.0.1:9/v1", models) as process:
-        await asyncio.sleep(REST_S)
+        await asyncio.sleep(SETTLE_S)
         resident = process.memory_bytes()
     return Figure(
-        f"memory at rest, {models}",
+        f"memory when idle, {models}",
         f"{resident / 1e6:.0f} MB",
-        f"at most {REST_TARGET_BYTES / 1e6:.0f} MB",
-        resident <= REST_TARGET_BYTES,
+        f"at most {IDLE_TARGET_BYTES / 1e6:.0f} MB",
+        resident <= IDLE_TARGET_BYTES,
     )
 
 
-async def each_live_reply() -> Figure:
-    """From few live replies to many, each with some text, in the bot's process."""
+async def memory_per_reply() -> Figure:
+    """Measures the bot's memory for each live reply, by comparing few with many."""
     async with (
-        Sandbox(budgets=GENEROUS, post_burst=1_000) as sandbox,
-        NumberedWords(LIVE_WORDS_PER_S) as model,
+        Sandbox(budgets=UNLIMITED, post_burst=1_000) as sandbox,
+        NumberedModel(LIVE_WORDS_PER_S) as model,
         running(BOT, sandbox, model.url) as process,
     ):
-        await _all_saying(sandbox, model, range(FEW))
+        await _stream_answers(sandbox, model, range(FEW))
         few = process.memory_bytes()
-        await _all_saying(sandbox, model, range(FEW, MANY))
+        await _stream_answers(sandbox, model, range(FEW, MANY))
         many = process.memory_bytes()
-    each = (many - few) / (MANY - FEW)
+    reply_bytes = (many - few) / (MANY - FEW)
     return Figure(
         f"memory for each live reply, {FEW} to {MANY}",
-        f"{each / 1e3:.0f} kB",
+        f"{reply_bytes / 1e3:.0f} kB",
         f"at most {REPLY_TARGET_BYTES / 1e3:.0f} kB",
-        each <= REPLY_TARGET_BYTES,
+        reply_bytes <= REPLY_TARGET_BYTES,
     )
 
 
-async def _all_saying(sandbox: Sandbox, model: NumberedWords, numbers: range) -> None:
+async def _stream_answers(sandbox: Sandbox, model: NumberedModel, numbers: range) -> None:
+    """Asks these questions and waits until all their answers are live and some words long."""
     for number in numbers:
         await sandbox.say("ada", "general", f"@typist {question(number, LIVE_WORDS)}")
-    await _until(lambda: all(len(model.said_at_s[number]) >= SAID_WORDS for number in numbers))
-    if any(len(said) >= LIVE_WORDS for said in model.said_at_s.values()):
-        raise TimeoutError("the first answers ended before the last ones had begun: this machine is too busy")
+    await _until(lambda: all(len(model.sent_at_s[number]) >= SENT_WORDS for number in numbers), "words of all answers")
+    if any(len(sent) >= LIVE_WORDS for sent in model.sent_at_s.values()):
+        raise TimeoutError("the first answers ended before the last ones had begun: the machine is too busy")
 
 
-async def whole_answers() -> list[Figure]:
-    """The bot's process, from a question to its whole answer: the SDK's parsing, the Store, Slack's calls."""
+async def answer_cpu() -> list[Figure]:
+    """Measures the CPU of the bot's process for complete answers: SDK, store and Slack calls."""
     costs_us = {}
     async with (
-        Sandbox(budgets=GENEROUS, post_burst=1_000) as sandbox,
-        NumberedWords(FAST_WORDS_PER_S) as model,
+        Sandbox(budgets=UNLIMITED, post_burst=1_000) as sandbox,
+        NumberedModel(FAST_WORDS_PER_S) as model,
         running(BOT, sandbox, model.url) as process,
     ):
         await _answer_cpu_s(sandbox, process, 100)
         for words in LENGTHS:
             costs_us[words] = await _answer_cpu_s(sandbox, process, words) / words * 1e6
-    return _by_length("an answer, all of the bot", costs_us)
+    return _by_length("an answer, the bot's whole process", costs_us)
 
 
 async def _answer_cpu_s(sandbox: Sandbox, process: Process, words: int) -> float:
     before_s = process.cpu_s()
     ts = await sandbox.say("ada", "general", f"@typist {question(words, words)}")
-    await _until(lambda: _shows(sandbox, ts, word(words)), 60 + words / 200)
+    await _until(lambda: _is_complete(sandbox, ts, word(words)), f"an answer of {words:,} words", 60 + words / 200)
     return process.cpu_s() - before_s
 
 
-def _shows(sandbox: Sandbox, ts: str, last_word: str) -> bool:
-    """Whether an answer is at its end: its last word, or, of one that is longer than its pages, the file."""
+def _is_complete(sandbox: Sandbox, ts: str, last_word: str) -> bool:
+    """Returns whether Slack shows the answer's last word, or the file of an answer that is too long for its pages."""
     messages = sandbox.messages("general", ts)
-    said = str([message.sent_blocks for message in messages])
-    if texts.WRITING in said or texts.WRITING_LONG in said:
+    shown = str([message.sent_blocks for message in messages])
+    if texts.WRITING in shown or texts.WRITING_LONG in shown:
         return False
     text = "".join(str(block.get("text", "")) for block in messages[-1].sent_blocks)
     return text.endswith(last_word) or any(message.files for message in messages)
 
 
-async def _until(holds: Callable[[], bool], timeout_s: float = 120) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not holds():  # noqa: ASYNC110 - the words that a model says raise no event
-            await asyncio.sleep(0.1)
+async def _until(holds: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
+    give_up_s = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > give_up_s:
+            raise TimeoutError(f"waited {timeout_s:.0f} s for {what}")
+        await asyncio.sleep(0.1)
 
 
-def replies_alone() -> list[Figure]:
-    """Reply and blocks, with an edit made as often as an answer ever gets one; no network."""
+def reply_cpu() -> list[Figure]:
+    """Measures the CPU of Reply and blocks alone, with the most edits that an answer gets; no network."""
     costs_us = {words: statistics.median(_reply_cpu_s(words) for _ in range(5)) / words * 1e6 for words in LENGTHS}
-    return _by_length("an answer, its reply alone", costs_us)
+    return _by_length("an answer, Reply and blocks alone", costs_us)
 
 
 def _reply_cpu_s(words: int) -> float:
@@ -147,7 +150,7 @@ def _reply_cpu_s(words: int) -> float:
 
 
 def _edit(reply: Reply) -> None:
-    """Does the reply's next call; an answer of more than five pages ends with an upload."""
+    """Confirms the reply's next call. An answer of more than five pages ends with an upload."""
     call = reply.next_call()
     if call is None:
         return
@@ -157,34 +160,37 @@ def _edit(reply: Reply) -> None:
 
 
 def _by_length(what: str, costs_us: dict[int, float]) -> list[Figure]:
-    """An edit carries a page, so a word costs more until the first page is full: from then on it must not."""
+    """Checks that the cost of a word doesn't grow with the length, once the first page is full.
+
+    Each edit carries a whole page, so the cost of a word grows until then.
+    """
     _, middle, longest = LENGTHS
     figures = [
         Figure(f"{what}, {words:,} words", f"{cost_us * words / 1e3:.0f} ms, {cost_us:.1f} µs a word")
         for words, cost_us in costs_us.items()
     ]
     growth = costs_us[longest] / costs_us[middle]
-    what = f"{what}: a word of {longest:,} to one of {middle:,}"
-    return [*figures, Figure(what, f"{growth:.2f}", f"at most {LINEAR_WITHIN:g}", growth <= LINEAR_WITHIN)]
+    ratio = f"{what}: cost of a word, {longest:,} to {middle:,} words"
+    return [*figures, Figure(ratio, f"{growth:.2f}", f"at most {LINEAR_WITHIN:g}", growth <= LINEAR_WITHIN)]
 
 
 async def report() -> bool:
-    """Measures and prints; True where all targets are met."""
+    """Measures and prints. Returns whether all targets are met."""
     figures: list[Figure] = []
 
-    def show(*found: Figure) -> None:
-        for each in found:
-            verdict = f"{each.target}: {'ok' if each.good else 'MISSED'}" if each.target else ""
-            print(f"{each.what:<62} {each.value:<26} {verdict}", flush=True)
-        figures.extend(found)
+    def show(*measured: Figure) -> None:
+        for figure in measured:
+            verdict = f"{figure.target}: {'ok' if figure.meets_target else 'MISSED'}" if figure.target else ""
+            print(f"{figure.what:<62} {figure.value:<26} {verdict}", flush=True)
+        figures.extend(measured)
 
-    show(*replies_alone())
-    show(await at_rest("openai/numbered"))
-    show(await at_rest("anthropic/other"))
-    show(await at_rest("openai/numbered,anthropic/other"))
-    show(await each_live_reply())
-    show(*await whole_answers())
-    return all(each.good for each in figures)
+    show(*reply_cpu())
+    show(await idle_memory("openai/numbered"))
+    show(await idle_memory("anthropic/other"))
+    show(await idle_memory("openai/numbered,anthropic/other"))
+    show(await memory_per_reply())
+    show(*await answer_cpu())
+    return all(figure.meets_target for figure in figures)
 
 
 def main() -> int:

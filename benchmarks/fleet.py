@@ -1,4 +1,4 @@
-"""Bots as processes of their own: started, killed, paused and replaced, as platforms and accidents do it."""
+"""Runs several bots as processes: starts, kills, pauses and replaces them."""
 
 import asyncio
 import contextlib
@@ -14,28 +14,28 @@ from pathlib import Path
 _ROOT = Path(__file__).parent.parent
 READY_WITHIN_S = 60.0
 END_WITHIN_S = 30.0
-"""Platforms kill so long after SIGTERM."""
-_START_AGAIN_S = 1.0
+"""How long platforms wait after SIGTERM before they kill."""
+_RESTART_DELAY_S = 1.0
 
 
 @dataclass(eq=False)
 class Bot:
-    """One process, from its start to its end."""
+    """One bot process, from start to end."""
 
     name: str
     process: asyncio.subprocess.Process
     log: Path
-    """What it wrote to stderr."""
+    """The file with its stderr."""
     started_s: float
-    """Monotonic."""
+    """Start in monotonic seconds."""
     ready: bool = False
-    in_trouble: bool = False
-    """Somebody does something to it: no second trouble until that is over."""
+    under_fault: bool = False
+    """A fault is being injected into it. It gets no second one until that is over."""
     pauses: list[tuple[float, float]] = field(default_factory=list)
-    """From when to when it was stopped, monotonic."""
-    told: signal.Signals | None = None
-    """What was sent to end it."""
-    told_s: float = 0.0
+    """When it was stopped by SIGSTOP: start and end in monotonic seconds."""
+    end_signal: signal.Signals | None = None
+    """The signal that was sent to end it."""
+    end_signal_s: float = 0.0
     ended_s: float | None = None
 
     @property
@@ -47,39 +47,39 @@ class Bot:
         return self.process.returncode is None
 
     def send(self, number: signal.Signals) -> None:
-        """A signal; nothing where the process has ended."""
+        """Sends a signal, or does nothing if the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     def end(self, number: signal.Signals) -> None:
-        """A signal that ends it."""
-        self.told, self.told_s = number, time.monotonic()
+        """Sends a signal that ends the process, and records it."""
+        self.end_signal, self.end_signal_s = number, time.monotonic()
         self.send(number)
 
     async def ended(self) -> int:
-        """Its exit code, once it has one."""
+        """Waits for the process to end and returns its exit code."""
         return await self.process.wait()
 
 
 @dataclass
 class Fleet:
-    """All processes of a run. `env` is all that they know: no setting of who runs the benchmark."""
+    """All bot processes of a run. Their environment is `env` alone: nothing of the caller's reaches them."""
 
     folder: Path
-    """Where their logs are kept."""
+    """The folder for their logs."""
     env: Mapping[str, str]
     bots: list[Bot] = field(default_factory=list)
-    """All that ever ran, in the order of their starts."""
+    """All processes that were started, in order."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _watches: set[asyncio.Task[None]] = field(default_factory=set)
     _closing: bool = False
 
-    def working(self) -> list[Bot]:
-        """Those that run and are left alone."""
-        return [bot for bot in self.bots if bot.alive and bot.ready and bot.told is None and not bot.in_trouble]
+    def ready_bots(self) -> list[Bot]:
+        """Returns the processes that are ready, not ending and not under a fault."""
+        return [bot for bot in self.bots if bot.alive and bot.ready and bot.end_signal is None and not bot.under_fault]
 
     async def start(self) -> Bot:
-        """A new process, connected to Slack; one that fails to start is started again, as supervisors do."""
+        """Starts a process and returns it once it is connected to Slack. Restarts one that fails, as supervisors do."""
         async with asyncio.timeout(READY_WITHIN_S):
             while True:
                 bot = await self._spawn()
@@ -88,15 +88,15 @@ class Fleet:
                     bot.ready = True
                     return bot
                 await bot.ended()
-                await asyncio.sleep(_START_AGAIN_S)
+                await asyncio.sleep(_RESTART_DELAY_S)
 
     async def replace(self, bot: Bot) -> None:
-        """A rolling deployment: the new one is there before the old one is told to go."""
+        """Replaces a process as a rolling deployment does: the new one is ready before the old one gets SIGTERM."""
         await self.start()
         await self.stop(bot)
 
     async def stop(self, bot: Bot) -> None:
-        """SIGTERM, and SIGKILL where it has not ended in time; the log of its end is the verdict's to judge."""
+        """Sends SIGTERM, and SIGKILL if the process doesn't end in time. `logs.process_faults` reports a late end."""
         bot.end(signal.SIGTERM)
         try:
             await asyncio.wait_for(bot.ended(), END_WITHIN_S + 5)
@@ -105,16 +105,16 @@ class Fleet:
             await bot.ended()
 
     async def close(self) -> None:
-        """Lets all end as a deployment does."""
+        """Stops all processes with SIGTERM."""
         self._closing = True
         for bot in self.bots:
-            if bot.alive and bot.in_trouble:
+            if bot.alive and bot.under_fault:
                 bot.send(signal.SIGCONT)
         await asyncio.gather(*(self.stop(bot) for bot in self.bots if bot.alive))
         await asyncio.gather(*self._watches)
 
     def kill(self) -> None:
-        """Ends all that is left of it at once."""
+        """Kills all remaining processes."""
         self._closing = True
         for bot in self.bots:
             if bot.alive:
@@ -143,9 +143,9 @@ class Fleet:
         return bot
 
     async def _watch(self, bot: Bot) -> None:
-        """Notes when it ended; one that ended by itself is started again."""
+        """Records when the process ended, and starts a new one if it ended by itself."""
         await bot.ended()
         bot.ended_s = time.monotonic()
-        if bot.ready and bot.told is None and not self._closing:
+        if bot.ready and bot.end_signal is None and not self._closing:
             with contextlib.suppress(TimeoutError):
                 await self.start()

@@ -1,4 +1,4 @@
-"""How fresh an answer was for its reader, from what the model said when and what Slack showed when. Pure."""
+"""Computes how fresh an answer was for its reader: when the model sent each word, and when Slack showed it. Pure."""
 
 import math
 import re
@@ -12,7 +12,7 @@ _WORD = re.compile(r"\bw(\d+)\b")
 
 @dataclass(frozen=True)
 class Shown:
-    """What one message showed from `at_s` on."""
+    """The words that one message showed from `at_s` on."""
 
     at_s: float
     message_ts: str
@@ -20,8 +20,8 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """From `at_s` on the reader saw the first `words` words of the answer."""
+class Progress:
+    """From `at_s` on, the reader could see the first `words` words of the answer."""
 
     at_s: float
     words: int
@@ -29,65 +29,65 @@ class Seen:
 
 @dataclass(frozen=True)
 class Lags:
-    """One answer's figures, in seconds; NaN where it never came so far."""
+    """The delays of one answer, in seconds; NaN if it never got that far."""
 
     placeholder_s: float
-    """Question to the first message of the bot's."""
+    """From the question to the bot's first message."""
     first_word_s: float
-    """The model's first word to the first word seen."""
+    """From the model's first word to the first visible word."""
     staleness_s: float
-    """The mean age of the oldest word said and not seen, from the first word said to the last one seen."""
+    """The mean age of the oldest word that was sent and isn't visible, from the first word to the last visible one."""
     final_s: float
-    """The model's last word to the last change of what is shown."""
-    whole: bool
-    """In the end each word is shown once, in order."""
+    """From the model's last word to the last edit."""
+    complete: bool
+    """In the end, each word is shown once, in order."""
 
 
 def words_in(text: str, blocks: Iterable[dict[str, Any]]) -> tuple[int, ...]:
-    """The numbers of the words that a message shows: Slack shows `text` only where there are no blocks."""
+    """Returns the numbers of the words that a message shows. Slack shows `text` only if there are no blocks."""
     parts = [str(block.get("text", "")) for block in blocks] or [text]
     return tuple(int(number) for part in parts for number in _WORD.findall(part))
 
 
-def seen(history: Sequence[Shown]) -> list[Seen]:
-    """How far a reader could read at each change, over all messages of one answer, which are its pages."""
+def progress(history: Sequence[Shown]) -> list[Progress]:
+    """Returns how far a reader could read after each edit, over all pages of one answer."""
     pages: dict[str, tuple[int, ...]] = {}
     steps = []
-    for shown in sorted(history, key=lambda each: each.at_s):
+    for shown in sorted(history, key=lambda shown: shown.at_s):
         pages[shown.message_ts] = shown.words
-        steps.append(Seen(shown.at_s, _in_order(_all(pages))))
+        steps.append(Progress(shown.at_s, _in_order(_all(pages))))
     return steps
 
 
-def lags(asked_at_s: float, said_at_s: Sequence[float], history: Sequence[Shown]) -> Lags:
-    """`said_at_s` has an entry for each word of the answer."""
-    steps = seen(history)
-    pages = {shown.message_ts: shown.words for shown in sorted(history, key=lambda each: each.at_s)}
-    whole = bool(said_at_s) and _all(pages) == list(range(1, len(said_at_s) + 1))
-    begun_s = next((step.at_s for step in steps if step.words), math.nan)
-    first_s, last_s = (said_at_s[0], said_at_s[-1]) if said_at_s else (math.nan, math.nan)
+def lags(asked_at_s: float, sent_at_s: Sequence[float], history: Sequence[Shown]) -> Lags:
+    """Returns the delays of one answer. `sent_at_s` has the time of each word."""
+    steps = progress(history)
+    pages = {shown.message_ts: shown.words for shown in sorted(history, key=lambda shown: shown.at_s)}
+    complete = bool(sent_at_s) and _all(pages) == list(range(1, len(sent_at_s) + 1))
+    first_shown_s = next((step.at_s for step in steps if step.words), math.nan)
+    first_s, last_s = (sent_at_s[0], sent_at_s[-1]) if sent_at_s else (math.nan, math.nan)
     return Lags(
         placeholder_s=steps[0].at_s - asked_at_s if steps else math.nan,
-        first_word_s=begun_s - first_s,
-        staleness_s=staleness_s(said_at_s, steps),
-        final_s=steps[-1].at_s - last_s if whole else math.nan,
-        whole=whole,
+        first_word_s=first_shown_s - first_s,
+        staleness_s=staleness_s(sent_at_s, steps),
+        final_s=steps[-1].at_s - last_s if complete else math.nan,
+        complete=complete,
     )
 
 
-def staleness_s(said_at_s: Sequence[float], steps: Sequence[Seen]) -> float:
-    """See Lags; NaN where the last word was never seen."""
-    end_s = next((step.at_s for step in steps if step.words >= len(said_at_s)), math.nan)
-    if not said_at_s or math.isnan(end_s):
+def staleness_s(sent_at_s: Sequence[float], steps: Sequence[Progress]) -> float:
+    """Returns the mean staleness as Lags has it; NaN if the last word never became visible."""
+    end_s = next((step.at_s for step in steps if step.words >= len(sent_at_s)), math.nan)
+    if not sent_at_s or math.isnan(end_s):
         return math.nan
     area = 0.0
-    before = Seen(said_at_s[0], 0)
-    for step, after in pairwise([before, *(each for each in steps if said_at_s[0] < each.at_s <= end_s)]):
-        oldest_s = said_at_s[min(step.words, len(said_at_s) - 1)]
+    before = Progress(sent_at_s[0], 0)
+    for step, after in pairwise([before, *(step for step in steps if sent_at_s[0] < step.at_s <= end_s)]):
+        oldest_s = sent_at_s[min(step.words, len(sent_at_s) - 1)]
         from_s, until_s = max(step.at_s, oldest_s), after.at_s
         if until_s > from_s:
             area += ((until_s - oldest_s) ** 2 - (from_s - oldest_s) ** 2) / 2
-    return area / (end_s - said_at_s[0]) if end_s > said_at_s[0] else 0.0
+    return area / (end_s - sent_at_s[0]) if end_s > sent_at_s[0] else 0.0
 
 
 def _all(pages: dict[str, tuple[int, ...]]) -> list[int]:
@@ -95,7 +95,7 @@ def _all(pages: dict[str, tuple[int, ...]]) -> list[int]:
 
 
 def _in_order(words: Sequence[int]) -> int:
-    """How many of the first words are there without a gap."""
+    """Returns how many of the first words are present without a gap."""
     for at, number in enumerate(words):
         if number != at + 1:
             return at

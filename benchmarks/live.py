@@ -1,10 +1,10 @@
-"""How live answers are: the bot as a process, against the sandbox with Slack's budgets and a model at 40 words/s.
+"""Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
 Run: python -m benchmarks.live [--rows 1,8,20,rate] [--no-rivals] [--seed 1]
 
-A row is so many questions at once, or ten a minute at random over three minutes; each answer has 600 words. Every
-row starts with a bot and a Slack of its own, so that no budget is spent before. Beside the bot, two rules that other
-bots use. Exits with 1 where the bot misses a target, or loses or doubles a word.
+A row is a number of simultaneous questions, or ten a minute at random over three minutes. Each answer has 600 words.
+Each row has a new bot process and a new sandbox, so that all budgets are unused. Two simpler rules (rivals.py) are
+measured for comparison. Exits with 1 if the bot misses a target, or loses or doubles a word.
 """
 
 import argparse
@@ -18,20 +18,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.freshness import Lags, Shown, lags, words_in
+from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
-from benchmarks.vendor import NumberedWords, question, word
 from sandbox.server import Sandbox
 
 WORDS = 600
 WORDS_PER_S = 40
 FIRST_WORD_S = 0.3
 EDITS_A_MINUTE = 50
-LATE_S = 150.0
-"""An answer that is not whole so long after its last word is given up."""
+GIVE_UP_S = 150.0
+"""How long to wait for an answer after the model's last word."""
 SETTLED_S = 1.5
-"""No edit comes so long after the last one of a whole answer."""
+"""How long to wait for late edits of a complete answer."""
 WARM_UP_S = 1.0
-"""From connected to the first question: a bot that has just started is not what is measured."""
+"""Wait after connecting, so that the start isn't measured."""
 CHANNELS = ("general", "random", "project-x")
 
 MINUTES, A_MINUTE = 3, 10
@@ -39,16 +39,16 @@ MINUTES, A_MINUTE = 3, 10
 
 @dataclass(frozen=True)
 class Row:
-    """Questions, and what the bot is held to: figures of Result, in seconds."""
+    """The questions of one row, and the bot's targets: figures of Result, in seconds."""
 
     name: str
     at_s: tuple[float, ...]
-    """When each question is asked."""
+    """When each question is asked, in seconds from the start."""
     counted: int
-    """Answers that share a minute's edits."""
+    """Number of answers that share a minute's edits."""
     targets: dict[str, float]
     longest_s: float
-    """How long the slowest rule takes, about."""
+    """About how long the slowest rule takes."""
 
 
 @dataclass(frozen=True)
@@ -66,36 +66,36 @@ RIVALS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What one contender did in one row."""
+    """The result of one contender in one row."""
 
     lags: list[Lags]
     limited: int
-    """Calls that Slack answered with 429."""
+    """Calls that got 429."""
     edits: int
-    """Edits that Slack took."""
+    """Edits that Slack accepted."""
     cpu_share: float
-    """Of one core, from the first question to the last word shown."""
+    """Share of one core, from the first question to the last visible word."""
     peak_bytes: int
 
     def figure(self, name: str) -> float:
-        """`stale`, or `placeholder`, `first`, `final` with ` p50` or ` p95`; infinite where answers never came."""
+        """Returns `stale`, or `placeholder`, `first`, `final` with ` p50` or ` p95`; infinite without answers."""
         what, _, which = name.partition(" ")
         if what == "stale":
-            return _finite(statistics.fmean(each.staleness_s for each in self.lags))
+            return _finite(statistics.fmean(answer.staleness_s for answer in self.lags))
         field = {"placeholder": "placeholder_s", "first": "first_word_s", "final": "final_s"}[what]
-        values = sorted(_finite(getattr(each, field)) for each in self.lags)
+        values = sorted(_finite(getattr(answer, field)) for answer in self.lags)
         return values[math.ceil(len(values) * (0.5 if which == "p50" else 0.95)) - 1]
 
     @property
     def broken(self) -> int:
-        """Answers that ended without all their words, each once and in order."""
-        return sum(not each.whole for each in self.lags)
+        """Returns how many answers ended without all their words, each once and in order."""
+        return sum(not answer.complete for answer in self.lags)
 
 
 def rows(seed: int) -> dict[str, Row]:
-    """All rows by how they are called on the command line."""
-    chooser = random.Random(seed)
-    scattered = tuple(sorted(chooser.uniform(0, 60 * MINUTES) for _ in range(A_MINUTE * MINUTES)))
+    """Returns all rows by their name on the command line."""
+    rng = random.Random(seed)
+    scattered = tuple(sorted(rng.uniform(0, 60 * MINUTES) for _ in range(A_MINUTE * MINUTES)))
     first, stale, final = "first p95", "stale", "final p95"
     alone = {"placeholder p95": 0.3, first: 0.3, stale: 0.75, final: 0.3}
     return {
@@ -107,24 +107,24 @@ def rows(seed: int) -> dict[str, Row]:
 
 
 async def measure(contender: Contender, row: Row) -> Result:
-    """One contender in one row, with a Slack and a model of its own."""
+    """Measures one contender in one row, with its own sandbox and model."""
     async with (
         Sandbox(budgets={"chat.update": EDITS_A_MINUTE}) as sandbox,
-        NumberedWords(WORDS_PER_S, FIRST_WORD_S) as model,
+        NumberedModel(WORDS_PER_S, FIRST_WORD_S) as model,
         running(contender.arguments, sandbox, model.url) as process,
     ):
         await sandbox.wait_for_bot()
         await asyncio.sleep(WARM_UP_S)
         cpu_s, began_s = process.cpu_s(), time.monotonic()
         asked = await _ask(sandbox, row, began_s)
-        await _all_whole(sandbox, asked, model)
+        await _until_complete(sandbox, asked, model)
         cpu_share = (process.cpu_s() - cpu_s) / (time.monotonic() - began_s)
         await asyncio.sleep(SETTLED_S)
         return _result(sandbox, model, asked, cpu_share, process)
 
 
 async def _ask(sandbox: Sandbox, row: Row, began_s: float) -> list[tuple[str, str]]:
-    """Asks all questions when they are due, each at the root of a channel; their channels and ts."""
+    """Asks each question at the root of a channel when it is due. Returns channels and ts."""
     asked = []
     for number, at_s in enumerate(row.at_s):
         await asyncio.sleep(began_s + at_s - time.monotonic())
@@ -133,13 +133,13 @@ async def _ask(sandbox: Sandbox, row: Row, began_s: float) -> list[tuple[str, st
     return asked
 
 
-async def _all_whole(sandbox: Sandbox, asked: Sequence[tuple[str, str]], model: NumberedWords) -> None:
-    """Until each answer's last word can be seen, or is too late."""
+async def _until_complete(sandbox: Sandbox, asked: Sequence[tuple[str, str]], model: NumberedModel) -> None:
+    """Waits until Slack shows the last word of every answer, at most `GIVE_UP_S`."""
     unseen = list(asked)
-    give_up_s = time.monotonic() + FIRST_WORD_S + WORDS / WORDS_PER_S + LATE_S
+    give_up_s = time.monotonic() + FIRST_WORD_S + WORDS / WORDS_PER_S + GIVE_UP_S
     while unseen and time.monotonic() < give_up_s:
         await asyncio.sleep(0.2)
-        unseen = [each for each in unseen if not _shows_last_word(sandbox, *each)]
+        unseen = [question for question in unseen if not _shows_last_word(sandbox, *question)]
 
 
 def _shows_last_word(sandbox: Sandbox, channel: str, ts: str) -> bool:
@@ -148,9 +148,9 @@ def _shows_last_word(sandbox: Sandbox, channel: str, ts: str) -> bool:
 
 
 def _result(
-    sandbox: Sandbox, model: NumberedWords, asked: Sequence[tuple[str, str]], cpu_share: float, process: Process
+    sandbox: Sandbox, model: NumberedModel, asked: Sequence[tuple[str, str]], cpu_share: float, process: Process
 ) -> Result:
-    found = []
+    answers = []
     for number, (channel, ts) in enumerate(asked):
         root, *replies = sandbox.messages(channel, ts)
         history = [
@@ -159,10 +159,10 @@ def _result(
             for revision in sandbox.revisions(channel, reply.ts)
         ]
         asked_at_s = sandbox.revisions(channel, root.ts)[0].at_s
-        found.append(lags(asked_at_s, model.said_at_s[number], history))
+        answers.append(lags(asked_at_s, model.sent_at_s[number], history))
     calls = sandbox.calls
     return Result(
-        lags=found,
+        lags=answers,
         limited=sum(call.error == "ratelimited" for call in calls),
         edits=sum(call.method == "chat.update" and call.ok for call in calls),
         cpu_share=cpu_share,
@@ -182,7 +182,7 @@ HEADER = (
 
 
 def line(row: Row, contender: Contender, result: Result) -> str:
-    """A line of the table."""
+    """Formats one line of the table."""
     figure = result.figure
     bound_s = WORDS / WORDS_PER_S * row.counted / (2 * EDITS_A_MINUTE)
     return (
@@ -195,30 +195,30 @@ def line(row: Row, contender: Contender, result: Result) -> str:
 
 
 def misses(row: Row, result: Result) -> list[str]:
-    """What the bot was held to and did not reach, a sentence each."""
-    found = []
+    """Returns a sentence for each missed target."""
+    missed = []
     for name, target_s in row.targets.items():
         value_s = result.figure(name)
         if value_s > target_s:
             over = (value_s - target_s) / target_s
-            found.append(f"{row.name}: {name} is {value_s:.2f} s, over its {target_s:g} s by {over:.0%}")
+            missed.append(f"{row.name}: {name} is {value_s:.2f} s, {over:.0%} over its target of {target_s:g} s")
     if result.limited:
-        found.append(f"{row.name}: {result.limited} calls were answered with 429, none may be")
+        missed.append(f"{row.name}: {result.limited} calls got 429; none may")
     if result.broken:
-        found.append(f"{row.name}: {result.broken} answers are not whole")
-    return found
+        missed.append(f"{row.name}: {result.broken} answers are not complete")
+    return missed
 
 
 def groups(row: Row, rivals: bool) -> list[tuple[Contender, ...]]:
-    """Who runs side by side: the bot has the machine to itself but in the long row, where little goes on."""
+    """Returns which contenders run at the same time. The bot runs alone, except in the long row with little load."""
     if not rivals:
         return [(BOT,)]
     return [(BOT,), RIVALS] if len(set(row.at_s)) == 1 else [(BOT, *RIVALS)]
 
 
 async def run(chosen: Sequence[Row], rivals: bool) -> list[str]:
-    """Measures, prints, and returns the misses."""
-    found = []
+    """Measures the rows, prints the table and returns the missed targets."""
+    missed = []
     print(HEADER, flush=True)
     for row in chosen:
         for group in groups(row, rivals):
@@ -226,8 +226,8 @@ async def run(chosen: Sequence[Row], rivals: bool) -> list[str]:
             for contender, result in zip(group, results, strict=True):
                 print(line(row, contender, result), flush=True)
                 if contender is BOT:
-                    found += misses(row, result)
-    return found
+                    missed += misses(row, result)
+    return missed
 
 
 def _expected_s(chosen: Sequence[Row], rivals: bool) -> float:
@@ -236,20 +236,22 @@ def _expected_s(chosen: Sequence[Row], rivals: bool) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="How live the bot's answers are, within Slack's budgets.")
-    parser.add_argument("--rows", default="1,8,20,rate", help="by commas: 1, 8, 20 at once; rate: 10 a minute")
-    parser.add_argument("--rivals", action=argparse.BooleanOptionalAction, default=True, help="other rules, too")
+    parser = argparse.ArgumentParser(description="Measures how fresh live answers are, within Slack's budgets.")
+    parser.add_argument("--rows", default="1,8,20,rate", help="comma-separated: 1, 8, 20 at once; rate: 10 a minute")
+    parser.add_argument(
+        "--rivals", action=argparse.BooleanOptionalAction, default=True, help="measure simpler rules, too"
+    )
     parser.add_argument("--seed", type=int, default=1, help="decides when the questions of `rate` are asked")
     options = parser.parse_args()
     known = rows(options.seed)
     names = options.rows.split(",")
     if unknown := [name for name in names if name not in known]:
-        parser.error(f"no such row: {', '.join(unknown)}")
+        parser.error(f"unknown row: {', '.join(unknown)}")
     chosen = [known[name] for name in names]
     print(f"{WORDS} words an answer at {WORDS_PER_S} a second, {EDITS_A_MINUTE} edits a minute; seconds.")
     print(f"This takes about {_expected_s(chosen, options.rivals) / 60:.0f} minutes.\n")
     missed = asyncio.run(run(chosen, options.rivals))
-    print("\n" + ("\n".join(missed) if missed else "Every target is met."))
+    print("\n" + ("\n".join(missed) if missed else "All targets are met."))
     return 1 if missed else 0
 
 

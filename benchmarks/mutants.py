@@ -26,15 +26,15 @@ from mutmut.stats import status_by_exit_code
 
 ROOT = Path(__file__).parent.parent
 MINUTES = 30
-"""For one row of the table."""
+"""The time limit for one row of the table."""
 NOTICED = ("killed", "timeout", "segfault", "suspicious", "caught by type check")
 LAST_LINES = 40
-"""Of mutmut's output, where it gave no results."""
+"""How many lines of mutmut's output to print if it gave no results."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Modules that are measured together."""
+    """A row of [tool.typist.mutants]: modules that are measured together, and their tests."""
 
     sources: str
     """A glob below the root."""
@@ -56,18 +56,18 @@ def rows() -> list[Row]:
 
 
 def chosen(names: list[str]) -> list[Row]:
-    """Returns the rows of these names (providers/retry, bot.providers.retry, bot/providers/retry.py), or all."""
+    """Returns the rows with these names (providers/retry, bot.providers.retry, bot/providers/retry.py), or all rows."""
     by_name = {row.name: row for row in rows()}
     wanted = [name.removesuffix(".py").replace(".", "/").removeprefix("bot/") for name in names]
     if unknown := [name for name in wanted if name not in by_name]:
-        raise SystemExit(f"No such module: {', '.join(unknown)}. These are known: {', '.join(by_name)}.")
+        raise SystemExit(f"unknown module: {', '.join(unknown)}. Known modules: {', '.join(by_name)}.")
     return [by_name[name] for name in wanted] if wanted else list(by_name.values())
 
 
 def measure(row: Row, minutes: float, children: int) -> Counter[str]:
     """Prints the survivors of one row. Returns how many mutants had each result; those without one ran out of time."""
     if not row.test_modules():
-        print(f"{row.name}: none of its tests exists: {', '.join(row.tests)}")
+        print(f"{row.name}: no test matches {', '.join(row.tests)}")
         return Counter()
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         copy = Path(directory)
@@ -130,14 +130,14 @@ def _run(copy: Path, minutes: float, children: int) -> str:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
     finally:
-        # Servers that a killed test left behind.
+        # A killed test can leave servers behind.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     return output.decode(errors="replace")
 
 
 def _environment() -> Mapping[str, str]:
-    """Without PYTHONPATH, so that the copy's own modules are imported."""
+    """Returns the environment without PYTHONPATH, so that the copy's own modules are imported."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
@@ -157,7 +157,7 @@ def _shown(copy: Path, mutant: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Which small changes to a module do its tests notice?")
+    parser = argparse.ArgumentParser(description="Measures which small changes to a module its tests notice.")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(row.name for row in rows()))
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for each module (default: %(default)s)")
     parser.add_argument("--children", type=int, default=2, help="processes at a time (default: %(default)s)")

@@ -1,12 +1,13 @@
-"""Compares rules for sharing the edit budget, by simulation; the Pacer's own code is one of them.
+"""Compares rules for sharing the edit budget, by simulation. The Pacer's own code is one of them.
 
-Run: python -m benchmarks.pacing. Exits 1 where the Pacer is over 1.10 of the better reference in any row.
+Run: python -m benchmarks.pacing. Exits with 1 if the Pacer is over 1.10 of the better reference in any row.
 
-Each reply: a placeholder at its arrival, first token after 0.3 s, 40 words/s; 50 edits in a sliding minute.
-stale: mean age, in seconds, of the oldest word said and not yet visible, over a reply's life, then over replies.
-first, final: lag of the first word and of the whole answer, 95th percentile.
+Each reply has a placeholder at its arrival, its first token after 0.3 s, and 40 words/s. Slack allows 50 edits in
+any 60 s.
+stale: mean age in seconds of the oldest word that was sent and isn't visible, over a reply's life, then over replies.
+first, final: lag of the first word and of the complete answer, 95th percentile.
 
-Time goes in steps of 0.05 s, of which only those are visited in which something can happen.
+The simulation has steps of 0.05 s and visits only those in which something can happen.
 """
 
 import bisect
@@ -28,7 +29,7 @@ LIMIT = 1.10
 
 
 class Rule(Protocol):
-    """What the Pacer and the rules it is compared with have in common."""
+    """The interface of the Pacer and of the rules that it is compared with."""
 
     def opened(self, key: int, now: float) -> None: ...
     def closed(self, key: int, now: float) -> None: ...
@@ -38,15 +39,15 @@ class Rule(Protocol):
 
 
 class Reference:
-    """Rules that look at the window alone: a call for each final and five for newcomers are held back or not."""
+    """A rule that looks at the sliding minute alone. It may reserve calls for final edits and for new replies."""
 
-    def __init__(self, kept: int = 5, finals: bool = True) -> None:
-        self.kept, self.finals = kept, finals
+    def __init__(self, reserved: int = 5, finals: bool = True) -> None:
+        self.reserved, self.finals = reserved, finals
         self.calls: deque[float] = deque()
         self.live: dict[int, float] = {}
         self.lives_s = deque([20.0], maxlen=20)
         self.edited: dict[int, float] = {}
-        self.flying: deque[int] = deque()
+        self.in_flight: deque[int] = deque()
         self.progressed = -9.0
 
     def opened(self, key: int, now: float) -> None:
@@ -62,7 +63,7 @@ class Reference:
         room = free - len(self.live) if self.finals else free
         if urgency is not Urgency.PROGRESS:
             return now if (free if urgency is Urgency.FINAL else room) > 0 else now + STEP_S
-        room -= self.kept
+        room -= self.reserved
         if room <= 0 or now - self.edited[key] < 0.6 or now - self.progressed < self.gap_s(now, room):
             return now + STEP_S
         self.progressed = now
@@ -73,41 +74,41 @@ class Reference:
 
     def sent(self, now: float, key: int) -> None:
         self.calls.append(now)
-        self.flying.append(key)
+        self.in_flight.append(key)
 
     def answered(self, now: float) -> None:
-        self.edited[self.flying.popleft()] = now
+        self.edited[self.in_flight.popleft()] = now
 
 
 class Even(Reference):
-    """Any two edits are a 50th of a minute apart."""
+    """Two edits are at least a 50th of a minute apart."""
 
     def gap_s(self, now: float, room: int) -> float:
         return WINDOW_S / BUDGET
 
 
 class Spread(Reference):
-    """What is free is spread evenly over the longest life that is expected of a live reply."""
+    """Free edits are spread evenly over the longest time that a live reply is expected to last."""
 
     def gap_s(self, now: float, room: int) -> float:
-        usual_s = sum(self.lives_s) / len(self.lives_s)
-        rests_s = (max(usual_s - (now - opened), 0.5 * (now - opened)) for opened in self.live.values())
+        mean_s = sum(self.lives_s) / len(self.lives_s)
+        rests_s = (max(mean_s - (now - opened), 0.5 * (now - opened)) for opened in self.live.values())
         horizon_s = min(60, max(3, *rests_s))
         return horizon_s / (room + sum(at + WINDOW_S <= now + horizon_s for at in self.calls))
 
 
 RULES: dict[str, Callable[[], Rule]] = {
-    "each when it can": lambda: Reference(kept=0, finals=False),
+    "each as soon as it can": lambda: Reference(reserved=0, finals=False),
     "even gaps, 5 kept": Even,
     "spread, 5 kept": Spread,
     "Pacer": lambda: Pacer(BUDGET),
 }
-BARS = ("even gaps, 5 kept", "spread, 5 kept")
+REFERENCES = ("even gaps, 5 kept", "spread, 5 kept")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked, and how long the answers last."""
+    """The questions of one simulation: when they arrive and how long their answers take."""
 
     name: str
     arrivals: list[float]
@@ -117,7 +118,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds of one load under one rule."""
+    """Figures of one load under one rule, in seconds."""
 
     stale_s: float
     first_s: float
@@ -129,15 +130,15 @@ class Result:
 
 @dataclass(eq=False, slots=True)
 class Reply:
-    """One answer: words said by its model, words seen by its reader, and the area between them."""
+    """One simulated reply: words that the model sent, words that are visible, and the area between the two."""
 
     key: int
     arrival: float
     duration_s: float
     words: int = field(init=False)
     start: float = field(init=False)
-    seen: int = 0
-    seen_step: int = 0
+    visible: int = 0
+    visible_step: int = 0
     flight: tuple[int, int] | None = None
     edited: float = 0.0
     area: float = 0.0
@@ -147,30 +148,31 @@ class Reply:
     def __post_init__(self) -> None:
         self.words, self.start = int(self.duration_s * WORDS_PER_S), self.arrival + THINK_S
 
-    def said(self, now: float) -> int:
+    def sent_words(self, now: float) -> int:
+        """Returns how many words the model has sent."""
         return min(self.words, max(0, int((now - self.start) * WORDS_PER_S)))
 
     def lands(self, step: int) -> None:
-        """The words in flight become visible; adds what the reader missed up to here."""
+        """Makes the words in flight visible, and adds the staleness up to this step."""
         assert self.flight is not None
-        missed_from = max(self.seen_step, step_at(self.start + (self.seen + 1) / WORDS_PER_S))
+        missed_from = max(self.visible_step, step_at(self.start + (self.visible + 1) / WORDS_PER_S))
         steps = max(0, step - missed_from)
         mean_now = (TIMES[missed_from] + TIMES[step - 1]) / 2
-        self.area += steps * STEP_S * (mean_now - self.start - self.seen / WORDS_PER_S)
-        self.seen, self.seen_step, self.flight, self.edited = self.flight[1], step, None, TIMES[step]
+        self.area += steps * STEP_S * (mean_now - self.start - self.visible / WORDS_PER_S)
+        self.visible, self.visible_step, self.flight, self.edited = self.flight[1], step, None, TIMES[step]
         if self.first_s is None:
             self.first_s = TIMES[step] - self.start
-        if self.seen >= self.words:
+        if self.visible >= self.words:
             self.final_s = TIMES[step] - self.start - self.words / WORDS_PER_S
 
 
 def step_at(then: float) -> int:
-    """The first step not before then."""
+    """Returns the first step at or after a time."""
     return bisect.bisect_left(TIMES, then)
 
 
 class Simulation:
-    """One load under one rule."""
+    """Simulates one load under one rule."""
 
     def __init__(self, load: Load, rule: Rule) -> None:
         self.rule, self.latency_s = rule, load.latency_s
@@ -180,8 +182,8 @@ class Simulation:
         self.live: list[Reply] = []
         self.visits: list[int] = []
         for reply in self.replies:
-            moments = (reply.arrival, reply.start + 1 / WORDS_PER_S, reply.start + reply.words / WORDS_PER_S)
-            self.visits += [step for then in moments for step in (step_at(then), step_at(then) + 1)]
+            times = (reply.arrival, reply.start + 1 / WORDS_PER_S, reply.start + reply.words / WORDS_PER_S)
+            self.visits += [step for then in times for step in (step_at(then), step_at(then) + 1)]
         heapq.heapify(self.visits)
 
     def run(self) -> Result:
@@ -222,25 +224,25 @@ class Simulation:
             heapq.heappush(self.visits, max(step + 1, step_at(again_at)))
 
     def _send_most_urgent(self, now: float) -> tuple[bool, float | None]:
-        """As the editor does: finals, then first words, then the stalest that is due."""
+        """Sends the most urgent edit, as the edit scheduler does: final edits, then first words, then the stalest."""
         again_at: float | None = None
         for urgency, _, key, reply in sorted(self._ready(now), key=lambda ready: ready[:3]):
             ready_at = self.rule.ready_at(now, urgency, key)
             if ready_at <= now:
                 self.rule.sent(now, key)
-                reply.flight = (step_at(now + self.latency_s), reply.said(now))
+                reply.flight = (step_at(now + self.latency_s), reply.sent_words(now))
                 return True, None
             again_at = ready_at if again_at is None else min(again_at, ready_at)
         return False, again_at
 
     def _ready(self, now: float) -> Iterable[tuple[Urgency, float, int, Reply]]:
         for reply in self.live:
-            said = 0 if reply.flight else reply.said(now)
-            if said <= reply.seen:
+            words = 0 if reply.flight else reply.sent_words(now)
+            if words <= reply.visible:
                 continue
-            if said >= reply.words:
+            if words >= reply.words:
                 yield Urgency.FINAL, 0, reply.key, reply
-            elif not reply.seen:
+            elif not reply.visible:
                 yield Urgency.FIRST, 0, reply.key, reply
             else:
                 yield Urgency.PROGRESS, reply.edited, reply.key, reply
@@ -255,12 +257,14 @@ def at_once(count: int, duration_s: float, latency_s: float = 0.12) -> Load:
     return Load(f"{count} at once, {duration_s:.0f} s", arrivals, [duration_s] * count, latency_s)
 
 
-def usual(rng: random.Random) -> float:
+def typical_duration(rng: random.Random) -> float:
     return min(120, max(2, rng.lognormvariate(2.5, 0.7)))
 
 
-def a_minute(rate: int, seed: int = 1, duration: Callable[[random.Random], float] = usual, minutes: int = 15) -> Load:
-    """Questions at random; answers of a median of 12 s and a mean of 16 s unless said otherwise."""
+def a_minute(
+    rate: int, seed: int = 1, duration: Callable[[random.Random], float] = typical_duration, minutes: int = 15
+) -> Load:
+    """Returns questions at random times. By default, answers have a median of 12 s and a mean of 16 s."""
     rng, now, arrivals, durations_s = random.Random(seed), 0.0, [], []
     while now < minutes * 60:
         now += rng.expovariate(rate / 60)
@@ -292,21 +296,21 @@ OTHER_LOADS = [
 
 
 def compare(title: str, loads: list[Load]) -> float:
-    """Prints a row for each load; returns the Pacer's worst ratio to the better reference."""
+    """Prints a row for each load. Returns the Pacer's worst ratio to the better reference."""
     print(f"\n{title}: stale / first / final, s\n{'':34}" + "".join(f"{name:>23}" for name in RULES) + "   ratio")
     worst = 0.0
     for load in loads:
         results = {name: Simulation(load, rule()).run() for name, rule in RULES.items()}
-        ratio = results["Pacer"].stale_s / min(results[name].stale_s for name in BARS)
+        ratio = results["Pacer"].stale_s / min(results[name].stale_s for name in REFERENCES)
         print(f"{load.name:34}" + "".join(f"{result!s:>23}" for result in results.values()) + f"{ratio:8.2f}")
         worst = max(worst, ratio)
     return worst
 
 
 def main() -> int:
-    worst = compare("The rows of the comparison", LOADS)
-    print(f"The Pacer's worst: {worst:.2f} of the better of {' and '.join(BARS)}; the limit is {LIMIT:.2f}")
-    compare("How it bears other loads", OTHER_LOADS)
+    worst = compare("Compared loads", LOADS)
+    print(f"The Pacer's worst: {worst:.2f} of the better of {' and '.join(REFERENCES)}; the limit is {LIMIT:.2f}")
+    compare("Other loads", OTHER_LOADS)
     return int(worst > LIMIT)
 
 

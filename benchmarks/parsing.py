@@ -1,6 +1,6 @@
-"""How much of a core it costs to read 100 live answers of 50 tokens/s into replies.
+"""Measures the CPU of reading 100 simultaneous streams of 50 tokens/s into replies.
 
-The vendor is another process on loopback; each stream goes through the real provider, with retry, stall and fallback
+The vendor is another process on 127.0.0.1. Each stream goes through the real provider, with retry, stall and fallback
 around it, into a Reply. Run: python -m benchmarks.parsing [responses|chat|anthropic ...]
 """
 
@@ -30,7 +30,7 @@ TOKENS = 400
 TARGET_CORE_SHARE = 0.25
 
 PROMPT = Prompt("Be brief.", (Turn("user", "Tell me a story."),))
-SPEAK: dict[str, Callable[[Sequence[str]], list[bytes]]] = {
+APIS: dict[str, Callable[[Sequence[str]], list[bytes]]] = {
     "responses": speech.responses,
     "chat": speech.chat,
     "anthropic": speech.messages,
@@ -38,8 +38,8 @@ SPEAK: dict[str, Callable[[Sequence[str]], list[bytes]]] = {
 
 
 async def serve(api: str) -> None:
-    """The vendor's process: prints its address, and serves until its stdin ends."""
-    events = SPEAK[api](["wörd "] * TOKENS)
+    """Runs the vendor's process: prints its address and serves until its stdin is closed."""
+    events = APIS[api](["wörd "] * TOKENS)
     async with VendorServer() as vendor:
         vendor.script(Answer(events, pause_s=1 / TOKENS_PER_S))
         print(json.dumps(vendor.url), flush=True)
@@ -47,7 +47,7 @@ async def serve(api: str) -> None:
 
 
 async def read(provider: Provider, number: int) -> int:
-    """One answer into its Reply; returns the number of deltas."""
+    """Reads one answer into a Reply and returns the number of deltas."""
     question = Question(ThreadKey("T1", "C1", None), f"{number}.0", "U1", "Tell me a story.")
     reply = Reply(question)
     deltas = 0
@@ -60,13 +60,13 @@ async def read(provider: Provider, number: int) -> int:
 
 
 async def warm_up(provider: Provider) -> None:
-    """Imports and connects, which is not what is measured."""
+    """Imports modules and connects, so that neither is measured."""
     async with aclosing(provider.stream(PROMPT)) as stream:
         await anext(stream)
 
 
 async def measure(api: str, url: str) -> float:
-    """Reads all streams at once and prints what it cost; returns the CPU of a token, in µs."""
+    """Reads all streams at once and prints the cost. Returns the CPU per token in µs."""
     options = RequestOptions(streaming=True, max_output_tokens=16_384)
     if api == "anthropic":
         vendor = anthropic.connect(VendorSettings("key", url), options)
@@ -78,7 +78,7 @@ async def measure(api: str, url: str) -> float:
     deltas = await asyncio.gather(*(read(provider, number) for number in range(STREAMS)))
     cpu_s, wall_s = time.process_time() - cpu_s, time.monotonic() - wall_s
     await vendor.aclose()
-    assert deltas == [TOKENS] * STREAMS, "every token of every answer"
+    assert deltas == [TOKENS] * STREAMS, f"expected {TOKENS} deltas from each stream, got {deltas}"
     cost_us = cpu_s / sum(deltas) * 1e6
     verdict = "ok" if core_share(cost_us) <= TARGET_CORE_SHARE else f"over {TARGET_CORE_SHARE:.0%}"
     print(
@@ -89,12 +89,12 @@ async def measure(api: str, url: str) -> float:
 
 
 def core_share(cost_us: float) -> float:
-    """By the nominal pace: where the vendor's process falls behind, the bot has longer for the same work."""
+    """Returns the share of a core at the nominal pace, even if the vendor's process is slower than that."""
     return cost_us / 1e6 * STREAMS * TOKENS_PER_S
 
 
 async def benchmark(api: str) -> float:
-    """The CPU of a token, in µs."""
+    """Starts the vendor's process, measures one API and returns the CPU per token in µs."""
     pipe = asyncio.subprocess.PIPE
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.parsing", "--serve", api, stdin=pipe, stdout=pipe, env=os.environ
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["--serve"]:
         asyncio.run(serve(arguments[1]))
         return 0
-    costs_us = [asyncio.run(benchmark(api)) for api in arguments or SPEAK]
+    costs_us = [asyncio.run(benchmark(api)) for api in arguments or APIS]
     return 0 if all(core_share(cost_us) <= TARGET_CORE_SHARE for cost_us in costs_us) else 1
 
 

@@ -1,8 +1,8 @@
-"""Two rules by which other bots edit, as small bots on the same SDKs: `python -m benchmarks.rivals 20-words|3-s`.
+"""Two small bots that edit by simpler rules, for comparison: `python -m benchmarks.rivals 20-words|3-s`.
 
-Both read the model beside their edits, so that a slow edit holds nothing up, and carry the newest text. A 429 is
-left to the SDK's own handler: it waits as Slack says and tries once more. After that an edit is dropped, for the
-next one says more; the last one is tried until it is done.
+Both read the model while they edit, so that a slow edit delays nothing, and each edit has the newest text. A 429 is
+left to the SDK's retry handler, which waits for Retry-After and tries once more. After that the edit is dropped: the
+next one has more text. Only the last edit is retried until it succeeds.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _MODEL_READ_S = 600
 
 
 class Answer:
-    """The model's text as it comes."""
+    """The model's text as it arrives."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -39,31 +39,31 @@ class Answer:
     def text(self) -> str:
         return "".join(self.parts)
 
-    async def read(self, client: openai.AsyncOpenAI, model: str, asked: str) -> None:
+    async def read(self, client: openai.AsyncOpenAI, model: str, question: str) -> None:
         stream = await client.chat.completions.create(
-            model=model, messages=[{"role": "user", "content": asked}], stream=True
+            model=model, messages=[{"role": "user", "content": question}], stream=True
         )
         async for chunk in stream:
-            if chunk.choices and (said := chunk.choices[0].delta.content):
-                self.parts.append(said)
+            if chunk.choices and (delta := chunk.choices[0].delta.content):
+                self.parts.append(delta)
                 self._more.set()
         self.done = True
         self._more.set()
 
-    async def grown_to(self, parts: int) -> None:
-        """Returns once the answer is so long, or ends."""
+    async def wait_for_parts(self, parts: int) -> None:
+        """Waits until the answer has so many parts, or ends."""
         while len(self.parts) < parts and not self.done:
             self._more.clear()
             await self._more.wait()
 
 
 async def every_20_words(answer: Answer, shown: int) -> None:
-    await answer.grown_to(shown + WORDS)
+    await answer.wait_for_parts(shown + WORDS)
 
 
 async def every_3_s(answer: Answer, shown: int) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(answer.grown_to(sys.maxsize), GAP_S)
+        await asyncio.wait_for(answer.wait_for_parts(sys.maxsize), GAP_S)
 
 
 Rule = Callable[[Answer, int], Awaitable[None]]
@@ -71,7 +71,7 @@ RULES: dict[str, Rule] = {"20-words": every_20_words, "3-s": every_3_s}
 
 
 class Rival:
-    """Answers each mention by a rule that knows of no other answer."""
+    """Answers each mention by a rule that doesn't consider other answers."""
 
     def __init__(self, rule: Rule, web: AsyncWebClient, model: openai.AsyncOpenAI) -> None:
         self._rule = rule

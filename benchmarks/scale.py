@@ -1,12 +1,17 @@
-"""What several processes carry on one database: how soon, how much, and what it costs.
+"""Measures one, two and four processes on one database: latency, load, cost, take-overs and bursts.
 
 Run: python -m benchmarks.scale [--processes 1,2,4] [--database postgresql] [--parts idle,way,load,live,takeover,burst]
 
-For each number of processes: the CPU of doing nothing; the way of a question from its event to its acknowledgement
-and to its placeholder; edits and 429s against Slack's budget, which is enforced; memory and CPU of a live answer; how
-soon an answer goes on after its process was killed; and 1,000 events in a second, each to be on record and
-acknowledged within Slack's 3 s. Each part has a Slack, a database and processes of its own. Exits with 1 where a
-target is missed. Reads /proc, so Linux only.
+The parts, for each number of processes:
+
+- idle: CPU and memory without work
+- way: latency from an event to its acknowledgement and to the placeholder
+- load: edits and 429s under Slack's budget, which the sandbox enforces
+- live: memory and CPU of a live answer
+- takeover: time until an answer continues after its process was killed
+- burst: 1,000 events in a second, each to be recorded and acknowledged within Slack's 3 s
+
+Each part has its own sandbox, database and processes. Exits with 1 if a target is missed. Reads /proc, so Linux only.
 """
 
 import argparse
@@ -26,15 +31,15 @@ from typing import Any
 from benchmarks.chaos import EDITS_A_MINUTE, environment
 from benchmarks.databases import Engine, Postgresql, Sqlite, database
 from benchmarks.fleet import Bot, Fleet
+from benchmarks.message_recorder import MessageRecorder
 from benchmarks.process import Process
-from benchmarks.script import CHANNELS, PEOPLE, words_in
-from benchmarks.speaker import Speaker
-from benchmarks.watcher import Watcher
+from benchmarks.question_plan import CHANNELS, PEOPLE, words_in
+from benchmarks.scripted_model import RequestEnd, ScriptedModel
 from sandbox.server import Sandbox
 
 IDLE_S = 20.0
 WORDS = 60
-WAY_QUESTIONS, WAY_S = 20, 20.0
+LATENCY_QUESTIONS, LATENCY_S = 20, 20.0
 LOAD_QUESTIONS, LOAD_S = 60, 30.0
 LIVE_ANSWERS, LIVE_S = 50, 10.0
 TAKEOVERS = 3
@@ -42,7 +47,7 @@ TAKEN_OVER_WITHIN_S = 20.0
 BURST_EVENTS, BURST_S = 1_000, 1.0
 WARM_UP_S = 2.0
 DRAIN_S = 6
-PLACES = CHANNELS[:3]
+ASKED_CHANNELS = CHANNELS[:3]
 
 Figures = dict[str, float]
 TARGETS = {
@@ -54,26 +59,26 @@ TARGETS = {
     "load: 429s": 0.0,
 }
 RESTARTED_WITHIN_S = 10.0
-"""What a take-over may take where no other process lives."""
+"""The target of a take-over if no other process is running."""
 
 
 @dataclass
-class Scene:
-    """Some processes, all that they need, and who watches them."""
+class Deployment:
+    """Some bot processes with their sandbox, model and database, and a recorder of their messages."""
 
     sandbox: Sandbox
-    model: Speaker
+    model: ScriptedModel
     store: Sqlite | Postgresql
     fleet: Fleet
-    watcher: Watcher
+    recorder: MessageRecorder
     asked_s: dict[str, float] = field(default_factory=dict)
-    """When each question was written, by its ts."""
+    """When each question was asked, in monotonic seconds by its ts."""
 
     def processes(self) -> list[Process]:
-        return [Process(bot.pid, bot.log) for bot in self.fleet.working()]
+        return [Process(bot.pid, bot.log) for bot in self.fleet.ready_bots()]
 
     def cpu_s(self) -> float:
-        """Of all processes since their start."""
+        """Returns the CPU time of all processes since their start."""
         return sum(process.cpu_s() for process in self.processes())
 
     def memory_bytes(self) -> int:
@@ -83,12 +88,12 @@ class Scene:
         return await self.store.commits() if isinstance(self.store, Postgresql) else 0
 
     def database_cpu_s(self) -> float:
-        """Of PostgreSQL; SQLite computes in our processes."""
+        """Returns the CPU time of PostgreSQL. SQLite runs within the bot's processes."""
         return self.store.cpu_s() if isinstance(self.store, Postgresql) else 0.0
 
     async def ask(self, number: int, words: int, words_per_s: int) -> str:
-        """A new thread's first question; its ts."""
-        channel, person = PLACES[number % len(PLACES)], PEOPLE[number % len(PEOPLE)]
+        """Asks the first question of a new thread and returns its ts."""
+        channel, person = ASKED_CHANNELS[number % len(ASKED_CHANNELS)], PEOPLE[number % len(PEOPLE)]
         text = f"@typist q{number}: {words} words, {words_per_s} a second"
         now_s = time.monotonic()
         ts = await self.sandbox.say(person, channel, text)
@@ -96,189 +101,203 @@ class Scene:
         return ts
 
     def words(self, ts: str) -> int:
-        """How many of an answer's words Slack shows."""
-        pages = [life for life in self.watcher.lives.values() if life.question_ts == ts]
-        return sum(len(words_in(life.last.text)) for life in pages)
+        """Returns how many words of an answer Slack shows."""
+        pages = [history for history in self.recorder.histories.values() if history.question_ts == ts]
+        return sum(len(words_in(history.last.text)) for history in pages)
 
     def acknowledged_s(self) -> list[float]:
-        """Of each question's events, from being sent to being acknowledged; infinite where it never was."""
-        ours = [each for each in self.sandbox.deliveries if each.payload["event"]["ts"] in self.asked_s]
-        return [(each.acked_at_s or math.inf) - each.sent_at_s[0] if each.sent_at_s else math.inf for each in ours]
+        """Returns the time from sending to acknowledgement for each question's events; infinite without one."""
+        events = [event for event in self.sandbox.deliveries if event.payload["event"]["ts"] in self.asked_s]
+        return [
+            (event.acked_at_s or math.inf) - event.sent_at_s[0] if event.sent_at_s else math.inf for event in events
+        ]
 
     def placeholders_s(self) -> list[float]:
-        """From each question to its placeholder."""
-        first: dict[str, float] = {}
-        for life in self.watcher.lives.values():
-            first.setdefault(life.question_ts, life.moments[0].at_s)
-        return [first.get(ts, math.inf) - asked_s for ts, asked_s in self.asked_s.items()]
+        """Returns the time from each question to its placeholder; infinite without one."""
+        first_shown_s: dict[str, float] = {}
+        for history in self.recorder.histories.values():
+            first_shown_s.setdefault(history.question_ts, history.revisions[0].at_s)
+        return [first_shown_s.get(ts, math.inf) - asked_s for ts, asked_s in self.asked_s.items()]
 
 
 @asynccontextmanager
-async def scene(engine: Engine, processes: int, **sandbox_settings: Any) -> AsyncIterator[Scene]:
-    """All of it new; in the end nothing is waited for."""
+async def new_deployment(engine: Engine, processes: int, **sandbox_settings: Any) -> AsyncIterator[Deployment]:
+    """Yields a new deployment. In the end its processes are killed without draining."""
     with tempfile.TemporaryDirectory(prefix="scale-") as directory:
         limits = {"chat.update": EDITS_A_MINUTE}
         async with (
             Sandbox(budgets=limits, **sandbox_settings) as sandbox,
-            Speaker() as model,
+            ScriptedModel() as model,
             database(engine, Path(directory)) as store,
         ):
             fleet = Fleet(Path(directory), environment(sandbox, model, store.url, DRAIN_S))
             try:
-                # One after the other: the first makes the tables.
+                # One after the other, because the first creates the tables.
                 for _ in range(processes):
                     await fleet.start()
                 await asyncio.sleep(WARM_UP_S)
-                yield Scene(sandbox, model, store, fleet, Watcher(sandbox.workspace))
+                yield Deployment(sandbox, model, store, fleet, MessageRecorder(sandbox.workspace))
             finally:
                 fleet.kill()
 
 
 async def idle(engine: Engine, processes: int) -> Figures:
-    async with scene(engine, processes) as ours:
-        cpu_s, commits, database_cpu_s = ours.cpu_s(), await ours.commits(), ours.database_cpu_s()
+    async with new_deployment(engine, processes) as deployment:
+        cpu_s, commits, database_cpu_s = deployment.cpu_s(), await deployment.commits(), deployment.database_cpu_s()
         await asyncio.sleep(IDLE_S)
         return {
-            "idle: CPU of a process, % of a core": (ours.cpu_s() - cpu_s) / IDLE_S / processes * 100,
-            "idle: memory of a process, MB": ours.memory_bytes() / processes / 1e6,
-            "idle: PostgreSQL's CPU for a process, % of a core": (ours.database_cpu_s() - database_cpu_s)
+            "idle: CPU of a process, % of a core": (deployment.cpu_s() - cpu_s) / IDLE_S / processes * 100,
+            "idle: memory of a process, MB": deployment.memory_bytes() / processes / 1e6,
+            "idle: PostgreSQL's CPU for a process, % of a core": (deployment.database_cpu_s() - database_cpu_s)
             / IDLE_S
             / processes
             * 100,
-            "idle: transactions a second, of a process": (await ours.commits() - commits) / IDLE_S / processes,
+            "idle: transactions a second, of a process": (await deployment.commits() - commits) / IDLE_S / processes,
         }
 
 
-async def way(engine: Engine, processes: int) -> Figures:
-    """Questions one by one, as many as Slack's budget carries: how soon they are taken, and what each costs."""
-    async with scene(engine, processes) as ours:
-        cpu_s, commits, database_cpu_s = ours.cpu_s(), await ours.commits(), ours.database_cpu_s()
-        await _ask(ours, WAY_QUESTIONS, WAY_S)
-        acknowledged_s, placeholders_s = ours.acknowledged_s(), ours.placeholders_s()
+async def latency(engine: Engine, processes: int) -> Figures:
+    """Asks questions one by one, within Slack's budget: their latency and cost."""
+    async with new_deployment(engine, processes) as deployment:
+        cpu_s, commits, database_cpu_s = deployment.cpu_s(), await deployment.commits(), deployment.database_cpu_s()
+        await _ask(deployment, LATENCY_QUESTIONS, LATENCY_S)
+        acknowledged_s, placeholders_s = deployment.acknowledged_s(), deployment.placeholders_s()
         return {
             "way: event to acknowledgement p50, ms": _percentile(acknowledged_s, 50) * 1e3,
             "way: event to acknowledgement p95, ms": _percentile(acknowledged_s, 95) * 1e3,
             "way: event to placeholder p50, ms": _percentile(placeholders_s, 50) * 1e3,
             "way: event to placeholder p95, ms": _percentile(placeholders_s, 95) * 1e3,
-            "way: CPU of a question, ms": (ours.cpu_s() - cpu_s) / WAY_QUESTIONS * 1e3,
-            "way: PostgreSQL's CPU of a question, ms": (ours.database_cpu_s() - database_cpu_s) / WAY_QUESTIONS * 1e3,
-            "way: transactions of a question": (await ours.commits() - commits) / WAY_QUESTIONS,
+            "way: CPU of a question, ms": (deployment.cpu_s() - cpu_s) / LATENCY_QUESTIONS * 1e3,
+            "way: PostgreSQL's CPU of a question, ms": (deployment.database_cpu_s() - database_cpu_s)
+            / LATENCY_QUESTIONS
+            * 1e3,
+            "way: transactions of a question": (await deployment.commits() - commits) / LATENCY_QUESTIONS,
         }
 
 
 async def load(engine: Engine, processes: int) -> Figures:
-    """More questions than Slack's budget carries: none of them costs a 429, all wait their turn."""
-    async with scene(engine, processes) as ours:
-        commits, began_s = await ours.commits(), time.monotonic()
-        await _ask(ours, LOAD_QUESTIONS, LOAD_S)
-        edits = [call.at_monotonic_s for call in ours.sandbox.calls if call.method == "chat.update" and call.ok]
-        placeholders_s = ours.placeholders_s()
+    """Asks more questions than Slack's budget allows edits for: all must wait without a 429."""
+    async with new_deployment(engine, processes) as deployment:
+        commits, began_s = await deployment.commits(), time.monotonic()
+        await _ask(deployment, LOAD_QUESTIONS, LOAD_S)
+        edits = [call.at_monotonic_s for call in deployment.sandbox.calls if call.method == "chat.update" and call.ok]
+        placeholders_s = deployment.placeholders_s()
         return {
             "load: event to placeholder p95, ms": _percentile(placeholders_s, 95) * 1e3,
             "load: edits in the busiest minute": _busiest(edits, 60),
-            "load: 429s": float(sum(call.error == "ratelimited" for call in ours.sandbox.calls)),
-            "load: questions answered": float(sum(ours.words(ts) == WORDS for ts in ours.asked_s)),
+            "load: 429s": float(sum(call.error == "ratelimited" for call in deployment.sandbox.calls)),
+            "load: questions answered": float(sum(deployment.words(ts) == WORDS for ts in deployment.asked_s)),
             "load: until the last was shown, s": time.monotonic() - began_s,
-            "load: transactions of a question": (await ours.commits() - commits) / LOAD_QUESTIONS,
+            "load: transactions of a question": (await deployment.commits() - commits) / LOAD_QUESTIONS,
         }
 
 
-async def _ask(ours: Scene, questions: int, span_s: float) -> None:
-    """Asks at equal distances, and waits until Slack shows all the answers."""
+async def _ask(deployment: Deployment, questions: int, span_s: float) -> None:
+    """Asks at equal intervals and waits until Slack shows all answers, at most 240 s."""
     began_s = time.monotonic()
     for number in range(questions):
         await asyncio.sleep(began_s + number * span_s / questions - time.monotonic())
-        await ours.ask(number, WORDS, 30)
+        await deployment.ask(number, WORDS, 30)
     with contextlib.suppress(TimeoutError):
-        await ours.sandbox.wait_for(lambda: all(ours.words(ts) == WORDS for ts in ours.asked_s), 240)
+        await deployment.sandbox.wait_for(lambda: all(deployment.words(ts) == WORDS for ts in deployment.asked_s), 240)
 
 
 async def live(engine: Engine, processes: int) -> Figures:
-    """Many answers at once, at 10 words a second; more than Slack's budget can keep fresh."""
-    async with scene(engine, processes) as ours:
-        memory_bytes = ours.memory_bytes()
+    """Streams many answers at once, at 10 words/s: more than Slack's budget can keep fresh."""
+    async with new_deployment(engine, processes) as deployment:
+        memory_bytes = deployment.memory_bytes()
         for number in range(LIVE_ANSWERS):
-            await ours.ask(number, 600, 10)
-        await ours.sandbox.wait_for(lambda: sum(map(len, ours.model.attempts.values())) == LIVE_ANSWERS, 60)
+            await deployment.ask(number, 600, 10)
+        await deployment.sandbox.wait_for(lambda: sum(map(len, deployment.model.requests.values())) == LIVE_ANSWERS, 60)
         await asyncio.sleep(WARM_UP_S)
-        cpu_s = ours.cpu_s()
+        cpu_s = deployment.cpu_s()
         await asyncio.sleep(LIVE_S)
         return {
-            "live: memory of an answer, kB": (ours.memory_bytes() - memory_bytes) / LIVE_ANSWERS / 1e3,
-            "live: CPU of an answer, % of a core": (ours.cpu_s() - cpu_s) / LIVE_S / LIVE_ANSWERS * 100,
+            "live: memory of an answer, kB": (deployment.memory_bytes() - memory_bytes) / LIVE_ANSWERS / 1e3,
+            "live: CPU of an answer, % of a core": (deployment.cpu_s() - cpu_s) / LIVE_S / LIVE_ANSWERS * 100,
         }
 
 
 async def takeover(engine: Engine, processes: int) -> Figures:
-    """A process is killed while it answers; with no other one there, a new one is started at once."""
-    again_s: list[float] = []
-    on_s: list[float] = []
+    """Kills a process while it answers. If it is the only one, a new one is started at once."""
+    requested_again_s: list[float] = []
+    continued_s: list[float] = []
     for _ in range(TAKEOVERS):
-        async with scene(engine, processes) as ours:
-            asked = [await ours.ask(number, 400, 20) for number in range(2 * processes)]
-            await ours.sandbox.wait_for(lambda asked=asked: all(ours.words(ts) for ts in asked), 30)  # type: ignore[misc]
-            killed_s, shown = await _kill(ours, ours.fleet.working()[0]), {ts: ours.words(ts) for ts in asked}
+        async with new_deployment(engine, processes) as deployment:
+            asked = [await deployment.ask(number, 400, 20) for number in range(2 * processes)]
+            await _until_all_have_words(deployment, asked)
+            killed_s = await _kill(deployment, deployment.fleet.ready_bots()[0])
+            shown = {ts: deployment.words(ts) for ts in asked}
             if processes == 1:
-                await ours.fleet.start()
+                await deployment.fleet.start()
             await asyncio.sleep(TAKEN_OVER_WITHIN_S)
             for number, ts in enumerate(asked):
-                begun_s = [attempt.at_s for attempt in ours.model.attempts[number] if attempt.at_s > killed_s]
-                if begun_s or ours.model.attempts[number][0].told == "hung up":
-                    again_s.append(min(begun_s, default=math.inf) - killed_s)
-                    on_s.append(_goes_on(ours, ts, shown[ts]) - killed_s)
+                begun_s = [request.at_s for request in deployment.model.requests[number] if request.at_s > killed_s]
+                if begun_s or deployment.model.requests[number][0].end is RequestEnd.HUNG_UP:
+                    requested_again_s.append(min(begun_s, default=math.inf) - killed_s)
+                    continued_s.append(_continued_at_s(deployment, ts, shown[ts]) - killed_s)
     return {
-        "take-over: answers": float(len(again_s)),
-        "take-over: asked again p50, s": _percentile(again_s, 50),
-        "take-over: asked again p95, s": _percentile(again_s, 95),
-        "take-over: new words in Slack p50, s": _percentile(on_s, 50),
-        "take-over: new words in Slack p95, s": _percentile(on_s, 95),
+        "take-over: answers": float(len(requested_again_s)),
+        "take-over: asked again p50, s": _percentile(requested_again_s, 50),
+        "take-over: asked again p95, s": _percentile(requested_again_s, 95),
+        "take-over: new words in Slack p50, s": _percentile(continued_s, 50),
+        "take-over: new words in Slack p95, s": _percentile(continued_s, 95),
     }
 
 
-async def _kill(ours: Scene, bot: Bot) -> float:
-    """When it was dead."""
+async def _until_all_have_words(deployment: Deployment, asked: Sequence[str]) -> None:
+    """Waits until Slack shows a word of each answer. Raises TimeoutError after 30 s."""
+    await deployment.sandbox.wait_for(lambda: all(deployment.words(ts) for ts in asked), 30)
+
+
+async def _kill(deployment: Deployment, bot: Bot) -> float:
+    """Kills a process and returns when it had ended, in monotonic seconds."""
     bot.end(signal.SIGKILL)
     await bot.ended()
     return time.monotonic()
 
 
-def _goes_on(ours: Scene, ts: str, words: int) -> float:
-    """When Slack showed more of an answer than these words."""
-    for life in ours.watcher.lives.values():
-        for moment in life.moments:
-            if life.question_ts == ts and len(words_in(moment.text)) > words:
-                return moment.at_s
+def _continued_at_s(deployment: Deployment, ts: str, words: int) -> float:
+    """Returns when Slack first showed more than `words` words of an answer; infinite if never."""
+    for history in deployment.recorder.histories.values():
+        for revision in history.revisions:
+            if history.question_ts == ts and len(words_in(revision.text)) > words:
+                return revision.at_s
     return math.inf
 
 
 async def burst(engine: Engine, processes: int) -> Figures:
-    """Each event a question in a thread of its own; none needs to be answered."""
-    async with scene(engine, processes, subscribed=frozenset({"app_mention"})) as ours:
+    """Sends 1,000 events in a second, each a question in a new thread. The answers are not waited for."""
+    async with new_deployment(engine, processes, subscribed=frozenset({"app_mention"})) as deployment:
         began_s = time.monotonic()
         for number in range(BURST_EVENTS):
             await asyncio.sleep(began_s + number * BURST_S / BURST_EVENTS - time.monotonic())
-            await ours.ask(number, 60, 30)
+            await deployment.ask(number, 60, 30)
         took_s = time.monotonic() - began_s
         with contextlib.suppress(TimeoutError):
-            await ours.sandbox.wait_for(lambda: all(each.acked_at_s for each in ours.sandbox.deliveries), 15)
-        acknowledged_s = ours.acknowledged_s()
-        memory_bytes = max(process.peak_bytes() for process in ours.processes())
-        recorded = {job.ts for job in await ours.store.jobs()}
+            await deployment.sandbox.wait_for(
+                lambda: all(event.acked_at_s for event in deployment.sandbox.deliveries), 15
+            )
+        acknowledged_s = deployment.acknowledged_s()
+        peak_bytes = max(process.peak_bytes() for process in deployment.processes())
+        recorded = {job.ts for job in await deployment.store.jobs()}
         return {
             "burst: events a second": BURST_EVENTS / took_s,
-            "burst: not on record": float(len(ours.asked_s.keys() - recorded)),
+            "burst: not on record": float(len(deployment.asked_s.keys() - recorded)),
             "burst: not acknowledged": float(sum(map(math.isinf, acknowledged_s))),
             "burst: acknowledged p50, s": _percentile(acknowledged_s, 50),
             "burst: acknowledged p95, s": _percentile(acknowledged_s, 95),
             "burst: acknowledged, slowest, s": max(acknowledged_s),
-            "burst: delivered more than once": float(sum(len(each.sent_at_s) > 1 for each in ours.sandbox.deliveries)),
-            "burst: peak memory of a process, MB": memory_bytes / 1e6,
+            "burst: delivered more than once": float(
+                sum(len(event.sent_at_s) > 1 for event in deployment.sandbox.deliveries)
+            ),
+            "burst: peak memory of a process, MB": peak_bytes / 1e6,
         }
 
 
 PARTS: dict[str, Callable[[Engine, int], Coroutine[Any, Any, Figures]]] = {
     "idle": idle,
-    "way": way,
+    "way": latency,
     "load": load,
     "live": live,
     "takeover": takeover,
@@ -292,12 +311,12 @@ def _percentile(values: Sequence[float], which: int) -> float:
 
 
 def _busiest(at_s: Sequence[float], span_s: float) -> float:
-    """The most calls in any span."""
+    """Returns the most calls in any span of this length."""
     return float(max((sum(first <= other < first + span_s for other in at_s) for first in at_s), default=0))
 
 
 def misses(processes: int, figures: Figures) -> list[str]:
-    """What was held to a target and did not reach it."""
+    """Returns a sentence for each missed target."""
     targets = dict(TARGETS)
     if processes == 1:
         targets["take-over: asked again p95, s"] = RESTARTED_WITHIN_S
@@ -309,29 +328,29 @@ def misses(processes: int, figures: Figures) -> list[str]:
 
 
 async def measure(engine: Engine, counts: Sequence[int], parts: Sequence[str]) -> list[str]:
-    """Measures, prints a table of all, and returns the misses."""
-    found: list[str] = []
+    """Measures the parts, prints a table and returns the missed targets."""
+    missed: list[str] = []
     for part in parts:
         columns = [await PARTS[part](engine, count) for count in counts]
         for name in columns[0]:
             print(f"{name:<46}" + "".join(f"{column[name]:>10.2f}" for column in columns), flush=True)
         for count, column in zip(counts, columns, strict=True):
-            found += misses(count, column)
-    return found
+            missed += misses(count, column)
+    return missed
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="What several processes carry on one database.")
-    parser.add_argument("--processes", default="1,2,4", help="by commas")
+    parser = argparse.ArgumentParser(description="Measures several processes on one database.")
+    parser.add_argument("--processes", default="1,2,4", help="comma-separated (default: %(default)s)")
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"by commas, of {', '.join(PARTS)}")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"comma-separated, from {', '.join(PARTS)}")
     options = parser.parse_args()
     counts, parts = [int(count) for count in options.processes.split(",")], options.parts.split(",")
     if unknown := [part for part in parts if part not in PARTS]:
-        parser.error(f"no such part: {', '.join(unknown)}")
+        parser.error(f"unknown part: {', '.join(unknown)}")
     print(f"{options.database + ', processes:':<46}" + "".join(f"{count:>10}" for count in counts), flush=True)
     missed = asyncio.run(measure(options.database, counts, parts))
-    print("\n" + ("\n".join(missed) if missed else "Every target is met."))
+    print("\n" + ("\n".join(missed) if missed else "All targets are met."))
     return 1 if missed else 0
 
 

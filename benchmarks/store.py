@@ -1,6 +1,6 @@
-"""How long the Store takes: `python -m benchmarks.store` runs it on a SQLite file and on a real PostgreSQL.
+"""Measures the store's calls on a SQLite file and on PostgreSQL: `python -m benchmarks.store`.
 
-Prints p50 and p95 in milliseconds of each call, one at a time, and of enqueues when all arrive at once.
+Prints p50 and p95 in milliseconds of each call, one at a time, and of 1,000 simultaneous enqueues.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ def question(number: int) -> Question:
 
 
 async def timed(call: Callable[[int], Awaitable[object]], count: int) -> list[float]:
-    took_ms = []
+    durations_ms = []
     for number in range(count):
         began = time.perf_counter()
         await call(number)
-        took_ms.append((time.perf_counter() - began) * 1000)
-    return took_ms
+        durations_ms.append((time.perf_counter() - began) * 1000)
+    return durations_ms
 
 
-def show(what: str, took_ms: list[float]) -> None:
-    cuts = statistics.quantiles(took_ms, n=20)
-    print(f"  {what:<30} p50 {statistics.median(took_ms):7.2f} ms   p95 {cuts[18]:7.2f} ms")
+def show(what: str, durations_ms: list[float]) -> None:
+    cuts = statistics.quantiles(durations_ms, n=20)
+    print(f"  {what:<30} p50 {statistics.median(durations_ms):7.2f} ms   p95 {cuts[18]:7.2f} ms")
 
 
 async def measure(url: str) -> None:

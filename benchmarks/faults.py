@@ -1,0 +1,296 @@
+"""The faults of a chaos run, injected into bots, database, Slack and model in an order drawn from a seed."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.databases import Postgresql, Sqlite
+from benchmarks.fleet import Bot, Fleet
+from benchmarks.scripted_model import ScriptedModel
+from sandbox.server import Sandbox
+
+ANSWERING = ("chat.update", "chat.postMessage")
+READING = ("conversations.replies", "conversations.history")
+STARTING = ("auth.test", "apps.connections.open")
+NO_JSON_OBJECT = ("text_200", "html_200", "empty_200", "list_200")
+
+
+@dataclass(frozen=True)
+class RateLimitFault:
+    """A period in which the sandbox answered all calls of a method with 429, in monotonic seconds."""
+
+    method: str
+    began_s: float
+    ended_s: float
+
+
+@dataclass
+class FaultTargets:
+    """Everything that faults are injected into, and a record of the rate-limit faults."""
+
+    sandbox: Sandbox
+    model: ScriptedModel
+    database: Sqlite | Postgresql
+    fleet: Fleet
+    rng: random.Random
+    note: Callable[[str], None]
+    """Called with a line about each fault as it begins."""
+    pause_s: tuple[float, float] = (9.0, 30.0)
+    """How long a process is paused, from and to."""
+    rate_limit_faults: list[RateLimitFault] = field(default_factory=list)
+
+    def pick_bot(self) -> Bot | None:
+        """Returns a process that is ready and marks it as under a fault. Returns None if there is none."""
+        ready = self.fleet.ready_bots()
+        if not ready:
+            return None
+        bot = self.rng.choice(ready)
+        bot.under_fault = True
+        return bot
+
+    async def sleep_between(self, least_s: float, most_s: float) -> None:
+        await asyncio.sleep(self.rng.uniform(least_s, most_s))
+
+
+async def kill(targets: FaultTargets) -> None:
+    if bot := targets.pick_bot():
+        targets.note(f"kill -9 {bot.name}")
+        bot.end(signal.SIGKILL)
+        await targets.sleep_between(0.2, 4)
+        await targets.fleet.start()
+
+
+async def pause(targets: FaultTargets) -> None:
+    if bot := targets.pick_bot():
+        away_s = targets.rng.uniform(*targets.pause_s)
+        targets.note(f"SIGSTOP {bot.name} for {away_s:.1f} s")
+        began_s = time.monotonic()
+        bot.send(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(away_s)
+        finally:
+            bot.send(signal.SIGCONT)
+            bot.under_fault = False
+            bot.pauses.append((began_s, time.monotonic()))
+        if isinstance(targets.database, Sqlite):
+            # A process that is paused in a transaction keeps all others from writing.
+            targets.database.outages += bot.pauses[-1:]
+
+
+async def deploy(targets: FaultTargets) -> None:
+    if bot := targets.pick_bot():
+        targets.note(f"rolling deployment: SIGTERM {bot.name} after a new process is ready")
+        await targets.fleet.replace(bot)
+
+
+async def restart(targets: FaultTargets) -> None:
+    if bot := targets.pick_bot():
+        targets.note(f"restart: SIGTERM {bot.name}, then a new process")
+        await targets.fleet.stop(bot)
+        await targets.fleet.start()
+
+
+async def drop_sockets(targets: FaultTargets) -> None:
+    targets.note("all sockets are dropped")
+    targets.sandbox.faults.start("drop_socket")
+
+
+async def refresh(targets: FaultTargets) -> None:
+    targets.note("Slack refreshes all connections")
+    targets.sandbox.faults.start("refresh")
+
+
+async def redeliver(targets: FaultTargets) -> None:
+    targets.note("the next 4 events are delivered twice, and an old one again")
+    targets.sandbox.faults.start("redeliver", times=4)
+    if targets.sandbox.deliveries:
+        targets.sandbox.redeliver(targets.rng.choice(targets.sandbox.deliveries).event_id)
+
+
+async def lose_acknowledgements(targets: FaultTargets) -> None:
+    targets.note("the next 2 acknowledgements are lost")
+    targets.sandbox.faults.start("unacked", times=2)
+
+
+async def rate_limit(targets: FaultTargets) -> None:
+    method, retry_after_s = targets.rng.choice((*ANSWERING, *READING)), targets.rng.randint(1, 4)
+    targets.note(f"429 for all {method}, Retry-After {retry_after_s} s")
+    began_s = time.monotonic()
+    targets.sandbox.faults.start("rate_limit", method=method, retry_after_s=retry_after_s)
+    try:
+        await targets.sleep_between(0.5, 4)
+    finally:
+        targets.sandbox.faults.stop("rate_limit")
+        targets.rate_limit_faults.append(RateLimitFault(method, began_s, time.monotonic()))
+
+
+async def _fail_next_calls(targets: FaultTargets, name: str, times: int) -> None:
+    method = targets.rng.choice(ANSWERING)
+    targets.note(f"{name} for the next {times} {method}")
+    targets.sandbox.faults.start(name, method=method, times=times)
+
+
+async def http_500(targets: FaultTargets) -> None:
+    await _fail_next_calls(targets, "error_500", targets.rng.randint(1, 4))
+
+
+async def internal_error(targets: FaultTargets) -> None:
+    await _fail_next_calls(targets, "internal_error", targets.rng.randint(1, 4))
+
+
+async def lost_request(targets: FaultTargets) -> None:
+    await _fail_next_calls(targets, "drop_request", targets.rng.randint(1, 2))
+
+
+async def lost_response(targets: FaultTargets) -> None:
+    await _fail_next_calls(targets, "lose_response", targets.rng.randint(1, 2))
+
+
+async def _fail_calls_briefly(targets: FaultTargets, name: str, methods: Sequence[str], max_times: int) -> None:
+    """Makes Slack answer with this fault up to `max_times`, for a few seconds. Slack does the call or doesn't."""
+    method, times, done = targets.rng.choice(methods), targets.rng.randint(1, max_times), targets.rng.random() < 0.5
+    targets.note(f"{name} for the next {times} {method}, which Slack {'does' if done else 'does not do'}")
+    targets.sandbox.faults.start(name, method=method, times=times, done=done)
+    try:
+        await targets.sleep_between(2, 6)
+    finally:
+        targets.sandbox.faults.stop(name)
+
+
+async def stream_timeout(targets: FaultTargets) -> None:
+    await _fail_calls_briefly(targets, "stream_timeout", (*ANSWERING, *ANSWERING, *READING), 3)
+
+
+async def no_json_object(targets: FaultTargets) -> None:
+    await _fail_calls_briefly(targets, targets.rng.choice(NO_JSON_OBJECT), (*ANSWERING, *ANSWERING, *READING), 3)
+
+
+async def unknown_error(targets: FaultTargets) -> None:
+    await _fail_calls_briefly(targets, "unknown_error", (*ANSWERING, *ANSWERING, *READING), 2)
+
+
+async def unavailable(targets: FaultTargets) -> None:
+    """Makes Slack unavailable to processes that connect. All sockets are dropped, so that some do."""
+    targets.sandbox.faults.start("drop_socket")
+    await _fail_calls_briefly(targets, "unavailable", STARTING, 3)
+
+
+async def slow_slack(targets: FaultTargets) -> None:
+    """Makes Slack slow. No other fault begins meanwhile: Slack could do a call after its caller died."""
+    delay_s = targets.rng.uniform(1, 3)
+    targets.note(f"Slack takes {delay_s:.1f} s for each call")
+    targets.sandbox.faults.start("slow", delay_s=delay_s)
+    try:
+        await targets.sleep_between(1, 3)
+    finally:
+        targets.sandbox.faults.stop("slow")
+    await asyncio.sleep(delay_s)
+
+
+async def cut_model(targets: FaultTargets) -> None:
+    words = targets.rng.choice((0, 3, 10, 10, 30))
+    targets.note(f"the model's next answer is cut after {words} words")
+    targets.model.fail_next("cut", words)
+
+
+async def stall_model(targets: FaultTargets) -> None:
+    words = targets.rng.choice((0, 3, 10, 10, 30))
+    targets.note(f"the model's next answer stalls after {words} words")
+    targets.model.fail_next("stall", words)
+
+
+async def restart_database(targets: FaultTargets) -> None:
+    await _without_database(targets, crash=False)
+
+
+async def crash_database(targets: FaultTargets) -> None:
+    await _without_database(targets, crash=True)
+
+
+async def _without_database(targets: FaultTargets, crash: bool) -> None:
+    if isinstance(targets.database, Postgresql):
+        away_s = targets.rng.uniform(0, 5)
+        targets.note(f"PostgreSQL {'crashes' if crash else 'stops'}, and starts again after {away_s:.1f} s")
+        await targets.database.restart(away_s, crash=crash)
+
+
+async def cut_database(targets: FaultTargets) -> None:
+    if isinstance(targets.database, Postgresql):
+        targets.note("all connections to PostgreSQL are cut")
+        await targets.database.cut()
+
+
+async def freeze_database(targets: FaultTargets) -> None:
+    if isinstance(targets.database, Postgresql):
+        for_s = targets.rng.uniform(1, 14)
+        targets.note(f"PostgreSQL is frozen for {for_s:.1f} s")
+        await targets.database.freeze(for_s)
+
+
+Fault = Callable[[FaultTargets], Coroutine[Any, Any, None]]
+EXCLUSIVE = (slow_slack,)
+"""No other fault begins until these are over."""
+
+COMMON_FAULTS: Mapping[Fault, int] = {
+    kill: 4,
+    pause: 3,
+    deploy: 3,
+    restart: 1,
+    drop_sockets: 2,
+    refresh: 1,
+    redeliver: 2,
+    lose_acknowledgements: 1,
+    rate_limit: 2,
+    http_500: 2,
+    internal_error: 1,
+    lost_request: 1,
+    lost_response: 3,
+    stream_timeout: 2,
+    no_json_object: 2,
+    unknown_error: 1,
+    unavailable: 1,
+    slow_slack: 1,
+    cut_model: 2,
+    stall_model: 1,
+}
+"""How often each fault occurs in one round."""
+POSTGRESQL_FAULTS: Mapping[Fault, int] = {
+    **COMMON_FAULTS,
+    restart_database: 1,
+    crash_database: 1,
+    cut_database: 1,
+    freeze_database: 1,
+}
+"""The same with the faults of a server."""
+
+
+def fault_sequence(rng: random.Random, counts: Mapping[Fault, int]) -> Iterator[Fault]:
+    """Yields faults without end: first each kind once, then rounds with each kind as often as its count, shuffled."""
+    round_ = list(counts)
+    while True:
+        rng.shuffle(round_)
+        yield from round_
+        round_ = [kind for kind, count in counts.items() for _ in range(count)]
+
+
+async def inject_faults(targets: FaultTargets, kinds: Mapping[Fault, int], for_s: float, gap_s: float) -> None:
+    """Injects faults for `for_s` seconds. Then ends them all; killed and paused processes run again."""
+    until_s = time.monotonic() + for_s
+    running: dict[Fault, asyncio.Task[None]] = {}
+    for kind in fault_sequence(targets.rng, kinds):
+        await asyncio.sleep(min(targets.rng.expovariate(1 / gap_s), 3 * gap_s, max(0.0, until_s - time.monotonic())))
+        if time.monotonic() >= until_s:
+            break
+        if kind in running and not running[kind].done():
+            continue
+        running[kind] = asyncio.create_task(kind(targets))
+        if kind in EXCLUSIVE:
+            await running[kind]
+    for fault in ("error_500", "internal_error", "drop_request", "lose_response", "redeliver", "unacked"):
+        targets.sandbox.faults.stop(fault)
+    targets.model.clear_faults()
+    await asyncio.gather(*running.values())

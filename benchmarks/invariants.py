@@ -1,0 +1,366 @@
+"""The invariants of a chaos run, checked on the recorded evidence. Pure: no I/O, no clock.
+
+Each question must have one complete answer to its newest text, in its thread and in order, or none if it was deleted.
+Slack and the database must agree.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from operator import itemgetter
+from typing import Literal
+
+from benchmarks.databases import RecordedJob
+from benchmarks.faults import RateLimitFault
+from benchmarks.message_recorder import MessageHistory
+from benchmarks.question_plan import EDITED_NUMBER, WORDS_A_LINE, PlannedQuestion, answer, in_order, words_in
+from benchmarks.scripted_model import ModelRequest, RequestEnd
+from bot.core import texts
+from bot.core.job import EndReason, Status
+from bot.errors import Failure
+from sandbox.web_api import CallRecord
+
+MODEL = "openai/scripted"
+FAILURE_NOTES = {
+    RequestEnd.CUT: texts.model_failure(Failure.CUT, MODEL),
+    RequestEnd.STALLED: texts.model_failure(Failure.STALLED, MODEL),
+}
+LIVE_STATES = tuple(status.value for status in Status if status is not Status.ENDED)
+INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
+MAX_ATTEMPTS = 3
+UNFINISHED_NOTES = (texts.THINKING, texts.WRITING, texts.QUEUED)
+CLAIM_DELAY_S = 1.0
+"""A claim is stamped with the time of its request. It may then wait this long for another transaction."""
+SIMULTANEOUS_S = 0.5
+"""Rows committed less than this long before a claim may be invisible to it."""
+RECOUNT_S = 5.0
+"""After a database outage, all processes count in the shared rate ledger again within this time."""
+
+
+@dataclass(frozen=True)
+class AskedQuestion:
+    """A question that a person wrote in the sandbox."""
+
+    plan: PlannedQuestion
+    channel: str
+    """The channel's ID."""
+    ts: str
+    thread_ts: str | None
+    """The thread of the reply; None at the root of a direct message."""
+    at_s: float
+    """When it was written, in monotonic seconds."""
+    changed: Literal["edit", "delete"] | None = None
+    """What its author did with it later."""
+    changed_s: float = 0.0
+    """When the bot acknowledged the change, in monotonic seconds."""
+
+    @property
+    def thread(self) -> tuple[str, str | None]:
+        return self.channel, self.thread_ts
+
+    @property
+    def name(self) -> str:
+        return f"q{self.plan.number} ({self.channel} {self.ts}, thread {self.thread_ts})"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was recorded in one run."""
+
+    questions: Sequence[AskedQuestion]
+    histories: Sequence[MessageHistory]
+    model_requests: Mapping[int, Sequence[ModelRequest]]
+    calls: Sequence[CallRecord]
+    rate_limit_faults: Sequence[RateLimitFault]
+    outages: Sequence[tuple[float, float]]
+    """When the database was unavailable: start and end in monotonic seconds."""
+    jobs: Sequence[RecordedJob]
+    began_s: float
+    """Start of the run in monotonic seconds. Reported times count from here."""
+    clock_offset_s: float
+    """Add this to monotonic seconds to get seconds since the epoch."""
+    pings: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Number of "answer is ready" messages by channel and question ts."""
+
+    def at(self, monotonic_s: float) -> str:
+        """Formats a monotonic time as seconds since the run began."""
+        return f"{monotonic_s - self.began_s:.2f} s"
+
+    def replies(self, question: AskedQuestion) -> list[MessageHistory]:
+        """Returns the undeleted messages that answer a question, ordered by page."""
+        present = [history for history in self.all_messages(question) if history.deleted_s is None]
+        return sorted(present, key=lambda history: (history.page, history.ts))
+
+    def all_messages(self, question: AskedQuestion) -> list[MessageHistory]:
+        """Returns all messages that ever answered a question, in the order of posting."""
+        key = (question.channel, question.ts)
+        return [history for history in self.histories if (history.channel, history.question_ts) == key]
+
+    def job(self, question: AskedQuestion) -> RecordedJob | None:
+        return next((job for job in self.jobs if (job.channel, job.ts) == (question.channel, question.ts)), None)
+
+    def answered_with(self, question: AskedQuestion) -> str | None:
+        """Returns the ts of the later question that this one was batched with, or None."""
+        job = self.job(question)
+        return None if job is None else job.answered_with
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """Returns one sentence for each violated invariant."""
+    sentences = [*_unrelated_messages(evidence), *_over_budget(evidence)]
+    for question in (_as_answered(evidence, asked) for asked in evidence.questions):
+        if question.changed == "delete":
+            sentences += [f"{question.name}: {sentence}" for sentence in _deleted(evidence, question)]
+            continue
+        if evidence.answered_with(question) is not None:
+            sentences += [f"{question.name}: {sentence}" for sentence in _check_batched(evidence, question)]
+            continue
+        pages = evidence.replies(question)
+        checks = (
+            *_check_placement(question, pages),
+            *_check_text(evidence, question, pages),
+            *_check_record(evidence, question, pages),
+            *_check_growth(evidence, question, evidence.all_messages(question)),
+        )
+        sentences += [f"{question.name}: {sentence}" for sentence in checks]
+    sentences += [f"{ts} was announced {times} times" for (_, ts), times in evidence.pings.items() if times > 1]
+    return [*sentences, *_check_order_of_threads(evidence)]
+
+
+def _as_answered(evidence: Evidence, question: AskedQuestion) -> AskedQuestion:
+    """Returns the question with its edited text, unless its answer had ended before the edit."""
+    pages, job, edited = evidence.replies(question), evidence.job(question), question.plan.edited
+    says_new = any(number == edited.number for page in pages for number, _ in words_in(page.last.text))
+    is_new = says_new or (job is not None and job.version > 0)
+    ended_before = bool(pages) and pages[-1].last.at_s < question.changed_s + SIMULTANEOUS_S
+    if question.changed != "edit" or (ended_before and not is_new):
+        return question
+    return replace(question, plan=edited)
+
+
+def keeps_reply(question: AskedQuestion, questions: Sequence[AskedQuestion]) -> bool:
+    """Returns whether the reply to a deleted question must stay: someone wrote later in the thread."""
+    return any(other.thread == question.thread and other.ts > question.ts for other in questions)
+
+
+def _deleted(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
+    """Checks that a deleted question has no growing reply and that its text was erased."""
+    job, pages = evidence.job(question), evidence.replies(question)
+    if job is None or job.state in LIVE_STATES:
+        yield f"deleted, and its job is {job and job.state}"
+    elif job.text:
+        yield "deleted, and its text is in the database"
+    if growing := [page for page in pages if _growing(page)]:
+        yield f"deleted, and {growing[0].ts} says {growing[0].last.note!r}"
+    if pages and not keeps_reply(question, evidence.questions):
+        yield f"deleted, and its reply {pages[0].ts} is there, though nobody wrote after it"
+
+
+def finished(question: AskedQuestion, pages: Sequence[MessageHistory]) -> bool:
+    """Returns whether Slack shows the end of this reply: no page still says that it is being written."""
+    return bool(pages) and not any(_growing(page) for page in pages)
+
+
+def _growing(page: MessageHistory) -> bool:
+    return any(note in page.last.note for note in UNFINISHED_NOTES)
+
+
+def _unrelated_messages(evidence: Evidence) -> Iterator[str]:
+    """Finds bot messages that belong to no known question."""
+    known = {(question.channel, question.ts) for question in evidence.questions}
+    for history in evidence.histories:
+        if (history.channel, history.question_ts) not in known:
+            shown = history.last
+            yield f"{history.channel} {history.ts} answers no question: {shown.text[:60]!r} {shown.note!r}"
+
+
+def unexpected_rate_limits(evidence: Evidence) -> list[CallRecord]:
+    """Returns the calls that got 429 outside the injected rate-limit faults."""
+    faults = [(fault.method, fault.began_s, fault.ended_s) for fault in evidence.rate_limit_faults]
+    refused = [call for call in evidence.calls if call.error == "ratelimited"]
+    return [
+        call
+        for call in refused
+        if not any(method == call.method and since <= call.at_monotonic_s <= until for method, since, until in faults)
+    ]
+
+
+def _over_budget(evidence: Evidence) -> Iterator[str]:
+    """Finds calls over Slack's budget. During a database outage, processes can't share the rate ledger."""
+    for call in unexpected_rate_limits(evidence):
+        if not any(since <= call.at_monotonic_s <= until + RECOUNT_S for since, until in evidence.outages):
+            yield f"{call.method} was over the budget at {evidence.at(call.at_monotonic_s)}"
+
+
+def _check_batched(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
+    """Checks a question that was batched with a later one of its thread: the model must have got both."""
+    ts = evidence.answered_with(question)
+    later = next((other for other in evidence.questions if (other.thread, other.ts) == (question.thread, ts)), None)
+    if later is None or later.ts < question.ts:
+        yield f"answered with {ts}, which is no later question of its thread"
+        return
+    if evidence.answered_with(later) is not None:
+        yield f"answered with {later.name}, which has no answer of its own"
+    if pages := evidence.replies(question):
+        yield f"unfinished: {pages[0].ts} says {pages[0].last.note!r}, and it was answered with {later.name}"
+    later = _as_answered(evidence, later)
+    # An edit of the later question starts a new answer, so its requests are not compared.
+    if later.changed is None and any(
+        not {question.plan.number, question.plan.number % EDITED_NUMBER} & request.question_numbers
+        for request in evidence.model_requests.get(later.plan.number, ())
+    ):
+        yield f"answered with {later.name}, and the model was not asked it"
+    job = evidence.job(question)
+    if job is None or job.state != EndReason.BATCHED or job.answer:
+        yield f"answered with {later.name}, and its job is {job and job.state}"
+
+
+def _check_placement(question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
+    """Checks that each page has one message, in the question's thread."""
+    if not pages:
+        yield "never answered"
+    numbers = [page.page for page in pages]
+    if numbers != list(range(len(pages))):
+        yield f"pages {numbers}, messages {[page.ts for page in pages]}"
+    for page in pages:
+        if page.thread_ts != question.thread_ts:
+            yield f"{page.ts} is in thread {page.thread_ts}"
+
+
+def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
+    """Checks that the answer is complete, or a prefix with the notice of the failure that cut it."""
+    if not pages:
+        return
+    if growing := [page for page in pages if _growing(page)]:
+        yield f"unfinished: {growing[0].ts} says {growing[0].last.note!r}"
+        return
+    whole = "".join(answer(question.plan.number, question.plan.words)).split()
+    shown = " ".join(page.last.text for page in pages).split()
+    note = " ".join(page.last.note for page in pages).strip()
+    if shown == whole and not note:
+        return
+    if shown != whole[: len(shown)]:
+        yield f"garbled: {_difference(shown, whole)}"
+    requests = evidence.model_requests.get(question.plan.number, ())
+    # A hung-up request came from a process that was killed or lost its job. It didn't decide how the answer ended.
+    last = next((request for request in reversed(requests) if request.end is not RequestEnd.HUNG_UP), None)
+    job = evidence.job(question)
+    if last is not None and last.end in FAILURE_NOTES and note == FAILURE_NOTES[last.end]:
+        if len(shown) < last.words:
+            yield f"the model sent {last.words} words before it failed, {len(shown)} are shown"
+        return
+    if INTERRUPTED.search(note) and job is not None and job.attempts >= MAX_ATTEMPTS:
+        return
+    described = [f"{request.end} after {request.words}, begun at {evidence.at(request.at_s)}" for request in requests]
+    yield f"{len(shown)} of {len(whole)} words and the notice {note!r}; requests to the model: {described}"
+
+
+def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
+    """Checks that the database has the same messages and text as Slack."""
+    job = evidence.job(question)
+    if job is None:
+        yield "not in the database"
+        return
+    if job.state in LIVE_STATES or EndReason(job.state).is_stop:
+        yield f"its job is {job.state} after {job.attempts} attempts"
+        return
+    if job.page_ts != tuple(page.ts for page in pages):
+        yield f"the database has its messages as {job.page_ts}, Slack has {[page.ts for page in pages]}"
+    shown = " ".join(page.last.text for page in pages).split()
+    if (job.answer or "").split() != shown:
+        yield f"the database ({job.state}) has another answer: {_difference((job.answer or '').split(), shown)}"
+    whole = len(shown) == question.plan.words and not any(page.last.note for page in pages)
+    if EndReason(job.state).is_answer != whole:
+        yield f"its job is {job.state}, and Slack shows {len(shown)} of {question.plan.words} words"
+
+
+def _check_growth(evidence: Evidence, question: AskedQuestion, histories: Sequence[MessageHistory]) -> Iterator[str]:
+    """Checks that the visible answer only grows over all its messages, unless a new version starts over."""
+    job = evidence.job(question)
+    if job is not None and job.version:
+        return
+    revisions = [(revision.at_s, history, revision.text) for history in histories for revision in history.revisions]
+    revisions += [(history.deleted_s, history, "") for history in histories if history.deleted_s is not None]
+    page_texts: dict[int, str] = {}
+    shown_words = newest_number = 0
+    for at_s, history, text in sorted(revisions, key=itemgetter(0)):
+        page_texts[history.page] = text
+        words = [word for page in sorted(page_texts) for word in words_in(page_texts[page])]
+        # After a crash, the next process reads the question's edited text from Slack.
+        if not any(in_order(words, number) for number in {question.plan.number, question.plan.number % EDITED_NUMBER}):
+            yield f"at {evidence.at(at_s)} its messages read {_places(words)}"
+            return
+        if words and words[0][0] > newest_number:
+            # The answer to the edited question replaces the earlier one from its first word.
+            newest_number, shown_words = words[0][0], 0
+        # A full page hands its last line to the next page.
+        handed_on = WORDS_A_LINE + 1 if any(other.page == history.page + 1 for other in histories) else 0
+        if len(words) < shown_words - handed_on:
+            yield f"shrank from {shown_words} to {len(words)} words at {evidence.at(at_s)}, in {history.ts}"
+        shown_words = len(words)
+
+
+def _check_order_of_threads(evidence: Evidence) -> Iterator[str]:
+    """Checks that each thread has one answer at a time, in the order of its recorded questions."""
+    threads: dict[tuple[str, str | None], list[AskedQuestion]] = {}
+    unbatched = [question for question in evidence.questions if evidence.answered_with(question) is None]
+    # Questions batched with a deleted one are answered later than their order says.
+    skipped = {question.thread for question in evidence.questions if question.changed == "delete"}
+    for question in sorted(unbatched, key=lambda question: question.ts):
+        if question.thread not in skipped:
+            threads.setdefault(question.thread, []).append(question)
+    for thread in threads.values():
+        for earlier, later in pairwise(thread):
+            yield from _check_order(evidence, earlier, later)
+
+
+def _check_order(evidence: Evidence, earlier: AskedQuestion, later: AskedQuestion) -> Iterator[str]:
+    before, after = evidence.replies(earlier), evidence.replies(later)
+    jobs = evidence.job(earlier), evidence.job(later)
+    if not before or not after or jobs[0] is None or jobs[1] is None:
+        return
+    begun_s = _begun_s(evidence, later, jobs[1])
+    ended_s = max(page.last.at_s for page in before)
+    known_s = jobs[0].created_at - evidence.clock_offset_s
+    if known_s + SIMULTANEOUS_S < begun_s < ended_s - CLAIM_DELAY_S:
+        yield (
+            f"{later.name} was answered from {evidence.at(begun_s)} on, "
+            f"before the answer to {earlier.name} ended at {evidence.at(ended_s)}"
+        )
+    if before[0].ts > after[0].ts and jobs[0].created_at + SIMULTANEOUS_S < jobs[1].created_at:
+        yield f"{later.name} has its reply {after[0].ts} above {before[0].ts} of {earlier.name}"
+
+
+def _begun_s(evidence: Evidence, question: AskedQuestion, job: RecordedJob) -> float:
+    """Returns when an answer began: at its only claim, or else at the first request or visible text."""
+    requested_s = [request.at_s for request in evidence.model_requests.get(question.plan.number, ())]
+    shown_s = [
+        revision.at_s
+        for page in evidence.replies(question)
+        for revision in page.revisions
+        if texts.QUEUED not in revision.note
+    ]
+    begun_s = min(requested_s + shown_s, default=math.inf)
+    if job.attempts == 1 and job.started_at is not None:
+        begun_s = min(begun_s, job.started_at - evidence.clock_offset_s)
+    return begun_s
+
+
+def _difference(shown: Sequence[str], whole: Sequence[str]) -> str:
+    for place, (here, there) in enumerate(zip(shown, whole, strict=False)):
+        if here != there:
+            return f"word {place + 1} is {here!r}, not {there!r} ({len(shown)} and {len(whole)} words)"
+    return f"{len(shown)} and {len(whole)} words"
+
+
+def _places(words: Sequence[tuple[int, int]]) -> str:
+    """Formats word positions as ranges, such as q3w1-40."""
+    runs: list[tuple[int, int, int]] = []
+    for number, place in words:
+        if runs and runs[-1][0] == number and runs[-1][2] == place - 1:
+            runs[-1] = (number, runs[-1][1], place)
+        else:
+            runs.append((number, place, place))
+    return ", ".join(f"q{number}w{first}-{last}" for number, first, last in runs)

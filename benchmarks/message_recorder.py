@@ -1,0 +1,96 @@
+"""Records every state of the bot's messages that readers in Slack could see."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.slack.outbox_sender import PING_EVENT
+from sandbox.control import unescape
+from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
+
+FOOTER = re.compile(r"(fell back to )?[a-z]+/\S+( · (stopped|incomplete))?")
+"""The footer names the model and the answer's state. It isn't a notice."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What a message showed from `at_s` until its next revision."""
+
+    at_s: float
+    text: str
+    """The part of the answer, without notice and footer."""
+    note: str
+    """The notice below the answer: that more text follows, or how the answer ended."""
+
+
+@dataclass
+class MessageHistory:
+    """All revisions of one message of the bot."""
+
+    channel: str
+    ts: str
+    thread_ts: str | None
+    question_ts: str
+    """The ts of the question in the message's metadata; empty if it has none."""
+    page: int
+    revisions: list[Revision] = field(default_factory=list)
+    deleted_s: float | None = None
+
+    @property
+    def last(self) -> Revision:
+        return self.revisions[-1]
+
+
+class MessageRecorder:
+    """Listens to a workspace. `histories` has the bot's messages by channel and ts, in the order of posting."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.histories: dict[tuple[str, str], MessageHistory] = {}
+        self.pings: Counter[tuple[str, str]] = Counter()
+        """Number of "answer is ready" messages by channel and question ts."""
+        self._workspace = workspace
+        workspace.listeners.append(self._on_change)
+
+    def for_question(self, channel: str, question_ts: str) -> list[MessageHistory]:
+        """Returns the histories of the messages that answer a question."""
+        key = (channel, question_ts)
+        return [history for history in self.histories.values() if (history.channel, history.question_ts) == key]
+
+    def _on_change(self, change: Change) -> None:
+        if not isinstance(change, Posted | Changed | Deleted) or change.message.user_id != self._workspace.bot.id:
+            return
+        message, now_s = change.message, self._workspace.monotonic()
+        if message.ephemeral_to is not None:
+            return
+        if (message.metadata or {}).get("event_type") == PING_EVENT:
+            self.pings[message.channel, str(_event_payload(message).get("question_ts"))] += isinstance(change, Posted)
+            return
+        match change:
+            case Posted():
+                history = _new_history(message)
+                history.revisions.append(_revision(message, now_s))
+                self.histories[message.channel, message.ts] = history
+            case Changed():
+                self.histories[message.channel, message.ts].revisions.append(_revision(message, now_s))
+            case Deleted():
+                self.histories[message.channel, message.ts].deleted_s = now_s
+
+
+def _new_history(message: Message) -> MessageHistory:
+    payload = _event_payload(message)
+    question_ts, page = str(payload.get("question_ts", "")), int(payload.get("page", 0))
+    return MessageHistory(message.channel, message.ts, message.thread_ts, question_ts, page)
+
+
+def _event_payload(message: Message) -> dict[str, Any]:
+    return dict((message.metadata or {}).get("event_payload", {}))
+
+
+def _revision(message: Message, at_s: float) -> Revision:
+    if not message.sent_blocks:
+        return Revision(at_s, unescape(message.text), "")
+    text = "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown")
+    lines = [part for block in message.sent_blocks if block["type"] == "rich_text" for part in block["elements"]]
+    notes = [part["elements"][0]["text"] for part in lines]
+    return Revision(at_s, unescape(text), " ".join(note for note in notes if not FOOTER.fullmatch(note)))

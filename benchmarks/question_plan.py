@@ -1,0 +1,148 @@
+"""The questions of a chaos run and the model's answers, drawn from a seed. Pure: no I/O, no clock.
+
+Each word of an answer names its question and its position, so that lost, doubled and foreign words are found.
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+WORDS_A_LINE = 12
+FOLLOW_UP_SHARE = 0.3
+"""Share of questions asked while the previous one in their thread is being answered."""
+REPEATED_FOLLOW_UP_SHARE = 0.5
+"""The same share right after such a question, so that several are queued."""
+FOLLOW_UP_DELAY_S = (0.2, 1.5)
+EDITED_EVERY, DELETED_EVERY = 9, 11
+"""Every 9th question is edited and every 11th deleted: queued, running or answered."""
+CHANGE_DELAY_S = (0.5, 6.0)
+"""How long after asking, from and to."""
+EDITED_NUMBER = 10_000
+"""Added to the number of an edited question, so that its answer has different words."""
+LONG_EVERY = 25
+"""Every 25th answer takes two messages."""
+LONG_WORDS, LONG_WORDS_PER_S = 1_600, 160
+PEOPLE = ("ada", "grace", "alan")
+CHANNELS = ("general", "random", "project-x", "mpdm-ada--grace--typist-1")
+_MEMBERS = {"mpdm-ada--grace--typist-1": ("ada", "grace")}
+
+_QUESTION = re.compile(r"q(\d+): (\d+) words, (\d+) a second")
+_WORD = re.compile(r"\bq(\d+)w(\d+)\b")
+
+
+@dataclass(frozen=True)
+class Thread:
+    """Where a conversation takes place: the root of a direct message, or a thread that the first question opens."""
+
+    number: int
+    channel: str
+    """The channel's name, or empty for the first person's direct message."""
+    people: tuple[str, ...]
+    """The people who may ask here."""
+    at_root: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedQuestion:
+    """One question: when it is asked (seconds since the run began), where, and how it is answered."""
+
+    number: int
+    at_s: float
+    thread: Thread
+    person: str
+    words: int
+    words_per_s: int
+    change: Literal["edit", "delete"] | None = None
+    """What its author does with it, `change_s` after asking."""
+    change_s: float = 0.0
+
+    @property
+    def edited(self) -> "PlannedQuestion":
+        """Returns the question after its edit."""
+        return replace(self, number=self.number + EDITED_NUMBER)
+
+    @property
+    def text(self) -> str:
+        return f"q{self.number}: {self.words} words, {self.words_per_s} a second"
+
+
+def plan_questions(rng: random.Random, questions: int, threads: int, minutes: float) -> list[PlannedQuestion]:
+    """Returns the run's questions ordered by time. Every thread is opened; some get follow-ups during an answer."""
+    places = _threads(threads)
+    span_s = minutes * 60
+    planned: list[PlannedQuestion] = []
+    at_s = sorted(rng.uniform(0, span_s) for _ in range(questions))
+    opened: list[Thread] = []
+    follow_up = False
+    for number, due_s in enumerate(at_s):
+        # The unopened threads are spread over the rest of the run.
+        unopened, remaining = threads - len(opened), questions - number
+        share = REPEATED_FOLLOW_UP_SHARE if follow_up else FOLLOW_UP_SHARE
+        follow_up = bool(planned) and unopened < remaining and rng.random() < share
+        opens_thread = unopened > 0 and rng.random() < 2 * unopened / remaining
+        if follow_up:
+            thread = planned[-1].thread
+            due_s = planned[-1].at_s + rng.uniform(*FOLLOW_UP_DELAY_S)
+        elif opens_thread or not opened:
+            thread = places[len(opened)]
+            opened.append(thread)
+        else:
+            thread = rng.choice(opened)
+        planned.append(_plan_question(rng, number, due_s, thread))
+    rng = random.Random(rng.random())
+    return [_with_change(rng, question) for question in sorted(planned, key=lambda question: question.at_s)]
+
+
+def asked_in(text: str) -> list[tuple[int, int, int]]:
+    """Returns number, word count and words per second of each question in a text."""
+    return [(int(number), int(words), int(words_per_s)) for number, words, words_per_s in _QUESTION.findall(text)]
+
+
+def answer(number: int, words: int) -> list[str]:
+    """Returns the answer's deltas: words such as q3w1, in lines of 12."""
+    return [f"q{number}w{at}" + ("\n" if at % WORDS_A_LINE == 0 else " ") for at in range(1, words + 1)]
+
+
+def continued_answer(number: int, words: int, so_far: str) -> list[str]:
+    """Returns the deltas that continue an answer after a given part, which may end within a word."""
+    whole, part = "".join(answer(number, words)), so_far.strip()
+    if not whole.startswith(part):
+        raise ValueError(f"not a prefix of the answer to q{number}: …{part[-40:]!r}")
+    return re.findall(r"\s*\S+|\s+$", whole[len(part) :])
+
+
+def words_in(text: str) -> list[tuple[int, int]]:
+    """Returns question number and position of each of the model's words in a text."""
+    return [(int(number), int(at)) for number, at in _WORD.findall(text)]
+
+
+def in_order(words: Sequence[tuple[int, int]], number: int) -> bool:
+    """Returns whether these are the first words of the question's answer, with none lost, doubled or foreign."""
+    return list(words) == [(number, at) for at in range(1, len(words) + 1)]
+
+
+def _threads(count: int) -> list[Thread]:
+    """Returns threads in channels and direct messages in turn, and some roots of direct messages."""
+    roots = [Thread(number, "", (person,), at_root=True) for number, person in enumerate(PEOPLE[: max(1, count // 8)])]
+    places = [(channel, _MEMBERS.get(channel, PEOPLE)) for channel in CHANNELS] + [("", (person,)) for person in PEOPLE]
+    others = [Thread(number, *places[number % len(places)]) for number in range(len(roots), count)]
+    # The run starts with threads, not with all the roots.
+    return [*others[:3], *roots, *others[3:]]
+
+
+def _with_change(rng: random.Random, question: PlannedQuestion) -> PlannedQuestion:
+    if question.number % DELETED_EVERY == DELETED_EVERY - 1:
+        return replace(question, change="delete", change_s=rng.uniform(*CHANGE_DELAY_S))
+    if question.number % EDITED_EVERY == EDITED_EVERY - 1:
+        return replace(question, change="edit", change_s=rng.uniform(*CHANGE_DELAY_S))
+    return question
+
+
+def _plan_question(rng: random.Random, number: int, at_s: float, thread: Thread) -> PlannedQuestion:
+    if number % LONG_EVERY == LONG_EVERY - 1:
+        words, words_per_s = LONG_WORDS, LONG_WORDS_PER_S
+    else:
+        words, words_per_s = rng.choice(((12, 12), (40, 20), (80, 20), (150, 25), (300, 30)))
+    return PlannedQuestion(number, at_s, thread, rng.choice(thread.people), words, words_per_s)

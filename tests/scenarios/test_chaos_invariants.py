@@ -1,0 +1,314 @@
+"""The invariants of a chaos run: correct answers have no violation, and each kind of violation is found."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.databases import RecordedJob
+from benchmarks.faults import RateLimitFault
+from benchmarks.invariants import FAILURE_NOTES, AskedQuestion, Evidence, violations
+from benchmarks.logs import log_faults
+from benchmarks.message_recorder import MessageHistory, Revision
+from benchmarks.question_plan import EDITED_NUMBER, PlannedQuestion, Thread, answer
+from benchmarks.scripted_model import ModelRequest, RequestEnd
+from bot.core import texts
+from sandbox.web_api import CallRecord
+
+THREAD = Thread(0, "general", ("ada",))
+ROOT = "100.000001"
+
+
+def text(number: int, words: int = 30) -> str:
+    return "".join(answer(number, words)).rstrip()
+
+
+def complete_reply(number: int, at_s: float) -> MessageHistory:
+    """Returns the history of a correct reply: a placeholder, a part, the complete answer."""
+    parts = (("", "Thinking…"), (text(number, 9), "Writing…"), (text(number), ""))
+    revisions = [Revision(at_s + step, shown, note) for step, (shown, note) in enumerate(parts)]
+    return MessageHistory("C1", f"{100 + at_s:.6f}", ROOT, f"{100 + number}.000001", 0, revisions)
+
+
+def recorded_job(number: int, history: MessageHistory) -> RecordedJob:
+    return RecordedJob("C1", history.question_ts, "whole", 1, (history.ts,), text(number), created_at=1000.0 + number)
+
+
+def correct_evidence() -> Evidence:
+    """Returns evidence of two questions in a thread, the second asked during the first answer."""
+    histories = [complete_reply(0, 1.5), complete_reply(1, 5.5)]
+    return Evidence(
+        questions=[
+            AskedQuestion(
+                PlannedQuestion(number, number, THREAD, "ada", 30, 30), "C1", history.question_ts, ROOT, float(number)
+            )
+            for number, history in enumerate(histories)
+        ],
+        histories=histories,
+        model_requests={number: [ModelRequest(4.5 * number + 0.5, 30, RequestEnd.WHOLE)] for number in range(2)},
+        calls=[],
+        rate_limit_faults=[],
+        outages=[],
+        jobs=[recorded_job(number, history) for number, history in enumerate(histories)],
+        began_s=0.0,
+        clock_offset_s=1000.0,
+    )
+
+
+def first_answer_cut(note: str, end: RequestEnd, words: int, attempts: int = 1) -> Evidence:
+    """Returns evidence of a first answer that was cut after nine words, with a notice."""
+    evidence = correct_evidence()
+    evidence.histories[0].revisions[2:] = [Revision(3.0, text(0, 9), note)]
+    first = replace(evidence.jobs[0], state="cut", attempts=attempts, answer=text(0, 9))
+    requests = [ModelRequest(0.5, words, end)] * attempts
+    return replace(evidence, jobs=[first, evidence.jobs[1]], model_requests={**evidence.model_requests, 0: requests})
+
+
+def with_histories(change: Callable[[list[MessageHistory]], object]) -> Evidence:
+    evidence = correct_evidence()
+    histories = list(evidence.histories)
+    change(histories)
+    return replace(evidence, histories=histories)
+
+
+def with_revision(text: str, note: str) -> Evidence:
+    """Returns evidence whose first reply got one more edit at 9 s."""
+    return with_histories(lambda histories: histories[0].revisions.append(Revision(9, text, note)))
+
+
+def with_job(**changes: object) -> Evidence:
+    evidence = correct_evidence()
+    return replace(evidence, jobs=[replace(evidence.jobs[0], **changes), evidence.jobs[1]])  # type: ignore[arg-type]
+
+
+def batched(**changes: object) -> Evidence:
+    """Returns evidence of a queued first question that was answered with the second one."""
+    evidence = correct_evidence()
+    placeholder, later = evidence.histories
+    placeholder.revisions[:] = [Revision(1.5, "", f"_{texts.QUEUED}_")]
+    placeholder.deleted_s = 5.0
+    fields = {"state": "batched", "answer": "", "answered_with": later.question_ts, **changes}
+    job = replace(evidence.jobs[0], **fields)  # type: ignore[arg-type]
+    combined = ModelRequest(5.0, 30, RequestEnd.WHOLE, frozenset({0, 1}))
+    return replace(evidence, jobs=[job, evidence.jobs[1]], model_requests={1: [combined]})
+
+
+def batched_with_a_leftover_placeholder() -> Evidence:
+    evidence = batched()
+    evidence.histories[0].deleted_s = None
+    return evidence
+
+
+def edited(at_s: float, number: int) -> Evidence:
+    """Returns evidence of an edited second question whose answer is to question `number`."""
+    evidence = correct_evidence()
+    [first, second], histories = evidence.questions, [complete_reply(0, 1.5), complete_reply(number, 5.5)]
+    histories[1].question_ts = second.ts
+    job = replace(evidence.jobs[1], version=int(number > 1), answer=text(number))
+    requests = {**evidence.model_requests, number: evidence.model_requests[1]}
+    changed = replace(second, changed="edit", changed_s=at_s)
+    return replace(
+        evidence, questions=[first, changed], histories=histories, jobs=[evidence.jobs[0], job], model_requests=requests
+    )
+
+
+def edited_after_a_cut() -> Evidence:
+    """Returns evidence of an answer that was cut before its first word, and a question edited later."""
+    evidence = edited(9.0, 1)
+    note = FAILURE_NOTES[RequestEnd.CUT]
+    evidence.histories[1].revisions[1:] = [Revision(5.6, "", note)]
+    job = replace(evidence.jobs[1], state="cut", answer="")
+    return replace(
+        evidence,
+        jobs=[evidence.jobs[0], job],
+        model_requests={**evidence.model_requests, 1: [ModelRequest(5.0, 0, RequestEnd.CUT)]},
+    )
+
+
+def edited_and_cut_at_once() -> Evidence:
+    """Returns evidence of an edited question whose new answer was cut before its first word."""
+    evidence = edited(5.5, 1 + EDITED_NUMBER)
+    evidence.histories[1].revisions[1:] = [Revision(5.6, "", FAILURE_NOTES[RequestEnd.CUT])]
+    jobs = [evidence.jobs[0], replace(evidence.jobs[1], state="cut", answer="")]
+    return replace(
+        evidence,
+        jobs=jobs,
+        model_requests={**evidence.model_requests, 1 + EDITED_NUMBER: [ModelRequest(5.5, 0, RequestEnd.CUT)]},
+    )
+
+
+def edited_while_no_process_ran(*later: int) -> Evidence:
+    """Returns evidence of a question edited during a crash. The next process showed these numbers of words."""
+    evidence = edited(6.8, 1 + EDITED_NUMBER)
+    _, half, _ = evidence.histories[1].revisions
+    revisions = [replace(half, at_s=half.at_s + 0.1, text=text(1 + EDITED_NUMBER, words)) for words in later]
+    evidence.histories[1].revisions[1:2] = [replace(half, text=text(1, 9)), *revisions]
+    return replace(evidence, jobs=[evidence.jobs[0], replace(evidence.jobs[1], version=0)])
+
+
+def begun_before_an_older_question_arrived() -> Evidence:
+    """Returns evidence of a second question claimed by a process that died, and a first one delivered late."""
+    evidence = correct_evidence()
+    histories = [complete_reply(0, 8.0), complete_reply(1, 5.5)]
+    histories[1].revisions[1:] = [
+        replace(revision, at_s=revision.at_s + 2.8) for revision in histories[1].revisions[1:]
+    ]
+    jobs = [
+        replace(evidence.jobs[0], created_at=1006.0, page_ts=("108.000000",)),
+        replace(evidence.jobs[1], attempts=2),
+    ]
+    return replace(
+        evidence,
+        histories=histories,
+        jobs=jobs,
+        model_requests={0: [ModelRequest(7.8, 30, RequestEnd.WHOLE)], 1: [ModelRequest(8.2, 30, RequestEnd.WHOLE)]},
+    )
+
+
+def deleted(number: int = 1, *, gone: bool = True, **changes: object) -> Evidence:
+    """Returns evidence with one of the two questions deleted."""
+    evidence = correct_evidence()
+    asked, jobs = list(evidence.questions), list(evidence.jobs)
+    asked[number] = replace(asked[number], changed="delete", changed_s=8.0)
+    jobs[number] = replace(jobs[number], **changes)  # type: ignore[arg-type]
+    evidence.histories[number].deleted_s = 8.5 if gone else None
+    return replace(evidence, questions=asked, jobs=jobs)
+
+
+def growing(evidence: Evidence) -> Evidence:
+    for history in evidence.histories:
+        history.revisions.pop()
+    return evidence
+
+
+def rate_limited(at_s: float) -> Evidence:
+    """Returns evidence with a 429. The fault was injected from 2 s to 4 s; the database was down from 6 s to 7 s."""
+    call = CallRecord("chat.update", at_s, 0.0, "C1", None, "ratelimited", {})
+    return replace(
+        correct_evidence(),
+        calls=[call],
+        rate_limit_faults=[RateLimitFault("chat.update", 2.0, 4.0)],
+        outages=[(6.0, 7.0)],
+    )
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        correct_evidence(),
+        batched(),
+        rate_limited(3.0),
+        rate_limited(6.5),
+        first_answer_cut(FAILURE_NOTES[RequestEnd.CUT], RequestEnd.CUT, 9),
+        first_answer_cut(FAILURE_NOTES[RequestEnd.STALLED], RequestEnd.STALLED, 9),
+        first_answer_cut(texts.INTERRUPTED, RequestEnd.HUNG_UP, 9, attempts=4),
+        edited(6.0, 1 + EDITED_NUMBER),
+        edited(9.0, 1),
+        edited_after_a_cut(),
+        edited_and_cut_at_once(),
+        edited_while_no_process_ran(),
+        edited_while_no_process_ran(6),
+        begun_before_an_older_question_arrived(),
+        deleted(),
+        deleted(0, gone=False),
+    ],
+)
+def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
+    assert violations(evidence) == []
+
+
+@pytest.mark.parametrize(
+    ("evidence", "sentence"),
+    [
+        (with_histories(lambda histories: histories.pop(0)), "never answered"),
+        (with_histories(lambda histories: histories.append(replace(histories[0], ts="109.000000"))), "pages [0, 0]"),
+        (with_histories(lambda histories: histories[0].revisions.pop()), "unfinished"),
+        (
+            with_revision(text(0, 20), ""),
+            "shrank from 30 to 20",
+        ),
+        (
+            with_revision("", "Thinking…"),
+            "shrank from 30 to 0",
+        ),
+        (edited_while_no_process_ran(6, 4), "shrank from 6 to 4"),
+        (
+            with_revision(text(1), ""),
+            "its messages read q1w1-30",
+        ),
+        (
+            with_revision(text(0) + " q0w30", ""),
+            "q0w1-30, q0w30-30",
+        ),
+        (
+            with_revision(text(0) + " more", ""),
+            "31 and 30 words",
+        ),
+        (
+            with_histories(lambda histories: histories.append(replace(histories[0], question_ts=""))),
+            "answers no question",
+        ),
+        (with_histories(lambda histories: setattr(histories[0], "thread_ts", None)), "is in thread None"),
+        (with_revision(text(0), "Again."), "'Again.'"),
+        (
+            with_revision(text(0), "Done."),
+            "was answered from 5.00 s",
+        ),
+        (with_histories(lambda histories: setattr(histories[1], "ts", "101.000000")), "above"),
+        (with_job(state="running"), "its job is running"),
+        (with_job(state="cut"), "its job is cut, and Slack shows 30 of 30 words"),
+        (with_job(page_ts=()), "the database has its messages as ()"),
+        (with_job(answer=text(0, 29)), "the database (whole) has another answer"),
+        (with_job(ts="0"), "not in the database"),
+        (batched_with_a_leftover_placeholder(), f"says {f'_{texts.QUEUED}_'!r}, and it was answered with q1"),
+        (
+            replace(batched(), model_requests={1: [ModelRequest(5.0, 30, RequestEnd.WHOLE)]}),
+            "the model was not asked it",
+        ),
+        (batched(state="queued"), "its job is queued"),
+        (replace(batched(), questions=batched().questions[:1]), "which is no later question of its thread"),
+        (rate_limited(5.0), "over the budget at 5.00 s"),
+        (rate_limited(30.0), "over the budget at 30.00 s"),
+        (first_answer_cut(FAILURE_NOTES[RequestEnd.CUT], RequestEnd.WHOLE, 30), "9 of 30 words"),
+        (
+            first_answer_cut(FAILURE_NOTES[RequestEnd.CUT], RequestEnd.CUT, 12),
+            "the model sent 12 words before it failed, 9 are shown",
+        ),
+        (first_answer_cut(texts.INTERRUPTED, RequestEnd.HUNG_UP, 9), "9 of 30 words and the notice"),
+        (edited(6.0, 1), "word 1 is 'q1w1', not 'q10001w1'"),
+        (deleted(gone=False), "is there, though nobody wrote after it"),
+        (deleted(text="q1"), "its text is in the database"),
+        (deleted(state="running"), "deleted, and its job is running"),
+        (growing(deleted(0, gone=False)), "deleted, and 101.500000 says 'Writing…'"),
+    ],
+)
+def test_violation_is_found(evidence: Evidence, sentence: str) -> None:
+    assert any(sentence in violation for violation in violations(evidence)), violations(evidence)
+
+
+OUTAGE_LINE = (
+    "2026-11-20 08:00:00,000 ERROR bot.services.worker: worker: heartbeat failed: The database can't be used: no."
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "excused", "sentence"),
+    [
+        ("2026-11-20 08:00:00,000 INFO bot.services.metrics: job=1 end=whole", False, ""),
+        (OUTAGE_LINE, True, ""),
+        (OUTAGE_LINE, False, "an error in its log: bot.services.worker: worker: heartbeat failed"),
+        (
+            "2026-11-20 08:00:00,000 ERROR bot.services.worker: it broke",
+            True,
+            "an error in its log: bot.services.worker: it broke",
+        ),
+        ("Traceback (most recent call last):\n  File\nKeyError: 1", True, "before KeyError: 1"),
+        ("Task exception was never retrieved", False, "'never retrieved' 1 times"),
+        ("the token is xoxb-1", False, "a secret is in its log"),
+        ("the answer was q1w1 q1w2", False, "text of a question or an answer is in its log: 'q1w1'"),
+        ("the question was q1: 30 words", False, "text of a question or an answer"),
+    ],
+)
+def test_log_fault_is_found(log: str, excused: bool, sentence: str) -> None:
+    faults = log_faults(log, excused, ["xoxb-1"])
+    assert any(sentence in fault for fault in faults) if sentence else not faults, faults
