@@ -1,4 +1,4 @@
-"""A real Chromium for tests, started once for a module.
+"""Fixtures that open pages in a real Chromium, started once per module.
 
 A module that tests a page imports the fixtures `browser` and `visit`, and runs in the browser's loop:
 `pytestmark = pytest.mark.asyncio(loop_scope="module")`.
@@ -26,7 +26,7 @@ Visit = Callable[..., Awaitable[Page]]
 
 
 def find_chromium() -> str | None:
-    """The path of an installed Chromium, None where there is none."""
+    """Returns the path of an installed Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
@@ -43,7 +43,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def visit(browser: Browser) -> AsyncIterator[Visit]:
-    """Opens an address in a context of its own; a script's error or a breach of the page's policy fails the test."""
+    """Yields a function that opens a URL in a new browser context. Script errors and CSP violations fail the test."""
     problems: list[str] = []
     contexts: list[BrowserContext] = []
 

@@ -1,4 +1,4 @@
-"""For all tests: their order, and where CI is set, a skipped test is a failed run."""
+"""Configuration of all tests: their order, and if CI is set, a skipped test fails the run."""
 
 import gc
 import os
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from bot.store import engine
 from tests.dealing import dealt
 
-# How long an example takes depends on what else the machine does.
+# The time of an example depends on the machine's load, so there is no deadline.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
@@ -19,13 +19,13 @@ engine._POOL_TIMEOUT_S = 30.0
 
 pytest_plugins = ["tests.migrated"]
 
-# A plugin to some test modules and an import to others: whichever of them comes first.
+# Some test modules load it as a plugin and others import it, in any order.
 pytest.register_assert_rewrite("tests.contracts.databases")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collects without garbage collection, which would only scan a million objects that all stay."""
+    """Collects with garbage collection off: it would only scan a million objects that all stay."""
     gc.disable()
     try:
         return (yield)
@@ -46,7 +46,7 @@ def _module(item: pytest.Item) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """What CI skips, nobody has tested."""
+    """Fails the run on CI if any test was skipped."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
         reporter.write_line("Tests were skipped, and CI is to skip none.", red=True)

@@ -1,7 +1,7 @@
-"""An event loop whose time jumps over what it only waits for, so that minutes of waiting pass in seconds.
+"""An event loop that skips idle waits, so that minutes of waiting pass in seconds.
 
-While there is something to do, or a thread is at work, its time is the machine's: a loaded machine sees no timeouts
-that it would not see otherwise. Sockets, threads and databases are real; both ends of each socket are in this process.
+While there is work to do, or a thread is running, the loop's time is the machine's. So a loaded machine causes no
+additional timeouts. Sockets, threads and databases are real; both ends of each socket are in this process.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 IDLE_S = 0.001
-"""What was sent within the process has arrived after this."""
+"""Data sent within this process arrives within this time."""
 AT_ONCE_S = 1.0
-"""The most that passes at once: what went wrong shows within as many looks as it would otherwise."""
+"""The most time that one step skips. A check that polls then sees errors after as many polls as in real time."""
 IN_THREADS = ("aiosqlite.core", "sqlalchemy.dialects.sqlite.aiosqlite")
-"""Modules whose futures a thread sets."""
+"""Modules whose futures are completed by a thread."""
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class _FastSelector(selectors.DefaultSelector):
 
 
 class FastLoop(asyncio.SelectorEventLoop):
-    """See the module."""
+    """An event loop whose time skips idle waits."""
 
     def __init__(self) -> None:
         self._fast = _FastSelector()
@@ -66,7 +66,7 @@ class FastLoop(asyncio.SelectorEventLoop):
 
 
 class FastClock:
-    """The Clock port in the loop's time."""
+    """Implements the Clock port in the loop's time."""
 
     def __init__(self) -> None:
         self._began, self._began_at = time.time(), asyncio.get_running_loop().time()
@@ -82,6 +82,6 @@ class FastClock:
 
 
 def run_fast(work: Coroutine[Any, Any, T]) -> T:
-    """Runs it in a loop of its own."""
+    """Runs a coroutine in a new FastLoop and returns its result."""
     with asyncio.Runner(loop_factory=FastLoop) as runner:
         return runner.run(work)

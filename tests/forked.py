@@ -1,6 +1,7 @@
-"""The bot as a process of its own that costs little: forked from one that has imported what `python -m bot run` does.
+"""Starts the bot as a forked process, from a server that has already imported what `python -m bot run` imports.
 
-It is run, signalled and killed as any other. That a bot starts from nothing is proven by those of tests.processes.
+This costs little. The process is run, signalled and killed like any other. Tests with tests.processes show that a bot
+starts from nothing.
 """
 
 import asyncio
@@ -15,15 +16,15 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.processes import KEPT
+from tests.processes import INHERITED_VARIABLES
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["bot.app", "bot.providers.openai", "tests.forked"])
 
 
 @dataclass(frozen=True)
-class Forked:
-    """A running bot; as an asyncio.subprocess.Process, but for what nobody uses."""
+class ForkedBot:
+    """A running bot process, with the part of asyncio.subprocess.Process's interface that tests use."""
 
     pid: int
     stdout: asyncio.StreamReader
@@ -31,7 +32,7 @@ class Forked:
     ended: "asyncio.Future[int]"
 
     async def wait(self) -> int:
-        """Its exit code; of one that was killed, the signal's number below zero."""
+        """Waits for the end and returns the exit code; for a killed process, the negative signal number."""
         return await asyncio.shield(self.ended)
 
     def send_signal(self, number: int) -> None:
@@ -45,21 +46,23 @@ class Forked:
 @asynccontextmanager
 async def forked_bot(
     folder: Path, *arguments: str, env: Mapping[str, str], before: Callable[[], object] | None = None
-) -> AsyncIterator[Forked]:
-    """A bot that is given these arguments and settings; killed with the block if it has not ended by then.
+) -> AsyncIterator[ForkedBot]:
+    """Starts a bot with these arguments and settings. Kills it at the end of the block if it is still running.
 
-    `before` is called in the new process ahead of all else.
+    `before` is called in the new process before anything else.
     """
-    inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        (stdout, said), (stderr, logged) = [await _pipe(stack) for _ in range(2)]
-        process = _FORKS.Process(target=_run, args=(folder, arguments, {**inherited, **env}, said, logged, before))
-        with said, logged:
-            # The first waits for all that is imported.
+        (stdout, stdout_end), (stderr, stderr_end) = [await _pipe(stack) for _ in range(2)]
+        process = _FORKS.Process(
+            target=_run, args=(folder, arguments, {**inherited, **env}, stdout_end, stderr_end, before)
+        )
+        with stdout_end, stderr_end:
+            # The first start waits until the fork server has imported its modules.
             await asyncio.to_thread(process.start)
         assert process.pid is not None
-        forked = Forked(process.pid, stdout, stderr, loop.create_future())
+        forked = ForkedBot(process.pid, stdout, stderr, loop.create_future())
 
         def on_end() -> None:
             loop.remove_reader(process.sentinel)
@@ -75,7 +78,7 @@ async def forked_bot(
 
 
 async def _pipe(stack: AsyncExitStack) -> tuple[asyncio.StreamReader, Connection]:
-    """What is written at its other end is read here."""
+    """Creates a pipe and returns its reading end as a stream, and its writing end."""
     reading, writing = os.pipe()
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -93,7 +96,7 @@ def _run(
     stderr: Connection,
     before: Callable[[], object] | None,
 ) -> None:
-    """In the new process: as `python -m bot ARGUMENTS` in that folder."""
+    """Runs `python -m bot ARGUMENTS` in the new process and that folder."""
     for stream, number in ((stdout, 1), (stderr, 2)):
         os.dup2(stream.fileno(), number)
         stream.close()

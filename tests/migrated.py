@@ -1,8 +1,9 @@
-"""New databases of a test process get the newest schema at once: migrations take 50 ms, for each of 2,000 databases.
+"""Gives new databases of a test process the newest schema without running its migrations again.
 
-Migrations run once per process and kind of database. What they make is copied into each new SQLite file and each
-database in memory as the process connects to it, and into each schema of tests.contracts.databases. Tests that need
-real migrations are marked `empty_database`; processes that tests start always run them.
+They would take 50 ms for each of 2,000 databases, so migrations run once per process and kind of database. Their
+result is copied into each new SQLite file and each database in memory when the process connects to it, and into each
+schema of tests.contracts.databases. Tests that need real migrations are marked `empty_database`. Processes that tests
+start always run the migrations.
 """
 
 import functools
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 
 from bot.store.schema import REVISION
 
-_wanted = True
+_fill_new_databases = True
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,13 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    global _wanted
-    _wanted = item.get_closest_marker("empty_database") is None
+    global _fill_new_databases
+    _fill_new_databases = item.get_closest_marker("empty_database") is None
 
 
 @sa.event.listens_for(sa.Engine, "do_connect")
 def _fill_new_file(dialect: sa.Dialect, _record: object, arguments: Sequence[Any], _options: object) -> None:
-    if not _wanted or dialect.driver != "aiosqlite":
+    if not _fill_new_databases or dialect.driver != "aiosqlite":
         return
     path = Path(arguments[0])
     if str(path) == ":memory:" or path.exists() or not path.parent.is_dir():
@@ -43,14 +44,14 @@ def _fill_new_file(dialect: sa.Dialect, _record: object, arguments: Sequence[Any
     with tempfile.NamedTemporaryFile(dir=path.parent) as file:
         file.write(_sqlite_file())
         file.flush()
-        # Several may connect at once: the first one's file stays.
+        # Several connections may create the file at once. The first one's file stays.
         with suppress(FileExistsError):
             os.link(file.name, path)
 
 
 @sa.event.listens_for(sa.Engine, "connect")
 def _fill_memory(connection: Any, _record: object) -> None:
-    if _wanted and isinstance(connection, AsyncAdapt_aiosqlite_connection):
+    if _fill_new_databases and isinstance(connection, AsyncAdapt_aiosqlite_connection):
         cursor = connection.cursor()
         cursor.execute("SELECT file FROM pragma_database_list WHERE name = 'main'")
         row = cursor.fetchone()
@@ -60,8 +61,8 @@ def _fill_memory(connection: Any, _record: object) -> None:
 
 
 def fill_schema(connection: psycopg.Connection, name: str, server_url: str) -> None:
-    """Makes the tables in an empty schema of PostgreSQL."""
-    if _wanted:
+    """Creates the tables in an empty PostgreSQL schema."""
+    if _fill_new_databases:
         connection.execute(f"SET search_path = {name}".encode())
         connection.execute(_postgresql_script(server_url))
 
@@ -83,7 +84,7 @@ def _sqlite_script() -> str:
 
 @functools.cache
 def _postgresql_script(server_url: str) -> bytes:
-    """All statements of the migrations, as they ran in a schema of their own."""
+    """Returns all statements of the migrations, recorded in a separate schema."""
     statements: list[str] = []
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA migrated")
@@ -100,7 +101,7 @@ def _postgresql_script(server_url: str) -> bytes:
 
 
 def _migrate(engine: sa.Engine) -> None:
-    # Half a second, which tests without a database do not need.
+    # This import takes half a second, which tests without a database don't need.
     from alembic import command
     from alembic.config import Config
 

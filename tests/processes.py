@@ -1,4 +1,4 @@
-"""The bot as a process of its own, as people run it: with no settings but those given, in a folder of its own."""
+"""Starts the bot as a process, as people run it: in its own folder, with only the given settings."""
 
 import asyncio
 import os
@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
-KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
+LINE_WITHIN_S, END_WITHIN_S = 30, 40
+INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
 
 @asynccontextmanager
@@ -21,8 +22,8 @@ async def bot_process(
     stderr: int = asyncio.subprocess.PIPE,
     program: Sequence[str] = ("-m", "bot"),
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m bot ARGUMENTS`, its streams piped; ended with the block if it has not ended by then."""
-    inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
+    """Starts `python -m bot ARGUMENTS` with piped streams. Kills it at the end of the block if it is still running."""
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *program,
@@ -41,20 +42,27 @@ async def bot_process(
         await process.communicate()
 
 
-async def said(stream: asyncio.StreamReader | None, words: str) -> str:
-    """The line of a process's stream that has these words, as soon as it is there."""
+async def wait_for_line(stream: asyncio.StreamReader | None, words: str) -> str:
+    """Waits for a line with these words in a process's stream and returns it. After 30 s, fails with all lines."""
     assert stream is not None
-    seen = []
-    async with asyncio.timeout(60):
-        while line := (await stream.readline()).decode():
-            seen.append(line)
-            if words in line:
-                return line
-    raise AssertionError(f"{words!r} was not said, but: {''.join(seen)}")
+    seen: list[str] = []
+    reason = "the stream ended"
+    try:
+        async with asyncio.timeout(LINE_WITHIN_S):
+            while line := (await stream.readline()).decode():
+                seen.append(line)
+                if words in line:
+                    return line
+    except TimeoutError:
+        reason = f"waited {LINE_WITHIN_S} s"
+    raise AssertionError(f"{reason} without a line with {words!r}; lines so far:\n{''.join(seen)}")
 
 
 async def output(process: asyncio.subprocess.Process, piped: bytes = b"") -> tuple[str, str]:
-    """What a process writes to its piped stdout and stderr until it ends, given this on stdin."""
-    async with asyncio.timeout(60):
-        out, err = await process.communicate(piped if process.stdin else None)
+    """Sends `piped` to stdin and returns what the process writes to stdout and stderr until it ends."""
+    try:
+        async with asyncio.timeout(END_WITHIN_S):
+            out, err = await process.communicate(piped if process.stdin else None)
+    except TimeoutError:
+        raise AssertionError(f"waited {END_WITHIN_S} s for process {process.pid} to end") from None
     return (out or b"").decode(), err.decode()

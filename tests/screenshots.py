@@ -1,8 +1,8 @@
-"""The pictures in docs/: `python -m tests.screenshots` takes them again, in a real Chromium.
+"""Takes the screenshots in docs/ in a real Chromium: `python -m tests.screenshots`.
 
-A long answer with all that Markdown has, asked for in the sandbox and streamed by the bot: while it grows in a thread,
-and whole in a direct message, in the light and in the dark. Questions that wait and one that is edited. And what
-people see beside messages: a channel's settings, a question about a message, Home, and the pane.
+The bot streams a long answer with all kinds of Markdown: growing in a thread, and complete in a direct message, in the
+light and dark scheme. Further screenshots show queued and edited questions, a channel's settings, a question about a
+message, App Home and the assistant pane.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from tests.streams.server import Answer, VendorServer
 
 DOCS = Path(__file__).parent.parent / "docs"
 QUESTION = "how do I find slow queries, and what helps against them?"
-HALF = "Read it from the inside out"
-"""The growing answer is taken when this is seen."""
+VISIBLE_TEXT = "Read it from the inside out"
+"""The growing answer is captured when this text is visible."""
 ANSWER = '''## Slow queries, found and cured
 
 PostgreSQL counts for you once `pg_stat_statements` is loaded. Three steps, of which the first matters most.
@@ -86,7 +86,7 @@ SHORT_ANSWER = (
 
 
 async def main() -> None:
-    """Raises RuntimeError where there is no Chromium."""
+    """Takes all screenshots. Raises RuntimeError if Chromium is not installed."""
     path = find_chromium()
     if path is None:
         raise RuntimeError("No Chromium here: apt-get install chromium")
@@ -97,7 +97,7 @@ async def main() -> None:
             await take_whole(browser, sandbox)
         slow = says(SHORT_ANSWER, pause_s=0.1), says(SHORT_ANSWER, pause_s=0.03)
         async with bot_in(manifest(), *slow, done_ping_s=1) as sandbox:
-            await take_in_line(browser, sandbox)
+            await take_queued(browser, sandbox)
             await take_edited(browser, sandbox)
         async with bot_in(manifest(), says(SHORT_ANSWER)) as sandbox:
             await take_asked(browser, sandbox)
@@ -110,7 +110,7 @@ async def main() -> None:
 
 @asynccontextmanager
 async def bot_in(app: Any, *answers: Answer, done_ping_s: int = 0) -> AsyncIterator[Sandbox]:
-    """The bot in a sandbox, with a model that says these, and the last one ever after."""
+    """Runs the bot in a sandbox with a model that gives these answers and then repeats the last one."""
     async with VendorServer() as vendor, Sandbox(note="a scripted model", manifest=app) as sandbox:
         vendor.script(*answers)
         settings = Settings(
@@ -133,7 +133,7 @@ async def take_growing(browser: Browser, sandbox: Sandbox) -> None:
     await page.locator("#main-box").fill(f"@typist {QUESTION}")
     await page.locator("#main-box").press("Enter")
     answer = page.get_by_role("region", name="Thread").locator(".message").last
-    await expect(answer).to_contain_text(HALF, timeout=60_000)
+    await expect(answer).to_contain_text(VISIBLE_TEXT, timeout=60_000)
     await shoot(page, "answer-growing.png")
 
 
@@ -148,7 +148,7 @@ async def take_whole(browser: Browser, sandbox: Sandbox) -> None:
         await shoot(page, name)
 
 
-async def take_in_line(browser: Browser, sandbox: Sandbox) -> None:
+async def take_queued(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
     asked = await sandbox.say("ada", "general", f"@typist {EDITED}")
     await page.get_by_role("button", name="1 reply").click()
@@ -233,10 +233,10 @@ async def opened(browser: Browser, sandbox: Sandbox, size: dict[str, int], schem
 
 
 async def shoot(page: Page, name: str) -> None:
-    # What is pointed at would be shown as such, and what has just changed blinks.
+    # Without this, the page would show the pointer's target as hovered and blink what has just changed.
     await page.mouse.move(0, 0)
     taken = await page.screenshot(animations="disabled")
-    # 256 colours are enough for a page, and a third of the bytes.
+    # 256 colours are enough for a page and save two thirds of the bytes.
     Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
         DOCS / name, optimize=True
     )

@@ -1,6 +1,6 @@
-"""A sandbox as a process of its own, so that it can be frozen: `python -m tests.slack_process [PORT]`.
+"""Runs a sandbox as a process, so that it can be frozen: `python -m tests.slack_process [PORT]`.
 
-Writes its Web API's address, then reads lines: "ask TEXT" mentions the bot in #general and answers "asked TS".
+Writes its Web API's URL, then reads lines: "ask TEXT" mentions the bot in #general and answers "asked TS".
 It ends when its stdin is closed.
 """
 
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.server import APP_TOKEN, BOT_TOKEN, Sandbox
-from tests.processes import said
+from tests.processes import wait_for_line
 
 REPOSITORY = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
 class Slack:
-    """The process, and what the bot needs to connect to it."""
+    """A sandbox process, and the settings with which the bot connects to it."""
 
     process: asyncio.subprocess.Process
     api_url: str
@@ -31,14 +31,14 @@ class Slack:
         return {"SLACK_BOT_TOKEN": BOT_TOKEN, "SLACK_APP_TOKEN": APP_TOKEN, "BOT_SLACK_API_URL": self.api_url}
 
     async def ask(self, text: str = "why?") -> str:
-        """Mentions the bot in #general; the question's ts."""
+        """Mentions the bot in #general and returns the question's ts."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"ask {text}\n".encode())
-        return (await said(self.process.stdout, "asked ")).split()[1]
+        return (await wait_for_line(self.process.stdout, "asked ")).split()[1]
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """For the block its sockets are open and nothing is answered, as on a machine that hangs."""
+        """Freezes the sandbox during the block: its sockets stay open and nothing answers, as on a hung machine."""
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -48,7 +48,7 @@ class Slack:
 
 @contextlib.asynccontextmanager
 async def slack_process(port: int = 0) -> AsyncIterator[Slack]:
-    """Such a process; killed with the block."""
+    """Starts a sandbox process and kills it at the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -60,7 +60,7 @@ async def slack_process(port: int = 0) -> AsyncIterator[Slack]:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        yield Slack(process, (await said(process.stdout, "http://")).strip())
+        yield Slack(process, (await wait_for_line(process.stdout, "http://")).strip())
     finally:
         if process.returncode is None:
             process.kill()

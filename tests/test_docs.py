@@ -1,4 +1,4 @@
-"""The docs: every file, link and name in them exists, and the diagram of a job is its table of transitions."""
+"""The docs name only files, links and names that exist, and the diagram of a job matches its transitions."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 PATH = re.compile(r"(?<![\w/.-])(?:bot|handlers|sandbox|tests|benchmarks|deploy)/[\w/.-]*\w")
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 NAMED_IN = re.compile(r"^\|[^|]+\| `([\w/.]+)` \| ([^|]+) \|$", re.MULTILINE)
-"""A row of the table "Where is …?": question, file, and what to look for in it."""
+"""A row of the table "Where is …?": question, file, names in that file."""
 
 
 def page(path: Path) -> str:
@@ -26,13 +26,13 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page)
-def test_files_that_a_page_names_exist(path: Path) -> None:
+def test_files_named_by_a_page_exist(path: Path) -> None:
     named = set(PATH.findall(path.read_text()))
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page)
-def test_relative_links_of_a_page_lead_somewhere(path: Path) -> None:
+def test_relative_links_of_a_page_resolve(path: Path) -> None:
     broken = []
     for target, anchor in LINK.findall(path.read_text()):
         linked = path.parent / target if target else path
@@ -42,13 +42,13 @@ def test_relative_links_of_a_page_lead_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["architecture.md", "sandbox-fidelity.md"])
-def test_modules_without_a_path_are_the_sandboxs(name: str) -> None:
+def test_modules_named_without_a_path_are_in_the_sandbox(name: str) -> None:
     named = set(re.findall(r"`(\w+\.py)`", (ROOT / "docs" / name).read_text()))
     assert named
     assert sorted(module for module in named if not (ROOT / "sandbox" / module).exists()) == []
 
 
-def test_names_of_the_table_where_is_are_in_their_files() -> None:
+def test_names_in_the_where_is_table_are_in_their_files() -> None:
     rows = NAMED_IN.findall((ROOT / "docs/architecture.md").read_text())
     assert len(rows) > 40
     missing = [
@@ -61,7 +61,7 @@ def test_names_of_the_table_where_is_are_in_their_files() -> None:
 
 
 def test_diagram_of_a_job_has_all_transitions_that_change_its_state() -> None:
-    """Erasure is left out: it may remove the row in any state."""
+    """Erasure is left out: it can remove the row in any state."""
     text = (ROOT / "docs/architecture.md").read_text().replace("[*]", State.ABSENT.value)
     arrows = re.findall(r"^    (\w+) --> (\w+): (\w+)$", text, re.MULTILINE)
     table = {

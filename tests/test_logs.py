@@ -1,4 +1,4 @@
-"""What becomes of a record on its way into the log."""
+"""Log records are written without secrets and user text, whoever logs them."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ from bot.errors import StoreError
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
-    """What is written from here on, at BOT_LOG_LEVEL=debug, by loggers that are all at DEBUG."""
+    """Yields everything that is logged during the test at BOT_LOG_LEVEL=debug, with all loggers at DEBUG."""
     root, before = logging.getLogger(), (logging.getLogger().level, logging.getLogger().handlers[:])
     levels = {name: logging.getLogger(name).level for name in (*logs.OURS, "foreign.library", "slack_bolt", "asyncio")}
     for handler in before[1]:
@@ -34,19 +34,19 @@ def fails(error: Exception) -> Exception:
         return raised
 
 
-def test_ours_is_written_as_it_is(written: io.StringIO) -> None:
+def test_own_record_is_written_unchanged(written: io.StringIO) -> None:
     logging.getLogger("bot.services.worker").debug("job %d: canceled: %s", 7, "handover")
     assert written.getvalue().endswith("DEBUG bot.services.worker: job 7: canceled: handover\n")
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
-def test_a_library_is_heard_from_its_warnings_on(written: io.StringIO, level: int) -> None:
+def test_library_records_below_warning_are_not_written(written: io.StringIO, level: int) -> None:
     logging.getLogger("foreign.library").log(level, "POST %s", {"text": "secret"})
     assert written.getvalue() == ""
 
 
 @pytest.mark.parametrize(
-    ("message", "args", "told"),
+    ("message", "args", "expected"),
     [
         ("Failed to connect (error: %s); Retrying...", ("secret",), "Failed to connect"),
         ("Failed to send: secret", (), "Failed to send"),
@@ -56,14 +56,14 @@ def test_a_library_is_heard_from_its_warnings_on(written: io.StringIO, level: in
         ("{'text': 'secret'}", (), ""),
     ],
 )
-def test_a_librarys_warning_is_told_without_its_values(
-    written: io.StringIO, message: str, args: tuple[object, ...], told: str
+def test_librarys_warning_is_written_without_its_values(
+    written: io.StringIO, message: str, args: tuple[object, ...], expected: str
 ) -> None:
     logging.getLogger("foreign.library").warning(message, *args)
-    assert written.getvalue().partition("WARNING ")[2] == f"foreign.library: {told}\n"
+    assert written.getvalue().partition("WARNING ")[2] == f"foreign.library: {expected}\n"
 
 
-def test_an_exception_is_told_by_its_type_and_its_place(written: io.StringIO) -> None:
+def test_exception_is_written_as_type_and_place(written: io.StringIO) -> None:
     try:
         try:
             dict[str, str]()["secret"]
@@ -78,18 +78,18 @@ def test_an_exception_is_told_by_its_type_and_its_place(written: io.StringIO) ->
     assert "of secret words" not in log.replace('raise ValueError("of secret words")', "")
 
 
-def test_an_exception_among_the_arguments_is_told_by_its_type(written: io.StringIO) -> None:
+def test_exception_argument_is_written_as_its_type(written: io.StringIO) -> None:
     log = logging.getLogger("bot.services.worker")
     log.error("placeholder not posted: %s", ValueError("secret"))
     log.error("placeholder not posted: %s", StoreError("The database can't be used."))
     log.error("placeholder not posted: %s", ConnectionRefusedError(111, "Connection refused"))
-    told = [line.partition("not posted: ")[2] for line in written.getvalue().splitlines()]
-    assert told == ["ValueError", "The database can't be used.", "[Errno 111] Connection refused"]
+    described = [line.partition("not posted: ")[2] for line in written.getvalue().splitlines()]
+    assert described == ["ValueError", "The database can't be used.", "[Errno 111] Connection refused"]
 
 
 def test_bolts_errors_are_one_line(written: io.StringIO) -> None:
     bolt = logging.getLogger("slack_bolt.AsyncApp")
     bolt.warning("As you gave a token, it is used")
     bolt.error("Failed to run listener function (error: secret)", exc_info=fails(KeyError("secret")))
-    told = written.getvalue().partition("ERROR ")[2]
-    assert told == "slack_bolt.AsyncApp: Failed to run listener function: KeyError\n"
+    line = written.getvalue().partition("ERROR ")[2]
+    assert line == "slack_bolt.AsyncApp: Failed to run listener function: KeyError\n"

@@ -1,4 +1,4 @@
-"""The ports: each is small, and each of its methods says what it does."""
+"""Each port is small, and each of its methods has a docstring that stands alone."""
 
 import ast
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_no_port_has_more_members_than_one_service_needs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PORTS, ids=lambda path: path.stem)
-def test_the_first_line_of_each_docstring_stands_alone(path: Path) -> None:
+def test_first_line_of_each_docstring_stands_alone(path: Path) -> None:
     documented = [(one.name, node) for one in protocols(path) for node in (one, *methods(one))]
     first_lines = {
         f"{owner}.{node.name}": (ast.get_docstring(node) or "").partition("\n")[0] for owner, node in documented

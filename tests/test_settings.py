@@ -1,4 +1,4 @@
-"""The settings: every problem is reported, no secret is shown."""
+"""Settings are validated: every problem is reported, and no secret is shown."""
 
 from dataclasses import replace
 from pathlib import Path

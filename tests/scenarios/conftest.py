@@ -1,4 +1,4 @@
-"""A stage for scenarios: the bot, connected to a sandbox for Slack and to a scripted vendor, all over real sockets."""
+"""Fixtures for scenarios: the bot, connected over real sockets to a sandbox and to a scripted vendor."""
 
 import asyncio
 import json
@@ -30,17 +30,17 @@ GROWING = (texts.THINKING, texts.WRITING, texts.QUEUED)
 
 
 def manifest(name: str = "manifest.json") -> Any:
-    """An app as README.md has it made in Slack."""
+    """Returns the manifest with which README.md has the app created in Slack."""
     return json.loads((ROOT / name).read_text())
 
 
 def says(text: str, pause_s: float = 0.0) -> Answer:
-    """A vendor's whole answer, a delta of four characters at a time."""
+    """Returns a vendor's complete answer with this text, in deltas of four characters."""
     return Answer(speech.chat(speech.tokens(text)), pause_s=pause_s)
 
 
 def shown(message: Message) -> str:
-    """What a reader of a message sees, without Slack's escapes; its footer and buttons have helpers of their own."""
+    """Returns what a reader sees of a message, without Slack's escapes, footer and buttons."""
     parts = [message.text] if not message.sent_blocks else []
     for block in message.sent_blocks:
         match block["type"]:
@@ -54,35 +54,35 @@ def shown(message: Message) -> str:
 
 
 def footer(message: Message) -> str:
-    """The quiet line at its end."""
-    said = [line for block in message.sent_blocks if block["type"] == "rich_text" for line in _lines(block)]
-    return next((text for text in said if FOOTER.fullmatch(text)), "")
+    """Returns the footer of a message, or ""."""
+    lines = [line for block in message.sent_blocks if block["type"] == "rich_text" for line in _lines(block)]
+    return next((line for line in lines if FOOTER.fullmatch(line)), "")
 
 
 def _lines(rich_text: dict[str, Any]) -> list[str]:
-    """Without what nobody sees: it keeps names from being links."""
+    """Returns the lines of a rich_text block without the invisible joiners that keep names from becoming links."""
     return [element["elements"][0]["text"].replace(JOINER, "") for element in rich_text["elements"]]
 
 
 def buttons(message: Message) -> list[str]:
-    """What can be pressed, by action_id."""
+    """Returns the action_ids of a message's buttons."""
     return [element["action_id"] for _, element in interactive(message.blocks)]
 
 
 def growing(message: Message) -> bool:
-    """Whether it says that more is to come."""
-    return any(sign in shown(message) for sign in GROWING)
+    """Returns whether a message says that more text follows."""
+    return any(note in shown(message) for note in GROWING)
 
 
 @dataclass
 class Stage:
-    """What a scenario sees and moves."""
+    """A sandbox and a scripted vendor, with helpers for asking and for reading answers."""
 
     sandbox: Sandbox
     vendor: VendorServer
 
     def bots(self, channel: str, thread_ts: str | None = None) -> list[Message]:
-        """The bot's messages in a thread, or at a channel's root."""
+        """Returns the bot's messages in a thread, or at a channel's root."""
         return [
             message
             for message in self.sandbox.messages(channel, thread_ts)
@@ -90,7 +90,7 @@ class Stage:
         ]
 
     async def answers(self, channel: str, thread_ts: str | None, count: int = 1, timeout_s: float = 40) -> list[str]:
-        """What the bot's messages say, once there are so many and none is growing."""
+        """Waits for `count` bot messages of which none is growing, and returns their text."""
 
         def ended() -> list[Message]:
             messages = self.bots(channel, thread_ts)
@@ -99,28 +99,28 @@ class Stage:
         return [shown(message) for message in await self.sandbox.wait_for(ended, timeout_s)]
 
     async def mention(self, text: str = "why?", channel: str = "general", user: str = "ada") -> str:
-        """Asks at a channel's root; the question's ts."""
+        """Asks at a channel's root and returns the question's ts."""
         return await self.sandbox.say(user, channel, f"@typist {text}")
 
     def prompts(self) -> list[list[dict[str, str]]]:
-        """The messages of each request that the vendor got, without the system prompt."""
+        """Returns the messages of each request to the vendor, without the system prompt."""
         return [request.body["messages"][1:] for request in self.vendor.requests]
 
 
 def asking(vendor: VendorServer) -> dict[str, str]:
-    """Settings for a compatible server."""
+    """Returns the settings for an OpenAI-compatible vendor."""
     return {"OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
 
 
 def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
-    """Settings for Slack, too."""
+    """Returns the settings for the vendor and for Slack."""
     slack = {"SLACK_BOT_TOKEN": sandbox.bot_token, "SLACK_APP_TOKEN": sandbox.app_token}
     return {**asking(vendor), **slack, "BOT_SLACK_API_URL": sandbox.api_url}
 
 
 @asynccontextmanager
 async def running(settings: Settings, clock: Clock = app.MACHINES_CLOCK) -> AsyncIterator[None]:
-    """The bot, in this process, from connected to drained."""
+    """Runs the bot in this process, from connected to drained."""
     shutdown, ready = app.Shutdown(), asyncio.Event()
     task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set(), clock))
     is_ready = asyncio.create_task(ready.wait())
@@ -167,7 +167,7 @@ def settings(sandbox: Sandbox, vendor: VendorServer) -> Settings:
 
 
 def settings_of(sandbox: Sandbox, vendor: VendorServer) -> Settings:
-    """The bot's, for a sandbox and a vendor."""
+    """Returns the bot's settings for a sandbox and a vendor."""
     return Settings(
         slack_bot_token=sandbox.bot_token,
         slack_app_token=sandbox.app_token,
@@ -185,6 +185,6 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> A
 
 
 @pytest.fixture
-async def quick_to_stall(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
+async def with_short_stall_timeout(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> AsyncIterator[Stage]:
     async with running(replace(settings, stall_timeout_s=2)):
         yield Stage(sandbox, vendor)

@@ -1,4 +1,4 @@
-"""Who may ask: who may not is told so once an hour, privately, and no model is asked."""
+"""Access control: a denied asker gets one private notice an hour, and no model is asked."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -26,42 +26,42 @@ from tests.streams.server import VendorServer
 
 @pytest.fixture
 def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:
-    """A workspace with a guest and somebody of another organisation; the bot does not run yet."""
+    """Returns a workspace with another member, a guest and a person of another organisation. The bot isn't running."""
     sandbox.people.arrive("gus")
     sandbox.people.arrive("gia", guest=True)
     sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
     return Stage(sandbox, vendor)
 
 
-def whispered(stage: Stage) -> list[tuple[str, str]]:
-    """Who was told what, privately."""
+def ephemerals(stage: Stage) -> list[tuple[str, str]]:
+    """Returns the ephemeral messages as pairs of recipient and text."""
     return [(message.ephemeral_to or "", message.text) for message in stage.sandbox.workspace.ephemerals]
 
 
-async def quiet(stage: Stage, asked: Iterable[str], channel: str = "general") -> None:
-    """Once all that was delivered is acknowledged, and another person's question is answered."""
-    await stage.sandbox.wait_for(lambda: all(each.acked_at_s for each in stage.sandbox.deliveries))
+async def check_unanswered(stage: Stage, asked: Iterable[str], channel: str = "general") -> None:
+    """Waits until all events are acknowledged and another question is answered, then checks that these got no reply."""
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
     await stage.answers("random", await stage.mention("and now?", "random", "grace"))
     assert [stage.bots(channel, ts) for ts in asked] == [[] for _ in asked]
 
 
 @pytest.mark.parametrize(("name", "denial"), [("gia", Denial.GUEST), ("stan", Denial.EXTERNAL)])
-async def test_who_is_no_member_is_told_so_once_and_no_model_is_asked(
+async def test_guests_and_external_people_get_one_private_denial_and_no_answer(
     others: Stage, settings: Settings, name: str, denial: Denial
 ) -> None:
     async with running(settings):
         first = await others.mention(user=name)
-        await others.sandbox.wait_for(lambda: whispered(others))
+        await others.sandbox.wait_for(lambda: ephemerals(others))
         again = await others.mention(user=name)
         direct = await others.sandbox.say(name, others.sandbox.dm(name), "why?")
-        await quiet(others, [first, again])
-    assert whispered(others) == [(f"U0{name.upper()}", denial)]
+        await check_unanswered(others, [first, again])
+    assert ephemerals(others) == [(f"U0{name.upper()}", denial)]
     assert others.bots(others.sandbox.dm(name), direct) == []
     assert len(others.vendor.requests) == 1
-    assert all(len(each.sent_at_s) == 1 for each in others.sandbox.deliveries)
+    assert all(len(delivery.sent_at_s) == 1 for delivery in others.sandbox.deliveries)
 
 
-async def test_who_somebody_is_is_asked_of_slack_once(others: Stage, settings: Settings) -> None:
+async def test_persons_kind_is_looked_up_once(others: Stage, settings: Settings) -> None:
     async with running(settings):
         asked = [await others.mention(user="gus") for _ in range(3)]
         for ts in asked:
@@ -69,43 +69,43 @@ async def test_who_somebody_is_is_asked_of_slack_once(others: Stage, settings: S
     assert [call.arguments["user"] for call in others.sandbox.calls if call.method == "users.info"] == ["U0GUS"]
 
 
-async def test_others_may_ask_where_they_are_allowed(others: Stage, settings: Settings) -> None:
+async def test_allowed_kinds_of_people_are_answered(others: Stage, settings: Settings) -> None:
     async with running(replace(settings, allow_also=frozenset([UserKind.GUEST, UserKind.EXTERNAL]))):
         for name in ("gus", "gia", "stan"):
             assert await others.answers("general", await others.mention(user=name)) == ["The whole answer."]
-    assert whispered(others) == []
+    assert ephemerals(others) == []
 
 
 EVERYBODY = SUBSETS[-1]
 
 
 @pytest.mark.parametrize("name", ["ada", "gia", "mary", "stan", "emmy"])
-async def test_where_every_kind_is_allowed_everybody_is_answered(others: Stage, settings: Settings, name: str) -> None:
+async def test_everyone_is_answered_if_every_kind_is_allowed(others: Stage, settings: Settings, name: str) -> None:
     channel = next(place for place in ("random", "partners", "general") if _is_in(others, name, place))
     async with running(replace(settings, allow_also=EVERYBODY)):
         assert await others.answers(channel, await others.mention(channel=channel, user=name)) == ["The whole answer."]
         direct = others.sandbox.dm(name)
         await others.sandbox.say(name, direct, "why?")
         assert await others.answers(direct, None) == ["The whole answer."]
-    assert whispered(others) == []
+    assert ephemerals(others) == []
 
 
 def _is_in(stage: Stage, name: str, channel: str) -> bool:
     return stage.sandbox.workspace.user(name).id in stage.sandbox.workspace.channel(channel).members
 
 
-async def test_where_every_kind_is_allowed_nobody_depends_on_users_info(others: Stage, settings: Settings) -> None:
+async def test_users_info_is_not_needed_if_every_kind_is_allowed(others: Stage, settings: Settings) -> None:
     others.sandbox.faults.start("refuse", method="users.info", error="missing_scope")
     async with running(replace(settings, allow_also=EVERYBODY)):
         assert await others.answers("general", await others.mention(user="gia")) == ["The whole answer."]
         asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?")
         assert await others.answers("general", asked) == ["The whole answer."]
-    assert whispered(others) == []
+    assert ephemerals(others) == []
 
 
 @asynccontextmanager
 async def access_control(settings: Settings) -> AsyncIterator[AccessControl]:
-    """Who may ask, as the bot decides it: by the settings, and by what Slack's Web API says of people."""
+    """Yields the bot's access control, with the given settings and the sandbox's Web API."""
     async with new_session() as session:
         client, clock = SlackClient(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
         store = await Stores.open("sqlite://", "access", clock, 3)
@@ -133,13 +133,14 @@ PEOPLE: dict[str, UserKind | None] = {
     "U0TYPIST": UserKind.BOT,
     "U0ALAN": None,
 }
-"""An owner, an admin, two kinds of guests, two of strangers, one whom Slack hides, another bot, ourselves, and somebody
-whose account is deactivated: Slack no longer says what they were."""
+"""An owner, an admin, two guests, two people of other organisations, one whom Slack hides, another bot, Typist itself,
+and a deactivated account, for which Slack no longer tells the kind.
+"""
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["Slack says who they are", "users.info fails"])
 @pytest.mark.parametrize("also", SUBSETS, ids=lambda also: ",".join(sorted(also)) or "members alone")
-async def test_every_kind_of_person_is_admitted_exactly_where_it_is_allowed(
+async def test_each_kind_of_person_is_admitted_exactly_if_it_is_allowed(
     others: Stage, settings: Settings, also: frozenset[UserKind], known: bool
 ) -> None:
     others.sandbox.people.deactivate("alan")
@@ -168,46 +169,46 @@ LISTS = {
 
 
 @pytest.mark.parametrize(("lists", "denial"), LISTS.values(), ids=LISTS.keys())
-async def test_lists_keep_people_and_channels_out(
+async def test_allow_and_deny_lists_apply_to_people_and_channels(
     others: Stage, settings: Settings, lists: dict[str, frozenset[str]], denial: Denial
 ) -> None:
     async with running(replace(settings, **lists)):  # type: ignore[arg-type]
         asked = await others.mention()
-        await others.sandbox.wait_for(lambda: whispered(others))
-        await quiet(others, [asked])
-    assert whispered(others) == [("U0ADA", denial)]
+        await others.sandbox.wait_for(lambda: ephemerals(others))
+        await check_unanswered(others, [asked])
+    assert ephemerals(others) == [("U0ADA", denial)]
 
 
-async def test_who_is_not_known_for_a_moment_is_answered_then(others: Stage, settings: Settings) -> None:
+async def test_person_is_answered_after_temporary_lookup_failures(others: Stage, settings: Settings) -> None:
     async with running(settings):
         others.sandbox.faults.start("internal_error", method="users.info", times=3)
         assert await others.answers("general", await others.mention()) == ["The whole answer."]
-    assert whispered(others) == []
+    assert ephemerals(others) == []
 
 
-async def test_who_can_not_be_known_may_not_ask(others: Stage, settings: Settings) -> None:
+async def test_person_whose_kind_is_unknown_is_denied(others: Stage, settings: Settings) -> None:
     async with running(settings):
         others.sandbox.faults.start("refuse", method="users.info", error="missing_scope", times=3)
         asked = await others.mention()
-        await others.sandbox.wait_for(lambda: whispered(others))
-        assert whispered(others) == [("U0ADA", Denial.UNKNOWN)]
+        await others.sandbox.wait_for(lambda: ephemerals(others))
+        assert ephemerals(others) == [("U0ADA", Denial.UNKNOWN)]
         assert others.bots("general", asked) == []
         others.sandbox.faults.stop("refuse")
         assert await others.answers("general", await others.mention()) == ["The whole answer."]
 
 
-async def test_other_bots_are_not_heard_unless_they_are_allowed(others: Stage, settings: Settings) -> None:
+async def test_other_bots_are_ignored_unless_allowed(others: Stage, settings: Settings) -> None:
     async with running(settings):
         asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?")
-        await quiet(others, [asked])
-    assert whispered(others) == []
+        await check_unanswered(others, [asked])
+    assert ephemerals(others) == []
     async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
         for old in (False, True):
             asked = await others.sandbox.say_as_bot("hal", "general", "@typist why?", old=old)
             assert await others.answers("general", asked) == ["The whole answer."]
 
 
-async def test_two_bots_that_answer_each_other_come_to_an_end(others: Stage, settings: Settings) -> None:
+async def test_two_bots_that_answer_each_other_stop_after_some_rounds(others: Stage, settings: Settings) -> None:
     async with running(replace(settings, allow_also=frozenset([UserKind.BOT]))):
         root = await others.mention("talk to hal")
         await others.answers("general", root)
@@ -215,7 +216,7 @@ async def test_two_bots_that_answer_each_other_come_to_an_end(others: Stage, set
             await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
             await others.answers("general", root, count=number + 2)
         await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
-        await others.sandbox.wait_for(lambda: all(each.acked_at_s for each in others.sandbox.deliveries))
+        await others.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in others.sandbox.deliveries))
         await others.sandbox.say("ada", "general", "@typist go on", root)
         await others.answers("general", root, count=MOST_BOT_ROUNDS + 2)
         await others.sandbox.say_as_bot("hal", "general", "@typist is that so?", root)
@@ -223,7 +224,7 @@ async def test_two_bots_that_answer_each_other_come_to_an_end(others: Stage, set
     assert len(others.vendor.requests) == MOST_BOT_ROUNDS + 3
 
 
-async def test_a_person_has_so_many_answers_at_once_and_the_next_waits_with_a_sign(
+async def test_question_beyond_the_persons_limit_is_queued_behind_a_placeholder(
     others: Stage, settings: Settings
 ) -> None:
     others.vendor.script(says("word " * 60, pause_s=0.02))
@@ -241,15 +242,15 @@ async def test_a_person_has_so_many_answers_at_once_and_the_next_waits_with_a_si
             assert await others.answers("general", asked) == [("word " * 60).rstrip()]
 
 
-async def test_a_guest_who_would_have_to_wait_gets_no_sign_but_the_sentence(others: Stage, settings: Settings) -> None:
+async def test_denied_guest_gets_a_notice_and_no_placeholder(others: Stage, settings: Settings) -> None:
     others.vendor.script(says("word " * 60, pause_s=0.02))
     async with running(settings):
         root = await others.mention("first?")
         await others.sandbox.wait_for(lambda: others.bots("general", root))
         await others.sandbox.say("gia", "general", "@typist and mine?", root)
-        await others.sandbox.wait_for(lambda: whispered(others))
+        await others.sandbox.wait_for(lambda: ephemerals(others))
         assert growing(others.bots("general", root)[0])
         await others.sandbox.say("ada", "general", "@typist and that?", root)
         assert await others.answers("general", root, count=2) == [("word " * 60).rstrip()] * 2
-    assert whispered(others) == [("U0GIA", Denial.GUEST)]
+    assert ephemerals(others) == [("U0GIA", Denial.GUEST)]
     assert len(others.vendor.requests) == 2

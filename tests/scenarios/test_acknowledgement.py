@@ -1,4 +1,4 @@
-"""Whatever Slack sends over Socket Mode is acknowledged: the person sees no error, and an event does not come again."""
+"""Every Socket Mode envelope is acknowledged, so that people see no error and Slack redelivers no event."""
 
 from typing import Any
 
@@ -27,34 +27,40 @@ def interactive(kind: str, **more: Any) -> tuple[str, Json]:
 
 
 def command(name: str) -> tuple[str, Json]:
-    said = {"command": name, "text": "", "user_id": "U0ADA", "channel_id": "C0GENERAL", "team_id": "T0SANDBOX"}
-    return "slash_commands", {**said, "trigger_id": "1.2.abc", "response_url": "http://127.0.0.1:9/"}
+    payload = {"command": name, "text": "", "user_id": "U0ADA", "channel_id": "C0GENERAL", "team_id": "T0SANDBOX"}
+    return "slash_commands", {**payload, "trigger_id": "1.2.abc", "response_url": "http://127.0.0.1:9/"}
 
 
 def event(**content: Any) -> tuple[str, Json]:
-    about = {"type": "event_callback", "team_id": "T0SANDBOX", "api_app_id": "A0TYPIST", "event_id": "Ev0", "token": ""}
-    return "events_api", {**about, "event_time": 1, "authorizations": [], "event": content}
+    envelope = {
+        "type": "event_callback",
+        "team_id": "T0SANDBOX",
+        "api_app_id": "A0TYPIST",
+        "event_id": "Ev0",
+        "token": "",
+    }
+    return "events_api", {**envelope, "event_time": 1, "authorizations": [], "event": content}
 
 
 REQUESTS = {
     "a modal that is closed": interactive("view_closed", view=VIEW, is_cleared=False),
     "our own modal that is closed": interactive("view_closed", view={**VIEW, "callback_id": "settings"}),
     "a view that has no callback_id": interactive("view_closed", view={**VIEW, "callback_id": ""}),
-    "a modal that nobody knows": interactive("view_submission", view=VIEW),
+    "a modal that is unknown": interactive("view_submission", view=VIEW),
     "a modal whose callback_id is null": interactive("view_submission", view={**VIEW, "callback_id": None}),
-    "a button that nobody knows": interactive("block_actions", channel=CHANNEL, actions=[BUTTON]),
+    "a button that is unknown": interactive("block_actions", channel=CHANNEL, actions=[BUTTON]),
     "a button of an attachment": interactive(
         "interactive_message", callback_id="x", channel=CHANNEL, actions=[{"name": "x", "type": "button"}]
     ),
-    "a message shortcut that nobody knows": interactive(
+    "a message shortcut that is unknown": interactive(
         "message_action", callback_id="x", channel=CHANNEL, message={"ts": "1.0"}, response_url="http://127.0.0.1:9/"
     ),
-    "a global shortcut that nobody knows": interactive("shortcut", callback_id="x"),
+    "a global shortcut that is unknown": interactive("shortcut", callback_id="x"),
     "a dialog that is cancelled": interactive("dialog_cancellation", callback_id="x", channel=CHANNEL),
     "a step of a workflow": interactive("workflow_step_edit", callback_id="x", workflow_step={}),
     "an interaction of a kind that does not exist yet": interactive("hologram_actions"),
-    "a command that nobody knows": command("/unknown"),
-    "an event that nobody listens for": event(type="reaction_added", user="U0ADA", item={"type": "message"}),
+    "a command that is unknown": command("/unknown"),
+    "an event that has no listener": event(type="reaction_added", user="U0ADA", item={"type": "message"}),
     "an event of a kind that does not exist yet": event(type="hologram_shared"),
     "a function's event": event(type="function_executed", function={"callback_id": "x"}, inputs={}),
     "a warning that events are held back": ("events_api", {"type": "app_rate_limited", "team_id": "T0SANDBOX"}),
@@ -63,18 +69,18 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize(("kind", "payload"), REQUESTS.values(), ids=REQUESTS.keys())
-async def test_a_request_without_a_listener_is_acknowledged(stage: Stage, kind: str, payload: Json) -> None:
+async def test_request_without_a_listener_is_acknowledged(stage: Stage, kind: str, payload: Json) -> None:
     assert await stage.sandbox.sockets.ask(kind, payload) == {}
 
 
 @pytest.mark.parametrize("kind", ["block_suggestion", "dialog_suggestion"])
-async def test_a_menu_that_asks_for_its_options_is_given_none(stage: Stage, kind: str) -> None:
+async def test_menu_that_asks_for_options_gets_none(stage: Stage, kind: str) -> None:
     asked = {"action_id": "x", "block_id": "b", "callback_id": "x", "name": "x", "value": "Ty", "view": VIEW}
     answer = await stage.sandbox.sockets.ask(*interactive(kind, **asked))
     assert answer == {"options": []}
 
 
-async def test_the_bot_answers_on_after_all_of_them(stage: Stage) -> None:
+async def test_bot_still_answers_after_all_of_them(stage: Stage) -> None:
     for kind, payload in REQUESTS.values():
         await stage.sandbox.sockets.ask(kind, payload)
     assert await stage.answers("general", await stage.mention()) == ["The whole answer."]

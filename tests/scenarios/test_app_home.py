@@ -1,4 +1,4 @@
-"""The app's Home: made when it is opened, for its person; more for admins."""
+"""App Home: published when a person opens it, with additional sections for admins."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> A
 
 
 async def home(stage: Stage, user: str) -> str:
-    """What somebody reads in the Home that they have just opened."""
+    """Opens App Home as this person and returns its text."""
     client = stage.sandbox.client(user)
     client.open_tab("home")
     await stage.sandbox.wait_for(lambda: client.home)
@@ -30,39 +30,39 @@ async def home(stage: Stage, user: str) -> str:
 
 def text_of(client: Client) -> str:
     assert client.home
-    held = [block.get("text") or (block.get("elements") or [None])[0] for block in client.home.blocks]
-    return "\n".join(each["text"] for each in held if each)
+    parts = [block.get("text") or (block.get("elements") or [None])[0] for block in client.home.blocks]
+    return "\n".join(part["text"] for part in parts if part)
 
 
-async def test_a_person_sees_what_they_used_and_what_is_in_force(stage: Stage) -> None:
+async def test_person_sees_their_usage_and_the_settings_in_force(stage: Stage) -> None:
     asked = await stage.mention(user="alan")
     await stage.answers("general", asked)
-    said = await home(stage, "alan")
-    assert "Your quota of 200,000 tokens per day: " in said
-    assert "*Model*: openai/test" in said
-    assert "*System prompt*: Be &lt;kind&gt;." in said
-    assert "This workspace" not in said
+    text = await home(stage, "alan")
+    assert "Your quota of 200,000 tokens per day: " in text
+    assert "*Model*: openai/test" in text
+    assert "*System prompt*: Be &lt;kind&gt;." in text
+    assert "This workspace" not in text
 
 
-async def test_an_admin_sees_the_workspaces_use_by_model_and_its_settings(stage: Stage) -> None:
+async def test_admin_sees_usage_by_model_and_the_workspaces_settings(stage: Stage) -> None:
     asked = await stage.mention(user="alan")
     await stage.answers("general", asked)
     grace = stage.sandbox.client("grace")
 
     def opened_again() -> bool:
-        # What was used is on record a moment after it is shown.
+        # Usage is recorded a moment after the answer is shown.
         grace.open_tab("home")
         return grace.home is not None and "openai/test: " in text_of(grace)
 
     await stage.sandbox.wait_for(opened_again)
-    said = text_of(grace)
-    assert "This workspace" in said
-    assert "The workspace's quota of 500,000 tokens per month: 0% used" in said
-    assert "Each person's quota of 200,000 tokens per day" in said
-    assert "*Access*: members" in said
+    text = text_of(grace)
+    assert "This workspace" in text
+    assert "The workspace's quota of 500,000 tokens per month: 0% used" in text
+    assert "Each person's quota of 200,000 tokens per day" in text
+    assert "*Access*: members" in text
 
 
-async def test_it_is_made_only_when_it_is_opened(stage: Stage) -> None:
+async def test_app_home_is_published_only_when_opened(stage: Stage) -> None:
     await home(stage, "alan")
     stage.sandbox.client("alan").open_tab("messages")
     asked = await stage.mention(user="alan")
@@ -70,12 +70,14 @@ async def test_it_is_made_only_when_it_is_opened(stage: Stage) -> None:
     assert [call.method for call in stage.sandbox.calls].count("views.publish") == 1
 
 
-async def test_slack_over_its_limit_leaves_it_as_it_was(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_rejected_app_home_is_logged_and_published_at_the_next_opening(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     stage.sandbox.faults.start("refuse", method="views.publish", error="not_enabled", times=1)
     alan = stage.sandbox.client("alan")
 
     def opened_again() -> bool:
-        # While it is being made, opening it once more does nothing.
+        # While App Home is being published, opening it again does nothing.
         alan.open_tab("home")
         return alan.home is not None
 

@@ -1,4 +1,4 @@
-"""The pane beside a person's work: an app with assistant_view and one with agent_view go the same way."""
+"""The assistant pane, for apps with assistant_view and with agent_view."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.streams.server import Answer, Ending, VendorServer
 
 
 def with_assistant_view() -> Any:
-    """The app as it was made before Slack had agents."""
+    """Returns a manifest from before Slack had agents."""
     app = manifest("manifest.agent.json")
     described = app["features"].pop("agent_view")["agent_description"]
     app["features"]["assistant_view"] = {"assistant_description": described}
@@ -48,7 +48,7 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> A
 
 
 def enter(stage: Stage, user: str = "ada") -> str | None:
-    """Opens the pane; its thread, where it has one before the first question."""
+    """Opens the pane and returns its thread, if it has one before the first question."""
     client = stage.sandbox.client(user)
     if stage.sandbox.config.pane == "assistant":
         return client.start_thread()
@@ -57,7 +57,7 @@ def enter(stage: Stage, user: str = "ada") -> str | None:
 
 
 async def ask(stage: Stage, thread_ts: str | None, text: str = "why?", user: str = "ada") -> str:
-    """Asks in the pane; the thread."""
+    """Asks in the pane and returns the thread's ts."""
     ts = await stage.sandbox.say(user, stage.sandbox.dm(user), text, thread_ts)
     return thread_ts or ts
 
@@ -67,49 +67,47 @@ async def prompts(stage: Stage, thread_ts: str | None) -> tuple[SuggestedPrompt,
     return await stage.sandbox.wait_for(lambda: stage.sandbox.panes.suggestions(dm, thread_ts).prompts)
 
 
-async def test_prompts_are_suggested_when_it_is_opened(stage: Stage) -> None:
+async def test_prompts_are_suggested_when_the_pane_opens(stage: Stage) -> None:
     shown = await prompts(stage, enter(stage))
-    assert [(each.title, each.message) for each in shown] == [(s.title, s.message) for s in DEFAULT_SUGGESTIONS]
+    assert [(prompt.title, prompt.message) for prompt in shown] == [(s.title, s.message) for s in DEFAULT_SUGGESTIONS]
 
 
-async def test_those_who_run_the_bot_say_what_is_suggested(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
+async def test_suggested_prompts_can_be_configured(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
     async with running(replace(settings, suggested_prompts=(Suggestion("Hi", "Say hi"),))):
         stage = Stage(sandbox, vendor)
         assert await prompts(stage, enter(stage)) == (SuggestedPrompt("Hi", "Say hi"),)
 
 
-async def test_a_status_says_that_it_thinks_until_the_first_words_come(stage: Stage) -> None:
+async def test_status_is_shown_until_the_first_words(stage: Stage) -> None:
     stage.vendor.script(says("The whole answer.", pause_s=0.3))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == texts.PANE_STATUS)
     assert await stage.answers(dm, thread_ts, count=len(stage.bots(dm, thread_ts)) + 1)
-    (answer,) = [each for each in stage.bots(dm, thread_ts) if each.ts != thread_ts]
+    (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]
     first, *_ = stage.sandbox.revisions(dm, answer.ts)
     assert "Thinking" not in str(first)
     assert stage.sandbox.workspace.status(dm, thread_ts) is None
 
 
-async def test_the_answer_grows_from_its_first_words_on(stage: Stage) -> None:
+async def test_answer_grows_from_its_first_words(stage: Stage) -> None:
     chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
     stage.vendor.script(Answer(chunks, ending=Ending.HANG))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: "Once there was a bot" in str(stage.bots(dm, thread_ts)))
-    (answer,) = [each for each in stage.bots(dm, thread_ts) if each.ts != thread_ts]
+    (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]
     await stage.sandbox.client("ada").press(dm, answer.ts, ReplyAction.STOP.value)
     await stage.answers(dm, thread_ts)
 
 
-async def test_without_a_status_a_placeholder_says_so(stage: Stage) -> None:
+async def test_placeholder_is_posted_if_the_status_fails(stage: Stage) -> None:
     stage.sandbox.faults.start("rate_limit", method="assistant.threads.setStatus", times=1)
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    said = await stage.sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread_ts) if m.ts != thread_ts])
-    assert "Thinking" in str(stage.sandbox.revisions(dm, said[0].ts)[0])
+    replies = await stage.sandbox.wait_for(lambda: [m for m in stage.bots(dm, thread_ts) if m.ts != thread_ts])
+    assert "Thinking" in str(stage.sandbox.revisions(dm, replies[0].ts)[0])
     await stage.answers(dm, thread_ts)
 
 
-async def test_a_thread_is_called_by_its_first_question(stage: Stage) -> None:
+async def test_thread_is_titled_by_its_first_question(stage: Stage) -> None:
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage), "**How** do I `git rebase`?")
 
     def title() -> str:
@@ -125,13 +123,13 @@ async def test_a_thread_is_called_by_its_first_question(stage: Stage) -> None:
     assert stage.prompts()[1][0]["content"] == "**How** do I `git rebase`?"
 
 
-async def test_the_model_is_told_which_channel_is_looked_at(stage: Stage) -> None:
+async def test_model_is_told_which_channel_is_open(stage: Stage) -> None:
     ada = stage.sandbox.client("ada")
     ada.look_at("general")
     thread_ts = await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 1)
     ada.look_at("project-x")
-    await stage.sandbox.wait_for(lambda: all(each.acked_at_s for each in stage.sandbox.deliveries))
+    await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
     await ask(stage, thread_ts, "and now?")
     await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
     systems = [request.body["messages"][0]["content"] for request in stage.vendor.requests]
@@ -139,7 +137,7 @@ async def test_the_model_is_told_which_channel_is_looked_at(stage: Stage) -> Non
     assert "looking at the channel #project-x" in systems[1]
 
 
-async def test_each_question_at_the_root_begins_a_thread(stage: Stage) -> None:
+async def test_each_question_at_the_root_opens_a_thread(stage: Stage) -> None:
     first, second = await ask(stage, None, "one?"), await ask(stage, None, "two?")
     dm = stage.sandbox.dm("ada")
     for thread_ts in (first, second):
@@ -147,7 +145,7 @@ async def test_each_question_at_the_root_begins_a_thread(stage: Stage) -> None:
     assert [len(prompt) for prompt in stage.prompts()] == [1, 1]
 
 
-async def test_an_agents_thread_is_at_work_while_it_is_answered(stage: Stage) -> None:
+async def test_agent_session_is_processing_while_it_is_answered(stage: Stage) -> None:
     stage.vendor.script(says("The whole answer.", pause_s=0.1))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     methods = [call.method for call in stage.sandbox.calls]
@@ -166,7 +164,7 @@ async def test_an_agents_thread_is_at_work_while_it_is_answered(stage: Stage) ->
 
 async def test_slacks_own_stop_ends_an_answer_before_its_first_words(stage: Stage) -> None:
     if stage.sandbox.config.pane == "assistant":
-        return  # Slack's own Stop is for agents
+        return  # Slack's own Stop exists for agents only
     stage.vendor.script(says("The whole answer.", pause_s=5))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
 
@@ -176,16 +174,18 @@ async def test_slacks_own_stop_ends_an_answer_before_its_first_words(stage: Stag
 
     await stage.sandbox.wait_for(at_work)
     stage.sandbox.client("ada").stop(dm, thread_ts)
-    (said,) = await stage.answers(dm, thread_ts, timeout_s=3)
-    assert said.startswith("Stopped.")
+    (text,) = await stage.answers(dm, thread_ts, timeout_s=3)
+    assert text.startswith("Stopped.")
     await stage.sandbox.wait_for(lambda: not at_work())
     assert stage.sandbox.workspace.status(dm, thread_ts) is None
 
 
-async def test_slack_refusing_all_signs_breaks_no_answer(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_answer_is_shown_although_slack_refuses_every_status(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     stage.sandbox.granted -= {"assistant:write"}
     stage.sandbox.faults.start("refuse", method="assistant.threads.setStatus", error="missing_scope")
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    said = await stage.answers(dm, thread_ts, count=1 + (stage.sandbox.config.pane == "assistant"))
-    assert said[-1] == "The whole answer."
+    answers = await stage.answers(dm, thread_ts, count=1 + (stage.sandbox.config.pane == "assistant"))
+    assert answers[-1] == "The whole answer."
     assert "pane status not set" in caplog.text

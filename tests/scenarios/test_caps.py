@@ -1,4 +1,4 @@
-"""How much may be used: told at four fifths, refused with a sentence when it is used up, and never passed by two."""
+"""Caps: a warning at four fifths, a refusal at the cap, and never more than one answer beyond it."""
 
 import asyncio
 from dataclasses import replace
@@ -12,65 +12,67 @@ from bot.errors import Failure
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, running, says
-from tests.scenarios.test_access import whispered
+from tests.scenarios.test_access import ephemerals
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
 WORDS = "word " * 100
 USED_TOKENS = speech.INPUT_TOKENS + len(speech.tokens(WORDS))
-"""By one answer, as the vendor reports it."""
+"""Tokens that one answer uses, as the vendor reports it."""
 
 
 @pytest.fixture
 def stage(sandbox: Sandbox, vendor: VendorServer) -> Stage:
-    """The bot does not run yet."""
+    """Returns a workspace in which the bot isn't running yet."""
     vendor.script(says(WORDS))
     return Stage(sandbox, vendor)
 
 
-async def test_a_person_is_warned_once_and_then_told_when_it_resets(stage: Stage, settings: Settings) -> None:
+async def test_person_is_warned_once_and_then_told_when_the_cap_resets(stage: Stage, settings: Settings) -> None:
     limit = 2 * USED_TOKENS
     async with running(replace(settings, caps=parse_caps(f"user/day={limit}tokens"))):
         assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
-        assert whispered(stage) == []
+        assert ephemerals(stage) == []
         assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
-        await stage.sandbox.wait_for(lambda: whispered(stage))
+        await stage.sandbox.wait_for(lambda: ephemerals(stage))
         for _ in range(2):
             (sentence,) = await stage.answers("general", await stage.mention())
             assert sentence.startswith(f"Your quota of {limit:,} tokens per day is used up. It resets on ")
             assert sentence.endswith(" at 00:00 UTC.")
         assert await stage.answers("general", await stage.mention(user="grace")) == [WORDS.rstrip()]
-    assert [(user, text.partition(". ")[0]) for user, text in whispered(stage)] == [
+    assert [(user, text.partition(". ")[0]) for user, text in ephemerals(stage)] == [
         ("U0ADA", f"100% of your quota of {limit:,} tokens per day is used")
     ]
     assert len(stage.vendor.requests) == 3
 
 
-async def test_at_four_fifths_a_person_is_warned_while_they_may_still_ask(stage: Stage, settings: Settings) -> None:
+async def test_person_is_warned_at_four_fifths_while_they_may_still_ask(stage: Stage, settings: Settings) -> None:
     limit = USED_TOKENS * 6 // 5
     async with running(replace(settings, caps=parse_caps(f"user/day={limit}tokens"))):
         for _ in range(2):
             assert await stage.answers("general", await stage.mention()) == [WORDS.rstrip()]
-            await stage.sandbox.wait_for(lambda: whispered(stage))
+            await stage.sandbox.wait_for(lambda: ephemerals(stage))
         (sentence,) = await stage.answers("general", await stage.mention())
         assert sentence.startswith(f"Your quota of {limit:,} tokens per day is used up.")
-    ((_, warning),) = whispered(stage)
+    ((_, warning),) = ephemerals(stage)
     assert warning.startswith(f"83% of your quota of {limit:,} tokens per day is used. It resets on ")
 
 
-@pytest.mark.parametrize(("scope", "elsewhere"), [("channel", WORDS.rstrip()), ("workspace", "This workspace's quota")])
-async def test_a_channel_and_the_workspace_have_caps_of_their_own(
-    stage: Stage, settings: Settings, scope: str, elsewhere: str
+@pytest.mark.parametrize(
+    ("scope", "shown_elsewhere"), [("channel", WORDS.rstrip()), ("workspace", "This workspace's quota")]
+)
+async def test_channel_and_workspace_have_their_own_caps(
+    stage: Stage, settings: Settings, scope: str, shown_elsewhere: str
 ) -> None:
     async with running(replace(settings, caps=parse_caps(f"{scope}/month={USED_TOKENS}tokens"))):
         await stage.answers("general", await stage.mention())
         (sentence,) = await stage.answers("general", await stage.mention(user="grace"))
         assert sentence.startswith(f"This {scope}'s quota of {USED_TOKENS:,} tokens per month is used up.")
         (text,) = await stage.answers("random", await stage.mention(channel="random"))
-        assert text.startswith(elsewhere)
+        assert text.startswith(shown_elsewhere)
 
 
-async def test_dollars_are_capped_as_well(stage: Stage, settings: Settings) -> None:
+async def test_dollars_are_capped_too(stage: Stage, settings: Settings) -> None:
     model = "openai/gpt-6.1-sol"
     async with running(replace(settings, models=(model,), caps=parse_caps("user/day=0.001usd"))):
         await stage.answers("general", await stage.mention())
@@ -85,7 +87,7 @@ BROKEN_OFF = {
 
 
 @pytest.mark.parametrize(("answer", "failure"), BROKEN_OFF.values(), ids=BROKEN_OFF.keys())
-async def test_an_answer_that_breaks_off_counts_by_estimate(
+async def test_failed_answer_counts_by_estimate(
     stage: Stage, settings: Settings, answer: Answer, failure: Failure
 ) -> None:
     stage.vendor.script(answer)
@@ -96,7 +98,7 @@ async def test_an_answer_that_breaks_off_counts_by_estimate(
     assert "is used up" in sentence
 
 
-async def test_a_model_that_did_not_begin_costs_nothing(stage: Stage, settings: Settings) -> None:
+async def test_failure_before_the_first_word_costs_nothing(stage: Stage, settings: Settings) -> None:
     stage.vendor.script(Answer([b"{}"], 503, "application/json"))
     async with running(replace(settings, caps=parse_caps("user/day=50tokens"))):
         for _ in range(2):
@@ -104,7 +106,7 @@ async def test_a_model_that_did_not_begin_costs_nothing(stage: Stage, settings: 
             assert text == texts.model_failure(Failure.OVERLOADED, "openai/test")
 
 
-async def test_of_many_questions_at_once_one_alone_may_pass_a_cap_and_all_get_their_sentence(
+async def test_simultaneous_questions_pass_a_cap_by_at_most_one_answer_and_all_get_a_reply(
     stage: Stage, settings: Settings
 ) -> None:
     stage.vendor.script(says(WORDS, pause_s=0.005))

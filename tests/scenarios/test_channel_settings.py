@@ -1,4 +1,4 @@
-"""A channel's own model, system prompt and need for a mention: in force with the next question."""
+"""Channel settings (model, system prompt, need for mentions) apply from the next question on."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -41,7 +41,7 @@ async def configure(stage: Stage, store: Stores, settings: ChannelSettings) -> N
     await store.channel_settings.write(TEAM_ID, general, settings)
 
 
-async def test_a_channel_has_a_model_and_a_system_prompt_of_its_own(two_models: Stage, another_process: Stores) -> None:
+async def test_channel_has_its_own_model_and_system_prompt(two_models: Stage, another_process: Stores) -> None:
     await configure(two_models, another_process, ChannelSettings("openai/other", "Answer in rhymes."))
     for channel in ("general", "random"):
         asked = await two_models.mention(channel=channel)
@@ -52,14 +52,14 @@ async def test_a_channel_has_a_model_and_a_system_prompt_of_its_own(two_models: 
     assert "Typist" in common["messages"][0]["content"]
 
 
-async def test_a_channel_decides_whether_each_question_needs_a_mention(
+async def test_channel_setting_decides_whether_questions_need_a_mention(
     two_models: Stage, another_process: Stores
 ) -> None:
     asked = await two_models.mention()
     await two_models.answers("general", asked)
     await configure(two_models, another_process, ChannelSettings(mention_only=True))
     await two_models.sandbox.say("ada", "general", "and this?", asked)
-    await two_models.sandbox.wait_for(lambda: all(each.acked_at_s for each in two_models.sandbox.deliveries))
+    await two_models.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in two_models.sandbox.deliveries))
     await configure(two_models, another_process, ChannelSettings(mention_only=False))
     await two_models.sandbox.say("ada", "general", "and that?", asked)
     await two_models.answers("general", asked, count=2)

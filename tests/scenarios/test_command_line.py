@@ -1,4 +1,4 @@
-"""`python -m bot` as a process: what it says, how it ends, and with which code."""
+"""`python -m bot` as a process: its output, how it ends, and its exit codes."""
 
 import asyncio
 import os
@@ -12,15 +12,13 @@ from bot import __version__
 from bot.core import texts
 from bot.errors import Failure
 from sandbox.server import Sandbox
-from tests.processes import REPOSITORY, bot_process, output, said
+from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer, refusal
 
 
-async def test_ask_writes_the_answer_as_it_arrives_and_what_it_took_to_stderr(
-    tmp_path: Path, vendor: VendorServer
-) -> None:
+async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path, vendor: VendorServer) -> None:
     events = speech.chat(["The first ", "half,", " and the rest."])
     vendor.script(Answer(events[:3], ending=Ending.HANG))
     async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
@@ -46,7 +44,7 @@ async def test_ask_writes_the_answer_as_it_arrives_and_what_it_took_to_stderr(
         (["explain this:"], b"piped in\n", "explain this:\n\npiped in"),
     ],
 )
-async def test_ask_takes_the_question_from_the_line_from_a_pipe_or_from_both(
+async def test_ask_reads_the_question_from_arguments_or_stdin_or_both(
     tmp_path: Path, vendor: VendorServer, arguments: list[str], piped: bytes, question: str
 ) -> None:
     async with bot_process(tmp_path, "ask", *arguments, env=asking(vendor)) as process:
@@ -54,7 +52,7 @@ async def test_ask_takes_the_question_from_the_line_from_a_pipe_or_from_both(
     assert vendor.requests[0].body["messages"][-1] == {"role": "user", "content": question}
 
 
-async def test_ask_without_streaming_asks_for_the_whole_answer(tmp_path: Path, vendor: VendorServer) -> None:
+async def test_ask_without_streaming_requests_the_complete_answer(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(Answer([speech.chat_whole("At once.")], content_type="application/json"))
     async with bot_process(tmp_path, "ask", "why?", "--no-stream", env=asking(vendor)) as process:
         out, _ = await output(process)
@@ -62,7 +60,7 @@ async def test_ask_without_streaming_asks_for_the_whole_answer(tmp_path: Path, v
     assert not vendor.requests[0].body.get("stream")
 
 
-async def test_ctrl_c_hangs_up_on_the_vendor_and_exits_130(tmp_path: Path, vendor: VendorServer) -> None:
+async def test_ctrl_c_closes_the_vendors_stream_and_exits_130(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(Answer(speech.chat(["Once"])[:2], ending=Ending.HANG))
     async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
         assert process.stdout is not None
@@ -76,7 +74,7 @@ async def test_ctrl_c_hangs_up_on_the_vendor_and_exits_130(tmp_path: Path, vendo
         assert b"Traceback" not in await process.stderr.read()
 
 
-async def test_ask_ends_quietly_when_nobody_reads_on(tmp_path: Path, vendor: VendorServer) -> None:
+async def test_ask_ends_quietly_when_its_stdout_is_closed(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(says("word " * 200, pause_s=0.01))
     reading, writing = os.pipe()
     async with bot_process(tmp_path, "ask", "why?", env=asking(vendor), stdout=writing) as process:
@@ -89,7 +87,7 @@ async def test_ask_ends_quietly_when_nobody_reads_on(tmp_path: Path, vendor: Ven
     assert (process.returncode, err) == (1, "")
 
 
-async def test_ask_tells_a_failure_in_a_sentence_without_the_key(tmp_path: Path, vendor: VendorServer) -> None:
+async def test_ask_reports_a_failure_in_one_sentence_without_the_key(tmp_path: Path, vendor: VendorServer) -> None:
     key = "sk-proj-abcdefghijklmnop"
     vendor.script(refusal(401, {"error": {"message": f"Incorrect API key provided: {key}"}}))
     env = {**asking(vendor), "OPENAI_API_KEY": key, "BOT_LOG_LEVEL": "debug"}
@@ -112,7 +110,7 @@ async def test_ask_tells_a_failure_in_a_sentence_without_the_key(tmp_path: Path,
         (["sandbox", "--model", "gpt"], {}, ["--model must name models as vendor/model"]),
     ],
 )
-async def test_what_cannot_be_used_is_named_and_exits_2(
+async def test_invalid_arguments_are_reported_and_exit_2(
     tmp_path: Path, arguments: list[str], env: dict[str, str], sentences: list[str]
 ) -> None:
     async with bot_process(tmp_path, *arguments, env=env) as process:
@@ -126,7 +124,7 @@ async def test_what_cannot_be_used_is_named_and_exits_2(
 @pytest.mark.parametrize(
     ("argument", "words"), [("--version", f"typist {__version__}"), ("--help", "Slack on this machine")]
 )
-async def test_it_tells_about_itself(tmp_path: Path, argument: str, words: str) -> None:
+async def test_help_and_version_are_printed(tmp_path: Path, argument: str, words: str) -> None:
     async with bot_process(tmp_path, argument) as process:
         out, _ = await output(process)
     assert words in out
@@ -134,7 +132,7 @@ async def test_it_tells_about_itself(tmp_path: Path, argument: str, words: str) 
 
 
 async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
-    """As pip writes it: a script that calls what [project.scripts] names."""
+    """Tests a script as pip writes it, which calls the function named in [project.scripts]."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     module, _, function = project["scripts"]["typist"].partition(":")
     (tmp_path / "typist").write_text(f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n")
@@ -162,7 +160,7 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
     vendor.script(says("word " * 60, pause_s=0.02))
     stage = Stage(sandbox, vendor)
     async with bot_process(tmp_path, "run", env=connected(sandbox, vendor)) as process:
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         asked = await stage.mention()
         await sandbox.wait_for(lambda: vendor.requests)
         process.send_signal(signal.SIGTERM)
@@ -171,11 +169,11 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
     assert (tmp_path / "typist.db").exists()
 
 
-async def test_a_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
+async def test_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
     vendor.script(Answer(speech.chat(["Once"])[:2], ending=Ending.HANG))
     stage = Stage(sandbox, vendor)
     async with bot_process(tmp_path, "run", env=connected(sandbox, vendor)) as process:
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         asked = await stage.mention()
         await sandbox.wait_for(lambda: stage.bots("general", asked))
         process.send_signal(signal.SIGINT)
@@ -184,11 +182,11 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, ve
         assert await asyncio.wait_for(process.wait(), 60) in (0, 130)
 
 
-async def test_slacks_tokens_are_in_no_log(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
+async def test_tokens_are_not_logged(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
     env = {**connected(sandbox, vendor), "OPENAI_API_KEY": "sk-proj-abcdefghijklmnop", "BOT_LOG_LEVEL": "debug"}
     stage = Stage(sandbox, vendor)
     async with bot_process(tmp_path, "run", env=env) as process:
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         await stage.answers("general", await stage.mention())
         process.send_signal(signal.SIGTERM)
         out, err = await output(process)

@@ -1,4 +1,4 @@
-"""What a person gets in Slack: where the answer comes, what it knows, and that it comes once."""
+"""Answers in Slack: where they appear, which context they have, and that each question gets exactly one."""
 
 import asyncio
 from dataclasses import replace
@@ -14,19 +14,19 @@ from tests.streams.server import Answer, VendorServer
 
 
 @pytest.mark.parametrize("channel", ["general", "project-x"])
-async def test_a_mention_in_a_channel_is_answered_in_its_thread(stage: Stage, channel: str) -> None:
+async def test_mention_in_a_channel_is_answered_in_its_thread(stage: Stage, channel: str) -> None:
     asked = await stage.mention(channel=channel)
     assert await stage.answers(channel, asked) == ["The whole answer."]
     assert stage.bots(channel) == []
 
 
-async def test_a_mention_in_a_group_dm_is_answered_in_its_thread(stage: Stage) -> None:
+async def test_mention_in_a_group_dm_is_answered_in_its_thread(stage: Stage) -> None:
     group = next(place.id for place in stage.sandbox.workspace.channels.values() if place.type == "mpim")
     asked = await stage.mention(channel=group)
     assert await stage.answers(group, asked) == ["The whole answer."]
 
 
-async def test_a_dm_is_answered_where_it_was_written_and_goes_on_as_one_conversation(stage: Stage) -> None:
+async def test_dm_at_the_root_is_answered_there_as_one_conversation(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
     stage.vendor.script(says("First answer."), says("Second answer."))
     await stage.sandbox.say("ada", place, "first?")
@@ -40,7 +40,7 @@ async def test_a_dm_is_answered_where_it_was_written_and_goes_on_as_one_conversa
     ]
 
 
-async def test_a_dm_in_a_thread_is_answered_in_that_thread(stage: Stage) -> None:
+async def test_dm_in_a_thread_is_answered_in_that_thread(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
     root = await stage.sandbox.say("ada", place, "root?")
     await stage.answers(place, None)
@@ -48,7 +48,7 @@ async def test_a_dm_in_a_thread_is_answered_in_that_thread(stage: Stage) -> None
     assert await stage.answers(place, root) == ["The whole answer."]
 
 
-async def test_a_follow_up_in_its_thread_needs_no_mention_and_has_the_thread_as_context(stage: Stage) -> None:
+async def test_follow_up_needs_no_mention_and_has_the_thread_as_context(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     await stage.sandbox.say("ada", "general", "and why?", asked)
@@ -60,7 +60,7 @@ async def test_a_follow_up_in_its_thread_needs_no_mention_and_has_the_thread_as_
     ]
 
 
-async def test_mentioned_in_the_middle_of_peoples_thread_that_thread_is_the_context(stage: Stage) -> None:
+async def test_mention_in_peoples_thread_has_that_thread_as_context(stage: Stage) -> None:
     root = await stage.sandbox.say("ada", "general", "The build is red.")
     await stage.sandbox.say("grace", "general", "Since the last merge.", root)
     await stage.sandbox.say("ada", "general", "@typist any idea?", root)
@@ -76,13 +76,13 @@ async def test_mentioned_in_the_middle_of_peoples_thread_that_thread_is_the_cont
 
 
 @pytest.mark.parametrize("text", ["@typist", "  @typist  "])
-async def test_a_mention_without_words_gets_a_helpful_line_and_costs_no_model_call(stage: Stage, text: str) -> None:
+async def test_mention_without_text_gets_a_hint_and_no_model_request(stage: Stage, text: str) -> None:
     asked = await stage.sandbox.say("ada", "general", text)
     assert await stage.answers("general", asked) == [texts.HELP]
     assert stage.vendor.requests == []
 
 
-async def test_two_people_asking_at_once_never_see_each_others_text(stage: Stage) -> None:
+async def test_two_simultaneous_askers_never_see_each_others_text(stage: Stage) -> None:
     stage.vendor.script(lambda seen: says(f"Answer to {seen.body['messages'][-1]['content']} " * 60, pause_s=0.002))
     asked = {
         user: await stage.mention(f"{user}'s question", user=user, channel=channel)
@@ -97,7 +97,7 @@ async def test_two_people_asking_at_once_never_see_each_others_text(stage: Stage
         assert others[user] not in str(prompt)
 
 
-async def test_a_placeholder_comes_at_once_and_the_answer_grows_in_it(stage: Stage) -> None:
+async def test_placeholder_is_posted_at_once_and_the_answer_grows_in_it(stage: Stage) -> None:
     stage.vendor.script(says("word " * 120, pause_s=0.02))
     asked = await stage.mention()
     (answer,) = await stage.answers("general", asked)
@@ -109,7 +109,7 @@ async def test_a_placeholder_comes_at_once_and_the_answer_grows_in_it(stage: Sta
     assert answer == ("word " * 120).rstrip()
 
 
-async def test_a_question_that_must_wait_for_the_threads_other_one_says_so_and_is_answered_after_it(
+async def test_queued_question_says_so_and_is_answered_after_the_first_one(
     stage: Stage,
 ) -> None:
     stage.vendor.script(says("First. " * 40, pause_s=0.02), says("Second."))
@@ -123,7 +123,7 @@ async def test_a_question_that_must_wait_for_the_threads_other_one_says_so_and_i
     assert stage.prompts()[1][1] == {"role": "assistant", "content": ("First. " * 40).rstrip()}
 
 
-async def test_a_long_answer_goes_on_in_a_next_message_without_a_lost_or_doubled_character(
+async def test_long_answer_continues_in_another_message_without_lost_or_doubled_text(
     stage: Stage,
 ) -> None:
     text = "".join(f"{number}: line of the answer\n" for number in range(1_200))
@@ -133,7 +133,7 @@ async def test_a_long_answer_goes_on_in_a_next_message_without_a_lost_or_doubled
     assert "\n".join(pages) == text.rstrip()
 
 
-async def test_the_twin_events_of_a_mention_and_a_redelivered_event_give_one_answer(stage: Stage) -> None:
+async def test_twin_and_redelivered_events_give_one_answer(stage: Stage) -> None:
     stage.sandbox.faults.start("redeliver")
     asked = await stage.mention()
     await stage.answers("general", asked)
@@ -144,11 +144,11 @@ async def test_the_twin_events_of_a_mention_and_a_redelivered_event_give_one_ans
     assert len(stage.vendor.requests) == 2
 
 
-async def test_what_is_not_for_the_bot_is_acknowledged_and_not_answered(stage: Stage) -> None:
+async def test_messages_not_for_the_bot_are_acknowledged_and_not_answered(stage: Stage) -> None:
     sandbox = stage.sandbox
-    said = await sandbox.say("ada", "general", "lunch?")
-    await sandbox.say("grace", "general", "yes", said)
-    await sandbox.edit("general", said, "lunch, or not?")
+    lunch = await sandbox.say("ada", "general", "lunch?")
+    await sandbox.say("grace", "general", "yes", lunch)
+    await sandbox.edit("general", lunch, "lunch, or not?")
     await sandbox.say_as_bot("ci", "general", "@typist build is red")
     await sandbox.say_as_bot("ci", "general", "@typist build is red", old=True)
     gone = await sandbox.say("ada", "random", "oh")
@@ -160,7 +160,7 @@ async def test_what_is_not_for_the_bot_is_acknowledged_and_not_answered(stage: S
     assert all("why" not in shown(message) for message in stage.bots("general"))
 
 
-async def test_nothing_that_a_model_says_notifies_anybody(stage: Stage) -> None:
+async def test_models_text_notifies_nobody(stage: Stage) -> None:
     evil = "<!channel> <!here> <@UADA> <!subteam^S1> <https://evil.example|slack.com> "
     stage.vendor.script(says(evil * 30, pause_s=0.005))
     asked = await stage.mention()
@@ -168,7 +168,7 @@ async def test_nothing_that_a_model_says_notifies_anybody(stage: Stage) -> None:
     assert stage.sandbox.workspace.notified == []
 
 
-async def test_answers_go_on_while_another_one_grows(stage: Stage) -> None:
+async def test_other_answers_finish_while_one_is_growing(stage: Stage) -> None:
     stage.vendor.script(says("slow " * 100, pause_s=0.03), says("Quick."))
     slow = await stage.mention("slow?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", slow))
@@ -178,7 +178,7 @@ async def test_answers_go_on_while_another_one_grows(stage: Stage) -> None:
     await stage.answers("general", slow)
 
 
-async def test_twenty_at_once_are_all_answered_within_slacks_budgets(
+async def test_twenty_simultaneous_questions_are_answered_within_slacks_budgets(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     stage = Stage(sandbox, vendor)
@@ -192,12 +192,12 @@ async def test_twenty_at_once_are_all_answered_within_slacks_budgets(
     assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
 
 
-def test_the_sandbox_is_only_on_this_machine(sandbox: Sandbox) -> None:
+def test_sandbox_listens_on_this_machine_only(sandbox: Sandbox) -> None:
     assert sandbox.url.startswith("http://127.0.0.1:")
 
 
-async def test_while_a_model_thinks_its_reply_says_so_and_shows_none_of_it(quick_to_stall: Stage) -> None:
-    stage = quick_to_stall
+async def test_reply_says_that_the_model_thinks_without_showing_its_thoughts(with_short_stall_timeout: Stage) -> None:
+    stage = with_short_stall_timeout
     thoughts = [b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"secret "}}]}\n\n'] * 15
     tagged = speech.chat(["<think>", "secret", "</think>", "The answer."])
     stage.vendor.script(Answer([*thoughts, *tagged], pause_s=0.1))
@@ -209,7 +209,7 @@ async def test_while_a_model_thinks_its_reply_says_so_and_shows_none_of_it(quick
     assert not any("secret" in text for text in seen)
 
 
-async def test_what_is_held_back_whole_is_no_reason_for_slack_to_refuse_blocks(stage: Stage) -> None:
+async def test_reply_whose_text_is_still_withheld_has_valid_blocks(stage: Stage) -> None:
     stage.vendor.script(says(f"[the docs](https://docs.example/{'a' * 400}) say so.", pause_s=0.01))
     (answer,) = await stage.answers("general", await stage.mention())
     assert answer.endswith(") say so.")

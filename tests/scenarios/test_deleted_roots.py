@@ -1,4 +1,4 @@
-"""A reply whose thread was deleted never stands at the channel's root."""
+"""A reply to a deleted thread never stays at the channel's root."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from tests.scenarios.conftest import Stage, says
 
 
 def taken_back(stage: Stage) -> bool:
-    return any(each.ok for each in stage.sandbox.calls if each.method == "chat.delete")
+    return any(call.ok for call in stage.sandbox.calls if call.method == "chat.delete")
 
 
 @pytest.mark.parametrize("fault", [None, "lose_response"], ids=["answered", "with its answer lost"])
-async def test_a_post_into_a_deleted_thread_is_taken_back(stage: Stage, fault: str | None) -> None:
+async def test_post_into_a_deleted_thread_is_deleted(stage: Stage, fault: str | None) -> None:
     stage.vendor.script(says("word " * 40, pause_s=0.02))
     slow = FaultSettings(method="chat.postMessage", times=1, delay_s=0.7)
     stage.sandbox.faults.start("slow", **slow)
@@ -27,7 +27,7 @@ async def test_a_post_into_a_deleted_thread_is_taken_back(stage: Stage, fault: s
     assert await stage.answers("general", next_one, timeout_s=20) == [("word " * 40).rstrip()]
 
 
-async def test_a_post_that_can_not_be_taken_back_at_once_is_taken_back_again(stage: Stage) -> None:
+async def test_failed_deletion_of_such_a_post_is_retried(stage: Stage) -> None:
     stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=0.7)
     stage.sandbox.faults.start("unknown_error", method="chat.delete", times=2)
     asked = await stage.mention()
@@ -36,7 +36,7 @@ async def test_a_post_that_can_not_be_taken_back_at_once_is_taken_back_again(sta
     assert stage.bots("general") == []
 
 
-async def test_a_question_about_a_message_that_was_deleted_is_not_asked(stage: Stage) -> None:
+async def test_question_about_a_deleted_message_is_not_asked(stage: Stage) -> None:
     about = await stage.sandbox.say("grace", "general", "We moved to the new build.")
     ada = stage.sandbox.client("ada")
     await ada.use_message_shortcut("general", about, modals.ASK_ABOUT)

@@ -1,4 +1,4 @@
-"""A question that Slack was told we have is answered, whole and once, whatever dies; in the same messages."""
+"""Crash recovery: an acknowledged question gets one complete answer, in the same messages, whatever dies."""
 
 import asyncio
 import re
@@ -23,15 +23,15 @@ from bot.store.engine import create_engine
 from bot.store.schema import checkpoints
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.forked import Forked, forked_bot
-from tests.processes import said
+from tests.forked import ForkedBot, forked_bot
+from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, footer, growing, says, shown
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, Seen, VendorServer
 
 LONG = "".join(f"word{number} " for number in range(80))
 PACE_S = 0.02
-"""For four characters: the long answer takes some 3 s."""
+"""Pause after each delta of four characters. The long answer takes about 3 s."""
 
 
 SECTIONS = [
@@ -44,37 +44,42 @@ SECTIONS = [
     "".join(f"- word{n}\n" for n in range(160, 190)),
 ]
 MARKDOWN = "".join(SECTIONS)
-"""Each of its words is there once, in order."""
+"""An answer whose words are all different, so that lost and doubled words are matching."""
 WORD = re.compile(r"word(\d{3})")
-HALF = speech.chat(speech.tokens(LONG))[:60]
-"""The first words of the long answer; then nothing for as long as the vendor is listened to."""
+UNFINISHED = speech.chat(speech.tokens(LONG))[:60]
+"""The first part of the long answer. Used with Ending.HANG, the stream then stays silent until the bot hangs up."""
 
 
 @dataclass
 class Fleet:
-    """Bot processes that share a database, on one stage."""
+    """Bot processes that share a database, a sandbox and a vendor."""
 
     stage: Stage
     folder: Path
     env: dict[str, str]
     stack: AsyncExitStack
 
-    async def start(self, **env: str) -> Forked:
-        """One more, once it is connected."""
+    async def start(self, **env: str) -> ForkedBot:
+        """Starts another process and returns it once it is connected."""
         process = await self.stack.enter_async_context(forked_bot(self.folder, "run", env={**self.env, **env}))
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         return process
 
     async def visible(self, asked: str, words: str) -> Message:
-        """The reply to a question, as soon as it shows these words."""
-        found = await self.stage.sandbox.wait_for(
+        """Waits until the reply to a question shows these words, and returns the reply."""
+        matching = await self.stage.sandbox.wait_for(
             lambda: [message for message in self.stage.bots("general", asked) if words in shown(message)]
         )
-        return found[0]
+        return matching[0]
 
     async def asked_the_model(self, times: int) -> None:
-        """As soon as the model was asked so often."""
-        await asyncio.wait_for(self.stage.vendor.request(times - 1), 40)
+        """Waits until the vendor has had so many requests."""
+        try:
+            await asyncio.wait_for(self.stage.vendor.request(times - 1), 40)
+        except TimeoutError:
+            replies = [shown(message) for channel in ("general",) for message in self.stage.bots(channel)]
+            got = len(self.stage.vendor.requests)
+            raise AssertionError(f"waited 40 s for request {times}; the vendor got {got}; Slack: {replies}") from None
 
 
 @pytest.fixture
@@ -86,17 +91,17 @@ async def fleet(sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database
 
 
 def shown_texts(fleet: Fleet, message: Message) -> list[str]:
-    """What readers saw of a message, one after the other."""
+    """Returns the text of each revision of a message, in order."""
     revisions = fleet.stage.sandbox.revisions("general", message.ts)
-    return [block["text"] for each in revisions for block in each.sent_blocks if block["type"] == "markdown"]
+    return [block["text"] for revision in revisions for block in revision.sent_blocks if block["type"] == "markdown"]
 
 
-def never_a_step_back(seen: list[str]) -> bool:
-    """Each text goes on where the one before ended."""
+def never_shrinks(seen: list[str]) -> bool:
+    """Returns whether each text continues the one before."""
     return all(later.startswith(earlier) for earlier, later in pairwise(seen))
 
 
-async def test_after_a_crash_a_restart_goes_on_in_the_same_message(fleet: Fleet) -> None:
+async def test_restart_after_a_crash_continues_in_the_same_message(fleet: Fleet) -> None:
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
@@ -105,26 +110,26 @@ async def test_after_a_crash_a_restart_goes_on_in_the_same_message(fleet: Fleet)
     await fleet.start()
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
-    assert never_a_step_back(shown_texts(fleet, reply))
+    assert never_shrinks(shown_texts(fleet, reply))
 
 
-async def test_after_a_crash_another_process_goes_on_within_three_seconds(fleet: Fleet) -> None:
+async def test_another_process_takes_over_within_seconds_of_a_crash(fleet: Fleet) -> None:
     first = await fleet.start()
-    fleet.stage.vendor.script(Answer(HALF, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
+    fleet.stage.vendor.script(Answer(UNFINISHED, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
     first.kill()
     loop = asyncio.get_running_loop()
-    died = loop.time()
+    died_at = loop.time()
     await fleet.asked_the_model(2)
-    assert loop.time() - died < 6.0
+    assert loop.time() - died_at < 6.0
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
-    assert never_a_step_back(shown_texts(fleet, reply))
+    assert never_shrinks(shown_texts(fleet, reply))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_crash_before_a_placeholder_is_on_record_leaves_no_second_message(fleet: Fleet) -> None:
+async def test_crash_before_a_placeholder_is_recorded_leaves_no_second_message(fleet: Fleet) -> None:
     process = await fleet.start()
     fleet.stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.0)
     asked = await fleet.stage.mention()
@@ -136,9 +141,9 @@ async def test_a_crash_before_a_placeholder_is_on_record_leaves_no_second_messag
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes(fleet: Fleet) -> None:
+async def test_process_paused_during_a_take_over_neither_edits_nor_finishes(fleet: Fleet) -> None:
     paused = await fleet.start()
-    fleet.stage.vendor.script(Answer(HALF, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
+    fleet.stage.vendor.script(Answer(UNFINISHED, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
@@ -148,16 +153,16 @@ async def test_who_was_paused_while_another_took_over_neither_edits_nor_finishes
     edits = len(shown_texts(fleet, reply))
     paused.send_signal(signal.SIGCONT)
     assert paused.stderr is not None
-    await said(paused.stderr, ": canceled: lost")
+    await wait_for_line(paused.stderr, ": canceled: lost")
     asked_next = await fleet.stage.mention("next?")
     await fleet.stage.answers("general", asked_next)
     assert len(shown_texts(fleet, reply)) == edits
-    assert never_a_step_back(shown_texts(fleet, reply))
+    assert never_shrinks(shown_texts(fleet, reply))
 
 
-async def test_at_sigterm_what_does_not_end_in_time_goes_on_in_another_process(fleet: Fleet) -> None:
+async def test_answer_that_outlasts_the_drain_is_handed_over(fleet: Fleet) -> None:
     leaving = await fleet.start(BOT_DRAIN_S="1")
-    fleet.stage.vendor.script(Answer(HALF, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
+    fleet.stage.vendor.script(Answer(UNFINISHED, ending=Ending.HANG), says(LONG, pause_s=PACE_S))
     asked = await fleet.stage.mention()
     reply = await fleet.visible(asked, "word9 ")
     await fleet.start()
@@ -165,11 +170,11 @@ async def test_at_sigterm_what_does_not_end_in_time_goes_on_in_another_process(f
     assert await asyncio.wait_for(leaving.wait(), 40) == 0
     assert await fleet.stage.answers("general", asked) == [LONG.rstrip()]
     assert [message.ts for message in fleet.stage.bots("general", asked)] == [reply.ts]
-    assert never_a_step_back(shown_texts(fleet, reply))
+    assert never_shrinks(shown_texts(fleet, reply))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_three_interrupted_attempts_end_with_the_part_and_a_sentence(fleet: Fleet) -> None:
+async def test_three_interruptions_end_the_job_with_its_part_and_a_notice(fleet: Fleet) -> None:
     events = speech.chat(speech.tokens("Half an answer. "))
     fleet.stage.vendor.script(Answer(events[:-3], ending=Ending.HANG))
     asked = ""
@@ -195,22 +200,22 @@ async def test_two_processes_answer_each_question_once_and_each_thread_in_order(
             await fleet.stage.sandbox.say("ada", "general", f"@typist q{n}-{follow_up}", asked)
     for n, asked in enumerate(threads):
         answers = await fleet.stage.sandbox.wait_for(partial(whole, fleet, asked, f"q{n}-3"), 40)
-        said = " and ".join(answer.removeprefix("To ").rstrip(".") for answer in answers)
-        assert said == " and ".join(f"q{n}-{number}" for number in range(4))
+        questions = " and ".join(answer.removeprefix("To ").rstrip(".") for answer in answers)
+        assert questions == " and ".join(f"q{n}-{number}" for number in range(4))
     assert not [
         call for call in fleet.stage.sandbox.calls if call.error == "ratelimited" and call.method == "chat.update"
     ]
 
 
 def whole(fleet: Fleet, asked: str, last: str) -> list[str]:
-    """The answers in a thread, once the last question has its own and none is growing."""
+    """Returns the answers in a thread once the last question has its own and none is growing; before that, []."""
     messages = fleet.stage.bots("general", asked)
     answers = [shown(message) for message in messages]
     return answers if last in str(answers) and not any(map(growing, messages)) else []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_beyond_what_a_process_answers_at_once_questions_wait_with_a_sign(fleet: Fleet) -> None:
+async def test_questions_beyond_the_process_limit_are_queued_behind_placeholders(fleet: Fleet) -> None:
     fleet.stage.vendor.script(says("word " * 60, pause_s=PACE_S))
     await fleet.start(BOT_MAX_CONCURRENT="1")
     first = await fleet.stage.mention("first?")
@@ -223,10 +228,8 @@ async def test_beyond_what_a_process_answers_at_once_questions_wait_with_a_sign(
         assert await fleet.stage.answers("general", asked) == [("word " * 60).rstrip()]
 
 
-async def test_a_stop_request_by_another_process_reaches_the_owner_and_what_came_stays(
-    fleet: Fleet, database_url: str
-) -> None:
-    fleet.stage.vendor.script(Answer(HALF, ending=Ending.HANG))
+async def test_stop_by_another_process_reaches_the_owner_and_keeps_the_text(fleet: Fleet, database_url: str) -> None:
+    fleet.stage.vendor.script(Answer(UNFINISHED, ending=Ending.HANG))
     await fleet.start()
     asked = await fleet.stage.mention()
     await fleet.visible(asked, "word9 ")
@@ -240,12 +243,12 @@ async def test_a_stop_request_by_another_process_reaches_the_owner_and_what_came
 
 
 def asked_in(seen: Seen) -> list[str]:
-    """The questions in the last turn of what the vendor was asked."""
+    """Returns the questions in the last turn of a request."""
     return re.findall(r"q\d-\d", seen.body["messages"][-1]["content"])
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_while_the_database_is_away_answers_go_on_and_new_questions_come_again(
+async def test_answers_continue_and_new_questions_are_redelivered_during_a_database_outage(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     await fleet.start()
@@ -263,8 +266,8 @@ async def test_while_the_database_is_away_answers_go_on_and_new_questions_come_a
     assert await fleet.stage.answers("general", later, timeout_s=40) == [LONG.rstrip()]
 
 
-def going_on(text: str, pause_s: float = PACE_S / 2) -> Callable[[Seen], Answer]:
-    """A model that says a text, and goes on with it where it is asked to."""
+def resuming(text: str, pause_s: float = PACE_S / 2) -> Callable[[Seen], Answer]:
+    """Returns a model that answers with this text, and continues it after the part that the prompt ends with."""
 
     def answer(seen: Seen) -> Answer:
         *_, before, last = [turn["content"] for turn in seen.body["messages"]]
@@ -277,23 +280,23 @@ def going_on(text: str, pause_s: float = PACE_S / 2) -> Callable[[Seen], Answer]
 
 
 def places(fleet: Fleet, message: Message) -> list[list[int]]:
-    """The numbers of the words that each revision of a message shows."""
+    """Returns the numbers of the words in each revision of a message."""
     revisions = fleet.stage.sandbox.revisions("general", message.ts)
-    return [[int(number) for number in WORD.findall(str(each.sent_blocks))] for each in revisions]
+    return [[int(number) for number in WORD.findall(str(revision.sent_blocks))] for revision in revisions]
 
 
 def check_growth(seen: list[list[int]]) -> None:
-    """Each revision has the first words, and no fewer of them than the one before."""
+    """Checks that each revision has the first words of the answer, and no fewer than the one before."""
     assert all(words == list(range(len(words))) for words in seen)
     assert [len(words) for words in seen] == sorted(len(words) for words in seen)
 
 
 async def shows(fleet: Fleet, asked: str, word: int) -> Message:
-    """The reply, as soon as it shows this word or a later one."""
-    found = await fleet.stage.sandbox.wait_for(
-        lambda: [each for each in fleet.stage.bots("general", asked) if last_word(each) >= word], 30
+    """Waits until the reply shows this word or a later one, and returns the reply."""
+    matching = await fleet.stage.sandbox.wait_for(
+        lambda: [message for message in fleet.stage.bots("general", asked) if last_word(message) >= word], 30
     )
-    return found[0]
+    return matching[0]
 
 
 def last_word(message: Message) -> int:
@@ -301,7 +304,7 @@ def last_word(message: Message) -> int:
 
 
 async def check_whole(fleet: Fleet, asked: str, reply: Message) -> None:
-    """The answer ends whole in the message in which it began, after no step back."""
+    """Checks that the answer is completed in the message in which it began, without ever getting shorter."""
     await fleet.stage.sandbox.wait_for(lambda: not any(map(growing, fleet.stage.bots("general", asked))))
     (message,) = fleet.stage.bots("general", asked)
     assert message.ts == reply.ts
@@ -311,8 +314,8 @@ async def check_whole(fleet: Fleet, asked: str, reply: Message) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("word", [-1, 3, 50, 62, 75, 110, 130, 158, 175], ids=lambda word: f"word {word}")
-async def test_killed_at_any_moment_it_goes_on_without_a_step_back_and_ends_whole(fleet: Fleet, word: int) -> None:
-    fleet.stage.vendor.script(going_on(MARKDOWN))
+async def test_answer_killed_at_any_point_continues_without_shrinking(fleet: Fleet, word: int) -> None:
+    fleet.stage.vendor.script(resuming(MARKDOWN))
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, word)
@@ -322,8 +325,8 @@ async def test_killed_at_any_moment_it_goes_on_without_a_step_back_and_ends_whol
     await check_whole(fleet, asked, reply)
 
 
-async def test_killed_again_and_again_it_pays_for_no_text_twice(fleet: Fleet) -> None:
-    fleet.stage.vendor.script(going_on(MARKDOWN))
+async def test_answer_killed_twice_is_resumed_without_repeating_text(fleet: Fleet) -> None:
+    fleet.stage.vendor.script(resuming(MARKDOWN))
     process = await fleet.start()
     asked = await fleet.stage.mention()
     for word in (75, 140):
@@ -342,7 +345,7 @@ async def test_killed_again_and_again_it_pays_for_no_text_twice(fleet: Fleet) ->
 
 async def test_question_edited_while_no_process_runs_is_answered_from_the_beginning(fleet: Fleet) -> None:
     sandbox = fleet.stage.sandbox
-    fleet.stage.vendor.script(going_on(MARKDOWN))
+    fleet.stage.vendor.script(resuming(MARKDOWN))
     process = await fleet.start()
     root = await sandbox.say("ada", "general", "Good morning.")
     asked = await sandbox.say("ada", "general", "@typist old words?", root)
@@ -353,17 +356,17 @@ async def test_question_edited_while_no_process_runs_is_answered_from_the_beginn
     await sandbox.edit("general", asked, "@typist new words?")
     await fleet.start()
     await sandbox.wait_for(
-        lambda: [shown(each) for each in fleet.stage.bots("general", root)] == ["The new answer."], 25
+        lambda: [shown(message) for message in fleet.stage.bots("general", root)] == ["The new answer."], 25
     )
     assert [message.ts for message in fleet.stage.bots("general", root)] == [reply.ts]
     assert not any(RESUME_REQUEST in str(prompt) for prompt in fleet.stage.prompts())
     assert fleet.stage.prompts()[-1][-1]["content"].endswith("new words?")
 
 
-async def test_handed_over_it_goes_on_from_its_last_word(fleet: Fleet) -> None:
+async def test_handed_over_answer_continues_after_its_last_word(fleet: Fleet) -> None:
     half = MARKDOWN[: MARKDOWN.index("| word080")]
     hanging = Answer(speech.chat(speech.tokens(half))[:-3], ending=Ending.HANG)
-    resumed = going_on(MARKDOWN)
+    resumed = resuming(MARKDOWN)
     fleet.stage.vendor.script(lambda seen: resumed(seen) if "stops" in str(seen.body) else hanging)
     leaving = await fleet.start(BOT_DRAIN_S="1")
     asked = await fleet.stage.mention()
@@ -377,7 +380,7 @@ async def test_handed_over_it_goes_on_from_its_last_word(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("says_so", [NOTHING_MISSING, "", MARKDOWN], ids=["says so", "says nothing", "repeats it"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_of_an_answer_that_lacked_nothing_nothing_is_added(fleet: Fleet, says_so: str) -> None:
+async def test_complete_answer_gets_no_additional_text_after_a_crash(fleet: Fleet, says_so: str) -> None:
     hanging = Answer(speech.chat(speech.tokens(MARKDOWN))[:-3], ending=Ending.HANG)
     fleet.stage.vendor.script(lambda seen: says(says_so) if "stops" in str(seen.body) else hanging)
     process = await fleet.start()
@@ -389,13 +392,13 @@ async def test_of_an_answer_that_lacked_nothing_nothing_is_added(fleet: Fleet, s
     await check_whole(fleet, asked, reply)
 
 
-async def test_what_lacked_only_its_last_edit_asks_no_model_again(fleet: Fleet, database_url: str) -> None:
-    fleet.stage.vendor.script(going_on(MARKDOWN))
+async def test_answer_missing_only_its_last_edit_is_not_requested_again(fleet: Fleet, database_url: str) -> None:
+    fleet.stage.vendor.script(resuming(MARKDOWN))
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, 150)
     fleet.stage.sandbox.faults.start("internal_error", method="chat.update")
-    await its_end_is_on_record(database_url)
+    await until_end_is_recorded(database_url)
     process.kill()
     await process.wait()
     fleet.stage.sandbox.faults.stop("internal_error")
@@ -404,21 +407,25 @@ async def test_what_lacked_only_its_last_edit_asks_no_model_again(fleet: Fleet, 
     assert len(fleet.stage.vendor.requests) == 1
 
 
-async def its_end_is_on_record(database_url: str) -> None:
+async def until_end_is_recorded(database_url: str) -> None:
     engine = create_engine(database_url)
     ended = sa.select(sa.func.count()).where(sa.cast(checkpoints.c.closing, sa.Text).is_not(None))
-    async with asyncio.timeout(40):
-        while True:
-            async with engine.begin() as connection:
-                if await connection.scalar(ended):
-                    break
-            await asyncio.sleep(0.05)
-    await engine.dispose()
+    try:
+        async with asyncio.timeout(40):
+            while True:
+                async with engine.begin() as connection:
+                    if await connection.scalar(ended):
+                        break
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError("waited 40 s for the end of the answer to be recorded with its checkpoint") from None
+    finally:
+        await engine.dispose()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_killed_while_the_database_is_away_it_takes_nothing_back(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.stage.vendor.script(going_on(MARKDOWN, PACE_S))
+async def test_answer_killed_during_a_database_outage_does_not_shrink(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.stage.vendor.script(resuming(MARKDOWN, PACE_S))
     process = await fleet.start()
     asked = await fleet.stage.mention()
     reply = await shows(fleet, asked, 62)

@@ -1,4 +1,4 @@
-"""SIGTERM ends the process within BOT_DRAIN_S + 5 s, whatever stands still meanwhile."""
+"""SIGTERM ends the process within BOT_DRAIN_S + 5 s, even if Slack or the database is frozen."""
 
 import asyncio
 import re
@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.contracts import databases
-from tests.processes import bot_process, output, said
+from tests.processes import bot_process, output, wait_for_line
 from tests.scenarios.conftest import asking, says
 from tests.slack_process import Slack, slack_process
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
-HALF = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
-"""A model that stops in the middle, and keeps its connection."""
+UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
+"""A model that stops in the middle of an answer and keeps its connection open."""
 AT_MOST_S = 5.0
 
 
@@ -35,7 +35,7 @@ def own_server() -> Iterator[databases.Server]:
 
 
 async def ended_in(process: asyncio.subprocess.Process) -> tuple[float, str]:
-    """Seconds from SIGTERM to the end, and what was written until then."""
+    """Sends SIGTERM and returns the seconds until the process ended, and its log."""
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     out, err = await output(process)
@@ -43,19 +43,19 @@ async def ended_in(process: asyncio.subprocess.Process) -> tuple[float, str]:
 
 
 def clean(log: str) -> bool:
-    """Whether the end left nothing open, and was not forced."""
+    """Returns whether the shutdown was complete and not forced."""
     return not re.search("Traceback|Unclosed|never retrieved|was destroyed|shutdown took too long", log)
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
 @pytest.mark.parametrize("drain_s", [0, 2])
-async def test_a_frozen_slack_does_not_hold_up_the_end(
+async def test_frozen_slack_does_not_delay_the_shutdown(
     tmp_path: Path, slack: Slack, vendor: VendorServer, drain_s: int, live: bool
 ) -> None:
-    vendor.script(HALF)
+    vendor.script(UNFINISHED)
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": str(drain_s)}
     async with bot_process(tmp_path, "run", env=env) as process:
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         if live:
             await slack.ask()
             await vendor.request(0)
@@ -68,13 +68,13 @@ async def test_a_frozen_slack_does_not_hold_up_the_end(
 
 @pytest.mark.parametrize("frozen", ["database", "database and Slack"])
 @pytest.mark.parametrize("live", [False, True], ids=["idle", "with a live answer"])
-async def test_a_frozen_database_does_not_hold_up_the_end(
+async def test_frozen_database_does_not_delay_the_shutdown(
     tmp_path: Path, slack: Slack, vendor: VendorServer, own_server: databases.Server, live: bool, frozen: str
 ) -> None:
-    vendor.script(HALF)
+    vendor.script(UNFINISHED)
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "1", "DATABASE_URL": own_server.url}
     async with bot_process(tmp_path, "run", env=env) as process:
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         if live:
             await slack.ask()
             await vendor.request(0)
@@ -88,34 +88,34 @@ async def test_a_frozen_database_does_not_hold_up_the_end(
     assert clean(log), log
 
 
-async def test_a_second_signal_ends_at_once_though_slack_is_frozen(
+async def test_second_signal_ends_at_once_although_slack_is_frozen(
     tmp_path: Path, slack: Slack, vendor: VendorServer
 ) -> None:
-    vendor.script(HALF)
+    vendor.script(UNFINISHED)
     async with bot_process(tmp_path, "run", env={**asking(vendor), **slack.env, "BOT_DRAIN_S": "60"}) as process:
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         await slack.ask()
         await vendor.request(0)
         with slack.frozen():
             process.send_signal(signal.SIGTERM)
-            await said(process.stderr, "shutdown: waiting up to")
+            await wait_for_line(process.stderr, "shutdown: waiting up to")
             took_s, log = await ended_in(process)
     assert took_s < AT_MOST_S, log
     assert process.returncode == 0, log
 
 
-async def test_what_a_frozen_slack_kept_from_ending_is_answered_by_the_next_process(
+async def test_answer_cut_off_by_a_frozen_slack_is_completed_by_the_next_process(
     tmp_path: Path, slack: Slack, vendor: VendorServer
 ) -> None:
-    vendor.script(HALF, says("The whole answer."))
+    vendor.script(UNFINISHED, says("The whole answer."))
     env = {**asking(vendor), **slack.env, "BOT_DRAIN_S": "0"}
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(bot_process(tmp_path, "run", env=env))
-        await said(first.stdout, "is connected to Slack")
+        await wait_for_line(first.stdout, "is connected to Slack")
         await slack.ask()
         await vendor.request(0)
         with slack.frozen():
             await ended_in(first)
         second = await stack.enter_async_context(bot_process(tmp_path, "run", env=env))
-        await said(second.stderr, "job=1 ")
+        await wait_for_line(second.stderr, "job=1 ")
         assert len(vendor.requests) == 2

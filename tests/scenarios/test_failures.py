@@ -1,4 +1,4 @@
-"""Whatever happens to the model, to Slack or on the way, a reply ends: with the answer, or its part and a sentence."""
+"""Failures of the model, of Slack or of the network: each reply ends with the answer, or with a part and a notice."""
 
 import asyncio
 import re
@@ -21,18 +21,18 @@ PART = "The first half. "
 
 
 def part(ending: Ending) -> Answer:
-    """The first half of an answer, and then the connection fares as told."""
+    """Returns the first half of an answer whose connection then ends in this way."""
     events = speech.chat(speech.tokens(PART))
     return Answer(events[: 1 + len(speech.tokens(PART))], ending=ending)
 
 
 def finished_by(reason: str) -> Answer:
-    """Half an answer that the vendor ends for a reason of its own."""
+    """Returns half an answer that the vendor ends with this finish reason."""
     return Answer([event.replace(b'"stop"', f'"{reason}"'.encode()) for event in speech.chat(speech.tokens(PART))])
 
 
 def openai_error(status: int, code: str, **headers: str) -> Answer:
-    """A refusal in OpenAI's form."""
+    """Returns an error response in OpenAI's form."""
     return refusal(status, {"error": {"message": code, "type": code, "code": code}}, **headers)
 
 
@@ -53,7 +53,7 @@ AFTER_SOME_TEXT = {
 
 
 @pytest.mark.parametrize(("answer", "failure"), WITHOUT_TEXT.values(), ids=WITHOUT_TEXT.keys())
-async def test_a_model_that_gives_no_answer_is_explained_in_a_sentence(
+async def test_failure_before_the_first_word_is_explained_in_a_notice(
     stage: Stage, answer: Answer, failure: Failure
 ) -> None:
     stage.vendor.script(answer)
@@ -62,9 +62,7 @@ async def test_a_model_that_gives_no_answer_is_explained_in_a_sentence(
 
 
 @pytest.mark.parametrize(("answer", "failure"), AFTER_SOME_TEXT.values(), ids=AFTER_SOME_TEXT.keys())
-async def test_a_model_that_fails_midway_leaves_its_part_and_a_sentence(
-    stage: Stage, answer: Answer, failure: Failure
-) -> None:
+async def test_failure_midway_leaves_the_part_and_a_notice(stage: Stage, answer: Answer, failure: Failure) -> None:
     stage.vendor.script(answer)
     asked = await stage.mention()
     sentence = texts.model_failure(failure, "openai/test")
@@ -72,36 +70,36 @@ async def test_a_model_that_fails_midway_leaves_its_part_and_a_sentence(
 
 
 @pytest.mark.parametrize("text", ["", PART], ids=["before the first word", "midway"])
-async def test_a_model_that_stalls_leaves_its_part_and_a_sentence(quick_to_stall: Stage, text: str) -> None:
-    quick_to_stall.vendor.script(part(Ending.HANG) if text else Answer(ending=Ending.HANG))
-    asked = await quick_to_stall.mention()
+async def test_stalled_model_leaves_its_part_and_a_notice(with_short_stall_timeout: Stage, text: str) -> None:
+    with_short_stall_timeout.vendor.script(part(Ending.HANG) if text else Answer(ending=Ending.HANG))
+    asked = await with_short_stall_timeout.mention()
     sentence = texts.model_failure(Failure.STALLED, "openai/test")
-    assert await quick_to_stall.answers("general", asked) == [f"{text.rstrip()}\n{sentence}".lstrip()]
+    assert await with_short_stall_timeout.answers("general", asked) == [f"{text.rstrip()}\n{sentence}".lstrip()]
 
 
-async def test_a_long_rate_limit_is_told_with_its_wait(stage: Stage) -> None:
+async def test_long_rate_limit_is_reported_with_its_wait(stage: Stage) -> None:
     stage.vendor.script(openai_error(429, "rate_limit_exceeded", retry_after="600"))
     (text,) = await stage.answers("general", await stage.mention())
     assert text == texts.model_failure(Failure.RATE_LIMITED, "openai/test", retry_after_s=600)
 
 
-async def test_a_short_rate_limit_is_waited_for(stage: Stage) -> None:
+async def test_short_rate_limit_is_waited_for(stage: Stage) -> None:
     stage.vendor.script(openai_error(429, "rate_limit_exceeded", retry_after="1"), says("After all."))
     assert await stage.answers("general", await stage.mention()) == ["After all."]
 
 
-async def test_an_answer_that_ends_for_length_says_so(stage: Stage) -> None:
+async def test_answer_at_its_length_limit_says_so(stage: Stage) -> None:
     stage.vendor.script(finished_by("length"))
     assert await stage.answers("general", await stage.mention()) == [f"{PART.rstrip()}\n{texts.LENGTH_LIMIT}"]
 
 
-async def test_an_empty_answer_is_said_to_be_one(stage: Stage) -> None:
+async def test_empty_answer_is_reported(stage: Stage) -> None:
     stage.vendor.script(says(""))
     (text,) = await stage.answers("general", await stage.mention())
     assert text == texts.model_failure(Failure.EMPTY, "openai/test")
 
 
-async def test_the_next_model_answers_where_the_first_fails_before_its_first_word(
+async def test_fallback_model_answers_if_the_first_fails_before_its_first_word(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     vendor.script(openai_error(404, "model_not_found"), says("The other model."))
@@ -111,7 +109,7 @@ async def test_the_next_model_answers_where_the_first_fails_before_its_first_wor
     assert [request.body["model"] for request in vendor.requests] == ["test", "other"]
 
 
-async def test_a_question_longer_than_the_model_may_be_given_is_read_but_for_its_middle(
+async def test_middle_of_an_oversized_question_is_left_out(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     async with running(replace(settings, history_tokens=500)):
@@ -123,7 +121,7 @@ async def test_a_question_longer_than_the_model_may_be_given_is_read_but_for_its
     assert re.fullmatch(r"(?s)Begin\. .*are left out here.* End\.", prompt["content"])
 
 
-async def test_without_streaming_the_answer_comes_whole(
+async def test_answer_is_posted_complete_without_streaming(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     vendor.script(Answer([speech.chat_whole("At once.")], content_type="application/json"))
@@ -158,9 +156,7 @@ FAULTS: dict[str, tuple[str, FaultSettings]] = {
 
 
 @pytest.mark.parametrize(("name", "fault"), FAULTS.values(), ids=FAULTS.keys())
-async def test_under_a_fault_of_slacks_the_whole_answer_is_shown_once(
-    stage: Stage, name: str, fault: FaultSettings
-) -> None:
+async def test_answer_is_shown_once_under_any_slack_fault(stage: Stage, name: str, fault: FaultSettings) -> None:
     root = await stage.sandbox.say("ada", "general", "some context")
     stage.vendor.script(says(LONG, pause_s=0.01))
     stage.sandbox.faults.start(name, **fault)
@@ -170,13 +166,13 @@ async def test_under_a_fault_of_slacks_the_whole_answer_is_shown_once(
 
 
 @pytest.mark.parametrize("fault", ["drop_socket", "refresh"])
-async def test_a_question_is_answered_across_lost_connections(stage: Stage, fault: str) -> None:
+async def test_question_is_answered_across_lost_connections(stage: Stage, fault: str) -> None:
     stage.sandbox.faults.start(fault)
     asked = await stage.mention()
     assert await stage.answers("general", asked, timeout_s=25) == ["The whole answer."]
 
 
-async def test_a_reply_that_somebody_deletes_is_left_alone_and_the_model_is_hung_up_on(stage: Stage) -> None:
+async def test_deleted_reply_is_left_alone_and_its_stream_is_closed(stage: Stage) -> None:
     stage.vendor.script(says("word " * 600, pause_s=0.02))
     asked = await stage.mention()
     (reply,) = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
@@ -186,7 +182,7 @@ async def test_a_reply_that_somebody_deletes_is_left_alone_and_the_model_is_hung
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
 
 
-async def test_a_history_that_may_not_be_read_does_not_keep_the_question_from_its_answer(
+async def test_question_is_answered_without_readable_history(
     stage: Stage,
 ) -> None:
     root = await stage.sandbox.say("ada", "general", "some context")

@@ -1,4 +1,4 @@
-"""Files that people share: the model gets what it can take, and what it can't is named in one line."""
+"""Shared files: the model gets those that it can take; a line of the reply names the others."""
 
 import base64
 import io
@@ -30,7 +30,7 @@ ANSWER = "The whole answer."
 
 
 def picture(kind: str, colour: str = "teal", size: tuple[int, int] = (8, 6)) -> bytes:
-    """A real image; a GIF has two frames, of which the first has the colour."""
+    """Returns a real image. A GIF gets two frames, of which the first has the colour."""
     packed = io.BytesIO()
     image = Image.new("RGB", size, colour)
     if kind == "GIF":
@@ -41,37 +41,37 @@ def picture(kind: str, colour: str = "teal", size: tuple[int, int] = (8, 6)) -> 
 
 
 async def asked(stage: Stage, *uploads: Upload, text: str = "@typist what is it?", thread_ts: str | None = None) -> str:
-    """Asks with files; what the bot answers, once it has."""
+    """Asks with files and returns the bot's answer."""
     before = len(stage.bots("general", thread_ts)) if thread_ts else 0
     ts = await stage.sandbox.share("ada", "general", text, uploads, thread_ts)
     return (await stage.answers("general", thread_ts or ts, count=before + 1))[-1]
 
 
 def content(stage: Stage, number: int = -1) -> Any:
-    """Of the question, as the vendor got it."""
+    """Returns the content of the question in a request to the vendor."""
     return stage.prompts()[number][-1]["content"]
 
 
-def images_of(said: Any) -> list[Image.Image]:
-    """The images in a question, opened."""
-    urls = [part["image_url"]["url"] for part in said if part["type"] == "image_url"]
+def images_of(content: Any) -> list[Image.Image]:
+    """Decodes the images in a question."""
+    urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
     return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-async def test_an_image_is_looked_at(stage: Stage, kind: str) -> None:
+async def test_image_is_sent_to_the_model(stage: Stage, kind: str) -> None:
     name = f"plan.{kind.lower()}"
     assert await asked(stage, Upload(name, picture(kind))) == ANSWER
-    said = content(stage)
-    assert said[-1] == {"type": "text", "text": f"what is it?\n\n(Attached: {name})"}
-    (image,) = images_of(said)
+    parts = content(stage)
+    assert parts[-1] == {"type": "text", "text": f"what is it?\n\n(Attached: {name})"}
+    (image,) = images_of(parts)
     assert image.format == {"GIF": "PNG"}.get(kind, kind)
     assert image.size == (8, 6)
     red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
     assert (red < 20, 110 < green < 145, 110 < blue < 145) == (True, True, True), "the first frame"
 
 
-async def test_an_image_larger_than_models_look_at_is_made_smaller(stage: Stage) -> None:
+async def test_large_image_is_scaled_down(stage: Stage) -> None:
     noise = Image.effect_noise((2600, 2600), 80)
     packed = io.BytesIO()
     noise.save(packed, "PNG")
@@ -95,23 +95,25 @@ async def test_an_image_larger_than_models_look_at_is_made_smaller(stage: Stage)
     ],
     ids=lambda value: value.name if isinstance(value, Upload) else "",
 )
-async def test_text_is_read_with_its_files_name(stage: Stage, upload: Upload, text: str) -> None:
+async def test_text_file_is_read_with_its_name(stage: Stage, upload: Upload, text: str) -> None:
     assert await asked(stage, upload) == ANSWER
     assert content(stage) == f"what is it?\n\n(Attached: {upload.name})\n{text}"
 
 
-async def test_a_long_text_loses_its_middle(settings: Settings, sandbox: Sandbox, vendor: VendorServer) -> None:
+async def test_middle_of_a_long_text_file_is_left_out(
+    settings: Settings, sandbox: Sandbox, vendor: VendorServer
+) -> None:
     lines = "".join(f"{number},of many\n" for number in range(20_000))
     async with running(replace(settings, history_tokens=2_000)):
         answer = await asked(Stage(sandbox, vendor), Upload("long.csv", lines.encode()))
     assert answer == f"{ANSWER}\nNot read: the middle of long.csv (too long)."
-    said = content(Stage(sandbox, vendor))
-    assert said.startswith("what is it?\n\n(Attached: long.csv)\n```csv\n0,of many\n1,of many\n")
-    assert said.endswith("19999,of many\n```")
-    assert 2_000 < len(said) < 3_500
+    text = content(Stage(sandbox, vendor))
+    assert text.startswith("what is it?\n\n(Attached: long.csv)\n```csv\n0,of many\n1,of many\n")
+    assert text.endswith("19999,of many\n```")
+    assert 2_000 < len(text) < 3_500
 
 
-async def test_a_file_without_words_is_a_question(stage: Stage) -> None:
+async def test_file_without_text_is_a_question(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
     await stage.sandbox.share("ada", place, "", [Upload("notes.md", b"All is well.")])
     assert await stage.answers(place, None) == [ANSWER]
@@ -120,7 +122,7 @@ async def test_a_file_without_words_is_a_question(stage: Stage) -> None:
     assert content(stage)[-1] == {"type": "text", "text": "(Attached: plan.png)"}
 
 
-async def test_a_file_of_an_earlier_message_still_counts(stage: Stage) -> None:
+async def test_file_of_an_earlier_message_is_used(stage: Stage) -> None:
     root = await stage.sandbox.share("grace", "general", "Here it is.", [Upload("plan.png", picture("PNG"))])
     await stage.sandbox.say("ada", "general", "@typist what is it?", root)
     assert await stage.answers("general", root) == [ANSWER]
@@ -131,48 +133,46 @@ async def test_a_file_of_an_earlier_message_still_counts(stage: Stage) -> None:
     assert len(images_of(stage.prompts()[1][0]["content"])) == 1
 
 
-async def test_a_file_of_a_forwarded_message_counts(stage: Stage) -> None:
-    said = await stage.sandbox.share("grace", "random", "Here it is.", [Upload("plan.png", picture("PNG"))])
-    asked_ts = await stage.sandbox.forward("ada", "random", said, "general", "@typist what is it?")
+async def test_file_of_a_forwarded_message_is_used(stage: Stage) -> None:
+    shared_ts = await stage.sandbox.share("grace", "random", "Here it is.", [Upload("plan.png", picture("PNG"))])
+    asked_ts = await stage.sandbox.forward("ada", "random", shared_ts, "general", "@typist what is it?")
     assert await stage.answers("general", asked_ts) == [ANSWER]
     assert len(images_of(content(stage))) == 1
-    told = "what is it?\n\nForwarded from Grace: Here it is.\n\n(Attached: plan.png)"
-    assert content(stage)[-1]["text"] == told
+    text = "what is it?\n\nForwarded from Grace: Here it is.\n\n(Attached: plan.png)"
+    assert content(stage)[-1]["text"] == text
 
 
-async def test_what_was_named_once_is_not_named_again(stage: Stage) -> None:
+async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
     answer = await asked(stage, Upload("song.mp3", b"ID3", "audio/mpeg"))
     assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.FILE_TYPE})."
     root = stage.sandbox.messages("general")[-1].ts
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
     assert (await stage.answers("general", root, count=2))[-1] == ANSWER
-    assert "song.mp3" in stage.prompts()[1][0]["content"], "the model is told all the same"
+    assert "song.mp3" in stage.prompts()[1][0]["content"], "the model must know of it"
 
 
 REFUSED = {
     "a kind unknown": (Upload("a.zip", b"PK\3\4" + bytes(99), "application/zip"), texts.FILE_TYPE),
-    "a kind found out": (Upload("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),
+    "a type found by its content": (Upload("a.dat", b"\0\1\2\3" * 9), texts.FILE_TYPE),
     "damaged": (Upload("a.gif", b"GIF89a\0"), texts.FILE_DAMAGED),
     "too big": (Upload("a.txt", b"a" * (MOST_FILE_BYTES + 1)), texts.FILE_TOO_BIG),
 }
 
 
 @pytest.mark.parametrize(("upload", "reason"), REFUSED.values(), ids=REFUSED.keys())
-async def test_what_cannot_be_used_is_named_and_the_question_answered(
-    stage: Stage, upload: Upload, reason: str
-) -> None:
+async def test_unusable_file_is_named_and_the_question_answered(stage: Stage, upload: Upload, reason: str) -> None:
     notes = Upload("notes.md", b"All is well.")
     assert await asked(stage, notes, upload) == f"{ANSWER}\nNot read: {upload.name} ({reason})."
-    said = content(stage)
-    assert f"(Attached, but not shown to you: {upload.name}, {reason})" in said
-    assert "All is well." in said
+    text = content(stage)
+    assert f"(Attached, but not shown to you: {upload.name}, {reason})" in text
+    assert "All is well." in text
 
 
-async def test_a_pdf_is_named_where_only_images_are_known_to_be_taken(stage: Stage) -> None:
+async def test_pdf_is_named_if_only_images_are_known_to_be_supported(stage: Stage) -> None:
     assert await asked(stage, Upload("a.pdf", PDF)) == f"{ANSWER}\nNot read: a.pdf ({texts.FILE_NOT_FOR_MODEL})."
 
 
-async def test_a_model_that_cannot_see_answers_all_the_same(stage: Stage) -> None:
+async def test_model_that_cannot_see_answers_without_files(stage: Stage) -> None:
     blind = refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}})
     stage.vendor.script(blind, says(ANSWER))
     answer = await asked(stage, Upload("plan.png", picture("PNG")))
@@ -186,7 +186,7 @@ async def test_a_model_that_cannot_see_answers_all_the_same(stage: Stage) -> Non
         ("messages", speech.messages, ["image", "document", "text"]),
     ],
 )
-async def test_vendors_are_given_images_and_pdfs_in_their_own_form(
+async def test_vendors_get_images_and_pdfs_in_their_own_form(
     settings: Settings,
     sandbox: Sandbox,
     vendor: VendorServer,
@@ -202,21 +202,21 @@ async def test_vendors_are_given_images_and_pdfs_in_their_own_form(
         uploads = [Upload("plan.png", picture("PNG")), Upload("terms.pdf", PDF), Upload("notes.md", b"All is well.")]
         assert await asked(Stage(sandbox, vendor), *uploads) == ANSWER
     body = vendor.requests[0].body
-    said = body["input" if api == "responses" else "messages"][-1]["content"]
-    assert [part["type"] for part in said] == forms
-    assert base64.b64encode(PDF).decode() in str(said[1])
-    assert base64.b64encode(picture("PNG")).decode() in str(said[0])
-    assert "All is well." in said[2]["text"]
+    parts = body["input" if api == "responses" else "messages"][-1]["content"]
+    assert [part["type"] for part in parts] == forms
+    assert base64.b64encode(PDF).decode() in str(parts[1])
+    assert base64.b64encode(picture("PNG")).decode() in str(parts[0])
+    assert "All is well." in parts[2]["text"]
 
 
-async def test_what_takes_too_long_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_file_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "READING_S", 0.5)
     stage.sandbox.faults.start("file_slow", times=1, delay_s=5.0)
     answer = await asked(stage, Upload("slow.md", b"Too late."), Upload("notes.md", b"All is well."))
     assert answer == f"{ANSWER}\nNot read: slow.md ({texts.FILE_TOO_SLOW}), notes.md ({texts.FILE_TOO_SLOW})."
 
 
-async def test_files_of_answers_at_once_wait_for_room_and_all_are_read(stage: Stage) -> None:
+async def test_files_of_simultaneous_answers_wait_for_memory_and_are_all_read(stage: Stage) -> None:
     stage.vendor.script(says(ANSWER, pause_s=0.05))
     uploads = [Upload(f"{number}.txt", b"a" * 2**20) for number in range(12)]
     asked_ts = [await stage.sandbox.share("ada", "general", "@typist what?", [upload]) for upload in uploads]
@@ -229,21 +229,19 @@ FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
     "refused": ("file_refused", {"status": 403}, texts.FILE_NO_ACCESS),
     "gone": ("file_refused", {"status": 404}, "deleted"),
     "broken": ("file_refused", {"status": 500}, texts.FILE_FAILED),
-    "larger than said": ("file_larger", {"more_bytes": MOST_FILE_BYTES}, texts.FILE_TOO_BIG),
+    "larger than its size field": ("file_larger", {"more_bytes": MOST_FILE_BYTES}, texts.FILE_TOO_BIG),
 }
 
 
 @pytest.mark.parametrize(("fault", "settings_of", "reason"), FAULTS.values(), ids=FAULTS.keys())
-async def test_what_slack_does_not_deliver_is_named(
-    stage: Stage, fault: str, settings_of: FaultSettings, reason: str
-) -> None:
+async def test_undelivered_file_is_named(stage: Stage, fault: str, settings_of: FaultSettings, reason: str) -> None:
     stage.sandbox.faults.start(fault, **settings_of)
     answer = await asked(stage, Upload("notes.md", b"All is well."))
     assert answer == f"{ANSWER}\nNot read: notes.md ({reason})."
     assert stage.sandbox.files.downloads[-1].sent_bytes < MOST_FILE_BYTES + 2**20
 
 
-async def test_a_missing_scope_is_named(settings: Settings, vendor: VendorServer) -> None:
+async def test_missing_scope_is_named(settings: Settings, vendor: VendorServer) -> None:
     async with Sandbox(scopes=SCOPES - {"files:read"}) as sandbox:
         ours = replace(settings, slack_api_url=sandbox.api_url)
         async with running(ours):
@@ -254,8 +252,8 @@ async def test_a_missing_scope_is_named(settings: Settings, vendor: VendorServer
 
 
 @asynccontextmanager
-async def elsewhere() -> AsyncIterator[tuple[str, list[str | None]]]:
-    """Another host, and the tokens that it was sent."""
+async def other_host() -> AsyncIterator[tuple[str, list[str | None]]]:
+    """Serves another host and yields its URL with the tokens that it receives."""
     tokens: list[str | None] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -274,8 +272,8 @@ async def elsewhere() -> AsyncIterator[tuple[str, list[str | None]]]:
         await runner.cleanup()
 
 
-async def test_a_redirect_elsewhere_is_not_followed(stage: Stage) -> None:
-    async with elsewhere() as (url, tokens):
+async def test_redirect_to_another_host_is_not_followed(stage: Stage) -> None:
+    async with other_host() as (url, tokens):
         stage.sandbox.faults.start("file_redirect", location=url)
         answer = await asked(stage, Upload("notes.md", b"All is well."))
     assert answer == f"{ANSWER}\nNot read: notes.md ({texts.FILE_FAILED})."
@@ -283,7 +281,7 @@ async def test_a_redirect_elsewhere_is_not_followed(stage: Stage) -> None:
 
 
 def shared(stage: Stage, *files: Json) -> str:
-    """Ada shares files of which Slack says this; the message's ts."""
+    """Posts a message of Ada's whose files have these fields, and returns its ts."""
     workspace = stage.sandbox.workspace
     ts = workspace.next_ts()
     text = f"<@{stage.sandbox.bot_user_id}> what is it?"
@@ -293,8 +291,8 @@ def shared(stage: Stage, *files: Json) -> str:
     return ts
 
 
-async def test_no_other_host_is_asked_for_a_file(stage: Stage) -> None:
-    async with elsewhere() as (url, tokens):
+async def test_files_are_requested_from_slack_only(stage: Stage) -> None:
+    async with other_host() as (url, tokens):
         urls = [
             url,
             "https://files.slack.com.example.com/a",
@@ -304,12 +302,12 @@ async def test_no_other_host_is_asked_for_a_file(stage: Stage) -> None:
         ]
         asked_ts = shared(stage, *({"id": f"F{n}", "name": f"{n}.txt", "url_private": u} for n, u in enumerate(urls)))
         (answer,) = await stage.answers("general", asked_ts)
-    told = ", ".join(f"{n}.txt ({texts.FILE_FAILED})" for n in range(5))
-    assert answer == f"{ANSWER}\nNot read: {told}."
+    names = ", ".join(f"{n}.txt ({texts.FILE_FAILED})" for n in range(5))
+    assert answer == f"{ANSWER}\nNot read: {names}."
     assert tokens == []
 
 
-async def test_what_slack_keeps_from_us_is_named(stage: Stage) -> None:
+async def test_inaccessible_file_is_named(stage: Stage) -> None:
     asked_ts = shared(
         stage,
         {"id": "F1", "name": "doc", "mode": "external", "url_private": "https://docs.example.com/d"},
@@ -326,14 +324,14 @@ async def test_what_slack_keeps_from_us_is_named(stage: Stage) -> None:
     )
 
 
-async def test_a_file_of_another_organisation_is_asked_for_by_its_id(stage: Stage) -> None:
+async def test_file_of_another_organisation_is_looked_up_by_its_id(stage: Stage) -> None:
     file = stage.sandbox.files.add("U0ADA", Upload("notes.md", b"All is well."))
     asked_ts = shared(stage, {"id": file.id, "mode": "file_access", "file_access": "check_file_info"})
     assert await stage.answers("general", asked_ts) == [ANSWER]
     assert content(stage) == "what is it?\n\n(Attached: notes.md)\n```md\nAll is well.\n```"
 
 
-async def test_of_many_files_the_newest_five_are_read(stage: Stage) -> None:
+async def test_newest_five_files_are_read(stage: Stage) -> None:
     root = await stage.sandbox.share("ada", "general", "First.", [Upload("0.md", b"zero"), Upload("1.md", b"one")])
     uploads = [Upload(f"{number}.md", f"text {number}".encode()) for number in range(2, 6)]
     answer = await asked(stage, *uploads, thread_ts=root)
@@ -342,7 +340,7 @@ async def test_of_many_files_the_newest_five_are_read(stage: Stage) -> None:
     assert ("zero" in content(stage), "one" in content(stage)) == (True, False)
 
 
-async def test_files_of_an_answer_together_are_bounded(stage: Stage) -> None:
+async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     uploads = [Upload(f"{number}.txt", b"a" * (18 * 2**20)) for number in range(3)]
     answer = await asked(stage, *uploads)
     assert answer.startswith(f"{ANSWER}\nNot read: ")

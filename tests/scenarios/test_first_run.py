@@ -1,4 +1,4 @@
-"""`python -m bot` on a machine with no settings at all: a person opens the page, asks, and a real model answers."""
+"""`python -m bot` without any settings: a person opens the page, asks, and a real model answers."""
 
 import re
 import signal
@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from sandbox import local_model
 from tests.browser import Visit, browser, visit
-from tests.processes import bot_process, said
+from tests.processes import bot_process, wait_for_line
 
 __all__ = ["browser", "visit"]
 
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.skipif(local_model.available() is not None, reason=f"no local model here: {local_model.available()}")
-async def test_the_page_shows_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
+async def test_page_shows_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
     async with bot_process(tmp_path) as process:
-        line = await said(process.stdout, "sandbox")
+        line = await wait_for_line(process.stdout, "sandbox")
         for words in ("SmolLM2", "on this machine", "To connect your own Slack"):
             assert words in line
         address = re.search(r"http://127\.0\.0\.1:\d+", line)

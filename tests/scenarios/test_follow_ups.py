@@ -1,4 +1,4 @@
-"""Whom the bot answers in a thread, and what becomes of questions that come while it answers."""
+"""Follow-ups in a thread: which ones the bot answers, and what happens to those asked during an answer."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ async def mention_only(sandbox: Sandbox, vendor: VendorServer, settings: Setting
 
 
 async def unanswered(stage: Stage, user: str, text: str, thread: str) -> None:
-    """Says something in general, which is taken from Slack, and no question."""
+    """Writes a message in #general and checks that it gets no answer."""
     before = len(stage.bots("general", thread))
     await stage.sandbox.say(user, "general", text, thread)
     await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
@@ -29,7 +29,7 @@ async def unanswered(stage: Stage, user: str, text: str, thread: str) -> None:
     assert len(stage.bots("general", thread)) == before
 
 
-async def test_once_somebody_else_writes_in_a_thread_each_question_needs_a_mention(stage: Stage) -> None:
+async def test_questions_need_a_mention_once_someone_else_writes_in_the_thread(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     await unanswered(stage, "grace", "I think so, too", asked)
@@ -39,7 +39,7 @@ async def test_once_somebody_else_writes_in_a_thread_each_question_needs_a_menti
     await unanswered(stage, "ada", "thanks", asked)
 
 
-async def test_two_who_ask_in_a_thread_mention_it(stage: Stage) -> None:
+async def test_two_askers_in_a_thread_need_mentions(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.sandbox.say("grace", "general", "@typist and for me?", asked)
     await stage.answers("general", asked, count=2)
@@ -47,14 +47,14 @@ async def test_two_who_ask_in_a_thread_mention_it(stage: Stage) -> None:
         await unanswered(stage, user, "and why?", asked)
 
 
-async def test_a_thread_that_others_began_needs_a_mention_for_each_question(stage: Stage) -> None:
+async def test_questions_in_other_peoples_thread_need_mentions(stage: Stage) -> None:
     root = await stage.sandbox.say("grace", "general", "The build is red.")
     await stage.sandbox.say("ada", "general", "@typist any idea?", root)
     await stage.answers("general", root)
     await unanswered(stage, "ada", "so I thought", root)
 
 
-async def test_a_thread_under_another_bots_message_is_between_the_bot_and_who_asks(stage: Stage) -> None:
+async def test_thread_below_another_bots_message_belongs_to_the_asker_and_the_bot(stage: Stage) -> None:
     root = await stage.sandbox.say_as_bot("ci", "general", "The build is red.")
     await stage.sandbox.say("ada", "general", "@typist any idea?", root)
     await stage.answers("general", root)
@@ -62,7 +62,7 @@ async def test_a_thread_under_another_bots_message_is_between_the_bot_and_who_as
     await stage.answers("general", root, count=2)
 
 
-async def test_mention_only_holds_in_channels_and_not_in_dms(mention_only: Stage) -> None:
+async def test_mention_only_applies_to_channels_and_not_to_dms(mention_only: Stage) -> None:
     stage = mention_only
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
@@ -72,30 +72,30 @@ async def test_mention_only_holds_in_channels_and_not_in_dms(mention_only: Stage
     assert await stage.answers(place, None) == ["The whole answer."]
 
 
-async def in_line(stage: Stage, count: int, channel: str, thread: str | None) -> list[str]:
-    """The messages that say that a question waits, once there are so many; their ts."""
+async def queued_placeholders(stage: Stage, count: int, channel: str, thread: str | None) -> list[str]:
+    """Waits for so many placeholders of queued questions and returns their ts."""
 
-    def signs() -> list[str]:
-        found = [message.ts for message in stage.bots(channel, thread) if texts.QUEUED in shown(message)]
-        return found if len(found) == count else []
+    def matching() -> list[str]:
+        placeholders = [message.ts for message in stage.bots(channel, thread) if texts.QUEUED in shown(message)]
+        return placeholders if len(placeholders) == count else []
 
-    return await stage.sandbox.wait_for(signs)
+    return await stage.sandbox.wait_for(matching)
 
 
-async def test_questions_that_wait_are_answered_together_below_the_newest_and_each_by_its_writer(
+async def test_queued_questions_are_answered_together_below_the_newest_with_their_askers(
     stage: Stage,
 ) -> None:
     stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To both."))
     asked = await stage.mention("first?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     await stage.sandbox.say("grace", "general", "@typist what of mine?", asked)
-    await in_line(stage, 1, "general", asked)
+    await queued_placeholders(stage, 1, "general", asked)
     newest = await stage.sandbox.say("ada", "general", "@typist and mine?", asked)
-    signs = await in_line(stage, 2, "general", asked)
+    placeholders = await queued_placeholders(stage, 2, "general", asked)
     await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 2, 15)
     assert await stage.answers("general", asked, count=2) == [("First. " * 40).rstrip(), "To both."]
     last = stage.bots("general", asked)[-1]
-    assert last.ts == signs[1] > newest
+    assert last.ts == placeholders[1] > newest
     assert len(stage.vendor.requests) == 2
     ada, grace = (stage.sandbox.workspace.user(name).name for name in ("ada", "grace"))
     assert stage.prompts()[1] == [
@@ -105,20 +105,20 @@ async def test_questions_that_wait_are_answered_together_below_the_newest_and_ea
     ]
 
 
-async def test_in_a_dms_root_they_are_answered_together_as_well(stage: Stage) -> None:
+async def test_queued_questions_at_a_dms_root_are_answered_together(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
     stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To all."))
     await stage.sandbox.say("ada", place, "first?")
     await stage.sandbox.wait_for(lambda: stage.bots(place))
     for number, text in enumerate(("second?", "third?", "fourth?"), start=1):
         await stage.sandbox.say("ada", place, text)
-        await in_line(stage, number, place, None)
+        await queued_placeholders(stage, number, place, None)
     await stage.sandbox.wait_for(lambda: len(stage.bots(place)) == 2, 15)
     assert await stage.answers(place, None, count=2) == [("First. " * 40).rstrip(), "To all."]
     assert stage.prompts()[1][-1] == {"role": "user", "content": "second?\n\nthird?\n\nfourth?"}
 
 
-async def test_a_question_that_slack_does_not_tell_of_is_before_the_model_all_the_same(stage: Stage) -> None:
+async def test_question_without_an_event_is_in_the_prompt(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
     stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To both."))
     await stage.sandbox.say("ada", place, "first?")
@@ -126,6 +126,6 @@ async def test_a_question_that_slack_does_not_tell_of_is_before_the_model_all_th
     stage.sandbox.faults.start("refuse", method="conversations.history", error="missing_scope")
     for number, text in enumerate(("second?", "third?"), start=1):
         await stage.sandbox.say("ada", place, text)
-        await in_line(stage, number, place, None)
+        await queued_placeholders(stage, number, place, None)
     assert (await stage.answers(place, None, count=2, timeout_s=20))[-1] == "To both."
     assert stage.prompts()[1] == [{"role": "user", "content": f"{MESSAGES_OMITTED}\n\nsecond?\n\nthird?"}]

@@ -1,4 +1,4 @@
-"""The bot's start and end: what it refuses to start with, and how it stops."""
+"""The bot's start and shutdown: what it refuses to start with, and how it stops."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +13,7 @@ from tests.scenarios.conftest import Stage, running, says
 from tests.streams.server import VendorServer
 
 
-async def test_an_answer_under_way_is_let_end_when_the_bot_is_told_to_stop(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
+async def test_shutdown_lets_a_live_answer_end(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
     vendor.script(says("word " * 60, pause_s=0.02))
     stage = Stage(sandbox, vendor)
     async with running(settings):
@@ -32,7 +30,7 @@ async def test_an_answer_under_way_is_let_end_when_the_bot_is_told_to_stop(
         (lambda ours: replace(ours, slack_app_token="xapp-wrong"), "connections:write"),
     ],
 )
-async def test_a_token_that_slack_does_not_accept_is_named_with_what_to_do(
+async def test_invalid_token_is_reported_with_what_to_do(
     settings: Settings, wrong: Callable[[Settings], Settings], sentence: str
 ) -> None:
     with pytest.raises(SlackSetupError, match=sentence):

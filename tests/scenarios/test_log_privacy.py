@@ -1,6 +1,6 @@
-"""BOT_LOG_LEVEL=debug writes no question, no answer and no token into the log, whatever library logs it.
+"""BOT_LOG_LEVEL=debug writes no question, answer or token into the log, whichever library logs.
 
-The bot runs as a process of its own in which each logger of each library writes at DEBUG, whatever its level is.
+The bot runs as a process in which every logger of every library writes at DEBUG, whatever its level is.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 from bot.core.reply.actions import ReplyAction
 from sandbox.files import Upload
 from sandbox.server import Sandbox
-from tests.processes import REPOSITORY, bot_process, said
+from tests.processes import REPOSITORY, bot_process, wait_for_line
 from tests.scenarios.conftest import Stage, connected, shown
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer, refusal
@@ -28,7 +28,7 @@ QUESTION, ANSWER, UPLOAD, NAME, RULES, FOLLOW_UP, EDIT, DIRECT, LOST = (
     "Antechinus",
     "Bettongs",
 )
-"""Of the texts that people write and models answer, a word each that nobody else says."""
+"""A word of each text that people write and models answer, which occurs nowhere else."""
 
 EVERY_LOGGER_AT_DEBUG = """
 import logging
@@ -42,13 +42,13 @@ def answer() -> Answer:
 
 
 def broken_off() -> Answer:
-    """The vendor quotes what it was asked and what it answered, in mid-stream and with the key."""
+    """Returns an answer that fails in mid-stream with an error that quotes the question, the answer and the key."""
     error = {"error": {"code": 500, "message": f"can't say {ANSWER} of {QUESTION} to {KEY}: '{FOLLOW_UP}'"}}
     return Answer([*speech.chat([f"{ANSWER} "])[:2], f"data: {json.dumps(error)}\n\n".encode()])
 
 
 async def talk(stage: Stage) -> None:
-    """Everything that people do with the bot, and much of what goes wrong."""
+    """Uses everything that people do with the bot, and causes many failures."""
     sandbox, vendor = stage.sandbox, stage.vendor
     ada = sandbox.client("ada")
     vendor.script(answer())
@@ -61,7 +61,7 @@ async def talk(stage: Stage) -> None:
     vendor.script(broken_off())
     for text in (f"@typist and {FOLLOW_UP}?", f"@typist {EDIT[:-1]}?"):
         await sandbox.say("ada", "general", text, thread_ts=asked)
-        await sandbox.wait_for(lambda: any(ANSWER in shown(each) for each in stage.bots("general", asked)))
+        await sandbox.wait_for(lambda: any(ANSWER in shown(message) for message in stage.bots("general", asked)))
     message = f"Invalid value: {QUESTION} {KEY}"
     vendor.script(refusal(400, {"error": {"message": message}}), Answer([b"{" + ANSWER.encode()]), answer())
     other = await stage.mention(f"what do {QUESTION} eat?")
@@ -83,7 +83,7 @@ async def talk(stage: Stage) -> None:
     await stage.answers("general", await stage.mention(f"{LOST}?"), timeout_s=30)
 
 
-async def test_no_word_of_anybody_is_in_the_log(
+async def test_no_user_text_is_logged(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, database_url: str
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(EVERY_LOGGER_AT_DEBUG)
@@ -98,7 +98,7 @@ async def test_no_word_of_anybody_is_in_the_log(
     log = tmp_path / "log"
     with log.open("wb") as stream:
         async with bot_process(tmp_path, "run", env=env, stderr=stream.fileno()) as process:
-            await said(process.stdout, "is connected to Slack")
+            await wait_for_line(process.stdout, "is connected to Slack")
             await talk(Stage(sandbox, vendor))
             process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(process.wait(), 40)
@@ -108,4 +108,4 @@ async def test_no_word_of_anybody_is_in_the_log(
     secrets = [KEY, KEY[-8:], sandbox.bot_token, sandbox.app_token]
     texts = [QUESTION, ANSWER, UPLOAD, NAME, RULES, FOLLOW_UP, EDIT, DIRECT, LOST]
     lines = written.lower().splitlines()
-    assert [line for each in (*secrets, *texts) for line in lines if each.lower() in line] == []
+    assert [line for word in (*secrets, *texts) for line in lines if word.lower() in line] == []

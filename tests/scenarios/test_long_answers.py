@@ -1,7 +1,8 @@
-"""Answers of many pages: the thread is not flooded, all of it can be had, and a crash changes nothing of that."""
+"""Answers of many pages: only the first pages are posted, the complete text is attached, and crashes lose nothing."""
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -13,8 +14,8 @@ from bot.core.reply.state import MOST_PAGES
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.forked import Forked, forked_bot
-from tests.processes import said
+from tests.forked import ForkedBot, forked_bot
+from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, running, shown
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
@@ -30,13 +31,13 @@ WHOLE_NOTE = texts.WHOLE_ANSWER_AND_CODE_ATTACHED
 
 
 def events(text: str) -> list[bytes]:
-    """A stream with deltas of forty characters."""
+    """Returns a stream with deltas of forty characters."""
     return speech.chat([text[at : at + 40] for at in range(0, len(text), 40)])
 
 
 def files(messages: list[Message], sandbox: Sandbox) -> dict[str, str]:
-    """Title and content of the files in these messages."""
-    return {each["title"]: sandbox.files.get(each["id"]).content.decode() for m in messages for each in m.files}
+    """Returns title and content of the files in these messages."""
+    return {file["title"]: sandbox.files.get(file["id"]).content.decode() for m in messages for file in m.files}
 
 
 def pages(messages: list[Message]) -> list[Message]:
@@ -44,16 +45,16 @@ def pages(messages: list[Message]) -> list[Message]:
 
 
 async def ended(stage: Stage, asked: str, note: str, timeout_s: float = 30) -> list[Message]:
-    """The bot's messages, once the last page has this note."""
+    """Waits until the last page has this notice and returns the bot's messages."""
 
     def done() -> list[Message]:
         messages = stage.bots("general", asked)
-        return messages if any(shown(each).endswith(note) for each in messages) else []
+        return messages if any(shown(message).endswith(note) for message in messages) else []
 
     return await stage.sandbox.wait_for(done, timeout_s)
 
 
-async def test_of_seven_pages_five_are_shown_and_all_is_attached(stage: Stage) -> None:
+async def test_five_of_seven_pages_are_posted_and_the_answer_is_attached(stage: Stage) -> None:
     stage.vendor.script(Answer(events(SEVEN_PAGES)))
     asked = await stage.mention()
     messages = await ended(stage, asked, WHOLE_NOTE)
@@ -67,7 +68,7 @@ async def test_of_seven_pages_five_are_shown_and_all_is_attached(stage: Stage) -
     assert not refused
 
 
-async def test_without_the_scope_for_files_the_pages_go_on(
+async def test_all_pages_are_posted_without_the_scope_for_files(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     sandbox.granted.discard("files:write")
@@ -91,7 +92,7 @@ async def test_without_the_scope_for_files_the_pages_go_on(
         ("rate_limit", "files.completeUploadExternal"),
     ],
 )
-async def test_files_come_once_whatever_fails(stage: Stage, fault: str, method: str) -> None:
+async def test_file_is_attached_once_whatever_fails(stage: Stage, fault: str, method: str) -> None:
     stage.vendor.script(Answer(events(THREE_PAGES)))
     stage.sandbox.faults.start(fault, method=method, times=1, retry_after_s=1)
     asked = await stage.mention()
@@ -100,13 +101,14 @@ async def test_files_come_once_whatever_fails(stage: Stage, fault: str, method: 
     assert len([message for message in messages if message.files]) == 1
 
 
-async def kept(database: Path) -> str:
-    """The one answer on record, as soon as it is there."""
+async def recorded_answer(database: Path) -> str:
+    """Waits until one answer is recorded and returns its text."""
     with closing(sqlite3.connect(database)) as connection:
-        async with asyncio.timeout(10):
-            # Another process writes it.
-            while not (rows := connection.execute("SELECT answer FROM turns WHERE answer <> ''").fetchall()):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        give_up_s = time.monotonic() + 10
+        # Another process writes this database.
+        while not (rows := connection.execute("SELECT answer FROM turns WHERE answer <> ''").fetchall()):
+            assert time.monotonic() < give_up_s, "waited 10 s for a recorded answer; the table turns has none"
+            await asyncio.sleep(0.05)
     ((answer,),) = rows
     return str(answer)
 
@@ -114,20 +116,20 @@ async def kept(database: Path) -> str:
 @pytest.fixture
 async def bots(
     sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
-) -> AsyncIterator[Callable[[], Awaitable[Forked]]]:
-    """Starts the bot as a process; the next one finds what the one before left."""
+) -> AsyncIterator[Callable[[], Awaitable[ForkedBot]]]:
+    """Yields a function that starts the bot as a process. Each process continues with the state of the one before."""
     async with AsyncExitStack() as stack:
 
-        async def start() -> Forked:
+        async def start() -> ForkedBot:
             process = await stack.enter_async_context(forked_bot(tmp_path, "run", env=connected(sandbox, vendor)))
-            await said(process.stdout, "is connected to Slack")
+            await wait_for_line(process.stdout, "is connected to Slack")
             return process
 
         yield start
 
 
-async def test_pages_that_a_crash_left_are_good_text(
-    bots: Callable[[], Awaitable[Forked]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+async def test_pages_left_by_a_crash_are_recovered_as_text(
+    bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     left = SEVEN_PAGES[: SEVEN_PAGES.index("| 140 |")].rstrip()
     vendor.script(Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("")[:-3], ending=Ending.CUT))
@@ -141,16 +143,16 @@ async def test_pages_that_a_crash_left_are_good_text(
     await bots()
     cut = f"was lost before the answer was complete. Please ask again. {texts.CODE_BLOCK_ATTACHED}"
     messages = await ended(stage, asked, cut)
-    assert [shown(each) for each in pages(messages)][:-1] == before[:-1]
-    assert await kept(tmp_path / "typist.db") == left
+    assert [shown(page) for page in pages(messages)][:-1] == before[:-1]
+    assert await recorded_answer(tmp_path / "typist.db") == left
     assert files(messages, sandbox) == {"code-1.py": CODE}
 
 
-async def test_a_crash_between_file_and_last_edit_leaves_one_file_and_asks_no_model_again(
-    bots: Callable[[], Awaitable[Forked]], sandbox: Sandbox, vendor: VendorServer
+async def test_crash_between_file_and_last_edit_leaves_one_file_and_no_second_request(
+    bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer
 ) -> None:
     vendor.script(Answer(events(SEVEN_PAGES)))
-    # The bot looks whether Slack has shared its files: that is where it dies.
+    # The bot asks Slack whether the file is shared yet. It is killed during that call.
     sandbox.faults.start("slow", method="conversations.replies", times=1, delay_s=2.0)
     stage = Stage(sandbox, vendor)
     process = await bots()
@@ -166,8 +168,8 @@ async def test_a_crash_between_file_and_last_edit_leaves_one_file_and_asks_no_mo
     assert len(pages(messages)) == MOST_PAGES
 
 
-async def test_a_crash_between_the_last_edit_and_its_record_loses_nothing_of_many_pages(
-    bots: Callable[[], Awaitable[Forked]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+async def test_crash_between_last_edit_and_its_record_loses_no_text_of_many_pages(
+    bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     vendor.script(Answer(events(SEVEN_PAGES)))
     stage = Stage(sandbox, vendor)
@@ -180,12 +182,12 @@ async def test_a_crash_between_the_last_edit_and_its_record_loses_nothing_of_man
     await process.wait()
     sandbox.faults.stop("lose_response")
     await bots()
-    assert await kept(tmp_path / "typist.db") == SEVEN_PAGES
+    assert await recorded_answer(tmp_path / "typist.db") == SEVEN_PAGES
     assert len(vendor.requests) == 1
 
 
-async def test_what_a_crash_left_without_blocks_is_good_text(
-    bots: Callable[[], Awaitable[Forked]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+async def test_message_without_blocks_left_by_a_crash_is_recovered_as_text(
+    bots: Callable[[], Awaitable[ForkedBot]], sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
 ) -> None:
     left = "An <answer> & *more*: https://a.example/?q=1&r=2 says &lt;b&gt; so."
     vendor.script(Answer(events(left)[:-3], ending=Ending.HANG), Answer(events("Else.")[:-3], ending=Ending.CUT))
@@ -199,4 +201,4 @@ async def test_what_a_crash_left_without_blocks_is_good_text(
     await process.wait()
     await bots()
     await ended(stage, asked, "was lost before the answer was complete. Please ask again.")
-    assert await kept(tmp_path / "typist.db") == left
+    assert await recorded_answer(tmp_path / "typist.db") == left

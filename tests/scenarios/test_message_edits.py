@@ -1,4 +1,4 @@
-"""What becomes of an answer when its question is edited or deleted, and who is told that it is whole."""
+"""Edited and deleted questions: what happens to their answers, and who gets a ping."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,19 +12,19 @@ from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, growing, running, says, shown
-from tests.scenarios.test_follow_ups import in_line
+from tests.scenarios.test_follow_ups import queued_placeholders
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
-HALF = Answer(speech.chat(speech.tokens("The old answer. " * 30))[:60], ending=Ending.HANG)
+UNFINISHED = Answer(speech.chat(speech.tokens("The old answer. " * 30))[:60], ending=Ending.HANG)
 
 
 async def growing_reply(stage: Stage, asked: str, words: str = "The old") -> Message:
-    """The reply once it shows these words."""
-    found = await stage.sandbox.wait_for(
+    """Waits until the reply shows these words and returns the reply."""
+    matching = await stage.sandbox.wait_for(
         lambda: [message for message in stage.bots("general", asked) if words in shown(message)], 15
     )
-    return found[0]
+    return matching[0]
 
 
 def offers(stage: Stage) -> list[Message]:
@@ -32,15 +32,15 @@ def offers(stage: Stage) -> list[Message]:
 
 
 async def all_taken(stage: Stage) -> None:
-    """All events so far were acknowledged, and what follows from them is done."""
+    """Waits until all events so far are acknowledged and handled."""
     await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
     asked = await stage.mention("still there?", channel="random")
     await stage.answers("random", asked)
     await asyncio.sleep(1.2)
 
 
-async def test_a_question_edited_while_it_is_answered_starts_over_in_the_same_reply(stage: Stage) -> None:
-    stage.vendor.script(HALF, says("The new answer."))
+async def test_edit_of_a_running_question_restarts_its_answer_in_the_same_reply(stage: Stage) -> None:
+    stage.vendor.script(UNFINISHED, says("The new answer."))
     asked = await stage.mention("old words?")
     reply = await growing_reply(stage, asked)
     await stage.sandbox.edit("general", asked, "@typist new words?")
@@ -49,22 +49,24 @@ async def test_a_question_edited_while_it_is_answered_starts_over_in_the_same_re
     assert await stage.answers("general", asked) == ["The new answer."]
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
     assert stage.prompts()[1] == [{"role": "user", "content": "new words?"}]
-    seen = [str(each.blocks) for each in stage.sandbox.revisions("general", reply.ts)]
-    assert any("The old" in earlier and "Thinking" in later for earlier, later in pairwise(seen)), "at once"
+    seen = [str(revision.blocks) for revision in stage.sandbox.revisions("general", reply.ts)]
+    assert any("The old" in earlier and "Thinking" in later for earlier, later in pairwise(seen)), (
+        "the reply must restart with a placeholder"
+    )
 
 
-async def test_a_question_edited_while_it_waits_is_answered_as_it_is_then(stage: Stage) -> None:
+async def test_edited_queued_question_is_answered_in_its_newest_text(stage: Stage) -> None:
     stage.vendor.script(says("First. " * 40, pause_s=0.02), says("Second."))
     asked = await stage.mention("first?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     second = await stage.sandbox.say("ada", "general", "@typist secnod?", asked)
-    await in_line(stage, 1, "general", asked)
+    await queued_placeholders(stage, 1, "general", asked)
     await stage.sandbox.edit("general", second, "@typist second?")
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[1][-1]["content"] == "second?"
 
 
-async def test_edited_after_its_answer_the_threads_last_question_is_offered_another(stage: Stage) -> None:
+async def test_edit_of_the_last_answered_question_offers_another_answer(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     await all_taken(stage)
@@ -74,13 +76,13 @@ async def test_edited_after_its_answer_the_threads_last_question_is_offered_anot
     assert "regenerate" in str(offer.blocks)
     await stage.sandbox.say("ada", "general", "@typist and why?", asked)
     await stage.answers("general", asked, count=2)
-    assert stage.prompts()[-1][0]["content"] == "what was it?", "an edited message is so in the next prompt"
+    assert stage.prompts()[-1][0]["content"] == "what was it?", "the next prompt must have the edited text"
     await stage.sandbox.edit("general", asked, "@typist what is it not?")
     await all_taken(stage)
     assert len(offers(stage)) == 1
 
 
-async def test_an_edit_of_no_word_and_one_that_takes_the_mention_away_change_nothing(stage: Stage) -> None:
+async def test_edit_without_new_text_or_without_the_mention_changes_nothing(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     for text in ("@typist  what is it?", "what is it?"):
@@ -90,14 +92,14 @@ async def test_an_edit_of_no_word_and_one_that_takes_the_mention_away_change_not
     assert [shown(message) for message in stage.bots("general", asked)] == ["The whole answer."]
 
 
-async def test_a_mention_that_is_added_asks(stage: Stage) -> None:
-    said = await stage.sandbox.say("ada", "general", "what is it?")
-    await stage.sandbox.edit("general", said, "@typist what is it?")
-    assert await stage.answers("general", said) == ["The whole answer."]
+async def test_edit_that_adds_a_mention_asks(stage: Stage) -> None:
+    ts = await stage.sandbox.say("ada", "general", "what is it?")
+    await stage.sandbox.edit("general", ts, "@typist what is it?")
+    assert await stage.answers("general", ts) == ["The whole answer."]
 
 
-async def test_a_question_deleted_while_it_is_answered_takes_its_reply_along(stage: Stage) -> None:
-    stage.vendor.script(HALF, says("Next."))
+async def test_deleting_a_running_question_deletes_its_reply(stage: Stage) -> None:
+    stage.vendor.script(UNFINISHED, says("Next."))
     root = await stage.sandbox.say("ada", "general", "The build is red.")
     asked = await stage.sandbox.say("ada", "general", "@typist why?", root)
     await growing_reply(stage, root)
@@ -109,12 +111,12 @@ async def test_a_question_deleted_while_it_is_answered_takes_its_reply_along(sta
     assert "why?" not in str(stage.prompts()[-1]), "a deleted message is in no later prompt"
 
 
-async def test_the_sign_of_a_question_deleted_while_it_waits_goes(stage: Stage) -> None:
+async def test_deleting_a_queued_question_deletes_its_placeholder(stage: Stage) -> None:
     stage.vendor.script(says("First. " * 40, pause_s=0.02))
     asked = await stage.mention("first?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     second = await stage.sandbox.say("ada", "general", "@typist second?", asked)
-    await in_line(stage, 1, "general", asked)
+    await queued_placeholders(stage, 1, "general", asked)
     await stage.sandbox.delete("general", second)
     await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     await stage.answers("general", asked)
@@ -122,7 +124,9 @@ async def test_the_sign_of_a_question_deleted_while_it_waits_goes(stage: Stage) 
 
 
 @pytest.mark.parametrize("after", [True, False])
-async def test_deleted_after_its_answer_the_reply_goes_if_nobody_wrote_after_it(stage: Stage, after: bool) -> None:
+async def test_deleting_an_answered_question_deletes_its_reply_unless_someone_wrote_after_it(
+    stage: Stage, after: bool
+) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
     if after:
@@ -147,7 +151,7 @@ async def pinging(sandbox: Sandbox, vendor: VendorServer, settings: Settings) ->
 
 
 @pytest.mark.parametrize("channel", ["general", "dm"])
-async def test_who_waited_long_is_told_once_when_the_answer_is_whole(pinging: Stage, channel: str) -> None:
+async def test_asker_of_a_long_answer_is_mentioned_once(pinging: Stage, channel: str) -> None:
     stage = pinging
     place = stage.sandbox.dm("ada") if channel == "dm" else channel
     stage.vendor.script(says("word " * 60, pause_s=0.02), says("Quick."))
@@ -163,9 +167,9 @@ async def test_who_waited_long_is_told_once_when_the_answer_is_whole(pinging: St
     assert len(stage.bots(place, thread)) == 3
 
 
-async def test_who_asked_for_a_stop_by_deleting_is_told_nothing(pinging: Stage) -> None:
+async def test_asker_who_deletes_the_question_is_not_mentioned(pinging: Stage) -> None:
     stage = pinging
-    stage.vendor.script(HALF, says("Quick."))
+    stage.vendor.script(UNFINISHED, says("Quick."))
     asked = await stage.mention("why?")
     await growing_reply(stage, asked)
     await asyncio.sleep(1.0)

@@ -1,4 +1,4 @@
-"""The message shortcut: a question about any message, asked in its thread for all to see and answered there."""
+"""The message shortcut: a question about any message, asked in its thread for everyone to see and answered there."""
 
 import asyncio
 import sqlite3
@@ -16,13 +16,13 @@ from bot.slack.format.modals import ASK_ABOUT
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel, SlackError
 from tests.scenarios.conftest import Stage, manifest, running, settings_of
-from tests.scenarios.test_slash_commands import heard
+from tests.scenarios.test_slash_commands import last_notice
 from tests.streams.server import VendorServer
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A workspace that waits for acknowledgements as long as Slack does."""
+    """Yields a workspace that waits for acknowledgements as long as Slack does."""
     async with Sandbox(ack_timeout_s=3.0, manifest=manifest()) as sandbox:
         yield sandbox
 
@@ -34,7 +34,7 @@ async def ask(stage: Stage, ts: str, words: str = "", channel: str = "general", 
     return await client.submit({"question": words} if words else {})
 
 
-async def test_a_message_is_asked_about_in_its_thread(stage: Stage) -> None:
+async def test_message_is_asked_about_in_its_thread(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "The <deploy> failed: disk full")
     assert await ask(stage, ts, "What now?") == {}
     question, answer = await stage.answers("general", ts, count=2)
@@ -53,17 +53,17 @@ async def test_a_message_is_asked_about_in_its_thread(stage: Stage) -> None:
         "<@U0ALAN> & <b>?\nNo `code`",
     ],
 )
-async def test_a_question_keeps_its_emoji_and_addresses(stage: Stage, words: str) -> None:
+async def test_question_keeps_its_emoji_and_links(stage: Stage, words: str) -> None:
     ts = await stage.sandbox.say("ada", "general", "It failed")
     assert await ask(stage, ts, words) == {}
     await stage.answers("general", ts, count=2)
     await stage.sandbox.say("ada", "general", "and in short?", ts)
     await stage.answers("general", ts, count=3)
-    said = words.replace(":wave:", "👋")
-    assert stage.prompts()[1][0] == {"role": "user", "content": f"It failed\n\n{said}"}
+    expected = words.replace(":wave:", "👋")
+    assert stage.prompts()[1][0] == {"role": "user", "content": f"It failed\n\n{expected}"}
 
 
-async def test_without_a_question_it_is_explained_and_follow_ups_know_who_asked(stage: Stage) -> None:
+async def test_empty_question_means_explain_and_follow_ups_know_the_asker(stage: Stage) -> None:
     ts = await stage.sandbox.say("ada", "general", "E = mc²")
     assert await ask(stage, ts) == {}
     await stage.answers("general", ts, count=2)
@@ -76,37 +76,37 @@ async def test_without_a_question_it_is_explained_and_follow_ups_know_who_asked(
     ]
 
 
-async def test_in_the_middle_of_a_thread_the_message_is_recalled(stage: Stage) -> None:
+async def test_message_within_a_thread_is_quoted(stage: Stage) -> None:
     root = await stage.sandbox.say("alan", "general", "Plans for Friday?")
     ts = await stage.sandbox.say("grace", "general", "We could\nmeet at <!here> & talk", root)
     assert await ask(stage, ts, "Is that wise?") == {}
     question, _ = await stage.answers("general", root, count=2)
     assert question.endswith("\nWe could meet at @here & talk\nIs that wise?")
     assert stage.prompts()[0][-1]["content"].endswith("ada:\n> We could meet at @here & talk\n\nIs that wise?")
-    # So that they find the answer: nobody else is notified.
-    assert {each.control for each in stage.sandbox.workspace.notified} == {"<@U0ADA>"}
+    # A mention makes Slack notify the askers. Nobody else is notified.
+    assert {notification.control for notification in stage.sandbox.workspace.notified} == {"<@U0ADA>"}
 
 
-async def test_where_the_bot_is_not_it_answers_in_the_persons_direct_message(stage: Stage) -> None:
+async def test_question_is_answered_in_a_direct_message_if_the_bot_is_not_in_the_channel(stage: Stage) -> None:
     stage.sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "channel", ["U0ADA", "U0ALAN"])
     ts = await stage.sandbox.say("alan", "lobby", "first line\nsecond line")
     assert await ask(stage, ts, "What is this?", "lobby") == {}
     dm = stage.sandbox.dm("ada")
     question, _ = await stage.answers(dm, None, count=2)
     assert question.endswith("first line\nsecond line\nWhat is this?")
-    assert texts.ASKED_IN_DIRECT_MESSAGE in heard(stage)
+    assert texts.ASKED_IN_DIRECT_MESSAGE in last_notice(stage)
     assert stage.prompts()[0][-1]["content"] == "> first line\n> second line\n\nWhat is this?"
 
 
-async def test_a_guest_is_told_why_not_and_sees_no_modal(stage: Stage) -> None:
+async def test_guest_is_denied_and_sees_no_modal(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "random", "hello")
     edith = stage.sandbox.client("edith")
     await edith.use_message_shortcut("random", ts, ASK_ABOUT)
     assert edith.modal is None
-    assert texts.DENIED_GUEST in heard(stage)
+    assert texts.DENIED_GUEST in last_notice(stage)
 
 
-async def test_slack_over_its_limit_is_said_in_the_modal_and_nothing_is_asked(stage: Stage) -> None:
+async def test_failed_post_is_reported_in_the_modal_and_nothing_is_asked(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("error_500", method="chat.postMessage", times=1)
     errors = await ask(stage, ts, "why?")
@@ -115,22 +115,22 @@ async def test_slack_over_its_limit_is_said_in_the_modal_and_nothing_is_asked(st
     assert len(await stage.answers("general", ts, count=2)) == 2
 
 
-async def test_slack_over_its_limit_when_the_shortcut_is_used_is_a_sentence(stage: Stage) -> None:
+async def test_failure_to_open_the_modal_is_reported(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
     await stage.sandbox.client("ada").use_message_shortcut("general", ts, ASK_ABOUT)
-    assert "Please try again in a minute." in heard(stage)
+    assert "Please try again in a minute." in last_notice(stage)
 
 
 async def asked_once(stage: Stage, ts: str) -> None:
-    """One question stands below the message, with one answer."""
+    """Checks that one question follows the message, with one answer."""
     await stage.answers("general", ts, count=2)
     await stage.answers("random", await stage.mention(channel="random", user="grace"))
     assert len(stage.bots("general", ts)) == 2
     assert len(stage.vendor.requests) == 2
 
 
-async def test_a_slow_post_is_made_and_answered_once(stage: Stage) -> None:
+async def test_slow_post_is_made_and_answered_once(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
     assert await ask(stage, ts, "why?") == {}
@@ -140,7 +140,7 @@ async def test_a_slow_post_is_made_and_answered_once(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("delay_s", [0.5, 2.7])
-async def test_a_view_that_is_submitted_twice_is_asked_once(stage: Stage, delay_s: float) -> None:
+async def test_modal_submitted_twice_is_asked_once(stage: Stage, delay_s: float) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     client = stage.sandbox.client("ada")
     await client.use_message_shortcut("general", ts, ASK_ABOUT)
@@ -151,26 +151,26 @@ async def test_a_view_that_is_submitted_twice_is_asked_once(stage: Stage, delay_
 
 
 @pytest.fixture
-async def impatient(vendor: VendorServer) -> AsyncIterator[Stage]:
-    """In a workspace that gives a modal up before the bot closes it."""
+async def with_short_ack_timeout(vendor: VendorServer) -> AsyncIterator[Stage]:
+    """Yields a workspace that gives up on a modal before the bot closes it."""
     async with Sandbox(ack_timeout_s=1.0, manifest=manifest()) as sandbox, running(settings_of(sandbox, vendor)):
         yield Stage(sandbox, vendor)
 
 
-async def test_a_view_whose_acknowledgement_is_late_is_submitted_again_and_asked_once(impatient: Stage) -> None:
-    ts = await impatient.sandbox.say("alan", "general", "hello")
-    client = impatient.sandbox.client("ada")
+async def test_modal_with_late_acknowledgement_is_resubmitted_and_asked_once(with_short_ack_timeout: Stage) -> None:
+    ts = await with_short_ack_timeout.sandbox.say("alan", "general", "hello")
+    client = with_short_ack_timeout.sandbox.client("ada")
     await client.use_message_shortcut("general", ts, ASK_ABOUT)
-    impatient.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.5)
+    with_short_ack_timeout.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=1.5)
     with pytest.raises(SlackError, match="app_not_responding"):
         await client.submit({"question": "why?"})
-    await impatient.answers("general", ts, count=2)
+    await with_short_ack_timeout.answers("general", ts, count=2)
     assert await client.submit({"question": "why?"}) == {}
-    await asked_once(impatient, ts)
+    await asked_once(with_short_ack_timeout, ts)
 
 
 @pytest.mark.parametrize("looks_that_fail", [0, 2])
-async def test_a_post_whose_response_is_lost_is_found_and_answered_once(stage: Stage, looks_that_fail: int) -> None:
+async def test_post_whose_response_is_lost_is_found_and_answered_once(stage: Stage, looks_that_fail: int) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
     if looks_that_fail:
@@ -179,7 +179,7 @@ async def test_a_post_whose_response_is_lost_is_found_and_answered_once(stage: S
     await asked_once(stage, ts)
 
 
-async def test_a_post_that_fails_after_the_modal_was_closed_is_made_later(stage: Stage) -> None:
+async def test_post_that_fails_after_the_modal_closed_is_retried(stage: Stage) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
     stage.sandbox.faults.start("internal_error", method="chat.postMessage", times=1)
@@ -188,15 +188,15 @@ async def test_a_post_that_fails_after_the_modal_was_closed_is_made_later(stage:
     assert not stage.sandbox.workspace.ephemerals
 
 
-async def test_a_post_that_is_refused_for_good_after_the_modal_was_closed_is_told_to_its_asker_alone(
+async def test_post_refused_after_the_modal_closed_is_reported_to_its_asker(
     stage: Stage,
 ) -> None:
     ts = await stage.sandbox.say("alan", "general", "hello")
     stage.sandbox.faults.start("slow", method="chat.postMessage", times=1, delay_s=2.7)
     stage.sandbox.faults.start("refuse", method="chat.postMessage", times=1, error="msg_too_long")
     assert await ask(stage, ts, "why?") == {}
-    (told,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
-    assert (told.ephemeral_to, told.text) == ("U0ADA", texts.QUESTION_REFUSED)
+    (notice,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
+    assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.QUESTION_REFUSED)
     assert stage.bots("general", ts) == []
 
 
@@ -205,7 +205,7 @@ def _execute(file: Path, statement: str) -> None:
         database.execute(statement)
 
 
-async def test_what_the_database_does_not_take_is_said_in_the_modal_and_not_posted(
+async def test_database_failure_is_reported_in_the_modal_and_nothing_is_posted(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
 ) -> None:
     file = tmp_path / "typist.db"
@@ -221,7 +221,7 @@ async def test_what_the_database_does_not_take_is_said_in_the_modal_and_not_post
         assert len(await stage.answers("general", ts, count=2)) == 2
 
 
-async def test_a_question_that_is_being_posted_at_the_end_is_answered_by_the_next_process(
+async def test_question_posted_during_shutdown_is_answered_by_the_next_process(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
 ) -> None:
     ours = replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
@@ -244,7 +244,7 @@ async def capped(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> 
         yield Stage(sandbox, vendor)
 
 
-async def test_a_question_by_shortcut_is_under_its_askers_caps(capped: Stage) -> None:
+async def test_shortcut_question_counts_for_its_askers_caps(capped: Stage) -> None:
     ts = await capped.sandbox.say("alan", "general", "hello")
     assert await ask(capped, ts, "why?") == {}
     await capped.answers("general", ts, count=2)

@@ -1,4 +1,4 @@
-"""A question about a message is asked and answered once, at whatever moment the process that asks it is killed."""
+"""A question about a message is asked and answered once, whenever the process that asks it is killed."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from sandbox.server import Sandbox
 from sandbox.workspace import Channel
 from tests.contracts.clocks import LateClock
 from tests.forked import forked_bot
-from tests.processes import said
+from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, manifest, running
 from tests.streams.server import VendorServer
 
@@ -38,12 +38,12 @@ STEPS = [
     ("bot.services.intake", "Intake", "enqueue", True),
     ("bot.store.message_questions", "SqlMessageQuestions", "complete", True),
 ]
-"""Where the process is killed: module, class, method, and whether that is after the method has returned."""
+"""Where the process is killed: module, class, method, and whether after the method has returned."""
 Step = tuple[str, str, str, bool]
 
 
 def die_at(step: Step) -> None:
-    """In the process that is to be killed: at that step it is, as by `kill -9`."""
+    """Patches the process so that it is killed at this step, as by `kill -9`."""
     module, owner, name, is_after = step
     place = getattr(import_module(module), owner)
     method: Callable[..., Awaitable[Any]] = getattr(place, name)
@@ -62,7 +62,7 @@ def named(step: Step) -> str:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """It waits for acknowledgements as long as Slack does, and sends events again sooner."""
+    """Yields a workspace that waits for acknowledgements as long as Slack does, and redelivers events sooner."""
     async with Sandbox(ack_timeout_s=3.0, redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest()) as sandbox:
         yield sandbox
 
@@ -73,11 +73,11 @@ def durable(settings: Settings, database_url: str) -> Settings:
 
 
 async def killed_while_asking(sandbox: Sandbox, vendor: VendorServer, url: str, folder: Path, step: Step) -> str:
-    """Submits a modal to a process that dies at this step; returns the message that it is about."""
+    """Submits a modal to a process that is killed at this step, and returns the message that the question is about."""
     channel = "lobby" if "C0LOBBY" in sandbox.workspace.channels else "general"
     env = {**connected(sandbox, vendor), "DATABASE_URL": url}
     async with forked_bot(folder, "run", env=env, before=partial(die_at, step)) as process:
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         ts = await sandbox.say("alan", channel, "hello")
         client = sandbox.client("ada")
         assert await client.use_message_shortcut(channel, ts, ASK_ABOUT)
@@ -89,7 +89,7 @@ async def killed_while_asking(sandbox: Sandbox, vendor: VendorServer, url: str, 
 
 @asynccontextmanager
 async def next_process(settings: Settings) -> AsyncIterator[LateClock]:
-    """One that starts when the one before has had its time."""
+    """Starts a process after the lease of the one before has expired, and yields its clock."""
     clock = LateClock()
     clock.ahead_s = QUESTION_HOLD_S + 1
     async with running(settings, clock):
@@ -97,7 +97,7 @@ async def next_process(settings: Settings) -> AsyncIterator[LateClock]:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=named)
-async def test_one_that_is_killed_leaves_a_question_that_is_asked_and_answered_once(
+async def test_killed_process_leaves_a_question_that_is_asked_and_answered_once(
     sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, step: Step
 ) -> None:
     ts = await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, step)
@@ -112,13 +112,13 @@ async def test_one_that_is_killed_leaves_a_question_that_is_asked_and_answered_o
 
 
 async def submitted_again(client: Client) -> None:
-    """As people do whose modal did not close; one that did can't be."""
+    """Submits a modal again, as people do if it didn't close."""
     if client.modal is not None:
         assert await client.submit({"question": "why?"}) == {}
 
 
 async def nothing_more(stage: Stage) -> None:
-    """No second question, no second answer, while another one is asked and answered."""
+    """Checks that no second question or answer appears while another question is asked and answered."""
     before = len(stage.vendor.requests)
     await stage.answers("random", await stage.mention(channel="random", user="grace"))
     assert len(stage.vendor.requests) == before + 1 == 2
@@ -126,13 +126,13 @@ async def nothing_more(stage: Stage) -> None:
 
 @pytest.fixture
 def lobby(sandbox: Sandbox) -> None:
-    """A channel without the bot."""
+    """Adds a channel without the bot."""
     sandbox.workspace.channels["C0LOBBY"] = Channel("C0LOBBY", "lobby", "channel", ["U0ADA", "U0ALAN"])
 
 
 @pytest.mark.usefixtures("lobby")
 @pytest.mark.parametrize("step", STEPS, ids=named)
-async def test_one_that_is_killed_while_it_asks_in_a_direct_message_asks_and_answers_once(
+async def test_process_killed_while_asking_in_a_direct_message_asks_and_answers_once(
     sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, step: Step
 ) -> None:
     await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, step)
@@ -144,7 +144,7 @@ async def test_one_that_is_killed_while_it_asks_in_a_direct_message_asks_and_ans
 
 
 @pytest.mark.usefixtures("lobby")
-async def test_a_direct_message_whose_response_is_lost_is_not_written_again_and_is_answered(
+async def test_direct_message_whose_response_is_lost_is_not_repeated_and_is_answered(
     sandbox: Sandbox, vendor: VendorServer, durable: Settings
 ) -> None:
     clock = LateClock()
@@ -162,19 +162,19 @@ async def test_a_direct_message_whose_response_is_lost_is_not_written_again_and_
 
 
 @pytest.mark.usefixtures("lobby")
-async def test_whoever_was_killed_right_before_the_direct_message_leaves_a_sentence(
+async def test_process_killed_right_before_the_direct_message_leaves_a_notice(
     sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(message_shortcut, "MOST_TRIES", 2)
     await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, ELSEWHERE)
     async with next_process(durable):
-        (told,) = await sandbox.wait_for(lambda: list(sandbox.workspace.ephemerals))
-        assert (told.ephemeral_to, told.text) == ("U0ADA", texts.QUESTION_MAYBE_ASKED)
+        (notice,) = await sandbox.wait_for(lambda: list(sandbox.workspace.ephemerals))
+        assert (notice.ephemeral_to, notice.text) == ("U0ADA", texts.QUESTION_MAYBE_ASKED)
     assert Stage(sandbox, vendor).bots(sandbox.dm("ada")) == []
     assert not vendor.requests
 
 
-async def test_a_view_is_closed_to_others_while_its_process_may_still_post(
+async def test_modal_can_not_be_resubmitted_while_its_process_may_still_post(
     sandbox: Sandbox, vendor: VendorServer, durable: Settings, tmp_path: Path
 ) -> None:
     ts = await killed_while_asking(sandbox, vendor, durable.database_url, tmp_path, BEFORE_POST)

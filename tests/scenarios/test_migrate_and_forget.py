@@ -1,4 +1,4 @@
-"""What those who run the bot do beside it, as commands: migrate, forget, health."""
+"""The operator's commands: migrate, forget, health."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.schema import jobs, metadata
 from sandbox.server import Sandbox
-from tests.processes import bot_process, output, said
+from tests.processes import bot_process, output, wait_for_line
 from tests.scenarios.conftest import connected
 from tests.services.test_health import WELL, none
 from tests.streams.server import VendorServer
@@ -32,7 +32,7 @@ TEAM = "T1"
 
 
 async def run(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int | None, str, str]:
-    """A command's exit code, stdout and stderr."""
+    """Runs a command and returns its exit code, stdout and stderr."""
     async with bot_process(folder, *arguments, env=env) as process:
         out, err = await output(process)
         return process.returncode, out, err
@@ -40,7 +40,7 @@ async def run(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int |
 
 @pytest.mark.empty_database
 @pytest.mark.parametrize("database", ["sqlite_url", "postgresql_url"])
-async def test_migrate_makes_the_tables_and_says_which_revision_it_is(
+async def test_migrate_creates_the_tables_and_prints_the_revision(
     database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     url = request.getfixturevalue(database)
@@ -56,7 +56,7 @@ async def test_migrate_makes_the_tables_and_says_which_revision_it_is(
     assert tables == {*metadata.tables, "alembic_version"}
 
 
-async def test_migrate_says_what_is_wrong_with_a_database(tmp_path: Path) -> None:
+async def test_migrate_reports_an_unusable_database(tmp_path: Path) -> None:
     code, out, err = await run(tmp_path, "migrate", env={"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:9/d"})
     assert (code, out) == (1, "")
     assert "Check DATABASE_URL" in err
@@ -66,7 +66,7 @@ async def test_migrate_says_what_is_wrong_with_a_database(tmp_path: Path) -> Non
 
 @pytest.fixture
 def asked() -> Sequence[Question]:
-    """Two people in one thread, one of them in a direct message, too."""
+    """Returns questions by two people in one thread, and one in a direct message."""
     thread, direct = ThreadKey(TEAM, "C1", "1700000000.000000"), ThreadKey(TEAM, "D1", None)
     return [
         Question(thread, "1700000000.000000", "U1", "first"),
@@ -84,8 +84,8 @@ async def database(sqlite_url: str, asked: Sequence[Question]) -> str:
     return sqlite_url
 
 
-async def left(url: str) -> list[str]:
-    """The texts that the database still has, oldest first."""
+async def texts_left(url: str) -> list[str]:
+    """Returns the question texts that are still in the database, oldest first."""
     engine = create_engine(url)
     async with engine.connect() as connection:
         texts = (await connection.scalars(sa.select(jobs.c.text).order_by(jobs.c.ts))).all()
@@ -94,7 +94,7 @@ async def left(url: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "kept"),
+    ("arguments", "remaining"),
     [
         (["--user", "U1"], ["second"]),
         (["--user", "U3"], ["first", "second", "third"]),
@@ -103,15 +103,15 @@ async def left(url: str) -> list[str]:
         (["--all"], []),
     ],
 )
-async def test_forget_removes_what_it_is_told_and_says_how_much(
-    tmp_path: Path, database: str, arguments: list[str], kept: list[str]
+async def test_forget_removes_what_it_is_given_and_prints_the_count(
+    tmp_path: Path, database: str, arguments: list[str], remaining: list[str]
 ) -> None:
     code, out, _ = await run(tmp_path, "forget", *arguments, "--yes", env={"DATABASE_URL": database})
-    assert (code, out.split()[0]) == (0, str(3 - len(kept)))
-    assert await left(database) == kept
+    assert (code, out.split()[0]) == (0, str(3 - len(remaining)))
+    assert await texts_left(database) == remaining
 
 
-async def test_a_thread_without_its_team_is_in_the_bots(tmp_path: Path, sqlite_url: str, sandbox: Sandbox) -> None:
+async def test_thread_without_team_belongs_to_the_bots_team(tmp_path: Path, sqlite_url: str, sandbox: Sandbox) -> None:
     store = await Stores.open(sqlite_url, "test", SystemClock())
     for team in (sandbox.team_id, "T2"):
         await store.queue.enqueue(team, Question(ThreadKey(team, "C1", "17.000001"), "17.000001", "U1", team))
@@ -121,12 +121,12 @@ async def test_a_thread_without_its_team_is_in_the_bots(tmp_path: Path, sqlite_u
     assert (code, "Use TEAM/C1/" in err) == (2, True)
     env |= {"SLACK_BOT_TOKEN": sandbox.bot_token, "BOT_SLACK_API_URL": sandbox.api_url}
     code, _, _ = await run(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
-    assert (code, await left(sqlite_url)) == (0, ["T2"])
+    assert (code, await texts_left(sqlite_url)) == (0, ["T2"])
 
 
-@pytest.mark.parametrize(("typed", "code", "kept"), [(b"y\n", 0, 0), (b"\n", 1, 3)])
-async def test_forget_asks_first_at_a_terminal(
-    tmp_path: Path, database: str, typed: bytes, code: int, kept: int
+@pytest.mark.parametrize(("typed", "code", "remaining"), [(b"y\n", 0, 0), (b"\n", 1, 3)])
+async def test_forget_asks_for_confirmation_at_a_terminal(
+    tmp_path: Path, database: str, typed: bytes, code: int, remaining: int
 ) -> None:
     ours, theirs = os.openpty()
     try:
@@ -138,7 +138,7 @@ async def test_forget_asks_first_at_a_terminal(
         os.close(theirs)
     assert "This deletes ALL questions of everyone for good." in err
     assert process.returncode == code
-    assert len(await left(database)) == kept
+    assert len(await texts_left(database)) == remaining
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ async def test_forget_asks_first_at_a_terminal(
         (["--all", "--user", "U1"], "not allowed with argument"),
     ],
 )
-async def test_forget_removes_nothing_where_it_is_not_clear(
+async def test_forget_removes_nothing_if_its_arguments_are_unclear(
     tmp_path: Path, database: str, arguments: list[str], sentence: str
 ) -> None:
     code, out, err = await run(tmp_path, "forget", *arguments, env={"DATABASE_URL": database})
     assert (code, out) == (2, "")
     assert sentence in err
-    assert len(await left(database)) == 3
+    assert len(await texts_left(database)) == 3
 
 
 LINK = "https://acme.slack.com/archives"
@@ -175,18 +175,18 @@ LINK = "https://acme.slack.com/archives"
         (f"{LINK}/D1/p18000001?thread_ts=17.000001", ThreadKey("", "D1", "17.000001")),
     ],
 )
-def test_a_thread_is_named_as_the_log_does_or_by_a_messages_link(text: str, thread: ThreadKey) -> None:
+def test_thread_is_given_as_in_the_log_or_as_a_message_link(text: str, thread: ThreadKey) -> None:
     assert parse_thread(text) == thread
 
 
 @pytest.mark.parametrize("text", ["", "C1", "C1/", "C1/now", f"{LINK}/C1", "https://example.com/C1/p17000001"])
-def test_what_names_no_thread_is_refused(text: str) -> None:
+def test_invalid_thread_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         parse_thread(text)
 
 
 @pytest.mark.parametrize(("probes", "code"), [(WELL, 0), (replace(WELL, connections=none), 1)])
-async def test_health_prints_what_the_running_bot_says(tmp_path: Path, probes: Probes, code: int) -> None:
+async def test_health_prints_the_running_bots_answer(tmp_path: Path, probes: Probes, code: int) -> None:
     async with serving(0, probes) as port:
         exited, out, err = await run(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
     assert (exited, err) == (code, "")
@@ -196,7 +196,7 @@ async def test_health_prints_what_the_running_bot_says(tmp_path: Path, probes: P
     assert "Is Typist running?" in err
 
 
-async def test_a_bot_that_runs_tells_its_health_until_it_ends(
+async def test_running_bot_serves_its_health_until_it_ends(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
 ) -> None:
     with socket.socket() as probe:
@@ -204,7 +204,7 @@ async def test_a_bot_that_runs_tells_its_health_until_it_ends(
         port = probe.getsockname()[1]
     env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port)}
     async with bot_process(tmp_path, "run", env=env) as process:
-        await said(process.stdout, "is connected to Slack")
+        await wait_for_line(process.stdout, "is connected to Slack")
         code, out, _ = await run(tmp_path, "health", env=env)
         process.send_signal(signal.SIGTERM)
         await output(process)
@@ -212,6 +212,6 @@ async def test_a_bot_that_runs_tells_its_health_until_it_ends(
     assert json.loads(out) == {"ok": True, "database": "ok", "slack": 2, "live": 0, "version": __version__}
 
 
-async def test_health_without_a_port_says_which_setting_it_needs(tmp_path: Path) -> None:
+async def test_health_without_a_port_names_the_missing_setting(tmp_path: Path) -> None:
     code, _, err = await run(tmp_path, "health", env={})
     assert (code, "BOT_HEALTH_PORT is not set" in err) == (2, True)

@@ -1,4 +1,4 @@
-"""The sandbox's page in a real browser: what a person sees and does there, without the bot."""
+"""The sandbox's page in a real browser, without the bot: what people see and do there."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -65,7 +65,7 @@ def markdown(text: str) -> dict[str, Any]:
     return {"text": text[:100], "blocks": [{"type": "markdown", "text": text}]}
 
 
-async def test_a_first_visit_says_what_to_try(page: Page, sandbox: Sandbox) -> None:
+async def test_first_visit_shows_what_to_try(page: Page, sandbox: Sandbox) -> None:
     await expect(page.get_by_role("heading", name="Nothing in general yet")).to_be_visible()
     await page.get_by_role("button", name="@typist hello").press("Enter")
     await expect(box(page)).to_have_value("@typist hello")
@@ -77,7 +77,7 @@ async def test_a_first_visit_says_what_to_try(page: Page, sandbox: Sandbox) -> N
     await expect(box(page)).to_be_focused()
 
 
-async def test_a_question_and_its_thread_by_keyboard_alone(page: Page, sandbox: Sandbox) -> None:
+async def test_question_and_thread_work_by_keyboard_alone(page: Page, sandbox: Sandbox) -> None:
     keyboard = page.keyboard
     await keyboard.type("Hi @ty")
     await expect(page.get_by_role("option", name="typist")).to_have_attribute("aria-selected", "true")
@@ -102,14 +102,14 @@ async def test_a_question_and_its_thread_by_keyboard_alone(page: Page, sandbox: 
     await expect(asked).to_be_focused()
 
 
-async def test_tab_reaches_everything_and_shows_where_it_is(page: Page, sandbox: Sandbox) -> None:
+async def test_tab_reaches_everything_with_visible_focus(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("ada", GENERAL, "something to look at")
     await expect(messages(page)).to_have_count(1)
     seen = set()
     for _ in range(40):
         await page.keyboard.press("Tab")
         if await page.evaluate("document.activeElement === document.body"):
-            continue  # past the last one, where the browser's own controls follow
+            continue  # past the last element, where the browser's own controls follow
         seen.add(await page.evaluate("document.activeElement.innerText || document.activeElement.id"))
         outline = "getComputedStyle(document.activeElement.closest('label, .field') || document.activeElement)"
         assert await page.evaluate(f"{outline}.outlineStyle !== 'none' || {outline}.boxShadow !== 'none'")
@@ -133,7 +133,7 @@ async def test_names_are_completed(page: Page, typed: str, keys: list[str], writ
     await expect(box(page)).to_have_value(written)
 
 
-async def test_conversations_are_walked_with_arrow_keys(page: Page) -> None:
+async def test_arrow_keys_move_between_conversations(page: Page) -> None:
     await page.get_by_role("button", name="general").focus()
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
@@ -141,7 +141,7 @@ async def test_conversations_are_walked_with_arrow_keys(page: Page) -> None:
     await expect(page.get_by_role("button", name="random")).to_have_attribute("aria-current", "page")
 
 
-async def test_several_people_write_and_each_sees_their_own_places(page: Page, sandbox: Sandbox) -> None:
+async def test_each_of_several_people_sees_their_own_conversations(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("ada", sandbox.dm("ada"), "between us")
     await page.keyboard.type("I am Ada")
     await page.keyboard.press("Enter")
@@ -180,14 +180,14 @@ async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandb
     await expect(message(page, "not yours")).to_be_focused()
 
 
-async def test_an_answer_grows_in_place(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
+async def test_answer_grows_in_place(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
     await page.keyboard.type("@typist hello")
     await page.keyboard.press("Enter")
     await expect(messages(page)).to_have_count(1)
     asked = sandbox.messages(GENERAL)[0].ts
     ts = (await app.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown("…")))["ts"]
     answer = thread(page).get_by_role("listitem").nth(1)
-    await expect(answer).to_contain_text("…")  # opened by itself, beside what was just asked
+    await expect(answer).to_contain_text("…")  # the thread opens by itself, beside the new question
     await expect(box(page)).to_be_focused()
     await page.evaluate("for (const node of document.querySelectorAll('.message')) node.known = true")
 
@@ -202,7 +202,7 @@ async def test_an_answer_grows_in_place(page: Page, sandbox: Sandbox, app: Async
     await expect(page.locator("#announcer")).to_contain_text("and more")
 
 
-async def test_the_reader_keeps_their_place(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
+async def test_scroll_position_is_kept(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
     for index in range(30):
         await sandbox.say("ada", GENERAL, f"message {index}")
     ts = (await app.chat_postMessage(channel=GENERAL, **markdown("Growing")))["ts"]
@@ -222,11 +222,11 @@ async def test_the_reader_keeps_their_place(page: Page, sandbox: Sandbox, app: A
     await expect(message(page, "below the fold")).to_be_in_viewport()
 
 
-async def test_the_newest_message_stays_in_sight_while_the_box_below_grows(page: Page, sandbox: Sandbox) -> None:
+async def test_newest_message_stays_visible_while_the_input_grows(page: Page, sandbox: Sandbox) -> None:
     for number in range(40):
         await sandbox.say("grace", "general", f"line {number}\nand another")
     await expect(message(page, "line 39")).to_be_in_viewport()
-    # The scroll is told to the page in the same frame in which the box takes the list's room.
+    # The page gets the scroll event in the frame in which the box takes the list's space.
     grow = """() => {
         document.querySelector("#main .scroller").scrollTop -= 1;
         document.querySelector("#main-box").value = "line\\n".repeat(12);
@@ -235,7 +235,7 @@ async def test_the_newest_message_stays_in_sight_while_the_box_below_grows(page:
     await expect(message(page, "line 39")).to_be_in_viewport(ratio=1)
 
 
-async def test_nothing_in_a_message_can_act(page: Page, app: AsyncWebClient) -> None:
+async def test_message_content_executes_nothing(page: Page, app: AsyncWebClient) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     attack = (
@@ -256,7 +256,7 @@ async def test_nothing_in_a_message_can_act(page: Page, app: AsyncWebClient) -> 
     assert not [url for url in asked if "example.invalid" in url]
 
 
-async def test_a_fault_is_switched_on_and_off(page: Page, app: AsyncWebClient) -> None:
+async def test_fault_can_be_switched_on_and_off(page: Page, app: AsyncWebClient) -> None:
     ts = (await app.chat_postMessage(channel=GENERAL, text="one"))["ts"]
     switch = page.get_by_role("switch", name="Edits refused")
     await switch.press("Space")
@@ -270,7 +270,7 @@ async def test_a_fault_is_switched_on_and_off(page: Page, app: AsyncWebClient) -
     await expect(page.get_by_role("button", name="Drop the sockets now")).to_be_visible()
 
 
-async def test_the_meter_follows_the_calls(page: Page, app: AsyncWebClient) -> None:
+async def test_meter_follows_the_calls(page: Page, app: AsyncWebClient) -> None:
     meter = page.get_by_role("meter", name="chat.update")
     await expect(meter).to_have_attribute("aria-valuenow", "0")
     ts = (await app.chat_postMessage(channel=GENERAL, text="one"))["ts"]
@@ -281,16 +281,14 @@ async def test_the_meter_follows_the_calls(page: Page, app: AsyncWebClient) -> N
     await expect(page.get_by_role("meter", name="chat.postMessage")).to_have_attribute("aria-valuenow", "1")
 
 
-async def test_what_is_for_one_person_is_shown_to_them_alone(page: Page, app: AsyncWebClient) -> None:
+async def test_ephemeral_message_is_shown_to_its_recipient_only(page: Page, app: AsyncWebClient) -> None:
     await app.chat_postEphemeral(channel=GENERAL, user="U0ADA", text="for Ada's eyes")
     await expect(message(page, "for Ada's eyes")).to_contain_text("Only visible to you")
     await page.get_by_role("radio", name="Grace").check()
     await expect(message(page, "for Ada's eyes")).to_have_count(0)
 
 
-async def test_what_the_app_is_doing_is_shown_until_it_is_done(
-    page: Page, sandbox: Sandbox, app: AsyncWebClient
-) -> None:
+async def test_assistant_status_is_shown_until_it_is_cleared(page: Page, sandbox: Sandbox, app: AsyncWebClient) -> None:
     asked = await sandbox.say("grace", GENERAL, "@typist a long one")
     await app.chat_postMessage(channel=GENERAL, thread_ts=asked, text="one reply")
     await app.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="is thinking…")
@@ -303,7 +301,7 @@ async def test_what_the_app_is_doing_is_shown_until_it_is_done(
     await expect(page.get_by_role("button", name="2 replies")).to_contain_text("Last at")
 
 
-async def test_what_slack_refuses_stays_in_the_box(page: Page, sandbox: Sandbox) -> None:
+async def test_message_that_slack_refuses_stays_in_the_input(page: Page, sandbox: Sandbox) -> None:
     sandbox.workspace.channel(GENERAL).archived = True
     await page.keyboard.type("too late")
     await page.keyboard.press("Enter")
@@ -311,7 +309,7 @@ async def test_what_slack_refuses_stays_in_the_box(page: Page, sandbox: Sandbox)
     await expect(box(page)).to_have_value("too late")
 
 
-async def test_a_place_with_something_new_is_marked_until_it_is_opened(page: Page, sandbox: Sandbox) -> None:
+async def test_unread_conversation_is_marked_until_it_is_opened(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("grace", "C0RANDOM", "over here")
     await expect(page.get_by_role("button", name="random unread")).to_be_visible()
     await page.get_by_role("button", name="random").click()
@@ -319,7 +317,7 @@ async def test_a_place_with_something_new_is_marked_until_it_is_opened(page: Pag
     await expect(page.get_by_role("button", name="random unread")).to_have_count(0)
 
 
-async def test_in_a_narrow_window_the_conversations_slide_in(sandbox: Sandbox, visit: Visit) -> None:
+async def test_conversations_slide_in_on_a_narrow_window(sandbox: Sandbox, visit: Visit) -> None:
     page = await visit(sandbox.url, viewport={"width": 390, "height": 740})
     await expect(page.get_by_role("heading", name="general", exact=True)).to_be_visible()
     random = page.get_by_role("button", name="random")
@@ -335,7 +333,7 @@ async def test_in_a_narrow_window_the_conversations_slide_in(sandbox: Sandbox, v
     await expect(random).to_be_hidden()
 
 
-async def test_the_page_comes_back_after_the_sandbox_was_away(visit: Visit) -> None:
+async def test_page_reconnects_when_the_sandbox_is_back(visit: Visit) -> None:
     async with Sandbox() as first:
         page = await visit(first.url)
         await first.say("ada", GENERAL, "before")
@@ -349,7 +347,7 @@ async def test_the_page_comes_back_after_the_sandbox_was_away(visit: Visit) -> N
 
 
 @pytest.mark.parametrize("width", [360, 768, 1024, 1440])
-async def test_a_long_answer_fits_any_window(sandbox: Sandbox, app: AsyncWebClient, visit: Visit, width: int) -> None:
+async def test_long_answer_fits_any_window(sandbox: Sandbox, app: AsyncWebClient, visit: Visit, width: int) -> None:
     asked = await sandbox.say("ada", GENERAL, "@typist a long one")
     await app.chat_postMessage(channel=GENERAL, thread_ts=asked, **markdown(LONG))
     page = await visit(sandbox.url, viewport={"width": width, "height": 740})

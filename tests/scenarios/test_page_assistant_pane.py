@@ -1,4 +1,4 @@
-"""The pane and an agent's messages on the sandbox's page, in a real browser, with a Bolt app on the other end."""
+"""The assistant pane and an agent's messages on the sandbox's page, in a real browser, with a Bolt app."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["browser", "visit"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_the_assistants_pane_goes_along_with_the_channel(visit: Visit) -> None:
+async def test_assistant_pane_follows_the_open_channel(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.assistant()) as sandbox:
         bolt = new_app(sandbox)
 
@@ -59,7 +59,7 @@ async def test_the_assistants_pane_goes_along_with_the_channel(visit: Visit) -> 
             await expect(pane).to_be_hidden()
 
 
-async def test_an_agents_prompts_and_slacks_own_stop_button(visit: Visit) -> None:
+async def test_agents_prompts_and_slacks_own_stop_button_work(visit: Visit) -> None:
     async with Sandbox(manifest=manifests.agent()) as sandbox:
         bolt = new_app(sandbox)
 

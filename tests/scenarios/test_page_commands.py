@@ -1,4 +1,4 @@
-"""The bot's own surfaces on the sandbox's page, in a real browser: clicked, and by keyboard alone."""
+"""The bot's commands, modals, App Home and pane on the sandbox's page, in a real browser: by clicks and by keyboard."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -27,7 +27,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 async def start(stack: AsyncExitStack, app: Any, pause_s: float = 0.0) -> Sandbox:
-    """The bot in a sandbox of its own, with a model that says little."""
+    """Starts the bot in a new sandbox, with a model that gives short answers."""
     vendor = await stack.enter_async_context(VendorServer())
     vendor.script(says("The whole answer.", pause_s))
     sandbox = await stack.enter_async_context(Sandbox(manifest=app))
@@ -71,9 +71,9 @@ async def test_settings_are_changed_by_keyboard_alone(stack: AsyncExitStack, vis
         await keyboard.press("Tab")
     await keyboard.press("Enter")
     await expect(modal).to_be_hidden()
-    said = message(page, texts.SETTINGS_SAVED)
-    await expect(said).to_contain_text("custom prompt (“Answer in rhymes.”) · every question needs a mention")
-    await expect(said).to_contain_text("Only visible to you")
+    confirmation = message(page, texts.SETTINGS_SAVED)
+    await expect(confirmation).to_contain_text("custom prompt (“Answer in rhymes.”) · every question needs a mention")
+    await expect(confirmation).to_contain_text("Only visible to you")
 
 
 async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit: Visit) -> None:
@@ -94,7 +94,7 @@ async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit:
     await expect(thread).to_contain_text("The whole answer.")
 
 
-async def test_home_says_what_is_used_and_in_force(stack: AsyncExitStack, visit: Visit) -> None:
+async def test_app_home_shows_usage_and_settings(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, manifest()))
     await page.get_by_role("button", name="typist", exact=True).press("Enter")
     await page.get_by_role("tab", name="Messages").focus()
@@ -106,7 +106,7 @@ async def test_home_says_what_is_used_and_in_force(stack: AsyncExitStack, visit:
     await expect(home).to_contain_text("Models: openai/test, then openai/other")
 
 
-async def test_the_assistants_pane_suggests_and_says_that_it_thinks(stack: AsyncExitStack, visit: Visit) -> None:
+async def test_assistant_pane_suggests_prompts_and_shows_its_status(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, with_assistant_view(), pause_s=0.5))
     await page.get_by_role("button", name="Ask typist").press("Enter")
     pane = page.locator("#pane")
@@ -119,7 +119,7 @@ async def test_the_assistants_pane_suggests_and_says_that_it_thinks(stack: Async
     await expect(pane.get_by_role("status")).to_have_text("")
 
 
-async def test_an_agents_messages_are_threads(stack: AsyncExitStack, visit: Visit) -> None:
+async def test_agents_messages_are_threads(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, manifest("manifest.agent.json"), pause_s=0.5))
     await page.get_by_role("button", name="typist", exact=True).click()
     await page.get_by_role("button", name="Explain something").click()
@@ -127,9 +127,7 @@ async def test_an_agents_messages_are_threads(stack: AsyncExitStack, visit: Visi
     await expect(thread.get_by_text("The whole answer.")).to_be_visible()
 
 
-async def test_settings_are_changed_by_clicks_and_in_force_with_the_next_question(
-    stack: AsyncExitStack, visit: Visit
-) -> None:
+async def test_settings_changed_by_clicks_apply_to_the_next_question(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, manifest()))
     await page.locator("#main-box").fill("/typist model")
     await page.locator("#main").get_by_role("button", name="Send").click()
@@ -157,7 +155,7 @@ async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStac
     await expect(page.get_by_role("region", name="Thread")).to_contain_text("The whole answer.")
 
 
-async def test_home_and_pane_are_opened_by_clicks(stack: AsyncExitStack, visit: Visit) -> None:
+async def test_app_home_and_pane_are_opened_by_clicks(stack: AsyncExitStack, visit: Visit) -> None:
     page = await open_page(visit, await start(stack, with_assistant_view()))
     await page.get_by_role("button", name="Ask typist").click()
     pane = page.locator("#pane")

@@ -1,4 +1,4 @@
-"""Files on the sandbox's page, in a real browser: sent by people, shown with their messages, and harmless."""
+"""Files on the sandbox's page, in a real browser: uploaded by people, shown with their messages, and never executed."""
 
 import struct
 import zlib
@@ -24,7 +24,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>document.title = "run"</
 
 
 def png(width: int = 64, height: int = 48) -> bytes:
-    """A real image: one colour."""
+    """Returns a real image of one colour."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -56,7 +56,7 @@ def cards(page: Page) -> Locator:
 
 
 async def hand_over(page: Page, event: str, name: str, content: str) -> None:
-    """Drops or pastes a file, as the browser tells the page of it."""
+    """Drops or pastes a file by dispatching the browser's event."""
     script = """([event, name, content]) => {
         const data = new DataTransfer();
         data.items.add(new File([content], name));
@@ -90,7 +90,7 @@ async def test_files_are_attached_and_sent_by_keyboard(page: Page, sandbox: Sand
     assert sandbox.files.get(message.files[0]["id"]).content == png()
 
 
-async def test_files_are_dropped_and_pasted_and_stay_with_their_draft(page: Page, sandbox: Sandbox) -> None:
+async def test_dropped_and_pasted_files_stay_with_their_draft(page: Page, sandbox: Sandbox) -> None:
     await page.keyboard.type("@typist look")
     await page.keyboard.press("Escape")
     await hand_over(page, "drop", "dropped.txt", "one")
@@ -106,14 +106,14 @@ async def test_files_are_dropped_and_pasted_and_stay_with_their_draft(page: Page
     assert [sandbox.files.get(file["id"]).content for file in message.files] == [b"one", b"two"]
 
 
-async def test_a_file_that_cannot_be_sent_is_kept_and_said(page: Page) -> None:
+async def test_file_that_cannot_be_sent_is_kept_with_an_error(page: Page) -> None:
     await hand_over(page, "drop", "empty.txt", "")
     await page.locator("#main-box").press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("empty.txt: file_is_empty")
     await expect(tray(page).locator(".name")).to_have_text(["empty.txt"])
 
 
-async def test_an_image_is_seen_and_a_snippet_read_and_saved(page: Page, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_image_is_shown_and_snippet_is_read_and_saved(page: Page, sandbox: Sandbox, tmp_path: Path) -> None:
     app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
     uploads: list[dict[str, Any]] = [
         {"file": png(), "filename": "plot.png", "alt_txt": "A plot"},
@@ -134,7 +134,7 @@ async def test_an_image_is_seen_and_a_snippet_read_and_saved(page: Page, sandbox
     assert (tmp_path / "saved.py").read_text() == CODE
 
 
-async def test_a_files_name_and_content_are_only_text(page: Page, sandbox: Sandbox) -> None:
+async def test_file_name_and_content_are_only_text(page: Page, sandbox: Sandbox) -> None:
     app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
     attack = "<img src=x onerror='window.caught = 1'> <!channel>"
     await app.files_upload_v2(channel="C0GENERAL", content=attack, filename=f"{attack}.html", title=attack)
@@ -144,7 +144,7 @@ async def test_a_files_name_and_content_are_only_text(page: Page, sandbox: Sandb
     assert await page.evaluate("window.caught") is None
 
 
-async def test_a_deleted_file_is_said_to_be_gone(page: Page, sandbox: Sandbox) -> None:
+async def test_deleted_file_is_shown_as_deleted(page: Page, sandbox: Sandbox) -> None:
     app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
     answer = await app.files_upload_v2(channel="C0GENERAL", content="x", filename="a.txt")
     await expect(cards(page)).to_contain_text("a.txt")
@@ -162,7 +162,7 @@ async def test_a_deleted_file_is_said_to_be_gone(page: Page, sandbox: Sandbox) -
         (Upload("a.png", SVG, "text/html"), "application/octet-stream", "attachment"),
     ],
 )
-async def test_what_could_run_is_only_saved(
+async def test_executable_content_is_only_saved(
     sandbox: Sandbox, upload: Upload, content_type: str, disposition: str
 ) -> None:
     file = sandbox.files.add("U0ADA", upload)
@@ -186,7 +186,7 @@ async def test_what_could_run_is_only_saved(
         ("user_id=U0ADA&name=a.txt", "application/octet-stream", b"", 400),
     ],
 )
-async def test_an_upload_that_no_person_made_is_refused(
+async def test_invalid_upload_is_refused(
     sandbox: Sandbox, query: str, content_type: str, body: bytes, status: int
 ) -> None:
     headers = {"Content-Type": content_type}
@@ -197,9 +197,9 @@ async def test_an_upload_that_no_person_made_is_refused(
         assert answer.status == status
 
 
-async def test_a_forwarded_message_shows_whose_it_is_and_its_files(page: Page, sandbox: Sandbox) -> None:
-    said = await sandbox.share("grace", "random", "Here *it* is:\n- one", [Upload("picture.png", png())])
-    await sandbox.forward("ada", "random", said, "general", "look")
+async def test_forwarded_message_shows_its_author_and_files(page: Page, sandbox: Sandbox) -> None:
+    original = await sandbox.share("grace", "random", "Here *it* is:\n- one", [Upload("picture.png", png())])
+    await sandbox.forward("ada", "random", original, "general", "look")
     forwarded = page.locator("#main .message .attachment")
     await expect(forwarded.locator(".author")).to_have_text("Grace")
     await expect(forwarded.locator("strong")).to_have_text("it")

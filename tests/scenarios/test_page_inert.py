@@ -1,4 +1,4 @@
-"""What a model writes can only be read: an answer full of attacks, from the vendor's stream to a real browser."""
+"""An answer full of attacks does nothing in a real browser, from the vendor's stream to the page."""
 
 from collections.abc import AsyncIterator
 
@@ -55,13 +55,13 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def elsewhere() -> list[str]:
-    """Requests to any place but the sandbox."""
+async def foreign_requests() -> list[str]:
+    """Returns the requests that the page made to anything but the sandbox."""
     return []
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(sandbox: Sandbox, visit: Visit, elsewhere: list[str]) -> Page:
+async def page(sandbox: Sandbox, visit: Visit, foreign_requests: list[str]) -> Page:
     page = await visit(sandbox.url, viewport={"width": 1280, "height": 900})
     await expect(page.locator("#main-box")).to_be_focused()
 
@@ -69,7 +69,7 @@ async def page(sandbox: Sandbox, visit: Visit, elsewhere: list[str]) -> Page:
         if route.request.url.startswith(sandbox.url):
             await route.continue_()
         else:
-            elsewhere.append(route.request.url)
+            foreign_requests.append(route.request.url)
             await route.fulfill(body="elsewhere", content_type="text/html")
 
     await page.context.route("**/*", on_request)
@@ -77,7 +77,7 @@ async def page(sandbox: Sandbox, visit: Visit, elsewhere: list[str]) -> Page:
 
 
 async def answered(page: Page) -> Locator:
-    """The whole answer, as the page shows it."""
+    """Waits for the complete answer and returns its element on the page."""
     await page.locator("#main-box").fill("@typist do your worst")
     await page.locator("#main-box").press("Enter")
     answer = page.get_by_role("region", name="Thread").locator(".message").last.locator(".body")
@@ -86,15 +86,15 @@ async def answered(page: Page) -> Locator:
     return answer
 
 
-async def test_nothing_in_an_answer_acts_while_it_grows_or_in_the_end(
-    page: Page, sandbox: Sandbox, elsewhere: list[str]
+async def test_answer_executes_nothing_while_growing_and_when_complete(
+    page: Page, sandbox: Sandbox, foreign_requests: list[str]
 ) -> None:
     answer = await answered(page)
     assert await page.evaluate("window.caught") is None
     assert await page.evaluate("window.getComputedStyle(document.body).display") != "none"
     for element in ("script", "img", "iframe", "style", "form", "input", "[onerror]", "[style]", ".mention"):
         await expect(answer.locator(element)).to_have_count(0)
-    assert elsewhere == []
+    assert foreign_requests == []
     assert sandbox.workspace.notified == []
     _, reply = sandbox.messages("general", sandbox.messages("general")[0].ts)
     revisions = sandbox.revisions("general", reply.ts)
@@ -103,24 +103,24 @@ async def test_nothing_in_an_answer_acts_while_it_grows_or_in_the_end(
     assert not any('class="mention"' in html for html in shown)
 
 
-async def test_what_was_meant_as_text_is_read_as_it_was_written(page: Page) -> None:
+async def test_escaped_text_reads_as_written(page: Page) -> None:
     answer = await answered(page)
     for text in ("<!channel> <!here> <!everyone> <@U0ADA>", "<script>window.caught = 1</script>"):
         await expect(answer).to_contain_text(text)
 
 
-async def test_a_link_leads_out_only_when_it_is_pressed_and_takes_nothing_along(
-    page: Page, elsewhere: list[str]
+async def test_link_is_followed_only_when_pressed_and_sends_no_referrer(
+    page: Page, foreign_requests: list[str]
 ) -> None:
     answer = await answered(page)
     for link in await answer.locator("a[href]").all():
         assert (await link.get_attribute("href") or "").startswith(("https://", "mailto:"))
         assert await link.get_attribute("rel") == "noopener noreferrer"
         assert await link.get_attribute("target") == "_blank"
-    assert elsewhere == []
+    assert foreign_requests == []
     async with page.context.expect_page() as opening:
         await answer.get_by_role("link", name="real link").click()
     opened = await opening.value
     await opened.wait_for_load_state()
-    assert elsewhere == ["https://docs.example/page"]
+    assert foreign_requests == ["https://docs.example/page"]
     assert await opened.evaluate("[window.opener, document.referrer]") == [None, ""]

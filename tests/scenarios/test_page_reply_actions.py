@@ -1,4 +1,4 @@
-"""The buttons below a reply in a real browser: by clicking and by keyboard, in a direct message."""
+"""Reply actions in a direct message, in a real browser: by clicks and by keyboard."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A person's page, with the bot on the other end."""
+class PersonsPage:
+    """A person's page, connected to a sandbox with the bot."""
 
     page: Page
     vendor: VendorServer
@@ -35,9 +35,9 @@ class Seen:
     def button(self, name: str) -> Locator:
         return self.page.locator("#main").get_by_role("button", name=name, exact=True)
 
-    async def ended(self, sign: str) -> None:
-        """Once the reply says how it ended, and the database does."""
-        await expect(self.reply).to_contain_text(sign)
+    async def ended(self, notice: str) -> None:
+        """Waits until the reply shows this text and the job has ended in the database."""
+        await expect(self.reply).to_contain_text(notice)
         await on_record(self.settings)
 
     async def ask(self) -> None:
@@ -47,74 +47,74 @@ class Seen:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def seen(visit: Visit, tmp_path: Path) -> AsyncIterator[Seen]:
+async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[PersonsPage]:
     async with Sandbox() as sandbox, VendorServer() as vendor:
         settings = replace(settings_of(sandbox, vendor), database_url=f"sqlite:///{tmp_path}/typist.db")
         async with running(settings):
             page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
             await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
             await expect(page.locator("#main-box")).to_be_focused()
-            yield Seen(page, vendor, settings)
+            yield PersonsPage(page, vendor, settings)
 
 
-async def test_stopped_by_keyboard_and_had_again_by_a_click(seen: Seen) -> None:
-    seen.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
-    await seen.ask()
-    await expect(seen.reply).to_contain_text("A long answer.")
-    await seen.button("Stop").focus()
-    await seen.page.keyboard.press("Enter")
-    await seen.ended("openai/test · stopped")
-    await expect(seen.reply).not_to_contain_text(texts.WRITING)
-    await expect(seen.button("Stop")).to_have_count(0)
-    await seen.button("Regenerate").click()
-    await expect(seen.reply).to_contain_text("A short answer.")
-    await expect(seen.reply).not_to_contain_text("A long answer.")
-    await seen.button("Previous").click()
-    aside = seen.page.locator("#main .message").filter(has_text="Only visible to you")
-    await expect(aside).to_contain_text("A long answer.")
+async def test_answer_is_stopped_by_keyboard_and_regenerated_by_click(view: PersonsPage) -> None:
+    view.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
+    await view.ask()
+    await expect(view.reply).to_contain_text("A long answer.")
+    await view.button("Stop").focus()
+    await view.page.keyboard.press("Enter")
+    await view.ended("openai/test · stopped")
+    await expect(view.reply).not_to_contain_text(texts.WRITING)
+    await expect(view.button("Stop")).to_have_count(0)
+    await view.button("Regenerate").click()
+    await expect(view.reply).to_contain_text("A short answer.")
+    await expect(view.reply).not_to_contain_text("A long answer.")
+    await view.button("Previous").click()
+    ephemeral = view.page.locator("#main .message").filter(has_text="Only visible to you")
+    await expect(ephemeral).to_contain_text("A long answer.")
 
 
-async def test_rated_and_deleted(seen: Seen) -> None:
-    seen.vendor.script(says("A good answer."))
-    await seen.ask()
-    await seen.ended("A good answer.")
-    good = seen.button("Good answer")
+async def test_answer_is_rated_and_deleted(view: PersonsPage) -> None:
+    view.vendor.script(says("A good answer."))
+    await view.ask()
+    await view.ended("A good answer.")
+    good = view.button("Good answer")
     await good.press("Enter")
     await expect(good).to_have_attribute("aria-pressed", "true")
-    thanks = seen.page.locator("#main .message").filter(has_text=texts.THANKS_HELPED)
+    thanks = view.page.locator("#main .message").filter(has_text=texts.THANKS_HELPED)
     await expect(thanks).to_contain_text("Only visible to you")
-    delete = seen.page.locator("#main").get_by_title("Delete")
+    delete = view.page.locator("#main").get_by_title("Delete")
     await delete.press("Enter")
-    dialog = seen.page.get_by_role("dialog", name="Delete this answer?")
-    await seen.page.keyboard.press("Escape")
+    dialog = view.page.get_by_role("dialog", name="Delete this answer?")
+    await view.page.keyboard.press("Escape")
     await expect(dialog).to_have_count(0)
     await expect(delete).to_be_focused()
     await delete.click()
     await dialog.get_by_role("button", name="Delete").click()
-    await expect(seen.page.locator("#main .message").filter(has_text="A good answer.")).to_have_count(0)
+    await expect(view.page.locator("#main .message").filter(has_text="A good answer.")).to_have_count(0)
 
 
-async def test_stopped_by_a_click_and_had_again_by_keyboard(seen: Seen) -> None:
-    seen.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
-    await seen.ask()
-    await expect(seen.reply).to_contain_text("A long answer.")
-    await seen.button("Stop").click()
-    await seen.ended("openai/test · stopped")
-    await seen.button("Regenerate").press("Enter")
-    await expect(seen.reply).to_contain_text("A short answer.")
-    await seen.button("Previous").press("Enter")
-    aside = seen.page.locator("#main .message").filter(has_text="Only visible to you")
-    await expect(aside).to_contain_text("A long answer.")
+async def test_answer_is_stopped_by_click_and_regenerated_by_keyboard(view: PersonsPage) -> None:
+    view.vendor.script(says("A long answer. " * 200, pause_s=0.02), says("A short answer."))
+    await view.ask()
+    await expect(view.reply).to_contain_text("A long answer.")
+    await view.button("Stop").click()
+    await view.ended("openai/test · stopped")
+    await view.button("Regenerate").press("Enter")
+    await expect(view.reply).to_contain_text("A short answer.")
+    await view.button("Previous").press("Enter")
+    ephemeral = view.page.locator("#main .message").filter(has_text="Only visible to you")
+    await expect(ephemeral).to_contain_text("A long answer.")
 
 
-async def test_cut_for_length_it_goes_on_by_a_click_and_by_keyboard(seen: Seen) -> None:
-    seen.vendor.script(cut("An answer: one, t"), cut("wo, thr"), says("ee."))
-    await seen.ask()
-    await seen.ended("openai/test · incomplete")
-    await seen.button("Continue").click()
-    await expect(seen.reply).to_contain_text("An answer: one, two, thr")
-    await seen.ended("openai/test · incomplete")
-    await seen.button("Continue").press("Enter")
-    await expect(seen.reply).to_contain_text("An answer: one, two, three.")
-    await expect(seen.button("Regenerate")).to_be_visible()
-    await expect(seen.button("Continue")).to_have_count(0)
+async def test_answer_cut_for_length_is_continued_by_click_and_by_keyboard(view: PersonsPage) -> None:
+    view.vendor.script(cut("An answer: one, t"), cut("wo, thr"), says("ee."))
+    await view.ask()
+    await view.ended("openai/test · incomplete")
+    await view.button("Continue").click()
+    await expect(view.reply).to_contain_text("An answer: one, two, thr")
+    await view.ended("openai/test · incomplete")
+    await view.button("Continue").press("Enter")
+    await expect(view.reply).to_contain_text("An answer: one, two, three.")
+    await expect(view.button("Regenerate")).to_be_visible()
+    await expect(view.button("Continue")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""An app's surfaces on the sandbox's page, in a real browser, with a Bolt app on the other end."""
+"""Buttons, menus, modals and the Home tab on the sandbox's page, in a real browser, with a Bolt app."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -51,11 +51,11 @@ def message(page: Page, text: str) -> Locator:
 
 
 def growing(text: str, *elements: Json) -> Json:
-    """A message's text and its buttons."""
+    """Returns a message with this text and these buttons."""
     return {"text": text, "blocks": [{"type": "markdown", "text": text}, actions(*elements)]}
 
 
-async def test_a_button_works_while_the_text_above_it_grows(page: Page, bolt: AsyncApp, web: AsyncWebClient) -> None:
+async def test_button_works_while_the_text_above_it_grows(page: Page, bolt: AsyncApp, web: AsyncWebClient) -> None:
     @bolt.action("stop")
     async def stop(ack: Any, body: Json, client: AsyncWebClient) -> None:
         await ack()
@@ -74,13 +74,13 @@ async def test_a_button_works_while_the_text_above_it_grows(page: Page, bolt: As
     await expect(pressed).to_have_count(0)
 
 
-async def test_a_press_that_nobody_answers_is_warned_of(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
+async def test_unanswered_press_shows_a_warning(page: Page, sandbox: Sandbox, web: AsyncWebClient) -> None:
     await web.chat_postMessage(channel=GENERAL, **growing("Nobody is there.", button()))
     await page.get_by_role("button", name="Stop").click()
     await expect(page.get_by_role("img", name="This app did not respond in time.")).to_be_visible()
 
 
-async def test_a_dialog_asks_before_it_is_done(page: Page, bolt: AsyncApp, web: AsyncWebClient) -> None:
+async def test_confirmation_dialog_asks_before_the_action(page: Page, bolt: AsyncApp, web: AsyncWebClient) -> None:
     @bolt.action("delete")
     async def delete(ack: Any, respond: Any) -> None:
         await ack()
@@ -105,7 +105,9 @@ async def test_a_dialog_asks_before_it_is_done(page: Page, bolt: AsyncApp, web: 
     await expect(message(page, "To be deleted")).to_have_count(0)
 
 
-async def test_menus_thumbs_and_what_one_person_sees(page: Page, bolt: AsyncApp, web: AsyncWebClient) -> None:
+async def test_menus_feedback_buttons_and_ephemeral_messages_work(
+    page: Page, bolt: AsyncApp, web: AsyncWebClient
+) -> None:
     chosen: list[Any] = []
 
     async def keep(ack: Any, action: Json, respond: Any) -> None:
@@ -120,9 +122,9 @@ async def test_menus_thumbs_and_what_one_person_sees(page: Page, bolt: AsyncApp,
     good, bad = ({"text": plain(f"{word} answer"), "value": word} for word in ("good", "bad"))
     rate = {"type": "feedback_buttons", "action_id": "rate", "positive_button": good, "negative_button": bad}
     trash = {"type": "icon_button", "action_id": "trash", "icon": "trash", "text": plain("Delete")}
-    said = growing("An answer", more, model)
+    content = growing("An answer", more, model)
     thumbs = {"type": "context_actions", "elements": [rate, {**trash, "visible_to_user_ids": ["U0GRACE"]}]}
-    await web.chat_postMessage(channel=GENERAL, **(said | {"blocks": [*said["blocks"], thumbs]}))
+    await web.chat_postMessage(channel=GENERAL, **(content | {"blocks": [*content["blocks"], thumbs]}))
 
     await page.get_by_role("button", name="More actions").press("Enter")
     await expect(page.get_by_role("menuitem", name="Again")).to_be_focused()
@@ -173,7 +175,7 @@ SETTINGS: Json = {
 }
 
 
-async def test_a_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page, bolt: AsyncApp) -> None:
+async def test_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page, bolt: AsyncApp) -> None:
     submitted: list[Json] = []
 
     @bolt.command("/typist")
@@ -209,7 +211,7 @@ async def test_a_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page,
     await expect(modal.get_by_text("That prompt is taken.")).to_be_visible()
     await expect(prompt).to_be_focused()
     await expect(prompt).to_have_attribute("aria-invalid", "true")
-    for _ in range(8):  # Tab stays inside, but for the browser's own controls
+    for _ in range(8):  # Tab stays inside the modal, except for the browser's own controls
         await keyboard.press("Tab")
         assert await page.evaluate(
             "document.activeElement.closest('dialog') || document.activeElement === document.body"
@@ -224,9 +226,7 @@ async def test_a_command_opens_a_modal_that_is_filled_in_by_keyboard(page: Page,
     }
 
 
-async def test_a_modal_that_changes_keeps_what_was_typed_and_escape_closes_it(
-    page: Page, bolt: AsyncApp, sandbox: Sandbox
-) -> None:
+async def test_updated_modal_keeps_its_input_and_escape_closes_it(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
     closed: list[bool] = []
     shown = {**SETTINGS, "notify_on_close": True, "blocks": [*SETTINGS["blocks"], actions(button("more"))]}
 
@@ -238,8 +238,8 @@ async def test_a_modal_that_changes_keeps_what_was_typed_and_escape_closes_it(
     @bolt.action("more")
     async def more(ack: Any, body: Json, client: AsyncWebClient) -> None:
         await ack()
-        said = {"type": "section", "text": plain("Here is more.")}
-        await client.views_update(view_id=body["view"]["id"], view={**shown, "blocks": [said, *SETTINGS["blocks"]]})
+        section = {"type": "section", "text": plain("Here is more.")}
+        await client.views_update(view_id=body["view"]["id"], view={**shown, "blocks": [section, *SETTINGS["blocks"]]})
 
     @bolt.view_closed("settings")
     async def on_close(ack: Any, body: Json) -> None:
@@ -258,16 +258,16 @@ async def test_a_modal_that_changes_keeps_what_was_typed_and_escape_closes_it(
     await sandbox.wait_for(lambda: closed == [True])
 
 
-async def test_commands_that_go_wrong_are_said(page: Page) -> None:
+async def test_failed_commands_are_reported(page: Page) -> None:
     box = page.locator("#main-box")
-    for typed, said in (("/tea", "/tea is not a valid command"), ("/typist help", "app_not_responding")):
+    for typed, error in (("/tea", "/tea is not a valid command"), ("/typist help", "app_not_responding")):
         await box.fill(typed)
         await box.press("Enter")
-        await expect(page.get_by_role("alert").last).to_contain_text(said)
+        await expect(page.get_by_role("alert").last).to_contain_text(error)
         await expect(box).to_have_value(typed)
 
 
-async def test_a_message_shortcut_is_in_a_messages_menu(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
+async def test_message_shortcut_is_in_a_messages_menu(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
     @bolt.shortcut("ask_about")
     async def ask(ack: Any, respond: Any, shortcut: Json) -> None:
         await ack()
@@ -279,7 +279,7 @@ async def test_a_message_shortcut_is_in_a_messages_menu(page: Page, bolt: AsyncA
     await expect(message(page, "About: a puzzling thing")).to_contain_text("Only visible to you")
 
 
-async def test_the_home_tab_is_opened_and_used(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
+async def test_home_tab_is_opened_and_used(page: Page, bolt: AsyncApp, sandbox: Sandbox) -> None:
     @bolt.event("app_home_opened")
     async def opened(event: Json, client: AsyncWebClient) -> None:
         if event["tab"] == "home":
@@ -309,7 +309,7 @@ async def test_the_home_tab_is_opened_and_used(page: Page, bolt: AsyncApp, sandb
     assert opened_tabs == ["messages", "home", "messages"]
 
 
-async def test_one_can_be_a_guest_a_partner_or_another_bot(page: Page, sandbox: Sandbox) -> None:
+async def test_person_can_act_as_guest_partner_or_bot(page: Page, sandbox: Sandbox) -> None:
     box = page.locator("#main-box")
     for name, place, role in (
         ("Mary", "random", "single-channel guest"),
@@ -329,7 +329,7 @@ async def test_one_can_be_a_guest_a_partner_or_another_bot(page: Page, sandbox: 
     ]
 
 
-async def test_what_was_said_in_a_thread_is_edited_and_deleted(page: Page, sandbox: Sandbox) -> None:
+async def test_thread_messages_are_edited_and_deleted(page: Page, sandbox: Sandbox) -> None:
     root = await sandbox.say("ada", GENERAL, "the root")
     await sandbox.say("ada", GENERAL, "a reply", root)
     await page.get_by_role("button", name="1 reply").click()
@@ -346,7 +346,7 @@ async def test_what_was_said_in_a_thread_is_edited_and_deleted(page: Page, sandb
     await reply.get_by_role("button", name="Delete").press("Enter")
     await expect(reply).to_have_count(0)
     kinds = [delivery.payload["event"].get("subtype") for delivery in sandbox.deliveries]
-    # Once its replies are gone, a tombstone is announced again.
+    # When the last reply is deleted, Slack sends message_changed for the tombstone again.
     assert kinds == [None, None, "message_changed", "message_changed", "message_deleted", "message_changed"]
 
 

@@ -1,4 +1,4 @@
-"""Questions that are edited, deleted, followed up and waited for, in a real browser: by clicking and by keyboard."""
+"""Edited, deleted, queued and follow-up questions in a real browser: by clicks and by keyboard."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -21,8 +21,8 @@ SLOW = says("Slow words. " * 200, pause_s=0.02)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The page of one person, with the bot on the other end."""
+class PersonsPage:
+    """A person's page, connected to a sandbox with the bot."""
 
     page: Page
     vendor: VendorServer
@@ -53,7 +53,7 @@ async def vendor() -> AsyncIterator[VendorServer]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def start(vendor: VendorServer) -> AsyncIterator[Start]:
-    """Starts a sandbox with the bot in it."""
+    """Yields a function that starts a sandbox with the bot."""
     async with AsyncExitStack() as stack:
 
         async def started(done_ping_s: int = 0) -> Sandbox:
@@ -65,22 +65,22 @@ async def start(vendor: VendorServer) -> AsyncIterator[Start]:
         yield started
 
 
-async def general(visit: Visit, sandbox: Sandbox, vendor: VendorServer, person: str = "Ada") -> Seen:
+async def general(visit: Visit, sandbox: Sandbox, vendor: VendorServer, person: str = "Ada") -> PersonsPage:
     page = await visit(sandbox.url, viewport={"width": 1280, "height": 900})
     await page.get_by_role("radio", name=person).check()
     await page.get_by_role("button", name="general", exact=True).click()
     await expect(page.locator("#main-box")).to_be_focused()
-    return Seen(page, vendor)
+    return PersonsPage(page, vendor)
 
 
-async def direct(visit: Visit, sandbox: Sandbox, vendor: VendorServer) -> Seen:
+async def direct(visit: Visit, sandbox: Sandbox, vendor: VendorServer) -> PersonsPage:
     seen = await general(visit, sandbox, vendor)
     await seen.page.get_by_role("button", name="typist", exact=True).click()
     await expect(seen.page.locator("#main-box")).to_be_focused()
     return seen
 
 
-async def test_a_question_edited_by_keyboard_starts_over_and_deleted_by_a_click_it_takes_its_reply_along(
+async def test_question_is_edited_by_keyboard_and_deleted_by_click_with_its_reply(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
     vendor.script(SLOW, says("The new answer."))
@@ -100,7 +100,7 @@ async def test_a_question_edited_by_keyboard_starts_over_and_deleted_by_a_click_
     await expect(seen.page.locator("#main .message")).to_have_count(0)
 
 
-async def test_edited_by_a_click_after_its_answer_another_one_is_offered_and_had_by_keyboard(
+async def test_question_edited_by_click_after_its_answer_is_regenerated_by_keyboard(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
     vendor.script(says("The old answer."), says("The new answer."))
@@ -119,7 +119,7 @@ async def test_edited_by_a_click_after_its_answer_another_one_is_offered_and_had
     await expect(seen.message("The new answer.").get_by_role("button", name="Previous")).to_be_visible()
 
 
-async def test_follow_ups_need_no_mention_until_somebody_else_joins(
+async def test_follow_ups_need_no_mention_until_someone_else_joins(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
     sandbox = await start()
@@ -132,7 +132,7 @@ async def test_follow_ups_need_no_mention_until_somebody_else_joins(
     await grace.page.get_by_role("button", name="3 replies").press("Enter")
     await grace.reply("I wonder, too")
     await expect(ada.message("I wonder, too", "#thread")).to_be_visible()
-    # A person is never so quick, a test is.
+    # A person is never this quick, but a test is.
     await sandbox.wait_for(lambda: all(delivery.acked_at_s is not None for delivery in sandbox.deliveries))
     for text in ("so do I", "@typist what do you say?"):
         await ada.reply(text)
@@ -141,7 +141,7 @@ async def test_follow_ups_need_no_mention_until_somebody_else_joins(
     assert len(vendor.requests) == 3
 
 
-async def test_what_two_ask_while_an_answer_grows_waits_and_is_answered_together(
+async def test_questions_of_two_people_are_queued_and_answered_together(
     start: Start, visit: Visit, vendor: VendorServer
 ) -> None:
     sandbox = await start()
@@ -165,7 +165,7 @@ async def test_what_two_ask_while_an_answer_grows_waits_and_is_answered_together
     assert vendor.requests[1].body["messages"][-1]["content"] == "grace: and for me?\n\nada: and then?"
 
 
-async def test_who_waited_long_reads_that_it_is_ready(start: Start, visit: Visit, vendor: VendorServer) -> None:
+async def test_asker_of_a_long_answer_reads_that_it_is_ready(start: Start, visit: Visit, vendor: VendorServer) -> None:
     vendor.script(says("word " * 60, pause_s=0.02))
     seen = await general(visit, await start(done_ping_s=1), vendor)
     await seen.write("@typist why?")

@@ -1,4 +1,4 @@
-"""Previous: the version before the answer, for its presser alone, by whatever way Slack lets it through."""
+"""The Previous button: the presser alone gets the previous version, in whatever form Slack accepts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 async def answered_twice(stage: Stage, settings: Settings) -> Message:
-    """The reply, whose first version was FIRST."""
+    """Asks, regenerates, and returns the reply. Its first version was FIRST."""
     stage.vendor.script(says(FIRST), says("The second."))
     asked, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.REGENERATE)
@@ -32,15 +32,15 @@ async def answered_twice(stage: Stage, settings: Settings) -> Message:
     return message
 
 
-def whispered(stage: Stage) -> Message:
-    """What one person was told last."""
+def last_ephemeral(stage: Stage) -> Message:
+    """Returns the newest ephemeral message."""
     return stage.sandbox.workspace.ephemerals[-1]
 
 
-async def test_previous_shows_the_version_before_as_markdown_in_its_thread(stage: Stage, settings: Settings) -> None:
+async def test_previous_version_is_markdown_in_its_thread(stage: Stage, settings: Settings) -> None:
     message = await answered_twice(stage, settings)
     assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.PREVIOUS_VERSION
-    (call,) = [each for each in stage.sandbox.calls if each.method == "chat.postEphemeral"]
+    (call,) = [call for call in stage.sandbox.calls if call.method == "chat.postEphemeral"]
     assert (call.ok, call.arguments["user"], call.arguments["thread_ts"]) == (True, "U0ALAN", message.thread_ts)
     (markdown,) = [block["text"] for block in call.arguments["blocks"] if block["type"] == "markdown"]
     assert "The **first** answer" in markdown
@@ -59,34 +59,32 @@ async def test_previous_shows_the_version_before_as_markdown_in_its_thread(stage
         ("drop_request", {}),
     ],
 )
-async def test_previous_comes_as_plain_text_where_slack_refuses_its_markdown(
+async def test_previous_version_is_plain_text_if_slack_refuses_markdown(
     stage: Stage, settings: Settings, fault: str, setting: FaultSettings
 ) -> None:
     message = await answered_twice(stage, settings)
     stage.sandbox.faults.start(fault, method="chat.postEphemeral", times=1, **setting)  # type: ignore[misc]
-    told = await press(stage, message, ReplyAction.PREVIOUS)
-    assert told is not None
-    assert told.startswith(f"{texts.PREVIOUS_VERSION}\n\nThe **first** answer")
-    assert "<!channel>" not in told
-    assert whispered(stage).thread_ts == message.thread_ts
+    notice = await press(stage, message, ReplyAction.PREVIOUS)
+    assert notice is not None
+    assert notice.startswith(f"{texts.PREVIOUS_VERSION}\n\nThe **first** answer")
+    assert "<!channel>" not in notice
+    assert last_ephemeral(stage).thread_ts == message.thread_ts
     assert stage.sandbox.workspace.notified == []
 
 
-async def test_previous_reaches_people_who_see_the_channel_without_being_in_it(
-    stage: Stage, settings: Settings
-) -> None:
+async def test_previous_version_reaches_people_who_are_not_in_the_channel(stage: Stage, settings: Settings) -> None:
     message = await answered_twice(stage, settings)
     stage.sandbox.workspace.leave("general", "grace")
-    told = await press(stage, message, ReplyAction.PREVIOUS, "grace")
-    assert told is not None
-    assert told.startswith(texts.PREVIOUS_VERSION)
+    notice = await press(stage, message, ReplyAction.PREVIOUS, "grace")
+    assert notice is not None
+    assert notice.startswith(texts.PREVIOUS_VERSION)
     assert stage.sandbox.calls[-1].error == "user_not_in_channel"
 
 
-async def test_previous_keeps_to_the_thread_of_what_one_person_alone_sees(stage: Stage, settings: Settings) -> None:
+async def test_previous_version_stays_in_the_thread_of_an_ephemeral_message(stage: Stage, settings: Settings) -> None:
     message = await answered_twice(stage, settings)
     await stage.sandbox.edit("general", str(message.thread_ts), "@typist what else?")
     (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
     job_id = offer.blocks[1]["elements"][0]["value"]
     assert await press(stage, offer, ReplyAction.PREVIOUS, value=job_id) == texts.PREVIOUS_VERSION
-    assert whispered(stage).thread_ts == message.thread_ts
+    assert last_ephemeral(stage).thread_ts == message.thread_ts

@@ -1,4 +1,4 @@
-"""What people write, edit, forward and quote reaches the model as they meant it."""
+"""Messages that people write, edit, forward and quote reach the model with their meaning."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from tests.streams.server import VendorServer
 
 
 async def asked(stage: Stage, channel: str, thread_ts: str | None, count: int = 1) -> str:
-    """The question's prompt, once it is answered: all of it is one turn."""
+    """Waits for the answer and returns the question's prompt, which is a single turn."""
     await stage.answers(channel, thread_ts, count)
     return stage.prompts()[-1][-1]["content"]
 
@@ -27,12 +27,12 @@ async def test_lists_quotes_code_and_links_keep_their_structure(stage: Stage) ->
     )
 
 
-async def test_the_bot_is_named_where_it_is_spoken_of(stage: Stage) -> None:
-    told = await asked(stage, "general", await stage.mention("can @typist read <#C0RANDOM>? @typist"))
-    assert told == "can @typist read #random?"
+async def test_mention_of_the_bot_is_read_as_its_name(stage: Stage) -> None:
+    prompt = await asked(stage, "general", await stage.mention("can @typist read <#C0RANDOM>? @typist"))
+    assert prompt == "can @typist read #random?"
 
 
-async def test_a_mention_inside_a_list_is_a_mention_and_one_in_a_forwarded_message_is_not(stage: Stage) -> None:
+async def test_mention_counts_in_a_list_and_not_in_a_forwarded_message(stage: Stage) -> None:
     first = await stage.sandbox.say("ada", "general", "- @typist why?\n- and how?")
     assert await asked(stage, "general", first) == "- @typist why?\n- and how?"
     copy = await stage.sandbox.forward("grace", "general", first, "random", "for your records")
@@ -42,16 +42,16 @@ async def test_a_mention_inside_a_list_is_a_mention_and_one_in_a_forwarded_messa
     assert len(stage.vendor.requests) == 2
 
 
-async def test_a_forwarded_message_is_read_with_its_writers_name_also_without_a_comment(stage: Stage) -> None:
-    said = await stage.sandbox.say("grace", "general", "Ship it?\n- today\n- tomorrow")
+async def test_forwarded_message_is_read_with_its_authors_name_even_without_a_comment(stage: Stage) -> None:
+    original = await stage.sandbox.say("grace", "general", "Ship it?\n- today\n- tomorrow")
     place = stage.sandbox.dm("ada")
-    await stage.sandbox.forward("ada", "general", said, place)
+    await stage.sandbox.forward("ada", "general", original, place)
     assert await asked(stage, place, None) == "Forwarded from Grace:\n> Ship it?\n>\n> - today\n> - tomorrow"
-    again = await stage.sandbox.forward("ada", "general", said, "random", "@typist should we?")
+    again = await stage.sandbox.forward("ada", "general", original, "random", "@typist should we?")
     assert (await asked(stage, "random", again)).startswith("should we?\n\nForwarded from Grace:\n> Ship it?")
 
 
-async def test_what_another_app_posted_in_the_thread_is_read_by_its_name(stage: Stage) -> None:
+async def test_apps_message_in_the_thread_is_read_under_its_name(stage: Stage) -> None:
     root = await stage.sandbox.say_as_bot("ci", "general", "see below")
     blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "<https://ci.example/7|Build 7> is *red*"}}]
     attachments = [{"title": "Log", "text": "1 &lt; 2", "fallback": "a log"}]
@@ -62,7 +62,7 @@ async def test_what_another_app_posted_in_the_thread_is_read_by_its_name(stage: 
     )
 
 
-async def test_an_edited_message_is_read_as_edited_and_a_deleted_one_not_at_all(stage: Stage) -> None:
+async def test_edited_message_is_read_as_edited_and_deleted_one_is_not_read(stage: Stage) -> None:
     root = await stage.sandbox.say("ada", "general", "The build is red.")
     gone = await stage.sandbox.say("ada", "general", "It is Grace's fault.", root)
     await stage.sandbox.say("ada", "general", "@typist why?", root)
@@ -74,7 +74,7 @@ async def test_an_edited_message_is_read_as_edited_and_a_deleted_one_not_at_all(
     assert stage.prompts()[-1][0]["content"] == "The build is **green**.\n\nwhy?"
 
 
-async def test_a_question_that_waits_is_answered_as_it_was_edited(stage: Stage) -> None:
+async def test_queued_question_is_answered_as_edited(stage: Stage) -> None:
     stage.vendor.script(says("First. " * 40, pause_s=0.02), says("Second."))
     root = await stage.mention("first?")
     await stage.sandbox.wait_for(lambda: stage.bots("general", root))
@@ -83,7 +83,7 @@ async def test_a_question_that_waits_is_answered_as_it_was_edited(stage: Stage) 
     assert await asked(stage, "general", root, count=2) == "second?"
 
 
-async def test_of_a_long_thread_the_first_message_and_the_newest_are_read(
+async def test_first_and_newest_messages_of_a_long_thread_are_read(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     root = await sandbox.say("ada", "general", "We plan a trip.")
@@ -94,5 +94,5 @@ async def test_of_a_long_thread_the_first_message_and_the_newest_are_read(
         await sandbox.say("ada", "general", "@typist where to?", root)
         first, gap, *newest, last = (await asked(stage, "general", root)).split("\n\n")
     assert (first, gap, last) == ("We plan a trip.", MESSAGES_OMITTED, "where to?")
-    assert [each.split(":")[0] for each in newest] == [str(number) for number in range(100 - len(newest), 100)]
+    assert [line.split(":")[0] for line in newest] == [str(number) for number in range(100 - len(newest), 100)]
     assert newest

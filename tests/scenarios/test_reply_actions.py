@@ -1,4 +1,4 @@
-"""The buttons below a reply: what each does, and one fitting sentence for who may not or comes too late."""
+"""Reply actions: what each button does, and the sentence for people who may not press it or press too late."""
 
 import asyncio
 import sqlite3
@@ -24,12 +24,12 @@ from tests.scenarios.conftest import Stage, buttons, footer, growing, running, s
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
 
-HALF = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
+UNFINISHED = Answer(speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=Ending.HANG)
 DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
 
 
 def cut(text: str) -> Answer:
-    """An answer that reached its length limit."""
+    """Returns an answer that reached its length limit."""
     return Answer([chunk.replace(b'"stop"', b'"length"') for chunk in speech.chat(speech.tokens(text))])
 
 
@@ -39,7 +39,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 
 
 async def rows(settings: Settings, table: sa.Table) -> Sequence[sa.Row[tuple[object, ...]]]:
-    """What the database holds, oldest first."""
+    """Returns the rows of a table, oldest first."""
     engine = create_engine(settings.database_url)
     try:
         async with engine.connect() as connection:
@@ -49,16 +49,16 @@ async def rows(settings: Settings, table: sa.Table) -> Sequence[sa.Row[tuple[obj
 
 
 async def reply(stage: Stage, asked: str, words: str = "") -> Message:
-    """The first message of the reply, once it shows these words."""
+    """Waits until the first message of the reply shows these words, and returns it."""
 
-    def found() -> list[Message]:
+    def matching() -> list[Message]:
         return [message for message in stage.bots("general", asked) if words in shown(message)]
 
-    return (await stage.sandbox.wait_for(found, 15))[0]
+    return (await stage.sandbox.wait_for(matching, 15))[0]
 
 
 async def on_record(settings: Settings) -> None:
-    """Once all that has ended in Slack has ended in the database: a person is never so quick, a test is."""
+    """Waits until every job that has ended in Slack has ended in the database, too. A test is quicker than a person."""
 
     def live() -> int:
         with sqlite3.connect(settings.database_url.removeprefix("sqlite:///")) as database:
@@ -70,11 +70,11 @@ async def on_record(settings: Settings) -> None:
         if not live():
             return
         await asyncio.sleep(0.02)
-    raise TimeoutError
+    raise TimeoutError(f"waited 10 s for jobs to end; {live()} are live")
 
 
 async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:
-    """A question and its reply, once it is whole."""
+    """Asks and returns the question's ts and its complete reply."""
     asked = await stage.mention()
     await stage.answers("general", asked)
     await on_record(settings)
@@ -84,28 +84,26 @@ async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:
 async def press(
     stage: Stage, message: Message, action: ReplyAction, user: str = "ada", value: str | None = None
 ) -> str | None:
-    """What the presser alone is told; None where nothing is."""
-    before = {each.ts for each in stage.sandbox.workspace.ephemerals}
+    """Presses a button and returns the ephemeral message to the presser, or None."""
+    before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
     assert await stage.sandbox.client(user).press("general", message.ts, action.value, value)
-    told = [each for each in stage.sandbox.workspace.ephemerals if each.ts not in before]
-    told = [each for each in told if each.ephemeral_to == f"U0{user.upper()}"]
-    assert all(each.thread_ts == message.thread_ts for each in told)
-    return told[0].text if told else None
+    new = [ephemeral for ephemeral in stage.sandbox.workspace.ephemerals if ephemeral.ts not in before]
+    notices = [ephemeral for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"]
+    assert all(notice.thread_ts == message.thread_ts for notice in notices)
+    return notices[0].text if notices else None
 
 
 @asynccontextmanager
-async def half(stage: Stage) -> AsyncIterator[tuple[str, Message]]:
-    """A question, and its reply while it grows."""
-    stage.vendor.script(HALF, says("Another answer."))
+async def growing_answer(stage: Stage) -> AsyncIterator[tuple[str, Message]]:
+    """Asks and yields the question's ts and its growing reply."""
+    stage.vendor.script(UNFINISHED, says("Another answer."))
     asked = await stage.mention()
     yield asked, await reply(stage, asked, "a bot that wrote")
 
 
 @pytest.mark.parametrize("user", ["ada", "grace"])
-async def test_stopped_by_its_asker_or_an_admin_it_stays_as_far_as_it_came(
-    stage: Stage, settings: Settings, user: str
-) -> None:
-    async with half(stage) as (asked, message):
+async def test_stop_by_asker_or_admin_keeps_the_text(stage: Stage, settings: Settings, user: str) -> None:
+    async with growing_answer(stage) as (asked, message):
         assert buttons(message) == [ReplyAction.STOP]
         assert await press(stage, message, ReplyAction.STOP, user) is None
         await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
@@ -122,19 +120,21 @@ async def test_stopped_by_its_asker_or_an_admin_it_stays_as_far_as_it_came(
     assert await press(stage, message, ReplyAction.STOP, value="") == texts.ANSWER_ALREADY_STOPPED
 
 
-async def test_a_question_that_waits_is_stopped_as_well(stage: Stage) -> None:
-    async with half(stage) as (asked, message):
+async def test_queued_question_can_be_stopped(stage: Stage) -> None:
+    async with growing_answer(stage) as (asked, message):
         await stage.sandbox.say("ada", "general", "@typist and this?", asked)
-        sign = await reply(stage, asked, texts.QUEUED)
-        assert buttons(sign) == [ReplyAction.STOP]
-        assert await press(stage, sign, ReplyAction.STOP) == texts.STOPPED_WHILE_QUEUED
+        placeholder = await reply(stage, asked, texts.QUEUED)
+        assert buttons(placeholder) == [ReplyAction.STOP]
+        assert await press(stage, placeholder, ReplyAction.STOP) == texts.STOPPED_WHILE_QUEUED
         await press(stage, message, ReplyAction.STOP)
         await stage.sandbox.wait_for(lambda: len(stage.bots("general", asked)) == 1)
     await stage.answers("general", asked)
     assert len(stage.vendor.requests) == 1
 
 
-async def test_regenerated_in_place_the_answer_before_is_kept(stage: Stage, settings: Settings) -> None:
+async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_version(
+    stage: Stage, settings: Settings
+) -> None:
     long = "".join(f"{number}: line of the first answer\n" for number in range(700))
     stage.vendor.script(says(long), Answer(speech.chat(speech.tokens("The second.")), delay_s=1.0), says("A third."))
     asked = await stage.mention()
@@ -153,28 +153,28 @@ async def test_regenerated_in_place_the_answer_before_is_kept(stage: Stage, sett
     (message,) = stage.bots("general", asked)
     assert buttons(message) == [ReplyAction.REGENERATE, ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DELETE]
     assert await press(stage, message, ReplyAction.PREVIOUS, "alan") == texts.PREVIOUS_VERSION
-    aside = stage.sandbox.workspace.ephemerals[-1]
-    assert "0: line of the first answer" in aside.sent_blocks[1]["text"]
+    ephemeral = stage.sandbox.workspace.ephemerals[-1]
+    assert "0: line of the first answer" in ephemeral.sent_blocks[1]["text"]
     await stage.sandbox.say("ada", "general", "and then?", asked)
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[2][1] == {"role": "assistant", "content": "The second."}
     await on_record(settings)
-    kept = [turn.answer for turn in await rows(settings, turns)]
-    assert kept == [long, "The second.", "A third."]
+    answers = [turn.answer for turn in await rows(settings, turns)]
+    assert answers == [long, "The second.", "A third."]
 
 
-async def test_pressed_twice_at_once_it_is_answered_again_once(stage: Stage, settings: Settings) -> None:
+async def test_simultaneous_presses_regenerate_once(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     stage.vendor.script(says("The second. " * 20, pause_s=0.02))
-    told = await asyncio.gather(*(press(stage, message, ReplyAction.REGENERATE) for _ in range(3)))
-    assert set(told) <= {None, texts.ANSWER_UNFINISHED}
+    notice = await asyncio.gather(*(press(stage, message, ReplyAction.REGENERATE) for _ in range(3)))
+    assert set(notice) <= {None, texts.ANSWER_UNFINISHED}
     await reply(stage, asked, "The second.")
     await stage.answers("general", asked)
     await on_record(settings)
     assert len(stage.vendor.requests) == 2
 
 
-async def test_what_is_answered_again_waits_for_its_threads_turn_with_a_sign(stage: Stage, settings: Settings) -> None:
+async def test_regenerated_answer_is_queued_behind_its_threads_running_one(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     stage.vendor.script(says("The next one. " * 40, pause_s=0.02), says("Once more."))
     await stage.sandbox.say("ada", "general", "next?", asked)
@@ -183,10 +183,10 @@ async def test_what_is_answered_again_waits_for_its_threads_turn_with_a_sign(sta
     assert (await reply(stage, asked, texts.QUEUED)).ts == message.ts
     first, second = await stage.answers("general", asked, count=2)
     assert (first, second) == ("Once more.", ("The next one. " * 40).rstrip())
-    assert stage.prompts()[2] == [{"role": "user", "content": "why?"}], "nothing that was said after it"
+    assert stage.prompts()[2] == [{"role": "user", "content": "why?"}], "later messages must not be in the prompt"
 
 
-async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage: Stage, settings: Settings) -> None:
+async def test_continue_resumes_an_answer_at_its_length_limit(stage: Stage, settings: Settings) -> None:
     stage.vendor.script(cut("One, two, thr"), cut("ee, four, fi"), says("ve."), says("Six."))
     asked, message = await answered(stage, settings)
     assert buttons(message) == [ReplyAction.CONTINUE, *DONE]
@@ -200,7 +200,7 @@ async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage:
     )
     await on_record(settings)
     seen = [str(revision.blocks) for revision in stage.sandbox.revisions("general", message.ts)][2:]
-    assert all("One, two, thr" in each for each in seen), "what came stays"
+    assert all("One, two, thr" in blocks for blocks in seen), "the earlier text must stay"
     assert await press(stage, message, ReplyAction.CONTINUE) is None
     await stage.sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test")
     assert await stage.answers("general", asked) == ["One, two, three, four, five."]
@@ -214,13 +214,11 @@ async def test_an_answer_that_was_cut_for_length_goes_on_where_it_stopped(stage:
     ]
     assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_COMPLETE
     assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
-    kept = [(turn.answer, turn.output_tokens > 0) for turn in await rows(settings, turns)]
-    assert kept == [("", True), ("", True), ("One, two, three, four, five.", True)]
+    answers = [(turn.answer, turn.output_tokens > 0) for turn in await rows(settings, turns)]
+    assert answers == [("", True), ("", True), ("One, two, three, four, five.", True)]
 
 
-async def test_deleted_it_is_gone_from_slack_from_prompts_and_from_the_database(
-    stage: Stage, settings: Settings
-) -> None:
+async def test_delete_removes_the_answer_from_slack_prompts_and_database(stage: Stage, settings: Settings) -> None:
     long = "".join(f"{number}: line of the answer\n" for number in range(3_000))
     stage.vendor.script(says(long), says("Next."))
     asked = await stage.mention()
@@ -237,8 +235,8 @@ async def test_deleted_it_is_gone_from_slack_from_prompts_and_from_the_database(
     assert deleted.output_tokens > 1_000
 
 
-async def test_deleted_while_it_grows_it_stops_first(stage: Stage, settings: Settings) -> None:
-    async with half(stage) as (asked, message):
+async def test_delete_of_a_growing_answer_stops_it_first(stage: Stage, settings: Settings) -> None:
+    async with growing_answer(stage) as (asked, message):
         assert await press(stage, message, ReplyAction.DELETE, value="") is None
         await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
         await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
@@ -246,7 +244,7 @@ async def test_deleted_while_it_grows_it_stops_first(stage: Stage, settings: Set
     assert (turn.answer, turn.output_tokens > 10) == ("", True)
 
 
-async def test_anybody_may_say_once_what_they_think_and_change_their_mind(stage: Stage, settings: Settings) -> None:
+async def test_each_person_has_one_vote_that_can_be_changed(stage: Stage, settings: Settings) -> None:
     _, message = await answered(stage, settings)
     for user, vote in (("ada", Vote.UP), ("alan", Vote.DOWN), ("ada", Vote.DOWN), ("alan", Vote.DOWN)):
         assert await press(stage, message, ReplyAction.FEEDBACK, user, vote.value) == (
@@ -258,17 +256,17 @@ async def test_anybody_may_say_once_what_they_think_and_change_their_mind(stage:
 
 
 @pytest.mark.parametrize("action", [ReplyAction.STOP, ReplyAction.REGENERATE, ReplyAction.CONTINUE, ReplyAction.DELETE])
-async def test_others_may_not_do_what_the_asker_may(stage: Stage, action: ReplyAction) -> None:
-    async with half(stage) as (asked, message):
-        told = await press(stage, message, action, "alan", value="")
-        assert told is not None
-        assert told.startswith("Only the person who asked, or a Typist admin, can ")
+async def test_only_the_asker_or_an_admin_may_use_the_buttons(stage: Stage, action: ReplyAction) -> None:
+    async with growing_answer(stage) as (asked, message):
+        notice = await press(stage, message, action, "alan", value="")
+        assert notice is not None
+        assert notice.startswith("Only the person who asked, or a Typist admin, can ")
         assert growing(stage.bots("general", asked)[0])
         assert await press(stage, message, ReplyAction.STOP) is None
 
 
 @pytest.mark.parametrize(
-    ("action", "value", "told"),
+    ("action", "value", "notice"),
     [
         (ReplyAction.STOP, "2", texts.ANSWER_FINISHED),
         (ReplyAction.CONTINUE, "", texts.ANSWER_COMPLETE),
@@ -276,21 +274,21 @@ async def test_others_may_not_do_what_the_asker_may(stage: Stage, action: ReplyA
         (ReplyAction.FEEDBACK, "'; drop table jobs", texts.UNKNOWN_BUTTON),
     ],
 )
-async def test_a_forged_press_gets_a_sentence(
-    stage: Stage, settings: Settings, action: ReplyAction, value: str, told: str
+async def test_forged_press_gets_a_notice(
+    stage: Stage, settings: Settings, action: ReplyAction, value: str, notice: str
 ) -> None:
     asked, message = await answered(stage, settings)
-    assert await press(stage, message, action, value=value) == told
+    assert await press(stage, message, action, value=value) == notice
     assert await stage.answers("general", asked) == ["The whole answer."]
 
 
-async def test_of_a_message_that_shows_no_answer_nothing_is_known(stage: Stage) -> None:
-    said = await stage.sandbox.say("ada", "general", "lunch?")
-    (message,) = [each for each in stage.sandbox.messages("general") if each.ts == said]
+async def test_message_that_is_no_answer_is_reported_as_unknown(stage: Stage) -> None:
+    lunch = await stage.sandbox.say("ada", "general", "lunch?")
+    (message,) = [message for message in stage.sandbox.messages("general") if message.ts == lunch]
     assert await press(stage, message, ReplyAction.REGENERATE, value="1") == texts.ANSWER_UNKNOWN
 
 
-async def test_of_a_deleted_answer_a_late_press_hears_so(stage: Stage, settings: Settings) -> None:
+async def test_late_press_on_a_deleted_answer_is_told_so(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.DELETE)
     for action in (ReplyAction.DELETE, ReplyAction.REGENERATE, ReplyAction.FEEDBACK):
@@ -298,7 +296,7 @@ async def test_of_a_deleted_answer_a_late_press_hears_so(stage: Stage, settings:
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
 
 
-async def test_it_works_after_a_restart(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+async def test_buttons_work_after_a_restart(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
     stage = Stage(sandbox, vendor)
     async with running(settings):
         asked, message = await answered(stage, settings)
@@ -309,9 +307,7 @@ async def test_it_works_after_a_restart(sandbox: Sandbox, vendor: VendorServer, 
         await stage.sandbox.wait_for(lambda: "After the restart." in shown(stage.bots("general", asked)[0]))
 
 
-async def test_who_may_not_ask_any_more_is_not_answered_again(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> None:
+async def test_denied_asker_can_not_regenerate(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
     stage = Stage(sandbox, vendor)
     async with running(settings):
         asked, message = await answered(stage, settings)
@@ -320,7 +316,7 @@ async def test_who_may_not_ask_any_more_is_not_answered_again(
     assert await stage.answers("general", asked) == ["The whole answer."]
 
 
-async def test_an_edited_question_offers_another_answer_to_its_writer(stage: Stage, settings: Settings) -> None:
+async def test_edited_question_offers_its_asker_another_answer(stage: Stage, settings: Settings) -> None:
     stage.vendor.script(says("The old one."), says("The new one."))
     asked, _ = await answered(stage, settings)
     await stage.sandbox.edit("general", asked, "@typist what else?")
@@ -330,7 +326,7 @@ async def test_an_edited_question_offers_another_answer_to_its_writer(stage: Sta
 
 
 @pytest.mark.parametrize("value", ["", "0", "x", "9" * 40, "٤"])
-async def test_an_offer_with_a_forged_value_gets_a_sentence(stage: Stage, settings: Settings, value: str) -> None:
+async def test_offer_with_a_forged_value_gets_a_notice(stage: Stage, settings: Settings, value: str) -> None:
     asked, _ = await answered(stage, settings)
     await stage.sandbox.edit("general", asked, "@typist what else?")
     (offer,) = await stage.sandbox.wait_for(lambda: list(stage.sandbox.workspace.ephemerals))
@@ -339,16 +335,16 @@ async def test_an_offer_with_a_forged_value_gets_a_sentence(stage: Stage, settin
     assert len(stage.vendor.requests) == 1
 
 
-async def test_without_a_model_there_is_nothing_to_press_or_to_rate(stage: Stage) -> None:
+async def test_reply_without_a_model_has_no_buttons(stage: Stage) -> None:
     asked = await stage.sandbox.say("ada", "general", "@typist")
     await stage.answers("general", asked)
     assert buttons(stage.bots("general", asked)[0]) == []
 
 
-async def test_slacks_own_stop_stops_what_is_written_in_its_thread(vendor: VendorServer, settings: Settings) -> None:
+async def test_slacks_own_stop_stops_the_answer_in_its_thread(vendor: VendorServer, settings: Settings) -> None:
     async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
         stage = Stage(sandbox, vendor)
-        async with running(replace(settings, slack_api_url=sandbox.api_url)), half(stage) as (asked, _):
+        async with running(replace(settings, slack_api_url=sandbox.api_url)), growing_answer(stage) as (asked, _):
             event = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked}
             for user in ("U0ALAN", "U0ADA"):
                 sandbox._emit({**event, "user": user, "streaming_message_ts": [], "event_ts": "1.0"})
@@ -360,19 +356,19 @@ async def test_slacks_own_stop_stops_what_is_written_in_its_thread(vendor: Vendo
 async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer, settings: Settings) -> None:
     async with Sandbox(subscribed=EVENTS | {"agent_session_stopped"}) as sandbox:
         stage = Stage(sandbox, vendor)
-        async with running(replace(settings, slack_api_url=sandbox.api_url)), half(stage) as (asked, message):
-            vendor.script(HALF)
+        async with running(replace(settings, slack_api_url=sandbox.api_url)), growing_answer(stage) as (asked, message):
+            vendor.script(UNFINISHED)
             queued = await sandbox.say("ada", "general", "@typist and after that?", asked)
-            await sandbox.wait_for(lambda: any(texts.QUEUED in shown(each) for each in stage.bots("general", asked)))
+            await sandbox.wait_for(lambda: any(texts.QUEUED in shown(reply) for reply in stage.bots("general", asked)))
             stop = {"type": "agent_session_stopped", "channel": "C0GENERAL", "thread_ts": asked, "user": "U0ADA"}
             sandbox._emit({**stop, "streaming_message_ts": []})
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 40)
             await sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test · stopped")
             await asyncio.wait_for(vendor.request(1), 40)
             assert vendor.requests[1].body["messages"][-1]["content"] == "and after that?"
-            # The same event once more, while what was queued is written.
-            await sandbox.wait_for(lambda: any("a bot" in shown(each) for each in stage.bots("general", asked)[1:]))
-            (sent,) = [each for each in sandbox.deliveries if each.payload["event"]["type"] == stop["type"]]
+            # The same event again, while the queued job is being written.
+            await sandbox.wait_for(lambda: any("a bot" in shown(reply) for reply in stage.bots("general", asked)[1:]))
+            (sent,) = [event for event in sandbox.deliveries if event.payload["event"]["type"] == stop["type"]]
             sandbox.redeliver(sent.event_id)
             await sandbox.wait_for(lambda: len(sent.sent_at_s) == 2)
             vendor.script(says("Another answer."))
@@ -384,13 +380,13 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
             await asyncio.wait_for(vendor.requests[1].hung_up.wait(), 40)
 
 
-async def test_what_the_database_does_not_take_is_told(stage: Stage, settings: Settings) -> None:
+async def test_database_failure_is_reported_to_the_presser(stage: Stage, settings: Settings) -> None:
     _, message = await answered(stage, settings)
     engine = create_engine(settings.database_url)
     async with engine.begin() as connection:
         await connection.execute(sa.text("alter table turns rename to away"))
-    told = await press(stage, message, ReplyAction.REGENERATE)
+    notice = await press(stage, message, ReplyAction.REGENERATE)
     async with engine.begin() as connection:
         await connection.execute(sa.text("alter table away rename to turns"))
     await engine.dispose()
-    assert told == texts.ACTION_FAILED
+    assert notice == texts.ACTION_FAILED

@@ -1,4 +1,4 @@
-"""Channels that are shared with another organisation, Slack's own notices, and mentions that come by an edit."""
+"""Slack Connect channels, Slack's own notices, and mentions that are added by an edit."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -46,7 +46,7 @@ async def asked_by_emmy(stage: Stage, settings: Settings) -> str:
 
 
 @pytest.mark.parametrize("host", [False, True], ids=["writer's", "host's"])
-async def test_a_question_from_another_organisation_is_on_record_as_ours(
+async def test_question_from_another_organisation_is_recorded_under_our_team(
     stage: Stage, settings: Settings, host: bool
 ) -> None:
     if host:
@@ -55,7 +55,7 @@ async def test_a_question_from_another_organisation_is_on_record_as_ours(
     assert await teams(settings) == {stage.sandbox.team_id}
 
 
-async def test_the_buttons_of_an_answer_to_another_organisation_work(stage: Stage, settings: Settings) -> None:
+async def test_buttons_work_for_people_of_another_organisation(stage: Stage, settings: Settings) -> None:
     asked = await asked_by_emmy(stage, settings)
     (reply,) = stage.bots(PARTNERS, asked)
     assert await stage.sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.REGENERATE)
@@ -63,7 +63,7 @@ async def test_the_buttons_of_an_answer_to_another_organisation_work(stage: Stag
     await stage.answers(PARTNERS, asked)
 
 
-async def test_a_cap_holds_for_questions_from_another_organisation(
+async def test_cap_applies_to_questions_from_another_organisation(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     capped = replace(settings, caps=parse_caps("workspace/day=1tokens"))
@@ -71,12 +71,12 @@ async def test_a_cap_holds_for_questions_from_another_organisation(
         stage = Stage(sandbox, vendor)
         await stage.answers("general", await stage.mention())
         asked = await sandbox.say("emmy", PARTNERS, "@typist why?")
-        (said,) = await stage.answers(PARTNERS, asked)
-    assert "used up" in said
+        (text,) = await stage.answers(PARTNERS, asked)
+    assert "used up" in text
     assert len(vendor.requests) == 1
 
 
-async def test_rows_under_a_foreign_id_are_ours_from_the_next_start_on(
+async def test_rows_under_a_foreign_team_id_get_ours_at_the_next_start(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     stage = Stage(sandbox, vendor)
@@ -95,7 +95,7 @@ async def test_rows_under_a_foreign_id_are_ours_from_the_next_start_on(
     assert await teams(settings) == {sandbox.team_id}
 
 
-async def test_a_file_of_another_organisation_is_asked_for_and_read(stage: Stage) -> None:
+async def test_file_of_another_organisation_is_looked_up_and_read(stage: Stage) -> None:
     plan = Upload("plan.txt", b"Ship on Friday")
     asked = await stage.sandbox.share("emmy", PARTNERS, "@typist what is in it?", [plan])
     await stage.answers(PARTNERS, asked)
@@ -104,23 +104,23 @@ async def test_a_file_of_another_organisation_is_asked_for_and_read(stage: Stage
 
 @pytest.fixture
 async def quiet(stage: Stage) -> AsyncIterator[Stage]:
-    """Where a question that is asked afterwards is the only one that is answered."""
+    """Checks that none of the messages written in the block is answered, but a question after them is."""
     yield stage
     asked = await stage.mention("the only one?", channel="random")
     await stage.answers("random", asked)
     assert [prompt[-1]["content"] for prompt in stage.prompts()] == ["the only one?"]
 
 
-async def test_a_notice_of_slacks_own_is_not_answered(quiet: Stage) -> None:
+async def test_slacks_own_notice_is_not_answered(quiet: Stage) -> None:
     await quiet.sandbox.notice("ada", "<@U0ADA> archived the channel <#C0RANDOM>")
 
 
-async def test_what_an_app_writes_as_a_person_is_not_answered(quiet: Stage) -> None:
+async def test_message_that_an_app_writes_as_a_person_is_not_answered(quiet: Stage) -> None:
     await quiet.sandbox.say_through("A0DEPLOYS", "ada", "general", "<@BOT> deployed")
     await quiet.sandbox.say_through("A0DEPLOYS", "ada", quiet.sandbox.dm("ada"), "deployed")
 
 
-async def test_a_notice_in_a_direct_message_names_nobody_in_its_prompt(stage: Stage) -> None:
+async def test_notice_in_a_direct_message_is_not_in_the_prompt(stage: Stage) -> None:
     dm = stage.sandbox.dm("ada")
     await stage.sandbox.notice("ada", "The channel is archived")
     await stage.sandbox.say("ada", dm, "why?")
@@ -128,17 +128,17 @@ async def test_a_notice_in_a_direct_message_names_nobody_in_its_prompt(stage: St
     assert stage.prompts() == [[{"role": "user", "content": "why?"}]]
 
 
-async def test_an_edit_that_adds_a_mention_asks_where_the_bot_is_no_member(stage: Stage) -> None:
+async def test_mention_added_by_an_edit_asks_where_the_bot_is_no_member(stage: Stage) -> None:
     stage.sandbox.workspace.leave("general", "typist")
     ts = await stage.sandbox.say("ada", "general", "why?")
     await stage.sandbox.edit("general", ts, "@typist why?")
     call, *_ = await stage.sandbox.wait_for(
-        lambda: [each for each in stage.sandbox.calls if each.method == "chat.postMessage"]
+        lambda: [call for call in stage.sandbox.calls if call.method == "chat.postMessage"]
     )
     assert (call.error, call.arguments["thread_ts"]) == ("not_in_channel", ts)
 
 
-async def test_an_edited_mention_asks_once_though_it_comes_twice(stage: Stage) -> None:
+async def test_mention_added_by_an_edit_asks_once_although_it_is_delivered_twice(stage: Stage) -> None:
     ts = await stage.sandbox.say("ada", "general", "why?")
     await stage.sandbox.edit("general", ts, "@typist why?")
     await stage.answers("general", ts)

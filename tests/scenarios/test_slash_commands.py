@@ -1,4 +1,4 @@
-"""/typist, and a channel's settings in a modal: validated in place, in force with the next question."""
+"""/typist and the modal for channel settings: validated in place, effective from the next question on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from tests.scenarios.conftest import Stage, running
 from tests.streams.server import VendorServer
 
 GENERAL = "C0GENERAL"
-"""Ada made it."""
+"""The channel that Ada created."""
 ALL = {"model": "openai/other", "system_prompt": "Answer in rhymes.", "mention_only": "on"}
 
 
@@ -43,14 +43,14 @@ async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, data
         yield Stage(sandbox, vendor)
 
 
-async def told(stage: Stage, user: str, typed: str, channel: str = "general") -> str:
-    """What a person alone is told by a command."""
+async def response_to(stage: Stage, user: str, typed: str, channel: str = "general") -> str:
+    """Types a command and returns the ephemeral response."""
     await stage.sandbox.client(user).command(channel, typed)
-    return heard(stage)
+    return last_notice(stage)
 
 
-def heard(stage: Stage) -> str:
-    """What somebody alone was told last."""
+def last_notice(stage: Stage) -> str:
+    """Returns the text of the newest ephemeral message."""
     message = stage.sandbox.workspace.ephemerals[-1]
     return "\n".join(
         element["text"] if isinstance(element, dict) else str(element)
@@ -67,89 +67,91 @@ async def opened(stage: Stage, user: str, typed: str, channel: str = "general") 
     return client
 
 
-async def test_help_says_what_can_be_asked_and_what_is_in_force(stage: Stage) -> None:
+async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
     for typed in ("/typist", "/typist help"):
-        said = await told(stage, "alan", typed)
-        assert "/typist usage" in said
-        assert "Settings here: openai/test · default prompt · follow-ups need no mention" in said
-    assert "I don't know `/typist &lt;!here&gt;`" in await told(stage, "alan", "/typist <!here>")
+        response = await response_to(stage, "alan", typed)
+        assert "/typist usage" in response
+        assert "Settings here: openai/test · default prompt · follow-ups need no mention" in response
+    assert "I don't know `/typist &lt;!here&gt;`" in await response_to(stage, "alan", "/typist <!here>")
 
 
 @pytest.mark.parametrize("subcommand", ["model", "prompt", "mention-only"])
-async def test_who_made_a_channel_sets_it_in_one_modal(stage: Stage, another_process: Stores, subcommand: str) -> None:
+async def test_channel_creator_sets_everything_in_one_modal(
+    stage: Stage, another_process: Stores, subcommand: str
+) -> None:
     ada = await opened(stage, "ada", f"/typist {subcommand}")
     assert await ada.submit(ALL) == {}
     assert ada.modal is None
     assert await another_process.channel_settings.read(TEAM_ID, GENERAL) == ChannelSettings(
         "openai/other", "Answer in rhymes.", True
     )
-    said = heard(stage)
-    assert texts.SETTINGS_SAVED in said
-    assert "openai/other · custom prompt (“Answer in rhymes.”) · every question needs a mention" in said
+    response = last_notice(stage)
+    assert texts.SETTINGS_SAVED in response
+    assert "openai/other · custom prompt (“Answer in rhymes.”) · every question needs a mention" in response
     asked = await stage.mention()
     await stage.answers("general", asked)
     request = stage.vendor.requests[-1].body
     assert (request["model"], request["messages"][0]["content"]) == ("other", "Answer in rhymes.")
 
 
-async def test_what_another_process_set_is_in_the_modal_and_in_force(stage: Stage, another_process: Stores) -> None:
+async def test_settings_of_another_process_are_in_the_modal_and_in_force(stage: Stage, another_process: Stores) -> None:
     await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings("openai/other", "Be brief."))
-    assert "openai/other · custom prompt (“Be brief.”)" in await told(stage, "alan", "/typist help")
+    assert "openai/other · custom prompt (“Be brief.”)" in await response_to(stage, "alan", "/typist help")
     ada = await opened(stage, "ada", "/typist prompt")
     assert await ada.submit({"mention_only": "off"}) == {}
-    kept = await another_process.channel_settings.read(TEAM_ID, GENERAL)
-    assert kept == ChannelSettings("openai/other", "Be brief.", False)
+    stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
+    assert stored == ChannelSettings("openai/other", "Be brief.", False)
 
 
-async def test_what_cannot_be_kept_is_said_in_place(stage: Stage, another_process: Stores) -> None:
+async def test_invalid_settings_are_reported_in_place(stage: Stage, another_process: Stores) -> None:
     ada = await opened(stage, "ada", "/typist prompt")
     assert await ada.submit({"system_prompt": "x" * 2_345}) == {"system_prompt": texts.prompt_too_long(2_345, 2_000)}
     assert await ada.submit({"system_prompt": "x" * 2_000}) == {}
     assert len((await another_process.channel_settings.read(TEAM_ID, GENERAL)).system_prompt) == 2_000
 
 
-async def test_others_than_its_maker_and_admins_are_told_who_may(stage: Stage) -> None:
-    said = await told(stage, "alan", "/typist model")
-    assert texts.NOT_YOUR_CHANNEL in said
+async def test_only_the_channel_creator_and_admins_may_change_settings(stage: Stage) -> None:
+    response = await response_to(stage, "alan", "/typist model")
+    assert texts.NOT_YOUR_CHANNEL in response
     assert stage.sandbox.client("alan").modal is None
     assert (await opened(stage, "grace", "/typist model", "general")).modal
-    assert texts.NOT_YOUR_CHANNEL not in await told(stage, "alan", "/typist usage", "project-x")
+    assert texts.NOT_YOUR_CHANNEL not in await response_to(stage, "alan", "/typist usage", "project-x")
     assert (await opened(stage, "alan", "/typist model", "project-x")).modal
 
 
-async def test_a_direct_message_is_its_persons_own(stage: Stage, another_process: Stores) -> None:
+async def test_person_sets_up_their_own_direct_message(stage: Stage, another_process: Stores) -> None:
     dm = stage.sandbox.dm("alan")
     alan = await opened(stage, "alan", "/typist prompt", dm)
     assert await alan.submit({"system_prompt": "Answer in Latin."}) == {}
-    assert "mention" not in heard(stage)
+    assert "mention" not in last_notice(stage)
     await stage.sandbox.say("alan", dm, "why?")
     await stage.sandbox.wait_for(lambda: stage.vendor.requests)
     assert stage.vendor.requests[-1].body["messages"][0]["content"] == "Answer in Latin."
 
 
-async def test_a_guest_is_told_why_not(stage: Stage) -> None:
-    assert texts.DENIED_GUEST in await told(stage, "edith", "/typist usage", "random")
+async def test_guest_is_denied(stage: Stage) -> None:
+    assert texts.DENIED_GUEST in await response_to(stage, "edith", "/typist usage", "random")
 
 
-async def test_usage_is_told_with_its_limits(stage: Stage) -> None:
+async def test_usage_is_shown_with_its_quotas(stage: Stage) -> None:
     asked = await stage.mention()
     await stage.answers("general", asked)
     async with asyncio.timeout(5):
-        # What it used is on record a moment after it is shown.
-        while "*Today (UTC)*: 0 tokens" in (said := await told(stage, "ada", "/typist usage")):
+        # Usage is recorded a moment after the answer is shown.
+        while "*Today (UTC)*: 0 tokens" in (response := await response_to(stage, "ada", "/typist usage")):
             continue
-    assert "*Today (UTC)*: " in said
-    assert texts.NO_QUOTAS in said
+    assert "*Today (UTC)*: " in response
+    assert texts.NO_QUOTAS in response
 
 
-async def test_slack_over_its_limit_is_a_sentence(stage: Stage) -> None:
+async def test_failure_to_open_the_modal_is_reported(stage: Stage) -> None:
     stage.sandbox.faults.start("rate_limit", method="views.open", times=1)
-    said = await told(stage, "ada", "/typist model")
-    assert "Please try again in a minute." in said
+    response = await response_to(stage, "ada", "/typist model")
+    assert "Please try again in a minute." in response
     assert (await opened(stage, "ada", "/typist model")).modal
 
 
-async def test_a_modal_whose_command_is_long_ago_is_saved_all_the_same(stage: Stage) -> None:
+async def test_modal_is_saved_long_after_its_command(stage: Stage) -> None:
     ada = await opened(stage, "ada", "/typist model")
     stage.sandbox.faults.start("error_500", method="conversations.info", times=1)
     errors = await ada.submit(ALL)

@@ -1,4 +1,4 @@
-"""The start: a Slack that is away is waited for, a token that is bad ends the process with a sentence."""
+"""Startup: the bot waits for an unavailable Slack; an invalid token ends the process with one sentence."""
 
 import asyncio
 import json
@@ -24,13 +24,13 @@ from bot.slack.retry_policy import CONNECTION, Failures
 from bot.slack.socket import WATCH_S
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox, find_port
-from tests.processes import bot_process, output, said
+from tests.processes import bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, connected, running, settings_of
 from tests.slack_process import Slack, slack_process
 from tests.streams.server import VendorServer
 
 METHODS = {"auth.test": "SLACK_BOT_TOKEN", "apps.connections.open": "SLACK_APP_TOKEN"}
-"""With whose token each is called."""
+"""Which token each method is called with."""
 PASSING: dict[str, tuple[str, FaultSettings]] = {
     "a rate limit": ("rate_limit", {"retry_after_s": 1}),
     "HTTP 500": ("error_500", {}),
@@ -52,7 +52,7 @@ BAD = ["invalid_auth", "token_revoked", "token_expired", "account_inactive", "no
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("fault", "set_to"), PASSING.values(), ids=PASSING.keys())
-async def test_what_passes_is_waited_out_with_a_line_in_the_log(
+async def test_temporary_failure_is_logged_and_waited_out(
     sandbox: Sandbox,
     vendor: VendorServer,
     caplog: pytest.LogCaptureFixture,
@@ -60,21 +60,21 @@ async def test_what_passes_is_waited_out_with_a_line_in_the_log(
     fault: str,
     set_to: FaultSettings,
 ) -> None:
-    told: FaultSettings = {"method": method, "times": 1, **set_to}
-    sandbox.faults.start(fault, **told)
+    fault_settings: FaultSettings = {"method": method, "times": 1, **set_to}
+    sandbox.faults.start(fault, **fault_settings)
     with caplog.at_level(logging.WARNING):
         async with running(settings_of(sandbox, vendor)):
             stage = Stage(sandbox, vendor)
             assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
-    (line,) = [each.getMessage() for each in caplog.records if "not connected yet" in each.getMessage()]
+    (line,) = [record.getMessage() for record in caplog.records if "not connected yet" in record.getMessage()]
     assert method in line
     assert re.search(r"Next try in 1 s\.$", line)
-    assert not [each for each in caplog.records if each.exc_info]
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.mark.parametrize(("method", "variable"), METHODS.items())
 @pytest.mark.parametrize("error", BAD)
-async def test_a_bad_token_ends_the_start_with_one_sentence(
+async def test_invalid_token_ends_the_start_with_one_sentence(
     sandbox: Sandbox, vendor: VendorServer, method: str, variable: str, error: str
 ) -> None:
     sandbox.faults.start("refuse", method=method, error=error)
@@ -83,7 +83,7 @@ async def test_a_bad_token_ends_the_start_with_one_sentence(
 
 
 @pytest.mark.parametrize("token", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"])
-async def test_a_process_with_a_bad_token_says_so_and_exits_1(
+async def test_process_with_an_invalid_token_says_so_and_exits_1(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, token: str
 ) -> None:
     env = {**connected(sandbox, vendor), token: f"{'xoxb' if 'BOT' in token else 'xapp'}-wrong"}
@@ -94,15 +94,15 @@ async def test_a_process_with_a_bad_token_says_so_and_exits_1(
     assert line.startswith(f"typist: Slack does not accept {token} (invalid_auth).")
 
 
-async def test_a_slack_that_is_not_there_is_waited_for(tmp_path: Path, vendor: VendorServer) -> None:
+async def test_process_waits_for_an_unavailable_slack(tmp_path: Path, vendor: VendorServer) -> None:
     port = find_port(20_000)
     api_url = f"http://127.0.0.1:{port}/api/"
     env = {**_slack_env(api_url), "OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
     async with bot_process(tmp_path, "run", env=env) as process:
         for _ in range(2):
-            await said(process.stderr, "not connected yet: Slack refused auth.test")
+            await wait_for_line(process.stderr, "not connected yet: Slack refused auth.test")
         async with slack_process(port):
-            await said(process.stdout, "is connected to Slack")
+            await wait_for_line(process.stdout, "is connected to Slack")
             process.send_signal(signal.SIGTERM)
             _, err = await output(process)
     assert process.returncode == 0
@@ -115,21 +115,21 @@ def _slack_env(api_url: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def silent_server() -> AsyncIterator[str]:
-    """Takes connections and never answers: where a machine hangs, or a firewall swallows."""
+    """Yields the URL of a server that accepts connections and never answers, like a machine that hangs."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/api/"
 
 
-async def test_a_start_that_waits_says_so_by_health_and_ends_at_once_when_told_to(
+async def test_waiting_start_is_unhealthy_and_ends_at_once_on_sigterm(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer
 ) -> None:
     port = find_port(21_000)
     sandbox.faults.start("error_500", method="apps.connections.open")
     env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port), "BOT_DRAIN_S": "60"}
     async with bot_process(tmp_path, "run", env=env) as process:
-        await said(process.stderr, "not connected yet")
+        await wait_for_line(process.stderr, "not connected yet")
         status, health = await _health(port)
         assert (status, health["ok"], health["slack"]) == (503, False, 0)
         assert "Slack can't be reached" in str(health["problem"])
@@ -139,7 +139,7 @@ async def test_a_start_that_waits_says_so_by_health_and_ends_at_once_when_told_t
     assert process.returncode == 0
 
 
-async def test_a_start_that_hears_nothing_ends_at_once_when_told_to(tmp_path: Path, vendor: VendorServer) -> None:
+async def test_start_without_any_response_ends_at_once_on_sigterm(tmp_path: Path, vendor: VendorServer) -> None:
     port = find_port(22_000)
     async with silent_server() as api_url:
         env = {**_slack_env(api_url), "OPENAI_BASE_URL": f"{vendor.url}/v1", "BOT_MODELS": "openai/test"}
@@ -165,14 +165,14 @@ async def _health(port: int) -> tuple[int, dict[str, object]]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks at the tokens all the time."""
+def with_frequent_token_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the bot check its tokens all the time."""
     monkeypatch.setattr(credentials, "LOOK_S", 0.1)
     monkeypatch.setattr("bot.slack.socket.LOOK_S", 0.5)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_bot_token_that_is_revoked_is_told_once_and_by_health(
+@pytest.mark.usefixtures("with_frequent_token_checks")
+async def test_revoked_bot_token_is_logged_once_and_unhealthy(
     sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = find_port(23_000)
@@ -184,14 +184,14 @@ async def test_a_bot_token_that_is_revoked_is_told_once_and_by_health(
         status, health = await _health(port)
         assert status == 503
         assert str(health["problem"]).startswith("Slack does not accept SLACK_BOT_TOKEN (token_revoked).")
-        assert len([each for each in caplog.records if "token_revoked" in each.getMessage()]) == 1
+        assert len([record for record in caplog.records if "token_revoked" in record.getMessage()]) == 1
         sandbox.faults.stop("refuse")
         seen = len(sandbox.calls)
         await sandbox.wait_for(lambda: len(sandbox.calls) >= seen + 2)
         assert (await _health(port))[0] == 200
 
 
-async def test_a_question_asked_while_the_bot_token_is_revoked_is_answered_once_when_it_works_again(
+async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_when_it_works_again(
     sandbox: Sandbox,
     vendor: VendorServer,
     settings: Settings,
@@ -225,7 +225,7 @@ async def test_a_question_asked_while_the_bot_token_is_revoked_is_answered_once_
     assert sum("questions stay queued" in line for line in caplog.messages) == 1
 
 
-async def test_an_app_token_that_is_revoked_is_told_and_not_tried_in_a_tight_loop(
+async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
     sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = find_port(24_000)
@@ -238,16 +238,16 @@ async def test_an_app_token_that_is_revoked_is_told_and_not_tried_in_a_tight_loo
         before = tried()
         sandbox.faults.start("drop_socket")
         await sandbox.wait_for(lambda: tried() == before + 2)
-        # One try of each connection, and none more while others come and go.
+        # Each connection is tried once, and never again while other connections change.
         await asyncio.sleep(3 * WATCH_S)
         assert tried() == before + 2
         status, health = await _health(port)
         assert (status, health["slack"]) == (503, 0)
         assert str(health["problem"]).startswith("Slack does not accept SLACK_APP_TOKEN (token_revoked).")
-    assert [each for each in caplog.records if "SLACK_APP_TOKEN (token_revoked)" in each.getMessage()]
+    assert [record for record in caplog.records if "SLACK_APP_TOKEN (token_revoked)" in record.getMessage()]
 
 
-async def test_a_rate_limit_on_reconnecting_is_kept(sandbox: Sandbox, settings: Settings) -> None:
+async def test_rate_limit_on_reconnecting_is_respected(sandbox: Sandbox, settings: Settings) -> None:
     def tried() -> list[float]:
         return [call.at_monotonic_s for call in sandbox.calls if call.method == "apps.connections.open"]
 
@@ -260,7 +260,7 @@ async def test_a_rate_limit_on_reconnecting_is_kept(sandbox: Sandbox, settings: 
         assert third - first >= 3
 
 
-def test_waits_grow_and_stay_below_a_bound() -> None:
+def test_waits_grow_up_to_a_limit() -> None:
     refused = Refused("auth.test", "internal_error", Refusal.TRANSIENT)
     waits = [CONNECTION.next_try_at(refused, Failures(count, 0.0), 0.0) for count in range(1, 2_000)]
     assert waits[:6] == [1, 2, 4, 8, 16, 30]

@@ -1,4 +1,4 @@
-"""Half a surrogate pair (an emoji that somebody cut) is told as U+FFFD and holds nothing up, wherever it comes from."""
+"""Lone surrogates (half an emoji) are shown as U+FFFD and block nothing, wherever they come from."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -37,7 +37,9 @@ async def stage(
     ("name", "text"),
     [("gateway_chat_lone_half", "Hi \ufffd there \ufffd\ufffd"), ("gateway_chat_split_pair", "Hi 😀 there")],
 )
-async def test_an_answer_with_half_a_pair_is_shown_and_its_thread_goes_on(stage: Stage, name: str, text: str) -> None:
+async def test_answer_with_a_lone_surrogate_is_shown_and_its_thread_continues(
+    stage: Stage, name: str, text: str
+) -> None:
     stage.vendor.script(Answer([speech.documented(name)]), says("The next answer."))
     asked = await stage.mention()
     assert await stage.answers("general", asked) == [text]
@@ -46,7 +48,7 @@ async def test_an_answer_with_half_a_pair_is_shown_and_its_thread_goes_on(stage:
     assert stage.prompts()[1][1]["content"] == text
 
 
-async def test_a_question_with_half_a_pair_is_answered(stage: Stage) -> None:
+async def test_question_with_a_lone_surrogate_is_answered(stage: Stage) -> None:
     asked = await stage.mention(f"why {LONE} so?")
     assert await stage.answers("general", asked) == ["The whole answer."]
     await stage.sandbox.say("ada", "general", f"@typist {LONE} and then?", thread_ts=asked)
@@ -54,7 +56,7 @@ async def test_a_question_with_half_a_pair_is_answered(stage: Stage) -> None:
     assert [turn["content"] for turn in stage.prompts()[1]][::2] == ["why \ufffd so?", "\ufffd and then?"]
 
 
-async def test_an_error_with_half_a_pair_is_told_in_its_sentence(stage: Stage) -> None:
+async def test_error_with_a_lone_surrogate_is_reported_in_its_notice(stage: Stage) -> None:
     stage.vendor.script(refusal(500, {"error": {"message": f"no {LONE}", "code": LONE}}), says("The next answer."))
     asked = await stage.mention()
     (text,) = await stage.answers("general", asked)

@@ -38,28 +38,28 @@ KINDS = {
 }
 ONCE, FOR_20_S, FOR_EVER = "once", "for 20 s", "until the job ends"
 WHOLE, LATER, PART = "complete", "complete, after Slack recovers", "incomplete, with a notice"
-GONE, TOLD = "deleted", "denied, with a reason for the asker"
+DELETED, DENIED = "deleted", "denied, with a reason for the asker"
 CODE_LINES = 420
 TEXT = "word " * 60
 CODE = "```python\n" + "".join(f"print({n})  # a line of the code\n" for n in range(CODE_LINES)) + "```"
-MOST_S = 600.0
-"""More than the bot takes to end an answer that can't be shown, and to show it when Slack is back."""
+GIVE_UP_S = 600.0
+"""More time than the bot needs to give up on an answer that can't be shown, and to show it once Slack is back."""
 
 T = TypeVar("T")
 
 
 async def until(predicate: Callable[[], T], what: object) -> T:
-    """Looks now and then, because each look keeps the time from running."""
-    for _ in range(int(MOST_S)):
-        if found := predicate():
-            return found
+    """Polls a condition and returns its value. Polls seldom, because each poll keeps the loop's time from running."""
+    for _ in range(int(GIVE_UP_S)):
+        if value := predicate():
+            return value
         await asyncio.sleep(1)
-    raise AssertionError(f"{what} did not come to pass within {MOST_S:.0f} s")
+    raise AssertionError(f"waited {GIVE_UP_S:.0f} s for {what}")
 
 
 @dataclass
 class Case:
-    """One person in a channel of their own, whose calls of one method are broken."""
+    """One person in a channel of their own, whose calls of one method fail."""
 
     stage: Stage = field(repr=False)
     bot: app.Bot = field(repr=False)
@@ -68,10 +68,10 @@ class Case:
     lasts: str
     number: int
     root: str = ""
-    broken: str = field(default="", init=False)
-    """What the calls that are broken are about."""
-    said_by_then: bool = field(default=False, init=False)
-    """The whole answer was shown while the fault was on."""
+    faulty: str = field(default="", init=False)
+    """The ts or user whose calls fail; empty for all calls of the case."""
+    complete_during_the_fault: bool = field(default=False, init=False)
+    """Whether the complete answer was shown while the calls still failed."""
 
     @property
     def user(self) -> str:
@@ -87,7 +87,7 @@ class Case:
 
     @property
     def place(self) -> str:
-        """Where the question is asked."""
+        """The channel in which the question is asked."""
         return self.dm if self.method in IN_A_DM else self.channel
 
     @property
@@ -96,29 +96,29 @@ class Case:
 
     @property
     def whispers(self) -> list[Message]:
-        """What they alone were shown."""
-        return [each for each in self.stage.sandbox.workspace.ephemerals if each.ephemeral_to == self.user]
+        """Returns the ephemeral messages to this person."""
+        return [message for message in self.stage.sandbox.workspace.ephemerals if message.ephemeral_to == self.user]
 
     def begin(self, about: str = "") -> None:
-        """Breaks the calls that concern this case."""
+        """Makes the calls of this case fail."""
         times = 1 if self.lasts == ONCE else None
         about = about or (self.user if self.method in ABOUT_A_PERSON else self.place)
         self.stage.sandbox.faults.start(KINDS[self.kind], method=self.method, containing=about, times=times)
-        self.broken = about
+        self.faulty = about
 
-    def mend(self) -> None:
-        self.stage.sandbox.faults.stop(KINDS[self.kind], self.broken)
+    def end_fault(self) -> None:
+        self.stage.sandbox.faults.stop(KINDS[self.kind], self.faulty)
 
     async def say(self, text: str, root: str | None = None) -> str:
         mention = "" if self.method in IN_A_DM else "@typist "
         return await self.stage.sandbox.say(self.user, self.place, f"{mention}{text}", root)
 
     async def ended(self) -> list[Message]:
-        """The reply's messages, once none of them grows."""
+        """Waits until no message of the reply is growing, and returns its messages."""
 
         def are_whole() -> list[Message]:
-            found = self.replies
-            return found if found and not any(map(growing, found)) else []
+            replies = self.replies
+            return replies if replies and not any(map(growing, replies)) else []
 
         return await until(are_whole, f"the end of {self}")
 
@@ -175,9 +175,11 @@ async def deletes_the_answer(case: Case) -> None:
     case.root = await case.say("code?" if case.method == "files.delete" else "why?")
     if case.method == "files.delete":
         await until(lambda: any(message.files for message in case.replies), "a file")
-    file_ids = [each["id"] for message in case.replies for each in message.files]
+    file_ids = [file["id"] for message in case.replies for file in message.files]
     case.begin(file_ids[0] if case.method == "files.delete" else "")
-    [page] = await until(lambda: [each for each in case.replies if ReplyAction.DELETE in buttons(each)], "the buttons")
+    [page] = await until(
+        lambda: [message for message in case.replies if ReplyAction.DELETE in buttons(message)], "the buttons"
+    )
     await case.stage.sandbox.client(case.user).press(case.place, page.ts, ReplyAction.DELETE.value)
 
 
@@ -201,7 +203,7 @@ async def opens_the_settings(case: Case) -> None:
 
 @dataclass(frozen=True)
 class Way:
-    """How a method comes to be called, and by which app."""
+    """How to make the bot call a method, and with which app."""
 
     begins: Callable[[Case], Coroutine[Any, Any, None]]
     manifest: str = "manifest.json"
@@ -230,18 +232,18 @@ WAYS: dict[str, Way] = {
     "agents.sessions.setStatus": Way(asks, AGENT),
 }
 AT_THE_START = {"auth.test", "apps.connections.open"}
-"""Called before anybody asks: tests/scenarios/test_start.py has their table."""
+"""Methods called before anyone asks. tests/scenarios/test_start.py covers them."""
 IN_A_DM = {method for method, way in WAYS.items() if way.manifest == AGENT} | {"conversations.history"}
 ABOUT_A_PERSON = {"users.info", "views.publish"}
 
 
-def test_the_table_has_all_methods_that_the_bot_calls() -> None:
+def test_table_has_every_method_that_the_bot_calls() -> None:
     source = "".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
     assert {method for method in METHODS if f'"{method}"' in source} == set(WAYS) | AT_THE_START
 
 
-def settle(sandbox: Sandbox, count: int) -> None:
-    """So many people, each with a channel and a direct message."""
+def add_people(sandbox: Sandbox, count: int) -> None:
+    """Adds so many people, each with a channel and a direct message."""
     workspace = sandbox.workspace
     bot_id = workspace.bot.id
     for number in range(count):
@@ -251,74 +253,75 @@ def settle(sandbox: Sandbox, count: int) -> None:
         workspace.channels[f"D{case}"] = Channel(f"D{case}", f"dm-{number}", "im", [f"U{case}", bot_id], f"U{case}")
 
 
-def spoken(way: Way) -> Answer:
-    """A few deltas, over so long that the text is shown in several edits."""
+def slow_answer(way: Way) -> Answer:
+    """Returns a few deltas, slow enough that the text is shown in several edits."""
     size = len(way.text) // 8
     return Answer(speech.chat([way.text[at : at + size] for at in range(0, len(way.text), size)]), pause_s=1.0)
 
 
 async def outcomes(method: str) -> dict[tuple[str, str], str]:
-    """What became of the answer, by kind and how long it lasted."""
+    """Returns the outcome of each case, by kind and duration of the fault."""
     way, loop = WAYS[method], asyncio.get_running_loop()
     pairs = list(product(KINDS, (ONCE, FOR_20_S, FOR_EVER)))
-    # So many people at once would ask more of Slack than one does.
+    # So many people at once need more calls than Slack allows one workspace.
     budgets = {"users.info": 1_000}
     sandbox = Sandbox(ack_timeout_s=120.0, budgets=budgets, manifest=manifest(way.manifest), monotonic=loop.time)
     async with sandbox, VendorServer() as vendor:
-        settle(sandbox, len(pairs))
-        vendor.script(spoken(way))
+        add_people(sandbox, len(pairs))
+        vendor.script(slow_answer(way))
         shutdown, ready = app.Shutdown(), loop.create_future()
         running = asyncio.create_task(app.run(settings_of(sandbox, vendor), shutdown, ready.set_result, FastClock()))
         bot = await ready
         cases = [Case(Stage(sandbox, vendor), bot, method, *pair, number) for number, pair in enumerate(pairs)]
         try:
-            await broken(cases, way)
-            found = await asyncio.gather(*(outcome(case, way) for case in cases))
-            assert not running.done(), "the process lives"
+            await run_faults(cases, way)
+            results = await asyncio.gather(*(outcome(case, way) for case in cases))
+            assert not running.done(), "the bot ended during the faults"
         finally:
             shutdown.requested.set()
             await running
-    return dict(zip(pairs, found, strict=True))
+    return dict(zip(pairs, results, strict=True))
 
 
-async def broken(cases: list[Case], way: Way) -> None:
-    """Breaks the calls, and mends them: once nothing is being answered any more, however long that takes."""
+async def run_faults(cases: list[Case], way: Way) -> None:
+    """Makes the calls fail and ends the faults, some of them only after nothing is being answered any more."""
     await asyncio.gather(*(way.begins(case) for case in cases))
     await asyncio.sleep(20)
     for case in cases:
         if case.lasts == FOR_20_S:
-            case.mend()
+            case.end_fault()
     await until(lambda: not cases[0].bot.worker.live, "the end of all answers")
     for case in cases:
-        case.said_by_then = is_whole(case, way)
-        case.mend()
+        case.complete_during_the_fault = is_whole(case, way)
+        case.end_fault()
 
 
 def is_whole(case: Case, way: Way) -> bool:
-    """The text is all there, in messages or in a file, and nothing grows."""
-    said = "".join(map(shown, case.replies)).replace("\n", " ")
-    has_file = any(each["name"].startswith("code") for message in case.replies for each in message.files)
-    is_there = len(re.findall(r"word|print", said)) >= (CODE_LINES if way.text is CODE else 60)
+    """Returns whether the complete text is there, in messages or in a file, and nothing is growing."""
+    text = "".join(map(shown, case.replies)).replace("\n", " ")
+    has_file = any(file["name"].startswith("code") for message in case.replies for file in message.files)
+    is_there = len(re.findall(r"word|print", text)) >= (CODE_LINES if way.text is CODE else 60)
     return (is_there or has_file) and not any(map(growing, case.replies))
 
 
 async def outcome(case: Case, way: Way) -> str:
-    """How the answer ended; the next question in its thread is answered whole."""
+    """Returns how the answer ended, after checking that the next question in the thread is answered."""
     if way.begins is deletes_the_answer:
         await until(
-            lambda: not any(texts.ANSWER_READY not in shown(each) for each in case.replies), f"the deletion of {case}"
+            lambda: not any(texts.ANSWER_READY not in shown(message) for message in case.replies),
+            f"the deletion of {case}",
         )
-        found = GONE
+        result = DELETED
     elif way.begins is names_a_person and case.lasts == FOR_EVER:
-        # Who can't be told from a guest gets no answer, because guests may not ask here.
-        await until(lambda: case.whispers, f"a word to the asker of {case}")
-        found = TOLD
+        # An asker who might be a guest gets no answer, because guests may not ask here.
+        await until(lambda: case.whispers, f"a denial for the asker of {case}")
+        result = DENIED
     else:
-        said = " ".join(map(shown, await case.ended()))
-        found = PART if texts.NOT_SHOWN in said else WHOLE if case.said_by_then else LATER
-        assert found == PART or is_whole(case, way), json.dumps([case.method, case.kind, case.lasts, said])
+        text = " ".join(map(shown, await case.ended()))
+        result = PART if texts.NOT_SHOWN in text else WHOLE if case.complete_during_the_fault else LATER
+        assert result == PART or is_whole(case, way), json.dumps([case.method, case.kind, case.lasts, text])
     await answered_next(case, way)
-    return found
+    return result
 
 
 async def answered_next(case: Case, way: Way) -> None:
@@ -327,25 +330,25 @@ async def answered_next(case: Case, way: Way) -> None:
 
     def is_answered() -> bool:
         new = [message for message in case.replies if message.ts not in before]
-        said = "".join(map(shown, new))
-        return len(re.findall(r"word|print", said)) >= 60 and not any(map(growing, new))
+        text = "".join(map(shown, new))
+        return len(re.findall(r"word|print", text)) >= 60 and not any(map(growing, new))
 
     await until(is_answered, f"the next answer of {case}")
 
 
 @pytest.mark.parametrize("method", WAYS)
-def test_each_answer_ends_whole_or_with_its_part_and_the_next_question_is_answered(method: str) -> None:
-    found = run_fast(outcomes(method))
-    assert len(found) == len(KINDS) * 3
-    assert all(said != PART for (_, lasts), said in found.items() if lasts != FOR_EVER)
+def test_each_answer_ends_and_the_next_question_is_answered(method: str) -> None:
+    results = run_fast(outcomes(method))
+    assert len(results) == len(KINDS) * 3
+    assert all(result != PART for (_, lasts), result in results.items() if lasts != FOR_EVER)
 
 
-def table(found: dict[str, dict[tuple[str, str], str]]) -> str:
-    """As docs/unforeseen.md has it."""
+def table(results: dict[str, dict[tuple[str, str], str]]) -> str:
+    """Formats the table of docs/unforeseen.md."""
     lines = [f"| method | {ONCE} | {FOR_20_S} | {FOR_EVER} |", "|---|---|---|---|"]
-    for method, cells in found.items():
+    for method, cells in results.items():
         by_time = (
-            "; ".join(sorted({said for (_, lasts), said in cells.items() if lasts == time}))
+            "; ".join(sorted({result for (_, lasts), result in cells.items() if lasts == time}))
             for time in (ONCE, FOR_20_S, FOR_EVER)
         )
         lines.append(f"| {method} | {' | '.join(by_time)} |")

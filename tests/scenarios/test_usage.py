@@ -1,4 +1,4 @@
-"""`python -m bot usage`: what was answered, used and spent, also when the texts are long gone."""
+"""`python -m bot usage`: answers, tokens and dollars, including those whose texts have expired."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from bot.core.limits.caps import parse_day
 from bot.core.stream import Usage
 from bot.store import Stores
 from bot.store.schema import feedback
-from tests.contracts.clocks import ToldClock
+from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import apart, enqueued
 from tests.processes import bot_process, output
 
@@ -39,9 +39,9 @@ async def use(store: Stores, question: Question, outcome: Outcome) -> int:
 
 @pytest.fixture(params=["sqlite_url", "postgresql_url"])
 async def used(request: pytest.FixtureRequest) -> str:
-    """A database of two days, a month ago, whose texts are gone."""
+    """Returns a database with two days of usage, a month ago, whose texts are gone."""
     url: str = request.getfixturevalue(request.param)
-    clock = ToldClock()
+    clock = ManualClock()
     clock.time_s = FIRST_DAY
     store = await Stores.open(url, "w1", clock)
     liked = await use(store, apart(1), ANSWERED)
@@ -97,7 +97,7 @@ LINES = {
 }
 
 
-async def test_it_is_added_up_by_what_is_asked_for(used: str, tmp_path: Path) -> None:
+async def test_usage_is_added_up_by_the_requested_column(used: str, tmp_path: Path) -> None:
     for by, lines in LINES.items():
         out = await report(tmp_path, used, "--by", by, "--since", "2027-01-01", "--csv")
         rows = [row for row in csv.DictReader(io.StringIO(out)) if row["answers"] != "0"]
@@ -106,7 +106,7 @@ async def test_it_is_added_up_by_what_is_asked_for(used: str, tmp_path: Path) ->
     assert [(row["thumbs_up"], row["thumbs_down"]) for row in thumbs] == [("1", "1"), ("0", "0")]
 
 
-async def test_a_day_leaves_out_what_was_before_it(used: str, tmp_path: Path) -> None:
+async def test_day_leaves_out_earlier_usage(used: str, tmp_path: Path) -> None:
     out = await report(tmp_path, used, "--since", "2027-01-16")
     assert "2027-01-15" not in out
     assert "2027-01-16" in out
@@ -114,7 +114,7 @@ async def test_a_day_leaves_out_what_was_before_it(used: str, tmp_path: Path) ->
     assert "No answers since 2027-02-01." in await report(tmp_path, used, "--since", "2027-02-01")
 
 
-async def test_the_table_has_a_sum_and_says_what_is_not_in_the_dollars(used: str, tmp_path: Path) -> None:
+async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path: Path) -> None:
     lines = (await report(tmp_path, used, "--by", "channel", "--since", "2027-01-01")).splitlines()
     assert lines[1].split() == [
         "channel",
@@ -136,7 +136,9 @@ async def test_the_table_has_a_sum_and_says_what_is_not_in_the_dollars(used: str
 @pytest.mark.parametrize(
     ("arguments", "words"), [(["--since", "yesterday"], "--since must be a day such as 2026-11-20")]
 )
-async def test_a_slip_is_told(arguments: Sequence[str], words: str, sqlite_url: str, tmp_path: Path) -> None:
+async def test_invalid_argument_is_reported(
+    arguments: Sequence[str], words: str, sqlite_url: str, tmp_path: Path
+) -> None:
     async with bot_process(tmp_path, "usage", *arguments, env={"DATABASE_URL": sqlite_url}) as process:
         _, err = await output(process)
     assert process.returncode == 2
