@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent
-LINE_WITHIN_S, END_WITHIN_S = 30, 40
+LINE_WITHIN_S, END_WITHIN_S = 60, 60
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
 

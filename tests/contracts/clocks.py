@@ -4,7 +4,7 @@ from bot.ports.clock import SystemClock
 
 
 class LateClock(SystemClock):
-    """Shows the machine's time of day, or a later one."""
+    """Shows the machine's time, or a later one."""
 
     ahead_s = 0.0
 
@@ -12,7 +12,7 @@ class LateClock(SystemClock):
         return super().now() + self.ahead_s
 
 
-class ToldClock(SystemClock):
+class ManualClock(SystemClock):
     """Shows the time that a test sets."""
 
     def __init__(self) -> None:

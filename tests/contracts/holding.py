@@ -1,6 +1,6 @@
-"""A process of its own that claims all it can and holds it: `python -m tests.contracts.holding URL NAME`.
+"""A process that claims all jobs it can and holds them: `python -m tests.contracts.holding URL NAME`.
 
-Says "open", then "claimed ID" for each job, "lost ID" and "stop ID" for what a heartbeat brings back.
+Writes "open", then "claimed ID" for each job, and "lost ID" or "stop ID" as its heartbeat reports them.
 It ends when its stdin is closed.
 """
 
@@ -27,7 +27,7 @@ def say(what: str) -> None:
 
 
 async def hold(url: str, name: str) -> None:
-    """Beats once a second, and claims four times as often."""
+    """Sends a heartbeat once a second and claims four times as often."""
     store = await Stores.open(url, name, SystemClock())
     say("open")
     held: dict[Job, Spent] = {}
@@ -61,7 +61,7 @@ async def main(url: str, name: str) -> None:
 
 @contextlib.asynccontextmanager
 async def holder(url: str, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Such a process, once it is open; killed with the block."""
+    """Starts such a process and yields it once it is open. Kills it at the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -73,7 +73,7 @@ async def holder(url: str, name: str) -> AsyncIterator[asyncio.subprocess.Proces
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        await says(process, "open")
+        await wait_for_output(process, "open")
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -81,14 +81,20 @@ async def holder(url: str, name: str) -> AsyncIterator[asyncio.subprocess.Proces
         await process.communicate()
 
 
-async def says(process: asyncio.subprocess.Process, what: str, timeout_s: float = 20) -> None:
-    """Returns when it does."""
+async def wait_for_output(process: asyncio.subprocess.Process, what: str, timeout_s: float = 20) -> None:
+    """Waits until the process writes this line. Fails with all lines so far after the timeout."""
     assert process.stdout is not None
-    async with asyncio.timeout(timeout_s):
-        while line := await process.stdout.readline():
-            if line.decode().strip() == what:
-                return
-    raise AssertionError(f"it ended without a word of {what!r}")
+    lines: list[str] = []
+    reason = "the process ended"
+    try:
+        async with asyncio.timeout(timeout_s):
+            while line := (await process.stdout.readline()).decode().strip():
+                lines.append(line)
+                if line == what:
+                    return
+    except TimeoutError:
+        reason = f"waited {timeout_s:g} s"
+    raise AssertionError(f"{reason} without the line {what!r}; lines so far: {lines}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Asking a Provider and writing down all it gives."""
+"""Asks a Provider and records everything that it yields."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -18,7 +18,7 @@ PROMPT = Prompt("Be brief.", (Turn("user", "Hi"), Turn("assistant", "Hello"), Tu
 async def connected(
     api: Api, server: VendorServer, streaming: bool = True, model: str = "m"
 ) -> AsyncIterator[Provider]:
-    """The API's model of this name, on this server."""
+    """Connects to a model with this name on this server."""
     client = api.connect(server.url, streaming)
     try:
         yield client.model(model)
@@ -27,14 +27,14 @@ async def connected(
 
 
 @dataclass
-class Heard:
-    """What a provider gave until it ended."""
+class Received:
+    """Everything that a provider yielded until it ended."""
 
     deltas: list[str]
     completions: list[Completion]
     error: ProviderError | None = None
     thought: int = 0
-    """How often it said that it thinks."""
+    """How often the provider reported thinking."""
 
     @property
     def text(self) -> str:
@@ -46,20 +46,20 @@ class Heard:
         return self.error.failure
 
 
-async def hear(provider: Provider, prompt: Prompt = PROMPT) -> Heard:
-    heard = Heard([], [])
+async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
+    received = Received([], [])
     try:
         async with aclosing(provider.stream(prompt)) as stream:
             async for item in stream:
-                assert not heard.completions, "a Completion is the last"
+                assert not received.completions, "a Completion is the last"
                 if isinstance(item, Completion):
-                    heard.completions.append(item)
+                    received.completions.append(item)
                 elif isinstance(item, Thinking):
-                    heard.thought += 1
+                    received.thought += 1
                 else:
-                    heard.deltas.append(item)
+                    received.deltas.append(item)
     except ProviderError as error:
-        heard.error = error
-    assert "" not in heard.deltas
-    assert len(heard.completions) == (heard.error is None)
-    return heard
+        received.error = error
+    assert "" not in received.deltas
+    assert len(received.completions) == (received.error is None)
+    return received

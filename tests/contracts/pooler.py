@@ -1,4 +1,4 @@
-"""A pooler in transaction mode before a PostgreSQL: each transaction of a client may go to another connection."""
+"""A connection pooler in transaction mode: each transaction of a client may use another server connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ class Stream:
     writer: asyncio.StreamWriter
 
     async def startup(self) -> bytes:
-        """A client's first message, which has no type."""
+        """Reads a client's startup message, which has no type."""
         length = await self.reader.readexactly(4)
         return length + await self.reader.readexactly(int.from_bytes(length, "big") - 4)
 
@@ -28,7 +28,7 @@ class Stream:
 
 
 class Pooler:
-    """Its clients share `size` connections, which are used in turn."""
+    """A pooler whose clients take turns on `size` server connections."""
 
     def __init__(self, socket_path: str, size: int) -> None:
         self._socket_path = socket_path
@@ -65,7 +65,7 @@ class Pooler:
             try:
                 await Transaction(client, server).run(first)
             except BaseException:
-                # Its client is gone in the middle, and the server rolls back when we are.
+                # The client left in the middle. The server rolls back when its connection closes.
                 self._servers.remove(server)
                 server.writer.close()
                 raise
@@ -75,10 +75,10 @@ class Pooler:
         server = Stream(*await asyncio.open_unix_connection(self._socket_path))
         self._servers.append(server)
         server.writer.write(startup)
-        told = b""
+        parameters = b""
         while not (message := await server.message()).startswith(b"Z"):
-            told += message if message.startswith(b"S") else b""
-        self._parameters = told
+            parameters += message if message.startswith(b"S") else b""
+        self._parameters = parameters
         return server
 
     async def close(self) -> None:
@@ -89,7 +89,7 @@ class Pooler:
 
 
 class Transaction:
-    """From its first message until the server says that it is in none any more."""
+    """One transaction, from the client's first message until the server reports that it is idle."""
 
     def __init__(self, client: Stream, server: Stream) -> None:
         self._client = client
@@ -120,7 +120,7 @@ class Transaction:
         self._answers_due += message[:1] in (b"Q", b"S")
 
     def _answer(self, message: bytes) -> bool:
-        """Whether it was the last."""
+        """Forwards a message to the client and returns whether it was the transaction's last."""
         self._client.writer.write(message)
         self._answers_due -= message.startswith(b"Z")
         return message == IDLE and self._answers_due == 0
@@ -128,7 +128,7 @@ class Transaction:
 
 @asynccontextmanager
 async def pooler(server_url: str, size: int = 3) -> AsyncIterator[str]:
-    """A pooler before the server of that URL, whose own it yields; the client's startup is the servers' as well."""
+    """Runs a pooler in front of a server and yields its URL. The servers get the client's startup message."""
     url = sa.make_url(server_url)
     socket_path = f"{url.query['host']}/.s.PGSQL.5432"
     pool = Pooler(socket_path, size)

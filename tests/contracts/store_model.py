@@ -1,4 +1,4 @@
-"""What the Store ought to hold and to say: jobs in one dict, entries in another, and the rules in plain words."""
+"""A model of the store: what it should hold and return, with jobs and entries in plain dicts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from bot.store.queue.claim import PLACEHOLDER_HOLD_S
 
 @dataclass(frozen=True)
 class Expected:
-    """A job as it ought to be."""
+    """A job in its expected state."""
 
     question: Question
     status: Status = Status.QUEUED
@@ -66,16 +66,16 @@ class Expected:
 
 @dataclass(frozen=True)
 class Due:
-    """An entry on the list."""
+    """An outbox entry in its expected state."""
 
     due_at: float
     tries: int = 0
     id: int | None = None
-    """Known once it was taken."""
+    """The entry's ID, known once it was taken."""
 
 
 class Model:
-    """Each method does what the Store's is to do, and returns what that is to return."""
+    """Each method does what the store's method should do, and returns what that should return."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -83,14 +83,14 @@ class Model:
         self.entries: dict[tuple[int, OutboxKind], Due] = {}
         self.seen: set[str] = set()
         self.shared: dict[ThreadKey, str] = {}
-        """The message by which a thread is known to be shared."""
+        """The message that first showed that a thread has several participants."""
         self.heard_at: dict[str, float] = {}
-        """When each worker last showed that it lives."""
+        """When each worker last sent a heartbeat."""
 
     def of(self, thread: ThreadKey) -> dict[int, Expected]:
-        """A thread's jobs, in the order of their questions."""
-        found = [(key, job) for key, job in self.jobs.items() if job.question.thread == thread]
-        return dict(sorted(found, key=lambda each: each[1].question.ts))
+        """Returns the jobs of a thread, in the order of their questions."""
+        of_thread = [(key, job) for key, job in self.jobs.items() if job.question.thread == thread]
+        return dict(sorted(of_thread, key=lambda item: item[1].question.ts))
 
     def held_by(self, worker: str) -> list[int]:
         return [key for key, job in self.jobs.items() if (job.status, job.worker) == (Status.RUNNING, worker)]
@@ -100,12 +100,12 @@ class Model:
         return now is not None and (now.status, now.worker, now.attempts) == (Status.RUNNING, worker, job.attempts)
 
     def standing(self, job_id: int) -> dict[int, Expected]:
-        """Questions that end with a job."""
+        """Returns the questions that are batched with a job."""
         with_it = {key: job for key, job in self.jobs.items() if job.answered_with == job_id and not job.withdrawn}
-        return dict(sorted(with_it.items(), key=lambda each: each[1].question.ts))
+        return dict(sorted(with_it.items(), key=lambda item: item[1].question.ts))
 
     def job(self, job_id: int) -> Job:
-        """As who claims it gets it."""
+        """Returns the job as a claim should return it."""
         job = self.jobs[job_id]
         return Job(
             job_id,
@@ -114,19 +114,19 @@ class Model:
             job.page_ts,
             may_have_posts=job.attempts > 1 or job.placeholder_due_since is not None,
             interruptions=job.interruptions,
-            earlier=tuple(each.question for each in self.standing(job_id).values()),
+            earlier=tuple(batched.question for batched in self.standing(job_id).values()),
             version=job.version,
             checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
         )
 
     def news(self) -> set[tuple[object, ...]]:
-        """What others want to hear of at once: jobs to claim, and what became of those that they do."""
+        """Returns what other processes should learn at once: jobs to claim, and changes to jobs that they hold."""
         doing = {(key, job) for key, job in self.jobs.items() if job.status is Status.RUNNING}
         to_claim: set[tuple[object, ...]] = {("claim", leader) for leader in self.leaders()}
         return to_claim | {("hear", key, job.stop_requested, job.version) for key, job in doing if job.worker}
 
     def enqueue(self, event_id: str, question: Question, full: bool, job_id: int | None) -> bool | None:
-        """Whether it waits; None where it is taken on already. `job_id`: what the Store called it."""
+        """Returns whether the new job is queued, or None for a known event or message. `job_id`: the store's ID."""
         others = self.of(question.thread)
         known = question.ts in [job.question.ts for job in others.values()] or event_id in self.seen
         self.seen.add(event_id)
@@ -144,16 +144,16 @@ class Model:
         )
 
     def leaders(self) -> list[int]:
-        """Of each thread in which none is being done, what was begun or else the oldest, if its sign was shown."""
-        found = []
+        """Returns the job to claim in each idle thread: a released one, or the oldest queued one with a placeholder."""
+        leaders = []
         for thread in {job.question.thread for job in self.jobs.values()}:
             jobs = self.of(thread)
             todo = [key for key, job in jobs.items() if job.status is Status.QUEUED]
             todo.sort(key=lambda key: (jobs[key].attempts == 0, jobs[key].question.ts))
             running = any(job.status is Status.RUNNING for job in jobs.values())
             if todo and not running and self._shown(jobs[todo[0]]) and not self._end_in_hand(todo[0]):
-                found.append(todo[0])
-        return sorted(found)
+                leaders.append(todo[0])
+        return sorted(leaders)
 
     def _end_in_hand(self, job_id: int) -> bool:
         """Whether somebody may be showing the job's end now."""
@@ -165,7 +165,7 @@ class Model:
         return since is None or self.clock.now() - since >= PLACEHOLDER_HOLD_S
 
     def claim(self, worker: str, limit: int, claimed: Sequence[Job]) -> None:
-        """Raises AssertionError where these are not to be claimed now."""
+        """Raises AssertionError if these jobs are not to be claimed now."""
         taken_over = [job.id for job in claimed if self.jobs[job.id].status is Status.RUNNING]
         ready = dict(map(self._together, self.leaders()[: limit - len(taken_over)]))
         assert [job.id for job in claimed] == sorted(taken_over) + sorted(ready)
@@ -180,15 +180,15 @@ class Model:
                 self.heard_at[worker] = self.clock.now()
             self.jobs[job_id] = new
         for job_id, before in ready.items():
-            for each in before:
-                self.jobs[each] = replace(
-                    self.jobs[each], status=Status.ENDED, end_reason=EndReason.BATCHED, answered_with=job_id
+            for earlier_id in before:
+                self.jobs[earlier_id] = replace(
+                    self.jobs[earlier_id], status=Status.ENDED, end_reason=EndReason.BATCHED, answered_with=job_id
                 )
-                self._clear(each)
+                self._clear(earlier_id)
         assert list(claimed) == [self.job(job.id) for job in claimed]
 
     def _together(self, leader: int) -> tuple[int, list[int]]:
-        """The newest of those that wait behind each other, and the others."""
+        """Returns the newest job that is queued behind a leader, and the others of the batch."""
         waiting = [
             key for key, job in self.of(self.jobs[leader].question.thread).items() if job.status is Status.QUEUED
         ]
@@ -197,7 +197,7 @@ class Model:
         return newest, before
 
     def heartbeat(self, worker: str, claimed: Sequence[Job]) -> Pulse:
-        """A stop counts more than an edit."""
+        """A stop takes precedence over an edit."""
         if claimed:
             self.heard_at[worker] = self.clock.now()
         ours = {job: self.jobs[job.id] for job in claimed if self.holds(worker, job)}
@@ -257,7 +257,7 @@ class Model:
                 self._clear(job_id)
 
     def edit(self, job_id: int, text: str, edited_ts: str) -> bool:
-        """The newest edit counts, whichever comes last."""
+        """The newest edit wins, in whatever order they arrive."""
         old = self.jobs[job_id]
         if old.state is State.DENIED or old.withdrawn:
             return False
@@ -297,9 +297,9 @@ class Model:
         return True
 
     def regenerate(self, job_id: int, full: bool) -> bool | None:
-        """Whether it waits; None where it can't be.
+        """Returns whether the job is queued, or None if it can't be regenerated.
 
-        It is done in its messages; the sign of one that ended while it waited is one if it is still there.
+        The answer is written into the job's messages. For an unbegun job, that is its placeholder, if it still exists.
         """
         old = self.jobs[job_id]
         if old.live or old.state is State.DENIED or old.answered_with is not None or old.withdrawn:
@@ -333,14 +333,14 @@ class Model:
         return len(theirs)
 
     def take_outbox_entries(self, taken: Sequence[OutboxEntry]) -> None:
-        """Raises AssertionError where these are not the ones that are due."""
+        """Raises AssertionError if these entries are not the ones that are due."""
         now = self.clock.now()
         due = {
-            key: each
-            for key, each in self.entries.items()
-            if each.due_at <= now and not self.jobs[key[0]].live and not self._end_in_hand(key[0])
+            key: entry
+            for key, entry in self.entries.items()
+            if entry.due_at <= now and not self.jobs[key[0]].live and not self._end_in_hand(key[0])
         }
-        ids = {(each.question.thread, each.question.ts, each.kind): each.id for each in taken}
+        ids = {(entry.question.thread, entry.question.ts, entry.kind): entry.id for entry in taken}
         for job_id, kind in due:
             question, old = self.jobs[job_id].question, self.entries[job_id, kind]
             entry_id = ids[question.thread, question.ts, kind]
@@ -350,7 +350,7 @@ class Model:
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
-        askers = dict.fromkeys([*(each.question.user_id for each in self.standing(job_id).values())])
+        askers = dict.fromkeys([*(batched.question.user_id for batched in self.standing(job_id).values())])
         return OutboxEntry(
             id=due.id or 0,
             kind=kind,
@@ -364,7 +364,7 @@ class Model:
         )
 
     def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:
-        """What was added again since stays, and so does the text that it is to show."""
+        """An entry that was renewed since stays, and so does the text that it is to show."""
         if posted_ts is not None and entry.job_id in self.jobs:
             self._change(entry.job_id, mention_ts=posted_ts)
         for key in self._as_taken(entry):
@@ -404,14 +404,14 @@ class Model:
             self.shared[adopted] = min(ts, self.shared.get(adopted, ts))
 
     def replies(self, thread: ThreadKey) -> dict[str, str]:
-        said: dict[str, str] = {}
+        replies: dict[str, str] = {}
         for job in self.of(thread).values():
-            said |= dict.fromkeys((*job.page_ts, *filter(None, [job.mention_ts])), "")
-            said |= dict.fromkeys(job.page_ts[:1], job.answer)
-        return said
+            replies |= dict.fromkeys((*job.page_ts, *filter(None, [job.mention_ts])), "")
+            replies |= dict.fromkeys(job.page_ts[:1], job.answer)
+        return replies
 
     def join(self, thread: ThreadKey, user_id: str, ts: str) -> Participants:
-        """Others count who wrote before the message; what was known of it once stays so."""
+        """Other participants are those who wrote before the message. Once known as shared, a thread stays shared."""
         jobs = self.of(thread).values()
         takes_part = any(job.state is not State.DENIED for job in jobs)
         others_asked = any(job.question.user_id != user_id and job.question.ts < ts for job in jobs)
@@ -429,7 +429,7 @@ class Model:
             self._cancel_entries(job_id, *OutboxKind)
 
     def _start_over(self, job_id: int) -> bool:
-        """What was begun and is not to stop."""
+        """Returns whether a begun job starts over: it does unless it is about to stop."""
         job = self.jobs.get(job_id)
         if job is None or not job.live or job.unbegun or job.stop_requested:
             return False
@@ -437,14 +437,14 @@ class Model:
         return True
 
     def _unbatch(self, job_id: int, all_but_user: str | None = None) -> None:
-        """Who would have ended with it is answered all the same."""
+        """Queues the questions that were batched with a job, so that they are answered all the same."""
         for key, job in self.standing(job_id).items():
             if job.question.user_id != all_but_user:
                 self._change(key, status=Status.QUEUED, end_reason=None, answered_with=None)
                 self._keep_placeholder(key)
 
     def _keep_placeholder(self, job_id: int) -> None:
-        """A sign that is to be cleared is an answer's first message, unless somebody may be clearing it now."""
+        """Keeps a placeholder as the first message of the answer, unless a process may be clearing it now."""
         due = self.entries.pop((job_id, OutboxKind.CLEAR_PLACEHOLDER), None)
         if self.jobs[job_id].attempts == 0 and (due is None or due.tries):
             self._change(job_id, page_ts=())

@@ -21,17 +21,17 @@ DONE = Outcome(EndReason.WHOLE, "**Yes.**", "scripted/echo", Usage(10, 20, 5))
 
 
 def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Question:
-    """The question of that number in the order of writing."""
+    """Returns the question with this number, in the order of writing."""
     return Question(thread, f"1700000000.{number:06d}", "U1", text)
 
 
 def apart(number: int) -> Question:
-    """A question that waits for no other."""
+    """Returns a question in a thread of its own, by a person of its own."""
     return asked(number, ThreadKey("T1", f"C1{number:04}", None))
 
 
 async def enqueued(store: Stores, question: Question) -> int:
-    """The id of its job; where it waits, its asker was shown that."""
+    """Enqueues a question and returns its job's ID. If it is queued, its placeholder is recorded."""
     taken = await store.queue.enqueue(f"Ev {question.thread} {question.ts}", question)
     assert taken is not None
     if taken.waiting:
@@ -40,12 +40,12 @@ async def enqueued(store: Stores, question: Question) -> int:
 
 
 def by(user_id: str, number: int) -> Question:
-    """Returns a question of a person, which waits for no other of theirs."""
+    """Returns a question by this person in a thread of its own."""
     return replace(apart(number), user_id=user_id)
 
 
 async def one(store: Stores) -> Job:
-    """Claims a job, where there is only one."""
+    """Claims a job and checks that there is only one."""
     [job] = await store.worker_queue.claim(1)
     return job
 
@@ -60,17 +60,20 @@ async def answered(store: Stores, number: int = 1) -> Job:
 
 
 async def outbox_kinds(store: Stores) -> list[OutboxKind]:
-    """Takes what is due in the outbox."""
+    """Takes the outbox entries that are due and returns their kinds."""
     return [entry.kind for entry in await store.outbox.take(10)]
 
 
 async def claimed_within(store: Stores, limit_s: float) -> Job:
-    """The first job that it claims, polled for as workers do."""
-    async with asyncio.timeout(limit_s):
-        while True:
-            if jobs := await store.worker_queue.claim(100):
-                return jobs[0]
-            await store.worker_queue.wait(1.0)
+    """Polls for a job to claim, as workers do, and returns the first."""
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                if jobs := await store.worker_queue.claim(100):
+                    return jobs[0]
+                await store.worker_queue.wait(1.0)
+    except TimeoutError:
+        raise AssertionError(f"waited {limit_s:g} s for a job to claim") from None
 
 
 async def count(store: Stores, table: sa.Table) -> int:

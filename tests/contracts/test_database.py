@@ -1,4 +1,4 @@
-"""Database: operations outlive their callers, have a bound, and fail as StoreError."""
+"""Database operations outlive their callers, have a time limit, and fail with StoreError."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -61,14 +61,14 @@ async def insert_two(database: Database, after: asyncio.Event) -> None:
 
 
 async def begun(caller: "asyncio.Task[None]") -> None:
-    """Returns when a call to the database waits for its operation."""
+    """Waits until a call to the database is waiting for its operation."""
     for _ in range(3):
         await asyncio.sleep(0)
     assert not caller.done()
 
 
 class TestCancelledCaller:
-    async def test_a_transaction_is_committed(self, database: Database) -> None:
+    async def test_transaction_of_canceled_caller_is_committed(self, database: Database) -> None:
         go_on = asyncio.Event()
         caller = asyncio.create_task(database.write(insert, 1, after=go_on))
         await begun(caller)
@@ -79,7 +79,7 @@ class TestCancelledCaller:
         await database.ended()
         assert await database.read(numbers) == [1]
 
-    async def test_an_operation_of_several_transactions_is_completed(self, database: Database) -> None:
+    async def test_operation_of_several_transactions_is_completed_for_canceled_caller(self, database: Database) -> None:
         go_on = asyncio.Event()
         caller = asyncio.create_task(database.complete(insert_two(database, go_on)))
         await begun(caller)
@@ -92,14 +92,16 @@ class TestCancelledCaller:
 
 
 class TestFailure:
-    async def test_is_a_store_error_and_its_time_is_known(self, database: Database, clock: StoppedClock) -> None:
+    async def test_failed_operation_raises_store_error_and_records_its_time(
+        self, database: Database, clock: StoppedClock
+    ) -> None:
         assert database.failed_at < 0
         clock.time_s = 5.0
         with pytest.raises(StoreError, match="The database can't be used: "):
             await database.write(create_numbers)
         assert database.failed_at == 5.0
 
-    async def test_rolls_its_transaction_back(self, database: Database) -> None:
+    async def test_failed_operation_rolls_back_its_transaction(self, database: Database) -> None:
         async def insert_and_fail(connection: AsyncConnection) -> None:
             await insert(connection, 1)
             await create_numbers(connection)
@@ -108,7 +110,7 @@ class TestFailure:
             await database.write(insert_and_fail)
         assert await database.read(numbers) == []
 
-    async def test_a_server_that_does_not_answer_is_given_up_unless_the_operation_is_unbounded(
+    async def test_only_bounded_operation_gives_up_on_a_server_that_does_not_answer(
         self, postgresql_url: str, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("bot.store.database.ANSWER_WITHIN_S", 0.2)
@@ -128,7 +130,7 @@ class TestFailure:
 
 
 class TestClose:
-    async def test_new_operations_are_refused_and_those_under_way_end(self, database: Database) -> None:
+    async def test_closing_refuses_new_operations_and_lets_running_ones_end(self, database: Database) -> None:
         go_on = asyncio.Event()
         caller = asyncio.create_task(database.write(insert, 1, after=go_on))
         await begun(caller)
@@ -141,7 +143,7 @@ class TestClose:
         async with database.begin_read() as connection:
             assert await numbers(connection) == [1]
 
-    async def test_operations_that_stand_still_are_broken_off(self, database: Database) -> None:
+    async def test_closing_cancels_operations_that_hang(self, database: Database) -> None:
         caller = asyncio.create_task(database.write(insert, 1, after=asyncio.Event()))
         await begun(caller)
         database.cancel_operations()

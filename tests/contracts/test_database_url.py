@@ -1,4 +1,4 @@
-"""What DATABASE_URL may be, and what is said of one that can't be used."""
+"""DATABASE_URL: which forms are accepted, and how errors are reported."""
 
 import traceback
 from pathlib import Path
@@ -26,12 +26,12 @@ pytest_plugins = ["tests.contracts.databases"]
         ("postgresql+psycopg://u:p/q@[::1]/d", "postgresql+psycopg://u:***@[::1]/d"),
     ],
 )
-def test_is_understood(given: str, understood: str) -> None:
+def test_valid_url_is_accepted(given: str, understood: str) -> None:
     assert str(create_engine(given).url) == understood
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("", "Use sqlite:///"),
         ("typist.db", "Use sqlite:///"),
@@ -43,8 +43,8 @@ def test_is_understood(given: str, understood: str) -> None:
         ("postgres://u:s3cret@127.0.0.1:1/d?pool=s3cret", "Check DATABASE_URL"),
     ],
 )
-async def test_that_cannot_be_used_is_said_so_without_its_password(given: str, said: str) -> None:
-    with pytest.raises(StoreError, match=said) as raised:
+async def test_unusable_url_is_reported_without_its_password(given: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message) as raised:
         await Stores.open(given, "w1", SystemClock())
     whole = "".join(traceback.format_exception(raised.value))
     assert "s3" not in str(raised.value)
@@ -52,16 +52,16 @@ async def test_that_cannot_be_used_is_said_so_without_its_password(given: str, s
     assert "u:s3" not in whole
 
 
-async def test_sqlite_syncs_each_commit_and_lets_readers_in(sqlite_url: str) -> None:
+async def test_sqlite_syncs_each_commit_and_allows_concurrent_readers(sqlite_url: str) -> None:
     engine = create_engine(sqlite_url)
     pragmas = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
     async with engine.connect() as connection:
-        found = {name: await connection.scalar(sa.text(f"PRAGMA {name}")) for name in pragmas}
+        values = {name: await connection.scalar(sa.text(f"PRAGMA {name}")) for name in pragmas}
     await engine.dispose()
-    assert found == pragmas
+    assert values == pragmas
 
 
-async def test_a_file_that_is_no_database_is_said_to_be_so(tmp_path: Path) -> None:
+async def test_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "typist.db").write_text("Not a database. " * 100)
     with pytest.raises(StoreError, match="file is not a database"):
         await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())

@@ -1,4 +1,4 @@
-"""Server-sent events: the same as OpenAI's own decoder reads, and the two marks that it swallows."""
+"""Server-sent events are decoded as OpenAI's own decoder does, plus the two markers that it swallows."""
 
 import json
 from collections.abc import AsyncIterator
@@ -38,12 +38,12 @@ async def read(chunks: list[bytes]) -> list[object]:
     ],
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
-async def test_a_stream_is_read_however_it_is_cut(stream: bytes, events: list[object], size: int) -> None:
+async def test_stream_is_decoded_at_any_chunk_boundary(stream: bytes, events: list[object], size: int) -> None:
     assert await read([stream[at : at + size] for at in range(0, len(stream), size)]) == events
 
 
 @pytest.mark.parametrize("data", [b"{", b"\xff", b'{"half'])
-async def test_what_is_no_json_is_an_error(data: bytes) -> None:
+async def test_invalid_json_is_an_error(data: bytes) -> None:
     with pytest.raises(ValueError):
         await read([b"data: " + data + b"\n\n"])
 
@@ -67,8 +67,8 @@ ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(LINES, ENDS), max_size=12), st.lists(st.integers(0, 120)))
-async def test_it_reads_what_the_sdk_reads(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
-    # Two values in one event are none: each event ends.
+async def test_decoder_agrees_with_the_sdk(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
+    # Two JSON values in one event are invalid: each event has one.
     stream = b"".join(line + end + (end if line.startswith(b"data") else b"") for line, end in lines)
     at = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
     chunks = [stream[low:high] for low, high in pairwise(at)]

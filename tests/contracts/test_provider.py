@@ -1,4 +1,4 @@
-"""What holds for every Provider: each API over real HTTP and its SDK, the scripted model, and all wrapped."""
+"""The contract of Provider: each API over real HTTP with its SDK, the scripted model, and each of them wrapped."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ from bot.providers.openai import ChatReader, ResponsesReader
 from bot.providers.retry import Retry
 from bot.providers.scripted import Scripted, answer
 from bot.providers.stall import Stall
-from tests.contracts.notifications import PROMPT, connected, hear
+from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, REFUSED, RESPONSES, Api, Refused
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer
@@ -52,92 +52,94 @@ async def vendor() -> AsyncIterator[VendorServer]:
 
 
 class TestAnAnswer:
-    """Deltas, then one Completion."""
+    """An answer is a series of deltas and then one Completion."""
 
     @WRAPS
     @ALL_APIS
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-    async def test_is_the_vendors_text(
+    async def test_answer_is_the_vendors_text(
         self, vendor: VendorServer, api: Api, wrap: Callable[[Provider], Provider], streaming: bool
     ) -> None:
         vendor.script(api.streamed(*speech.tokens(TEXT)) if streaming else api.whole(TEXT))
         async with connected(api, vendor, streaming) as model:
             provider = wrap(model)
-            heard = await hear(provider)
+            received = await collect(provider)
         vendors_name = "anthropic" if api is ANTHROPIC else "openai"
         usage = Usage(speech.INPUT_TOKENS, len(speech.tokens(TEXT)))
         assert provider.model == f"{vendors_name}/m"
-        assert heard.text == TEXT
-        assert len(heard.deltas) == (len(speech.tokens(TEXT)) if streaming else 1)
-        assert heard.completions == [Completion(f"{vendors_name}/m", FinishReason.STOP, usage)]
+        assert received.text == TEXT
+        assert len(received.deltas) == (len(speech.tokens(TEXT)) if streaming else 1)
+        assert received.completions == [Completion(f"{vendors_name}/m", FinishReason.STOP, usage)]
         assert [seen.path for seen in vendor.requests] == [api.path]
 
     @WRAPS
-    async def test_of_the_scripted_model_is_its_script(self, wrap: Callable[[Provider], Provider]) -> None:
+    async def test_scripted_model_answers_its_script(self, wrap: Callable[[Provider], Provider]) -> None:
         provider = wrap(Scripted(SystemClock(), tokens_per_s=10_000))
-        heard = await hear(provider)
-        assert heard.text == answer(PROMPT)
-        assert "scripted" in heard.text
-        assert "Grüße, 世界 👋🏽?" in heard.text
-        [completion] = heard.completions
+        received = await collect(provider)
+        assert received.text == answer(PROMPT)
+        assert "scripted" in received.text
+        assert "Grüße, 世界 👋🏽?" in received.text
+        [completion] = received.completions
         assert completion == Completion("scripted/demo", FinishReason.STOP, completion.usage)
-        assert completion.usage == Usage(input_tokens=7, output_tokens=len(heard.deltas))
+        assert completion.usage == Usage(input_tokens=7, output_tokens=len(received.deltas))
 
-    async def test_of_the_scripted_model_keeps_its_pace(self) -> None:
+    async def test_scripted_model_keeps_its_pace(self) -> None:
         began = time.monotonic()
-        heard = await hear(Scripted(SystemClock(), tokens_per_s=500))
-        assert len(heard.deltas) / 500 <= time.monotonic() - began < 10 * len(heard.deltas) / 500
+        received = await collect(Scripted(SystemClock(), tokens_per_s=500))
+        assert len(received.deltas) / 500 <= time.monotonic() - began < 10 * len(received.deltas) / 500
 
     @ALL_APIS
     @pytest.mark.parametrize("size", [1, 7])
-    async def test_survives_any_chunk_boundary(self, vendor: VendorServer, api: Api, size: int) -> None:
+    async def test_answer_survives_any_chunk_boundary(self, vendor: VendorServer, api: Api, size: int) -> None:
         stream = b"".join(api.speak(["Grüße ", "世界", "👋🏽"]))
         vendor.script(Answer(speech.split(stream, size)))
         async with connected(api, vendor) as model:
-            assert (await hear(model)).text == "Grüße 世界👋🏽"
+            assert (await collect(model)).text == "Grüße 世界👋🏽"
 
     @ALL_APIS
-    async def test_arrives_as_it_is_made(self, vendor: VendorServer, api: Api) -> None:
+    async def test_deltas_arrive_as_they_are_sent(self, vendor: VendorServer, api: Api) -> None:
         vendor.script(Answer(api.unended("one", " two"), ending=Ending.HANG))
         async with connected(api, vendor) as model, aclosing(model.stream(PROMPT)) as stream:
             async with asyncio.timeout(5):
                 assert [await anext(stream), await anext(stream)] == ["one", " two"]
 
     @ALL_APIS
-    async def test_is_not_mixed_with_others(self, vendor: VendorServer, api: Api) -> None:
+    async def test_simultaneous_answers_are_not_mixed(self, vendor: VendorServer, api: Api) -> None:
         numbers = iter(range(1000))
         vendor.script(lambda seen: replace(api.streamed(*(f"{next(numbers)} ",) * 20), pause_s=0.001))
         async with connected(api, vendor) as model:
-            heard = await asyncio.gather(*(hear(model) for _ in range(20)))
-        assert [len(set(one.deltas)) for one in heard] == [1] * 20
-        assert len({one.text for one in heard}) == 20
+            received = await asyncio.gather(*(collect(model) for _ in range(20)))
+        assert [len(set(one.deltas)) for one in received] == [1] * 20
+        assert len({one.text for one in received}) == 20
 
     @ALL_APIS
-    async def test_comes_from_a_server_that_cannot_stream(self, vendor: VendorServer, api: Api) -> None:
+    async def test_answer_of_a_server_that_cannot_stream_is_one_delta(self, vendor: VendorServer, api: Api) -> None:
         vendor.script(api.whole(TEXT))
         async with connected(api, vendor) as model:
-            heard = await hear(model)
-        assert heard.deltas == [TEXT]
+            received = await collect(model)
+        assert received.deltas == [TEXT]
 
     @ALL_APIS
-    async def test_is_whole_after_its_marker_however_the_vendor_hangs_up(self, vendor: VendorServer, api: Api) -> None:
+    async def test_answer_is_complete_after_its_marker_even_if_the_connection_is_reset(
+        self, vendor: VendorServer, api: Api
+    ) -> None:
         events = [event for event in api.speak(["one"]) if b"[DONE]" not in event]
         vendor.script(Answer(events, pause_s=0.01, ending=Ending.RESET))
         async with connected(api, vendor) as model:
-            heard = await hear(model)
-        assert heard.text == "one"
+            received = await collect(model)
+        assert received.text == "one"
 
     @ALL_APIS
-    async def test_keeps_the_connection_for_the_next(self, vendor: VendorServer, api: Api) -> None:
+    async def test_connection_is_reused_for_the_next_answer(self, vendor: VendorServer, api: Api) -> None:
         vendor.script(api.streamed("one"))
         async with connected(api, vendor) as model:
             for _ in range(3):
-                await hear(model)
+                await collect(model)
         assert len({seen.connection for seen in vendor.requests}) == 1
 
 
 class TestTheDocumentedStreams:
-    """Byte for byte as each server documents them."""
+    """The streams that each server documents, byte for byte."""
 
     @pytest.mark.parametrize(
         ("api", "name", "text", "reason", "usage"),
@@ -182,14 +184,14 @@ class TestTheDocumentedStreams:
         ids=lambda value: value if isinstance(value, str) else None,
     )
     @pytest.mark.parametrize("size", [100_000, 1], ids=["whole", "by the byte"])
-    async def test_end_well(
+    async def test_documented_stream_is_a_complete_answer(
         self, vendor: VendorServer, api: Api, name: str, text: str, reason: str, usage: Usage | None, size: int
     ) -> None:
         vendor.script(Answer(speech.split(speech.documented(name), size)))
         async with connected(api, vendor) as model:
-            heard = await hear(model)
-        assert heard.text == text
-        assert heard.completions == [Completion(model.model, FinishReason(reason), usage)]
+            received = await collect(model)
+        assert received.text == text
+        assert received.completions == [Completion(model.model, FinishReason(reason), usage)]
 
     @pytest.mark.parametrize(
         ("api", "name", "text", "failure"),
@@ -205,21 +207,21 @@ class TestTheDocumentedStreams:
         ],
         ids=lambda value: value if isinstance(value, str) else None,
     )
-    async def test_report_failures(
+    async def test_documented_stream_reports_its_failure(
         self, vendor: VendorServer, api: Api, name: str, text: str, failure: Failure
     ) -> None:
         vendor.script(Answer([speech.documented(name)]))
         async with connected(api, vendor) as model:
-            heard = await hear(model)
-        assert (heard.text, heard.failure) == (text, failure)
+            received = await collect(model)
+        assert (received.text, received.failure) == (text, failure)
 
 
 class TestAFailure:
-    """Whatever goes wrong is a ProviderError that says what to do, and holds no key."""
+    """Every failure is a ProviderError that says what to do and contains no key."""
 
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     @pytest.mark.parametrize(("api", "row"), REFUSED, ids=[f"{api}-{row.status}-{row.failure}" for api, row in REFUSED])
-    async def test_that_the_vendor_reports(
+    async def test_vendors_error_has_its_failure_and_no_key(
         self,
         vendor: VendorServer,
         api: Api,
@@ -230,32 +232,32 @@ class TestAFailure:
         caplog.set_level(logging.DEBUG)
         vendor.script(row.answer)
         async with connected(api, vendor, streaming) as model:
-            heard = await hear(model)
-        assert heard.failure is row.failure
-        assert heard.error is not None
-        assert str(heard.error) == str(ProviderError(row.failure, model.model))
-        assert model.model in str(heard.error)
+            received = await collect(model)
+        assert received.failure is row.failure
+        assert received.error is not None
+        assert str(received.error) == str(ProviderError(row.failure, model.model))
+        assert model.model in str(received.error)
         assert len(vendor.requests) == 1, "the SDK asks once"
-        shown = "".join(traceback.format_exception(heard.error))
-        for text in (shown, heard.error.detail, repr(heard.error), repr(vars(heard.error)), caplog.text):
+        shown = "".join(traceback.format_exception(received.error))
+        for text in (shown, received.error.detail, repr(received.error), repr(vars(received.error)), caplog.text):
             assert KEY not in text
             assert "ghij" not in text
 
     @ALL_APIS
     @pytest.mark.parametrize("ending", [Ending.END, Ending.CUT, Ending.RESET])
-    async def test_a_stream_without_its_marker_is_a_cut(self, vendor: VendorServer, api: Api, ending: Ending) -> None:
+    async def test_stream_without_its_marker_is_cut(self, vendor: VendorServer, api: Api, ending: Ending) -> None:
         vendor.script(Answer(api.unended("one", " two"), pause_s=0.01, ending=ending))
         async with connected(api, vendor) as model:
-            heard = await hear(model)
-        assert (heard.text, heard.failure) == ("one two", Failure.CUT)
+            received = await collect(model)
+        assert (received.text, received.failure) == ("one two", Failure.CUT)
 
     @ALL_APIS
-    async def test_a_whole_answer_that_breaks_off_is_a_failure(self, vendor: VendorServer, api: Api) -> None:
+    async def test_truncated_response_without_streaming_is_cut(self, vendor: VendorServer, api: Api) -> None:
         body = api.speak_whole(TEXT)
         vendor.script(Answer([body[:40]], content_type="application/json", pause_s=0.01, ending=Ending.CUT))
         async with connected(api, vendor, streaming=False) as model:
-            heard = await hear(model)
-        assert heard.failure is Failure.CUT
+            received = await collect(model)
+        assert received.failure is Failure.CUT
 
     @ALL_APIS
     @pytest.mark.parametrize(
@@ -272,68 +274,72 @@ class TestAFailure:
             (b'event: message_start\ndata: {"type": "\xff"}\n\n', "text/event-stream", Failure.UNEXPECTED),
         ],
     )
-    async def test_what_is_no_answer_at_all(
+    async def test_response_that_is_no_answer_is_a_failure(
         self, vendor: VendorServer, api: Api, body: bytes, content_type: str, failure: Failure
     ) -> None:
         vendor.script(Answer([body], content_type=content_type))
         async with connected(api, vendor) as model:
-            heard = await hear(model)
-        assert (heard.deltas, heard.failure) == ([], failure)
+            received = await collect(model)
+        assert (received.deltas, received.failure) == ([], failure)
 
     @ALL_APIS
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
     @pytest.mark.parametrize("blank", ["", "\n \n"], ids=["nothing", "blank"])
-    async def test_an_answer_without_a_word(self, vendor: VendorServer, api: Api, streaming: bool, blank: str) -> None:
+    async def test_answer_without_text_is_empty(
+        self, vendor: VendorServer, api: Api, streaming: bool, blank: str
+    ) -> None:
         vendor.script(api.streamed(blank) if streaming else api.whole(blank))
         async with connected(api, vendor, streaming) as model:
-            assert (await hear(model)).failure is Failure.EMPTY
+            assert (await collect(model)).failure is Failure.EMPTY
 
     @ALL_APIS
-    async def test_a_vendor_that_is_not_there(self, api: Api) -> None:
+    async def test_unavailable_vendor_is_unreachable(self, api: Api) -> None:
         async with VendorServer() as gone:
             pass
         async with connected(api, gone) as model:
-            assert (await hear(model)).failure is Failure.UNREACHABLE
+            assert (await collect(model)).failure is Failure.UNREACHABLE
 
     @ALL_APIS
-    async def test_a_connection_that_closes_before_any_answer(self, vendor: VendorServer, api: Api) -> None:
+    async def test_connection_closed_before_any_answer_is_unreachable(self, vendor: VendorServer, api: Api) -> None:
         vendor.script(Answer(ending=Ending.NOTHING))
         async with connected(api, vendor) as model:
-            assert (await hear(model)).failure is Failure.UNREACHABLE
+            assert (await collect(model)).failure is Failure.UNREACHABLE
 
 
 class TestWhatIsCut:
-    """[DONE] without a finish reason ends an answer well; the end of the connection never does."""
+    """[DONE] without a finish reason is a complete answer; a closed connection never is."""
 
     @pytest.mark.parametrize("name", ["gateway_chat_no_finish_reason", "snowflake_cortex_chat"])
     @pytest.mark.parametrize("ending", [Ending.END, Ending.CUT])
-    async def test_a_stream_with_neither_marker_nor_done(self, vendor: VendorServer, name: str, ending: Ending) -> None:
+    async def test_stream_without_finish_reason_and_done_is_cut(
+        self, vendor: VendorServer, name: str, ending: Ending
+    ) -> None:
         stream = speech.documented(name).replace(b"data: [DONE]\n\n", b"")
         vendor.script(Answer([stream], ending=ending))
         async with connected(CHAT, vendor) as model:
-            heard = await hear(model)
-        assert (heard.text, heard.failure) == ("Hello there!", Failure.CUT)
+            received = await collect(model)
+        assert (received.text, received.failure) == ("Hello there!", Failure.CUT)
 
     @pytest.mark.parametrize("api", [RESPONSES, ANTHROPIC], ids=str)
-    async def test_a_stream_whose_api_has_a_marker_of_its_own_and_says_only_done(
-        self, vendor: VendorServer, api: Api
-    ) -> None:
+    async def test_done_does_not_replace_the_marker_of_other_apis(self, vendor: VendorServer, api: Api) -> None:
         vendor.script(Answer([*api.unended("one"), b"data: [DONE]\n\n"]))
         async with connected(api, vendor) as model:
-            assert (await hear(model)).failure is Failure.CUT
+            assert (await collect(model)).failure is Failure.CUT
 
     @pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b"data:[DONE]\n", b"data: [DONE]", b"data: [DONE]\r\n\r\n"])
-    async def test_done_is_known_however_its_line_ends(self, vendor: VendorServer, end: bytes) -> None:
+    async def test_done_is_recognized_with_any_line_ending(self, vendor: VendorServer, end: bytes) -> None:
         stream = speech.documented("gateway_chat_no_finish_reason").replace(b"data: [DONE]\n\n", end)
         vendor.script(Answer([stream]))
         async with connected(CHAT, vendor) as model:
-            assert (await hear(model)).completions[0].finish_reason is FinishReason.STOP
+            assert (await collect(model)).completions[0].finish_reason is FinishReason.STOP
 
     @ALL_APIS
-    async def test_an_answer_is_whole_though_the_vendor_never_hangs_up(self, vendor: VendorServer, api: Api) -> None:
+    async def test_answer_is_complete_even_if_the_vendor_keeps_the_connection(
+        self, vendor: VendorServer, api: Api
+    ) -> None:
         vendor.script(Answer(api.speak(["one"]), ending=Ending.HANG))
         async with connected(api, vendor) as model, asyncio.timeout(5):
-            assert (await hear(model)).text == "one"
+            assert (await collect(model)).text == "one"
 
 
 JSON = st.recursive(
@@ -352,19 +358,21 @@ JSON = st.recursive(
 
 
 class TestNonsense:
-    """Whatever JSON a vendor sends, what leaves an attempt is a ProviderError or nothing."""
+    """Whatever JSON a vendor sends, an attempt raises ProviderError or nothing."""
 
     @settings(max_examples=200, deadline=None)
     @given(body=JSON)
     @pytest.mark.parametrize("reader", [ResponsesReader, ChatReader, MessagesReader])
-    def test_in_an_answer(self, reader: Callable[[RequestAttempt], AnswerReader], body: object) -> None:
+    def test_any_json_in_an_answer_is_handled(
+        self, reader: Callable[[RequestAttempt], AnswerReader], body: object
+    ) -> None:
         for read in ("read_event", "read_response"):
             with suppress(ProviderError), RequestAttempt("openai/m", KEY) as attempt:
                 getattr(reader(attempt), read)(body)
 
     @settings(max_examples=200, deadline=None)
     @given(body=JSON, status=st.integers(200, 599), wait=st.text(max_size=12))
-    def test_in_an_error(self, body: object, status: int, wait: str) -> None:
+    def test_any_json_in_an_error_is_handled(self, body: object, status: int, wait: str) -> None:
         error = RequestAttempt("openai/m", KEY).reported({"error": body}, status, {"retry-after": wait})
         assert error.retry_after_s is None or error.retry_after_s >= 0
 
@@ -374,7 +382,7 @@ class TestHangingUp:
 
     @WRAPS
     @ALL_APIS
-    async def test_reaches_the_vendor(
+    async def test_closing_the_stream_reaches_the_vendor(
         self, vendor: VendorServer, api: Api, wrap: Callable[[Provider], Provider]
     ) -> None:
         vendor.script(Answer(api.unended("one"), ending=Ending.HANG))
@@ -384,10 +392,10 @@ class TestHangingUp:
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 10)
 
     @ALL_APIS
-    async def test_by_cancelling_works_before_the_first_delta(self, vendor: VendorServer, api: Api) -> None:
+    async def test_cancelling_before_the_first_delta_reaches_the_vendor(self, vendor: VendorServer, api: Api) -> None:
         vendor.script(Answer(ending=Ending.HANG))
         async with connected(api, vendor) as model:
-            listening = asyncio.create_task(hear(model))
+            listening = asyncio.create_task(collect(model))
             seen = await asyncio.wait_for(vendor.request(0), 5)
             listening.cancel()
             await asyncio.wait([listening])

@@ -1,4 +1,4 @@
-"""How each API is given images and PDFs, and what becomes of those that a model can't be given."""
+"""Images and PDFs: how each API gets them, and what happens to files that a model can't take."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +13,7 @@ from bot.providers.model_setup import VendorSettings
 from bot.providers.openai import ChatApi, open_sdk
 from bot.providers.retry import Retry
 from bot.providers.vendor_model import ApiVendor
-from tests.contracts.notifications import connected, hear
+from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, Api, options
 from tests.streams.server import Answer, VendorServer, refusal
 
@@ -22,7 +22,7 @@ NAMELESS = Media("terms", "application/pdf", "cGRm")
 PDF = Media("terms.pdf", "application/pdf", "cGRm")
 PROMPT = Prompt("", (Turn("user", "What is this?", (IMAGE, PDF)),))
 
-# What servers say whose model can't see: llama.cpp, vLLM, OpenRouter; and vendors of an image that they can't read.
+# Errors of servers whose model can't see (llama.cpp, vLLM, OpenRouter), and of vendors for unreadable images.
 BLIND = [
     refusal(500, {"error": {"code": 500, "message": "image input is not supported", "type": "server_error"}}),
     refusal(400, {"object": "error", "message": "At most 0 image(s) may be provided", "type": "BadRequestError"}),
@@ -39,34 +39,34 @@ async def vendor() -> AsyncIterator[VendorServer]:
 
 
 def asked(vendor: VendorServer, number: int = -1) -> Any:
-    """The content of the question, as the vendor got it."""
+    """Returns the content of the question in a request to the vendor."""
     body = vendor.requests[number].body
     return (body.get("messages") or body["input"])[-1]["content"]
 
 
-async def test_responses_takes_data_urls(vendor: VendorServer) -> None:
+async def test_responses_api_gets_data_urls(vendor: VendorServer) -> None:
     vendor.script(RESPONSES.streamed("A plan."))
     async with connected(RESPONSES, vendor) as model:
-        heard = await hear(model, PROMPT)
+        received = await collect(model, PROMPT)
     assert asked(vendor) == [
         {"type": "input_image", "image_url": "data:image/png;base64,aW1n", "detail": "auto"},
         {"type": "input_file", "filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"},
         {"type": "input_text", "text": "What is this?"},
     ]
-    assert heard.completions[0].left_out == ()
+    assert received.completions[0].left_out == ()
 
 
-async def test_a_pdf_is_called_one(vendor: VendorServer) -> None:
+async def test_pdf_without_a_pdf_name_gets_one(vendor: VendorServer) -> None:
     vendor.script(RESPONSES.streamed("A plan."))
     async with connected(RESPONSES, vendor) as model:
-        await hear(model, Prompt("", (Turn("user", "What is this?", (NAMELESS,)),)))
+        await collect(model, Prompt("", (Turn("user", "What is this?", (NAMELESS,)),)))
     assert asked(vendor)[0]["filename"] == "terms.pdf"
 
 
-async def test_anthropic_takes_base64_sources(vendor: VendorServer) -> None:
+async def test_anthropic_gets_base64_sources(vendor: VendorServer) -> None:
     vendor.script(ANTHROPIC.streamed("A plan."))
     async with connected(ANTHROPIC, vendor) as model:
-        heard = await hear(model, PROMPT)
+        received = await collect(model, PROMPT)
     image = {"type": "base64", "media_type": "image/png", "data": "aW1n"}
     pdf = {"type": "base64", "media_type": "application/pdf", "data": "cGRm"}
     assert asked(vendor) == [
@@ -74,47 +74,47 @@ async def test_anthropic_takes_base64_sources(vendor: VendorServer) -> None:
         {"type": "document", "source": pdf, "title": "terms.pdf"},
         {"type": "text", "text": "What is this?"},
     ]
-    assert heard.completions[0].left_out == ()
+    assert received.completions[0].left_out == ()
 
 
-async def test_chat_of_openai_takes_images_and_pdfs(vendor: VendorServer) -> None:
+async def test_openai_chat_gets_images_and_pdfs(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("A plan."))
     sdk = open_sdk(VendorSettings(KEY, f"{vendor.url}/v1"))
     client = ApiVendor("openai", ChatApi(sdk, options(), at_openai=True), sdk, KEY)
-    heard = await hear(client.model("m"), PROMPT)
+    received = await collect(client.model("m"), PROMPT)
     await client.aclose()
     assert asked(vendor) == [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},
         {"type": "file", "file": {"filename": "terms.pdf", "file_data": "data:application/pdf;base64,cGRm"}},
         {"type": "text", "text": "What is this?"},
     ]
-    assert heard.completions[0].left_out == ()
+    assert received.completions[0].left_out == ()
 
 
-async def test_chat_of_a_compatible_server_takes_images_alone_and_is_told(vendor: VendorServer) -> None:
+async def test_compatible_server_gets_only_images_and_a_notice(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("A plan."))
     async with connected(CHAT, vendor) as model:
-        heard = await hear(model, PROMPT)
+        received = await collect(model, PROMPT)
     assert asked(vendor) == [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aW1n"}},
         {"type": "text", "text": "What is this?\n\n(You can't be shown terms.pdf.)"},
     ]
-    assert heard.completions[0].left_out == ("terms.pdf",)
+    assert received.completions[0].left_out == ("terms.pdf",)
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
 @pytest.mark.parametrize("blind", BLIND, ids=lambda answer: str(answer.status))
-async def test_a_model_that_cannot_see_answers_all_the_same(vendor: VendorServer, api: Api, blind: Answer) -> None:
+async def test_model_that_cannot_see_answers_without_files(vendor: VendorServer, api: Api, blind: Answer) -> None:
     vendor.script(blind, api.streamed("I can't see it."))
     async with connected(api, vendor) as model:
-        heard = await hear(model, PROMPT)
-    assert heard.text == "I can't see it."
-    assert sorted(heard.completions[0].left_out) == ["plan.png", "terms.pdf"]
+        received = await collect(model, PROMPT)
+    assert received.text == "I can't see it."
+    assert sorted(received.completions[0].left_out) == ["plan.png", "terms.pdf"]
     assert len(vendor.requests) == 2
-    said = asked(vendor)
-    assert said.startswith("What is this?\n\n(You can't be shown ")
-    assert "plan.png" in said
-    assert "terms.pdf" in said
+    content = asked(vendor)
+    assert content.startswith("What is this?\n\n(You can't be shown ")
+    assert "plan.png" in content
+    assert "terms.pdf" in content
 
 
 @pytest.mark.parametrize(
@@ -126,34 +126,34 @@ async def test_a_model_that_cannot_see_answers_all_the_same(vendor: VendorServer
         ([refusal(400, {"error": {}}), refusal(400, {"error": {}})], Failure.UNEXPECTED, 2),
     ],
 )
-async def test_other_failures_are_what_they_are(
+async def test_other_failures_are_reported_unchanged(
     vendor: VendorServer, answers: list[Answer], failure: Failure, requests: int
 ) -> None:
     vendor.script(*answers)
     async with connected(CHAT, vendor) as model:
-        assert (await hear(model, PROMPT)).failure is failure
+        assert (await collect(model, PROMPT)).failure is failure
     assert len(vendor.requests) == requests
 
 
-async def test_a_fallback_that_cannot_see_says_so(vendor: VendorServer) -> None:
+async def test_fallback_that_cannot_see_reports_it(vendor: VendorServer) -> None:
     vendor.script(refusal(401, {"error": {}}), BLIND[0], CHAT.streamed("I can't see it."))
     async with connected(ANTHROPIC, vendor) as first, connected(CHAT, vendor) as second:
-        heard = await hear(Fallback([first, Retry(second, SystemClock())]), PROMPT)
-    assert heard.text == "I can't see it."
-    assert sorted(heard.completions[0].left_out) == ["plan.png", "terms.pdf"]
+        received = await collect(Fallback([first, Retry(second, SystemClock())]), PROMPT)
+    assert received.text == "I can't see it."
+    assert sorted(received.completions[0].left_out) == ["plan.png", "terms.pdf"]
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
-async def test_an_image_of_several_megabytes_is_sent(vendor: VendorServer, api: Api) -> None:
+async def test_image_of_several_megabytes_is_sent(vendor: VendorServer, api: Api) -> None:
     vendor.script(api.streamed("A plan."))
     photo = Media("photo.png", "image/png", "aW1n" * 1_000_000)
     async with connected(api, vendor) as model:
-        heard = await hear(model, Prompt("", (Turn("user", "what is it?", (photo,)),)))
-    assert heard.completions[0].left_out == ()
+        received = await collect(model, Prompt("", (Turn("user", "what is it?", (photo,)),)))
+    assert received.completions[0].left_out == ()
     assert photo.base64 in str(vendor.requests[0].body)
 
 
-async def test_what_is_too_much_for_one_request_is_left_out_from_the_oldest(
+async def test_oldest_files_are_left_out_of_a_request_that_is_too_large(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ChatApi, "max_media_bytes", 10)
@@ -161,15 +161,15 @@ async def test_what_is_too_much_for_one_request_is_left_out_from_the_oldest(
     images = [Media(f"{number}.png", "image/png", "aW1n") for number in range(3)]
     turns = (Turn("user", "one", (images[0],)), Turn("assistant", "ok"), Turn("user", "two", tuple(images[1:])))
     async with connected(CHAT, vendor) as model:
-        heard = await hear(model, Prompt("", turns))
-    assert heard.completions[0].left_out == ("0.png",)
+        received = await collect(model, Prompt("", turns))
+    assert received.completions[0].left_out == ("0.png",)
     assert vendor.requests[0].body["messages"][0]["content"] == "one\n\n(You can't be shown 0.png.)"
     assert [part["type"] for part in asked(vendor)] == ["image_url", "image_url", "text"]
 
 
-async def test_an_answer_that_has_begun_is_not_asked_for_again_without_files(vendor: VendorServer) -> None:
+async def test_begun_answer_is_not_retried_without_files(vendor: VendorServer) -> None:
     error = b'data: {"error":{"code":500,"message":"image input failed"}}\n\n'
     vendor.script(Answer([*CHAT.unended("one"), error]), CHAT.streamed("two"))
     async with connected(CHAT, vendor) as model:
-        heard = await hear(model, PROMPT)
-    assert (heard.text, heard.failure, len(vendor.requests)) == ("one", Failure.UNEXPECTED, 1)
+        received = await collect(model, PROMPT)
+    assert (received.text, received.failure, len(vendor.requests)) == ("one", Failure.UNEXPECTED, 1)

@@ -1,4 +1,4 @@
-"""The models in use, as the settings have them."""
+"""The models in use, as the settings define them."""
 
 from dataclasses import replace
 from typing import cast
@@ -13,7 +13,7 @@ from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.registry import VENDORS, Vendor, VendorEntry, max_output_tokens, open_models
 from bot.providers.scripted import ScriptedVendor
 from bot.settings import Settings, model_setup
-from tests.contracts.notifications import hear
+from tests.contracts.notifications import collect
 from tests.contracts.vendors import CHAT
 from tests.streams.server import VendorServer
 
@@ -34,12 +34,12 @@ from tests.streams.server import VendorServer
         ({"models": ("scripted/demo",)}, 1_000),
     ],
 )
-def test_what_is_reserved_includes_room_to_think(changes: dict[str, object], most: int) -> None:
+def test_reservation_includes_tokens_for_thinking(changes: dict[str, object], most: int) -> None:
     ours = replace(Settings(max_output_tokens=1_000), **changes)  # type: ignore[arg-type]
     assert max_output_tokens(model_setup(ours)) == most
 
 
-async def test_without_streaming_silence_before_the_answer_is_no_stall() -> None:
+async def test_silence_before_an_answer_is_no_stall_without_streaming() -> None:
     async with VendorServer() as vendor:
         vendor.script(replace(CHAT.whole("one"), delay_s=2.0))
         ours = Settings(
@@ -49,10 +49,10 @@ async def test_without_streaming_silence_before_the_answer_is_no_stall() -> None
             stall_timeout_s=1,
         )
         async with open_models(model_setup(ours)) as models:
-            assert (await hear(models)).text == "one"
+            assert (await collect(models)).text == "one"
 
 
-async def test_an_entry_is_all_that_a_new_vendor_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[VendorSettings] = []
 
     def connect(vendor_settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
@@ -73,5 +73,5 @@ async def test_an_entry_is_all_that_a_new_vendor_needs(monkeypatch: pytest.Monke
     ours = settings.read({"ECHO_API_KEY": "k"})
     assert settings.models_in_use(ours) == ("echo/one",)
     async with open_models(model_setup(ours)) as models:
-        assert (await hear(models)).error is None
+        assert (await collect(models)).error is None
     assert given == [VendorSettings("k", "https://api.echo.example")]

@@ -1,4 +1,4 @@
-"""What each API is sent, and how it is paid for."""
+"""The requests to each API, and how they are authorized."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from bot.errors import Failure
 from bot.providers import openai
 from bot.providers.hosts import speaks_responses
 from bot.providers.model_setup import VendorSettings
-from tests.contracts.notifications import PROMPT, connected, hear
+from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, KEY, RESPONSES, Api, options
 from tests.streams.server import Answer, VendorServer, refusal
 
@@ -25,10 +25,10 @@ async def vendor() -> AsyncIterator[VendorServer]:
         yield server
 
 
-async def test_requests_to_responses_are_not_stored(vendor: VendorServer) -> None:
+async def test_responses_requests_are_not_stored(vendor: VendorServer) -> None:
     vendor.script(RESPONSES.streamed("one"))
     async with connected(RESPONSES, vendor) as model:
-        await hear(model, CACHED)
+        await collect(model, CACHED)
     [seen] = vendor.requests
     assert seen.headers["Authorization"] == f"Bearer {KEY}"
     assert seen.body == {
@@ -43,10 +43,10 @@ async def test_requests_to_responses_are_not_stored(vendor: VendorServer) -> Non
     }
 
 
-async def test_requests_to_chat_ask_for_usage(vendor: VendorServer) -> None:
+async def test_chat_requests_ask_for_usage(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("one"))
     async with connected(CHAT, vendor) as model:
-        await hear(model, CACHED)
+        await collect(model, CACHED)
     [seen] = vendor.requests
     system = {"role": "system", "content": "Be brief."}
     assert seen.body == {
@@ -58,10 +58,10 @@ async def test_requests_to_chat_ask_for_usage(vendor: VendorServer) -> None:
     }
 
 
-async def test_requests_to_anthropic_are_cached_and_bounded(vendor: VendorServer) -> None:
+async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -> None:
     vendor.script(ANTHROPIC.streamed("one"))
     async with connected(ANTHROPIC, vendor) as model:
-        await hear(model)
+        await collect(model)
     [seen] = vendor.requests
     assert seen.headers["Authorization"] == f"Bearer {KEY}"
     assert seen.body == {
@@ -74,14 +74,14 @@ async def test_requests_to_anthropic_are_cached_and_bounded(vendor: VendorServer
     }
 
 
-async def test_requests_to_openais_own_chat_leave_room_to_think_and_tell_the_conversation(
+async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversation(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lookup, port = socket.getaddrinfo, urlsplit(vendor.url).port
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: lookup("127.0.0.1", *rest, **more))
     vendor.script(CHAT.streamed("one"))
     client = openai.connect(VendorSettings(KEY, f"http://api.openai.com:{port}/v1", "chat"), options())
-    await hear(client.model("m"), CACHED)
+    await collect(client.model("m"), CACHED)
     await client.aclose()
     [seen] = vendor.requests
     assert seen.body["max_completion_tokens"] == 16_384 + THINKING_TOKENS
@@ -93,7 +93,7 @@ def _unsupported(param: str, message: str, code: str = "unsupported_parameter", 
     return refusal(status, {"error": error})
 
 
-# As OpenAI, vLLM and Anthropic word them.
+# Errors as OpenAI, vLLM and Anthropic word them.
 REFUSALS = {
     "a model that does not reason": (
         RESPONSES,
@@ -157,31 +157,31 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("api", "refused", "names"), REFUSALS.values(), ids=REFUSALS.keys())
-async def test_requests_leave_out_what_the_model_refuses_and_remember_it(
+async def test_refused_parameters_are_left_out_and_remembered(
     vendor: VendorServer, api: Api, refused: Answer, names: set[str]
 ) -> None:
     vendor.script(refused, api.streamed("one"))
     async with connected(api, vendor) as model:
-        assert (await hear(model, CACHED)).text == "one"
-        assert (await hear(model, CACHED)).text == "one"
+        assert (await collect(model, CACHED)).text == "one"
+        assert (await collect(model, CACHED)).text == "one"
     first, again, later = (seen.body for seen in vendor.requests)
     assert {name for name in first if again.get(name) != first[name]} == names
     assert later == again
     assert again.get("max_output_tokens", again.get("max_tokens")) in (16_384, 16_384 + THINKING_TOKENS)
 
 
-async def test_requests_that_are_refused_for_anything_else_are_not_sent_again(vendor: VendorServer) -> None:
+async def test_requests_refused_for_other_reasons_are_not_repeated(vendor: VendorServer) -> None:
     vendor.script(_unsupported("input", "Invalid value: 'input'.", "invalid_value"))
     async with connected(RESPONSES, vendor) as model:
-        assert (await hear(model, CACHED)).failure is Failure.UNEXPECTED
+        assert (await collect(model, CACHED)).failure is Failure.UNEXPECTED
     assert len(vendor.requests) == 1
 
 
-async def test_requests_take_a_models_name_with_slashes(vendor: VendorServer) -> None:
+async def test_model_name_may_contain_slashes(vendor: VendorServer) -> None:
     vendor.script(CHAT.streamed("one"))
     client = CHAT.connect(vendor.url, True)
     model = client.model("meta/llama-3")
-    await hear(model)
+    await collect(model)
     await client.aclose()
     assert model.model == "openai/meta/llama-3"
     assert vendor.requests[0].body["model"] == "meta/llama-3"
@@ -201,7 +201,7 @@ async def test_requests_take_a_models_name_with_slashes(vendor: VendorServer) ->
         ("https://api.openai.com.example.com/v1", False),
     ],
 )
-def test_requests_go_to_responses_where_it_is_sure_to_be(base_url: str, responses: bool) -> None:
+def test_responses_api_is_used_only_where_it_is_known_to_exist(base_url: str, responses: bool) -> None:
     assert speaks_responses(base_url) is responses
 
 
@@ -210,12 +210,12 @@ def test_requests_go_to_responses_where_it_is_sure_to_be(base_url: str, response
     [(RESPONSES, {}), (CHAT, {}), (ANTHROPIC, {"anthropic-version": "2026-10-21"})],
     ids=["responses", "chat", "anthropic"],
 )
-async def test_requests_are_json_with_the_key_and_the_apis_version(
+async def test_requests_are_json_with_key_and_api_version(
     vendor: VendorServer, api: Api, headers: dict[str, str]
 ) -> None:
     vendor.script(api.streamed("one"))
     async with connected(api, vendor) as model:
-        await hear(model, CACHED)
+        await collect(model, CACHED)
     [seen] = vendor.requests
     assert seen.path == api.path
     expected = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}", **headers}
@@ -223,10 +223,10 @@ async def test_requests_are_json_with_the_key_and_the_apis_version(
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-async def test_requests_to_a_base_url_with_a_path(vendor: VendorServer, slash: str) -> None:
+async def test_base_url_may_have_a_path(vendor: VendorServer, slash: str) -> None:
     vendor.script(CHAT.streamed("one"))
     client = openai.connect(VendorSettings("", f"{vendor.url}/openai/v1{slash}", "chat"), options())
-    await hear(client.model("m"))
+    await collect(client.model("m"))
     await client.aclose()
     [seen] = vendor.requests
     assert (seen.path, seen.headers["Authorization"]) == ("/openai/v1/chat/completions", "Bearer none")

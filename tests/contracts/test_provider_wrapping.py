@@ -13,7 +13,7 @@ from bot.providers import stall
 from bot.providers.fallback import Fallback
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall
-from tests.contracts.notifications import PROMPT, connected, hear
+from tests.contracts.notifications import PROMPT, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
 from tests.streams import speech
 from tests.streams.server import Answer, Ending, VendorServer, refusal
@@ -46,13 +46,13 @@ SILENT = pytest.mark.parametrize(
 
 
 def silent(name: str, sign: bytes) -> tuple[bytes, bytes]:
-    """The documented stream of this name up to where its model thinks, and from there on, without signs of it."""
+    """Returns a documented stream split at its thinking, with the signs of thinking removed from the second part."""
     before, _, after = speech.documented(name).partition(sign)
     return before, after.replace(sign, b"")
 
 
 def thoughtful(name: str) -> tuple[list[bytes], bytes, list[bytes]]:
-    """The documented stream of this name: what comes before its first thought, that, and what follows."""
+    """Returns a documented stream in three parts: before the first thought, that thought, and the rest."""
     events = [event + b"\n\n" for event in speech.documented(name).split(b"\n\n") if event]
     at = next(at for at, event in enumerate(events) if b"A greet" in event)
     return events[:at], events[at], events[at + 1 :]
@@ -65,58 +65,56 @@ async def vendor() -> AsyncIterator[VendorServer]:
 
 
 class TestStall:
-    """No text for a while is an error of its own; there is no total timeout."""
+    """A stream without text for a while fails with an error of its own. There is no total timeout."""
 
     @ALL_APIS
-    @pytest.mark.parametrize("said", [(), ("one",)], ids=["at once", "after text"])
-    async def test_pings_do_not_count_as_text(self, vendor: VendorServer, api: Api, said: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize("deltas", [(), ("one",)], ids=["at once", "after text"])
+    async def test_pings_do_not_count_as_text(self, vendor: VendorServer, api: Api, deltas: tuple[str, ...]) -> None:
         ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
-        vendor.script(Answer(api.unended(*said), ending=Ending.HANG, ping=ping))
+        vendor.script(Answer(api.unended(*deltas), ending=Ending.HANG, ping=ping))
         async with connected(api, vendor) as model:
-            heard = await hear(Stall(model, stall_timeout_s=0.8))
-            assert (heard.text, heard.failure) == ("".join(said), Failure.STALLED)
+            received = await collect(Stall(model, stall_timeout_s=0.8))
+            assert (received.text, received.failure) == ("".join(deltas), Failure.STALLED)
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 5)
 
     @THINKING
-    async def test_a_model_that_thinks_is_at_work(self, vendor: VendorServer, api: Api, name: str) -> None:
+    async def test_thinking_counts_as_activity(self, vendor: VendorServer, api: Api, name: str) -> None:
         before, thinking, after = thoughtful(name)
         vendor.script(Answer([*before, *[thinking] * 12, *after], pause_s=0.1))
         async with connected(api, vendor) as model:
-            heard = await hear(Stall(model, stall_timeout_s=0.9))
-        assert heard.text == "Hello there!"
-        assert heard.thought >= 12
+            received = await collect(Stall(model, stall_timeout_s=0.9))
+        assert received.text == "Hello there!"
+        assert received.thought >= 12
 
     @SILENT
-    async def test_a_model_that_thinks_and_only_pings_is_at_work_however_long(
+    async def test_pings_count_as_activity_while_the_model_thinks(
         self, vendor: VendorServer, api: Api, name: str, sign: bytes
     ) -> None:
         before, after = silent(name, sign)
         vendor.script(Answer([before, *[sign] * 40, after], pause_s=0.1))
         async with connected(api, vendor) as model:
-            heard = await hear(Stall(model, stall_timeout_s=0.3))
-        assert heard.text in ("Hello there!", "Hi there! How can I assist you today?")
+            received = await collect(Stall(model, stall_timeout_s=0.3))
+        assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
     @SILENT
-    async def test_a_model_that_thinks_in_silence_has_ten_times_as_long(
+    async def test_silent_thinking_may_take_ten_times_the_stall_timeout(
         self, vendor: VendorServer, api: Api, name: str, sign: bytes
     ) -> None:
         before, after = silent(name, sign)
         vendor.script(Answer([before, after], pause_s=1.5))
         async with connected(api, vendor) as model:
-            heard = await hear(Stall(model, stall_timeout_s=0.4))
-        assert heard.text in ("Hello there!", "Hi there! How can I assist you today?")
+            received = await collect(Stall(model, stall_timeout_s=0.4))
+        assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
     @SILENT
-    async def test_a_model_that_thinks_in_silence_for_longer_stalls(
-        self, vendor: VendorServer, api: Api, name: str, sign: bytes
-    ) -> None:
+    async def test_longer_silent_thinking_stalls(self, vendor: VendorServer, api: Api, name: str, sign: bytes) -> None:
         before, _ = silent(name, sign)
         vendor.script(Answer([before, b""], pause_s=60))
         async with connected(api, vendor) as model:
-            heard = await hear(Stall(model, stall_timeout_s=0.3))
+            received = await collect(Stall(model, stall_timeout_s=0.3))
             await asyncio.wait_for(vendor.requests[0].hung_up.wait(), 5)
-        assert heard.error is not None
-        assert (heard.text, heard.failure, heard.error.detail) == ("", Failure.STALLED, "nothing for 3 s")
+        assert received.error is not None
+        assert (received.text, received.failure, received.error.detail) == ("", Failure.STALLED, "nothing for 3 s")
 
     @pytest.mark.parametrize(
         ("api", "name", "end"),
@@ -127,7 +125,7 @@ class TestStall:
         ],
         ids=str,
     )
-    async def test_pings_do_not_count_once_the_thinking_has_ended(
+    async def test_pings_do_not_count_after_thinking_has_ended(
         self, vendor: VendorServer, api: Api, name: str, end: bytes
     ) -> None:
         stream = speech.documented(name)
@@ -135,10 +133,10 @@ class TestStall:
         ping = b'event: ping\ndata: {"type": "ping"}\n\n' if api is ANTHROPIC else b": ping\n\n"
         vendor.script(Answer([stream[:at]], ending=Ending.HANG, ping=ping))
         async with connected(api, vendor) as model:
-            heard = await hear(Stall(model, stall_timeout_s=0.8))
-        assert heard.error is not None
-        assert (heard.failure, heard.error.detail) == (Failure.STALLED, "nothing for 0.8 s")
-        assert heard.thought > 0
+            received = await collect(Stall(model, stall_timeout_s=0.8))
+        assert received.error is not None
+        assert (received.failure, received.error.detail) == (Failure.STALLED, "nothing for 0.8 s")
+        assert received.thought > 0
 
     @pytest.mark.parametrize(
         ("stall_timeout_s", "silence_s"), [(1, 10), (30, 300), (60, 600), (120, 600), (1800, 1800)]
@@ -146,23 +144,23 @@ class TestStall:
     def test_silence_is_bounded(self, stall_timeout_s: float, silence_s: float) -> None:
         assert stall.silence_s(stall_timeout_s) == silence_s
 
-    async def test_a_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
+    async def test_vendor_that_does_not_answer_stalls(self, vendor: VendorServer) -> None:
         vendor.script(Answer(delay_s=60))
         async with connected(CHAT, vendor) as model:
-            assert (await hear(Stall(model, stall_timeout_s=0.2))).failure is Failure.STALLED
+            assert (await collect(Stall(model, stall_timeout_s=0.2))).failure is Failure.STALLED
 
-    async def test_whoever_cancels_the_reader_cancels_it(self, vendor: VendorServer) -> None:
+    async def test_cancelling_the_reader_cancels_the_stream(self, vendor: VendorServer) -> None:
         vendor.script(Answer(ending=Ending.HANG))
         async with connected(CHAT, vendor) as model:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(hear(Stall(model, stall_timeout_s=10)), 0.1)
+                await asyncio.wait_for(collect(Stall(model, stall_timeout_s=10)), 0.1)
 
-    async def test_a_slow_answer_that_grows_is_fine(self, vendor: VendorServer) -> None:
+    async def test_slow_but_growing_answer_does_not_stall(self, vendor: VendorServer) -> None:
         vendor.script(replace(CHAT.streamed(*"0123456789"), pause_s=0.1))
         async with connected(CHAT, vendor) as model:
-            assert (await hear(Stall(model, stall_timeout_s=0.9))).text == "0123456789"
+            assert (await collect(Stall(model, stall_timeout_s=0.9))).text == "0123456789"
 
-    async def test_the_readers_own_time_is_no_stall(self, vendor: VendorServer) -> None:
+    async def test_readers_own_delay_is_no_stall(self, vendor: VendorServer) -> None:
         vendor.script(CHAT.streamed("one", " two"))
         text = ""
         async with connected(CHAT, vendor) as model:
@@ -173,7 +171,7 @@ class TestStall:
 
 
 class TestRetry:
-    """Once more, where a moment may mend it."""
+    """Retry asks the same model once more after a temporary failure."""
 
     @ALL_APIS
     @pytest.mark.parametrize(
@@ -187,10 +185,10 @@ class TestRetry:
         ],
         ids=["rate limited", "in milliseconds", "overloaded", "unreachable", "idle for too long"],
     )
-    async def test_mends_what_passes(self, vendor: VendorServer, api: Api, first: Answer) -> None:
+    async def test_temporary_failure_is_retried(self, vendor: VendorServer, api: Api, first: Answer) -> None:
         vendor.script(first, api.streamed("one"))
         async with connected(api, vendor) as model:
-            assert (await hear(Retry(model, SystemClock()))).text == "one"
+            assert (await collect(Retry(model, SystemClock()))).text == "one"
         assert len(vendor.requests) == 2
 
     @pytest.mark.parametrize(
@@ -216,51 +214,53 @@ class TestRetry:
             (refusal(401, {"error": {}}), None, "check"),
         ],
     )
-    async def test_is_not_for_what_lasts(
+    async def test_lasting_failure_is_not_retried(
         self, vendor: VendorServer, first: Answer, retry_after_s: float | None, again: str
     ) -> None:
         vendor.script(first, CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            heard = await hear(Retry(model, SystemClock()))
-        assert heard.error is not None
-        assert heard.error.retry_after_s == retry_after_s
-        assert again in for_error(heard.error)
+            received = await collect(Retry(model, SystemClock()))
+        assert received.error is not None
+        assert received.error.retry_after_s == retry_after_s
+        assert again in for_error(received.error)
         assert len(vendor.requests) == 1
 
-    async def test_happens_once(self, vendor: VendorServer) -> None:
+    async def test_retry_happens_once(self, vendor: VendorServer) -> None:
         vendor.script(refusal(429, {"error": {}}, retry_after="0"))
         async with connected(CHAT, vendor) as model:
-            assert (await hear(Retry(model, SystemClock()))).failure is Failure.RATE_LIMITED
+            assert (await collect(Retry(model, SystemClock()))).failure is Failure.RATE_LIMITED
         assert len(vendor.requests) == 2
 
-    async def test_comes_after_thinking_too(self, vendor: VendorServer) -> None:
+    async def test_retry_happens_after_thinking(self, vendor: VendorServer) -> None:
         stream = speech.documented("deepseek_chat")
         broken = [stream[: stream.index(b'"content":"Hello"')].rpartition(b"data: ")[0], OVERLOADED]
         vendor.script(Answer(broken), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            heard = await hear(Retry(model, SystemClock()))
-        assert heard.text == "one"
-        assert heard.thought > 0
+            received = await collect(Retry(model, SystemClock()))
+        assert received.text == "one"
+        assert received.thought > 0
 
-    async def test_never_says_a_word_twice(self, vendor: VendorServer) -> None:
+    async def test_answer_that_has_begun_is_not_retried(self, vendor: VendorServer) -> None:
         vendor.script(Answer([speech.documented("gateway_chat_error")]), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            heard = await hear(Retry(model, SystemClock()))
-        assert (heard.text, heard.failure) == ("Hello", Failure.OVERLOADED)
+            received = await collect(Retry(model, SystemClock()))
+        assert (received.text, received.failure) == ("Hello", Failure.OVERLOADED)
         assert len(vendor.requests) == 1
 
 
 class TestFallback:
-    """The next model, before the first delta."""
+    """Fallback asks the next model, before the first delta."""
 
-    async def test_asks_the_next_and_says_so(self, vendor: VendorServer, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_fallback_asks_the_next_model_and_logs_it(
+        self, vendor: VendorServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
         vendor.script(refusal(401, {"error": {}}), ANTHROPIC.streamed("one"))
         async with connected(RESPONSES, vendor) as first, connected(ANTHROPIC, vendor) as second:
             both = Fallback([first, second])
-            heard = await hear(both)
+            received = await collect(both)
         assert both.model == "openai/m"
-        assert heard.text == "one"
-        assert heard.completions[0].model == "anthropic/m"
+        assert received.text == "one"
+        assert received.completions[0].model == "anthropic/m"
         [line] = [r.getMessage() for r in caplog.records if r.name == "bot.providers.fallback"]
         assert "openai/m failed: bad_key" in line
         assert line.endswith("falling back to anthropic/m")
@@ -279,28 +279,28 @@ class TestFallback:
             Answer(ending=Ending.HANG),
         ],
     )
-    async def test_helps_whatever_failed_but(self, vendor: VendorServer, first: Answer) -> None:
+    async def test_fallback_handles_any_other_failure(self, vendor: VendorServer, first: Answer) -> None:
         vendor.script(first, CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await hear(Fallback([Stall(model, 2.0), model]))).text == "one"
+            assert (await collect(Fallback([Stall(model, 2.0), model]))).text == "one"
 
-    async def test_not_a_refusal(self, vendor: VendorServer) -> None:
+    async def test_refusal_has_no_fallback(self, vendor: VendorServer) -> None:
         vendor.script(refusal(400, {"error": {"code": "content_filter"}}), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await hear(Fallback([model, model]))).failure is Failure.REFUSED
+            assert (await collect(Fallback([model, model]))).failure is Failure.REFUSED
 
-    async def test_after_thinking_too(self, vendor: VendorServer) -> None:
+    async def test_fallback_happens_after_thinking(self, vendor: VendorServer) -> None:
         vendor.script(Answer([speech.documented("llama_cpp_chat_unclosed")]), CHAT.streamed("one"))
         async with connected(CHAT, vendor) as model:
-            assert (await hear(Fallback([model, model]))).text == "one"
+            assert (await collect(Fallback([model, model]))).text == "one"
 
-    async def test_not_an_answer_that_has_begun(self, vendor: VendorServer) -> None:
+    async def test_answer_that_has_begun_has_no_fallback(self, vendor: VendorServer) -> None:
         vendor.script(Answer(CHAT.unended("one")), CHAT.streamed("two"))
         async with connected(CHAT, vendor) as model:
-            heard = await hear(Fallback([model, model]))
-        assert (heard.text, heard.failure) == ("one", Failure.CUT)
+            received = await collect(Fallback([model, model]))
+        assert (received.text, received.failure) == ("one", Failure.CUT)
 
-    async def test_ends_with_the_last_ones_error(self, vendor: VendorServer) -> None:
+    async def test_last_models_error_is_raised(self, vendor: VendorServer) -> None:
         vendor.script(refusal(401, {"error": {}}), refusal(429, {"error": {}}))
         async with connected(CHAT, vendor) as model:
-            assert (await hear(Fallback([model, model]))).failure is Failure.RATE_LIMITED
+            assert (await collect(Fallback([model, model]))).failure is Failure.RATE_LIMITED

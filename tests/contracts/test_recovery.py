@@ -1,4 +1,4 @@
-"""What a take-over knows of a reply: its messages and text from the Store, and from Slack how much of it is shown."""
+"""Take-over: messages and text of a reply come from the store, and Slack tells how much of it is shown."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,7 +46,7 @@ async def asked(sandbox: Sandbox, *, direct: bool = False) -> Question:
 
 
 async def show(transport: MessageTransport, reply: Reply) -> None:
-    """Sends until Slack shows what it should."""
+    """Sends the reply's calls until Slack shows all of it."""
     delivery = transport.delivery(Job(1, reply.question, 1), reply)
     while (call := reply.next_call()) is not None:
         assert isinstance(call, Post | Update)
@@ -60,7 +60,7 @@ async def growing(transport: MessageTransport, question: Question, text: str) ->
     return reply
 
 
-async def test_how_much_is_shown_is_known_and_the_text_is_that_on_record() -> None:
+async def test_shown_length_comes_from_slack_and_text_from_the_store() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
@@ -68,7 +68,7 @@ async def test_how_much_is_shown_is_known_and_the_text_is_that_on_record() -> No
         assert await transport.recover(job) == Shown(reply.page_ts, len(TEXT), f"{TEXT}, and more")
 
 
-async def test_a_message_that_is_not_on_record_is_found() -> None:
+async def test_unrecorded_message_is_found() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, "word " * 4_000)
@@ -79,7 +79,7 @@ async def test_a_message_that_is_not_on_record_is_found() -> None:
             ).page_ts == reply.page_ts
 
 
-async def test_what_is_shown_beyond_the_record_is_read_in_slack() -> None:
+async def test_text_shown_beyond_the_checkpoint_is_read_from_slack() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
@@ -91,7 +91,7 @@ async def test_what_is_shown_beyond_the_record_is_read_in_slack() -> None:
         assert "Writing" not in shown.text
 
 
-async def test_an_end_that_is_shown_and_not_on_record_is_known() -> None:
+async def test_unrecorded_end_is_read_from_slack() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)
@@ -103,7 +103,7 @@ async def test_an_end_that_is_shown_and_not_on_record_is_known() -> None:
         assert (shown.ended, shown.text) == (EndReason.LENGTH_LIMIT, TEXT)
 
 
-async def test_an_answer_older_than_the_look_back_keeps_its_messages() -> None:
+async def test_answer_older_than_the_look_back_keeps_its_messages() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox, direct=True)
         reply = await growing(transport, question, TEXT)
@@ -115,7 +115,7 @@ async def test_an_answer_older_than_the_look_back_keeps_its_messages() -> None:
         assert not (await transport.recover(replace(job, version=0))).outdated
 
 
-async def test_an_answer_whose_text_is_not_kept_any_more_is_read_in_slack() -> None:
+async def test_answer_whose_text_has_expired_is_read_from_slack() -> None:
     async with posting() as (sandbox, transport, history):
         question = await asked(sandbox)
         reply = await growing(transport, question, TEXT)

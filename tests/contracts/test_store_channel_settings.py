@@ -1,4 +1,4 @@
-"""The port ChannelSettingsStore: a channel's own settings."""
+"""The port ChannelSettingsStore: the settings of a channel."""
 
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.store import Stores
@@ -7,7 +7,7 @@ pytest_plugins = ["tests.contracts.databases"]
 
 
 class TestDurability:
-    async def test_a_channel_has_what_was_last_set_for_it(self, store: Stores) -> None:
+    async def test_channel_settings_are_the_last_ones_set(self, store: Stores) -> None:
         assert await store.channel_settings.read("T1", "C1") == ChannelSettings()
         for settings in (ChannelSettings("openai/test", "Rhyme.", True), ChannelSettings(mention_only=False)):
             await store.channel_settings.write("T1", "C1", settings)

@@ -1,4 +1,4 @@
-"""The text of an answer under way is on record for whoever takes it over; of nobody else, and no longer than needed."""
+"""Checkpoints: the text of a growing answer is recorded for a take-over, and for no longer than that."""
 
 import asyncio
 from dataclasses import replace
@@ -30,14 +30,14 @@ async def begun(store: Stores, number: int = 1) -> Job:
 
 
 async def taken_on(store: Stores, job: Job) -> Job:
-    """The job once it was handed over and claimed again."""
+    """Returns the job after it was handed over and claimed again."""
     await store.worker_queue.release(job)
     [again] = await store.worker_queue.claim(1)
     return again
 
 
 class TestText:
-    async def test_who_goes_on_gets_all_that_was_put_on_record(self, worker: Workers) -> None:
+    async def test_next_attempt_gets_all_recorded_text(self, worker: Workers) -> None:
         first, second = await worker("w1"), await worker("w2")
         job = await begun(first)
         assert job.checkpoint == Checkpoint()
@@ -47,7 +47,7 @@ class TestText:
         [again] = await second.worker_queue.claim(1)
         assert again.checkpoint == Checkpoint("One two three.")
 
-    async def test_a_heartbeat_records_all_answers_at_once_and_hears_of_them_as_ever(self, store: Stores) -> None:
+    async def test_heartbeat_records_all_answers_and_returns_its_pulse(self, store: Stores) -> None:
         two = [await begun(store, number) for number in (1, 2)]
         pulse = await store.worker_queue.heartbeat(
             dict.fromkeys(two, Spent()), {job: Piece(0, f"{job.id}") for job in two}
@@ -57,19 +57,19 @@ class TestText:
             await store.worker_queue.release(job)
         assert [job.checkpoint.text for job in await store.worker_queue.claim(2)] == [f"{job.id}" for job in two]
 
-    async def test_how_it_ends_is_on_record_with_its_last_piece(self, store: Stores) -> None:
+    async def test_closing_is_recorded_with_the_last_piece(self, store: Stores) -> None:
         job = await begun(store)
         await store.worker_queue.checkpoint({job: Piece(0, "One.")})
         await store.worker_queue.checkpoint({job: Piece(4, "", CLOSING)})
         assert (await taken_on(store, job)).checkpoint == Checkpoint("One.", CLOSING)
 
-    async def test_a_piece_that_arrives_late_takes_nothing_back(self, store: Stores) -> None:
+    async def test_late_piece_removes_no_text(self, store: Stores) -> None:
         job = await begun(store)
         for piece in (Piece(0, "One "), Piece(4, "two three."), Piece(4, "two "), Piece(0, "One ")):
             await store.worker_queue.checkpoint({job: piece})
         assert (await taken_on(store, job)).checkpoint == Checkpoint("One two three.")
 
-    async def test_a_later_attempt_goes_on_from_where_it_wants(self, store: Stores) -> None:
+    async def test_later_attempt_continues_at_its_own_position(self, store: Stores) -> None:
         job = await begun(store)
         await store.worker_queue.checkpoint({job: Piece(0, "One two thr")})
         again = await taken_on(store, job)
@@ -77,22 +77,22 @@ class TestText:
         await store.worker_queue.checkpoint({again: Piece(14, "four.")})
         assert (await taken_on(store, again)).checkpoint == Checkpoint("One two three four.")
 
-    async def test_a_piece_after_a_gap_is_not_read(self, store: Stores) -> None:
+    async def test_piece_after_a_gap_is_not_read(self, store: Stores) -> None:
         job = await begun(store)
         await store.worker_queue.checkpoint({job: Piece(0, "One ")})
         await store.worker_queue.checkpoint({job: Piece(9, "three.")})
         assert (await taken_on(store, job)).checkpoint == Checkpoint("One ")
 
     @pytest.mark.parametrize("text", ["👩‍👩‍👧 %s :id 'quoted' é", "a\0b", "\ud83d"])
-    async def test_text_that_no_database_takes_keeps_its_length(self, store: Stores, text: str) -> None:
+    async def test_text_that_databases_refuse_keeps_its_length(self, store: Stores, text: str) -> None:
         job = await begun(store)
         await store.worker_queue.checkpoint({job: Piece(0, text)})
         await store.worker_queue.checkpoint({job: Piece(len(text), "end")})
-        kept = (await taken_on(store, job)).checkpoint.text
-        assert len(kept) == len(text) + 3
-        assert kept.endswith("end")
+        recorded = (await taken_on(store, job)).checkpoint.text
+        assert len(recorded) == len(text) + 3
+        assert recorded.endswith("end")
 
-    async def test_an_answer_that_goes_on_begins_with_what_it_said(self, store: Stores) -> None:
+    async def test_continued_answer_begins_with_its_earlier_text(self, store: Stores) -> None:
         job = await begun(store)
         await store.worker_queue.finish(job, DONE)
         await store.queue.regenerate(job.id, continues=True)
@@ -100,14 +100,14 @@ class TestText:
         await store.worker_queue.checkpoint({going_on: Piece(len(DONE.answer), " And no.")})
         again = await taken_on(store, going_on)
         assert (again.so_far, again.checkpoint.text) == (DONE.answer, f"{DONE.answer} And no.")
-        # Its first part is told once.
+        # The part that an earlier attempt recorded appears once.
         await store.worker_queue.record_pages(again.id, ["5.1"])
         await store.worker_queue.finish(again, replace(DONE, answer=again.checkpoint.text))
         assert await store.recorded_answers.replies(again.question.thread) == {"5.1": f"{DONE.answer} And no."}
 
 
 class TestFence:
-    async def test_of_a_job_that_is_not_ours_nothing_goes_on_record(self, worker: Workers) -> None:
+    async def test_piece_of_another_workers_job_is_not_recorded(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         job = await begun(store)
         await store.worker_queue.release(job)
@@ -118,13 +118,13 @@ class TestFence:
         assert await store.worker_queue.release(job, Piece(0, "late")) is False
         assert await count(store, checkpoints) == 0
 
-    async def test_of_a_job_that_has_ended_nothing_goes_on_record(self, store: Stores) -> None:
+    async def test_piece_of_an_ended_job_is_not_recorded(self, store: Stores) -> None:
         job = await begun(store)
         await store.worker_queue.finish(job, DONE)
         await store.worker_queue.checkpoint({job: Piece(0, "late")})
         assert await count(store, checkpoints) == 0
 
-    async def test_of_a_version_that_starts_over_nothing_is_kept(self, store: Stores) -> None:
+    async def test_piece_of_an_outdated_version_is_not_recorded(self, store: Stores) -> None:
         job = await begun(store)
         await store.worker_queue.checkpoint({job: Piece(0, "old")})
         await store.queue.edit(replace(job.question, text="Why not?"), "1700000009.000000")
@@ -132,7 +132,7 @@ class TestFence:
         assert await count(store, checkpoints) == 0
         assert (await taken_on(store, job)).checkpoint == Checkpoint()
 
-    async def test_a_take_over_waits_for_a_piece_that_is_being_written(self, postgresql_url: str) -> None:
+    async def test_take_over_waits_for_a_piece_that_is_being_written(self, postgresql_url: str) -> None:
         store = await Stores.open(postgresql_url, "w1", SystemClock())
         job = await begun(store)
         async with store.database.engine.begin() as theirs, store.database.engine.begin() as ours:
@@ -154,21 +154,21 @@ class TestFence:
 
 class TestEnd:
     @pytest.mark.parametrize("reason", [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED])
-    async def test_it_goes_with_the_end(self, store: Stores, reason: EndReason) -> None:
+    async def test_checkpoint_is_removed_at_the_end(self, store: Stores, reason: EndReason) -> None:
         job, other = await begun(store), await begun(store, 2)
         await store.worker_queue.checkpoint({job: Piece(0, "One "), other: Piece(0, "Two ")})
         await store.worker_queue.finish(job, Outcome(reason, "One "))
         assert await count(store, checkpoints) == 1
         assert (await taken_on(store, other)).checkpoint == Checkpoint("Two ")
 
-    async def test_it_goes_with_an_end_that_comes_too_late_for_its_version(self, store: Stores) -> None:
+    async def test_checkpoint_is_removed_at_the_end_of_an_outdated_version(self, store: Stores) -> None:
         job = await begun(store)
         await store.queue.edit(replace(job.question, text="Why not?"), "1700000009.000000")
         assert await store.worker_queue.finish(job, DONE) is False
         assert await count(store, checkpoints) == 0
 
     @pytest.mark.parametrize("begun_by_now", ["handed over", "being answered"])
-    async def test_it_is_forgotten_with_its_question(self, store: Stores, begun_by_now: str) -> None:
+    async def test_checkpoint_is_erased_with_its_question(self, store: Stores, begun_by_now: str) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.checkpoint({job: Piece(0, "a secret")})
@@ -179,7 +179,7 @@ class TestEnd:
             await store.worker_queue.finish(job, DONE)
         assert await count(store, checkpoints) == 0
 
-    async def test_it_is_kept_no_longer_than_texts_are(self, store: Stores) -> None:
+    async def test_checkpoint_expires_with_the_texts(self, store: Stores) -> None:
         await enqueued(store, asked(1, OTHER_THREAD))
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.release(job, Piece(0, "old"))

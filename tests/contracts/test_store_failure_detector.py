@@ -1,4 +1,4 @@
-"""Who is taken to be gone, by plain observations at told times."""
+"""The failure detector, with plain observations at given times."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ HELD, FREE = False, True
 
 
 def dead_at(observations: Sequence[tuple[float, int | None, bool]], lock_grace_s: float = LOCK_GRACE_S) -> float:
-    """At which of the observations (time, beat, whether the lock is free) the worker was first gone."""
+    """Returns the first observation (time, heartbeat, whether the lock is free) at which the worker is dead."""
     detector = FailureDetector(lock_grace_s)
     for now_s, beat, lock_is_free in observations:
         if detector.dead_workers(now_s, {"w": Observation(beat, lock_is_free=lock_is_free)}):
@@ -36,15 +36,17 @@ def dead_at(observations: Sequence[tuple[float, int | None, bool]], lock_grace_s
         ("we were away, all are gone", [(0, 1, HELD), *((30 + s, 1, HELD) for s in range(20))], 38),
     ],
 )
-def test_on_postgresql(what: str, observations: list[tuple[float, int | None, bool]], dead_s: float) -> None:
+def test_worker_is_dead_after_lease_or_lock_grace(
+    what: str, observations: list[tuple[float, int | None, bool]], dead_s: float
+) -> None:
     assert dead_at(observations) == dead_s, what
 
 
-def test_a_files_lock_that_is_free_is_enough() -> None:
+def test_free_file_lock_alone_means_dead() -> None:
     assert dead_at([(5, 1, FREE)], lock_grace_s=0.0) == 5
 
 
-def test_after_an_error_of_our_own_all_are_watched_anew() -> None:
+def test_observation_restarts_after_an_own_error() -> None:
     detector = FailureDetector()
     for now_s in range(7):
         detector.dead_workers(now_s, {"w": Observation(1)})
@@ -53,7 +55,7 @@ def test_after_an_error_of_our_own_all_are_watched_anew() -> None:
     assert detector.dead_workers(15, {"w": Observation(1)})
 
 
-def test_looks_are_asked_for_only_while_others_hold_jobs() -> None:
+def test_checks_are_due_only_while_others_hold_jobs() -> None:
     detector = FailureDetector()
     assert detector.is_due(0)
     detector.dead_workers(0, {})
@@ -72,8 +74,8 @@ def test_looks_are_asked_for_only_while_others_hold_jobs() -> None:
     st.lists(st.tuples(st.floats(0.25, 4), st.integers(0, 2), st.booleans()), max_size=40),
     st.sampled_from([0.0, LOCK_GRACE_S]),
 )
-def test_nobody_is_dead_without_a_reason(observations: list[tuple[float, int, bool]], grace_s: float) -> None:
-    """Either its beat stood still for the lease, or it stood still while its lock was free for the grace."""
+def test_worker_is_never_dead_without_a_reason(observations: list[tuple[float, int, bool]], grace_s: float) -> None:
+    """A worker is dead if its heartbeat stood still for the lease, or for the grace period with its lock free."""
     detector, now_s, seen = FailureDetector(grace_s), 0.0, []
     for passed_s, beat, free in observations:
         now_s += passed_s

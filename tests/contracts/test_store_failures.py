@@ -1,4 +1,4 @@
-"""The database goes away: what is told then, and that all is as before when it is back."""
+"""Database outages: which errors calls raise, and that everything works again afterwards."""
 
 import asyncio
 import contextlib
@@ -28,15 +28,20 @@ pytest_plugins = ["tests.contracts.databases"]
 
 
 async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
-    """Fails as StoreError until it works."""
-    async with asyncio.timeout(limit_s):
-        while True:
-            try:
-                await call()
-            except StoreError:
-                await asyncio.sleep(0.05)
-            else:
-                return
+    """Calls until it works. Until then it may fail with StoreError only."""
+    last: StoreError | None = None
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                try:
+                    await call()
+                except StoreError as error:
+                    last = error
+                    await asyncio.sleep(0.05)
+                else:
+                    return
+    except TimeoutError:
+        raise AssertionError(f"waited {limit_s:g} s for the call to work; its last error: {last!r}") from None
 
 
 async def cut_all_connections(store: Stores) -> None:
@@ -45,7 +50,7 @@ async def cut_all_connections(store: Stores) -> None:
         await connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
 
-async def test_a_restarted_server_costs_a_few_calls_and_no_job(own_server: "Server") -> None:
+async def test_server_restart_fails_a_few_calls_and_loses_no_job(own_server: "Server") -> None:
     owner = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
     await enqueued(owner, apart(1))
@@ -73,15 +78,15 @@ async def test_a_restarted_server_costs_a_few_calls_and_no_job(own_server: "Serv
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stores that give up soon."""
+def short_time_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes stores give up soon."""
     monkeypatch.setattr("bot.store.database.ANSWER_WITHIN_S", 0.5)
     for name in ("CHECK_S", "ANSWER_WITHIN_S"):
         monkeypatch.setattr(f"bot.store.liveness.pg_notify.{name}", 0.5)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_server_that_stands_still_is_given_up_for_the_moment(own_server: "Server") -> None:
+@pytest.mark.usefixtures("short_time_limits")
+async def test_calls_give_up_on_a_frozen_server_and_work_afterwards(own_server: "Server") -> None:
     store = await Stores.open(own_server.url, "w1", SystemClock())
     other = await Stores.open(own_server.url, "w2", SystemClock())
     await enqueued(store, apart(1))
@@ -107,7 +112,7 @@ async def test_a_server_that_stands_still_is_given_up_for_the_moment(own_server:
 
 
 async def locks(store: Stores, job: Job) -> None:
-    """Its beat says that it holds its lock; StoreError until then."""
+    """Waits until the heartbeat reports that its lock is held. Until then it may fail with StoreError only."""
     await store.worker_queue.heartbeat({job: Spent()})
     async with store.database.engine.begin() as connection:
         if not await connection.scalar(sa.select(workers.c.has_lock).where(workers.c.worker == "w1")):
@@ -119,7 +124,7 @@ async def unclaimed(store: Stores) -> None:
 
 
 async def wakes(waiting: Stores, acting: Stores) -> None:
-    """It listens again."""
+    """Waits until one process is notified of another's change again."""
     await waiting.worker_queue.wait(0)
     woken = asyncio.create_task(waiting.worker_queue.wait(10))
     began = time.monotonic()
@@ -128,7 +133,7 @@ async def wakes(waiting: Stores, acting: Stores) -> None:
     assert time.monotonic() - began < 5
 
 
-async def test_while_the_server_is_down_each_call_says_so_and_is_quick(own_server: "Server") -> None:
+async def test_calls_fail_quickly_while_the_server_is_down(own_server: "Server") -> None:
     store = await Stores.open(own_server.url, "w1", SystemClock())
     await asyncio.to_thread(own_server.stop)
     began = time.monotonic()
@@ -147,7 +152,7 @@ async def test_while_the_server_is_down_each_call_says_so_and_is_quick(own_serve
     await store.close()
 
 
-async def test_cut_connections_are_replaced_before_they_are_used(postgresql_url: str) -> None:
+async def test_cut_connections_are_replaced_before_use(postgresql_url: str) -> None:
     store = await Stores.open(postgresql_url, "w1", SystemClock())
     killer = await Stores.open(postgresql_url, "w2", SystemClock())
     await asyncio.gather(*(store.database.ping() for _ in range(5)))
@@ -157,7 +162,7 @@ async def test_cut_connections_are_replaced_before_they_are_used(postgresql_url:
     await killer.close()
 
 
-async def test_a_pool_without_a_free_connection_is_waited_for_some_seconds(
+async def test_call_waits_some_seconds_for_a_free_connection(
     postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.store.engine._POOL_TIMEOUT_S", 1.0)
@@ -173,7 +178,7 @@ async def test_a_pool_without_a_free_connection_is_waited_for_some_seconds(
     await store.close()
 
 
-async def test_who_is_paused_in_a_transaction_does_not_keep_others_waiting(postgresql_url: str) -> None:
+async def test_worker_paused_in_a_transaction_does_not_block_others(postgresql_url: str) -> None:
     store = await Stores.open(postgresql_url, "w1", SystemClock())
     paused = await Stores.open(postgresql_url, "w2", SystemClock())
     await enqueued(store, apart(1))
@@ -189,7 +194,7 @@ async def test_who_is_paused_in_a_transaction_does_not_keep_others_waiting(postg
     await paused.close()
 
 
-async def test_a_sqlite_file_that_another_writes_to_is_waited_for_and_then_told(sqlite_url: str) -> None:
+async def test_call_waits_for_a_locked_sqlite_file_and_then_fails(sqlite_url: str) -> None:
     store = await Stores.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "busy_timeout", 300)
     path = sqlite_url.removeprefix("sqlite:///")
@@ -204,12 +209,12 @@ async def test_a_sqlite_file_that_another_writes_to_is_waited_for_and_then_told(
     await store.close()
 
 
-async def test_what_was_claimed_by_a_commit_whose_answer_was_lost_is_found_again(sqlite_url: str) -> None:
+async def test_claim_whose_commit_response_was_lost_is_recovered(sqlite_url: str) -> None:
     store = await Stores.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "busy_timeout", 100)
     ids = [await enqueued(store, apart(number)) for number in range(4)]
     assert [job.id for job in await store.worker_queue.claim(1)] == ids[:1]
-    # The same worker's claim, of which this process never hears.
+    # The claim of this worker is committed, but the process never gets the response.
     await Stores(store.database.engine, "w1", SystemClock()).worker_queue.claim(2)
     assert [job.id for job in await store.worker_queue.claim(1)] == ids[3:], "nothing failed, so nothing is looked for"
     with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
@@ -221,7 +226,7 @@ async def test_what_was_claimed_by_a_commit_whose_answer_was_lost_is_found_again
     await store.close()
 
 
-async def test_a_full_disk_is_told_and_what_was_there_stays(sqlite_url: str) -> None:
+async def test_full_disk_is_reported_and_data_stays(sqlite_url: str) -> None:
     store = await Stores.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "max_page_count", 1)
     await enqueued(store, asked(1))
@@ -234,12 +239,12 @@ async def test_a_full_disk_is_told_and_what_was_there_stays(sqlite_url: str) -> 
 
 
 async def pragma(store: Stores, name: str, value: int) -> None:
-    """For max_page_count: SQLite's own way to a disk that is full."""
+    """Sets a pragma. max_page_count is SQLite's own way to simulate a full disk."""
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.text(f"PRAGMA {name} = {value}"))
 
 
-async def test_one_database_error_is_told_to_each_of_a_batch(sqlite_url: str) -> None:
+async def test_one_database_error_fails_each_call_of_a_batch(sqlite_url: str) -> None:
     store = await Stores.open(sqlite_url, "w1", SystemClock())
     await pragma(store, "max_page_count", 1)
     long = "word " * 20_000
@@ -250,7 +255,7 @@ async def test_one_database_error_is_told_to_each_of_a_batch(sqlite_url: str) ->
     await store.close()
 
 
-def test_a_database_file_stays_alone_when_all_have_left(tmp_path: Path) -> None:
+def test_sqlite_leaves_one_file_after_all_have_closed(tmp_path: Path) -> None:
     async def open_and_close() -> None:
         stores = [await Stores.open(f"sqlite:///{tmp_path}/typist.db", name, SystemClock()) for name in "ab"]
         assert {name for name in os.listdir(tmp_path) if "worker" in name} == {
@@ -265,17 +270,17 @@ def test_a_database_file_stays_alone_when_all_have_left(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["typist.db"]
 
 
-async def test_a_call_that_fails_after_its_caller_has_gone_complains_to_nobody(tmp_path: Path) -> None:
+async def test_failed_call_of_a_canceled_caller_logs_nothing(tmp_path: Path) -> None:
     complaints: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     store = await Stores.open(f"sqlite:///{tmp_path}/typist.db", "w1", SystemClock())
     with contextlib.closing(sqlite3.connect(tmp_path / "typist.db")) as breaking:
         breaking.execute("DROP TABLE slack_calls")
-    impatient = asyncio.create_task(store.rate_ledger.reserve("chat.update", 50))
+    short_time_limits = asyncio.create_task(store.rate_ledger.reserve("chat.update", 50))
     await asyncio.sleep(0)
-    impatient.cancel()
-    await asyncio.wait((impatient,))
-    del impatient
+    short_time_limits.cancel()
+    await asyncio.wait((short_time_limits,))
+    del short_time_limits
     with pytest.raises(StoreError):
         await store.rate_ledger.reserve("chat.update", 50)
     gc.collect()

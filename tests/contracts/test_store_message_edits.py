@@ -1,4 +1,4 @@
-"""The port QuestionEdits: questions that are edited or deleted, in line, under way and answered."""
+"""The port QuestionEdits: edits and deletions of queued, running and answered questions."""
 
 import asyncio
 from dataclasses import replace
@@ -29,13 +29,13 @@ async def wait_for_lock(store: Stores) -> None:
             pass
 
 
-async def test_what_was_never_a_question_is_none_when_it_is_edited_or_deleted(store: Stores) -> None:
+async def test_edit_or_deletion_of_a_message_that_is_no_question_does_nothing(store: Stores) -> None:
     assert not await store.queue.edit(EDITED, "2.0")
     assert not await delete_question(store, 1)
     assert not await store.queue.regenerate(12345)
 
 
-async def test_what_waits_is_answered_as_it_is_now_and_what_comes_late_undoes_no_edit(store: Stores) -> None:
+async def test_queued_question_is_answered_in_its_newest_text_and_late_edits_are_ignored(store: Stores) -> None:
     await enqueued(store, asked(1))
     assert await store.queue.edit(EDITED, "3.0")
     assert await store.queue.edit(asked(1), "2.0")
@@ -43,7 +43,7 @@ async def test_what_waits_is_answered_as_it_is_now_and_what_comes_late_undoes_no
     assert (job.question, job.version) == (EDITED, 0)
 
 
-async def test_whoever_answers_it_hears_that_it_starts_over(worker: Workers) -> None:
+async def test_edit_of_a_running_question_restarts_its_answer(worker: Workers) -> None:
     store, other = await worker("w1"), await worker("w2")
     await enqueued(store, asked(1))
     job = await one(store)
@@ -57,7 +57,7 @@ async def test_whoever_answers_it_hears_that_it_starts_over(worker: Workers) -> 
     assert await other.worker_queue.heartbeat({again: Spent()}) == Pulse(ours)
 
 
-async def test_an_answer_to_words_that_were_edited_meanwhile_ends_nothing_and_is_kept(store: Stores) -> None:
+async def test_outdated_answer_does_not_end_the_job_and_is_kept(store: Stores) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
     await store.worker_queue.record_pages(job.id, ["5.1"])
@@ -71,16 +71,18 @@ async def test_an_answer_to_words_that_were_edited_meanwhile_ends_nothing_and_is
 
 
 @pytest.mark.parametrize("last", [True, False])
-async def test_another_answer_is_offered_for_a_threads_last_question(store: Stores, last: bool) -> None:
+async def test_edit_of_the_threads_last_question_offers_another_answer(store: Stores, last: bool) -> None:
     job = await answered(store)
     if not last:
         await answered(store, 2)
     assert await store.queue.edit(EDITED, "2.0")
     entries = await store.outbox.take(10)
-    assert [(each.kind, each.job_id) for each in entries] == ([(OutboxKind.OFFER_REGENERATE, job.id)] if last else [])
+    assert [(entry.kind, entry.job_id) for entry in entries] == (
+        [(OutboxKind.OFFER_REGENERATE, job.id)] if last else []
+    )
 
 
-async def test_a_question_that_is_deleted_while_it_waits_is_not_answered(store: Stores) -> None:
+async def test_deleted_queued_question_is_not_answered(store: Stores) -> None:
     taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
     await store.worker_queue.record_pages(taken.job_id, ["5.1"])
@@ -91,19 +93,19 @@ async def test_a_question_that_is_deleted_while_it_waits_is_not_answered(store: 
     assert not await store.queue.regenerate(taken.job_id)
 
 
-async def test_one_that_is_deleted_while_it_is_answered_stops_and_what_ends_with_it_does_not(store: Stores) -> None:
+async def test_deleted_running_question_stops_and_its_batched_questions_do_not(store: Stores) -> None:
     await enqueued(store, asked(1))
     await enqueued(store, asked(2))
     job = await one(store)
     assert await delete_question(store, 2)
     assert (await store.worker_queue.heartbeat({job: Spent()})).to_stop == {job.id}
-    assert await outbox_kinds(store) == [], "its reply still grows"
+    assert await outbox_kinds(store) == [], "the reply can't be retracted while it grows"
     await store.worker_queue.finish(job, Outcome(EndReason.STOPPED, ""))
     assert OutboxKind.RETRACT_REPLY in await outbox_kinds(store)
     assert (await one(store)).question == asked(1)
 
 
-async def test_one_of_several_that_are_answered_together_has_them_start_over_without_it(store: Stores) -> None:
+async def test_deleting_a_batched_question_restarts_the_batch_without_it(store: Stores) -> None:
     await enqueued(store, asked(1))
     await enqueued(store, asked(2))
     job = await one(store)
@@ -114,7 +116,7 @@ async def test_one_of_several_that_are_answered_together_has_them_start_over_wit
     assert (await one(store)).earlier == ()
 
 
-async def test_who_waited_long_is_told_once(store: Stores) -> None:
+async def test_asker_of_a_long_answer_is_mentioned_once(store: Stores) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
     assert await store.worker_queue.finish(job, DONE, ping=True)
@@ -125,7 +127,7 @@ async def test_who_waited_long_is_told_once(store: Stores) -> None:
     assert await store.recorded_answers.replies(THREAD) == {"6.1": ""}
 
 
-async def test_an_edit_back_to_the_first_words_is_not_undone_by_one_that_comes_late(store: Stores) -> None:
+async def test_late_edit_does_not_undo_an_edit_back_to_the_first_text(store: Stores) -> None:
     await enqueued(store, asked(1))
     assert await store.queue.edit(asked(1), "3.0")
     assert await store.queue.edit(EDITED, "2.0")
@@ -133,7 +135,7 @@ async def test_an_edit_back_to_the_first_words_is_not_undone_by_one_that_comes_l
 
 
 @pytest.mark.parametrize("handed_over", [True, False])
-async def test_an_edit_after_a_stop_does_not_start_the_answer_over(store: Stores, handed_over: bool) -> None:
+async def test_edit_after_a_stop_does_not_restart_the_answer(store: Stores, handed_over: bool) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
     assert await store.queue.request_stop(job.id)
@@ -150,7 +152,7 @@ async def test_an_edit_after_a_stop_does_not_start_the_answer_over(store: Stores
 
 
 @pytest.mark.parametrize("handed_over", [True, False])
-async def test_one_that_is_edited_and_then_deleted_stops(store: Stores, handed_over: bool) -> None:
+async def test_question_that_is_edited_and_then_deleted_stops(store: Stores, handed_over: bool) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
     await store.queue.edit(EDITED, "2.0")
@@ -161,18 +163,18 @@ async def test_one_that_is_edited_and_then_deleted_stops(store: Stores, handed_o
         await store.worker_queue.release(job)
         job = await one(store)
         assert job.question.text == ""
-    assert await store.worker_queue.finish(job, DONE, ping=True), "it is not done again"
-    assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY], "nobody is told that it is whole"
+    assert await store.worker_queue.finish(job, DONE, ping=True), "the job ends, although it was edited"
+    assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY], "the asker gets no ping"
 
 
-async def test_no_answer_is_offered_or_announced_to_who_deletes(store: Stores) -> None:
+async def test_asker_who_deletes_the_question_gets_no_offer(store: Stores) -> None:
     await answered(store)
     await store.queue.edit(EDITED, "2.0")
     await delete_question(store, 1)
     assert await outbox_kinds(store) == [OutboxKind.RETRACT_REPLY]
 
 
-async def test_who_deleted_one_of_several_questions_is_not_told_of_their_answer(store: Stores) -> None:
+async def test_asker_who_deleted_a_batched_question_is_not_mentioned(store: Stores) -> None:
     await enqueued(store, replace(asked(1), user_id="U2"))
     await enqueued(store, asked(2))
     job = await one(store)
@@ -183,7 +185,7 @@ async def test_who_deleted_one_of_several_questions_is_not_told_of_their_answer(
     assert entry.askers == ("U1",)
 
 
-async def test_what_is_deleted_as_it_is_claimed_takes_no_question_along(postgresql_url: str) -> None:
+async def test_question_deleted_during_its_claim_takes_no_other_question_along(postgresql_url: str) -> None:
     store = await Stores.open(postgresql_url, "w1", SystemClock())
     for number in (1, 2):
         await enqueued(store, asked(number))

@@ -1,4 +1,4 @@
-"""Questions about a message on record: one process at a time sees to each, and nothing of them stays for good."""
+"""Recorded questions about a message: one process at a time handles each, and none is kept for good."""
 
 import asyncio
 
@@ -32,13 +32,13 @@ async def begun(records: SqlMessageQuestions, text: str = "Why?") -> MessageQues
     return await records.begin("T1", "V1", "U1", ABOUT, text)
 
 
-async def test_of_several_submissions_at_once_one_begins(records: SqlMessageQuestions) -> None:
-    found = await asyncio.gather(*(begun(records) for _ in range(5)))
-    [ask] = [each for each in found if each]
+async def test_simultaneous_submissions_begin_one_question(records: SqlMessageQuestions) -> None:
+    results = await asyncio.gather(*(begun(records) for _ in range(5)))
+    [ask] = [result for result in results if result]
     assert (ask.about, ask.text, ask.tries, ask.done) == (ABOUT, "Why?", 1, False)
 
 
-async def test_one_that_is_left_is_taken_once_and_by_anybody(records: SqlMessageQuestions, clock: LateClock) -> None:
+async def test_abandoned_question_is_taken_once_by_any_process(records: SqlMessageQuestions, clock: LateClock) -> None:
     await begun(records)
     assert await records.take(9) == []
     clock.ahead_s = QUESTION_HOLD_S + 1
@@ -46,7 +46,7 @@ async def test_one_that_is_left_is_taken_once_and_by_anybody(records: SqlMessage
     assert [ask.tries for some in taken for ask in some] == [2]
 
 
-async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlMessageQuestions, clock: LateClock) -> None:
+async def test_first_text_stays_unless_its_asker_was_notified(records: SqlMessageQuestions, clock: LateClock) -> None:
     ask = await begun(records)
     assert ask
     clock.ahead_s = QUESTION_HOLD_S + 1
@@ -54,16 +54,16 @@ async def test_the_first_text_stays_unless_its_asker_was_told(records: SqlMessag
     assert again
     assert again.text == "Why?"
     await records.postpone(ask, None)
-    assert await begun(records, "Why not?") is None, "an earlier holder puts nothing off"
+    assert await begun(records, "Why not?") is None, "an earlier holder can't postpone it"
     await records.postpone(again, None)
     clock.ahead_s *= 9
-    assert await records.take(9) == [], "whoever was told asks again, or not"
-    told = await begun(records, "Why not?")
-    assert told
-    assert told.text == "Why not?"
+    assert await records.take(9) == [], "a question whose asker was notified is not retried"
+    resubmitted = await begun(records, "Why not?")
+    assert resubmitted
+    assert resubmitted.text == "Why not?"
 
 
-async def test_one_that_was_given_up_is_taken_once_slack_says_where_it_is(records: SqlMessageQuestions) -> None:
+async def test_question_that_was_given_up_is_taken_once_its_post_is_known(records: SqlMessageQuestions) -> None:
     ask = await begun(records)
     assert ask
     assert await records.record_direct_post(ask, begun=True)
@@ -73,7 +73,7 @@ async def test_one_that_was_given_up_is_taken_once_slack_says_where_it_is(record
     assert (taken.posted, taken.elsewhere) == (("D1", "2.2"), True)
 
 
-async def test_one_that_is_done_is_known_for_a_day_without_its_texts(
+async def test_done_question_is_known_for_a_day_without_its_texts(
     store: Stores, records: SqlMessageQuestions, clock: LateClock
 ) -> None:
     ask = await begun(records)
@@ -90,7 +90,7 @@ async def test_one_that_is_done_is_known_for_a_day_without_its_texts(
     assert tuple(row) == ({}, "")
 
 
-async def test_nothing_stays_of_a_person_who_is_forgotten(store: Stores, records: SqlMessageQuestions) -> None:
+async def test_erasure_removes_the_persons_message_questions(store: Stores, records: SqlMessageQuestions) -> None:
     await begun(records)
     await store.erasure.erase(user_id="U2")
     assert await count(store, message_questions) == 1
@@ -98,7 +98,7 @@ async def test_nothing_stays_of_a_person_who_is_forgotten(store: Stores, records
     assert await count(store, message_questions) == 0
 
 
-async def test_after_a_day_none_is_left(database_url: str, clock: LateClock) -> None:
+async def test_message_questions_expire_after_a_day(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     await begun(SqlMessageQuestions(store.database, clock))
     clock.ahead_s = MESSAGE_QUESTIONS_KEPT_S + 1

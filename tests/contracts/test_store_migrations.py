@@ -1,4 +1,4 @@
-"""The schema: what the migration builds, by several processes at once, and after one that died midway."""
+"""Migrations: the schema that they build, run by several processes at once, and after one that died midway."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.empty_database
 
 
 class TestMigrations:
-    async def test_they_build_what_the_tables_say(self, shared_url: str) -> None:
+    async def test_migrations_build_the_schema_of_the_tables(self, shared_url: str) -> None:
         engine = create_engine(shared_url)
         await migrate(engine)
         await migrate(engine)
@@ -31,10 +31,10 @@ class TestMigrations:
         await engine.dispose()
         assert diff == []
 
-    def test_the_schema_is_that_of_the_last_one(self) -> None:
+    def test_schema_is_that_of_the_newest_revision(self) -> None:
         assert ScriptDirectory.from_config(scripts()).get_heads() == [REVISION]
 
-    async def test_several_may_run_them_at_once(self, shared_url: str) -> None:
+    async def test_several_processes_may_migrate_at_once(self, shared_url: str) -> None:
         opening = (Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(4))
         stores = await asyncio.gather(*opening)
         assert await stores[0].queue.enqueue("Ev1", asked(1))
@@ -42,7 +42,7 @@ class TestMigrations:
         for store in stores:
             await store.close()
 
-    async def test_a_database_of_a_newer_version_is_used_as_it_is(self, shared_url: str) -> None:
+    async def test_database_of_a_newer_version_is_used_unchanged(self, shared_url: str) -> None:
         newer = await Stores.open(shared_url, "w1", SystemClock())
         async with newer.database.engine.begin() as connection:
             await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
@@ -53,9 +53,11 @@ class TestMigrations:
 
 
 class TestInterrupted:
-    """A process that dies while it migrates leaves nothing behind, and nobody waiting."""
+    """A process that dies during a migration leaves nothing behind and blocks no other process."""
 
-    async def test_nothing_of_it_stays(self, shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_interrupted_migration_leaves_nothing_behind(
+        self, shared_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         engine = create_engine(shared_url)
         with monkeypatch.context() as during:
             during.setattr(command, "upgrade", upgrade_half)
@@ -66,7 +68,7 @@ class TestInterrupted:
         await engine.dispose()
         assert tables == []
 
-    async def test_the_next_start_migrates(self, shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_next_start_migrates(self, shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         engine = create_engine(shared_url)
         with monkeypatch.context() as during:
             during.setattr(command, "upgrade", upgrade_half)
@@ -77,7 +79,7 @@ class TestInterrupted:
         assert await store.queue.enqueue("Ev1", asked(1))
         await store.close()
 
-    async def test_a_process_that_waited_for_it_migrates(self, shared_url: str) -> None:
+    async def test_waiting_process_migrates(self, shared_url: str) -> None:
         dying, waiting = create_engine(shared_url), create_engine(shared_url)
         async with dying.connect() as connection:
             transaction = await connection.begin()
@@ -94,7 +96,7 @@ class TestInterrupted:
 
 
 def upgrade_half(config: Config, revision: str) -> None:
-    """Makes all tables, and dies before the commit."""
+    """Creates all tables and dies before the commit."""
     upgrade_to(config.attributes["connection"], revision)
     raise RuntimeError("died midway")
 

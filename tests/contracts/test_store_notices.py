@@ -1,22 +1,22 @@
-"""The ports Notices and BotQuestionCounts: what people are told once, and how much bots ask."""
+"""The ports Notices and BotQuestionCounts: notices that are shown once, and how much bots ask."""
 
 import asyncio
 from dataclasses import replace
 
 from bot.core.limits.access import BotQuestions
 from bot.store import Stores
-from tests.contracts.clocks import ToldClock
+from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import asked, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
 
 
 class TestTellOnce:
-    async def test_a_notice_is_told_once_in_so_long_by_all_processes(self, database_url: str) -> None:
-        clock = ToldClock()
+    async def test_notice_is_claimed_once_per_period_by_all_processes(self, database_url: str) -> None:
+        clock = ManualClock()
         store = await Stores.open(database_url, "w1", clock)
-        told = await asyncio.gather(*(store.notices.claim("T1", "U1", "denied", 3_600) for _ in range(5)))
-        assert sorted(told) == [False, False, False, False, True]
+        claimed = await asyncio.gather(*(store.notices.claim("T1", "U1", "denied", 3_600) for _ in range(5)))
+        assert sorted(claimed) == [False, False, False, False, True]
         assert await store.notices.claim("T1", "U2", "denied", 3_600)
         assert await store.notices.claim("T1", "U1", "another")
         clock.time_s += 3_599
@@ -28,8 +28,8 @@ class TestTellOnce:
 
 
 class TestBots:
-    async def test_their_questions_in_a_row_and_in_an_hour_are_known(self, database_url: str) -> None:
-        clock = ToldClock()
+    async def test_questions_of_bots_are_counted_in_a_row_and_per_hour(self, database_url: str) -> None:
+        clock = ManualClock()
         store = await Stores.open(database_url, "w1", clock)
         bots = [replace(asked(number), user_id=f"B{number % 2}", from_bot=True) for number in range(4)]
         for question in (asked(9), *bots[:2]):

@@ -1,4 +1,4 @@
-"""Small things to do in Slack: written with what makes them so, taken by one process at a time, done at least once."""
+"""Outbox entries: written with their cause, taken by one process at a time, done at least once."""
 
 from dataclasses import replace
 
@@ -15,8 +15,8 @@ from tests.contracts.stores import DONE, THREAD, asked, enqueued, one
 pytest_plugins = ["tests.contracts.databases"]
 
 
-async def taken_together(store: Stores, placeholder: list[str]) -> None:
-    """A question waits behind another, and one more comes."""
+async def answer_then_claim_batch(store: Stores, placeholder: list[str]) -> None:
+    """Answers a question while two more are queued in its thread, and then claims those as a batch."""
     await enqueued(store, asked(1))
     job = await one(store)
     waiting = await store.queue.enqueue("Ev2", asked(2))
@@ -28,21 +28,21 @@ async def taken_together(store: Stores, placeholder: list[str]) -> None:
 
 
 def seen(taken: list[OutboxEntry]) -> list[tuple[OutboxKind, str, tuple[str, ...], int]]:
-    return [(each.kind, each.question.ts, each.page_ts, each.tries) for each in taken]
+    return [(entry.kind, entry.question.ts, entry.page_ts, entry.tries) for entry in taken]
 
 
-async def test_the_placeholder_of_a_question_that_is_answered_with_another_is_to_be_cleared(store: Stores) -> None:
-    await taken_together(store, ["5.1"])
+async def test_placeholder_of_a_batched_question_is_cleared(store: Stores) -> None:
+    await answer_then_claim_batch(store, ["5.1"])
     [entry] = await store.outbox.take(10)
     assert seen([entry]) == [(OutboxKind.CLEAR_PLACEHOLDER, asked(2).ts, ("5.1",), 1)]
     await store.outbox.complete(entry)
     assert await store.recorded_answers.replies(THREAD) == {"5.1": ""}
 
 
-async def test_one_that_is_not_done_is_taken_again_by_anybody(database_url: str) -> None:
+async def test_unfinished_entry_is_taken_again_by_any_process(database_url: str) -> None:
     clock = LateClock()
     store = await Stores.open(database_url, "w1", clock)
-    await taken_together(store, ["5.1"])
+    await answer_then_claim_batch(store, ["5.1"])
     assert len(await store.outbox.take(10)) == 1
     assert await store.outbox.take(10) == []
     clock.ahead_s = OUTBOX_HOLD_S + 1
@@ -54,7 +54,7 @@ async def test_one_that_is_not_done_is_taken_again_by_anybody(database_url: str)
     await store.close()
 
 
-async def test_a_placeholder_that_was_not_on_record_in_time_is_looked_for_once_it_can_not_come_any_more(
+async def test_unrecorded_placeholder_is_cleared_once_it_can_no_longer_arrive(
     database_url: str,
 ) -> None:
     clock = LateClock()
@@ -69,7 +69,7 @@ async def test_a_placeholder_that_was_not_on_record_in_time_is_looked_for_once_i
     await store.close()
 
 
-async def test_a_placeholder_that_comes_on_record_late_is_cleared_all_the_same(database_url: str) -> None:
+async def test_placeholder_recorded_late_is_cleared(database_url: str) -> None:
     clock = LateClock()
     store = await Stores.open(database_url, "w1", clock)
     first = await store.queue.enqueue("Ev1", asked(1), full=True)
@@ -82,7 +82,7 @@ async def test_a_placeholder_that_comes_on_record_late_is_cleared_all_the_same(d
     await store.close()
 
 
-async def test_the_placeholder_of_a_question_that_is_stopped_while_it_waits_is_cleared(store: Stores) -> None:
+async def test_placeholder_of_a_stopped_queued_question_is_cleared(store: Stores) -> None:
     taken = await store.queue.enqueue("Ev1", asked(1), full=True)
     assert taken
     await store.worker_queue.record_pages(taken.job_id, ["5.1"])
@@ -91,13 +91,13 @@ async def test_the_placeholder_of_a_question_that_is_stopped_while_it_waits_is_c
 
 
 async def test_erased_jobs_have_no_outbox_entries(store: Stores) -> None:
-    await taken_together(store, ["5.1"])
+    await answer_then_claim_batch(store, ["5.1"])
     await store.erasure.erase()
     assert await store.outbox.take(10) == []
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-async def test_two_processes_never_take_the_same(postgresql_url: str, limit: int) -> None:
+async def test_two_processes_never_take_the_same_entry(postgresql_url: str, limit: int) -> None:
     stores = [await Stores.open(postgresql_url, name, SystemClock()) for name in ("w1", "w2")]
     await enqueued(stores[0], asked(1))
     job = await one(stores[0])
@@ -114,9 +114,7 @@ async def test_two_processes_never_take_the_same(postgresql_url: str, limit: int
 
 
 @pytest.mark.parametrize("cleared", [True, False])
-async def test_other_peoples_questions_do_not_end_with_one_whose_asker_may_not_ask(
-    store: Stores, cleared: bool
-) -> None:
+async def test_denied_batch_leaves_other_peoples_questions_queued(store: Stores, cleared: bool) -> None:
     await enqueued(store, asked(1))
     job = await one(store)
     for number, user_id in ((2, "U2"), (3, "U1"), (4, "U1")):
@@ -129,7 +127,7 @@ async def test_other_peoples_questions_do_not_end_with_one_whose_asker_may_not_a
     await store.worker_queue.finish(newest, Outcome(EndReason.DENIED, ""))
     theirs = await one(store)
     assert (theirs.question.user_id, theirs.earlier) == ("U2", ())
-    assert theirs.page_ts == (() if cleared else ("5.2",)), "a sign that is gone is no message to answer in"
+    assert theirs.page_ts == (() if cleared else ("5.2",)), "a cleared placeholder can't become the answer"
     for entry in taken_entries:
         await store.outbox.complete(entry)
     await store.worker_queue.finish(theirs, DONE)
@@ -146,7 +144,7 @@ class TestFence:
         late, current = await taken_twice(store, clock)
         await store.outbox.complete(late)
         await store.outbox.postpone(current, 0.0)
-        assert [entry.id for entry in await store.outbox.take(10)] == [current.id], "the entry is in the outbox still"
+        assert [entry.id for entry in await store.outbox.take(10)] == [current.id], "the entry must stay in the outbox"
         await store.close()
 
     async def test_postponing_an_entry_that_was_taken_again_does_not_move_it(self, database_url: str) -> None:
@@ -154,7 +152,7 @@ class TestFence:
         store = await Stores.open(database_url, "w1", clock)
         late, current = await taken_twice(store, clock)
         await store.outbox.postpone(late, -1.0)
-        assert await store.outbox.take(10) == [], "the process that took it last has it until its time is over"
+        assert await store.outbox.take(10) == [], "the process that took it last holds it"
         await store.outbox.complete(current)
         clock.ahead_s += 2 * OUTBOX_HOLD_S
         assert await store.outbox.take(10) == [], "and its completion counts"
@@ -178,8 +176,8 @@ class TestFence:
 
 
 async def taken_twice(store: Stores, clock: LateClock) -> tuple[OutboxEntry, OutboxEntry]:
-    """An entry as two processes have it: the first was too late with it."""
-    await taken_together(store, ["5.1"])
+    """Returns an entry as two processes have it. The first was too late with it."""
+    await answer_then_claim_batch(store, ["5.1"])
     [late] = await store.outbox.take(10)
     clock.ahead_s += OUTBOX_HOLD_S + 1
     [current] = await store.outbox.take(10)

@@ -1,15 +1,15 @@
-"""The ports PaneContextReader and PaneContextWriter: the channel that a person has open beside the pane."""
+"""The ports PaneContextReader and PaneContextWriter: the channel that a person has open beside the assistant pane."""
 
 from bot.store import Stores
 from bot.store.pane_context import KEPT_S
 from bot.store.schema import pane_contexts
-from tests.contracts.clocks import ToldClock
+from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import count
 
 pytest_plugins = ["tests.contracts.databases"]
 
 
-async def test_the_newest_look_counts_for_each_person(store: Stores) -> None:
+async def test_newest_pane_context_of_each_person_is_kept(store: Stores) -> None:
     await store.pane_context.write("T1", "U1", "C1")
     await store.pane_context.write("T1", "U1", "C2")
     await store.pane_context.write("T1", "U2", "C3")
@@ -18,7 +18,7 @@ async def test_the_newest_look_counts_for_each_person(store: Stores) -> None:
     assert await store.pane_context.read("T1", "U1") == ""
 
 
-async def test_who_is_forgotten_looks_at_nothing(store: Stores) -> None:
+async def test_erased_person_has_no_pane_context(store: Stores) -> None:
     await store.pane_context.write("T1", "U1", "C1")
     await store.pane_context.write("T1", "U2", "C1")
     await store.erasure.erase(user_id="U1")
@@ -27,8 +27,8 @@ async def test_who_is_forgotten_looks_at_nothing(store: Stores) -> None:
     assert await count(store, pane_contexts) == 0
 
 
-async def test_a_look_of_long_ago_is_no_look_and_is_dropped(database_url: str) -> None:
-    clock = ToldClock()
+async def test_old_pane_context_is_ignored_and_removed(database_url: str) -> None:
+    clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     await store.pane_context.write("T1", "U1", "C1")
     clock.time_s += KEPT_S

@@ -1,4 +1,4 @@
-"""The ports ThreadParticipants and GroupThreads: who was in a thread at a message."""
+"""The ports ThreadParticipants and GroupThreads: who had written in a thread before a message."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ BEFORE, LATER = "1600000000.000000", "1800000000.000000"
 
 
 class TestThread:
-    async def test_takes_part_where_it_was_asked(self, store: Stores) -> None:
+    async def test_bot_takes_part_where_it_was_asked(self, store: Stores) -> None:
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants()
         await enqueued(store, asked(1))
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants(takes_part=True)
@@ -24,14 +24,14 @@ class TestThread:
             == Participants()
         )
 
-    async def test_once_somebody_else_writes_it_is_shared_for_everybody(self, store: Stores) -> None:
+    async def test_thread_is_shared_for_everyone_once_someone_else_writes(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         assert await store.participants.at_message(THREAD, "U2", asked(2).ts) == Participants(
             takes_part=True, others=True
         )
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants(takes_part=True, others=True)
 
-    async def test_who_came_before_we_were_asked_may_be_told_later(self, store: Stores) -> None:
+    async def test_earlier_participants_may_be_recorded_before_the_first_question(self, store: Stores) -> None:
         await store.participants.mark_group(THREAD, BEFORE)
         await store.participants.mark_group(THREAD, BEFORE)
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants()
@@ -41,7 +41,7 @@ class TestThread:
         await store.queue.enqueue("Ev2", asked(2))
         assert await store.participants.at_message(THREAD, "U1", LATER) == Participants(takes_part=True)
 
-    async def test_what_came_after_a_message_does_not_count_however_late_it_is_delivered(self, store: Stores) -> None:
+    async def test_messages_after_the_asked_one_do_not_count_however_late_it_arrives(self, store: Stores) -> None:
         before, between, after = (asked(number).ts for number in (1, 3, 5))
         await enqueued(store, asked(1))
         await enqueued(store, replace(asked(4), user_id="U2"))
@@ -51,7 +51,7 @@ class TestThread:
         await store.participants.mark_group(THREAD, before)
         assert await store.participants.at_message(THREAD, "U1", between) == Participants(takes_part=True, others=True)
 
-    async def test_a_message_that_is_delivered_again_finds_it_shared_though_the_other_person_was_forgotten(
+    async def test_redelivered_message_finds_the_thread_shared_after_the_other_person_was_erased(
         self, store: Stores
     ) -> None:
         before, again = asked(2).ts, asked(3).ts
@@ -64,7 +64,7 @@ class TestThread:
 
 
 class TestBots:
-    async def test_who_may_not_ask_leaves_no_thread_that_we_take_part_in(self, worker: Workers) -> None:
+    async def test_denied_question_does_not_make_the_bot_take_part(self, worker: Workers) -> None:
         store = await worker("w1")
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)

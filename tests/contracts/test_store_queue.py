@@ -1,4 +1,4 @@
-"""The ports QuestionQueue, JobRequests and WaitingJobs: questions become jobs, wait, stop, and run again."""
+"""The ports QuestionQueue, JobRequests and WaitingJobs: questions become jobs, are queued, stopped and regenerated."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,35 +39,35 @@ async def in_order_of_writing(store: Stores) -> list[int]:
 
 
 class TestEnqueue:
-    async def test_a_question_becomes_a_job_as_it_was_asked(self, store: Stores) -> None:
+    async def test_question_becomes_a_job_unchanged(self, store: Stores) -> None:
         question = asked(1, text="<@UBOT> héllo 👩‍👩‍👧 {%s} :id 'quoted'")
         taken = await store.queue.enqueue("Ev1", question)
         [job] = await store.worker_queue.claim(10)
         assert taken == Enqueued(job.id, waiting=False)
         assert job == Job(job.id, question, attempts=1, page_ts=())
 
-    async def test_an_event_is_taken_once(self, store: Stores) -> None:
+    async def test_event_is_taken_once(self, store: Stores) -> None:
         assert await store.queue.enqueue("Ev1", asked(1))
         assert await store.queue.enqueue("Ev1", asked(1)) is None
         assert len(await store.worker_queue.claim(10)) == 1
 
-    async def test_a_message_is_taken_once_though_two_events_bring_it(self, store: Stores) -> None:
+    async def test_message_of_two_events_is_taken_once(self, store: Stores) -> None:
         assert await store.queue.enqueue("Ev1", asked(1))
         assert await store.queue.enqueue("Ev2", asked(1)) is None
         assert len(await store.worker_queue.claim(10)) == 1
 
-    async def test_an_event_that_brought_nothing_new_is_seen_all_the_same(self, store: Stores) -> None:
+    async def test_event_of_a_known_message_is_recorded_as_seen(self, store: Stores) -> None:
         await store.queue.enqueue("Ev1", asked(1))
         await store.queue.enqueue("Ev2", asked(1))
         assert await store.queue.enqueue("Ev2", asked(2)) is None
 
-    async def test_the_same_ts_elsewhere_is_another_message(self, store: Stores) -> None:
+    async def test_same_ts_in_another_channel_or_team_is_another_message(self, store: Stores) -> None:
         places = [ThreadKey("T1", "C1", None), ThreadKey("T1", "C2", None), ThreadKey("T2", "C1", None)]
         for place in places:
             assert await store.queue.enqueue(f"Ev {place}", asked(1, place))
         assert [job.question.thread for job in await store.worker_queue.claim(10)] == places
 
-    async def test_of_twin_events_at_once_exactly_one_wins(self, worker: Workers) -> None:
+    async def test_exactly_one_of_two_simultaneous_twin_events_is_taken(self, worker: Workers) -> None:
         stores = [await worker("w1"), await worker("w2")]
         for number in range(20):
             twins = await asyncio.gather(
@@ -87,7 +87,9 @@ class TestEnqueue:
             ("one in another thread", False),
         ],
     )
-    async def test_tells_whether_another_job_is_before_it(self, store: Stores, before: str, waits: bool) -> None:
+    async def test_enqueue_reports_whether_another_job_comes_first(
+        self, store: Stores, before: str, waits: bool
+    ) -> None:
         if before != "nothing":
             number = 3 if "after" in before else 1
             await enqueued(store, asked(number, OTHER_THREAD if "another" in before else THREAD))
@@ -101,41 +103,41 @@ class TestEnqueue:
         assert taken is not None
         assert taken.waiting is waits
 
-    async def test_keeps_what_slack_said_of_its_files(self, store: Stores) -> None:
+    async def test_files_are_kept_as_slack_described_them(self, store: Stores) -> None:
         file = File("F1", "a\0b \ud83d ☃.png", "image/png", "png", "hosted", "visible", "https://files.slack.com/F1")
         asked_with = replace(asked(1), files=(file, File("F2", "b")))
         await enqueued(store, asked_with)
         [job] = await store.worker_queue.claim(1)
         assert job.question == asked_with
 
-    async def test_text_that_no_database_takes_is_kept_as_far_as_it_can_be(self, store: Stores) -> None:
+    async def test_characters_that_databases_refuse_are_replaced(self, store: Stores) -> None:
         await enqueued(store, asked(1, text="a\0b \ud83d c \ud83d\ude00"))
         [job] = await store.worker_queue.claim(1)
         assert job.question.text == "a\ufffdb \ufffd c 😀"
 
 
 class TestManyAtOnce:
-    async def test_each_is_told_what_it_would_be_alone(self, store: Stores) -> None:
-        """More than one batch: twins, events seen twice, threads with an order, a process that is full."""
+    async def test_simultaneous_events_have_the_same_results_as_single_ones(self, store: Stores) -> None:
+        """More than one batch of events: twins, repeated events, threads with an order, a process at its limit."""
         arrivals: list[tuple[str, Question]] = []
         for number in range(150):
             arrivals += [(f"EvA{number}", apart(number)), (f"EvB{number}", apart(number))]
         arrivals += [("EvA0", asked(1, OTHER_THREAD)), ("Ev1", asked(2)), ("Ev2", asked(1)), ("Ev3", asked(3))]
         taken = await asyncio.gather(*(store.queue.enqueue(*arrival) for arrival in arrivals))
-        assert [each is not None for each in taken[:300]] == [True, False] * 150
-        assert not any(each.waiting for each in taken[:300] if each)
+        assert [result is not None for result in taken[:300]] == [True, False] * 150
+        assert not any(result.waiting for result in taken[:300] if result)
         assert taken[300] is None
-        assert [each and each.waiting for each in taken[301:]] == [False, False, True]
+        assert [result and result.waiting for result in taken[301:]] == [False, False, True]
         ids = await in_order_of_writing(store)
-        assert ids == sorted(each.job_id for each in taken if each)
+        assert ids == sorted(result.job_id for result in taken if result)
 
-    async def test_a_thousand_at_once_are_all_taken(self, shared_url: str) -> None:
+    async def test_thousand_simultaneous_events_are_all_taken(self, shared_url: str) -> None:
         store = await Stores.open(shared_url, "w1", SystemClock())
         taken = await asyncio.gather(*(store.queue.enqueue(f"Ev{number}", apart(number)) for number in range(1000)))
-        assert len({each.job_id for each in taken if each}) == 1000
+        assert len({result.job_id for result in taken if result}) == 1000
         await store.close()
 
-    async def test_processes_that_get_the_same_events_in_any_order_do_not_block_each_other(
+    async def test_processes_with_the_same_events_in_any_order_do_not_block_each_other(
         self, postgresql_url: str
     ) -> None:
         stores = [await Stores.open(postgresql_url, name, SystemClock()) for name in ("w1", "w2", "w3")]
@@ -147,14 +149,14 @@ class TestManyAtOnce:
 
         async with asyncio.timeout(20):
             taken = await asyncio.gather(*map(enqueue_all, stores, orders))
-        ids = [each.job_id for results in taken for each in results if each]
+        ids = [result.job_id for results in taken for result in results if result]
         assert len(ids) == len(set(ids)) == 300
         for store in stores:
             await store.close()
 
 
 class TestSign:
-    async def test_who_waits_is_left_alone_until_its_placeholder_is_on_record(self, worker: Workers) -> None:
+    async def test_queued_question_is_not_claimed_until_its_placeholder_is_recorded(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         taken = await store.queue.enqueue("Ev1", asked(1), full=True)
         assert taken
@@ -164,7 +166,7 @@ class TestSign:
         await store.worker_queue.record_pages(taken.job_id, ["5.1"])
         assert await other.worker_queue.claim(1) == [Job(taken.job_id, asked(1), attempts=1, page_ts=("5.1",))]
 
-    async def test_a_placeholder_that_is_never_recorded_keeps_nobody_waiting_for_long(self, database_url: str) -> None:
+    async def test_unrecorded_placeholder_delays_its_question_only_for_a_while(self, database_url: str) -> None:
         clock = LateClock()
         store = await Stores.open(database_url, "w1", clock)
         await store.queue.enqueue("Ev1", asked(1), full=True)
@@ -172,10 +174,10 @@ class TestSign:
         assert await store.worker_queue.claim(1) == []
         clock.ahead_s = PLACEHOLDER_HOLD_S + 1
         job = await one(store)
-        assert job.may_have_posts, "it may have been posted all the same"
+        assert job.may_have_posts, "the placeholder may have been posted"
         await store.close()
 
-    async def test_a_placeholder_is_in_line_once_all_before_it_in_the_thread_have_their_messages(
+    async def test_placeholder_may_be_posted_once_all_earlier_ones_of_its_thread_are_recorded(
         self, store: Stores
     ) -> None:
         first = await store.queue.enqueue("Ev1", asked(1))
@@ -188,7 +190,7 @@ class TestSign:
         assert await store.queue.may_post_placeholder(asked(2))
         assert not await store.queue.may_post_placeholder(asked(3))
 
-    async def test_who_comes_later_does_not_overtake_who_waits_for_its_placeholder(self, store: Stores) -> None:
+    async def test_later_question_does_not_overtake_one_without_placeholder(self, store: Stores) -> None:
         await store.queue.enqueue("Ev1", asked(1), full=True)
         later = await store.queue.enqueue("Ev2", asked(2))
         assert later
@@ -198,25 +200,25 @@ class TestSign:
 
 
 class TestStop:
-    async def test_the_owner_learns_of_it_with_its_heartbeat(self, worker: Workers) -> None:
+    async def test_stop_reaches_the_owner_with_its_heartbeat(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         ids = [await enqueued(store, apart(number)) for number in range(3)]
         claimed = dict.fromkeys(await store.worker_queue.claim(3), Spent())
         assert await other.queue.request_stop(ids[1]) is True
         assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset(ids), frozenset(ids[1:2]))
 
-    async def test_a_job_that_was_not_begun_ends_at_once_and_its_thread_goes_on(self, store: Stores) -> None:
+    async def test_stopped_queued_job_ends_at_once_and_its_thread_continues(self, store: Stores) -> None:
         first, second = [await enqueued(store, asked(number)) for number in (1, 2)]
         assert await store.queue.request_stop(first) is True
         assert (await one(store)).id == second
 
-    async def test_a_job_that_has_ended_can_not_be_stopped(self, store: Stores) -> None:
+    async def test_ended_job_can_not_be_stopped(self, store: Stores) -> None:
         job_id = await enqueued(store, asked(1))
         await store.worker_queue.finish(await one(store), DONE)
         assert await store.queue.request_stop(job_id) is False
         assert await store.queue.request_stop(12345) is False
 
-    async def test_it_is_not_lost_when_the_job_is_handed_over(self, worker: Workers) -> None:
+    async def test_stop_survives_a_hand_over(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         job_id = await enqueued(store, asked(1))
         job = await one(store)
@@ -226,17 +228,17 @@ class TestStop:
 
 
 class TestRegenerate:
-    async def test_a_job_is_done_again_in_its_messages(self, store: Stores) -> None:
+    async def test_regenerated_job_keeps_its_messages(self, store: Stores) -> None:
         job = await answered(store)
         await store.queue.edit(EDITED, "2.0")
         assert await store.queue.regenerate(job.id)
         assert not await store.queue.regenerate(job.id)
-        assert await outbox_kinds(store) == [], "what was offered is being done"
+        assert await outbox_kinds(store) == [], "the offer is gone, because it was accepted"
         again = await one(store)
         assert (again.question, again.page_ts, again.version, again.may_have_posts) == (EDITED, ("5.1",), 1, True)
 
     @pytest.mark.parametrize("cleared", [True, False])
-    async def test_one_that_was_stopped_while_it_waited_is_answered_in_its_placeholder_if_that_is_still_there(
+    async def test_job_stopped_while_queued_is_regenerated_in_its_placeholder_if_that_still_exists(
         self, store: Stores, cleared: bool
     ) -> None:
         taken = await store.queue.enqueue("Ev1", asked(1), full=True)
@@ -248,7 +250,7 @@ class TestRegenerate:
         assert await store.queue.regenerate(taken.job_id)
         assert (await one(store)).page_ts == (() if cleared else ("5.1",))
 
-    async def test_a_placeholder_that_is_not_on_record_is_looked_for_when_its_question_is_answered_again(
+    async def test_unrecorded_placeholder_is_looked_for_when_its_question_is_regenerated(
         self,
         database_url: str,
     ) -> None:

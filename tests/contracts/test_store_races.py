@@ -1,4 +1,4 @@
-"""Races between workers, each held at a barrier: one connection keeps its transaction open until the other waits."""
+"""Races between workers, held at a barrier: one connection keeps its transaction open until another waits for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,13 +29,13 @@ async def claimed(store: Stores) -> Job:
 
 
 async def observed(store: Stores) -> dict[str, Observation]:
-    """Worker w1 as another worker's failure detector sees it now."""
+    """Returns how another worker's failure detector sees worker w1 now."""
     async with store.database.engine.connect() as connection:
         return {"w1": Observation(await connection.scalar(sa.select(workers.c.beat).where(workers.c.worker == "w1")))}
 
 
 async def until_one_waits(connection: AsyncConnection) -> None:
-    """Returns once a transaction waits for a lock that another one holds."""
+    """Waits until a transaction waits for a lock that another one holds."""
     waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     try:
         async with asyncio.timeout(WAITS_WITHIN_S):
@@ -59,7 +59,7 @@ async def server_store(postgresql_url: str) -> AsyncIterator[Stores]:
     await opened.close()
 
 
-async def test_a_worker_that_beats_after_it_was_taken_for_dead_keeps_its_jobs(store: Stores) -> None:
+async def test_worker_that_sends_a_heartbeat_before_the_take_over_keeps_its_jobs(store: Stores) -> None:
     job = await claimed(store)
     dead = await observed(store)
     await store.worker_queue.heartbeat({job: Spent()})
@@ -68,7 +68,7 @@ async def test_a_worker_that_beats_after_it_was_taken_for_dead_keeps_its_jobs(st
     assert (await store.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
 
 
-async def test_a_worker_that_stays_silent_loses_its_jobs(store: Stores) -> None:
+async def test_worker_without_heartbeat_loses_its_jobs(store: Stores) -> None:
     job = await claimed(store)
     dead = await observed(store)
     async with store.database.engine.begin() as connection:
@@ -77,7 +77,7 @@ async def test_a_worker_that_stays_silent_loses_its_jobs(store: Stores) -> None:
     assert (await store.worker_queue.heartbeat({job: Spent()})).ours == frozenset()
 
 
-async def test_a_take_over_waits_for_a_heartbeat_that_is_being_written(server_store: Stores) -> None:
+async def test_take_over_waits_for_a_heartbeat_that_is_being_written(server_store: Stores) -> None:
     job = await claimed(server_store)
     dead = await observed(server_store)
     engine = server_store.database.engine
@@ -91,7 +91,7 @@ async def test_a_take_over_waits_for_a_heartbeat_that_is_being_written(server_st
     assert (await server_store.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
 
 
-async def test_two_claims_at_once_keep_to_the_limit_of_a_person(server_store: Stores) -> None:
+async def test_simultaneous_claims_respect_the_persons_limit(server_store: Stores) -> None:
     for number in (1, 2):
         await enqueued(server_store, apart(number))
     engine = server_store.database.engine
@@ -104,7 +104,7 @@ async def test_two_claims_at_once_keep_to_the_limit_of_a_person(server_store: St
         await second.commit()
 
 
-async def test_a_claim_passes_by_a_job_that_somebody_is_changing(server_store: Stores) -> None:
+async def test_claim_skips_a_locked_job(server_store: Stores) -> None:
     job_id = await enqueued(server_store, apart(1))
     engine = server_store.database.engine
     async with engine.connect() as stopping, engine.connect() as claiming:

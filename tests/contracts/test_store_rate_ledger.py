@@ -1,4 +1,4 @@
-"""The Ledger's contract: one budget for all processes, over a minute that slides."""
+"""The rate ledger: one budget for all processes, over a sliding minute."""
 
 import asyncio
 
@@ -9,13 +9,13 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
 from bot.store.schema import slack_calls
-from tests.contracts.clocks import ToldClock
+from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import apart, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
 
 
-async def test_all_processes_together_get_what_there_is(shared_url: str) -> None:
+async def test_processes_share_one_budget(shared_url: str) -> None:
     stores = [await Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(3)]
     asked = [store.rate_ledger.reserve("chat.update", 20) for store in stores for _ in range(15)]
     granted = [reservation.granted for reservation in await asyncio.gather(*asked)]
@@ -25,14 +25,14 @@ async def test_all_processes_together_get_what_there_is(shared_url: str) -> None
         await store.close()
 
 
-async def test_methods_have_budgets_of_their_own(store: Stores) -> None:
+async def test_each_method_has_its_own_budget(store: Stores) -> None:
     assert (await store.rate_ledger.reserve("chat.update", 1)).granted
     assert not (await store.rate_ledger.reserve("chat.update", 1)).granted
     assert (await store.rate_ledger.reserve("chat.postMessage", 1)).granted
 
 
-async def test_no_minute_holds_more_than_the_budget(database_url: str) -> None:
-    clock = ToldClock()
+async def test_no_minute_exceeds_the_budget(database_url: str) -> None:
+    clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     sent = []
     for _ in range(200):
@@ -46,8 +46,8 @@ async def test_no_minute_holds_more_than_the_budget(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("wrong_by_s", [-86_400.0, 86_400.0])
-async def test_a_clock_that_was_wrong_leaves_no_calls_that_count_for_ever(database_url: str, wrong_by_s: float) -> None:
-    clock = ToldClock()
+async def test_calls_recorded_by_a_wrong_clock_do_not_count_forever(database_url: str, wrong_by_s: float) -> None:
+    clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     clock.time_s += wrong_by_s
     assert (await store.rate_ledger.reserve("chat.update", 1)).granted
@@ -56,8 +56,8 @@ async def test_a_clock_that_was_wrong_leaves_no_calls_that_count_for_ever(databa
     await store.close()
 
 
-async def test_it_tells_what_the_others_do_and_not_what_we_do(shared_url: str) -> None:
-    clock = ToldClock()
+async def test_others_calls_are_reported_without_own_calls(shared_url: str) -> None:
+    clock = ManualClock()
     ours = await Stores.open(shared_url, "w1", clock)
     theirs = await Stores.open(shared_url, "w2", clock)
     for number in range(3):
@@ -75,7 +75,7 @@ async def test_it_tells_what_the_others_do_and_not_what_we_do(shared_url: str) -
     await theirs.close()
 
 
-async def test_calls_of_processes_that_ended_count_as_others(shared_url: str) -> None:
+async def test_calls_of_ended_processes_count_as_others(shared_url: str) -> None:
     before = await Stores.open(shared_url, "w1", SystemClock())
     for _ in range(3):
         await before.rate_ledger.reserve("chat.update", 50)

@@ -1,4 +1,4 @@
-"""The port ThreadReplies: what the bot wrote in a thread, as the database has it."""
+"""The port ThreadReplies: the recorded answers of a thread."""
 
 import sqlalchemy as sa
 
@@ -11,7 +11,7 @@ pytest_plugins = ["tests.contracts.databases"]
 
 
 class TestThread:
-    async def test_replies_are_the_markdown_at_the_first_page(self, store: Stores) -> None:
+    async def test_reply_is_its_markdown_at_the_first_page(self, store: Stores) -> None:
         markdown = "# Yes\n\n" + "| a | b |\n" * 2_000 + "end \U0001f600"
         for number, pages in ((1, ["5.1", "5.2", "5.3"]), (2, ["6.1"]), (3, [])):
             await enqueued(store, asked(number))
@@ -22,13 +22,13 @@ class TestThread:
         assert await store.recorded_answers.replies(THREAD) == {"5.1": markdown, "5.2": "", "5.3": "", "6.1": ""}
         assert await store.recorded_answers.replies(OTHER_THREAD) == {}
 
-    async def test_a_reply_that_still_grows_has_pages_without_text(self, store: Stores) -> None:
+    async def test_growing_reply_has_pages_without_text(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.record_pages(job.id, ["5.1", "5.2"])
         assert await store.recorded_answers.replies(THREAD) == {"5.1": "", "5.2": ""}
 
-    async def test_the_outcome_is_kept_with_its_usage(self, store: Stores) -> None:
+    async def test_outcome_is_recorded_with_its_usage(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.finish(job, DONE)

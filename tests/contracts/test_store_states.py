@@ -1,4 +1,4 @@
-"""Any order of calls by several workers, against a model of the Store and the table of a job's states."""
+"""Calls by several workers in any order, compared with a model of the store and the table of a job's states."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import checkpoints, jobs, metadata, outbox_entries
 from bot.store.teams import adopt
-from tests.contracts.clocks import ToldClock
+from tests.contracts.clocks import ManualClock
 from tests.contracts.store_model import Model
 from tests.contracts.transitions import assert_moved, states
 
@@ -44,7 +44,7 @@ ENDS = [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED, EndReason.DENIED, End
 DELTAS = ["One ", "two, three. ", "A long part. " * 40]
 """An attempt goes on from where a long text ended, and begins a short one again."""
 MOST_ROUNDS = 40
-"""In which all questions end: a job that is edited or parted takes another one."""
+"""Rounds within which all questions must end. An edited or unbatched job takes another round."""
 
 threads = st.sampled_from(THREADS)
 workers = st.sampled_from(WORKERS)
@@ -53,26 +53,26 @@ NO_PIECES: Mapping[Job, Piece] = {}
 
 
 class Machine(RuleBasedStateMachine):
-    """The Store of several workers, beside what it ought to hold."""
+    """The store of several workers, beside the model of what it should hold."""
 
     database_url: str
     claims = Bundle("claims")
-    """Each is a job, and the worker that claimed it; it may have lost it since."""
+    """Pairs of a job and the worker that claimed it. The worker may have lost it since."""
     taken = Bundle("taken")
-    """Entries that somebody took; others may have taken them since."""
+    """Outbox entries that a worker took. Others may have taken them since."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.clock = ToldClock()
+        self.clock = ManualClock()
         self.model = Model(self.clock)
         self.posts = count(1)
         self.states: dict[int, State] = {}
-        """Of all jobs, after the last call that may have moved one."""
+        """The state of all jobs after the last call that may have changed one."""
         self.drafts: dict[tuple[int, int], Draft] = {}
-        """Of each attempt, by job and attempt."""
+        """The draft of each attempt, by job and attempt."""
         self.sent: dict[tuple[int, int], list[Piece]] = {}
-        """What each attempt has sent to the database."""
+        """The pieces that each attempt has sent to the database."""
         self.on_record: dict[tuple[int, int], str] = {}
         """The text that a writer knows to be on record, by job and version."""
         self.adopted = False
@@ -94,13 +94,13 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self._come_to_an_end()
+            self._finish_all_jobs()
         finally:
             self.runner.run(self.listener.close())
             self.runner.close()
 
-    def _come_to_an_end(self) -> None:
-        """One worker is left: it ends each question and runs each entry."""
+    def _finish_all_jobs(self) -> None:
+        """Lets one remaining worker end each question and complete each entry."""
         worker = WORKERS[0]
         for _ in range(MOST_ROUNDS):
             if not any(job.live for job in self.model.jobs.values()):
@@ -115,13 +115,13 @@ class Machine(RuleBasedStateMachine):
         self.clock.time_s += 2 * LONGEST_WAIT_S
         for entry in self._take_outbox_entries(worker):
             self.complete_outbox_entry(entry, worker)
-        self.agrees()
+        self.invariants_hold()
         assert not self.model.entries
         assert not any(job.pieces for job in self.model.jobs.values()), "a text is kept that nobody needs"
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What a worker does is heard of by others, where the database can tell them."""
+    def _notified(self) -> Iterator[None]:
+        """Checks that other processes are notified of a worker's changes, if the database can notify."""
         self.runner.run(self.listener.worker_queue.wait(0))
         before = self.model.news()
         yield
@@ -131,9 +131,9 @@ class Machine(RuleBasedStateMachine):
 
     @contextmanager
     def _moving(self, *also: Event) -> Iterator[dict[int, Event]]:
-        """Checks how jobs move in the block against the table.
+        """Checks against the table how jobs change state in the block.
 
-        The block fills in which event happened to which job; `also` may happen to others.
+        The block records which event happened to which job; events in `also` may happen to others.
         """
         happened: dict[int, Event] = {}
         yield happened
@@ -143,7 +143,7 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=workers, event=st.integers(0, 30), thread=threads, number=few, full=st.booleans())
     def enqueue(self, worker: str, event: int, thread: ThreadKey, number: int, full: bool) -> None:
         question = Question(thread, f"1700000000.00000{number}", PEOPLE[number % 2], f"Question {number}")
-        with self._told(), self._moving() as happened:
+        with self._notified(), self._moving() as happened:
             taken = self.runner.run(self.stores[worker].queue.enqueue(f"Ev{event}", question, full=full))
             if taken:
                 happened[taken.job_id] = Event.ENQUEUE
@@ -160,7 +160,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=claims, watcher=workers, silent=st.sets(workers, min_size=1))
     def watch(self, watcher: str, silent: set[str]):  # type: ignore[no-untyped-def]
-        """Somebody looks each second, others beat or are silent: after the lease, the silent have no jobs left."""
+        """One worker polls each second; some others are silent. After the lease, the silent ones have no jobs."""
         claimed = []
         for _ in range(int(LEASE_S) + 2):
             self.clock.time_s += 1
@@ -227,7 +227,7 @@ class Machine(RuleBasedStateMachine):
     def release(self, claim: tuple[str, Job]) -> None:
         worker, job = claim
         piece = self._draft(job).piece()
-        with self._told(), self._moving() as happened:
+        with self._notified(), self._moving() as happened:
             released = self.runner.run(self.stores[worker].worker_queue.release(job, piece))
             if piece:
                 self._recorded(worker, job, piece)
@@ -260,7 +260,7 @@ class Machine(RuleBasedStateMachine):
 
     def _finish(self, claim: tuple[str, Job], outcome: Outcome, ping: bool, leftover: Leftover | None = None) -> None:
         worker, job = claim
-        with self._told(), self._moving(Event.UNBATCH) as happened:
+        with self._notified(), self._moving(Event.UNBATCH) as happened:
             if self.model.holds(worker, job):
                 happened[job.id] = self._end_of(job, outcome.end_reason)
             ended = self.runner.run(self.stores[worker].worker_queue.finish(job, outcome, ping=ping, leftover=leftover))
@@ -269,7 +269,7 @@ class Machine(RuleBasedStateMachine):
             assert ended is self.model.finish(worker, job, outcome, ping, leftover)
 
     def _end_of(self, job: Job, reason: EndReason) -> Event:
-        """What the end of an attempt that holds its job is for the job."""
+        """Returns which event the end of an attempt is for a job that it holds."""
         now = self.model.jobs[job.id]
         if now.version != job.version and not now.stop_requested:
             return Event.RELEASE
@@ -280,14 +280,14 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=workers, number=few)
     def request_stop(self, worker: str, number: int) -> None:
         if (job_id := self._one(number)) is not None:
-            with self._told(), self._moving() as happened:
+            with self._notified(), self._moving() as happened:
                 stopped = self.runner.run(self.stores[worker].queue.request_stop(job_id))
                 assert stopped is self.model.request_stop(job_id)
                 happened |= {job_id: Event.STOP} if stopped else {}
 
     @rule(worker=workers, thread=threads)
     def announce(self, worker: str, thread: ThreadKey) -> None:
-        """The askers of a thread are shown that they wait."""
+        """Records the placeholders of a thread's queued questions."""
         for job_id, job in self.model.of(thread).items():
             waits = job.status is Status.QUEUED or job.attempts == 0
             if job.placeholder_due_since is not None and waits:
@@ -299,19 +299,19 @@ class Machine(RuleBasedStateMachine):
         self._record(worker, job.id, tuple(f"17000001{job.id:02d}.00000{page}" for page in range(pages)))
 
     def _record(self, worker: str, job_id: int, page_ts: tuple[str, ...]) -> None:
-        with self._told(), self._moving():
+        with self._notified(), self._moving():
             self.runner.run(self.stores[worker].worker_queue.record_pages(job_id, page_ts))
             self.model.record_pages(worker, job_id, page_ts)
 
     @rule(worker=workers, number=few, text=st.sampled_from(["Why?", "Why not?"]), edit=few)
     def edit(self, worker: str, number: int, text: str, edit: int) -> None:
-        """Edits come in any order; one that is edited back to what it was has its words again."""
+        """Edits arrive in any order. A question that is edited back has its first text again."""
         if (job_id := self._one(number)) is None:
             return
         old = self.model.jobs[job_id].question
         text, edited_ts = (f"Question {old.ts[-1]}" if edit % 3 == 0 else text), f"18.{edit}"
         edited = Question(old.thread, old.ts, old.user_id, text)
-        with self._told(), self._moving() as happened:
+        with self._notified(), self._moving() as happened:
             known = self.runner.run(self.stores[worker].queue.edit(edited, edited_ts))
             assert known is self.model.edit(job_id, text, edited_ts)
             happened |= {job_id: Event.EDIT} if known else {}
@@ -321,7 +321,7 @@ class Machine(RuleBasedStateMachine):
         if (job_id := self._one(number)) is not None:
             question = self.model.jobs[job_id].question
             place = question.thread.team_id, question.thread.channel_id, question.ts
-            with self._told(), self._moving(Event.UNBATCH) as happened:
+            with self._notified(), self._moving(Event.UNBATCH) as happened:
                 known = self.runner.run(self.stores[worker].queue.delete(*place))
                 assert known is self.model.delete_question(job_id)
                 happened |= {job_id: Event.DELETE_QUESTION} if known else {}
@@ -329,21 +329,21 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=workers, number=few, full=st.booleans())
     def regenerate(self, worker: str, number: int, full: bool) -> None:
         if (job_id := self._one(number)) is not None:
-            with self._told(), self._moving() as happened:
+            with self._notified(), self._moving() as happened:
                 again = self.runner.run(self.stores[worker].queue.regenerate(job_id, full=full))
                 assert (again and again.waiting) == self.model.regenerate(job_id, full)
                 happened |= {job_id: Event.REGENERATE} if again else {}
 
     @rule(worker=workers, user_id=st.sampled_from([None, *PEOPLE]), thread=st.sampled_from([None, *THREADS]), sure=few)
     def erase(self, worker: str, user_id: str | None, thread: ThreadKey | None, sure: int) -> None:
-        """All of it only now and then."""
+        """Everything is erased only now and then."""
         if user_id or thread or sure == 0:
             theirs = [
                 key
                 for key, job in self.model.jobs.items()
                 if user_id in (None, job.question.user_id) and thread in (None, job.question.thread)
             ]
-            with self._told(), self._moving(Event.UNBATCH) as happened:
+            with self._notified(), self._moving(Event.UNBATCH) as happened:
                 happened |= dict.fromkeys(theirs, Event.ERASE)
                 erased = self.runner.run(self.stores[worker].erasure.erase(user_id=user_id, thread=thread))
                 assert erased == self.model.erase(user_id, thread)
@@ -353,9 +353,9 @@ class Machine(RuleBasedStateMachine):
         return multiple(*self._take_outbox_entries(worker))
 
     def _take_outbox_entries(self, worker: str) -> list[OutboxEntry]:
-        found = self.runner.run(self.stores[worker].outbox.take(100))
-        self.model.take_outbox_entries(found)
-        return found
+        result = self.runner.run(self.stores[worker].outbox.take(100))
+        self.model.take_outbox_entries(result)
+        return result
 
     @rule(entry=taken, worker=workers)
     def complete_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:
@@ -389,14 +389,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=workers, thread=threads, user_id=st.sampled_from(PEOPLE), number=st.sampled_from([*range(10), 99]))
     def join(self, worker: str, thread: ThreadKey, user_id: str, number: int) -> None:
-        """By a message among the questions, or after them all; Slack may deliver one again."""
+        """Someone else writes between the questions or after them. Slack may deliver the message again."""
         ts = f"1700000000.{number:06d}"
-        found = self.runner.run(self.stores[worker].participants.at_message(thread, user_id, ts))
-        assert found == self.model.join(thread, user_id, ts)
+        result = self.runner.run(self.stores[worker].participants.at_message(thread, user_id, ts))
+        assert result == self.model.join(thread, user_id, ts)
 
     @invariant()
-    def agrees(self) -> None:
-        """No word of what was deleted, no entry without its job, and no two answers at once in a thread."""
+    def invariants_hold(self) -> None:
+        """Checks that no deleted text remains, no entry is without its job, and no thread has two answers at once."""
         status, texts, due, growing = self.runner.run(self._kept())
         assert status == {key: job.status for key, job in self.model.jobs.items()}
         assert texts == {key: job.question.text for key, job in self.model.jobs.items()}
@@ -410,7 +410,7 @@ class Machine(RuleBasedStateMachine):
             rows = (await connection.execute(sa.select(jobs))).all()
             due = (await connection.execute(sa.select(outbox_entries))).all()
             growing = set((await connection.scalars(sa.select(checkpoints.c.job_id))).all())
-        listed = {(each.job_id, each.kind): (each.due_at, each.tries) for each in due}
+        listed = {(entry.job_id, entry.kind): (entry.due_at, entry.tries) for entry in due}
         return {row.id: row.status for row in rows}, {row.id: row.text for row in rows}, listed, growing
 
     def _one(self, number: int) -> int | None:
@@ -419,7 +419,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(("database", "examples"), [("memory", 20), ("postgresql", 8)])
-def test_any_order_of_calls_agrees_with_the_model(request: pytest.FixtureRequest, database: str, examples: int) -> None:
+def test_calls_in_any_order_agree_with_the_model(request: pytest.FixtureRequest, database: str, examples: int) -> None:
     url = "sqlite://" if database == "memory" else request.getfixturevalue("postgresql_url")
     machine = type("DatabaseMachine", (Machine,), {"database_url": url})
     run_state_machine_as_test(

@@ -1,4 +1,4 @@
-"""Rows that were recorded under another organisation's id are ours from the next start on."""
+"""Rows recorded under another organisation's team ID belong to Typist's team from the next start on."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ async def teams(store: Stores, table: sa.Table) -> set[str]:
 
 
 async def filled(store: Stores, team_id: str, ts: int) -> None:
-    """Something in every table."""
+    """Writes a row into every table."""
     thread = theirs(THREAD, team_id)
     await enqueued(store, asked(ts, thread))
     [job] = await store.worker_queue.claim(1)
@@ -40,7 +40,7 @@ async def filled(store: Stores, team_id: str, ts: int) -> None:
 
 
 @pytest.mark.parametrize("foreign", [["T2"], ["T0", "T2"], ["T2", "T3"]], ids=" ".join)
-async def test_all_rows_are_ours_and_what_was_used_adds_up(store: Stores, foreign: list[str]) -> None:
+async def test_all_rows_get_our_team_id_and_usage_is_added_up(store: Stores, foreign: list[str]) -> None:
     for number, team_id in enumerate(["T1", *foreign]):
         await filled(store, team_id, number)
     await adopt(store.database, "T1")
@@ -56,7 +56,7 @@ async def test_all_rows_are_ours_and_what_was_used_adds_up(store: Stores, foreig
     assert (await store.channel_settings.read("T1", "C1")).model == "openai/a"
 
 
-async def test_a_question_of_theirs_that_waits_is_claimed_as_ours(store: Stores) -> None:
+async def test_queued_question_of_the_other_team_is_claimed_as_ours(store: Stores) -> None:
     for number, thread in enumerate((THREAD, OTHER_THREAD, DIRECT)):
         await enqueued(store, asked(number, theirs(thread)))
     await adopt(store.database, "T1")
@@ -65,7 +65,7 @@ async def test_a_question_of_theirs_that_waits_is_claimed_as_ours(store: Stores)
     assert await store.queue.delete("T1", THREAD.channel_id, asked(0).ts)
 
 
-async def test_two_jobs_under_way_in_a_thread_stay_apart(store: Stores) -> None:
+async def test_two_running_jobs_of_one_thread_stay_separate(store: Stores) -> None:
     await enqueued(store, asked(1))
     await enqueued(store, asked(2, theirs(THREAD)))
     claimed = await store.worker_queue.claim(9)
@@ -78,7 +78,7 @@ async def test_two_jobs_under_way_in_a_thread_stay_apart(store: Stores) -> None:
     assert await teams(store, jobs) == {"T1"}
 
 
-async def test_a_message_on_record_under_both_ids_stays_once_as_ours(store: Stores) -> None:
+async def test_message_recorded_under_both_ids_stays_once_under_ours(store: Stores) -> None:
     ours = await enqueued(store, asked(1))
     other = await store.queue.enqueue("Ev other", asked(1, theirs(THREAD)))
     assert other is not None
@@ -88,7 +88,7 @@ async def test_a_message_on_record_under_both_ids_stays_once_as_ours(store: Stor
         assert {tuple(row) for row in rows} == {(ours, "T1"), (other.job_id, "T2")}
 
 
-async def test_another_start_changes_nothing(store: Stores) -> None:
+async def test_second_start_changes_nothing(store: Stores) -> None:
     await filled(store, "T1", 1)
     await adopt(store.database, "T1")
     await adopt(store.database, "T1")

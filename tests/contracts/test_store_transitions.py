@@ -18,8 +18,8 @@ from tests.contracts.transitions import states
 pytest_plugins = ["tests.contracts.databases"]
 
 
-class ToldClock(SystemClock):
-    """Goes on when it is told to."""
+class ManualClock(SystemClock):
+    """Shows the time that a test sets."""
 
     time_s = 1_700_000_000.0
 
@@ -31,14 +31,14 @@ class ToldClock(SystemClock):
 
 
 @dataclass
-class Stage:
-    """One job in a database, and two workers."""
+class JobWithWorkers:
+    """A database with one job and two workers."""
 
-    clock: ToldClock
+    clock: ManualClock
     worker: Stores
     other: Stores
     job: Job = field(default_factory=lambda: Job(1, asked(1), attempts=1))
-    """As it was claimed last, or as a worker would have it that never claimed it."""
+    """The job as it was last claimed, or as an unrelated worker would have it."""
 
     async def state(self) -> State:
         return (await states(self.worker)).get(self.job.id, State.ABSENT)
@@ -50,87 +50,87 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
-    clock = ToldClock()
+async def setup(database_url: str) -> AsyncIterator[JobWithWorkers]:
+    clock = ManualClock()
     worker = await Stores.open(database_url, "w1", clock)
-    # Without a lock, so that only its silence tells of its death.
+    # Without a lock, so that only its missing heartbeat shows its death.
     other = Stores(worker.database.engine, "w2", clock)
-    yield Stage(clock, worker, other)
+    yield JobWithWorkers(clock, worker, other)
     await worker.close()
 
 
-async def enqueue(stage: Stage) -> None:
-    assert await enqueued(stage.worker, asked(1)) == stage.job.id
+async def enqueue(setup: JobWithWorkers) -> None:
+    assert await enqueued(setup.worker, asked(1)) == setup.job.id
 
 
-async def enqueue_later(stage: Stage) -> None:
-    await enqueued(stage.worker, asked(2))
+async def enqueue_later(setup: JobWithWorkers) -> None:
+    await enqueued(setup.worker, asked(2))
 
 
-async def claim(stage: Stage) -> None:
-    await stage.claim()
+async def claim(setup: JobWithWorkers) -> None:
+    await setup.claim()
 
 
-async def batch(stage: Stage) -> None:
-    await enqueue_later(stage)
-    await stage.claim()
+async def batch(setup: JobWithWorkers) -> None:
+    await enqueue_later(setup)
+    await setup.claim()
 
 
-async def unbatch(stage: Stage) -> None:
-    await stage.worker.queue.delete(THREAD.team_id, THREAD.channel_id, asked(2).ts)
+async def unbatch(setup: JobWithWorkers) -> None:
+    await setup.worker.queue.delete(THREAD.team_id, THREAD.channel_id, asked(2).ts)
 
 
-async def take_over(stage: Stage) -> None:
-    """A worker that never saw the first one's heartbeat change looks each second."""
+async def take_over(setup: JobWithWorkers) -> None:
+    """Another worker polls each second, without ever seeing the first one's heartbeat change."""
     for _ in range(int(LEASE_S) + 2):
-        stage.clock.time_s += 1
-        for job in await stage.other.worker_queue.claim(10):
-            stage.job = job
+        setup.clock.time_s += 1
+        for job in await setup.other.worker_queue.claim(10):
+            setup.job = job
 
 
-async def release(stage: Stage) -> None:
-    await stage.worker.worker_queue.release(stage.job)
+async def release(setup: JobWithWorkers) -> None:
+    await setup.worker.worker_queue.release(setup.job)
 
 
-async def finish(stage: Stage) -> None:
-    await stage.worker.worker_queue.finish(stage.job, DONE)
+async def finish(setup: JobWithWorkers) -> None:
+    await setup.worker.worker_queue.finish(setup.job, DONE)
 
 
-async def deny(stage: Stage) -> None:
-    await stage.worker.worker_queue.finish(stage.job, Outcome(EndReason.DENIED, ""))
+async def deny(setup: JobWithWorkers) -> None:
+    await setup.worker.worker_queue.finish(setup.job, Outcome(EndReason.DENIED, ""))
 
 
-async def erase(stage: Stage) -> None:
-    await stage.worker.erasure.erase(thread=THREAD)
+async def erase(setup: JobWithWorkers) -> None:
+    await setup.worker.erasure.erase(thread=THREAD)
 
 
-async def remove(stage: Stage) -> None:
-    await erase(stage)
-    await finish(stage)
+async def remove(setup: JobWithWorkers) -> None:
+    await erase(setup)
+    await finish(setup)
 
 
-async def stop(stage: Stage) -> None:
-    await stage.worker.queue.request_stop(stage.job.id)
+async def stop(setup: JobWithWorkers) -> None:
+    await setup.worker.queue.request_stop(setup.job.id)
 
 
-async def edit(stage: Stage) -> None:
-    await stage.worker.queue.edit(replace(asked(1), text="Why not?"), "1700000009.000000")
+async def edit(setup: JobWithWorkers) -> None:
+    await setup.worker.queue.edit(replace(asked(1), text="Why not?"), "1700000009.000000")
 
 
-async def finish_outdated(stage: Stage) -> None:
-    await edit(stage)
-    await finish(stage)
+async def finish_outdated(setup: JobWithWorkers) -> None:
+    await edit(setup)
+    await finish(setup)
 
 
-async def delete_question(stage: Stage) -> None:
-    await stage.worker.queue.delete(THREAD.team_id, THREAD.channel_id, asked(1).ts)
+async def delete_question(setup: JobWithWorkers) -> None:
+    await setup.worker.queue.delete(THREAD.team_id, THREAD.channel_id, asked(1).ts)
 
 
-async def regenerate(stage: Stage) -> None:
-    await stage.worker.queue.regenerate(stage.job.id)
+async def regenerate(setup: JobWithWorkers) -> None:
+    await setup.worker.queue.regenerate(setup.job.id)
 
 
-Act = Callable[[Stage], Awaitable[None]]
+Act = Callable[[JobWithWorkers], Awaitable[None]]
 
 WAYS: dict[State, tuple[Act, ...]] = {
     State.ABSENT: (),
@@ -161,7 +161,7 @@ ACTS: dict[Event, Act] = {
 }
 """How each event happens to a job."""
 COMPOUND = {Event.ENQUEUE, Event.BATCH, Event.UNBATCH, Event.TAKE_OVER, Event.REMOVE}
-"""Events that need a state to happen in at all: anywhere else, the act would be another event."""
+"""Events that exist in some states only. In any other state, the same call is another event."""
 NO_EFFECT = [
     (state, event)
     for state in State
@@ -170,33 +170,35 @@ NO_EFFECT = [
 ]
 
 
-async def bring(stage: Stage, state: State) -> None:
+async def bring(setup: JobWithWorkers, state: State) -> None:
     for act in WAYS[state]:
-        await act(stage)
-    assert await stage.state() is state
+        await act(setup)
+    assert await setup.state() is state
 
 
 @pytest.mark.parametrize(("state", "event"), TRANSITIONS, ids=str)
-async def test_each_transition_leads_where_the_table_says(stage: Stage, state: State, event: Event) -> None:
-    await bring(stage, state)
-    await ACTS[event](stage)
-    assert await stage.state() is TRANSITIONS[state, event]
+async def test_each_transition_leads_to_the_state_in_the_table(
+    setup: JobWithWorkers, state: State, event: Event
+) -> None:
+    await bring(setup, state)
+    await ACTS[event](setup)
+    assert await setup.state() is TRANSITIONS[state, event]
 
 
 @pytest.mark.parametrize(("state", "event"), NO_EFFECT, ids=str)
-async def test_an_event_that_the_table_lacks_moves_nothing(stage: Stage, state: State, event: Event) -> None:
-    await bring(stage, state)
-    await ACTS[event](stage)
-    assert await stage.state() is state
+async def test_event_missing_from_the_table_changes_nothing(setup: JobWithWorkers, state: State, event: Event) -> None:
+    await bring(setup, state)
+    await ACTS[event](setup)
+    assert await setup.state() is state
 
 
-async def test_an_attempt_at_an_outdated_version_releases_its_job(stage: Stage) -> None:
-    await bring(stage, State.RUNNING)
-    await finish_outdated(stage)
-    assert await stage.state() is State.RELEASED
+async def test_attempt_at_an_outdated_version_releases_its_job(setup: JobWithWorkers) -> None:
+    await bring(setup, State.RUNNING)
+    await finish_outdated(setup)
+    assert await setup.state() is State.RELEASED
 
 
-def test_each_state_can_be_left_and_reached() -> None:
+def test_each_state_can_be_reached_and_left() -> None:
     assert set(WAYS) == set(State) == {state for state, _ in TRANSITIONS} == set(TRANSITIONS.values())
     assert set(ACTS) == set(Event) == {event for _, event in TRANSITIONS}
 
@@ -207,7 +209,7 @@ def test_each_failure_of_a_provider_is_an_end_reason() -> None:
 
 
 def test_each_end_reason_is_of_one_kind() -> None:
-    """An answer, a stop or a failure; a denial is none of them, nor is the end of an attempt alone."""
+    """Each end reason is an answer, a stop or a failure. A denial and the end of an attempt are none of these."""
     kinds = {reason: (reason.is_answer, reason.is_stop, reason.is_failure) for reason in EndReason}
     none = {reason for reason, kind in kinds.items() if sum(kind) == 0}
     assert none == {EndReason.DENIED, EndReason.INTERRUPTED}

@@ -1,4 +1,4 @@
-"""Ends that Slack did not take: on record until they are shown, by one process at a time, and never a stale one."""
+"""Ends that Slack did not accept stay recorded until one process has shown them. An outdated end is never shown."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def clock() -> LateClock:
 
 
 async def unshown(store: Stores) -> Job:
-    """A job that has ended, and whose end Slack did not take."""
+    """Returns a job that has ended and whose end Slack did not accept."""
     await enqueued(store, asked(1))
     job = await one(store)
     await store.worker_queue.record_pages(job.id, ["5.1"])
@@ -40,12 +40,10 @@ async def taken(store: Stores, clock: LateClock) -> OutboxEntry:
     return entry
 
 
-async def test_an_end_that_slack_did_not_take_stays_on_record_until_it_is_shown(
-    database_url: str, clock: LateClock
-) -> None:
+async def test_unshown_end_stays_recorded_until_it_is_shown(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     job = await unshown(store)
-    assert await store.outbox.take(10) == [], "not at once: Slack has just refused it"
+    assert await store.outbox.take(10) == [], "not at once, because Slack has just refused it"
     entry = await taken(store, clock)
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
@@ -54,11 +52,11 @@ async def test_an_end_that_slack_did_not_take_stays_on_record_until_it_is_shown(
     await store.outbox.complete(entry)
     clock.ahead_s += 10 * OUTBOX_HOLD_S
     assert await store.outbox.take(10) == []
-    assert await store.outbox.unshown_end(entry) is None, "nothing of it stays on record"
+    assert await store.outbox.unshown_end(entry) is None, "the record is removed"
     await store.close()
 
 
-async def test_one_that_fails_for_now_is_taken_again_later_and_later(database_url: str, clock: LateClock) -> None:
+async def test_postponed_end_is_taken_again_after_its_wait(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     await unshown(store)
     entry = await taken(store, clock)
@@ -71,14 +69,14 @@ async def test_one_that_fails_for_now_is_taken_again_later_and_later(database_ur
     await store.close()
 
 
-def test_the_waits_grow_and_all_tries_take_about_a_day() -> None:
+def test_waits_grow_and_all_tries_take_about_a_day() -> None:
     waits = [wait_s(tries) for tries in range(MOST_TRIES)]
     assert waits == sorted(waits)
-    assert min(waits[1:]) > OUTBOX_HOLD_S, "one that waits is told from one in hand"
+    assert min(waits[1:]) > OUTBOX_HOLD_S, "a postponed entry differs from one that a process holds"
     assert 20 * 3600 < sum(waits) < 28 * 3600
 
 
-async def test_the_thread_and_the_asker_are_free_meanwhile(database_url: str, clock: LateClock) -> None:
+async def test_thread_and_asker_are_free_while_an_end_is_unshown(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock, 1)
     await unshown(store)
     await taken(store, clock)
@@ -87,16 +85,14 @@ async def test_the_thread_and_the_asker_are_free_meanwhile(database_url: str, cl
     await store.close()
 
 
-async def test_while_an_end_is_being_shown_nobody_answers_the_question_again(
-    database_url: str, clock: LateClock
-) -> None:
+async def test_regenerated_job_is_not_claimed_while_its_end_is_being_shown(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     job = await unshown(store)
     entry = await taken(store, clock)
     assert await store.queue.regenerate(job.id)
     assert await store.worker_queue.claim(1) == []
     clock.ahead_s += OUTBOX_HOLD_S + 1
-    assert await store.outbox.take(10) == [], "it is about to be answered in another version"
+    assert await store.outbox.take(10) == [], "a new version is about to be answered"
     [again] = await store.worker_queue.claim(1)
     assert again.version == 1
     assert again.checkpoint.closing is None
@@ -107,22 +103,20 @@ async def test_while_an_end_is_being_shown_nobody_answers_the_question_again(
     await store.close()
 
 
-async def test_one_that_is_deleted_meanwhile_is_not_shown_and_then_taken_away(
-    database_url: str, clock: LateClock
-) -> None:
+async def test_deleted_answer_is_not_shown_and_its_reply_is_deleted_later(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     job = await unshown(store)
     entry = await taken(store, clock)
     await store.recorded_answers.delete(job.id)
     assert await store.outbox.unshown_end(entry) is None
-    assert await store.outbox.take(10) == [], "it may be shown in this moment"
+    assert await store.outbox.take(10) == [], "another process may be showing it at this moment"
     await store.outbox.complete(entry)
     [deletion] = await store.outbox.take(10)
     assert deletion.kind is OutboxKind.DELETE_REPLY
     await store.close()
 
 
-async def test_one_whose_question_is_deleted_is_not_shown(database_url: str, clock: LateClock) -> None:
+async def test_end_of_a_deleted_question_is_not_shown(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     await unshown(store)
     entry = await taken(store, clock)
@@ -132,7 +126,7 @@ async def test_one_whose_question_is_deleted_is_not_shown(database_url: str, clo
     await store.close()
 
 
-async def test_an_end_that_is_outdated_is_not_left_to_the_outbox(database_url: str, clock: LateClock) -> None:
+async def test_outdated_end_is_not_left_to_the_outbox(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     await enqueued(store, asked(1))
     job = await one(store)

@@ -1,4 +1,4 @@
-"""The ports UsageLedger and UsageByModel: what answers used, and what is reserved for those under way."""
+"""The ports UsageLedger and UsageByModel: usage of past answers, and reservations for running ones."""
 
 import asyncio
 from dataclasses import replace
@@ -11,7 +11,7 @@ from bot.core.stream import Usage
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.schema import usage_totals
-from tests.contracts.clocks import ToldClock
+from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import DONE, apart, by, count, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
@@ -24,7 +24,7 @@ WINDOWS = [CapWindow(scope, period) for scope in Scope for period in Period]
 DAY = CapWindow(Scope.USER, Period.DAY)
 CAP = Cap(DAY, 5_000, in_dollars=False)
 MOST = Amount(2_000, 1.0)
-"""What one answer may use."""
+"""The most that one answer may use."""
 
 
 def scope_ids(question: Question) -> ScopeIds:
@@ -38,7 +38,7 @@ async def under_way(store: Stores, number: int) -> Job:
 
 
 class TestSpending:
-    async def test_what_an_answer_used_counts_for_its_asker_its_channel_and_the_workspace(self, store: Stores) -> None:
+    async def test_usage_counts_for_asker_channel_and_workspace(self, store: Stores) -> None:
         assert await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         assert await store.worker_queue.finish(await under_way(store, 2), ANSWERED)
         spent = await store.usage.used(scope_ids(apart(2)), WINDOWS)
@@ -46,8 +46,8 @@ class TestSpending:
         assert spent == {window: once if window.scope is Scope.CHANNEL else twice for window in WINDOWS}
         assert await store.usage.used(ScopeIds("T1", "U9", "C9"), [DAY]) == {DAY: Amount()}
 
-    async def test_a_day_ends_and_a_month_goes_on(self, database_url: str) -> None:
-        clock = ToldClock()
+    async def test_daily_usage_resets_while_monthly_usage_continues(self, database_url: str) -> None:
+        clock = ManualClock()
         store = await Stores.open(database_url, "w1", clock)
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         clock.time_s += 86_400
@@ -60,14 +60,14 @@ class TestSpending:
         assert await count(store, usage_totals) == 0
         await store.close()
 
-    async def test_an_attempt_that_was_handed_over_counts_by_estimate(self, store: Stores) -> None:
+    async def test_handed_over_attempt_counts_by_estimate(self, store: Stores) -> None:
         job = await under_way(store, 1)
         await store.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})
         assert await store.worker_queue.release(job)
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount(1_200, COST_USD)}
 
-    async def test_so_does_one_that_was_taken_over(self, shared_url: str) -> None:
-        clock = ToldClock()
+    async def test_taken_over_attempt_counts_by_estimate(self, shared_url: str) -> None:
+        clock = ManualClock()
         opened = [await Stores.open(shared_url, name, clock) for name in ("w1", "w2")]
         dead, other = (Stores(one.database.engine, name, clock) for one, name in zip(opened, ("w1", "w2"), strict=True))
         job = await under_way(dead, 1)
@@ -82,13 +82,13 @@ class TestSpending:
         await dead.database.engine.dispose()
         await other.database.engine.dispose()
 
-    async def test_a_late_end_counts_nothing(self, store: Stores) -> None:
+    async def test_late_end_counts_nothing(self, store: Stores) -> None:
         job = await under_way(store, 1)
         await store.worker_queue.release(job)
         assert not await store.worker_queue.finish(job, ANSWERED)
         assert await store.usage.used(scope_ids(apart(1)), [DAY]) == {DAY: Amount()}
 
-    async def test_a_person_who_is_forgotten_leaves_no_sum_with_their_name(self, store: Stores) -> None:
+    async def test_erased_person_leaves_no_usage_total_with_their_id(self, store: Stores) -> None:
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         await store.notices.claim("T1", "U1", "denied")
         await store.erasure.erase(user_id="U1")
@@ -98,7 +98,7 @@ class TestSpending:
         await store.erasure.erase()
         assert await count(store, usage_totals) == 0
 
-    async def test_nor_does_the_end_of_what_they_asked(self, store: Stores) -> None:
+    async def test_running_job_of_an_erased_person_adds_no_usage_total(self, store: Stores) -> None:
         job = await under_way(store, 1)
         await store.erasure.erase(user_id="U1")
         await store.worker_queue.finish(job, ANSWERED)
@@ -106,7 +106,7 @@ class TestSpending:
 
 
 class TestReserving:
-    async def test_what_is_set_aside_is_not_there_for_others_until_its_job_ends(self, store: Stores) -> None:
+    async def test_reservation_counts_for_others_until_its_job_ends(self, store: Stores) -> None:
         jobs_under_way = [await under_way(store, number) for number in range(4)]
         rooms = [await store.usage.reserve(job, MOST, [CAP]) for job in jobs_under_way]
         assert rooms == [CapCheck(), CapCheck(), CapCheck(), CapCheck(reserved=CAP)]
@@ -116,11 +116,11 @@ class TestReserving:
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
         assert await store.usage.reserve(jobs_under_way[3], MOST, [CAP]) == CapCheck()
 
-    async def test_what_is_used_up_is_not_waited_for(self, store: Stores) -> None:
+    async def test_used_up_cap_is_reported_as_reached(self, store: Stores) -> None:
         await store.worker_queue.finish(await under_way(store, 1), replace(ANSWERED, usage=Usage(5_000, 0)))
         assert await store.usage.reserve(await under_way(store, 2), MOST, [CAP]) == CapCheck(reached=CAP)
 
-    async def test_dollars_are_capped_as_tokens_are(self, store: Stores) -> None:
+    async def test_dollars_are_capped_like_tokens(self, store: Stores) -> None:
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.MONTH), COST_USD + 0.5, in_dollars=True)
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         second, third = await under_way(store, 2), await under_way(store, 3)
@@ -129,21 +129,21 @@ class TestReserving:
         await store.worker_queue.finish(second, replace(ANSWERED, usage=Usage(0, 100_000)))
         assert await store.usage.reserve(third, MOST, [cap]) == CapCheck(reached=cap)
 
-    async def test_a_job_that_is_no_longer_ours_sets_nothing_aside(self, store: Stores) -> None:
+    async def test_lost_job_reserves_nothing(self, store: Stores) -> None:
         lost, ours = await under_way(store, 1), await under_way(store, 2)
         await store.worker_queue.release(lost)
         await store.worker_queue.claim(1)
         await store.usage.reserve(lost, Amount(5_000), [CAP])
         assert await store.usage.reserve(ours, MOST, [CAP]) == CapCheck()
 
-    async def test_several_processes_never_pass_a_cap_by_more_than_one_answer(self, shared_url: str) -> None:
+    async def test_several_processes_pass_a_cap_by_at_most_one_answer(self, shared_url: str) -> None:
         stores = [await Stores.open(shared_url, f"w{n}", SystemClock()) for n in range(3)]
         for number in range(30):
             await enqueued(stores[0], by(f"U{number % 10}", number))
         cap = Cap(CapWindow(Scope.WORKSPACE, Period.DAY), 10_000, in_dollars=False)
         ends = await asyncio.gather(*(self._answer_all(store, cap) for store in stores))
         spent = (await stores[0].usage.used(scope_ids(apart(1)), [cap.window]))[cap.window].tokens
-        answered, refused = (sum(each) for each in zip(*ends, strict=True))
+        answered, refused = (sum(counts) for counts in zip(*ends, strict=True))
         assert answered + refused == 30
         assert spent == answered * 1_200
         assert cap.limit <= spent < cap.limit + 1_200
@@ -151,7 +151,7 @@ class TestReserving:
             await store.close()
 
     async def _answer_all(self, store: Stores, cap: Cap) -> tuple[int, int]:
-        """How many were answered, and how many refused."""
+        """Returns how many questions were answered, and how many refused."""
         ends = await asyncio.gather(*(self._answer(store, job, cap) for job in await store.worker_queue.claim(10)))
         return ends.count(True), ends.count(False)
 
@@ -165,7 +165,7 @@ class TestReserving:
         return check.reached is None
 
 
-async def test_what_models_took_is_added_up_for_the_workspace(store: Stores) -> None:
+async def test_usage_is_added_up_by_model_for_the_workspace(store: Stores) -> None:
     for number, model in enumerate(("openai/gpt-6-luna", "openai/gpt-6-luna", "own/model")):
         await enqueued(store, apart(number))
         [job] = await store.worker_queue.claim(1)

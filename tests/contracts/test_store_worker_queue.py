@@ -1,4 +1,4 @@
-"""The ports WorkerQueue and ClaimedJobs: how workers get jobs, keep them, and part with them."""
+"""The ports WorkerQueue and ClaimedJobs: how workers claim jobs, keep them, and end or release them."""
 
 import asyncio
 import os
@@ -33,38 +33,38 @@ pytest_plugins = ["tests.contracts.databases"]
 
 
 async def take_over(store: Stores, job: Job) -> None:
-    """Another worker takes the job, as is done with those of a worker that went silent."""
+    """Lets another worker take over the job, as after a missing heartbeat."""
     async with store.database.engine.begin() as connection:
         await connection.execute(
             sa.update(jobs).where(jobs.c.id == job.id).values(worker="other", attempts=job.attempts + 1)
         )
 
 
-async def quiet(store: Stores) -> bool:
-    """Whether something was there to be heard; after it, nothing is."""
+async def was_notified(store: Stores) -> bool:
+    """Returns whether there was a notification to hear, and drops it."""
     began = time.monotonic()
     await store.worker_queue.wait(0.5)
     return time.monotonic() - began < 0.4
 
 
 def written(folder: Path) -> dict[str, tuple[int, int]]:
-    """Sizes and times of the files, but of the shared memory."""
+    """Returns sizes and times of the database's files, except the shared memory."""
     files = [entry for entry in os.scandir(folder) if not entry.name.endswith("-shm")]
     return {entry.name: (entry.stat().st_size, entry.stat().st_mtime_ns) for entry in files}
 
 
 class TestClaim:
-    async def test_nothing_to_do_gives_nothing(self, store: Stores) -> None:
+    async def test_claim_without_jobs_returns_nothing(self, store: Stores) -> None:
         assert await store.worker_queue.claim(10) == []
 
-    async def test_what_waits_in_a_thread_is_answered_together_by_the_one_written_last(self, store: Stores) -> None:
+    async def test_queued_questions_of_a_thread_are_claimed_as_a_batch_below_the_newest(self, store: Stores) -> None:
         for number in (2, 1, 3):
             await enqueued(store, asked(number))
         [job] = await store.worker_queue.claim(10)
         assert (job.question, job.earlier) == (asked(3), (asked(1), asked(2)))
         assert await store.worker_queue.claim(10) == []
 
-    async def test_a_thread_is_answered_one_at_a_time(self, store: Stores) -> None:
+    async def test_thread_has_one_running_job_at_a_time(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [first] = await store.worker_queue.claim(10)
         for number in (3, 2):
@@ -74,7 +74,7 @@ class TestClaim:
         [job] = await store.worker_queue.claim(10)
         assert (job.question, job.earlier) == (asked(3), (asked(2),))
 
-    async def test_what_was_begun_is_done_before_what_waits_and_alone(self, store: Stores) -> None:
+    async def test_released_job_is_claimed_first_and_alone(self, store: Stores) -> None:
         await enqueued(store, asked(2))
         await store.worker_queue.release((await store.worker_queue.claim(1))[0])
         for number in (3, 1):
@@ -82,24 +82,24 @@ class TestClaim:
         [job] = await store.worker_queue.claim(10)
         assert (job.question, job.earlier) == (asked(2), ())
 
-    async def test_the_root_of_a_direct_message_is_one_thread(self, store: Stores) -> None:
+    async def test_root_of_a_direct_message_is_one_thread(self, store: Stores) -> None:
         await enqueued(store, asked(1, DIRECT))
         await enqueued(store, asked(2, DIRECT))
         [job] = await store.worker_queue.claim(10)
         assert (job.question, job.earlier) == (asked(2, DIRECT), (asked(1, DIRECT),))
         assert await store.worker_queue.claim(10) == []
 
-    async def test_many_threads_are_answered_at_once_the_oldest_first(self, store: Stores) -> None:
+    async def test_jobs_of_many_threads_are_claimed_together_oldest_first(self, store: Stores) -> None:
         ids = [await enqueued(store, asked(n, ThreadKey("T1", f"C{n}", None))) for n in range(30)]
         assert [job.id for job in await store.worker_queue.claim(100)] == ids
 
-    async def test_a_limit_takes_the_oldest(self, store: Stores) -> None:
+    async def test_limited_claim_takes_the_oldest_jobs(self, store: Stores) -> None:
         ids = [await enqueued(store, asked(n, ThreadKey("T1", f"C{n}", None))) for n in range(5)]
         assert [job.id for job in await store.worker_queue.claim(2)] == ids[:2]
         assert await store.worker_queue.claim(0) == []
         assert [job.id for job in await store.worker_queue.claim(2)] == ids[2:4]
 
-    async def test_two_workers_never_get_the_same_job_nor_the_same_thread(self, worker: Workers) -> None:
+    async def test_two_workers_never_claim_the_same_job_or_thread(self, worker: Workers) -> None:
         workers = [await worker("w1"), await worker("w2")]
         threads = [ThreadKey("T1", f"C{n}", None) for n in range(8)]
         for number in range(24):
@@ -119,7 +119,7 @@ class TestClaim:
             of_thread = [question.ts for question in done if question.thread == thread]
             assert of_thread == sorted(of_thread)
 
-    async def test_a_race_that_is_lost_takes_nothing(self, postgresql_url: str) -> None:
+    async def test_lost_race_claims_nothing(self, postgresql_url: str) -> None:
         store = await Stores.open(postgresql_url, "w1", SystemClock())
         later = await enqueued(store, asked(2))
         async with store.database.engine.begin() as other:
@@ -135,19 +135,19 @@ class TestClaim:
 
 
 class TestFence:
-    async def test_a_heartbeat_returns_those_still_ours(self, worker: Workers) -> None:
+    async def test_heartbeat_returns_the_jobs_that_are_still_ours(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         for number in range(4):
             await enqueued(store, asked(number, ThreadKey("T1", f"C{number}", None)))
-        kept, lost, done = await store.worker_queue.claim(3)
+        ours, lost, done = await store.worker_queue.claim(3)
         [theirs] = await other.worker_queue.claim(3)
         await take_over(store, lost)
         await store.worker_queue.finish(done, DONE)
-        claimed = dict.fromkeys([kept, lost, done, theirs], Spent())
-        assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset({kept.id}))
+        claimed = dict.fromkeys([ours, lost, done, theirs], Spent())
+        assert await store.worker_queue.heartbeat(claimed) == Pulse(frozenset({ours.id}))
         assert await store.worker_queue.heartbeat({}) == Pulse()
 
-    async def test_a_late_worker_writes_nothing(self, store: Stores) -> None:
+    async def test_late_worker_writes_nothing(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.record_pages(job.id, ["5.1"])
@@ -158,7 +158,7 @@ class TestFence:
         await enqueued(store, asked(2))
         assert await store.worker_queue.claim(1) == [], "the thread is still busy"
 
-    async def test_a_job_ends_once(self, store: Stores) -> None:
+    async def test_job_ends_once(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         await store.worker_queue.record_pages(job.id, ["5.1"])
@@ -167,7 +167,7 @@ class TestFence:
         assert await store.recorded_answers.replies(THREAD) == {"5.1": DONE.answer}
 
     @pytest.mark.parametrize("reason", [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED])
-    async def test_however_a_job_ends_its_thread_goes_on(self, store: Stores, reason: EndReason) -> None:
+    async def test_thread_continues_however_its_job_ends(self, store: Stores, reason: EndReason) -> None:
         await enqueued(store, asked(1))
         [job] = await store.worker_queue.claim(1)
         second = await enqueued(store, asked(2))
@@ -176,7 +176,7 @@ class TestFence:
 
 
 class TestRelease:
-    async def test_it_is_done_again_at_its_place_by_anybody(self, worker: Workers) -> None:
+    async def test_released_job_is_claimed_in_its_place_by_any_worker(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         await enqueued(store, asked(1))
         job = await one(store)
@@ -186,7 +186,7 @@ class TestRelease:
         again = Job(job.id, asked(1), attempts=2, page_ts=("5.1",), may_have_posts=True, interruptions=0)
         assert await one(other) == again
 
-    async def test_who_released_it_has_nothing_to_say_any_more(self, worker: Workers) -> None:
+    async def test_worker_that_released_a_job_can_no_longer_change_it(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
         await enqueued(store, asked(1))
         job = await one(store)
@@ -197,7 +197,7 @@ class TestRelease:
         assert await store.worker_queue.heartbeat({job: Spent()}) == Pulse()
         assert await other.worker_queue.finish(again, DONE) is True
 
-    async def test_what_it_used_by_its_last_heartbeat_is_counted(self, store: Stores) -> None:
+    async def test_usage_up_to_the_last_heartbeat_is_recorded(self, store: Stores) -> None:
         await enqueued(store, asked(1))
         job = await one(store)
         await store.worker_queue.record_pages(job.id, ["5.1"])
@@ -213,21 +213,21 @@ class TestRelease:
 
 
 class TestWait:
-    async def test_it_ends_with_its_time(self, store: Stores) -> None:
+    async def test_wait_ends_after_its_timeout(self, store: Stores) -> None:
         await store.worker_queue.wait(0)
         began = time.monotonic()
         await store.worker_queue.wait(0.2)
         assert 0.15 < time.monotonic() - began < 10
 
     @pytest.mark.parametrize("what", ["enqueue", "sign", "stop", "release", "finish", "forget"])
-    async def test_another_processs_doings_end_it(self, postgresql_url: str, what: str) -> None:
+    async def test_wait_ends_when_another_process_changes_a_job(self, postgresql_url: str, what: str) -> None:
         store = await Stores.open(postgresql_url, "w1", SystemClock())
         other = await Stores.open(postgresql_url, "w2", SystemClock())
         job_id = await enqueued(other, asked(1))
         job = await one(other)
         waiting = await other.queue.enqueue("Ev2", asked(2))
         assert waiting
-        doings: dict[str, Callable[[], Awaitable[object]]] = {
+        changes: dict[str, Callable[[], Awaitable[object]]] = {
             "enqueue": lambda: other.queue.enqueue("Ev3", asked(3, OTHER_THREAD)),
             "sign": lambda: other.worker_queue.record_pages(waiting.job_id, ["5.2"]),
             "stop": lambda: other.queue.request_stop(job_id),
@@ -235,35 +235,35 @@ class TestWait:
             "finish": lambda: other.worker_queue.finish(job, DONE),
             "forget": lambda: other.erasure.erase(user_id="U1"),
         }
-        while await quiet(store):
+        while await was_notified(store):
             pass
         woken = asyncio.create_task(store.worker_queue.wait(10))
-        await doings[what]()
+        await changes[what]()
         async with asyncio.timeout(5):
             await woken
         await store.close()
         await other.close()
 
-    async def test_ones_own_doings_do_not(self, postgresql_url: str) -> None:
+    async def test_wait_ignores_own_changes(self, postgresql_url: str) -> None:
         store = await Stores.open(postgresql_url, "w1", SystemClock())
         await store.worker_queue.wait(0)
         await enqueued(store, asked(1))
-        assert not await quiet(store)
+        assert not await was_notified(store)
         await store.close()
 
 
 class TestPresence:
-    async def test_what_a_process_leaves_behind_when_it_closes_is_taken_over(self, shared_url: str) -> None:
+    async def test_jobs_of_a_closed_process_are_taken_over(self, shared_url: str) -> None:
         store = await Stores.open(shared_url, "w1", SystemClock())
         job_id = await enqueued(store, asked(1))
         await one(store)
         await store.close()
         after = await Stores.open(shared_url, "w2", SystemClock())
-        # Sooner than by its silence.
+        # Sooner than by a missing heartbeat alone.
         assert (await claimed_within(after, LEASE_S - 2)).id == job_id
         await after.close()
 
-    async def test_the_dead_are_taken_over_up_to_the_limit_and_before_what_is_to_do(self, sqlite_url: str) -> None:
+    async def test_jobs_of_dead_workers_are_claimed_before_queued_ones_up_to_the_limit(self, sqlite_url: str) -> None:
         store = await Stores.open(sqlite_url, "w1", SystemClock())
         ids = [await enqueued(store, apart(number)) for number in range(5)]
         await store.worker_queue.claim(4)
@@ -278,7 +278,7 @@ class TestPresence:
         assert sorted(claimed) == ids
         await after.close()
 
-    async def test_who_has_nothing_to_do_writes_nothing(self, sqlite_url: str) -> None:
+    async def test_idle_worker_writes_nothing(self, sqlite_url: str) -> None:
         store = await Stores.open(sqlite_url, "w1", SystemClock())
         other = await Stores.open(sqlite_url, "w2", SystemClock())
         folder = Path(sqlite_url.removeprefix("sqlite:///")).parent
@@ -298,7 +298,7 @@ class TestPerson:
     async def stores(self, shared_url: str) -> Sequence[Stores]:
         return [await Stores.open(shared_url, f"w{n}", SystemClock(), most_per_user=2) for n in range(3)]
 
-    async def test_has_no_more_under_way_than_one_may_and_holds_nobody_up(self, stores: Sequence[Stores]) -> None:
+    async def test_persons_limit_holds_and_delays_nobody_else(self, stores: Sequence[Stores]) -> None:
         for number in range(8):
             await enqueued(stores[0], by("U1", number))
         for number in range(8, 10):
@@ -313,13 +313,13 @@ class TestPerson:
         for store in stores:
             await store.close()
 
-    async def test_neither_when_several_processes_claim_at_once(self, stores: Sequence[Stores]) -> None:
+    async def test_persons_limit_holds_when_several_processes_claim_at_once(self, stores: Sequence[Stores]) -> None:
         for number in range(12):
             await enqueued(stores[0], by(f"U{number % 2}", number))
         claimed: list[Job] = []
         for _ in range(6):
             rounds = await asyncio.gather(*(store.worker_queue.claim(9) for store in stores))
-            assert sum(len(each) for each in rounds) <= 4
+            assert sum(len(taken) for taken in rounds) <= 4
             async with stores[0].database.engine.begin() as connection:
                 live = sa.select(jobs.c.user_id, sa.func.count()).where(jobs.c.status == "running")
                 assert all(number <= 2 for _, number in await connection.execute(live.group_by(jobs.c.user_id)))
@@ -330,11 +330,11 @@ class TestPerson:
         for store in stores:
             await store.close()
 
-    async def test_is_told_to_wait(self, stores: Sequence[Stores]) -> None:
+    async def test_question_beyond_the_persons_limit_is_queued(self, stores: Sequence[Stores]) -> None:
         taken = [await stores[0].queue.enqueue(f"Ev{n}", by("U1", n)) for n in range(3)]
         other = await stores[1].queue.enqueue("Ev3", by("U2", 3))
-        assert [bool(each and each.waiting) for each in (*taken, other)] == [False, False, True, False]
+        assert [bool(result and result.waiting) for result in (*taken, other)] == [False, False, True, False]
         at_once = await asyncio.gather(*(stores[2].queue.enqueue(f"Ev3{n}", by("U3", 30 + n)) for n in range(4)))
-        assert [bool(each and each.waiting) for each in at_once] == [False, False, True, True]
+        assert [bool(result and result.waiting) for result in at_once] == [False, False, True, True]
         for store in stores:
             await store.close()

@@ -1,4 +1,4 @@
-"""What is left by processes that die, stand still or are cut off, seen by another: real ones, and real signals."""
+"""Worker processes that die, freeze or are cut off, as another process sees them: with real processes and signals."""
 
 import os
 import signal
@@ -10,18 +10,18 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import turns
-from tests.contracts.holding import holder, says
+from tests.contracts.holding import holder, wait_for_output
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, apart, claimed_within, enqueued
 
 pytest_plugins = ["tests.contracts.databases"]
 
 
-async def test_after_kill_9_another_process_takes_over(shared_url: str) -> None:
+async def test_jobs_of_a_killed_process_are_taken_over(shared_url: str) -> None:
     store = await Stores.open(shared_url, "w1", SystemClock())
     async with holder(shared_url, "w2") as process:
         job_id = await enqueued(store, apart(1))
-        await says(process, f"claimed {job_id}")
+        await wait_for_output(process, f"claimed {job_id}")
         assert await store.worker_queue.claim(1) == []
         os.kill(process.pid, signal.SIGKILL)
         job = await claimed_within(store, LEASE_S - 2)
@@ -32,27 +32,27 @@ async def test_after_kill_9_another_process_takes_over(shared_url: str) -> None:
     await store.close()
 
 
-async def test_who_is_paused_loses_its_jobs_and_learns_so_when_it_wakes(postgresql_url: str) -> None:
+async def test_paused_process_loses_its_jobs_and_learns_it_when_resumed(postgresql_url: str) -> None:
     store = await Stores.open(postgresql_url, "w1", SystemClock())
     async with holder(postgresql_url, "w2") as process:
         job_id = await enqueued(store, apart(1))
-        await says(process, f"claimed {job_id}")
+        await wait_for_output(process, f"claimed {job_id}")
         os.kill(process.pid, signal.SIGSTOP)
         job = await claimed_within(store, LEASE_S + 12)
         assert job.interruptions == 1
         os.kill(process.pid, signal.SIGCONT)
-        await says(process, f"lost {job_id}", 3)
+        await wait_for_output(process, f"lost {job_id}", 3)
     await store.close()
 
 
-async def test_behind_a_pooler_in_transaction_mode_all_works_and_take_over_takes_its_lease(postgresql_url: str) -> None:
+async def test_pooler_in_transaction_mode_works_with_take_over_after_the_lease(postgresql_url: str) -> None:
     async with pooler(postgresql_url) as pooled_url:
         store = await Stores.open(pooled_url, "w1", SystemClock())
         async with holder(pooled_url, "w2") as process:
             job_id = await enqueued(store, apart(1))
-            await says(process, f"claimed {job_id}")
+            await wait_for_output(process, f"claimed {job_id}")
             assert await store.queue.request_stop(job_id)
-            await says(process, f"stop {job_id}", 2)
+            await wait_for_output(process, f"stop {job_id}", 2)
             assert (await store.rate_ledger.reserve("chat.update", 1)).granted
             assert await session_locks(store) == 0, "the pooler would keep it"
             os.kill(process.pid, signal.SIGKILL)

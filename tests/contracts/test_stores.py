@@ -1,4 +1,4 @@
-"""Stores: what is written survives restarts, cancelled callers, and the close."""
+"""Stores: data survives restarts, cancelled callers and closing."""
 
 import asyncio
 
@@ -14,13 +14,13 @@ pytest_plugins = ["tests.contracts.databases"]
 
 
 class TestDurability:
-    async def test_who_comes_after_its_close_is_told_so(self, database_url: str) -> None:
+    async def test_call_after_close_raises_store_error(self, database_url: str) -> None:
         store = await Stores.open(database_url, "w1", SystemClock())
         await store.close()
         with pytest.raises(StoreError, match="closed"):
             await store.database.ping()
 
-    async def test_a_restart_loses_nothing(self, shared_url: str) -> None:
+    async def test_restart_loses_nothing(self, shared_url: str) -> None:
         before = await Stores.open(shared_url, "w1", SystemClock())
         await enqueued(before, asked(1))
         [job] = await before.worker_queue.claim(1)
@@ -35,7 +35,7 @@ class TestDurability:
         assert [job.question for job in await after.worker_queue.claim(10)] == [asked(2)]
         await after.close()
 
-    async def test_a_cancelled_caller_breaks_nothing_off(self, store: Stores) -> None:
+    async def test_canceled_caller_cancels_no_write(self, store: Stores) -> None:
         for number in range(1, 11):
             call = asyncio.create_task(store.queue.enqueue(f"Ev{number}", asked(number)))
             for _ in range(number):
@@ -48,7 +48,7 @@ class TestDurability:
                 pass
         assert await count(store, seen_events) == 10
 
-    async def test_closing_waits_for_what_was_begun(self, shared_url: str) -> None:
+    async def test_close_waits_for_running_calls(self, shared_url: str) -> None:
         before = await Stores.open(shared_url, "w1", SystemClock())
         call = asyncio.create_task(before.queue.enqueue("Ev1", asked(1)))
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Reasoning is never the answer: in every form that vendors and servers give it, however it is cut into deltas."""
+"""Reasoning never appears in the answer, in every form that vendors and servers use, however it is cut into deltas."""
 
 import json
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.texts import for_error
 from bot.errors import Failure
 from bot.providers.think_tags import ThinkTags
-from tests.contracts.notifications import connected, hear
+from tests.contracts.notifications import collect, connected
 from tests.contracts.vendors import ANTHROPIC, CHAT, RESPONSES, Api
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer
@@ -22,12 +22,12 @@ UNOPENED = "Qwen/QwQ-32B"
 
 def answer(model: str, deltas: list[str], whole: bool = True) -> str:
     tags = ThinkTags(model)
-    said = [tags.add(delta) for delta in deltas]
-    return "".join(each for each in said if isinstance(each, str)) + tags.end(whole)
+    results = [tags.add(delta) for delta in deltas]
+    return "".join(result for result in results if isinstance(result, str)) + tags.end(whole)
 
 
 @pytest.mark.parametrize(
-    ("model", "text", "said"),
+    ("model", "text", "expected"),
     [
         (PLAIN, "Hello", "Hello"),
         (PLAIN, "  Hello", "  Hello"),
@@ -50,15 +50,15 @@ def answer(model: str, deltas: list[str], whole: bool = True) -> str:
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_the_answer_is_what_is_left(model: str, text: str, said: str, size: int) -> None:
-    assert answer(model, [text[at : at + size] for at in range(0, len(text), size)]) == said
+def test_answer_is_the_text_outside_the_tags(model: str, text: str, expected: str, size: int) -> None:
+    assert answer(model, [text[at : at + size] for at in range(0, len(text), size)]) == expected
 
 
-def test_a_model_that_leaves_out_the_opening_tag_and_was_cut_off_has_said_nothing() -> None:
+def test_cut_answer_without_opening_tag_is_empty() -> None:
     assert answer(UNOPENED, ["a long thought"], whole=False) == ""
 
 
-def test_reasoning_in_a_field_of_its_own_lets_the_text_through_at_once() -> None:
+def test_reasoning_in_its_own_field_lets_text_through_at_once() -> None:
     tags = ThinkTags(UNOPENED)
     tags.reasoning_is_separate()
     assert tags.add("Hello") == "Hello"
@@ -71,7 +71,7 @@ TEXTS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(texts=TEXTS, cuts=st.lists(st.integers(0, 60)), model=st.sampled_from([PLAIN, UNOPENED]))
-def test_deltas_make_no_difference(texts: list[str], cuts: list[int], model: str) -> None:
+def test_chunking_makes_no_difference(texts: list[str], cuts: list[int], model: str) -> None:
     text = "".join(texts)
     at = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
     deltas = [text[low:high] for low, high in pairwise(at)]
@@ -85,7 +85,7 @@ async def vendor() -> AsyncIterator[VendorServer]:
 
 
 class TestReasoning:
-    """It is never the answer, and while it comes the model is at work."""
+    """Reasoning is never part of the answer, and it shows that the model is working."""
 
     @pytest.mark.parametrize(
         ("api", "name", "model"),
@@ -107,43 +107,47 @@ class TestReasoning:
         ],
     )
     @pytest.mark.parametrize("size", [10_000, 1], ids=["whole", "by the byte"])
-    async def test_is_not_in_the_answer(self, vendor: VendorServer, api: Api, name: str, model: str, size: int) -> None:
+    async def test_reasoning_is_not_in_the_answer(
+        self, vendor: VendorServer, api: Api, name: str, model: str, size: int
+    ) -> None:
         vendor.script(Answer(speech.split(speech.documented(name), size)))
         async with connected(api, vendor, model=model) as provider:
-            heard = await hear(provider)
-        assert heard.text.startswith("H")
-        assert heard.text in ("Hello there!", "Hi there! How can I assist you today?")
-        assert heard.thought > 0
+            received = await collect(provider)
+        assert received.text.startswith("H")
+        assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
+        assert received.thought > 0
 
     @pytest.mark.parametrize("api", [RESPONSES, CHAT], ids=str)
     @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-    async def test_in_tags_is_not_in_the_answer(self, vendor: VendorServer, api: Api, streaming: bool) -> None:
+    async def test_reasoning_in_tags_is_not_in_the_answer(
+        self, vendor: VendorServer, api: Api, streaming: bool
+    ) -> None:
         deltas = ["<th", "ink>\nA greet", "ing.", "</think>", "\n\n", "Hello", " there!"]
         vendor.script(api.streamed(*deltas) if streaming else api.whole("".join(deltas)))
         async with connected(api, vendor, streaming) as model:
-            assert (await hear(model)).text == "Hello there!"
+            assert (await collect(model)).text == "Hello there!"
 
     @pytest.mark.parametrize(
         ("api", "name", "thought"),
         [
             (RESPONSES, "openai_responses_only_reasoning", 2),
-            # Whatever comes while they think is a sign of it, as the chunk with the finish reason.
+            # Any chunk during thinking counts as a sign of it, including the one with the finish reason.
             (CHAT, "llama_cpp_chat_unclosed", 5),
             (ANTHROPIC, "anthropic_only_thinking", 4),
         ],
         ids=str,
     )
-    async def test_without_an_answer_is_a_failure(
+    async def test_reasoning_without_an_answer_is_a_failure(
         self, vendor: VendorServer, api: Api, name: str, thought: int
     ) -> None:
         vendor.script(Answer([speech.documented(name)]))
         async with connected(api, vendor) as model:
-            heard = await hear(model)
-        assert (heard.text, heard.failure, heard.thought) == ("", Failure.ONLY_THOUGHT, thought)
-        assert heard.error is not None
-        assert "while thinking" in for_error(heard.error)
+            received = await collect(model)
+        assert (received.text, received.failure, received.thought) == ("", Failure.ONLY_THOUGHT, thought)
+        assert received.error is not None
+        assert "while thinking" in for_error(received.error)
 
-    async def test_in_an_answer_that_came_as_one(self, vendor: VendorServer) -> None:
+    async def test_reasoning_is_removed_without_streaming(self, vendor: VendorServer) -> None:
         item = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "A greeting."}], "summary": []}
         whole = json.loads(speech.responses_whole("Hello"))
         whole["output"].insert(0, item)
@@ -153,4 +157,4 @@ class TestReasoning:
         )
         for api in (RESPONSES, CHAT):
             async with connected(api, vendor, streaming=False) as model:
-                assert (await hear(model)).text == "Hello"
+                assert (await collect(model)).text == "Hello"

@@ -1,4 +1,4 @@
-"""Reads the states of jobs from a database, and checks how they move against the table of core/job.py."""
+"""Reads the states of jobs from a database, and checks how they change against the table of core/job.py."""
 
 from collections.abc import Collection, Mapping
 
@@ -10,7 +10,7 @@ from bot.store.schema import jobs
 
 
 async def states(stores: Stores) -> dict[int, State]:
-    """Returns the state of each job in the database, by id."""
+    """Returns the state of each job in the database, by ID."""
     columns = (jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.end_reason)
     async with stores.database.engine.begin() as connection:
         rows = (await connection.execute(sa.select(*columns))).all()
@@ -20,7 +20,7 @@ async def states(stores: Stores) -> dict[int, State]:
 def assert_moved(
     before: Mapping[int, State], after: Mapping[int, State], happened: Mapping[int, Event], also: Collection[Event] = ()
 ) -> None:
-    """Asserts that each job moved as the table says.
+    """Asserts that each job changed state as the table says.
 
     `happened`: the event of each job that a call was about, without those that the call left alone.
     `also`: events that the call may cause for other jobs.

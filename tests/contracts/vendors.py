@@ -1,4 +1,4 @@
-"""The vendors' APIs as the contract of Provider needs them: how to speak each, and its errors as rows."""
+"""The vendors' APIs for the contract of Provider: how to connect to each, its streams, and its errors as rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Api:
     name: str
     path: str
     connect: Callable[[str, bool], Vendor]
-    """By the server's address, and whether to stream."""
+    """Connects, given the server's address and whether to stream."""
     speak: Callable[[Sequence[str]], list[bytes]]
     speak_whole: Callable[[str], bytes]
     events_after_text: int
@@ -42,7 +42,7 @@ class Api:
         return Answer([self.speak_whole(text)], content_type="application/json")
 
     def unended(self, *deltas: str) -> list[bytes]:
-        """The chunks of a stream up to its last delta."""
+        """Returns the chunks of a stream up to its last delta."""
         return self.speak(deltas)[: -self.events_after_text]
 
 
@@ -66,7 +66,7 @@ APIS = [RESPONSES, CHAT, ANTHROPIC]
 
 @dataclass(frozen=True)
 class Refused:
-    """A vendor's error and what it means."""
+    """A vendor's error response, and what it means."""
 
     failure: Failure
     status: int
