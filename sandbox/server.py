@@ -1,6 +1,7 @@
 """A simulated Slack on 127.0.0.1 over real HTTP and WebSocket, with Slack's rules, and faults on demand."""
 
 import asyncio
+import linecache
 import random
 import socket
 import time
@@ -40,6 +41,16 @@ HOST = "127.0.0.1"
 BOT_TOKEN = "xoxb-sandbox-typist"  # noqa: S105 - valid only in the sandbox
 APP_TOKEN = f"xapp-1-{APP_ID}-sandbox"
 _CLOSE_TIMEOUT_S = 1.0
+_NEWEST = 8
+
+
+def _source(predicate: Callable[[], object]) -> str:
+    """Returns where a predicate is written, and its first line."""
+    code = getattr(predicate, "__code__", None)
+    if code is None:
+        return repr(predicate)
+    line = linecache.getline(code.co_filename, code.co_firstlineno).strip()
+    return f"{code.co_filename}:{code.co_firstlineno}: {line}"
 
 
 def find_port(preferred: int = 3000) -> int:
@@ -259,7 +270,7 @@ class Sandbox:
                 return
 
     async def wait_for(self, predicate: Callable[[], T], timeout_s: float = 40.0) -> T:
-        """Waits until the predicate is true and returns its result. Raises TimeoutError.
+        """Waits until the predicate is true and returns its result. Raises TimeoutError with the newest messages.
 
         The predicate is called after each change, call and delivery.
         """
@@ -271,8 +282,22 @@ class Sandbox:
                     await changed.wait()
                     changed.clear()
                 return result
+        except TimeoutError:
+            raise TimeoutError(f"waited {timeout_s:g} s for {_source(predicate)}; {self._newest()}") from None
         finally:
             self._waiters.discard(changed)
+
+    def _newest(self) -> str:
+        """Describes the newest messages of all channels, for a wait that failed."""
+        channels = self.workspace.channels
+        newest = sorted(
+            (message for name in channels for message in self.workspace.messages(name)), key=lambda message: message.ts
+        )
+        lines = [
+            f"{message.channel} {message.ts} {message.user_id}: {str(message.sent_blocks or message.text)[:300]}"
+            for message in newest[-_NEWEST:]
+        ]
+        return "\n".join(["newest messages:", *lines]) if lines else "no messages"
 
     async def wait_for_bot(self, timeout_s: float = 40.0) -> None:
         """Waits until the bot's socket is connected. Raises TimeoutError."""
