@@ -17,6 +17,11 @@ class ThreadKey:
     thread_ts: str | None
     """None outside of threads in a direct message, which is one long conversation."""
 
+    @property
+    def in_direct_message(self) -> bool:
+        """Whether the conversation is in a direct message with one person."""
+        return self.channel_id.startswith("D")
+
     def __str__(self) -> str:
         return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"
 

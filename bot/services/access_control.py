@@ -12,9 +12,6 @@ from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.notices import Notices
 from bot.ports.users import Users
 
-TELL_EVERY_S = 3600.0
-"""A denied asker gets at most one explanation in this time."""
-
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +65,7 @@ class AccessControl:
         return question.from_bot and (await self._bot_questions.count(question)).too_many
 
     def tell(self, question: Question, denial: Denial) -> None:
-        """Tells the asker why, at most once an hour, in the background."""
+        """Explains the denial to the asker in the background, unless they got an explanation lately."""
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.from_bot:
             task = asyncio.create_task(self._tell(question, denial))
@@ -76,12 +73,13 @@ class AccessControl:
             task.add_done_callback(self._telling.discard)
 
     async def _tell(self, question: Question, denial: Denial) -> None:
+        notice = access.denial_notice(question)
         try:
-            first = await self._notices.claim(question.thread.team_id, question.user_id, "denied", TELL_EVERY_S)
+            due = await self._notices.claim(question.thread.team_id, question.user_id, notice.name, notice.every_s)
         except StoreError as error:
             log.error("user %s is not told of the denial: %s", question.user_id, error)
             return
-        if first:
+        if due:
             await self._ephemeral.tell(question, denial)
 
     def _must_ask(self, question: Question) -> bool:

@@ -1,4 +1,4 @@
-"""Access control: a denied asker gets one private notice an hour, and no model is asked."""
+"""Access control: a denied asker gets private notices at a bounded rate, and no model is asked."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -12,13 +12,14 @@ from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.lease import Lease
 from bot.core.limits.access import MOST_BOT_ROUNDS, Denial, UserKind
-from bot.ports.clock import SystemClock
+from bot.ports.clock import Clock, SystemClock
 from bot.services.access_control import AccessControl
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
 from bot.slack.workspace import Workspace
 from bot.store import Stores
 from sandbox.server import Sandbox
+from tests.contracts.clocks import LateClock
 from tests.core.test_access_table import SUBSETS
 from tests.scenarios.conftest import Stage, growing, running, says, shown
 from tests.streams.server import VendorServer
@@ -46,7 +47,7 @@ async def check_unanswered(stage: Stage, asked: Iterable[str], channel: str = "g
 
 
 @pytest.mark.parametrize(("name", "denial"), [("gia", Denial.GUEST), ("stan", Denial.EXTERNAL)])
-async def test_guests_and_external_people_get_one_private_denial_and_no_answer(
+async def test_guests_and_external_people_get_a_private_denial_where_they_ask_and_no_answer(
     others: Stage, settings: Settings, name: str, denial: Denial
 ) -> None:
     async with running(settings):
@@ -55,7 +56,10 @@ async def test_guests_and_external_people_get_one_private_denial_and_no_answer(
         again = await others.mention(user=name)
         direct = await others.sandbox.say(name, others.sandbox.dm(name), "why?")
         await check_unanswered(others, [first, again])
-    assert ephemerals(others) == [(f"U0{name.upper()}", denial)]
+        await others.sandbox.wait_for(lambda: len(ephemerals(others)) == 2)
+    assert ephemerals(others) == [(f"U0{name.upper()}", denial)] * 2
+    channels = {message.channel for message in others.sandbox.workspace.ephemerals}
+    assert channels == {"C0GENERAL", others.sandbox.dm(name)}
     assert others.bots(others.sandbox.dm(name), direct) == []
     assert len(others.vendor.requests) == 1
     assert all(len(delivery.sent_at_s) == 1 for delivery in others.sandbox.deliveries)
@@ -104,10 +108,10 @@ async def test_users_info_is_not_needed_if_every_kind_is_allowed(others: Stage, 
 
 
 @asynccontextmanager
-async def access_control(settings: Settings) -> AsyncIterator[AccessControl]:
+async def access_control(settings: Settings, clock: Clock | None = None) -> AsyncIterator[AccessControl]:
     """Yields the bot's access control, with the given settings and the sandbox's Web API."""
     async with new_session() as session:
-        client, clock = SlackClient(settings.slack_bot_token, settings.slack_api_url, session), SystemClock()
+        client, clock = SlackClient(settings.slack_bot_token, settings.slack_api_url, session), clock or SystemClock()
         store = await Stores.open("sqlite://", "access", clock, 3)
         try:
             me = await client.identity()
@@ -177,6 +181,32 @@ async def test_allow_and_deny_lists_apply_to_people_and_channels(
         await others.sandbox.wait_for(lambda: ephemerals(others))
         await check_unanswered(others, [asked])
     assert ephemerals(others) == [("U0ADA", denial)]
+
+
+async def test_denied_person_is_told_at_each_question_in_a_direct_message_and_once_an_hour_in_channels(
+    others: Stage, settings: Settings
+) -> None:
+    clock, direct = LateClock(), others.sandbox.dm("ada")
+    asked = [
+        (0, "C0GENERAL", True),
+        (1, direct, True),
+        (30, direct, False),
+        (30, "C0GENERAL", False),
+        (62, direct, True),
+        (200, direct, True),
+        (300, "C0RANDOM", False),
+        (3_599, "C0GENERAL", False),
+        (3_601, "C0RANDOM", True),
+        (3_602, direct, True),
+    ]
+    async with access_control(settings, clock) as deciding:
+        for clock.ahead_s, channel_id, told in asked:
+            before, tasks = len(ephemerals(others)), asyncio.all_tasks()
+            ts = f"{clock.now():.6f}"
+            root = None if channel_id == direct else ts
+            deciding.tell(Question(ThreadKey("T0SANDBOX", channel_id, root), ts, "U0ADA", "why?"), Denial.PERSON)
+            await asyncio.gather(*(asyncio.all_tasks() - tasks))
+            assert (clock.ahead_s, len(ephemerals(others)) > before) == (clock.ahead_s, told)
 
 
 async def test_person_is_answered_after_temporary_lookup_failures(others: Stage, settings: Settings) -> None:

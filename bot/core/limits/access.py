@@ -70,7 +70,7 @@ def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Den
         return Denial.PERSON
     if channel_id in rules.deny_channels:
         return Denial.CHANNEL
-    if rules.allow_channels and channel_id not in rules.allow_channels and not channel_id.startswith("D"):
+    if rules.allow_channels and channel_id not in rules.allow_channels and not question.thread.in_direct_message:
         return Denial.CHANNEL
     if rules.allow_users:
         return None if user_id in rules.allow_users else Denial.PERSON
@@ -82,6 +82,29 @@ def denial(rules: AccessRules, question: Question, kind: UserKind | None) -> Den
 def depends_on_kind(rules: AccessRules, question: Question) -> bool:
     """Whether the decision depends on the asker's kind, so that Slack must be asked for it."""
     return len({denial(rules, question, kind) for kind in (*UserKind, None)}) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class DenialNotice:
+    """How often a denied asker gets an explanation."""
+
+    name: str
+    """The name under which the database keeps the time of the last one."""
+    every_s: float
+    """The asker gets at most one in this time."""
+
+
+IN_DIRECT_MESSAGE = DenialNotice("denied_in_direct_message", 60.0)
+IN_CHANNELS = DenialNotice("denied", 3600.0)
+
+
+def denial_notice(question: Question) -> DenialNotice:
+    """Returns how often the asker of a denied question gets an explanation.
+
+    In a direct message, silence looks like a fault, so only the questions of one minute share an explanation. In
+    channels, people mostly talk to each other, and one explanation an hour is enough.
+    """
+    return IN_DIRECT_MESSAGE if question.thread.in_direct_message else IN_CHANNELS
 
 
 @dataclass(frozen=True, slots=True)
