@@ -1,6 +1,10 @@
 """Resuming an interrupted answer: from where, and how a model's continuation joins the text. Pure."""
 
+import re
+from functools import cached_property
+
 from bot.core.conversation import Job
+from bot.core.reply.joins import LOOKAHEAD_CHARS, TextEnd
 from bot.core.reply.markdown.block_parser import LeafKind, parse_blocks
 from bot.core.reply.page_breaks import Outline
 
@@ -11,7 +15,9 @@ SHORTEST_CHARS = 400
 MOST_BACK_CHARS = 200
 """The most characters that are dropped from the end, to resume at the beginning of a line or word."""
 REPEATED_CHARS = 10
-"""Fewer repeated characters may be a coincidence."""
+"""Fewer repeated characters may be a coincidence, unless they are the word that the text ends in."""
+
+_BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
 
 
 def start_of(job: Job) -> str:
@@ -44,7 +50,8 @@ class Seam:
     """Joins a model's continuation to the text so far, and holds deltas back until it is clear how.
 
     Models repeat the last words or the whole text, reopen a code block or a table that is open, and drop or double the
-    white space in between.
+    white space in between (core/reply/joins.py). However the continuation is split into deltas, the text is the same:
+    once the first characters decide how they join, more characters decide nothing else.
     """
 
     def __init__(self, so_far: str) -> None:
@@ -59,39 +66,67 @@ class Seam:
         self._held += delta
         if f"{NOTHING_MISSING}.".startswith(self._held.strip()) or self._held.lstrip() in self._so_far:
             return ""
-        self._joined = True
-        return self._continuation()
+        continuation = self._continuation(ended=False)
+        self._joined = continuation is not None
+        return continuation or ""
 
     def rest(self) -> str:
         """Returns the text that is still held back when the model has ended."""
         if self._joined or self._held.strip().rstrip(".") == NOTHING_MISSING:
             return ""
         self._joined = True
-        return self._continuation()
+        return self._continuation(ended=True) or ""
 
-    def _continuation(self) -> str:
+    def _continuation(self, *, ended: bool) -> str | None:
+        """Returns what is held as it joins the text; None if more of it is needed to know."""
         held = self._held.lstrip()
         repeated = self._repeated(held)
         added = held[repeated:] if repeated else self._held
         continuation = added.lstrip("\n")
         breaks = len(added) - len(continuation)
-        continuation = continuation if repeated else continuation.removeprefix(self._opened())
+        opened = "" if repeated else self._opened
+        if not ended and (not continuation.strip() or opened.startswith(continuation)):
+            return None
+        reopens = bool(opened) and continuation.startswith(opened)
+        continuation = continuation.removeprefix(opened)
+        if not ended and not continuation.strip():
+            return None
         end = self._so_far[len(self._so_far.rstrip()) :]
         if "\n" in end:
             return "\n" * max(0, breaks - end.count("\n")) + continuation
-        return "\n" * breaks + (continuation.lstrip(" ") if end and not breaks else continuation)
+        if end or breaks or repeated or continuation[:1].isspace():
+            return "\n" * breaks + (continuation.lstrip(" ") if end and not breaks else continuation)
+        if reopens:
+            return f"\n{continuation}"
+        if not ended and len(continuation) < LOOKAHEAD_CHARS:
+            return None
+        return self._end.missing_before(continuation) + continuation
 
     def _repeated(self, continuation: str) -> int:
-        """Returns how many of the first characters repeat the text's last ones, and occur nowhere else in it."""
+        """Returns how many of the first characters repeat the text's last ones.
+
+        These occur nowhere else in the text, or they are the word that the text ends in, begun again.
+        """
         text = self._so_far.rstrip()
         for chars in range(min(len(continuation), len(text)), REPEATED_CHARS - 1, -1):
             if text.endswith(continuation[:chars]) and text.count(continuation[:chars]) == 1:
                 return chars
-        return 0
+        is_side_by_side = text == self._so_far and continuation == self._held
+        word = self._end.last_word if is_side_by_side else ""
+        return len(word) if continuation.startswith(word) else 0
 
+    @cached_property
+    def _end(self) -> TextEnd:
+        return TextEnd(self._so_far)
+
+    @cached_property
     def _opened(self) -> str:
-        """Returns the lines that open the block that the text ends in: a fence, or a table's header."""
+        """The lines that open the block that the text ends in: a fence, or a table's header."""
+        if not self._so_far[-1:].isspace() and self._end.closes_code:
+            return ""
         outline = Outline(self._so_far + "x")
         for _ in outline.lines():
             pass
-        return outline.opening().lines
+        opened = outline.opening().lines
+        # A fence without a language looks the same where it closes, and closing is what a model means.
+        return "" if _BARE_FENCE.search(opened) else opened
