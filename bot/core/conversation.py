@@ -119,7 +119,7 @@ class Job:
     interruptions: int = 0
     """The number of earlier attempts whose process died or was paused for too long."""
     so_far: str = field(default="", repr=False)
-    """The answer so far, if this version continues it from its length limit."""
+    """The answer so far, if this version continues one that was stopped or reached its length limit."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     """The text that earlier attempts at this version recorded."""
     earlier: tuple[Question, ...] = ()

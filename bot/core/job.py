@@ -83,7 +83,7 @@ class EndReason(StrEnum):
 
     WHOLE = "whole"
     LENGTH_LIMIT = "length_limit"
-    """The answer reached its length limit: it can be continued."""
+    """The answer reached its length limit."""
     NOTHING_ASKED = "nothing_asked"
     """The message had no words and no files, so Typist explained how to ask."""
     BATCHED = "batched"
@@ -127,6 +127,11 @@ class EndReason(StrEnum):
     def is_answer(self) -> bool:
         """Whether the reader has a complete answer."""
         return self in _ANSWERS
+
+    @property
+    def is_continuable(self) -> bool:
+        """Whether Continue goes on with the answer, if it has text."""
+        return self in (EndReason.LENGTH_LIMIT, EndReason.STOPPED)
 
     @property
     def is_stop(self) -> bool:

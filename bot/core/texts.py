@@ -77,7 +77,10 @@ ANSWER_UNFINISHED = "This answer isn't finished yet. Please try again when it is
 ANSWER_FINISHED = "This answer has already finished."
 ANSWER_ALREADY_STOPPED = "This answer was already stopped."
 ANSWER_COMPLETE = "This answer is already complete."
-ANSWER_NOT_CUT = "This answer didn't reach its length limit, so I can't continue it. Press Regenerate instead."
+ANSWER_NOT_CONTINUABLE = (
+    "I can continue only answers that were stopped or reached their length limit. Press Regenerate instead."
+)
+NOTHING_TO_CONTINUE = "There's no text here that I could continue. Press Regenerate instead."
 QUESTION_EXPIRED = "I no longer have the text of this question. Please ask again."
 NO_PREVIOUS_VERSION = "There's no previous version of this answer."
 NOTHING_TO_RATE = "There's no answer here to rate."

@@ -26,7 +26,8 @@ def recorded(state: AnswerState, end_reason: EndReason | None = EndReason.WHOLE,
 
 
 GROWING, WHOLE = recorded(AnswerState.GROWING, None), recorded(AnswerState.ENDED)
-CUT = recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT)
+CUT = recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT, answer="As much as")
+STOPPED = recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="Half of")
 REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     *((action, None, texts.ANSWER_UNKNOWN) for action in ACTIONS),
     *((action, recorded(AnswerState.DELETED), texts.ANSWER_DELETED) for action in ACTIONS),
@@ -41,10 +42,18 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.CONTINUE, GROWING, texts.ANSWER_UNFINISHED),
     (ReplyAction.CONTINUE, CUT, None),
     (ReplyAction.CONTINUE, WHOLE, texts.ANSWER_COMPLETE),
-    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, None), texts.ANSWER_NOT_CUT),
+    (ReplyAction.CONTINUE, STOPPED, None),
+    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED), texts.NOTHING_TO_CONTINUE),
+    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, EndReason.STOPPED, answer="\n"), texts.NOTHING_TO_CONTINUE),
+    (ReplyAction.CONTINUE, recorded(AnswerState.STOPPED, None), texts.ANSWER_NOT_CONTINUABLE),
     (
         ReplyAction.CONTINUE,
-        recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT, question=question("")),
+        recorded(AnswerState.ENDED, EndReason.STALLED, answer="Half of"),
+        texts.ANSWER_NOT_CONTINUABLE,
+    ),
+    (
+        ReplyAction.CONTINUE,
+        recorded(AnswerState.ENDED, EndReason.LENGTH_LIMIT, answer="As much as", question=question("")),
         texts.QUESTION_EXPIRED,
     ),
     (ReplyAction.PREVIOUS, WHOLE, texts.NO_PREVIOUS_VERSION),
@@ -67,7 +76,7 @@ def test_asker_or_admin_reads_why_an_action_is_refused(
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("answer", [GROWING, WHOLE, CUT])
+@pytest.mark.parametrize("answer", [GROWING, WHOLE, CUT, STOPPED])
 def test_others_may_only_see_the_previous_version_and_give_feedback(
     action: ReplyAction, answer: RecordedAnswer
 ) -> None:
@@ -88,7 +97,9 @@ SHOWN: list[tuple[View, list[str]]] = [
     (View("All of it", ended=EndReason.WHOLE), [REGENERATE, *FEEDBACK_AND_DELETE]),
     (View("All of it", ended=EndReason.WHOLE, previous=True), [REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
     (View("As much as", ended=EndReason.LENGTH_LIMIT), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
-    (View("Half of", ended=EndReason.STOPPED), [REGENERATE, *FEEDBACK_AND_DELETE]),
+    (View("Half of", ended=EndReason.STOPPED), [CONTINUE, REGENERATE, *FEEDBACK_AND_DELETE]),
+    (View("Half of", ended=EndReason.STOPPED, previous=True), [CONTINUE, REGENERATE, PREVIOUS, *FEEDBACK_AND_DELETE]),
+    (View("Half of", notice="It failed.", ended=EndReason.CUT), [REGENERATE, *FEEDBACK_AND_DELETE]),
     (View("", notice="Stopped.", ended=EndReason.STOPPED), [REGENERATE, "delete"]),
     (View("", notice="It failed.", ended=EndReason.CUT), [REGENERATE, "delete"]),
     (View("", notice="Ask me anything.", ended=EndReason.WHOLE), []),

@@ -112,7 +112,7 @@ async def test_stop_by_asker_or_admin_keeps_the_text(stage: Stage, settings: Set
     assert texts.STOPPED not in text
     (message,) = stage.bots("general", asked)
     assert footer(message) == "openai/test · stopped"
-    assert buttons(message) == DONE
+    assert buttons(message) == [ReplyAction.CONTINUE, *DONE]
     await on_record(settings)
     (turn,) = await rows(settings, turns)
     assert turn.answer.rstrip() == text

@@ -39,8 +39,9 @@ MESSAGES_OMITTED = "(Earlier messages are left out here.)"
 CHARS_OMITTED = "\n\n(… {chars:,} characters are left out here …)\n\n"
 BEGUN_BY_BOT = "(This conversation begins with a message of yours.)"
 CONTINUE_REQUEST = (
-    "Your answer was cut off at its length limit. Go on exactly where it stops, in mid-word or in mid-list if need be: "
-    "what you write now is appended to it. Repeat nothing, and say nothing about going on."
+    "Your answer was cut off here. Go on exactly where it stops, in mid-word or in mid-list if need be: what you write "
+    "now is appended to it. If a space or a line break is missing at its end, begin with that. Repeat nothing, and say "
+    "nothing about going on."
 )
 RESUME_REQUEST = (
     "Your answer was broken off here by a fault on our side. Go on exactly where it stops: what you write now is "

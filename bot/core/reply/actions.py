@@ -58,11 +58,6 @@ class RecordedAnswer:
     prompt_version: str | None = None
 
     @property
-    def is_cut(self) -> bool:
-        """Whether the answer reached its length limit."""
-        return self.state is AnswerState.ENDED and self.end_reason is EndReason.LENGTH_LIMIT
-
-    @property
     def is_expired(self) -> bool:
         """Whether the question was removed from the database."""
         return not self.question.text and not self.question.files
@@ -111,9 +106,18 @@ def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
             return None if answer.model else texts.NOTHING_TO_RATE
     if live:
         return texts.ANSWER_UNFINISHED
-    if action is ReplyAction.CONTINUE and not answer.is_cut:
-        return texts.ANSWER_COMPLETE if answer.end_reason is EndReason.WHOLE else texts.ANSWER_NOT_CUT
-    return texts.QUESTION_EXPIRED if answer.is_expired else None
+    if answer.is_expired:
+        return texts.QUESTION_EXPIRED
+    return _not_continuable(answer) if action is ReplyAction.CONTINUE else None
+
+
+def _not_continuable(answer: RecordedAnswer) -> str | None:
+    """Returns why an answer that has ended can't be continued, None if it can."""
+    if answer.end_reason is EndReason.WHOLE:
+        return texts.ANSWER_COMPLETE
+    if answer.end_reason is None or not answer.end_reason.is_continuable:
+        return texts.ANSWER_NOT_CONTINUABLE
+    return None if answer.answer.strip() else texts.NOTHING_TO_CONTINUE
 
 
 def _finished(answer: RecordedAnswer) -> str:

@@ -97,7 +97,7 @@ def _buttons(view: View) -> list[Json]:
     if view.ended is None or (not answered and view.ended in (EndReason.WHOLE, EndReason.NOTHING_ASKED)):
         return []
     buttons = [blockkit.button(ReplyAction.REGENERATE, texts.REGENERATE)]
-    if view.ended is EndReason.LENGTH_LIMIT:
+    if answered and view.ended.is_continuable:
         buttons.insert(0, blockkit.button(ReplyAction.CONTINUE, texts.CONTINUE))
     if view.previous:
         buttons.append(blockkit.button(ReplyAction.PREVIOUS, texts.PREVIOUS))

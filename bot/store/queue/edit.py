@@ -92,7 +92,7 @@ class Regeneration:
 
     job_id: int
     continues: bool
-    """Whether the new version continues the answer from its length limit."""
+    """Whether the new version continues the answer's text."""
     full: bool
     """Whether the process has no room for another answer."""
 

@@ -1,0 +1,189 @@
+"""Continue on a stopped answer: it goes on in the same messages, as one answer, wherever and whenever it is pressed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core import texts
+from bot.core.inbound.prompt import CONTINUE_REQUEST
+from bot.core.job import EndReason
+from bot.core.reply.actions import ReplyAction
+from bot.settings import Settings
+from bot.store.engine import create_engine
+from bot.store.schema import jobs, turns
+from sandbox.server import Sandbox
+from sandbox.workspace import Message
+from tests.forked import forked_bot
+from tests.processes import said
+from tests.scenarios.conftest import Stage, buttons, connected, footer, says, shown
+from tests.scenarios.test_reply_actions import press, reply
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer
+
+DONE = [ReplyAction.REGENERATE, ReplyAction.FEEDBACK, ReplyAction.DELETE]
+STOPPED = [ReplyAction.CONTINUE, *DONE]
+FIRST, REST = "The Earth is round.", "The moon is round, too."
+
+
+def begins(text: str) -> Answer:
+    """The beginning of an answer; the rest never comes."""
+    return Answer(speech.chat(speech.tokens(text))[: len(speech.tokens(text)) + 1], ending=Ending.HANG)
+
+
+@pytest.fixture
+def settings(settings: Settings, database_url: str) -> Settings:
+    return replace(settings, database_url=database_url, admins=frozenset({"U0GRACE"}))
+
+
+Rows = Sequence[sa.Row[Any]]
+
+
+async def recorded(settings: Settings, query: sa.Select[Any], are_there: Callable[[Rows], object]) -> Rows:
+    """What the database returns for a query, as soon as it is so: a person is never so quick, a test is."""
+    engine = create_engine(settings.database_url)
+    try:
+        async with asyncio.timeout(15):
+            while True:
+                async with engine.connect() as connection:
+                    found: Rows = (await connection.execute(query)).all()
+                if are_there(found):
+                    return found
+                await asyncio.sleep(0.02)
+    finally:
+        await engine.dispose()
+
+
+async def ended(settings: Settings, count: int) -> list[tuple[str, str]]:
+    """The recorded turns, as answer and end reason, once there are so many and their job has ended."""
+    query = sa.select(turns, jobs.c.status).join(jobs, jobs.c.id == turns.c.job_id).order_by(turns.c.id)
+    found = await recorded(settings, query, lambda rows: len(rows) >= count and rows[0].status == "ended")
+    return [(turn.answer, turn.end_reason) for turn in found]
+
+
+async def stopped(stage: Stage, settings: Settings, text: str = FIRST) -> tuple[str, Message]:
+    """A question, and its reply that was stopped when it had this text."""
+    stage.vendor.script(begins(text), says(REST))
+    asked = await stage.mention()
+    message = await reply(stage, asked, text)
+    assert await press(stage, message, ReplyAction.STOP) is None
+    await stage.answers("general", asked)
+    await ended(settings, 1)
+    return asked, stage.bots("general", asked)[0]
+
+
+async def test_stopped_answer_goes_on_as_one_answer(stage: Stage, settings: Settings) -> None:
+    asked, message = await stopped(stage, settings)
+    assert (shown(message), footer(message), buttons(message)) == (FIRST, "openai/test · stopped", STOPPED)
+    revisions = len(stage.sandbox.revisions("general", message.ts))
+    assert await press(stage, message, ReplyAction.CONTINUE) is None
+    await stage.sandbox.wait_for(lambda: footer(stage.bots("general", asked)[0]) == "openai/test")
+    (message,) = stage.bots("general", asked)
+    assert (shown(message), buttons(message)) == (f"{FIRST} {REST}", DONE)
+    assert all(FIRST in str(each.blocks) for each in stage.sandbox.revisions("general", message.ts)[revisions:])
+    assert stage.prompts()[1] == [
+        {"role": "user", "content": "why?"},
+        {"role": "assistant", "content": FIRST},
+        {"role": "user", "content": CONTINUE_REQUEST},
+    ]
+    assert await ended(settings, 2) == [("", EndReason.STOPPED), (f"{FIRST} {REST}", EndReason.WHOLE)]
+    assert all(row.output_tokens for row in await recorded(settings, sa.select(turns), bool))
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.ANSWER_COMPLETE
+    assert await press(stage, message, ReplyAction.PREVIOUS, value="") == texts.NO_PREVIOUS_VERSION
+    await stage.sandbox.say("ada", "general", "and then?", asked)
+    await stage.answers("general", asked, count=2)
+    assert stage.prompts()[2][1] == {"role": "assistant", "content": f"{FIRST} {REST}"}
+
+
+async def test_answer_is_stopped_and_continued_again_and_again(stage: Stage, settings: Settings) -> None:
+    asked, message = await stopped(stage, settings, "One, two, thr")
+    whole = "One, two, thr"
+    for count, more in enumerate(["ee, four, fi", "ve, six, seven."], start=2):
+        stage.vendor.script(begins(more), says(REST))
+        assert await press(stage, message, ReplyAction.CONTINUE) is None
+        whole += more
+        assert await press(stage, await reply(stage, asked, whole), ReplyAction.STOP) is None
+        await stage.answers("general", asked)
+        assert (await ended(settings, count))[-1] == (whole, EndReason.STOPPED)
+        (message,) = stage.bots("general", asked)
+        assert buttons(message) == STOPPED
+    assert await press(stage, message, ReplyAction.REGENERATE) is None
+    await reply(stage, asked, REST)
+    await stage.answers("general", asked)
+    await ended(settings, 4)
+    assert await press(stage, stage.bots("general", asked)[0], ReplyAction.PREVIOUS) == texts.PREVIOUS_VERSION
+    assert whole in str(stage.sandbox.workspace.ephemerals[-1].sent_blocks)
+
+
+async def test_continuation_that_is_stopped_before_its_first_word_leaves_the_answer_as_it_was(
+    stage: Stage, settings: Settings
+) -> None:
+    asked, message = await stopped(stage, settings)
+    stage.vendor.script(Answer(speech.chat(["x"])[:1], ending=Ending.HANG), says(REST))
+    assert await press(stage, message, ReplyAction.CONTINUE) is None
+    await stage.vendor.request(1)
+    await stage.sandbox.wait_for(lambda: buttons(stage.bots("general", asked)[0]) == [ReplyAction.STOP])
+    assert await press(stage, message, ReplyAction.STOP) is None
+    await stage.answers("general", asked)
+    assert (await ended(settings, 2))[-1] == (FIRST, EndReason.STOPPED)
+    assert await press(stage, stage.bots("general", asked)[0], ReplyAction.CONTINUE) is None
+    await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == f"{FIRST} {REST}")
+
+
+async def test_answer_that_is_stopped_before_its_first_word_can_not_be_continued(
+    stage: Stage, settings: Settings
+) -> None:
+    stage.vendor.script(Answer(speech.chat(["x"])[:1], ending=Ending.HANG), says(REST))
+    asked = await stage.mention()
+    message = await reply(stage, asked, texts.THINKING)
+    await recorded(settings, sa.select(jobs.c.page_ts), lambda rows: rows[0].page_ts)
+    await stage.vendor.request(0)
+    assert await press(stage, message, ReplyAction.STOP) is None
+    message = await reply(stage, asked, texts.STOPPED)
+    assert buttons(message) == [ReplyAction.REGENERATE, ReplyAction.DELETE]
+    await ended(settings, 1)
+    assert await press(stage, message, ReplyAction.CONTINUE, value="") == texts.NOTHING_TO_CONTINUE
+
+
+async def test_only_asker_and_admins_continue_a_stopped_answer(stage: Stage, settings: Settings) -> None:
+    asked, message = await stopped(stage, settings)
+    assert await press(stage, message, ReplyAction.CONTINUE, "alan") == texts.ONLY_ASKER_CONTINUES
+    assert len(stage.vendor.requests) == 1
+    assert await press(stage, message, ReplyAction.CONTINUE, "grace") is None
+    await reply(stage, asked, f"{FIRST} {REST}")
+
+
+async def test_continue_that_is_pressed_three_times_at_once_asks_the_model_once(
+    stage: Stage, settings: Settings
+) -> None:
+    asked, message = await stopped(stage, settings)
+    told = await asyncio.gather(*(press(stage, message, ReplyAction.CONTINUE) for _ in range(3)))
+    assert set(told) <= {None, texts.ANSWER_UNFINISHED}
+    await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == f"{FIRST} {REST}")
+    await ended(settings, 2)
+    assert len(stage.vendor.requests) == 2
+
+
+async def test_another_process_continues_what_was_stopped_before_a_restart(
+    tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stage = Stage(sandbox, vendor)
+
+    @asynccontextmanager
+    async def process() -> AsyncIterator[None]:
+        env = {**connected(sandbox, vendor), "DATABASE_URL": settings.database_url}
+        async with forked_bot(tmp_path, "run", env=env) as bot:
+            await said(bot.stdout, "is connected to Slack")
+            yield
+
+    async with process():
+        asked, message = await stopped(stage, settings)
+    async with process():
+        assert await press(stage, message, ReplyAction.CONTINUE) is None
+        await stage.sandbox.wait_for(lambda: shown(stage.bots("general", asked)[0]) == f"{FIRST} {REST}", 20)
+        assert (await ended(settings, 2))[-1] == (f"{FIRST} {REST}", EndReason.WHOLE)
