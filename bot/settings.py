@@ -9,10 +9,13 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion, parse_suggestions
 from bot.core.inbound.prompt import DEFAULT_SYSTEM_PROMPT
@@ -36,9 +39,23 @@ def _text(value: str) -> str:
     return value
 
 
+def _secret(value: str) -> str:
+    """A key or token goes into a request's header, which takes no more than this."""
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("must be one word of plain letters, digits and signs. Copy it again")
+    return value
+
+
 def _url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with https:// or http://")
+    try:
+        parts = urlsplit(value)
+        is_url = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValueError("must be a URL such as https://host/path or http://127.0.0.1:8000/v1")
     return value
 
 
@@ -52,7 +69,7 @@ def _token(prefix: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if not value.startswith(prefix):
             raise ValueError(f"must start with {prefix}")
-        return value
+        return _secret(value)
 
     return parse
 
@@ -87,7 +104,17 @@ def parse_models(value: str) -> tuple[str, ...]:
         if vendor not in VENDORS or not name:
             vendors = ", ".join(VENDORS)
             raise ValueError(f"must name models as vendor/model, where vendor is one of {vendors}; {model!r} isn't one")
+    if not models:
+        raise ValueError("must name at least one model, as vendor/model")
     return models
+
+
+def parse_model_option(value: str) -> tuple[str, ...]:
+    """Returns the models that --model names. Raises SettingsError."""
+    try:
+        return parse_models(value)
+    except ValueError as problem:
+        raise SettingsError([f"--model {problem}."]) from problem
 
 
 def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
@@ -154,9 +181,35 @@ class Settings:
 
 
 def environment(env_file: Path = Path(".env")) -> dict[str, str]:
-    """Returns the process's environment, with the variables that only `.env` has."""
-    from_file = {name: value for name, value in dotenv_values(env_file).items() if value is not None}
+    """Returns the process's environment, with the variables that only `.env` has. Raises SettingsError."""
+    text = _env_text(env_file)
+    wrong = [_line_of(binding) for binding in parse_stream(StringIO(text)) if binding.error]
+    if wrong:
+        raise SettingsError([f"{env_file}, line {line}: must be NAME=value, or a comment after #." for line in wrong])
+    from_file = {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
     return {**from_file, **os.environ}
+
+
+def _line_of(binding: Binding) -> int:
+    """Returns the line of a statement of `.env`, which blank lines may be read with."""
+    statement = binding.original.string
+    return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")
+
+
+def _env_text(env_file: Path) -> str:
+    """Returns what the file says, "" if there is none. Raises SettingsError."""
+    try:
+        return env_file.read_text("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except IsADirectoryError:
+        raise SettingsError([f"{env_file} is a directory. Remove it, or put a file with the settings there."]) from None
+    except UnicodeDecodeError:
+        # Not chained: the error has the file's text.
+        raise SettingsError([f"{env_file} is not in UTF-8. Save it in UTF-8."]) from None
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError([f"{env_file} can't be read: {reason}. Change that, or remove the file."]) from error
 
 
 def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
@@ -168,7 +221,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         if value is not None:
             values[setting.name] = value
     settings = Settings(**values, vendors=_vendors(env, problems))
-    problems += [*_missing_keys(settings), *_contradictions(settings), *_unpriced(settings)]
+    problems += [*missing_keys(settings), *_contradictions(settings), *_unpriced(settings)]
     if needs_slack:
         problems += _missing_tokens(env)
     if needs_model and not env.get("BOT_MODELS", "").strip() and not models_in_use(settings):
@@ -201,7 +254,7 @@ def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSet
     vendors = {}
     for name, vendor in VENDORS.items():
         settings = VendorSettings(
-            api_key=_parsed(env, vendor.api_key_variable, _text, problems) or "",
+            api_key=_parsed(env, vendor.api_key_variable, _secret, problems) or "",
             base_url=_parsed(env, vendor.base_url_variable, _url, problems) or "",
             api=_parsed(env, vendor.api_variable, _one_of(*vendor.apis), problems) or "",
         )
@@ -255,13 +308,14 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _missing_keys(settings: Settings) -> list[str]:
+def missing_keys(settings: Settings) -> list[str]:
+    """Returns a sentence for each vendor whose model is to be used and whose API key isn't set."""
     problems = []
-    for name in dict.fromkeys(model.split("/")[0] for model in settings.models):
+    for name, model in {model.split("/")[0]: model for model in reversed(settings.models)}.items():
         vendor, ours = VENDORS[name], settings.vendors.get(name, VendorSettings())
         if not ours.api_key and vendor.needs_key(ours):
             variable = vendor.api_key_variable
-            problems.append(f"{variable} is not set, and BOT_MODELS uses {name}. Get a key at {vendor.api_key_page}.")
+            problems.append(f"{variable} is not set, and {model} needs it. Get a key at {vendor.api_key_page}.")
     return problems
 
 

@@ -48,7 +48,7 @@ PROBLEMS = {
     ),
     "a missing API key": (
         {"BOT_MODELS": "anthropic/claude-haiku-5-5"},
-        ["ANTHROPIC_API_KEY is not set, and BOT_MODELS uses anthropic. Get a key at platform.claude.com"],
+        ["ANTHROPIC_API_KEY is not set, and anthropic/claude-haiku-5-5 needs it. Get a key at platform.claude.com"],
     ),
     "a URL without a scheme": (
         {"OPENAI_BASE_URL": "localhost:1"},

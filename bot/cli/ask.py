@@ -13,7 +13,7 @@ from bot.core.conversation import Prompt, Turn
 from bot.core.limits.prices import cost_usd
 from bot.core.stream import Completion, Thinking
 from bot.errors import SettingsError, TypistError
-from bot.settings import Settings, model_setup, system_prompt_in_use
+from bot.settings import Settings, model_setup, parse_model_option, system_prompt_in_use
 
 HELP = "answer one question in the terminal"
 DESCRIPTION = "Answers one question in the terminal. Piped text is appended to the question."
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Answers the question and returns the exit code. Raises SettingsError, ProviderError."""
-    if options.model:
-        env = {**env, "BOT_MODELS": options.model}
+    if options.model is not None:
+        env = {**env, "BOT_MODELS": ",".join(parse_model_option(options.model))}
     ours = settings.read(env, needs_model=True)
     ours = replace(ours, streaming=ours.streaming and not options.no_stream)
     logs.set_up("error" if ours.log_level == "info" else ours.log_level)

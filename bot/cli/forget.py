@@ -104,6 +104,9 @@ async def _erase(ours: Settings, target: ErasureTarget) -> None:
     from bot.store import Stores
 
     thread = await _with_team(ours, target.thread) if target.thread else None
+    if nothing := await _nothing_recorded(ours.database_url):
+        print(nothing)
+        return
     stores = await Stores.open(ours.database_url, WORKER, SystemClock())
     try:
         count = await stores.erasure.erase(user_id=target.user_id, thread=thread)
@@ -111,6 +114,19 @@ async def _erase(ours: Settings, target: ErasureTarget) -> None:
         await stores.close()
     print(f"{count} questions and their answers are deleted. Answers being written are deleted when they end.")
     print("Messages in Slack stay. Delete them there.")
+
+
+async def _nothing_recorded(database_url: str) -> str:
+    """Returns why there is nothing to delete, "" if there may be something."""
+    from bot.store.engine import create_engine, database_errors
+    from bot.store.migrate import nothing_recorded
+
+    engine = create_engine(database_url)
+    try:
+        with database_errors():
+            return await nothing_recorded(engine)
+    finally:
+        await engine.dispose()
 
 
 async def _with_team(ours: Settings, thread: ThreadKey) -> ThreadKey:

@@ -45,7 +45,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 def exit_on_sigterm() -> None:
     """Makes SIGTERM exit at once, until the event loop handles it: a process that is starting has nothing to lose."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:

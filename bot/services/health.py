@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ HOST = "127.0.0.1"
 """Only this machine can connect: `typist health` runs in the same container."""
 DATABASE_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 5.0
+MOST_BYTES = 10_000
+"""More than Typist's own response ever has."""
 
 
 async def _not_open() -> None:
@@ -94,17 +97,18 @@ async def serving(port: int, probes: Probes) -> AsyncIterator[int]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:
-        await _listen(web.TCPSite(runner, HOST, port))
+        await _listen(web.TCPSite(runner, HOST, port), port)
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
-async def _listen(site: "web.TCPSite") -> None:
+async def _listen(site: "web.TCPSite", port: int) -> None:
     try:
         await site.start()
     except OSError as error:
-        raise SettingsError([f"Can't listen on BOT_HEALTH_PORT: {error.strerror}. Choose another port."]) from error
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError([f"Can't listen on BOT_HEALTH_PORT {port}: {reason}. Choose another port."]) from error
 
 
 def ask(port: int) -> tuple[bool, str]:
@@ -116,8 +120,11 @@ def ask(port: int) -> tuple[bool, str]:
     try:
         connection.request("GET", "/health")
         response = connection.getresponse()
-        return response.status == http.HTTPStatus.OK, response.read().decode(errors="replace")
+        is_healthy, body = response.status == http.HTTPStatus.OK, response.read(MOST_BYTES).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         raise TypistError(f"Nothing answers on {HOST}:{port} ({error}). Is Typist running?") from error
     finally:
         connection.close()
+    if '"ok"' not in body:
+        raise TypistError(f"Something other than Typist answers on {HOST}:{port}. Check BOT_HEALTH_PORT.")
+    return is_healthy, body

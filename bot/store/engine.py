@@ -1,18 +1,20 @@
 """SQLAlchemy engines for DATABASE_URL: SQLite through aiosqlite, PostgreSQL through psycopg 3."""
 
 import asyncio
+import os
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from bot.errors import StoreError
+from bot.errors import SettingsError, StoreError
 
 _BUSY_TIMEOUT_MS = 5_000
 _POSTGRESQL_CONNECTIONS = 5
@@ -40,7 +42,7 @@ _FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 
 
 def create_engine(database_url: str) -> AsyncEngine:
-    """Returns an engine that has not connected yet. Raises StoreError for a URL that can't be used."""
+    """Returns an engine that has not connected yet. Raises SettingsError for a URL that can't be used."""
     url = _parsed(database_url)
     match url.get_backend_name():
         case "sqlite":
@@ -48,7 +50,7 @@ def create_engine(database_url: str) -> AsyncEngine:
         # Platforms hand out URLs that begin with postgres://.
         case "postgresql" | "postgres":
             return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
-    raise StoreError(f"DATABASE_URL names a database that Typist does not know. Use {_FORMS}.")
+    raise SettingsError([f"DATABASE_URL names a database that Typist does not know. Use {_FORMS}."])
 
 
 @contextmanager
@@ -85,10 +87,10 @@ def _parsed(database_url: str) -> sa.URL:
         url = sa.make_url(database_url)
     except (ArgumentError, ValueError):
         # Not chained: the error may quote a part of the password.
-        raise StoreError(f"DATABASE_URL is not a database's URL. Use {_FORMS}.") from None
+        raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}."]) from None
     if "@" in (url.host or ""):
         # The second half of the password would be taken for the host, and printed as such.
-        raise StoreError("The password in DATABASE_URL has an @ in it: write %40 for it.")
+        raise SettingsError(["The password in DATABASE_URL has an @ in it: write %40 for it."])
     return url
 
 
@@ -98,24 +100,50 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it does not answer"
     cause = error.orig if isinstance(error, DBAPIError) else error
-    # PostgreSQL's DETAIL may quote a row.
-    return " ".join(str(cause).partition("\nDETAIL")[0].split()).rstrip(".")
+    # PostgreSQL's DETAIL may quote a row, and its client asks whether the server is running.
+    said = str(cause).partition("\nDETAIL")[0].partition("\n\tIs the server running")[0]
+    return " ".join(said.split()).rstrip(".")
 
 
 def _sqlite_engine(url: sa.URL) -> AsyncEngine:
     """Returns an engine with one connection: SQLite has one writer, and each connection in memory is a new database."""
-    engine = create_async_engine(
-        url,
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=1,
-        max_overflow=0,
-        pool_timeout=_POOL_TIMEOUT_S,
-        connect_args={"isolation_level": None},
-        hide_parameters=True,
-    )
+    try:
+        with warnings.catch_warnings():
+            # Of options that the driver doesn't take.
+            warnings.simplefilter("error", SAWarning)
+            engine = create_async_engine(
+                url,
+                poolclass=AsyncAdaptedQueuePool,
+                pool_size=1,
+                max_overflow=0,
+                pool_timeout=_POOL_TIMEOUT_S,
+                connect_args={"isolation_level": None},
+                hide_parameters=True,
+            )
+    except (SAWarning, ValueError) as error:
+        names = ", ".join(sorted(url.query))
+        raise SettingsError([f"DATABASE_URL has options that SQLite doesn't take: {names}. Remove them."]) from error
+    except FileNotFoundError as error:
+        raise StoreError("The current directory doesn't exist any more. Change to another one.") from error
+    file = database_file(url)
+    if file is not None:
+        sa.event.listen(engine.sync_engine, "do_connect", lambda *_: _refuse_unusable(file))
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _refuse_unusable(file: Path) -> None:
+    """Raises StoreError if SQLite can't open the file: its own error doesn't say why, and where."""
+    file = file.absolute()
+    if file.is_dir():
+        raise StoreError(f"DATABASE_URL names the directory {file}. Add the name of a file, such as typist.db.")
+    if not file.parent.is_dir():
+        raise StoreError(f"The directory {file.parent} in DATABASE_URL doesn't exist. Create it, or name another one.")
+    # SQLite and Typist put further files beside the database.
+    for path in (file.parent, file):
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            raise StoreError(f"{path} can't be written to. Change its permissions, or DATABASE_URL.")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

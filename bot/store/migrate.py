@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot.store.engine import READS, database_file
 from bot.store.schema import REVISION
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ async def migrate(engine: AsyncEngine) -> str:
             await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
         return await connection.run_sync(_upgrade)
+
+
+async def nothing_recorded(engine: AsyncEngine) -> str:
+    """Returns why the database has nothing of Typist's yet, as a sentence; "" if it has tables. Creates nothing."""
+    file = database_file(engine.url)
+    if file is not None and file.parent.is_dir() and not file.exists():
+        return f"There is nothing yet: no database is at {file.absolute()}."
+    async with engine.execution_options(**{READS: True}).begin() as connection:
+        has_tables = await connection.run_sync(_revision) is not None
+    return "" if has_tables else "There is nothing yet: the database in DATABASE_URL is empty."
 
 
 def _upgrade(connection: sa.Connection) -> str:

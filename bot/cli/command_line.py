@@ -1,0 +1,109 @@
+"""The command line: parses it, runs one subcommand, and turns every error into one line and an exit code.
+
+Each subcommand is a module beside this one. They import the rest of the bot only after the settings are read, so that
+an invalid setting is reported at once and `ask` doesn't wait for Slack's libraries.
+
+Exit codes: 0 if all went well, 1 for what failed, 2 for settings and arguments that can't be used, 130 after Ctrl-C.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from bot import __version__, settings
+from bot.cli import Subcommand, ask, forget, health, migrate, run, sandbox, usage
+from bot.core import texts
+from bot.errors import SettingsError, TypistError, trace_of
+
+EXIT_FAILED = 1
+EXIT_INVALID = 2
+
+SUBCOMMANDS: Mapping[str, Subcommand] = {
+    "run": run,
+    "sandbox": sandbox,
+    "ask": ask,
+    "migrate": migrate,
+    "forget": forget,
+    "usage": usage,
+    "health": health,
+}
+
+DESCRIPTION = """Typist streams LLM answers into Slack.
+
+Without a command, Typist connects to Slack if SLACK_BOT_TOKEN and SLACK_APP_TOKEN are set, in the environment or in
+.env. Without these tokens it starts the sandbox: a Slack on this machine to try Typist in."""
+
+EPILOG = """examples:
+  Start the sandbox, or connect to Slack if its tokens are set:
+    %(prog)s
+  Answer a question in the terminal:
+    %(prog)s ask "What is a monad?"
+  Answer a question about piped text:
+    git diff | %(prog)s ask "Review this"
+  Delete a person's questions and their answers from the database:
+    %(prog)s forget --user U0123ABCD
+
+Settings are environment variables or lines of .env. See .env.example for all of them."""
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Runs one subcommand and returns the exit code. Nothing is left in the buffers of stdout and stderr."""
+    try:
+        code = _run(arguments)
+        # Neither is there if it was closed by whoever started this process.
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        return code
+    except SettingsError as error:
+        return _failed(EXIT_INVALID, *error.problems)
+    except TypistError as error:
+        return _failed(EXIT_FAILED, texts.for_error(error))
+    except BrokenPipeError:
+        # The reader closed the pipe, as `| head` does.
+        return EXIT_FAILED
+    except OSError as error:
+        return _failed(
+            EXIT_FAILED, f"The system refused something: {os.strerror(error.errno or 0)} ({trace_of(error)})."
+        )
+    except Exception as error:
+        return _failed(EXIT_FAILED, f"Something went wrong that should not: {trace_of(error)}. Please report this.")
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as ended:
+        # argparse has written help, the version or what is wrong.
+        return EXIT_INVALID if ended.code else 0
+    env = settings.environment()
+    return SUBCOMMANDS[options.command or _default_subcommand(env)].run(env, options)
+
+
+def _failed(code: int, *sentences: str) -> int:
+    """Writes sentences to stderr, if it can be written, and returns the exit code."""
+    with suppress(OSError):
+        print(*(f"typist: {sentence}" for sentence in sentences), sep="\n", file=sys.stderr, flush=True)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bot" if Path(sys.argv[0]).name == "__main__.py" else "typist",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"typist {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="command")
+    for name, subcommand in SUBCOMMANDS.items():
+        subparser = subparsers.add_parser(name, help=subcommand.HELP, description=subcommand.DESCRIPTION)
+        subcommand.add_arguments(subparser)
+    return parser
+
+
+def _default_subcommand(env: dict[str, str]) -> str:
+    """Returns "run" if either token is set: with only one of them, `run` reports the missing one."""
+    return "run" if env.get("SLACK_BOT_TOKEN") or env.get("SLACK_APP_TOKEN") else "sandbox"

