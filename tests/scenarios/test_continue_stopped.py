@@ -20,7 +20,7 @@ from bot.store.schema import jobs, turns
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.forked import forked_bot
-from tests.processes import said
+from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, footer, says, shown
 from tests.scenarios.test_reply_actions import press, reply
 from tests.streams import speech
@@ -178,7 +178,7 @@ async def test_another_process_continues_what_was_stopped_before_a_restart(
     async def process() -> AsyncIterator[None]:
         env = {**connected(sandbox, vendor), "DATABASE_URL": settings.database_url}
         async with forked_bot(tmp_path, "run", env=env) as bot:
-            await said(bot.stdout, "is connected to Slack")
+            await wait_for_line(bot.stdout, "is connected to Slack")
             yield
 
     async with process():
