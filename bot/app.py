@@ -44,6 +44,7 @@ from bot.services.retention import expire_texts
 from bot.services.slash_commands import SlashCommands
 from bot.services.worker import Capacity, Worker
 from bot.settings import Settings, model_setup, models_in_use, system_prompt_in_use
+from bot.slack.checks import warn_of_setup
 from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
 from bot.slack.socket import Sockets
@@ -82,7 +83,9 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
         client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused)
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
-        me = await bot_token.insist(client.identity)
+        installation = await bot_token.insist(client.installation)
+        warn_of_setup(installation, clock.now())
+        me = installation.identity
         stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
         stack.push_async_callback(stores.close)
         await adopt(stores.database, me.team_id)

@@ -27,6 +27,11 @@ from bot.errors import SettingsError
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
 from bot.providers.registry import VENDORS
 
+_MASK = "***"
+_URL = re.compile(
+    r"(?P<scheme>[\w+]+)://(?P<user>[^@/?#]*@)?(?P<rest>(?:[\w.,-]|:\d+(?=[/,?]|$)|\[[0-9a-fA-F:]+\])*(?:/[^@?#]*)?)(?:\?[^@]*)?"
+)
+
 WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
     "SLACK_APP_TOKEN": "api.slack.com/apps → your app → Basic Information → App-Level Tokens, "
@@ -65,10 +70,22 @@ def _database_url(value: str) -> str:
     return value
 
 
+TOKEN_KINDS = {
+    "xoxb-": "a bot token",
+    "xoxp-": "a user token",
+    "xapp-": "an app-level token",
+    "xoxe.xoxp-": "an app configuration token",
+    "xoxe.xoxb-": "a rotating bot token, which Typist doesn't renew",
+    "xoxe-": "a refresh token",
+}
+"""Slack's tokens, by how they begin."""
+
+
 def _token(prefix: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if not value.startswith(prefix):
-            raise ValueError(f"must start with {prefix}")
+            kind = next((kind for start, kind in TOKEN_KINDS.items() if value.startswith(start)), None)
+            raise ValueError(f"must start with {prefix}" + (f"; this is {kind}" if kind else ""))
         return _secret(value)
 
     return parse
@@ -146,6 +163,7 @@ class Settings:
 
     slack_bot_token: str = _setting("SLACK_BOT_TOKEN", _token("xoxb-"), secret=True)
     slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
+    slack_config_token: str = _setting("SLACK_CONFIG_TOKEN", _token("xoxe.xoxp-"), secret=True)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """By the vendor's name in the registry, which names the variables too."""
@@ -290,6 +308,52 @@ def model_setup(settings: Settings) -> ModelSetup:
     """Returns the setup from which the models in use are built."""
     options = RequestOptions(settings.streaming, settings.max_output_tokens)
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
+
+
+def in_force(settings: Settings) -> dict[str, str]:
+    """Returns the settings that differ from their defaults, by variable, for operators. Secrets are masked."""
+    shown = {
+        field.metadata["variable"]: _shown(field.metadata["variable"], value)
+        for field in _fields()
+        if (value := getattr(settings, field.name)) != field.default
+    }
+    for name, vendor in settings.vendors.items():
+        entry = VENDORS[name]
+        if vendor.api_key:
+            shown[entry.api_key_variable] = _MASK
+        if vendor.base_url:
+            shown[entry.base_url_variable] = _without_secrets(vendor.base_url)
+        if vendor.api:
+            shown[entry.api_variable] = vendor.api
+    return shown
+
+
+def _shown(variable: str, value: object) -> str:
+    match value:
+        case str() if variable in ("DATABASE_URL", "BOT_SLACK_API_URL"):
+            return _without_secrets(value)
+        case str() if variable.endswith("_TOKEN"):
+            return f"{value.partition('-')[0]}-{_MASK}"
+        case str() if variable == "BOT_SYSTEM_PROMPT":
+            return f"{len(value):,} characters"
+        case bool():
+            return "on" if value else "off"
+        case frozenset():
+            return ", ".join(sorted(map(str, value)))
+        case tuple() if variable == "BOT_SUGGESTED_PROMPTS":
+            return f"{len(value)} prompts"
+        case tuple():
+            return ", ".join(map(str, value))
+    return str(value)
+
+
+def _without_secrets(url: str) -> str:
+    """Returns a URL without user, password and query; only its scheme if a part of a password might be left."""
+    match = _URL.fullmatch(url)
+    if match is None:
+        return f"{url.partition('://')[0]}://{_MASK}"
+    user = f"{_MASK}@" if match["user"] else ""
+    return f"{match['scheme']}://{user}{match['rest']}"
 
 
 def system_prompt_in_use(settings: Settings) -> str:

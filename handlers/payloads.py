@@ -5,6 +5,7 @@ from typing import Any
 
 from bot.core.conversation import Message, ThreadKey
 from bot.core.reply.actions import ReplyAction
+from bot.core.slash_command import TypedCommand
 from bot.services.reply_actions import Press
 from bot.services.slash_commands import Invocation
 from bot.slack.format.files import files_of
@@ -47,8 +48,13 @@ def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, M
 
 
 def invocation_of_command(command: Mapping[str, Any]) -> Invocation:
-    """Returns who used /typist, and where."""
+    """Returns who used the slash command, and where."""
     return Invocation(command["user_id"], command["channel_id"], command["trigger_id"], command["response_url"])
+
+
+def command_of(command: Mapping[str, Any]) -> TypedCommand:
+    """Returns what somebody typed: the command's name, as the manifest has it, and the text behind it."""
+    return TypedCommand(command["command"], command.get("text") or "")
 
 
 def invocation_of_shortcut(shortcut: Mapping[str, Any]) -> Invocation:

@@ -1,7 +1,8 @@
-"""Listeners for /typist and the message shortcut, and for the modals that they open."""
+"""Listeners for the slash command and the message shortcut, and for the modals that they open."""
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 
@@ -15,9 +16,10 @@ from bot.services.message_shortcut import MessageShortcut
 from bot.services.slash_commands import SlashCommands
 from bot.slack.format.command_responses import command_message
 from bot.slack.format.modals import ASK_ABOUT, QUESTION, SETTINGS, submitted_question, submitted_settings
-from handlers.payloads import invocation_of_command, invocation_of_shortcut, message_of_shortcut
+from handlers.payloads import command_of, invocation_of_command, invocation_of_shortcut, message_of_shortcut
 
-COMMAND = "/typist"
+COMMAND = re.compile(".*")
+"""Slack sends the app its own commands only, and the manifest may name the command in another way."""
 WITHIN_S = 2.5
 """Slack waits three seconds for an acknowledgment, and a trigger is valid no longer."""
 ASKED_WITHIN_S = 2.0
@@ -33,7 +35,7 @@ def register(app: AsyncApp, commands: SlashCommands, shortcut_questions: Message
 
     async def on_command(ack: AsyncAck, command: Mapping[str, Any]) -> None:
         try:
-            response = await _in_time(commands.command(invocation_of_command(command), command.get("text") or ""))
+            response = await _in_time(commands.command(invocation_of_command(command), command_of(command)))
         except (TypistError, TimeoutError) as error:
             response = CommandResponse(_sentence(error))
         await (ack(**command_message(response)) if response else ack())

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.files import Files
 from sandbox.manifest import Manifest
 from sandbox.panes import Panes
+from sandbox.setup import Setup
 from sandbox.triggers import Triggers
 from sandbox.views import Views
 from sandbox.workspace import Channel, Json, SlackError, Stream, Workspace
+
+TokenKind = Literal["bot", "app", "config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,9 @@ class App:
     panes: Panes
     streams: dict[tuple[str, str], Stream]
     """Open streams by channel and ts."""
+    setup: Setup
+    manifest: Json | None
+    """As the app was made from it; None where it was made without one."""
 
     def readable(self, args: Json, key: str = "channel") -> Channel:
         """Returns a channel that the bot can see: a public one, or one that it is a member of. Raises SlackError."""
@@ -44,8 +50,7 @@ class App:
 
     def need(self, *scopes: str) -> None:
         """Raises SlackError("missing_scope") unless the bot has one of the scopes. No scopes: no check."""
-        if scopes and self.scopes.isdisjoint(scopes):
-            raise SlackError("missing_scope", needed=scopes[0], provided=",".join(sorted(self.scopes)))
+        need(self.scopes, *scopes)
 
     def joined(self, args: Json, key: str = "channel") -> Channel:
         """Returns a channel that the bot is a member of. Raises SlackError."""
@@ -61,8 +66,14 @@ class Method:
 
     run: Callable[[App, Json], Json]
     scopes: tuple[str, ...] = ()
-    app_level: bool = False
-    """Whether the method takes the app-level token instead of the bot's."""
+    called_with: TokenKind = "bot"
+    """The kind of token that the method takes: app is the app-level token, config the app configuration token."""
+
+
+def need(granted: AbstractSet[str], *scopes: str) -> None:
+    """Raises SlackError("missing_scope") unless one of the scopes is granted. No scopes: no check."""
+    if scopes and granted.isdisjoint(scopes):
+        raise SlackError("missing_scope", needed=scopes[0], provided=",".join(sorted(granted)))
 
 
 def required(args: Json, key: str) -> str:

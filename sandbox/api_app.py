@@ -1,7 +1,10 @@
-"""auth.test and apps.connections.open: the app's identity and its socket address."""
+"""auth.test, bots.info, apps.connections.open and apps.manifest.export: the app's identity, socket and manifest."""
 
-from sandbox.api import App, Method
-from sandbox.workspace import TEAM_ID, Json
+import copy
+
+from sandbox.api import App, Method, required
+from sandbox.wire import bot_json
+from sandbox.workspace import APP_ID, TEAM_ID, Json, SlackError
 
 
 def auth_test(app: App, args: Json) -> Json:
@@ -23,7 +26,29 @@ def open_connection(app: App, args: Json) -> Json:
     return {"url": app.open_socket()}
 
 
+def bots_info(app: App, args: Json) -> Json:
+    bot_id = required(args, "bot")
+    for user in app.workspace.users.values():
+        if user.bot_id == bot_id:
+            return {"bot": bot_json(app.workspace, user)}
+    raise SlackError("bot_not_found")
+
+
+def export_manifest(app: App, args: Json) -> Json:
+    if required(args, "app_id") != APP_ID:
+        raise SlackError("app_not_found")
+    if app.manifest is None:
+        raise SlackError("failed_export")
+    manifest = copy.deepcopy(app.manifest)
+    manifest.pop("_metadata", None)
+    # Slack adds settings that nobody made.
+    manifest.setdefault("settings", {}).setdefault("is_mcp_enabled", False)
+    return {"manifest": manifest}
+
+
 METHODS = {
     "auth.test": Method(auth_test),
-    "apps.connections.open": Method(open_connection, ("connections:write",), app_level=True),
+    "bots.info": Method(bots_info, ("users:read",)),
+    "apps.connections.open": Method(open_connection, ("connections:write",), "app"),
+    "apps.manifest.export": Method(export_manifest, (), "config"),
 }

@@ -93,11 +93,13 @@ def post_ephemeral(app: App, args: Json) -> Json:
 
 def writable(app: App, args: Json) -> Channel:
     """Returns the channel to post in. Raises SlackError if the bot may not post there."""
+    if app.setup.post_error:
+        raise SlackError(app.setup.post_error)
     user = app.workspace.users.get(required(args, "channel"))
-    if user is not None:
-        # A user id means the DM with that person.
-        return app.workspace.dm(user.id)
-    channel = app.joined(args)
+    # A user id means the DM with that person.
+    channel = app.joined(args) if user is None else app.workspace.dm(user.id)
+    if channel.type == "im" and not app.config.messages_tab:
+        raise SlackError("messages_tab_disabled")
     if channel.archived:
         raise SlackError("is_archived")
     return channel

@@ -129,7 +129,7 @@ def read_manifest(manifest: Json) -> Manifest:
         ),
         shortcuts=tuple(Shortcut(**shortcut) for shortcut in features.get("shortcuts", ())),
         home_tab=bool(home.get("home_tab_enabled")),
-        messages_tab=bool(home.get("messages_tab_enabled")) and not home.get("messages_tab_read_only_enabled"),
+        messages_tab=bool(home.get("messages_tab_enabled", True)),
         interactive=bool(settings.get("interactivity", {}).get("is_enabled")),
         pane=pane,
         prompts=tuple(SuggestedPrompt(**p) for p in features.get(f"{pane}_view", {}).get("suggested_prompts", ())),

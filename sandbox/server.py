@@ -29,6 +29,7 @@ from sandbox.panes import Panes
 from sandbox.people import Content, People
 from sandbox.responses import Responses
 from sandbox.sample_workspace import populate
+from sandbox.setup import WELL_SET_UP, Setup
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.triggers import Triggers
 from sandbox.views import Views
@@ -40,6 +41,7 @@ T = TypeVar("T")
 HOST = "127.0.0.1"
 BOT_TOKEN = "xoxb-sandbox-typist"  # noqa: S105 - valid only in the sandbox
 APP_TOKEN = f"xapp-1-{APP_ID}-sandbox"
+CONFIG_TOKEN = "xoxe.xoxp-1-sandbox"  # noqa: S105
 _CLOSE_TIMEOUT_S = 1.0
 _NEWEST = 8
 
@@ -89,11 +91,14 @@ class Sandbox:
     keep_revisions: bool = True
     manifest: Json | None = None
     """The app's manifest. `scopes` and `subscribed` are used only without one."""
+    setup: Setup = WELL_SET_UP
+    """How the app's installation is wrong, if it is."""
     monotonic: Callable[[], float] = time.monotonic
     """The clock for budgets, streams, statuses and records."""
 
     bot_token = BOT_TOKEN
     app_token = APP_TOKEN
+    config_token = CONFIG_TOKEN
     team_id = TEAM_ID
 
     def __post_init__(self) -> None:
@@ -108,7 +113,12 @@ class Sandbox:
         self.files = Files(self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted)
         self.people = People(self.workspace, self.files)
         self.sockets = SocketMode(
-            self.faults, self.ack_timeout_s, self.redelivery_delays_s, self.monotonic, self._on_sockets_changed
+            self.faults,
+            self.setup,
+            self.ack_timeout_s,
+            self.redelivery_delays_s,
+            self.monotonic,
+            self._on_sockets_changed,
         )
         chooser = random.Random(self.seed)  # noqa: S311 - not used for secrets
         self._events = Events(
@@ -131,9 +141,11 @@ class Sandbox:
             self.views,
             self.panes,
             streams,
+            self.setup,
+            self.manifest,
         )
         self._budgets = Budgets(self.budgets, self.post_burst, self.monotonic)
-        tokens = Tokens(self.bot_token, self.app_token)
+        tokens = Tokens(self.bot_token, self.app_token, self.config_token)
         self._web = WebApi(app, self._budgets, self.faults, tokens, lambda _: self._wake_waiters())
         self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
         interactivity = Interactivity(self.workspace, self.sockets, self.config.interactive, triggers, self._responses)
@@ -304,7 +316,7 @@ class Sandbox:
         await self.wait_for(lambda: self.sockets.connections, timeout_s)
 
     def _socket_url(self) -> str:
-        return f"ws://{HOST}:{self.port}/link/?ticket={self.sockets.ticket()}&app_id={APP_ID}"
+        return f"ws://{HOST}:{self.port}/link/?ticket={self.sockets.ticket()}&app_id={self.setup.app_token_app_id}"
 
     def _emit(self, event: Json) -> None:
         payload = self._events.payload(event)

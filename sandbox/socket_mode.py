@@ -29,6 +29,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from sandbox.faults import Faults
+from sandbox.setup import WELL_SET_UP, Setup
 from sandbox.workspace import APP_ID, PARTNERS_ID, Json
 
 MAX_CONNECTIONS = 10
@@ -77,6 +78,7 @@ class SocketMode:
     """The app's connections and the delivery of envelopes to them."""
 
     faults: Faults
+    setup: Setup = WELL_SET_UP
     ack_timeout_s: float = 3.0
     redelivery_delays_s: Sequence[float] = (0.0, 60.0, 300.0)
     """Delays between a failed attempt and the next. After the last one, the event is given up."""
@@ -138,14 +140,16 @@ class SocketMode:
         self._tickets.discard(ticket)
         socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S)
         await socket.prepare(request)
-        connection = Connection(socket, request)
-        if len(self.connections) >= MAX_CONNECTIONS:
-            await socket.send_json(_disconnect("too_many_websockets"))
+        connection = Connection(socket, request, accepting=self.setup.app_token_app_id == APP_ID)
+        too_many = len(self.connections) >= MAX_CONNECTIONS
+        if too_many or not self.setup.socket_mode:
+            await socket.send_json(_disconnect("too_many_websockets" if too_many else "link_disabled"))
             await socket.close()
             return socket
         self.connections.append(connection)
         try:
-            await socket.send_json(self._hello())
+            if self.setup.sends_hello:
+                await socket.send_json(self._hello())
             self.changed()
             await self._receive(connection)
         finally:
@@ -242,7 +246,7 @@ class SocketMode:
             "type": "hello",
             "num_connections": len(self.connections),
             "debug_info": {"host": "sandbox", "build_number": 1, "approximate_connection_time": 18_060},
-            "connection_info": {"app_id": APP_ID},
+            "connection_info": {"app_id": self.setup.app_token_app_id},
         }
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

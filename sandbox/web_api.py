@@ -6,12 +6,14 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from email.utils import formatdate
 
 from aiohttp import web
 
 from sandbox import api_app, api_assistant, api_chat, api_conversations, api_files, api_streams, api_views
-from sandbox.api import App, Method
+from sandbox.api import App, Method, TokenKind, need
 from sandbox.budgets import Budgets
 from sandbox.faults import ANSWER_FAULTS, RAW_ANSWERS, Fault, Faults
 from sandbox.workspace import Json, SlackError
@@ -25,8 +27,9 @@ METHODS: Mapping[str, Method] = {
     **api_files.METHODS,
     **api_views.METHODS,
 }
-SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if not method.app_level) | {
-    "app_mentions:read"
+SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if method.called_with == "bot") | {
+    "app_mentions:read",
+    "commands",
 }
 _POLL_S = 0.2
 """How often a call without a response checks whether its client has disconnected."""
@@ -59,6 +62,12 @@ class Tokens:
 
     bot: str
     app: str
+    config: str
+
+    def kind(self, token: str) -> TokenKind | None:
+        """What kind of token this is; None where nobody gave it."""
+        kinds: dict[str, TokenKind] = {self.bot: "bot", self.app: "app", self.config: "config"}
+        return kinds.get(token)
 
 
 @dataclass
@@ -132,20 +141,29 @@ class WebApi:
         token = (authorization or "").removeprefix("Bearer ").strip() or body_token
         if not token:
             raise SlackError("not_authed")
-        if token not in (self.tokens.bot, self.tokens.app):
+        kind, setup = self.tokens.kind(token), self.app.setup
+        if kind is None:
             raise SlackError("invalid_auth")
-        if (token == self.tokens.app) != method.app_level:
+        if kind != method.called_with:
             raise SlackError("not_allowed_token_type")
-        if not method.app_level:
-            self.app.need(*method.scopes)
+        errors = {"bot": setup.bot_token_error, "app": setup.app_token_error, "config": setup.config_token_error}
+        if errors[kind]:
+            raise SlackError(errors[kind])
+        need(self._scopes(kind), *method.scopes)
+
+    def _scopes(self, kind: TokenKind) -> AbstractSet[str]:
+        return {"bot": self.app.scopes, "app": self.app.setup.app_token_scopes, "config": frozenset[str]()}[kind]
 
     def _response(self, name: str, error: str | None, answer: Json) -> web.Response:
         method = METHODS.get(name)
+        setup = self.app.setup
         headers = {
             **_EDGE_HEADERS,
             "X-Slack-Req-Id": secrets.token_hex(16),
-            "X-OAuth-Scopes": ",".join(sorted(self.app.scopes)),
+            "Date": formatdate(time.time() + setup.clock_ahead_s, usegmt=True),
         }
+        if setup.lists_scopes:
+            headers["X-OAuth-Scopes"] = ",".join(sorted(self._scopes(method.called_with if method else "bot")))
         if method and method.scopes:
             headers["X-Accepted-OAuth-Scopes"] = ",".join(method.scopes)
         if error is None:

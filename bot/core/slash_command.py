@@ -1,4 +1,4 @@
-"""The slash command /typist: its subcommands and responses."""
+"""The slash command: its subcommands and responses. The manifest decides on its name, /typist by default."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,25 @@ SETTINGS_FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class TypedCommand:
+    """What somebody typed: "/typist usage" is the name "/typist" and the text "usage"."""
+
+    name: str
+    text: str
+
+    @property
+    def subcommand(self) -> str:
+        """The first word of the text; without any, HELP."""
+        words = self.text.split()
+        return words[0].lower() if words else HELP
+
+
+@dataclass(frozen=True, slots=True)
 class Help:
     """The help text's contents."""
 
+    command: str
+    """The slash command's name."""
     unknown_subcommand: str = ""
     """The unknown subcommand that a person typed; "" if help was requested."""
 
@@ -29,9 +45,3 @@ class CommandResponse:
     content: str | Help | UsageToDate
     settings: str = ""
     """The settings in effect in the channel, as one line."""
-
-
-def parse_subcommand(text: str) -> str:
-    """Returns the first word of what follows /typist; without any, HELP."""
-    words = text.split()
-    return words[0].lower() if words else HELP

@@ -7,8 +7,9 @@ This module imports nothing from the rest of core, so that any module can use it
 whose arguments are plain strings and numbers. Functions put values in as they are: where Slack would read a value as
 markup, the caller escapes it.
 
-Texts for the model are in `core/inbound/prompt.py`. Messages for operators on the command line are in `bot/settings.py`
-and `bot/cli/`.
+The last part has the lines of `typist check`, which operators read in the terminal and in the log. Other messages for
+operators on the command line are in `bot/settings.py` and `bot/cli/`. Texts for the model are in
+`core/inbound/prompt.py`.
 """
 
 import math
@@ -256,11 +257,7 @@ def _sentence_case(text: str) -> str:
 
 WHAT_I_DO = (
     "Mention me in a channel or send me a direct message. I answer in the thread and read the messages in it, "
-    "including images, PDFs and text files. To ask about any message, choose *Ask Typist about this* from its menu."
-)
-COMMANDS = (
-    "`/typist model`, `/typist prompt` and `/typist mention-only` open the settings of the channel you're in. "
-    "`/typist usage` shows your usage and your quotas."
+    "including images, PDFs and text files. To ask about any message, choose *Ask … about this* from its menu."
 )
 NOT_YOUR_CHANNEL = (
     "Only the person who created this channel and Typist admins can change its settings. "
@@ -271,9 +268,17 @@ SLACK_SLOW = "Slack is slow right now. Please try again in a minute."
 COMMAND_FAILED = "That didn't work. I can't reach Slack or my database right now. Please try again in a minute."
 
 
-def unknown_command(subcommand: str) -> str:
+def commands(command: str) -> str:
+    """Lists the subcommands, in mrkdwn; `command` is the slash command's name, such as "/typist"."""
+    return (
+        f"`{command} model`, `{command} prompt` and `{command} mention-only` open the settings of the channel you're "
+        f"in. `{command} usage` shows your usage and your quotas."
+    )
+
+
+def unknown_command(command: str, subcommand: str) -> str:
     """Stands before the help text."""
-    return f"I don't know `/typist {subcommand}`. "
+    return f"I don't know `{command} {subcommand}`. "
 
 
 def settings_here(model: str, own_prompt: str | None, mention_only: bool | None) -> str:
@@ -358,9 +363,13 @@ def asks_about_message_in(asker: str, channel: str) -> str:
 
 # App home
 
+COMMANDS_IN_HOME = (
+    "In a channel, my slash command with `model`, `prompt` or `mention-only` opens the channel's settings. "
+    "With `usage` it shows your usage and your quotas."
+)
 USAGE_HEADING = "Your usage"
 DEFAULTS_HEADING = "Default settings"
-CHANNELS_DIFFER = "Channels can have their own settings. To change them, type /typist in the channel."
+CHANNELS_DIFFER = "Channels can have their own settings. To change them, use my slash command in the channel."
 MENTIONS_FOR_EVERY_QUESTION = "needed for every question"
 MENTIONS_TO_START = "needed to start; follow-ups from one person need none"
 WORKSPACE_HEADING = "This workspace"
@@ -401,3 +410,342 @@ PANE_SUGGESTIONS = {
     "Weigh options": "Help me decide between options. First ask me what they are and what matters to me.",
 }
 """What pressing each button asks, by the button's label."""
+
+
+# `typist check`, for operators: the app in Slack
+
+YOUR_APP = "api.slack.com/apps → your app"
+CHECK_UNREACHABLE_FIX = "Check the network, DNS, a proxy, and BOT_SLACK_API_URL. Slack's own state: slack-status.com."
+CHECK_TRY_LATER_FIX = "Try again in a few minutes. Slack's own state: slack-status.com."
+CHECK_TOKEN_FIX = (
+    f"Copy it again: {YOUR_APP} → OAuth & Permissions → Bot User OAuth Token (xoxb-…). "
+    "If the workspace limits IP addresses, allow this machine's."
+)
+CHECK_REINSTALL_FIX = f"Install the app again and copy the new token: {YOUR_APP} → Install App."
+CHECK_EXPIRED_FIX = (
+    "Typist doesn't renew rotating tokens. Create the app again from `typist manifest`, without token rotation."
+)
+CHECK_KIND_FIX = "SLACK_BOT_TOKEN needs a bot token (xoxb-…), SLACK_APP_TOKEN an app-level token (xapp-…)."
+CHECK_POLICY_FIX = "A policy of the workspace or organization forbids it. Ask a Slack admin to allow the app."
+CHECK_APP_TOKEN_FIX = (
+    f"Generate an app-level token with the scope connections:write: {YOUR_APP} → Basic Information → App-Level Tokens."
+)
+CHECK_SOCKET_MODE_FIX = f"Turn Socket Mode on: {YOUR_APP} → Socket Mode."
+CHECK_SOCKET_MODE_OFF = "Socket Mode is off, so Slack sends no events."
+CHECK_SOCKET_MODE = "Socket Mode is on: a connection opened, and Slack said hello."
+CHECK_SOCKET_FIX = f"Check that a firewall or proxy lets WebSockets (wss) through. {CHECK_TRY_LATER_FIX}"
+CHECK_SAME_APP = "Both tokens belong to the same app."
+CHECK_TWO_APPS_FIX = f"Copy both tokens from the same app: {YOUR_APP} → OAuth & Permissions, and → Basic Information."
+CHECK_APP_UNKNOWN = "Slack did not say which app a token belongs to."
+CHECK_SCOPES_UNKNOWN = "Slack's answer did not list the token's scopes."
+CHECK_SCOPES_FIX = (
+    f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest, then install the app again: → Install App."
+)
+CHECK_CLOCK_UNKNOWN = "Slack's answer had no usable Date."
+CHECK_CLOCK_FIX = "Set this machine's clock, for example by NTP. Costs, quotas and retention go by it."
+CHECK_MANIFEST = "The app's manifest has all that Typist needs."
+CHECK_MANIFEST_NOT_COMPARED = "Events, tabs and interactivity are not compared, because SLACK_CONFIG_TOKEN is not set."
+CHECK_CONFIG_FIX = "Generate a new one: api.slack.com/apps → Your App Configuration Tokens. It lasts 12 hours."
+CHECK_MANIFEST_FIX = f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest."
+CHECK_PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
+CHECK_PROBE_EVENT = "Slack delivered the event of the probe's message."
+CHECK_PROBE_EVENT_FIX = (
+    "Subscribe to the message events of `typist manifest`: "
+    f"{YOUR_APP} → Event Subscriptions. Then install the app again."
+)
+CHECK_PROBE_ELSEWHERE_FIX = "Stop the other process, and check again."
+CHECK_PROBE_DELETED = "The probe's message is deleted."
+CHECK_PROBE_DELETE_FIX = "Delete the message by hand."
+
+SCOPE_LOSSES: Mapping[str, str] = {
+    "app_mentions:read": "mentions are not answered",
+    "channels:history": "Typist can't read threads in public channels, or answer follow-ups without a mention there",
+    "channels:read": "Typist doesn't know public channels' names, and only Typist admins can change their settings",
+    "chat:write": "Typist can't answer",
+    "commands": "the slash command and the message shortcut don't work",
+    "files:read": "shared files are not read",
+    "files:write": "long answers and long code are not attached as files",
+    "groups:history": "Typist can't read threads in private channels, or answer follow-ups without a mention there",
+    "groups:read": "Typist doesn't know private channels' names, and only Typist admins can change their settings",
+    "im:history": "direct messages are not answered",
+    "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
+    "mpim:read": "Typist can't look up group messages",
+    "users:read": "Typist can't tell members from guests, and denies access to everyone",
+}
+"""What does not work without a scope."""
+
+_TOKEN_FIXES: Mapping[str, str] = {
+    **dict.fromkeys(("account_inactive", "app_uninstalled", "bot_removed", "token_revoked"), CHECK_REINSTALL_FIX),
+    "token_expired": CHECK_EXPIRED_FIX,
+    "not_allowed_token_type": CHECK_KIND_FIX,
+    **dict.fromkeys(
+        (
+            "access_denied",
+            "accesslimited",
+            "ekm_access_denied",
+            "enterprise_is_restricted",
+            "org_login_required",
+            "team_access_not_granted",
+        ),
+        CHECK_POLICY_FIX,
+    ),
+    "team_added_to_org": CHECK_TRY_LATER_FIX,
+}
+_PROBE_FIXES: Mapping[str, str] = {
+    "not_in_channel": "Invite the app into the channel: /invite, then its name.",
+    "channel_not_found": "Check the channel's ID. If the channel is private, invite the app first.",
+    "is_archived": "Choose a channel that is not archived.",
+    "messages_tab_disabled": f"Turn the Messages tab on: {YOUR_APP} → App Home.",
+    "missing_scope": CHECK_SCOPES_FIX,
+}
+
+
+def check_bot(name: str, team: str) -> str:
+    """Says that the bot token works; `name` is the bot's."""
+    return f"SLACK_BOT_TOKEN is accepted: @{name} in {team}."
+
+
+def check_unreachable(reason: str) -> str:
+    """Says that a call got no answer of Slack."""
+    return f"Slack can't be reached ({reason})."
+
+
+def check_refused(variable: str, error: str) -> str:
+    """Says that Slack refuses a token; `error` is Slack's name for the reason."""
+    return f"Slack does not accept {variable} ({error})."
+
+
+def check_bot_token_fix(error: str) -> str:
+    """Says what to do about an error of auth.test."""
+    return _TOKEN_FIXES.get(error, CHECK_TOKEN_FIX)
+
+
+def check_app_token_fix(error: str) -> str:
+    """Says what to do about an error of apps.connections.open."""
+    if error in ("invalid_auth", "not_allowed_token_type"):
+        # Slack doesn't document what it answers while Socket Mode is off: both were seen.
+        return f"{CHECK_APP_TOKEN_FIX} {CHECK_SOCKET_MODE_FIX}"
+    return CHECK_APP_TOKEN_FIX if error == "missing_scope" else _TOKEN_FIXES.get(error, CHECK_APP_TOKEN_FIX)
+
+
+def check_app_token(scope: str) -> str:
+    """Says that the app-level token works."""
+    return f"SLACK_APP_TOKEN is accepted, with the scope {scope}."
+
+
+def check_scopes(count: int, *, agent: bool) -> str:
+    """Says that no scope is missing."""
+    return f"The bot token has all {count} scopes, and the Agents feature is {'on' if agent else 'off'}."
+
+
+def check_scopes_missing(scopes: Sequence[str]) -> str:
+    """Names the missing scopes, and what does not work without each."""
+    return "Missing scopes: " + "; ".join(f"{scope} ({SCOPE_LOSSES[scope]})" for scope in scopes) + "."
+
+
+def check_no_hello(came: str) -> str:
+    """Says that a socket opened without Slack's hello; `came` is what Slack sent instead."""
+    return f"A Socket Mode connection opened, but Slack sent {came} in place of hello."
+
+
+def check_no_socket(reason: str) -> str:
+    """Says that no socket opened."""
+    return f"No Socket Mode connection opened ({reason})."
+
+
+def check_two_apps(bot_app: str, socket_app: str) -> str:
+    """Says that the tokens are of two apps, so that no event of the bot arrives."""
+    return (
+        f"The tokens belong to two apps: SLACK_BOT_TOKEN to {bot_app}, SLACK_APP_TOKEN to {socket_app}. "
+        "No events for the bot arrive."
+    )
+
+
+def check_clock(skew_s: float) -> str:
+    """Says how far this machine's clock is off; positive: ahead of Slack's."""
+    if abs(skew_s) < 2:
+        return "This machine's clock agrees with Slack's."
+    return f"This machine's clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} Slack's."
+
+
+def check_manifest_differs(differences: Sequence[str]) -> str:
+    """Lists where the app's manifest differs."""
+    return "The app's manifest differs: " + "; ".join(differences) + "."
+
+
+def check_probe_posted(channel: str) -> str:
+    """Says that the probe's message was posted."""
+    return f"The probe's message is posted in {channel}."
+
+
+def check_probe_refused(channel: str, error: str) -> str:
+    """Says that the probe's message was refused."""
+    return f"Slack refuses a message in {channel} ({error})."
+
+
+def check_probe_fix(error: str) -> str:
+    """Says what to do about an error of chat.postMessage."""
+    if error.startswith("restricted_action"):
+        return CHECK_POLICY_FIX
+    return _PROBE_FIXES.get(error, _TOKEN_FIXES.get(error, CHECK_TRY_LATER_FIX))
+
+
+def check_probe_no_event(others: int, waited_s: float) -> str:
+    """Says that the probe's event did not arrive; `others` are connections besides this one."""
+    if others:
+        return f"The probe's event did not arrive, but {others} other connections are open and may have got it."
+    return f"The probe's event did not arrive within {waited_s:.0f} s."
+
+
+def check_probe_not_deleted(error: str) -> str:
+    """Says that the probe's message stays."""
+    return f"Slack refuses to delete the probe's message ({error})."
+
+
+# `typist check`: models
+
+CHECK_MODEL_FAILED_FIX = "Try again in a few minutes."
+CHECK_MODEL_UNLISTED_FIX = "Ask the model something: typist ask hello."
+
+
+def check_model(model: str, retires: str = "") -> str:
+    """Says that the key is accepted and the model exists; `retires` is when it retires, if that is known."""
+    return f"{model}: the key is accepted, and the model exists." + (f" It retires on {retires}." if retires else "")
+
+
+def check_model_fix(model: str, variable: str) -> str:
+    """Says which setting chooses the model, and which one the key."""
+    return f"Choose another model in BOT_MODELS in place of {model}, or check what {variable} has access to."
+
+
+def check_model_retired(model: str, retired: str) -> str:
+    """Says that the model no longer answers; `retired` is since when, if that is known."""
+    return f"{model} is retired" + (f" since {retired}." if retired else ".")
+
+
+def check_model_missing(model: str) -> str:
+    """Says that the server doesn't have the model."""
+    return f"{model} does not exist, or the key has no access to it."
+
+
+def check_model_unlisted(model: str) -> str:
+    """Says that a compatible server can't look models up."""
+    return f"{model}: the server answers, but it doesn't say which models it has."
+
+
+def check_model_served(model: str) -> str:
+    """Says that a server without keys has the model."""
+    return f"{model}: the server has this model."
+
+
+def check_key_refused(model: str, status: str) -> str:
+    """Says that the vendor refuses the key; `status` is for example "HTTP 401"."""
+    return f"{model}: the server does not accept the key ({status})."
+
+
+def check_key_fix(variable: str, page: str) -> str:
+    """Says where to get a key."""
+    return f"Check {variable}. Keys are at {page}."
+
+
+def check_not_api(model: str, came: str) -> str:
+    """Says that something else than the vendor's API answers; `came` is what."""
+    return f"{model}: the base URL answers with {came}, so it is not the address of this API."
+
+
+def check_base_url_fix(variable: str, usual: str) -> str:
+    """Says which setting is the address; `usual` is the vendor's own."""
+    return f"Check {variable}. The vendor's own is {usual}: a path such as /v1 may be missing."
+
+
+def check_model_unreachable(model: str, reason: str) -> str:
+    """Says that the vendor's server can't be reached."""
+    return f"{model}: the server can't be reached ({reason})."
+
+
+def check_model_unreachable_fix(variable: str) -> str:
+    """Says what may keep a server from being reached."""
+    return f"Check that the server runs, the network and DNS, and {variable}."
+
+
+def check_model_failed(model: str, reason: str) -> str:
+    """Says that the vendor's server failed."""
+    return f"{model}: the server can't tell right now ({reason})."
+
+
+# `typist check`: the database, the settings, and the checks themselves
+
+CHECK_DATABASE_WRITE = "The database can be written to."
+CHECK_DATABASE_NOT_WRITTEN = "Nothing is written to the database before it exists."
+CHECK_DATABASE_FILE_FIX = "Create the folder, and let Typist's user write to it."
+CHECK_SCHEMA_MISSING = "The database has no tables yet. The first start creates them."
+CHECK_SCHEMA_FIX = "Run the version of Typist that migrated it, or use another database."
+CHECK_DATABASE_WRITE_FIX = (
+    "Let the user in DATABASE_URL create and change tables. A file and its folder must be writable."
+)
+CHECK_SETTINGS = "The settings can be used. In force besides the defaults:"
+CHECK_SETTINGS_FIX = "See .env.example for all settings."
+CHECK_DATABASE_FIX = "Check DATABASE_URL, and that the database runs, is reachable and has room."
+CHECK_UNFORESEEN_FIX = "This is a fault of Typist's check. The rest of the report holds all the same."
+
+
+def check_database(version: str) -> str:
+    """Says that the database answers; `version` is for example "PostgreSQL 18.4"."""
+    return f"The database answers: {version}."
+
+
+def check_database_unusable(reason: str) -> str:
+    """Says that the database can't be used."""
+    return f"The database can't be used: {reason}."
+
+
+def check_database_new_file(name: str) -> str:
+    """Says that a SQLite file doesn't exist yet, and can be created."""
+    return f"The database file {name} doesn't exist yet. The first start creates it."
+
+
+def check_database_no_folder(name: str) -> str:
+    """Says that a SQLite file can't be created."""
+    return f"The database file {name} can't be created: its folder is missing or not writable."
+
+
+def check_write_refused(reason: str) -> str:
+    """Says that the database can't be written to."""
+    return f"The database can't be written to: {reason}."
+
+
+def check_schema(revision: str) -> str:
+    """Says that the schema is this version's."""
+    return f"The database schema is at revision {revision}, as this version of Typist needs it."
+
+
+def check_schema_older(revision: str, needed: str) -> str:
+    """Says that the next start migrates the schema."""
+    return f"The database schema is at revision {revision}. The next start migrates it to {needed}."
+
+
+def check_schema_newer(revision: str) -> str:
+    """Says that a newer version of Typist migrated the schema."""
+    return f"The database schema is at revision {revision}, which is newer than this version of Typist."
+
+
+def check_timed_out(what: str, within_s: float) -> str:
+    """Says that a check took too long; `what` is its id."""
+    return f"{what}: no result within {within_s:.0f} s."
+
+
+def check_unforeseen(what: str, trace: str) -> str:
+    """Says that a check itself failed; `what` is its id, `trace` the error's type and place."""
+    return f"{what}: the check failed unexpectedly ({trace})."
+
+
+def check_skipped(what: str, needed: str) -> str:
+    """Says that a check depends on another one that failed; both are ids."""
+    return f"{what}: not checked, because {needed} failed."
+
+
+def check_summary(failed: int, warned: int) -> str:
+    """The report's last line."""
+    if not failed and not warned:
+        return "Everything is set up."
+    return f"{failed} {'problem' if failed == 1 else 'problems'}, {warned} {'warning' if warned == 1 else 'warnings'}."

@@ -12,6 +12,7 @@ from bot.core.stream import FinishReason, Thinking, Usage
 from bot.errors import Failure
 from bot.providers.answer_reader import AnswerReader
 from bot.providers.failures import RequestAttempt
+from bot.providers.lookup import Found, Lookup, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
@@ -25,7 +26,13 @@ _FAILURES = {
 
 def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
     """Returns Anthropic's models, which are called anthropic/NAME."""
-    sdk = AsyncAnthropic(
+    sdk = open_sdk(settings)
+    return ApiVendor("anthropic", MessagesApi(sdk, options), sdk, settings.api_key)
+
+
+def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
+    """Returns Anthropic's SDK with a connection pool for one server."""
+    return AsyncAnthropic(
         api_key=settings.api_key,
         base_url=settings.base_url,
         # The SDK would wait for any Retry-After, however long. retry.py retries instead.
@@ -33,7 +40,18 @@ def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
         timeout=TIMEOUT,
         http_client=DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
     )
-    return ApiVendor("anthropic", MessagesApi(sdk, options), sdk, settings.api_key)
+
+
+async def look_up_model(settings: VendorSettings, name: str) -> Lookup:
+    """Returns what Anthropic says of a model, by https://platform.claude.com/docs/en/api/models/retrieve."""
+    async with open_sdk(settings) as sdk:
+        return await look_up(sdk.models, name, settings.api_key, _lookup_of)
+
+
+def _lookup_of(model: Any) -> Lookup:
+    # Not its day: a deprecated model whose day is past may still answer.
+    retired = getattr(model, "lifecycle", None) == "retired"
+    return Lookup(Found.RETIRED if retired else Found.MODEL, retires=day_of(getattr(model, "retires_at", None)))
 
 
 class MessagesApi:

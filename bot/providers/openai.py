@@ -1,6 +1,8 @@
 """OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions."""
 
 from collections.abc import Collection, Mapping
+from datetime import date
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -13,6 +15,7 @@ from bot.errors import Failure
 from bot.providers.answer_reader import AnswerReader, TaggedAnswerReader
 from bot.providers.failures import RequestAttempt
 from bot.providers.hosts import speaks_responses
+from bot.providers.lookup import Found, Lookup, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
@@ -42,6 +45,17 @@ def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
         timeout=TIMEOUT,
         http_client=DefaultAioHttpClient(timeout=TIMEOUT, limits=LIMITS, verify=tls()),
     )
+
+
+async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
+    """Returns what the server says of a model, by https://developers.openai.com/api/reference/resources/models."""
+    async with open_sdk(settings) as sdk:
+        return await look_up(sdk.models, name, settings.api_key, partial(_lookup_of, today))
+
+
+def _lookup_of(today: date, model: Any) -> Lookup:
+    retires = day_of(getattr(model, "shutdown_date", None))
+    return Lookup(Found.RETIRED if retires and retires <= today else Found.MODEL, retires=retires)
 
 
 class ResponsesApi:

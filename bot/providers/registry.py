@@ -6,9 +6,10 @@ that entry. Prices are in core/limits/prices.py.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from bot.ports.clock import Clock, SystemClock
 from bot.ports.models import Provider
 from bot.providers.fallback import Fallback
 from bot.providers.hosts import speaks_responses
+from bot.providers.lookup import Found, Lookup
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
 from bot.providers.retry import Retry
 from bot.providers.stall import Stall, silence_s
@@ -36,7 +38,13 @@ class Vendor(Protocol):
         ...
 
 
+async def _always_there(settings: VendorSettings, name: str, today: date) -> Lookup:
+    """Finds every model: for a vendor without a server."""
+    return Lookup(Found.MODEL)
+
+
 Connect = Callable[[VendorSettings, RequestOptions, Clock], Vendor]
+LookUp = Callable[[VendorSettings, str, date], Awaitable[Lookup]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,8 @@ class VendorEntry:
 
     connect: Connect
     """Imports the vendor's module and returns its connections; the settings' base URL is never empty."""
+    look_up: LookUp = _always_there
+    """Asks the vendor, free of charge, whether the key is good and a model exists."""
     default_model: str = ""
     """The model in use if only the vendor's key is set."""
     api_key_variable: str = ""
@@ -75,10 +85,22 @@ def _openai(settings: VendorSettings, options: RequestOptions, clock: Clock) -> 
     return openai.connect(settings, options)
 
 
+async def _look_up_at_openai(settings: VendorSettings, name: str, today: date) -> Lookup:
+    from bot.providers import openai
+
+    return await openai.look_up_model(settings, name, today)
+
+
 def _anthropic(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
     from bot.providers import anthropic
 
     return anthropic.connect(settings, options)
+
+
+async def _look_up_at_anthropic(settings: VendorSettings, name: str, today: date) -> Lookup:
+    from bot.providers import anthropic
+
+    return await anthropic.look_up_model(settings, name)
 
 
 def _scripted(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
@@ -90,6 +112,7 @@ def _scripted(settings: VendorSettings, options: RequestOptions, clock: Clock) -
 VENDORS: Mapping[str, VendorEntry] = {
     "openai": VendorEntry(
         connect=_openai,
+        look_up=_look_up_at_openai,
         default_model="openai/gpt-6-luna",
         api_key_variable="OPENAI_API_KEY",
         api_key_page="platform.openai.com/api-keys",
@@ -102,6 +125,7 @@ VENDORS: Mapping[str, VendorEntry] = {
     ),
     "anthropic": VendorEntry(
         connect=_anthropic,
+        look_up=_look_up_at_anthropic,
         default_model="anthropic/claude-haiku-5-5",
         api_key_variable="ANTHROPIC_API_KEY",
         api_key_page="platform.claude.com/settings/keys",
@@ -125,7 +149,7 @@ async def open_models(setup: ModelSetup) -> AsyncIterator[Fallback]:
         for model in setup.models:
             vendor, _, name = model.partition("/")
             if vendor not in vendors:
-                vendors[vendor] = VENDORS[vendor].connect(_resolved(vendor, setup), setup.options, clock)
+                vendors[vendor] = VENDORS[vendor].connect(resolved(vendor, setup), setup.options, clock)
                 stack.push_async_callback(_close, vendors[vendor])
             providers.append(Stall(Retry(vendors[vendor].model(name), clock), stall_timeout_s))
         yield Fallback(providers)
@@ -134,11 +158,12 @@ async def open_models(setup: ModelSetup) -> AsyncIterator[Fallback]:
 def max_output_tokens(setup: ModelSetup) -> int:
     """Returns the most output tokens, thinking included, that one answer of any model in use can be billed for."""
     vendors = {model.partition("/")[0] for model in setup.models}
-    thinks = any(VENDORS[vendor].thinks(_resolved(vendor, setup)) for vendor in vendors)
+    thinks = any(VENDORS[vendor].thinks(resolved(vendor, setup)) for vendor in vendors)
     return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
 
 
-def _resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
+def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:
+    """Returns a vendor's settings, with its own base URL if no other is set."""
     settings = setup.vendors.get(vendor, VendorSettings())
     return replace(settings, base_url=settings.base_url or VENDORS[vendor].base_url)
 

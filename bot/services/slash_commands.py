@@ -1,4 +1,4 @@
-"""Slash commands: answers /typist, saves channel settings, and opens the modal for questions about a message."""
+"""Slash commands: answers them, saves channel settings, and opens the modal for questions about a message."""
 
 import logging
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from bot.core.inbound.triage import Identity
 from bot.core.limits.access import Denial
 from bot.core.limits.caps import UsageToDate
 from bot.core.message_question import QuotedMessage
-from bot.core.slash_command import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, parse_subcommand
+from bot.core.slash_command import HELP, SETTINGS_FIELDS, USAGE, CommandResponse, Help, TypedCommand
 from bot.errors import RateLimited, Refused
 from bot.ports.channel_settings import ChannelSettingsStore
 from bot.ports.channels import Channels
@@ -55,17 +55,17 @@ class SlashCommands:
     defaults: DefaultSettings
     admins: frozenset[str]
 
-    async def command(self, invocation: Invocation, text: str) -> CommandResponse | None:
-        """Returns the answer to /typist, None if a modal is the answer."""
+    async def command(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
+        """Returns the answer to a slash command, None if a modal is the answer."""
         if denial := await self._denial(invocation):
             return CommandResponse(denial)
-        subcommand = parse_subcommand(text)
+        subcommand = typed.subcommand
         if field := SETTINGS_FIELDS.get(subcommand):
             return await self._open_settings(invocation, field)
         if subcommand == USAGE:
             usage = await self.quota.personal_use(self.me.team_id, invocation.user_id)
             return await self._response(invocation.channel_id, usage)
-        return await self._response(invocation.channel_id, Help("" if subcommand == HELP else subcommand))
+        return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
     async def save(self, user_id: str, place: SettingsPlace, settings: ChannelSettings) -> dict[str, str]:
         """Saves a channel's settings, or returns a sentence for each field that can't be saved, by SettingsField."""

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -14,13 +16,11 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.core.inbound.triage import Identity
 from bot.core.surrogates import paired_json
 from bot.errors import RateLimited, Refusal, Refused
+from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.refusals import RATE_LIMITED, error_name, reason_of
 
 CALL_TIMEOUT_S = 15
 DEFAULT_RETRY_AFTER_S = 30.0
-PANE_SCOPE = "assistant:write"
-"""The scope of apps with the Agents feature. Slack lists a token's scopes in each answer."""
-
 NO_OBJECT = "no JSON object"
 """Our own error name for a response that isn't a JSON object."""
 
@@ -53,6 +53,18 @@ async def _check_allowed(*_: object) -> None:
     allowed = _allowed.get()
     if allowed is not None and not allowed():
         raise Withheld
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What Slack tells of the app in a workspace, in its answer to auth.test."""
+
+    identity: Identity
+    team_name: str
+    scopes: frozenset[str] | None
+    """What the bot token is granted; None where the answer doesn't list it."""
+    slack_time_s: float | None
+    """Slack's clock, in seconds since 1970; None where the answer doesn't tell."""
 
 
 class SlackClient:
@@ -138,18 +150,30 @@ class SlackClient:
 
     async def identity(self) -> Identity:
         """Returns who the bot is. Raises RateLimited and Refused; credentials.py knows which are final."""
+        return (await self.installation()).identity
+
+    async def installation(self) -> Installation:
+        """Returns who the bot is, and what it is granted. Raises RateLimited and Refused."""
         answer = await self._answer("auth.test", {})
         ids = [answer.get(name) for name in ("team_id", "user_id", "bot_id", "user")]
         if not all(isinstance(id_, str) for id_ in ids):
             raise Refused("auth.test", "no bot in the answer", Refusal.TRANSIENT)
-        scopes = {scope.strip() for scope in _header(answer, "X-OAuth-Scopes").split(",")}
+        scopes = frozenset(filter(None, map(str.strip, _header(answer, "X-OAuth-Scopes").split(","))))
         team_id, user_id, bot_id, name = map(str, ids)
-        return Identity(team_id, user_id, bot_id, name, PANE_SCOPE in scopes)
+        identity = Identity(team_id, user_id, bot_id, name, AGENT_SCOPE in scopes)
+        return Installation(identity, str(answer.get("team") or team_id), scopes or None, _date(answer))
 
 
 def _header(response: AsyncSlackResponse, name: str) -> str:
     """Returns a header, whatever case its name is written in; "" if it is missing."""
     return next((str(value) for key, value in response.headers.items() if key.lower() == name.lower()), "")
+
+
+def _date(response: AsyncSlackResponse) -> float | None:
+    try:
+        return parsedate_to_datetime(_header(response, "Date")).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _form(arguments: dict[str, Any]) -> dict[str, str]:

@@ -60,7 +60,7 @@ def database_errors() -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(
-            f"The database can't be used: {_reason(error)}. "
+            f"The database can't be used: {reason_of(error)}. "
             "Check DATABASE_URL, and that the database runs, is reachable and has room."
         ) from error
 
@@ -94,7 +94,8 @@ def _parsed(database_url: str) -> sa.URL:
     return url
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Returns what the database, the driver or the network says about an error, without the values of a row."""
     if isinstance(error, PoolTimeout):
         return f"all connections were busy for {_POOL_TIMEOUT_S:.0f} s"
     if isinstance(error, TimeoutError):

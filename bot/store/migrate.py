@@ -43,17 +43,15 @@ async def nothing_recorded(engine: AsyncEngine) -> str:
 
 
 def _upgrade(connection: sa.Connection) -> str:
-    current = _revision(connection)
+    current = read_revision(connection)
     if current == REVISION:
         return current
     # Alembic takes 8 MB and a tenth of a second, and is needed only at the first start of a version.
     from alembic import command
-    from alembic.config import Config
 
-    config = Config()
-    config.set_main_option("script_location", "bot.store:migrations")
+    config = _config()
     config.attributes["connection"] = connection
-    if current is not None and current not in _known(config):
+    if current is not None and not is_known(current):
         # In a rolling deployment, both versions run at once. The older one can, because migrations only add.
         log.warning("database schema %s is newer than this version of Typist", current)
         return current
@@ -61,13 +59,22 @@ def _upgrade(connection: sa.Connection) -> str:
     return REVISION
 
 
-def _known(config: "Config") -> set[str]:
+def is_known(revision: str) -> bool:
+    """Returns whether this version of Typist has the migration to a revision; it lacks those of newer versions."""
     from alembic.script import ScriptDirectory
 
-    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
-def _revision(connection: sa.Connection) -> str | None:
+def _config() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "bot.store:migrations")
+    return config
+
+
+def read_revision(connection: sa.Connection) -> str | None:
     """Returns the database's revision, None if there are no tables yet."""
     if not sa.inspect(connection).has_table(_versions.name):
         return None

@@ -1,4 +1,4 @@
-"""The responses to /typist, shortcuts and modals as messages, which only one person reads."""
+"""The responses to the slash command, shortcuts and modals as messages, which only one person reads."""
 
 from bot.core import texts
 from bot.core.entities import escape
@@ -10,8 +10,8 @@ from bot.slack.format.blockkit import Json, context, mrkdwn, plain_text, section
 def command_message(response: CommandResponse) -> Json:
     """Returns the message for a command's acknowledgment, or for a response_url."""
     match response.content:
-        case Help(unknown_subcommand=unknown):
-            text = help_text(unknown)
+        case Help() as help_asked:
+            text = help_text(help_asked)
         case UsageToDate() as usage:
             text = usage_text(usage)
         case str(sentence):
@@ -22,10 +22,11 @@ def command_message(response: CommandResponse) -> Json:
     return {"text": text, "blocks": blocks}
 
 
-def help_text(unknown_subcommand: str = "") -> str:
+def help_text(asked: Help) -> str:
     """Returns what Typist can do, in mrkdwn; a subcommand that does not exist is named first."""
-    unknown = texts.unknown_command(escape(unknown_subcommand)) if unknown_subcommand else ""
-    return f"{unknown}{texts.WHAT_I_DO}\n{texts.COMMANDS}"
+    command, subcommand = escape(asked.command), escape(asked.unknown_subcommand)
+    unknown = texts.unknown_command(command, subcommand) if subcommand else ""
+    return f"{unknown}{texts.WHAT_I_DO}\n{texts.commands(command)}"
 
 
 def usage_text(usage: UsageToDate) -> str:

@@ -7,7 +7,7 @@ from bot.core.inbound.channel_settings import EffectiveSettings
 from bot.core.limits.caps import Period, Scope
 from bot.core.reply.preview import beginning
 from bot.slack.format.blockkit import Json, context, divider, header, home, mrkdwn, plain_text, section
-from bot.slack.format.command_responses import amount_text, help_text, usage_text
+from bot.slack.format.command_responses import amount_text, usage_text
 
 PROMPT_CHARS = 400
 MOST_MODELS = 10
@@ -17,7 +17,7 @@ def home_view(view: HomeView) -> Json:
     """Returns the view that views.publish takes."""
     blocks = [
         header("Typist"),
-        section(mrkdwn(help_text())),
+        section(mrkdwn(f"{texts.WHAT_I_DO}\n{texts.COMMANDS_IN_HOME}")),
         divider(),
         header(texts.USAGE_HEADING),
         section(mrkdwn(usage_text(view.usage))),

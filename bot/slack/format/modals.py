@@ -30,7 +30,7 @@ from bot.slack.format.blockkit import (
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
-"""Callback ids: the modal's, and that of the shortcut in manifest.json."""
+"""Callback ids: the modal's, and that of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 DEFAULT = "default"
 """The option that leaves a setting to the environment."""

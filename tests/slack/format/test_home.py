@@ -1,4 +1,4 @@
-"""App Home of a person and of an admin, and responses to /typist: blocks that Slack accepts."""
+"""App Home for a person and for an admin, and the slash command's responses: blocks that Slack accepts."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from bot.core.inbound.channel_settings import (
     settings_line,
 )
 from bot.core.limits.caps import Amount, Period, UsageToDate, parse_caps
-from bot.core.slash_command import parse_subcommand
+from bot.core.slash_command import TypedCommand
 from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import usage_text
 from bot.slack.format.home import home_view
@@ -82,7 +82,7 @@ def test_settings_in_effect_are_one_line(settings: ChannelSettings, defaults: De
     ("text", "word"), [("", "help"), ("  ", "help"), ("Usage", "usage"), ("model x", "model"), ("tea", "tea")]
 )
 def test_first_word_is_the_subcommand(text: str, word: str) -> None:
-    assert parse_subcommand(text) == word
+    assert TypedCommand("/typist", text).subcommand == word
 
 
 def test_usage_without_quotas_says_so() -> None:

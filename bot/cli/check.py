@@ -1,0 +1,121 @@
+"""`typist check`: checks tokens, scopes, Socket Mode, models and the database, and says how to mend what is wrong."""
+
+import argparse
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+
+from bot import logs, settings
+from bot.core import texts
+from bot.core.checks import Check, Report, fail, ok
+from bot.errors import SettingsError
+from bot.settings import Settings, model_setup, models_in_use
+
+HELP = "check tokens, scopes, models and the database"
+DESCRIPTION = (
+    "Checks what must be right before Typist can answer, and says how to mend what is wrong. It changes nothing. "
+    "Exits with 1 if something must be mended, with 2 if the settings can't be used."
+)
+EXIT_PROBLEMS = 1
+EXIT_INVALID = 2
+SETTINGS = "settings"
+
+_CONVERSATION = re.compile(r"[CDGUW][A-Z0-9]+")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the probe and the form of the report."""
+    parser.add_argument(
+        "--probe",
+        metavar="CHANNEL",
+        help="also post a message in this channel (an ID such as C0123ABCD), wait for its event, and delete it",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the report and returns the exit code."""
+    try:
+        ours = settings.read(env, needs_slack=True, needs_model=True)
+        probe = _parse_probe(options.probe)
+    except SettingsError as error:
+        if not options.json:
+            raise
+        _print(Report([fail(SETTINGS, problem, texts.CHECK_SETTINGS_FIX) for problem in error.problems]), as_json=True)
+        return EXIT_INVALID
+    logs.set_up("error" if ours.log_level == "info" else ours.log_level)
+    report = asyncio.run(checked(ours, probe))
+    _print(report, as_json=options.json)
+    return 0 if report.is_ok else EXIT_PROBLEMS
+
+
+async def checked(ours: Settings, probe: str | None = None) -> Report:
+    """Returns the report on these settings; `probe` is a channel to post in."""
+    from bot.ports.clock import SystemClock
+    from bot.providers.checks import check_id, check_model
+    from bot.services.setup_checks import Step, run_checks
+    from bot.slack import checks as slack
+    from bot.slack.client import SlackClient, new_session
+    from bot.store import checks as database
+
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(new_session())
+        tokens = (ours.slack_bot_token, ours.slack_app_token, ours.slack_config_token)
+        bot, app, config = (SlackClient(token, ours.slack_api_url, session) for token in tokens)
+        clock, setup = SystemClock(), model_setup(ours)
+        in_slack = slack.SlackChecks(bot, app, config if ours.slack_config_token else None, clock)
+        stack.push_async_callback(in_slack.close)
+        store = database.DatabaseChecks(ours.database_url)
+        stack.push_async_callback(store.close)
+        today = datetime.fromtimestamp(clock.now(), UTC).date()
+        steps = [
+            Step(SETTINGS, partial(_settings, ours)),
+            Step(slack.BOT_TOKEN, in_slack.bot_token),
+            Step(slack.SCOPES_ID, in_slack.scopes, needs=[slack.BOT_TOKEN]),
+            Step(slack.CLOCK, in_slack.clocks, needs=[slack.BOT_TOKEN]),
+            Step(slack.APP_TOKEN, in_slack.app_token),
+            Step(slack.SOCKET_MODE, in_slack.socket_mode, needs=[slack.APP_TOKEN]),
+            Step(
+                slack.SAME_APP,
+                in_slack.same_app,
+                needs=[slack.BOT_TOKEN, slack.APP_TOKEN],
+                after=[slack.SOCKET_MODE],
+            ),
+            Step(slack.MANIFEST, in_slack.manifest, after=[slack.SAME_APP]),
+        ]
+        if probe is not None:
+            steps += [
+                Step(slack.PROBE_POST, partial(in_slack.probe_post, probe), needs=[slack.BOT_TOKEN, slack.SOCKET_MODE]),
+                Step(slack.PROBE_EVENT, in_slack.probe_event, needs=[slack.PROBE_POST]),
+                Step(slack.PROBE_DELETE, in_slack.probe_delete, needs=[slack.PROBE_POST], after=[slack.PROBE_EVENT]),
+            ]
+        steps += [Step(check_id(model), partial(check_model, setup, model, today)) for model in setup.models]
+        steps += [
+            Step(database.CONNECTION, store.connection),
+            Step(database.WRITE, store.write, needs=[database.CONNECTION]),
+            Step(database.SCHEMA, store.schema, needs=[database.CONNECTION], after=[database.WRITE]),
+        ]
+        return await run_checks(steps)
+
+
+async def _settings(ours: Settings) -> Check:
+    shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
+    lines = [f"{name}: {value}" for name, value in shown.items()]
+    return ok(SETTINGS, "\n".join([texts.CHECK_SETTINGS, *lines]))
+
+
+def _parse_probe(channel: str | None) -> str | None:
+    """Returns the conversation that --probe names. Raises SettingsError."""
+    if channel is not None and not _CONVERSATION.fullmatch(channel):
+        raise SettingsError(
+            [f"--probe must be a channel ID such as C0123ABCD (in Slack: in the channel's details), not {channel}."]
+        )
+    return channel
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    print(json.dumps(report.json(), ensure_ascii=False, indent=2) if as_json else report.text())

@@ -1,0 +1,37 @@
+"""`typist manifest`: prints the manifest from which Slack makes the app."""
+
+import argparse
+import json
+from collections.abc import Mapping
+
+from bot.errors import SettingsError
+from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
+
+HELP = "print the manifest to create the Slack app from"
+DESCRIPTION = (
+    "Prints the app's manifest as JSON. Paste it at api.slack.com/apps > Create New App > From a manifest. "
+    "The Slack CLI asks for it by .slack/hooks.json."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the kind of app and its names."""
+    parser.add_argument("--agent", action="store_true", help="an app with Slack's Agents feature")
+    parser.add_argument("--name", default=DEFAULT_NAME, help=f"the app's name (default: {DEFAULT_NAME})")
+    parser.add_argument(
+        "--command",
+        dest="slash_command",
+        metavar="/NAME",
+        default=DEFAULT_COMMAND,
+        help=f"the slash command (default: {DEFAULT_COMMAND})",
+    )
+
+
+def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the manifest and returns the exit code. Raises SettingsError."""
+    try:
+        manifest = app_manifest(agent=options.agent, name=options.name, command=options.slash_command)
+    except ValueError as problem:
+        raise SettingsError([str(problem)]) from problem
+    print(json.dumps(manifest, indent=2, ensure_ascii=False))
+    return 0

@@ -1,0 +1,89 @@
+"""What `typist check` finds: one check for each thing that must be right, and the report as text and JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from bot.core import texts
+
+
+class Status(StrEnum):
+    """What became of a check."""
+
+    OK = "ok"
+    WARN = "warn"
+    """A feature does not work, or something will fail later."""
+    FAIL = "fail"
+    """Questions stay unanswered until somebody mends it."""
+    SKIPPED = "skipped"
+    """It could not be checked, or nobody asked for it."""
+
+
+_MARKS: Mapping[Status, str] = {Status.OK: "✔", Status.WARN: "⚠", Status.FAIL: "✘", Status.SKIPPED: "–"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report. No part of it holds a secret."""
+
+    id: str
+    """Stays the same between versions, for scripts: "slack.scopes"."""
+    status: Status
+    message: str
+    fix: str = ""
+    """What to do, where something is to be done."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether checks that depend on this one make sense."""
+        return self.status in (Status.OK, Status.WARN)
+
+    def lines(self) -> list[str]:
+        """Returns the check as lines of text: the message with its mark, and the remedy below."""
+        first, *others = self.message.splitlines()
+        remedy = [f"  → {self.fix}"] if self.fix else []
+        return [f"{_MARKS[self.status]} {first}", *(f"    {line}" for line in others), *remedy]
+
+
+def ok(check_id: str, message: str) -> Check:
+    """Returns a check that passed."""
+    return Check(check_id, Status.OK, message)
+
+
+def warn(check_id: str, message: str, fix: str) -> Check:
+    """Returns a check that found something that limits a feature."""
+    return Check(check_id, Status.WARN, message, fix)
+
+
+def fail(check_id: str, message: str, fix: str) -> Check:
+    """Returns a check that found something that must be mended."""
+    return Check(check_id, Status.FAIL, message, fix)
+
+
+def skipped(check_id: str, reason: str) -> Check:
+    """Returns a check that was not made."""
+    return Check(check_id, Status.SKIPPED, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The checks, in the order in which they are shown."""
+
+    checks: Sequence[Check]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing must be mended."""
+        return not self._count(Status.FAIL)
+
+    def text(self) -> str:
+        """Returns the report for people."""
+        lines = [line for check in self.checks for line in check.lines()]
+        return "\n".join([*lines, "", texts.check_summary(self._count(Status.FAIL), self._count(Status.WARN))])
+
+    def json(self) -> dict[str, object]:
+        """Returns the report for scripts, as data for a JSON object."""
+        return {"ok": self.is_ok, "checks": [asdict(check) for check in self.checks]}
+
+    def _count(self, status: Status) -> int:
+        return sum(check.status is status for check in self.checks)

@@ -1,0 +1,142 @@
+"""Looks a model up at its vendor, by the method that costs nothing: whether the key is good, and the model exists.
+
+A vendor's SDK asks for one model. Servers that are only compatible may not know that request, so they are asked for the
+list of their models. What answers may be no such API at all: the SDKs return a web page with status 200 as a str, and
+foreign JSON as an object without an id.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from bot.errors import ProviderError
+from bot.providers.failures import ErrorResponse, RequestAttempt, error_response
+
+MOST_LISTED = 2_000
+_NO_SUCH_REQUEST = (404, 405, 501)
+_NO_SUCH_MODEL = ("model_not_found", "not_found_error")
+
+
+class Found(Enum):
+    """What a look-up found."""
+
+    MODEL = auto()
+    RETIRED = auto()
+    """The vendor still lists the model, and no longer answers with it."""
+    NO_MODEL = auto()
+    NO_LIST = auto()
+    """The server knows neither request, and may have the model."""
+    KEY_REFUSED = auto()
+    NOT_THE_API = auto()
+    UNREACHABLE = auto()
+    FAILED = auto()
+    """The server can't tell now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The result of a look-up."""
+
+    found: Found
+    detail: str = ""
+    """What came in place of an answer, for operators. It holds no key."""
+    retires: date | None = None
+    """The model's last day, if the vendor has announced one."""
+
+
+class ModelsApi(Protocol):
+    """The part of both vendors' SDKs that knows models."""
+
+    def retrieve(self, model: str, /) -> Awaitable[Any]:
+        """Returns one model."""
+        ...
+
+    def list(self) -> Any:
+        """Returns the models, as an asynchronous iterator that asks for further pages."""
+        ...
+
+
+async def look_up(models: ModelsApi, name: str, api_key: str, read: Callable[[Any], Lookup]) -> Lookup:
+    """Returns what the server says of a model; `read` reads the SDK's model of the vendor."""
+    try:
+        with RequestAttempt(name, api_key):
+            answer = await _answer(models.retrieve(name))
+            if not isinstance(answer, ErrorResponse):
+                return read(answer) if _is_model(answer) else Lookup(Found.NOT_THE_API, _kind_of(answer))
+            if answer.status not in _NO_SUCH_REQUEST:
+                return _refused(answer)
+            if _says_no_model(answer.body):
+                return Lookup(Found.NO_MODEL)
+            return await _in_list(models, name, answer)
+    except ProviderError as error:
+        unreachable = error.detail.partition(":")[0]
+        return Lookup(Found.UNREACHABLE, unreachable)
+
+
+async def _answer(call: Awaitable[Any]) -> Any:
+    """Returns what the call gives, or the response with an error status. Raises errors of the transport."""
+    try:
+        return await call
+    except Exception as error:
+        if (response := error_response(error)) is None:
+            raise
+        return response
+
+
+async def _in_list(models: ModelsApi, name: str, refused: ErrorResponse) -> Lookup:
+    """Looks for a model in the list of a server that refused to tell of it alone."""
+    listed = await _answer(_ids(models.list()))
+    if isinstance(listed, ErrorResponse):
+        if listed.status not in _NO_SUCH_REQUEST:
+            return _refused(listed)
+        if isinstance(refused.body, dict):
+            return Lookup(Found.NO_LIST)
+        return Lookup(Found.NOT_THE_API, f"HTTP {refused.status}")
+    if listed is None:
+        return Lookup(Found.NOT_THE_API, "something other than a list of models")
+    return Lookup(Found.MODEL if name in listed else Found.NO_MODEL)
+
+
+async def _ids(models: AsyncIterator[Any]) -> set[str] | None:
+    """Returns the ids in a list, None if it is no list of models."""
+    ids: set[str] = set()
+    try:
+        async for model in models:
+            ids.add(str(model.id))
+            if len(ids) >= MOST_LISTED:
+                break
+    except (AttributeError, TypeError):
+        return None
+    return ids
+
+
+def day_of(value: object) -> date | None:
+    """Returns the day that a vendor names: a date, a time, or the text of one. None for anything else."""
+    if isinstance(value, datetime):
+        return value.date()
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return None
+
+
+def _is_model(answer: Any) -> bool:
+    return isinstance(getattr(answer, "id", None), str)
+
+
+def _kind_of(answer: object) -> str:
+    return "a web page" if isinstance(answer, str) else "JSON that is no model"
+
+
+def _says_no_model(body: object) -> bool:
+    error = body.get("error") if isinstance(body, dict) else None
+    return isinstance(error, dict) and not {error.get("code"), error.get("type")}.isdisjoint(_NO_SUCH_MODEL)
+
+
+def _refused(response: ErrorResponse) -> Lookup:
+    status = f"HTTP {response.status}"
+    if response.status in (401, 403):
+        return Lookup(Found.KEY_REFUSED, status)
+    return Lookup(Found.FAILED, status)

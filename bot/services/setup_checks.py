@@ -1,0 +1,59 @@
+"""Runs the checks of `typist check` side by side, each within its time, and reports every one of them.
+
+A check that needs another one waits for it, and is skipped if that one failed. A check that raises something unforeseen
+is a failed check, and the others go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.core import texts
+from bot.core.checks import Check, Report, Status, fail, skipped
+from bot.errors import TypistError, trace_of
+
+WITHIN_S = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check, and what it builds on."""
+
+    id: str
+    run: Callable[[], Awaitable[Check]]
+    needs: Sequence[str] = ()
+    """It is skipped if one of these failed or was skipped."""
+    after: Sequence[str] = ()
+    """It waits for these, whatever they find."""
+    within_s: float = WITHIN_S
+
+
+async def run_checks(steps: Sequence[Step]) -> Report:
+    """Returns the report, in the order of the steps. A step comes behind those that it needs."""
+    tasks: dict[str, asyncio.Task[Check]] = {}
+    for step in steps:
+        before = {name: tasks[name] for name in (*step.needs, *step.after) if name in tasks}
+        tasks[step.id] = asyncio.create_task(_checked(step, before))
+    return Report([await task for task in tasks.values()])
+
+
+async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Check:
+    found = {name: await task for name, task in before.items()}
+    for name in step.needs:
+        if not found[name].passed:
+            return skipped(step.id, texts.check_skipped(step.id, _root_of(found[name])))
+    try:
+        async with asyncio.timeout(step.within_s):
+            return await step.run()
+    except TimeoutError:
+        return fail(step.id, texts.check_timed_out(step.id, step.within_s), texts.CHECK_TRY_LATER_FIX)
+    except TypistError as error:
+        return fail(step.id, str(error), texts.CHECK_SETTINGS_FIX)
+    except Exception as error:
+        # Its message may quote a secret.
+        return fail(step.id, texts.check_unforeseen(step.id, trace_of(error)), texts.CHECK_UNFORESEEN_FIX)
+
+
+def _root_of(check: Check) -> str:
+    """Returns the id of a check, with the reason for which it was skipped."""
+    return check.id if check.status is not Status.SKIPPED else f"{check.id} (skipped)"

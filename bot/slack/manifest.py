@@ -1,0 +1,183 @@
+"""The app's manifest: what Slack has to know about the app. manifest.json and manifest.agent.json are its output.
+
+The manifest's names are the operator's choice. The bot works with any: the handler takes every slash command that is
+sent to the app, and shortcuts are known by their callback_id.
+
+https://docs.slack.dev/reference/app-manifest
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.slack.format.modals import ASK_ABOUT
+
+Json = dict[str, Any]
+
+DEFAULT_NAME = "Typist"
+DEFAULT_COMMAND = "/typist"
+MOST_NAME_CHARACTERS = 35
+_MOST_SHORTCUT_CHARACTERS = 24
+_COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
+
+SCOPES = (
+    "app_mentions:read",
+    "channels:history",
+    "channels:read",
+    "chat:write",
+    "commands",
+    "files:read",
+    "files:write",
+    "groups:history",
+    "groups:read",
+    "im:history",
+    "mpim:history",
+    "mpim:read",
+    "users:read",
+)
+AGENT_SCOPE = "assistant:write"
+"""The scope of apps with the Agents feature."""
+NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read"})
+"""Without one of these, mentions or direct messages stay unanswered. The others are for single features."""
+_EVENTS = (
+    "app_home_opened",
+    "app_mention",
+    "message.channels",
+    "message.groups",
+    "message.im",
+    "message.mpim",
+)
+_AGENT_EVENTS = ("agent_session_stopped", "app_context_changed")
+
+_CHOSEN = re.compile(
+    r"^display_information\."
+    r"|^features\.bot_user\.|^features\.agent_view\.agent_description$"
+    r"|^features\.(shortcuts|slash_commands)\.\d+\.(name|command|description|usage_hint)$"
+)
+"""What an operator may word as they like."""
+_ESSENTIAL = re.compile(
+    r" (app_mention|message\.im|app_mentions:read|chat:write|im:history|users:read)$"
+    r"|socket_mode_enabled|messages_tab|bot_user"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that an app's manifest lacks, or sets in another way."""
+
+    where: str
+    """The place in the manifest, such as "settings.socket_mode_enabled"."""
+    expected: str
+
+    @property
+    def is_essential(self) -> bool:
+        """Whether questions stay unanswered because of it. Otherwise a single feature does not work."""
+        return bool(_ESSENTIAL.search(f"{self.where} {self.expected}"))
+
+    def __str__(self) -> str:
+        return f"{self.where} must {'contain' if self.where.endswith(('bot', 'bot_events')) else 'be'} {self.expected}"
+
+
+def app_manifest(*, agent: bool = False, name: str = DEFAULT_NAME, command: str = DEFAULT_COMMAND) -> Json:
+    """Returns the manifest of an app, with Slack's Agents feature if `agent`. Raises ValueError for unusable names."""
+    if not 1 <= len(name) <= MOST_NAME_CHARACTERS:
+        raise ValueError(f"--name must have 1 to {MOST_NAME_CHARACTERS} characters.")
+    if not _COMMAND.fullmatch(command):
+        raise ValueError("--command must be / and 1 to 31 of a-z, 0-9, _ and -.")
+    features: Json = {
+        "app_home": {
+            "home_tab_enabled": True,
+            "messages_tab_enabled": True,
+            "messages_tab_read_only_enabled": False,
+        },
+        "bot_user": {"display_name": _display_name(name), "always_online": True},
+        "shortcuts": [
+            {
+                "name": _shortcut_name(name),
+                "type": "message",
+                "callback_id": ASK_ABOUT,
+                "description": f"Asks {name} about a message, in its thread",
+            }
+        ],
+        "slash_commands": [
+            {
+                "command": command,
+                "description": "Help, your usage, and this channel's settings",
+                "usage_hint": "help, usage, model, prompt or mention-only",
+                "should_escape": False,
+            }
+        ],
+    }
+    if agent:
+        features["agent_view"] = {"agent_description": "Answers questions, and reads what you share with it."}
+    return {
+        "display_information": {
+            "name": name,
+            "description": "Streams answers from an LLM into Slack, live.",
+            "background_color": "#1f2937",
+        },
+        "features": features,
+        "oauth_config": {"scopes": {"bot": sorted((*SCOPES, *((AGENT_SCOPE,) if agent else ())))}},
+        "settings": {
+            "event_subscriptions": {"bot_events": sorted((*_EVENTS, *(_AGENT_EVENTS if agent else ())))},
+            "interactivity": {"is_enabled": True},
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": True,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def differences(exported: Mapping[str, Any]) -> list[Difference]:
+    """Returns what an app's manifest lacks, or sets in another way, than this version of Typist needs.
+
+    `exported`: the answer of apps.manifest.export. What it has besides is no difference: Slack adds settings that
+    nobody made (slackapi/slack-cli#591), and an operator may add their own. Nor are names and descriptions.
+    """
+    features = exported.get("features") or {}
+    expected = app_manifest(agent="agent_view" in features or "assistant_view" in features)
+    if "assistant_view" in features:
+        # An app of the older kind, which Typist serves too.
+        del expected["features"]["agent_view"]
+        events = expected["settings"]["event_subscriptions"]["bot_events"]
+        events[:] = [event for event in events if event not in _AGENT_EVENTS]
+    return [found for found in _differences(expected, exported, "") if not _CHOSEN.search(found.where)]
+
+
+def _differences(expected: object, found: object, where: str) -> Iterator[Difference]:
+    match expected:
+        case dict():
+            held = found if isinstance(found, Mapping) else {}
+            for key, value in expected.items():
+                yield from _differences(value, held.get(key), f"{where}.{key}" if where else key)
+        case list() if expected and isinstance(expected[0], str):
+            yield from (Difference(where, each) for each in expected if each not in _list(found))
+        case list():
+            if len(_list(found)) < len(expected):
+                yield Difference(where, f"{len(expected)} or more")
+                return
+            for index, value in enumerate(expected):
+                yield from _closest(value, _list(found), f"{where}.{index}")
+        # Slack may leave out what is false.
+        case _ if (found or False) != expected:
+            yield Difference(where, str(expected).lower())
+
+
+def _closest(expected: object, found: list[object], where: str) -> Iterator[Difference]:
+    """Yields the differences to that element of a list which has the fewest: an app may have other commands, too."""
+    yield from min((list(_differences(expected, each, where)) for each in found), key=len)
+
+
+def _list(found: object) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _display_name(name: str) -> str:
+    """Returns the bot user's name: Slack takes a-z, 0-9, -, _ and . in it."""
+    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-") or DEFAULT_NAME.lower()
+
+
+def _shortcut_name(name: str) -> str:
+    named = f"Ask {name} about this"
+    return named if len(named) <= _MOST_SHORTCUT_CHARACTERS else "Ask about this"
