@@ -433,20 +433,21 @@ CHECK_APP_TOKEN_FIX = (
 CHECK_SOCKET_MODE_FIX = f"Turn Socket Mode on: {YOUR_APP} → Socket Mode."
 CHECK_SOCKET_MODE_OFF = "Socket Mode is off, so Slack sends no events."
 CHECK_SOCKET_MODE = "Socket Mode is on: a connection opened, and Slack said hello."
+CHECK_TOO_MANY_SOCKETS = "The app has ten Socket Mode connections already, and Slack takes no more."
+CHECK_TOO_MANY_SOCKETS_FIX = "Stop other processes of this app. Each process of Typist opens two connections."
 CHECK_SOCKET_FIX = f"Check that a firewall or proxy lets WebSockets (wss) through. {CHECK_TRY_LATER_FIX}"
 CHECK_SAME_APP = "Both tokens belong to the same app."
 CHECK_TWO_APPS_FIX = f"Copy both tokens from the same app: {YOUR_APP} → OAuth & Permissions, and → Basic Information."
 CHECK_APP_UNKNOWN = "Slack did not say which app a token belongs to."
 CHECK_SCOPES_UNKNOWN = "Slack's answer did not list the token's scopes."
-CHECK_SCOPES_FIX = (
-    f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest, then install the app again: → Install App."
+CHECK_MANIFEST_FIX = (
+    f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest. Then install the app again: → Install App."
 )
 CHECK_CLOCK_UNKNOWN = "Slack's answer had no usable Date."
 CHECK_CLOCK_FIX = "Set this machine's clock, for example by NTP. Costs, quotas and retention go by it."
 CHECK_MANIFEST = "The app's manifest has all that Typist needs."
 CHECK_MANIFEST_NOT_COMPARED = "Events, tabs and interactivity are not compared, because SLACK_CONFIG_TOKEN is not set."
 CHECK_CONFIG_FIX = "Generate a new one: api.slack.com/apps → Your App Configuration Tokens. It lasts 12 hours."
-CHECK_MANIFEST_FIX = f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest."
 CHECK_PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
 CHECK_PROBE_EVENT = "Slack delivered the event of the probe's message."
 CHECK_PROBE_EVENT_FIX = (
@@ -496,7 +497,7 @@ _PROBE_FIXES: Mapping[str, str] = {
     "channel_not_found": "Check the channel's ID. If the channel is private, invite the app first.",
     "is_archived": "Choose a channel that is not archived.",
     "messages_tab_disabled": f"Turn the Messages tab on: {YOUR_APP} → App Home.",
-    "missing_scope": CHECK_SCOPES_FIX,
+    "missing_scope": CHECK_MANIFEST_FIX,
 }
 
 
@@ -565,7 +566,9 @@ def check_clock(skew_s: float) -> str:
     """Says how far this machine's clock is off; positive: ahead of Slack's."""
     if abs(skew_s) < 2:
         return "This machine's clock agrees with Slack's."
-    return f"This machine's clock is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} Slack's."
+    # Slack tells its time in whole seconds, and the answer took a moment.
+    about_s = f"{abs(skew_s):.0f}" if abs(skew_s) < 10 else f"about {round(abs(skew_s), -1):.0f}"
+    return f"This machine's clock is {about_s} s {'ahead of' if skew_s > 0 else 'behind'} Slack's."
 
 
 def check_manifest_differs(differences: Sequence[str]) -> str:
@@ -590,11 +593,11 @@ def check_probe_fix(error: str) -> str:
     return _PROBE_FIXES.get(error, _TOKEN_FIXES.get(error, CHECK_TRY_LATER_FIX))
 
 
-def check_probe_no_event(others: int, waited_s: float) -> str:
+def check_probe_no_event(others: int) -> str:
     """Says that the probe's event did not arrive; `others` are connections besides this one."""
     if others:
         return f"The probe's event did not arrive, but {others} other connections are open and may have got it."
-    return f"The probe's event did not arrive within {waited_s:.0f} s."
+    return "The probe's event did not arrive."
 
 
 def check_probe_not_deleted(error: str) -> str:
@@ -605,7 +608,6 @@ def check_probe_not_deleted(error: str) -> str:
 # `typist check`: models
 
 CHECK_MODEL_FAILED_FIX = "Try again in a few minutes."
-CHECK_MODEL_UNLISTED_FIX = "Ask the model something: typist ask hello."
 
 
 def check_model(model: str, retires: str = "") -> str:
@@ -633,6 +635,11 @@ def check_model_unlisted(model: str) -> str:
     return f"{model}: the server answers, but it doesn't say which models it has."
 
 
+def check_model_unlisted_fix(model: str) -> str:
+    """Says how to try a model that can't be looked up."""
+    return f"Ask it something: typist ask --model {model} hello"
+
+
 def check_model_served(model: str) -> str:
     """Says that a server without keys has the model."""
     return f"{model}: the server has this model."
@@ -655,7 +662,8 @@ def check_not_api(model: str, came: str) -> str:
 
 def check_base_url_fix(variable: str, usual: str) -> str:
     """Says which setting is the address; `usual` is the vendor's own."""
-    return f"Check {variable}. The vendor's own is {usual}: a path such as /v1 may be missing."
+    path = " Most servers need the path /v1 at the end, too." if usual.endswith("/v1") else ""
+    return f"Check {variable}. The vendor's own is {usual}.{path}"
 
 
 def check_model_unreachable(model: str, reason: str) -> str:
@@ -696,7 +704,7 @@ def check_database(version: str) -> str:
 
 def check_database_unusable(reason: str) -> str:
     """Says that the database can't be used."""
-    return f"The database can't be used: {reason}."
+    return f"The database can't be used ({reason})."
 
 
 def check_database_new_file(name: str) -> str:
@@ -711,7 +719,7 @@ def check_database_no_folder(name: str) -> str:
 
 def check_write_refused(reason: str) -> str:
     """Says that the database can't be written to."""
-    return f"The database can't be written to: {reason}."
+    return f"The database can't be written to ({reason})."
 
 
 def check_schema(revision: str) -> str:

@@ -22,7 +22,7 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Check:
     lookup = await entry.look_up(settings, name, today)
     line, retires = check_id(model), _day(lookup)
     if lookup.found is Found.NO_LIST:
-        return warn(line, texts.check_model_unlisted(model), texts.CHECK_MODEL_UNLISTED_FIX)
+        return warn(line, texts.check_model_unlisted(model), texts.check_model_unlisted_fix(model))
     if lookup.found is not Found.MODEL:
         return fail(line, *_problems(model, lookup, entry)[lookup.found])
     if retires:

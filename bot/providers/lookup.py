@@ -5,7 +5,7 @@ list of their models. What answers may be no such API at all: the SDKs return a 
 foreign JSON as an object without an id.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum, auto
@@ -54,7 +54,7 @@ class ModelsApi(Protocol):
         ...
 
     def list(self) -> Any:
-        """Returns the models, as an asynchronous iterator that asks for further pages."""
+        """Returns the first page of the models when awaited. Iterating over that page asks for further ones."""
         ...
 
 
@@ -71,8 +71,9 @@ async def look_up(models: ModelsApi, name: str, api_key: str, read: Callable[[An
                 return Lookup(Found.NO_MODEL)
             return await _in_list(models, name, answer)
     except ProviderError as error:
-        unreachable = error.detail.partition(":")[0]
-        return Lookup(Found.UNREACHABLE, unreachable)
+        kind, _, said = error.detail.partition(": ")
+        # An address may hold a password.
+        return Lookup(Found.UNREACHABLE, said if said and "://" not in said else kind)
 
 
 async def _answer(call: Awaitable[Any]) -> Any:
@@ -87,7 +88,7 @@ async def _answer(call: Awaitable[Any]) -> Any:
 
 async def _in_list(models: ModelsApi, name: str, refused: ErrorResponse) -> Lookup:
     """Looks for a model in the list of a server that refused to tell of it alone."""
-    listed = await _answer(_ids(models.list()))
+    listed = await _answer(_ids(models))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:
             return _refused(listed)
@@ -99,16 +100,15 @@ async def _in_list(models: ModelsApi, name: str, refused: ErrorResponse) -> Look
     return Lookup(Found.MODEL if name in listed else Found.NO_MODEL)
 
 
-async def _ids(models: AsyncIterator[Any]) -> set[str] | None:
-    """Returns the ids in a list, None if it is no list of models."""
-    ids: set[str] = set()
-    try:
-        async for model in models:
-            ids.add(str(model.id))
-            if len(ids) >= MOST_LISTED:
-                break
-    except (AttributeError, TypeError):
+async def _ids(models: ModelsApi) -> set[str] | None:
+    """Returns the ids in a server's list, None if what it answers is no list of models."""
+    page, ids = await models.list(), set[str]()
+    if not isinstance(getattr(page, "data", None), list):
         return None
+    async for model in page:
+        ids.add(str(getattr(model, "id", "")))
+        if len(ids) >= MOST_LISTED:
+            break
     return ids
 
 
@@ -131,7 +131,8 @@ def _kind_of(answer: object) -> str:
 
 
 def _says_no_model(body: object) -> bool:
-    error = body.get("error") if isinstance(body, dict) else None
+    # OpenAI's SDK gives the inner object, Anthropic's the whole body.
+    error = body.get("error", body) if isinstance(body, dict) else None
     return isinstance(error, dict) and not {error.get("code"), error.get("type")}.isdisjoint(_NO_SUCH_MODEL)
 
 

@@ -57,7 +57,7 @@ def check_scopes(installation: Installation) -> Check:
         agent = AGENT_SCOPE in installation.scopes
         return ok(SCOPES_ID, texts.check_scopes(len(SCOPES) + agent, agent=agent))
     found = fail if NEEDED_SCOPES.intersection(missing) else warn
-    return found(SCOPES_ID, texts.check_scopes_missing(missing), texts.CHECK_SCOPES_FIX)
+    return found(SCOPES_ID, texts.check_scopes_missing(missing), texts.CHECK_MANIFEST_FIX)
 
 
 def check_clock(installation: Installation, now_s: float) -> Check:
@@ -155,30 +155,26 @@ class SlackChecks:
                 return ok(SOCKET_MODE, texts.CHECK_SOCKET_MODE)
             case "disconnect", "link_disabled":
                 return fail(SOCKET_MODE, texts.CHECK_SOCKET_MODE_OFF, texts.CHECK_SOCKET_MODE_FIX)
+            case "disconnect", "too_many_websockets":
+                return fail(SOCKET_MODE, texts.CHECK_TOO_MANY_SOCKETS, texts.CHECK_TOO_MANY_SOCKETS_FIX)
             case kind, reason:
                 came = " ".join(str(each) for each in (kind, reason) if each) or first.type.name
                 return fail(SOCKET_MODE, texts.check_no_hello(came), texts.CHECK_SOCKET_FIX)
 
     async def same_app(self) -> Check:
         """Compares the apps that both tokens belong to, after `bot_token` and `app_token`."""
-        try:
-            info = await self.bot.call("bots.info", bot=self.installation.identity.bot_id)
-        except (RateLimited, Refused):
+        bot_app_id, socket_app_id = await self._find_bot_app_id(), self._socket_app_id()
+        if not bot_app_id or not socket_app_id:
             return skipped(SAME_APP, texts.CHECK_APP_UNKNOWN)
-        bot = info.get("bot")
-        self._bot_app_id = str(bot.get("app_id") or "") if isinstance(bot, dict) else ""
-        socket_app_id = self._socket_app_id()
-        if not self._bot_app_id or not socket_app_id:
-            return skipped(SAME_APP, texts.CHECK_APP_UNKNOWN)
-        if self._bot_app_id == socket_app_id:
+        if bot_app_id == socket_app_id:
             return ok(SAME_APP, texts.CHECK_SAME_APP)
-        return fail(SAME_APP, texts.check_two_apps(self._bot_app_id, socket_app_id), texts.CHECK_TWO_APPS_FIX)
+        return fail(SAME_APP, texts.check_two_apps(bot_app_id, socket_app_id), texts.CHECK_TWO_APPS_FIX)
 
     async def manifest(self) -> Check:
         """Compares the app's manifest with ours, after `same_app`."""
         if self.config is None:
             return skipped(MANIFEST, texts.CHECK_MANIFEST_NOT_COMPARED)
-        app_id, config = self._bot_app_id or self._socket_app_id(), self.config
+        app_id, config = await self._find_bot_app_id() or self._socket_app_id(), self.config
         if not app_id:
             return skipped(MANIFEST, texts.CHECK_APP_UNKNOWN)
 
@@ -188,9 +184,13 @@ class SlackChecks:
             if not found:
                 return ok(MANIFEST, texts.CHECK_MANIFEST)
             severity = fail if any(each.is_essential for each in found) else warn
-            return severity(MANIFEST, texts.check_manifest_differs(list(map(str, found))), texts.CHECK_MANIFEST_FIX)
+            rotates = any("token_rotation" in each.where for each in found)
+            # Slack doesn't let anybody turn it off again.
+            fix = texts.CHECK_EXPIRED_FIX if rotates else texts.CHECK_MANIFEST_FIX
+            return severity(MANIFEST, texts.check_manifest_differs(list(map(str, found))), fix)
 
-        return await _refused_as(MANIFEST, "SLACK_CONFIG_TOKEN", lambda _: texts.CHECK_CONFIG_FIX, compare)
+        # Only a warning: Typist runs without this token, which lasts 12 hours.
+        return await _refused_as(MANIFEST, "SLACK_CONFIG_TOKEN", lambda _: texts.CHECK_CONFIG_FIX, compare, found=warn)
 
     async def probe_post(self, channel_id: str) -> Check:
         """Posts the probe's message, after `socket_mode`."""
@@ -207,7 +207,7 @@ class SlackChecks:
         if await self._socket.event_of(self._probe[1], EVENT_WITHIN_S):
             return ok(PROBE_EVENT, texts.CHECK_PROBE_EVENT)
         others = self._socket.others
-        message = texts.check_probe_no_event(others, EVENT_WITHIN_S)
+        message = texts.check_probe_no_event(others)
         if others:
             return warn(PROBE_EVENT, message, texts.CHECK_PROBE_ELSEWHERE_FIX)
         return fail(PROBE_EVENT, message, texts.CHECK_PROBE_EVENT_FIX)
@@ -221,6 +221,16 @@ class SlackChecks:
             message = texts.check_probe_not_deleted(_error_of(error))
             return warn(PROBE_DELETE, message, texts.CHECK_PROBE_DELETE_FIX)
         return ok(PROBE_DELETE, texts.CHECK_PROBE_DELETED)
+
+    async def _find_bot_app_id(self) -> str:
+        """Returns the app that the bot token belongs to, "" where Slack doesn't tell."""
+        if not self._bot_app_id and self._installation is not None:
+            try:
+                bot = (await self.bot.call("bots.info", bot=self._installation.identity.bot_id)).get("bot")
+            except (RateLimited, Refused):
+                return ""
+            self._bot_app_id = str(bot.get("app_id") or "") if isinstance(bot, dict) else ""
+        return self._bot_app_id
 
     def _socket_app_id(self) -> str:
         """Returns the app that the app-level token belongs to, by Slack's hello or else by the socket's address."""
@@ -271,19 +281,23 @@ class CheckSocket:
 
 
 async def _refused_as(
-    check_id: str, variable: str, fix_of: Callable[[str], str], check: Callable[[], Awaitable[Check]]
+    check_id: str,
+    variable: str,
+    fix_of: Callable[[str], str],
+    check: Callable[[], Awaitable[Check]],
+    found: Callable[[str, str, str], Check] = fail,
 ) -> Check:
-    """Makes a check, or reports why Slack refused its call."""
+    """Makes a check, or reports by `found` why Slack refused its call."""
     try:
         return await check()
     except (RateLimited, Refused) as error:
         name = _error_of(error)
         if name == "socket_mode_not_enabled":
-            return fail(check_id, texts.CHECK_SOCKET_MODE_OFF, texts.CHECK_SOCKET_MODE_FIX)
+            return found(check_id, texts.CHECK_SOCKET_MODE_OFF, texts.CHECK_SOCKET_MODE_FIX)
         if isinstance(error, RateLimited) or error.reason is Refusal.TRANSIENT:
             fix = texts.CHECK_TRY_LATER_FIX if _ERROR_NAME.fullmatch(name) else texts.CHECK_UNREACHABLE_FIX
-            return fail(check_id, texts.check_unreachable(name), fix)
-        return fail(check_id, texts.check_refused(variable, error.error), fix_of(name))
+            return found(check_id, texts.check_unreachable(name), fix)
+        return found(check_id, texts.check_refused(variable, error.error), fix_of(name))
 
 
 def _error_of(error: RateLimited | Refused) -> str:

@@ -58,7 +58,7 @@ _CHOSEN = re.compile(
 """What an operator may word as they like."""
 _ESSENTIAL = re.compile(
     r" (app_mention|message\.im|app_mentions:read|chat:write|im:history|users:read)$"
-    r"|socket_mode_enabled|messages_tab|bot_user"
+    r"|socket_mode_enabled|token_rotation_enabled|messages_tab|bot_user"
 )
 
 
@@ -69,6 +69,7 @@ class Difference:
     where: str
     """The place in the manifest, such as "settings.socket_mode_enabled"."""
     expected: str
+    """What it must do: "be true", "contain message.im"."""
 
     @property
     def is_essential(self) -> bool:
@@ -76,7 +77,7 @@ class Difference:
         return bool(_ESSENTIAL.search(f"{self.where} {self.expected}"))
 
     def __str__(self) -> str:
-        return f"{self.where} must {'contain' if self.where.endswith(('bot', 'bot_events')) else 'be'} {self.expected}"
+        return f"{self.where} must {self.expected}"
 
 
 def app_manifest(*, agent: bool = False, name: str = DEFAULT_NAME, command: str = DEFAULT_COMMAND) -> Json:
@@ -152,16 +153,16 @@ def _differences(expected: object, found: object, where: str) -> Iterator[Differ
             for key, value in expected.items():
                 yield from _differences(value, held.get(key), f"{where}.{key}" if where else key)
         case list() if expected and isinstance(expected[0], str):
-            yield from (Difference(where, each) for each in expected if each not in _list(found))
+            yield from (Difference(where, f"contain {each}") for each in expected if each not in _list(found))
         case list():
             if len(_list(found)) < len(expected):
-                yield Difference(where, f"{len(expected)} or more")
+                yield Difference(where, f"have {len(expected)} or more entries")
                 return
             for index, value in enumerate(expected):
                 yield from _closest(value, _list(found), f"{where}.{index}")
         # Slack may leave out what is false.
         case _ if (found or False) != expected:
-            yield Difference(where, str(expected).lower())
+            yield Difference(where, f"be {str(expected).lower()}")
 
 
 def _closest(expected: object, found: list[object], where: str) -> Iterator[Difference]:

@@ -4,6 +4,7 @@ import aiohttp
 import pytest
 
 from sandbox.server import Sandbox
+from sandbox.setup import Setup
 from sandbox.socket_mode import MAX_CONNECTIONS
 from tests.sandbox.conftest import SdkApp
 
@@ -33,6 +34,27 @@ async def test_eleventh_connection_is_refused(sandbox: Sandbox, session: aiohttp
     assert (await sockets[-1].receive_json())["reason"] == "too_many_websockets"
     for socket in sockets:
         await socket.close()
+
+
+async def test_connection_is_refused_while_socket_mode_is_off(session: aiohttp.ClientSession) -> None:
+    async with (
+        Sandbox(setup=Setup(socket_mode=False)) as sandbox,
+        session.ws_connect(await open_url(sandbox, session)) as socket,
+    ):
+        said = await socket.receive_json()
+        assert (said["type"], said["reason"]) == ("disconnect", "link_disabled")
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_socket_of_another_app_gets_no_event(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(setup=Setup(app_token_app_id="A0OTHER")) as sandbox:
+        url = await open_url(sandbox, session)
+        assert url.endswith("app_id=A0OTHER")
+        async with session.ws_connect(url) as socket:
+            assert (await socket.receive_json())["connection_info"] == {"app_id": "A0OTHER"}
+            await sandbox.say("ada", "general", "hi")
+            await sandbox.wait_for(lambda: sandbox.deliveries)
+            assert sandbox.deliveries[0].sent_at_s == []
 
 
 async def test_ping_gets_a_pong(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import pytest
@@ -10,7 +11,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
+from sandbox.setup import Setup
 from sandbox.workspace import Json
+from tests.sandbox import manifests
 from tests.sandbox.conftest import ManualClock
 
 GENERAL = "C0GENERAL"
@@ -29,6 +32,8 @@ async def test_auth_test_returns_the_bots_identity(sandbox: Sandbox, web: AsyncW
         ("xoxb-wrong", "auth.test", "invalid_auth"),
         (Sandbox.app_token, "auth.test", "not_allowed_token_type"),
         (Sandbox.bot_token, "apps.connections.open", "not_allowed_token_type"),
+        (Sandbox.bot_token, "apps.manifest.export", "not_allowed_token_type"),
+        (Sandbox.config_token, "auth.test", "not_allowed_token_type"),
         (Sandbox.bot_token, "chat.sing", "unknown_method"),
     ],
 )
@@ -54,6 +59,60 @@ async def test_call_requires_a_scope(method: str, channel: str, needed: str) -> 
         with pytest.raises(SlackApiError) as caught:
             await web.api_call(method, json={"channel": channel, "text": "x"})
     assert (caught.value.response["error"], caught.value.response["needed"]) == ("missing_scope", needed)
+
+
+@pytest.mark.parametrize(
+    ("setup", "token", "method", "error"),
+    [
+        (Setup(bot_token_error="token_revoked"), Sandbox.bot_token, "chat.postMessage", "token_revoked"),
+        (Setup(app_token_error="invalid_auth"), Sandbox.app_token, "apps.connections.open", "invalid_auth"),
+        (Setup(config_token_error="token_expired"), Sandbox.config_token, "apps.manifest.export", "token_expired"),
+        (Setup(app_token_scopes=frozenset()), Sandbox.app_token, "apps.connections.open", "missing_scope"),
+        (Setup(post_error="restricted_action"), Sandbox.bot_token, "chat.postMessage", "restricted_action"),
+    ],
+)
+async def test_app_that_is_set_up_wrongly_is_refused(
+    session: aiohttp.ClientSession, setup: Setup, token: str, method: str, error: str
+) -> None:
+    async with Sandbox(setup=setup) as sandbox:
+        call = {"channel": GENERAL, "text": "x", "app_id": "A0TYPIST"}
+        headers = {"Authorization": f"Bearer {token}"}
+        async with session.post(sandbox.api_url + method, headers=headers, data=call) as answer:
+            assert (await answer.json())["error"] == error
+
+
+async def test_headers_contain_the_clock_and_the_scopes() -> None:
+    async with Sandbox(setup=Setup(clock_ahead_s=600, lists_scopes=False)) as sandbox:
+        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+        headers = (await web.auth_test()).headers
+    assert "X-OAuth-Scopes" not in headers
+    assert 590 < parsedate_to_datetime(headers["Date"]).timestamp() - time.time() <= 600
+
+
+async def test_bots_info_names_the_bots_app(web: AsyncWebClient) -> None:
+    bot = (await web.bots_info(bot="B0TYPIST"))["bot"]
+    assert (bot["app_id"], bot["user_id"]) == ("A0TYPIST", "U0TYPIST")
+    with pytest.raises(SlackApiError, match="bot_not_found"):
+        await web.bots_info(bot="B0NOBODY")
+
+
+async def test_exported_manifest_contains_what_slack_adds() -> None:
+    async with Sandbox(manifest={**manifests.classic(), "_metadata": {"major_version": 2}}) as sandbox:
+        web = AsyncWebClient(sandbox.config_token, base_url=sandbox.api_url)
+        exported = (await web.apps_manifest_export(app_id="A0TYPIST"))["manifest"]
+        with pytest.raises(SlackApiError, match="app_not_found"):
+            await web.apps_manifest_export(app_id="A0OTHER")
+    assert exported.pop("settings") == {**manifests.classic()["settings"], "is_mcp_enabled": False}
+    assert exported == {key: value for key, value in manifests.classic().items() if key != "settings"}
+
+
+async def test_direct_messages_are_refused_without_a_messages_tab() -> None:
+    home = {"home_tab_enabled": True, "messages_tab_enabled": False}
+    async with Sandbox(manifest=manifests.classic(app_home=home)) as sandbox:
+        web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+        for channel in ("U0ADA", sandbox.dm("ada")):
+            with pytest.raises(SlackApiError, match="messages_tab_disabled"):
+                await web.chat_postMessage(channel=channel, text="x")
 
 
 @pytest.mark.parametrize(("body", "error"), [("{", "invalid_json"), ("[]", "json_not_object")])

@@ -11,11 +11,12 @@ from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.ports.clock import SystemClock
 from bot.settings import Settings
+from bot.slack.manifest import app_manifest
 from bot.store import Stores
 from sandbox.client import Client
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
-from tests.scenarios.conftest import Stage, running
+from tests.scenarios.conftest import Stage, running, settings_of
 from tests.streams.server import VendorServer
 
 GENERAL = "C0GENERAL"
@@ -73,6 +74,16 @@ async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
         assert "/typist usage" in response
         assert "Settings here: openai/test · default prompt · follow-ups need no mention" in response
     assert "I don't know `/typist &lt;!here&gt;`" in await response_to(stage, "alan", "/typist <!here>")
+
+
+async def test_command_has_the_name_that_the_manifest_gives_it(vendor: VendorServer) -> None:
+    manifest = app_manifest(name="Acme Answers", command="/ask-acme")
+    async with Sandbox(manifest=manifest) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        assert "`/ask-acme usage` shows your usage" in await told(stage, "alan", "/ask-acme")
+        assert "I don't know `/ask-acme tea`" in await told(stage, "alan", "/ask-acme tea")
+        assert (await opened(stage, "ada", "/ask-acme model")).modal
+        assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
 
 @pytest.mark.parametrize("subcommand", ["model", "prompt", "mention-only"])

@@ -20,10 +20,12 @@ from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack import credentials
 from bot.slack.credentials import Credential
+from bot.slack.manifest import app_manifest
 from bot.slack.retry_policy import CONNECTION, Failures
 from bot.slack.socket import WATCH_S
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox, find_port
+from sandbox.setup import Setup
 from tests.processes import bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, connected, running, settings_of
 from tests.slack_process import Slack, slack_process
@@ -70,6 +72,34 @@ async def test_temporary_failure_is_logged_and_waited_out(
     assert method in line
     assert re.search(r"Next try in 1 s\.$", line)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_missing_scope_is_a_warning_and_the_bot_answers(
+    sandbox: Sandbox, vendor: VendorServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.granted -= {"files:read", "commands"}
+    with caplog.at_level(logging.WARNING):
+        async with running(settings_of(sandbox, vendor)):
+            stage = Stage(sandbox, vendor)
+            assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
+    (line,) = [each.getMessage() for each in caplog.records if "setup of the Slack app" in each.getMessage()]
+    assert "commands (the slash command and the message shortcut don't work)" in line
+    assert "files:read (shared files are not read)" in line
+    assert "api.slack.com/apps" in line
+    assert [call.method for call in sandbox.calls].count("auth.test") == 1
+
+
+async def test_a_clock_that_is_wrong_is_a_warning_and_a_good_set_up_is_none(
+    vendor: VendorServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for ahead_s, lines in ((0.0, 0), (120.0, 1)):
+        caplog.clear()
+        async with Sandbox(manifest=app_manifest(), setup=Setup(clock_ahead_s=ahead_s)) as sandbox:
+            with caplog.at_level(logging.WARNING):
+                async with running(settings_of(sandbox, vendor)):
+                    pass
+        assert sum("clock is about 120 s behind" in each.getMessage() for each in caplog.records) == lines
+        assert len(caplog.records) == lines
 
 
 @pytest.mark.parametrize(("method", "variable"), METHODS.items())

@@ -76,7 +76,7 @@ class VendorServer:
         self._scripts: list[Script] = []
         self._arrival = asyncio.Condition()
         app = web.Application(client_max_size=64 * 2**20)
-        app.router.add_post("/{path:.*}", self._handle)
+        app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
 
     def script(self, *scripts: Script) -> None:
@@ -103,7 +103,8 @@ class VendorServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         client = request.transport.get_extra_info("peername")
-        seen = Seen(request.path, request.headers.copy(), await request.json(), client)
+        body = await request.json() if request.can_read_body else None
+        seen = Seen(request.path, request.headers.copy(), body, client)
         self.requests.append(seen)
         async with self._arrival:
             self._arrival.notify_all()

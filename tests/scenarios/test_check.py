@@ -1,0 +1,685 @@
+"""`typist check` × each fault that it can find: the right line, the right remedy, and no other line.
+
+Slack's faults are the sandbox's, vendors answer over real HTTP to the real SDKs, and databases are real.
+`python -m tests.scenarios.test_check` prints the tables of docs/check.md, and a test holds that page to them.
+"""
+
+import asyncio
+import copy
+import json
+import re
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psycopg
+import pytest
+
+from bot import settings
+from bot.cli.check import checked
+from bot.core.checks import Check, Report, Status, ok
+from bot.errors import SettingsError
+from bot.services.setup_checks import Step, run_checks
+from bot.slack import checks as slack_checks
+from bot.slack.manifest import app_manifest
+from bot.store import checks as store_checks
+from bot.store.engine import create_engine
+from bot.store.migrate import migrate
+from sandbox.faults import FaultSettings
+from sandbox.server import Sandbox
+from sandbox.setup import WELL_SET_UP, Setup
+from sandbox.workspace import Json
+from tests.contracts import databases
+from tests.processes import bot_process, output
+from tests.scenarios.conftest import ROOT
+from tests.streams.server import Answer, VendorServer
+
+pytest_plugins = ["tests.contracts.databases"]
+
+PAGE = ROOT / "docs/check.md"
+KEY = "sk-proj-Zz0123456789abcdefghij"
+GENERAL, PRIVATE = "C0GENERAL", "C0PROJECTX"
+FAIL, WARN, SKIPPED = Status.FAIL, Status.WARN, Status.SKIPPED
+AFTER_BOT_TOKEN = ("slack.scopes", "slack.clock", "slack.same_app")
+AFTER_APP_TOKEN = ("slack.socket_mode", "slack.same_app")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault, and what the report says of it."""
+
+    line: str
+    """The id of the check that finds it."""
+    status: Status
+    others: Mapping[str, Status] = field(default_factory=dict)
+    """The other checks that don't pass because of it."""
+
+
+def skips(*ids: str) -> dict[str, Status]:
+    return dict.fromkeys(ids, SKIPPED)
+
+
+# Slack
+
+
+@dataclass(frozen=True)
+class SlackCase(Case):
+    setup: Setup = WELL_SET_UP
+    lacks: str = ""
+    """A scope that the token is not granted."""
+    manifest: Callable[[Json], Any] = lambda manifest: None
+    """How the app's manifest differs from ours."""
+    fault: tuple[str, FaultSettings] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    probe: str | None = None
+    other_sockets: int = 0
+    before: Callable[[Sandbox], None] = lambda sandbox: None
+
+
+def bot_token(error: str) -> SlackCase:
+    return SlackCase("slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), Setup(bot_token_error=error))
+
+
+def app_token(error: str) -> SlackCase:
+    return SlackCase("slack.app_token", FAIL, skips(*AFTER_APP_TOKEN), Setup(app_token_error=error))
+
+
+def missing(scope: str, status: Status, *others: str) -> SlackCase:
+    return SlackCase("slack.scopes", status, skips(*others), lacks=scope)
+
+
+def manifest(change: Callable[[Json], Any], status: Status) -> SlackCase:
+    return SlackCase("slack.manifest", status, manifest=change)
+
+
+def without_event(event: str) -> Callable[[Json], Any]:
+    return lambda manifest: manifest["settings"]["event_subscriptions"]["bot_events"].remove(event)
+
+
+def home(**changes: bool) -> Callable[[Json], Any]:
+    return lambda manifest: manifest["features"]["app_home"].update(changes)
+
+
+def without_interactivity(manifest: Json) -> None:
+    manifest["features"]["shortcuts"] = []
+    manifest["settings"]["interactivity"]["is_enabled"] = False
+
+
+def probe(status_or_setup: str, channel: str = GENERAL, **more: Any) -> SlackCase:
+    """A probe whose message is refused."""
+    others = skips("slack.probe_event", "slack.probe_delete")
+    setup = Setup(post_error=status_or_setup) if status_or_setup else WELL_SET_UP
+    return SlackCase("slack.probe_post", FAIL, {**others, **more.pop("others", {})}, setup, probe=channel, **more)
+
+
+def leave(channel: str) -> Callable[[Sandbox], None]:
+    return lambda sandbox: sandbox.workspace.leave(channel, sandbox.bot_user_id)
+
+
+def archive(sandbox: Sandbox) -> None:
+    sandbox.workspace.channel(GENERAL).archived = True
+
+
+SLACK: Mapping[str, SlackCase] = {
+    "Slack can't be reached": SlackCase(
+        "slack.bot_token",
+        FAIL,
+        {**skips(*AFTER_BOT_TOKEN, "slack.socket_mode", "slack.manifest"), "slack.app_token": FAIL},
+        env={"BOT_SLACK_API_URL": "http://127.0.0.1:9/api/"},
+    ),
+    "A proxy's page in place of Slack's answer": SlackCase(
+        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("html_200", {"method": "auth.test"})
+    ),
+    "HTTP 503": SlackCase(
+        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("unavailable", {"method": "auth.test"})
+    ),
+    "Slack is overloaded": SlackCase(
+        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("internal_error", {"method": "auth.test"})
+    ),
+    "Too many calls": SlackCase(
+        "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("rate_limit", {"method": "auth.test"})
+    ),
+    "A wrong bot token, or an IP address that is not allowed": bot_token("invalid_auth"),
+    "A revoked bot token": bot_token("token_revoked"),
+    "A removed bot": bot_token("account_inactive"),
+    "An expired bot token": bot_token("token_expired"),
+    "Another kind of token": bot_token("not_allowed_token_type"),
+    "Sign-in by the organization is required": bot_token("org_login_required"),
+    "An organization that has not approved the app": bot_token("team_access_not_granted"),
+    "Suspended access to encryption keys": bot_token("ekm_access_denied"),
+    "A restricted network": bot_token("accesslimited"),
+    "A workspace that joins an organization": bot_token("team_added_to_org"),
+    "No scope files:read": missing("files:read", WARN),
+    "No scope mpim:history": missing("mpim:history", WARN),
+    "No scope chat:write": missing("chat:write", FAIL),
+    "No scope users:read": missing("users:read", FAIL, "slack.same_app"),
+    "Scopes that Slack doesn't list": SlackCase("slack.scopes", SKIPPED, setup=Setup(lists_scopes=False)),
+    "A clock that is a minute behind": SlackCase("slack.clock", WARN, setup=Setup(clock_ahead_s=60)),
+    "A clock that is ten minutes ahead": SlackCase("slack.clock", FAIL, setup=Setup(clock_ahead_s=-600)),
+    "An app-level token without connections:write": SlackCase(
+        "slack.app_token", FAIL, skips(*AFTER_APP_TOKEN), Setup(app_token_scopes=frozenset())
+    ),
+    "A wrong app-level token": app_token("invalid_auth"),
+    "A revoked app-level token": app_token("token_revoked"),
+    "Another kind of token as app-level token": app_token("not_allowed_token_type"),
+    "Socket Mode is off, said by apps.connections.open": app_token("socket_mode_not_enabled"),
+    "Socket Mode is off, said by the socket": SlackCase("slack.socket_mode", FAIL, setup=Setup(socket_mode=False)),
+    "A socket without a word": SlackCase("slack.socket_mode", FAIL, setup=Setup(sends_hello=False)),
+    "Ten connections already": SlackCase("slack.socket_mode", FAIL, other_sockets=10),
+    "Tokens of two apps": SlackCase("slack.same_app", FAIL, setup=Setup(app_token_app_id="A0OTHER")),
+    "No event message.im": manifest(without_event("message.im"), FAIL),
+    "No event message.mpim": manifest(without_event("message.mpim"), WARN),
+    "The Messages tab is off": manifest(home(messages_tab_enabled=False), FAIL),
+    "The Messages tab is read-only": manifest(home(messages_tab_read_only_enabled=True), FAIL),
+    "The Home tab is off": manifest(home(home_tab_enabled=False), WARN),
+    "Interactivity is off": manifest(without_interactivity, WARN),
+    "No slash command": manifest(lambda manifest: manifest["features"].pop("slash_commands"), WARN),
+    "Token rotation is on": manifest(lambda manifest: manifest["settings"].update(token_rotation_enabled=True), FAIL),
+    "An expired configuration token": SlackCase(
+        "slack.manifest", WARN, setup=Setup(config_token_error="token_expired")
+    ),
+    "No configuration token": SlackCase("slack.manifest", SKIPPED, env={"SLACK_CONFIG_TOKEN": ""}),
+    "`--probe`: the app is not in the channel": probe("", before=leave("general")),
+    "`--probe`: a private channel without the app": probe("", PRIVATE, before=leave("project-x")),
+    "`--probe`: an archived channel": probe("", before=archive),
+    "`--probe`: a direct message, and the Messages tab is off": probe(
+        "", "U0ADA", manifest=home(messages_tab_enabled=False), others={"slack.manifest": FAIL}
+    ),
+    "`--probe`: posts are restricted": probe("restricted_action"),
+    "`--probe`: a read-only channel": probe("restricted_action_read_only_channel"),
+    "`--probe`: no event message.channels": SlackCase(
+        "slack.probe_event",
+        FAIL,
+        {"slack.manifest": WARN},
+        manifest=without_event("message.channels"),
+        probe=GENERAL,
+    ),
+    "`--probe`: no event, and another process is connected": SlackCase(
+        "slack.probe_event",
+        WARN,
+        {"slack.manifest": WARN},
+        manifest=without_event("message.channels"),
+        probe=GENERAL,
+        other_sockets=2,
+    ),
+    "`--probe`: the message can't be deleted": SlackCase(
+        "slack.probe_delete",
+        WARN,
+        fault=("refuse", {"method": "chat.delete", "error": "cant_delete_message"}),
+        probe=GENERAL,
+    ),
+}
+
+
+@asynccontextmanager
+async def slack(case: SlackCase) -> AsyncIterator[Sandbox]:
+    """A Slack with this fault."""
+    theirs = copy.deepcopy(app_manifest())
+    case.manifest(theirs)
+    async with Sandbox(manifest=theirs, setup=case.setup, ack_timeout_s=0.2) as sandbox, AsyncExitStack() as stack:
+        sandbox.granted.discard(case.lacks)
+        case.before(sandbox)
+        if case.fault is not None:
+            sandbox.faults.start(case.fault[0], **case.fault[1])
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        for _ in range(case.other_sockets):
+            other = await stack.enter_async_context(session.ws_connect(sandbox._socket_url()))
+            assert (await other.receive_json())["type"] == "hello"
+        yield sandbox
+
+
+def connected(sandbox: Sandbox) -> dict[str, str]:
+    return {
+        "SLACK_BOT_TOKEN": sandbox.bot_token,
+        "SLACK_APP_TOKEN": sandbox.app_token,
+        "SLACK_CONFIG_TOKEN": sandbox.config_token,
+        "BOT_SLACK_API_URL": sandbox.api_url,
+        "BOT_MODELS": "scripted/demo",
+        "DATABASE_URL": "sqlite://",
+    }
+
+
+async def slack_report(case: SlackCase) -> Report:
+    async with slack(case) as sandbox:
+        return await checked(read(connected(sandbox), case.env), case.probe)
+
+
+# Models
+
+
+@dataclass(frozen=True)
+class ModelCase(Case):
+    answers: tuple[Answer, ...] = ()
+    """What the server answers, one after the other."""
+    vendor: str = "openai"
+    base_url: str = ""
+    """In place of the server's."""
+    own: bool = False
+    """The vendor's own server, by its name in the address."""
+
+
+def as_json(body: object, status: int = 200) -> Answer:
+    return Answer([json.dumps(body).encode()], status, "application/json")
+
+
+def model(**more: object) -> Answer:
+    return as_json({"id": "test", "object": "model", "created": 1, "owned_by": "them", **more})
+
+
+def claude(**more: object) -> Answer:
+    shown = {"type": "model", "id": "test", "display_name": "Test", "created_at": "2026-01-01T00:00:00Z"}
+    return as_json({**shown, "lifecycle": "active", **more})
+
+
+def listed(*names: str) -> Answer:
+    models = [{"id": name, "object": "model", "created": 1, "owned_by": "them"} for name in names]
+    return as_json({"object": "list", "data": models})
+
+
+def error(status: int, **said: str) -> Answer:
+    return as_json({"error": {"message": f"no: {KEY}", **said}}, status)
+
+
+def html(status: int) -> Answer:
+    return Answer([b"<!DOCTYPE html><title>Welcome</title>"], status, "text/html")
+
+
+def failing(*answers: Answer, **more: Any) -> ModelCase:
+    return ModelCase(f"model.{more.get('vendor', 'openai')}/test", FAIL, answers=answers, **more)
+
+
+def warning(*answers: Answer, **more: Any) -> ModelCase:
+    return ModelCase(f"model.{more.get('vendor', 'openai')}/test", WARN, answers=answers, **more)
+
+
+MODELS: Mapping[str, ModelCase] = {
+    "OpenAI: a wrong key (401)": failing(error(401, code="invalid_api_key"), own=True),
+    "OpenAI: a key without this right (403)": failing(error(403), own=True),
+    "OpenAI: no such model (404, JSON)": failing(error(404, code="model_not_found"), own=True),
+    "OpenAI: a model that was shut down": failing(model(shutdown_date="2026-01-31"), own=True),
+    "OpenAI: a model that will be shut down": warning(model(shutdown_date="2999-01-31"), own=True),
+    "A compatible server without this model": failing(error(404), listed("other")),
+    "A compatible server that knows neither request (404, JSON)": warning(error(404), error(404)),
+    "A wrong base URL (404, HTML)": failing(html(404), html(404)),
+    "A wrong base URL (200, HTML)": failing(html(200)),
+    "A wrong base URL (200, other JSON)": failing(as_json({"hello": "world"})),
+    "A wrong base URL (a list of something else)": failing(error(404), as_json({"hello": "world"})),
+    "A server that fails (500)": failing(error(500)),
+    "A server with a rate limit (429)": failing(error(429)),
+    "A server that doesn't run": failing(base_url="http://127.0.0.1:9/v1"),
+    "A host that DNS doesn't know": failing(base_url="http://no-such-host.invalid/v1"),
+    "A port that can't exist": failing(base_url="http://bot:secret-5@127.0.0.1:99999/v1"),
+    "Anthropic: a wrong key (401)": failing(error(401, type="authentication_error"), vendor="anthropic"),
+    "Anthropic: no such model (404, JSON)": failing(error(404, type="not_found_error"), vendor="anthropic"),
+    "Anthropic: a retired model": failing(
+        claude(lifecycle="retired", retires_at="2026-02-01T00:00:00Z"), vendor="anthropic"
+    ),
+    "Anthropic: a deprecated model": warning(
+        claude(lifecycle="deprecated", retires_at="2999-02-01T00:00:00Z"), vendor="anthropic"
+    ),
+    "Anthropic: a wrong base URL (200, HTML)": failing(html(200), vendor="anthropic"),
+}
+GOOD_MODELS: Mapping[str, tuple[ModelCase, str]] = {
+    "OpenAI": (failing(model(), own=True), "openai/test: the key is accepted, and the model exists."),
+    "Anthropic": (failing(claude(), vendor="anthropic"), "anthropic/test: the key is accepted, and the model exists."),
+    "a compatible server": (failing(model()), "openai/test: the server has this model."),
+    "a compatible server with a list only": (
+        failing(error(404), listed("other", "test")),
+        "openai/test: the server has this model.",
+    ),
+}
+
+
+async def model_report(case: ModelCase) -> Report:
+    async with Sandbox(manifest=app_manifest()) as sandbox, VendorServer() as vendor:
+        vendor.script(*case.answers)
+        path = "/api.openai.com/v1" if case.own else "/v1" if case.vendor == "openai" else ""
+        named = case.vendor.upper()
+        env = {
+            "BOT_MODELS": f"{case.vendor}/test",
+            f"{named}_API_KEY": KEY,
+            f"{named}_BASE_URL": case.base_url or vendor.url + path,
+        }
+        return await checked(read(connected(sandbox), env))
+
+
+# Databases
+
+
+@dataclass(frozen=True)
+class DatabaseCase(Case):
+    url: Callable[[Path, str], str] = lambda folder, server: ""
+    """Makes the database, in a folder or on a server."""
+    after: Callable[[str], Any] = lambda url: None
+    """What is done to a migrated database."""
+    migrated: bool = False
+
+
+AFTER_CONNECTION = ("database.write", "database.schema")
+
+
+def sqlite(folder: Path, server: str) -> str:
+    del server
+    return f"sqlite:///{folder}/typist.db"
+
+
+def postgresql(folder: Path, server: str) -> str:
+    del folder
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS typist CASCADE")
+        connection.execute("CREATE SCHEMA typist")
+    return f"{server}&options=-csearch_path%3Dtypist"
+
+
+def no_database(folder: Path, server: str) -> str:
+    (folder / "typist.db").write_bytes(b"This is no database, but a text that is long enough. " * 40)
+    return sqlite(folder, server)
+
+
+async def newer(url: str) -> str:
+    import sqlalchemy as sa
+
+    engine = create_engine(url)
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    await engine.dispose()
+    return url
+
+
+async def read_only_file(url: str) -> str:
+    return url.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
+
+
+async def read_only_session(url: str) -> str:
+    return f"{url}%20-cdefault_transaction_read_only%3Don"
+
+
+DATABASES: Mapping[str, DatabaseCase] = {
+    "SQLite: no such folder": DatabaseCase(
+        "database.connection",
+        FAIL,
+        skips(*AFTER_CONNECTION),
+        url=lambda folder, server: f"sqlite:///{folder}/nowhere/typist.db",
+    ),
+    "SQLite: a file that is no database": DatabaseCase(
+        "database.connection", FAIL, skips(*AFTER_CONNECTION), url=no_database
+    ),
+    "SQLite: a read-only file": DatabaseCase("database.write", FAIL, url=sqlite, after=read_only_file, migrated=True),
+    "SQLite: a newer schema": DatabaseCase("database.schema", WARN, url=sqlite, after=newer, migrated=True),
+    "PostgreSQL: a server that doesn't run": DatabaseCase(
+        "database.connection",
+        FAIL,
+        skips(*AFTER_CONNECTION),
+        url=lambda folder, server: "postgresql://bot:secret-5@127.0.0.1:9/typist",
+    ),
+    "PostgreSQL: no such database": DatabaseCase(
+        "database.connection",
+        FAIL,
+        skips(*AFTER_CONNECTION),
+        url=lambda folder, server: server.replace("/postgres?", "/nowhere?"),
+    ),
+    "PostgreSQL: no such schema": DatabaseCase(
+        "database.write", FAIL, url=lambda folder, server: f"{server}&options=-csearch_path%3Dnowhere"
+    ),
+    "PostgreSQL: read-only": DatabaseCase(
+        "database.write", FAIL, url=postgresql, after=read_only_session, migrated=True
+    ),
+    "PostgreSQL: a newer schema": DatabaseCase("database.schema", WARN, url=postgresql, after=newer, migrated=True),
+}
+
+
+async def database_report(case: DatabaseCase, folder: Path, server: str) -> Report:
+    url = case.url(folder, server)
+    if case.migrated:
+        engine = create_engine(url)
+        await migrate(engine)
+        await engine.dispose()
+        url = await case.after(url)
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        return await checked(read(connected(sandbox), {"DATABASE_URL": url}))
+
+
+# What the tests and the page have in common
+
+
+def read(*envs: Mapping[str, str]) -> settings.Settings:
+    return settings.read({name: value for env in envs for name, value in env.items()}, needs_slack=True)
+
+
+def not_passed(report: Report) -> dict[str, Status]:
+    return {check.id: check.status for check in report.checks if check.status is not Status.OK}
+
+
+def found(report: Report, case: Case) -> Check:
+    """The line of a fault. No other line but those of the case tells of trouble, and none has a secret."""
+    assert not_passed(report) == {case.line: case.status, **case.others}
+    for said in (report.text(), json.dumps(report.json())):
+        assert not [secret for secret in ("sandbox-typist", "-sandbox", KEY, "secret-5") if secret in said]
+    (line,) = [check for check in report.checks if check.id == case.line]
+    assert line.fix or line.status is SKIPPED
+    return line
+
+
+def row(name: str, check: Check) -> str:
+    mark, _, message = check.lines()[0].partition(" ")
+    # A PostgreSQL of the tests is reached by a socket in a directory of its own.
+    message = re.sub(r'"(/tmp/|/run/)[^"]*"', '"…"', message)
+    # What the resolver says depends on the machine.
+    message = re.sub(r"(no-such-host\S+) .*\)", r"\1 …)", message)
+    return f"| {name} | {mark} | {_cell(message)} | {_cell(check.fix)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return PAGE.read_text()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives up on what does not come, so that the tests don't wait for it."""
+    hurry(monkeypatch.setattr)
+
+
+def hurry(set_to: Callable[[object, str, float], None]) -> None:
+    set_to(slack_checks, "HELLO_WITHIN_S", 0.5)
+    set_to(slack_checks, "EVENT_WITHIN_S", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("name", "case"), SLACK.items(), ids=SLACK.keys())
+async def test_a_fault_in_slack_is_named_with_its_remedy(name: str, case: SlackCase, page: str) -> None:
+    assert row(name, found(await slack_report(case), case)) in page
+
+
+@pytest.mark.parametrize(("name", "case"), MODELS.items(), ids=MODELS.keys())
+async def test_a_fault_of_a_model_is_named_with_its_remedy(name: str, case: ModelCase, page: str) -> None:
+    assert row(name, found(await model_report(case), case)) in page
+
+
+@pytest.mark.parametrize(("name", "case"), DATABASES.items(), ids=DATABASES.keys())
+async def test_a_fault_of_a_database_is_named_with_its_remedy(
+    name: str, case: DatabaseCase, page: str, tmp_path: Path, postgresql_server_url: str
+) -> None:
+    assert row(name, found(await database_report(case, tmp_path, postgresql_server_url), case)) in page
+
+
+@pytest.mark.parametrize(("case", "said"), GOOD_MODELS.values(), ids=GOOD_MODELS.keys())
+async def test_a_model_that_exists_is_found(case: ModelCase, said: str) -> None:
+    report = await model_report(case)
+    assert not_passed(report) == {}
+    assert said in [check.message for check in report.checks]
+
+
+@pytest.mark.empty_database
+async def test_a_database_is_left_as_it_is(database_url: str) -> None:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        ours = read(connected(sandbox), {"DATABASE_URL": database_url})
+        first, again = await checked(ours), await checked(ours)
+    assert first == again
+    assert "The database has no tables yet. The first start creates them." in first.text()
+
+
+async def test_a_file_is_not_created(tmp_path: Path) -> None:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        report = await checked(read(connected(sandbox), {"DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"}))
+    assert not_passed(report) == {"database.write": SKIPPED}
+    assert report.is_ok
+    assert not (tmp_path / "typist.db").exists()
+
+
+async def test_a_database_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_checks, "WITHIN_S", 0.3)
+    with socket.socket() as standing_still:
+        standing_still.bind(("127.0.0.1", 0))
+        standing_still.listen()
+        port = standing_still.getsockname()[1]
+        url = f"postgresql://bot:secret-5@127.0.0.1:{port}/d"
+        async with Sandbox(manifest=app_manifest()) as sandbox:
+            report = await checked(read(connected(sandbox), {"DATABASE_URL": url}))
+    case = Case("database.connection", FAIL, skips(*AFTER_CONNECTION))
+    assert found(report, case).message == "The database can't be used (it does not answer)."
+
+
+async def test_a_probe_comes_back_and_leaves_nothing(page: str) -> None:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        report = await checked(read(connected(sandbox)), GENERAL)
+        assert not_passed(report) == {}
+        assert [check.id for check in report.checks if "probe" in check.id] == [
+            "slack.probe_post",
+            "slack.probe_event",
+            "slack.probe_delete",
+        ]
+        assert sandbox.messages("general") == []
+        (delivery,) = [each for each in sandbox.deliveries if each.payload["event"].get("subtype") is None]
+        assert delivery.acked_at_s is not None
+
+
+async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
+    async with Sandbox(manifest=app_manifest(agent=True)) as sandbox:
+        report = await checked(read(connected(sandbox)))
+    assert not_passed(report) == {}
+    assert "The bot token has all 14 scopes, and the Agents feature is on." in report.text()
+
+
+async def test_an_unforeseen_error_is_a_line_and_the_others_go_on() -> None:
+    async def surprising() -> Check:
+        raise RuntimeError(f"with {KEY}")
+
+    async def endless() -> Check:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def good() -> Check:
+        return ok("good", "Good.")
+
+    steps = [
+        Step("surprising", surprising),
+        Step("endless", endless, within_s=0.01),
+        Step("dependent", good, needs=["surprising"]),
+        Step("later", good, after=["endless"]),
+    ]
+    report = await run_checks(steps)
+    assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, Status.OK]
+    said = [check.message for check in report.checks]
+    assert said[0].startswith("surprising: the check failed unexpectedly (RuntimeError at test_check.py:")
+    assert said[1] == "endless: no result within 0 s."
+    assert said[2] == "dependent: not checked, because surprising failed."
+    assert KEY not in report.text()
+
+
+# As a process
+
+
+async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> None:
+    async with (
+        Sandbox(manifest=app_manifest()) as sandbox,
+        bot_process(tmp_path, "check", "--json", env=connected(sandbox)) as process,
+    ):
+        out, err = await output(process)
+    assert (process.returncode, err) == (0, "")
+    report = json.loads(out)
+    assert report["ok"]
+    assert {tuple(check) for check in report["checks"]} == {("id", "status", "message", "fix")}
+    assert len(report["checks"]) == 12
+
+
+async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> None:
+    async with (
+        Sandbox(manifest=app_manifest(), setup=Setup(bot_token_error="token_revoked")) as sandbox,
+        bot_process(tmp_path, "check", env=connected(sandbox)) as process,
+    ):
+        out, err = await output(process)
+    assert (process.returncode, err) == (1, "")
+    assert "✘ Slack does not accept SLACK_BOT_TOKEN (token_revoked).\n  → Install the app again" in out
+    assert out.endswith("1 problem, 0 warnings.\n")
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({}, "SLACK_BOT_TOKEN is not set."),
+        (
+            {"SLACK_BOT_TOKEN": "xapp-1", "SLACK_APP_TOKEN": "xoxb-1"},
+            "must start with xoxb-; this is an app-level token.",
+        ),
+        ({"SLACK_CONFIG_TOKEN": "xoxp-1"}, "SLACK_CONFIG_TOKEN must start with xoxe.xoxp-; this is a user token."),
+        ({"BOT_STREAMNG": "on"}, "did you mean BOT_STREAMING?"),
+    ],
+)
+async def test_settings_that_cannot_be_used_exit_2(tmp_path: Path, env: dict[str, str], said: str) -> None:
+    async with bot_process(tmp_path, "check", "--json", env=env) as process:
+        out, _ = await output(process)
+    report = json.loads(out)
+    assert (process.returncode, report["ok"]) == (2, False)
+    assert {check["id"] for check in report["checks"]} == {"settings"}
+    assert said in " ".join(check["message"] for check in report["checks"])
+
+
+def test_a_probe_needs_a_channels_id() -> None:
+    from bot.cli.check import _parse_probe
+
+    with pytest.raises(SettingsError, match=r"--probe must be a channel ID such as C0123ABCD .* not #general\."):
+        _parse_probe("#general")
+
+
+# The page
+
+
+async def rows() -> AsyncIterator[str]:
+    """The tables of docs/check.md, line by line."""
+    head = "| Fault | | Line | Remedy |\n| --- | --- | --- | --- |"
+    yield f"### Slack\n\n{head}"
+    for name, slack_case in SLACK.items():
+        yield row(name, found(await slack_report(slack_case), slack_case))
+    yield f"\n### Models\n\n{head}"
+    for name, model_case in MODELS.items():
+        yield row(name, found(await model_report(model_case), model_case))
+    yield f"\n### Database\n\n{head}"
+    with databases.postgresql_server() as server:
+        for name, database_case in DATABASES.items():
+            with tempfile.TemporaryDirectory() as folder:
+                yield row(name, found(await database_report(database_case, Path(folder), server), database_case))
+
+
+def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
+    rows_there = re.findall(r"^\| (.+?) \| [✔✘⚠–] \|", page, re.MULTILINE)
+    assert rows_there == [*SLACK, *MODELS, *DATABASES]
+
+
+async def _print_page() -> None:
+    hurry(setattr)
+    async for line in rows():
+        print(line, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(_print_page())
