@@ -45,6 +45,8 @@ EPILOG = """examples:
     %(prog)s ask "What is a monad?"
   Answer a question about piped text:
     git diff | %(prog)s ask "Review this"
+  Check tokens, scopes, models and the database:
+    %(prog)s check
   Delete a person's questions and their answers from the database:
     %(prog)s forget --user U0123ABCD
 
