@@ -148,6 +148,57 @@ def test_error_has_no_secret(variable: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://db.example:5432/typist", "postgresql://db.example:5432/typist"),
+        ("postgresql://bot:secret-5@db/typist?sslmode=require", "postgresql://***@db/typist"),
+        ("postgresql://db/typist?password=secret", "postgresql://db/typist"),
+        ("postgresql://bot:secret/5@db/typist", "postgresql://***"),
+        ("postgresql://bot:secret@5@db/typist", "postgresql://***"),
+        ("postgresql://bot:secret?5@db/typist", "postgresql://***"),
+        ("postgresql://bot:secret#5@db/typist", "postgresql://***"),
+        ("postgresql://bot:secret", "postgresql://***"),
+        ("postgresql:///typist?host=/run/postgresql", "postgresql:///typist"),
+        ("sqlite:////var/lib/typist.db", "sqlite:////var/lib/typist.db"),
+    ],
+)
+def test_settings_in_force_show_an_address_without_its_secrets(url: str, shown: str) -> None:
+    assert settings.in_force(settings.read({"DATABASE_URL": url})) == {"DATABASE_URL": shown}
+
+
+def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
+    assert settings.in_force(settings.read({"BOT_STREAMING": "on", "BOT_DRAIN_S": "25"})) == {}
+    ours = settings.read(
+        {
+            **SECRETS,
+            "SLACK_CONFIG_TOKEN": "xoxe.xoxp-1-secret",
+            "OPENAI_BASE_URL": "https://me:secret@gateway.example/v1",
+            "BOT_OPENAI_API": "chat",
+            "BOT_SYSTEM_PROMPT": "A secret of the house.",
+            "BOT_STREAMING": "off",
+            "BOT_ALLOW_ALSO": "guests,bots",
+            "BOT_MODELS": "openai/a,anthropic/b",
+        }
+    )
+    shown = settings.in_force(ours)
+    assert "secret" not in str(shown)
+    assert shown == {
+        "SLACK_BOT_TOKEN": "xoxb-***",
+        "SLACK_APP_TOKEN": "xapp-***",
+        "SLACK_CONFIG_TOKEN": "xoxe.xoxp-***",
+        "OPENAI_API_KEY": "***",
+        "ANTHROPIC_API_KEY": "***",
+        "OPENAI_BASE_URL": "https://***@gateway.example/v1",
+        "BOT_OPENAI_API": "chat",
+        "DATABASE_URL": "postgresql://***@db/typist",
+        "BOT_SYSTEM_PROMPT": "22 characters",
+        "BOT_STREAMING": "off",
+        "BOT_ALLOW_ALSO": "bots, guests",
+        "BOT_MODELS": "openai/a, anthropic/b",
+    }
+
+
 def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / ".env"
     file.write_text("BOT_MODELS=scripted/file\nBOT_SYSTEM_PROMPT=from the file\n")

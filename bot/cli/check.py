@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
+from io import TextIOWrapper
 
 from bot import logs, settings
 from bot.core import texts
@@ -118,4 +120,7 @@ def _parse_probe(channel: str | None) -> str | None:
 
 
 def _print(report: Report, *, as_json: bool) -> None:
-    print(json.dumps(report.json(), ensure_ascii=False, indent=2) if as_json else report.text())
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that doesn't know a mark shows another one.
+        sys.stdout.reconfigure(errors="replace")
+    print(json.dumps(report.json(), indent=2) if as_json else report.text())

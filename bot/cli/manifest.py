@@ -33,5 +33,5 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         manifest = app_manifest(agent=options.agent, name=options.name, command=options.slash_command)
     except ValueError as problem:
         raise SettingsError([str(problem)]) from problem
-    print(json.dumps(manifest, indent=2, ensure_ascii=False))
+    print(json.dumps(manifest, indent=2))
     return 0

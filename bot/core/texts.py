@@ -694,6 +694,7 @@ CHECK_DATABASE_WRITE_FIX = (
 CHECK_SETTINGS = "The settings can be used. In force besides the defaults:"
 CHECK_SETTINGS_FIX = "See .env.example for all settings."
 CHECK_DATABASE_FIX = "Check DATABASE_URL, and that the database runs, is reachable and has room."
+CHECK_TIMED_OUT_FIX = "Check the network, a proxy or a firewall, and that the server is well. Then check again."
 CHECK_UNFORESEEN_FIX = "This is a fault of Typist's check. The rest of the report holds all the same."
 
 
@@ -737,9 +738,9 @@ def check_schema_newer(revision: str) -> str:
     return f"The database schema is at revision {revision}, which is newer than this version of Typist."
 
 
-def check_timed_out(what: str, within_s: float) -> str:
+def check_timed_out(what: str) -> str:
     """Says that a check took too long; `what` is its id."""
-    return f"{what}: no result within {within_s:.0f} s."
+    return f"{what}: no answer in time."
 
 
 def check_unforeseen(what: str, trace: str) -> str:

@@ -13,6 +13,7 @@ from bot.core.checks import Check, Report, Status, fail, skipped
 from bot.errors import TypistError, trace_of
 
 WITHIN_S = 12.0
+"""How long one check may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,6 @@ class Step:
     """It is skipped if one of these failed or was skipped."""
     after: Sequence[str] = ()
     """It waits for these, whatever they find."""
-    within_s: float = WITHIN_S
 
 
 async def run_checks(steps: Sequence[Step]) -> Report:
@@ -34,7 +34,13 @@ async def run_checks(steps: Sequence[Step]) -> Report:
     for step in steps:
         before = {name: tasks[name] for name in (*step.needs, *step.after) if name in tasks}
         tasks[step.id] = asyncio.create_task(_checked(step, before))
-    return Report([await task for task in tasks.values()])
+    try:
+        return Report([await task for task in tasks.values()])
+    finally:
+        # Somebody may have pressed Ctrl-C.
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Check:
@@ -43,10 +49,10 @@ async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Che
         if not found[name].passed:
             return skipped(step.id, texts.check_skipped(step.id, _root_of(found[name])))
     try:
-        async with asyncio.timeout(step.within_s):
+        async with asyncio.timeout(WITHIN_S):
             return await step.run()
     except TimeoutError:
-        return fail(step.id, texts.check_timed_out(step.id, step.within_s), texts.CHECK_TRY_LATER_FIX)
+        return fail(step.id, texts.check_timed_out(step.id), texts.CHECK_TIMED_OUT_FIX)
     except TypistError as error:
         return fail(step.id, str(error), texts.CHECK_SETTINGS_FIX)
     except Exception as error:

@@ -14,7 +14,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -105,7 +105,11 @@ class SlackChecks:
         return self._installation
 
     async def close(self) -> None:
-        """Closes the socket."""
+        """Closes the socket. If a probe was interrupted, its message is deleted."""
+        if self._probe[1]:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    await self.probe_delete()
         await self._stack.aclose()
 
     async def bot_token(self) -> Check:
@@ -214,7 +218,7 @@ class SlackChecks:
 
     async def probe_delete(self) -> Check:
         """Deletes the probe's message, after `probe_event`."""
-        channel_id, ts = self._probe
+        (channel_id, ts), self._probe = self._probe, ("", "")
         try:
             await self.bot.call("chat.delete", channel=channel_id, ts=ts)
         except (RateLimited, Refused) as error:

@@ -10,9 +10,9 @@ import json
 import re
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from bot import settings
 from bot.cli.check import checked
 from bot.core.checks import Check, Report, Status, ok
 from bot.errors import SettingsError
+from bot.services import setup_checks
 from bot.services.setup_checks import Step, run_checks
 from bot.slack import checks as slack_checks
 from bot.slack.manifest import app_manifest
@@ -78,7 +79,28 @@ class SlackCase(Case):
     env: Mapping[str, str] = field(default_factory=dict)
     probe: str | None = None
     other_sockets: int = 0
+    never: bool = False
+    """Something never comes, and isn't waited for as long as it would be."""
     before: Callable[[Sandbox], None] = lambda sandbox: None
+
+
+def patient(never: bool) -> AbstractContextManager[object]:
+    """Waits as long as an operator would, or a moment for what never comes."""
+    if not never:
+        return nullcontext()
+    hurry = pytest.MonkeyPatch()
+    hurry.setattr(slack_checks, "HELLO_WITHIN_S", 1.0)
+    hurry.setattr(slack_checks, "EVENT_WITHIN_S", 1.0)
+    hurry.setattr(setup_checks, "WITHIN_S", 2.0)
+    return closing_with(hurry.undo)
+
+
+@contextmanager
+def closing_with(undo: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        undo()
 
 
 def bot_token(error: str) -> SlackCase:
@@ -132,6 +154,13 @@ SLACK: Mapping[str, SlackCase] = {
         {**skips(*AFTER_BOT_TOKEN, "slack.socket_mode", "slack.manifest"), "slack.app_token": FAIL},
         env={"BOT_SLACK_API_URL": "http://127.0.0.1:9/api/"},
     ),
+    "Slack doesn't answer": SlackCase(
+        "slack.bot_token",
+        FAIL,
+        skips(*AFTER_BOT_TOKEN),
+        fault=("no_answer", {"method": "auth.test"}),
+        never=True,
+    ),
     "A proxy's page in place of Slack's answer": SlackCase(
         "slack.bot_token", FAIL, skips(*AFTER_BOT_TOKEN), fault=("html_200", {"method": "auth.test"})
     ),
@@ -169,7 +198,7 @@ SLACK: Mapping[str, SlackCase] = {
     "Another kind of token as app-level token": app_token("not_allowed_token_type"),
     "Socket Mode is off, said by apps.connections.open": app_token("socket_mode_not_enabled"),
     "Socket Mode is off, said by the socket": SlackCase("slack.socket_mode", FAIL, setup=Setup(socket_mode=False)),
-    "A socket without a word": SlackCase("slack.socket_mode", FAIL, setup=Setup(sends_hello=False)),
+    "A socket without a word": SlackCase("slack.socket_mode", FAIL, setup=Setup(sends_hello=False), never=True),
     "Ten connections already": SlackCase("slack.socket_mode", FAIL, other_sockets=10),
     "Tokens of two apps": SlackCase("slack.same_app", FAIL, setup=Setup(app_token_app_id="A0OTHER")),
     "No event message.im": manifest(without_event("message.im"), FAIL),
@@ -198,6 +227,7 @@ SLACK: Mapping[str, SlackCase] = {
         {"slack.manifest": WARN},
         manifest=without_event("message.channels"),
         probe=GENERAL,
+        never=True,
     ),
     "`--probe`: no event, and another process is connected": SlackCase(
         "slack.probe_event",
@@ -205,6 +235,7 @@ SLACK: Mapping[str, SlackCase] = {
         {"slack.manifest": WARN},
         manifest=without_event("message.channels"),
         probe=GENERAL,
+        never=True,
         other_sockets=2,
     ),
     "`--probe`: the message can't be deleted": SlackCase(
@@ -227,8 +258,11 @@ async def slack(case: SlackCase) -> AsyncIterator[Sandbox]:
         if case.fault is not None:
             sandbox.faults.start(case.fault[0], **case.fault[1])
         session = await stack.enter_async_context(aiohttp.ClientSession())
+        headers = {"Authorization": f"Bearer {sandbox.app_token}"}
         for _ in range(case.other_sockets):
-            other = await stack.enter_async_context(session.ws_connect(sandbox._socket_url()))
+            async with session.post(f"{sandbox.api_url}apps.connections.open", headers=headers) as answer:
+                url = (await answer.json())["url"]
+            other = await stack.enter_async_context(session.ws_connect(url))
             assert (await other.receive_json())["type"] == "hello"
         yield sandbox
 
@@ -246,7 +280,8 @@ def connected(sandbox: Sandbox) -> dict[str, str]:
 
 async def slack_report(case: SlackCase) -> Report:
     async with slack(case) as sandbox:
-        return await checked(read(connected(sandbox), case.env), case.probe)
+        with patient(case.never):
+            return await checked(read(connected(sandbox), case.env), case.probe)
 
 
 # Models
@@ -261,6 +296,7 @@ class ModelCase(Case):
     """In place of the server's."""
     own: bool = False
     """The vendor's own server, by its name in the address."""
+    never: bool = False
 
 
 def as_json(body: object, status: int = 200) -> Answer:
@@ -311,6 +347,7 @@ MODELS: Mapping[str, ModelCase] = {
     "A wrong base URL (a list of something else)": failing(error(404), as_json({"hello": "world"})),
     "A server that fails (500)": failing(error(500)),
     "A server with a rate limit (429)": failing(error(429)),
+    "A server that doesn't answer": failing(replace(model(), delay_s=60), never=True),
     "A server that doesn't run": failing(base_url="http://127.0.0.1:9/v1"),
     "A host that DNS doesn't know": failing(base_url="http://no-such-host.invalid/v1"),
     "A port that can't exist": failing(base_url="http://bot:secret-5@127.0.0.1:99999/v1"),
@@ -345,7 +382,8 @@ async def model_report(case: ModelCase) -> Report:
             f"{named}_API_KEY": KEY,
             f"{named}_BASE_URL": case.base_url or vendor.url + path,
         }
-        return await checked(read(connected(sandbox), env))
+        with patient(case.never):
+            return await checked(read(connected(sandbox), env))
 
 
 # Databases
@@ -483,18 +521,6 @@ def page() -> str:
     return PAGE.read_text()
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gives up on what does not come, so that the tests don't wait for it."""
-    hurry(monkeypatch.setattr)
-
-
-def hurry(set_to: Callable[[object, str, float], None]) -> None:
-    set_to(slack_checks, "HELLO_WITHIN_S", 0.5)
-    set_to(slack_checks, "EVENT_WITHIN_S", 0.5)
-
-
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("name", "case"), SLACK.items(), ids=SLACK.keys())
 async def test_a_fault_in_slack_is_named_with_its_remedy(name: str, case: SlackCase, page: str) -> None:
     assert row(name, found(await slack_report(case), case)) in page
@@ -570,7 +596,19 @@ async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
     assert "The bot token has all 14 scopes, and the Agents feature is on." in report.text()
 
 
-async def test_an_unforeseen_error_is_a_line_and_the_others_go_on() -> None:
+async def test_an_interrupted_probe_leaves_nothing() -> None:
+    async with slack(SLACK["`--probe`: no event message.channels"]) as sandbox:
+        checking = asyncio.create_task(checked(read(connected(sandbox)), GENERAL))
+        await sandbox.wait_for(lambda: sandbox.messages("general"))
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+        assert sandbox.messages("general") == []
+
+
+async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup_checks, "WITHIN_S", 0.05)
+
     async def surprising() -> Check:
         raise RuntimeError(f"with {KEY}")
 
@@ -583,7 +621,7 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on() -> None:
 
     steps = [
         Step("surprising", surprising),
-        Step("endless", endless, within_s=0.01),
+        Step("endless", endless),
         Step("dependent", good, needs=["surprising"]),
         Step("later", good, after=["endless"]),
     ]
@@ -591,7 +629,7 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on() -> None:
     assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, Status.OK]
     said = [check.message for check in report.checks]
     assert said[0].startswith("surprising: the check failed unexpectedly (RuntimeError at test_check.py:")
-    assert said[1] == "endless: no result within 0 s."
+    assert said[1] == "endless: no answer in time."
     assert said[2] == "dependent: not checked, because surprising failed."
     assert KEY not in report.text()
 
@@ -621,6 +659,15 @@ async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> 
     assert (process.returncode, err) == (1, "")
     assert "✘ Slack does not accept SLACK_BOT_TOKEN (token_revoked).\n  → Install the app again" in out
     assert out.endswith("1 problem, 0 warnings.\n")
+
+
+async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) -> None:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        env = {**connected(sandbox), "PYTHONIOENCODING": "latin-1"}
+        async with bot_process(tmp_path, "check", env=env) as process:
+            out, err = await output(process)
+    assert (process.returncode, err) == (0, "")
+    assert "? Both tokens belong to the same app." in out
 
 
 @pytest.mark.parametrize(
@@ -676,7 +723,6 @@ def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
 
 
 async def _print_page() -> None:
-    hurry(setattr)
     async for line in rows():
         print(line, flush=True)  # noqa: T201
 
