@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from bot.core.stream import THINKING_TOKENS
@@ -86,9 +87,9 @@ def _openai(settings: VendorSettings, options: RequestOptions, clock: Clock) -> 
 
 
 async def _look_up_at_openai(settings: VendorSettings, name: str, today: date) -> Lookup:
-    from bot.providers import openai
-
-    return await openai.look_up_model(settings, name, today)
+    openai = await _imported("bot.providers.openai")
+    lookup: Lookup = await openai.look_up_model(settings, name, today)
+    return lookup
 
 
 def _anthropic(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
@@ -98,9 +99,14 @@ def _anthropic(settings: VendorSettings, options: RequestOptions, clock: Clock) 
 
 
 async def _look_up_at_anthropic(settings: VendorSettings, name: str, today: date) -> Lookup:
-    from bot.providers import anthropic
+    anthropic = await _imported("bot.providers.anthropic")
+    lookup: Lookup = await anthropic.look_up_model(settings, name)
+    return lookup
 
-    return await anthropic.look_up_model(settings, name)
+
+async def _imported(module: str) -> Any:
+    """Imports a vendor's module in a thread: an SDK takes seconds on a slow machine, and other checks are timed."""
+    return await asyncio.to_thread(import_module, module)
 
 
 def _scripted(settings: VendorSettings, options: RequestOptions, clock: Clock) -> Vendor:
