@@ -749,8 +749,8 @@ def check_unforeseen(what: str, trace: str) -> str:
 
 
 def check_skipped(what: str, needed: str) -> str:
-    """Says that a check depends on another one that failed; both are ids."""
-    return f"{what}: not checked, because {needed} failed."
+    """Says that a check depends on another one that did not pass; both are ids."""
+    return f"{what}: not checked, because {needed} did not pass."
 
 
 def check_summary(failed: int, warned: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core import texts
-from bot.core.checks import Check, Report, Status, fail, skipped
+from bot.core.checks import Check, Report, fail, skipped
 from bot.errors import TypistError, trace_of
 
 WITHIN_S = 12.0
@@ -47,7 +47,7 @@ async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Che
     found = {name: await task for name, task in before.items()}
     for name in step.needs:
         if not found[name].passed:
-            return skipped(step.id, texts.check_skipped(step.id, _root_of(found[name])))
+            return skipped(step.id, texts.check_skipped(step.id, name))
     try:
         async with asyncio.timeout(WITHIN_S):
             return await step.run()
@@ -58,8 +58,3 @@ async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Che
     except Exception as error:
         # Its message may quote a secret.
         return fail(step.id, texts.check_unforeseen(step.id, trace_of(error)), texts.CHECK_UNFORESEEN_FIX)
-
-
-def _root_of(check: Check) -> str:
-    """Returns the id of a check, with the reason for which it was skipped."""
-    return check.id if check.status is not Status.SKIPPED else f"{check.id} (skipped)"

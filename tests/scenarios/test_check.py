@@ -11,7 +11,7 @@ import re
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -84,23 +84,15 @@ class SlackCase(Case):
     before: Callable[[Sandbox], None] = lambda sandbox: None
 
 
-def patient(never: bool) -> AbstractContextManager[object]:
-    """Waits as long as an operator would, or a moment for what never comes."""
-    if not never:
-        return nullcontext()
-    hurry = pytest.MonkeyPatch()
-    hurry.setattr(slack_checks, "HELLO_WITHIN_S", 1.0)
-    hurry.setattr(slack_checks, "EVENT_WITHIN_S", 1.0)
-    hurry.setattr(setup_checks, "WITHIN_S", 2.0)
-    return closing_with(hurry.undo)
-
-
 @contextmanager
-def closing_with(undo: Callable[[], None]) -> Iterator[None]:
-    try:
+def patient(never: bool) -> Iterator[None]:
+    """Waits as long as an operator would, or a moment for what never comes."""
+    with pytest.MonkeyPatch.context() as hurry:
+        if never:
+            hurry.setattr(slack_checks, "HELLO_WITHIN_S", 1.0)
+            hurry.setattr(slack_checks, "EVENT_WITHIN_S", 1.0)
+            hurry.setattr(setup_checks, "WITHIN_S", 2.0)
         yield
-    finally:
-        undo()
 
 
 def bot_token(error: str) -> SlackCase:
@@ -630,7 +622,7 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
     said = [check.message for check in report.checks]
     assert said[0].startswith("surprising: the check failed unexpectedly (RuntimeError at test_check.py:")
     assert said[1] == "endless: no answer in time."
-    assert said[2] == "dependent: not checked, because surprising failed."
+    assert said[2] == "dependent: not checked, because surprising did not pass."
     assert KEY not in report.text()
 
 
