@@ -80,8 +80,8 @@ async def test_command_has_the_name_that_the_manifest_gives_it(vendor: VendorSer
     manifest = app_manifest(name="Acme Answers", command="/ask-acme")
     async with Sandbox(manifest=manifest) as sandbox, running(settings_of(sandbox, vendor)):
         stage = Stage(sandbox, vendor)
-        assert "`/ask-acme usage` shows your usage" in await told(stage, "alan", "/ask-acme")
-        assert "I don't know `/ask-acme tea`" in await told(stage, "alan", "/ask-acme tea")
+        assert "`/ask-acme usage` shows your usage" in await response_to(stage, "alan", "/ask-acme")
+        assert "I don't know `/ask-acme tea`" in await response_to(stage, "alan", "/ask-acme tea")
         assert (await opened(stage, "ada", "/ask-acme model")).modal
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
