@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import re
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -24,6 +25,7 @@ DESCRIPTION = (
 )
 EXIT_PROBLEMS = 1
 EXIT_INVALID = 2
+EXIT_INTERRUPTED = 130
 SETTINGS = "settings"
 
 _CONVERSATION = re.compile(r"[CDGUW][A-Z0-9]+")
@@ -50,7 +52,13 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         _print(Report([fail(SETTINGS, problem, texts.CHECK_SETTINGS_FIX) for problem in error.problems]), as_json=True)
         return EXIT_INVALID
     logs.set_up("error" if ours.log_level == "info" else ours.log_level)
-    report = asyncio.run(checked(ours, probe))
+    if probe is not None:
+        # Ctrl-C elsewhere ends the process at once. Here it would leave the probe's message behind.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        report = asyncio.run(checked(ours, probe))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     _print(report, as_json=options.json)
     return 0 if report.is_ok else EXIT_PROBLEMS
 

@@ -38,7 +38,7 @@ async def nothing_recorded(engine: AsyncEngine) -> str:
     if file is not None and file.parent.is_dir() and not file.exists():
         return f"There is nothing yet: no database is at {file.absolute()}."
     async with engine.execution_options(**{READS: True}).begin() as connection:
-        has_tables = await connection.run_sync(_revision) is not None
+        has_tables = await connection.run_sync(read_revision) is not None
     return "" if has_tables else "There is nothing yet: the database in DATABASE_URL is empty."
 
 

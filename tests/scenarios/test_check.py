@@ -340,9 +340,8 @@ MODELS: Mapping[str, ModelCase] = {
     "A server that fails (500)": failing(error(500)),
     "A server with a rate limit (429)": failing(error(429)),
     "A server that doesn't answer": failing(replace(model(), delay_s=60), never=True),
-    "A server that doesn't run": failing(base_url="http://127.0.0.1:9/v1"),
+    "A server that doesn't run": failing(base_url="http://bot:secret-5@127.0.0.1:9/v1"),
     "A host that DNS doesn't know": failing(base_url="http://no-such-host.invalid/v1"),
-    "A port that can't exist": failing(base_url="http://bot:secret-5@127.0.0.1:99999/v1"),
     "Anthropic: a wrong key (401)": failing(error(401, type="authentication_error"), vendor="anthropic"),
     "Anthropic: no such model (404, JSON)": failing(error(404, type="not_found_error"), vendor="anthropic"),
     "Anthropic: a retired model": failing(
