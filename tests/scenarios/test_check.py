@@ -340,7 +340,7 @@ MODELS: Mapping[str, ModelCase] = {
     "A server that fails (500)": failing(error(500)),
     "A server with a rate limit (429)": failing(error(429)),
     "A server that doesn't answer": failing(replace(model(), delay_s=60), never=True),
-    "A server that doesn't run": failing(base_url="http://bot:secret-5@127.0.0.1:9/v1"),
+    "A server that doesn't run": failing(base_url="http://127.0.0.1:9/v1"),
     "A host that DNS doesn't know": failing(base_url="http://no-such-host.invalid/v1"),
     "Anthropic: a wrong key (401)": failing(error(401, type="authentication_error"), vendor="anthropic"),
     "Anthropic: no such model (404, JSON)": failing(error(404, type="not_found_error"), vendor="anthropic"),
@@ -587,9 +587,11 @@ async def test_an_agent_is_compared_with_the_manifest_of_agents() -> None:
     assert "The bot token has all 14 scopes, and the Agents feature is on." in report.text()
 
 
-async def test_an_interrupted_probe_leaves_nothing() -> None:
+async def test_an_interrupted_probe_leaves_nothing(tmp_path: Path) -> None:
     async with slack(SLACK["`--probe`: no event message.channels"]) as sandbox:
-        checking = asyncio.create_task(checked(read(connected(sandbox)), GENERAL))
+        # No driver's thread is interrupted with it: the file doesn't exist.
+        ours = read(connected(sandbox), {"DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"})
+        checking = asyncio.create_task(checked(ours, GENERAL))
         await sandbox.wait_for(lambda: sandbox.messages("general"))
         checking.cancel()
         with pytest.raises(asyncio.CancelledError):
