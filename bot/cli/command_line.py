@@ -3,7 +3,8 @@
 Each subcommand is a module beside this one. They import the rest of the bot only after the settings are read, so that
 an invalid setting is reported at once and `ask` doesn't wait for Slack's libraries.
 
-Exit codes: 0 if all went well, 1 for what failed, 2 for settings and arguments that can't be used, 130 after Ctrl-C.
+Exit codes: 0 if all went well, 1 for what failed, 2 for settings and arguments that can't be used. Ctrl-C ends a
+process by its signal, which a shell reports as 130.
 """
 
 import argparse
