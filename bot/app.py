@@ -25,6 +25,7 @@ from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
 from bot.ports.clock import Clock, SystemClock
 from bot.ports.ephemeral_messages import EphemeralMessages
+from bot.ports.models import Models
 from bot.providers.registry import max_output_tokens, open_models
 from bot.services import metrics
 from bot.services.access_control import AccessControl
@@ -59,7 +60,13 @@ LAST_TASKS_S = 1.0
 
 MACHINES_CLOCK = SystemClock()
 
+WrapModels = Callable[[Models], Models]
+
 log = logging.getLogger(__name__)
+
+
+def _as_they_are(models: Models) -> Models:
+    return models
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Bot:
 
 
 @asynccontextmanager
-async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterator[Bot]:
+async def built(settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels) -> AsyncIterator[Bot]:
     """Yields the bot, connected to its database and Slack's Web API only. Sets the probes of /health."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(new_session())
@@ -113,7 +120,7 @@ async def built(settings: Settings, probes: Probes, clock: Clock) -> AsyncIterat
                 settings=PromptSettings(system_prompt_in_use(settings), settings.history_tokens),
                 estimate=estimate,
             ),
-            models=await stack.enter_async_context(open_models(model_setup(settings))),
+            models=wrap(await stack.enter_async_context(open_models(model_setup(settings)))),
             clock=clock,
             me=me,
             estimate=estimate,
@@ -232,14 +239,21 @@ class Shutdown:
 
 
 async def run(
-    settings: Settings, shutdown: Shutdown, ready: Callable[[Bot], None], clock: Clock = MACHINES_CLOCK
+    settings: Settings,
+    shutdown: Shutdown,
+    ready: Callable[[Bot], None],
+    clock: Clock = MACHINES_CLOCK,
+    wrap_models: WrapModels = _as_they_are,
 ) -> None:
-    """Runs the bot until `shutdown`. /health is served from the start and says what startup is waiting for."""
+    """Runs the bot until `shutdown`. /health is served from the start and says what startup is waiting for.
+
+    `wrap_models` returns what answers in place of the settings' models. The sandbox adds its showcase.
+    """
     probes = Probes()
     async with AsyncExitStack() as stack:
         if settings.health_port is not None:
             await stack.enter_async_context(serving(settings.health_port, probes))
-        bot = await _built_unless_stopped(built(settings, probes, clock), stack, shutdown.requested)
+        bot = await _built_unless_stopped(built(settings, probes, clock, wrap_models), stack, shutdown.requested)
         if bot is not None:
             await _run(bot, shutdown, ready)
 

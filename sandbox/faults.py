@@ -1,6 +1,6 @@
-"""Faults on demand: broken responses, lost acknowledgements, slow calls. Each has a count or stays until stopped."""
+"""Faults on demand: broken responses, lost acknowledgments, slow calls. Each has a count or stays until stopped."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
@@ -57,30 +57,30 @@ class FaultSettings(TypedDict, total=False):
 
 
 ANSWER_FAULTS = (
-    Fault("drop_request", "Connection dropped before the call takes effect", "chat.update"),
-    Fault("lose_response", "Call takes effect, response lost", "chat.update", done=True),
-    Fault("no_answer", "No response until the app gives up", "chat.update"),
-    Fault("stream_timeout", "HTTP 408, stream timeout"),
+    Fault("drop_request", "Request lost", "chat.update"),
+    Fault("lose_response", "Response lost", "chat.update", done=True),
+    Fault("no_answer", "No response", "chat.update"),
+    Fault("stream_timeout", "HTTP 408"),
     Fault("error_500", "HTTP 500"),
-    Fault("unavailable", "HTTP 503 as text", "apps.connections.open"),
-    Fault("text_200", "HTTP 200 with text"),
+    Fault("unavailable", "HTTP 503", "apps.connections.open"),
+    Fault("text_200", "HTTP 200 with plain text"),
     Fault("html_200", "HTTP 200 with an HTML page"),
     Fault("empty_200", "HTTP 200 with an empty body"),
     Fault("list_200", "HTTP 200 with a JSON list"),
-    Fault("internal_error", "internal_error", error="internal_error"),
-    Fault("unknown_error", "Unknown error name", error="flux_capacitor_drained"),
+    Fault("internal_error", "Internal error", error="internal_error"),
+    Fault("unknown_error", "Unknown error", error="flux_capacitor_drained"),
     Fault("refuse", "Edits refused", "chat.update", error="cant_update_message"),
 )
 """Faults that replace a call's response. The first active one in this order applies."""
 CALL_FAULTS = (
-    Fault("rate_limit", "Rate limit storm", "chat.update"),
+    Fault("rate_limit", "Rate limited", "chat.update"),
     Fault("slow", "Slow responses"),
     *ANSWER_FAULTS,
 )
 EVENT_FAULTS = (
-    Fault("redeliver", "Each event delivered twice"),
-    Fault("unacked", "Acknowledgements lost"),
-    Fault("foreign_team", "Events name the team of a Slack Connect host"),
+    Fault("redeliver", "Events delivered twice"),
+    Fault("unacked", "Acknowledgments lost"),
+    Fault("foreign_team", "Events from a Slack Connect host"),
 )
 FILE_FAULTS = (
     Fault("file_redirect", "File downloads redirected"),
@@ -89,8 +89,8 @@ FILE_FAULTS = (
     Fault("file_slow", "Slow file downloads"),
 )
 INSTANT_FAULTS = (
-    Fault("drop_socket", "Drop the sockets now"),
-    Fault("refresh", "Refresh the connections now"),
+    Fault("drop_socket", "Drop the connections"),
+    Fault("refresh", "Ask the app to reconnect"),
 )
 
 
@@ -113,7 +113,14 @@ RAW_ANSWERS: Mapping[str, RawAnswer] = {
     "list_200": RawAnswer(200, "application/json", "[]"),
 }
 """Raw responses by the name of the fault."""
-FAULTS = {fault.name: fault for fault in (*CALL_FAULTS, *EVENT_FAULTS, *FILE_FAULTS, *INSTANT_FAULTS)}
+GROUPS: Mapping[str, Sequence[Fault]] = {
+    "Web API calls": CALL_FAULTS,
+    "Events": EVENT_FAULTS,
+    "Files": FILE_FAULTS,
+    "WebSocket connections": INSTANT_FAULTS,
+}
+"""All faults, by the part of Slack that they change."""
+FAULTS = {fault.name: fault for group in GROUPS.values() for fault in group}
 
 
 class Faults:
@@ -136,6 +143,11 @@ class Faults:
     def stop(self, name: str, containing: str = "") -> None:
         """Stops a fault. Raises KeyError for an unknown name."""
         self._active.pop((FAULTS[name].name, containing), None)
+        self._notify()
+
+    def stop_all(self) -> None:
+        """Stops all faults."""
+        self._active.clear()
         self._notify()
 
     def take(self, name: str, method: str | None = None, arguments: Mapping[str, object] | None = None) -> Fault | None:

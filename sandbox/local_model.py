@@ -28,6 +28,9 @@ MAX_TOKENS: Final = 1024
 START_TIMEOUT_S: Final = 60.0
 _MAX_THREADS: Final = 4
 _REPETITION_PENALTY: Final = 0.8
+_TEMPERATURE: Final = 0.3
+"""For requests without one. Each request has its own seed, so that Regenerate gives another answer. At 0.4, most
+answers to simple questions are wrong."""
 _NO_LOGS: Final = -1
 _NICE: Final = 5
 
@@ -119,7 +122,7 @@ def _serve(weights: Path) -> Any:
     params.hostnames, params.port = [HOST], 0
     params.n_parallel, params.n_ctx, params.kv_unified = SLOTS, CONTEXT_TOKENS, True
     params.n_predict, params.cache_ram_mib = MAX_TOKENS, 0
-    params.sampling.temp, params.sampling.dry_multiplier = 0.0, _REPETITION_PENALTY
+    params.sampling.temp, params.sampling.dry_multiplier = _TEMPERATURE, _REPETITION_PENALTY
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads, cpu.poll = _threads(), 0
     params.ui = params.endpoint_slots = False

@@ -1,6 +1,6 @@
 """The page's HTTP routes for buttons, modals, commands, shortcuts and the assistant pane."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ class PageActions:
     """Handles the page's actions. A response waits for the app's acknowledgement, or is app_not_responding."""
 
     surfaces: Surfaces
+    acts: Callable[[str, str], None]
+    """Called with the person and the browser tab of each action."""
 
     def routes(self) -> list[web.RouteDef]:
         handlers = {
@@ -35,37 +37,44 @@ class PageActions:
         }
         return [web.post(f"/sandbox/{name}", guarded(handler)) for name, handler in handlers.items()]
 
-    async def _press(self, request: web.Request) -> web.StreamResponse:
+    async def _body(self, request: web.Request) -> Json:
         data = await body(request)
+        user_id, tab = data.get("user_id"), data.get("tab_id")
+        if isinstance(user_id, str) and isinstance(tab, str):
+            self.acts(user_id, tab)
+        return data
+
+    async def _press(self, request: web.Request) -> web.StreamResponse:
+        data = await self._body(request)
         user, channel, ts, block_id, action_id = strings(data, "user_id", "channel", "ts", "block_id", "action_id")
         press = Press(user, action_id, _chosen(data.get("value")), block_id)
         return _acknowledged(await self.surfaces.interactivity.press(channel, ts, press))
 
     async def _press_in_view(self, request: web.Request) -> web.StreamResponse:
-        data = await body(request)
+        data = await self._body(request)
         user, view_id, block_id, action_id = strings(data, "user_id", "view_id", "block_id", "action_id")
         press = ViewPress(action_id, block_id, _chosen(data.get("value")), _values(data))
         return _acknowledged(await self.surfaces.modals.press(user, view_id, press))
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
-        data = await body(request)
+        data = await self._body(request)
         user, view_id = strings(data, "user_id", "view_id")
         return web.json_response(
             {"ok": True, "errors": await self.surfaces.modals.submit(user, view_id, _values(data))}
         )
 
     async def _close(self, request: web.Request) -> web.StreamResponse:
-        data = await body(request)
+        data = await self._body(request)
         (user,) = strings(data, "user_id")
         await self.surfaces.modals.close(user, everything=bool(data.get("everything")))
         return done()
 
     async def _command(self, request: web.Request) -> web.StreamResponse:
-        await self.surfaces.commands.run(*strings(await body(request), "user_id", "channel", "text"))
+        await self.surfaces.commands.run(*strings(await self._body(request), "user_id", "channel", "text"))
         return done()
 
     async def _shortcut(self, request: web.Request) -> web.StreamResponse:
-        data = await body(request)
+        data = await self._body(request)
         user, callback_id = strings(data, "user_id", "callback_id")
         if not data.get("ts"):
             return _acknowledged(await self.surfaces.commands.use_global_shortcut(user, callback_id))
@@ -73,20 +82,20 @@ class PageActions:
         return _acknowledged(await self.surfaces.commands.use_message_shortcut(user, callback_id, channel, ts))
 
     async def _open_tab(self, request: web.Request) -> web.StreamResponse:
-        user, tab = strings(await body(request), "user_id", "tab")
+        user, tab = strings(await self._body(request), "user_id", "tab")
         self.surfaces.panes.open_tab(user, "home" if tab == "home" else "messages")
         return done()
 
     async def _start_thread(self, request: web.Request) -> web.StreamResponse:
-        (user,) = strings(await body(request), "user_id")
+        (user,) = strings(await self._body(request), "user_id")
         return done(ts=self.surfaces.panes.start_thread(user))
 
     async def _look_at(self, request: web.Request) -> web.StreamResponse:
-        self.surfaces.panes.look_at(*strings(await body(request), "user_id", "channel"))
+        self.surfaces.panes.look_at(*strings(await self._body(request), "user_id", "channel"))
         return done()
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:
-        self.surfaces.panes.stop(*strings(await body(request), "user_id", "channel", "thread_ts"))
+        self.surfaces.panes.stop(*strings(await self._body(request), "user_id", "channel", "thread_ts"))
         return done()
 
 

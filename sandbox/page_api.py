@@ -9,18 +9,21 @@ from aiohttp import web
 
 from sandbox.budgets import Budgets
 from sandbox.client import Surfaces
-from sandbox.faults import FAULTS, Faults, FaultSettings
+from sandbox.faults import FAULTS, GROUPS, Fault, Faults, FaultSettings
+from sandbox.page_calls import AnswerCalls
 from sandbox.page_files import PageFiles
 from sandbox.page_guard import body, done, guarded, strings
+from sandbox.page_guide import Guide
 from sandbox.page_surfaces import PageSurfaces
 from sandbox.page_updates import PageUpdates
 from sandbox.people import People
 from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
-from sandbox.workspace import SLACK, SLACKBOT, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
+from sandbox.workspace import SLACK, SLACKBOT, Channel, Json, Message, SlackError, Workspace
 
 _PAGE = Path(__file__).parent / "page"
 _ASSET_TYPES = frozenset({".js", ".css"})
+_ALWAYS_METERED = frozenset({"chat.postMessage", "chat.update"})
 
 
 @dataclass
@@ -34,13 +37,16 @@ class PageApi:
     sockets: SocketMode
     note: str
     surfaces: Surfaces
+    guide: Guide
 
     def __post_init__(self) -> None:
         self._renderer = Renderer(self.workspace.names)
         self._files = PageFiles(self.workspace, self.people.files)
         self._last_bot_state: Json = {}
-        self.updates = PageUpdates(self.workspace, self.message_json, self.budgets_json)
-        self._surfaces = PageSurfaces(self.surfaces, self.updates, self._renderer)
+        self.answer_calls = AnswerCalls(self.workspace)
+        polled = {"budgets": self.budgets_json, "answers": self.answer_calls.newest_json}
+        self.updates = PageUpdates(self.workspace, self.message_json, polled)
+        self.page_surfaces = PageSurfaces(self.surfaces, self.updates, self._renderer)
         self.faults.listeners.append(lambda: self.updates.send("faults", self.faults_json()))
 
     def routes(self) -> list[web.RouteDef]:
@@ -55,6 +61,7 @@ class PageApi:
             web.post("/sandbox/edit", guarded(self._edit)),
             web.post("/sandbox/delete", guarded(self._delete)),
             web.post("/sandbox/fault", guarded(self._fault)),
+            web.post("/sandbox/stop_faults", guarded(self._stop_faults)),
         ]
 
     def set_note(self, note: str) -> None:
@@ -93,28 +100,25 @@ class PageApi:
         }
 
     def budgets_json(self) -> list[Json]:
-        """Returns the used budgets: methods called in the last minute, and always chat.update."""
+        """Returns the used budgets: methods called in the last minute, and always those that show answers."""
         used = self.budgets.used().items()
-        return [{"method": m, "used": n, "limit": limit} for m, (n, limit) in used if n or m == "chat.update"]
+        return [{"method": m, "used": n, "limit": limit} for m, (n, limit) in used if n or m in _ALWAYS_METERED]
 
     def faults_json(self) -> list[Json]:
         """Returns all faults with their state."""
-        faults = []
-        for name, kind in FAULTS.items():
-            fault = self.faults.active(name)
-            remaining = fault.times if fault else None
-            detail = (fault or kind).detail
-            faults.append(
-                {
-                    "name": name,
-                    "label": kind.label,
-                    "on": bool(fault),
-                    "instant": name in self.faults.actions,
-                    "remaining": remaining,
-                    "detail": detail,
-                }
-            )
-        return faults
+        return [self._fault_json(group, kind) for group, kinds in GROUPS.items() for kind in kinds]
+
+    def _fault_json(self, group: str, kind: Fault) -> Json:
+        fault = self.faults.active(kind.name)
+        return {
+            "name": kind.name,
+            "group": group,
+            "label": kind.label,
+            "on": bool(fault),
+            "instant": kind.name in self.faults.actions,
+            "remaining": fault.times if fault else None,
+            "detail": (fault or kind).detail,
+        }
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         del request
@@ -139,12 +143,14 @@ class PageApi:
                 "connected": bool(self.sockets.connections),
                 "note": self.note,
             },
-            "people": [_person_json(user) for user in everyone if user.id not in (bot.id, SLACK, SLACKBOT)],
+            "people": [self.guide.person_json(user) for user in everyone if user.id not in (bot.id, SLACK, SLACKBOT)],
             "channels": [_channel_json(channel) for channel in self.workspace.channels.values()],
             "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
             "budgets": self.budgets_json(),
+            "answers": self.answer_calls.newest_json(),
             "faults": self.faults_json(),
-            **self._surfaces.state(),
+            "guide": self.guide.state(),
+            **self.page_surfaces.state(),
         }
         return web.json_response(state)
 
@@ -177,6 +183,11 @@ class PageApi:
             self.faults.stop(name)
         return done()
 
+    async def _stop_faults(self, request: web.Request) -> web.StreamResponse:
+        await body(request)
+        self.faults.stop_all()
+        return done()
+
 
 def _settings(data: Json) -> FaultSettings:
     """Returns the fault settings in a request. Missing ones keep the fault's defaults."""
@@ -190,24 +201,6 @@ def _settings(data: Json) -> FaultSettings:
     if not all(isinstance(value, kinds[key]) for key, value in settings.items()):
         raise SlackError("invalid_arguments")
     return cast(FaultSettings, settings)
-
-
-def _person_json(user: User) -> Json:
-    data = {"id": user.id, "name": user.name, "real_name": user.real_name, "color": user.color}
-    return {**data, "is_bot": user.bot_id is not None, "role": _role(user)}
-
-
-def _role(user: User) -> str:
-    """Returns the role that the page shows next to a name, empty for members."""
-    if user.bot_id is not None:
-        return "app"
-    if user.team_id != TEAM_ID:
-        return "other organisation"
-    if user.is_owner or user.is_admin:
-        return "owner" if user.is_owner else "admin"
-    if user.is_ultra_restricted:
-        return "single-channel guest"
-    return "guest" if user.is_restricted else ""
 
 
 def _channel_json(channel: Channel) -> Json:

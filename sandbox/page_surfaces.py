@@ -19,10 +19,16 @@ class PageSurfaces:
     renderer: Renderer
 
     def __post_init__(self) -> None:
+        self._active_tabs: dict[str, str] = {}
+        self._modal_tabs: dict[str, tuple[str, str | None]] = {}
         self._views = self.surfaces.modals.views
         self._panes = self.surfaces.panes
         self._views.changed.append(self._send_views)
         self._panes.changed.append(lambda channel: self.updates.send("pane", self._pane_json(channel)))
+
+    def acts(self, user_id: str, tab: str) -> None:
+        """Notes the browser tab in which a person acts. A modal that follows belongs to this tab."""
+        self._active_tabs[user_id] = tab
 
     def state(self) -> Json:
         """Returns the fields of the state that a page loads when it opens."""
@@ -61,11 +67,20 @@ class PageSurfaces:
     def _modal_json(self, view: View) -> Json:
         return {
             "id": view.id,
+            "tab": self._tab_of(view),
             "title": view.title,
             "submit": (view.content.get("submit") or {}).get("text"),
             "close": (view.content.get("close") or {"text": "Cancel"})["text"],
             "html": self.renderer.blocks(view.blocks),
         }
+
+    def _tab_of(self, view: View) -> str | None:
+        """Returns the tab in which a modal's stack was opened, or None if no page opened it."""
+        root_id, tab = self._modal_tabs.get(view.user_id, ("", None))
+        if root_id != view.root_id:
+            tab = self._active_tabs.get(view.user_id)
+            self._modal_tabs[view.user_id] = view.root_id, tab
+        return tab
 
     def _pane_json(self, channel: str) -> Json:
         user_id = self.surfaces.workspace.channels[channel].user_id

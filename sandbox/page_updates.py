@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -12,23 +12,26 @@ from sandbox.workspace import Change, Changed, Deleted, Json, Message, Posted, S
 
 _FLUSH_INTERVAL_S = 0.05
 """Changes of one message within this time are sent as one event."""
-_BUDGETS_INTERVAL_S = 1.0
+_POLL_INTERVAL_S = 1.0
 _BACKLOG = 500
 """The most events that wait for a page. A slower page is disconnected; it reconnects and loads the state again."""
 
 
 class PageUpdates:
-    """Collects changes and sends them to open pages. A changed message is rendered once for all of them."""
+    """Collects changes and sends them to open pages. A changed message is rendered once for all of them.
+
+    `polled`: by event, data that is read once a second and sent if it has changed.
+    """
 
     def __init__(
         self,
         workspace: Workspace,
         message_json: Callable[[Message], Json],
-        budgets_json: Callable[[], list[Json]],
+        polled: Mapping[str, Callable[[], list[Json]]],
     ) -> None:
         self._workspace = workspace
         self._message_json = message_json
-        self._budgets_json = budgets_json
+        self._polled = polled
         self._pages: set[asyncio.Queue[bytes | None]] = set()
         self._changed: dict[tuple[str, str], Message] = {}
         self._last_sent: dict[str, Any] = {}
@@ -113,14 +116,15 @@ class PageUpdates:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(_BUDGETS_INTERVAL_S)
+            await asyncio.sleep(_POLL_INTERVAL_S)
             if not self._pages:
                 continue
             self._workspace.expire_statuses()
-            budgets = self._budgets_json()
-            if budgets != self._last_sent.get("budgets"):
-                self._last_sent["budgets"] = budgets
-                self.send("budgets", budgets)
+            for event, poll in self._polled.items():
+                data = poll()
+                if data != self._last_sent.get(event):
+                    self._last_sent[event] = data
+                    self.send(event, data)
 
 
 def _disconnect(page: "asyncio.Queue[bytes | None]") -> None:

@@ -1,6 +1,6 @@
 """The sample workspace: its people, bots and channels.
 
-The people are an owner, an admin, a member, two guests and a member of another organisation.
+The people are an owner, an admin, a member, two guests, a member of another organization and a deactivated account.
 """
 
 from sandbox.workspace import PARTNERS_ID, SLACK, SLACKBOT, Channel, User, Workspace
@@ -15,6 +15,7 @@ _GUESTS = (
     User("U0MARY", "mary", "Mary", "#be185d", is_restricted=True, is_ultra_restricted=True),
 )
 _EXTERNAL_USER = User("U0EMMY", "emmy", "Emmy", "#4d7c0f", team_id=PARTNERS_ID)
+_DEACTIVATED_USER = User("U0KATHERINE", "katherine", "Katherine", "#0369a1", deleted=True)
 _OTHER_BOT = User("U0BOTDEPLOYS", "deploys", "Deploys", "#64748b", bot_id="B0DEPLOYS")
 
 SYSTEM = (
@@ -27,7 +28,7 @@ SYSTEM = (
 def populate(workspace: Workspace) -> None:
     """Adds the sample users and channels. The bot is a member of every channel.
 
-    Both guests are in #random. The multi-channel guest is in #partners too.
+    Both guests are in #random. The multi-channel guest is in #partners too. The deactivated user is in no channel.
     """
     bot_id, members = workspace.bot.id, [person.id for person in _MEMBERS]
     edith, mary = (guest.id for guest in _GUESTS)
@@ -49,5 +50,5 @@ def populate(workspace: Workspace) -> None:
     people = [*_MEMBERS, *_GUESTS, _EXTERNAL_USER]
     for person in people:
         channels.append(Channel(f"D{person.id[1:]}", f"dm-{person.name}", "im", [person.id, bot_id], person.id))
-    workspace.users.update({user.id: user for user in (*people, _OTHER_BOT, *SYSTEM)})
+    workspace.users.update({user.id: user for user in (*people, _DEACTIVATED_USER, _OTHER_BOT, *SYSTEM)})
     workspace.channels.update({channel.id: channel for channel in channels})

@@ -25,6 +25,7 @@ from sandbox.manifest import Manifest, read_manifest
 from sandbox.modals import Modals
 from sandbox.page_actions import PageActions
 from sandbox.page_api import PageApi
+from sandbox.page_guide import Guide
 from sandbox.panes import Panes
 from sandbox.people import Content, People
 from sandbox.responses import Responses
@@ -76,6 +77,8 @@ class Sandbox:
     """0: any free port."""
     note: str = ""
     """The page's line about the models that answer."""
+    guide: Guide = field(default_factory=Guide)
+    """What the page says about the app."""
     budgets: Mapping[str, int] = field(default_factory=dict)
     """Calls a minute by method, where they differ from Slack's limits."""
     post_burst: int = 10
@@ -146,13 +149,20 @@ class Sandbox:
         )
         self._budgets = Budgets(self.budgets, self.post_burst, self.monotonic)
         tokens = Tokens(self.bot_token, self.app_token, self.config_token)
-        self._web = WebApi(app, self._budgets, self.faults, tokens, lambda _: self._wake_waiters())
+        self._web = WebApi(app, self._budgets, self.faults, tokens, self._on_call)
         self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
         interactivity = Interactivity(self.workspace, self.sockets, self.config.interactive, triggers, self._responses)
         commands, modals = Commands(interactivity, self.config), Modals(interactivity, self.views)
         self._surfaces = Surfaces(self.workspace, interactivity, commands, modals, self.panes)
         self._page = PageApi(
-            self.workspace, self.people, self._budgets, self.faults, self.sockets, self.note, self._surfaces
+            self.workspace,
+            self.people,
+            self._budgets,
+            self.faults,
+            self.sockets,
+            self.note,
+            self._surfaces,
+            self.guide,
         )
         self.workspace.listeners.append(self._on_change)
         self._waiters: set[asyncio.Event] = set()
@@ -161,7 +171,7 @@ class Sandbox:
     async def __aenter__(self) -> "Sandbox":
         app = web.Application(client_max_size=MAX_BYTES)
         app.add_routes(self._page.routes())
-        app.add_routes(PageActions(self._surfaces).routes())
+        app.add_routes(PageActions(self._surfaces, self._page.page_surfaces.acts).routes())
         app.add_routes([web.post("/response/{token}", self._responses.handle)])
         app.add_routes([web.post("/api/{method}", self._web.handle), web.get("/api/{method}", self._web.handle)])
         app.add_routes(self.files.routes())
@@ -326,6 +336,10 @@ class Sandbox:
     def _on_change(self, change: Change) -> None:
         for payload in self._events.payloads(change):
             self.sockets.send(payload)
+        self._wake_waiters()
+
+    def _on_call(self, call: CallRecord) -> None:
+        self._page.answer_calls.record(call)
         self._wake_waiters()
 
     def _on_sockets_changed(self) -> None:

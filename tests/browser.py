@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -28,6 +28,12 @@ Visit = Callable[..., Awaitable[Page]]
 def find_chromium() -> str | None:
     """Returns the path of an installed Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+async def choose_action(message: Locator, name: str) -> None:
+    """Opens a message's menu and chooses one of its actions, by keyboard."""
+    await message.get_by_role("button", name="Message actions").press("Enter")
+    await message.page.get_by_role("menuitem", name=name).press("Enter")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,8 +1,8 @@
 """Takes the screenshots in docs/ in a real Chromium: `python -m tests.screenshots`.
 
 The bot streams a long answer with all kinds of Markdown: growing in a thread, and complete in a direct message, in the
-light and dark scheme. Further screenshots show queued and edited questions, a channel's settings, a question about a
-message, App Home and the assistant pane.
+light and dark scheme. Further screenshots show the showcase's cards, queued and edited questions, a channel's settings,
+a question about a message, App Home and the assistant pane.
 """
 
 import asyncio
@@ -16,10 +16,12 @@ from typing import Any
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from bot.cli.sandbox import ModelChoice, guide_of
 from bot.core import texts
 from bot.core.limits.caps import parse_caps
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
+from sandbox.page_guide import Guide
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
 from tests.scenarios.conftest import manifest, running, says
@@ -76,6 +78,7 @@ More in the [documentation](https://www.postgresql.org/docs/current/using-explai
 '''
 
 
+NO_GUIDE = Guide()
 SMALL_SIZE = {"width": 1180, "height": 780}
 ASKED = "We could give every service its own database."
 EDITED = "a database for each service, what would that bring?"
@@ -92,6 +95,9 @@ async def main() -> None:
         raise RuntimeError("No Chromium here: apt-get install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        guide = guide_of(ModelChoice(Settings(), "openai/gpt-6-luna"))
+        async with bot_in(manifest(), says(SHORT_ANSWER), guide=guide) as sandbox:
+            await take_showcase(browser, sandbox)
         async with bot_in(manifest(), says(ANSWER, pause_s=0.02)) as sandbox:
             await take_growing(browser, sandbox)
             await take_whole(browser, sandbox)
@@ -109,9 +115,9 @@ async def main() -> None:
 
 
 @asynccontextmanager
-async def bot_in(app: Any, *answers: Answer, done_ping_s: int = 0) -> AsyncIterator[Sandbox]:
+async def bot_in(app: Any, *answers: Answer, done_ping_s: int = 0, guide: Guide = NO_GUIDE) -> AsyncIterator[Sandbox]:
     """Runs the bot in a sandbox with a model that gives these answers and then repeats the last one."""
-    async with VendorServer() as vendor, Sandbox(note="a scripted model", manifest=app) as sandbox:
+    async with VendorServer() as vendor, Sandbox(note="a scripted model", guide=guide, manifest=app) as sandbox:
         vendor.script(*answers)
         settings = Settings(
             slack_bot_token=sandbox.bot_token,
@@ -126,6 +132,12 @@ async def bot_in(app: Any, *answers: Answer, done_ping_s: int = 0) -> AsyncItera
         )
         async with running(settings):
             yield sandbox
+
+
+async def take_showcase(browser: Browser, sandbox: Sandbox) -> None:
+    page = await opened(browser, sandbox, SMALL_SIZE, "light")
+    await expect(page.locator(".card")).to_have_count(4)
+    await shoot(page, "showcase.png")
 
 
 async def take_growing(browser: Browser, sandbox: Sandbox) -> None:
@@ -180,7 +192,8 @@ async def take_asked(browser: Browser, sandbox: Sandbox) -> None:
     page = await opened(browser, sandbox, SMALL_SIZE, "light")
     message = page.locator("#main .message").filter(has_text=ASKED)
     await message.hover()
-    await message.get_by_role("button", name="Ask Typist about this").click()
+    await message.get_by_role("button", name="Message actions").click()
+    await page.get_by_role("menuitem", name="Ask Typist about this").click()
     modal = page.get_by_role("dialog", name=texts.ASK_TITLE)
     await modal.get_by_role("textbox", name="Your question").fill("What would we gain, and what would it cost?")
     await shoot(page, "ask-about.png")

@@ -1,15 +1,22 @@
-"""`typist sandbox`: starts the bot in a Slack on this machine, with a real model even if no API key is set."""
+"""`typist sandbox`: starts the bot in a Slack on this machine, with a real model even if no API key is set.
+
+The page's cards are answered by a script (bot/providers/showcase.py). All other questions go to the first of these:
+the models of the settings, a model server on this machine, the small model that is installed with the sandbox, a
+script.
+"""
 
 import argparse
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
 from bot.cli.run import exit_on_sigterm, until_signaled
+from bot.core.limits.access import UserKind
 from bot.errors import SettingsError
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings, missing_keys, models_in_use, parse_model_option
@@ -17,11 +24,13 @@ from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
     from bot.app import Bot, Shutdown
+    from sandbox.model_servers import Found, Server
+    from sandbox.page_guide import Guide
 
 HELP = "start a Slack on this machine, with the bot in it"
 DESCRIPTION = (
-    "Starts a Slack on this machine, with the bot in it. Answers come from the models in your settings, from a small "
-    "model on this machine, or from a script."
+    "Starts a Slack on this machine, with the bot in it. Answers come from the models in your settings, from Ollama, "
+    "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script."
 )
 PREFERRED_PORT = 3000
 LAST_PORT = 65_535
@@ -30,7 +39,21 @@ LOCAL_SYSTEM_PROMPT = "You are a helpful assistant."
 """A model this small answers best with a short prompt."""
 LOCAL_HISTORY_TOKENS = 1_500
 LOCAL_OUTPUT_TOKENS = 700
+SERVER_HISTORY_TOKENS = 3_000
+"""Ollama drops the beginning of longer prompts in silence: its default context has 4,096 tokens."""
+NO_MODEL = "a script, because no model is connected"
+REAL_ANSWERS = (
+    "For real answers, set OPENAI_API_KEY or ANTHROPIC_API_KEY, or start Ollama, LM Studio or llama.cpp first."
+)
 NEXT_STEP = "To connect your own Slack, follow “Connect to Slack” in README.md."
+ROLES = {
+    "guest": UserKind.GUEST,
+    "single-channel guest": UserKind.GUEST,
+    "external": UserKind.EXTERNAL,
+    "app": UserKind.BOT,
+}
+"""The sandbox's roles that are answered only if the settings say so."""
+CARDS_NOTE = "The answers are scripted, and the real bot streams them."
 
 
 @dataclass(frozen=True)
@@ -39,12 +62,15 @@ class ModelChoice:
 
     settings: Settings
     description: str
+    is_real: bool = True
+    """Whether its answers are worth reading."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the port and the model."""
+    """Adds the port, the model and the kind of app."""
     parser.add_argument("--port", help="port of its page (default: 3000, or the next free port)")
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
+    parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -52,12 +78,13 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     exit_on_sigterm()
     # Without a subcommand, neither option exists.
     port, model = getattr(options, "port", None), getattr(options, "model", None)
+    agent = getattr(options, "agent", False)
     ours = settings.read(env)
     port = None if port is None else parse_port(port)
     logs.set_up(ours.log_level)
     if "DATABASE_URL" not in env:
         ours = replace(ours, database_url="sqlite://")
-    asyncio.run(until_signaled(lambda shutdown: _sandbox(ours, shutdown, port, model), ours.drain_s))
+    asyncio.run(until_signaled(lambda shutdown: _sandbox(ours, shutdown, port, model, agent), ours.drain_s))
     return 0
 
 
@@ -68,10 +95,8 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
-async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None) -> None:
+async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None, agent: bool) -> None:
     """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one."""
-    from bot import app
-
     try:
         from sandbox.server import Sandbox, find_port
     except ModuleNotFoundError as error:
@@ -80,12 +105,16 @@ async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model
         ) from error
 
     async with AsyncExitStack() as stack:
-        models = await _models(ours, model, stack)
+        # The small model loads while Python imports the bot.
+        choice, _ = await asyncio.gather(choose_model(ours, model, stack), asyncio.to_thread(import_module, "bot.app"))
+        from bot import app
+        from bot.providers.showcase import Showcase
+
         sandbox = Sandbox(
             port=port or find_port(PREFERRED_PORT),
-            note=models.description,
+            guide=guide_of(choice),
             keep_revisions=False,
-            manifest=app_manifest(),
+            manifest=app_manifest(agent=agent),
         )
         try:
             await stack.enter_async_context(sandbox)
@@ -93,34 +122,74 @@ async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model
             reason = os.strerror(error.errno or 0)
             raise SettingsError([f"Can't listen on port {sandbox.port}: {reason}. Choose another --port."]) from error
         connected = replace(
-            models.settings,
+            choice.settings,
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
             slack_api_url=sandbox.api_url,
         )
 
         def ready(_: "Bot") -> None:
-            answers = f"Answers come from {models.description}."
-            print(f"Typist's sandbox is at {sandbox.url}. {answers} {NEXT_STEP}", flush=True)
+            print(f"Typist's sandbox is at {sandbox.url}")
+            print(f"Its cards show scripted answers. Your own questions go to {choice.description}.")
+            print(*([] if choice.is_real else [REAL_ANSWERS]), NEXT_STEP, sep="\n", flush=True)
 
-        await app.run(connected, shutdown, ready)
+        await app.run(connected, shutdown, ready, wrap_models=lambda models: Showcase(models, app.MACHINES_CLOCK))
 
 
-async def _models(settings: Settings, model: str | None, stack: AsyncExitStack) -> ModelChoice:
+def guide_of(choice: ModelChoice) -> "Guide":
+    """Returns what the page says of Typist: its cards, who answers, and whom it answers."""
+    from bot.providers.scenes import SCENES
+    from sandbox.page_guide import Card, Guide
+
+    cards = tuple(Card(scene.title, scene.detail, tuple(scene.scripts), scene.file) for scene in SCENES)
+    also = choice.settings.allow_also
+    notes = dict.fromkeys(("owner", "admin", "member"), "Typist answers.")
+    for role, kind in ROLES.items():
+        notes[role] = (
+            f"Typist answers, because BOT_ALLOW_ALSO has {kind}."
+            if kind in also
+            else f"Typist answers only if BOT_ALLOW_ALSO has {kind}."
+        )
+    answers_note = f"Your own questions go to {choice.description}."
+    return Guide(cards, CARDS_NOTE, answers_note, "" if choice.is_real else REAL_ANSWERS, notes)
+
+
+async def choose_model(
+    settings: Settings, model: str | None, stack: AsyncExitStack, servers: Sequence["Server"] | None = None
+) -> ModelChoice:
+    """Returns the models for questions outside the showcase. `model` is local, scripted or vendor/name, or None.
+
+    Without a `model`, the first source that exists is used. `servers`: the model servers to look for, if not the usual
+    ones.
+    """
     from sandbox.local_model import available
+    from sandbox.model_servers import SERVERS, find_server
 
     if model is None and models_in_use(settings):
         return ModelChoice(settings, " then ".join(models_in_use(settings)))
+    if model is None and (found := await find_server(SERVERS if servers is None else servers)):
+        return _served(settings, found)
     if model is None or model == "local":
         reason = available()
         if reason is None:
             return await _local(settings, stack)
         if model == "local":
             raise SettingsError([f"The local model can't run here: {reason} {INSTALL_LOCAL}"])
-        return ModelChoice(_with_models(settings, "scripted/demo"), f"a script instead of a model ({reason})")
-    if model == "scripted":
-        return ModelChoice(_with_models(settings, "scripted/demo"), "a script instead of a model")
+    if model is None or model == "scripted":
+        return ModelChoice(_with_models(settings, "scripted/demo"), NO_MODEL, is_real=False)
     return ModelChoice(_with_models(settings, model), model)
+
+
+def _served(settings: Settings, found: "Found") -> ModelChoice:
+    """Uses a model server that was found on this machine."""
+    server = found.server
+    served = replace(
+        settings,
+        models=(f"openai/{found.model}",),
+        history_tokens=min(settings.history_tokens, SERVER_HISTORY_TOKENS),
+    )
+    served = served.with_vendor("openai", VendorSettings("none-needed", server.base_url, "chat"))
+    return ModelChoice(served, f"{found.model} in {server.name}, found on 127.0.0.1:{server.port}")
 
 
 def _with_models(settings: Settings, models: str) -> Settings:
@@ -142,4 +211,4 @@ async def _local(settings: Settings, stack: AsyncExitStack) -> ModelChoice:
         max_output_tokens=LOCAL_OUTPUT_TOKENS,
     )
     served = served.with_vendor("openai", VendorSettings("none-needed", local.base_url, "chat"))
-    return ModelChoice(served, f"{local.model}, a small model on this machine")
+    return ModelChoice(served, f"{local.model}, a toy model, only here to show streaming", is_real=False)

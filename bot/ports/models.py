@@ -27,8 +27,8 @@ class Models(Protocol):
 
     names: tuple[str, ...]
 
-    def led_by(self, model: str | None) -> Provider:
-        """Returns a provider that tries `model` first and falls back to the others.
+    def led_by(self, model: str | None, prompt: Prompt) -> Provider:
+        """Returns a provider for this prompt that tries `model` first and falls back to the others.
 
         If `model` is None or not in use, the usual order applies.
         """

@@ -25,8 +25,11 @@ class Fallback:
         self.names = tuple(provider.model for provider in providers)
         self._providers = tuple(providers)
 
-    def led_by(self, model: str | None) -> "Fallback":
-        """Returns the same models with `model` first; in their usual order if it is None or not among them."""
+    def led_by(self, model: str | None, prompt: Prompt) -> "Fallback":
+        """Returns the same models with `model` first; in their usual order if it is None or not among them.
+
+        The order doesn't depend on the prompt.
+        """
         return Fallback(sorted(self._providers, key=lambda provider: provider.model != model))
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:

@@ -1,7 +1,8 @@
 """A scripted model for tests, and for the sandbox if no real model runs. Its answers say that they are scripted."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
 
 from bot.core.conversation import Prompt
 from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
@@ -39,6 +40,18 @@ your own, and start the bot again.
 """
 
 
+class Attempts:
+    """Counts how often a script has answered the same question, so that Regenerate is visibly another attempt."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def next(self, conversation: str, question: str) -> int:
+        """Returns the number of this attempt, from 1."""
+        self._counts[conversation, question] += 1
+        return self._counts[conversation, question]
+
+
 class Scripted:
     """Streams the same answer to every prompt, word by word. It never fails."""
 
@@ -46,14 +59,13 @@ class Scripted:
         self.model = "scripted/demo"
         self._clock = clock
         self._tokens_per_s = tokens_per_s
+        self._attempts = Attempts()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the answer's words and a Completion whose tokens are words."""
-        began = self._clock.monotonic()
-        deltas = words(answer(prompt))
-        for spoken, delta in enumerate(deltas, start=1):
-            # Measured from the beginning, so that late wake-ups don't add up.
-            await self._clock.sleep(max(0.0, began + spoken / self._tokens_per_s - self._clock.monotonic()))
+        attempt = self._attempts.next(prompt.cache_key, prompt.turns[-1].text)
+        deltas = words(f"Attempt {attempt}. {answer(prompt)}" if attempt > 1 else answer(prompt))
+        async for delta in spoken(self._clock, deltas, self._tokens_per_s):
             yield delta
         given = sum(len(words(text)) for text in (prompt.system, *(turn.text for turn in prompt.turns)))
         yield Completion(self.model, FinishReason.STOP, Usage(given, len(deltas)))
@@ -71,6 +83,15 @@ class ScriptedVendor:
 
     async def aclose(self) -> None:
         """Does nothing: there are no connections."""
+
+
+async def spoken(clock: Clock, tokens: Sequence[str], tokens_per_s: float) -> AsyncGenerator[str, None]:
+    """Yields tokens at this pace."""
+    began = clock.monotonic()
+    for count, token in enumerate(tokens, start=1):
+        # Measured from the beginning, so that late wake-ups don't add up.
+        await clock.sleep(max(0.0, began + count / tokens_per_s - clock.monotonic()))
+        yield token
 
 
 def answer(prompt: Prompt) -> str:

@@ -283,7 +283,8 @@ class Answering:
         async with AsyncExitStack() as memory:
             built = await self.prompt_builder.build(attempt.draft, memory)
             attempt.opened, attempt.prompt_version = built.opened, built.prompt_version
-            return await self._ask_model(attempt, built.prompt, self.models.led_by(built.model), reply)
+            provider = self.models.led_by(built.model, built.prompt)
+            return await self._ask_model(attempt, built.prompt, provider, reply)
 
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply

@@ -1,20 +1,21 @@
-// The sandbox's page: keeps what is shown in step with the workspace, and says what people do.
+// The sandbox's page: shows the workspace as it changes, and sends what people do to the sandbox.
 
 import { Working } from "./assistant.js";
 import { Composer } from "./composer.js";
 import { avatar, byId, el, post } from "./dom.js";
+import { Failures } from "./failures.js";
 import { upload } from "./files.js";
 import { MessageList } from "./messages.js";
+import { readPlace, writePlace } from "./place.js";
+import { Showcase } from "./showcase.js";
 import { Sidebar, sign } from "./sidebar.js";
 import { Surfaces } from "./surfaces.js";
 import { isRoot, World } from "./world.js";
-import { Workings } from "./workings.js";
 
 const ANNOUNCE_AFTER_MS = 1500;
 const TOAST_MS = 6000;
 const RETRY_MS = 1000;
 const ROOM_FOR_THREAD = window.matchMedia("(min-width: 56.25rem)");
-const ROOM_FOR_WORKINGS = window.matchMedia("(min-width: 75rem)");
 
 const world = new World();
 const open = { channel: null, thread: null };
@@ -22,7 +23,7 @@ const drafts = new Map();
 const announcements = new Map();
 let lastSaid = null;
 
-const workings = new Workings(complain);
+const failures = new Failures(world, complain);
 const sidebar = new Sidebar(world, { openChannel: (id) => { openChannel(id); mainBox.focus(); }, writeAs });
 const actions = { save, remove, use, shortcut: (shortcut, message) => surfaces.shortcut(shortcut, message) };
 const main = new MessageList(world, { ...actions, open: (message) => openThread(message.ts) }, "Messages");
@@ -40,13 +41,14 @@ byId("thread").append(thread.node, threadBox.node);
 mainBox.tray.acceptDrops(byId("main"));
 threadBox.tray.acceptDrops(byId("thread"));
 thread.hint.hidden = true;
+const showcase = new Showcase(world, { say, complain, watch: () => failures.show(ROOM_FOR_THREAD.matches) });
 const surfaces = new Surfaces(world, {
-  complain, say, actions, closeThread, names: namesToOffer, messages: [main.node, mainBox.node],
+  complain, say, actions, closeThread, names: namesToOffer, messages: [main.node, mainBox.node, showcase.node],
 });
-mainBox.node.before(surfaces.prompts.node);
+mainBox.node.before(showcase.node, surfaces.prompts.node);
 const threadWorking = new Working(world, threadBox.status, complain);
 
-// ---- what people do
+// ---- people's actions
 
 async function say(text, chosen, threadTs, channel = open.channel) {
   const { me } = world;
@@ -56,7 +58,7 @@ async function say(text, chosen, threadTs, channel = open.channel) {
       return;
     }
     if (!threadTs && world.app.pane === "assistant" && world.channel(channel).type === "im") {
-      // An assistant's DM is made of threads alone.
+      // In an assistant's DM, every message is in a thread.
       ({ ts: threadTs } = await post("/sandbox/start_thread", { user_id: me }));
       openThread(threadTs);
     }
@@ -104,15 +106,40 @@ function complain(error) {
   toast.timer = setTimeout(() => { toast.hidden = true; }, TOAST_MS);
 }
 
-// ---- what is open
+// ---- the open conversation and thread
 
 function openChannel(id) {
+  enterChannel(id);
+  keepPlace();
+}
+
+function enterChannel(id) {
   if (open.channel) drafts.set(open.channel, mainBox.draft);
-  closeThread();
+  leaveThread();
   open.channel = id;
   showChannel();
   mainBox.draft = drafts.get(id) || { text: "", files: [] };
   sidebar.slide(false);
+}
+
+/** Write person, conversation and thread into the address. */
+function keepPlace({ isStep = true } = {}) {
+  writePlace({ person: world.me, channel: open.channel, thread: open.thread }, { isStep });
+}
+
+/** Open the person, conversation and thread of the address. What no longer exists is left out. */
+function openPlace() {
+  const { person, channel, thread: ts } = readPlace();
+  const isOther = person !== world.me && world.canBe(person);
+  if (isOther) {
+    world.me = person;
+    sidebar.showPeople();
+  }
+  const target = world.mine().find((each) => each.id === channel) || world.mine()[0];
+  if (isOther || target.id !== open.channel) enterChannel(target.id);
+  if (ts && world.get(target.id, ts)) enterThread(ts);
+  else leaveThread();
+  keepPlace({ isStep: false });
 }
 
 function showChannel() {
@@ -137,7 +164,19 @@ function showHint() {
   const channel = world.channel(open.channel);
   const isEmpty = !world.roots(channel.id).length;
   main.hint.hidden = !isEmpty;
+  showcase.showRow(channel, isEmpty);
   if (!isEmpty) return;
+  if (showcase.cards(channel).length) {
+    main.hint.replaceChildren(
+      avatar(world.bot),
+      el("h3", {}, `See what ${world.bot.name} does`),
+      el("p", {}, `Press a card to send its question at once. ${world.guide.cards_note}`),
+      showcase.grid(channel),
+      el("p", { class: "aside" }, world.guide.answers_note, " ", world.guide.setup_note),
+      otherWay(channel),
+    );
+    return;
+  }
   const example = channel.type === "im" ? "Tell me something worth knowing" : `@${world.bot.name} hello`;
   const button = el("button", { type: "button", class: "example" }, example);
   button.addEventListener("click", () => {
@@ -145,23 +184,30 @@ function showHint() {
     mainBox.focus();
   });
   const lines = channel.type === "im"
-    ? [el("h3", {}, `Just you and ${world.title(channel)}`), el("p", {}, "No mention is needed here. Ask anything, for instance:")]
-    : [el("h3", {}, `Nothing in ${world.title(channel)} yet`), el("p", {}, "Mention the app, and its answer grows in a thread:")];
+    ? [el("h3", {}, `Just you and ${world.title(channel)}`), el("p", {}, "You need no mention here. Ask anything, for instance:")]
+    : [el("h3", {}, `Nothing in ${world.title(channel)} yet`), el("p", {}, "Mention the app. Its answer grows in a thread:")];
   main.hint.replaceChildren(avatar(world.bot), ...lines, button, otherWay(channel));
 }
 
 function otherWay(channel) {
+  const me = world.users.get(world.me);
+  if (me.is_bot) return el("p", { class: "aside" }, `You write as ${me.real_name}. ${me.about}`);
   const direct = world.mine().find((other) => other.type === "im" && other.id !== channel.id);
-  if (!direct) return el("p", { class: "aside" }, "Write as several people, side by side: choose who at the lower left.");
-  const link = el("button", { type: "button", class: "link" }, "write to it directly");
+  if (!direct) return el("p", { class: "aside" }, "To write as somebody else, choose a person at the lower left.");
+  const link = el("button", { type: "button", class: "link" }, "a direct message");
   link.addEventListener("click", () => {
     openChannel(direct.id);
     mainBox.focus();
   });
-  return el("p", { class: "aside" }, "or ", link, ", with no mention at all.");
+  return el("p", { class: "aside" }, `Mention @${world.bot.name}, or write `, link, ".");
 }
 
 function openThread(ts) {
+  enterThread(ts);
+  keepPlace();
+}
+
+function enterThread(ts) {
   surfaces.pane.leave();
   open.thread = ts;
   byId("thread").hidden = false;
@@ -175,6 +221,11 @@ function openThread(ts) {
 }
 
 function closeThread() {
+  leaveThread();
+  keepPlace();
+}
+
+function leaveThread() {
   if (!open.thread) return;
   const ts = open.thread;
   const hadFocus = byId("thread").contains(document.activeElement);
@@ -185,26 +236,22 @@ function closeThread() {
   if (hadFocus) main.focus(ts);
 }
 
-function showWorkings(isOpen) {
-  byId("workings").hidden = !isOpen;
-  byId("app").classList.toggle("workings-open", isOpen);
-  byId("workings-toggle").setAttribute("aria-expanded", String(isOpen));
-}
-
 function writeAs(id) {
   world.me = id;
+  sidebar.showPerson();
   const stays = world.mine().some((channel) => channel.id === open.channel);
   const former = world.channel(open.channel);
   const likewise = world.mine().find((channel) => channel.type === former.type) || world.mine()[0];
   if (stays) {
     showChannel();
     if (open.thread) thread.show(world.thread(open.channel, open.thread));
+    keepPlace();
   } else {
     openChannel(likewise.id);
   }
 }
 
-// ---- what happens in the workspace
+// ---- changes in the workspace
 
 function onMessage(message) {
   const isNew = world.put(message);
@@ -217,7 +264,7 @@ function onMessage(message) {
 function showMessage(message, isNew) {
   if (isRoot(message)) {
     main.upsert(message);
-    main.hint.hidden = true;
+    if (isNew) showHint();
   } else if (isNew) {
     refreshRoot(message);
   }
@@ -226,7 +273,7 @@ function showMessage(message, isNew) {
   if (message.user_id !== world.me) announce(message);
 }
 
-// The answer to what was just written is opened by itself, where there is room beside the channel.
+// Where there is room beside the channel, the answer to a new question opens by itself.
 function openAnswer(message) {
   const isAwaited = message.is_bot && !isRoot(message) && message.thread_ts === lastSaid;
   if (!isAwaited || !ROOM_FOR_THREAD.matches) return;
@@ -253,7 +300,7 @@ function onDeleted({ channel, ts }) {
   showHint();
 }
 
-/** Say a message aloud once it has come to rest, not at each of its edits. */
+/** Announce a message to screen readers once its edits have stopped. */
 function announce(message) {
   const key = `${message.channel} ${message.ts}`;
   clearTimeout(announcements.get(key));
@@ -289,27 +336,32 @@ function show(state) {
   const isFirst = !world.team;
   world.load(state);
   if (isFirst) {
+    mainBox.note.textContent = world.guide.answers_note;
     sidebar.showPeople();
-    openChannel(world.mine()[0].id);
-    mainBox.focus();
+    openPlace();
+    if (!open.thread) mainBox.focus();
   } else {
     sidebar.showConversations(open.channel);
     main.reconcile(world.roots(open.channel));
+    // A restarted sandbox doesn't have the thread.
+    if (open.thread && !world.get(open.channel, open.thread)) closeThread();
     if (open.thread) thread.reconcile(world.thread(open.channel, open.thread));
     showHint();
     showStatuses();
     surfaces.show(world.channel(open.channel));
   }
   sidebar.showBot(state.bot);
-  workings.showBudgets(state.budgets);
-  workings.showFaults(state.faults);
+  failures.showBudgets(state.budgets);
+  failures.showAnswers(state.answers);
+  failures.showFaults(state.faults);
 }
 
 const onEvent = {
   message: onMessage,
   deleted: onDeleted,
-  budgets: (budgets) => workings.showBudgets(budgets),
-  faults: (faults) => workings.showFaults(faults),
+  budgets: (budgets) => failures.showBudgets(budgets),
+  answers: (answers) => failures.showAnswers(answers),
+  faults: (faults) => failures.showFaults(faults),
   bot: (bot) => sidebar.showBot(bot),
   views: (views) => surfaces.onViews(views),
   pane: (pane) => {
@@ -325,7 +377,7 @@ const onEvent = {
   },
 };
 
-/** Events first, then the state: what happens while the state is on its way is kept and comes after it. */
+/** Open the feed, then read the state. Events that arrive in between are applied after the state. */
 function connect() {
   const source = new EventSource("/sandbox/events");
   let waiting = [];
@@ -352,7 +404,7 @@ function connect() {
   });
 }
 
-// The browser's own way of reconnecting gives up at an HTTP error.
+// EventSource reconnects by itself, but gives up after an HTTP error.
 function reconnect(source) {
   if (source.isLeft) return;
   source.isLeft = true;
@@ -361,23 +413,18 @@ function reconnect(source) {
 }
 
 byId("thread-close").addEventListener("click", closeThread);
-byId("workings-toggle").addEventListener("click", () => showWorkings(byId("workings").hidden));
-byId("workings-close").addEventListener("click", () => {
-  showWorkings(false);
-  byId("workings-toggle").focus();
-});
 byId("main").addEventListener("click", () => sidebar.slide(false));
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
+  if (event.key !== "Escape" || event.defaultPrevented) return;
   if (!sidebar.slide(false)) closeThread();
 });
 
-// A file that is dropped beside the conversations would replace the page.
+// Without this, a file that is dropped outside of a conversation would replace the page.
 for (const name of ["dragover", "drop"]) {
   document.addEventListener(name, (event) => {
     if (event.dataTransfer.types.includes("Files")) event.preventDefault();
   });
 }
 
-showWorkings(ROOM_FOR_WORKINGS.matches);
+window.addEventListener("popstate", openPlace);
 connect();

@@ -1,4 +1,4 @@
-// The assistant's pane beside a channel, and what an app shows of its work: prompts, status and Stop.
+// The assistant's pane beside a channel; and suggested prompts, status and Slack's Stop button.
 
 import { Composer } from "./composer.js";
 import { byId, el, post } from "./dom.js";
@@ -27,7 +27,7 @@ export class Prompts {
   }
 }
 
-/** What the app says that it is doing, one after the other where it gives several; and Slack's own Stop. */
+/** The app's status, or its loading messages in turn; and Slack's own Stop button. */
 export class Working {
   constructor(world, line, onError) {
     this.world = world;
@@ -37,7 +37,7 @@ export class Working {
     line.after(this.stop);
   }
 
-  /** Of one thread; null: nothing is shown. */
+  /** Show one thread's status; none if `thread` is null. */
   show(channel, thread) {
     clearInterval(this.timer);
     this.where = { channel, thread_ts: thread };
@@ -57,7 +57,7 @@ export class Working {
   }
 }
 
-/** `actions` are a list's; `say(text, files, threadTs, channel)` writes; `closeThread()` makes room beside the channel. */
+/** `actions` are those of MessageList. `say(text, files, threadTs, channel)` sends; `closeThread()` makes room. */
 export class Pane {
   constructor(world, { actions, say, names, complain, closeThread }) {
     this.world = world;
@@ -86,7 +86,7 @@ export class Pane {
   async open() {
     this.closeThread();
     this.#toggle(true);
-    // What is started is shown as soon as the workspace tells of it.
+    // A new thread is shown when the sandbox's event for it arrives.
     if (this.ts) this.show();
     else await this.#start();
     this.box.focus();
@@ -97,18 +97,18 @@ export class Pane {
     byId("pane-toggle").focus();
   }
 
-  /** Something else is shown in its place. */
+  /** Hide the pane. The focus stays where it is. */
   leave() {
     this.#toggle(false);
   }
 
-  /** Whether this message is no news: it is shown here, or only begins what is. */
+  /** Whether the pane shows this message, or the message is the root of its thread: then nothing is unread. */
   shows(message) {
     if (message.opens_pane) return true;
     return this.isOpen && message.channel === this.world.direct()?.id && message.thread_ts === this.ts;
   }
 
-  /** Another person, or another channel beside it. */
+  /** Show the pane for the current person and channel. */
   show() {
     const toggle = byId("pane-toggle");
     toggle.hidden = this.world.app.pane !== "assistant" || !this.world.direct();

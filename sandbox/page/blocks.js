@@ -1,11 +1,11 @@
-// What people do with an app's buttons, menus and fields, wherever its blocks are shown.
+// Buttons, menus and fields in an app's blocks: in messages, modals and the app's Home.
 
 import { confirmed } from "./dialog.js";
 import { el, moveFocus } from "./dom.js";
 
 const UNANSWERED = "This app did not respond in time.";
 
-/** Make the controls in `root` work. `use(use, control)` tells the sandbox: {block_id, action_id, value} → promise. */
+/** Make the controls in `root` work. `use({block_id, action_id, value}, control)` sends a use and returns a promise. */
 export function makeUsable(root, use) {
   root.addEventListener("click", (event) => {
     const control = event.target.closest("button[data-action], a[data-action]");
@@ -31,14 +31,14 @@ export function makeUsable(root, use) {
   root.addEventListener("submit", (event) => event.preventDefault());
 }
 
-/** What a control holds: a text, several, or nothing. */
+/** A control's value: a text, several texts, or null. */
 export function valueOf(control) {
   if (control.tagName !== "FORM") return control.value || null;
   const checked = [...control.querySelectorAll(":checked")].map((box) => box.value);
   return control.querySelector("[type=radio]") ? checked[0] ?? null : checked;
 }
 
-/** What all fields in `root` hold: block_id → action_id → value. */
+/** The values of all fields in `root`: block_id → action_id → value. */
 export function valuesIn(root) {
   const values = {};
   for (const control of root.querySelectorAll("form[data-action], select, input[data-action], textarea[data-action]")) {
@@ -47,7 +47,7 @@ export function valuesIn(root) {
   return values;
 }
 
-/** Put back what fields held before they were made anew. */
+/** Set the values of fields that were rendered again. */
 export function restore(root, values) {
   for (const [block, fields] of Object.entries(values)) {
     for (const [action, value] of Object.entries(fields)) {
@@ -101,7 +101,7 @@ function onMenuKey(event) {
   moveFocus(event, [...list.querySelectorAll("[role=menuitem]")]);
 }
 
-// A menu closes when something else is pressed.
+// A press outside of an open menu closes it.
 document.addEventListener("pointerdown", (event) => {
   for (const button of document.querySelectorAll('[data-menu][aria-expanded="true"]')) {
     if (!button.parentElement.contains(event.target)) toggleMenu(button, false);

@@ -1,9 +1,9 @@
-// The box to write in, with names completed after an @.
+// The message box. It completes names after an @, and commands after a /.
 
 import { avatar, el } from "./dom.js";
 import { FileTray } from "./files.js";
 
-/** `options`: id, names() → users to offer, commands() → what to offer after a /, send(text, files) → promise, editLast(). */
+/** `options`: id, names() → users to offer, commands() → commands to offer, send(text, files) → promise, editLast(). */
 export class Composer {
   constructor(options) {
     this.options = options;
@@ -16,12 +16,13 @@ export class Composer {
     this.names = el("ul", { id: listId, class: "names", role: "listbox", "aria-label": "Names", hidden: true });
     this.status = el("p", { class: "working", role: "status" });
     this.button = el("button", { type: "submit", class: "primary", disabled: true }, "Send");
+    this.note = el("p", { class: "answers-note" });
     this.keys = el("p", { class: "keys", "aria-hidden": "true" });
     this.keys.append(el("kbd", {}, "Enter"), " sends · ", el("kbd", {}, "Shift Enter"), " new line · ", el("kbd", {}, "@"), " names");
     this.node = el("form", { class: "composer" });
     this.tray = new FileTray(this.node, () => this.#allowSending());
     const row = el("div", { class: "row" }, this.tray.button, this.tray.input, this.box, this.button);
-    this.node.append(this.names, this.status, el("div", { class: "field" }, this.tray.node, row), this.keys);
+    this.node.append(this.names, this.status, el("div", { class: "field" }, this.tray.node, row), el("div", { class: "below" }, this.note, this.keys));
     this.node.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -47,7 +48,7 @@ export class Composer {
     this.#close();
   }
 
-  /** What is written and attached, and not sent yet. */
+  /** The text and files that aren't sent yet. */
   get draft() {
     return { text: this.text, files: this.tray.files };
   }

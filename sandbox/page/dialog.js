@@ -1,9 +1,9 @@
-// Dialogs: the browser's own, which keep the focus inside, close with Escape and give the focus back.
+// Dialogs. The browser's <dialog> keeps the focus inside, closes with Escape and returns the focus.
 
 import { el } from "./dom.js";
 
-/** Ask before something is done; resolves to whether it is to be done. */
-export function confirmed({ title, text, confirm, deny, style }) {
+/** Ask before something is done. Resolves to the answer: true to do it. `focus`: "confirm" or "deny". */
+export function confirmed({ title, text, confirm, deny, style, focus = "confirm" }) {
   return new Promise((resolve) => {
     const close = (answer) => {
       dialog.close();
@@ -18,8 +18,8 @@ export function confirmed({ title, text, confirm, deny, style }) {
       el(
         "div",
         { class: "choices" },
-        el("button", { type: "button", class: "button", onclick: () => close(false) }, deny),
-        el("button", { type: "button", class: `button ${style}`, autofocus: true, onclick: () => close(true) }, confirm),
+        el("button", { type: "button", class: "button", autofocus: focus === "deny", onclick: () => close(false) }, deny),
+        el("button", { type: "button", class: `button ${style}`, autofocus: focus === "confirm", onclick: () => close(true) }, confirm),
       ),
     );
     dialog.addEventListener("cancel", (event) => {

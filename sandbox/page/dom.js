@@ -1,6 +1,12 @@
-// Small means to build the page and to reach the sandbox.
+// Building elements, and talking to the sandbox.
 
-/** An element with attributes (`onclick` and its like are listeners) and children. */
+const TAB_KEY = "tab";
+
+/** This tab of the browser. A reload keeps it; a modal belongs to the tab in which it was opened. */
+export const TAB = sessionStorage.getItem(TAB_KEY) || Math.random().toString(36).slice(2);
+sessionStorage.setItem(TAB_KEY, TAB);
+
+/** Create an element with attributes and children. Attributes that begin with `on` are listeners. */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -18,23 +24,23 @@ export function avatar(user) {
   const words = (user.real_name || user.name).split(/[\s._-]+/).filter(Boolean);
   const initials = words.slice(0, 2).map((word) => word[0].toUpperCase()).join("");
   const node = el("span", { class: user.is_bot ? "avatar bot" : "avatar", "aria-hidden": "true" }, initials);
-  if (user.color) node.style.setProperty("--colour", `#${user.color.replace("#", "")}`);
+  if (user.color) node.style.setProperty("--color", `#${user.color.replace("#", "")}`);
   return node;
 }
 
-/** POST `body` as JSON; a refusal becomes an Error with the sandbox's own words. */
+/** POST `body` as JSON. A refusal becomes an Error with the sandbox's own message. */
 export async function post(path, body) {
   const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
+    body: JSON.stringify({ ...body, tab_id: TAB }),
   });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok || answer.ok === false) throw new Error(answer.error || `HTTP ${response.status}`);
   return answer;
 }
 
-/** Arrow keys, Home and End move the focus among `items`, of which one alone is a tab stop. */
+/** Move the focus among `items` with arrow keys, Home and End. Only one of them is a tab stop. */
 export function moveFocus(event, items) {
   const at = items.indexOf(document.activeElement);
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];

@@ -1,4 +1,4 @@
-// Files: those that wait in the message box, and those that messages show.
+// Files in the message box and in messages.
 
 import { el } from "./dom.js";
 
@@ -9,7 +9,7 @@ const size = (bytes) => {
   return bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 };
 
-/** Send one file as a person; its id. */
+/** Upload one file as a person. Resolves to its id. */
 export async function upload(file, userId) {
   const query = new URLSearchParams({ user_id: userId, name: file.name });
   const response = await fetch(`/sandbox/upload?${query}`, {
@@ -22,7 +22,7 @@ export async function upload(file, userId) {
   return answer.id;
 }
 
-/** The files that go with the next message: chosen, dropped, or pasted into `form`. */
+/** The files of the next message. They are chosen, dropped, or pasted into `form`. */
 export class FileTray {
   constructor(form, onChange) {
     this.onChange = onChange;
@@ -37,7 +37,7 @@ export class FileTray {
     form.addEventListener("paste", (event) => this.#take(event, event.clipboardData));
   }
 
-  /** Take what is dropped anywhere on this part of the page. */
+  /** Accept files that are dropped on this part of the page. */
   acceptDrops(zone) {
     zone.addEventListener("drop", (event) => {
       zone.classList.remove("dropping");
@@ -90,7 +90,7 @@ export class FileTray {
   }
 }
 
-/** What a message shows of one of its files. */
+/** The card of one of a message's files. */
 export function fileCard(file) {
   if (file.deleted) return el("p", { class: "file deleted" }, "This file was deleted.");
   const caption = el(

@@ -1,19 +1,21 @@
-// A list of messages that grows live: only what changed is touched, and the reader's place is kept.
+// A list of messages that grows live. Only changed parts are replaced, and the reader keeps their place.
 
 import { makeUsable } from "./blocks.js";
+import { confirmed } from "./dialog.js";
 import { avatar, el } from "./dom.js";
+import { openMenu } from "./menu.js";
 import { fileCard } from "./files.js";
 import { patch } from "./patch.js";
 
 const NEAR_BOTTOM_PX = 32;
-const SAME_BREATH_S = 300;
+const SAME_GROUP_S = 300;
 const WRITING_MS = 2500;
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const when = (ts) => new Date(Number(ts) * 1000);
 
-/** `world` knows people and what is open; `actions` are open(message), save(message, text), remove(message), use(message, use), shortcut(shortcut, message). */
+/** `actions` are open(message), save(message, text), remove(message), use(message, use), shortcut(shortcut, message). */
 export class MessageList {
   constructor(world, actions, label) {
     this.world = world;
@@ -22,7 +24,7 @@ export class MessageList {
     this.pinned = true;
     this.hint = el("div", { class: "hint" });
     this.list = el("ol", { class: "messages" });
-    // Said aloud by the page once a message has come to rest: a log would say each edit.
+    // The page announces a message once its edits have stopped; an aria-live log would announce each edit.
     const log = el("div", { role: "log", "aria-live": "off", "aria-label": label }, this.list);
     this.content = el("div", { class: "content" }, this.hint, log);
     this.scroller = el("div", { class: "scroller" }, this.content);
@@ -46,7 +48,7 @@ export class MessageList {
     this.toBottom();
   }
 
-  /** Bring the list to these messages without rebuilding what is already right. */
+  /** Update the list to these messages. Unchanged ones aren't rendered again. */
   reconcile(messages) {
     const wanted = new Set(messages.map((message) => message.ts));
     for (const ts of [...this.items.keys()]) if (!wanted.has(ts)) this.remove(ts);
@@ -84,14 +86,15 @@ export class MessageList {
   toBottom() {
     this.pinned = true;
     this.newest.hidden = true;
-    this.scroller.scrollTop = this.scroller.scrollHeight;
+    // Without messages, the hint is shown from its top.
+    this.scroller.scrollTop = this.items.size ? this.scroller.scrollHeight : 0;
   }
 
   focus(ts) {
     this.items.get(ts)?.focus();
   }
 
-  /** Put the message's own text in a box, to be changed in place. */
+  /** Replace a message by a box in which its text can be edited. */
   edit(ts) {
     const item = this.items.get(ts);
     if (!item || item.querySelector(".editor")) return;
@@ -136,7 +139,14 @@ export class MessageList {
     item.files = el("div", { class: "files", role: "group", "aria-label": "Files", hidden: true });
     item.footer = el("div", { class: "footer" });
     item.note = el("span", { class: "note" });
-    item.menu = el("div", { class: "menu-bar", role: "group", "aria-label": "Message actions" });
+    item.more = el(
+      "button",
+      {
+        type: "button", class: "more-actions", tabindex: "-1", "aria-label": "Message actions", title: "Message actions",
+        "aria-haspopup": "menu", "aria-expanded": "false", onclick: () => openMenu(item.more, this.#actionsFor(item.message)),
+      },
+      "⋯",
+    );
     const name = el("span", { class: "name" }, user.real_name || user.name);
     const badge = user.is_bot && el("span", { class: "badge" }, "App");
     item.append(
@@ -145,7 +155,7 @@ export class MessageList {
       item.body,
       item.files,
       item.footer,
-      item.menu,
+      item.more,
     );
     return item;
   }
@@ -171,7 +181,8 @@ export class MessageList {
     item.classList.toggle("tombstone", message.deleted);
     this.#renderFiles(item);
     this.#renderFooter(item);
-    this.#renderMenu(item);
+    item.more.hidden = !this.#actionsFor(message).length;
+    this.#setTabStops(item);
   }
 
   #markWriting(item) {
@@ -216,29 +227,23 @@ export class MessageList {
     );
   }
 
-  #renderMenu(item) {
-    const { message } = item;
-    const isMine = message.user_id === this.world.me && !message.deleted;
+  #actionsFor(message) {
+    const actions = [];
+    if (this.actions.open && !message.ephemeral_to) actions.push(["Reply in thread", () => this.actions.open(message)]);
+    if (message.user_id === this.world.me && !message.deleted) {
+      actions.push(["Edit", () => this.edit(message.ts)], ["Delete", () => this.#confirmDeletion(message)]);
+    }
     const shortcuts = message.deleted || message.ephemeral_to ? [] : this.world.shortcuts("message");
-    const key = `${isMine} ${message.deleted} ${shortcuts.length}`;
-    if (item.menuKey === key) return;
-    item.menuKey = key;
-    const action = (label, act) => el("button", { type: "button", tabindex: "-1", onclick: act }, label);
-    item.menu.replaceChildren();
-    if (this.actions.open && !message.ephemeral_to) {
-      item.menu.append(action("Reply in thread", () => this.actions.open(message)));
-    }
-    if (isMine) {
-      item.menu.append(action("Edit", () => this.edit(message.ts)));
-      item.menu.append(action("Delete", () => this.actions.remove(message)));
-    }
-    for (const shortcut of shortcuts) {
-      item.menu.append(action(shortcut.name, () => this.actions.shortcut(shortcut, message)));
-    }
-    this.#setTabStops(item);
+    return [...actions, ...shortcuts.map((each) => [each.name, () => this.actions.shortcut(each, message)])];
   }
 
-  /** A message that goes on from the one before it is shown without its name again. */
+  async #confirmDeletion(message) {
+    const text = "It can't be restored. If it is a question, the app may delete its answer, too.";
+    const asked = { title: "Delete this message?", text, confirm: "Delete", deny: "Cancel", style: "danger", focus: "deny" };
+    if (await confirmed(asked)) this.actions.remove(message);
+  }
+
+  /** Hide the name of a message that follows another one of the same person within five minutes. */
   #group(item) {
     if (!item) return;
     const before = item.previousElementSibling?.message;
@@ -246,7 +251,7 @@ export class MessageList {
     const goesOn =
       before?.user_id === message.user_id &&
       !before.ephemeral_to && !item.note.textContent && !this.world.replies(before).length &&
-      Number(message.ts) - Number(before.ts) < SAME_BREATH_S;
+      Number(message.ts) - Number(before.ts) < SAME_GROUP_S;
     item.classList.toggle("goes-on", Boolean(goesOn));
   }
 
@@ -260,7 +265,7 @@ export class MessageList {
   }
 
   #setTabStops(item) {
-    for (const button of item.menu.children) button.tabIndex = item.tabIndex;
+    item.more.tabIndex = item.tabIndex;
   }
 
   #onKey(event) {
@@ -275,16 +280,17 @@ export class MessageList {
     }
   }
 
-  // A scroll that our own move caused may be told when the list has grown or its frame has shrunk again: what was
-  // its bottom before counts.
+  // The browser reports a scroll later than it happens. If the list has grown since, the former bottom counts. If it
+  // has shrunk, the browser itself has scrolled up to the new bottom, and the reader is still there.
   #onScroll() {
-    this.pinned = this.scroller.scrollTop >= this.bottom - NEAR_BOTTOM_PX;
+    const bottom = Math.min(this.bottom, this.scroller.scrollHeight - this.scroller.clientHeight);
+    this.pinned = this.scroller.scrollTop >= bottom - NEAR_BOTTOM_PX;
     if (this.pinned) this.newest.hidden = true;
   }
 
   #onResize() {
     this.bottom = this.scroller.scrollHeight - this.scroller.clientHeight;
-    if (this.pinned) this.scroller.scrollTop = this.bottom;
+    if (this.pinned && this.items.size) this.scroller.scrollTop = this.bottom;
   }
 }
 

@@ -1,7 +1,7 @@
-// The app's modal: the topmost of the stack that the person who is writing has open.
+// The app's modal: the topmost of the stack that the person who is writing has open in this tab.
 
 import { makeUsable, restore, valuesIn } from "./blocks.js";
-import { byId, el, post } from "./dom.js";
+import { byId, el, post, TAB } from "./dom.js";
 import { patch } from "./patch.js";
 
 const NO_CONNECTION = "We had some trouble connecting. Try again?";
@@ -40,10 +40,10 @@ export class Modal {
     document.body.append(this.node);
   }
 
-  /** Show what the person who is writing has open now, if anything. */
+  /** Show the current person's modal, if this tab has one. */
   show() {
     const view = this.world.views.get(this.world.me)?.modal;
-    if (!view) {
+    if (!view || (view.tab && view.tab !== TAB)) {
       if (this.node.open) this.node.close();
       this.view = null;
       return;

@@ -1,10 +1,10 @@
-// Changing what is shown without touching what stays.
+// Replacing only the changed parts of a message.
 
-/** Replace only the blocks that differ, so that what is selected or in use above and below a growing text stays. */
+/** Replace only the blocks that differ. Selections and controls above and below a growing text stay as they are. */
 export function patch(body, html, world) {
   const template = document.createElement("template");
   template.innerHTML = html;
-  world.suit(template.content);
+  world.personalize(template.content);
   const fresh = [...template.content.childNodes];
   const known = [...body.childNodes];
   for (const node of fresh) node.source = node.outerHTML || node.textContent;

@@ -1,4 +1,4 @@
-// The workspace's name and state, its conversations, and who is writing.
+// The sidebar: the workspace's name and status, its conversations, and the person who is writing.
 
 import { avatar, byId, el, moveFocus } from "./dom.js";
 
@@ -16,7 +16,7 @@ export class Sidebar {
     });
   }
 
-  /** In a narrow window the sidebar slides in and out; true where that changed anything. */
+  /** Slide the sidebar in or out, in a narrow window. Returns whether that changed anything. */
   slide(isIn) {
     const app = byId("app");
     if (app.classList.contains("menu-open") === isIn) return false;
@@ -56,7 +56,7 @@ export class Sidebar {
   }
 
   markUnread(id) {
-    // A list made anew under the pointer would swallow the click.
+    // Rendering the list again between press and release would lose the click.
     if (this.unread.has(id)) return;
     this.unread.add(id);
     this.showConversations(this.openId);
@@ -65,11 +65,21 @@ export class Sidebar {
   showPeople() {
     byId("people").replaceChildren(...this.world.people.map((person) => {
       const isMe = person.id === this.world.me;
-      const input = el("input", { type: "radio", name: "writer", value: person.id, checked: isMe });
+      const input = el("input", {
+        type: "radio", name: "writer", value: person.id, checked: isMe, disabled: !person.can_write, "aria-describedby": `about-${person.id}`,
+      });
       input.addEventListener("change", () => this.actions.writeAs(person.id));
-      const role = person.role && el("span", { class: "role" }, person.role);
-      return el("label", {}, input, avatar(person), el("span", { class: "name" }, person.real_name || person.name), role);
+      const role = el("span", { class: "role" }, person.role);
+      const about = el("span", { class: "hidden-text", id: `about-${person.id}` }, person.about);
+      const name = el("span", { class: "name" }, person.real_name || person.name);
+      return el("div", { class: "person" }, el("label", { title: person.about }, input, avatar(person), name, role), about);
     }));
+    this.showPerson();
+  }
+
+  /** Describe the rights of the current person. */
+  showPerson() {
+    byId("person-about").textContent = this.world.users.get(this.world.me).about;
   }
 
   showBot({ connected, note }) {
@@ -87,7 +97,7 @@ export class Sidebar {
   }
 }
 
-/** What stands before a channel's name. */
+/** The sign before a channel's name. */
 export function sign(channel) {
   const node = el("span", { class: "sign", "aria-hidden": "true" });
   if (channel.type === "group") node.append(el("span", { class: "lock" }));

@@ -5,8 +5,8 @@ import { byId, moveFocus, post } from "./dom.js";
 import { Home, Modal } from "./modal.js";
 
 /**
- * `page` is complain(error), say(text, files, threadTs, channel), names(), closeThread(), actions of a list, and its
- * `messages`: nodes.
+ * `page`: complain(error), say(text, files, threadTs, channel), names(), closeThread(), the `actions` of MessageList,
+ * and `messages`: the nodes that the app's Home replaces.
  */
 export class Surfaces {
   constructor(world, page) {
@@ -24,7 +24,7 @@ export class Surfaces {
     });
   }
 
-  /** A channel is shown, or shown to another person. */
+  /** Show the surfaces for a channel and the current person. */
   show(channel) {
     const isNew = this.channel?.id !== channel.id || this.me !== this.world.me;
     this.channel = channel;
@@ -38,7 +38,7 @@ export class Surfaces {
     if (isNew && !isDirect && this.world.app.pane) this.#tell("look_at", { channel: channel.id });
   }
 
-  /** What to offer after a /. */
+  /** The commands and global shortcuts to offer after a /. */
   commands() {
     const commands = this.world.app.commands.map(({ command, description, usage_hint }) =>
       ({ name: command, detail: [usage_hint, description].filter(Boolean).join(" · ") }));
@@ -93,7 +93,7 @@ export class Surfaces {
     this.#showPrompts();
   }
 
-  // An agent's prompts are for the whole DM, an assistant's for a thread in its pane.
+  // An agent's prompts belong to the whole DM; an assistant's belong to a thread in its pane.
   #showPrompts() {
     const isAgents = this.world.app.pane === "agent" && this.channel.type === "im" && byId("home").hidden;
     if (isAgents) this.prompts.show(this.world.panes.get(this.channel.id).suggestions);

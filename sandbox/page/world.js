@@ -1,4 +1,4 @@
-// What the page knows of the workspace, as the person who is writing would see it.
+// The workspace as the page knows it, and as the person who is writing sees it.
 
 export class World {
   constructor() {
@@ -6,7 +6,7 @@ export class World {
     this.channels = [];
     this.messages = new Map(); // channel id → ts → message
     this.threads = new Map(); // "channel thread" → ts → reply
-    this.statuses = new Map(); // "channel thread" → what the app says it is doing
+    this.statuses = new Map(); // "channel thread" → the app's status
     this.me = null;
   }
 
@@ -17,16 +17,22 @@ export class World {
     this.users = new Map([this.bot, ...state.people].map((user) => [user.id, user]));
     this.channels = state.channels;
     this.app = state.app;
+    this.guide = state.guide;
     this.views = new Map(state.views.map((views) => [views.user_id, views]));
     this.panes = new Map(state.panes.map((pane) => [pane.channel, pane]));
     this.messages = new Map(state.channels.map((channel) => [channel.id, new Map()]));
     this.threads.clear();
     this.statuses.clear();
     for (const message of state.messages) this.put(message);
-    if (!this.users.has(this.me)) this.me = this.people[0].id;
+    if (!this.canBe(this.me)) this.me = this.people[0].id;
   }
 
-  /** Keep a message's newest state; true where it was not known before. */
+  /** Whether the reader can write as this person. */
+  canBe(id) {
+    return Boolean(this.users.get(id)?.can_write);
+  }
+
+  /** Store a message's newest state. Returns whether the message is new. */
   put(message) {
     if (!this.messages.has(message.channel)) this.messages.set(message.channel, new Map());
     const known = this.messages.get(message.channel);
@@ -66,7 +72,7 @@ export class World {
     return this.channels.find((channel) => channel.id === id);
   }
 
-  /** Who else is in the channel, this app first. */
+  /** The channel's other members, this app first. */
   others(channel) {
     const users = channel.members.filter((id) => id !== this.me).map((id) => this.users.get(id)).filter(Boolean);
     return users.sort((a, b) => Number(b.id === this.bot.id) - Number(a.id === this.bot.id));
@@ -82,7 +88,7 @@ export class World {
     return this.app.shortcuts.filter((shortcut) => shortcut.type === type);
   }
 
-  /** The DM of the one who is writing. */
+  /** The current person's DM with the app. */
   direct() {
     return this.channels.find((channel) => channel.type === "im" && channel.user_id === this.me);
   }
@@ -91,7 +97,7 @@ export class World {
     return !message.ephemeral_to || message.ephemeral_to === this.me;
   }
 
-  /** What a channel shows: all that is not a reply. */
+  /** A channel's messages without replies. */
   roots(channel) {
     return this.#shown([...(this.messages.get(channel)?.values() || [])].filter(isRoot));
   }
@@ -119,13 +125,13 @@ export class World {
     return this.statuses.get(`${channel} ${thread}`)?.text || "";
   }
 
-  /** What the app says in turn while it works. */
+  /** The app's loading messages, which are shown in turn while it works. */
   loading(channel, thread) {
     return this.statuses.get(`${channel} ${thread}`)?.loading || [];
   }
 
-  /** Make the sandbox's HTML what this person sees: names for ids, and no control that is not for them. */
-  suit(fragment) {
+  /** Adapt the sandbox's HTML to this person: names in place of IDs, and only the controls that they may see. */
+  personalize(fragment) {
     for (const node of fragment.querySelectorAll("[data-visible-to]")) {
       if (!node.dataset.visibleTo.split(",").includes(this.me)) node.remove();
     }
@@ -140,7 +146,7 @@ export class World {
     }
   }
 
-  /** Slack's form of a text, back to what a person would type. */
+  /** Slack's form of a text as a person would type it. */
   toTyped(text) {
     return text
       .replace(/<@(\w+)(?:\|[^>]*)?>/g, (_, id) => `@${this.users.get(id)?.name || id}`)

@@ -67,7 +67,7 @@ def test_last_models_error_is_raised() -> None:
 def test_channels_own_model_is_asked_first(led_by: str | None, order: tuple[str, ...]) -> None:
     models = Fallback([ScriptedModel(model=name) for name in NAMES])
     assert models.names == NAMES
-    led = models.led_by(led_by)
+    led = models.led_by(led_by, PROMPT)
     assert led.model == order[0]
     assert isinstance(led, Fallback)
     assert led.names == order

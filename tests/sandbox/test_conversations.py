@@ -160,5 +160,5 @@ async def test_channel_has_its_creator_members_and_connected_teams(web: AsyncWeb
         members += page["members"]
     assert members == ["U0ADA", "U0GRACE", "U0ALAN", "U0TYPIST", "U0EDITH", "U0EMMY"]
     names = {user["name"] for user in (await web.users_list())["members"]}
-    assert len(names) == 10
+    assert len(names) == 11
     assert {"slackbot", "slack", "typist"} < names

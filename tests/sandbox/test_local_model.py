@@ -34,12 +34,13 @@ async def client(model: LocalModel) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 async def ask(
-    client: openai.AsyncOpenAI, question: str, most_tokens: int = 30
+    client: openai.AsyncOpenAI, question: str, most_tokens: int = 30, temperature: float | openai.Omit = openai.omit
 ) -> openai.AsyncStream[ChatCompletionChunk]:
     return await client.chat.completions.create(
         model=LocalModel.model,
         messages=[{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}],
         max_tokens=most_tokens,
+        temperature=temperature,
         stream=True,
         stream_options={"include_usage": True},
     )
@@ -54,12 +55,17 @@ def text(chunks: list[ChatCompletionChunk]) -> str:
 
 
 async def test_answer_is_streamed_and_ends_with_finish_reason_and_usage(client: openai.AsyncOpenAI) -> None:
-    chunks = await read(await ask(client, "What is the capital of France?"))
+    chunks = await read(await ask(client, "What is the capital of France?", temperature=0))
     assert "Paris" in text(chunks)
     assert [choice.finish_reason for chunk in chunks for choice in chunk.choices][-1] == "stop"
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens > 1
     assert sum(1 for chunk in chunks if text([chunk])) > 2
+
+
+async def test_asked_again_it_gives_another_answer(client: openai.AsyncOpenAI) -> None:
+    asked = [await ask(client, "Tell me a story of a ship at sea.", 60) for _ in range(3)]
+    assert len({text(chunks) for chunks in await asyncio.gather(*map(read, asked))}) > 1
 
 
 async def test_model_list_names_the_served_model(client: openai.AsyncOpenAI) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox, find_port
@@ -72,10 +73,11 @@ async def test_state_has_the_bot_people_channels_messages_budgets_and_faults(
     assert [(person["name"], person["role"]) for person in loaded["people"]] == [
         ("ada", "owner"),
         ("grace", "admin"),
-        ("alan", ""),
+        ("alan", "member"),
         ("edith", "guest"),
         ("mary", "single-channel guest"),
-        ("emmy", "other organisation"),
+        ("emmy", "external"),
+        ("katherine", "deactivated"),
         ("deploys", "app"),
     ]
     assert {channel["type"] for channel in loaded["channels"]} == {"channel", "group", "im", "mpim"}
@@ -234,3 +236,62 @@ async def test_only_files_of_the_page_are_served(
 
 async def test_port_in_use_is_skipped(sandbox: Sandbox) -> None:
     assert find_port(sandbox.port) > sandbox.port
+
+
+async def answers(sandbox: Sandbox, session: aiohttp.ClientSession) -> list[tuple[str, dict[str, int], int]]:
+    """Text, calls by method and failed calls of each answer, the newest first."""
+    told = (await state(sandbox, session))["answers"]
+    calls = [{call["method"]: call["count"] for call in answer["calls"]} for answer in told]
+    return [(answer["text"], counts, answer["failed"]) for answer, counts in zip(told, calls, strict=True)]
+
+
+async def test_calls_are_counted_for_the_answer_that_they_are_for(
+    sandbox: Sandbox, session: aiohttp.ClientSession, web: AsyncWebClient
+) -> None:
+    first = await sandbox.say("ada", "general", "first?")
+    second = await sandbox.say("grace", "general", "second?")
+    posted = {}
+    for root in (first, second):
+        posted[root] = (await web.chat_postMessage(channel=GENERAL, text="…", thread_ts=root))["ts"]
+        await web.conversations_replies(channel=GENERAL, ts=root)
+    for text in ("a", "ab"):
+        await web.chat_update(channel=GENERAL, ts=posted[first], text=text)
+    sandbox.faults.start("refuse", method="chat.update", times=1, error="cant_update_message")
+    with pytest.raises(SlackApiError):
+        await web.chat_update(channel=GENERAL, ts=posted[second], text="a")
+    await web.users_info(user="U0ADA")
+    await web.conversations_info(channel=GENERAL)
+    read = {"chat.postMessage": 1, "conversations.replies": 1}
+    assert await answers(sandbox, session) == [
+        ("second?", {**read, "chat.update": 1}, 1),
+        ("first?", {**read, "chat.update": 2}, 0),
+    ]
+
+
+async def test_message_whose_metadata_names_an_earlier_question_is_counted_for_it(
+    sandbox: Sandbox, session: aiohttp.ClientSession, web: AsyncWebClient
+) -> None:
+    asked = await sandbox.say("ada", sandbox.dm("ada"), "first?")
+    await sandbox.say("ada", sandbox.dm("ada"), "second?")
+    metadata = {"event_type": "page", "event_payload": {"question_ts": asked, "page": 1}}
+    await web.chat_postMessage(channel=sandbox.dm("ada"), text="page 1", metadata=metadata)
+    await web.chat_postMessage(channel=sandbox.dm("ada"), text="placeholder")
+    once = {"chat.postMessage": 1}
+    assert await answers(sandbox, session) == [("second?", once, 0), ("first?", once, 0)]
+
+
+async def test_calls_of_the_newest_answers_are_kept(
+    sandbox: Sandbox, session: aiohttp.ClientSession, web: AsyncWebClient
+) -> None:
+    for number in range(60):
+        asked = await sandbox.say("ada", "general", f"question {number}?")
+        await web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=asked, status="is thinking…")
+    shown = [text for text, _, _ in await answers(sandbox, session)]
+    assert shown == [f"question {number}?" for number in range(59, 51, -1)]
+
+
+async def test_all_faults_are_switched_off_at_once(sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+    for name in ("rate_limit", "slow"):
+        await post(sandbox, session, "fault", {"name": name, "on": True})
+    assert await post(sandbox, session, "stop_faults", {}) == {"ok": True}
+    assert [fault["name"] for fault in (await state(sandbox, session))["faults"] if fault["on"]] == []

@@ -119,10 +119,10 @@ def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, clock: Clock = app.MACHINES_CLOCK) -> AsyncIterator[None]:
-    """Runs the bot in this process, from connected to drained."""
+async def running(settings: Settings, clock: Clock = app.MACHINES_CLOCK, **options: Any) -> AsyncIterator[None]:
+    """Runs the bot in this process, from connected to drained. `options` are those of `app.run`."""
     shutdown, ready = app.Shutdown(), asyncio.Event()
-    task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set(), clock))
+    task = asyncio.create_task(app.run(settings, shutdown, lambda _: ready.set(), clock, **options))
     is_ready = asyncio.create_task(ready.wait())
     await asyncio.wait((task, is_ready), return_when=asyncio.FIRST_COMPLETED)
     is_ready.cancel()

@@ -1,4 +1,4 @@
-"""`python -m bot` without any settings: a person opens the page, asks, and a real model answers."""
+"""`python -m bot sandbox` without settings: a person opens the page, presses a card, asks, and is answered."""
 
 import re
 import signal
@@ -17,19 +17,22 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.skipif(local_model.available() is not None, reason=f"no local model here: {local_model.available()}")
-async def test_page_shows_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
-    async with bot_process(tmp_path) as process:
-        line = await wait_for_line(process.stdout, "sandbox")
-        for words in ("SmolLM2", "on this machine", "To connect your own Slack"):
-            assert words in line
-        address = re.search(r"http://127\.0\.0\.1:\d+", line)
+async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
+    # Without --model it would be the same, unless a model server runs on this machine.
+    async with bot_process(tmp_path, "sandbox", "--model", "local") as process:
+        address = re.search(r"http://127\.0\.0\.1:\d+", await wait_for_line(process.stdout, "sandbox"))
         assert address
-        page = await visit(address[0])
+        assert "SmolLM2-135M-Instruct, a toy model" in await wait_for_line(process.stdout, "own questions")
+        await wait_for_line(process.stdout, "For real answers, set OPENAI_API_KEY")
+        await wait_for_line(process.stdout, "To connect your own Slack")
+        page = await visit(address[0], viewport={"width": 1280, "height": 800})
+        await page.locator(".card").first.click()
+        answer = page.get_by_role("region", name="Thread").get_by_role("listitem").last
+        await expect(answer).to_contain_text("Scripted answer", timeout=30_000)
         box = page.locator("#main-box")
         await box.fill("@typist Tell me about the sea in a few sentences.")
         await box.press("Enter")
-        await page.get_by_role("button", name=re.compile(r"^\d+ repl")).click()
-        answer = page.get_by_role("region", name="Thread").get_by_role("listitem").last
+        await expect(answer).not_to_contain_text("Scripted answer", timeout=30_000)
         await expect(answer).to_contain_text("Writing…", timeout=30_000)
         first = await answer.inner_text()
         await expect(answer).not_to_contain_text("Writing…", timeout=60_000)
@@ -38,3 +41,15 @@ async def test_page_shows_a_real_models_answer_grow_and_end(tmp_path: Path, visi
         assert "Please ask again" not in whole
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
+
+
+async def test_as_an_agent_it_suggests_prompts_and_answers_in_threads(tmp_path: Path, visit: Visit) -> None:
+    async with bot_process(tmp_path, "sandbox", "--agent", "--model", "scripted") as process:
+        address = re.search(r"http://127\.0\.0\.1:\d+", await wait_for_line(process.stdout, "sandbox"))
+        assert address
+        page = await visit(address[0], viewport={"width": 1280, "height": 800})
+        await page.get_by_role("button", name="typist", exact=True).click()
+        await page.get_by_role("button", name="Explain something").click()
+        thread = page.get_by_role("region", name="Explain something to me step by step.")
+        await expect(thread.get_by_role("button", name="■ Stop")).to_be_visible(timeout=30_000)
+        await expect(thread).to_contain_text("This is a scripted answer", timeout=30_000)

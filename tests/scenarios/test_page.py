@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit, browser, choose_action, visit
 
 __all__ = ["browser", "visit"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -72,7 +72,7 @@ async def test_first_visit_shows_what_to_try(page: Page, sandbox: Sandbox) -> No
     await expect(page.get_by_role("status").first).to_contain_text(
         "typist is not connected · running on nothing at all"
     )
-    await page.get_by_role("button", name="write to it directly").press("Enter")
+    await page.get_by_role("button", name="a direct message").press("Enter")
     await expect(page.get_by_role("heading", name="typist", exact=True)).to_be_visible()
     await expect(box(page)).to_be_focused()
 
@@ -105,16 +105,19 @@ async def test_question_and_thread_work_by_keyboard_alone(page: Page, sandbox: S
 async def test_tab_reaches_everything_with_visible_focus(page: Page, sandbox: Sandbox) -> None:
     await sandbox.say("ada", GENERAL, "something to look at")
     await expect(messages(page)).to_have_count(1)
+    await page.get_by_role("button", name="Simulate Slack failures").click()
+    await page.get_by_role("switch", name="Slow responses").press("Space")
+    await expect(page.get_by_role("button", name="Reset all")).to_be_enabled()
     seen = set()
-    for _ in range(40):
+    for _ in range(45):
         await page.keyboard.press("Tab")
         if await page.evaluate("document.activeElement === document.body"):
             continue  # past the last element, where the browser's own controls follow
         seen.add(await page.evaluate("document.activeElement.innerText || document.activeElement.id"))
         outline = "getComputedStyle(document.activeElement.closest('label, .field') || document.activeElement)"
         assert await page.evaluate(f"{outline}.outlineStyle !== 'none' || {outline}.boxShadow !== 'none'")
-    for name in ("Skip to the message box", "Budgets & faults", "Reply in thread", "Edit", "main-box"):
-        assert name in seen
+    for name in ("Skip to the message box", "Simulate Slack failures 1 on", "⋯", "main-box", "Reset all"):
+        assert name in {text.strip() for text in seen}
     assert any("HTTP 500" in name for name in seen)
 
 
@@ -173,9 +176,17 @@ async def test_own_messages_can_be_edited_and_deleted(page: Page, sandbox: Sandb
     await editor.press("Enter")
     await expect(message(page, "b > a")).to_contain_text("(edited)")
 
-    await expect(message(page, "not yours").get_by_role("button", name="Delete")).to_have_count(0)
+    await message(page, "not yours").get_by_role("button", name="Message actions").press("Enter")
+    await expect(page.get_by_role("menuitem")).to_have_text(["Reply in thread"])
+    await page.keyboard.press("Escape")
     await message(page, "b > a").focus()
-    await message(page, "b > a").get_by_role("button", name="Delete").press("Enter")
+    await choose_action(message(page, "b > a"), "Delete")
+    dialog = page.get_by_role("dialog", name="Delete this message?")
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(message(page, "b > a")).to_be_visible()
+    await choose_action(message(page, "b > a"), "Delete")
+    await dialog.get_by_role("button", name="Delete").press("Enter")
     await expect(message(page, "b > a")).to_have_count(0)
     await expect(message(page, "not yours")).to_be_focused()
 
@@ -258,6 +269,7 @@ async def test_message_content_executes_nothing(page: Page, app: AsyncWebClient)
 
 async def test_fault_can_be_switched_on_and_off(page: Page, app: AsyncWebClient) -> None:
     ts = (await app.chat_postMessage(channel=GENERAL, text="one"))["ts"]
+    await page.get_by_role("button", name="Simulate Slack failures").press("Enter")
     switch = page.get_by_role("switch", name="Edits refused")
     await switch.press("Space")
     await expect(switch).to_be_checked()
@@ -267,10 +279,11 @@ async def test_fault_can_be_switched_on_and_off(page: Page, app: AsyncWebClient)
     await expect(switch).not_to_be_checked()
     await app.chat_update(channel=GENERAL, ts=ts, text="three")
     await expect(message(page, "three")).to_be_visible()
-    await expect(page.get_by_role("button", name="Drop the sockets now")).to_be_visible()
+    await expect(page.get_by_role("button", name="Drop the connections")).to_be_visible()
 
 
 async def test_meter_follows_the_calls(page: Page, app: AsyncWebClient) -> None:
+    await page.get_by_role("button", name="Simulate Slack failures").press("Enter")
     meter = page.get_by_role("meter", name="chat.update")
     await expect(meter).to_have_attribute("aria-valuenow", "0")
     ts = (await app.chat_postMessage(channel=GENERAL, text="one"))["ts"]

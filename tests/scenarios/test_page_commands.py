@@ -11,7 +11,7 @@ from playwright.async_api import Locator, Page, expect
 
 from bot.core import texts
 from sandbox.server import Sandbox
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit, browser, choose_action, visit
 from tests.scenarios.conftest import manifest, running, says, settings_of
 from tests.scenarios.test_assistant_pane import with_assistant_view
 from tests.streams.server import VendorServer
@@ -81,7 +81,8 @@ async def test_any_message_is_asked_about_by_click(stack: AsyncExitStack, visit:
     page = await open_page(visit, sandbox)
     await sandbox.say("grace", "general", "a puzzling thing")
     await message(page, "a puzzling thing").hover()
-    await message(page, "a puzzling thing").get_by_role("button", name="Ask Typist about this").click()
+    await message(page, "a puzzling thing").get_by_role("button", name="Message actions").click()
+    await page.get_by_role("menuitem", name="Ask Typist about this").click()
     modal = page.get_by_role("dialog", name=texts.ASK_TITLE)
     await expect(modal).to_contain_text("a puzzling thing")
     await modal.get_by_role("textbox", name="Your question").fill("What is it?")
@@ -146,7 +147,7 @@ async def test_any_message_is_asked_about_by_keyboard_alone(stack: AsyncExitStac
     page = await open_page(visit, sandbox)
     await sandbox.say("grace", "general", "a puzzling thing")
     await message(page, "a puzzling thing").focus()
-    await message(page, "a puzzling thing").get_by_role("button", name="Ask Typist about this").press("Enter")
+    await choose_action(message(page, "a puzzling thing"), "Ask Typist about this")
     modal = page.get_by_role("dialog", name=texts.ASK_TITLE)
     await expect(modal.get_by_role("textbox", name="Your question")).to_be_focused()
     await page.keyboard.type("What is it?")
@@ -174,7 +175,7 @@ async def test_slacks_own_stop_ends_an_agents_answer(stack: AsyncExitStack, visi
     await page.get_by_role("button", name="Explain something").click()
     asked = message(page, "Explain something to me step by step.")
     await asked.hover()
-    await asked.get_by_role("button", name="Reply in thread").click()
+    await choose_action(asked, "Reply in thread")
     stop = page.get_by_role("button", name="■ Stop")
     await stop.press("Enter")
     await expect(page.get_by_role("log", name="Thread")).to_contain_text("Stopped.")

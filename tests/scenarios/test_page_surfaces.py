@@ -11,7 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.server import Sandbox
 from sandbox.workspace import Json
-from tests.browser import Visit, browser, visit
+from tests.browser import Visit, browser, choose_action, visit
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, connected, new_app, option, plain
 
@@ -275,7 +275,7 @@ async def test_message_shortcut_is_in_a_messages_menu(page: Page, bolt: AsyncApp
 
     await sandbox.say("grace", GENERAL, "a puzzling thing")
     await message(page, "a puzzling thing").focus()
-    await message(page, "a puzzling thing").get_by_role("button", name="Ask about this").press("Enter")
+    await choose_action(message(page, "a puzzling thing"), "Ask about this")
     await expect(message(page, "About: a puzzling thing")).to_contain_text("Only visible to you")
 
 
@@ -313,7 +313,7 @@ async def test_person_can_act_as_guest_partner_or_bot(page: Page, sandbox: Sandb
     box = page.locator("#main-box")
     for name, place, role in (
         ("Mary", "random", "single-channel guest"),
-        ("Emmy", "partners", "other organisation"),
+        ("Emmy", "partners", "external"),
         ("Deploys", "general", "app"),
     ):
         await page.get_by_role("radio", name=f"{name} {role}").check()
@@ -339,11 +339,13 @@ async def test_thread_messages_are_edited_and_deleted(page: Page, sandbox: Sandb
     await page.keyboard.press("Enter")
     await expect(thread.get_by_text("a better reply")).to_be_visible()
     await message(page, "the root").focus()
-    await message(page, "the root").get_by_role("button", name="Delete").press("Enter")
+    await choose_action(message(page, "the root"), "Delete")
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await expect(message(page, "This message was deleted.")).to_be_visible()
     reply = thread.get_by_role("listitem").filter(has_text="a better reply")
     await reply.focus()
-    await reply.get_by_role("button", name="Delete").press("Enter")
+    await choose_action(reply, "Delete")
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await expect(reply).to_have_count(0)
     kinds = [delivery.payload["event"].get("subtype") for delivery in sandbox.deliveries]
     # When the last reply is deleted, Slack sends message_changed for the tombstone again.

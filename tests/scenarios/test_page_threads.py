@@ -96,7 +96,9 @@ async def test_question_is_edited_by_keyboard_and_deleted_by_click_with_its_repl
     await expect(reply.get_by_role("button", name="Regenerate", exact=True)).to_be_visible()
     await expect(seen.message("Slow words.")).to_have_count(0)
     await seen.message("new words?").hover()
-    await seen.message("new words?").get_by_role("button", name="Delete").click()
+    await seen.message("new words?").get_by_role("button", name="Message actions").click()
+    await seen.page.get_by_role("menuitem", name="Delete").click()
+    await seen.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await expect(seen.page.locator("#main .message")).to_have_count(0)
 
 
@@ -108,7 +110,8 @@ async def test_question_edited_by_click_after_its_answer_is_regenerated_by_keybo
     await seen.write("old words?")
     await expect(seen.message("The old answer.").get_by_role("button", name="Regenerate")).to_be_visible()
     await seen.message("old words?").hover()
-    await seen.message("old words?").get_by_role("button", name="Edit").click()
+    await seen.message("old words?").get_by_role("button", name="Message actions").click()
+    await seen.page.get_by_role("menuitem", name="Edit").click()
     await seen.page.get_by_role("textbox", name="Edit message").fill("new words?")
     await seen.page.keyboard.press("Enter")
     offer = seen.message(texts.QUESTION_EDITED)

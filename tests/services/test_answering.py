@@ -71,7 +71,7 @@ class Model:
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: bool = False
 
-    def led_by(self, model: str | None) -> "Model":
+    def led_by(self, model: str | None, prompt: Prompt) -> "Model":
         return self
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:

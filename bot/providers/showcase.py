@@ -1,0 +1,102 @@
+"""The sandbox's showcase: a few questions that a script answers, to show streaming without a model.
+
+`Showcase` wraps the models in use. A question that is word for word one of scenes.py is answered by its script; all
+others go to the models. Only `typist sandbox` wraps its models like this. Each scripted answer says that it is one.
+"""
+
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from bot.core.conversation import Prompt
+from bot.core.inbound.prompt import CONTINUE_REQUEST, RESUME_REQUEST
+from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
+from bot.ports.clock import Clock
+from bot.ports.models import Models, Provider
+from bot.providers.scenes import SCENES, Scene
+from bot.providers.scripted import Attempts, spoken, words
+
+MODEL = "scripted/showcase"
+TOKENS_PER_S = 30.0
+"""Slow enough to watch. Tokens are words here."""
+LIMIT_TOKENS = 380
+"""Where the long answer stops as if at its length limit: after about 13 seconds."""
+_SEAM_CHARS = 60
+"""How many of an answer's last characters tell where it stopped. They occur only once in a script."""
+
+
+class Showcase:
+    """The models in use, with the scenes' scripts before them."""
+
+    def __init__(self, models: Models, clock: Clock) -> None:
+        self.names = models.names
+        self._models = models
+        self._clock = clock
+        self._attempts = Attempts()
+
+    def led_by(self, model: str | None, prompt: Prompt) -> Provider:
+        """Returns a scripted provider for a question of a scene, else the one that the models choose."""
+        asked = _asked(prompt)
+        if asked is None:
+            return self._models.led_by(model, prompt)
+        answer = f"> *Scripted answer: shows {asked.scene.shows}. No model wrote it.*\n\n{asked.answer}"
+        if asked.so_far:
+            return _ScriptedText(self._clock, _rest(answer, asked.so_far), limited=False)
+        attempt = self._attempts.next(prompt.cache_key, asked.question)
+        if attempt > 1:
+            answer = answer.replace("Scripted answer: ", f"Scripted answer, attempt {attempt}: ", 1)
+        return _ScriptedText(self._clock, answer, asked.scene.limited)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question of a scene, as a prompt asks it."""
+
+    scene: Scene
+    question: str
+    text: str
+    """What a model reads of the question, with its files."""
+    so_far: str
+    """The answer so far, where it is to be continued."""
+
+    @property
+    def answer(self) -> str:
+        return self.scene.scripts[self.question](self.text)
+
+
+class _ScriptedText:
+    """Streams one text, or its beginning up to the length limit."""
+
+    def __init__(self, clock: Clock, text: str, limited: bool) -> None:
+        self.model = MODEL
+        self._clock = clock
+        tokens = words(text)
+        self._tokens = tokens[:LIMIT_TOKENS] if limited else tokens
+        self._reason = FinishReason.LENGTH if len(self._tokens) < len(tokens) else FinishReason.STOP
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        """Yields the words and a Completion whose tokens are words."""
+        async for token in spoken(self._clock, self._tokens, TOKENS_PER_S):
+            yield token
+        given = sum(len(words(turn.text)) for turn in prompt.turns)
+        yield Completion(self.model, self._reason, Usage(given, len(self._tokens)))
+
+
+def _asked(prompt: Prompt) -> _Asked | None:
+    turns, so_far = list(prompt.turns), ""
+    if len(turns) > 2 and turns[-1].text in (CONTINUE_REQUEST, RESUME_REQUEST):
+        so_far, turns = turns[-2].text, turns[:-2]
+    text = turns[-1].text
+    for scene in SCENES:
+        for question in scene.scripts:
+            # A speaker's name may stand before the question, its files follow it.
+            if re.search(rf"(?:^|\n|\w: ){re.escape(question)}(?:\n\n\(Attached|$)", text):
+                return _Asked(scene, question, text, so_far)
+    return None
+
+
+def _rest(answer: str, so_far: str) -> str:
+    """Returns what is missing of an answer; all of it if `so_far` isn't this script's."""
+    seam = so_far.rstrip()[-_SEAM_CHARS:]
+    at = answer.rfind(seam)
+    return answer[at + len(seam) :] if at >= 0 else answer

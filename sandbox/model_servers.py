@@ -1,0 +1,82 @@
+"""Finds a model server on this machine: Ollama, LM Studio or llama.cpp, on its default port.
+
+Only 127.0.0.1 is asked, without a proxy and without following redirects. All servers are asked at the same time, so
+that a search takes `ANSWER_WITHIN_S` at most, whatever is on these ports.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+ANSWER_WITHIN_S = 0.8
+_MOST_BYTES = 1_000_000
+_NO_CHAT = ("embed", "rerank", "whisper", "tts", "bge-", "clip", "stable-diffusion")
+"""Parts of the names of models that write no answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A program that serves models with OpenAI's API."""
+
+    name: str
+    port: int
+
+    @property
+    def base_url(self) -> str:
+        """The base URL for an OpenAI client."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A server that runs, and the model to ask."""
+
+    server: Server
+    model: str
+
+
+SERVERS = (Server("Ollama", 11434), Server("LM Studio", 1234), Server("llama.cpp", 8080))
+"""The servers to look for. The first that is found is used."""
+
+
+async def find_server(servers: Sequence[Server] = SERVERS) -> Found | None:
+    """Returns the first of the servers that runs and has a model for answers, or None."""
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        models = await asyncio.gather(*(_model_of(session, server) for server in servers))
+    found = (Found(server, model) for server, model in zip(servers, models, strict=True) if model)
+    return next(found, None)
+
+
+async def _model_of(session: aiohttp.ClientSession, server: Server) -> str | None:
+    """Returns the server's first model that writes answers, or None if another program uses the port."""
+    try:
+        async with (
+            asyncio.timeout(ANSWER_WITHIN_S),
+            session.get(f"{server.base_url}/models", allow_redirects=False) as response,
+        ):
+            if response.status != 200:
+                return None
+            return _choose(json.loads(await _body(response)))
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        return None
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """Returns the response's body. Raises ValueError if it is too long to be a list of models."""
+    body = b""
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise ValueError("too long")
+    return body
+
+
+def _choose(listed: object) -> str | None:
+    models = listed.get("data") if isinstance(listed, dict) else None
+    if not isinstance(models, list):
+        return None
+    names = [model["id"] for model in models if isinstance(model, dict) and isinstance(model.get("id"), str)]
+    return next((name for name in names if name and not any(part in name.lower() for part in _NO_CHAT)), None)

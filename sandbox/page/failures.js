@@ -1,0 +1,111 @@
+// The panel "Simulate Slack failures": meters of Slack's limits, the calls that each answer cost, and the switches.
+
+import { byId, el, post } from "./dom.js";
+
+const CLOSE_TO_LIMIT = 0.8;
+
+export class Failures {
+  constructor(world, onError) {
+    this.world = world;
+    this.onError = onError;
+    this.meters = new Map();
+    this.switches = new Map();
+    byId("failures-toggle").addEventListener("click", () => this.show(byId("failures").hidden));
+    byId("failures-close").addEventListener("click", () => {
+      this.show(false);
+      byId("failures-toggle").focus();
+    });
+    byId("failures-reset").addEventListener("click", () => post("/sandbox/stop_faults", {}).catch(onError));
+  }
+
+  show(isOpen) {
+    byId("failures").hidden = !isOpen;
+    byId("app").classList.toggle("failures-open", isOpen);
+    byId("failures-toggle").setAttribute("aria-expanded", String(isOpen));
+  }
+
+  /** Show the meters. A method that is missing in `budgets` was not called in the last minute. */
+  showBudgets(budgets) {
+    const used = new Map(budgets.map((budget) => [budget.method, budget]));
+    for (const { method } of budgets) if (!this.meters.has(method)) this.#addMeter(method);
+    for (const [method, meter] of this.meters) {
+      meter.limit = used.get(method)?.limit ?? meter.limit;
+      this.#fill(meter, used.get(method)?.used ?? 0);
+    }
+  }
+
+  /** Show the newest answers and their calls. */
+  showAnswers(answers) {
+    byId("no-answers").hidden = Boolean(answers.length);
+    byId("answers").replaceChildren(...answers.map((answer) => {
+      const total = answer.calls.reduce((sum, { count }) => sum + count, 0);
+      const failed = answer.failed ? `, ${answer.failed} failed` : "";
+      const calls = answer.calls.map(({ method, count }) => el("li", {}, `${count} × `, el("code", {}, method)));
+      return el(
+        "li",
+        {},
+        el("p", {}, el("b", {}, answer.asker), ` ${this.world.toTyped(answer.text)}`),
+        el("p", { class: "total" }, `${total} ${total === 1 ? "call" : "calls"}${failed}`),
+        el("ul", {}, ...calls),
+      );
+    }));
+  }
+
+  showFaults(faults) {
+    for (const fault of faults) {
+      if (!this.switches.has(fault.name)) this.#addSwitch(fault);
+      const { button, detail, instant } = this.switches.get(fault.name);
+      if (!instant) button.setAttribute("aria-checked", String(fault.on));
+      const left = fault.on && fault.remaining ? ` · ${fault.remaining} left` : "";
+      detail.textContent = `${fault.detail || ""}${left}`;
+    }
+    const on = faults.filter((fault) => fault.on).length;
+    byId("failures-count").textContent = on ? `${on} on` : "";
+    byId("failures-reset").disabled = !on;
+  }
+
+  #addMeter(method) {
+    const bar = el("span", { class: "bar-fill" });
+    const numbers = el("span", { class: "numbers" });
+    const meter = el("div", { class: "meter", role: "meter", "aria-label": method, "aria-valuemin": "0" }, bar);
+    const node = el("li", {}, el("code", {}, method), numbers, meter);
+    this.meters.set(method, { node, meter, bar, numbers, limit: 0 });
+    // The methods that show answers come first.
+    if (method.startsWith("chat.")) byId("budgets").prepend(node);
+    else byId("budgets").append(node);
+  }
+
+  #fill({ node, meter, bar, numbers, limit }, used) {
+    const share = limit ? Math.min(1, used / limit) : 0;
+    numbers.textContent = `${used} / ${limit}`;
+    meter.setAttribute("aria-valuenow", used);
+    meter.setAttribute("aria-valuemax", limit);
+    bar.style.setProperty("width", `${share * 100}%`);
+    node.classList.toggle("idle", used === 0);
+    meter.classList.toggle("close", share >= CLOSE_TO_LIMIT && share < 1);
+    meter.classList.toggle("spent", share >= 1);
+  }
+
+  #addSwitch({ name, group, label, instant }) {
+    const detail = el("span", { class: "detail", id: `fault-${name}` });
+    const knob = el("span", { class: instant ? "now" : "knob", "aria-hidden": "true" }, instant && "Now");
+    const button = el(
+      "button",
+      { type: "button", role: instant ? false : "switch", "aria-describedby": `fault-${name}` },
+      el("span", { class: "label" }, label),
+      knob,
+    );
+    button.addEventListener("click", () => {
+      const on = instant || button.getAttribute("aria-checked") !== "true";
+      post("/sandbox/fault", { name, on }).catch(this.onError);
+    });
+    this.switches.set(name, { button, detail, instant });
+    this.#group(group).append(el("li", {}, button, detail));
+  }
+
+  #group(name) {
+    const id = `faults-${name.replaceAll(" ", "-").toLowerCase()}`;
+    if (!byId(id)) byId("faults").append(el("h4", { id: `${id}-title` }, name), el("ul", { id, "aria-labelledby": `${id}-title` }));
+    return byId(id);
+  }
+}

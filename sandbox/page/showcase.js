@@ -1,0 +1,80 @@
+// The showcase: cards that send a question. An empty channel shows them large, others as a row above the message box.
+
+import { byId, el, post } from "./dom.js";
+
+const DISMISSED = "showcase-dismissed";
+const CAN_HOVER = window.matchMedia("(hover: hover)");
+
+export class Showcase {
+  /** `page`: say(text, files, threadTs, channel), complain(error), and watch(), which shows the meters. */
+  constructor(world, page) {
+    this.world = world;
+    this.page = page;
+    this.offers = el("div", { class: "offers" });
+    this.row = el(
+      "div",
+      { class: "showcase", role: "group", "aria-label": "Showcase", hidden: true },
+      this.offers,
+      el("button", { type: "button", class: "quiet close", "aria-label": "Hide showcase", onclick: () => this.#dismiss() }, "×"),
+    );
+    // The page hides this node while it shows the app's Home.
+    this.node = el("div", {}, this.row);
+    this.isDismissed = localStorage.getItem(DISMISSED) === "yes";
+  }
+
+  /** The cards for a channel. A card with several questions needs as many people. */
+  cards(channel) {
+    const isHere = channel.members.includes(this.world.bot.id);
+    return isHere ? this.world.guide.cards.filter((card) => card.questions.length <= this.#askers(channel).length) : [];
+  }
+
+  /** The cards for an empty channel. */
+  grid(channel) {
+    const card = (each) => el(
+      "button",
+      { type: "button", class: "card", onclick: () => this.#play(each, channel) },
+      el("span", { class: "title" }, each.title),
+      el("span", { class: "about" }, each.detail),
+    );
+    return el("div", { class: "cards" }, ...this.cards(channel).map(card));
+  }
+
+  /** Show or hide the row above the message box. */
+  showRow(channel, isEmpty) {
+    const cards = this.cards(channel);
+    this.row.hidden = isEmpty || this.isDismissed || !cards.length;
+    const offer = (card) =>
+      el("button", { type: "button", class: "prompt", title: card.detail, onclick: () => this.#play(card, channel) }, card.title);
+    this.offers.replaceChildren(...cards.map(offer));
+  }
+
+  #dismiss() {
+    this.isDismissed = true;
+    localStorage.setItem(DISMISSED, "yes");
+    this.row.hidden = true;
+    byId("main-box").focus();
+  }
+
+  /** The people who can ask: the current one first, then the channel's others. */
+  #askers({ members }) {
+    const isPerson = (id) => id !== this.world.me && this.world.users.has(id) && !this.world.users.get(id).is_bot;
+    return [this.world.me, ...members.filter(isPerson)];
+  }
+
+  async #play(card, channel) {
+    const [first, ...others] = card.questions.map((question) =>
+      (channel.type === "im" ? question : `@${this.world.bot.name} ${question}`));
+    const files = card.file ? [new File([card.file.text], card.file.name, { type: "text/plain" })] : [];
+    const askers = this.#askers(channel);
+    if (others.length) this.page.watch();
+    // The card that has the focus disappears. On a phone, focusing the box would open the keyboard.
+    if (CAN_HOVER.matches) byId("main-box").focus();
+    try {
+      await this.page.say(first, files, null, channel.id);
+      await Promise.all(others.map((text, index) =>
+        post("/sandbox/say", { user_id: askers[index + 1], channel: channel.id, text }).catch(this.page.complain)));
+    } catch {
+      // say() has shown the error.
+    }
+  }
+}

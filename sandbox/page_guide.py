@@ -1,0 +1,92 @@
+"""Texts on the page that the sandbox is given: questions to try, the models that answer, and whom the app answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox.workspace import TEAM_ID, Json, User
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A question that the page offers as a card. With several questions, as many people ask at the same time."""
+
+    title: str
+    detail: str
+    questions: tuple[str, ...]
+    file: tuple[str, str] | None = None
+    """A file that is shared with the first question: name and text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """The page's texts about the app."""
+
+    cards: tuple[Card, ...] = ()
+    cards_note: str = ""
+    """Says who answers the cards."""
+    answers_note: str = ""
+    """Says who answers all other questions."""
+    setup_note: str = ""
+    """Says how to get better answers."""
+    people_notes: Mapping[str, str] = field(default_factory=dict)
+    """What the app does for people of a role, by role."""
+
+    def state(self) -> Json:
+        """Returns the guide as the page reads it."""
+        cards = [
+            {
+                "title": card.title,
+                "detail": card.detail,
+                "questions": card.questions,
+                "file": {"name": card.file[0], "text": card.file[1]} if card.file else None,
+            }
+            for card in self.cards
+        ]
+        return {
+            "cards": cards,
+            "cards_note": self.cards_note,
+            "answers_note": self.answers_note,
+            "setup_note": self.setup_note,
+        }
+
+    def person_json(self, user: User) -> Json:
+        """Returns a person as the page shows them, with what they may do."""
+        role = role_of(user)
+        return {
+            "id": user.id,
+            "name": user.name,
+            "real_name": user.real_name,
+            "color": user.color,
+            "is_bot": user.bot_id is not None,
+            "role": role,
+            "about": " ".join(filter(None, (RIGHTS[role], self.people_notes.get(role)))),
+            "can_write": not user.deleted,
+        }
+
+
+RIGHTS: Mapping[str, str] = {
+    "owner": "Owns the workspace: manages its members, channels and apps.",
+    "admin": "Manages the workspace's members and channels.",
+    "member": "May join every public channel.",
+    "guest": "Sees only channels that a member added them to.",
+    "single-channel guest": "Sees one channel and its members.",
+    "external": "Belongs to another organization. Sees only channels shared by Slack Connect.",
+    "deactivated": "Can't sign in or write. Apps still see the account.",
+    "app": "Another app in this workspace. Its messages show how this app treats other bots.",
+}
+"""What Slack lets each role do."""
+
+
+def role_of(user: User) -> str:
+    """Returns a user's role, one of RIGHTS."""
+    if user.deleted:
+        return "deactivated"
+    if user.bot_id is not None:
+        return "app"
+    if user.team_id != TEAM_ID:
+        return "external"
+    if user.is_owner or user.is_admin:
+        return "owner" if user.is_owner else "admin"
+    if user.is_ultra_restricted:
+        return "single-channel guest"
+    return "guest" if user.is_restricted else "member"
