@@ -48,6 +48,12 @@ class App:
             raise SlackError("channel_not_found")
         return channel
 
+    def channel_id(self, name_or_id: str) -> str:
+        """Returns the id of a channel named `#general` or `general`. Returns anything else unchanged."""
+        name = name_or_id.removeprefix("#")
+        ids = (c.id for c in self.workspace.channels.values() if c.type in ("channel", "group") and c.name == name)
+        return next(ids, name_or_id)
+
     def need(self, *scopes: str) -> None:
         """Raises SlackError("missing_scope") unless the bot has one of the scopes. No scopes: no check."""
         need(self.scopes, *scopes)
@@ -66,8 +72,11 @@ class Method:
 
     run: Callable[[App, Json], Json]
     scopes: tuple[str, ...] = ()
-    called_with: TokenKind = "bot"
-    """The kind of token that the method takes: app is the app-level token, config the app configuration token."""
+    called_with: TokenKind | None = "bot"
+    """The kind of token that the method takes: app is the app-level token, config the app configuration token.
+
+    None: it takes any, and works without one.
+    """
 
 
 def need(granted: AbstractSet[str], *scopes: str) -> None:

@@ -1,10 +1,18 @@
-"""auth.test, bots.info, apps.connections.open and apps.manifest.export: the app's identity, socket and manifest."""
+"""api.test, auth.test, bots.info, apps.connections.open and apps.manifest.export: identity, socket and manifest."""
 
 import copy
 
 from sandbox.api import App, Method, required
 from sandbox.wire import bot_json
 from sandbox.workspace import APP_ID, TEAM_ID, Json, SlackError
+
+
+def api_test(app: App, args: Json) -> Json:
+    del app
+    fields: Json = {"args": args} if args else {}
+    if error := args.get("error"):
+        raise SlackError(str(error), **fields)
+    return fields
 
 
 def auth_test(app: App, args: Json) -> Json:
@@ -47,6 +55,7 @@ def export_manifest(app: App, args: Json) -> Json:
 
 
 METHODS = {
+    "api.test": Method(api_test, (), None),
     "auth.test": Method(auth_test),
     "bots.info": Method(bots_info, ("users:read",)),
     "apps.connections.open": Method(open_connection, ("connections:write",), "app"),

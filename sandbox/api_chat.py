@@ -1,4 +1,4 @@
-"""chat.postMessage, chat.update, chat.delete and chat.postEphemeral."""
+"""chat.postMessage, chat.update, chat.delete, chat.postEphemeral and chat.getPermalink."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sandbox import rules
 from sandbox.api import App, Method, flag, required
 from sandbox.stored import stored_text
-from sandbox.wire import message_json, updated_message_json
+from sandbox.wire import message_json, permalink, updated_message_json
 from sandbox.workspace import Channel, Json, Message, Notification, SlackError
 
 _TS = re.compile(r"\d{6,}\.\d{1,6}")
@@ -15,7 +15,7 @@ _LINKED_NAMES = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b")
 
 
 def post_message(app: App, args: Json) -> Json:
-    channel = writable(app, args)
+    channel = writable(app, app.channel_id(required(args, "channel")))
     content = _message_body(args)
     thread_ts = thread_of(app, channel, args)
     message = Message(
@@ -72,7 +72,7 @@ def delete(app: App, args: Json) -> Json:
 
 
 def post_ephemeral(app: App, args: Json) -> Json:
-    channel = writable(app, args)
+    channel = writable(app, app.channel_id(required(args, "channel")))
     user = required(args, "user")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
@@ -91,13 +91,19 @@ def post_ephemeral(app: App, args: Json) -> Json:
     return {"message_ts": message.ts}
 
 
-def writable(app: App, args: Json) -> Channel:
+def get_permalink(app: App, args: Json) -> Json:
+    channel = app.readable(args)
+    message = app.workspace.message(channel.id, required(args, "message_ts"))
+    return {"channel": channel.id, "permalink": permalink(message)}
+
+
+def writable(app: App, channel_id: str) -> Channel:
     """Returns the channel to post in. Raises SlackError if the bot may not post there."""
     if app.setup.post_error:
         raise SlackError(app.setup.post_error)
-    user = app.workspace.users.get(required(args, "channel"))
+    user = app.workspace.users.get(channel_id)
     # A user id means the DM with that person.
-    channel = app.joined(args) if user is None else app.workspace.dm(user.id)
+    channel = app.joined({"channel": channel_id}) if user is None else app.workspace.dm(user.id)
     if channel.type == "im" and not app.config.messages_tab:
         raise SlackError("messages_tab_disabled")
     if channel.archived:
@@ -169,4 +175,5 @@ METHODS = {
     "chat.update": Method(update, _WRITE),
     "chat.delete": Method(delete, _WRITE),
     "chat.postEphemeral": Method(post_ephemeral, _WRITE),
+    "chat.getPermalink": Method(get_permalink),
 }

@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sandbox.api import App, Method, flag, required
-from sandbox.wire import channel_json, history_message_json, user_json
-from sandbox.workspace import ChannelType, Json, Message, SlackError
+from sandbox.wire import (
+    channel_json,
+    history_message_json,
+    listed_channel_json,
+    message_json,
+    permalink,
+    user_json,
+)
+from sandbox.workspace import Channel, ChannelType, Json, Message, SlackError
 
 T = TypeVar("T")
 _SCOPES: dict[ChannelType, str] = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
+_LISTED: dict[str, ChannelType] = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
+"""The channel types by their names in conversations.list."""
+_MAX_GROUP_DM_USERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,24 @@ def info(app: App, args: Json) -> Json:
     return {"channel": channel_fields}
 
 
+def channels(app: App, args: Json) -> Json:
+    asked = [name.strip() for name in str(args.get("types") or "public_channel").split(",")]
+    if not set(asked) <= _LISTED.keys():
+        raise SlackError("invalid_types")
+    kinds = [_LISTED[name] for name in asked]
+    for kind in kinds:
+        app.need(f"{_SCOPES[kind]}:read")
+    found = [
+        channel
+        for channel in app.workspace.channels.values()
+        if channel.type in kinds and (channel.type == "channel" or app.workspace.bot.id in channel.members)
+        if not (channel.archived and flag(args, "exclude_archived"))
+    ]
+    page, metadata = _paginate(args, found, 100)
+    listed = [listed_channel_json(app.workspace, channel) for channel in page]
+    return {"channels": listed, "response_metadata": {"next_cursor": ""}, **metadata}
+
+
 def members(app: App, args: Json) -> Json:
     channel = app.readable(args)
     app.need(f"{_SCOPES[channel.type]}:read")
@@ -67,28 +95,73 @@ def members(app: App, args: Json) -> Json:
 
 def users(app: App, args: Json) -> Json:
     page, metadata = _paginate(args, list(app.workspace.users.values()), 1_000)
-    listed = [user_json(app.workspace, user) for user in page]
+    listed = [user_json(app.workspace, user, with_email=_sees_email(app)) for user in page]
     return {"members": listed, "response_metadata": {"next_cursor": ""}, **metadata}
 
 
 def open_dm(app: App, args: Json) -> Json:
     if channel_id := args.get("channel"):
-        return {"channel": channel_json(app.workspace, app.joined({"channel": channel_id}))}
-    users = required(args, "users").split(",")
-    if len(users) > 1:
-        raise SlackError("method_not_supported_for_channel_type")
-    if users[0] not in app.workspace.users:
-        raise SlackError("user_not_found")
-    channel = app.workspace.dm(users[0])
+        channel = app.joined({"channel": channel_id})
+        if channel.type not in ("im", "mpim"):
+            raise SlackError("method_not_supported_for_channel_type")
+        return {"channel": channel_json(app.workspace, channel)}
+    user_ids = _people(app, args)
+    app.need("im:write" if len(user_ids) == 1 else "mpim:write")
+    known = app.workspace.dm(user_ids[0]) if len(user_ids) == 1 else _group_dm(app, user_ids)
+    channel = known or _new_group_dm(app, user_ids)
     channel_fields = channel_json(app.workspace, channel) if flag(args, "return_im") else {"id": channel.id}
-    return {"no_op": True, "already_open": True, "channel": channel_fields}
+    return {"channel": channel_fields} | ({"no_op": True, "already_open": True} if known else {})
+
+
+def _people(app: App, args: Json) -> list[str]:
+    """Returns the ids of the people in `users`, without the bot. Raises SlackError."""
+    named = args.get("users")
+    if not named:
+        raise SlackError("users_list_not_supplied")
+    user_ids = list(dict.fromkeys(each.strip() for each in str(named).split(",")))
+    for user_id in user_ids:
+        if user_id not in app.workspace.users:
+            raise SlackError("user_not_found")
+        if app.workspace.users[user_id].deleted:
+            raise SlackError("user_disabled")
+    user_ids = [user_id for user_id in user_ids if user_id != app.workspace.bot.id]
+    if not user_ids:
+        raise SlackError("not_enough_users")
+    if len(user_ids) > _MAX_GROUP_DM_USERS:
+        raise SlackError("too_many_users")
+    return user_ids
+
+
+def _group_dm(app: App, user_ids: Sequence[str]) -> Channel | None:
+    wanted = {*user_ids, app.workspace.bot.id}
+    groups = (channel for channel in app.workspace.channels.values() if channel.type == "mpim")
+    return next((channel for channel in groups if set(channel.members) == wanted), None)
+
+
+def _new_group_dm(app: App, user_ids: Sequence[str]) -> Channel:
+    bot = app.workspace.bot
+    names = [app.workspace.users[user_id].name for user_id in user_ids]
+    name = f"mpdm-{'--'.join([*names, bot.name])}-1"
+    number = sum(channel.type == "mpim" for channel in app.workspace.channels.values())
+    channel = Channel(f"C0MPDM{number}", name, "mpim", [*user_ids, bot.id], creator=bot.id)
+    app.workspace.channels[channel.id] = channel
+    return channel
 
 
 def user_info(app: App, args: Json) -> Json:
     user = app.workspace.users.get(required(args, "user"))
     if user is None:
         raise SlackError("user_not_found")
-    return {"user": user_json(app.workspace, user)}
+    return {"user": user_json(app.workspace, user, with_email=_sees_email(app))}
+
+
+def reactions(app: App, args: Json) -> Json:
+    if not args.get("channel") or not args.get("timestamp"):
+        raise SlackError("no_item_specified")
+    channel = app.joined(args)
+    message = app.workspace.message(channel.id, str(args["timestamp"]))
+    fields = message_json(app.workspace, message) | {"permalink": permalink(message)}
+    return {"type": "message", "channel": channel.id, "message": fields}
 
 
 def add_reaction(app: App, args: Json) -> Json:
@@ -105,6 +178,10 @@ def _react(app: App, args: Json, *, add: bool) -> Json:
     name = required(args, "name").strip(":")
     app.workspace.react(message, name, app.workspace.bot.id, add=add)
     return {}
+
+
+def _sees_email(app: App) -> bool:
+    return "users:read.email" in app.scopes
 
 
 def _at_root(message: Message) -> bool:
@@ -157,10 +234,12 @@ METHODS = {
     "conversations.history": Method(history, _HISTORY),
     "conversations.replies": Method(replies, _HISTORY),
     "conversations.info": Method(info, _READ),
+    "conversations.list": Method(channels, _READ),
     "conversations.members": Method(members, _READ),
-    "conversations.open": Method(open_dm, ("im:write",)),
+    "conversations.open": Method(open_dm, ("im:write", "mpim:write")),
     "users.info": Method(user_info, ("users:read",)),
     "users.list": Method(users, ("users:read",)),
+    "reactions.get": Method(reactions, ("reactions:read",)),
     "reactions.add": Method(add_reaction, ("reactions:write",)),
     "reactions.remove": Method(remove_reaction, ("reactions:write",)),
 }

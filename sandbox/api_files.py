@@ -71,7 +71,7 @@ def _channels(app: App, args: Json) -> list[Channel]:
         raise SlackError("channels_limit_exceeded")
     if args.get("thread_ts") and len(channel_ids) > 1:
         raise SlackError("invalid_arguments")
-    return [writable(app, {"channel": name}) for name in channel_ids]
+    return [writable(app, channel_id) for channel_id in channel_ids]
 
 
 METHODS = {

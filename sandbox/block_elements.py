@@ -19,12 +19,21 @@ INPUT_LABEL = 2_000
 INPUT_VALUE = 3_000
 ICONS = frozenset({"trash"})
 
+EXTERNAL_SELECTS = frozenset({"external_select", "multi_external_select"})
+"""Menus whose options come from the app, by block_suggestion."""
+MIN_QUERY_LENGTH = 3
+"""How many characters a person types before Slack asks the app, if the element doesn't set another number."""
+MAX_SUGGESTED_OPTIONS = 100
 SELECTS = frozenset({"users_select", "channels_select", "conversations_select"})
 MULTI_SELECTS = frozenset(f"multi_{name}" for name in SELECTS)
 TEXT_INPUTS = frozenset({"plain_text_input", "email_text_input", "url_text_input", "number_input"})
 PICKERS = frozenset({"datepicker", "timepicker"})
 _CHOOSERS = frozenset(
-    {"static_select", "multi_static_select", "checkboxes", "radio_buttons", *SELECTS, *MULTI_SELECTS, *PICKERS}
+    {"static_select", "multi_static_select", "checkboxes", "radio_buttons"}
+    | EXTERNAL_SELECTS
+    | SELECTS
+    | MULTI_SELECTS
+    | PICKERS
 )
 ALLOWED: Mapping[str, frozenset[str]] = {
     "actions": _CHOOSERS | {"button", "overflow"},
@@ -125,6 +134,32 @@ def _options(limit: int) -> Callable[[Json, str], Iterator[str]]:
     return check
 
 
+def _external(element: Json, pointer: str) -> Iterator[str]:
+    shortest = element.get("min_query_length", MIN_QUERY_LENGTH)
+    if not isinstance(shortest, int) or shortest < 0:
+        yield f"must be an integer of at shortest 0 [json-pointer:{pointer}/min_query_length]"
+    initial = element.get("initial_options") or [element.get("initial_option")]
+    for option in initial:
+        if option is not None:
+            yield from _option(option, f"{pointer}/initial_option")
+
+
+def suggestion_problems(answer: Json) -> list[str]:
+    """Returns the problems of an app's answer to block_suggestion."""
+    options, pointer = suggested_options(answer), "/options"
+    if not isinstance(options, list) or len(options) > MAX_SUGGESTED_OPTIONS:
+        return [f"must have at most {MAX_SUGGESTED_OPTIONS} options [json-pointer:{pointer}]"]
+    return [problem for index, option in enumerate(options) for problem in _option(option, f"{pointer}/{index}")]
+
+
+def suggested_options(answer: Json) -> Any:
+    """Returns the options in an app's answer to block_suggestion, from groups too."""
+    groups = answer.get("option_groups")
+    if not isinstance(groups, list):
+        return answer.get("options")
+    return [option for group in groups if isinstance(group, dict) for option in group.get("options", ())]
+
+
 def _option(option: Any, pointer: str) -> Iterator[str]:
     if not isinstance(option, dict) or not option.get("value"):
         yield f"missing required field: value [json-pointer:{pointer}]"
@@ -157,6 +192,8 @@ _CHECKS: Mapping[str, Callable[[Json, str], Iterator[str]]] = {
     "icon_button": _icon_button,
     "feedback_buttons": _feedback,
     "overflow": _options(5),
+    "external_select": _external,
+    "multi_external_select": _external,
     "static_select": _options(100),
     "multi_static_select": _options(100),
     "checkboxes": _options(10),

@@ -1,6 +1,7 @@
 """A person's choices in Block Kit elements, in the form that Slack's payloads give them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sandbox.block_elements import interactive
 from sandbox.workspace import Json, SlackError
@@ -9,8 +10,8 @@ Choice = str | Sequence[str] | None
 """A button's value, an option's value, an id or typed text; a sequence for elements with multiple choices."""
 
 _BUTTONS = frozenset({"button", "icon_button", "feedback_buttons"})
-_OPTION = frozenset({"static_select", "radio_buttons", "overflow"})
-_OPTIONS = frozenset({"multi_static_select", "checkboxes"})
+_OPTION = frozenset({"static_select", "external_select", "radio_buttons", "overflow"})
+_OPTIONS = frozenset({"multi_static_select", "multi_external_select", "checkboxes"})
 _KEYS: Mapping[str, str] = {
     **{f"{name}s_select": f"selected_{name}" for name in ("user", "channel", "conversation")},
     **{f"multi_{name}s_select": f"selected_{name}s" for name in ("user", "channel", "conversation")},
@@ -18,6 +19,36 @@ _KEYS: Mapping[str, str] = {
     "timepicker": "selected_time",
 }
 """The payload field that holds an element's choice, by element type. Typed text is in `value`."""
+
+
+@dataclass
+class SuggestedOptions:
+    """The options that the app has suggested for external menus, by surface, block_id and action_id.
+
+    A surface is a view's id, or a message as one person uses it.
+    """
+
+    _options: dict[tuple[str, str, str], tuple[Json, ...]] = field(default_factory=dict)
+
+    def add(self, surface: str, block_id: str, action_id: str, options: Sequence[Json]) -> None:
+        """Adds options. Earlier ones stay, because a person may have chosen one of them."""
+        known = self._options.get((surface, block_id, action_id), ())
+        new = [option for option in options if option not in known]
+        self._options[surface, block_id, action_id] = (*known, *new)
+
+    def fill(self, surface: str, blocks: Sequence[Json]) -> list[Json]:
+        """Returns blocks whose external menus have the suggested options."""
+        return [self._filled(surface, block) for block in blocks]
+
+    def _filled(self, surface: str, block: Json) -> Json:
+        def filled(element: Json) -> Json:
+            key = (surface, block.get("block_id", ""), element.get("action_id", ""))
+            return element | {"options": [*self._options[key]]} if key in self._options else element
+
+        changed = {key: filled(block[key]) for key in ("element", "accessory") if key in block}
+        if block["type"] == "actions":
+            changed["elements"] = [filled(element) for element in block["elements"]]
+        return block | changed
 
 
 def find_element(blocks: Sequence[Json], action_id: str, block_id: str | None = None) -> tuple[Json, Json]:
@@ -87,6 +118,7 @@ def state_values(blocks: Sequence[Json], choices: Mapping[tuple[str, str], Choic
 def _option(element: Json, value: str) -> Json:
     groups = element.get("option_groups") or [element]
     options = [option for group in groups for option in group.get("options", ())]
+    options += [element["initial_option"]] if "initial_option" in element else element.get("initial_options", [])
     unknown = {"text": {"type": "plain_text", "text": value}, "value": value}
     return next(({"text": o["text"], "value": value} for o in options if o["value"] == value), unknown)
 

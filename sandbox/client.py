@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from sandbox.block_elements import interactive
 from sandbox.choices import Choice
 from sandbox.commands import Commands
-from sandbox.interactivity import Interactivity, Press
+from sandbox.interactivity import Interactivity, MenuQuery, Press
 from sandbox.modals import Modals, Values, ViewPress
 from sandbox.panes import Panes, Tab
 from sandbox.views import View
-from sandbox.workspace import SlackError, Workspace
+from sandbox.workspace import Json, SlackError, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,15 @@ class Client:
         """
         press = Press(self.user_id, action_id, value, forged=value is not None)
         return await self.surfaces.interactivity.press(self._channel(channel), ts, press)
+
+    async def suggest(self, channel: str, ts: str, action_id: str, text: str) -> list[Json]:
+        """Types into an external menu of a message and returns the app's options."""
+        query = MenuQuery(self.user_id, action_id, text)
+        return await self.surfaces.interactivity.suggest(self._channel(channel), ts, query)
+
+    async def suggest_in_view(self, view: View, action_id: str, text: str) -> list[Json]:
+        """Types into an external menu of a modal or the Home tab and returns the app's options."""
+        return await self.surfaces.modals.suggest(view.id, MenuQuery(self.user_id, action_id, text))
 
     @property
     def modal(self) -> View | None:

@@ -20,6 +20,7 @@ from sandbox.workspace import (
     Json,
     Message,
     Posted,
+    Reacted,
     TombstoneRemoved,
     Workspace,
 )
@@ -76,6 +77,8 @@ class Events:
                 events = self._edit(message.channel, self._deleted(message))
             case TombstoneRemoved(message):
                 events = self._edit(message.channel, self._tombstone_removed(message))
+            case Reacted():
+                events = self._reacted(change)
             case _:
                 events = []
         return [self._payload(event) for event in events]
@@ -162,6 +165,21 @@ class Events:
             "previous_message": message_json(self.workspace, message),
         }
 
+    def _reacted(self, change: Reacted) -> list[Json]:
+        message, kind = change.message, "reaction_added" if change.added else "reaction_removed"
+        joined = self.workspace.bot.id in self.workspace.channel(message.channel).members
+        if not joined or kind not in self.subscribed:
+            return []
+        event = {
+            "type": kind,
+            "user": change.user_id,
+            "reaction": change.name,
+            "item": {"type": "message", "channel": message.channel, "ts": message.ts},
+            "item_user": message.user_id,
+            "event_ts": self.workspace.next_ts(),
+        }
+        return [event]
+
     def _payload(self, event: Json) -> Json:
         number = next(self._numbers)
         authorization = {
@@ -193,5 +211,6 @@ class Events:
         return team_of(self.workspace, str(message.get("user")))
 
     def _is_shared(self, event: Json) -> bool:
-        channel = self.workspace.channels.get(str(event.get("channel")))
+        holder = event.get("item") or event
+        channel = self.workspace.channels.get(str(holder.get("channel")))
         return channel is not None and channel.shared_with is not None

@@ -1,8 +1,10 @@
 """Presses of buttons and menus in messages, sent to the app as interactive payloads over Socket Mode."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sandbox.choices import Choice, action_json, find_element, state_values
+from sandbox.block_elements import EXTERNAL_SELECTS, MIN_QUERY_LENGTH, suggested_options, suggestion_problems
+from sandbox.choices import Choice, SuggestedOptions, action_json, find_element, state_values
 from sandbox.responses import Responses
 from sandbox.socket_mode import SocketMode
 from sandbox.triggers import Triggers
@@ -24,6 +26,16 @@ class Press:
     forged: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MenuQuery:
+    """Text that a person typed into an external menu."""
+
+    user_id: str
+    action_id: str
+    text: str
+    block_id: str | None = None
+
+
 @dataclass
 class Interactivity:
     """Sends interactive payloads to the app and returns its acknowledgement."""
@@ -34,6 +46,7 @@ class Interactivity:
     """Whether the manifest enables interactivity."""
     triggers: Triggers
     responses: Responses
+    suggested: SuggestedOptions
     _choices: dict[tuple[str, str, str], dict[tuple[str, str], Choice]] = field(default_factory=dict)
     """Choices in a message's elements, by channel, ts and user."""
 
@@ -54,10 +67,46 @@ class Interactivity:
             **self.sender(press.user_id),
             **self._message_fields(message, press.user_id),
             "container": _container(message),
-            "state": {"values": state_values(message.blocks, choices)},
+            "state": {"values": state_values(self._blocks(message, press.user_id), choices)},
             "actions": [action],
         }
         return await self.send(payload) is not None
+
+    async def suggest(self, channel: str, ts: str, query: MenuQuery) -> list[Json]:
+        """Asks the app for the options of a message's external menu. Raises SlackError."""
+        message = self.workspace.message_even_if_deleted(channel, ts)
+        fields = self._message_fields(message, query.user_id) | {"container": _container(message)}
+        del fields["response_url"]
+        return await self.ask_for_options(_surface(message, query.user_id), message.blocks, query, fields)
+
+    async def ask_for_options(self, surface: str, blocks: Sequence[Json], query: MenuQuery, fields: Json) -> list[Json]:
+        """Sends block_suggestion and returns the app's options, none for a query that is too short.
+
+        `fields` describe the surface. Raises SlackError.
+        """
+        block, element = find_element(blocks, query.action_id, query.block_id)
+        if element["type"] not in EXTERNAL_SELECTS:
+            raise SlackError("action_not_found")
+        if len(query.text) < element.get("min_query_length", MIN_QUERY_LENGTH):
+            return []
+        payload = {
+            "type": "block_suggestion",
+            **self.sender(query.user_id),
+            **fields,
+            "action_id": query.action_id,
+            "block_id": block["block_id"],
+            "value": query.text,
+        }
+        # A block_suggestion can't open a modal.
+        del payload["trigger_id"]
+        answer = await self.send(payload)
+        if answer is None:
+            raise SlackError("app_not_responding")
+        if suggestion_problems(answer):
+            raise SlackError("invalid_response_options")
+        options: list[Json] = suggested_options(answer)
+        self.suggested.add(surface, block["block_id"], query.action_id, options)
+        return options
 
     async def send(self, payload: Json) -> Json | None:
         """Sends a payload and returns the acknowledgement's payload, None after the timeout.
@@ -85,12 +134,15 @@ class Interactivity:
 
     def _element(self, message: Message, press: Press) -> tuple[str, Json]:
         try:
-            block, element = find_element(message.blocks, press.action_id, press.block_id)
+            block, element = find_element(self._blocks(message, press.user_id), press.action_id, press.block_id)
         except SlackError:
             if not press.forged:
                 raise
             return press.block_id or "forged", {"type": "button", "action_id": press.action_id}
         return block["block_id"], element
+
+    def _blocks(self, message: Message, user_id: str) -> list[Json]:
+        return self.suggested.fill(_surface(message, user_id), message.blocks)
 
     def _message_fields(self, message: Message, user_id: str) -> Json:
         fields: Json = {
@@ -105,6 +157,10 @@ class Interactivity:
 def payload_channel_json(channel: Channel) -> Json:
     """Returns a channel as interactive payloads show it."""
     return {"id": channel.id, "name": _NAMES.get(channel.type, channel.name)}
+
+
+def _surface(message: Message, user_id: str) -> str:
+    return f"{message.channel} {message.ts} {user_id}"
 
 
 def _container(message: Message) -> Json:

@@ -26,6 +26,25 @@ EVENT_SCOPES: Mapping[str, str | None] = {
     "agent_session_stopped": "assistant:write",
 }
 """The events that the sandbox knows, with the scope that each requires."""
+NEVER_SENT = frozenset(
+    """
+    app_deleted app_installed app_requested app_uninstalled app_uninstalled_team call_rejected channel_archive
+    channel_created channel_deleted channel_history_changed channel_id_changed channel_left channel_rename
+    channel_shared channel_unarchive channel_unshared dnd_updated dnd_updated_user email_domain_changed
+    emoji_changed entity_details_requested file_change file_created file_deleted file_public file_shared
+    file_unshared function_executed grid_migration_finished grid_migration_started group_archive group_close
+    group_deleted group_history_changed group_left group_open group_rename group_unarchive im_close im_created
+    im_history_changed im_open invite_requested link_shared member_joined_channel member_left_channel
+    message_metadata_deleted message_metadata_posted message_metadata_updated pin_added pin_removed
+    shared_channel_invite_accepted shared_channel_invite_approved shared_channel_invite_declined
+    shared_channel_invite_received shared_channel_invite_requested star_added star_removed subteam_created
+    subteam_members_changed subteam_self_added subteam_self_removed subteam_updated team_access_granted
+    team_access_revoked team_domain_change team_join team_rename tokens_revoked user_change user_huddle_changed
+    user_profile_changed user_status_changed workflow_deleted workflow_published workflow_step_deleted
+    workflow_step_execute workflow_unpublished
+    """.split()  # noqa: SIM905 - a list of literals takes a line for each
+)
+"""Slack's other events: a manifest may subscribe to them, but the sandbox never sends them."""
 _PANE_EVENTS: Mapping[str, str] = {
     "assistant_thread_started": "assistant_view",
     "assistant_thread_context_changed": "assistant_view",
@@ -59,6 +78,27 @@ _SECTIONS: Mapping[str, frozenset[str]] = {
         }
     ),
 }
+
+
+_OBJECT, _OBJECTS, _STRING, _STRINGS = "an object", "a list of objects", "a string", "a list of strings"
+_TYPES: Mapping[str, str] = {
+    **{f"/{section}": _OBJECT for section in ("display_information", "features", "oauth_config", "settings")},
+    "/event_types": _OBJECT,
+    "/display_information/long_description": _STRING,
+    "/display_information/background_color": _STRING,
+    **{f"/features/{feature}": _OBJECT for feature in ("app_home", "bot_user", "assistant_view", "agent_view")},
+    "/features/slash_commands": _OBJECTS,
+    "/features/shortcuts": _OBJECTS,
+    "/features/assistant_view/suggested_prompts": _OBJECTS,
+    "/features/agent_view/suggested_prompts": _OBJECTS,
+    "/oauth_config/scopes": _OBJECT,
+    "/oauth_config/scopes/bot": _STRINGS,
+    "/settings/event_subscriptions": _OBJECT,
+    "/settings/event_subscriptions/bot_events": _STRINGS,
+    "/settings/event_subscriptions/metadata_subscriptions": _OBJECTS,
+    "/settings/interactivity": _OBJECT,
+}
+"""The types of a manifest's parts by JSON pointer, outer parts first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +147,13 @@ class Manifest:
     """The prompts that the pane shows until the app sets others."""
     metadata: AbstractSet[str] = frozenset()
     """The declared types of message metadata. Their payloads are included in all responses and events."""
+    app_name: str = "Typist"
+    bot_name: str = "typist"
 
 
-def read_manifest(manifest: Json) -> Manifest:
+def read_manifest(manifest: Any) -> Manifest:
     """Returns the configuration of a manifest. Raises SlackError("invalid_manifest") with a list of `errors`."""
-    if problems := list(_problems(manifest)):
+    if problems := list(_type_problems(manifest)) or list(_problems(manifest)):
         raise SlackError(
             "invalid_manifest", errors=[{"message": message, "pointer": pointer} for pointer, message in problems]
         )
@@ -134,7 +176,29 @@ def read_manifest(manifest: Json) -> Manifest:
         pane=pane,
         prompts=tuple(SuggestedPrompt(**p) for p in features.get(f"{pane}_view", {}).get("suggested_prompts", ())),
         metadata=frozenset(_metadata(manifest)),
+        app_name=manifest["display_information"]["name"],
+        bot_name=features.get("bot_user", {}).get("display_name") or manifest["display_information"]["name"],
     )
+
+
+def _type_problems(manifest: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(manifest, dict):
+        yield "/", f"must be {_OBJECT}"
+        return
+    for pointer, type_name in _TYPES.items():
+        *path, key = pointer[1:].split("/")
+        parent: Any = manifest
+        for name in path:
+            parent = parent.get(name) if isinstance(parent, dict) else None
+        if isinstance(parent, dict) and key in parent and not _has_type(parent[key], type_name):
+            yield pointer, f"must be {type_name}"
+
+
+def _has_type(value: Any, type_name: str) -> bool:
+    expected = dict if type_name in (_OBJECT, _OBJECTS) else str
+    if type_name in (_OBJECT, _STRING):
+        return isinstance(value, expected)
+    return isinstance(value, list) and all(isinstance(item, expected) for item in value)
 
 
 def _problems(manifest: Json) -> Iterator[tuple[str, str]]:
@@ -239,7 +303,7 @@ def _subscriptions(manifest: Json) -> Iterator[tuple[str, str]]:
         yield pointer, f"must have no more than {MAX_EVENTS}"
     for index, event in enumerate(events):
         needed = EVENT_SCOPES.get(event)
-        if event not in EVENT_SCOPES:
+        if event not in EVENT_SCOPES and event not in NEVER_SENT:
             yield f"{pointer}/{index}", f"{event} is not a known event"
         elif needed is not None and needed not in scopes:
             yield f"{pointer}/{index}", f"{event} needs the scope {needed}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.choices import Choice, action_json, find_element
-from sandbox.interactivity import Interactivity
+from sandbox.interactivity import Interactivity, MenuQuery
 from sandbox.rules_views import input_errors
 from sandbox.views import View, Views
 from sandbox.workspace import Json, SlackError
@@ -33,7 +33,7 @@ class Modals:
     async def press(self, user_id: str, view_id: str, press: ViewPress) -> bool:
         """Sends a press and returns whether the app acknowledged it. Raises SlackError."""
         view = self._own_view(user_id, view_id)
-        block, element = find_element(view.blocks, press.action_id, press.block_id)
+        block, element = find_element(self._blocks(view), press.action_id, press.block_id)
         key = (block["block_id"], press.action_id)
         view = self.views.choose(view_id, {**press.values, key: press.choice})
         action = action_json(element, key[0], press.choice, self.interactivity.workspace.next_ts())
@@ -46,6 +46,12 @@ class Modals:
         }
         payload["state"] = payload["view"]["state"]
         return await self.interactivity.send(payload) is not None
+
+    async def suggest(self, view_id: str, query: MenuQuery) -> list[Json]:
+        """Asks the app for the options of a view's external menu. Raises SlackError."""
+        view = self._own_view(query.user_id, view_id)
+        fields = {**self._view_fields(view), "container": {"type": "view", "view_id": view_id}}
+        return await self.interactivity.ask_for_options(view_id, view.blocks, query, fields)
 
     async def submit(self, user_id: str, view_id: str, values: Values) -> dict[str, str]:
         """Submits a modal and returns errors by block_id, empty if it was accepted. Raises SlackError."""
@@ -98,6 +104,9 @@ class Modals:
             case _:
                 raise SlackError("invalid_response_action")
         return {}
+
+    def _blocks(self, view: View) -> list[Json]:
+        return self.views.suggested.fill(view.id, view.blocks)
 
     def _close(self, view: View) -> None:
         top = self.views.modal(view.user_id)

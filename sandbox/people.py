@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sandbox.composer import compose, pasted_table
 from sandbox.files import File, Files, Upload
 from sandbox.stored import stored
+from sandbox.wire import permalink
 from sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 
 
@@ -90,6 +91,13 @@ class People:
         table = {"id": 1, "fallback": "[no preview available]", "blocks": [pasted_table(rows)]}
         return self.workspace.post(replace(draft, attachments=(table,))).ts
 
+    def react(self, user: str, channel: str, ts: str, name: str, *, add: bool) -> None:
+        """Adds or removes a person's reaction."""
+        person, place = self.workspace.user(user), self.workspace.channel(channel)
+        if person.id not in place.members:
+            raise SlackError("not_in_channel")
+        self.workspace.react(self.workspace.message(place.id, ts), name, person.id, add=add)
+
     def notice(self, user: str, text: str) -> str:
         """Posts a message of Slack's own account in a person's DM with the bot, and returns its ts."""
         dm = self.workspace.dm(user)
@@ -126,7 +134,7 @@ class People:
             "message_blocks": [original],
             "text": message.text,
             "fallback": f"{author.real_name}: {message.text}",
-            "from_url": f"https://sandbox.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}",
+            "from_url": permalink(message),
             "mrkdwn_in": ["text"],
             **({"files": [*message.files]} if message.files else {}),
         }

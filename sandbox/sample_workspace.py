@@ -3,6 +3,9 @@
 The people are an owner, an admin, a member, two guests, a member of another organization and a deactivated account.
 """
 
+import re
+
+from sandbox.manifest import Manifest
 from sandbox.workspace import PARTNERS_ID, SLACK, SLACKBOT, Channel, User, Workspace
 
 _MEMBERS = (
@@ -25,6 +28,14 @@ SYSTEM = (
 """Slack's own accounts. users.info doesn't describe them as bots."""
 
 
+def bot_user(config: Manifest) -> User:
+    """Returns the app's bot user with the manifest's names. A name that is taken gets a number."""
+    name = re.sub(r"[^a-z0-9._-]", "", config.bot_name.lower()) or "bot"
+    taken = {user.name for user in (*_MEMBERS, *_GUESTS, _EXTERNAL_USER, _OTHER_BOT, *SYSTEM)}
+    free = next(each for each in (name, f"{name}2") if each not in taken)
+    return User("U0TYPIST", free, config.app_name, "#4a154b", bot_id="B0TYPIST")
+
+
 def populate(workspace: Workspace) -> None:
     """Adds the sample users and channels. The bot is a member of every channel.
 
@@ -45,7 +56,7 @@ def populate(workspace: Workspace) -> None:
             creator="U0ADA",
             shared_with=PARTNERS_ID,
         ),
-        Channel("C0MPDM", "mpdm-ada--grace--typist-1", "mpim", [*members[:2], bot_id], creator="U0ADA"),
+        Channel("C0MPDM", f"mpdm-ada--grace--{workspace.bot.name}-1", "mpim", [*members[:2], bot_id], creator="U0ADA"),
     ]
     people = [*_MEMBERS, *_GUESTS, _EXTERNAL_USER]
     for person in people:

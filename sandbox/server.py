@@ -29,13 +29,13 @@ from sandbox.page_guide import Guide
 from sandbox.panes import Panes
 from sandbox.people import Content, People
 from sandbox.responses import Responses
-from sandbox.sample_workspace import populate
+from sandbox.sample_workspace import bot_user, populate
 from sandbox.setup import WELL_SET_UP, Setup
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.triggers import Triggers
 from sandbox.views import Views
 from sandbox.web_api import SCOPES, CallRecord, Tokens, WebApi
-from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, Stream, User, Workspace
+from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, Stream, Workspace
 
 T = TypeVar("T")
 
@@ -56,17 +56,20 @@ def _source(predicate: Callable[[], object]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}: {line}"
 
 
-def find_port(preferred: int = 3000) -> int:
-    """Returns the preferred port or the next free one. Raises OSError if the next 100 ports are taken."""
-    for port in range(preferred, preferred + 100):
+def find_port(preferred: int = 3000, tries: int = 100) -> int:
+    """Returns the preferred port or the next free one. Raises OSError after that many tries."""
+    reason = ""
+    for port in range(preferred, preferred + tries):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
-            except OSError:
+            except OSError as error:
+                reason = str(error.strerror)
                 continue
             return port
-    raise OSError(f"No free port between {preferred} and {preferred + 99}.")
+    ports = f"Port {preferred}" if tries == 1 else f"Ports {preferred} to {preferred + tries - 1}"
+    raise OSError(f"{ports}: {reason}.")
 
 
 @dataclass
@@ -105,12 +108,12 @@ class Sandbox:
     team_id = TEAM_ID
 
     def __post_init__(self) -> None:
-        bot = User("U0TYPIST", "typist", "Typist", "#4a154b", bot_id="B0TYPIST")
+        default_config = Manifest(self.scopes, self.subscribed)
+        self.config = default_config if self.manifest is None else read_manifest(self.manifest)
+        bot = bot_user(self.config)
         self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
         populate(self.workspace)
         self.faults = Faults()
-        default_config = Manifest(self.scopes, self.subscribed)
-        self.config = default_config if self.manifest is None else read_manifest(self.manifest)
         self.granted = set(self.config.scopes)
         self.workspace.declared_metadata = self.config.metadata
         self.files = Files(self.workspace, self.faults, lambda: self.url, self.bot_token, self.granted)
@@ -151,7 +154,14 @@ class Sandbox:
         tokens = Tokens(self.bot_token, self.app_token, self.config_token)
         self._web = WebApi(app, self._budgets, self.faults, tokens, self._on_call)
         self._responses = Responses(self.workspace, self.monotonic, lambda: self.url)
-        interactivity = Interactivity(self.workspace, self.sockets, self.config.interactive, triggers, self._responses)
+        interactivity = Interactivity(
+            self.workspace,
+            self.sockets,
+            self.config.interactive,
+            triggers,
+            self._responses,
+            self.views.suggested,
+        )
         commands, modals = Commands(interactivity, self.config), Modals(interactivity, self.views)
         self._surfaces = Surfaces(self.workspace, interactivity, commands, modals, self.panes)
         self._page = PageApi(
@@ -221,8 +231,8 @@ class Sandbox:
     async def say(
         self, user: str, channel: str, text: str, thread_ts: str | None = None, *, broadcast: bool = False
     ) -> str:
-        """Posts as a person and returns the message's ts. `@typist` and `<@BOT>` mention the bot."""
-        return self.people.say(user, channel, text.replace("<@BOT>", "@typist"), thread_ts, broadcast=broadcast)
+        """Posts as a person and returns the message's ts. `<@BOT>` and `@` with the bot's name mention it."""
+        return self.people.say(user, channel, self._with_mention(text), thread_ts, broadcast=broadcast)
 
     async def share(
         self, user: str, channel: str, text: str, files: Sequence[Upload], thread_ts: str | None = None
@@ -238,7 +248,7 @@ class Sandbox:
 
     async def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
         """Posts as an app that acts for a person, without a bot_id, and returns the message's ts."""
-        return self.people.say_through(app_id, user, channel, text.replace("<@BOT>", "@typist"))
+        return self.people.say_through(app_id, user, channel, self._with_mention(text))
 
     async def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
         """Posts text, blocks and attachments as given, and returns the message's ts."""
@@ -252,6 +262,10 @@ class Sandbox:
     async def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str | float]]) -> str:
         """Posts a pasted table as a person, and returns the message's ts."""
         return self.people.paste(user, channel, text, rows)
+
+    async def react(self, user: str, channel: str, ts: str, name: str, *, add: bool = True) -> None:
+        """Adds or removes a reaction as a person."""
+        self.people.react(user, channel, ts, name, add=add)
 
     async def notice(self, user: str, text: str) -> str:
         """Posts as Slack itself in a person's DM with the bot, and returns the message's ts."""
@@ -327,6 +341,9 @@ class Sandbox:
 
     def _socket_url(self) -> str:
         return f"ws://{HOST}:{self.port}/link/?ticket={self.sockets.ticket()}&app_id={self.setup.app_token_app_id}"
+
+    def _with_mention(self, text: str) -> str:
+        return text.replace("<@BOT>", f"@{self.workspace.bot.name}")
 
     def _emit(self, event: Json) -> None:
         payload = self._events.payload(event)

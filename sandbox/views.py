@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sandbox.choices import Choice, state_values
+from sandbox.choices import Choice, SuggestedOptions, state_values
 from sandbox.rules_views import check_view
 from sandbox.workspace import APP_ID, TEAM_ID, Json, SlackError, User
 
@@ -38,6 +38,7 @@ class Views:
     """All views. `changed` has listeners for the id of the user whose views have changed."""
 
     bot: User
+    suggested: SuggestedOptions = field(default_factory=SuggestedOptions)
     changed: list[Callable[[str], None]] = field(default_factory=list)
     _stacks: dict[str, list[View]] = field(default_factory=dict)
     _homes: dict[str, View] = field(default_factory=dict)
@@ -137,7 +138,7 @@ class Views:
             "hash": view.hash,
             "root_view_id": view.root_id,
             "previous_view_id": view.previous_id,
-            "state": {"values": state_values(view.blocks, view.choices)},
+            "state": {"values": state_values(self.suggested.fill(view.id, view.blocks), view.choices)},
         }
 
     def _new(self, user_id: str, content: Json, kind: str) -> View:

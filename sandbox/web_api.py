@@ -12,7 +12,7 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from sandbox import api_app, api_assistant, api_chat, api_conversations, api_files, api_streams, api_views
+from sandbox import api_app, api_assistant, api_chat, api_conversations, api_files, api_people, api_streams, api_views
 from sandbox.api import App, Method, TokenKind, need
 from sandbox.budgets import Budgets
 from sandbox.faults import ANSWER_FAULTS, RAW_ANSWERS, Fault, Faults
@@ -25,6 +25,7 @@ METHODS: Mapping[str, Method] = {
     **api_streams.METHODS,
     **api_conversations.METHODS,
     **api_files.METHODS,
+    **api_people.METHODS,
     **api_views.METHODS,
 }
 SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if method.called_with == "bot") | {
@@ -112,7 +113,8 @@ class WebApi:
             raise SlackError("unknown_method", req_method=name)
         self._check_token(method, str(arguments.pop("token", "")), authorization)
         storm = self.faults.take("rate_limit", name, arguments)
-        wait_s = storm.retry_after_s if storm else self.budgets.spend(name, str(arguments.get("channel", "")))
+        channel_id = self.app.channel_id(str(arguments.get("channel", "")))
+        wait_s = storm.retry_after_s if storm else self.budgets.spend(name, channel_id)
         if wait_s is not None:
             raise SlackError("ratelimited", retry_after_s=wait_s)
         return method
@@ -138,6 +140,8 @@ class WebApi:
         return _disconnect(request)
 
     def _check_token(self, method: Method, body_token: str, authorization: str | None) -> None:
+        if method.called_with is None:
+            return
         token = (authorization or "").removeprefix("Bearer ").strip() or body_token
         if not token:
             raise SlackError("not_authed")
@@ -168,7 +172,7 @@ class WebApi:
             headers["X-Accepted-OAuth-Scopes"] = ",".join(method.scopes)
         if error is None:
             return web.json_response({"ok": True, **answer}, headers=headers)
-        if error == "ratelimited":
+        if error == "ratelimited" and "retry_after_s" in answer:
             headers["Retry-After"] = str(answer["retry_after_s"])
             return web.json_response({"ok": False, "error": error}, status=429, headers=headers)
         return web.json_response({"ok": False, "error": error, **answer}, headers=headers)

@@ -60,6 +60,12 @@ def payload_message_json(workspace: Workspace, message: Message) -> Json:
     return {key: value for key, value in fields.items() if key not in _NOT_IN_PAYLOADS}
 
 
+def permalink(message: Message) -> str:
+    """Returns a message's URL. A reply's URL names its thread."""
+    url = f"https://sandbox.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}"
+    return f"{url}?thread_ts={message.thread_ts}&cid={message.channel}" if message.thread_ts else url
+
+
 def channel_json(workspace: Workspace, channel: Channel) -> Json:
     """Returns a channel as conversations.info shows it."""
     fields: Json = {
@@ -81,13 +87,43 @@ def channel_json(workspace: Workspace, channel: Channel) -> Json:
         fields["creator"] = channel.creator
     if channel.shared_with is not None:
         fields |= {"shared_team_ids": [TEAM_ID, channel.shared_with], "connected_team_ids": [channel.shared_with]}
-    return fields | ({"user": channel.user_id} if channel.type == "im" else {"name": channel.name})
+    return fields | ({"user": channel.user_id} if channel.type == "im" else _name_fields(channel))
 
 
-def user_json(workspace: Workspace, user: User) -> Json:
+def listed_channel_json(workspace: Workspace, channel: Channel) -> Json:
+    """Returns a channel as conversations.list shows it. DMs have fewer fields."""
+    fields = channel_json(workspace, channel)
+    if channel.type == "im":
+        user = workspace.users[str(channel.user_id)]
+        dm_fields = {key: fields[key] for key in ("id", "created", "is_archived", "is_im", "is_org_shared", "user")}
+        return dm_fields | {"is_user_deleted": user.deleted, "priority": 0}
+    del fields["context_team_id"]
+    if channel.type == "mpim":
+        return fields | {"is_open": True, "priority": 0}
+    return fields | {"num_members": len(channel.members)}
+
+
+def _name_fields(channel: Channel) -> Json:
+    empty: Json = {"value": "", "creator": "", "last_set": 0}
+    return {
+        "name": channel.name,
+        "name_normalized": channel.name,
+        "previous_names": [],
+        "topic": empty,
+        "purpose": empty,
+        "is_general": channel.name == "general",
+        "is_pending_ext_shared": False,
+        "pending_shared": [],
+        "unlinked": 0,
+        "updated": _CREATED_AT_S * 1_000,
+    }
+
+
+def user_json(workspace: Workspace, user: User, *, with_email: bool = False) -> Json:
     """Returns a user as users.info shows them. Deactivated and external users have fewer fields."""
     fields: Json = {"id": user.id, "team_id": user.team_id, "name": user.name, "deleted": user.deleted}
-    fields |= {"profile": _profile(workspace, user), "is_bot": user.bot_id is not None, "is_app_user": False}
+    profile = profile_json(workspace, user, with_email=with_email) | {"team": user.team_id}
+    fields |= {"profile": profile, "is_bot": user.bot_id is not None, "is_app_user": False}
     fields["updated"] = _CREATED_AT_S
     if user.deleted:
         return fields
@@ -135,7 +171,8 @@ def _shares_channel(workspace: Workspace, user: User) -> bool:
     return any({user.id, workspace.bot.id} <= set(channel.members) for channel in shared)
 
 
-def _profile(workspace: Workspace, user: User) -> Json:
+def profile_json(workspace: Workspace, user: User, *, with_email: bool = False) -> Json:
+    """Returns a user's profile as users.profile.get shows it."""
     first, _, last = user.real_name.partition(" ")
     fields: Json = {
         **dict.fromkeys(("title", "phone", "skype", "status_text", "status_emoji", "status_text_canonical"), ""),
@@ -150,8 +187,9 @@ def _profile(workspace: Workspace, user: User) -> Json:
         "status_expiration": 0,
         "avatar_hash": "000000000000",
         **{f"image_{size}": f"{_AVATARS}/avatar_{size}.png" for size in (24, 32, 48, 72, 192, 512)},
-        "team": user.team_id,
     }
+    if with_email and user.email:
+        fields["email"] = user.email
     if user.bot_id is not None:
         fields |= {"bot_id": user.bot_id, "api_app_id": app_id_of(workspace, user)}
     return fields | ({"always_active": True} if user.id in (SLACK, SLACKBOT) else {})

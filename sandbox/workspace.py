@@ -55,6 +55,11 @@ class User:
     deleted: bool = False
     """Deactivated. Slack keeps the account and shows fewer fields."""
 
+    @property
+    def email(self) -> str | None:
+        """A person's email address, None for bots and Slack's own accounts."""
+        return None if self.bot_id or self.id in (SLACK, SLACKBOT) else f"{self.name}@sandbox.example"
+
 
 @dataclass(slots=True)
 class Channel:
@@ -124,7 +129,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A changed message. Only `announced` changes become events; reactions and stream appends don't."""
+    """A changed message. Only `announced` changes become message_changed; reactions and stream appends don't."""
 
     message: Message
     previous: Message
@@ -156,7 +161,17 @@ class StatusSet:
     """Messages that Slack shows in turn while the status lasts."""
 
 
-Change = Posted | Changed | Deleted | TombstoneRemoved | StatusSet
+@dataclass(frozen=True, slots=True)
+class Reacted:
+    """A reaction that a user added or removed."""
+
+    message: Message
+    name: str
+    user_id: str
+    added: bool
+
+
+Change = Posted | Changed | Deleted | TombstoneRemoved | StatusSet | Reacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +235,12 @@ class Workspace:
         return found
 
     def dm(self, name_or_id: str) -> Channel:
-        """Returns a person's DM with the bot. Raises SlackError("user_not_found")."""
+        """Returns a person's DM with the bot. Raises SlackError: user_not_found, cannot_dm_bot."""
         person = self.user(name_or_id)
-        return next(c for c in self.channels.values() if c.user_id == person.id)
+        dm = next((c for c in self.channels.values() if c.user_id == person.id), None)
+        if dm is None:
+            raise SlackError("cannot_dm_bot")
+        return dm
 
     def join(self, channel: str, user: str) -> None:
         """Adds a user to a channel. Raises SlackError."""
@@ -324,6 +342,7 @@ class Workspace:
         reactions[name] = (*users, user_id) if add else tuple(u for u in users if u != user_id)
         remaining = tuple((n, user_ids) for n, user_ids in reactions.items() if user_ids)
         self.change(replace(message, reactions=remaining), announced=False)
+        self._notify(Reacted(message, name, user_id, add))
 
     def set_status(self, channel: str, thread_ts: str, text: str, loading: tuple[str, ...] = ()) -> None:
         """Sets a thread's status. An empty text removes it."""
