@@ -19,6 +19,11 @@ def classic(**features: Any) -> Json:
     return manifest({"slash_commands": [COMMAND], "shortcuts": SHORTCUTS, **features}, SCOPES, EVENTS)
 
 
+def reacting() -> Json:
+    """Returns the manifest of an app that subscribes to reactions only."""
+    return manifest({}, [*SCOPES, "reactions:read"], ["reaction_added", "reaction_removed"])
+
+
 def assistant() -> Json:
     """Returns the manifest of an app with the assistant pane."""
     events = [*EVENTS, "assistant_thread_started", "assistant_thread_context_changed"]

@@ -2,13 +2,14 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.manifest import read_manifest
+from sandbox.manifest import EVENT_SCOPES, NEVER_SENT, read_manifest
 from sandbox.server import Sandbox
 from sandbox.workspace import Json, SlackError
 from tests.sandbox import manifests
@@ -63,6 +64,8 @@ def setting(key: str, value: Any) -> Callable[[Json], None]:
         (feature("app_home", {"home_tab_enabled": "yes"}), "/features/app_home/home_tab_enabled"),
         (setting("event_subscriptions", {"bot_events": ["tea_time"]}), "/settings/event_subscriptions/bot_events/0"),
         (setting("socket_mode_enabled", False), "/settings/interactivity"),
+        (feature("slash_commands", {"command": "/typist"}), "/features/slash_commands"),
+        (lambda manifest: manifest.update(features=[]), "/features"),
         (setting("interactivity", {"is_enabled": False}), "/settings/interactivity/is_enabled"),
     ],
 )
@@ -82,3 +85,60 @@ async def test_scopes_and_events_come_from_the_manifest() -> None:
         await sandbox.say("ada", "project-x", "hi")
         await sandbox.say("ada", "general", "hi")
         assert [delivery.payload["event"]["channel"] for delivery in sandbox.deliveries] == ["C0GENERAL"]
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yields the path to each value in a JSON value."""
+    yield path
+    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def full_manifest() -> Json:
+    manifest = copy.deepcopy(manifests.agent())
+    manifest["features"] |= {"slash_commands": [manifests.COMMAND], "shortcuts": manifests.SHORTCUTS}
+    manifest["settings"]["event_subscriptions"]["metadata_subscriptions"] = [{"app_id": "*", "event_type": "reply"}]
+    return copy.deepcopy(manifest | {"event_types": {"reply": {}}, "_metadata": {"major_version": 2}})
+
+
+@pytest.mark.parametrize("value", [None, True, 7, "text", [], ["text"], {}, [{}], [None], {"key": None}], ids=repr)
+def test_any_value_anywhere_is_read_or_refused(value: Any) -> None:
+    for place in places(full_manifest()):
+        manifest: Any = [full_manifest()]
+        *path, last = (0, *place)
+        parent = manifest
+        for key in path:
+            parent = parent[key]
+        parent[last] = value
+        with suppress(SlackError):
+            read_manifest(manifest[0])
+
+
+def test_events_that_the_sandbox_never_sends_are_accepted() -> None:
+    manifest = copy.deepcopy(manifests.classic())
+    manifest["settings"]["event_subscriptions"]["bot_events"] += ["team_join", "link_shared"]
+    assert read_manifest(manifest).events & NEVER_SENT == {"team_join", "link_shared"}
+    assert not NEVER_SENT & EVENT_SCOPES.keys()
+
+
+@pytest.mark.parametrize(
+    ("app", "bot", "expected"),
+    [
+        ("Order Bot", "Order Bot", ("orderbot", "Order Bot")),
+        ("Ada", "ada", ("ada2", "Ada")),
+        ("火", "火", ("bot", "火")),
+    ],
+)
+async def test_bot_is_named_by_the_manifest(app: str, bot: str, expected: tuple[str, str]) -> None:
+    manifest = manifests.classic(bot_user={"display_name": bot})
+    manifest["display_information"]["name"] = app
+    async with Sandbox(manifest=manifest) as sandbox:
+        user = sandbox.workspace.bot
+        assert (user.name, user.real_name) == expected
+        ts = await sandbox.say("ada", "general", f"@{user.name} hi")
+        assert sandbox.messages("general")[-1].text == "<@U0TYPIST> hi"
+        assert sandbox.messages("general")[-1].user_id == "U0ADA"
+        assert ts == await sandbox.wait_for(
+            lambda: sandbox.deliveries and sandbox.deliveries[-1].payload["event"]["ts"]
+        )

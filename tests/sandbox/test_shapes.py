@@ -13,7 +13,8 @@ import pytest
 from sandbox.files import Upload
 from sandbox.people import Content
 from sandbox.server import Sandbox
-from sandbox.workspace import Json
+from sandbox.web_api import SCOPES
+from sandbox.workspace import Json, SlackError
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, option, plain
 from tests.sandbox.shapes import events, interactivity, messages, web_api
@@ -274,6 +275,12 @@ async def an_agents_tab(wire: Wire) -> None:
     client.stop(dm, ts)
 
 
+async def two_reactions(wire: Wire) -> None:
+    ts = await wire.sandbox.say("ada", "general", "hi")
+    await wire.sandbox.react("grace", "general", ts, "eyes")
+    await wire.sandbox.react("grace", "general", ts, "eyes", add=False)
+
+
 PANE_THREAD = messages.PANE_THREAD
 TITLED = {**PANE_THREAD, "assistant_app_thread": PANE_THREAD["assistant_app_thread?"]}
 FROM_PANE = {**MESSAGE, "assistant_thread": {"action_token": str}}
@@ -282,6 +289,7 @@ FROM_PANE = {**MESSAGE, "assistant_thread": {"action_token": str}}
 @pytest.mark.parametrize(
     ("manifest", "act", "expected"),
     [
+        (manifests.reacting(), two_reactions, [events.REACTION, events.REACTION]),
         (manifests.classic(), a_home, [events.HOME, {**events.HOME, "view": events.HOME["view?"]}]),
         (
             manifests.assistant(),
@@ -353,6 +361,24 @@ async def a_modal_that_is_closed(wire: Wire) -> None:
     await client.close()
 
 
+async def a_query_in_a_message(wire: Wire) -> None:
+    ts = await wire.post(blocks=[actions({"type": "external_select", "action_id": "city"})])
+    with pytest.raises(SlackError, match="invalid_response_options"):
+        await wire.sandbox.client("ada").suggest("general", ts, "city", "ber")
+
+
+async def a_query_in_a_modal(wire: Wire) -> None:
+    client = wire.sandbox.client("ada")
+    await client.use_global_shortcut("ask_anything")
+    (envelope,) = await wire.of_kind("interactive", 1)
+    menu = {"type": "external_select", "action_id": "city", "min_query_length": 0, "placeholder": plain("City")}
+    view = {**MODAL, "blocks": [*MODAL["blocks"], actions(menu, block_id="place")]}
+    await wire.call("views.open", trigger_id=envelope["payload"]["trigger_id"], view=view)
+    assert client.modal is not None
+    with pytest.raises(SlackError, match="invalid_response_options"):
+        await client.suggest_in_view(client.modal, "city", "")
+
+
 async def a_message_shortcut(wire: Wire) -> None:
     for user, ts in (("ada", await wire.sandbox.say("ada", "general", "hi")), ("ada", await wire.post())):
         await wire.sandbox.client(user).use_message_shortcut("general", ts, "ask_about")
@@ -365,6 +391,8 @@ async def a_message_shortcut(wire: Wire) -> None:
         (a_press_on_an_ephemeral_message, [interactivity.EPHEMERAL_PRESS]),
         (a_modal, [interactivity.SHORTCUT, interactivity.VIEW_PRESS, interactivity.SUBMISSION]),
         (a_modal_that_is_closed, [interactivity.SHORTCUT, interactivity.CLOSED]),
+        (a_query_in_a_message, [interactivity.SUGGESTION]),
+        (a_query_in_a_modal, [interactivity.SHORTCUT, interactivity.SUGGESTION]),
         (a_message_shortcut, [interactivity.MESSAGE_ACTION, interactivity.MESSAGE_ACTION]),
     ],
 )
@@ -401,6 +429,7 @@ async def call_method(wire: Wire, method: str) -> Json:
         await act(wire)
     root = await sandbox.say("ada", "general", "hi")
     ts = await wire.post(blocks=REPLY, thread_ts=root, metadata={"event_type": "reply", "event_payload": {"page": 0}})
+    await sandbox.react("ada", "general", ts, "eyes")
     await wire.call("chat.update", channel=GENERAL, ts=ts, text="Hello", blocks=REPLY)
     content = {"channel": GENERAL, "text": "Hi", "blocks": REPLY}
     arguments: dict[str, Json] = {
@@ -411,7 +440,14 @@ async def call_method(wire: Wire, method: str) -> Json:
         "conversations.replies": {"channel": GENERAL, "ts": root, "include_all_metadata": True, "limit": 1},
         "conversations.history": {"channel": GENERAL},
         "conversations.info": {"channel": "C0PARTNERS", "include_num_members": True},
+        "api.test": {"answer": "42"},
+        "chat.getPermalink": {"channel": GENERAL, "message_ts": ts},
+        "conversations.list": {"types": "public_channel,private_channel,mpim,im"},
+        "conversations.open": {"users": "U0ADA", "return_im": True},
+        "reactions.get": {"channel": GENERAL, "timestamp": ts, "full": True},
         "users.info": {"user": "U0ADA"},
+        "users.lookupByEmail": {"email": "ada@sandbox.example"},
+        "users.profile.get": {"user": "U0ADA"},
         "files.getUploadURLExternal": {"filename": "answer.md", "length": 4},
     }
     return await wire.call(method, **arguments.get(method, {}))
@@ -419,7 +455,7 @@ async def call_method(wire: Wire, method: str) -> Json:
 
 @pytest.mark.parametrize("method", sorted(set(web_api.ANSWERS) - {"files.info", "views.open"}))
 async def test_response_has_the_recorded_shape(wire: Wire, method: str) -> None:
-    wire.sandbox.granted.update(("files:write", "channels:read"))
+    wire.sandbox.granted.update(SCOPES)
     completes_upload = method == "files.completeUploadExternal"
     answer = await share_file_as_app(wire) if completes_upload else await call_method(wire, method)
     assert problems(answer, web_api.ANSWERS[method]) == []

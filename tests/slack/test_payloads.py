@@ -33,10 +33,14 @@ METHODS = {
     "auth_test": "auth.test",
     "chat_postMessage": "chat.postMessage",
     "chat_update": "chat.update",
+    "chat_getPermalink": "chat.getPermalink",
     "conversations_info_mpim": "conversations.info",
+    "conversations_list": "conversations.list",
+    "conversations_open": "conversations.open",
     "conversations_replies": "conversations.replies",
     "files_completeUploadExternal": "files.completeUploadExternal",
     "files_getUploadURLExternal": "files.getUploadURLExternal",
+    "team_info": "team.info",
 }
 
 

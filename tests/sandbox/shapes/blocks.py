@@ -56,6 +56,8 @@ ELEMENT = ByType(
         "feedback_buttons": {"action_id": str, "positive_button": _BUTTON, "negative_button": _BUTTON},
         "overflow": {"action_id": str, "options": [OPTION]},
         "static_select": {**_CHOOSER, "options": [OPTION], "initial_option?": OPTION},
+        "external_select": {**_CHOOSER, "min_query_length?": int, "initial_option?": OPTION},
+        "multi_external_select": {**_CHOOSER, "min_query_length?": int, "initial_options?": [OPTION]},
         "radio_buttons": {**_CHOOSER, "options": [OPTION], "initial_option?": OPTION},
         "checkboxes": {**_CHOOSER, "options": [OPTION], "initial_options?": [OPTION]},
         "users_select": {**_CHOOSER, "initial_user?": str},

@@ -77,6 +77,15 @@ STOPPED: Shape = {  # docs
     "event_ts": TS,
 }
 
+REACTION: Shape = {
+    "type": ("reaction_added", "reaction_removed"),
+    "user": USER,
+    "reaction": str,
+    "item": {"type": "message", "channel": CHANNEL, "ts": TS},
+    "item_user?": USER,
+    "event_ts": TS,
+}
+
 _AUTHORIZATION: Shape = {
     "enterprise_id": (None, str),
     "team_id": TEAM,
@@ -105,7 +114,7 @@ def envelope(event: Shape) -> Shape:
 
 
 EVENTS = (*MESSAGES, *CHANGED, TOMBSTONE_GONE, DELETED, *MENTIONS, MENTION_BY_CLASSIC_APP)
-OTHERS = (HOME, MESSAGES_TAB, LOOKED, PANE_OPENED, PANE_MOVED, STOPPED)
+OTHERS = (HOME, MESSAGES_TAB, LOOKED, PANE_OPENED, PANE_MOVED, STOPPED, REACTION)
 EVENT = tuple(map(envelope, (*EVENTS, *OTHERS)))
 
 # ---- Socket Mode

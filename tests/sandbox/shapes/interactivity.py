@@ -42,6 +42,7 @@ ACTION = ByType(
         "icon_button": {**_PRESSED, "icon": str},  # docs
         "feedback_buttons": _PRESSED,  # docs
         "static_select": {**_ACTION, "selected_option": OPTION, "placeholder?": PLAIN_TEXT},
+        "external_select": {**_ACTION, "selected_option": OPTION, "placeholder?": PLAIN_TEXT},  # docs
         "overflow": {**_ACTION, "selected_option": OPTION},  # docs
     }
 )
@@ -77,6 +78,17 @@ CLOSED: Shape = {  # docs
     "view": VIEW,
     **{key: each for key, each in _BY.items() if key != "trigger_id"},
 }
+SUGGESTION: Shape = {  # written by Slack for its SDK's tests; in a message: docs
+    "type": "block_suggestion",
+    **{key: each for key, each in _BY.items() if key != "trigger_id"},
+    "container": ({"type": "view", "view_id": str}, _CONTAINER),
+    "view?": VIEW,
+    "channel?": _PLACE,
+    "message?": _ACTED_ON,
+    "action_id": str,
+    "block_id": str,
+    "value": str,
+}
 MESSAGE_ACTION: Shape = {
     "type": "message_action",
     "token": str,
@@ -91,7 +103,7 @@ MESSAGE_ACTION: Shape = {
     "response_url": URL,
 }
 SHORTCUT: Shape = {"type": "shortcut", **_BY, "callback_id": str, "action_ts": TS}  # docs
-INTERACTIVE = (PRESS, EPHEMERAL_PRESS, VIEW_PRESS, SUBMISSION, CLOSED, MESSAGE_ACTION, SHORTCUT)
+INTERACTIVE = (PRESS, EPHEMERAL_PRESS, VIEW_PRESS, SUBMISSION, CLOSED, MESSAGE_ACTION, SHORTCUT, SUGGESTION)
 
 COMMAND: Shape = {
     "token": str,

@@ -6,12 +6,14 @@ from tests.sandbox.shapes.blocks import URL
 from tests.sandbox.shapes.messages import (
     BOT,
     BY_APPS,
+    BY_PEOPLE,
     CHANNEL,
     COMPLETED_FILE,
     FILE_ID,
     IN_THREAD,
     LISTED,
     PERSON,
+    PROFILE,
     SHARED_FILE,
     TEAM,
     TS,
@@ -43,6 +45,28 @@ _CHANNEL: Shape = {  # docs
     "num_members?": int,
     "topic?": _WORDS,
     "purpose?": _WORDS,
+    "name_normalized?": str,
+    "previous_names?": [str],
+    "is_general?": bool,
+    "is_pending_ext_shared?": bool,
+    "pending_shared?": [str],
+    "unlinked?": int,
+    "updated?": int,
+}
+_LISTED_CHANNEL: Shape = {  # recorded; docs: updated, is_open, priority
+    **{key: each for key, each in _CHANNEL.items() if key not in ("user?", "context_team_id")},
+    "is_open?": bool,
+    "priority?": int,
+}
+_LISTED_DM: Shape = {  # docs
+    "id": CHANNEL,
+    "created": int,
+    "is_archived?": bool,
+    "is_im": True,
+    "is_org_shared": bool,
+    "user": USER,
+    "is_user_deleted": bool,
+    "priority": int,
 }
 _GROUP_DM: Shape = {  # recorded in 2016
     "id": CHANNEL,
@@ -57,6 +81,17 @@ _GROUP_DM: Shape = {  # recorded in 2016
     "purpose": _WORDS,
     "last_read": TS,
 }
+_TEAM_INFO: Shape = {
+    "id": TEAM,
+    "name": str,
+    "url?": URL,
+    "domain": str,
+    "email_domain": str,
+    "icon": {f"image_{size}": URL for size in (34, 44, 68, 88, 102, 132)} | {"image_230?": URL, "image_default?": bool},
+    "avatar_base_url?": URL,
+    "is_verified?": bool,
+}
+_PERMALINK: Shape = {"permalink": URL}
 ANSWERS: Mapping[str, Shape] = {
     "auth.test": {
         **_DONE,
@@ -71,10 +106,32 @@ ANSWERS: Mapping[str, Shape] = {
     "chat.postMessage": {**_DONE, "channel": CHANNEL, "ts": TS, "message": _POSTED},
     "chat.update": {**_DONE, "channel": CHANNEL, "ts": TS, "text": str, "message": UPDATED},
     "chat.delete": {**_DONE, "channel": CHANNEL, "ts": TS},  # docs
+    "api.test": {**_DONE, "args?": dict},  # docs
+    "chat.getPermalink": {**_DONE, "channel": CHANNEL, **_PERMALINK},
     "chat.postEphemeral": {**_DONE, "message_ts": TS},  # docs
     "conversations.replies": {**_DONE, "messages": [_LISTED], "has_more": bool, **_MORE},
     "conversations.history": {**_DONE, "messages": [_LISTED], "has_more": bool, **_MORE},  # docs
     "conversations.info": {**_DONE, "channel": (_CHANNEL, _GROUP_DM)},
+    "conversations.list": {
+        **_DONE,
+        "channels": [(_LISTED_CHANNEL, _LISTED_DM)],
+        "response_metadata": {"next_cursor": str},
+    },
+    "conversations.open": {  # docs
+        **_DONE,
+        "channel": ({"id": CHANNEL}, _CHANNEL),
+        "no_op?": True,
+        "already_open?": True,
+    },
+    "reactions.get": {
+        **_DONE,
+        "type": "message",
+        "channel": CHANNEL,
+        "message": tuple({**kind, **_PERMALINK} for kind in (*BY_PEOPLE, *BY_APPS)),
+    },
+    "team.info": {**_DONE, "team": _TEAM_INFO},
+    "users.lookupByEmail": {**_DONE, "user": PERSON},  # docs
+    "users.profile.get": {**_DONE, "profile": {key: each for key, each in PROFILE.items() if key != "team"}},
     "users.info": {**_DONE, "user": PERSON},
     "files.getUploadURLExternal": {**_DONE, "upload_url": URL, "file_id": FILE_ID},
     "files.completeUploadExternal": {**_DONE, "files": [COMPLETED_FILE]},

@@ -1,0 +1,173 @@
+"""Lookups of channels, people, teams, links and reactions, and posts to a channel by its name."""
+
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from sandbox.server import Sandbox
+from sandbox.workspace import Json
+from tests.sandbox.test_conversations import error_of
+
+GENERAL = "C0GENERAL"
+
+
+@pytest.fixture
+async def few_posts(session: aiohttp.ClientSession) -> Any:
+    async with Sandbox(post_burst=1) as sandbox:
+        yield AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+
+
+async def listed(web: AsyncWebClient, **arguments: Any) -> list[list[str]]:
+    return [
+        [channel.get("name", channel["id"]) for channel in page["channels"]]
+        async for page in await web.conversations_list(**arguments)
+    ]
+
+
+async def test_channels_are_listed_in_pages(web: AsyncWebClient) -> None:
+    assert await listed(web, limit=2) == [["general", "random"], ["partners"]]
+    assert await listed(web, types="private_channel,mpim") == [["project-x", "mpdm-ada--grace--typist-1"]]
+    assert await listed(web, types="im", limit=5) == [["D0ADA", "D0GRACE", "D0ALAN", "D0EDITH", "D0MARY"], ["D0EMMY"]]
+
+
+async def test_archived_channels_are_listed_unless_they_are_excluded(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.workspace.channel("random").archived = True
+    assert await listed(web) == [["general", "random", "partners"]]
+    assert await listed(web, exclude_archived=True) == [["general", "partners"]]
+
+
+async def test_private_channels_without_the_bot_are_not_listed(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.workspace.leave("project-x", "typist")
+    sandbox.workspace.leave("random", "typist")
+    assert await listed(web, types="public_channel,private_channel") == [["general", "random", "partners"]]
+
+
+async def test_each_listed_type_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    sandbox.granted.remove("groups:read")
+    assert await error_of(web, "conversations.list", types="public_channel,private_channel") == "missing_scope"
+    assert await error_of(web, "conversations.list", types="public_channel,secret") == "invalid_types"
+
+
+@pytest.mark.parametrize("name", ["general", "#general", GENERAL])
+async def test_message_is_posted_by_channel_name(web: AsyncWebClient, name: str) -> None:
+    posted = await web.chat_postMessage(channel=name, text="hi")
+    assert posted["channel"] == GENERAL
+    shown = await web.chat_postEphemeral(channel=name, user="U0ADA", text="hi")
+    assert shown["message_ts"] > posted["ts"]
+
+
+async def test_channel_has_one_budget_by_any_name(few_posts: AsyncWebClient) -> None:
+    await few_posts.chat_postMessage(channel="#general", text="hi")
+    for name in ("general", GENERAL):
+        assert await error_of(few_posts, "chat.postMessage", channel=name, text="hi") == "ratelimited"
+
+
+@pytest.mark.parametrize("name", ["#nowhere", "mpdm-ada--grace--typist-1", "dm-ada"])
+async def test_other_names_are_not_found(web: AsyncWebClient, name: str) -> None:
+    assert await error_of(web, "chat.postMessage", channel=name, text="hi") == "channel_not_found"
+
+
+async def test_other_methods_take_ids_only(web: AsyncWebClient) -> None:
+    ts = (await web.chat_postMessage(channel="general", text="hi"))["ts"]
+    assert await error_of(web, "chat.update", channel="#general", ts=ts, text="x") == "channel_not_found"
+    assert await error_of(web, "conversations.history", channel="general") == "channel_not_found"
+
+
+async def test_group_dm_is_opened_once(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    opened = await web.conversations_open(users="U0ADA,U0ALAN", return_im=True)
+    assert opened["channel"]["name"] == "mpdm-ada--alan--typist-1"
+    assert "already_open" not in opened.data
+    again = await web.conversations_open(users=["U0ALAN", "U0ADA"])
+    assert (again["channel"], again["already_open"]) == ({"id": opened["channel"]["id"]}, True)
+    assert (await web.conversations_open(users="U0ADA,U0GRACE"))["channel"]["id"] == "C0MPDM"
+    await web.chat_postMessage(channel=opened["channel"]["id"], text="hi")
+    assert [message.text for message in sandbox.messages(opened["channel"]["id"])] == ["hi"]
+    members = (await web.conversations_members(channel=opened["channel"]["id"]))["members"]
+    assert set(members) == {"U0ADA", "U0ALAN", "U0TYPIST"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({}, "users_list_not_supplied"),
+        ({"users": "U0ADA,U0NOBODY"}, "user_not_found"),
+        ({"users": "U0ALAN"}, "user_disabled"),
+        ({"users": "U0TYPIST"}, "not_enough_users"),
+        ({"users": "U0BOTDEPLOYS"}, "cannot_dm_bot"),
+        ({"users": ",".join(f"U0{number}" for number in range(9))}, "too_many_users"),
+        ({"channel": GENERAL}, "method_not_supported_for_channel_type"),
+    ],
+)
+async def test_conversation_that_cannot_be_opened(
+    sandbox: Sandbox, web: AsyncWebClient, arguments: Json, error: str
+) -> None:
+    sandbox.people.deactivate("alan")
+    for number in range(9):
+        user = sandbox.workspace.user("ada")
+        sandbox.workspace.users[f"U0{number}"] = replace(user, id=f"U0{number}", name=f"user{number}")
+    assert await error_of(web, "conversations.open", **arguments) == error
+
+
+async def test_person_is_found_by_email(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    user = (await web.users_lookupByEmail(email="Grace@sandbox.example"))["user"]
+    assert (user["id"], user["profile"]["email"]) == ("U0GRACE", "grace@sandbox.example")
+    sandbox.people.deactivate("grace")
+    for name in ("grace", "emmy", "typist", "nobody"):
+        assert await error_of(web, "users.lookupByEmail", email=f"{name}@sandbox.example") == "users_not_found"
+
+
+async def test_email_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    async def profiles() -> list[Json]:
+        told = [(await web.users_profile_get(user="U0ADA"))["profile"]]
+        told += [user["profile"] for user in (await web.users_list())["members"] if user["id"] == "U0ADA"]
+        return [*told, (await web.users_info(user="U0ADA"))["user"]["profile"]]
+
+    assert [profile["email"] for profile in await profiles()] == ["ada@sandbox.example"] * 3
+    sandbox.granted.remove("users:read.email")
+    assert [profile for profile in await profiles() if "email" in profile] == []
+    assert await error_of(web, "users.lookupByEmail", email="ada@sandbox.example") == "missing_scope"
+
+
+async def test_profile_is_the_bots_own_without_a_user(web: AsyncWebClient) -> None:
+    assert (await web.users_profile_get())["profile"]["bot_id"] == "B0TYPIST"
+    assert await error_of(web, "users.profile.get", user="U0NOBODY") == "user_not_found"
+
+
+async def test_team_is_the_bots_own(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    assert (await web.team_info())["team"]["id"] == sandbox.team_id
+    assert await error_of(web, "team.info", team="T0PARTNERS") == "team_not_found"
+
+
+async def test_api_test_needs_no_token_and_returns_its_arguments(
+    sandbox: Sandbox, session: aiohttp.ClientSession
+) -> None:
+    web = AsyncWebClient(base_url=sandbox.api_url, session=session)
+    assert (await web.api_test(answer="42"))["args"] == {"answer": "42"}
+    assert await error_of(web, "api.test", error="my_error") == "my_error"
+    assert await error_of(web, "api.test", error="ratelimited") == "ratelimited"
+    assert await error_of(web, "auth.test") == "not_authed"
+
+
+async def test_permalink_of_a_reply_names_its_thread(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    root = await sandbox.say("ada", "general", "hi")
+    reply = await sandbox.say("grace", "general", "hello", root)
+
+    async def link(ts: str) -> str:
+        return str((await web.chat_getPermalink(channel=GENERAL, message_ts=ts))["permalink"])
+
+    address = "https://sandbox.slack.com/archives/C0GENERAL/p"
+    assert await link(root) == address + root.replace(".", "")
+    assert await link(reply) == f"{address}{reply.replace('.', '')}?thread_ts={root}&cid=C0GENERAL"
+    assert await error_of(web, "chat.getPermalink", channel=GENERAL, message_ts="1.0") == "message_not_found"
+
+
+async def test_reactions_are_those_of_a_message(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await sandbox.say("ada", "general", "hi")
+    await sandbox.react("grace", "general", ts, "eyes")
+    message = (await web.reactions_get(channel=GENERAL, timestamp=ts))["message"]
+    assert message["reactions"] == [{"name": "eyes", "users": ["U0GRACE"], "count": 1}]
+    assert await error_of(web, "reactions.get", channel=GENERAL) == "no_item_specified"
+    assert await error_of(web, "reactions.get", channel=GENERAL, timestamp="1.0") == "message_not_found"
