@@ -45,7 +45,7 @@ class SuggestedOptions:
             key = (surface, block.get("block_id", ""), element.get("action_id", ""))
             return element | {"options": [*self._options[key]]} if key in self._options else element
 
-        changed = {key: filled(block[key]) for key in ("element", "accessory") if key in block}
+        changed: Json = {key: filled(block[key]) for key in ("element", "accessory") if key in block}
         if block["type"] == "actions":
             changed["elements"] = [filled(element) for element in block["elements"]]
         return block | changed

@@ -1,7 +1,6 @@
 """Bots that others could have written run on the sandbox unchanged: the same one with each of Slack's frameworks."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,11 +11,10 @@ from tests.sandbox.other_bots.blocks import MANIFEST
 from tests.sandbox.other_bots.running import BOTS
 
 
-@pytest.fixture(params=BOTS.values(), ids=BOTS.keys())
+@pytest.fixture(params=list(BOTS))
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     """A sandbox in which a sample bot is connected."""
-    start: Callable[[Sandbox], AbstractAsyncContextManager[None]] = request.param
-    async with Sandbox(manifest=MANIFEST) as sandbox, start(sandbox):
+    async with Sandbox(manifest=MANIFEST) as sandbox, BOTS[request.param](sandbox):
         await sandbox.wait_for_bot()
         yield sandbox
 
@@ -44,7 +42,7 @@ async def test_mention_is_answered_in_its_thread_and_the_button_updates_the_answ
 
 async def test_command_responds_to_the_person(sandbox: Sandbox) -> None:
     await sandbox.client("ada").command("general", "/echo out there")
-    shown = await sandbox.wait_for(lambda: sandbox.workspace.ephemerals and sandbox.workspace.ephemerals[-1])
+    (shown,) = await sandbox.wait_for(lambda: list(sandbox.workspace.ephemerals))
     assert (shown.text, shown.ephemeral_to) == ("You said out there", "U0ADA")
 
 

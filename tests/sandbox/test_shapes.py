@@ -372,7 +372,7 @@ async def a_query_in_a_modal(wire: Wire) -> None:
     await client.use_global_shortcut("ask_anything")
     (envelope,) = await wire.of_kind("interactive", 1)
     menu = {"type": "external_select", "action_id": "city", "min_query_length": 0, "placeholder": plain("City")}
-    view = {**MODAL, "blocks": [*MODAL["blocks"], actions(menu, block_id="place")]}
+    view = MODAL | {"blocks": [actions(menu, block_id="place")]}
     await wire.call("views.open", trigger_id=envelope["payload"]["trigger_id"], view=view)
     assert client.modal is not None
     with pytest.raises(SlackError, match="invalid_response_options"):

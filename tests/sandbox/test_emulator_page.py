@@ -1,0 +1,217 @@
+"""docs/emulator.md: its lists are the sandbox's code, and its examples run.
+
+`python -m tests.sandbox.test_emulator_page` writes the lists anew.
+"""
+
+import ast
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sandbox import (
+    api_streams,
+    block_elements,
+    files,
+    manifest,
+    responses,
+    rules,
+    rules_views,
+    sizes,
+    socket_mode,
+    triggers,
+    views,
+)
+from sandbox.budgets import FLOORS
+from sandbox.manifest import EVENT_SCOPES, NEVER_SENT
+from sandbox.web_api import METHODS
+from tests.processes import REPOSITORY, bot_process, said
+from tests.sandbox.other_bots.running import node_process
+
+PAGE = REPOSITORY / "docs" / "emulator.md"
+BEGIN = "<!-- generated from the sandbox's code: python -m tests.sandbox.test_emulator_page -->\n"
+END = "<!-- end of the generated part -->\n"
+LIMITS: Mapping[str, object] = {
+    "Blocks of a message, as stored": sizes.BLOCKS,
+    "Characters in all blocks of a message": sizes.ALL_TEXT,
+    "Characters of a `markdown` block": rules.MARKDOWN,
+    "Characters of `text` in chat.postMessage, cut beyond": rules.POST_TEXT,
+    "UTF-8 bytes of `text` in chat.update": rules.UPDATE_TEXT_BYTES,
+    "Characters of a header": sizes.HEADER_TEXT,
+    "Characters of a section, of one of its fields": f"{rules.SECTION_TEXT:,}, {rules.SECTION_FIELD:,}",
+    "Rows and columns of a table": f"{sizes.TABLE_ROWS}, {sizes.TABLE_COLUMNS}",
+    "Characters in a message's tables": sizes.TABLE_TEXT,
+    "Characters of a button's text, value and URL": (
+        f"{block_elements.BUTTON_TEXT}, {block_elements.BUTTON_VALUE:,}, {block_elements.BUTTON_URL:,}"
+    ),
+    "Characters of an option's text and value": f"{block_elements.OPTION_TEXT}, {block_elements.OPTION_VALUE}",
+    "Characters of a placeholder": block_elements.PLACEHOLDER,
+    "Characters of action_id, block_id, callback_id": block_elements.IDENTIFIER,
+    "Characters typed before block_suggestion, by default": block_elements.MIN_QUERY_LENGTH,
+    "Options in an answer to block_suggestion": block_elements.MAX_SUGGESTED_OPTIONS,
+    "Blocks of a view": rules_views.BLOCKS,
+    "Bytes of a view": rules_views.VIEW_BYTES,
+    "Characters of a view's title, of private_metadata": f"{rules_views.TITLE}, {rules_views.PRIVATE_METADATA:,}",
+    "Modals on top of each other": views.MAX_STACKED,
+    "Seconds that a trigger_id lives": f"{triggers.LIFE_S:.0f}",
+    "Uses of a response_url, within seconds": f"{responses.USES}, {responses.LIFE_S:,.0f}",
+    "Bytes of a file": files.MAX_BYTES,
+    "Socket Mode connections": socket_mode.MAX_CONNECTIONS,
+    "Seconds that a native stream is open": f"{api_streams.LIFE_S:.0f}",
+    "Slash commands, shortcuts and events of a manifest": (
+        f"{manifest.MAX_COMMANDS}, {manifest.MAX_SHORTCUTS}, {manifest.MAX_EVENTS}"
+    ),
+}
+"""What is limited, and the sandbox's constant."""
+REFUSALS = ("SlackError", "refusal", "_own_message")
+"""The sandbox's calls that take the name of an error."""
+PEOPLES = frozenset(
+    {"choices", "client", "commands", "interactivity", "modals", "page_actions", "page_api", "page_files"}
+    | {"page_guard", "people"}
+)
+"""Modules that refuse what people do, not what apps do."""
+
+
+def generated() -> str:
+    """Returns the page's lists, made from the sandbox's code."""
+    methods = [(f"`{name}`", _scopes(name), FLOORS.get(name, "")) for name in sorted(METHODS)]
+    events = [(f"`{name}`", f"`{scope}`" if scope else "") for name, scope in sorted(EVENT_SCOPES.items())]
+    blocks = [(f"`{block}`", _names(sorted(elements))) for block, elements in block_elements.ALLOWED.items()]
+    limits = [(what, f"{limit:,}" if isinstance(limit, int) else limit) for what, limit in LIMITS.items()]
+    sections = {
+        "Methods": (
+            "One of the scopes is enough. More calls in a minute get HTTP 429.",
+            table(("method", "scopes", "calls a minute"), methods),
+        ),
+        "Events": (
+            "A manifest can subscribe to these. Each needs its scope.",
+            table(("event", "scope"), events),
+            "A manifest can subscribe to these, too, but the sandbox never sends them:",
+            f"{_names(sorted(NEVER_SENT))}.\n",
+        ),
+        "Blocks": ("The elements that each block takes:", table(("block", "elements"), blocks)),
+        "Limits": (table(("what", "at most"), limits),),
+        "Errors": ("The sandbox refuses calls with these errors:", f"{_names(app_errors())}.\n"),
+    }
+    return "\n".join("\n".join((f"## {heading}\n", *_spaced(parts))) for heading, parts in sections.items())
+
+
+def _spaced(parts: Iterable[str]) -> Iterable[str]:
+    return (part if part.endswith("\n") else f"{part}\n" for part in parts)
+
+
+def app_errors() -> list[str]:
+    """Returns the errors that the sandbox's modules refuse an app's calls with."""
+    paths = (path for path in (REPOSITORY / "sandbox").glob("*.py") if path.stem not in PEOPLES)
+    calls = (node for path in paths for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    refusals = (call for call in calls if isinstance(call.func, ast.Name) and call.func.id in REFUSALS)
+    found = {error for call in refusals for argument in call.args for error in _constants(argument)}
+    return sorted(error for error in found if re.fullmatch("[a-z][a-z_]+[a-z]", error))
+
+
+def _constants(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.IfExp):
+        return [*_constants(node.body), *_constants(node.orelse)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Returns a table in Markdown."""
+    heads = list(heads)
+    lines = [heads, ["---"] * len(heads), *([str(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _scopes(method: str) -> str:
+    scopes = _names(METHODS[method].scopes)
+    if METHODS[method].tokenless:
+        return "no token"
+    return f"{scopes}, of the app-level token" if METHODS[method].app_level else scopes
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def code(language: str) -> str:
+    """Returns the page's example in a language."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+def test_lists_of_the_page_are_made_from_the_code() -> None:
+    page = PAGE.read_text()
+    assert page[page.index(BEGIN) + len(BEGIN) : page.index(END)] == f"\n{generated()}\n"
+
+
+@pytest.fixture
+async def emulator(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
+    """The environment that the command prints for a bot, with the page's manifest."""
+    (tmp_path / "manifest.json").write_text(code("json"))
+    arguments = ("sandbox", "--no-bot", "--manifest", "manifest.json")
+    async with bot_process(tmp_path, *arguments) as process:
+        printed = [await said(process.stdout, f"{name}=") for name in ("BOT_TOKEN", "APP_TOKEN", "API_URL")]
+        yield dict(line.strip().split("=", 1) for line in printed)
+        process.terminate()
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+
+
+def python_bot(folder: Path, env: Mapping[str, str]) -> AbstractAsyncContextManager[Any]:
+    program = folder / "bot.py"
+    program.write_text(code("python"))
+    return bot_process(folder, env=env, program=(str(program),))
+
+
+def javascript_bot(folder: Path, env: Mapping[str, str]) -> AbstractAsyncContextManager[Any]:
+    program = folder / "bot.js"
+    program.write_text(code("javascript"))
+    return node_process(program, env)
+
+
+@pytest.mark.parametrize("start", [python_bot, javascript_bot])
+async def test_example_of_the_page_runs_on_the_command(
+    emulator: dict[str, str],
+    tmp_path: Path,
+    session: aiohttp.ClientSession,
+    start: Callable[[Path, Mapping[str, str]], AbstractAsyncContextManager[Any]],
+) -> None:
+    url = emulator["SLACK_API_URL"].removesuffix("api/")
+
+    async def messages() -> list[Any]:
+        async with session.get(f"{url}sandbox/state") as response:
+            return list((await response.json())["messages"])
+
+    async def post(path: str, **fields: str) -> Any:
+        async with session.post(f"{url}sandbox/{path}", json=fields) as response:
+            return await response.json()
+
+    async def wait_for(shows: Callable[[Any], bool]) -> Any:
+        async with asyncio.timeout(20):
+            # Another process: nothing here tells of its changes.
+            while not (found := [message for message in await messages() if message["is_bot"] and shows(message)]):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        return found[0]
+
+    async with start(tmp_path, emulator):
+        async with asyncio.timeout(20):
+            while not (await (await session.get(f"{url}sandbox/state")).json())["bot"]["connected"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        asked = await post("say", user_id="U0ADA", channel="C0GENERAL", text="@greeter hi")
+        answer = await wait_for(lambda message: message["thread_ts"] == asked["ts"])
+        block_id = re.search(r'data-block="(.+?)"', answer["html"])
+        assert block_id is not None
+        where = {"channel": "C0GENERAL", "ts": answer["ts"], "block_id": block_id[1], "action_id": "wave"}
+        assert (await post("press", user_id="U0GRACE", **where))["ok"]
+        assert (await wait_for(lambda message: message["text"] == "👋"))["ts"] == answer["ts"]
+
+
+if __name__ == "__main__":
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{generated()}\n{END}{rest.partition(END)[2]}")
