@@ -1,6 +1,6 @@
 """The page's HTTP routes for buttons, modals, commands, shortcuts and the assistant pane."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sandbox.choices import Choice
 from sandbox.client import Surfaces
-from sandbox.interactivity import Press
+from sandbox.interactivity import MenuQuery, Press
 from sandbox.modals import Values, ViewPress
 from sandbox.page_guard import body, done, guarded, strings
 from sandbox.workspace import Json, SlackError
@@ -26,6 +26,8 @@ class PageActions:
         handlers = {
             "press": self._press,
             "press_in_view": self._press_in_view,
+            "suggest": self._suggest,
+            "suggest_in_view": self._suggest_in_view,
             "submit": self._submit,
             "close": self._close,
             "command": self._command,
@@ -55,6 +57,16 @@ class PageActions:
         user, view_id, block_id, action_id = strings(data, "user_id", "view_id", "block_id", "action_id")
         press = ViewPress(action_id, block_id, _chosen(data.get("value")), _values(data))
         return _acknowledged(await self.surfaces.modals.press(user, view_id, press))
+
+    async def _suggest(self, request: web.Request) -> web.StreamResponse:
+        data = await self._body(request)
+        channel, ts = strings(data, "channel", "ts")
+        return _options(await self.surfaces.interactivity.suggest(channel, ts, _query(data)))
+
+    async def _suggest_in_view(self, request: web.Request) -> web.StreamResponse:
+        data = await self._body(request)
+        (view_id,) = strings(data, "view_id")
+        return _options(await self.surfaces.modals.suggest(view_id, _query(data)))
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
@@ -97,6 +109,16 @@ class PageActions:
     async def _stop(self, request: web.Request) -> web.StreamResponse:
         self.surfaces.panes.stop(*strings(await self._body(request), "user_id", "channel", "thread_ts"))
         return done()
+
+
+def _query(data: Json) -> MenuQuery:
+    user, block_id, action_id = strings(data, "user_id", "block_id", "action_id")
+    return MenuQuery(user, action_id, str(data.get("query", "")), block_id)
+
+
+def _options(options: Sequence[Json]) -> web.Response:
+    shown = [{"value": option["value"], "text": option["text"]["text"]} for option in options]
+    return web.json_response({"ok": True, "options": shown})
 
 
 def _acknowledged(acknowledged: bool) -> web.Response:

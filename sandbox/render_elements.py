@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from sandbox.block_elements import PICKERS, TEXT_INPUTS
+from sandbox.block_elements import EXTERNAL_SELECTS, PICKERS, TEXT_INPUTS
 from sandbox.choices import Choice, initial_choice
 from sandbox.workspace import Json
 
@@ -118,7 +118,7 @@ class ElementRenderer:
         chosen = _values(initial_choice(element))
         placeholder = self._placeholder(element) or "Choose"
         boxes = _boxes("checkbox", self._options(element), chosen, f'aria-label="{label or placeholder}" {attributes}')
-        return f'<details class="many"><summary>{placeholder}</summary>{boxes}</details>'
+        return f'<details class="many"><summary>{placeholder}</summary>{_query_box(element)}{boxes}</details>'
 
     def _select(self, element: Json, attributes: str, label: str) -> str:
         chosen = _values(initial_choice(element))
@@ -128,7 +128,9 @@ class ElementRenderer:
             for value, text in self._options(element)
         )
         name = self._name(element, label, placeholder)
-        return f'<select {name} {attributes}><option value="">{placeholder}</option>{options}</select>'
+        menu = f'<select {name} {attributes}><option value="">{placeholder}</option>{options}</select>'
+        query_box = _query_box(element)
+        return f'<span class="external">{query_box}{menu}</span>' if query_box else menu
 
     def _input(self, element: Json, attributes: str, label: str) -> str:
         value = escape("".join(_values(initial_choice(element))))
@@ -147,6 +149,9 @@ class ElementRenderer:
         kind = element["type"].removeprefix("multi_").removesuffix("_select")
         if kind in _PREFIXES:
             return [(i, escape(name)) for i, name in self._names().items() if i.startswith(_PREFIXES[kind])]
+        if element["type"] in EXTERNAL_SELECTS:
+            initial = element.get("initial_options") or [element.get("initial_option")]
+            return [(o["value"], self._text(o["text"])) for o in initial if o]
         groups = element.get("option_groups") or [element]
         return [(o["value"], self._text(o["text"])) for group in groups for o in group.get("options", ())]
 
@@ -156,6 +161,13 @@ class ElementRenderer:
 
     def _placeholder(self, element: Json) -> str:
         return self._text(element["placeholder"]) if "placeholder" in element else ""
+
+
+def _query_box(element: Json) -> str:
+    """Returns the box whose text the app is asked about, empty for a menu that has all its options."""
+    if element["type"] not in EXTERNAL_SELECTS:
+        return ""
+    return '<input type="search" data-query="" autocomplete="off" placeholder="Search" aria-label="Search">'
 
 
 def _boxes(kind: str, options: Sequence[tuple[str, str]], chosen: Sequence[str], attributes: str) -> str:

@@ -56,20 +56,17 @@ def _source(predicate: Callable[[], object]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}: {line}"
 
 
-def find_port(preferred: int = 3000, tries: int = 100) -> int:
-    """Returns the preferred port or the next free one. Raises OSError after that many tries."""
-    reason = ""
-    for port in range(preferred, preferred + tries):
+def find_port(preferred: int = 3000) -> int:
+    """Returns the preferred port or the next free one. Raises OSError if the next 100 ports are taken."""
+    for port in range(preferred, preferred + 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
-            except OSError as error:
-                reason = str(error.strerror)
+            except OSError:
                 continue
             return port
-    ports = f"Port {preferred}" if tries == 1 else f"Ports {preferred} to {preferred + tries - 1}"
-    raise OSError(f"{ports}: {reason}.")
+    raise OSError(f"No free port between {preferred} and {preferred + 99}.")
 
 
 @dataclass

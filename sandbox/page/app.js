@@ -85,7 +85,7 @@ function remove(message) {
 }
 
 function use(message, control) {
-  return post("/sandbox/press", { user_id: world.me, channel: message.channel, ts: message.ts, ...control });
+  return post("query" in control ? "/sandbox/suggest" : "/sandbox/press", { user_id: world.me, channel: message.channel, ts: message.ts, ...control });
 }
 
 function editLast(list) {

@@ -5,7 +5,9 @@ import { el, moveFocus } from "./dom.js";
 
 const UNANSWERED = "This app did not respond in time.";
 
-/** Make the controls in `root` work. `use({block_id, action_id, value}, control)` sends a use and returns a promise. */
+const TYPING_MS = 250;
+
+/** Make the controls in `root` work. `use({block_id, action_id, value}, control)` sends a use and returns a promise; with `query` in place of `value`, it asks for a menu's options. */
 export function makeUsable(root, use) {
   root.addEventListener("click", (event) => {
     const control = event.target.closest("button[data-action], a[data-action]");
@@ -20,6 +22,12 @@ export function makeUsable(root, use) {
     const input = control?.closest(".input");
     if (!control || control.matches("button, a, textarea, [type=text], [type=email], [type=url], [type=number]")) return;
     if (!input || "dispatch" in input.dataset) act(control, valueOf(control), use);
+  });
+  root.addEventListener("input", (event) => {
+    const box = event.target.closest("[data-query]");
+    if (!box) return;
+    clearTimeout(box.timer);
+    box.timer = setTimeout(() => suggest(box, use), TYPING_MS);
   });
   root.addEventListener("keydown", (event) => {
     onMenuKey(event);
@@ -60,16 +68,47 @@ export function restore(root, values) {
   }
 }
 
+/** Put the options that the app has for what is typed into the menu beside the box; what is chosen stays. */
+async function suggest(box, use) {
+  const menu = box.parentElement.querySelector("[data-action]");
+  const { block: block_id, action: action_id } = menu.dataset;
+  const typed = box.value;
+  await attempt(box, async () => {
+    const { options } = await use({ block_id, action_id, query: typed }, menu);
+    if (box.value === typed) show(menu, options);
+  });
+}
+
+function show(menu, options) {
+  const isSelect = menu.tagName === "SELECT";
+  const chosen = [...menu.querySelectorAll(":checked")].filter((each) => each.value);
+  const kept = new Set(chosen.map((each) => each.value));
+  const made = options.filter(({ value }) => !kept.has(value)).map(({ value, text }) => {
+    if (isSelect) return el("option", { value }, text);
+    return el("label", {}, el("input", { type: "checkbox", name: "choice", value }), " ", el("span", {}, text));
+  });
+  const first = isSelect ? [menu.options[0]] : [];
+  const stay = chosen.map((each) => (isSelect ? each : each.closest("label")));
+  menu.replaceChildren(...first, ...stay, ...made);
+}
+
 async function act(control, value, use) {
   if (control.dataset.confirm && !(await confirmed(JSON.parse(control.dataset.confirm)))) return;
-  const place = control.closest(".overflow") || control;
-  if (place.nextElementSibling?.matches(".unanswered")) place.nextElementSibling.remove();
-  control.classList.add("busy");
-  try {
+  await attempt(control, async () => {
     await use({ block_id: control.dataset.block, action_id: control.dataset.action, value }, control);
     for (const thumb of control.closest(".feedback")?.children || []) {
       thumb.setAttribute("aria-pressed", String(thumb === control));
     }
+  });
+}
+
+/** Do what waits for the app; a sign beside the control tells where that fails. */
+async function attempt(control, wait) {
+  const place = control.closest(".overflow") || control;
+  if (place.nextElementSibling?.matches(".unanswered")) place.nextElementSibling.remove();
+  control.classList.add("busy");
+  try {
+    await wait();
   } catch (error) {
     const text = error.message === "app_not_responding" ? UNANSWERED : `That did not work: ${error.message}`;
     place.after(el("span", { class: "unanswered", role: "img", "aria-label": text, title: text }, "⚠️"));

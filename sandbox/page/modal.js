@@ -4,6 +4,7 @@ import { makeUsable, restore, valuesIn } from "./blocks.js";
 import { byId, el, post, TAB } from "./dom.js";
 import { patch } from "./patch.js";
 
+const pathOf = (use) => ("query" in use ? "/sandbox/suggest_in_view" : "/sandbox/press_in_view");
 const NO_CONNECTION = "We had some trouble connecting. Try again?";
 
 export class Modal {
@@ -27,7 +28,7 @@ export class Modal {
       el("footer", {}, this.problem, this.closeButton, this.submitButton),
     );
     makeUsable(this.body, (use) =>
-      post("/sandbox/press_in_view", { ...this.#where(), ...use, values: valuesIn(this.body) }));
+      post(pathOf(use), { ...this.#where(), ...use, values: valuesIn(this.body) }));
     this.node.addEventListener("cancel", (event) => {
       event.preventDefault();
       this.#close(true);
@@ -121,7 +122,7 @@ export class Home {
     this.node.append(this.body);
     makeUsable(this.body, (use) => {
       const where = { user_id: world.me, view_id: world.views.get(world.me).home.id };
-      return post("/sandbox/press_in_view", { ...where, ...use, values: valuesIn(this.body) });
+      return post(pathOf(use), { ...where, ...use, values: valuesIn(this.body) });
     });
   }
 

@@ -6,6 +6,7 @@
 import ast
 import asyncio
 import re
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -92,11 +93,11 @@ def generated() -> str:
             "A manifest can subscribe to these. Each needs its scope.",
             table(("event", "scope"), events),
             "A manifest can subscribe to these, too, but the sandbox never sends them:",
-            f"{_names(sorted(NEVER_SENT))}.\n",
+            _wrapped(sorted(NEVER_SENT)),
         ),
         "Blocks": ("The elements that each block takes:", table(("block", "elements"), blocks)),
         "Limits": (table(("what", "at most"), limits),),
-        "Errors": ("The sandbox refuses calls with these errors:", f"{_names(app_errors())}.\n"),
+        "Errors": ("The sandbox refuses calls with these errors:", _wrapped(app_errors())),
     }
     return "\n".join("\n".join((f"## {heading}\n", *_spaced(parts))) for heading, parts in sections.items())
 
@@ -136,6 +137,10 @@ def _scopes(method: str) -> str:
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def _wrapped(names: Iterable[str]) -> str:
+    return textwrap.fill(_names(names), 120, break_on_hyphens=False) + "\n"
 
 
 def code(language: str) -> str:

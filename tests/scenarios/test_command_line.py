@@ -106,6 +106,9 @@ async def test_ask_reports_a_failure_in_one_sentence_without_the_key(tmp_path: P
         (["ask", "why?"], {}, ["No model is configured"]),
         (["ask"], {"BOT_MODELS": "scripted/demo"}, ["There is no question"]),
         (["sandbox"], {"BOT_STREAMNG": "on"}, ["did you mean BOT_STREAMING?"]),
+        (["sandbox", "--no-bot", "--model", "local"], {}, ["--model chooses Typist's model: leave it out"]),
+        (["sandbox", "--manifest", "missing.json"], {}, ["missing.json: No such file or directory."]),
+        (["sandbox", "--manifest", "."], {}, [".: Is a directory."]),
     ],
 )
 async def test_invalid_arguments_are_reported_and_exit_2(
@@ -192,3 +195,27 @@ async def test_tokens_are_not_logged(tmp_path: Path, sandbox: Sandbox, vendor: V
     log = out + err
     assert "input_tokens=12" in log
     assert not [secret for secret in (sandbox.bot_token, sandbox.app_token, "sk-proj-abc") if secret in log]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            b"display_information:\n  name: Greeter\n",
+            "is not JSON (line 1: Expecting value). Slack's app settings show",
+        ),
+        (b'{"settings": {},}', "is not JSON (line 1: "),
+        (b"\xff\xfe", "is not UTF-8 text."),
+        (b"[]", "/ must be an object."),
+        (b'{"display_information": {"name": "A"}, "features": {"bots": 1}}', "/features/bots is not a known property."),
+        (b'{"display_information": {"name": ""}}', "/display_information/name must be a"),
+    ],
+)
+async def test_manifest_that_cannot_be_used_is_named_and_exits_2(tmp_path: Path, text: bytes, sentence: str) -> None:
+    (tmp_path / "app.json").write_bytes(text)
+    async with bot_process(tmp_path, "sandbox", "--no-bot", "--manifest", "app.json") as process:
+        out, err = await output(process)
+    assert (process.returncode, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("typist: app.json")
+    assert sentence in line

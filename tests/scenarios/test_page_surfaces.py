@@ -258,6 +258,40 @@ async def test_updated_modal_keeps_its_input_and_escape_closes_it(page: Page, bo
     await sandbox.wait_for(lambda: closed == [True])
 
 
+async def test_option_of_an_external_menu_is_searched_and_chosen(
+    page: Page, bolt: AsyncApp, web: AsyncWebClient
+) -> None:
+    chosen: list[Json] = []
+
+    @bolt.options("city")
+    async def suggest(ack: Any, payload: Json) -> None:
+        found = [city for city in ("berlin", "bergen", "oslo") if city.startswith(payload["value"])]
+        await ack(options=[option(city) for city in found])
+
+    @bolt.action("city")
+    async def choose(ack: Any, action: Json) -> None:
+        await ack()
+        chosen.append(action["selected_option"])
+
+    @bolt.options("cities")
+    async def refuse(ack: Any) -> None:
+        await ack(text="no options")
+
+    menu = {"type": "external_select", "action_id": "city", "placeholder": plain("City")}
+    many = {"type": "multi_external_select", "action_id": "cities", "placeholder": plain("Cities")}
+    await web.chat_postMessage(channel=GENERAL, **growing("Where to?", menu, many))
+    shown = message(page, "Where to?")
+    await shown.get_by_role("searchbox").first.fill("ber")
+    await expect(shown.get_by_role("combobox", name="City").locator("option")).to_have_text(
+        ["City", "Berlin", "Bergen"]
+    )
+    await shown.get_by_role("combobox", name="City").select_option("Bergen")
+    await shown.get_by_text("Cities").click()
+    await shown.get_by_role("searchbox").last.fill("oslo")
+    await expect(shown.get_by_role("img", name="That did not work: invalid_response_options")).to_be_visible()
+    assert chosen == [option("bergen")]
+
+
 async def test_failed_commands_are_reported(page: Page) -> None:
     box = page.locator("#main-box")
     for typed, error in (("/tea", "/tea is not a valid command"), ("/typist help", "app_not_responding")):
