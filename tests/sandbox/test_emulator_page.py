@@ -5,6 +5,7 @@
 
 import ast
 import asyncio
+import os
 import re
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -30,6 +31,7 @@ from sandbox import (
 )
 from sandbox.budgets import FLOORS
 from sandbox.manifest import EVENT_SCOPES, NEVER_SENT
+from sandbox.server import find_port
 from sandbox.web_api import METHODS
 from tests.processes import REPOSITORY, bot_process, said
 from tests.sandbox.other_bots.running import node_process
@@ -71,7 +73,7 @@ LIMITS: Mapping[str, object] = {
 """What is limited, and the sandbox's constant."""
 REFUSALS = ("SlackError", "refusal", "_own_message")
 """The sandbox's calls that take the name of an error."""
-PEOPLES = frozenset(
+PERSON_MODULES = frozenset(
     {"choices", "client", "commands", "interactivity", "modals", "page_actions", "page_api", "page_files"}
     | {"page_guard", "people"}
 )
@@ -108,7 +110,7 @@ def _spaced(parts: Iterable[str]) -> Iterable[str]:
 
 def app_errors() -> list[str]:
     """Returns the errors that the sandbox's modules refuse an app's calls with."""
-    paths = (path for path in (REPOSITORY / "sandbox").glob("*.py") if path.stem not in PEOPLES)
+    paths = (path for path in (REPOSITORY / "sandbox").glob("*.py") if path.stem not in PERSON_MODULES)
     calls = (node for path in paths for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     refusals = (call for call in calls if isinstance(call.func, ast.Name) and call.func.id in REFUSALS)
     found = {error for call in refusals for argument in call.args for error in _constants(argument)}
@@ -159,7 +161,9 @@ def test_lists_of_the_page_are_made_from_the_code() -> None:
 async def emulator(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     """The environment that the command prints for a bot, with the page's manifest."""
     (tmp_path / "manifest.json").write_text(code("json"))
-    arguments = ("sandbox", "--no-bot", "--manifest", "manifest.json")
+    # A range of ports for each worker: two that look for a free one at once would find the same.
+    port = find_port(25_000 + os.getpid() % 1_000 * 10)
+    arguments = ("sandbox", "--no-bot", "--manifest", "manifest.json", "--port", str(port))
     async with bot_process(tmp_path, *arguments) as process:
         printed = [await said(process.stdout, f"{name}=") for name in ("BOT_TOKEN", "APP_TOKEN", "API_URL")]
         yield dict(line.strip().split("=", 1) for line in printed)

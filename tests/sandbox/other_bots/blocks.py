@@ -1,4 +1,4 @@
-"""What both of the sample bots in Python show, and the manifest of all."""
+"""The blocks of the sample bots in Python, and the manifest of all sample bots."""
 
 from typing import Any
 
