@@ -33,7 +33,7 @@ from sandbox.budgets import FLOORS
 from sandbox.manifest import EVENT_SCOPES, NEVER_SENT
 from sandbox.server import find_port
 from sandbox.web_api import METHODS
-from tests.processes import REPOSITORY, bot_process, said
+from tests.processes import REPOSITORY, bot_process, wait_for_line
 from tests.sandbox.other_bots.running import node_process
 
 PAGE = REPOSITORY / "docs" / "emulator.md"
@@ -165,10 +165,10 @@ async def emulator(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     port = find_port(25_000 + os.getpid() % 1_000 * 10)
     arguments = ("sandbox", "--no-bot", "--manifest", "manifest.json", "--port", str(port))
     async with bot_process(tmp_path, *arguments) as process:
-        printed = [await said(process.stdout, f"{name}=") for name in ("BOT_TOKEN", "APP_TOKEN", "API_URL")]
+        printed = [await wait_for_line(process.stdout, f"{name}=") for name in ("BOT_TOKEN", "APP_TOKEN", "API_URL")]
         yield dict(line.strip().split("=", 1) for line in printed)
         process.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
 
 
@@ -202,14 +202,14 @@ async def test_example_of_the_page_runs_on_the_command(
             return await response.json()
 
     async def wait_for(shows: Callable[[Any], bool]) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             # Another process: nothing here tells of its changes.
             while not (found := [message for message in await messages() if message["is_bot"] and shows(message)]):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         return found[0]
 
     async with start(tmp_path, emulator):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (await (await session.get(f"{url}sandbox/state")).json())["bot"]["connected"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         asked = await post("say", user_id="U0ADA", channel="C0GENERAL", text="@greeter hi")

@@ -13,7 +13,7 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
 from sandbox.server import Sandbox
-from tests.processes import KEPT, REPOSITORY, said
+from tests.processes import INHERITED_VARIABLES, REPOSITORY, wait_for_line
 from tests.sandbox.other_bots import asynchronous, threaded
 
 FOLDER = Path(__file__).parent
@@ -56,7 +56,7 @@ async def asynchronous_bot(sandbox: Sandbox) -> AsyncIterator[None]:
 async def node_bot(sandbox: Sandbox, program: Path = FOLDER / "bot.js") -> AsyncIterator[None]:
     """Runs a bot of @slack/bolt in Node.js. Skips the test if either is missing."""
     async with node_process(program, tokens(sandbox)) as process:
-        await said(process.stdout, "ready")
+        await wait_for_line(process.stdout, "ready")
         yield
 
 
@@ -66,7 +66,7 @@ async def node_process(program: Path, env: Mapping[str, str]) -> AsyncIterator[a
     node = shutil.which("node")
     if node is None or not (NODE_FOLDER / "node_modules" / "@slack" / "bolt").is_dir():
         pytest.skip("needs Node.js and @slack/bolt: make node")
-    inherited = {name: os.environ[name] for name in KEPT if name in os.environ}
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         node,
         str(program),
