@@ -208,9 +208,10 @@ async def test_example_of_the_page_runs_on_the_command(
                 await asyncio.sleep(0.05)
         return found[0]
 
-    async with start(tmp_path, emulator):
+    async with start(tmp_path, emulator) as process:
         async with asyncio.timeout(60):
-            while not (await (await session.get(f"{url}sandbox/state")).json())["bot"]["connected"]:  # noqa: ASYNC110
+            while not (await (await session.get(f"{url}sandbox/state")).json())["bot"]["connected"]:
+                assert process.returncode is None, await process.communicate()
                 await asyncio.sleep(0.05)
         asked = await post("say", user_id="U0ADA", channel="C0GENERAL", text="@greeter hi")
         answer = await wait_for(lambda message: message["thread_ts"] == asked["ts"])
