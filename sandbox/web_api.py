@@ -167,7 +167,7 @@ class WebApi:
             "Date": formatdate(time.time() + setup.clock_ahead_s, usegmt=True),
         }
         if setup.lists_scopes:
-            headers["X-OAuth-Scopes"] = ",".join(sorted(self._scopes(method.called_with if method else "bot")))
+            headers["X-OAuth-Scopes"] = ",".join(sorted(self._scopes((method and method.called_with) or "bot")))
         if method and method.scopes:
             headers["X-Accepted-OAuth-Scopes"] = ",".join(method.scopes)
         if error is None:

@@ -132,9 +132,11 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def _scopes(method: str) -> str:
     scopes = _names(METHODS[method].scopes)
-    if METHODS[method].tokenless:
+    if METHODS[method].called_with is None:
         return "no token"
-    return f"{scopes}, of the app-level token" if METHODS[method].app_level else scopes
+    kind = METHODS[method].called_with
+    note = {"app": "the app-level token", "config": "an app configuration token"}.get(kind or "", "")
+    return ", ".join(part for part in (scopes, note) if part)
 
 
 def _names(names: Iterable[str]) -> str:
