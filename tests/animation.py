@@ -1,0 +1,118 @@
+"""Records the animation in README.md: `python -m tests.animation`, some 15 s, needs Chromium.
+
+A person asks in a direct message on the sandbox's page, and the bot's answer grows. The page is photographed as fast as
+the browser allows; each frame is shown for as long as the page looked like it, so the animation runs at its true speed.
+"""
+
+import asyncio
+import io
+import sys
+import time
+from dataclasses import dataclass, field
+
+from PIL import Image
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.browser import ARGUMENTS, find_chromium
+from tests.scenarios.conftest import manifest, says
+from tests.screenshots import DOCS, bot_in, opened
+
+NAME = "typist.webp"
+SIZE = {"width": 900, "height": 720}
+QUESTION = "which of our queries are slow, and what helps?"
+KEY_DELAY_MS = 20
+PAUSE_S = 0.04
+"""Between two deltas of four characters: the answer takes some 7 s."""
+HOLD_MS = 2_500
+"""How long the last frame stays before the animation starts over."""
+TARGET_BYTES = 3_000_000
+ANSWER = """## Slow queries
+
+| Query | Calls | Mean | Total |
+|:--|--:|--:|--:|
+| orders by customer | 1,204,113 | 2.1 ms | **42 min** |
+| latest events | 8,020 | 190 ms | 25 min |
+| nightly report | 1 | 61 s | 1 min |
+
+The first one is fast, and still the most expensive: it lacks an index.
+
+```sql
+create index concurrently orders_by_customer
+    on orders (customer_id, created_at);
+```
+
+1. Create the index, then run `analyze orders`.
+2. Measure again tomorrow.
+3. Leave the nightly report as it is: it costs **one minute a day**.
+"""
+
+
+@dataclass
+class Recording:
+    """What the page looked like, and when."""
+
+    frames: list[bytes] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+
+    async def run(self, page: Page) -> None:
+        """Photographs the page until it is canceled."""
+        while True:
+            frame = await page.screenshot(type="png", scale="css")
+            if not self.frames or frame != self.frames[-1]:
+                self.frames.append(frame)
+                self.times_s.append(time.monotonic())
+
+    def save(self, name: str) -> None:
+        """Writes the animation into docs/. Raises ValueError if it is too large for a README."""
+        images = [Image.open(io.BytesIO(frame)).convert("RGB") for frame in self.frames]
+        shown_ms = [
+            round((later - earlier) * 1000) for earlier, later in zip(self.times_s, self.times_s[1:], strict=False)
+        ]
+        images[0].save(
+            DOCS / name,
+            save_all=True,
+            append_images=images[1:],
+            duration=[*shown_ms, HOLD_MS],
+            loop=0,
+            quality=70,
+            method=4,
+        )
+        size_bytes = (DOCS / name).stat().st_size
+        sys.stdout.write(f"docs/{name}: {len(images)} frames, {(sum(shown_ms) + HOLD_MS) / 1000:.1f} s, ")
+        sys.stdout.write(f"{size_bytes / 1e6:.2f} MB\n")
+        if size_bytes > TARGET_BYTES:
+            raise ValueError(f"The animation is larger than {TARGET_BYTES / 1e6:.0f} MB. Make it shorter or smaller.")
+
+
+async def main() -> None:
+    """Records and writes the animation. Raises RuntimeError if there is no Chromium."""
+    path = find_chromium()
+    if path is None:
+        raise RuntimeError("There is no Chromium here. Install it: apt-get install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        recording = await _recorded(browser)
+        await browser.close()
+    recording.save(NAME)
+
+
+async def _recorded(browser: Browser) -> Recording:
+    recording = Recording()
+    async with bot_in(manifest(), says(ANSWER, pause_s=PAUSE_S)) as sandbox:
+        page = await opened(browser, sandbox, SIZE, "light")
+        await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
+        camera = asyncio.create_task(recording.run(page))
+        box = page.locator("#main-box")
+        await box.press_sequentially(QUESTION, delay=KEY_DELAY_MS)
+        await box.press("Enter")
+        answer = page.locator("#main .message").last
+        await expect(answer).to_contain_text("one minute a day", timeout=30_000)
+        await expect(answer.get_by_role("button", name="Regenerate")).to_be_visible()
+        await asyncio.sleep(0.3)
+        camera.cancel()
+        await asyncio.wait([camera])
+    return recording
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
