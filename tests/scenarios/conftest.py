@@ -100,7 +100,7 @@ class Stage:
 
     async def mention(self, text: str = "why?", channel: str = "general", user: str = "ada") -> str:
         """Asks at a channel's root and returns the question's ts."""
-        return await self.sandbox.say(user, channel, f"@typist {text}")
+        return await self.sandbox.say(user, channel, f"@{self.sandbox.workspace.bot.name} {text}")
 
     def prompts(self) -> list[list[dict[str, str]]]:
         """Returns the messages of each request to the vendor, without the system prompt."""

@@ -26,11 +26,6 @@ def interactive(kind: str, **more: Any) -> tuple[str, Json]:
     return "interactive", {"type": kind, **SENDER, **more}
 
 
-def command(name: str) -> tuple[str, Json]:
-    payload = {"command": name, "text": "", "user_id": "U0ADA", "channel_id": "C0GENERAL", "team_id": "T0SANDBOX"}
-    return "slash_commands", {**payload, "trigger_id": "1.2.abc", "response_url": "http://127.0.0.1:9/"}
-
-
 def event(**content: Any) -> tuple[str, Json]:
     envelope = {
         "type": "event_callback",
@@ -59,7 +54,6 @@ REQUESTS = {
     "a dialog that is cancelled": interactive("dialog_cancellation", callback_id="x", channel=CHANNEL),
     "a step of a workflow": interactive("workflow_step_edit", callback_id="x", workflow_step={}),
     "an interaction of a kind that does not exist yet": interactive("hologram_actions"),
-    "a command that is unknown": command("/unknown"),
     "an event that has no listener": event(type="reaction_added", user="U0ADA", item={"type": "message"}),
     "an event of a kind that does not exist yet": event(type="hologram_shared"),
     "a function's event": event(type="function_executed", function={"callback_id": "x"}, inputs={}),
