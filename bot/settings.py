@@ -373,7 +373,7 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
 
 
 def missing_keys(settings: Settings) -> list[str]:
-    """Returns a sentence for each vendor whose model is to be used and whose API key isn't set."""
+    """Returns a sentence for each vendor in BOT_MODELS whose API key isn't set."""
     problems = []
     for name, model in {model.split("/")[0]: model for model in reversed(settings.models)}.items():
         vendor, ours = VENDORS[name], settings.vendors.get(name, VendorSettings())

@@ -58,7 +58,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """Runs one subcommand and returns the exit code. Nothing is left in the buffers of stdout and stderr."""
     try:
         code = _run(arguments)
-        # Neither is there if it was closed by whoever started this process.
+        # The parent process may have closed both.
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
         return code

@@ -31,7 +31,7 @@ class Check:
     status: Status
     message: str
     fix: str = ""
-    """What to do, where something is to be done."""
+    """The remedy, "" if none is needed."""
 
     @property
     def passed(self) -> bool:

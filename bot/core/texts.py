@@ -691,7 +691,7 @@ CHECK_SCHEMA_FIX = "Run the version of Typist that migrated it, or use another d
 CHECK_DATABASE_WRITE_FIX = (
     "Let the user in DATABASE_URL create and change tables. A file and its folder must be writable."
 )
-CHECK_SETTINGS = "The settings can be used. In force besides the defaults:"
+CHECK_SETTINGS = "The settings are valid. These differ from the defaults:"
 CHECK_SETTINGS_FIX = "See .env.example for all settings."
 CHECK_DATABASE_FIX = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 CHECK_TIMED_OUT_FIX = "Check the network, a proxy or a firewall, and that the server is well. Then check again."

@@ -144,7 +144,8 @@ _LONG = "## The life of an answer\n\n" + "".join(
 _SHARING = (
     (
         "How are edits shared?",
-        "### By what is left to say\n\nThree answers grow right now, and they share about 50 edits a minute. Each one "
+        "### Edits go where they are needed\n\n"
+        "Three answers grow right now, and they share about 50 edits a minute. Each one "
         "gets an edit every few seconds. Watch the meter of `chat.update` in the panel: it moves, and it stays below "
         "its limit.\n\n",
     ),

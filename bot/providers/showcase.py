@@ -57,7 +57,7 @@ class _Asked:
     text: str
     """What a model reads of the question, with its files."""
     so_far: str
-    """The answer so far, where it is to be continued."""
+    """The answer so far, if the script continues one."""
 
     @property
     def answer(self) -> str:

@@ -89,7 +89,7 @@ def _entry(row: sa.Row[Any], others: Sequence[str]) -> OutboxEntry:
 
 
 async def done(connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> bool:
-    """Removes an entry; returns False if another process has taken it since, or if it was added anew.
+    """Removes an entry; returns False if another process has taken it since, or if it was added again.
 
     The message that it posted is remembered, because it is no answer.
     """

@@ -370,7 +370,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(entry=taken, worker=workers)
     def read_unshown_end(self, entry: OutboxEntry, worker: str) -> None:
-        """Whoever took the entry reads what to show; by then it may have become another process's, or nobody's."""
+        """The worker that took the entry reads what to show. Another one may have taken it since, or it may be gone."""
         if entry.kind is OutboxKind.SHOW_END:
             assert self.runner.run(self.stores[worker].outbox.unshown_end(entry)) == self.model.unshown_end(entry)
 

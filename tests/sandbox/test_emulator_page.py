@@ -1,6 +1,6 @@
 """docs/emulator.md: its lists are the sandbox's code, and its examples run.
 
-`python -m tests.sandbox.test_emulator_page` writes the lists anew.
+`python -m tests.sandbox.test_emulator_page` writes the lists again.
 """
 
 import ast
