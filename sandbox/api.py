@@ -37,6 +37,8 @@ class App:
     setup: Setup
     manifest: Json | None
     """As the app was made from it; None where it was made without one."""
+    stream_capacity_bytes: int | None
+    """The most text in a stream's message, in UTF-8. None: only the limits of messages apply."""
 
     def readable(self, args: Json, key: str = "channel") -> Channel:
         """Returns a channel that the bot can see: a public one, or one that it is a member of. Raises SlackError."""

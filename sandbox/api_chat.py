@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from sandbox import rules
 from sandbox.api import App, Method, flag, required
+from sandbox.api_streams import is_open
 from sandbox.stored import stored_text
 from sandbox.wire import message_json, permalink, updated_message_json
 from sandbox.workspace import Channel, Json, Message, Notification, SlackError
@@ -43,7 +44,7 @@ def update(app: App, args: Json) -> Json:
     if channel.archived:
         raise SlackError("is_inactive")
     message = _own_message(app, channel, required(args, "ts"), "cant_update_message")
-    if (channel.id, message.ts) in app.streams:
+    if is_open(app, channel.id, message.ts):
         raise SlackError("streaming_state_conflict")
     if len(str(args.get("text") or "").encode(errors="replace")) > rules.UPDATE_TEXT_BYTES:
         raise SlackError("msg_too_long")

@@ -75,6 +75,7 @@ ANSWER_FAULTS = (
 CALL_FAULTS = (
     Fault("rate_limit", "Rate limited", "chat.update"),
     Fault("slow", "Slow responses"),
+    Fault("close_stream", "Native streams closed by Slack", "chat.appendStream"),
     *ANSWER_FAULTS,
 )
 EVENT_FAULTS = (

@@ -17,6 +17,7 @@ _STYLES = [
     (re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^{mark}\n]+?)(?<=\S){mark}(?![\w{mark}])"), tag)
     for mark, tag in ((r"\*", "strong"), ("_", "em"), ("~", "s"))
 ]
+_TASK_MARKS: Mapping[str, str] = {"pending": "○", "in_progress": "◌", "complete": "✓", "error": "⚠"}
 
 
 class Renderer:
@@ -109,11 +110,22 @@ class Renderer:
                 return "<hr>"
             case "actions" | "context_actions" | "input":
                 return self._elements.block(block)
-            case "rich_text":
-                return self._rich_text.html(block)
-            case "table":
-                return self._rich_text.table(block)
+            case "rich_text" | "table":
+                rich_text = self._rich_text
+                return rich_text.table(block) if block["type"] == "table" else rich_text.html(block)
+            case "task_card" | "plan":
+                return self._tasks(block)
         return f'<div class="context">[{escape(block["type"])}]</div>'
+
+    def _tasks(self, card: Json) -> str:
+        """Returns a task, or a plan with its tasks."""
+        if card["type"] == "plan":
+            tasks = "".join(self._tasks(task) for task in card.get("tasks", ()))
+            return f'<div class="plan"><strong>{escape(str(card.get("title", "")))}</strong>{tasks}</div>'
+        mark = _TASK_MARKS.get(str(card.get("status")), "")
+        parts = [self._rich_text.html(card[key]) for key in ("details", "output") if card.get(key)]
+        parts += [link_html(source["url"], source.get("text") or source["url"]) for source in card.get("sources", ())]
+        return f'<div class="context">{mark} {escape(str(card.get("title", "")))}{"".join(parts)}</div>'
 
     def _text(self, text: Json) -> str:
         content = str(text.get("text") or text.get("alt_text") or "")

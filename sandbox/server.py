@@ -83,6 +83,8 @@ class Sandbox:
     """Calls a minute by method, where they differ from Slack's limits."""
     post_burst: int = 10
     """Posts that one channel accepts at once before the limit of one a second applies."""
+    stream_capacity_bytes: int | None = 10_000
+    """The most text in a native stream's message, in UTF-8; None: no such limit. Reports on it are in conflict."""
     scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
     """The bot's initial scopes; `granted` has the current ones. Only apps with a pane have assistant:write."""
     subscribed: frozenset[str] = EVENTS
@@ -146,6 +148,7 @@ class Sandbox:
             streams,
             self.setup,
             self.manifest,
+            self.stream_capacity_bytes,
         )
         self._budgets = Budgets(self.budgets, self.post_burst, self.monotonic)
         tokens = Tokens(self.bot_token, self.app_token, self.config_token)

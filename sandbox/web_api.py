@@ -94,7 +94,7 @@ class WebApi:
             method = self._authorize(name, arguments, request.headers.get("Authorization"))
             fault = await self._answer_fault(name, arguments)
             if fault is None or fault.done:
-                answer = method.run(self.app, arguments)
+                answer = self._run(name, method, arguments)
             else:
                 error = fault.error or fault.name
         except SlackError as refusal:
@@ -118,6 +118,16 @@ class WebApi:
         if wait_s is not None:
             raise SlackError("ratelimited", retry_after_s=wait_s)
         return method
+
+    def _run(self, name: str, method: Method, arguments: Json) -> Json:
+        """Runs a method. The fault close_stream closes a stream before an append or a stop, and after a start."""
+        closes = name in api_streams.METHODS and self.faults.take("close_stream", name, arguments)
+        if closes and name != "chat.startStream":
+            api_streams.close(self.app, str(arguments.get("channel")), str(arguments.get("ts")))
+        answer = method.run(self.app, arguments)
+        if closes and name == "chat.startStream":
+            api_streams.close(self.app, answer["channel"], answer["ts"])
+        return answer
 
     async def _answer_fault(self, name: str, arguments: Json) -> Fault | None:
         """Returns the fault that replaces this call's response, None without one. Delays a slow call."""

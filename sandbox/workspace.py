@@ -112,12 +112,37 @@ class Message:
         return self.thread_ts or self.ts
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task of a native stream, which Slack shows as a card."""
+
+    id: str
+    title: str
+    status: str
+    details: str = ""
+    output: str = ""
+    sources: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
     """An open native stream."""
 
     started_s: float
-    text: str = ""
+    display_mode: str = "timeline"
+    """timeline: a card for each task, in place. plan: all tasks in one block."""
+    mode: Literal["text", "chunks"] | None = None
+    """What its content is sent as. The first call with content decides."""
+    parts: tuple[str | Task | tuple[Json, ...], ...] = ()
+    """Its content in order: Markdown, tasks as they were first sent, and blocks."""
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    """Its tasks' current state, by id."""
+    plan_title: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its Markdown."""
+        return "".join(part for part in self.parts if isinstance(part, str))
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,14 @@ def test_mrkdwn_is_rendered_as_html(text: str, html: str) -> None:
         ({"type": "header", "text": {"type": "plain_text", "text": "Top"}}, "<h3>Top</h3>"),
         ({"type": "divider"}, "<hr>"),
         (
+            {"type": "task_card", "task_id": "a", "title": "Look <up>", "status": "complete"},
+            '<div class="context">✓ Look &lt;up&gt;</div>',
+        ),
+        (
+            {"type": "plan", "title": "Find", "tasks": [{"type": "task_card", "title": "a", "status": "error"}]},
+            '<div class="plan"><strong>Find</strong><div class="context">⚠ a</div></div>',
+        ),
+        (
             {"type": "context", "elements": [{"type": "mrkdwn", "text": "by <@U0ADA>"}]},
             f'<div class="context">by {ADA}</div>',
         ),

@@ -47,6 +47,10 @@ REPLY = [
     {"type": "context", "elements": [{"type": "mrkdwn", "text": "_stopped_"}]},
     actions(button("again"), {"type": "static_select", "action_id": "pick", "options": [option("a")]}),
 ]
+TASKS = [
+    {"type": "task_update", "id": "read", "title": "Read", "status": "in_progress", "details": "Three pages"},
+    {"type": "markdown_text", "text": "*Words*"},
+]
 
 
 @dataclass
@@ -202,6 +206,17 @@ async def a_reply_of_the_app(wire: Wire) -> None:
     await wire.call("chat.delete", channel=GENERAL, ts=ts)
 
 
+async def a_stream_of_the_app(wire: Wire) -> None:
+    root = await wire.sandbox.say("ada", "general", "hi")
+    recipient = {"recipient_team_id": wire.sandbox.team_id, "recipient_user_id": "U0ADA"}
+    started = await wire.call(
+        "chat.startStream", channel=GENERAL, thread_ts=root, task_display_mode="plan", **recipient
+    )
+    streaming = {"channel": GENERAL, "ts": started["ts"]}
+    await wire.call("chat.appendStream", **streaming, chunks=TASKS)
+    await wire.call("chat.stopStream", **streaming)
+
+
 async def a_file_of_the_app(wire: Wire) -> None:
     await share_file_as_app(wire)
 
@@ -235,6 +250,7 @@ EDITED = changed(edited(BY_PERSON), unedited(BY_PERSON))
             [MESSAGE, MESSAGE, changed(TOMBSTONE, BY_PERSON), deleted(BY_PERSON), changed(TOMBSTONE, [])],
         ),
         (a_reply_of_the_app, [told(BY_BOT), changed(edited(BY_BOT), unedited(BY_BOT)), deleted(edited(BY_BOT))]),
+        (a_stream_of_the_app, [MESSAGE, told(BY_BOT), changed(BY_BOT, BY_BOT)]),
         (a_file_of_the_app, [told(messages.FILE_SHARE_BY_BOT)]),
     ],
 )
@@ -432,11 +448,16 @@ async def call_method(wire: Wire, method: str) -> Json:
     await sandbox.react("ada", "general", ts, "eyes")
     await wire.call("chat.update", channel=GENERAL, ts=ts, text="Hello", blocks=REPLY)
     content = {"channel": GENERAL, "text": "Hi", "blocks": REPLY}
+    stream = {"channel": GENERAL, "thread_ts": root, "recipient_team_id": sandbox.team_id, "recipient_user_id": "U0ADA"}
+    streaming = {"channel": GENERAL, "ts": (await wire.call("chat.startStream", **stream))["ts"]}
     arguments: dict[str, Json] = {
         "chat.postMessage": {**content, "thread_ts": root},
         "chat.update": {**content, "ts": ts},
         "chat.delete": {"channel": GENERAL, "ts": ts},
         "chat.postEphemeral": {**content, "user": "U0ADA"},
+        "chat.startStream": stream,
+        "chat.appendStream": {**streaming, "markdown_text": "more"},
+        "chat.stopStream": {**streaming, "chunks": TASKS},
         "conversations.replies": {"channel": GENERAL, "ts": root, "include_all_metadata": True, "limit": 1},
         "conversations.history": {"channel": GENERAL},
         "conversations.info": {"channel": "C0PARTNERS", "include_num_members": True},

@@ -1,7 +1,9 @@
 """Native streams and a thread's status."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -10,6 +12,8 @@ from sandbox.server import Sandbox
 from tests.sandbox.conftest import ManualClock
 
 GENERAL = "C0GENERAL"
+CLOSED = "message_not_in_streaming_state"
+SEARCH: Any = {"type": "task_update", "id": "search", "title": "Search the docs", "status": "in_progress"}
 
 
 async def start(sandbox: Sandbox, web: AsyncWebClient, **fields: Any) -> str:
@@ -25,16 +29,113 @@ async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
     return str(caught.value.response["error"])
 
 
+def blocks_of(sandbox: Sandbox, ts: str) -> list[Any]:
+    return [dict(block) for block in sandbox.workspace.message(GENERAL, ts).blocks]
+
+
 async def test_stream_appends_text_until_stopped(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await start(sandbox, web, markdown_text="One ")
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="**two** ")
-    await web.chat_appendStream(channel=GENERAL, ts=ts, chunks=[{"type": "markdown_text", "text": "three"}])
-    await web.chat_stopStream(channel=GENERAL, ts=ts, markdown_text=".")
+    await web.chat_stopStream(channel=GENERAL, ts=ts, markdown_text="three.")
     message = sandbox.workspace.message(GENERAL, ts)
     assert message.sent_blocks == ({"type": "markdown", "text": "One **two** three."},)
     assert [block["type"] for block in message.blocks] == ["rich_text"]
-    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x") == "message_not_in_streaming_state"
+    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x") == CLOSED
     await web.chat_update(channel=GENERAL, ts=ts, text="mended")
+
+
+async def test_stop_adds_blocks_and_metadata_behind_the_text(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web, markdown_text="Text.")
+    context = {"type": "context", "elements": [{"type": "mrkdwn", "text": "done"}]}
+    metadata = {"event_type": "reply", "event_payload": {"page": 0}}
+    await web.chat_stopStream(channel=GENERAL, ts=ts, blocks=[context], metadata=metadata)
+    assert [block["type"] for block in blocks_of(sandbox, ts)] == ["rich_text", "context"]
+    assert sandbox.workspace.message(GENERAL, ts).metadata == metadata
+
+
+TEXT: Any = {"markdown_text": "text"}
+CHUNKS: Any = {"chunks": [{"type": "markdown_text", "text": "text"}]}
+
+
+@pytest.mark.parametrize(("first", "second"), [(TEXT, CHUNKS), (CHUNKS, TEXT)])
+@pytest.mark.parametrize("is_bare", [True, False])
+@pytest.mark.parametrize("method", ["chat.appendStream", "chat.stopStream"])
+async def test_first_content_decides_between_text_and_chunks(
+    sandbox: Sandbox, web: AsyncWebClient, first: Any, second: Any, method: str, *, is_bare: bool
+) -> None:
+    ts = await start(sandbox, web, **({} if is_bare else first))
+    await web.api_call("chat.appendStream", json={"channel": GENERAL, "ts": ts, **first})
+    assert await error_of(web, method, ts=ts, **second) == "streaming_mode_mismatch"
+    await web.api_call(method, json={"channel": GENERAL, "ts": ts, **first})
+
+
+async def test_stop_of_chunks_takes_no_blocks(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web, chunks=[SEARCH])
+    blocks = [{"type": "divider"}]
+    assert await error_of(web, "chat.stopStream", ts=ts, blocks=blocks) == "streaming_mode_mismatch"
+    await web.chat_stopStream(channel=GENERAL, ts=ts, chunks=[{"type": "blocks", "blocks": blocks}])
+    assert [block["type"] for block in blocks_of(sandbox, ts)] == ["task_card", "divider"]
+
+
+async def test_timeline_changes_a_task_in_place(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web, chunks=[{**SEARCH, "details": "Three pages"}])
+    source = {"type": "url", "url": "https://typist.example", "text": "Docs"}
+    found = {**SEARCH, "status": "complete", "output": "Found", "sources": [source]}
+    chunks = [{"type": "markdown_text", "text": "It says so."}, found]
+    await web.chat_appendStream(channel=GENERAL, ts=ts, chunks=chunks)
+    card, text = blocks_of(sandbox, ts)
+    assert (card["type"], card["task_id"], card["status"]) == ("task_card", "search", "complete")
+    assert [card[key]["elements"][0]["elements"][0]["text"] for key in ("details", "output")] == [
+        "Three pages",
+        "Found",
+    ]
+    assert card["sources"] == [source]
+    assert text["type"] == "rich_text"
+
+
+async def test_plan_shows_all_tasks_below_its_title(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    read = {**SEARCH, "id": "read", "title": "Read a page", "status": "pending"}
+    ts = await start(sandbox, web, task_display_mode="plan", chunks=[SEARCH, read])
+    await web.chat_appendStream(channel=GENERAL, ts=ts, chunks=[{"type": "plan_update", "title": "Look it up"}])
+    (plan,) = blocks_of(sandbox, ts)
+    assert (plan["type"], plan["title"]) == ("plan", "Look it up")
+    assert [(task["task_id"], task["status"]) for task in plan["tasks"]] == [
+        ("search", "in_progress"),
+        ("read", "pending"),
+    ]
+
+
+async def test_task_left_in_progress_shows_an_error_after_the_stop(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web, chunks=[SEARCH])
+    await web.chat_stopStream(channel=GENERAL, ts=ts)
+    assert blocks_of(sandbox, ts)[0]["status"] == "error"
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        "text",
+        {"text": "no type"},
+        {"type": "unknown"},
+        {"type": "markdown_text", "text": ""},
+        {**SEARCH, "status": "done"},
+        {**SEARCH, "id": ""},
+        {**SEARCH, "title": "x" * 257},
+        {**SEARCH, "details": "x" * 257},
+        {**SEARCH, "sources": ["https://typist.example"]},
+        {"type": "plan_update", "title": "x" * 257},
+    ],
+)
+async def test_invalid_chunk_is_refused_and_changes_nothing(sandbox: Sandbox, web: AsyncWebClient, chunk: Any) -> None:
+    ts = await start(sandbox, web)
+    assert await error_of(web, "chat.appendStream", ts=ts, chunks=[SEARCH, chunk]) == "invalid_chunks"
+    assert blocks_of(sandbox, ts) == []
+
+
+async def test_text_and_chunks_in_one_call_are_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web)
+    assert await error_of(web, "chat.appendStream", ts=ts, **TEXT, **CHUNKS) == "invalid_arguments"
+    assert await error_of(web, "chat.appendStream", ts=ts) == "no_text"
 
 
 async def test_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock) -> None:
@@ -42,7 +143,17 @@ async def test_stream_is_closed_after_five_minutes(sandbox: Sandbox, web: AsyncW
     clock.now_s += 299
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x")
     clock.now_s += 1
-    assert await error_of(web, "chat.stopStream", ts=ts) == "message_not_in_streaming_state"
+    assert await error_of(web, "chat.stopStream", ts=ts) == CLOSED
+
+
+async def test_message_can_be_edited_once_slack_has_closed_its_stream(
+    sandbox: Sandbox, web: AsyncWebClient, clock: ManualClock
+) -> None:
+    ts = await start(sandbox, web, markdown_text="x")
+    assert await error_of(web, "chat.update", ts=ts, text="x") == "streaming_state_conflict"
+    clock.now_s += 300
+    await web.chat_update(channel=GENERAL, ts=ts, text="y")
+    assert sandbox.workspace.message(GENERAL, ts).text == "y"
 
 
 async def test_stream_is_limited_to_10_000_bytes(sandbox: Sandbox, web: AsyncWebClient) -> None:
@@ -51,26 +162,118 @@ async def test_stream_is_limited_to_10_000_bytes(sandbox: Sandbox, web: AsyncWeb
     await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="é")
 
 
-async def test_open_stream_cannot_be_edited(sandbox: Sandbox, web: AsyncWebClient) -> None:
-    ts = await start(sandbox, web)
-    assert await error_of(web, "chat.update", ts=ts, text="x") == "streaming_state_conflict"
+@pytest.fixture
+async def uncapped(clock: ManualClock, session: aiohttp.ClientSession) -> AsyncIterator[tuple[Sandbox, AsyncWebClient]]:
+    async with Sandbox(monotonic=clock, stream_capacity_bytes=None) as sandbox:
+        yield sandbox, AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session)
+
+
+async def test_stream_without_that_limit_takes_what_a_message_takes(uncapped: tuple[Sandbox, AsyncWebClient]) -> None:
+    sandbox, web = uncapped
+    ts = await start(sandbox, web, markdown_text="x" * 12_000)
+    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x" * 12_001) == "msg_too_long"
+    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="x" * 1_201) == "msg_blocks_too_long"
+    await web.chat_appendStream(channel=GENERAL, ts=ts, markdown_text="x" * 1_200)
+
+
+async def test_stream_takes_62_blocks(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    ts = await start(sandbox, web, markdown_text="text\n\n---\n\n" * 31)
+    assert len(blocks_of(sandbox, ts)) == 62
+    assert await error_of(web, "chat.appendStream", ts=ts, markdown_text="text") == "invalid_blocks"
 
 
 @pytest.mark.parametrize(
-    ("missing", "error"),
+    ("changed", "error"),
     [
-        ("thread_ts", "invalid_arguments"),
-        ("recipient_team_id", "missing_recipient_team_id"),
-        ("recipient_user_id", "missing_recipient_user_id"),
+        ({"thread_ts": None}, "invalid_arguments"),
+        ({"recipient_team_id": None}, "missing_recipient_team_id"),
+        ({"recipient_user_id": None}, "missing_recipient_user_id"),
+        ({"recipient_user_id": "C0GENERAL"}, "invalid_arguments"),
+        ({"recipient_user_id": "U0NOBODY"}, "user_not_found"),
+        ({"recipient_user_id": "U0TYPIST"}, "user_not_found"),
+        ({"recipient_team_id": "T0PARTNERS"}, "team_not_found"),
+        ({"task_display_mode": "cards"}, "invalid_arguments"),
     ],
 )
-async def test_stream_requires_a_thread_and_a_recipient(
-    sandbox: Sandbox, web: AsyncWebClient, missing: str, error: str
+async def test_stream_requires_a_thread_and_a_person(
+    sandbox: Sandbox, web: AsyncWebClient, changed: Any, error: str
 ) -> None:
     root = await sandbox.say("ada", "general", "question")
-    arguments = {"thread_ts": root, "recipient_team_id": "T0SANDBOX", "recipient_user_id": "U0ADA"}
-    del arguments[missing]
-    assert await error_of(web, "chat.startStream", **arguments) == error
+    arguments = {"thread_ts": root, "recipient_team_id": "T0SANDBOX", "recipient_user_id": "U0ADA", **changed}
+    given = {key: value for key, value in arguments.items() if value is not None}
+    assert await error_of(web, "chat.startStream", **given) == error
+    assert sandbox.workspace.replies(GENERAL, root) == []
+
+
+async def test_stream_to_a_person_of_another_organization_is_refused(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    person = next(user for user in sandbox.workspace.users.values() if user.team_id == "T0PARTNERS")
+    root = await sandbox.say("ada", "general", "question")
+    recipient = {"recipient_team_id": person.team_id, "recipient_user_id": person.id}
+    assert await error_of(web, "chat.startStream", thread_ts=root, **recipient) == "not_allowed"
+
+
+async def call(sandbox: Sandbox, web: AsyncWebClient, method: str, ts: str) -> None:
+    if method == "chat.startStream":
+        await start(sandbox, web, **TEXT)
+    else:
+        await web.api_call(method, json={"channel": GENERAL, "ts": ts, **TEXT})
+
+
+METHODS = ("chat.startStream", "chat.appendStream", "chat.stopStream")
+
+
+def streamed(sandbox: Sandbox) -> list[str]:
+    messages = sandbox.workspace.messages(GENERAL)
+    return [message.text for message in messages if message.user_id == sandbox.bot_user_id]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("fault", "is_done"), [("drop_request", False), ("lose_response", True)])
+async def test_lost_call_of_a_stream_takes_effect_only_if_its_request_arrived(
+    sandbox: Sandbox, session: aiohttp.ClientSession, method: str, fault: str, *, is_done: bool
+) -> None:
+    web = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url, session=session, retry_handlers=[])
+    ts = await start(sandbox, web, markdown_text="begun, ")
+    sandbox.faults.start(fault, method=method, times=1)
+    with pytest.raises(aiohttp.ClientError):
+        await call(sandbox, web, method, ts)
+    grown = "begun, text" if is_done else "begun, "
+    started_again = ["begun, "] + (["text"] if is_done else [])
+    assert streamed(sandbox) == (started_again if method == "chat.startStream" else [grown])
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_stream_can_be_refused_at_any_call(sandbox: Sandbox, web: AsyncWebClient, method: str) -> None:
+    ts = await start(sandbox, web, markdown_text="begun, ")
+    sandbox.faults.start("refuse", method=method, times=1, error="not_allowed")
+    with pytest.raises(SlackApiError, match="not_allowed"):
+        await call(sandbox, web, method, ts)
+    assert streamed(sandbox) == ["begun, "]
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_slack_can_close_a_stream_at_any_call(sandbox: Sandbox, web: AsyncWebClient, method: str) -> None:
+    ts = await start(sandbox, web, markdown_text="begun, ")
+    sandbox.faults.start("close_stream", method=method, times=1)
+    if method == "chat.startStream":
+        await call(sandbox, web, method, ts)
+        ts = list(sandbox.workspace.messages(GENERAL))[-1].ts
+        method = "chat.appendStream"
+    with pytest.raises(SlackApiError, match=CLOSED):
+        await call(sandbox, web, method, ts)
+    await web.chat_update(channel=GENERAL, ts=ts, text="mended")
+
+
+@pytest.mark.parametrize(("method", "budget"), list(zip(METHODS, (20, 100, 20), strict=True)))
+async def test_each_call_of_a_stream_has_its_own_budget(
+    sandbox: Sandbox, web: AsyncWebClient, method: str, budget: int
+) -> None:
+    for _ in range(budget):
+        with pytest.raises(SlackApiError, match="invalid_arguments"):
+            await web.api_call(method, json={"channel": GENERAL})
+    with pytest.raises(SlackApiError) as limited:
+        await web.api_call(method, json={"channel": GENERAL})
+    assert (limited.value.response.status_code, limited.value.response["error"]) == (429, "ratelimited")
 
 
 async def test_status_ends_after_two_minutes_or_when_the_bot_posts(

@@ -78,6 +78,18 @@ CELL = ByType(
 )
 _COLUMN = {"align?": ("left", "center", "right"), "is_wrapped?": bool}
 
+# ---- tasks of native streams; docs
+
+_TASK_TEXT = {"type": "rich_text", "elements": [RICH_TEXT_ELEMENT]}
+_TASK: Shape = {
+    "task_id": str,
+    "title": str,
+    "status": ("pending", "in_progress", "complete", "error"),
+    "details?": _TASK_TEXT,
+    "output?": _TASK_TEXT,
+    "sources?": [{"type": "url", "url": URL, "text?": str}],
+}
+
 _ID = {"block_id": BLOCK_ID}
 BLOCK = ByType(
     {
@@ -89,6 +101,8 @@ BLOCK = ByType(
         "actions": {**_ID, "elements": [ELEMENT]},
         "context_actions": {**_ID, "elements": [ELEMENT]},
         "table": {**_ID, "rows": [[CELL]], "column_settings?": [_COLUMN]},
+        "task_card": {**_ID, **_TASK},
+        "plan": {**_ID, "title": str, "tasks": [{"type": "task_card", **_TASK}]},
         "input": {
             **_ID,
             "label": PLAIN_TEXT,

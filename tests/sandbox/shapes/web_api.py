@@ -109,6 +109,9 @@ ANSWERS: Mapping[str, Shape] = {
     "api.test": {**_DONE, "args?": dict},  # docs
     "chat.getPermalink": {**_DONE, "channel": CHANNEL, **_PERMALINK},
     "chat.postEphemeral": {**_DONE, "message_ts": TS},  # docs
+    "chat.startStream": {**_DONE, "channel": CHANNEL, "ts": TS},
+    "chat.appendStream": {**_DONE, "channel": CHANNEL, "ts": TS},  # docs
+    "chat.stopStream": {**_DONE, "channel": CHANNEL, "ts": TS, "message": _POSTED},  # docs
     "conversations.replies": {**_DONE, "messages": [_LISTED], "has_more": bool, **_MORE},
     "conversations.history": {**_DONE, "messages": [_LISTED], "has_more": bool, **_MORE},  # docs
     "conversations.info": {**_DONE, "channel": (_CHANNEL, _GROUP_DM)},
