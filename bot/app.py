@@ -98,7 +98,13 @@ async def built(settings: Settings, probes: Probes, clock: Clock, wrap: WrapMode
         await adopt(stores.database, me.team_id)
         lease = Lease()
         workspace = Workspace(
-            me, client, ledger=stores.rate_ledger, records=stores.worker_queue, lease=lease, clock=clock
+            me,
+            client,
+            ledger=stores.rate_ledger,
+            records=stores.worker_queue,
+            lease=lease,
+            clock=clock,
+            edit_budget=settings.edit_budget,
         )
         access = AccessControl(
             access_rules_of(settings), workspace.users, workspace.ephemeral, stores.notices, stores.bot_questions

@@ -173,6 +173,7 @@ class Settings:
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", _whole(16, 128_000), 8_192)
     streaming: bool = _setting("BOT_STREAMING", _on_off, True)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
+    edit_budget: int = _setting("BOT_EDIT_BUDGET", _whole(50, 1_200), 50)
     done_ping_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
     mention_only: bool = _setting("BOT_MENTION_ONLY", _on_off, False)
     suggested_prompts: tuple[Suggestion, ...] = _setting(

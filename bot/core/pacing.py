@@ -14,6 +14,9 @@ The rule:
    final would cut the rest of its life into equal parts.
 6. An answer is expected to last as long as recent ones did. One that lasts longer is expected to go on ever longer, so
    its edits get rarer while the calls that it used early come back.
+7. The budget is learned. It starts at the number of calls that Slack guarantees. A 429 halves the calls that progress
+   may use; finals and first words still get all that the minute has left. Each minute without a 429 raises the number
+   again, beyond the guaranteed one up to a ceiling.
 
 docs/decisions.md has the simulations behind the rule; `python -m benchmarks.pacing` runs this code.
 """
@@ -54,6 +57,10 @@ NEWCOMERS_WEIGHT = 1.5
 """The weight of expected answers: they also need calls for first words and finals, and come in crowds."""
 HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 FINALS_HORIZONS_S = (10.0, 20.0, 30.0)
+RAISED_EACH_MINUTE = 0.1
+"""Of the guaranteed calls, how many more may be made after each minute without a 429."""
+LEAST_LEARNED = 0.1
+"""Of the guaranteed calls, how many progress keeps whatever Slack answers."""
 FINALS_WEIGHT = 2.0
 """The weight of expected finals: a crowd is noticed only while its first questions are answered."""
 
@@ -69,6 +76,43 @@ class Urgency(IntEnum):
     """More of an answer that is visible already."""
 
 
+class LearnedRate:
+    """How many calls a minute Slack takes, as far as its answers tell.
+
+    `guaranteed`: by Slack's documentation; the rate begins there. `ceiling`: the rate never exceeds it.
+    """
+
+    def __init__(self, guaranteed: int, ceiling: int) -> None:
+        self._guaranteed = guaranteed
+        self._ceiling = ceiling
+        self._learned = float(min(guaranteed, ceiling))
+        self._learned_at: float | None = None
+        self._taken = 0
+
+    def at(self, now: float) -> float:
+        """Returns the calls a minute that progress may use."""
+        if self._learned_at is None:
+            self._learned_at = now
+        minutes = max(0.0, now - self._learned_at) // WINDOW_S
+        return min(self._ceiling, self._learned + minutes * RAISED_EACH_MINUTE * self._guaranteed)
+
+    def budget_at(self, now: float) -> int:
+        """Returns the calls of any kind that may be made in a minute: never fewer than Slack guarantees."""
+        return max(min(max(self._guaranteed, self._taken), self._ceiling), math.floor(self.at(now)))
+
+    def taken(self, calls: int) -> None:
+        """Notes how many calls all processes make in this minute: another one may know of a larger budget.
+
+        Finals and first words may use it. Progress goes by what this process has learned.
+        """
+        self._taken = calls
+
+    def limited(self, now: float) -> None:
+        """Notes a 429."""
+        self._learned = max(self.at(now) / 2, LEAST_LEARNED * self._guaranteed)
+        self._learned_at = now
+
+
 class RateWindow:
     """Counts the calls of a sliding minute.
 
@@ -77,7 +121,7 @@ class RateWindow:
     """
 
     def __init__(self, budget: int) -> None:
-        self._budget = budget
+        self.budget = budget
         self._in_flight = 0
         self._back_at: deque[float] = deque()
         self._others_back_at: deque[float] = deque()
@@ -87,7 +131,11 @@ class RateWindow:
         for back_at in (self._back_at, self._others_back_at):
             while back_at and back_at[0] <= now:
                 back_at.popleft()
-        return self._budget - self._in_flight - len(self._back_at) - len(self._others_back_at)
+        return self.budget - self.used()
+
+    def used(self) -> int:
+        """Returns how many calls counted when `free` was last asked."""
+        return self._in_flight + len(self._back_at) + len(self._others_back_at)
 
     def back_by(self, then: float) -> int:
         """Returns how many calls are known to come back until then."""
@@ -139,9 +187,12 @@ class Pacer:
 
     Callers pass in the time, and results are times, by the monotonic clock. `key` identifies a reply. A method without
     open replies is only held to its budget.
+
+    `calls_per_minute`: what Slack guarantees. `ceiling`: the most that is tried; by default no more than that.
     """
 
-    def __init__(self, calls_per_minute: int = 50) -> None:
+    def __init__(self, calls_per_minute: int = 50, ceiling: int | None = None) -> None:
+        self._rate = LearnedRate(calls_per_minute, calls_per_minute if ceiling is None else ceiling)
         self._window = RateWindow(calls_per_minute)
         self._opened_at: dict[Hashable, float] = {}
         self._others_opened_at: list[float] = []
@@ -172,6 +223,7 @@ class Pacer:
         """
         if now < self._not_before:
             return self._not_before
+        self._window.budget = self.budget(now)
         live = self._live()
         if urgency is Urgency.FINAL:
             return self._window.free_at(now, 1)
@@ -179,8 +231,12 @@ class Pacer:
             ready_at = self._window.free_at(now, live + 1)
             return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
         due = self._edited_at.get(key, -math.inf) + max(OWN_GAP_S, self._gap_s(key, now))
-        has_room = self._window.free(now) - live > self._kept(now)
+        has_room = self._window.free(now) - live - self._closed_to_progress(now) > self._kept(now)
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
+
+    def budget(self, now: float) -> int:
+        """Returns how many calls a minute may be made, as far as Slack's answers tell."""
+        return self._rate.budget_at(now)
 
     def sent(self, now: float, key: Hashable) -> None:
         """Notes that a call leaves for Slack."""
@@ -200,6 +256,7 @@ class Pacer:
         """Notes what other processes do within the budget: the ages of their calls and of their live replies."""
         self._window.others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
+        self._rate.taken(self._window.used() + self._live())
         newest = max(self._others_opened_at, default=-math.inf)
         if newest > self._others_newest + AT_ONCE_S:
             self._others_newest = newest
@@ -218,10 +275,17 @@ class Pacer:
 
     def fits(self, now: float) -> bool:
         """Returns whether the calls that were `sent` are within the budget, as far as is known."""
+        self._window.budget = self.budget(now)
         return self._window.free(now) >= 0
 
     def limited(self, now: float, retry_after_s: float) -> None:
-        """Notes a 429. Somebody else uses this budget too, so the whole minute counts as used."""
+        """Notes a 429. Somebody else uses this budget too, so the whole minute counts as used.
+
+        A 429 that arrives before an earlier one's Retry-After has passed says nothing new about the budget.
+        """
+        if now >= self._not_before:
+            self._rate.limited(now)
+            self._window.budget = self.budget(now)
         self._not_before = max(self._not_before, now + retry_after_s)
         self._window.fill(now)
 
@@ -239,7 +303,7 @@ class Pacer:
 
     def _pace(self, now: float) -> float:
         """Returns how many edits a second each reply can have until calls run out in any horizon."""
-        room = self._window.free(now) - self._live() - self._kept(now)
+        room = self._window.free(now) - self._live() - self._kept(now) - self._closed_to_progress(now)
         opened_at = (*self._opened_at.values(), *self._others_opened_at)
         rests_s = [self._rest_s(now - since) for since in opened_at]
         usual_s, asking = self._usual_s(), self._asking(now)
@@ -249,6 +313,10 @@ class Pacer:
             seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + newcomers * min(usual_s, horizon_s / 2)
             paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
+
+    def _closed_to_progress(self, now: float) -> float:
+        """Returns how many of a minute's calls progress may not use, because of a 429."""
+        return max(0.0, self._window.budget - self._rate.at(now))
 
     def _live(self) -> int:
         return len(self._opened_at) + len(self._others_opened_at)

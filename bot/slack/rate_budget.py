@@ -40,12 +40,16 @@ log = logging.getLogger(__name__)
 
 
 class RateBudget:
-    """Decides when a workspace's calls may go: the pacers name a time, and the ledger grants the call."""
+    """Decides when a workspace's calls may go: the pacers name a time, and the ledger grants the call.
 
-    def __init__(self, ledger: RateLedger, clock: Clock) -> None:
+    `edit_budget`: the most calls of chat.update in a minute that are tried. The pacers learn how many Slack takes.
+    """
+
+    def __init__(self, ledger: RateLedger, clock: Clock, edit_budget: int = CALLS_PER_MINUTE[REPLIES]) -> None:
         self._ledger = ledger
         self._clock = clock
         self._pacers = {method: Pacer(calls) for method, calls in CALLS_PER_MINUTE.items()}
+        self._pacers[REPLIES] = Pacer(CALLS_PER_MINUTE[REPLIES], edit_budget)
         self._live = 0
         self._unreported: Counter[str] = Counter()
         """Calls that left while the ledger was away, to be reported."""
@@ -90,7 +94,7 @@ class RateBudget:
 
         The call counts as `sent` already. While the ledger is away, this process's own knowledge decides.
         """
-        granted = await self._ask(method, CALLS_PER_MINUTE[method])
+        granted = await self._ask(method, self._pacers[method].budget(self._clock.monotonic()))
         if not granted:
             self._denied_until[method] = self._clock.monotonic() + ASK_AGAIN_S
         return granted

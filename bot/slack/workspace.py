@@ -19,14 +19,17 @@ from bot.slack.message_transport import MessageTransport
 from bot.slack.outbox_sender import SlackOutboxSender
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import PostedReplies
-from bot.slack.rate_budget import RateBudget
+from bot.slack.rate_budget import CALLS_PER_MINUTE, REPLIES, RateBudget
 from bot.slack.surfaces import SlackSurfaces
 from bot.slack.thread_poster import ThreadPoster
 from bot.slack.users import SlackUsers
 
 
 class Workspace:
-    """The parts that serve one Slack team. `identity`: the bot in that team."""
+    """The parts that serve one Slack team.
+
+    `identity`: the bot in that team. `edit_budget`: the most edits in a minute that are tried.
+    """
 
     def __init__(
         self,
@@ -37,9 +40,10 @@ class Workspace:
         records: ReplyRecord,
         lease: Lease,
         clock: Clock,
+        edit_budget: int = CALLS_PER_MINUTE[REPLIES],
     ) -> None:
         self.identity = identity
-        self.budget = RateBudget(ledger, clock)
+        self.budget = RateBudget(ledger, clock, edit_budget)
         paced = PacedClient(client, self.budget, clock)
         posted, threads = PostedReplies(paced), ThreadPoster(paced)
         transport = MessageTransport(client, paced, posted)

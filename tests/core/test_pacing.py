@@ -330,7 +330,7 @@ def test_single_reply_gets_calls_again_after_any_history(budget: int, actions: l
         world.pacer.closed(key, world.now)
     world.pass_time(max([world.now, *(call.answered for call in world.under_way)]))
     world.pacer.opened("last", world.now)
-    now, bound = world.now, world.now + 300
+    now, bound = world.now, world.now + 900
     while (ready_at := world.pacer.ready_at(now, urgency, "last")) > now and now < bound:
         now = ready_at
     assert now < bound or (urgency is not FINAL and budget < 4)
@@ -466,6 +466,95 @@ def test_longer_one_of_two_rate_limits_applies(waits: tuple[float, float]) -> No
     for retry_after_s in waits:
         pacer.limited(100.0, retry_after_s)
     assert pacer.ready_at(100.0, FINAL, "a") == 140.0
+
+
+def progress_in_a_minute(pacer: Pacer, start: float) -> int:
+    """How many edits a lone reply that has lived for long gets in a minute."""
+    return sum(at >= start + WINDOW_S for at in edits_of_one(pacer, until=start + 2 * WINDOW_S, start=start))
+
+
+def test_a_rate_limit_halves_the_progress_of_the_next_minutes() -> None:
+    unlimited, limited = Pacer(), Pacer()
+    limited.limited(100.0, 1.0)
+    before, after = progress_in_a_minute(unlimited, 101.0), progress_in_a_minute(limited, 101.0)
+    assert before // 4 < after <= before // 2 + 5
+
+
+def test_minutes_without_a_rate_limit_bring_all_progress_back() -> None:
+    unlimited, limited = Pacer(), Pacer()
+    limited.limited(100.0, 1.0)
+    assert progress_in_a_minute(limited, 500.0) == progress_in_a_minute(unlimited, 500.0)
+
+
+def test_rate_limits_while_the_first_one_lasts_halve_progress_once() -> None:
+    once, often = Pacer(), Pacer()
+    for pacer, limits in ((once, 1), (often, 4)):
+        for number in range(limits):
+            pacer.limited(100.0 + number, 30.0)
+    assert progress_in_a_minute(often, 140.0) == progress_in_a_minute(once, 140.0)
+
+
+def test_progress_goes_on_however_many_rate_limits_come() -> None:
+    pacer = Pacer()
+    for minute in range(20):
+        pacer.limited(minute * 10.0, 5.0)
+    assert progress_in_a_minute(pacer, 200.0) > 0
+
+
+@pytest.mark.parametrize("urgency", [FINAL, FIRST])
+def test_finals_and_first_words_have_the_whole_minute_though_progress_is_halved(urgency: Urgency) -> None:
+    counts = []
+    for limits in (0, 3):
+        pacer = Pacer()
+        for number in range(limits):
+            pacer.limited(-200.0 + 20.0 * number, 1.0)
+        pacer.opened("a", 0.0)
+        counts.append(0)
+        while may_go(pacer, 0.0, urgency):
+            send(pacer, 0.0, -1)
+            counts[-1] += 1
+    assert counts[0] == counts[1] > 40
+
+
+def test_minutes_without_a_rate_limit_raise_the_budget_up_to_its_ceiling() -> None:
+    pacer = Pacer(50, ceiling=80)
+    assert [pacer.budget(now) for now in (0.0, 59.0, 60.0, 180.0, 360.0, 3_600.0)] == [50, 50, 55, 65, 80, 80]
+
+
+def test_a_rate_limit_takes_a_raised_budget_back() -> None:
+    pacer = Pacer(50, ceiling=200)
+    pacer.budget(0.0)
+    assert pacer.budget(1_800.0) == 200
+    pacer.limited(1_800.0, 1.0)
+    assert [pacer.budget(now) for now in (1_800.0, 1_860.0)] == [100, 105]
+    for now in (1_900.0, 1_960.0, 2_020.0):
+        pacer.limited(now, 1.0)
+    assert pacer.budget(2_020.0) == 50
+
+
+def test_finals_have_a_larger_budget_that_other_processes_have_learned() -> None:
+    pacer = Pacer(50, ceiling=100)
+    pacer.opened("a", 100.0)
+    pacer.shared(100.0, call_ages_s=[5.0] * 70, live_ages_s=[3.0] * 5)
+    assert may_go(pacer, 100.0, FINAL)
+    assert not may_go(pacer, 100.0, PROGRESS)
+    pacer.shared(100.0, call_ages_s=[5.0] * 100, live_ages_s=[3.0] * 5)
+    assert not may_go(pacer, 100.0, FINAL)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 12), ACTIONS)
+def test_slack_never_sees_more_than_the_budget_as_learned_so_far(
+    guaranteed: int, more: int, actions: list[Action]
+) -> None:
+    world = World(guaranteed)
+    world.pacer = Pacer(guaranteed, ceiling=guaranteed + more)
+    budgets = [guaranteed]
+    for action in actions:
+        world.act(action)
+        budgets.append(world.pacer.budget(world.now))
+    assert guaranteed <= min(budgets) <= max(budgets) <= guaranteed + more
+    assert_no_minute_over(max(budgets), world.calls)
 
 
 def test_window_counts_a_call_until_its_edge() -> None:

@@ -149,3 +149,29 @@ def test_ledger_that_denied_a_call_gets_no_request_at_once() -> None:
     times = turn_times(1, ledger=ledger)
     assert times == [pytest.approx(30, abs=1)]
     assert ledger.requests <= 1 + 30 / ASK_AGAIN_S + 1
+
+
+@pytest.mark.parametrize(("edit_budget", "at_once"), [(50, 50), (80, 80)])
+def test_edit_budget_is_tried_after_minutes_without_a_rate_limit(edit_budget: int, at_once: int) -> None:
+    async def run() -> tuple[list[float], list[float]]:
+        budget = RateBudget(LoneLedger(), SimulatedClock(), edit_budget)
+        first = await turns(budget, 51, "chat.update")
+        await asyncio.sleep(600 - asyncio.get_running_loop().time())
+        return first, await turns(budget, 81, "chat.update")
+
+    first, later = run_simulated(run())
+    assert first.count(0) == 50
+    assert later.count(600) == at_once
+
+
+def test_rate_limit_ends_the_trial_of_more_edits() -> None:
+    async def run() -> list[float]:
+        budget = RateBudget(LoneLedger(), SimulatedClock(), 100)
+        await turns(budget, 1, "chat.update")
+        await asyncio.sleep(600)
+        budget.limited("chat.update", 30.0)
+        await asyncio.sleep(61)
+        return await turns(budget, 60, "chat.update")
+
+    times = run_simulated(run())
+    assert sum(at < times[0] + 1 for at in times) == 55
