@@ -4,11 +4,15 @@ Run: make mutants MODULE=providers/retry, or python -m benchmarks.mutants [--min
 all of [tool.typist.mutants] in pyproject.toml are measured; that table names each module's tests. The tree itself is
 never changed. Survivors are printed as diffs. Statements that log are left as they are, and so are decorated functions,
 which mutmut does not change.
+
+Modules whose tests use real databases take hours. `--sample 60 -k memory` measures 60 of a row's mutants, chosen at
+random by `--seed`, with the tests on SQLite in memory.
 """
 
 import argparse
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -28,6 +32,8 @@ ROOT = Path(__file__).parent.parent
 MINUTES = 30
 """The time limit for one row of the table."""
 NOTICED = ("killed", "timeout", "segfault", "suspicious", "caught by type check")
+NO_MUTANT = "none"
+"""No mutant has this name. Asked for it, mutmut makes all mutants, runs the tests once and ends."""
 LAST_LINES = 40
 """How many lines of mutmut's output to print if it gave no results."""
 
@@ -49,6 +55,21 @@ class Row:
         return sorted(str(path.relative_to(ROOT)) for pattern in self.tests for path in ROOT.glob(pattern))
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How much of a row is measured, and how."""
+
+    minutes: float
+    """The time limit for each row."""
+    children: int
+    """Processes at a time."""
+    keyword: str
+    """Pytest's -k: which tests run."""
+    sample: int | None
+    """How many mutants are measured; None means all."""
+    seed: int
+
+
 def rows() -> list[Row]:
     """Returns the rows of [tool.typist.mutants]."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["typist"]["mutants"]
@@ -64,7 +85,7 @@ def chosen(names: list[str]) -> list[Row]:
     return [by_name[name] for name in wanted] if wanted else list(by_name.values())
 
 
-def measure(row: Row, minutes: float, children: int) -> Counter[str]:
+def measure(row: Row, effort: Effort) -> Counter[str]:
     """Prints the survivors of one row. Returns how many mutants had each result; those without one ran out of time."""
     if not row.test_modules():
         print(f"{row.name}: no test matches {', '.join(row.tests)}")
@@ -72,9 +93,9 @@ def measure(row: Row, minutes: float, children: int) -> Counter[str]:
     with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
         copy = Path(directory)
         _copy(copy)
-        _configure(copy / "pyproject.toml", row)
+        _configure(copy / "pyproject.toml", row, effort.keyword)
         began_s = time.monotonic()
-        output = _run(copy, minutes, children)
+        output = _run(copy, effort, _sampled(copy, effort))
         statuses = _statuses(copy)
         if all(status == "not checked" for status in statuses.values()):
             print(f"{row.name}: mutmut checked nothing:", *output.splitlines()[-LAST_LINES:], sep="\n")
@@ -105,18 +126,27 @@ def _copy(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name)
 
 
-def _configure(pyproject: Path, row: Row) -> None:
-    tests = row.test_modules()
+def _configure(pyproject: Path, row: Row, keyword: str) -> None:
     header = "[tool.mutmut]\n"
     settings = f"only_mutate = {json.dumps([row.sources])}\n"
-    settings += f"pytest_add_cli_args_test_selection = {json.dumps(tests)}\n"
+    settings += f"pytest_add_cli_args_test_selection = {json.dumps(['-k', keyword, *row.test_modules()])}\n"
     pyproject.write_text(pyproject.read_text().replace(header, header + settings, 1))
 
 
-def _run(copy: Path, minutes: float, children: int) -> str:
+def _sampled(copy: Path, effort: Effort) -> list[str]:
+    """Returns the names of the mutants to measure; none means all."""
+    if effort.sample is None:
+        return []
+    output = _run(copy, effort, [NO_MUTANT])
+    if not (mutants := list(_statuses(copy))):
+        print("mutmut made no mutants:", *output.splitlines()[-LAST_LINES:], sep="\n")
+    return random.Random(effort.seed).sample(mutants, min(effort.sample, len(mutants)))
+
+
+def _run(copy: Path, effort: Effort, mutants: list[str]) -> str:
     """Returns mutmut's output. After the time allowed, mutmut and its tests are killed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "mutmut", "run", "--max-children", str(children)],
+        [sys.executable, "-m", "mutmut", "run", "--max-children", str(effort.children), *mutants],
         cwd=copy,
         env=_environment(),
         stdout=subprocess.PIPE,
@@ -124,9 +154,9 @@ def _run(copy: Path, minutes: float, children: int) -> str:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=minutes * 60)
+        output, _ = process.communicate(timeout=effort.minutes * 60)
     except subprocess.TimeoutExpired:
-        print(f"stopped after {minutes:g} minutes", flush=True)
+        print(f"stopped after {effort.minutes:g} minutes", flush=True)
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
     finally:
@@ -161,10 +191,16 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(row.name for row in rows()))
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for each module (default: %(default)s)")
     parser.add_argument("--children", type=int, default=2, help="processes at a time (default: %(default)s)")
+    parser.add_argument(
+        "-k", dest="keyword", default="", metavar="EXPRESSION", help="run only these tests (see pytest)"
+    )
+    parser.add_argument("--sample", type=int, metavar="N", help="measure N mutants of each module (default: all)")
+    parser.add_argument("--seed", type=int, default=1, help="chooses the sample (default: %(default)s)")
     arguments = parser.parse_args()
+    effort = Effort(arguments.minutes, arguments.children, arguments.keyword, arguments.sample, arguments.seed)
     total: Counter[str] = Counter()
     for row in chosen(arguments.modules):
-        total += measure(row, arguments.minutes, arguments.children)
+        total += measure(row, effort)
     checked = total.total() - total["not checked"]
     print(f"all: {sum(total[status] for status in NOTICED)} of {checked} mutants noticed")
 
