@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.pacing import KEPT_AT_MOST, MARGIN_S, OTHERS_MARGIN_S, OWN_GAP_S, WINDOW_S, Pacer, RateWindow, Urgency
+from bot.core.pacing import (
+    KEPT_AT_MOST,
+    MARGIN_S,
+    OTHERS_MARGIN_S,
+    OWN_GAP_S,
+    REMEMBERED,
+    WINDOW_S,
+    Pacer,
+    RateWindow,
+    Urgency,
+)
 
 FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
 
@@ -155,8 +165,8 @@ def test_short_recent_answers_lead_to_more_early_edits() -> None:
 
     taught = Pacer()
     for key in range(100, 140):
-        taught.opened(key, 0.0)
-        taught.closed(key, 5.0)
+        taught.opened(key, 100.0)
+        taught.closed(key, 105.0)
     assert edits_in_5_s(taught, 200.0) > edits_in_5_s(Pacer(), 200.0)
 
 
@@ -568,3 +578,187 @@ def test_edits_of_one_reply_are_at_least_600_ms_apart() -> None:
     pacer = Pacer(calls_per_minute=10_000)
     edits = edits_of_one(pacer, until=20)
     assert min(after - before for before, after in itertools.pairwise(edits)) >= 0.6 - 1e-6
+
+
+def free_calls(pacer: Pacer, now: float) -> int:
+    """Uses up the calls that may go now, and returns how many they were."""
+    calls = 0
+    while may_go(pacer, now, FINAL):
+        pacer.sent(now, "counted")
+        calls += 1
+    return calls
+
+
+def next_edit_s(pacer: Pacer, now: float, key: Hashable = "a") -> float:
+    """Edits a reply, and returns how long its next edit takes to be due."""
+    pacer.sent(now, key)
+    pacer.answered(now)
+    again = now
+    while not may_go(pacer, again, PROGRESS, key):
+        again = max(pacer.ready_at(again, PROGRESS, key), again + 0.01)
+        assert again < now + 120
+    return again - now
+
+
+@pytest.mark.parametrize("held_for_finals", [0, 1])
+def test_scarce_calls_are_waited_for_one_by_one(held_for_finals: int) -> None:
+    """Calls come back at different times. A final needs one; first words need one more for each live reply."""
+    pacer = Pacer(calls_per_minute=3)
+    for second in (0.0, 10.0, 20.0):
+        used(pacer, 1, second)
+    for key in range(held_for_finals):
+        pacer.opened(key, 20.0)
+    assert pacer.ready_at(20.0, FINAL, "a") == WINDOW_S + MARGIN_S
+    assert pacer.ready_at(20.0, FIRST, "a") == WINDOW_S + MARGIN_S + 10 * held_for_finals
+
+
+def test_only_the_call_that_never_left_is_given_back() -> None:
+    pacer = Pacer(calls_per_minute=2)
+    pacer.sent(0.0, "a")
+    pacer.sent(0.0, "b")
+    pacer.withdrawn()
+    assert free_calls(pacer, 0.0) == 1
+
+
+@pytest.mark.parametrize(("later_s", "back"), [(6.0, 5), (30.0, 25), (59.0, 49)])
+def test_calls_that_a_rate_limit_hides_come_back_evenly(later_s: float, back: int) -> None:
+    pacer = Pacer(calls_per_minute=50)
+    pacer.limited(0.0, 1.0)
+    assert pacer.ready_at(1.0, FINAL, "a") == pytest.approx(1.2), (
+        "Slack's wait is over, but no call is known to be free"
+    )
+    assert free_calls(pacer, later_s) == back
+
+
+@pytest.mark.parametrize(("later_s", "back"), [(3.0, 1), (30.0, 15), (59.0, 29 + 10)])
+def test_share_of_unseen_processes_comes_back_evenly(later_s: float, back: int) -> None:
+    """Three of four live replies are other processes', so 30 of the 40 free calls are."""
+    pacer = Pacer(calls_per_minute=50)
+    pacer.opened("a", 100.0)
+    pacer.shared(100.0, call_ages_s=[5.0] * 10, live_ages_s=[3.0, 4.0, 5.0])
+    pacer.unseen(100.0)
+    assert free_calls(pacer, 100.0 + later_s) == 10 + back
+
+
+def test_unseen_processes_get_their_share_once() -> None:
+    pacer = Pacer(calls_per_minute=50)
+    pacer.opened("a", 100.0)
+    pacer.shared(100.0, call_ages_s=(), live_ages_s=[3.0])
+    for second in range(5):
+        pacer.unseen(100.0 + second)
+    assert free_calls(pacer, 104.0) == 25
+
+
+def test_unseen_processes_that_have_used_all_calls_get_no_more() -> None:
+    pacer = Pacer(calls_per_minute=50)
+    pacer.shared(100.0, call_ages_s=[59.0] * 50, live_ages_s=[3.0])
+    pacer.unseen(100.0)
+    assert free_calls(pacer, 103.0) == 50
+
+
+def test_unseen_processes_without_live_replies_get_no_share() -> None:
+    pacer = Pacer(calls_per_minute=50)
+    pacer.unseen(100.0)
+    assert free_calls(pacer, 100.0) == 50
+
+
+def test_next_edit_is_named_for_the_moment_when_it_is_due() -> None:
+    pacer = Pacer(calls_per_minute=10_000)
+    pacer.opened("a", 0.0)
+    send(pacer, 0.0, 0)
+    assert pacer.ready_at(0.5, PROGRESS, "a") == pytest.approx(OWN_GAP_S)
+
+
+def test_pace_does_not_depend_on_the_clocks_origin() -> None:
+    def gaps(start: float) -> list[float]:
+        pacer = Pacer(calls_per_minute=20)
+        pacer.opened("before", start - 30)
+        pacer.closed("before", start - 10)
+        return [at - start for at in edits_of_one(pacer, start + 60, start)]
+
+    assert gaps(4_096.0) == pytest.approx(gaps(64.0), abs=0.05)
+
+
+def test_scarce_calls_split_the_rest_of_an_answer_into_equal_parts() -> None:
+    """One edit and the final are left for an answer that is expected to last 20 s, and some newcomers' calls."""
+    pacer = Pacer(calls_per_minute=50)
+    used(pacer, 41)
+    pacer.opened("a", 0.0)
+    assert 5 < next_edit_s(pacer, 0.0) < 9
+
+
+def test_edits_go_sooner_if_used_calls_come_back_soon() -> None:
+    soon, late = Pacer(calls_per_minute=50), Pacer(calls_per_minute=50)
+    used(soon, 41, -55.0)
+    used(late, 41, -5.0)
+    for pacer in (soon, late):
+        pacer.opened("a", 0.0)
+    assert next_edit_s(soon, 0.0) < 0.8 * next_edit_s(late, 0.0)
+
+
+def test_replies_that_end_soon_leave_more_calls_to_others() -> None:
+    """Answers last 20 s. Ten other replies are halfway, or they have only begun."""
+
+    def beside(age_s: float) -> float:
+        pacer = Pacer(calls_per_minute=50)
+        pacer.opened("a", 1_000.0)
+        pacer.shared(1_000.0, call_ages_s=(), live_ages_s=[age_s] * 10)
+        return next_edit_s(pacer, 1_000.0)
+
+    assert beside(10.0) < 0.8 * beside(0.0)
+
+
+def test_answers_that_ended_at_once_do_not_stop_later_edits() -> None:
+    pacer = Pacer()
+    for key in range(REMEMBERED):
+        pacer.opened(key, 0.0)
+        pacer.closed(key, 0.0)
+    pacer.opened("a", 0.0)
+    assert next_edit_s(pacer, 0.0) < 2
+
+
+def test_expected_life_of_an_answer_follows_recent_answers() -> None:
+    """Hundreds of long answers are forgotten after as many short ones as the pacer remembers."""
+
+    def after(lives_s: list[float]) -> list[float]:
+        pacer = Pacer(calls_per_minute=30)
+        for key, life_s in enumerate(lives_s):
+            pacer.opened(key, 1_000.0 - life_s)
+            pacer.closed(key, 1_000.0)
+        return edits_of_one(pacer, until=2_060, start=2_000)
+
+    short = [5.0] * REMEMBERED
+    assert after([100.0] * 200 + short) == after(short)
+
+
+def kept_calls(pacer: Pacer, now: float, live: int) -> int:
+    """Returns how many free calls progress leaves, beyond those for finals. The reply "a" was edited long ago."""
+    while may_go(pacer, now, PROGRESS):
+        pacer.sent(now, "newcomer")
+    return free_calls(pacer, now) - live
+
+
+def test_questions_within_a_minute_add_up() -> None:
+    """A question out of silence counts 0.4 and a second one 1, beside the five kept after a question."""
+    pacer = Pacer()
+    for second in (0.0, 10.0):
+        pacer.opened(second, second)
+        pacer.closed(second, second)
+    pacer.opened("a", -600.0)
+    pacer.opened("b", 10.0)
+    assert kept_calls(pacer, 10.0, live=2) == math.floor(5 + 0.4 * math.exp(-1 / 3) + 1)
+
+
+def test_reply_of_another_process_counts_as_one_question_however_often_it_is_reported() -> None:
+    pacer = Pacer()
+    pacer.opened("a", -600.0)
+    for second in range(60):
+        pacer.shared(float(second), call_ages_s=(), live_ages_s=[float(second)])
+    assert kept_calls(pacer, 60.0, live=2) == math.floor(2 + 3.4 * math.exp(-2))
+
+
+def test_report_without_live_replies_is_not_a_question() -> None:
+    pacer = Pacer()
+    pacer.opened("a", -600.0)
+    pacer.shared(0.0, call_ages_s=(), live_ages_s=())
+    assert kept_calls(pacer, 0.0, live=1) == 2
