@@ -278,13 +278,13 @@ def test_heartbeats_answer_about_an_earlier_attempt_does_not_end_the_newer_one()
 @pytest.mark.parametrize(
     ("queue", "cancellation"),
     [
-        (MemoryQueue([JOB], lost={1}, to_stop={1}), Cancellation.LOST),
-        (MemoryQueue([JOB], to_restart={1}), Cancellation.RESTART),
-        (MemoryQueue([JOB], to_stop={1}), Cancellation.STOPPED),
+        (lambda: MemoryQueue([JOB], lost={1}, to_stop={1}), Cancellation.LOST),
+        (lambda: MemoryQueue([JOB], to_restart={1}), Cancellation.RESTART),
+        (lambda: MemoryQueue([JOB], to_stop={1}), Cancellation.STOPPED),
     ],
     ids=["lost", "edited", "stopped"],
 )
-def test_heartbeats_answer_cancels_an_attempt(queue: MemoryQueue, cancellation: Cancellation) -> None:
+def test_heartbeats_answer_cancels_an_attempt(queue: Callable[[], MemoryQueue], cancellation: Cancellation) -> None:
     async def work(stage: Stage, running: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.1)
         await beating(stage, asyncio.sleep(0.5))
@@ -292,7 +292,7 @@ def test_heartbeats_answer_cancels_an_attempt(queue: MemoryQueue, cancellation: 
         is_lost = cancellation is Cancellation.LOST
         assert stage.placeholders.abandoned == ([JOB.id] if is_lost else []), "another process has the reply"
 
-    on_stage(work, Stage(queue))
+    on_stage(work, Stage(queue()))
 
 
 # Stop.

@@ -10,12 +10,12 @@ import pytest
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import LEASE_S
-from bot.core.pacing import Urgency
+from bot.core.pacing import OWN_GAP_S, Urgency
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Ending, Post, Update
+from bot.core.reply.state import Call, Ending, Post, Shown, Update
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports.replies import LiveReply
-from bot.slack.edit_scheduler import CALL_TIMEOUT_S, MOST_IN_FLIGHT, PLACEHOLDER_DELAY_S
+from bot.slack.edit_scheduler import CALL_TIMEOUT_S, LAST_CALLS_S, MOST_IN_FLIGHT, PLACEHOLDER_DELAY_S
 from bot.slack.rate_budget import CALLS_PER_MINUTE
 from bot.slack.retry_policy import REPLY_CALLS
 from tests.simulated_time import run_simulated
@@ -347,6 +347,77 @@ async def test_messages_of_a_reply_are_recorded_once_per_change() -> None:
         reply.append(" More.")
         await reply.finish(Ending())
     assert schedule.records.pages == [(1, ("1.0",))]
+
+
+@simulated
+async def test_messages_of_a_recovered_reply_are_known_and_not_recorded_again() -> None:
+    async with scheduling() as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        assert reply.shown == Shown(("1.0",))
+        reply.append("Hello.")
+        await reply.finish(Ending())
+    assert schedule.calls() == [(1, "Update")]
+    assert schedule.records.pages == []
+
+
+@simulated
+async def test_edits_of_a_fast_model_and_a_fast_slack_are_at_least_600_ms_apart() -> None:
+    async with scheduling(SimulatedTransport(latency_s=0.01)) as schedule:
+        reply = await schedule.open(1, page_ts=("1.0",))
+        for _ in range(200):
+            reply.append("word ")
+            await asyncio.sleep(0.05)
+        await reply.leave()
+    times = schedule.times(Update)
+    assert len(times) >= 5
+    assert min(after - before for before, after in itertools.pairwise(times)) >= OWN_GAP_S - 1e-6
+
+
+@simulated
+async def test_calls_name_their_question_and_the_answers_version() -> None:
+    async with scheduling() as schedule:
+        answered = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 1, version=3)
+        reply = await schedule.scheduler.open(Draft(answered))
+        await reply.finish(Ending())
+        queued = Job(2, Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U2", "and then?"), 0, version=2)
+        await schedule.scheduler.post_placeholder(queued, until=math.inf)
+    posts = [sent.call for sent in schedule.transport.sent if isinstance(sent.call, Post)]
+    assert [(post.question, post.view.version, post.view.queued) for post in posts] == [
+        (answered.question, 3, False),
+        (queued.question, 2, True),
+    ]
+
+
+@simulated
+async def test_message_of_an_earlier_version_becomes_the_placeholder_while_the_question_is_queued_again() -> None:
+    job = Job(1, Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "why?"), 0, page_ts=("5.0",), version=1)
+    async with scheduling() as schedule:
+        await schedule.scheduler.post_placeholder(job, until=math.inf)
+    [sent] = schedule.transport.sent
+    assert isinstance(sent.call, Update)
+    assert (sent.call.ts, sent.call.view.queued) == ("5.0", True)
+    assert schedule.records.pages == [(1, ("5.0",))]
+
+
+@simulated
+async def test_call_in_flight_at_the_end_may_end_and_is_recorded() -> None:
+    async with scheduling(SimulatedTransport(latency_s=LAST_CALLS_S / 2)) as schedule:
+        await schedule.open(1)
+        await asyncio.sleep(LAST_CALLS_S / 4)
+    assert schedule.records.pages == [(1, ("1.0",))]
+
+
+@simulated
+async def test_reply_with_an_unanswered_call_is_left_once_the_scheduler_ends() -> None:
+    async with scheduling(SimulatedTransport(latency_s=math.inf)) as schedule:
+        reply = await schedule.open(1)
+        await asyncio.sleep(1)
+        leaving = asyncio.create_task(reply.leave())
+        await asyncio.sleep(1)
+        assert not leaving.done(), "the call may still change the reply"
+        ends_at = asyncio.get_running_loop().time()
+    await asyncio.wait_for(leaving, 0.1)
+    assert asyncio.get_running_loop().time() - ends_at == pytest.approx(LAST_CALLS_S)
 
 
 @simulated
