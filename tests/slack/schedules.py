@@ -97,6 +97,8 @@ class SimulatedDelivery:
         self.reply.confirmed(call, getattr(call, "ts", f"{len(transport.sent)}.0"))
 
     def refused(self, call: Call, error: Refused) -> None:
+        self.transport.refused.append((call, error.reason))
+        self.transport.on_refusal()
         self.reply.refused(call, error.reason)
 
     async def clean_up(self) -> None:
@@ -111,6 +113,9 @@ class SimulatedTransport:
     connecting_s: float = 0.0
     error_of: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
     sent: list[Sent] = field(default_factory=list)
+    on_refusal: Callable[[], None] = lambda: None
+    """Called when a call was refused."""
+    refused: list[tuple[Call, Refusal]] = field(default_factory=list)
     withheld: int = 0
     cleaned_up: list[int] = field(default_factory=list)
 
