@@ -689,7 +689,7 @@ def test_scarce_calls_split_the_rest_of_an_answer_into_equal_parts() -> None:
 
 def test_edits_go_sooner_if_used_calls_come_back_soon() -> None:
     soon, late = Pacer(calls_per_minute=50), Pacer(calls_per_minute=50)
-    used(soon, 41, -55.0)
+    used(soon, 41, -45.0)
     used(late, 41, -5.0)
     for pacer in (soon, late):
         pacer.opened("a", 0.0)
