@@ -2,35 +2,38 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.conversation import File, Job, Message, Prompt, Question, ThreadKey
-from bot.core.inbound.files import OpenedFile
+from bot.core.conversation import File, Job, Media, Message, Prompt, Question, ThreadKey
+from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
-from bot.core.job import EndReason
+from bot.core.job import Checkpoint, Closing, EndReason
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules, UserKind
+from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
 from bot.core.reply.draft import Draft
+from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.reply.state import Ending, Shown
-from bot.core.stream import Completion, FinishReason, StreamEvent, Usage
+from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking, Usage
 from bot.errors import Failure, ProviderError
 from bot.ports.clock import SystemClock
 from bot.services.access_control import AccessControl
 from bot.services.answering import RECORD_RETRIES_S, AnswerAttempt, Answering, Cancellation
 from bot.services.assistant_pane import AssistantPane
 from bot.services.metrics import JobLife
-from bot.services.prompt_builder import PromptBuilder, PromptSettings
+from bot.services.prompt_builder import BuiltPrompt, PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
-from bot.store.schema import jobs
+from bot.store.schema import jobs, turns
 
 BEGAN_S = 1_000_000.0
 MODEL = "openai/gpt-6-luna"
@@ -535,3 +538,312 @@ async def test_metrics_of_an_answer_have_its_times(stage: Stage) -> None:
     [life] = stage.lives
     assert (life.times.waited_s, life.times.first_token_s, life.times.total_s) == (10.0, 2.0, 5.0)
     assert (life.end_reason, life.usage, life.edits) == (EndReason.WHOLE, Usage(10, 2), 3)
+
+
+# Ends, as readers see them and as they are recorded.
+
+
+@pytest.fixture
+async def alone() -> AsyncIterator[Stage]:
+    """Yields a stage whose worker does not run, with one question. Slack and the model answer at once."""
+    clock = InstantClock()
+    stores = await Stores.open("sqlite://", "w1", clock)
+    stage = Stage(stores, clock)
+    stage.open_all()
+    await stores.queue.enqueue("Ev1", QUESTION)
+    yield stage
+    await stores.close()
+
+
+async def attempt_at(stage: Stage, change: Callable[[Job], Job] = lambda job: job) -> AnswerAttempt:
+    """Claims the question's job and runs an attempt at it, as if the job were changed."""
+    [job] = await stage.stores.worker_queue.claim(1)
+    attempt = AnswerAttempt(change(job), stage.clock.monotonic())
+    await stage.answering.answer(attempt)
+    return attempt
+
+
+async def turn(stage: Stage) -> sa.Row[tuple[object, ...]]:
+    """Returns the row of the only recorded turn."""
+    async with stage.stores.database.engine.connect() as connection:
+        return (await connection.execute(sa.select(turns))).one()
+
+
+def ending(stage: Stage) -> Ending | None:
+    """Returns how readers see the end of the only reply."""
+    [reply] = stage.replies.opened
+    return reply.ending
+
+
+async def unshown_closing(stage: Stage) -> Closing | None:
+    """Returns the end that the outbox is to show."""
+    stage.clock.now_s += 60.0
+    [entry] = await stage.stores.outbox.take(5)
+    assert entry.kind is OutboxKind.SHOW_END
+    job = await stage.stores.outbox.unshown_end(entry)
+    assert job is not None
+    return job.checkpoint.closing
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "end_reason", "notice"),
+    [
+        (FinishReason.STOP, EndReason.WHOLE, ""),
+        (FinishReason.LENGTH, EndReason.LENGTH_LIMIT, texts.LENGTH_LIMIT),
+    ],
+)
+async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_version(
+    alone: Stage, finish_reason: FinishReason, end_reason: EndReason, notice: str
+) -> None:
+    alone.model.events = ("Because.", Completion(MODEL, finish_reason, Usage(10, 2)))
+    attempt = await attempt_at(alone)
+    row = await turn(alone)
+    assert (row.answer, row.end_reason, row.model) == ("Because.", end_reason, MODEL)
+    assert (row.input_tokens, row.output_tokens, row.first_token_s) == (10, 2, 0.0)
+    assert row.prompt_version == attempt.prompt_version is not None
+    assert ending(alone) == Ending(notice, end_reason, MODEL)
+    [prompt] = alone.model.prompts
+    assert [turn.text for turn in prompt.turns][-1].endswith("Why?")
+
+
+async def test_model_that_took_over_is_recorded_and_named(alone: Stage) -> None:
+    alone.model.events = ("Because.", Completion("anthropic/claude", FinishReason.STOP, Usage(10, 2)))
+    await attempt_at(alone)
+    assert (await turn(alone)).model == "anthropic/claude"
+    assert ending(alone) == Ending("", EndReason.WHOLE, texts.fell_back("anthropic/claude"))
+
+
+async def test_answer_without_reported_usage_counts_text_and_thinking_by_estimate(alone: Stage) -> None:
+    alone.model.events = (
+        *(Thinking(30), Thinking(20), "Because", " it is."),
+        Completion(MODEL, FinishReason.STOP, None),
+    )
+    attempt = await attempt_at(alone)
+    row = await turn(alone)
+    assert (row.answer, row.output_tokens) == ("Because it is.", (30 + 20 + 14) // 4)
+    assert row.input_tokens == attempt.input_tokens > 0
+
+
+def test_first_token_is_the_first_text() -> None:
+    attempt = AnswerAttempt(Job(1, QUESTION, 1), claimed_at=10.0)
+    for event, now in ((Thinking(5), 12.0), ("Because", 13.0), (" it is.", 14.0)):
+        attempt.receive(event, now)
+    assert attempt.first_token_s == 3.0
+
+
+async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: Stage) -> None:
+    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=f"<@{ME.user_id}>")))
+    assert alone.model.prompts == []
+    assert ending(alone) == Ending(texts.HELP, EndReason.NOTHING_ASKED)
+    row = await turn(alone)
+    assert (row.end_reason, row.answer, row.model) == (EndReason.NOTHING_ASKED, "", None)
+
+
+@pytest.mark.parametrize(("version", "so_far", "has_previous"), [(0, "", False), (1, "", True), (1, "Because.", False)])
+async def test_regenerated_answer_offers_its_previous_version(
+    alone: Stage, version: int, so_far: str, has_previous: bool
+) -> None:
+    await attempt_at(alone, lambda job: replace(job, version=version, so_far=so_far))
+    shown = ending(alone)
+    assert shown is not None
+    assert shown.previous is has_previous
+
+
+async def test_files_that_were_not_read_are_named_below_the_answer(alone: Stage) -> None:
+    picture = Media("chart.png", "image/png", "")
+    opened = (OpenedFile(File("F1", "chart.png", "image/png"), picture),)
+    completion = Completion(MODEL, FinishReason.LENGTH, Usage(10, 2), left_out=("chart.png",))
+    alone.model.events = ("Because.", completion)
+    build = alone.answering.prompt_builder.build
+
+    class WithPicture:
+        async def build(self, draft: Draft, memory: AsyncExitStack) -> BuiltPrompt:
+            return replace(await build(draft, memory), opened=opened)
+
+    alone.answering = replace(alone.answering, prompt_builder=cast(PromptBuilder, WithPicture()))
+    await attempt_at(alone)
+    shown = ending(alone)
+    assert shown is not None
+    assert shown.notice == f"{texts.LENGTH_LIMIT} {unread_notice(opened, ('chart.png',))}"
+
+
+CLOSING = Closing(EndReason.LENGTH_LIMIT, "A notice.", "a footer", "openai/gpt-6", 2.5, "v7")
+
+
+def closed(job: Job) -> Job:
+    return replace(job, version=1, checkpoint=Checkpoint("Because.", CLOSING))
+
+
+async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone: Stage) -> None:
+    async with alone.stores.database.engine.begin() as connection:
+        await connection.execute(sa.update(jobs).values(version=1))
+    await attempt_at(alone, closed)
+    assert alone.model.prompts == []
+    assert ending(alone) == Ending("A notice.", EndReason.LENGTH_LIMIT, "a footer", previous=True)
+    row = await turn(alone)
+    assert (row.end_reason, row.answer, row.model) == (EndReason.LENGTH_LIMIT, "Because.", "openai/gpt-6")
+    assert (row.first_token_s, row.prompt_version) == (2.5, "v7")
+
+
+async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: Stage) -> None:
+    async with alone.stores.database.engine.begin() as connection:
+        await connection.execute(sa.update(jobs).values(version=1))
+    alone.replies.shown = Shown(("999991.000000",), 8, "Because.", EndReason.LENGTH_LIMIT)
+    await attempt_at(alone, closed)
+    [reply] = alone.replies.opened
+    assert (reply.ending, reply.is_left) == (None, True)
+    assert (await turn(alone)).end_reason == EndReason.LENGTH_LIMIT
+
+
+TEXT = " ".join(f"Fact {number} is true." for number in range(60))
+
+
+@pytest.mark.parametrize(
+    ("left", "end_reason"), [(TEXT, EndReason.WHOLE), ("Be", "empty")], ids=["enough", "too short"]
+)
+async def test_model_that_has_nothing_to_add_completes_the_text_on_record(
+    alone: Stage, left: str, end_reason: EndReason
+) -> None:
+    assert len(TEXT) > SHORTEST_CHARS
+    alone.model.events, alone.model.error = (), ProviderError(Failure.EMPTY, MODEL)
+    await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(left)))
+    row = await turn(alone)
+    assert row.end_reason == end_reason
+    assert row.model == MODEL
+
+
+async def test_other_failure_of_a_resumed_answer_is_its_end(alone: Stage) -> None:
+    alone.model.events, alone.model.error = (), ProviderError(Failure.OVERLOADED, MODEL)
+    await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
+    assert (await turn(alone)).end_reason == Failure.OVERLOADED.value
+
+
+async def test_resumed_answer_repeats_nothing_and_loses_nothing(alone: Stage) -> None:
+    """A model may begin with the last words again. A delta that might be such words is held back until the end."""
+    attempt = await attempt_at(alone, lambda job: replace(job, checkpoint=Checkpoint(TEXT)))
+    start = attempt.draft.start
+    assert (await turn(alone)).answer == f"{start}Because."
+    resumed = AnswerAttempt(replace(attempt.job, attempts=2), 0.0)
+    alone.model.events = (f"{start[-40:]}It", " is.", Completion(MODEL, FinishReason.STOP, None))
+    await alone.answering.answer(resumed)
+    assert resumed.text == f"{start}It is."
+    held = AnswerAttempt(replace(attempt.job, attempts=3), 0.0)
+    alone.model.events = ("is true", Completion(MODEL, FinishReason.STOP, None))
+    await alone.answering.answer(held)
+    assert held.text == f"{start}is true"
+
+
+async def test_failed_models_text_and_name_are_recorded(alone: Stage) -> None:
+    alone.model.events, alone.model.error = ("Because",), ProviderError(Failure.CUT, "openai/other")
+    await attempt_at(alone)
+    row = await turn(alone)
+    assert (row.answer, row.model, row.end_reason) == ("Because", "openai/other", Failure.CUT.value)
+    assert ending(alone) == Ending(texts.model_failure(Failure.CUT, "openai/other", None), EndReason.CUT, MODEL)
+
+
+async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: Stage) -> None:
+    class Unshown(MemoryReplies):
+        async def open(self, draft: Draft, *, status_shown: bool = False, until: float = 0.0) -> MemoryReply:
+            reply = await super().open(draft)
+            reply.unshown = True
+            return reply
+
+    alone.answering = replace(alone.answering, replies=Unshown(may_open=alone.replies.may_open))
+    alone.answering.replies.may_finish.set()  # type: ignore[attr-defined]
+    await attempt_at(alone)
+    row = await turn(alone)
+    assert (row.end_reason, row.answer) == (EndReason.NOT_SHOWN, "Because.")
+
+
+async def test_deleted_replys_text_so_far_is_recorded_and_its_end_needs_no_words(alone: Stage) -> None:
+    alone.replies.gone = True
+    await attempt_at(alone)
+    assert ending(alone) == Ending("", EndReason.REPLY_GONE, MODEL)
+
+
+def capped(stage: Stage, caps: str) -> None:
+    stage.answering = replace(stage.answering, quota=replace(stage.answering.quota, caps=parse_caps(caps)))
+
+
+async def test_asker_beyond_a_cap_is_told_and_no_model_is_asked(alone: Stage) -> None:
+    capped(alone, "user/day=10000tokens")
+    await attempt_at(alone)
+    await alone.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999991.000000"))
+    alone.replies.opened.clear()
+    capped(alone, "user/day=5tokens")
+    await attempt_at(alone)
+    assert len(alone.model.prompts) == 1
+    shown = ending(alone)
+    assert shown is not None
+    assert (shown.end, shown.footer) == (EndReason.CAP_REACHED, "")
+    assert "quota" in shown.notice
+
+
+async def test_asker_is_warned_once_most_of_a_cap_is_used(alone: Stage) -> None:
+    alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(9_500, 2)))
+    capped(alone, "user/day=10000tokens")
+    await attempt_at(alone)
+    [sentence] = alone.accounts.sentences
+    assert "10,000" in sentence
+
+
+async def test_reported_usage_corrects_the_estimate(alone: Stage) -> None:
+    estimate, text = alone.answering.estimate, "word " * 1_000
+    before = estimate.tokens(text)
+    alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(100_000, 2)))
+    await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=text)))
+    assert estimate.tokens(text) > before
+
+
+async def test_nobody_is_mentioned_if_mentions_are_switched_off(alone: Stage) -> None:
+    alone.answering = replace(alone.answering, done_ping_s=0)
+    await attempt_at(alone, lambda job: replace(job, asked_at=1.0))
+    assert await alone.stores.outbox.take(5) == []
+
+
+# Unexpected errors.
+
+
+class Broken(MemoryReplies):
+    """Replies whose opening or whose finishing fails, for a reason that nobody expected."""
+
+    opens = False
+
+    async def open(self, draft: Draft, *, status_shown: bool = False, until: float = 0.0) -> MemoryReply:
+        if not self.opens:
+            raise ValueError("unforeseen")
+        reply = await super().open(draft)
+        return BrokenReply(draft, self.may_finish, reply.shown)
+
+
+class BrokenReply(MemoryReply):
+    async def finish(self, ending: Ending) -> None:
+        raise ValueError("unforeseen")
+
+
+async def test_unexpected_error_before_the_reply_is_open_ends_the_job_and_the_outbox_shows_it(alone: Stage) -> None:
+    alone.answering = replace(alone.answering, replies=Broken())
+    await attempt_at(alone)
+    assert ((await alone.row()).status, (await turn(alone)).end_reason) == ("ended", EndReason.INTERNAL_ERROR)
+    assert await unshown_closing(alone) == Closing(EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR)
+
+
+async def test_unexpected_error_while_the_end_is_shown_keeps_the_text_and_the_reply(alone: Stage) -> None:
+    replies = Broken(may_open=alone.replies.may_open)
+    replies.opens = True
+    alone.answering = replace(alone.answering, replies=replies)
+    attempt = await attempt_at(alone)
+    row = await turn(alone)
+    assert (row.end_reason, row.answer, row.model) == (EndReason.INTERNAL_ERROR, "Because.", MODEL)
+    assert (await alone.row()).page_ts == ["999991.000000"]
+    assert await unshown_closing(alone) == Closing(
+        EndReason.INTERNAL_ERROR, texts.INTERNAL_ERROR, MODEL, MODEL, 0.0, attempt.prompt_version
+    )
+
+
+async def test_unexpected_error_of_a_model_is_shown_below_the_text_so_far(alone: Stage) -> None:
+    alone.model.error = ValueError("unforeseen")  # type: ignore[assignment]
+    alone.model.events = ("Because",)
+    await attempt_at(alone)
+    assert ending(alone) == Ending(texts.INTERNAL_ERROR, EndReason.INTERNAL_ERROR, MODEL)
+    assert (await turn(alone)).answer == "Because"
