@@ -81,10 +81,14 @@ class Placeholders:
     """When the questions ahead have their placeholders."""
     posts_s: float = 0.0
     posted: list[int] = field(default_factory=list)
+    checked: list[Question] = field(default_factory=list)
+    """Questions that were checked for whether their placeholder may be posted."""
+    untils: list[float] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
     abandoned: list[int] = field(default_factory=list)
 
     async def may_post_placeholder(self, question: Question) -> bool:
+        self.checked.append(question)
         return asyncio.get_running_loop().time() >= self.may_post_from
 
     async def request_stop(self, job_id: int) -> bool:
@@ -92,6 +96,7 @@ class Placeholders:
         return True
 
     async def post_placeholder(self, job: Job, until: float) -> None:
+        self.untils.append(until)
         await asyncio.sleep(self.posts_s)
         self.posted.append(job.id)
 
@@ -139,9 +144,12 @@ class Stage:
     admits_s: float = 0.0
     """How long it takes to find out whether an asker has access."""
     token_refused: bool = False
+    checked: list[Question] = field(default_factory=list)
+    """Questions whose asker's access was checked."""
 
     def __post_init__(self) -> None:
         async def admits(question: Question) -> bool:
+            self.checked.append(question)
             await asyncio.sleep(self.admits_s)
             return not self.denied
 
@@ -204,6 +212,15 @@ def test_worker_keeps_its_jobs_while_the_database_is_unavailable() -> None:
             assert stage.lease.is_valid(stage.now), "the lease lasts while heartbeats fail"
 
         await beating(stage, database_goes_away())
+
+    on_stage(work, Stage(MemoryQueue([JOB])))
+
+
+def test_heartbeats_are_sent_each_second() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        await beating(stage, asyncio.sleep(20 * HEARTBEAT_S - 0.05))
+        assert len(stage.queue.beats) == 20
 
     on_stage(work, Stage(MemoryQueue([JOB])))
 
@@ -293,6 +310,39 @@ def test_heartbeats_answer_cancels_an_attempt(queue: Callable[[], MemoryQueue], 
         assert stage.placeholders.abandoned == ([JOB.id] if is_lost else []), "another process has the reply"
 
     on_stage(work, Stage(queue()))
+
+
+def test_heartbeats_answer_counts_for_the_other_attempts_if_one_has_ended_meanwhile() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        first, second = stage.answers.attempts
+        stage.queue.beat_s, stage.queue.lost = 1.0, {2}
+
+        async def first_ends() -> None:
+            await asyncio.sleep(0.5)
+            stage.worker.stop_answer(first.job.id)
+            await asyncio.sleep(0.6)
+            assert stage.answers.canceled == [first, second]
+
+        await beating(stage, first_ends())
+
+    on_stage(work, Stage(MemoryQueue([JOB, job_of(2)])))
+
+
+# Claims.
+
+
+def test_all_places_are_filled_and_no_more() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(1)
+        assert [attempt.job.id for attempt in stage.answers.attempts] == list(range(1, 10))
+        stage.queue.jobs += [job_of(10), job_of(11)]
+        stage.worker.wake()
+        await asyncio.sleep(1)
+        assert (stage.worker.live, stage.worker.full) == (10, True)
+        assert [attempt.claimed_at for attempt in stage.answers.attempts] == [0.0] * 9 + [1.0]
+
+    on_stage(work, Stage(MemoryQueue([job_of(number) for number in range(1, 10)])))
 
 
 # Stop.
@@ -491,6 +541,16 @@ def test_second_signal_does_not_wait_for_a_claim() -> None:
     on_stage(work, Stage(MemoryQueue([JOB], claim_s=3.0)))
 
 
+def test_drain_does_not_wait_for_a_claim_that_hangs() -> None:
+    async def work(stage: Stage, running: asyncio.Task[None]) -> None:
+        await asyncio.sleep(0.1)
+        stage.worker.stop()
+        await stage.worker.drain(running, asyncio.Event())
+        assert stage.now == pytest.approx(0.1 + DRAIN_S)
+
+    on_stage(work, Stage(MemoryQueue([JOB], claim_s=1_000.0)))
+
+
 def test_jobs_of_a_claim_under_way_at_the_stop_are_handed_over() -> None:
     """Even without time to drain: nobody else would learn of them while the process seems alive."""
 
@@ -552,6 +612,8 @@ def test_placeholder_of_a_queued_question_waits_for_those_above_it() -> None:
         await asyncio.sleep(0.2)
         assert stage.placeholders.posted == [JOB.id]
         assert len(stage.queue.claims) == claims + 1, "the job may be claimed now"
+        assert stage.placeholders.untils == [PLACEHOLDER_WITHIN_S]
+        assert (stage.checked, set(stage.placeholders.checked)) == ([JOB.question], {JOB.question})
 
     on_stage(work, Stage(placeholders=Placeholders(may_post_from=2.0)))
 
