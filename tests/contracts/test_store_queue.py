@@ -237,6 +237,18 @@ class TestRegenerate:
         again = await one(store)
         assert (again.question, again.page_ts, again.version, again.may_have_posts) == (EDITED, ("5.1",), 1, True)
 
+    async def test_regenerated_job_waits_behind_the_answer_that_its_thread_is_getting(self, store: Stores) -> None:
+        job = await answered(store)
+        await enqueued(store, asked(2))
+        [running] = await store.worker_queue.claim(1)
+        again = await store.queue.regenerate(job.id)
+        assert again is not None
+        assert again.waiting
+        await store.worker_queue.record_pages(job.id, ["5.1"])
+        assert await store.worker_queue.claim(1) == []
+        assert await store.worker_queue.finish(running, DONE)
+        assert (await one(store)).id == job.id
+
     @pytest.mark.parametrize("cleared", [True, False])
     async def test_job_stopped_while_queued_is_regenerated_in_its_placeholder_if_that_still_exists(
         self, store: Stores, cleared: bool

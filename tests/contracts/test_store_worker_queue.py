@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,19 @@ class TestFence:
         second = await enqueued(store, asked(2))
         assert await store.worker_queue.finish(job, Outcome(reason, ""))
         assert [job.id for job in await store.worker_queue.claim(1)] == [second]
+
+    @pytest.mark.parametrize("reason", [EndReason.DENIED, EndReason.CAP_REACHED])
+    async def test_other_peoples_questions_of_a_batch_are_queued_again_if_its_asker_gets_no_answer(
+        self, store: Stores, reason: EndReason
+    ) -> None:
+        askers = ("U1", "U2", "U1")
+        for number, user_id in enumerate(askers):
+            await enqueued(store, replace(asked(number), user_id=user_id))
+        job = await one(store)
+        assert [question.user_id for question in (*job.earlier, job.question)] == list(askers)
+        await store.worker_queue.finish(job, Outcome(reason, ""))
+        again = await one(store)
+        assert (again.question, again.earlier) == (replace(asked(1), user_id="U2"), ())
 
 
 class TestRelease:
