@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bot.core.conversation import Job
-from bot.core.job import TRANSITIONS, EndReason, Event, Outcome, State, reason_of
+from bot.core.job import TRANSITIONS, EndReason, Event, Outcome, Spent, State, reason_of
 from bot.core.stream import FinishReason
 from bot.errors import Failure
 from bot.ports.clock import SystemClock
@@ -214,3 +214,13 @@ def test_each_end_reason_is_of_one_kind() -> None:
     none = {reason for reason, kind in kinds.items() if sum(kind) == 0}
     assert none == {EndReason.DENIED, EndReason.INTERRUPTED}
     assert all(sum(kind) <= 1 for kind in kinds.values())
+
+
+async def test_worker_that_sends_heartbeats_keeps_its_job(setup: JobWithWorkers) -> None:
+    """It has no lock, so that only its heartbeats show that it lives."""
+    await enqueue(setup)
+    await claim(setup)
+    for _ in range(3 * int(LEASE_S)):
+        setup.clock.time_s += 1
+        assert (await setup.worker.worker_queue.heartbeat({setup.job: Spent()})).ours == {setup.job.id}
+        assert await setup.other.worker_queue.claim(10) == []
