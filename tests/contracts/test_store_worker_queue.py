@@ -16,6 +16,7 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import jobs, turns
+from bot.store.schema import workers as workers_table
 from tests.contracts.stores import (
     DIRECT,
     DONE,
@@ -291,6 +292,22 @@ class TestPresence:
                 await after.worker_queue.wait(0.3)
         assert sorted(claimed) == ids
         await after.close()
+
+    async def test_ending_worker_removes_its_row_and_those_of_workers_that_died_a_day_ago(
+        self, sqlite_url: str
+    ) -> None:
+        store = await Stores.open(sqlite_url, "w1", SystemClock())
+        other = await Stores.open(sqlite_url, "w2", SystemClock())
+        async with other.database.engine.begin() as connection:
+            for name, hours in (("long dead", 25), ("dead", 23)):
+                seen_at = time.time() - hours * 3600
+                row = {"worker": name, "beat": 1, "has_lock": False, "usage_so_far": {}, "seen_at": seen_at}
+                await connection.execute(sa.insert(workers_table).values(row))
+        await store.close()
+        async with other.database.engine.begin() as connection:
+            left = set(await connection.scalars(sa.select(workers_table.c.worker)))
+        assert left == {"w2", "dead"}
+        await other.close()
 
     async def test_idle_worker_writes_nothing(self, sqlite_url: str) -> None:
         store = await Stores.open(sqlite_url, "w1", SystemClock())
