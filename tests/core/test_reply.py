@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.outbox import OutboxKind
+from bot.core.pacing import Urgency
 from bot.core.reply.markdown.render import sent_chars
 from bot.core.reply.pages import PAGE_CHARS, Pages
 from bot.core.reply.state import MOST_PAGES, Call, Ending, Post, Reply, Shown, Update, Upload, View
@@ -214,6 +215,60 @@ def test_reply_that_is_refused_in_every_form_is_given_up() -> None:
             reply.refused(call, Refusal.UNREADABLE)
     assert reply.unshown
     assert reply.finished
+
+
+def test_urgency_tells_first_words_progress_and_the_end_apart() -> None:
+    reply, urgencies = Reply(question()), []
+
+    def send() -> None:
+        call = reply.next_call()
+        assert call is not None
+        urgencies.append((type(call), reply.urgency_of(call)))
+        reply.confirmed(call, "5.0")
+
+    send()
+    for text in ("Because ", "it is."):
+        reply.append(text)
+        send()
+    reply.finish(Ending())
+    send()
+    assert urgencies == [
+        (Post, Urgency.FIRST),
+        (Update, Urgency.FIRST),
+        (Update, Urgency.PROGRESS),
+        (Update, Urgency.FINAL),
+    ]
+
+
+def test_further_page_is_as_urgent_as_first_words() -> None:
+    reply = Reply(question())
+    reply.append("word " * PAGE_CHARS)
+    show_page(reply, "5.0")
+    call = reply.next_call()
+    assert isinstance(call, Post)
+    assert reply.urgency_of(call) is Urgency.FIRST
+
+
+def show_page(reply: Reply, ts: str) -> None:
+    """Lets Slack do the next call, which shows text."""
+    call = reply.next_call()
+    assert call is not None
+    reply.confirmed(call, ts)
+    assert reply.begun
+
+
+@pytest.mark.parametrize(
+    ("shown", "text", "stays"),
+    [
+        (Shown(text="Because it"), "Because it is.", "Because it is."),
+        (Shown(text="Because it is."), "Because", "Because it is."),
+        (Shown(chars=20), "Because", "Because"),
+        (Shown(chars=20, text="Because it"), "Because it is.", "Because it"),
+    ],
+    ids=["longer than the record", "shorter than the record", "nothing on record", "shorter than what Slack shows"],
+)
+def test_what_stays_of_an_incomplete_answer(shown: Shown, text: str, stays: str) -> None:
+    assert shown.part(text) == stays
 
 
 def test_placeholder_of_a_queued_question_says_so() -> None:
