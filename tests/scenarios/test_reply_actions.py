@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,16 +61,16 @@ async def on_record(settings: Settings) -> None:
     """Waits until every job that has ended in Slack has ended in the database, too. A test is quicker than a person."""
 
     def live() -> int:
-        with sqlite3.connect(settings.database_url.removeprefix("sqlite:///")) as database:
+        with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as database:
             return int(
                 database.execute("select count(*) from jobs where status in ('queued', 'running')").fetchone()[0]
             )
 
-    for _ in range(500):
+    for _ in range(1500):
         if not live():
             return
         await asyncio.sleep(0.02)
-    raise TimeoutError(f"waited 10 s for jobs to end; {live()} are live")
+    raise TimeoutError(f"waited 30 s for jobs to end; {live()} are live")
 
 
 async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:
