@@ -91,9 +91,9 @@ class TestStall:
         self, vendor: VendorServer, api: Api, name: str, sign: bytes
     ) -> None:
         before, after = silent(name, sign)
-        vendor.script(Answer([before, *[sign] * 40, after], pause_s=0.1))
+        vendor.script(Answer([before, *[sign] * 40, after], pause_s=0.14))
         async with connected(api, vendor) as model:
-            received = await collect(Stall(model, stall_timeout_s=0.3))
+            received = await collect(Stall(model, stall_timeout_s=0.5))
         assert received.text in ("Hello there!", "Hi there! How can I assist you today?")
 
     @SILENT
