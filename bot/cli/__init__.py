@@ -4,6 +4,9 @@ import argparse
 from collections.abc import Mapping
 from typing import Protocol
 
+EXIT_INVALID = 2
+"""For settings and arguments that can't be used."""
+
 
 class Subcommand(Protocol):
     """The interface of each module in this package."""

@@ -13,6 +13,7 @@ from functools import partial
 from io import TextIOWrapper
 
 from bot import logs, settings
+from bot.cli import EXIT_INVALID
 from bot.core import texts
 from bot.core.checks import Check, Report, fail, ok
 from bot.errors import SettingsError
@@ -24,7 +25,6 @@ DESCRIPTION = (
     "Exits with 1 if something must be mended, with 2 if the settings can't be used."
 )
 EXIT_PROBLEMS = 1
-EXIT_INVALID = 2
 EXIT_INTERRUPTED = 130
 SETTINGS = "settings"
 

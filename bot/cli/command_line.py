@@ -15,12 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot import __version__, settings
-from bot.cli import Subcommand, ask, check, forget, health, manifest, migrate, run, sandbox, usage
+from bot.cli import EXIT_INVALID, Subcommand, ask, check, forget, health, manifest, migrate, run, sandbox, usage
 from bot.core import texts
 from bot.errors import SettingsError, TypistError, trace_of
 
 EXIT_FAILED = 1
-EXIT_INVALID = 2
 
 SUBCOMMANDS: Mapping[str, Subcommand] = {
     "run": run,

@@ -231,7 +231,7 @@ class Pacer:
             ready_at = self._window.free_at(now, live + 1)
             return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
         due = self._edited_at.get(key, -math.inf) + max(OWN_GAP_S, self._gap_s(key, now))
-        has_room = self._window.free(now) - live - self._closed_to_progress(now) > self._kept(now)
+        has_room = self._room(now) > 0
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 
     def budget(self, now: float) -> int:
@@ -303,7 +303,7 @@ class Pacer:
 
     def _pace(self, now: float) -> float:
         """Returns how many edits a second each reply can have until calls run out in any horizon."""
-        room = self._window.free(now) - self._live() - self._kept(now) - self._closed_to_progress(now)
+        room = self._room(now)
         opened_at = (*self._opened_at.values(), *self._others_opened_at)
         rests_s = [self._rest_s(now - since) for since in opened_at]
         usual_s, asking = self._usual_s(), self._asking(now)
@@ -313,6 +313,10 @@ class Pacer:
             seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + newcomers * min(usual_s, horizon_s / 2)
             paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
+
+    def _room(self, now: float) -> float:
+        """Returns how many free calls progress may use: those that are not held back."""
+        return self._window.free(now) - self._live() - self._kept(now) - self._closed_to_progress(now)
 
     def _closed_to_progress(self, now: float) -> float:
         """Returns how many of a minute's calls progress may not use, because of a 429."""
