@@ -1,10 +1,13 @@
 """The parts that all Web API methods share: their context, their declaration and argument checks."""
 
-from collections.abc import Callable
+import base64
+import binascii
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from sandbox.action_tokens import ActionTokens
 from sandbox.files import Files
 from sandbox.manifest import Manifest
 from sandbox.panes import Panes
@@ -13,6 +16,7 @@ from sandbox.triggers import Triggers
 from sandbox.views import Views
 from sandbox.workspace import Channel, Json, SlackError, Stream, Workspace
 
+T = TypeVar("T")
 TokenKind = Literal["bot", "app", "config"]
 
 
@@ -30,6 +34,7 @@ class App:
     config: Manifest
     """The app's configuration from its manifest."""
     triggers: Triggers
+    action_tokens: ActionTokens
     views: Views
     panes: Panes
     streams: dict[tuple[str, str], Stream]
@@ -100,3 +105,32 @@ def flag(args: Json, key: str) -> bool:
     """Returns a boolean argument, as JSON or as form data."""
     value: Any = args.get(key)
     return value is True or str(value).lower() in ("1", "true")
+
+
+def paginate(args: Json, items: Sequence[T], default_limit: int, most: int = 1_000) -> tuple[Sequence[T], Json]:
+    """Returns the requested page, and the response metadata with the next page's cursor, if there is one."""
+    limit, start = _limit(args, default_limit, most), _start(args)
+    if start + limit >= len(items):
+        return items[start:], {}
+    cursor = base64.b64encode(f"next:{start + limit}".encode()).decode()
+    return items[start : start + limit], {"response_metadata": {"next_cursor": cursor}}
+
+
+def _limit(args: Json, default_limit: int, most: int) -> int:
+    try:
+        limit = int(args.get("limit") or default_limit)
+    except ValueError:
+        raise SlackError("invalid_limit") from None
+    if not 1 <= limit <= most:
+        raise SlackError("invalid_limit")
+    return limit
+
+
+def _start(args: Json) -> int:
+    cursor = args.get("cursor")
+    if not cursor:
+        return 0
+    try:
+        return int(base64.b64decode(str(cursor), validate=True).decode().removeprefix("next:"))
+    except (ValueError, binascii.Error):
+        raise SlackError("invalid_cursor") from None

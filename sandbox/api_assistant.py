@@ -1,4 +1,4 @@
-"""assistant.threads.* and agents.sessions.*: status, title and suggested prompts in the assistant pane."""
+"""assistant.threads.* and agents.sessions.*: threads' statuses, sessions and titles; the pane's suggested prompts."""
 
 from sandbox.api import App, Method, required
 from sandbox.manifest import SuggestedPrompt
@@ -15,6 +15,9 @@ def set_status(app: App, args: Json) -> Json:
     channel = app.joined(args, "channel_id")
     root = app.workspace.message(channel.id, required(args, "thread_ts"))
     loading_messages = args.get("loading_messages") or ()
+    if isinstance(loading_messages, str):
+        # In a form, commas divide them (slack-go/slack#1489).
+        loading_messages = [part.strip() for part in loading_messages.split(",")]
     if len(loading_messages) > MAX_LOADING_MESSAGES:
         raise SlackError("invalid_arguments")
     text = str(args.get("status") or "")
@@ -62,9 +65,10 @@ def rename_session(app: App, args: Json) -> Json:
 
 
 def _session(app: App, args: Json) -> tuple[Channel, str]:
-    # Slack allows sessions only for apps with agent_view in their manifest.
+    # Slack allows sessions only for apps with agent_view in their manifest. The error was observed
+    # (kirodotdev/KiroCrew#9822).
     if app.config.pane != "agent":
-        raise SlackError("not_allowed")
+        raise SlackError("not_authorized")
     channel = app.joined(args, "channel_id")
     return channel, app.workspace.message(channel.id, required(args, "thread_ts")).root_ts
 

@@ -1,12 +1,9 @@
 """conversations.*, users.* and reactions.*: reading channels, messages and people, and reacting to messages."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from sandbox.api import App, Method, flag, required
+from sandbox.api import App, Method, flag, paginate, required
 from sandbox.wire import (
     channel_json,
     history_message_json,
@@ -17,7 +14,6 @@ from sandbox.wire import (
 )
 from sandbox.workspace import Channel, ChannelType, Json, Message, SlackError
 
-T = TypeVar("T")
 _SCOPES: dict[ChannelType, str] = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 _LISTED: dict[str, ChannelType] = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
 """The channel types by their names in conversations.list."""
@@ -81,7 +77,7 @@ def channels(app: App, args: Json) -> Json:
         if channel.type in kinds and (channel.type == "channel" or app.workspace.bot.id in channel.members)
         if not (channel.archived and flag(args, "exclude_archived"))
     ]
-    page, metadata = _paginate(args, found, 100)
+    page, metadata = paginate(args, found, 100)
     listed = [listed_channel_json(app.workspace, channel) for channel in page]
     return {"channels": listed, "response_metadata": {"next_cursor": ""}, **metadata}
 
@@ -89,12 +85,12 @@ def channels(app: App, args: Json) -> Json:
 def members(app: App, args: Json) -> Json:
     channel = app.readable(args)
     app.need(f"{_SCOPES[channel.type]}:read")
-    page, metadata = _paginate(args, channel.members, 100)
+    page, metadata = paginate(args, channel.members, 100)
     return {"members": page, "response_metadata": {"next_cursor": ""}, **metadata}
 
 
 def users(app: App, args: Json) -> Json:
-    page, metadata = _paginate(args, list(app.workspace.users.values()), 1_000)
+    page, metadata = paginate(args, list(app.workspace.users.values()), 1_000)
     listed = [user_json(app.workspace, user, with_email=_sees_email(app)) for user in page]
     return {"members": listed, "response_metadata": {"next_cursor": ""}, **metadata}
 
@@ -193,39 +189,10 @@ def _time_range(args: Json) -> _TimeRange:
 
 
 def _message_page(app: App, args: Json, messages: Sequence[Message], default_limit: int) -> Json:
-    page, metadata = _paginate(args, messages, default_limit)
+    page, metadata = paginate(args, messages, default_limit)
     with_metadata = flag(args, "include_all_metadata")
     listed = [history_message_json(app.workspace, m, all_metadata=with_metadata) for m in page]
     return {"messages": listed, "has_more": bool(metadata), **metadata}
-
-
-def _paginate(args: Json, items: Sequence[T], default_limit: int) -> tuple[Sequence[T], Json]:
-    """Returns the requested page, and the response metadata with the next page's cursor, if there is one."""
-    limit, start = _limit(args, default_limit), _start(args)
-    if start + limit >= len(items):
-        return items[start:], {}
-    cursor = base64.b64encode(f"next:{start + limit}".encode()).decode()
-    return items[start : start + limit], {"response_metadata": {"next_cursor": cursor}}
-
-
-def _limit(args: Json, default_limit: int) -> int:
-    try:
-        limit = int(args.get("limit") or default_limit)
-    except ValueError:
-        raise SlackError("invalid_limit") from None
-    if not 1 <= limit <= 1_000:
-        raise SlackError("invalid_limit")
-    return limit
-
-
-def _start(args: Json) -> int:
-    cursor = args.get("cursor")
-    if not cursor:
-        return 0
-    try:
-        return int(base64.b64decode(str(cursor), validate=True).decode().removeprefix("next:"))
-    except (ValueError, binascii.Error):
-        raise SlackError("invalid_cursor") from None
 
 
 _HISTORY = tuple(f"{kind}:history" for kind in _SCOPES.values())

@@ -15,6 +15,7 @@ FLOORS: Mapping[str, int] = {
     "agents.sessions.setStatus": _TIER_3,
     "api.test": _TIER_4,
     "apps.connections.open": 60,
+    "assistant.search.context": 10,
     "assistant.threads.setStatus": 600,
     "assistant.threads.setSuggestedPrompts": _TIER_3,
     "assistant.threads.setTitle": _TIER_3,
@@ -91,6 +92,12 @@ class Budgets:
         """Returns the calls in the last minute and the limit, by method."""
         now_s = self.monotonic()
         return {method: (len(self._window(method, now_s)), limit) for method, limit in self._limits.items()}
+
+    def used_in_channels(self) -> dict[str, tuple[int, int]]:
+        """Returns how much of its burst of posts each channel has used, and the burst. Unused channels are left out."""
+        now_s = self.monotonic()
+        ahead = {channel: math.ceil(due_s - now_s) for channel, due_s in self._post_due_s.items() if due_s > now_s}
+        return {channel: (min(used, self.post_burst), self.post_burst) for channel, used in ahead.items()}
 
     def _window(self, method: str, now_s: float) -> deque[float]:
         spent = self._spent[method]

@@ -11,6 +11,7 @@ from sandbox.budgets import Budgets
 from sandbox.client import Surfaces
 from sandbox.faults import FAULTS, GROUPS, Fault, Faults, FaultSettings
 from sandbox.page_calls import AnswerCalls
+from sandbox.page_carriers import Carriers
 from sandbox.page_files import PageFiles
 from sandbox.page_guard import body, done, guarded, strings
 from sandbox.page_guide import Guide
@@ -19,11 +20,11 @@ from sandbox.page_updates import PageUpdates
 from sandbox.people import People
 from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
+from sandbox.web_api import CallRecord
 from sandbox.workspace import SLACK, SLACKBOT, Channel, Json, Message, SlackError, Workspace
 
 _PAGE = Path(__file__).parent / "page"
 _ASSET_TYPES = frozenset({".js", ".css"})
-_ALWAYS_METERED = frozenset({"chat.postMessage", "chat.update"})
 
 
 @dataclass
@@ -43,9 +44,10 @@ class PageApi:
         self._renderer = Renderer(self.workspace.names)
         self._files = PageFiles(self.workspace, self.people.files)
         self._last_bot_state: Json = {}
-        self.answer_calls = AnswerCalls(self.workspace)
-        polled = {"budgets": self.budgets_json, "answers": self.answer_calls.newest_json}
+        self._answer_calls = AnswerCalls(self.workspace)
+        polled = {"budgets": self.budgets_json, "answers": self._answer_calls.newest_json}
         self.updates = PageUpdates(self.workspace, self.message_json, polled)
+        self._carriers = Carriers(self.workspace, self._answer_calls, self.updates.refresh)
         self.page_surfaces = PageSurfaces(self.surfaces, self.updates, self._renderer)
         self.faults.listeners.append(lambda: self.updates.send("faults", self.faults_json()))
 
@@ -63,6 +65,11 @@ class PageApi:
             web.post("/sandbox/fault", guarded(self._fault)),
             web.post("/sandbox/stop_faults", guarded(self._stop_faults)),
         ]
+
+    def record(self, call: CallRecord) -> None:
+        """Counts a call of the app for its answer and its message."""
+        self._answer_calls.record(call)
+        self._carriers.record(call)
 
     def set_note(self, note: str) -> None:
         """Changes the note, also on open pages."""
@@ -97,12 +104,18 @@ class PageApi:
             "deleted": message.subtype == "tombstone",
             "opens_pane": message.subtype == "assistant_app_thread",
             "status": self.workspace.status(message.channel, message.ts),
+            "carrier": self._carriers.json(message),
         }
 
     def budgets_json(self) -> list[Json]:
-        """Returns the used budgets: methods called in the last minute, and always those that show answers."""
-        used = self.budgets.used().items()
-        return [{"method": m, "used": n, "limit": limit} for m, (n, limit) in used if n or m in _ALWAYS_METERED]
+        """Returns all methods with a budget, and the channels whose posts are close together."""
+        methods = [{"method": m, "used": n, "limit": limit} for m, (n, limit) in self.budgets.used().items()]
+        in_channels = self.budgets.used_in_channels().items()
+        channels = [
+            {"method": "chat.postMessage", "channel": channel, "used": used, "limit": limit}
+            for channel, (used, limit) in in_channels
+        ]
+        return methods + channels
 
     def faults_json(self) -> list[Json]:
         """Returns all faults with their state."""
@@ -147,7 +160,7 @@ class PageApi:
             "channels": [_channel_json(channel) for channel in self.workspace.channels.values()],
             "messages": [self.message_json(message) for message in [*messages, *self.workspace.ephemerals]],
             "budgets": self.budgets_json(),
-            "answers": self.answer_calls.newest_json(),
+            "answers": self._answer_calls.newest_json(),
             "faults": self.faults_json(),
             "guide": self.guide.state(),
             **self.page_surfaces.state(),

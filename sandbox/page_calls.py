@@ -60,6 +60,11 @@ class AnswerCalls:
         answer.failed += not call.ok
         self._forget()
 
+    def messages_like(self, place: Place) -> list[Place]:
+        """Returns the app's messages for the same question as this one, deleted ones included."""
+        question = self._question_of.get(place)
+        return [other for other, of in self._question_of.items() if of == question] if question else []
+
     def newest_json(self) -> list[Json]:
         """Returns the newest answers and their calls, the newest first."""
         newest = sorted(self._answers.values(), key=lambda answer: answer.question.ts, reverse=True)

@@ -61,6 +61,11 @@ class PageUpdates:
                 self._pages.discard(page)
                 _disconnect(page)
 
+    def refresh(self, message: Message) -> None:
+        """Sends a message again, because something about it has changed that is not its text."""
+        if self._pages:
+            self._queue(message)
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serves one page's stream of events until the page or the sandbox closes."""
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}

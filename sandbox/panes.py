@@ -1,10 +1,10 @@
 """The app's Home and Messages tabs, the assistant pane, and agent sessions."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from sandbox.action_tokens import ActionTokens
 from sandbox.manifest import MAX_PROMPTS, Manifest, SuggestedPrompt
 from sandbox.views import Views
 from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Stream, Workspace
@@ -38,6 +38,7 @@ class Panes:
     config: Manifest
     views: Views
     streams: dict[tuple[str, str], Stream]
+    action_tokens: ActionTokens
     emit: Callable[[Json], None]
     changed: list[Callable[[str], None]] = field(default_factory=list)
     _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
@@ -62,7 +63,10 @@ class Panes:
         """Returns the extra fields of a message to the app: an action token, and what the author has open."""
         if self.config.pane is None:
             return {}
-        fields: Json = {"assistant_thread": {"action_token": secrets.token_hex(16)}}
+        fields: Json = {}
+        author = self.workspace.user(message.user_id)
+        if not author.is_restricted and author.team_id == TEAM_ID:
+            fields["assistant_thread"] = {"action_token": self.action_tokens.give(author.id)}
         if self.config.pane == "agent" and message.channel == self._dm(message.user_id).id:
             fields |= {f"app_{key}": value for key, value in self._context(message.user_id).items()}
         return fields

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from sandbox.action_tokens import ActionTokens
 from sandbox.api import App
 from sandbox.budgets import Budgets
 from sandbox.client import Client, Surfaces
@@ -134,7 +135,8 @@ class Sandbox:
             lambda message: self.panes.message_fields(message),
         )
         self.views, triggers, streams = Views(bot), Triggers(self.monotonic), dict[tuple[str, str], Stream]()
-        self.panes = Panes(self.workspace, self.config, self.views, streams, self._emit)
+        action_tokens = ActionTokens(self.monotonic)
+        self.panes = Panes(self.workspace, self.config, self.views, streams, action_tokens, self._emit)
         app = App(
             self.workspace,
             self.monotonic,
@@ -143,6 +145,7 @@ class Sandbox:
             self.files,
             self.config,
             triggers,
+            action_tokens,
             self.views,
             self.panes,
             streams,
@@ -356,7 +359,7 @@ class Sandbox:
         self._wake_waiters()
 
     def _on_call(self, call: CallRecord) -> None:
-        self._page.answer_calls.record(call)
+        self._page.record(call)
         self._wake_waiters()
 
     def _on_sockets_changed(self) -> None:

@@ -12,7 +12,17 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from sandbox import api_app, api_assistant, api_chat, api_conversations, api_files, api_people, api_streams, api_views
+from sandbox import (
+    api_app,
+    api_assistant,
+    api_chat,
+    api_conversations,
+    api_files,
+    api_people,
+    api_search,
+    api_streams,
+    api_views,
+)
 from sandbox.api import App, Method, TokenKind, need
 from sandbox.budgets import Budgets
 from sandbox.faults import ANSWER_FAULTS, RAW_ANSWERS, Fault, Faults
@@ -26,6 +36,7 @@ METHODS: Mapping[str, Method] = {
     **api_conversations.METHODS,
     **api_files.METHODS,
     **api_people.METHODS,
+    **api_search.METHODS,
     **api_views.METHODS,
 }
 SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if method.called_with == "bot") | {

@@ -3,6 +3,9 @@
 import { byId, el, post } from "./dom.js";
 
 const CLOSE_TO_LIMIT = 0.8;
+const ALWAYS_SHOWN = new Set(["chat.postMessage", "chat.update"]);
+const ORDER = [/^chat\.update/, /^chat\.postMessage/, /^chat\./, /^posts in/, /^/];
+const rank = (name) => ORDER.findIndex((pattern) => pattern.test(name));
 
 export class Failures {
   constructor(world, onError) {
@@ -24,14 +27,25 @@ export class Failures {
     byId("failures-toggle").setAttribute("aria-expanded", String(isOpen));
   }
 
-  /** Show the meters. A method that is missing in `budgets` was not called in the last minute. */
+  /** Show the meters of all methods, and of the channels in `budgets`. Methods without a call stay folded away. */
   showBudgets(budgets) {
-    const used = new Map(budgets.map((budget) => [budget.method, budget]));
-    for (const { method } of budgets) if (!this.meters.has(method)) this.#addMeter(method);
-    for (const [method, meter] of this.meters) {
-      meter.limit = used.get(method)?.limit ?? meter.limit;
-      this.#fill(meter, used.get(method)?.used ?? 0);
+    const shown = new Set();
+    for (const { method, channel, used, limit } of budgets) {
+      const name = channel ? `posts in ${this.world.title(this.world.channel(channel))}` : method;
+      shown.add(name);
+      if (!this.meters.has(name)) this.#addMeter(name);
+      const meter = this.meters.get(name);
+      this.#fill(meter, used, limit);
+      if (!meter.isListed && (used || ALWAYS_SHOWN.has(name))) this.#list(meter, name);
     }
+    for (const [name, { node }] of this.meters) {
+      if (shown.has(name)) continue;
+      node.remove();
+      this.meters.delete(name);
+    }
+    const idle = byId("idle-budgets").childElementCount;
+    byId("idle-title").textContent = `${idle} other ${idle === 1 ? "method" : "methods"}, not called so far`;
+    byId("idle-title").parentElement.hidden = !idle;
   }
 
   /** Show the newest answers and their calls. */
@@ -64,18 +78,23 @@ export class Failures {
     byId("failures-reset").disabled = !on;
   }
 
-  #addMeter(method) {
+  #addMeter(name) {
     const bar = el("span", { class: "bar-fill" });
     const numbers = el("span", { class: "numbers" });
-    const meter = el("div", { class: "meter", role: "meter", "aria-label": method, "aria-valuemin": "0" }, bar);
-    const node = el("li", {}, el("code", {}, method), numbers, meter);
-    this.meters.set(method, { node, meter, bar, numbers, limit: 0 });
-    // The methods that show answers come first.
-    if (method.startsWith("chat.")) byId("budgets").prepend(node);
-    else byId("budgets").append(node);
+    const meter = el("div", { class: "meter", role: "meter", "aria-label": name, "aria-valuemin": "0" }, bar);
+    const node = el("li", {}, el("code", { title: name }, name), numbers, meter);
+    this.meters.set(name, { node, meter, bar, numbers, isListed: false });
+    byId("idle-budgets").append(node);
   }
 
-  #fill({ node, meter, bar, numbers, limit }, used) {
+  /** Move a meter from the folded list to the others. The methods that show answers come first. */
+  #list(meter, name) {
+    meter.isListed = true;
+    const next = [...byId("budgets").children].find((node) => rank(node.textContent) > rank(name));
+    byId("budgets").insertBefore(meter.node, next || null);
+  }
+
+  #fill({ node, meter, bar, numbers }, used, limit) {
     const share = limit ? Math.min(1, used / limit) : 0;
     numbers.textContent = `${used} / ${limit}`;
     meter.setAttribute("aria-valuenow", used);

@@ -139,6 +139,7 @@ export class MessageList {
     item.files = el("div", { class: "files", role: "group", "aria-label": "Files", hidden: true });
     item.footer = el("div", { class: "footer" });
     item.note = el("span", { class: "note" });
+    item.carrier = el("div", { class: "carrier" });
     item.more = el(
       "button",
       {
@@ -155,6 +156,7 @@ export class MessageList {
       item.body,
       item.files,
       item.footer,
+      item.carrier,
       item.more,
     );
     return item;
@@ -178,6 +180,7 @@ export class MessageList {
     item.note.textContent = message.ephemeral_to
       ? "Only visible to you"
       : message.edited && !message.is_bot ? "(edited)" : "";
+    item.carrier.textContent = carrierText(message.carrier);
     item.classList.toggle("tombstone", message.deleted);
     this.#renderFiles(item);
     this.#renderFooter(item);
@@ -211,13 +214,13 @@ export class MessageList {
       el("span", { class: "reaction", "aria-label": `${name}, ${count}` }, `${glyph(name)} ${count}`),
     );
     item.footer.replaceChildren(...reactions);
-    if (replies.length && this.actions.open) item.footer.append(this.#threadButton(message, replies, status));
+    if ((replies.length || status) && this.actions.open) item.footer.append(this.#threadButton(message, replies, status));
   }
 
   #threadButton(message, replies, status) {
     const people = new Map(replies.map((reply) => [reply.user_id, this.world.user(reply)]));
     const last = status ? `${this.world.bot.name} ${status}` : `Last at ${clock.format(when(replies.at(-1).ts))}`;
-    const count = replies.length === 1 ? "1 reply" : `${replies.length} replies`;
+    const count = { 0: "Thread", 1: "1 reply" }[replies.length] || `${replies.length} replies`;
     return el(
       "button",
       { type: "button", class: "replies", onclick: () => this.actions.open(message) },
@@ -293,6 +296,16 @@ export class MessageList {
     if (this.pinned && this.items.size) this.scroller.scrollTop = this.bottom;
   }
 }
+
+/** How a message of the app got its text; shown while the panel with the meters is open. */
+function carrierText(carrier) {
+  if (!carrier) return "";
+  const { stream, anew, appends, edits } = carrier;
+  const parts = [anew && "posted anew", stream && `native stream, ${counted(appends, "append")}`, edits && counted(edits, "edit")];
+  return parts.filter(Boolean).join(", ");
+}
+
+const counted = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 const GLYPHS = {
   eyes: "👀", white_check_mark: "✅", x: "❌", thumbsup: "👍", "+1": "👍", thumbsdown: "👎", "-1": "👎",

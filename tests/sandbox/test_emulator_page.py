@@ -17,6 +17,8 @@ import aiohttp
 import pytest
 
 from sandbox import (
+    action_tokens,
+    api_search,
     api_streams,
     block_elements,
     files,
@@ -62,6 +64,7 @@ LIMITS: Mapping[str, object] = {
     "Characters of a view's title, of private_metadata": f"{rules_views.TITLE}, {rules_views.PRIVATE_METADATA:,}",
     "Modals on top of each other": views.MAX_STACKED,
     "Seconds that a trigger_id lives": f"{triggers.LIFE_S:.0f}",
+    "Seconds that an action_token lives; results of a search": f"{action_tokens.LIFE_S:.0f}, {api_search.MAX_RESULTS}",
     "Uses of a response_url, within seconds": f"{responses.USES}, {responses.LIFE_S:,.0f}",
     "Bytes of a file": files.MAX_BYTES,
     "Socket Mode connections": socket_mode.MAX_CONNECTIONS,

@@ -74,7 +74,7 @@ async def test_assistant_sets_prompts_title_and_status(
     assert assistant.workspace.status(dm, ts) == "is thinking…"
     clock.now_s += 2
     assert assistant.workspace.status(dm, ts) is None
-    with pytest.raises(SlackApiError, match="not_allowed"):
+    with pytest.raises(SlackApiError, match="not_authorized"):
         await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="processing")
 
 

@@ -92,6 +92,28 @@ _TEAM_INFO: Shape = {
     "is_verified?": bool,
 }
 _PERMALINK: Shape = {"permalink": URL}
+_AROUND: Shape = {"user_id": USER, "ts": TS, "text": str}
+SEARCHED: Shape = {  # docs; author_name, channel_name and context_messages as public apps read them
+    **_DONE,
+    "results": {
+        "messages": [
+            {
+                "author_name": str,
+                "author_user_id": USER,
+                "team_id": TEAM,
+                "channel_id": CHANNEL,
+                "channel_name": str,
+                "message_ts": TS,
+                "content": str,
+                "is_author_bot": bool,
+                "permalink": URL,
+                "context_messages?": {"before": [_AROUND], "after": [_AROUND]},
+            }
+        ]
+    },
+    "response_metadata": {"next_cursor": str},
+}
+"""The answer of assistant.search.context."""
 ANSWERS: Mapping[str, Shape] = {
     "auth.test": {
         **_DONE,
