@@ -1,9 +1,12 @@
 """Conversations as plain data: threads, messages, questions, jobs, and the prompt for a model."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from bot.core.job import Checkpoint
+from bot.core.stream import Citation, Opaque, ToolCall
+from bot.core.tool_steps import Round
 
 Role = Literal["user", "assistant"]
 
@@ -24,6 +27,16 @@ class ThreadKey:
 
     def __str__(self) -> str:
         return f"{self.team_id}/{self.channel_id}/{self.thread_ts or 'root'}"
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedThreads:
+    """The threads of a workspace that have live jobs."""
+
+    waiting: tuple[ThreadKey, ...]
+    """Threads with queued questions in which nothing is answered, in the order in which they are claimed."""
+    answered: frozenset[ThreadKey]
+    """Threads in which a question is being answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A question that an answer under way took along."""
+
+    question: Question
+    step_no: int
+    """The model's step that read it first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A question as its worker claimed it. core/job.py explains attempts and versions."""
 
@@ -120,14 +142,27 @@ class Job:
     """The number of earlier attempts whose process died or was paused for too long."""
     so_far: str = field(default="", repr=False)
     """The answer so far, if this version continues one that was stopped or reached its length limit."""
+    sources: Sequence[Citation] = ()
+    """The web pages that the answer so far cites."""
+    has_previous: bool = False
+    """An earlier version of the answer is on record, which this version does not continue."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     """The text that earlier attempts at this version recorded."""
     earlier: tuple[Question, ...] = ()
     """The earlier questions of its batch, which share its answer."""
+    follow_ups: tuple[FollowUp, ...] = ()
+    """The later questions that it took along."""
+    rounds: tuple[Round, ...] = field(default=(), repr=False, compare=False)
+    """The steps of this version that earlier attempts recorded."""
     version: int = 0
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
     asked_at: float = field(default=0.0, compare=False)
     """Since when the asker waits for this version, in seconds since the epoch."""
+
+    @property
+    def settled(self) -> str:
+        """The part of the answer that no attempt writes again: the answer so far, and the text of recorded steps."""
+        return self.so_far + "".join(step.text for step in self.rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +177,27 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPart:
+    """Text among the other parts of a turn."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool returned, as the model reads it."""
+
+    call_id: str
+    name: str
+    """The tool's name, which some vendors want again."""
+    text: str = field(repr=False)
+    is_error: bool = False
+
+
+TurnPart = TextPart | ToolCall | ToolResult | Opaque
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """The words of one side of the conversation, as the model reads them."""
 
@@ -149,6 +205,33 @@ class Turn:
     text: str = field(repr=False)
     media: tuple[Media, ...] = ()
     """The images and PDFs that were shared with it."""
+    parts: tuple[TurnPart, ...] = field(default=(), repr=False)
+    """What a model's earlier step in this answer consisted of, or the results of its tools.
+
+    If there are any, they are sent in place of `text`: to the vendor of the opaque items nothing but these items, to
+    others everything else.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """A function that the model may ask for."""
+
+    name: str
+    """server__tool, of letters, digits, _ and -, at most 64."""
+    description: str = field(repr=False)
+    parameters: Mapping[str, Any] = field(repr=False)
+    """The JSON Schema of its arguments."""
+    definition_hash: str = ""
+    """Identifies what an admin has agreed to: name, description and parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSearch:
+    """The model may search the web, if its vendor offers that."""
+
+    allowed_domains: tuple[str, ...] = ()
+    """Searches stay within these domains and their subdomains; empty: the whole web."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +242,6 @@ class Prompt:
     turns: tuple[Turn, ...]
     cache_key: str = ""
     """Identifies the conversation to a vendor's cache, without revealing anything about it."""
+    tools: tuple[ToolDefinition, ...] = ()
+    web_search: WebSearch | None = None
+    """None: the model may not search the web."""

@@ -5,21 +5,42 @@ the SQL in bot/store/queue carries them out, and tests/contracts/test_store_stat
 
 States
 ------
-The database keeps three columns, and `state_of` reads the state from them: `status` (queued, running or ended),
-`attempts` (how often the job was claimed) and `end_reason`. The same status means two things before and after the first
-attempt, so the state says which:
+The database keeps three columns, and `state_of` reads the state from them: `status` (queued, running, waiting or
+ended), `attempts` (how often the job was claimed) and `end_reason`. The same status means two things before and after
+the first attempt, so the state says which:
 
 - QUEUED jobs were never claimed. Nothing of the answer exists but perhaps a placeholder, so a queued job may join a
   batch, and Stop ends it on the spot.
 - RELEASED jobs are queued as well, but an attempt has begun the answer, or an earlier version of it stands in Slack.
   They go first in their thread, alone. Stop only leaves a request: the next attempt must finish the reply.
 - RUNNING jobs belong to one worker. The database allows one running job per thread.
+- WAITING jobs wait until a person approves a tool call (core/tool_steps.py). They belong to no worker and take no room.
 - ENDED, BATCHED, DENIED and UNBEGUN jobs are over. ENDED had an attempt; UNBEGUN ended without one; the answer to a
   BATCHED job is a later job's; the asker of a DENIED job has no access.
 - ABSENT jobs have no row: they were never asked, or were erased. Ids are not reused, so late writes find nothing.
 
 Two predicates recur everywhere. A job is *live* until it is over. It is *begun* while it is live and an attempt has
 taken it: somebody writes its answer, or will go on with it.
+
+Approvals
+---------
+A worker that needs a person's approval shows the question in the reply and gives the job up with WAIT. The decision
+about the last call that was asked for (DECIDE), or the end of the time to decide (EXPIRE), makes the job RELEASED, and
+the next attempt goes on from the recorded steps. So does whatever needs a worker to write the reply: STOP,
+DELETE_QUESTION, and an EDIT that changes the question, whose new version has no use for the approval. A WAIT that comes
+after one of these has no effect, and neither has one without a call that is still to be decided: the decision may be
+faster than the worker.
+
+A waiting job holds up nobody. Later questions of its thread are claimed and answered while it waits; once it is
+RELEASED, it goes first again. If its asker writes to Typist in the thread instead of deciding, that is a decision: the
+calls are denied, and the attempt that follows takes the message along.
+
+Messages while tools run
+------------------------
+What an asker writes while a model works in steps is queued like any question. Before each further step, the worker
+takes such questions along (BATCH): the model reads them next, and the running answer is theirs. Questions of other
+people, and questions with files, are answered in their turn. `joined_step` says at which step the model first read a
+question, so that a take-over builds the same prompts.
 
 Attempts and leases
 -------------------
@@ -62,11 +83,11 @@ wait while their job is live, and an end that is being shown (SHOW_END) keeps th
 that two processes never write one reply. The outbox moves no job.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
-from bot.core.stream import FinishReason, Usage
+from bot.core.stream import Citation, FinishReason, Usage
 from bot.errors import Failure
 
 
@@ -75,6 +96,7 @@ class Status(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING = "waiting"
     ENDED = "ended"
 
 
@@ -84,6 +106,8 @@ class EndReason(StrEnum):
     WHOLE = "whole"
     LENGTH_LIMIT = "length_limit"
     """The answer reached its length limit."""
+    STEP_LIMIT = "step_limit"
+    """The model used all its steps, and would have gone on."""
     NOTHING_ASKED = "nothing_asked"
     """The message had no words and no files, so Typist explained how to ask."""
     BATCHED = "batched"
@@ -122,6 +146,8 @@ class EndReason(StrEnum):
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
     INTERRUPTED = "interrupted"
     """An attempt's process died, or released the job: another attempt goes on."""
+    STEPPED = "stepped"
+    """A step ended with calls of tools: the answer goes on with their results."""
 
     @property
     def is_answer(self) -> bool:
@@ -131,7 +157,7 @@ class EndReason(StrEnum):
     @property
     def is_continuable(self) -> bool:
         """Whether Continue goes on with the answer, if it has text."""
-        return self in (EndReason.LENGTH_LIMIT, EndReason.STOPPED)
+        return self in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT, EndReason.STOPPED)
 
     @property
     def is_stop(self) -> bool:
@@ -146,20 +172,31 @@ class EndReason(StrEnum):
     @property
     def is_failure(self) -> bool:
         """Whether the job failed."""
-        return not (self.is_answer or self.is_stop or self in (EndReason.DENIED, EndReason.INTERRUPTED))
+        return not (self.is_answer or self.is_stop or self is EndReason.DENIED or self.is_midway)
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether the answer goes on: what ended is an attempt or a step."""
+        return self in (EndReason.INTERRUPTED, EndReason.STEPPED)
 
 
-_ANSWERS = {EndReason.WHOLE, EndReason.LENGTH_LIMIT, EndReason.NOTHING_ASKED, EndReason.BATCHED}
+_ANSWERS = {
+    EndReason.WHOLE,
+    EndReason.LENGTH_LIMIT,
+    EndReason.STEP_LIMIT,
+    EndReason.NOTHING_ASKED,
+    EndReason.BATCHED,
+}
 _STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
 
 
 def reason_of(why: FinishReason | Failure) -> EndReason:
     """Returns the end reason of a job by its model's finish reason or failure."""
     match why:
-        case FinishReason.STOP:
-            return EndReason.WHOLE
         case FinishReason.LENGTH:
             return EndReason.LENGTH_LIMIT
+        case FinishReason():
+            return EndReason.WHOLE
     return EndReason(why.value)
 
 
@@ -170,6 +207,7 @@ class State(StrEnum):
     QUEUED = auto()
     RELEASED = auto()
     RUNNING = auto()
+    WAITING = auto()
     ENDED = auto()
     UNBEGUN = auto()
     BATCHED = auto()
@@ -178,12 +216,12 @@ class State(StrEnum):
     @property
     def is_live(self) -> bool:
         """Whether an answer is still to come."""
-        return self in (State.QUEUED, State.RELEASED, State.RUNNING)
+        return self in (State.QUEUED, State.RELEASED, State.RUNNING, State.WAITING)
 
     @property
     def is_begun(self) -> bool:
         """Whether a worker writes the answer, or the next one will go on with it."""
-        return self in (State.RELEASED, State.RUNNING)
+        return self in (State.RELEASED, State.RUNNING, State.WAITING)
 
 
 def state_of(status: str, attempts: int, end_reason: str | None) -> State:
@@ -191,6 +229,8 @@ def state_of(status: str, attempts: int, end_reason: str | None) -> State:
     match status:
         case Status.RUNNING:
             return State.RUNNING
+        case Status.WAITING:
+            return State.WAITING
         case Status.QUEUED:
             return State.RELEASED if attempts else State.QUEUED
     match end_reason:
@@ -207,7 +247,7 @@ class Event(StrEnum):
     ENQUEUE = auto()
     CLAIM = auto()
     BATCH = auto()
-    """A later question of the thread is claimed and takes this one along."""
+    """A later question of the thread is claimed and takes this one along, or an answer under way does."""
     UNBATCH = auto()
     """The later question gets no answer."""
     TAKE_OVER = auto()
@@ -217,6 +257,12 @@ class Event(StrEnum):
     FINISH = auto()
     DENY = auto()
     """Its worker finds that the asker has no access."""
+    WAIT = auto()
+    """Its worker needs a person's approval, and gives it up."""
+    DECIDE = auto()
+    """The last of the calls that a person was asked about is approved or denied."""
+    EXPIRE = auto()
+    """Nobody decided in time."""
     REMOVE = auto()
     """Its worker ends it, after somebody asked to erase it."""
     STOP = auto()
@@ -237,6 +283,10 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.RUNNING, Event.FINISH): State.ENDED,
     (State.RUNNING, Event.DENY): State.DENIED,
     (State.RUNNING, Event.REMOVE): State.ABSENT,
+    # Approvals.
+    (State.RUNNING, Event.WAIT): State.WAITING,
+    (State.WAITING, Event.DECIDE): State.RELEASED,
+    (State.WAITING, Event.EXPIRE): State.RELEASED,
     # Batches.
     (State.QUEUED, Event.BATCH): State.BATCHED,
     (State.BATCHED, Event.UNBATCH): State.QUEUED,
@@ -244,10 +294,12 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.QUEUED, Event.STOP): State.UNBEGUN,
     (State.RELEASED, Event.STOP): State.RELEASED,
     (State.RUNNING, Event.STOP): State.RUNNING,
-    # Edits: a begun job starts over, and an ended one gets an offer. No state changes.
+    (State.WAITING, Event.STOP): State.RELEASED,
+    # Edits: a begun job starts over, and an ended one gets an offer. Only a waiting job changes its state.
     (State.QUEUED, Event.EDIT): State.QUEUED,
     (State.RELEASED, Event.EDIT): State.RELEASED,
     (State.RUNNING, Event.EDIT): State.RUNNING,
+    (State.WAITING, Event.EDIT): State.RELEASED,
     (State.BATCHED, Event.EDIT): State.BATCHED,
     (State.ENDED, Event.EDIT): State.ENDED,
     (State.UNBEGUN, Event.EDIT): State.UNBEGUN,
@@ -255,6 +307,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.QUEUED, Event.DELETE_QUESTION): State.UNBEGUN,
     (State.RELEASED, Event.DELETE_QUESTION): State.RELEASED,
     (State.RUNNING, Event.DELETE_QUESTION): State.RUNNING,
+    (State.WAITING, Event.DELETE_QUESTION): State.RELEASED,
     (State.BATCHED, Event.DELETE_QUESTION): State.UNBEGUN,
     (State.ENDED, Event.DELETE_QUESTION): State.ENDED,
     (State.UNBEGUN, Event.DELETE_QUESTION): State.UNBEGUN,
@@ -265,6 +318,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.QUEUED, Event.ERASE): State.ABSENT,
     (State.RELEASED, Event.ERASE): State.ABSENT,
     (State.RUNNING, Event.ERASE): State.RUNNING,
+    (State.WAITING, Event.ERASE): State.ABSENT,
     (State.ENDED, Event.ERASE): State.ABSENT,
     (State.UNBEGUN, Event.ERASE): State.ABSENT,
     (State.BATCHED, Event.ERASE): State.ABSENT,
@@ -295,6 +349,8 @@ class Outcome:
     first_token_s: float | None = None
     prompt_version: str | None = None
     """The version of the model's system prompt (core/inbound/channel_settings.py)."""
+    sources: Sequence[Citation] = ()
+    """The web pages that the answer cites."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +363,8 @@ class Closing:
     model: str | None = None
     first_token_s: float | None = None
     prompt_version: str | None = None
+    details: bool = False
+    """The answer used tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +376,8 @@ class Piece:
     text: str = field(repr=False)
     closing: Closing | None = None
     """How the answer ends; only the last piece has it."""
+    sources: Sequence[Citation] = ()
+    """The web pages that the answer cites so far."""
 
     @property
     def end(self) -> int:
@@ -332,6 +392,8 @@ class Checkpoint:
     text: str = field(default="", repr=False)
     closing: Closing | None = None
     """The text is complete, and only the end's record is missing."""
+    sources: Sequence[Citation] = ()
+    """The web pages that the text cites."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,17 @@ OUTBOX_HOLD_S = 30.0
 LONGEST_WAIT_S = 3_600.0
 MOST_TRIES = 30
 """With the growing waits between tries, an entry is tried for about a day."""
+MOST_IN_VAIN = 10
+"""So many tries that got no turn within Slack's rate limits are repeated after a minute, when calls are free again."""
 
 
-def wait_s(tries: int) -> float:
-    """Returns how long an entry waits after a failed try, by the number of tries; at least OUTBOX_HOLD_S."""
-    return min(LONGEST_WAIT_S, OUTBOX_HOLD_S * 2.0 ** min(tries, 10))
+def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
+    """Returns how long an entry waits after a failed try, by the number of tries; at least OUTBOX_HOLD_S.
+
+    `had_no_turn`: the try waited for Slack's rate limits until its time was up.
+    """
+    doublings = 1 if had_no_turn and tries <= MOST_IN_VAIN else min(tries, 10)
+    return min(LONGEST_WAIT_S, OUTBOX_HOLD_S * 2.0**doublings)
 
 
 class OutboxKind(StrEnum):
@@ -30,7 +36,7 @@ class OutboxKind(StrEnum):
     OFFER_REGENERATE = "offer_regenerate"
     """The question was edited after its answer: offer its writer another answer."""
     SHOW_END = "show_end"
-    """Slack did not accept the end of an answer: show it in the reply."""
+    """Slack did not accept the end of an answer, or the deletion of messages beside it: show it in the reply alone."""
     MENTION_ASKERS = "mention_askers"
     """An answer took long: mention its askers once."""
 

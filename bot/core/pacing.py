@@ -65,6 +65,13 @@ FINALS_WEIGHT = 2.0
 """The weight of expected finals: a crowd is noticed only while its first questions are answered."""
 
 
+FINAL_WAIT_S = 1.5
+"""A final that would wait longer for an edit is posted as a new message, so that it is shown within two seconds."""
+POST_BURST = 10
+"""Posts that one channel takes at once. Slack's documentation speaks of short bursts, and of one a second."""
+POST_GAP_S = 1.0
+
+
 class Urgency(IntEnum):
     """The urgency of a call. The smallest goes first."""
 
@@ -149,6 +156,14 @@ class RateWindow:
         known = sorted((*self._back_at, *self._others_back_at))
         return known[missing - 1] if missing <= len(known) else now + ASK_AGAIN_S
 
+    def known_free_at(self, now: float, wanted: int) -> float:
+        """Returns when so many calls are free, as far as is known: calls in flight count for a minute."""
+        missing = wanted - self.free(now)
+        if missing <= 0:
+            return now
+        known = sorted((*self._back_at, *self._others_back_at))
+        return known[missing - 1] if missing <= len(known) else now + WINDOW_S
+
     def sent(self) -> None:
         """Counts a call from now on."""
         self._in_flight += 1
@@ -182,6 +197,31 @@ class RateWindow:
         self._back_at = deque(sorted([*self._back_at, *returns]))
 
 
+class ChannelPosts:
+    """Tells how soon a channel takes another post: about one a second, and short bursts."""
+
+    def __init__(self) -> None:
+        self._next_at: dict[str, float] = {}
+        """When a steady post a second would have caught up with the posts so far, by channel."""
+
+    def free_at(self, channel_id: str, now: float) -> float:
+        """Returns when a post may go."""
+        return max(now, self._next_at.get(channel_id, now) - (POST_BURST - 1) * POST_GAP_S)
+
+    def sent(self, channel_id: str, now: float) -> None:
+        """Notes a post."""
+        self._next_at = {channel: at for channel, at in self._next_at.items() if at > now}
+        self._next_at[channel_id] = self._next_at.get(channel_id, now) + POST_GAP_S
+
+
+def is_posted_anew(waiting_since: float, edit_at: float, post_at: float) -> bool:
+    """Returns whether a final is shown by a new message, because edits are spent for longer than it can wait.
+
+    `waiting_since`: when it could have been sent but for the budget. `edit_at`, `post_at`: when either may go.
+    """
+    return edit_at > waiting_since + FINAL_WAIT_S and post_at < edit_at
+
+
 class Pacer:
     """Paces the calls of one method in one workspace.
 
@@ -189,9 +229,12 @@ class Pacer:
     open replies is only held to its budget.
 
     `calls_per_minute`: what Slack guarantees. `ceiling`: the most that is tried; by default no more than that.
+    `holds_back`: whether calls are held back for finals and first words. Appends to a stream need none, because a
+    stream starts and stops with calls of other methods.
     """
 
-    def __init__(self, calls_per_minute: int = 50, ceiling: int | None = None) -> None:
+    def __init__(self, calls_per_minute: int = 50, ceiling: int | None = None, *, holds_back: bool = True) -> None:
+        self._holds_back = holds_back
         self._rate = LearnedRate(calls_per_minute, calls_per_minute if ceiling is None else ceiling)
         self._window = RateWindow(calls_per_minute)
         self._opened_at: dict[Hashable, float] = {}
@@ -215,6 +258,14 @@ class Pacer:
         self._lives_s.append(now - self._opened_at.pop(key))
         del self._edited_at[key]
 
+    def joined(self, key: Hashable, since: float, now: float) -> None:
+        """Notes that a reply which began with calls of another method goes on with this one's."""
+        self._opened_at[key], self._edited_at[key] = since, now
+
+    def left(self, key: Hashable) -> None:
+        """Notes that a reply goes on with calls of another method."""
+        del self._opened_at[key], self._edited_at[key]
+
     def ready_at(self, now: float, urgency: Urgency, key: Hashable) -> float:
         """Returns when a call may go if that is not later than now, otherwise a finite time to ask again.
 
@@ -233,6 +284,26 @@ class Pacer:
         due = self._edited_at.get(key, -math.inf) + max(OWN_GAP_S, self._gap_s(key, now))
         has_room = self._room(now) > 0
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
+
+    def final_at(self, now: float, ahead: int) -> float:
+        """Returns when a final can go behind so many others, as far as is known: no sooner than that."""
+        self._window.budget = self.budget(now)
+        return max(self._not_before, self._window.known_free_at(now, ahead + 1))
+
+    def newcomers_gap_s(self, now: float) -> float:
+        """Returns the time between two edits that a reply which begins now can expect."""
+        self._window.budget = self.budget(now)
+        return max(OWN_GAP_S, 1 / (self._pace(now, newcomers=1) + 1 / self._usual_s()))
+
+    @property
+    def live(self) -> int:
+        """How many replies use this method's calls."""
+        return self._live()
+
+    def spare(self, now: float) -> int:
+        """Returns how many calls may go now, beyond one for each live reply."""
+        self._window.budget = self.budget(now)
+        return self._window.free(now) - self._live() if now >= self._not_before else 0
 
     def budget(self, now: float) -> int:
         """Returns how many calls a minute may be made, as far as Slack's answers tell."""
@@ -301,22 +372,26 @@ class Pacer:
         rest_s = self._rest_s(now - self._opened_at.get(key, now))
         return 1 / (self._pace(now) + 1 / rest_s)
 
-    def _pace(self, now: float) -> float:
-        """Returns how many edits a second each reply can have until calls run out in any horizon."""
-        room = self._room(now)
-        opened_at = (*self._opened_at.values(), *self._others_opened_at)
+    def _pace(self, now: float, newcomers: int = 0) -> float:
+        """Returns how many edits a second each reply can have until calls run out in any horizon.
+
+        `newcomers`: replies that begin now, besides the live ones.
+        """
+        room = self._room(now) - (newcomers if self._holds_back else 0)
+        opened_at = (*self._opened_at.values(), *self._others_opened_at, *[now] * newcomers)
         rests_s = [self._rest_s(now - since) for since in opened_at]
         usual_s, asking = self._usual_s(), self._asking(now)
         paces = []
         for horizon_s in HORIZONS_S:
-            newcomers = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
-            seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + newcomers * min(usual_s, horizon_s / 2)
+            expected = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
+            seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + expected * min(usual_s, horizon_s / 2)
             paces.append((room + self._window.back_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
 
     def _room(self, now: float) -> float:
         """Returns how many free calls progress may use: those that are not held back."""
-        return self._window.free(now) - self._live() - self._kept(now) - self._closed_to_progress(now)
+        held_back = self._live() + self._kept(now) if self._holds_back else 0
+        return self._window.free(now) - held_back - self._closed_to_progress(now)
 
     def _closed_to_progress(self, now: float) -> float:
         """Returns how many of a minute's calls progress may not use, because of a 429."""

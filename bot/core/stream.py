@@ -1,14 +1,21 @@
-"""What a model's stream consists of, for every vendor: pieces of text, signs of thinking, one completion at the end.
+"""What a model's stream consists of, for every vendor: text, signs of work, tool calls, and one completion at the end.
 
 Providers translate their vendors' events into these types, and nothing above the providers knows a vendor's form. A
 vendor's new kind of event becomes a class of its own in `StreamEvent`; readers match on the class.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 THINKING_TOKENS = 24_576
 """Output tokens left for thinking beyond the answer's text. OpenAI advises 25,000 tokens for both together."""
+
+MOST_SEARCHES = 8
+"""Web searches that one request may make. Each costs a cent, and its results are input tokens."""
+SEARCH_RESULT_TOKENS = 20_000
+"""Input tokens that are reserved for what searches find: more than most answers use, less than they may."""
 
 
 class FinishReason(StrEnum):
@@ -18,16 +25,26 @@ class FinishReason(StrEnum):
     """The answer is complete."""
     LENGTH = "length"
     """The output limit was reached. The text so far is good."""
+    TOOLS = "tools"
+    """The model waits for the results of its tool calls."""
+    PAUSED = "paused"
+    """The vendor paused a long step. Providers go on by themselves, so no stream ends like this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer as the vendor reported them. Tokens read from or written to a cache are input tokens too."""
+    """The use of one request as the vendor reported it. Tokens read from or written to a cache are input tokens too."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
+    web_searches: int = 0
+    """Searches that the vendor charges for."""
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Returns the use of both requests."""
+        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,52 @@ class Thinking:
     """Length of the reasoning that came with this sign; 0 where the vendor keeps the reasoning to itself."""
     ended: bool = False
     """The model has stopped thinking: text comes next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """The vendor searches the web, or opens a page that it found: a sign of work."""
+
+    query: str = field(default="", repr=False)
+    """The words searched for, or the page's address; "" where the vendor doesn't say yet."""
+    done: bool = False
+    """The search has ended, with or without a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source of the text so far. Each URL comes once in a stream."""
+
+    url: str = field(repr=False)
+    """As the vendor gave it: it may be of any scheme, or no URL at all."""
+    title: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a function. It comes once, when its arguments are complete."""
+
+    index: int
+    """Its place among the stream's tool calls, from 0."""
+    call_id: str
+    """The vendor's name for the call, made unique within the stream. Other steps may repeat it."""
+    name: str
+    arguments: Mapping[str, Any] | None = field(repr=False)
+    """None if they are not a JSON object."""
+    raw_arguments: str = field(default="", repr=False)
+    """The beginning of arguments that are not a JSON object; else ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """An item that only the vendor understands, and that must be sent back to it unchanged.
+
+    A vendor's opaque items are all that it needs of a step: its text and tool calls are among them.
+    """
+
+    vendor: str
+    """The vendor's name in the registry: openai."""
+    item: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +116,8 @@ class Completion:
     """Names of images and PDFs that were not sent, because the model can't take them."""
 
 
-StreamEvent = str | Thinking | Completion
+StreamEvent = str | Thinking | Searching | Citation | ToolCall | Opaque | Completion
 """One event of a provider's stream. A string is a piece of the answer's text, never empty."""
+
+SIGNS_OF_WORK = (Thinking, Searching)
+"""Events that readers don't see in the answer. Before any other event, another request can replace the first."""

@@ -21,17 +21,58 @@ from bot.errors import Failure, NotShown, ProviderError, TypistError
 # Replies: placeholders
 
 THINKING = "Thinking…"
+_QUERY_CHARS = 80
+
+
+def searching(query: str) -> str:
+    """Stands in place of THINKING while the vendor searches the web; `query` is "" if it isn't known."""
+    words = _one_line(query)
+    return f"Searching the web: {words}…" if words else "Searching the web…"
+
+
+def pane_searching(query: str) -> str:
+    """The same as a status, which Slack puts after the app's name."""
+    return f"is s{searching(query)[1:]}"
+
+
+def _one_line(query: str) -> str:
+    words = " ".join("".join(c if c.isprintable() else " " for c in query).split())
+    return words if len(words) <= _QUERY_CHARS else words[: _QUERY_CHARS - 1].rstrip()
+
+
 QUEUED = "Queued. I'll answer after the questions ahead of you."
 
 # Replies: below a page's text
 
 WRITING = "Writing…"
+ASKING = "I need your approval. You can also reply to tell me what to do instead."
+
+
+def running(tool: str) -> str:
+    """Names the tool whose call is under way."""
+    return f"Running {tool}…"
+
+
+def asking_for(tool: str) -> str:
+    """Names the tool whose call a person has to decide about."""
+    return f"Run {tool}?"
+
+
+def arguments_cut(chars: int) -> str:
+    """Says that arguments are longer than what is shown of them."""
+    return f"These are the first of {chars:,} characters. Press Show all before you decide."
+
+
 WRITING_LONG = "Writing… This is getting long, so I'll attach the whole answer as a file."
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 
 # Replies: below an answer that has ended
 
+SOURCES = "Sources"
+
+STEP_LIMIT = "I used all my steps for this answer. Press Continue and I'll go on."
+APPROVAL_EXPIRED = "Nobody approved the call in time, so I didn't make it."
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
 STOPPED = "Stopped."
 INTERRUPTED = "I was interrupted three times while answering. Please ask again."
@@ -52,6 +93,15 @@ FOOTER_STOPPED = "stopped"
 FOOTER_INCOMPLETE = "incomplete"
 
 
+def work_done(searches: int, tools: int) -> str:
+    """Sums up what an answer used; "" if nothing."""
+    return ", ".join(filter(None, (_count(searches, "search", "searches"), _count(tools, "tool", "tools"))))
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}" if number else ""
+
+
 def fell_back(model: str) -> str:
     """Names the model that answered in place of the first one."""
     return f"fell back to {model}"
@@ -64,6 +114,13 @@ REGENERATE = "Regenerate"
 CONTINUE = "Continue"
 PREVIOUS = "Previous"
 DELETE = "Delete"
+APPROVE = "Approve"
+DENY = "Deny"
+ALLOW_ALWAYS = "Always allow"
+SHOW_ALL = "Show all"
+DETAILS = "Details"
+ARGUMENTS_TITLE = "Arguments"
+CLOSE_DETAILS = "Close"
 DELETE_TITLE = "Delete this answer?"
 DELETE_QUESTION = "This deletes it for everyone. You can't undo it."
 KEEP = "Keep"
@@ -71,6 +128,27 @@ GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
 
 # Reply actions: what only the person who pressed the button reads
+
+ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve or deny this."
+ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
+NOTHING_TO_DECIDE = "There is nothing to approve or deny here any more."
+NO_TOOLS_USED = "I used no tools for this answer."
+TOOLS_USED = "The tools that I used for this answer:"
+CALL_STATES = {
+    "ready": "not made",
+    "asked": "waiting for approval",
+    "begun": "may have been made",
+    "done": "done",
+    "failed": "failed",
+    "denied": "denied",
+    "unknown": "may have been made",
+}
+
+
+def denied_by(decision: str) -> str:
+    """Says how a call came to be denied, "" if a rule denied it."""
+    return {"denied": "by a person", "replied": "by a reply", "expired": "nobody decided in time"}.get(decision, "")
+
 
 ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it."
 ANSWER_DELETED = "This answer was deleted."
@@ -281,11 +359,15 @@ def unknown_command(command: str, subcommand: str) -> str:
     return f"I don't know `{command} {subcommand}`. "
 
 
-def settings_here(model: str, own_prompt: str | None, mention_only: bool | None) -> str:
-    """Sums up a channel's settings; `own_prompt` is its beginning, `mention_only` None in a direct message."""
+def settings_here(model: str, own_prompt: str | None, mention_only: bool | None, web_search: bool | None) -> str:
+    """Sums up a channel's settings; `own_prompt` is its beginning, `mention_only` None in a direct message.
+
+    `web_search` is None if BOT_WEB_SEARCH is off.
+    """
     prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
     mentions = {None: None, True: "every question needs a mention", False: "follow-ups need no mention"}[mention_only]
-    return " · ".join(filter(None, (f"Settings here: {model}", prompt, mentions)))
+    search = {None: None, True: "web search on", False: "web search off"}[web_search]
+    return " · ".join(filter(None, (f"Settings here: {model}", prompt, mentions, search)))
 
 
 # Settings modal
@@ -301,6 +383,12 @@ SYSTEM_PROMPT_HINT = "Instructions for the model. Leave this empty for the defau
 MENTIONS_LABEL = "Mentions"
 MENTIONS_REQUIRED = "Every question needs a mention"
 MENTIONS_OPTIONAL = "Follow-ups from one person need no mention"
+WEB_SEARCH_LABEL = "Web search"
+WEB_SEARCH_HINT = "I look things up when an answer needs it, and list the sources below it."
+WEB_SEARCH_ON = "On"
+WEB_SEARCH_OFF = "Off"
+MCP_SERVERS_LABEL = "Tools"
+MCP_SERVERS_HINT = "MCP servers whose tools I may use here. Only Typist admins can change this."
 
 
 def settings_apply_to(place: str) -> str:
@@ -399,10 +487,21 @@ def settings_for_admins(
     }
 
 
+# Thread statuses: Slack puts the app's name before them
+
+STATUS_THINKING = "is thinking…"
+STATUS_WRITING = "is writing…"
+
+
+def status_queued(place: int) -> str:
+    """Returns the status of a queued question: 1 is the next one to be answered."""
+    ending = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"is queued ({place}{ending})…"
+
+
 # Assistant pane
 
 PANE_HEADING = "How can I help?"
-PANE_STATUS = "is thinking…"
 PANE_UNTITLED = "Files"
 PANE_SUGGESTIONS = {
     "Draft a message": "Help me write a message. First ask me what it's about and who will read it.",
@@ -471,6 +570,7 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "im:history": "direct messages are not answered",
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
     "mpim:read": "Typist can't look up group messages",
+    "search:read.public": "models can't search Slack",
     "users:read": "Typist can't tell members from guests, and denies access to everyone",
 }
 """What does not work without a scope."""
@@ -679,6 +779,63 @@ def check_model_unreachable_fix(variable: str) -> str:
 def check_model_failed(model: str, reason: str) -> str:
     """Says that the vendor's server failed."""
     return f"{model}: the server can't tell right now ({reason})."
+
+
+# `typist check` and the log: MCP servers
+
+MCP_NO_ANSWER = "no answer in time"
+MCP_NO_COMMAND = "its command was not found"
+MCP_UNREACHABLE = "it can't be reached"
+MCP_CLOSED = "the connection is closed"
+MCP_ENDED = "its process has ended"
+"""Why a server is down. These stand in the log and in `mcp_down`."""
+
+
+def mcp_error(code: int) -> str:
+    """Why a server is down: it answered with an error of JSON-RPC."""
+    return f"it answered with error {code}"
+
+
+CHECK_MCP_PROCESS_FIX = (
+    "Run the command of this server by hand, with the environment in BOT_MCP_CONFIG, and see what it says. "
+    'If it ignores the newest protocol, add "protocol": "legacy". Until it works, answers do without its tools.'
+)
+CHECK_MCP_HTTP_FIX = (
+    "Check url and headers in BOT_MCP_CONFIG, the network, and that the server runs. "
+    "Until it works, answers do without its tools."
+)
+CHECK_MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or do without these tools."
+
+
+def check_mcp(server: str, tools: Mapping[str, str]) -> str:
+    """Lists the tools of an MCP server, with their rules."""
+    count = f"{len(tools)} {'tool' if len(tools) == 1 else 'tools'}"
+    return "\n".join([f"{server}: the MCP server lists {count}.", *(f"{name}: {rule}" for name, rule in tools.items())])
+
+
+def mcp_rule(permission: str, read_only: bool) -> str:
+    """Sums up the rule for a tool, for example "allow, read-only"."""
+    return f"{permission}, read-only" if read_only else permission
+
+
+def check_mcp_down(server: str, reason: str) -> str:
+    """Says that an MCP server can't be used; `reason` is one of the phrases above."""
+    return f"{server}: the MCP server is down ({reason})."
+
+
+def check_mcp_no_tool(server: str, tools: Sequence[str]) -> str:
+    """Says that rules name tools that the server doesn't list."""
+    return f"{server}: BOT_MCP_CONFIG has rules for tools that the MCP server doesn't list: {', '.join(tools)}."
+
+
+def check_mcp_no_tool_fix(tools: Sequence[str]) -> str:
+    """Says which tools there are."""
+    return f"Correct or remove these rules. The server lists: {', '.join(tools) or 'nothing'}."
+
+
+def check_mcp_large(server: str, tools: Sequence[str]) -> str:
+    """Says that tools are too large to be offered."""
+    return f"{server}: the parameters of these tools are too large for models: {', '.join(tools)}."
 
 
 # `typist check`: the database, the settings, and the checks themselves

@@ -15,13 +15,17 @@ class Pane(Protocol):
         ...
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        """Shows a status until the bot posts, for two minutes at most; "" removes it."""
+        """Shows a status in any thread until the bot posts, for two minutes at most; "" removes it."""
         ...
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
         """Names the thread in the pane's list."""
         ...
 
-    async def set_working(self, thread: ThreadKey, working: bool) -> None:
-        """Shows or hides Slack's own Stop in an agent's thread; does nothing in other apps."""
+    async def begin_session(self, thread: ThreadKey) -> bool:
+        """Shows Slack's own Stop in an agent's thread; returns False where Slack has none to show."""
+        ...
+
+    async def end_session(self, thread: ThreadKey) -> None:
+        """Removes Slack's own Stop."""
         ...

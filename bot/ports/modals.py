@@ -23,3 +23,11 @@ class Modals(Protocol):
     async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
         """Asks a person what they want to know about a message, which `writer_id` wrote."""
         ...
+
+
+class ArgumentsModals(Protocol):
+    """Opens modals about calls of tools."""
+
+    async def open_arguments_modal(self, trigger_id: str, tool: str, arguments: str) -> None:
+        """Shows all arguments of a call."""
+        ...

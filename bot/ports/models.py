@@ -14,7 +14,9 @@ class Provider(Protocol):
     """As the settings name it: openai/gpt-6-luna."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the answer's deltas (never empty), Thinking while the model reasons, and one Completion at the end.
+        """Yields the answer's deltas (never empty), signs of work and citations, and one Completion at the end.
+
+        If the model calls tools, the calls and the opaque items to send back with their results come before it.
 
         Raises ProviderError, at any time, if the answer can't be completed.
         Close the generator (contextlib.aclosing) to hang up: only that reaches the vendor and stops the billing.

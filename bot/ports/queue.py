@@ -10,7 +10,7 @@ Canceling the caller cancels no write.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from bot.core.conversation import Job, Question
+from bot.core.conversation import Job, Question, QueuedThreads
 from bot.core.job import Enqueued, Outcome, Piece, Pulse, Spent
 from bot.core.outbox import Leftover
 
@@ -54,6 +54,14 @@ class WaitingJobs(StopRequests, Protocol):
 
     async def may_post_placeholder(self, question: Question) -> bool:
         """Returns whether every earlier question of the thread has its message, so that this one's appears below."""
+        ...
+
+
+class ThreadQueue(Protocol):
+    """Tells the places of queued questions."""
+
+    async def queued_threads(self, team_id: str) -> QueuedThreads:
+        """Returns a workspace's threads with live jobs. Limits per person may change the order of their claim."""
         ...
 
 

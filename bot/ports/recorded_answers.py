@@ -22,6 +22,10 @@ class RecordedAnswers(Protocol):
         """Returns the answer that is being written in a thread; None if there is none, or the event was handled."""
         ...
 
+    async def is_handled(self, event_id: str) -> bool:
+        """Returns whether an event was handled before."""
+        ...
+
     async def event_handled(self, event_id: str) -> None:
         """Records that an event was handled, so that nothing happens if Slack delivers it again."""
         ...

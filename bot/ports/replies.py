@@ -5,12 +5,13 @@ from typing import Protocol
 
 from bot.core.conversation import Job
 from bot.core.outbox import OutboxKind
+from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Ending, Shown
 
 
-class LiveReply(Protocol):
-    """A reply that is being shown."""
+class ReplyState(Protocol):
+    """What became of a reply in Slack so far."""
 
     @property
     def shown(self) -> Shown:
@@ -42,8 +43,20 @@ class LiveReply(Protocol):
         """What remains for the outbox to do."""
         ...
 
+
+class LiveReply(ReplyState, Protocol):
+    """A reply that is being shown."""
+
     def append(self, delta: str) -> None:
         """Adds text of the model, to be shown when the pace allows."""
+        ...
+
+    def show_activity(self, activity: str) -> None:
+        """Shows what the model is doing, when the pace allows; "" shows that it writes again."""
+        ...
+
+    async def ask(self, asks: tuple[Ask, ...]) -> None:
+        """Shows calls with buttons to approve or deny them; returns when Slack shows them, or never will."""
         ...
 
     async def finish(self, ending: Ending) -> None:
@@ -58,14 +71,21 @@ class LiveReply(Protocol):
 class Replies(Protocol):
     """Opens replies, at a pace that all live ones share."""
 
-    async def open(self, draft: Draft, *, status_shown: bool = False, until: float = math.inf) -> LiveReply:
+    async def open(
+        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
+    ) -> LiveReply:
         """Begins a job's reply with a placeholder, or continues what an earlier attempt left.
 
         The draft records all text that is appended to the reply.
 
-        With `status_shown` the pane's status says that the model is thinking, and the placeholder waits two minutes for
-        the first words. Nothing is sent later than `until`, by the monotonic clock.
+        With `status_shown` the thread's status says that the model is thinking, and the placeholder waits two minutes
+        for the first words. With `has_stop` Slack shows its own Stop, so the reply has no such button. Nothing is sent
+        later than `until`, by the monotonic clock.
         """
+        ...
+
+    def allow_stream(self, job: Job) -> None:
+        """Lets a native stream carry the open reply to a job."""
         ...
 
 

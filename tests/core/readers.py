@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
-from bot.core.reply.state import Call, Delete, Post, Reply, Update, Upload, View
+from bot.core.reply.state import Call, Delete, Post, Reply, StartStream, Update, Upload, View
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Channel:
             case Delete(ts=ts):
                 self.shown.pop(ts, None)
                 self.files.pop(ts, None)
+        assert not isinstance(call, StartStream), "no page may be streamed here"
         return call.ts
 
     def text(self) -> str:

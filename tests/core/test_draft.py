@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, Closing, EndReason, Piece
 from bot.core.reply.draft import Draft
+from bot.core.stream import Citation
 from tests.core.conversations import question
 
+SOURCE = Citation("https://a.example", "A")
 JOB = Job(1, question(), attempts=1)
 CLOSING = Closing(EndReason.WHOLE)
 LEFT = "What was left."
@@ -83,3 +85,27 @@ def test_recorded_pieces_make_the_text_in_any_order_of_writes(steps: list[str]) 
         text = text[: piece.start] + piece.text
     assert text == draft.text[: len(text)]
     assert writing or len(text) == draft.chars
+
+
+def test_sources_are_recorded_with_the_text_or_after_it() -> None:
+    draft = Draft(JOB)
+    draft.append("One.")
+    draft.recorded(Piece(0, "One."))
+    draft.cite(SOURCE)
+    piece = draft.piece()
+    assert piece == Piece(4, "", sources=(SOURCE,))
+    draft.recorded(piece)
+    assert draft.piece() is None
+
+
+def test_sources_alone_never_shorten_an_earlier_attempts_text() -> None:
+    draft = Draft(replace(JOB, checkpoint=Checkpoint("word " * 200 + "cut off", sources=(SOURCE,))))
+    assert draft.sources == (SOURCE,)
+    draft.cite(Citation("https://b.example", ""))
+    assert draft.piece() is None
+
+
+def test_continued_answer_begins_with_its_sources() -> None:
+    draft = Draft(replace(JOB, so_far="One.", sources=(SOURCE,)))
+    draft.append(" Two.")
+    assert draft.piece() == Piece(4, " Two.", sources=(SOURCE,))

@@ -10,15 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.pacing import (
+    FINAL_WAIT_S,
     KEPT_AT_MOST,
     MARGIN_S,
     OTHERS_MARGIN_S,
     OWN_GAP_S,
+    POST_BURST,
     REMEMBERED,
     WINDOW_S,
+    ChannelPosts,
     Pacer,
     RateWindow,
     Urgency,
+    is_posted_anew,
 )
 
 FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
@@ -565,6 +569,55 @@ def test_slack_never_sees_more_than_the_budget_as_learned_so_far(
         budgets.append(world.pacer.budget(world.now))
     assert guaranteed <= min(budgets) <= max(budgets) <= guaranteed + more
     assert_no_minute_over(max(budgets), world.calls)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "expected_at"), [(0, 30.0), (9, 30.0), (10, 60.0), (29, 60.0), (30, 80.0), (49, 80.0)]
+)
+def test_final_is_expected_when_the_calls_of_those_before_it_are_back(ahead: int, expected_at: float) -> None:
+    pacer = Pacer(50)
+    used(pacer, 20, now=-MARGIN_S)
+    used(pacer, 20, now=20.0 - MARGIN_S)
+    assert pacer.final_at(30.0, ahead) == pytest.approx(expected_at)
+
+
+def test_final_is_expected_after_a_minute_where_calls_are_in_flight_and_not_before_a_rate_limit_ends() -> None:
+    pacer = Pacer(1)
+    pacer.sent(0.0, "a")
+    assert pacer.final_at(0.0, 0) == WINDOW_S
+    pacer.limited(0.0, 90.0)
+    assert pacer.final_at(0.0, 0) == 90.0
+
+
+@pytest.mark.parametrize(
+    ("edit_at", "post_at", "is_posted"),
+    [
+        (100.0, 100.0, False),
+        (100.0 + FINAL_WAIT_S, 100.0, False),
+        (100.1 + FINAL_WAIT_S, 100.0, True),
+        (130.0, 129.0, True),
+        (130.0, 130.0, False),
+    ],
+)
+def test_final_is_posted_anew_only_if_that_is_sooner_and_an_edit_too_late(
+    edit_at: float, post_at: float, is_posted: bool
+) -> None:
+    assert is_posted_anew(100.0, edit_at, post_at) is is_posted
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["C1", "C2"]), st.floats(0, 3)), max_size=60))
+def test_channel_never_gets_more_posts_than_a_burst_and_one_a_second(waits: list[tuple[str, float]]) -> None:
+    posts, now, sent = ChannelPosts(), 0.0, list[tuple[str, float]]()
+    for channel_id, wait_s in waits:
+        now += wait_s
+        if posts.free_at(channel_id, now) <= now:
+            posts.sent(channel_id, now)
+            sent.append((channel_id, now))
+    for channel_id in ("C1", "C2"):
+        times = [at for channel, at in sent if channel == channel_id]
+        for first, since in enumerate(times):
+            assert all(number <= POST_BURST + (at - since) + 1e-6 for number, at in enumerate(times[first:], 1))
 
 
 def test_window_counts_a_call_until_its_edge() -> None:

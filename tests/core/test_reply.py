@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.core import texts
+from bot.core.carriers import STREAM_BYTES, Carrier
 from bot.core.job import EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
@@ -22,6 +23,36 @@ def test_reply_begins_with_a_placeholder() -> None:
     call = Reply(question()).next_call()
     assert isinstance(call, Post)
     assert call.view == View("", growing=True)
+
+
+def test_reply_shows_what_the_model_does_until_it_writes() -> None:
+    reply, channel = Reply(question()), Channel()
+    show_all(reply, channel)
+    for activity in ("Searching the web…", "Searching the web: bots…"):
+        reply.show_activity(activity)
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.view == View("", growing=True, activity="Searching the web: bots…")
+    assert reply.urgency_of(call) is Urgency.PROGRESS
+    show_all(reply, channel)
+    assert reply.next_call() is None
+    reply.append("Hello")
+    reply.show_activity("Searching the web: more…")
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.view == View("Hello", growing=True, activity="Searching the web: more…")
+    show_all(reply, channel)
+    reply.show_activity("")
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert call.view == View("Hello", growing=True)
+    assert reply.urgency_of(call) is Urgency.PROGRESS
+
+
+def test_earlier_attempts_text_is_not_replaced_by_what_the_model_does() -> None:
+    reply = Reply(question(), Shown(("5.1",), chars=5, text="Hello"))
+    reply.show_activity("Searching the web…")
+    assert reply.next_call() is None
 
 
 def test_nothing_is_sent_while_slack_shows_everything() -> None:
@@ -112,6 +143,30 @@ def test_reply_of_an_earlier_attempt_continues_in_its_messages() -> None:
     assert call.ts == "7.0"
 
 
+@pytest.mark.parametrize("delta_chars", [100, 100_000])
+@pytest.mark.parametrize("stream_page", [0, 1, 2])
+def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, delta_chars: int) -> None:
+    text = "".join(f"This is line {number} of the answer.\n" for number in range(1_200))
+    deltas = [text[start : start + delta_chars] for start in range(0, len(text), delta_chars)]
+    earlier, before = Reply(question()), Channel()
+    for delta in deltas:
+        earlier.append(delta)
+    earlier.carry(stream_page, Carrier.STREAM)
+    earlier.finish(Ending())
+    show_all(earlier, before)
+    pages = list(before.shown.values())
+    assert [page.for_stream for page in pages] == [number >= stream_page for number in range(len(pages))]
+    assert all((len(page.markdown) <= STREAM_BYTES) is page.for_stream for page in pages)
+
+    reply = Reply(question(), Shown(tuple(before.shown), chars=1, stream_page=stream_page))
+    after = Channel(dict(before.shown))
+    for delta in deltas:
+        reply.append(delta)
+    reply.finish(Ending())
+    show_all(reply, after)
+    assert after.shown == before.shown
+
+
 def test_earlier_attempts_text_stays_until_this_one_is_longer() -> None:
     reply = Reply(question(), Shown(("7.0",), 9, "Hello wor"))
     reply.append("Hello wo")
@@ -189,6 +244,43 @@ def test_uneditable_message_is_replaced() -> None:
     reply.refused(call, Refusal.UNEDITABLE)
     show_all(reply, channel)
     assert list(channel.shown.values()) == [View("Hello", ended=EndReason.WHOLE)]
+
+
+def test_end_is_posted_anew_with_the_pages_that_differ_and_the_old_message_is_deleted() -> None:
+    reply, channel = Reply(question()), Channel()
+    reply._pages, reply._full_chars = Pages(40), 40
+    reply.append("one " * 15)
+    show_all(reply, channel)
+    first, second = reply.page_ts
+    reply.append("and the end")
+    reply.finish(Ending())
+    call = reply.next_call()
+    assert isinstance(call, Update)
+    assert (call.page, reply.may_be_posted_anew(call)) == (1, True)
+    reply.post_anew(call.page)
+    calls = []
+    while (call := reply.next_call()) is not None:
+        calls.append(type(call).__name__)
+        reply.confirmed(call, channel.take(call))
+    assert calls == ["Post", "Delete"]
+    assert reply.page_ts[0] == first
+    assert second not in channel.shown
+    assert channel.text() == "one " * 15 + "and the end"
+
+
+def test_only_an_ended_answer_is_posted_anew_and_only_once() -> None:
+    reply, channel = Reply(question()), Channel()
+    show_all(reply, channel)
+    reply.append("one")
+    growing = reply.next_call()
+    assert growing is not None
+    assert not reply.may_be_posted_anew(growing)
+    reply.finish(Ending())
+    final = reply.next_call()
+    assert isinstance(final, Update)
+    reply.post_anew(final.page)
+    show_all(reply, channel)
+    assert not reply.may_be_posted_anew(final)
 
 
 @pytest.mark.parametrize("reason", [Refusal.TOO_LONG, Refusal.UNREADABLE])
@@ -365,6 +457,16 @@ class ReplyMachine(RuleBasedStateMachine):
             del self.channel.files[ts]
         self.call = None
 
+    @precondition(lambda self: isinstance(self.call, Update))
+    @rule()
+    def find_edits_spent(self) -> None:
+        """The scheduler asks this before it sends an edit of an answer's end."""
+        assert isinstance(self.call, Update)
+        if self.reply.may_be_posted_anew(self.call):
+            self.reply.post_anew(self.call.page)
+            assert not isinstance(self.reply.next_call(), Update)
+            self.call = None
+
     @invariant()
     def no_page_is_over_the_limit(self) -> None:
         assert all(sent_chars(view.markdown.rstrip()) <= 40 for view in self.channel.shown.values())
@@ -380,6 +482,7 @@ class ReplyMachine(RuleBasedStateMachine):
             assert self.reply.leftover is OutboxKind.SHOW_END
             return
         views = [self.channel.shown[ts] for ts in self.reply.page_ts]
+        assert list(self.reply.page_ts) == sorted(self.reply.page_ts, key=float), "pages stand in order"
         text = "".join(view.markdown for view in views)
         assert text == self.text[: views[-1].end_chars]
         if self.channel.files:

@@ -7,6 +7,7 @@ import pytest
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
+from bot.core.reply.approvals import Ask
 from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks
@@ -64,6 +65,9 @@ REFUSALS: list[tuple[ReplyAction, RecordedAnswer | None, str | None]] = [
     (ReplyAction.FEEDBACK, recorded(AnswerState.ENDED, model=None), texts.NOTHING_TO_RATE),
     (ReplyAction.DELETE, GROWING, None),
     (ReplyAction.DELETE, WHOLE, None),
+    *((action, GROWING, None) for action in (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS)),
+    *((action, WHOLE, texts.NOTHING_TO_DECIDE) for action in (ReplyAction.APPROVE, ReplyAction.DENY)),
+    (ReplyAction.DETAILS, WHOLE, None),
 ]
 
 
@@ -81,13 +85,15 @@ def test_others_may_only_see_the_previous_version_and_give_feedback(
     action: ReplyAction, answer: RecordedAnswer
 ) -> None:
     sentence = refusal(action, answer, "U5", ADMINS)
-    if action in (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK):
+    if action in (ReplyAction.PREVIOUS, ReplyAction.FEEDBACK, ReplyAction.DETAILS, ReplyAction.ARGUMENTS):
         assert sentence == refusal(action, answer, "U1", ADMINS)
     else:
         assert sentence is not None
-        assert sentence.startswith("Only the person who asked, or a Typist admin, can")
+        assert sentence.startswith(("Only the person who asked, or a Typist admin, can", "Only a Typist admin can"))
 
 
+ASK = Ask("notes.add", '{"text": "Milk"}', "0.0.0.hash")
+ADMIN_ASK = Ask("notes.add", "long " * 1_000, "0.0.0.hash", may_allow_always=True)
 STOP, REGENERATE, CONTINUE, PREVIOUS = "stop", "regenerate", "continue", "previous"
 FEEDBACK_AND_DELETE = ["feedback", "delete"]
 SHOWN: list[tuple[View, list[str]]] = [
@@ -103,6 +109,9 @@ SHOWN: list[tuple[View, list[str]]] = [
     (View("", notice="Stopped.", ended=EndReason.STOPPED), [REGENERATE, "delete"]),
     (View("", notice="It failed.", ended=EndReason.CUT), [REGENERATE, "delete"]),
     (View("", notice="Ask me anything.", ended=EndReason.WHOLE), []),
+    (View("", growing=True, asks=(ASK,)), ["approve", "deny", STOP]),
+    (View("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", "arguments", STOP]),
+    (View("All of it", ended=EndReason.WHOLE, details=True), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
 ]
 
 

@@ -65,3 +65,26 @@ def test_reason_for_an_unread_file_fits_into_parentheses(reason: Unread) -> None
 @pytest.mark.parametrize(("amount", "text"), [(500, "$500"), (0.5, "$0.50"), (0.001, "$0.001"), (1_234.5, "$1,234.50")])
 def test_dollars_have_cents_only_if_there_are_any(amount: float, text: str) -> None:
     assert texts.dollars(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (112, "112th"),
+    ],
+)
+def test_queued_question_has_its_place_as_an_ordinal(place: int, words: str) -> None:
+    assert texts.status_queued(place) == f"is queued ({words})…"
+
+
+@pytest.mark.parametrize("status", [texts.STATUS_THINKING, texts.STATUS_WRITING, texts.status_queued(3)])
+def test_status_has_no_comma_which_would_divide_it(status: str) -> None:
+    assert "," not in status

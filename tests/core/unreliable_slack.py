@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.core.reply.attachments import AttachedFile
-from bot.core.reply.state import Call, Delete, Post, Reply, Update, Upload, View
+from bot.core.reply.state import Call, Delete, Post, Reply, StartStream, Update, Upload, View
 from bot.errors import Refusal, Refused
 from bot.slack.scheduled_reply import ScheduledReply
 
@@ -46,6 +46,7 @@ class UnreliableSlack:
             case Delete(ts=ts):
                 self.pages.pop(ts, None)
                 self.files.pop(ts, None)
+        assert not isinstance(call, StartStream), "no page may be streamed here"
         return call.ts
 
     def find(self, post: Post, known: tuple[str, ...]) -> str | None:
@@ -89,8 +90,9 @@ class UnreliableDelivery:
         self.reply.refused(call, error.reason)
         self.has_lost_post = self.has_lost_post or (error.reason.may_pass and isinstance(call, Post))
 
-    async def clean_up(self) -> None:
+    async def clean_up(self) -> bool:
         """Does nothing: no post arrives late here."""
+        return True
 
 
 @dataclass

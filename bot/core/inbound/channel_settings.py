@@ -1,4 +1,4 @@
-"""A channel's own settings: a model, a system prompt, and whether each question needs a mention."""
+"""A channel's own settings: a model, a system prompt, the need for mentions, web search, and MCP servers."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ class SettingsField(StrEnum):
     MODEL = "model"
     SYSTEM_PROMPT = "system_prompt"
     MENTION_ONLY = "mention_only"
+    WEB_SEARCH = "web_search"
+    MCP_SERVERS = "mcp_servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class ChannelSettings:
     """Empty for the default."""
     mention_only: bool | None = None
     """Whether each question needs a mention; None for the default."""
+    web_search: bool | None = None
+    """False: the model doesn't search the web. None or True: it does if BOT_WEB_SEARCH is on."""
+    mcp_servers: tuple[str, ...] = ()
+    """The servers of BOT_MCP_CONFIG whose tools may be used in this channel."""
 
 
 def problems(settings: ChannelSettings, models: Sequence[str]) -> dict[str, str]:
@@ -65,6 +71,10 @@ class DefaultSettings:
     """The models in use, in the order in which they are asked."""
     system_prompt: str
     mention_only: bool = False
+    web_search: bool = False
+    """Whether models may search the web in channels that don't turn it off."""
+    mcp_servers: tuple[str, ...] = ()
+    """The servers of BOT_MCP_CONFIG. A channel uses none of them unless a Typist admin chooses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,8 @@ class EffectiveSettings:
     system_prompt: str
     has_own_prompt: bool
     mention_only: bool
+    web_search: bool | None
+    """None if BOT_WEB_SEARCH is off."""
 
 
 def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> EffectiveSettings:
@@ -85,6 +97,7 @@ def effective_settings(settings: ChannelSettings, defaults: DefaultSettings) -> 
         settings.system_prompt or defaults.system_prompt,
         bool(settings.system_prompt),
         defaults.mention_only if settings.mention_only is None else settings.mention_only,
+        settings.web_search is not False if defaults.web_search else None,
     )
 
 
@@ -96,4 +109,5 @@ def is_direct(channel_id: str) -> bool:
 def settings_line(settings: EffectiveSettings, channel_id: str) -> str:
     """Returns the settings as one line of plain text."""
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.has_own_prompt else None
-    return texts.settings_here(settings.model, own_prompt, None if is_direct(channel_id) else settings.mention_only)
+    mention_only = None if is_direct(channel_id) else settings.mention_only
+    return texts.settings_here(settings.model, own_prompt, mention_only, settings.web_search)

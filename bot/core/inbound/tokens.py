@@ -1,5 +1,7 @@
 """Estimates how many tokens a text is. A tokenizer would be exact, but fetches its tables from the network."""
 
+import json
+
 from bot.core.conversation import Media, Prompt
 from bot.core.inbound.files import PDF
 from bot.core.stream import Usage
@@ -30,7 +32,8 @@ class TokenEstimate:
 
     def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
         """Corrects the estimate of a model by the usage of an answer."""
-        if any(turn.media for turn in prompt.turns):
+        # Neither media nor what a search found is in the prompt's texts.
+        if any(turn.media for turn in prompt.turns) or usage.web_searches:
             return
         size_bytes = sum(len(text.encode(errors="replace")) for text in prompt_texts(prompt))
         if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < MEASURABLE_BYTES:
@@ -42,7 +45,8 @@ class TokenEstimate:
 
 def prompt_texts(prompt: Prompt) -> list[str]:
     """Returns all texts of a prompt."""
-    return [prompt.system, *(turn.text for turn in prompt.turns)]
+    tools = (f"{tool.description} {json.dumps(dict(tool.parameters))}" for tool in prompt.tools)
+    return [prompt.system, *(turn.text for turn in prompt.turns), *tools]
 
 
 def media_tokens(prompt: Prompt) -> int:

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.inbound.mentions import begins_with_mention, mentioned_users
+from bot.core.inbound.mentions import begins_with_mention, mentioned_users, without_address
 
 ANSWERED_SUBTYPES = {None, "file_share", "thread_broadcast"}
+
+STOP_WORD = "stop"
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
 """The users that write Slack's own notices. Slack doesn't mark them as bots."""
@@ -113,6 +115,22 @@ def _triage_bot(message: Message, me: Identity) -> Answer | Ignore:
     if me.user_id not in mentioned_users(message.text):
         return Ignore("another bot's, not addressed to us")
     return _answer(message, message.thread_ts or message.ts)
+
+
+def stop_in(message: Message, me: Identity) -> ThreadKey | None:
+    """Returns the thread whose answer a message may stop: a person wrote "stop" there, and nothing else.
+
+    It needs no mention, because the asker of an answer that is being written means that answer.
+    """
+    if message.subtype is not None or message.files or not by_person(message, me):
+        return None
+    if without_address(message.whole, me.user_id).strip(" .!\n").casefold() != STOP_WORD:
+        return None
+    if message.channel_type == "im":
+        return ThreadKey(
+            message.team_id, message.channel_id, message.thread_ts or (message.ts if me.has_pane else None)
+        )
+    return ThreadKey(message.team_id, message.channel_id, message.thread_ts) if message.thread_ts else None
 
 
 def second_person_since(question: Question, by_people: Iterable[Message]) -> str | None:

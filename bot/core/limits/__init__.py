@@ -1,1 +1,1 @@
-"""Access control, caps, prices and the report of usage."""
+"""Access control, caps, own prices and the report of usage."""

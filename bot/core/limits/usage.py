@@ -33,6 +33,7 @@ class AnswerUsage:
     output_tokens: int | None
     cost_usd: float | None
     first_token_s: float | None
+    web_searches: int | None = None
 
     @property
     def answered(self) -> bool:
@@ -69,6 +70,7 @@ class UsageLine:
     answers: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    web_searches: int = 0
     cost_usd: float = 0.0
     unpriced_tokens: int = 0
     """Tokens of models without a price, which `cost_usd` leaves out."""
@@ -87,6 +89,7 @@ class UsageLine:
         tokens = (use.input_tokens or 0, use.output_tokens or 0)
         self.input_tokens += tokens[0]
         self.output_tokens += tokens[1]
+        self.web_searches += use.web_searches or 0
         if use.cost_usd is None:
             self.unpriced_tokens += sum(tokens)
         self.cost_usd += use.cost_usd or 0.0

@@ -18,6 +18,11 @@ class ReplyAction(StrEnum):
     PREVIOUS = "previous"
     FEEDBACK = "feedback"
     DELETE = "delete"
+    APPROVE = "approve"
+    DENY = "deny"
+    ALLOW_ALWAYS = "allow_always"
+    ARGUMENTS = "arguments"
+    DETAILS = "details"
 
 
 class Vote(StrEnum):
@@ -68,6 +73,8 @@ _ONLY_ASKER = {
     ReplyAction.REGENERATE: texts.ONLY_ASKER_REGENERATES,
     ReplyAction.CONTINUE: texts.ONLY_ASKER_CONTINUES,
     ReplyAction.DELETE: texts.ONLY_ASKER_DELETES,
+    ReplyAction.APPROVE: texts.ONLY_ASKER_DECIDES,
+    ReplyAction.DENY: texts.ONLY_ASKER_DECIDES,
 }
 
 
@@ -88,18 +95,22 @@ def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, ad
         return texts.ANSWER_DELETED
     if action in _ONLY_ASKER and user_id not in answer.askers and user_id not in admins:
         return _ONLY_ASKER[action]
+    if action is ReplyAction.ALLOW_ALWAYS and user_id not in admins:
+        return texts.ONLY_ADMIN_ALLOWS
     return _not_now(action, answer)
 
 
-def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:
+def _not_now(action: ReplyAction, answer: RecordedAnswer) -> str | None:  # noqa: PLR0911
     live = answer.state in (AnswerState.QUEUED, AnswerState.GROWING)
     match action:
+        case ReplyAction.DELETE | ReplyAction.DETAILS:
+            return None
         case ReplyAction.STOP:
             return None if live else _finished(answer)
         case ReplyAction.PREVIOUS:
             return None if answer.previous else texts.NO_PREVIOUS_VERSION
-        case ReplyAction.DELETE:
-            return None
+        case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS | ReplyAction.ARGUMENTS:
+            return None if answer.state is AnswerState.GROWING else texts.NOTHING_TO_DECIDE
         case ReplyAction.FEEDBACK:
             if live:
                 return texts.ANSWER_UNFINISHED

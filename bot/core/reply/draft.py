@@ -1,8 +1,12 @@
-"""A growing answer's text, and how much of it is on record. Pure."""
+"""A growing answer's text and sources, and how much of them is on record. Pure."""
+
+from collections.abc import Sequence
 
 from bot.core.conversation import Job
 from bot.core.job import Closing, Piece
 from bot.core.reply.resuming import start_of
+from bot.core.reply.sources import with_citation
+from bot.core.stream import Citation
 
 
 class Draft:
@@ -21,11 +25,15 @@ class Draft:
         self._recorded = self.chars
         self._last: Piece | None = None
         """The closing to record once the answer has ended."""
+        keeps_checkpoint = self.resumes or bool(job.rounds) or job.checkpoint.closing is not None
+        self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
+        """The web pages that the text cites."""
+        self._recorded_sources = self.sources
 
     @property
     def resumes(self) -> bool:
-        """Whether this attempt continues what an earlier one left."""
-        return self.start != self.job.so_far
+        """Whether this attempt continues a text that an earlier one left in the middle of a step."""
+        return self.start != self.job.settled
 
     @property
     def text(self) -> str:
@@ -38,19 +46,27 @@ class Draft:
         self._tail.append(delta)
         self.chars += len(delta)
 
+    def cite(self, citation: Citation) -> None:
+        """Adds a source of the text."""
+        self.sources = with_citation(self.sources, citation)
+
     def close(self, text: str, closing: Closing) -> None:
         """Ends the answer with this text: the draft's own, or an earlier attempt's if that is longer."""
         is_own = text == self.text
-        self._last = Piece(self._recorded, "".join(self._tail), closing) if is_own else Piece(0, text, closing)
+        start, added = (self._recorded, "".join(self._tail)) if is_own else (0, text)
+        self._last = Piece(start, added, closing, self.sources)
 
     def piece(self) -> Piece | None:
         """Returns what has to be recorded; None if all of it is, or if an earlier attempt left more."""
-        if self._last or self.chars <= max(self._recorded, len(self.job.checkpoint.text)):
+        on_record = max(self._recorded, len(self.job.checkpoint.text))
+        is_new = self.chars > on_record or (self.chars == on_record and self.sources != self._recorded_sources)
+        if self._last or not is_new:
             return self._last
-        return Piece(self._recorded, "".join(self._tail))
+        return Piece(self._recorded, "".join(self._tail), sources=self.sources)
 
     def recorded(self, piece: Piece) -> None:
         """Notes that a piece was recorded. Other pieces may have been recorded in the meantime."""
+        self._recorded_sources = piece.sources
         if piece.closing:
             self._last = None
             self._tail.clear()

@@ -77,7 +77,7 @@ class Pages:
 
     def __init__(self, limit_chars: int = PAGE_CHARS, limit_bytes: int = PAGE_BYTES, first: Page = FIRST_PAGE) -> None:
         self.limit_chars = limit_chars
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self.full: list[Page] = []
         self.growing = first
         self._extent = Extent()
@@ -139,7 +139,7 @@ class Pages:
         sent = sent_chars(source) + sent_chars(opening.text)
         counted = sent + 3 * source.count(">") + header_chars
         sent_bytes = sent - len(source) + _byte_count(source)
-        return min(self.limit_chars - sent, BLOCK_CHARS - counted, self._limit_bytes - sent_bytes)
+        return min(self.limit_chars - sent, BLOCK_CHARS - counted, self.limit_bytes - sent_bytes)
 
     def _left_after(self, page: Page, chars: int) -> int:
         """Returns a page's remaining room after the first characters of its source."""

@@ -23,13 +23,13 @@ _BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
 def start_of(job: Job) -> str:
     """Returns the text that an attempt begins with.
 
-    That is "", the text before Continue was pressed, or the text of an earlier attempt.
+    That is the part that no attempt writes again, or the text of an earlier attempt.
     """
     left = job.checkpoint.text
     if job.checkpoint.closing:
         return left
-    if len(left) - len(job.so_far) < SHORTEST_CHARS:
-        return job.so_far
+    if len(left) - len(job.settled) < SHORTEST_CHARS:
+        return job.settled
     return left[: _boundary(left)]
 
 

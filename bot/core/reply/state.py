@@ -8,27 +8,40 @@ in this order:
 2. the upload of files that belong below the pages;
 3. deletions of messages that no longer belong to the reply.
 
+A page can also travel by a native stream (core/carriers.py): a start, appends, and a stop. What was appended stays, so
+only that is appended which later text can't change (markdown/stable.py). Whatever goes wrong with a stream ends in the
+same way: it is stopped, and the page is edited as a whole. So a stream needs to be right only about what it has
+appended, and an edit covers all else.
+
 A call that fails is not recorded as displayed, so the comparison finds the same difference again, with newer text. A
 take-over starts from what an earlier attempt displayed (`Shown`). Full pages never change, so an edit
 costs the same however long the answer is.
 """
 
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 
 from bot.core import texts
+from bot.core.carriers import MOST_CONFLICTS, STREAM_BYTES, Carrier
 from bot.core.conversation import Question
 from bot.core.job import EndReason
 from bot.core.outbox import OutboxKind
 from bot.core.pacing import Urgency
 from bot.core.reply import attachments
+from bot.core.reply.approvals import Ask
 from bot.core.reply.attachments import Attached, AttachedFile
 from bot.core.reply.forms import MOST_REPLACED_IN_ALL, FormFallback
+from bot.core.reply.markdown.render import rendered
+from bot.core.reply.markdown.stable import has_definitions, stable_prefix
 from bot.core.reply.pages import Page, Pages
+from bot.core.reply.sources import Source
 from bot.errors import Refusal
 
 MOST_PAGES = 5
 """A longer answer comes as a file, and only its first pages are messages."""
 UPLOAD_TRIES = 3
+UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
+"""Refusals of an edit after which a new message takes the old one's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,10 @@ class View:
     """More text may follow on this page."""
     queued: bool = False
     """The question is queued."""
+    has_stop: bool = False
+    """Slack shows its own Stop in the thread."""
+    asks: tuple[Ask, ...] = ()
+    """The calls that a person has to decide about."""
     notice: str = ""
     """A sentence below the text, about the answer and not part of it."""
     ended: EndReason | None = None
@@ -48,12 +65,20 @@ class View:
     """The line below an ended answer that names its model."""
     previous: bool = False
     """An earlier version of the answer is on record."""
+    details: bool = False
+    """The answer used tools, and a button lists them."""
     plain: bool = False
     """Sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)
     """Characters of the answer that are shown up to the end of this page."""
+    for_stream: bool = field(default=False, compare=False)
+    """This page and all later ones hold no more than a stream carries."""
     version: int = 0
     """The answer's version."""
+    sources: tuple[Source, ...] = ()
+    """The web pages that the answer cites, on the last page of an ended answer."""
+    activity: str = ""
+    """What the model does while it doesn't write."""
 
     @property
     def live(self) -> bool:
@@ -70,6 +95,10 @@ class Ending:
     footer: str = ""
     previous: bool = False
     """An earlier version of the answer is on record."""
+    sources: tuple[Source, ...] = ()
+    """The web pages that the answer cites."""
+    details: bool = False
+    """The answer used tools."""
 
     @property
     def partial(self) -> bool:
@@ -92,6 +121,10 @@ class Shown:
     """Messages with the reply's files."""
     outdated: bool = False
     """The pages show an earlier version, which is replaced at once."""
+    replaced_ts: tuple[str, ...] = ()
+    """Messages that newer ones with the answer's end have replaced, and that are not deleted yet."""
+    stream_page: int | None = None
+    """The first page that holds no more than a stream carries, if there is one. All later pages do the same."""
 
     def part(self, text: str) -> str:
         """Returns what stays of an incomplete answer: its text, or an earlier attempt's if that is longer."""
@@ -134,7 +167,58 @@ class Delete:
     file_ids: tuple[str, ...] = ()
 
 
-Call = Post | Update | Upload | Delete
+@dataclass(frozen=True, slots=True)
+class StartStream:
+    """Shows a page's first words in a new message that grows by appends. `text` is filled in when it leaves."""
+
+    question: Question
+    page: int
+    view: View
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendStream:
+    """Appends to a page that a stream carries. `text` is filled in when it leaves."""
+
+    question: Question
+    page: int
+    ts: str
+    view: View
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StopStream:
+    """Appends the rest of a page and what belongs below it, and stops the stream; without a view it only stops it."""
+
+    question: Question
+    page: int
+    ts: str
+    view: View | None = None
+    text: str = ""
+
+
+Call = Post | Update | Upload | Delete | StartStream | AppendStream | StopStream
+
+
+@dataclass(slots=True)
+class OpenStream:
+    """A page's message that Slack lets grow, and what it shows."""
+
+    page: int
+    ts: str
+    sent: str
+    is_broken: bool = False
+    """It is stopped, and an edit shows the whole page: what Slack shows isn't known, or has to change."""
+
+
+class Streaming(Enum):
+    """Where a reply's stream stands."""
+
+    NO = auto()
+    STARTING = auto()
+    OPEN = auto()
 
 
 class Reply:
@@ -142,10 +226,20 @@ class Reply:
 
     `shown`: what an earlier attempt displayed. It stays until this attempt's text is longer, unless it is outdated.
     `queued`: only the placeholder of a queued question is shown.
+    `has_stop`: Slack shows its own Stop while the answer grows.
     """
 
-    def __init__(self, question: Question, shown: Shown = Shown(), *, queued: bool = False, version: int = 0) -> None:
+    def __init__(
+        self,
+        question: Question,
+        shown: Shown = Shown(),
+        *,
+        queued: bool = False,
+        version: int = 0,
+        has_stop: bool = False,
+    ) -> None:
         self.question = question
+        self._has_stop = has_stop
         self._version = version
         self._outdated = shown.outdated
         self.gone = False
@@ -161,23 +255,51 @@ class Reply:
         """Pages that Slack posted at the channel's root, because their thread was deleted."""
         self._pages = Pages()
         self._ending: Ending | None = None
+        self._asks: tuple[Ask, ...] = ()
+        self._has_acted = False
+        """There was an activity to show, so that an edit may show no more text than an earlier attempt."""
         self.queued = queued
         self._full_chars = self._pages.limit_chars
         self._ts: list[str] = list(shown.page_ts)
         self._shown: list[View | None] = [None] * len(shown.page_ts)
         self._earlier = shown
         self._chars = 0
+        self._activity = ""
         self._settled = 0
-        self._replaced_ts: list[str] = []
+        self._replaced_ts: list[str] = list(shown.replaced_ts)
         self._files: tuple[AttachedFile, ...] = ()
         self._attached: list[Attached] = list(shown.attached)
         self._upload_tries = UPLOAD_TRIES
         self._keeps_earlier_text = False
+        self._is_posted_anew = False
+        self._stream: OpenStream | None = None
+        self._carried_page = -1
+        """The last page whose carrier was chosen."""
+        self._starts_page = -1
+        """The page that a stream is about to carry."""
+        self._stop_ts: list[str] = []
+        """The placeholder above a stream: its button stops the answer, because a stream has no buttons."""
+        self._conflicts = 0
+        """How often Slack refused an edit because the message still grows as a stream."""
+        self._stream_page = shown.stream_page
+        """The first page that holds no more than a stream carries. A take-over breaks the pages where they were."""
 
     @property
     def page_ts(self) -> tuple[str, ...]:
         """The messages that show the reply, in order."""
-        return (*self._ts, *self._outside_thread)
+        return (*self._ts, *self._stop_ts, *self._outside_thread)
+
+    @property
+    def text(self) -> str:
+        """The answer's text so far."""
+        return self._pages.text()
+
+    @property
+    def streaming(self) -> Streaming:
+        """Which calls a stream of this reply still needs."""
+        if self._stream is not None:
+            return Streaming.OPEN
+        return Streaming.STARTING if self._starts_page >= 0 and not self.ended else Streaming.NO
 
     @property
     def replaced_ts(self) -> tuple[str, ...]:
@@ -219,20 +341,29 @@ class Reply:
 
     def urgency_of(self, call: Call) -> Urgency:
         """Returns the urgency of a call."""
-        if self.ended:
+        if self.ended or isinstance(call, StopStream):
             return Urgency.FINAL
-        return Urgency.PROGRESS if isinstance(call, Update) and self.begun else Urgency.FIRST
+        is_edit = isinstance(call, Update) and (self.begun or call.view.activity) and not call.view.asks
+        is_progress = is_edit or (isinstance(call, AppendStream) and self.begun)
+        return Urgency.PROGRESS if is_progress else Urgency.FIRST
 
     def append(self, delta: str) -> None:
         """Adds text from the model."""
         self._chars += len(delta)
         self._pages.append(delta)
+        self._keep_to_streams()
+
+    def show_activity(self, activity: str, asks: tuple[Ask, ...] = ()) -> None:
+        """Shows what the model is doing, or what it asks, below the text; "" shows that it writes again."""
+        self._activity, self._asks = activity, asks
+        self._has_acted = self._has_acted or bool(activity or asks)
 
     def finish(self, ending: Ending) -> None:
         """Records how the answer ended; no more text will come."""
         if ending.partial and (longer := self._earlier.part(text := self._pages.text())) != text:
             self._pages = Pages(self._pages.limit_chars, self._form.page_bytes)
             self._pages.append(longer)
+            self._keep_to_streams()
             self._keeps_earlier_text = True
         self._ending = ending
         self._close()
@@ -244,14 +375,26 @@ class Reply:
         if self._outside_thread:
             return Delete(self.question, self._outside_thread[0])
         is_longer = self._chars > self._earlier.chars or self._outdated
+        is_longer = is_longer or (self._has_acted and self._chars == self._earlier.chars)
         if self._ts and not self.ended and not is_longer:
             return None
         return self._next_page() or self._next_other_call()
 
     def _next_page(self) -> Call | None:
         may_edit = self.ended or self._form.may_edit
+        stream = self._stream
+        if stream and (stream.is_broken or stream.page > self._last):
+            return StopStream(self.question, stream.page, stream.ts)
         for page in range(self._settled, self._last + 1):
             view = self._view(page)
+            if stream and page == stream.page:
+                if not view.growing:
+                    return StopStream(self.question, page, stream.ts, view)
+                return AppendStream(self.question, page, stream.ts, view) if self._shown[page] != view else None
+            if page == self._starts_page and view.growing:
+                if not (self._has_stop or self.page_ts):
+                    return Post(self.question, page, View("", growing=True, version=self._version))
+                return StartStream(self.question, page, view)
             if page >= len(self._ts):
                 return Post(self.question, page, view)
             if self._shown[page] != view and may_edit:
@@ -264,7 +407,9 @@ class Reply:
             return Upload(self.question, missing)
         if self._skips_deletions:
             return None
-        if surplus := self._replaced_ts or self._ts[self._last + 1 :]:
+        is_needed = self._stream and not (self.ended or self._has_stop)
+        buttons = [] if is_needed else self._stop_ts
+        if surplus := self._replaced_ts or self._ts[self._last + 1 :] or buttons:
             return Delete(self.question, surplus[0])
         return self._delete_of_files()
 
@@ -272,6 +417,7 @@ class Reply:
         """Records that Slack did a call; `ts` is the message's, "" if it isn't known."""
         if isinstance(call, Post | Update):
             self._succeeded()
+            self._starts_page = -1 if call.view.markdown else self._starts_page
         match call:
             case Post(page=page, view=view):
                 self._ts.append(ts)
@@ -285,6 +431,32 @@ class Reply:
                 self._attached.append(Attached(ts, (), attachments.keys(files)))
             case Delete():
                 self._forget(call.ts)
+            case StartStream() | AppendStream() | StopStream():
+                self._confirmed_in_stream(call, ts)
+
+    def _confirmed_in_stream(self, call: StartStream | AppendStream | StopStream, ts: str) -> None:
+        match call:
+            case StartStream(page=page, view=view, text=text):
+                if page < len(self._ts):
+                    self._stop_ts.append(self._ts.pop())
+                    self._shown.pop()
+                self._ts.append(ts)
+                self._shown.append(view)
+                self._stream, self._starts_page = OpenStream(page, ts, text), -1
+            case AppendStream(page=page, view=view, text=text):
+                if self._stream and self._stream.ts == call.ts:
+                    self._stream.sent += text
+                    self._shown[page] = view
+            case StopStream(view=view):
+                self._closed(call.ts, view)
+
+    def _closed(self, ts: str, view: View | None = None) -> None:
+        """Records that a message is no open stream anymore; without a view, an edit follows."""
+        self._stream = None
+        if ts in self._ts:
+            page = self._ts.index(ts)
+            self._shown[page] = view
+            self._settle(page)
 
     def found(self, ts: str) -> None:
         """Records that a post whose answer was lost was done, whatever text it carried.
@@ -298,6 +470,11 @@ class Reply:
         """Records that Slack refused a call: the next call has another form, or is the same again."""
         if isinstance(call, Upload):
             self._refused_upload(reason)
+        elif isinstance(call, StartStream | AppendStream | StopStream):
+            self._refused_in_stream(call, reason)
+        elif reason is Refusal.STREAM_OPEN and isinstance(call, Update) and self._conflicts < MOST_CONFLICTS:
+            self._conflicts += 1
+            self._stream = OpenStream(call.page, call.ts, "", is_broken=True)
         elif isinstance(call, Delete):
             if not reason.may_pass:
                 self._forget(call.ts)
@@ -305,16 +482,99 @@ class Reply:
             self._escalate(call, reason)
         elif reason.is_gone:
             self.gone = True
-        elif isinstance(call, Update) and reason in (Refusal.UNEDITABLE, Refusal.FORBIDDEN):
+        elif isinstance(call, Update) and reason in UNEDITABLE:
             self._replace(call.page)
         elif self._form.rejected(reason, self._pages.limit_chars):
             self._reform(call.page)
         else:
             self.unshown = True
 
+    def _refused_in_stream(self, call: StartStream | AppendStream | StopStream, reason: Refusal) -> None:
+        """Records that Slack refused a call of a stream: edits go on, once the stream is stopped."""
+        if isinstance(call, StartStream):
+            self._starts_page = -1
+        elif reason.is_gone:
+            self.gone = True
+        elif reason is Refusal.STREAM_CLOSED or (
+            isinstance(call, StopStream) and call.view is None and not reason.may_pass
+        ):
+            self._closed(call.ts)
+        else:
+            self.leave_stream()
+
+    def may_start_stream(self, call: Call) -> bool:
+        """Whether a call begins a page that a stream may carry, and whose carrier isn't chosen yet.
+
+        A stream needs a Stop beside it: Slack's own, or the placeholder's.
+        """
+        if not isinstance(call, Post | Update) or call.page <= self._carried_page or self._stream or self.ended:
+            return False
+        if not (call.view.growing and call.view.markdown) or self._version or self._form.is_reduced or self._form.plain:
+            return False
+        if isinstance(call, Update):
+            shown = self._shown[call.page]
+            return call.page == 0 and shown is not None and shown.growing and not (shown.markdown or shown.queued)
+        return self._has_stop or bool(self._stop_ts) or not self._ts
+
+    def carry(self, page: int, carrier: Carrier) -> None:
+        """Records what carries a page that begins."""
+        self._carried_page = page
+        if carrier is Carrier.STREAM:
+            self._starts_page = page
+            self._stream_page = page if self._stream_page is None else self._stream_page
+            self._reform(page)
+
+    def leave_stream(self) -> None:
+        """Has the open stream stopped, and its page edited from now on."""
+        if self._stream is not None:
+            self._stream.is_broken = True
+
+    def rate_limited(self, call: Call) -> None:
+        """Records that Slack limits the rate of a call's method: a stream that can't start leaves its page to edits."""
+        if isinstance(call, StartStream):
+            self._starts_page = -1
+
+    def filled(self, call: Call) -> Call | None:
+        """Returns the call with its text, None if there is nothing to append yet, or another call is needed first."""
+        match call:
+            case StartStream(view=view):
+                text = stable_prefix(view.markdown)
+                return replace(call, text=text) if text else None
+            case AppendStream(view=view):
+                if has_definitions(view.markdown):
+                    self.leave_stream()
+                    return None
+                more = self._rest(stable_prefix(view.markdown))
+                return replace(call, text=more) if more else None
+            case StopStream(view=View() as view):
+                rest = self._rest(rendered(view.markdown, growing=False))
+                if rest is None:
+                    self.leave_stream()
+                    return None
+                return replace(call, text=rest)
+        return call
+
+    def _rest(self, text: str) -> str | None:
+        """Returns what remains to be appended of a text; None if something else was appended."""
+        stream = self._stream
+        if stream and text.startswith(stream.sent):
+            return text[len(stream.sent) :]
+        if not (stream and stream.sent.startswith(text)):
+            self.leave_stream()
+        return None
+
     def posted_outside_thread(self, ts: str) -> None:
         """Records a page that Slack posted outside its thread: it is deleted, and the reply ends."""
         self._outside_thread.append(ts)
+
+    def may_be_posted_anew(self, call: Call) -> bool:
+        """Whether a call is the edit of an ended answer's page that a new message may replace, which happens once."""
+        return isinstance(call, Update) and self.ended and not self._is_posted_anew
+
+    def post_anew(self, page: int) -> None:
+        """Has new messages show a page and all later ones, because edits are spent. The old ones are deleted then."""
+        self._is_posted_anew = True
+        self._abandon_messages(page)
 
     def give_up(self) -> None:
         """Ends the reply without its next call, which Slack has refused for minutes."""
@@ -346,10 +606,16 @@ class Reply:
         if self._form.replaced >= MOST_REPLACED_IN_ALL:
             self.unshown = True
             return
+        self._abandon_messages(page)
+        self._form.replaced += 1
+
+    def _abandon_messages(self, page: int) -> None:
+        """Has a page and all later ones posted again: the pages' order stays."""
+        if any(self._stream and self._stream.ts == ts for ts in self._ts[page:]):
+            self.leave_stream()
         self._replaced_ts += self._ts[page:]
         del self._ts[page:], self._shown[page:]
         self._settled = min(self._settled, page)
-        self._form.replaced += 1
 
     @property
     def _last(self) -> int:
@@ -360,15 +626,18 @@ class Reply:
     def _view(self, page: int) -> View:
         shown = self._page(page)
         view = View(shown.markdown, plain=self._form.plain, end_chars=shown.end, version=self._version)
+        view = replace(view, for_stream=self._is_for_stream(page))
         if page < self._last:
             return view
         if self._ending and not self._missing():
             notices = (self._ending.notice, attachments.notice_of(self._files))
             view = replace(view, notice=" ".join(filter(None, notices)), footer=self._ending.footer)
-            return replace(view, ended=self._ending.end, previous=self._ending.previous)
+            view = replace(view, ended=self._ending.end, previous=self._ending.previous)
+            return replace(view, sources=self._ending.sources, details=self._ending.details)
         if page < len(self._pages.full):
-            return replace(view, notice=texts.WRITING_LONG)
-        return replace(view, growing=True, queued=self.queued)
+            return replace(view, notice=texts.WRITING_LONG, has_stop=self._has_stop)
+        view = replace(view, growing=True, queued=self.queued, has_stop=self._has_stop)
+        return replace(view, activity=self._activity, asks=self._asks)
 
     def _page(self, page: int) -> Page:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
@@ -413,12 +682,24 @@ class Reply:
         """Lays the text out again from a page on, in the current form."""
         old = self._pages
         page_chars = self._form.page_chars(self._full_chars)
-        self._pages = Pages(page_chars, self._form.page_bytes, first=replace(self._page(page), source=""))
+        page_bytes = self._form.page_bytes
+        if self._is_for_stream(page):
+            page_bytes = min(page_bytes, STREAM_BYTES)
+        self._pages = Pages(page_chars, page_bytes, first=replace(self._page(page), source=""))
         self._pages.full = old.full[:page]
         self._pages.append(old.text(page))
         self._settled = min(self._settled, page)
+        self._keep_to_streams()
         if self.ended:
             self._close()
+
+    def _is_for_stream(self, page: int) -> bool:
+        return self._stream_page is not None and page >= self._stream_page
+
+    def _keep_to_streams(self) -> None:
+        """Lays out the first page for a stream and all later ones as such, once the text reaches them."""
+        if self._is_for_stream(len(self._pages.full)) and self._pages.limit_bytes > STREAM_BYTES:
+            self._reform(self._stream_page or 0)
 
     def _forget(self, ts: str) -> None:
         if ts in self._outside_thread:
@@ -429,4 +710,6 @@ class Reply:
         elif ts in self._ts:
             at = self._ts.index(ts)
             del self._ts[at], self._shown[at]
+        elif ts in self._stop_ts:
+            self._stop_ts.remove(ts)
         self._attached = [message for message in self._attached if message.ts != ts]

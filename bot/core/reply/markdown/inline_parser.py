@@ -38,6 +38,8 @@ from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
 MAX_HELD_LABEL_CHARS = 120
 """How long a `[` without its `]` is held back. After that it is shown as text."""
+MAX_UNDECIDED_CHARS = 400
+"""How long a construct that is open counts as undecided. Later text hardly ever closes it then."""
 MAX_LABEL_CHARS = 1_000
 """A link with a longer label is sent as text."""
 MAX_OPENERS = 100
@@ -48,6 +50,7 @@ _BACKTICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>|]*)>", re.IGNORECASE)
 _OTHER_AUTOLINK = re.compile(r"<(?:[a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]*|([\w.+-]+@[\w.-]+))>")
 _INCOMPLETE_AUTOLINK = re.compile(r"<(?:h|ht|htt|https?|https?:[^\s<>|]*)?$", re.IGNORECASE)
+_OPEN_ANGLE_BRACKET = re.compile(r"<[^\s<>]*\Z")
 _DESTINATION_START = re.compile(r"\]\(\s*$")
 _INCOMPLETE_ENTITY = re.compile(r"(?:&#?\w{0,8}|(?<!\S)!)$")
 """Matches half an entity, or a `!` that may become an image's, at the end."""
@@ -102,6 +105,8 @@ class InlineStructure:
     """Of a growing text: the offset from which the text is held back. -1 while that isn't decided."""
     closing: str = ""
     """The delimiters that close for show what is open at `shown_end`."""
+    decided_end: int = -1
+    """Of a growing text: the offset up to which no later text changes a replacement (see `MAX_UNDECIDED_CHARS`)."""
 
 
 def parse_inlines(text: str, destinations: LinkDestinations, *, growing: bool, start: int = 0) -> InlineStructure:
@@ -130,6 +135,8 @@ class _InlineParser:
         """How many brackets, from the bottom of the stack, are around a link. They can't be links themselves."""
         self.images: list[Replacement] = []
         """The images so far and their labels, in order; none is within another."""
+        self._code_span_start = -1
+        """Where a code span begins that is open at the end of a growing text, or closed by what may still grow."""
         self.inlines = InlineStructure()
 
     def parse(self, position: int) -> InlineStructure:
@@ -139,6 +146,7 @@ class _InlineParser:
         while inlines.shown_end < 0 and (special := _SPECIAL.search(self.text, position)):
             position = self._parse_special(special)
         if self.growing:
+            inlines.decided_end = self._decided_end()
             self._end_growing_text()
         end = inlines.shown_end if self.growing else len(self.text)
         escapes = escaping.escape_prose(self.text, inlines.code_spans, inlines.replacements)
@@ -175,12 +183,16 @@ class _InlineParser:
         backticks = opening[0]
         for closing in _BACKTICKS.finditer(self.text, opening.end()):
             if closing[0] == backticks:
+                if closing.end() == len(self.text) and self._code_span_start < 0:
+                    # The run may become longer, and close nothing then.
+                    self._code_span_start = opening.start()
                 self.inlines.code_spans.append((opening.start(), closing.end()))
                 return closing.end()
         if self.growing:
             end = len(self.text.rstrip("` \t\n"))
             has_content = bool(self.text[opening.end() : end].strip())
             self.inlines.code_spans += [(opening.start(), end)] * has_content
+            self._code_span_start = max(self._code_span_start, opening.start())
             self.inlines.shown_end, self.inlines.closing = (end, backticks) if has_content else (opening.start(), "")
         return opening.end()
 
@@ -371,6 +383,23 @@ class _InlineParser:
     def _is_inline_link(self, end: int) -> bool:
         """Whether a link has its own destination. A reference link is one only where Slack finds its definition."""
         return self.text.startswith("(", end + 1)
+
+    def _decided_end(self) -> int:
+        """Returns where the first construct begins that is open and may still change what is sent of it."""
+        size, shown_end = len(self.text), self.inlines.shown_end
+        starts = [self._code_span_start, *(self._start_of(bracket) for bracket in self.brackets)]
+        run = self.last_run
+        while run:
+            starts += [run.start] if run.delimiter == "*" else []
+            run = run.previous
+        if angle_bracket := _OPEN_ANGLE_BRACKET.search(self.text):
+            starts.append(angle_bracket.start())
+        undecided = [start for start in starts if start >= 0 and size - start <= MAX_UNDECIDED_CHARS]
+        return min([size if shown_end < 0 else shown_end, *undecided])
+
+    def _start_of(self, bracket: Bracket) -> int:
+        """Returns where a bracket's replacement may begin: `!` before `![` is escaped together with it."""
+        return bracket.start - (bracket.is_image and self.text[: bracket.start].endswith("!"))
 
     def _end_growing_text(self) -> None:
         """Decides what is held back at the end of a growing text, and what closes the rest for show."""

@@ -41,14 +41,14 @@ from bot.core.reply.markdown.inline_parser import LinkDestinations, normalized_l
 from bot.core.reply.markdown.oversize import oversize_substitute
 from bot.core.reply.markdown.replacement import Replacement, with_replacements
 
-_DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
+DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would make a label read backwards, as another host than it names."""
 _NEEDS_PARSING = re.compile(r"<|\]\(|\]\[|!\[|\]:|\*https?:|://[^\s*]*\*", re.IGNORECASE)
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
-_DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
+DEFINITION = re.compile(r"\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
 """Matches more than CommonMark's definitions: a destination too many only makes more links deceptive."""
 _INCOMPLETE_TASK_MARKER = re.compile(r"\[[ xX]?\]?$")
-_MAYBE_DELIMITER_ROW = re.compile(r"[|: \t-]*$")
+MAYBE_DELIMITER_ROW = re.compile(r"[|: \t-]*$")
 _CELL_END = re.compile(r"(?<!\\)\|")
 
 
@@ -76,18 +76,18 @@ def rendered(markdown: str, *, growing: bool) -> str:
 
     `growing`: the page may continue, so its end is closed for show or held back.
     """
-    markdown = _DROPPED.sub("", markdown)
+    markdown = DROPPED.sub("", markdown)
     definitions = _link_definitions(markdown)
-    *complete, last = _segments(markdown)
+    *complete, last = segments(markdown)
     parts, open_fence = [], ""
     for segment in complete:
-        text, open_fence = _render_complete(segment, open_fence, definitions)
+        text, open_fence = render_complete(segment, open_fence, definitions)
         parts.append(text)
     text, closing = _render_last(last, open_fence, definitions, growing=growing)
     return "".join([*parts, text]).rstrip() + closing
 
 
-def _segments(markdown: str) -> list[str]:
+def segments(markdown: str) -> list[str]:
     """Splits a source at the blank lines before unindented lines, where no block but fenced code continues."""
     segments: list[str] = []
     for part in markdown.split("\n\n"):
@@ -101,7 +101,7 @@ def _segments(markdown: str) -> list[str]:
 
 
 @lru_cache(maxsize=1024)
-def _render_complete(segment: str, open_fence: str, definitions: LinkDefinitions) -> tuple[str, str]:
+def render_complete(segment: str, open_fence: str, definitions: LinkDefinitions) -> tuple[str, str]:
     """Returns a segment that another follows, rendered, and the fence that is open behind it.
 
     `open_fence`: the fence that is open before it.
@@ -111,7 +111,7 @@ def _render_complete(segment: str, open_fence: str, definitions: LinkDefinitions
     # Fenced code in a list item or quote ends with that container, so it isn't open in the next segment.
     is_outside_containers = code is not None and code.closing == code.fence
     fence_after = code.fence if code and is_outside_containers else ""
-    return with_replacements(segment, _replacements(segment, blocks.leaf_blocks, definitions)), fence_after
+    return with_replacements(segment, replacements_of(segment, blocks.leaf_blocks, definitions)), fence_after
 
 
 def _render_last(
@@ -124,20 +124,20 @@ def _render_last(
     incomplete = growing and not segment.endswith("\n")
     blocks = parse_blocks(segment, last_line_incomplete=incomplete, open_fence=open_fence)
     # A line that waits for the next line is shown once that line has begun as something other than a delimiter row.
-    is_decided = held_back is not None and not _MAYBE_DELIMITER_ROW.match(held_back.strip())
-    held_from = _first_held_line(segment, blocks, incomplete=incomplete, is_decided=is_decided) if growing else None
+    is_decided = held_back is not None and not MAYBE_DELIMITER_ROW.match(held_back.strip())
+    held_from = first_held_line(segment, blocks, incomplete=incomplete, is_decided=is_decided) if growing else None
     if held_from is not None:
         if not held_from:
             return "", open_fence and f"\n{open_fence}"
         return _render_last(segment[:held_from], open_fence, definitions, growing=True, held_back=segment[held_from:])
-    replacements = _replacements(segment, blocks.leaf_blocks, definitions)
+    replacements = replacements_of(segment, blocks.leaf_blocks, definitions)
     end, closing = len(segment), _closing_fence(blocks.open_leaf)
     if growing_lines := _growing_text(segment, blocks, incomplete=incomplete) if growing else None:
         leaf = blocks.leaf_blocks[-1]
-        text = _text(segment, growing_lines) + "\n" * (not incomplete)
+        text = text_of(segment, growing_lines) + "\n" * (not incomplete)
         start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
         inlines = parse_inlines(text, definitions.destinations, growing=True, start=start)
-        end, closing = _source_offsets(growing_lines, [inlines.shown_end])[0], inlines.closing
+        end, closing = source_offsets(growing_lines, [inlines.shown_end])[0], inlines.closing
         last_shown = next(line for line in reversed(leaf.lines) if line.content <= end or line is leaf.lines[0])
         if end < growing_lines[-1].end and is_ambiguous(segment[last_shown.content : end]):
             # The rest of the line could be read as another block, so the whole line is held back.
@@ -148,7 +148,7 @@ def _render_last(
                 segment[:line_start], open_fence, definitions, growing=True, held_back=segment[line_start:]
             )
         before = [replacement for replacement in replacements if replacement.start < growing_lines[0].content]
-        replacements = before + _in_source(growing_lines, inlines.replacements)
+        replacements = before + in_source(growing_lines, inlines.replacements)
         substitute = oversize_substitute(segment, leaf)
         if substitute and substitute.opening.end < end:
             replacements = sorted([*replacements, substitute.opening])
@@ -156,7 +156,7 @@ def _render_last(
     return with_replacements(segment[:end].rstrip(), replacements), closing
 
 
-def _first_held_line(markdown: str, blocks: BlockStructure, *, incomplete: bool, is_decided: bool) -> int | None:
+def first_held_line(markdown: str, blocks: BlockStructure, *, incomplete: bool, is_decided: bool) -> int | None:
     """Returns the offset of the first line that is held back, because the next line says what it is.
 
     `is_decided`: the next line has begun, and doesn't make this one the header of a table.
@@ -174,7 +174,7 @@ def _first_held_line(markdown: str, blocks: BlockStructure, *, incomplete: bool,
     above = leaf.lines[-2] if len(leaf.lines) > 1 else None
     if content.startswith("|") and not is_decided:
         return last.start
-    if incomplete and above and markdown.startswith("|", above.content) and _MAYBE_DELIMITER_ROW.match(content):
+    if incomplete and above and markdown.startswith("|", above.content) and MAYBE_DELIMITER_ROW.match(content):
         return above.start
     follows_definition = above is None or DEFINITION_START.match(markdown, above.content, above.end)
     if incomplete and DEFINITION_START.match(content) and follows_definition:
@@ -205,7 +205,7 @@ def _link_definitions(markdown: str) -> LinkDefinitions:
     """Returns the destinations that the page's reference labels may have."""
     if "]:" not in markdown:
         return NO_DEFINITIONS
-    definitions = _DEFINITION.finditer(markdown)
+    definitions = DEFINITION.finditer(markdown)
     return _shared_definitions(tuple((match[1], match[2] or match[3]) for match in definitions))
 
 
@@ -217,7 +217,7 @@ def _shared_definitions(definitions: tuple[tuple[str, str], ...]) -> LinkDefinit
     return LinkDefinitions(destinations)
 
 
-def _replacements(markdown: str, leaf_blocks: Iterable[LeafBlock], definitions: LinkDefinitions) -> list[Replacement]:
+def replacements_of(markdown: str, leaf_blocks: Iterable[LeafBlock], definitions: LinkDefinitions) -> list[Replacement]:
     """Returns the replacements in leaf blocks that are complete."""
     needs_parsing = _needs_parsing(markdown)
     replacements: list[Replacement] = []
@@ -230,10 +230,10 @@ def _replacements(markdown: str, leaf_blocks: Iterable[LeafBlock], definitions: 
             continue
         texts = [[line] for line in leaf.lines] if leaf.kind is LeafKind.TABLE else [leaf.lines]
         for lines in texts if needs_parsing else []:
-            text = _text(markdown, lines)
+            text = text_of(markdown, lines)
             if _needs_parsing(text) or (definitions.destinations and "[" in text):
                 start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
-                replacements += _in_source(lines, _inline_replacements(text, start, definitions))
+                replacements += in_source(lines, _inline_replacements(text, start, definitions))
     return sorted(replacements)
 
 
@@ -247,23 +247,23 @@ def _inline_replacements(text: str, start: int, definitions: LinkDefinitions) ->
     return tuple(parse_inlines(text, definitions.destinations, growing=False, start=start).replacements)
 
 
-def _text(markdown: str, lines: Iterable[SourceLine]) -> str:
+def text_of(markdown: str, lines: Iterable[SourceLine]) -> str:
     """Returns the text of a leaf block's lines, without the markers of its containers."""
     return "\n".join([markdown[line.content : line.end] for line in lines])
 
 
-def _source_offsets(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list[int]:
+def source_offsets(lines: Sequence[SourceLine], offsets: Iterable[int]) -> list[int]:
     """Converts offsets in the text of lines to offsets in the source."""
     line_starts = list(accumulate((line.end - line.content + 1 for line in lines[:-1]), initial=0))
     places = ((bisect(line_starts, offset) - 1, offset) for offset in offsets)
     return [min(lines[row].content + offset - line_starts[row], lines[row].end) for row, offset in places]
 
 
-def _in_source(lines: Sequence[SourceLine], replacements: Iterable[Replacement]) -> list[Replacement]:
+def in_source(lines: Sequence[SourceLine], replacements: Iterable[Replacement]) -> list[Replacement]:
     """Converts replacements in the text of lines to replacements in the source."""
     replacements = list(replacements)
-    starts = _source_offsets(lines, [replacement.start for replacement in replacements])
-    ends = _source_offsets(lines, [replacement.end for replacement in replacements])
+    starts = source_offsets(lines, [replacement.start for replacement in replacements])
+    ends = source_offsets(lines, [replacement.end for replacement in replacements])
     return [
         Replacement(start, end, replacement.text)
         for start, end, replacement in zip(starts, ends, replacements, strict=True)

@@ -1,0 +1,140 @@
+"""The recorded steps of an answer as a model reads them: its own items, and the results of its calls. Pure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bot.core.conversation import FollowUp, Prompt, TextPart, ToolResult, Turn, TurnPart
+from bot.core.inbound.mentions import without_address
+from bot.core.inbound.prompt import RESUME_REQUEST
+from bot.core.stream import Opaque, ToolCall
+from bot.core.tool_steps import APPROVAL_S, Decision, Item, Round, StepState, ToolStep
+
+LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
+MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
+_UNKNOWN = (
+    "It isn't known whether this call was made: the connection or the process ended meanwhile. It may or may not have "
+    "happened. Don't repeat it unless the user asks you to, and tell the user."
+)
+_DENIALS = {
+    Decision.DENIED: "The user denied this call. It was not made.",
+    Decision.REPLIED: "The user wrote a message instead of approving this call. It was not made. Go by that message.",
+    Decision.EXPIRED: f"Nobody approved this call within {APPROVAL_S / 3600:.0f} hours. It was not made.",
+}
+
+
+def items_of(parts: Sequence[TurnPart]) -> tuple[Item, ...]:
+    """Returns what a step of the model consists of, as JSON."""
+    return tuple(item for part in parts if (item := _item_of(part)) is not None)
+
+
+def _item_of(part: TurnPart) -> Item | None:
+    match part:
+        case TextPart(text=text):
+            return {"type": "text", "text": text}
+        case ToolCall(index=index, call_id=call_id, name=name, arguments=arguments, raw_arguments=raw):
+            call = {"index": index, "call_id": call_id, "name": name, "arguments": arguments, "raw_arguments": raw}
+            return {"type": "call", **call}
+        case Opaque(vendor=vendor, item=item):
+            return {"type": "opaque", "vendor": vendor, "item": item}
+    return None
+
+
+def _part_of(item: Item) -> TurnPart:
+    match item["type"]:
+        case "text":
+            return TextPart(item["text"])
+        case "opaque":
+            return Opaque(item["vendor"], item["item"])
+    return ToolCall(item["index"], item["call_id"], item["name"], item["arguments"], item["raw_arguments"])
+
+
+def with_steps(
+    prompt: Prompt,
+    rounds: Sequence[Round],
+    follow_ups: Sequence[FollowUp],
+    bot_user_id: str,
+    *,
+    made_before: Sequence[ToolStep] = (),
+    begun: str = "",
+    is_last: bool = False,
+) -> Prompt:
+    """Returns a prompt with the steps so far, their results, and the questions that came meanwhile.
+
+    `made_before`: calls for earlier versions of the answer. `begun`: the text that an earlier attempt left in the
+    middle of the next step.
+    """
+    *earlier, last = prompt.turns
+    remarks = [MADE_BEFORE.format(calls="\n".join(map(_call_line, made_before)))] if made_before else []
+    asked = _texts(follow_ups, 0, bot_user_id)
+    turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]))]
+    for number, step in enumerate(rounds, start=1):
+        turns.append(Turn("assistant", step.text.strip(), parts=tuple(map(_part_of, step.items))))
+        said = _texts(follow_ups, step.step_no + 1, bot_user_id)
+        said += [LAST_STEP] if is_last and number == len(rounds) else []
+        results = [ToolResult(call.call_id, call.tool, result_text(call), _is_error(call)) for call in step.steps]
+        text = "\n\n".join([*(result.text for result in results), *said])
+        turns.append(Turn("user", text, parts=(*results, *map(TextPart, said))))
+    if begun:
+        turns += [Turn("assistant", begun), Turn("user", RESUME_REQUEST)]
+    return replace(prompt, turns=tuple(turns))
+
+
+def _texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> list[str]:
+    return [
+        without_address(follow_up.question.text, bot_user_id)
+        for follow_up in follow_ups
+        if follow_up.step_no == step_no and follow_up.question.text.strip()
+    ]
+
+
+def result_text(step: ToolStep) -> str:
+    """Returns what the model reads of a call that is over."""
+    match step.state:
+        case StepState.UNKNOWN:
+            return _UNKNOWN
+        case StepState.DENIED if step.decision in _DENIALS:
+            return _DENIALS[step.decision]
+    return step.result
+
+
+def _is_error(step: ToolStep) -> bool:
+    return step.state is not StepState.DONE or step.result_is_error
+
+
+def _call_line(step: ToolStep) -> str:
+    outcome = "done" if step.state is StepState.DONE else "may or may not have happened"
+    return f"- {step.tool} {json.dumps(step.arguments, ensure_ascii=False)[:1000]}: {outcome}"
+
+
+def saw_untrusted(rounds: Sequence[Round]) -> bool:
+    """Whether the model has read something that people outside the conversation may have written.
+
+    Results of tools are, and so is what a vendor's search brought: it stands in opaque items other than reasoning.
+    """
+    return any(
+        any(call.state is StepState.DONE for call in step.steps) or any(_is_search(item) for item in step.items)
+        for step in rounds
+    )
+
+
+def searches(items: Sequence[Item]) -> int:
+    """Returns how often the vendor searched the web, by the items of steps."""
+    kinds = [item["item"].get("type") for item in items if item["type"] == "opaque"]
+    return sum(kind in ("web_search_call", "server_tool_use") for kind in kinds)
+
+
+def calls_made(rounds: Sequence[Round]) -> int:
+    """Returns how many calls of these steps were made, or may have been."""
+    made = (StepState.DONE, StepState.FAILED, StepState.UNKNOWN)
+    return sum(call.state in made for step in rounds for call in step.steps)
+
+
+def has_expired(rounds: Sequence[Round]) -> bool:
+    """Whether nobody decided about a call in time."""
+    return any(call.decision is Decision.EXPIRED for step in rounds for call in step.steps)
+
+
+def _is_search(item: Item) -> bool:
+    kind = str(item["item"].get("type", "")) if isinstance(item.get("item"), Mapping) else ""
+    return "search" in kind or "fetch" in kind

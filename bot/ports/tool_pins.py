@@ -1,0 +1,26 @@
+"""Definitions of tools that an admin has agreed to. Raises StoreError."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A definition that a tool may have."""
+
+    definition_hash: str
+    definition: str = field(repr=False)
+    """As JSON: what the server said when it was agreed to."""
+
+
+class ToolPins(Protocol):
+    """Remembers the definitions of tools, by the tools' names."""
+
+    async def pin(self, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
+        """Records the definitions of tools that were never seen before; returns what these tools may have now."""
+        ...
+
+    async def agree(self, tool: str, definition: Pin) -> None:
+        """Replaces a tool's definition with one that an admin has read."""
+        ...

@@ -1,0 +1,98 @@
+"""Which budget carries a reply."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.carriers import Carrier, CarrierRoom, choose_carrier, may_be_streamed
+from bot.core.conversation import Question, ThreadKey
+from bot.core.pacing import OWN_GAP_S, Pacer, Urgency
+
+IDLE = CarrierRoom(0, OWN_GAP_S)
+ROOMS = st.builds(CarrierRoom, st.integers(0, 50), st.floats(OWN_GAP_S, 60))
+
+
+@pytest.mark.parametrize(("spare_starts", "spare_stops"), [(0, 5), (5, 0), (-3, 5), (5, -3)])
+def test_edits_carry_where_a_stream_cannot_start_or_could_not_stop(spare_starts: int, spare_stops: int) -> None:
+    busy = CarrierRoom(20, 30.0)
+    assert choose_carrier(busy, IDLE, spare_starts=spare_starts, spare_stops=spare_stops) is Carrier.EDITS
+
+
+def test_edits_carry_where_both_are_idle() -> None:
+    assert choose_carrier(IDLE, IDLE, spare_starts=20, spare_stops=20) is Carrier.EDITS
+
+
+def test_stream_carries_where_edits_have_become_rare() -> None:
+    assert choose_carrier(CarrierRoom(3, 2.0), IDLE, spare_starts=1, spare_stops=1) is Carrier.STREAM
+
+
+@pytest.mark.parametrize(("live", "staleness_s"), [(0, 0.5), (1, 0.75), (9, 0.95)])
+def test_marginal_staleness_counts_what_the_other_replies_lose(live: int, staleness_s: float) -> None:
+    """With n replies and a gap of n / r, all together are n * n / (2 r) stale."""
+    assert CarrierRoom(live, 1.0).marginal_staleness_s == pytest.approx(staleness_s)
+    calls_a_second = float(live + 1)
+    difference_s = ((live + 1) ** 2 - live**2) / (2 * calls_a_second)
+    assert CarrierRoom(live, 1.0).marginal_staleness_s == pytest.approx(difference_s)
+
+
+@given(ROOMS, ROOMS, st.integers(1, 20), st.integers(1, 20))
+def test_reply_goes_where_it_adds_least(edits: CarrierRoom, appends: CarrierRoom, starts: int, stops: int) -> None:
+    carrier = choose_carrier(edits, appends, spare_starts=starts, spare_stops=stops)
+    chosen, other = (appends, edits) if carrier is Carrier.STREAM else (edits, appends)
+    assert chosen.marginal_staleness_s <= other.marginal_staleness_s
+
+
+def test_newcomer_expects_a_longer_gap_the_more_replies_there_are() -> None:
+    pacer, gaps = Pacer(50), []
+    for number in range(12):
+        gaps.append(pacer.newcomers_gap_s(0.0))
+        pacer.opened(number, 0.0)
+    assert gaps == sorted(gaps)
+    assert gaps[0] == OWN_GAP_S
+    assert gaps[-1] > 3
+
+
+def test_pacer_that_holds_nothing_back_gives_progress_every_call() -> None:
+    counts: list[int] = []
+    for holds_back in (True, False):
+        pacer, counts = Pacer(20, holds_back=holds_back), [*counts, 0]
+        for number in range(5):
+            pacer.opened(number, 0.0)
+        for step in range(1, 900):
+            for number in range(5):
+                if pacer.ready_at(step / 20, Urgency.PROGRESS, number) <= step / 20:
+                    pacer.sent(step / 20, number)
+                    pacer.answered(step / 20)
+                    counts[-1] += 1
+    assert counts[0] < counts[1] <= 20
+
+
+def test_spare_calls_are_those_beyond_one_for_each_live_reply() -> None:
+    pacer = Pacer(20)
+    pacer.opened("a", 0.0)
+    pacer.sent(0.0, "b")
+    assert pacer.spare(0.0) == 18
+    pacer.limited(0.0, 30.0)
+    assert pacer.spare(0.0) == 0
+
+
+def question(
+    thread_ts: str | None = "1.0", channel: str = "C1", user_id: str = "U1", *, from_bot: bool = False
+) -> Question:
+    return Question(ThreadKey("T1", channel, thread_ts), "1.0", user_id, "why?", from_bot=from_bot)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_alone", "may"),
+    [
+        (question(), True, True),
+        (question(), False, False),
+        (question(channel="D1"), False, True),
+        (question(None, channel="D1"), True, False),
+        (question(user_id="W1"), True, True),
+        (question(user_id="B1"), True, False),
+        (question(from_bot=True), True, False),
+    ],
+)
+def test_streams_carry_answers_to_one_person_in_a_thread(asked: Question, is_alone: bool, may: bool) -> None:
+    assert may_be_streamed(asked, is_alone=is_alone) is may
