@@ -1,6 +1,6 @@
-"""Channel settings: a channel's own model, system prompt and need for mentions."""
+"""Channel settings: a channel's own model, system prompt, need for mentions, web search and MCP servers."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,10 +28,12 @@ class SqlChannelSettings:
 
 async def read(connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:
     """Returns a channel's settings, empty ones if nobody wrote any."""
-    columns = sa.select(channel_settings.c.model, channel_settings.c.system_prompt, channel_settings.c.mention_only)
+    columns = sa.select(*(channel_settings.c[field.name] for field in fields(ChannelSettings)))
     of_channel = columns.where(channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id)
     row = (await connection.execute(of_channel)).one_or_none()
-    return ChannelSettings(row.model, row.system_prompt, row.mention_only) if row else ChannelSettings()
+    if row is None:
+        return ChannelSettings()
+    return ChannelSettings(**{**row._mapping, "mcp_servers": tuple(row.mcp_servers)})
 
 
 async def write(connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings) -> None:

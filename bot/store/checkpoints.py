@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, Closing, EndReason, Piece
 from bot.store.predicates import is_running
+from bot.store.rows import source_values, sources_of
 from bot.store.schema import SafeText, checkpoints, jobs
 
 _FROM_PIECE = {
@@ -23,6 +24,7 @@ _FROM_PIECE = {
     checkpoints.c.start: sa.bindparam("from_start", type_=sa.Integer),
     checkpoints.c.text: sa.bindparam("new_text", type_=SafeText),
     checkpoints.c.closing: sa.bindparam("new_closing", type_=sa.JSON(none_as_null=True)),
+    checkpoints.c.sources: sa.bindparam("new_sources", type_=sa.JSON(none_as_null=True)),
 }
 
 
@@ -57,6 +59,7 @@ def _values(job: Job, piece: Piece) -> dict[str, Any]:
         "from_start": piece.start,
         "new_text": piece.text,
         "new_closing": asdict(piece.closing) if piece.closing else None,
+        "new_sources": source_values(piece.sources),
     }
 
 
@@ -74,14 +77,14 @@ async def with_checkpoints(connection: AsyncConnection, claimed: Sequence[Job]) 
 
 def _folded(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     """Puts the rows of one version together. `so_far`: the first part of a continued answer, from its turn."""
-    text, closing, attempt = so_far, None, 0
+    text, closing, attempt, sources = so_far, None, 0, None
     for row in rows:
         end = row.start + len(row.text)
         if row.start > len(text) or (row.attempt == attempt and end < len(text)):
             continue
         text, attempt = text[: row.start] + row.text, row.attempt
-        closing = _closing_of(row.closing) or closing
-    return Checkpoint(text, closing) if rows else Checkpoint()
+        closing, sources = _closing_of(row.closing) or closing, row.sources
+    return Checkpoint(text, closing, sources_of(sources)) if rows else Checkpoint()
 
 
 def _closing_of(values: Mapping[str, Any] | None) -> Closing | None:

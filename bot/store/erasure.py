@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from bot.core.conversation import ThreadKey
 from bot.core.limits.caps import Scope
 from bot.ports.clock import Clock
-from bot.store import checkpoints, pane_context
+from bot.store import checkpoints, pane_context, rounds
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.notices import expire as expire_notices
@@ -25,6 +25,7 @@ from bot.store.schema import (
     notices,
     pane_contexts,
     seen_events,
+    tool_steps,
     turns,
     usage_totals,
 )
@@ -122,10 +123,14 @@ async def overwrite(engine: AsyncEngine) -> None:
 async def expire(connection: AsyncConnection, before: float, now: float) -> int:
     """Empties texts older than `before`, and drops events that Slack won't send again. Returns how many texts."""
     questions = sa.update(jobs).where(jobs.c.created_at < before, has_content(), has_ended()).values(text="", files=[])
-    answers = sa.update(turns).where(turns.c.created_at < before, turns.c.answer != "").values(answer="")
+    answers = sa.update(turns).where(turns.c.created_at < before, turns.c.answer != "").values(answer="", sources=None)
     oldest = min(before, now - SLACK_RETRIES_S)
     count = (await connection.execute(questions)).rowcount + (await connection.execute(answers)).rowcount
+    count += await rounds.empty(
+        connection, tool_steps.c.job_id.in_(sa.select(jobs.c.id).where(has_ended())), tool_steps.c.created_at < before
+    )
     await checkpoints.drop(connection, jobs.c.created_at < before)
+    await rounds.drop(connection, jobs.c.created_at < before, has_ended())
     await connection.execute(
         sa.delete(message_questions).where(message_questions.c.created_at < now - MESSAGE_QUESTIONS_KEPT_S)
     )

@@ -14,13 +14,14 @@ from bot.store.schema import jobs, workers
 
 QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
 RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
+WAITING = sa.literal_column(f"'{Status.WAITING.value}'", sa.Text)
 
 Jobs = sa.FromClause
 """The table of jobs, or an alias of it."""
 
 
 def is_queued(of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    """Whether no worker has a live job: it is QUEUED or RELEASED."""
+    """Whether a live job may be claimed: it is QUEUED or RELEASED."""
     return of.c.status == QUEUED
 
 
@@ -29,9 +30,14 @@ def is_running(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     return of.c.status == RUNNING
 
 
+def is_waiting(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether the job waits for a person's approval."""
+    return of.c.status == WAITING
+
+
 def is_live(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     """Whether the job's answer is still to come."""
-    return sa.or_(is_queued(of), is_running(of))
+    return sa.or_(is_queued(of), is_running(of), is_waiting(of))
 
 
 def has_ended(of: Jobs = jobs) -> sa.ColumnElement[bool]:
@@ -41,6 +47,11 @@ def has_ended(of: Jobs = jobs) -> sa.ColumnElement[bool]:
 
 def is_begun(of: Jobs = jobs) -> sa.ColumnElement[bool]:
     """Whether a worker writes the job's answer, or the next one will continue it."""
+    return sa.or_(is_ahead(of), is_waiting(of))
+
+
+def is_ahead(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+    """Whether the job goes before all others of its thread: it is begun, and waits for nobody."""
     return sa.or_(is_running(of), sa.and_(is_queued(of), of.c.attempts > 0))
 
 

@@ -12,11 +12,11 @@ from bot.core.job import EndReason, State, state_of
 from bot.core.outbox import OutboxKind
 from bot.core.reply.actions import AnswerState, RecordedAnswer, Vote
 from bot.ports.clock import Clock
-from bot.store import checkpoints, outbox
+from bot.store import checkpoints, outbox, rounds
 from bot.store.database import Database
-from bot.store.predicates import in_thread, is_batched_with, is_begun
-from bot.store.rows import insert_into, question_of
-from bot.store.schema import feedback, jobs, seen_events, turns
+from bot.store.predicates import has_ended, in_thread, is_batched_with, is_begun
+from bot.store.rows import insert_into, question_of, sources_of
+from bot.store.schema import feedback, jobs, seen_events, tool_steps, turns
 
 REPLIES_READ = 500
 """The most jobs of a thread whose replies are read: a direct message may go on for years."""
@@ -41,6 +41,10 @@ class SqlRecordedAnswers:
         """Returns the answer that is being written in a thread; None if the event was handled before."""
         return await self._database.read(written_unless_handled, thread, event_id)
 
+    async def is_handled(self, event_id: str) -> bool:
+        """Returns whether an event was handled before."""
+        return await self._database.read(is_handled, event_id)
+
     async def event_handled(self, event_id: str) -> None:
         """Records that an event was handled."""
         await self._database.write(record_event, event_id, self._clock.now())
@@ -62,9 +66,14 @@ async def written_unless_handled(
     connection: AsyncConnection, thread: ThreadKey, event_id: str
 ) -> RecordedAnswer | None:
     """Returns the answer that is being written in a thread; None if the event was handled before."""
-    if await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))):
+    if await is_handled(connection, event_id):
         return None
     return await newest_answer(connection, thread, is_begun())
+
+
+async def is_handled(connection: AsyncConnection, event_id: str) -> bool:
+    """Returns whether an event was handled before, or brought a question."""
+    return bool(await connection.scalar(sa.select(sa.exists().where(seen_events.c.event_id == event_id))))
 
 
 async def record_event(connection: AsyncConnection, event_id: str, now: float) -> None:
@@ -117,20 +126,36 @@ def _state(row: sa.Row[Any]) -> AnswerState:
     return AnswerState.STOPPED if EndReason(row.end_reason).is_stop else AnswerState.ENDED
 
 
-async def with_so_far(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs, with the recorded answer of those that continue it."""
-    again = [job.id for job in claimed if job.version > 0]
+async def with_versions(connection: AsyncConnection, found: Sequence[Job]) -> list[Job]:
+    """Returns the jobs with what earlier versions left: the text that a version continues, and whether one came before.
+
+    The last recorded answer is not an earlier version of a job that continues it, or that has ended with it.
+    """
+    again = [job.id for job in found if job.version > 0]
     if not again:
-        return list(claimed)
-    going_on = (await connection.scalars(sa.select(jobs.c.id).where(jobs.c.id.in_(again), jobs.c.continues))).all()
-    so_far = {turn.job_id: turn.answer for turn in await _turns(connection, going_on)}
-    return [replace(job, so_far=so_far.get(job.id, "")) for job in claimed]
+        return list(found)
+    keeps_last = sa.or_(jobs.c.continues, has_ended()).label("keeps_last")
+    of_jobs = sa.select(jobs.c.id, jobs.c.continues, keeps_last).where(jobs.c.id.in_(again))
+    rows = (await connection.execute(of_jobs)).all()
+    answers: dict[int, list[str]] = {row.id: [] for row in rows}
+    last: dict[int, sa.Row[Any]] = {}
+    for turn in await _turns(connection, again):
+        answers[turn.job_id].append(turn.answer)
+        last[turn.job_id] = turn
+    so_far = {row.id: last[row.id] for row in rows if row.continues and row.id in last}
+    has_previous = {row.id for row in rows if any(answers[row.id][: -1 if row.keeps_last else None])}
+    return [_with_version(job, so_far.get(job.id), job.id in has_previous) for job in found]
+
+
+def _with_version(job: Job, so_far: sa.Row[Any] | None, has_previous: bool) -> Job:
+    """Returns a job with the turn that it continues, if any."""
+    text, sources = (so_far.answer, sources_of(so_far.sources)) if so_far else ("", ())
+    return replace(job, so_far=text, sources=sources, has_previous=has_previous)
 
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
-    """Returns the jobs' turns, oldest first, without those of interrupted attempts."""
-    interrupted = turns.c.end_reason == EndReason.INTERRUPTED.value
-    of_jobs = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~interrupted).order_by(turns.c.id)
+    """Returns the jobs' turns, oldest first, without those after which the answer went on."""
+    of_jobs = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~is_midway()).order_by(turns.c.id)
     return (await connection.execute(of_jobs)).all()
 
 
@@ -143,7 +168,7 @@ async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str
         .limit(REPLIES_READ)
         .subquery()
     )
-    # Turns of interrupted attempts have no text, and come before the one that ended the job.
+    # Turns after which the answer went on have no text, and come before the one that ended the job.
     with_turns = (
         sa.select(newest, turns.c.answer, turns.c.model, turns.c.end_reason)
         .outerjoin_from(newest, turns, turns.c.job_id == newest.c.id)
@@ -164,20 +189,27 @@ async def replies(connection: AsyncConnection, thread: ThreadKey, before_ts: str
 def _has_expired(row: sa.Row[Any]) -> bool:
     """Whether a model's text is no longer stored. If a model wrote nothing, Slack shows nothing either."""
     is_empty = row.answer == "" and row.model is not None
-    return is_empty and row.end_reason != EndReason.INTERRUPTED and not row.answer_deleted
+    return is_empty and not EndReason(row.end_reason).is_midway and not row.answer_deleted
+
+
+def is_midway() -> sa.ColumnElement[bool]:
+    """Whether the answer went on after a turn (EndReason.is_midway)."""
+    return turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
 
 
 async def join(connection: AsyncConnection, job: Job) -> None:
     """Empties the turn that a continued answer began with: the new turn holds both parts."""
     part = sa.update(turns).where(turns.c.job_id == job.id, turns.c.answer == job.so_far)
-    await connection.execute(part.values(answer=""))
+    await connection.execute(part.values(answer="", sources=None))
 
 
 async def delete(connection: AsyncConnection, job_id: int, now: float) -> None:
     """Deletes an answer's texts and keeps its usage; its messages go once no worker writes them."""
     await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(answer_deleted=True))
-    await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer=""))
+    await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(answer="", sources=None))
     await checkpoints.drop(connection, jobs.c.id == job_id)
+    await rounds.drop(connection, jobs.c.id == job_id)
+    await rounds.empty(connection, tool_steps.c.job_id == job_id)
     await outbox.add(connection, OutboxKind.DELETE_REPLY, [job_id], now)
 
 

@@ -1,6 +1,6 @@
 """Converts between our types and the tables' rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import File, Job, Question, ThreadKey
 from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.caps import ScopeIds
-from bot.core.limits.prices import cost_usd
-from bot.core.stream import Usage
+from bot.core.stream import Citation, Usage
+from bot.ports.prices import Prices
 from bot.store.schema import jobs
 
 
@@ -58,27 +58,40 @@ def _file_of(values: Mapping[str, str]) -> File:
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
-def turn_values(job_id: int, outcome: Outcome, now: float) -> dict[str, Any]:
-    usage = outcome.usage
+def turn_values(job_id: int, outcome: Outcome, now: float, prices: Prices | None) -> dict[str, Any]:
+    """Returns a turn's row; `prices` may be None for an outcome without usage."""
+    usage, model = outcome.usage, outcome.model
     return {
         "job_id": job_id,
         "answer": outcome.answer,
-        "model": outcome.model,
+        "model": model,
         "end_reason": outcome.end_reason.value,
         "input_tokens": usage and usage.input_tokens,
         "output_tokens": usage and usage.output_tokens,
         "cached_input_tokens": usage and usage.cached_input_tokens,
-        "cost_usd": cost_usd(outcome.model, usage) if outcome.model and usage else None,
+        "web_searches": usage and usage.web_searches,
+        "cost_usd": prices.cost_usd(model, usage, now) if prices and model and usage else None,
         "first_token_s": outcome.first_token_s,
         "prompt_version": outcome.prompt_version,
+        "sources": source_values(outcome.sources),
         "created_at": now,
     }
 
 
-def interrupted_values(job_id: int, spent: Spent, now: float) -> dict[str, Any]:
+def source_values(sources: Sequence[Citation]) -> list[list[str]] | None:
+    """Returns an answer's sources as they are stored: (URL, title) of each, None if there are none."""
+    return [[source.url, source.title] for source in sources] or None
+
+
+def sources_of(values: Sequence[Sequence[str]] | None) -> tuple[Citation, ...]:
+    """Returns stored sources."""
+    return tuple(Citation(*value) for value in values or ())
+
+
+def interrupted_values(job_id: int, spent: Spent, now: float, prices: Prices | None) -> dict[str, Any]:
     """Returns the turn of an interrupted attempt, which has usage but no answer."""
     usage = Usage(spent.input_tokens, spent.output_tokens)
-    return turn_values(job_id, Outcome(EndReason.INTERRUPTED, "", spent.model, usage), now)
+    return turn_values(job_id, Outcome(EndReason.INTERRUPTED, "", spent.model, usage), now, prices)
 
 
 async def wake_others(connection: AsyncConnection, worker: str, *where: sa.ColumnElement[bool]) -> None:

@@ -1,13 +1,13 @@
 """The tables: events seen, jobs and their turns, workers, and the tables of single features.
 
-One migration builds them (bot/store/migrations). A new column or table needs a migration of its own.
+Migrations build them (bot/store/migrations). A new column or table needs a migration of its own.
 """
 
 from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0001"
+REVISION = "0005"
 """The revision of the last migration. A database that has it needs no migration."""
 
 metadata = sa.MetaData(
@@ -72,6 +72,8 @@ jobs = sa.Table(
     sa.Column("placeholder_due_since", sa.Double),
     # The later question of the thread whose answer is this one's, too.
     sa.Column("answered_with", RowId),
+    # The step of that job's model which read this question first; NULL if the job answered it from the start.
+    sa.Column("joined_step", sa.Integer),
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),
     # Since when the asker waits for this version; NULL: since created_at.
     sa.Column("asked_at", sa.Double),
@@ -84,6 +86,8 @@ jobs = sa.Table(
     sa.Column("erase_requested", sa.Boolean, nullable=False, server_default=sa.false()),
     # The answer's texts are gone, its usage stays.
     sa.Column("answer_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Until when a person may approve the calls that a waiting job asks about.
+    sa.Column("waits_until", sa.Double),
     # The message that mentioned the askers when the answer was ready.
     sa.Column("mention_ts", sa.Text),
     # Reserved for the running attempt; counts only while the job is running.
@@ -124,7 +128,10 @@ sa.Index("ix_jobs_answered_with", jobs.c.answered_with)
 # For heartbeats, and for the other workers' jobs.
 sa.Index("ix_jobs_running_worker", jobs.c.worker, **_only("running"))
 
-# One for each attempt that used something or ended its job.
+# For approvals whose time is over.
+sa.Index("ix_jobs_waiting", jobs.c.waits_until, **_only("waiting"))
+
+# One for each attempt that used something or ended its job, and one for each of its steps that asked for tools.
 turns = sa.Table(
     "turns",
     metadata,
@@ -137,10 +144,13 @@ turns = sa.Table(
     sa.Column("input_tokens", sa.Integer),
     sa.Column("output_tokens", sa.Integer),
     sa.Column("cached_input_tokens", sa.Integer),
+    sa.Column("web_searches", sa.Integer),
     # At the prices of that day; NULL where the model has none.
     sa.Column("cost_usd", sa.Double),
     sa.Column("first_token_s", sa.Double),
     sa.Column("prompt_version", sa.Text),
+    # The web pages that the answer cites, as (URL, title); NULL: none.
+    sa.Column("sources", sa.JSON(none_as_null=True)),
     sa.Column("created_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -160,9 +170,67 @@ checkpoints = sa.Table(
     sa.Column("text", SafeText, nullable=False),
     # A Closing, with the last piece: only the record of the end is missing then.
     sa.Column("closing", sa.JSON),
+    # The web pages that the text cites up to here, as in turns.
+    sa.Column("sources", sa.JSON(none_as_null=True)),
 )
 
 sa.Index("ix_checkpoints_job_id", checkpoints.c.job_id)
+
+# The steps of a live job's model that asked for tools, with what must be sent back (bot/store/tool_steps.py).
+rounds = sa.Table(
+    "rounds",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("step_no", sa.Integer, nullable=False),
+    sa.Column("text", SafeText, nullable=False),
+    sa.Column("items", SafeText, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.UniqueConstraint("job_id", "version", "step_no"),
+)
+
+# The calls that those steps asked for (core/tool_steps.py). They stay as long as the answer does.
+tool_steps = sa.Table(
+    "tool_steps",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("step_no", sa.Integer, nullable=False),
+    sa.Column("index", sa.Integer, nullable=False),
+    sa.Column("call_id", sa.Text, nullable=False),
+    sa.Column("tool", sa.Text, nullable=False),
+    # JSON; '' once it has expired, as the result.
+    sa.Column("arguments", SafeText, nullable=False),
+    sa.Column("definition_hash", sa.Text, nullable=False),
+    # The hash of the three columns above, which an approval names.
+    sa.Column("binding", sa.Text, nullable=False),
+    sa.Column("read_only", sa.Boolean, nullable=False),
+    # A StepState.
+    sa.Column("state", sa.Text, nullable=False),
+    # A Decision.
+    sa.Column("decision", sa.Text),
+    sa.Column("decided_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("result", SafeText, nullable=False, server_default=""),
+    sa.Column("result_is_error", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("begun_at", sa.Double),
+    sa.Column("ended_at", sa.Double),
+    sa.UniqueConstraint("job_id", "version", "step_no", "index"),
+)
+
+# Tools that an admin always allows in a channel, as they were defined then.
+allowed_tools = sa.Table(
+    "allowed_tools",
+    metadata,
+    sa.Column("team_id", sa.Text, primary_key=True),
+    sa.Column("channel_id", sa.Text, primary_key=True),
+    sa.Column("tool", sa.Text, primary_key=True),
+    sa.Column("definition_hash", sa.Text, nullable=False),
+    sa.Column("allowed_by", sa.Text, nullable=False),
+    sa.Column("allowed_at", sa.Double, nullable=False),
+)
 
 workers = sa.Table(
     "workers",
@@ -259,6 +327,21 @@ channel_settings = sa.Table(
     sa.Column("model", sa.Text),
     sa.Column("system_prompt", SafeText, nullable=False),
     sa.Column("mention_only", sa.Boolean),
+    sa.Column("web_search", sa.Boolean),
+    # The names of servers in BOT_MCP_CONFIG.
+    sa.Column("mcp_servers", sa.JSON, nullable=False, server_default="[]"),
+)
+
+# The definitions of tools that an admin agreed to, as their MCP servers gave them (bot/store/tool_pins.py).
+tool_pins = sa.Table(
+    "tool_pins",
+    metadata,
+    # server__tool
+    sa.Column("tool", sa.Text, primary_key=True),
+    sa.Column("definition_hash", sa.Text, nullable=False),
+    # JSON, so that an admin can compare it with a later one.
+    sa.Column("definition", SafeText, nullable=False),
+    sa.Column("agreed_at", sa.Double, nullable=False),
 )
 
 # The channel that a person has open beside the assistant pane: the newest, without history.

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import StoreError
 from bot.ports.clock import Clock
+from bot.ports.prices import Prices
 from bot.store.channel_settings import SqlChannelSettings
 from bot.store.database import Database
 from bot.store.engine import answered_within, create_engine, database_errors
@@ -21,6 +22,8 @@ from bot.store.queue.producers import SqlQueue
 from bot.store.queue.worker import SqlWorkerQueue
 from bot.store.rate_ledger import SqlRateLedger
 from bot.store.recorded_answers import SqlRecordedAnswers
+from bot.store.tool_pins import SqlToolPins
+from bot.store.tool_steps import SqlToolSteps
 from bot.store.usage_ledger import SqlUsage
 
 NO_LIMIT = 1_000_000
@@ -34,19 +37,28 @@ log = logging.getLogger(__name__)
 class Stores:
     """Holds the store of each port, and opens and closes their shared parts."""
 
-    def __init__(self, engine: AsyncEngine, worker: str, clock: Clock, most_per_user: int = NO_LIMIT) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        worker: str,
+        clock: Clock,
+        most_per_user: int = NO_LIMIT,
+        prices: Prices | None = None,
+    ) -> None:
         """Builds stores on an engine that others may use as well.
 
         `worker` names this process among all that share the database. Stores that were not made by `open` hold no
         lock: others detect the worker's death only by its silence.
         `most_per_user`: how many answers one person may have under way at once, over all processes.
+        `prices`: for the usage of answers; None if no job is ended here.
         """
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.queue = SqlQueue(database, self._worker, clock, most_per_user)
-        self.worker_queue = SqlWorkerQueue(database, self._worker, clock, most_per_user)
+        self.worker_queue = SqlWorkerQueue(database, self._worker, clock, most_per_user, prices)
         self.recorded_answers = SqlRecordedAnswers(database, clock)
         self.message_questions = SqlMessageQuestions(database, clock)
+        self.tool_steps = SqlToolSteps(database, self._worker, clock, prices)
         self.outbox = SqlOutbox(database, clock)
         self.usage = SqlUsage(database, self._worker, clock)
         self.rate_ledger = SqlRateLedger(database, self._worker, clock)
@@ -55,12 +67,20 @@ class Stores:
         self.bot_questions = SqlBotQuestions(database, clock)
         self.channel_settings = SqlChannelSettings(database)
         self.pane_context = SqlPaneContext(database, clock)
+        self.tool_pins = SqlToolPins(database, clock)
         self.erasure = SqlErasure(database, self._worker, clock)
 
     @classmethod
-    async def open(cls, database_url: str, worker: str, clock: Clock, most_per_user: int = NO_LIMIT) -> "Stores":
+    async def open(
+        cls,
+        database_url: str,
+        worker: str,
+        clock: Clock,
+        most_per_user: int = NO_LIMIT,
+        prices: Prices | None = None,
+    ) -> "Stores":
         """Connects, migrates, and shows the other workers that this one lives. Raises StoreError."""
-        stores = cls(create_engine(database_url), worker, clock, most_per_user)
+        stores = cls(create_engine(database_url), worker, clock, most_per_user, prices)
         try:
             with database_errors():
                 await migrate(stores.database.engine)

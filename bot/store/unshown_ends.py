@@ -21,7 +21,7 @@ async def unshown_end(connection: AsyncConnection, entry: OutboxEntry) -> Job | 
         return None
     # The job, as the next attempt would get it.
     job = replace(job_of(row), attempts=row.attempts + 1, may_have_posts=True)
-    [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_so_far(connection, [job]))
+    [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_versions(connection, [job]))
     return whole if whole.checkpoint.closing else None
 
 

@@ -39,5 +39,5 @@ class SqlUsage:
             check = await usage_totals.check_caps_of(connection, job, caps, self._clock.now())
             if check == CapCheck():
                 reserved = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
-                await connection.execute(Held(job, self._worker.name).fenced.values(**reserved))
+                await connection.execute(Held(job, self._worker.name, None).fenced.values(**reserved))
             return check

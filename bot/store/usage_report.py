@@ -22,6 +22,7 @@ async def uses(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
             turns.c.output_tokens,
             turns.c.cost_usd,
             turns.c.first_token_s,
+            turns.c.web_searches,
         )
         .join_from(turns, jobs, turns.c.job_id == jobs.c.id)
         .where(turns.c.created_at >= since, turns.c.end_reason != EndReason.DENIED.value)

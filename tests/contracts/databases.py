@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from bot.ports.clock import SystemClock
+from bot.providers.prices import ModelPrices
 from bot.store import Stores
 from tests.migrated import fill_schema
 
@@ -151,8 +152,8 @@ async def worker(database_url: str) -> AsyncIterator[Callable[[str], Awaitable[S
 
     async def open_for(name: str) -> Stores:
         if opened and database_url == "sqlite://":
-            return Stores(opened[0].database.engine, name, SystemClock())
-        opened.append(await Stores.open(database_url, name, SystemClock()))
+            return Stores(opened[0].database.engine, name, SystemClock(), prices=ModelPrices())
+        opened.append(await Stores.open(database_url, name, SystemClock(), prices=ModelPrices()))
         return opened[-1]
 
     yield open_for

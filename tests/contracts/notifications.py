@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.core.conversation import Prompt, Turn
-from bot.core.stream import Completion, Thinking
+from bot.core.stream import Citation, Completion, Opaque, Searching, Thinking, ToolCall
 from bot.errors import Failure, ProviderError
 from bot.ports.models import Provider
 from tests.contracts.vendors import Api
@@ -35,6 +35,8 @@ class Received:
     error: ProviderError | None = None
     thought: int = 0
     """How often the provider reported thinking."""
+    others: list[Searching | Citation | ToolCall | Opaque] = field(default_factory=list)
+    """Everything else, in order."""
 
     @property
     def text(self) -> str:
@@ -56,8 +58,10 @@ async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
                     received.completions.append(item)
                 elif isinstance(item, Thinking):
                     received.thought += 1
-                else:
+                elif isinstance(item, str):
                     received.deltas.append(item)
+                else:
+                    received.others.append(item)
     except ProviderError as error:
         received.error = error
     assert "" not in received.deltas

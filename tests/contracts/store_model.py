@@ -1,13 +1,14 @@
 """A model of the store: what it should hold and return, with jobs and entries in plain dicts."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.conversation import FollowUp, Job, Question, ThreadKey
 from bot.core.inbound.triage import Participants
 from bot.core.job import Checkpoint, EndReason, Outcome, Piece, Pulse, State, Status, state_of
 from bot.core.outbox import OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
+from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.ports.clock import Clock
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.queue.batch import LATE_POST_S
@@ -27,12 +28,20 @@ class Expected:
     version: int = 0
     page_ts: tuple[str, ...] = ()
     answer: str = ""
+    has_answers: bool = False
+    """Whether a text is on record of any attempt that finished."""
     placeholder_due_since: float | None = None
     stop_requested: bool = False
     erase_requested: bool = False
     answered_with: int | None = None
     edited_ts: str = ""
     mention_ts: str | None = None
+    joined_step: int | None = None
+    waits_until: float | None = None
+    rounds: int = 0
+    """How many steps of this version are on record."""
+    calls: Mapping[tuple[int, int, int], StepState] = field(default_factory=dict, hash=False)
+    """The state of each call, by version, step and index."""
     pieces: tuple[tuple[int, int, Piece], ...] = ()
     """The text on record of an answer that nobody has ended, with the version and the attempt that wrote each piece."""
 
@@ -58,6 +67,11 @@ class Expected:
     @property
     def unbegun(self) -> bool:
         return self.state is State.QUEUED
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a call of this version is to be decided."""
+        return any(key[0] == self.version and state is StepState.ASKED for key, state in self.calls.items())
 
     @property
     def withdrawn(self) -> bool:
@@ -114,8 +128,12 @@ class Model:
             job.page_ts,
             may_have_posts=job.attempts > 1 or job.placeholder_due_since is not None,
             interruptions=job.interruptions,
-            earlier=tuple(batched.question for batched in self.standing(job_id).values()),
+            earlier=tuple(b.question for b in self.standing(job_id).values() if b.joined_step is None),
+            follow_ups=tuple(
+                FollowUp(b.question, b.joined_step) for b in self.standing(job_id).values() if b.joined_step is not None
+            ),
             version=job.version,
+            has_previous=job.version > 0 and job.has_answers,
             checkpoint=job.checkpoint if job.attempts > 1 else Checkpoint(),
         )
 
@@ -224,9 +242,11 @@ class Model:
         now = self.jobs[job.id]
         outdated = now.version != job.version and not now.stop_requested
         self._change(job.id, status=Status.QUEUED if outdated else Status.ENDED, answer=outcome.answer)
+        self._change(job.id, has_answers=now.has_answers or bool(outcome.answer))
         self._change(job.id, end_reason=None if outdated else outcome.end_reason)
         if outcome.end_reason in (EndReason.DENIED, EndReason.CAP_REACHED):
             self._unbatch(job.id, all_but_user=now.question.user_id)
+        self._change(job.id, rounds=0)
         if leftover is None or outdated:
             self._change(job.id, pieces=())
         if job.version > 0:
@@ -239,11 +259,104 @@ class Model:
             self._remove([job.id])
         return not outdated
 
+    def steps_of(self, job: Job) -> int:
+        """Returns how many steps are on record for a job; the next one has this number."""
+        return self.jobs[job.id].rounds if job.id in self.jobs else 0
+
+    def calls_of(self, job: Job) -> list[tuple[int, int]]:
+        """Returns the calls of the version that an attempt answers."""
+        calls = self.jobs[job.id].calls if job.id in self.jobs else {}
+        return [(step_no, index) for version, step_no, index in calls if version == job.version]
+
+    def _is_current(self, worker: str, job: Job) -> bool:
+        return self.holds(worker, job) and self.jobs[job.id].version == job.version
+
+    def record_step(self, worker: str, job: Job, states: Sequence[StepState]) -> bool:
+        if not self._is_current(worker, job):
+            return False
+        now = self.jobs[job.id]
+        calls = {(job.version, now.rounds, index): state for index, state in enumerate(states)}
+        self._change(job.id, rounds=now.rounds + 1, calls={**now.calls, **calls})
+        return True
+
+    def begin_call(self, worker: str, job: Job, key: tuple[int, int]) -> bool:
+        """No call of a version begins twice, and none once the job is stopped."""
+        if not self._is_current(worker, job) or self.jobs[job.id].stop_requested:
+            return False
+        return self._move_call(job.id, (job.version, *key), StepState.READY, StepState.BEGUN)
+
+    def _move_call(self, job_id: int, key: tuple[int, int, int], old: StepState, new: StepState) -> bool:
+        calls = self.jobs[job_id].calls
+        if calls[key] is not old:
+            return False
+        self._change(job_id, calls={**calls, key: new})
+        return True
+
+    def wait(self, worker: str, job: Job) -> bool:
+        if not self._is_current(worker, job) or self.jobs[job.id].stop_requested or not self.jobs[job.id].is_asking:
+            return False
+        self._change(job.id, status=Status.WAITING, worker=None, waits_until=self.clock.now() + APPROVAL_S)
+        return True
+
+    def decide(self, job_id: int, key: tuple[int, int, int], decision: Decision) -> tuple[bool, bool]:
+        """Returns whether the decision counts, and whether the job goes on now."""
+        job = self.jobs[job_id]
+        is_decidable = job.status in (Status.WAITING, Status.RUNNING) and not job.stop_requested
+        if not is_decidable or job.version != key[0]:
+            return False, False
+        state = StepState.READY if decision is Decision.APPROVED else StepState.DENIED
+        decided = self._move_call(job_id, key, StepState.ASKED, state)
+        return decided, not self.jobs[job_id].is_asking and self._release_waiting(job_id)
+
+    def expire_approvals(self) -> list[int]:
+        return [key for key, job in self.jobs.items() if self._is_late(job) and self._deny_all(key)]
+
+    def _is_late(self, job: Expected) -> bool:
+        return job.waits_until is not None and job.waits_until <= self.clock.now()
+
+    def deny_by_reply(self, question: Question) -> list[int]:
+        """Returns the waiting jobs that go on because one of their askers has asked something else."""
+        denied = []
+        for key, job in self.of(question.thread).items():
+            askers = {job.question.user_id, *(b.question.user_id for b in self.standing(key).values())}
+            if job.state is State.WAITING and question.user_id in askers and job.question.ts < question.ts:
+                denied += [key] if self._deny_all(key) else []
+        return denied
+
+    def _deny_all(self, job_id: int) -> bool:
+        job = self.jobs[job_id]
+        for key in [key for key in job.calls if key[0] == job.version]:
+            self._move_call(job_id, key, StepState.ASKED, StepState.DENIED)
+        return self._release_waiting(job_id)
+
+    def take_follow_ups(self, worker: str, job: Job, step_no: int) -> list[int]:
+        if not self._is_current(worker, job) or self.jobs[job.id].stop_requested:
+            return []
+        asked = self.jobs[job.id].question
+        # What the attempt knows of its batch, which may have changed since.
+        askers = {asked.user_id, *(question.user_id for question in job.earlier)}
+        later = {key: other for key, other in self.of(asked.thread).items() if other.question.ts > asked.ts}
+        queued = [key for key, other in later.items() if other.status is Status.QUEUED]
+        taken = list(
+            takewhile(lambda key: self.jobs[key].unbegun and self.jobs[key].question.user_id in askers, queued)
+        )
+        for key in taken:
+            ended = {"status": Status.ENDED, "end_reason": EndReason.BATCHED, "answered_with": job.id}
+            self._change(key, **ended, joined_step=step_no)
+            self._clear(key)
+        return taken
+
+    def answered_by(self, job_id: int) -> int:
+        """Returns the job whose answer a question gets."""
+        answered_with = self.jobs[job_id].answered_with
+        return job_id if answered_with is None else answered_with
+
     def request_stop(self, job_id: int) -> bool:
         old = self.jobs[job_id]
         if not old.live:
             return False
         self._change(job_id, stop_requested=True)
+        self._release_waiting(job_id)
         if old.unbegun:
             self._change(job_id, status=Status.ENDED, end_reason=EndReason.STOPPED)
             self._clear(job_id)
@@ -289,6 +402,7 @@ class Model:
             self._clear(job_id)
         elif old.live:
             self._change(job_id, stop_requested=True)
+            self._release_waiting(job_id)
             self._unbatch(job_id)
             self._add(job_id, OutboxKind.RETRACT_REPLY)
         elif not self.standing(job_id):
@@ -311,6 +425,7 @@ class Model:
         self._change(job_id, version=old.version + 1, stop_requested=False)
         self._cancel_entries(job_id, OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS)
         self._keep_placeholder(job_id)
+        self._rejoin(job_id)
         return waits
 
     def erase(self, user_id: str | None, thread: ThreadKey | None) -> int:
@@ -433,14 +548,28 @@ class Model:
         job = self.jobs.get(job_id)
         if job is None or not job.live or job.unbegun or job.stop_requested:
             return False
-        self._change(job_id, version=job.version + 1, pieces=())
+        self._change(job_id, version=job.version + 1, pieces=(), rounds=0)
+        self._release_waiting(job_id)
+        self._rejoin(job_id)
+        return True
+
+    def _rejoin(self, job_id: int) -> None:
+        for key, job in self.jobs.items():
+            if job.answered_with == job_id and job.joined_step is not None:
+                self._change(key, joined_step=0)
+
+    def _release_waiting(self, job_id: int) -> bool:
+        """Returns whether the job waited."""
+        if self.jobs[job_id].status is not Status.WAITING:
+            return False
+        self._change(job_id, status=Status.QUEUED, waits_until=None)
         return True
 
     def _unbatch(self, job_id: int, all_but_user: str | None = None) -> None:
         """Queues the questions that were batched with a job, so that they are answered all the same."""
         for key, job in self.standing(job_id).items():
             if job.question.user_id != all_but_user:
-                self._change(key, status=Status.QUEUED, end_reason=None, answered_with=None)
+                self._change(key, status=Status.QUEUED, end_reason=None, answered_with=None, joined_step=None)
                 self._keep_placeholder(key)
 
     def _keep_placeholder(self, job_id: int) -> None:

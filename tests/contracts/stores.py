@@ -10,6 +10,7 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import EndReason, Outcome
 from bot.core.outbox import OutboxKind
 from bot.core.stream import Usage
+from bot.core.tool_steps import Round, StepState, ToolStep
 from bot.store import Stores
 
 Workers = Callable[[str], Awaitable[Stores]]
@@ -18,6 +19,16 @@ THREAD = ThreadKey("T1", "C1", "1700000000.000000")
 OTHER_THREAD = ThreadKey("T1", "C1", "1700000001.000000")
 DIRECT = ThreadKey("T1", "D1", None)
 DONE = Outcome(EndReason.WHOLE, "**Yes.**", "scripted/echo", Usage(10, 20, 5))
+
+STEPPED = Outcome(EndReason.STEPPED, "", "scripted/echo", Usage(10, 5))
+CALL = ToolStep(0, 0, "call_1", "notes__add", {"text": "Milk"}, "hash", StepState.ASKED)
+
+
+def asking_round(*steps: ToolStep, step_no: int = 0) -> Round:
+    """Returns a step of a model that asks for these calls; by default, one that a person must approve."""
+    return Round(
+        step_no, "I'll note it. ", ({"type": "text", "text": "I'll note it. "},), "scripted/echo", steps or (CALL,)
+    )
 
 
 def asked(number: int, thread: ThreadKey = THREAD, text: str = "Why?") -> Question:

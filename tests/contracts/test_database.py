@@ -12,8 +12,6 @@ from bot.ports.clock import SystemClock
 from bot.store.database import Database
 from bot.store.engine import create_engine
 
-pytest_plugins = ["tests.contracts.databases"]
-
 NUMBERS = sa.table("numbers", sa.column("number"))
 
 

@@ -11,8 +11,6 @@ from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.engine import create_engine
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 @pytest.mark.parametrize(
     ("given", "understood"),

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from bot.core.conversation import Job
 from bot.core.job import Checkpoint, Closing, EndReason, Outcome, Piece, Pulse, Spent
+from bot.core.stream import Citation
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store import checkpoints as texts
@@ -16,11 +17,11 @@ from bot.store.queue import claim
 from bot.store.schema import checkpoints, jobs, workers
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, Workers, apart, asked, count, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 CLOSING = Closing(
     EndReason.LENGTH_LIMIT, "It is long.", "openai/test", "openai/test", first_token_s=0.5, prompt_version="1"
 )
+
+SOURCES = (Citation("https://a.example/?q='%s'", "A 👩‍👩‍👧"), Citation("https://b.example", ""))
 
 
 async def begun(store: Stores, number: int = 1) -> Job:
@@ -62,6 +63,15 @@ class TestText:
         await store.worker_queue.checkpoint({job: Piece(0, "One.")})
         await store.worker_queue.checkpoint({job: Piece(4, "", CLOSING)})
         assert (await taken_on(store, job)).checkpoint == Checkpoint("One.", CLOSING)
+
+    async def test_sources_are_those_of_the_newest_piece(self, store: Stores) -> None:
+        job, (one, two) = await begun(store), SOURCES
+        await store.worker_queue.checkpoint({job: Piece(0, "One ", sources=(one,))})
+        await store.worker_queue.checkpoint({job: Piece(4, "two", sources=(one, two))})
+        again = await taken_on(store, job)
+        assert again.checkpoint == Checkpoint("One two", sources=(one, two))
+        await store.worker_queue.checkpoint({again: Piece(4, "2", CLOSING, (one,))})
+        assert (await taken_on(store, again)).checkpoint == Checkpoint("One 2", CLOSING, (one,))
 
     async def test_late_piece_removes_no_text(self, store: Stores) -> None:
         job = await begun(store)
@@ -106,6 +116,33 @@ class TestText:
         assert await store.recorded_answers.replies(again.question.thread) == {"5.1": f"{DONE.answer} And no."}
 
 
+class TestVersions:
+    """`has_previous`: whether an earlier version is on record that the job's version does not continue."""
+
+    @pytest.mark.parametrize(
+        ("versions", "has_previous"),
+        [
+            ((), False),
+            ((("", False),), False),
+            ((("Because.", False),), True),
+            ((("Because.", True),), False),
+            ((("Because.", False), ("Why not?", True)), True),
+            ((("Because.", True), ("Because. And so on.", False)), True),
+        ],
+        ids=["first", "again without text", "again", "continued", "again and continued", "continued and again"],
+    )
+    async def test_only_a_version_that_is_not_continued_is_an_earlier_one(
+        self, store: Stores, versions: tuple[tuple[str, bool], ...], has_previous: bool
+    ) -> None:
+        job = await begun(store)
+        for answer, continues in versions:
+            await store.worker_queue.finish(job, replace(DONE, answer=answer))
+            await store.queue.regenerate(job.id, continues=continues)
+            [job] = await store.worker_queue.claim(1)
+        assert job.has_previous is has_previous
+        assert (await taken_on(store, job)).has_previous is has_previous
+
+
 class TestFence:
     async def test_piece_of_another_workers_job_is_not_recorded(self, worker: Workers) -> None:
         store, other = await worker("w1"), await worker("w2")
@@ -138,7 +175,7 @@ class TestFence:
         async with store.database.engine.begin() as theirs, store.database.engine.begin() as ours:
             seen = Observation(await theirs.scalar(sa.select(workers.c.beat)), lock_is_free=True)
             await texts.append(ours, "w1", {job: Piece(0, "One ")})
-            taking = asyncio.create_task(claim.take_over(theirs, "w2", {"w1": seen}, 1, 0.0))
+            taking = asyncio.create_task(claim.take_over(theirs, "w2", {"w1": seen}, 1, 0.0, None))
             await self._until_one_waits(store)
             await ours.commit()
             [taken] = await taking

@@ -8,14 +8,13 @@ import sqlalchemy as sa
 
 from bot.core.conversation import File, Question, ThreadKey
 from bot.core.job import Pulse, Spent
+from bot.core.stream import Citation
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.erasure import SLACK_RETRIES_S
 from bot.store.schema import jobs, seen_events, turns
 from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued
-
-pytest_plugins = ["tests.contracts.databases"]
 
 DAY_S = 86_400.0
 
@@ -24,7 +23,7 @@ async def answered(store: Stores, question: Question) -> None:
     await enqueued(store, question)
     [job] = await store.worker_queue.claim(1)
     await store.worker_queue.record_pages(job.id, [f"5.{job.id}"])
-    await store.worker_queue.finish(job, DONE)
+    await store.worker_queue.finish(job, replace(DONE, sources=(Citation("https://a.example", "A"),)))
 
 
 @pytest.fixture
@@ -114,6 +113,7 @@ async def test_texts_expire_and_usage_stays(database_url: str) -> None:
         recorded = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
     assert texts == ["", "Why?"]
     assert [(turn.answer, turn.output_tokens) for turn in recorded] == [("", 20), (DONE.answer, 20)]
+    assert [turn.sources for turn in recorded] == [None, [["https://a.example", "A"]]]
     assert (await store.participants.at_message(THREAD, "U1", "9")).takes_part
     assert list((await store.recorded_answers.replies(THREAD)).values()) == [DONE.answer], (
         "the other answer is in Slack only"

@@ -24,8 +24,6 @@ from tests.contracts.stores import DONE, apart, asked, enqueued
 if TYPE_CHECKING:
     from tests.contracts.databases import Server
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 async def works_within(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
     """Calls until it works. Until then it may fail with StoreError only."""

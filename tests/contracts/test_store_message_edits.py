@@ -13,8 +13,6 @@ from bot.store import Stores
 from bot.store.queue import edit
 from tests.contracts.stores import DONE, THREAD, Workers, answered, asked, enqueued, one, outbox_kinds
 
-pytest_plugins = ["tests.contracts.databases"]
-
 EDITED = replace(asked(1), text="Why not?")
 
 

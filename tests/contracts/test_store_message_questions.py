@@ -13,8 +13,6 @@ from bot.store.schema import message_questions
 from tests.contracts.clocks import LateClock
 from tests.contracts.stores import count
 
-pytest_plugins = ["tests.contracts.databases"]
-
 ABOUT = QuotedMessage("C1", "1.1", "1.1", "It failed", "https://slack.example/r")
 
 

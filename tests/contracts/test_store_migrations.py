@@ -17,7 +17,6 @@ from bot.store.migrate import _LOCK_KEY, migrate
 from bot.store.schema import REVISION, metadata
 from tests.contracts.stores import asked
 
-pytest_plugins = ["tests.contracts.databases"]
 pytestmark = pytest.mark.empty_database
 
 

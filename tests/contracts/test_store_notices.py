@@ -8,8 +8,6 @@ from bot.store import Stores
 from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import asked, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 class TestTellOnce:
     async def test_notice_is_claimed_once_per_period_by_all_processes(self, database_url: str) -> None:

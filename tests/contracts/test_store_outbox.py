@@ -12,8 +12,6 @@ from bot.store.queue.batch import LATE_POST_S
 from tests.contracts.clocks import LateClock
 from tests.contracts.stores import DONE, THREAD, asked, enqueued, one
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 async def answer_then_claim_batch(store: Stores, placeholder: list[str]) -> None:
     """Answers a question while two more are queued in its thread, and then claims those as a batch."""

@@ -6,8 +6,6 @@ from bot.store.schema import pane_contexts
 from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import count
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 async def test_newest_pane_context_of_each_person_is_kept(store: Stores) -> None:
     await store.pane_context.write("T1", "U1", "C1")

@@ -8,8 +8,6 @@ from bot.core.job import EndReason, Outcome
 from bot.store import Stores
 from tests.contracts.stores import OTHER_THREAD, THREAD, Workers, asked, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 BEFORE, LATER = "1600000000.000000", "1800000000.000000"
 
 

@@ -1,4 +1,4 @@
-"""The ports QuestionQueue, JobRequests and WaitingJobs: questions become jobs, are queued, stopped and regenerated."""
+"""QuestionQueue, JobRequests, WaitingJobs, ThreadQueue: questions become jobs, are queued, stopped and regenerated."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import File, Job, Question, ThreadKey
+from bot.core.conversation import File, Job, Question, QueuedThreads, ThreadKey
 from bot.core.job import Enqueued, Pulse, Spent
 from bot.core.outbox import OutboxKind
 from bot.ports.clock import SystemClock
@@ -27,8 +27,6 @@ from tests.contracts.stores import (
     one,
     outbox_kinds,
 )
-
-pytest_plugins = ["tests.contracts.databases"]
 
 EDITED = replace(asked(1), text="Why not?")
 
@@ -275,3 +273,17 @@ class TestRegenerate:
         clock.ahead_s = 11
         assert (await one(store)).may_have_posts
         await store.close()
+
+
+class TestQueuedThreads:
+    async def test_threads_wait_in_the_order_in_which_they_are_claimed(self, store: Stores) -> None:
+        for question in (apart(2), asked(1), apart(1)):
+            await enqueued(store, question)
+        [first] = await store.worker_queue.claim(1)
+        await enqueued(store, asked(3, first.question.thread))
+        queued = await store.queue.queued_threads("T1")
+        assert queued.waiting == (THREAD, apart(1).thread)
+        assert queued.answered == {first.question.thread}, "what is queued behind an answer has no place of its own"
+        assert await store.queue.queued_threads("T2") == QueuedThreads((), frozenset())
+        claimed = await store.worker_queue.claim(2)
+        assert tuple(job.question.thread for job in claimed) == queued.waiting

@@ -16,8 +16,6 @@ from bot.store.queue import claim
 from bot.store.schema import jobs, workers
 from tests.contracts.stores import apart, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 WAITS_WITHIN_S = 4.0
 """The server ends a transaction that is idle for five seconds (bot/store/engine.py)."""
 
@@ -64,7 +62,7 @@ async def test_worker_that_sends_a_heartbeat_before_the_take_over_keeps_its_jobs
     dead = await observed(store)
     await store.worker_queue.heartbeat({job: Spent()})
     async with store.database.engine.begin() as connection:
-        assert await claim.take_over(connection, "w2", dead, 10, 0.0) == []
+        assert await claim.take_over(connection, "w2", dead, 10, 0.0, None) == []
     assert (await store.worker_queue.heartbeat({job: Spent()})).ours == {job.id}
 
 
@@ -72,7 +70,7 @@ async def test_worker_without_heartbeat_loses_its_jobs(store: Stores) -> None:
     job = await claimed(store)
     dead = await observed(store)
     async with store.database.engine.begin() as connection:
-        [taken] = await claim.take_over(connection, "w2", dead, 10, 0.0)
+        [taken] = await claim.take_over(connection, "w2", dead, 10, 0.0, None)
     assert (taken.id, taken.attempts, taken.interruptions) == (job.id, 2, 1)
     assert (await store.worker_queue.heartbeat({job: Spent()})).ours == frozenset()
 
@@ -83,7 +81,7 @@ async def test_take_over_waits_for_a_heartbeat_that_is_being_written(server_stor
     engine = server_store.database.engine
     async with engine.connect() as beating, engine.connect() as taking, engine.connect() as watching:
         await beating.execute(sa.update(workers).where(workers.c.worker == "w1").values(beat=workers.c.beat + 1))
-        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0))
+        take_over = asyncio.create_task(claim.take_over(taking, "w2", dead, 10, 0.0, None))
         await until_one_waits(watching)
         await beating.commit()
         assert await take_over == [], "the heartbeat was written first, so its worker lives"

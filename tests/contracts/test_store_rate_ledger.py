@@ -12,8 +12,6 @@ from bot.store.schema import slack_calls
 from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import apart, count, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 async def test_processes_share_one_budget(shared_url: str) -> None:
     stores = [await Stores.open(shared_url, f"w{number}", SystemClock()) for number in range(3)]

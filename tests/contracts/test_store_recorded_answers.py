@@ -7,8 +7,6 @@ from bot.store import Stores
 from bot.store.schema import jobs, turns
 from tests.contracts.stores import DONE, OTHER_THREAD, THREAD, asked, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 class TestThread:
     async def test_reply_is_its_markdown_at_the_first_page(self, store: Stores) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -23,15 +24,15 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Closing, EndReason, Event, Outcome, Piece, Spent, State, Status
 from bot.core.outbox import LONGEST_WAIT_S, Leftover, OutboxEntry, OutboxKind, wait_s
 from bot.core.reply.draft import Draft
+from bot.core.tool_steps import APPROVAL_S, Decision, StepState
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
 from bot.store.schema import checkpoints, jobs, metadata, outbox_entries
 from bot.store.teams import adopt
 from tests.contracts.clocks import ManualClock
 from tests.contracts.store_model import Model
+from tests.contracts.stores import CALL, STEPPED, asking_round
 from tests.contracts.transitions import assert_moved, states
-
-pytest_plugins = ["tests.contracts.databases"]
 
 THREADS = [
     ThreadKey("T1", "C1", "1700000000.000000"),
@@ -43,6 +44,7 @@ PEOPLE = ["U1", "U2"]
 ENDS = [EndReason.WHOLE, EndReason.CUT, EndReason.STOPPED, EndReason.DENIED, EndReason.CAP_REACHED]
 DELTAS = ["One ", "two, three. ", "A long part. " * 40]
 """An attempt goes on from where a long text ended, and begins a short one again."""
+CALL_STATES = [StepState.READY, StepState.ASKED]
 MOST_ROUNDS = 40
 """Rounds within which all questions must end. An edited or unbatched job takes another round."""
 
@@ -106,6 +108,8 @@ class Machine(RuleBasedStateMachine):
             if not any(job.live for job in self.model.jobs.values()):
                 break
             self.clock.time_s += 2
+            if any(job.state is State.WAITING for job in self.model.jobs.values()):
+                self.expire_approvals(worker, late=True)
             for job in self._claim(worker, 100):
                 self.finish((worker, job), EndReason.WHOLE, "", ping=False)
             self._beat(worker, held := [self.model.job(job_id) for job_id in self.model.held_by(worker)])
@@ -148,6 +152,8 @@ class Machine(RuleBasedStateMachine):
             if taken:
                 happened[taken.job_id] = Event.ENQUEUE
             waits = self.model.enqueue(f"Ev{event}", question, full, taken.job_id if taken else None)
+            if taken:
+                happened |= dict.fromkeys(self.model.deny_by_reply(question), Event.DECIDE)
         assert (taken and taken.waiting) == waits
 
     @rule(seconds=st.sampled_from([0.3, 1.0, 5.0, 11.0]))
@@ -234,6 +240,71 @@ class Machine(RuleBasedStateMachine):
             assert released is self.model.release(worker, job)
             happened |= {job.id: Event.RELEASE} if released else {}
 
+    @rule(claim=claims, calls=st.lists(st.sampled_from(CALL_STATES), min_size=1, max_size=2), waits=st.booleans())
+    def take_step(self, claim: tuple[str, Job], calls: list[StepState], waits: bool) -> None:
+        """A model asks for tools. If a person has to approve some of the calls, the worker gives the job up."""
+        worker, job = claim
+        step_no = self.model.steps_of(job)
+        steps = [replace(CALL, step_no=step_no, index=index, state=state) for index, state in enumerate(calls)]
+        recorded = self.runner.run(
+            self.stores[worker].tool_steps.record(job, asking_round(*steps, step_no=step_no), STEPPED, None)
+        )
+        assert recorded is self.model.record_step(worker, job, calls)
+        if waits:
+            self.wait(claim)
+
+    @rule(claim=claims)
+    def wait(self, claim: tuple[str, Job]) -> None:
+        worker, job = claim
+        with self._notified(), self._moving() as happened:
+            waits = self.runner.run(self.stores[worker].tool_steps.wait(job, None))
+            assert waits is self.model.wait(worker, job)
+            happened |= {job.id: Event.WAIT} if waits else {}
+
+    @rule(claim=claims, number=few)
+    def begin_call(self, claim: tuple[str, Job], number: int) -> None:
+        """A call is begun by the worker that holds the job, at most once."""
+        worker, job = claim
+        if calls := self.model.calls_of(job):
+            key = sorted(calls)[number % len(calls)]
+            step = replace(CALL, step_no=key[0], index=key[1])
+            begun = self.runner.run(self.stores[worker].tool_steps.begin(job, step))
+            assert begun is self.model.begin_call(worker, job, key)
+
+    @rule(worker=workers, number=few, call=few, decision=st.sampled_from([Decision.APPROVED, Decision.DENIED]))
+    def decide(self, worker: str, number: int, call: int, decision: Decision) -> None:
+        if (job_id := self._one(number)) is not None and (calls := self.model.jobs[job_id].calls):
+            version, *key = sorted(calls)[call % len(calls)]
+            step = replace(CALL, step_no=key[0], index=key[1])
+            with self._notified(), self._moving() as happened:
+                decided = self.runner.run(
+                    self.stores[worker].tool_steps.decide(job_id, version, step, decision, PEOPLE[0])
+                )
+                expected, released = self.model.decide(job_id, (version, key[0], key[1]), decision)
+                assert decided is expected
+                happened |= {job_id: Event.DECIDE} if released else {}
+
+    @rule(worker=workers, late=st.booleans())
+    def expire_approvals(self, worker: str, late: bool) -> None:
+        self.clock.time_s += APPROVAL_S if late else 0.0
+        with self._notified(), self._moving() as happened:
+            count = self.runner.run(self.stores[worker].tool_steps.expire())
+            expired = self.model.expire_approvals()
+            assert count == len(expired)
+            happened |= dict.fromkeys(expired, Event.EXPIRE)
+
+    @rule(claim=claims)
+    def take_follow_ups(self, claim: tuple[str, Job]) -> None:
+        worker, job = claim
+        with self._notified(), self._moving() as happened:
+            step_no = self.model.steps_of(job)
+            taken = self.runner.run(self.stores[worker].tool_steps.take_follow_ups(job, step_no))
+            expected = self.model.take_follow_ups(worker, job, step_no)
+            assert [follow_up.question for follow_up in taken] == [
+                self.model.jobs[job_id].question for job_id in expected
+            ]
+            happened |= dict.fromkeys(expected, Event.BATCH)
+
     @rule(claim=claims, reason=st.sampled_from(ENDS), answer=st.text(), ping=st.booleans())
     def finish(self, claim: tuple[str, Job], reason: EndReason, answer: str, ping: bool) -> None:
         self._finish(claim, Outcome(reason, answer.replace("\0", "")), ping)
@@ -313,8 +384,14 @@ class Machine(RuleBasedStateMachine):
         edited = Question(old.thread, old.ts, old.user_id, text)
         with self._notified(), self._moving() as happened:
             known = self.runner.run(self.stores[worker].queue.edit(edited, edited_ts))
+            answered_by = self.model.answered_by(job_id)
+            before = self.model.jobs.get(answered_by)
             assert known is self.model.edit(job_id, text, edited_ts)
-            happened |= {job_id: Event.EDIT} if known else {}
+            if before is not None and before.state is State.WAITING:
+                # An edit that changes nothing leaves a waiting job where it is.
+                happened |= {answered_by: Event.EDIT} if self.model.jobs[answered_by].state is not before.state else {}
+            elif known:
+                happened[job_id] = Event.EDIT
 
     @rule(worker=workers, number=few)
     def delete_question(self, worker: str, number: int) -> None:
@@ -325,6 +402,10 @@ class Machine(RuleBasedStateMachine):
                 known = self.runner.run(self.stores[worker].queue.delete(*place))
                 assert known is self.model.delete_question(job_id)
                 happened |= {job_id: Event.DELETE_QUESTION} if known else {}
+                answered_by = self.model.answered_by(job_id)
+                if answered_by != job_id and self.states.get(answered_by) is State.WAITING and known:
+                    # The answer that had taken the question along starts over.
+                    happened |= {answered_by: Event.EDIT} if self.model.jobs[answered_by].status == "queued" else {}
 
     @rule(worker=workers, number=few, full=st.booleans())
     def regenerate(self, worker: str, number: int, full: bool) -> None:

@@ -13,8 +13,6 @@ from bot.store.schema import channel_settings, group_threads, jobs, notices, pan
 from bot.store.teams import adopt
 from tests.contracts.stores import DIRECT, DONE, OTHER_THREAD, THREAD, asked, count, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 TABLES = (jobs, group_threads, usage_totals, notices, channel_settings, pane_contexts)
 
 

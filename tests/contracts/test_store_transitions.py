@@ -8,14 +8,13 @@ import pytest
 from bot.core.conversation import Job
 from bot.core.job import TRANSITIONS, EndReason, Event, Outcome, Spent, State, reason_of
 from bot.core.stream import FinishReason
+from bot.core.tool_steps import APPROVAL_S, Decision
 from bot.errors import Failure
 from bot.ports.clock import SystemClock
 from bot.store import Stores
 from bot.store.liveness.failure_detector import LEASE_S
-from tests.contracts.stores import DONE, THREAD, asked, enqueued
+from tests.contracts.stores import DONE, STEPPED, THREAD, asked, asking_round, enqueued
 from tests.contracts.transitions import states
-
-pytest_plugins = ["tests.contracts.databases"]
 
 
 class ManualClock(SystemClock):
@@ -109,6 +108,21 @@ async def remove(setup: JobWithWorkers) -> None:
     await finish(setup)
 
 
+async def wait(setup: JobWithWorkers) -> None:
+    await setup.worker.tool_steps.record(setup.job, asking_round(), STEPPED, None)
+    await setup.worker.tool_steps.wait(setup.job, None)
+
+
+async def decide(setup: JobWithWorkers) -> None:
+    [step] = asking_round().steps
+    await setup.other.tool_steps.decide(setup.job.id, setup.job.version, step, Decision.APPROVED, "U1")
+
+
+async def expire(setup: JobWithWorkers) -> None:
+    setup.clock.time_s += APPROVAL_S
+    await setup.other.tool_steps.expire()
+
+
 async def stop(setup: JobWithWorkers) -> None:
     await setup.worker.queue.request_stop(setup.job.id)
 
@@ -137,6 +151,7 @@ WAYS: dict[State, tuple[Act, ...]] = {
     State.QUEUED: (enqueue,),
     State.RUNNING: (enqueue, claim),
     State.RELEASED: (enqueue, claim, release),
+    State.WAITING: (enqueue, claim, wait),
     State.ENDED: (enqueue, claim, finish),
     State.DENIED: (enqueue, claim, deny),
     State.UNBEGUN: (enqueue, stop),
@@ -152,6 +167,9 @@ ACTS: dict[Event, Act] = {
     Event.RELEASE: release,
     Event.FINISH: finish,
     Event.DENY: deny,
+    Event.WAIT: wait,
+    Event.DECIDE: decide,
+    Event.EXPIRE: expire,
     Event.REMOVE: remove,
     Event.STOP: stop,
     Event.EDIT: edit,
@@ -205,14 +223,17 @@ def test_each_state_can_be_reached_and_left() -> None:
 
 def test_each_failure_of_a_provider_is_an_end_reason() -> None:
     assert all(reason_of(failure).is_failure for failure in Failure)
-    assert [reason_of(reason) for reason in FinishReason] == [EndReason.WHOLE, EndReason.LENGTH_LIMIT]
+    assert {reason: reason_of(reason) for reason in FinishReason} == {
+        **dict.fromkeys(FinishReason, EndReason.WHOLE),
+        FinishReason.LENGTH: EndReason.LENGTH_LIMIT,
+    }
 
 
 def test_each_end_reason_is_of_one_kind() -> None:
-    """Each end reason is an answer, a stop or a failure. A denial and the end of an attempt are none of these."""
+    """Each end reason is an answer, a stop or a failure. A denial and the end of an attempt or a step are none."""
     kinds = {reason: (reason.is_answer, reason.is_stop, reason.is_failure) for reason in EndReason}
     none = {reason for reason, kind in kinds.items() if sum(kind) == 0}
-    assert none == {EndReason.DENIED, EndReason.INTERRUPTED}
+    assert none == {EndReason.DENIED, EndReason.INTERRUPTED, EndReason.STEPPED}
     assert all(sum(kind) <= 1 for kind in kinds.values())
 
 

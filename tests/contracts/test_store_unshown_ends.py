@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 
 from bot.core.conversation import Job
-from bot.core.job import Closing, EndReason, Outcome, Piece
-from bot.core.outbox import MOST_TRIES, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
+from bot.core.job import Checkpoint, Closing, EndReason, Outcome, Piece
+from bot.core.outbox import MOST_IN_VAIN, MOST_TRIES, OUTBOX_HOLD_S, Leftover, OutboxEntry, OutboxKind, wait_s
+from bot.core.stream import Citation
 from bot.store import Stores
 from bot.store.schema import checkpoints, jobs, outbox_entries
 from tests.contracts.clocks import LateClock
 from tests.contracts.stores import asked, count, enqueued, one
 
-pytest_plugins = ["tests.contracts.databases"]
-
 CLOSING = Closing(EndReason.WHOLE, "A notice.", "openai/test", "openai/test")
-PIECE = Piece(0, "The answer.", CLOSING)
+SOURCES = (Citation("https://a.example", "A"),)
+PIECE = Piece(0, "The answer.", CLOSING, SOURCES)
 WHOLE = Outcome(EndReason.WHOLE, "The answer.", "openai/test")
 UNSHOWN = Leftover(OutboxKind.SHOW_END, PIECE)
 
@@ -48,12 +48,30 @@ async def test_unshown_end_stays_recorded_until_it_is_shown(database_url: str, c
     to_show = await store.outbox.unshown_end(entry)
     assert to_show is not None
     assert (to_show.id, to_show.page_ts, to_show.may_have_posts) == (job.id, ("5.1",), True)
-    assert (to_show.checkpoint.text, to_show.checkpoint.closing) == ("The answer.", CLOSING)
+    assert to_show.checkpoint == Checkpoint("The answer.", CLOSING, SOURCES)
     await store.outbox.complete(entry)
     clock.ahead_s += 10 * OUTBOX_HOLD_S
     assert await store.outbox.take(10) == []
     assert await store.outbox.unshown_end(entry) is None, "the record is removed"
     await store.close()
+
+
+async def test_unshown_end_of_a_new_version_has_a_previous_one(database_url: str, clock: LateClock) -> None:
+    store = await Stores.open(database_url, "w1", clock)
+    job = await unshown(store)
+    assert not await shows_previous(store, clock)
+    assert await store.queue.regenerate(job.id)
+    assert await store.worker_queue.finish(await one(store), WHOLE, leftover=UNSHOWN)
+    assert await shows_previous(store, clock)
+    await store.close()
+
+
+async def shows_previous(store: Stores, clock: LateClock) -> bool:
+    entry = await taken(store, clock)
+    to_show = await store.outbox.unshown_end(entry)
+    assert to_show is not None
+    await store.outbox.complete(entry)
+    return to_show.has_previous
 
 
 async def test_postponed_end_is_taken_again_after_its_wait(database_url: str, clock: LateClock) -> None:
@@ -74,6 +92,12 @@ def test_waits_grow_and_all_tries_take_about_a_day() -> None:
     assert waits == sorted(waits)
     assert min(waits[1:]) > OUTBOX_HOLD_S, "a postponed entry differs from one that a process holds"
     assert 20 * 3600 < sum(waits) < 28 * 3600
+
+
+def test_tries_without_a_turn_are_repeated_each_minute_at_first_and_then_like_others() -> None:
+    waits = [wait_s(tries, had_no_turn=True) for tries in range(1, MOST_TRIES)]
+    assert waits[:MOST_IN_VAIN] == [60.0] * MOST_IN_VAIN
+    assert waits[MOST_IN_VAIN:] == [wait_s(tries) for tries in range(MOST_IN_VAIN + 1, MOST_TRIES)]
 
 
 async def test_thread_and_asker_are_free_while_an_end_is_unshown(database_url: str, clock: LateClock) -> None:

@@ -6,19 +6,17 @@ from dataclasses import replace
 from bot.core.conversation import Job, Question
 from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.caps import Amount, Cap, CapCheck, CapWindow, Period, Scope, ScopeIds
-from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 from bot.ports.clock import SystemClock
+from bot.providers.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import usage_totals
 from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import DONE, apart, by, count, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 MODEL = "openai/gpt-6.1-sol"
 USAGE = Usage(1_000, 200)
-COST_USD = cost_usd(MODEL, USAGE) or 0.0
+COST_USD = 0.004
 ANSWERED = replace(DONE, model=MODEL, usage=USAGE)
 WINDOWS = [CapWindow(scope, period) for scope in Scope for period in Period]
 DAY = CapWindow(Scope.USER, Period.DAY)
@@ -48,7 +46,7 @@ class TestSpending:
 
     async def test_daily_usage_resets_while_monthly_usage_continues(self, database_url: str) -> None:
         clock = ManualClock()
-        store = await Stores.open(database_url, "w1", clock)
+        store = await Stores.open(database_url, "w1", clock, prices=ModelPrices())
         await store.worker_queue.finish(await under_way(store, 1), ANSWERED)
         clock.time_s += 86_400
         spent = await store.usage.used(scope_ids(apart(1)), WINDOWS)
@@ -69,7 +67,10 @@ class TestSpending:
     async def test_taken_over_attempt_counts_by_estimate(self, shared_url: str) -> None:
         clock = ManualClock()
         opened = [await Stores.open(shared_url, name, clock) for name in ("w1", "w2")]
-        dead, other = (Stores(one.database.engine, name, clock) for one, name in zip(opened, ("w1", "w2"), strict=True))
+        dead, other = (
+            Stores(one.database.engine, name, clock, prices=ModelPrices())
+            for one, name in zip(opened, ("w1", "w2"), strict=True)
+        )
         job = await under_way(dead, 1)
         await dead.usage.reserve(job, MOST, [CAP])
         await dead.worker_queue.heartbeat({job: Spent(1_000, 200, MODEL)})

@@ -31,8 +31,6 @@ from tests.contracts.stores import (
     one,
 )
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 async def take_over(store: Stores, job: Job) -> None:
     """Lets another worker take over the job, as after a missing heartbeat."""

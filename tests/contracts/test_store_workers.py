@@ -14,8 +14,6 @@ from tests.contracts.holding import holder, wait_for_output
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, apart, claimed_within, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 async def test_jobs_of_a_killed_process_are_taken_over(shared_url: str) -> None:
     store = await Stores.open(shared_url, "w1", SystemClock())

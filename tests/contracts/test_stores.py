@@ -10,8 +10,6 @@ from bot.store import Stores
 from bot.store.schema import jobs, seen_events
 from tests.contracts.stores import DONE, THREAD, asked, count, enqueued
 
-pytest_plugins = ["tests.contracts.databases"]
-
 
 class TestDurability:
     async def test_call_after_close_raises_store_error(self, database_url: str) -> None:

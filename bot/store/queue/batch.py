@@ -5,6 +5,9 @@ begun, and with their placeholders settled, up to the first that is not. The new
 more answer is claimed (claim.py chooses it). `end_batched` ends the jobs before it: each records `answered_with`, gets
 a turn that says so, and its placeholder is cleared through the outbox, because the answer stands below the newest.
 
+An answer under way takes questions along too, before each step of a model that uses tools (`join`). They are later than
+the answer's own question, so its prompt can't have them from the start: `joined_step` says which step read them first.
+
 A batch can come apart. If the claimed job gets no answer, `unbatch` returns the others to the queue, with their
 placeholders where the outbox has not begun to clear them.
 
@@ -20,11 +23,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Job, Question
+from bot.core.conversation import FollowUp, Job
 from bot.core.job import EndReason, Outcome, Status
 from bot.core.outbox import OutboxKind
 from bot.store import outbox
-from bot.store.predicates import THREAD, is_batched_with, is_queued
+from bot.store.predicates import THREAD, in_thread, is_batched_with, is_queued
 from bot.store.rows import question_of, turn_values
 from bot.store.schema import jobs, turns
 
@@ -69,7 +72,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
             ended += (await connection.execute(placeholder)).all()
     if ended:
         outcome = Outcome(EndReason.BATCHED, "")
-        await connection.execute(sa.insert(turns), [turn_values(row.id, outcome, now) for row in ended])
+        await connection.execute(sa.insert(turns), [turn_values(row.id, outcome, now, None) for row in ended])
         await clear_placeholders(connection, ended, now)
 
 
@@ -85,6 +88,7 @@ async def unbatch(connection: AsyncConnection, job_id: int, all_but_user: str | 
         "status": Status.QUEUED.value,
         "end_reason": None,
         "answered_with": None,
+        "joined_step": None,
         "ended_at": None,
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids), is_batched_with(job_id)).values(**queued))
@@ -112,13 +116,42 @@ async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[
 
 
 async def with_earlier(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the earlier questions that each of them answers."""
+    """Returns the jobs with the other questions that each of them answers."""
     if not claimed:
         return []
     batched = sa.select(jobs).where(
         jobs.c.answered_with.in_([job.id for job in claimed]), jobs.c.end_reason == EndReason.BATCHED.value
     )
-    earlier: dict[int, list[Question]] = {}
+    rows: dict[int, list[sa.Row[Any]]] = {}
     for row in await connection.execute(batched.order_by(jobs.c.ts)):
-        earlier.setdefault(row.answered_with, []).append(question_of(row))
-    return [replace(job, earlier=tuple(earlier.get(job.id, ()))) for job in claimed]
+        rows.setdefault(row.answered_with, []).append(row)
+    return [_with_batch(job, rows.get(job.id, ())) for job in claimed]
+
+
+def _with_batch(job: Job, rows: Sequence[sa.Row[Any]]) -> Job:
+    earlier = tuple(question_of(row) for row in rows if row.joined_step is None)
+    follow_ups = tuple(FollowUp(question_of(row), row.joined_step) for row in rows if row.joined_step is not None)
+    return replace(job, earlier=earlier, follow_ups=follow_ups)
+
+
+async def join(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:
+    """Takes along the questions that a running job's askers have queued behind it (ToolSteps.take_follow_ups)."""
+    queued = sa.select(jobs).where(in_thread(job.question.thread), is_queued(), jobs.c.ts > job.question.ts)
+    rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
+    askers = {job.question.user_id, *(question.user_id for question in job.earlier)}
+
+    def may_join(row: sa.Row[Any]) -> bool:
+        return row.attempts == 0 and row.user_id in askers and not row.files and not row.from_bot
+
+    joined = list(takewhile(may_join, rows))
+    await end_batched(connection, {job.id: [row.id for row in joined]}, now)
+    of_joined = sa.update(jobs).where(jobs.c.id.in_([row.id for row in joined]), jobs.c.answered_with == job.id)
+    if joined:
+        await connection.execute(of_joined.values(joined_step=step_no))
+    return tuple(FollowUp(question_of(row), step_no) for row in joined)
+
+
+async def rejoin(connection: AsyncConnection, job_id: int) -> None:
+    """Lets a new version of an answer know from the start what its earlier versions took along."""
+    joined = jobs.c.answered_with == job_id, jobs.c.joined_step.is_not(None)
+    await connection.execute(sa.update(jobs).where(*joined).values(joined_step=0))

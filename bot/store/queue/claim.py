@@ -28,7 +28,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
 from bot.core.job import Pulse, Spent, Status
-from bot.store import checkpoints, outbox, recorded_answers, usage_totals
+from bot.ports.prices import Prices
+from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.liveness.failure_detector import Observation
 from bot.store.predicates import has_jobs, is_queued, is_running, same_thread
 from bot.store.queue.batch import end_batched, followers, with_earlier
@@ -148,7 +149,12 @@ async def pulse(connection: AsyncConnection, worker: str, claimed: Collection[Jo
 
 
 async def take_over(
-    connection: AsyncConnection, worker: str, dead: Mapping[str, Observation], limit: int, now: float
+    connection: AsyncConnection,
+    worker: str,
+    dead: Mapping[str, Observation],
+    limit: int,
+    now: float,
+    prices: Prices | None,
 ) -> list[Job]:
     """Claims the oldest jobs of dead workers, as long as these have not sent a heartbeat since they were observed."""
     spent = await _spent_by(connection, dead)
@@ -169,15 +175,15 @@ async def take_over(
         .returning(jobs)
     )
     claimed = _oldest_first((await connection.execute(taken)).all())
-    await _record_interrupted(connection, claimed, spent, now)
+    await _record_interrupted(connection, claimed, spent, now, prices)
     await _remove_idle(connection, list(spent))
     return await _with_records(connection, claimed)
 
 
 async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with their earlier questions, the answer that they continue, and their checkpoints."""
-    jobs_so_far = await recorded_answers.with_so_far(connection, await with_earlier(connection, claimed))
-    return await checkpoints.with_checkpoints(connection, jobs_so_far)
+    """Returns the jobs with their earlier questions, what earlier versions left, and their checkpoints."""
+    with_versions = await recorded_answers.with_versions(connection, await with_earlier(connection, claimed))
+    return await rounds.with_rounds(connection, await checkpoints.with_checkpoints(connection, with_versions))
 
 
 Tokens = dict[str, dict[str, list[Any]]]
@@ -196,7 +202,9 @@ async def _spent_by(connection: AsyncConnection, dead: Mapping[str, Observation]
     return spent
 
 
-async def _record_interrupted(connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float) -> None:
+async def _record_interrupted(
+    connection: AsyncConnection, claimed: Sequence[Job], spent: Tokens, now: float, prices: Prices | None
+) -> None:
     """Records a turn for each interrupted attempt, with its usage."""
     used = {
         (int(job_id), attempt): Spent(*used)
@@ -204,7 +212,9 @@ async def _record_interrupted(connection: AsyncConnection, claimed: Sequence[Job
         for job_id, (attempt, *used) in of_worker.items()
     }
     before = {job.id: used.get((job.id, job.attempts - 1), Spent()) for job in claimed}
-    interrupted = {job: interrupted_values(job.id, before[job.id], now) for job in claimed if before[job.id] != Spent()}
+    interrupted = {
+        job: interrupted_values(job.id, before[job.id], now, prices) for job in claimed if before[job.id] != Spent()
+    }
     if interrupted:
         await connection.execute(sa.insert(turns), list(interrupted.values()))
         await usage_totals.count(

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Question
 from bot.core.job import EndReason, Enqueued, State, Status, state_of
 from bot.core.outbox import OutboxKind
-from bot.store import checkpoints, outbox
+from bot.store import checkpoints, outbox, rounds
+from bot.store.approvals import RELEASED
 from bot.store.predicates import (
     has_content,
     is_batched_with,
@@ -54,7 +55,7 @@ async def stop(connection: AsyncConnection, job_id: int, now: float) -> bool:
     """Ends a queued job, or asks the job's worker to stop it (StopRequests.request_stop)."""
     this = sa.update(jobs).where(jobs.c.id == job_id)
     queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_unbegun(EndReason.STOPPED, now))
-    live = this.where(is_live()).values(stop_requested=True)
+    live = this.where(is_live()).values(stop_requested=True, **RELEASED)
     placeholder = (jobs.c.id, jobs.c.page_ts, jobs.c.placeholder_due_since)
     stopped = (await connection.execute(queued.returning(*placeholder))).all()
     await batch.clear_placeholders(connection, stopped, now)
@@ -77,7 +78,7 @@ async def delete_question(connection: AsyncConnection, team_id: str, channel_id:
         await connection.execute(this.values(_ended_unbegun(EndReason.QUESTION_DELETED, now)))
         await batch.clear_placeholders(connection, [row], now)
     elif state.is_live:
-        await connection.execute(this.values(stop_requested=True))
+        await connection.execute(this.values(stop_requested=True, **RELEASED))
         await batch.unbatch(connection, row.id)
         await outbox.add(connection, OutboxKind.RETRACT_REPLY, [row.id], now)
     elif not await connection.scalar(sa.select(sa.exists().where(is_batched_with(row.id)))):
@@ -124,6 +125,7 @@ async def regenerate(
     for kind in (OutboxKind.OFFER_REGENERATE, OutboxKind.MENTION_ASKERS):
         await outbox.cancel(connection, kind, [request.job_id])
     await batch.keep_placeholders(connection, [request.job_id])
+    await batch.rejoin(connection, request.job_id)
     return Enqueued(request.job_id, waits)
 
 
@@ -152,9 +154,12 @@ def _ended_unbegun(reason: EndReason, now: float) -> dict[str, Any]:
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
     """Raises the version of a begun job, so that its answer starts over. A queued job has nothing to start over."""
     this = sa.update(jobs).where(jobs.c.id == job_id, is_begun(), ~jobs.c.stop_requested)
-    starts_over = (await connection.execute(this.values(**_next_version(now), continues=False))).rowcount > 0
+    next_version = {**_next_version(now), **RELEASED, "continues": False}
+    starts_over = (await connection.execute(this.values(next_version))).rowcount > 0
     if starts_over:
         await checkpoints.drop(connection, jobs.c.id == job_id)
+        await rounds.drop(connection, jobs.c.id == job_id)
+        await batch.rejoin(connection, job_id)
     return starts_over
 
 

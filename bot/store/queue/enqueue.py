@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Question, ThreadKey
+from bot.core.conversation import Question, QueuedThreads, ThreadKey
 from bot.core.job import Enqueued, Status
-from bot.store.predicates import THREAD, in_thread, is_begun, is_live, is_queued, is_running, thread_values
+from bot.store.predicates import THREAD, in_thread, is_ahead, is_live, is_queued, is_running, thread_values
 from bot.store.rows import file_values, insert_into
 from bot.store.schema import jobs, seen_events
 
@@ -112,7 +112,7 @@ class _QueueBefore:
     """The jobs ahead of arriving questions. Each arrival may be ahead of the next."""
 
     oldest: dict[ThreadKey, str]
-    """The ts of the oldest queued job in each thread, '' where one is begun."""
+    """The ts of the oldest queued job in each thread, '' where one is ahead of them."""
     threads: Counter[tuple[str, str]]
     """In how many threads a person, by team and user, has live jobs."""
     most_per_user: int
@@ -153,11 +153,11 @@ async def _first_seen(connection: AsyncConnection, batch: Sequence[Arrival], now
 
 
 async def _oldest(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
-    """Returns the ts of the oldest queued job in each thread, '' where one is begun."""
+    """Returns the ts of the oldest queued job in each thread, '' where one is ahead of them."""
     columns = [jobs.c[name] for name in THREAD]
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
     queued = sa.select(*columns, sa.func.min(jobs.c.ts)).where(is_queued(), among).group_by(*columns)
-    begun = sa.select(*columns, sa.literal("")).where(is_begun(), among)
+    begun = sa.select(*columns, sa.literal("")).where(is_ahead(), among)
     oldest: dict[ThreadKey, str] = {}
     for team_id, channel_id, thread_ts, ts in await connection.execute(sa.union_all(queued, begun)):
         thread = ThreadKey(team_id, channel_id, thread_ts or None)
@@ -209,3 +209,15 @@ async def may_post_placeholder(connection: AsyncConnection, question: Question) 
         sa.cast(jobs.c.page_ts, sa.Text) == "[]",
     )
     return not await connection.scalar(sa.select(before))
+
+
+async def queued_threads(connection: AsyncConnection, team_id: str) -> QueuedThreads:
+    """Returns a workspace's threads with live jobs; those that wait are ordered by their oldest job."""
+    columns = [jobs.c[name] for name in THREAD]
+    first = sa.func.min(jobs.c.id).label("first_id")
+    theirs = sa.select(*columns).where(jobs.c.team_id == team_id).group_by(*columns).order_by(first)
+    queued, running = [
+        [ThreadKey(row.team_id, row.channel_id, row.thread_ts or None) for row in await connection.execute(statement)]
+        for statement in (theirs.where(is_queued()), theirs.where(is_running()))
+    ]
+    return QueuedThreads(tuple(thread for thread in queued if thread not in running), frozenset(running))

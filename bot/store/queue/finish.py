@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import Job
 from bot.core.job import EndReason, Outcome, Spent, Status
 from bot.core.outbox import Leftover, OutboxKind, wait_s
-from bot.store import checkpoints, outbox, recorded_answers, usage_totals
+from bot.ports.prices import Prices
+from bot.store import checkpoints, outbox, recorded_answers, rounds, usage_totals
 from bot.store.predicates import in_thread, is_queued, is_running
 from bot.store.queue import batch
 from bot.store.rows import interrupted_values, scope_ids_of, turn_values, wake_others
@@ -23,12 +24,23 @@ class Held:
 
     job: Job
     worker: str
+    prices: Prices | None
+    """For the usage of its attempt."""
+
+    @property
+    def is_ours(self) -> tuple[sa.ColumnElement[bool], ...]:
+        """Whether a row is the job's, and no other attempt has it."""
+        return (
+            jobs.c.id == self.job.id,
+            jobs.c.attempts == self.job.attempts,
+            jobs.c.worker == self.worker,
+            is_running(),
+        )
 
     @property
     def fenced(self) -> sa.Update:
         """An update of the job that has no effect once the job has ended or another attempt has it."""
-        is_ours = (jobs.c.attempts == self.job.attempts, jobs.c.worker == self.worker, is_running())
-        return sa.update(jobs).where(jobs.c.id == self.job.id, *is_ours)
+        return sa.update(jobs).where(*self.is_ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,7 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     is_outdated = row.status == Status.QUEUED
     if is_outdated or not is_to_show:
         await checkpoints.drop(connection, jobs.c.id == job.id)
+    await rounds.drop(connection, jobs.c.id == job.id)
     if job.version > 0:
         await outbox.cancel(connection, OutboxKind.SHOW_END, [job.id])
     if row.erase_requested:
@@ -66,8 +79,8 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     else:
         if job.so_far and not is_outdated:
             await recorded_answers.join(connection, job)
-        kept_outcome = replace(outcome, answer="") if row.answer_deleted else outcome
-        await _record_turn(connection, job, turn_values(job.id, kept_outcome, now), now)
+        kept_outcome = replace(outcome, answer="", sources=()) if row.answer_deleted else outcome
+        await record_turn(connection, job, turn_values(job.id, kept_outcome, now, held.prices), now)
     if outcome.end_reason in (EndReason.DENIED, EndReason.CAP_REACHED):
         await batch.unbatch(connection, job.id, all_but_user=job.question.user_id)
     if leftover and not is_outdated and not row.erase_requested:
@@ -84,12 +97,13 @@ async def release(connection: AsyncConnection, held: Held, spent: Spent, now: fl
     if (await connection.execute(released)).rowcount == 0:
         return False
     if spent != Spent():
-        await _record_turn(connection, held.job, interrupted_values(held.job.id, spent, now), now)
+        await record_turn(connection, held.job, interrupted_values(held.job.id, spent, now, held.prices), now)
     await wake_others(connection, held.worker)
     return True
 
 
-async def _record_turn(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
+async def record_turn(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
+    """Adds an attempt's or a step's turn, and counts its usage."""
     await connection.execute(sa.insert(turns), turn)
     await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now)
 

@@ -4,19 +4,20 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.conversation import Question
+from bot.core.conversation import Question, QueuedThreads
 from bot.core.job import Enqueued
 from bot.ports.clock import Clock
+from bot.store.approvals import deny_by_reply
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
 from bot.store.queue import edit
 from bot.store.queue.edit import Regeneration
-from bot.store.queue.enqueue import Arrival, Arrivals, may_post_placeholder, write_arrivals
+from bot.store.queue.enqueue import Arrival, Arrivals, may_post_placeholder, queued_threads, write_arrivals
 from bot.store.rows import wake_others
 
 
 class SqlQueue:
-    """Implements the ports QuestionQueue, JobRequests, WaitingJobs and QuestionEdits."""
+    """Implements the ports QuestionQueue, JobRequests, WaitingJobs, ThreadQueue and QuestionEdits."""
 
     def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int) -> None:
         """`most_per_user`: how many answers one person may have under way at once, over all processes."""
@@ -34,6 +35,10 @@ class SqlQueue:
     async def may_post_placeholder(self, question: Question) -> bool:
         """Returns whether every earlier question of the thread has its message."""
         return await self._database.read(may_post_placeholder, question)
+
+    async def queued_threads(self, team_id: str) -> QueuedThreads:
+        """Returns a workspace's threads with live jobs."""
+        return await self._database.read(queued_threads, team_id)
 
     async def request_stop(self, job_id: int) -> bool:
         """Asks the job's worker to stop; ends a job that was never begun."""
@@ -54,7 +59,9 @@ class SqlQueue:
     async def _write_arrivals(self, batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
         async with self._database.bounded(), self._database.begin_write() as connection:
             taken = await write_arrivals(connection, batch, self._most_per_user, self._clock.now())
-            if any(enqueued and not enqueued.waiting for enqueued in taken):
+            asked = [arrival.question for arrival, enqueued in zip(batch, taken, strict=True) if enqueued]
+            replied = await deny_by_reply(connection, asked)
+            if replied or any(enqueued and not enqueued.waiting for enqueued in taken):
                 await wake_others(connection, self._worker.name)
             return taken
 

@@ -11,6 +11,7 @@ from bot.core.conversation import Job
 from bot.core.job import Outcome, Piece, Pulse, Spent, Status
 from bot.core.outbox import Leftover
 from bot.ports.clock import Clock
+from bot.ports.prices import Prices
 from bot.store import checkpoints
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
@@ -31,12 +32,15 @@ class SqlWorkerQueue:
     claimed jobs that it has not handed out.
     """
 
-    def __init__(self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int) -> None:
+    def __init__(
+        self, database: Database, worker: WorkerLiveness, clock: Clock, most_per_user: int, prices: Prices | None
+    ) -> None:
         """`most_per_user`: how many answers one person may have under way at once, over all processes."""
         self._database = database
         self._worker = worker
         self._clock = clock
         self._most_per_user = most_per_user
+        self._prices = prices
         self._spent: Mapping[Job, Spent] = {}
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
@@ -94,7 +98,7 @@ class SqlWorkerQueue:
         if not dead:
             return []
         async with self._database.begin_write() as connection:
-            return await claim.take_over(connection, self._worker.name, dead, limit, self._clock.now())
+            return await claim.take_over(connection, self._worker.name, dead, limit, self._clock.now(), self._prices)
 
     async def _claim_ready(self, limit: int) -> list[Job]:
         if limit <= 0:
@@ -151,4 +155,4 @@ class SqlWorkerQueue:
         return released
 
     def _held(self, job: Job) -> Held:
-        return Held(job, self._worker.name)
+        return Held(job, self._worker.name, self._prices)

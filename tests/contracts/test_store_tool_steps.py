@@ -1,0 +1,274 @@
+"""Tool steps in the database: each call begins once, by the attempt that holds the job; approvals work once."""
+
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core.conversation import FollowUp, Job
+from bot.core.job import Piece
+from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
+from bot.store import Stores
+from bot.store.schema import allowed_tools, rounds, tool_steps, turns
+from tests.contracts.clocks import ManualClock
+from tests.contracts.stores import (
+    CALL,
+    DONE,
+    STEPPED,
+    THREAD,
+    Workers,
+    asked,
+    asking_round,
+    count,
+    enqueued,
+    one,
+)
+
+pytest_plugins = ["tests.contracts.databases"]
+
+READY = replace(CALL, state=StepState.READY)
+LISTING = replace(READY, tool="notes__list", read_only=True)
+
+
+async def recorded(store: Stores, *steps: ToolStep) -> Job:
+    """Returns a running job with a recorded step."""
+    await enqueued(store, asked(1))
+    job = await one(store)
+    assert await store.tool_steps.record(job, asking_round(*steps), STEPPED, Piece(0, "I'll note it. "))
+    return job
+
+
+async def state(store: Stores, job: Job) -> StepState:
+    [step] = await store.tool_steps.steps(job, 0)
+    return step.state
+
+
+async def again(store: Stores, job: Job) -> Job:
+    """Releases a job and claims it again."""
+    assert await store.worker_queue.release(job)
+    return await one(store)
+
+
+# Calls.
+
+
+async def test_next_attempt_gets_the_recorded_steps_with_their_items(store: Stores) -> None:
+    hostile = replace(CALL, arguments={"text": "nul \0 half \ud800 𝄞 \u202e", "deep": [{"a": None}]}, call_id="")
+    job = await again(store, await recorded(store, hostile))
+    [step] = job.rounds
+    assert (step.text, step.items, step.model) == (asking_round().text, asking_round().items, "scripted/echo")
+    [call] = step.steps
+    assert (call.arguments, call.binding) == (hostile.arguments, hostile.binding)
+    assert job.settled == job.checkpoint.text == "I'll note it. "
+
+
+async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(store: Stores) -> None:
+    job = await recorded(store)
+    assert await store.tool_steps.record(job, asking_round(), STEPPED, None)
+    assert [await count(store, table) for table in (rounds, tool_steps, turns)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("step", "times"), [(READY, 1), (LISTING, 3), (CALL, 0)], ids=["ready", "read-only", "still asked"]
+)
+async def test_call_begins_once_unless_it_is_read_only(store: Stores, step: ToolStep, times: int) -> None:
+    job = await recorded(store, step)
+    assert [await store.tool_steps.begin(job, step) for _ in range(3)] == [number < times for number in range(3)]
+
+
+async def test_call_that_is_over_stays_as_it_ended(store: Stores) -> None:
+    job = await recorded(store, LISTING)
+    assert await store.tool_steps.begin(job, LISTING)
+    assert await store.tool_steps.end(job, replace(LISTING, state=StepState.DONE, result="3 notes"))
+    assert not await store.tool_steps.end(job, replace(LISTING, state=StepState.FAILED, result="late"))
+    assert not await store.tool_steps.begin(job, LISTING)
+    [step] = await store.tool_steps.steps(job, 0)
+    assert (step.state, step.result) == (StepState.DONE, "3 notes")
+
+
+async def test_call_with_other_arguments_than_recorded_does_not_begin(store: Stores) -> None:
+    job = await recorded(store, READY)
+    assert not await store.tool_steps.begin(job, replace(READY, arguments={"text": "Bread"}))
+
+
+async def test_attempt_that_lost_its_job_writes_nothing(worker: Workers) -> None:
+    store, other = await worker("w1"), await worker("w2")
+    late = await recorded(store, READY)
+    assert await store.worker_queue.release(late)
+    job = await one(other)
+    assert not await store.tool_steps.begin(late, READY)
+    assert not await store.tool_steps.record(late, asking_round(step_no=1), STEPPED, None)
+    assert await other.tool_steps.begin(job, READY)
+    assert not await store.tool_steps.end(late, replace(READY, state=StepState.DONE))
+    assert not await store.tool_steps.wait(late, None)
+    assert await store.tool_steps.take_follow_ups(late, 1) == ()
+    assert await state(other, job) is StepState.BEGUN
+
+
+async def test_nothing_begins_once_a_stop_is_requested_or_the_question_is_edited(store: Stores) -> None:
+    job = await recorded(store, READY)
+    await store.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0")
+    assert not await store.tool_steps.begin(job, READY)
+    assert await store.worker_queue.finish(job, DONE) is False
+    job = await one(store)
+    assert (job.version, job.rounds) == (1, ())
+    assert await store.tool_steps.record(job, asking_round(READY), STEPPED, None)
+    await store.queue.request_stop(job.id)
+    assert not await store.tool_steps.begin(job, READY)
+
+
+async def test_new_version_knows_what_an_earlier_one_may_have_changed(store: Stores) -> None:
+    job = await recorded(store, READY, replace(LISTING, index=1), replace(READY, index=2))
+    for step in (READY, replace(LISTING, index=1)):
+        assert await store.tool_steps.begin(job, step)
+    await store.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0")
+    assert await store.tool_steps.end(job, replace(READY, state=StepState.DONE, result="Noted"))
+    await store.worker_queue.finish(job, DONE)
+    [made] = await store.tool_steps.made_before(await one(store))
+    assert (made.tool, made.state) == (READY.tool, StepState.DONE)
+
+
+# Approvals.
+
+
+async def test_job_waits_only_while_a_call_is_to_be_decided(store: Stores) -> None:
+    job = await recorded(store)
+    assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    assert not await store.tool_steps.wait(job, None), "the decision was faster"
+    assert await state(store, job) is StepState.READY
+
+
+async def test_waiting_job_goes_on_once_all_calls_are_decided(store: Stores) -> None:
+    second = replace(CALL, index=1)
+    job = await recorded(store, CALL, second)
+    assert await store.tool_steps.wait(job, None)
+    assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    assert await store.worker_queue.claim(1) == []
+    assert await store.tool_steps.decide(job.id, 0, second, Decision.DENIED, "U2")
+    job = await one(store)
+    steps = job.rounds[0].steps
+    assert [(step.state, step.decision, step.decided_by) for step in steps] == [
+        (StepState.READY, Decision.APPROVED, "U1"),
+        (StepState.DENIED, Decision.DENIED, "U2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"version": 1}, {"binding": "tool"}, {"binding": "arguments"}, {"binding": "definition_hash"}, {"index": 1}],
+    ids=str,
+)
+async def test_decision_about_another_call_has_no_effect(store: Stores, other: dict[str, object]) -> None:
+    job = await recorded(store)
+    assert await store.tool_steps.wait(job, None)
+    changes = {"tool": {"tool": "x__y"}, "arguments": {"arguments": {}}, "definition_hash": {"definition_hash": "new"}}
+    step = replace(CALL, **changes.get(str(other.get("binding")), {}), index=int(str(other.get("index", 0))))  # type: ignore[arg-type]
+    assert not await store.tool_steps.decide(job.id, int(str(other.get("version", 0))), step, Decision.APPROVED, "U1")
+    assert await store.worker_queue.claim(1) == []
+
+
+async def test_decision_after_a_stop_has_no_effect(store: Stores) -> None:
+    job = await recorded(store)
+    assert await store.tool_steps.wait(job, None)
+    assert await store.queue.request_stop(job.id)
+    assert not await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    assert [waiting.id for waiting in await store.worker_queue.claim(1)] == [job.id], "a worker ends it"
+
+
+async def test_calls_expire_when_their_time_is_over(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job = await recorded(store)
+    assert await store.tool_steps.wait(job, None)
+    clock.time_s += APPROVAL_S - 1
+    assert await store.tool_steps.expire() == 0
+    clock.time_s += 1
+    assert await store.tool_steps.expire() == 1
+    [step] = (await one(store)).rounds[0].steps
+    assert (step.state, step.decision) == (StepState.DENIED, Decision.EXPIRED)
+    await store.close()
+
+
+async def test_question_of_the_asker_denies_and_of_another_person_does_not(store: Stores) -> None:
+    job = await recorded(store)
+    assert await store.tool_steps.wait(job, None)
+    await enqueued(store, replace(asked(2), user_id="U2"))
+    theirs = await one(store)
+    assert theirs.question.user_id == "U2", "a waiting job holds up nobody"
+    taken = await store.queue.enqueue("Ev3", asked(3, text="Bread"))
+    assert taken is not None
+    assert await store.worker_queue.finish(theirs, DONE)
+    again = await one(store)
+    assert (again.id, again.rounds[0].steps[0].decision) == (job.id, Decision.REPLIED)
+    await store.worker_queue.record_pages(taken.job_id, [])
+    assert await store.tool_steps.take_follow_ups(again, 1) == (FollowUp(asked(3, text="Bread"), 1),)
+
+
+async def test_tool_is_allowed_always_as_it_is_defined_in_one_channel(store: Stores) -> None:
+    await store.tool_steps.allow_always(THREAD, CALL, "U1")
+    await store.tool_steps.allow_always(THREAD, replace(CALL, definition_hash="new"), "U1")
+    assert await store.tool_steps.always_allowed(THREAD) == {CALL.tool: "new"}
+    assert await store.tool_steps.always_allowed(replace(THREAD, channel_id="C2")) == {}
+    assert await count(store, allowed_tools) == 1
+
+
+# Questions while tools run.
+
+
+async def test_follow_ups_are_taken_along_in_order_up_to_one_that_is_not(store: Stores) -> None:
+    job = await recorded(store, LISTING)
+    for number, user_id in [(2, "U1"), (3, "U1"), (4, "U2"), (5, "U1")]:
+        await enqueued(store, replace(asked(number), user_id=user_id))
+    assert [taken.question.ts for taken in await store.tool_steps.take_follow_ups(job, 1)] == [
+        asked(2).ts,
+        asked(3).ts,
+    ]
+    assert await store.tool_steps.take_follow_ups(job, 2) == ()
+    job = await again(store, job)
+    assert [(taken.question.ts, taken.step_no) for taken in job.follow_ups] == [(asked(2).ts, 1), (asked(3).ts, 1)]
+    assert job.earlier == ()
+
+
+async def test_edit_of_a_follow_up_starts_over_with_it_known_from_the_start(store: Stores) -> None:
+    job = await recorded(store, LISTING)
+    await enqueued(store, asked(2))
+    await store.tool_steps.take_follow_ups(job, 1)
+    await store.queue.edit(replace(asked(2), text="And why not?"), "1700000009.0")
+    assert await store.worker_queue.finish(job, DONE) is False
+    job = await one(store)
+    assert (job.version, [taken.step_no for taken in job.follow_ups]) == (1, [0])
+
+
+# Erasure and retention.
+
+
+async def test_texts_of_steps_go_with_the_answer(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job = await recorded(store, LISTING)
+    await store.tool_steps.begin(job, LISTING)
+    await store.tool_steps.end(job, replace(LISTING, state=StepState.DONE, result="a secret"))
+    assert await store.erasure.expire(clock.time_s + 1) == 0, "live jobs keep their texts"
+    await store.worker_queue.finish(job, DONE)
+    assert await count(store, rounds) == 0
+    clock.time_s += 10
+    await store.erasure.expire(clock.time_s)
+    [step] = await store.tool_steps.shown(job.id)
+    assert (step.arguments, step.result, step.tool) == ({}, "", LISTING.tool)
+    await store.erasure.erase(thread=THREAD)
+    assert await count(store, tool_steps) == 0
+    await store.close()
+
+
+async def test_deleted_answer_keeps_no_text_of_its_steps(store: Stores) -> None:
+    job = await recorded(store, replace(LISTING, state=StepState.DONE, result="a secret"))
+    await store.worker_queue.finish(job, DONE)
+    await store.recorded_answers.delete(job.id)
+    async with store.database.engine.connect() as connection:
+        rows = (await connection.execute(sa.select(tool_steps.c.arguments, tool_steps.c.result))).all()
+    assert [tuple(row) for row in rows] == [("", "")]
+
+
+def test_reprs_show_no_arguments_and_no_results() -> None:
+    step = replace(CALL, arguments={"text": "a secret"}, result="a secret")
+    assert "secret" not in repr(Round(0, "a secret", ({"text": "a secret"},), "m", (step,)))
