@@ -1,25 +1,41 @@
-"""The common base of all APIs' readers, which turn a vendor's events into text and signs of thinking."""
+"""The common base of all APIs' readers, which turn a vendor's events into those of core/stream.py."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
-from bot.core.stream import FinishReason, Thinking, Usage
+from bot.core.stream import Citation, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.core.surrogates import paired, paired_json
 from bot.providers.failures import RequestAttempt
 from bot.providers.text_parts import TextParts
 from bot.providers.think_tags import ThinkTags
+
+Delta = str | Thinking | Searching | Citation
+"""What an event of a stream says. "" if it says nothing."""
 
 
 class AnswerReader(ABC):
     """Reads one answer. Events are plain dicts, because typed ones cost eight times as much CPU."""
 
+    vendor: str
+    """The name in opaque items."""
+
     def __init__(self, attempt: RequestAttempt) -> None:
         self.finish_reason: FinishReason | None = None
         """Set by the vendor's terminal marker. None: the answer is not whole."""
         self.usage: Usage | None = None
-        self.thinking = False
-        """Whether the model is thinking. Then any event, even a ping, is a sign of its work."""
+        self.at_work = False
+        """Whether the model does what readers don't see: it thinks, searches, or writes a tool call.
+
+        Then any event, even a ping, is a sign of its work.
+        """
+        self.citations: list[Citation] = []
+        """The sources found so far, each URL once."""
         self._attempt = attempt
         self._parts = TextParts()
+        self._calls: list[ToolCall] = []
+        self._items: list[Mapping[str, Any]] = []
+        """All that must be sent back to the vendor if the answer goes on in another request."""
 
     @property
     def is_complete(self) -> bool:
@@ -27,8 +43,8 @@ class AnswerReader(ABC):
         return self.finish_reason is not None
 
     @abstractmethod
-    def read_event(self, event: Any) -> str | Thinking:
-        """Returns the text in an event of a stream, "" in most. Raises ProviderError if it reports a failure."""
+    def read_event(self, event: Any) -> Delta:
+        """Returns what an event of a stream says, "" for most. Raises ProviderError if it reports a failure."""
 
     def read_done(self) -> None:  # noqa: B027 - most APIs have their own marker
         """Notes the stream's [DONE]."""
@@ -40,6 +56,29 @@ class AnswerReader(ABC):
     def withheld_text(self) -> str:
         """Returns text that was withheld because it could have been reasoning. Called once, at the stream's end."""
         return ""
+
+    def read_end(self) -> tuple[ToolCall | Opaque, ...]:
+        """Returns the tool calls of a whole answer and what must be sent back with their results, if it has calls.
+
+        Of an answer that was cut short nothing is returned, because its last call may be incomplete.
+        """
+        if self.finish_reason is FinishReason.STOP and self._calls:
+            self.finish_reason = FinishReason.TOOLS
+        return (*self._calls, *self.opaque_items()) if self.finish_reason is FinishReason.TOOLS else ()
+
+    def opaque_items(self) -> list[Opaque]:
+        """Returns what must be sent back if the answer goes on in another request."""
+        return [Opaque(self.vendor, paired_json(item)) for item in self._items]
+
+    def go_on(self) -> None:  # noqa: B027 - only Anthropic pauses
+        """Prepares for the rest of a paused answer, which comes with the response to another request."""
+
+    def _cite(self, url: object, title: object) -> Delta:
+        """Returns a new source; "" if there is no URL, or if it was cited before."""
+        if not isinstance(url, str) or any(citation.url == paired(url) for citation in self.citations):
+            return ""
+        self.citations.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
+        return self.citations[-1]
 
 
 class TaggedAnswerReader(AnswerReader):

@@ -1,23 +1,29 @@
 """Anthropic's Messages API: https://platform.claude.com/docs/en/build-with-claude/streaming"""
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import httpx2
 from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
-from bot.core.conversation import Media, Prompt
+from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart, WebSearch
 from bot.core.inbound.files import PDF
-from bot.core.stream import FinishReason, Thinking, Usage
+from bot.core.stream import MOST_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.core.surrogates import paired
 from bot.errors import Failure
-from bot.providers.answer_reader import AnswerReader
+from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.failures import RequestAttempt
 from bot.providers.lookup import Found, Lookup, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.optional_parameters import OptionalParameter
-from bot.providers.text_parts import TextParts
-from bot.providers.vendor_model import LIMITS, TIMEOUT, ApiVendor, content_of, tls
+from bot.providers.optional_parameters import WEB, OptionalParameter
+from bot.providers.tool_calls import tool_call
+from bot.providers.vendor_model import LIMITS, TIMEOUT, ApiVendor, content_of, parts_for, tls
 
+VENDOR = "anthropic"
+FETCHED_TOKENS = 10_000
+"""How much of a page the model reads."""
+_FINISH_REASONS = {"max_tokens": FinishReason.LENGTH, "pause_turn": FinishReason.PAUSED}
 _FAILURES = {
     "refusal": Failure.REFUSED,
     "model_context_window_exceeded": Failure.CONTEXT_TOO_LONG,
@@ -27,7 +33,7 @@ _FAILURES = {
 def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
     """Returns Anthropic's models, which are called anthropic/NAME."""
     sdk = open_sdk(settings)
-    return ApiVendor("anthropic", MessagesApi(sdk, options), sdk, settings.api_key)
+    return ApiVendor(VENDOR, MessagesApi(sdk, options), sdk, settings.api_key)
 
 
 def open_sdk(settings: VendorSettings) -> AsyncAnthropic:
@@ -65,7 +71,7 @@ class MessagesApi:
     max_media_bytes = 30_000_000
     # Most Claude models think by default. Summaries aren't requested: that would turn thinking on in the others. Pings
     # come throughout.
-    optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK})
+    optional_parameters = frozenset({OptionalParameter.ROOM_TO_THINK, *WEB})
 
     def __init__(self, sdk: AsyncAnthropic, options: RequestOptions) -> None:
         self._sdk = sdk
@@ -79,12 +85,20 @@ class MessagesApi:
         body: dict[str, Any] = {
             "model": model,
             "max_tokens": self._options.output_tokens(parameters),
-            "messages": [{"role": turn.role, "content": content_of(turn, _block)} for turn in prompt.turns],
+            "messages": [{"role": turn.role, "content": _content(turn)} for turn in prompt.turns],
             "cache_control": {"type": "ephemeral"},
             "stream": self._options.streaming,
         }
         if prompt.system:
             body["system"] = prompt.system
+        tools = [
+            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+            for tool in prompt.tools
+        ]
+        if prompt.web_search:
+            tools += _web_tools(prompt.web_search, parameters)
+        if tools:
+            body["tools"] = tools
         return body
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
@@ -92,28 +106,42 @@ class MessagesApi:
         response: httpx2.Response = raw.http_response
         return response
 
-    def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
-        return MessagesReader(attempt)
+    def reader(
+        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
+    ) -> AnswerReader:
+        return MessagesReader(attempt, keeps_blocks=bool(prompt.tools or prompt.web_search))
 
 
 class MessagesReader(AnswerReader):
-    """The terminal marker has two parts: message_delta gives the stop reason, message_stop ends the stream."""
+    """The terminal marker has two parts: message_delta gives the stop reason, message_stop ends the stream.
 
-    def __init__(self, attempt: RequestAttempt) -> None:
+    An answer consists of content blocks. Deltas add to a block's fields, and it must be sent back whole. Text with
+    sources comes in many blocks, one for each passage, even within a sentence.
+    """
+
+    vendor = VENDOR
+
+    def __init__(self, attempt: RequestAttempt, keeps_blocks: bool = False) -> None:
+        """`keeps_blocks`: the answer may go on in another request, which has to repeat its blocks."""
         super().__init__(attempt)
+        self._keeps_blocks = keeps_blocks
         self._stop_reason: str | None = None
-        self._token_counts: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._block: dict[str, Any] = {}
+        """The content block that is growing."""
+        self._added: list[str] = []
+        """What the deltas added to the growing block: text, thinking, or the JSON of a tool's input."""
+        self._searched = ""
+        """What the running search looks for."""
 
-    def read_event(self, event: Any) -> str | Thinking:
+    def read_event(self, event: Any) -> Delta:
         match event.get("type"):
             case "content_block_delta":
                 return self._read_delta(event["delta"])
             case "content_block_start":
-                # The only sign of thinking that is redacted, or whose display is omitted.
-                self.thinking = "thinking" in event["content_block"]["type"]
-                self._parts.start_part()
+                return self._read_start(dict(event["content_block"]))
             case "content_block_stop":
-                self.thinking = False
+                return self._read_stop()
             case "message_start":
                 self._count(event["message"].get("usage"))
             case "message_delta":
@@ -131,39 +159,146 @@ class MessagesReader(AnswerReader):
         self._stop_reason = body.get("stop_reason")
         self._count(body.get("usage"))
         self._finish()
-        return TextParts.joined(block["text"] for block in body["content"] if block["type"] == "text")
+        text = ""
+        for block in body["content"]:
+            self._read_start(dict(block))
+            for citation in block.get("citations") or ():
+                self._cite(citation.get("url"), citation.get("title"))
+            text += self._parts.add(str(block["text"])) if block["type"] == "text" else ""
+            self._read_stop()
+        return text
 
-    def _read_delta(self, delta: Any) -> str | Thinking:
+    def _read_start(self, block: dict[str, Any]) -> Delta:
+        self._block, self._added = block, []
+        kind = block["type"]
+        if kind != "text":
+            self._parts.start_part()
+        if kind.endswith("_tool_result"):
+            # Results of the vendor's own tools come whole. Also errors: the model goes on without the result.
+            self.at_work = False
+            return Searching(self._searched, done=True)
+        # The only sign of thinking that is redacted, or whose display is omitted.
+        self.at_work = kind != "text"
+        return ""
+
+    def _read_delta(self, delta: Any) -> Delta:
         match delta["type"]:
             case "text_delta":
+                if self._keeps_blocks:
+                    self._added.append(delta["text"])
                 return self._parts.add(str(delta["text"]))
             case "thinking_delta":
+                if self._keeps_blocks:
+                    self._added.append(delta["thinking"])
                 return Thinking(len(delta["thinking"]))
             case "signature_delta":
+                self._block["signature"] = delta["signature"]
                 return Thinking()
+            case "input_json_delta":
+                self._added.append(delta["partial_json"])
+                return Thinking(len(delta["partial_json"]))
+            case "citations_delta":
+                citation = delta["citation"]
+                self._block["citations"] = [*(self._block.get("citations") or ()), citation]
+                return self._cite(citation.get("url"), citation.get("title"))
         return ""
+
+    def _read_stop(self) -> Delta:
+        """Ends a content block; returns the beginning of a search."""
+        block, added = self._block, "".join(self._added)
+        self.at_work = block.get("type") == "server_tool_use"
+        if self.at_work and added:
+            block["input"] = dict(tool_call(0, "", "", added).arguments or {})
+        if self._keeps_blocks:
+            self._keep(block, added)
+        if not self.at_work:
+            return ""
+        sought = (block.get("input") or {}).get("query") or (block.get("input") or {}).get("url")
+        self._searched = paired(str(sought or ""))
+        return Searching(self._searched)
+
+    def _keep(self, block: dict[str, Any], added: str) -> None:
+        """Keeps a content block that is whole, with what its deltas added."""
+        kind = block.get("type")
+        if kind in ("text", "thinking"):
+            block[kind] = paired(block.get(kind, "") + added)
+        if kind == "tool_use":
+            call = tool_call(len(self._calls), block["id"], block["name"], added or block.get("input"))
+            block["input"] = dict(call.arguments or {})
+            self._calls.append(call)
+        # The API refuses text of only whitespace, though the model may write it.
+        if kind != "text" or block["text"].strip():
+            self._items.append(block)
+
+    def go_on(self) -> None:
+        self.finish_reason, self._stop_reason, self._counts = None, None, {}
+        self._parts.start_part()
 
     def _count(self, usage: Any) -> None:
         # Later counts replace earlier ones: they are cumulative.
-        self._token_counts |= {name: count for name, count in (usage or {}).items() if isinstance(count, int)}
+        counts = {**(usage or {}), **((usage or {}).get("server_tool_use") or {})}
+        self._counts |= {name: count for name, count in counts.items() if isinstance(count, int)}
 
     def _finish(self) -> None:
         if self._stop_reason in _FAILURES:
             raise self._attempt.failed(_FAILURES[self._stop_reason], self._stop_reason)
         if self._stop_reason is None:
             return
-        # pause_turn: the model would go on in another request, so the text is good as far as it goes.
-        cut_short = self._stop_reason in ("max_tokens", "pause_turn")
-        self.finish_reason = FinishReason.LENGTH if cut_short else FinishReason.STOP
-        cached = self._token_counts.get("cache_read_input_tokens", 0)
-        written = self._token_counts.get("cache_creation_input_tokens", 0)
+        self.finish_reason = _FINISH_REASONS.get(self._stop_reason, FinishReason.STOP)
+        cached = self._counts.get("cache_read_input_tokens", 0)
+        written = self._counts.get("cache_creation_input_tokens", 0)
         # Anthropic's input_tokens are only those past the cache.
-        self.usage = Usage(
-            input_tokens=self._token_counts.get("input_tokens", 0) + cached + written,
-            output_tokens=self._token_counts.get("output_tokens", 0),
+        usage = Usage(
+            input_tokens=self._counts.get("input_tokens", 0) + cached + written,
+            output_tokens=self._counts.get("output_tokens", 0),
             cached_input_tokens=cached,
             cache_write_tokens=written,
+            web_searches=self._counts.get("web_search_requests", 0),
         )
+        self.usage = usage if self.usage is None else self.usage + usage
+
+
+def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> list[dict[str, Any]]:
+    # The later versions filter results by running code, which not all models and organizations have.
+    tools: dict[OptionalParameter, dict[str, Any]] = {
+        OptionalParameter.WEB_SEARCH: {"type": "web_search_20250305", "name": "web_search"},
+        OptionalParameter.WEB_FETCH: {
+            "type": "web_fetch_20250910",
+            "name": "web_fetch",
+            "max_content_tokens": FETCHED_TOKENS,
+        },
+    }
+    limits: dict[str, Any] = {"max_uses": MOST_SEARCHES}
+    if search.allowed_domains:
+        limits["allowed_domains"] = search.allowed_domains
+    return [tool | limits for parameter, tool in tools.items() if parameter in parameters]
+
+
+def _content(turn: Turn) -> str | Sequence[Mapping[str, Any]]:
+    if not turn.parts:
+        return content_of(turn, _block)
+    parts = parts_for(turn, lambda opaque: opaque.vendor == VENDOR)
+    # All results come first, or the request is refused.
+    return [_part_block(part) for part in sorted(parts, key=lambda part: not isinstance(part, ToolResult))]
+
+
+def _part_block(part: TurnPart) -> Mapping[str, Any]:
+    match part:
+        case Opaque():
+            return part.item
+        case TextPart():
+            return {"type": "text", "text": part.text}
+        case ToolCall():
+            call_id, arguments = _tool_id(part.call_id), dict(part.arguments or {})
+            return {"type": "tool_use", "id": call_id, "name": part.name, "input": arguments}
+        case ToolResult():
+            error = {"is_error": True} if part.is_error else {}
+            return {"type": "tool_result", "tool_use_id": _tool_id(part.call_id), "content": part.text, **error}
+
+
+def _tool_id(call_id: str) -> str:
+    """Returns a call's id in characters that the API takes: another vendor may have given it."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
 
 
 def _block(media: Media) -> dict[str, Any]:

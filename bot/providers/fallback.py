@@ -3,6 +3,8 @@
 Every failure leads to the next model except a refusal, which is an answer: Typist does not ask around for a model that
 says yes. Once a model has written a word, its failure is the answer's failure, because another model would start the
 answer over, below the words that are already in Slack. The Completion names the model that answered.
+
+A prompt may contain steps of the same answer that only one vendor can read. Then only this vendor's models are asked.
 """
 
 import logging
@@ -10,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from bot.core.conversation import Prompt
-from bot.core.stream import StreamEvent, Thinking
+from bot.core.stream import SIGNS_OF_WORK, Opaque, StreamEvent
 from bot.errors import Failure, ProviderError
 from bot.ports.models import Provider
 
@@ -34,12 +36,13 @@ class Fallback:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields the events of the first model that begins to answer, or raises the last model's error."""
-        for provider, following in zip(self._providers, (*self._providers[1:], None), strict=True):
+        providers = self._able_to_read(prompt)
+        for provider, following in zip(providers, (*providers[1:], None), strict=True):
             begun = False
             try:
                 async with aclosing(provider.stream(prompt)) as events:
                     async for event in events:
-                        begun = begun or not isinstance(event, Thinking)
+                        begun = begun or not isinstance(event, SIGNS_OF_WORK)
                         yield event
                 return
             except ProviderError as error:
@@ -52,3 +55,10 @@ class Fallback:
                     error.detail,
                     following.model,
                 )
+
+    def _able_to_read(self, prompt: Prompt) -> Sequence[Provider]:
+        """Returns the models of the vendors of a prompt's opaque items; all models if there are none of either."""
+        parts = [part for turn in prompt.turns for part in turn.parts]
+        vendors = {part.vendor for part in parts if isinstance(part, Opaque)}
+        able = [provider for provider in self._providers if provider.model.partition("/")[0] in vendors]
+        return able or self._providers

@@ -7,3 +7,8 @@ def speaks_responses(base_url: str) -> bool:
     """Returns whether this is OpenAI or Azure's v1 endpoint. Other servers reliably support only Chat Completions."""
     host = urlsplit(base_url).hostname or ""
     return host.endswith((".openai.com", ".azure.com"))
+
+
+def speaks_responses_api(api: str, base_url: str) -> bool:
+    """Returns whether requests go to the Responses API: by the setting of the API, or else by the server."""
+    return api == "responses" or (api != "chat" and speaks_responses(base_url))

@@ -1,6 +1,7 @@
 """OpenAI, Azure and every server that is compatible with OpenAI: the Responses API, or Chat Completions."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -8,19 +9,22 @@ from typing import Any
 import httpx2
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from bot.core.conversation import Media, Prompt
+from bot.core.conversation import Media, Prompt, TextPart, ToolDefinition, ToolResult, Turn, WebSearch
 from bot.core.inbound.files import PDF
-from bot.core.stream import FinishReason, Thinking, Usage
+from bot.core.stream import MOST_SEARCHES, FinishReason, Opaque, Searching, Thinking, ToolCall, Usage
+from bot.core.surrogates import paired
 from bot.errors import Failure
-from bot.providers.answer_reader import AnswerReader, TaggedAnswerReader
+from bot.providers.answer_reader import AnswerReader, Delta, TaggedAnswerReader
 from bot.providers.failures import RequestAttempt
-from bot.providers.hosts import speaks_responses
+from bot.providers.hosts import speaks_responses, speaks_responses_api
 from bot.providers.lookup import Found, Lookup, day_of, look_up
 from bot.providers.model_setup import RequestOptions, VendorSettings
 from bot.providers.optional_parameters import OptionalParameter
 from bot.providers.text_parts import TextParts
-from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, ApiVendor, content_of, tls
+from bot.providers.tool_calls import ChatToolCalls, arguments_text, chat_message, tool_call
+from bot.providers.vendor_model import LIMITS, TIMEOUT, Api, ApiVendor, content_of, parts_for, tls
 
+VENDOR = "openai"
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
 MAX_MEDIA_BYTES = 66_000_000
 
@@ -28,10 +32,10 @@ MAX_MEDIA_BYTES = 66_000_000
 def connect(settings: VendorSettings, options: RequestOptions) -> ApiVendor:
     """Returns a server's models, which are called openai/NAME. The server's address decides which API is used."""
     at_openai = speaks_responses(settings.base_url)
-    use_responses = settings.api == "responses" or (settings.api != "chat" and at_openai)
+    use_responses = speaks_responses_api(settings.api, settings.base_url)
     sdk = open_sdk(settings)
     api: Api = ResponsesApi(sdk, options) if use_responses else ChatApi(sdk, options, at_openai)
-    return ApiVendor("openai", api, sdk, settings.api_key)
+    return ApiVendor(VENDOR, api, sdk, settings.api_key)
 
 
 def open_sdk(settings: VendorSettings) -> AsyncOpenAI:
@@ -72,12 +76,9 @@ class ResponsesApi:
         return True
 
     def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
-        turns = [
-            {"role": turn.role, "content": content_of(turn, _responses_part, "input_text")} for turn in prompt.turns
-        ]
         body: dict[str, Any] = {
             "model": model,
-            "input": turns,
+            "input": [item for turn in prompt.turns for item in _responses_items(turn)],
             "max_output_tokens": self._options.output_tokens(parameters),
             "store": False,
             "stream": self._options.streaming,
@@ -87,6 +88,13 @@ class ResponsesApi:
             body["instructions"] = prompt.system
         if OptionalParameter.REASONING_SUMMARIES in parameters:
             body["reasoning"] = {"summary": "auto"}
+        tools = [{"type": "function", **_function(tool)} for tool in prompt.tools]
+        if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
+            tools.append(_web_search(prompt.web_search))
+            # Calls of functions don't count. Further searches are ignored.
+            body["max_tool_calls"] = MOST_SEARCHES
+        if tools:
+            body["tools"] = tools
         return body
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
@@ -94,36 +102,50 @@ class ResponsesApi:
         response: httpx2.Response = raw.http_response
         return response
 
-    def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
-        return ResponsesReader(attempt, self._options.output_tokens(parameters))
+    def reader(
+        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
+    ) -> AnswerReader:
+        return ResponsesReader(attempt, bool(prompt.tools), self._options.output_tokens(parameters))
 
 
 class ResponsesReader(TaggedAnswerReader):
-    """Failures are events here. The terminal marker is response.completed or response.incomplete."""
+    """Failures are events here. The terminal marker is response.completed or response.incomplete.
 
-    def __init__(self, attempt: RequestAttempt, max_output_tokens: int | None = None) -> None:
+    Each output item comes whole in its response.output_item.done, and once more in the response at the end. Some
+    servers send only one of the two.
+    """
+
+    vendor = VENDOR
+
+    def __init__(
+        self, attempt: RequestAttempt, offers_tools: bool = False, max_output_tokens: int | None = None
+    ) -> None:
         """`max_output_tokens` is the limit in the request; None where it is not known."""
         super().__init__(attempt)
+        self._offers_tools = offers_tools
         self._max_output_tokens = max_output_tokens
+        self._web_searches = 0
         self._place: tuple[object, object] | None = None
         """The part of the last delta: not all servers announce a part."""
 
-    def read_event(self, event: Any) -> str | Thinking:
+    def read_event(self, event: Any) -> Delta:
         match event.get("type"):
             # A refusal's text is the model's own answer.
             case "response.output_text.delta" | "response.refusal.delta":
                 return self._read_text(event)
+            case "response.output_text.annotation.added":
+                return self._read_annotation(event.get("annotation"))
+            case "response.function_call_arguments.delta":
+                return Thinking(len(event["delta"]))
             # A summary from OpenAI, the reasoning itself from servers of open models.
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
                 self._tags.reasoning_is_separate()
                 return Thinking(len(event["delta"]))
-            case "response.output_item.added":
-                self.thinking = event["item"]["type"] == "reasoning"
-                self._parts.start_part()
-            case "response.content_part.added":
-                self._parts.start_part()
+            case "response.output_item.added" | "response.content_part.added":
+                return self._begin(event.get("item") or {"type": "message"})
             case "response.output_item.done":
-                self.thinking = False
+                self.at_work = False
+                return self._read_item(event["item"])
             case "response.completed" | "response.incomplete" | "response.failed":
                 self._finish(event["response"])
             case "error":
@@ -138,7 +160,36 @@ class ResponsesReader(TaggedAnswerReader):
         self._finish(body)
         messages = [item for item in body["output"] if item["type"] == "message"]
         parts = [part for message in messages for part in message.get("content") or ()]
+        for part in parts:
+            for annotation in part.get("annotations") or ():
+                self._read_annotation(annotation)
         return self._untagged(TextParts.joined(part.get("text") or part.get("refusal") or "" for part in parts))
+
+    def _begin(self, item: Any) -> Delta:
+        self.at_work = item["type"] != "message"
+        self._parts.start_part()
+        return Searching() if item["type"] == "web_search_call" else ""
+
+    def _read_item(self, item: Any) -> Delta:
+        """Keeps an output item that is whole; returns the end of a search."""
+        self._items.append(item)
+        match item["type"]:
+            case "function_call" if self._offers_tools:
+                call = tool_call(len(self._calls), item["call_id"], item["name"], item.get("arguments"))
+                self._calls.append(call)
+            case "web_search_call":
+                action = item.get("action") or {}
+                # Opening a page is free, and a failed search is taken to be.
+                charged = action.get("type", "search") == "search" and item.get("status") != "failed"
+                self._web_searches += charged
+                words = action.get("query") or " ".join(action.get("queries") or ()) or action.get("url")
+                return Searching(paired(words or ""), done=True)
+        return ""
+
+    def _read_annotation(self, annotation: Any) -> Delta:
+        if not annotation or annotation.get("type") != "url_citation":
+            return ""
+        return self._cite(annotation.get("url"), annotation.get("title"))
 
     def _read_text(self, event: Any) -> str | Thinking:
         place = event.get("output_index"), event.get("content_index")
@@ -146,14 +197,17 @@ class ResponsesReader(TaggedAnswerReader):
             self._place = place
             self._parts.start_part()
         delta = self._tags.add(self._parts.add(str(event["delta"])))
-        self.thinking = isinstance(delta, Thinking)
+        self.at_work = isinstance(delta, Thinking)
         return delta
 
     def _finish(self, response: Any) -> None:
         if response.get("error"):
             raise self._attempt.reported(response["error"])
+        if not self._items:
+            for item in response.get("output") or ():
+                self._read_item(item)
         usage = response.get("usage")
-        self.usage = usage and _usage(usage, "input", "output")
+        self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=self._web_searches)
         status = response.get("status")
         if status == "completed":
             # llama.cpp says "completed" at the limit as well.
@@ -186,7 +240,7 @@ class ChatApi:
 
     def request(self, model: str, prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
         messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        turns = [{"role": turn.role, "content": content_of(turn, _chat_part)} for turn in prompt.turns]
+        turns = [message for turn in prompt.turns for message in _chat_messages(turn)]
         # Compatible servers all know the older name of the output limit; OpenAI takes only the newer one.
         limit = "max_completion_tokens" if self._at_openai else "max_tokens"
         body: dict[str, Any] = {
@@ -198,6 +252,8 @@ class ChatApi:
         }
         if self._options.streaming:
             body["stream_options"] = {"include_usage": True}
+        if prompt.tools:
+            body["tools"] = [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
         return body
 
     async def post(self, body: Mapping[str, Any]) -> httpx2.Response:
@@ -205,19 +261,31 @@ class ChatApi:
         response: httpx2.Response = raw.http_response
         return response
 
-    def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
-        return ChatReader(attempt)
+    def reader(
+        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
+    ) -> AnswerReader:
+        return ChatReader(attempt, bool(prompt.tools))
 
 
 class ChatReader(TaggedAnswerReader):
     """The terminal marker is a finish_reason, or [DONE] alone (Snowflake Cortex, back ends of OpenRouter).
 
     Usage may come with the finish_reason, in a chunk of its own after it, or never. No event begins or ends thinking:
-    a model thinks from its first piece of reasoning to the next text.
+    a model thinks from its first piece of reasoning to the next text. Tool calls count if they are there, because some
+    servers end them with the finish_reason "stop".
     """
 
+    vendor = VENDOR
     is_complete = False
     """Usage may follow until [DONE]."""
+
+    def __init__(self, attempt: RequestAttempt, offers_tools: bool = False) -> None:
+        super().__init__(attempt)
+        self._offers_tools = offers_tools
+        self._chat_calls = ChatToolCalls()
+        self._own: dict[str, Any] = {}
+        """Fields that the server wants back with the calls."""
+        self._text: list[str] = []
 
     def read_done(self) -> None:
         self.finish_reason = self.finish_reason or FinishReason.STOP
@@ -225,8 +293,16 @@ class ChatReader(TaggedAnswerReader):
     def read_event(self, event: Any) -> str | Thinking:
         delta = self._read(event)
         if delta:
-            self.thinking = isinstance(delta, Thinking)
+            self.at_work = isinstance(delta, Thinking)
         return delta
+
+    def read_end(self) -> tuple[ToolCall | Opaque, ...]:
+        self._calls = self._chat_calls.calls()
+        extras = self._chat_calls.extras()
+        # Without data of the server's own, the calls can go on at any other server.
+        if self._own or any(extras):
+            self._items = [chat_message(self._calls, extras, paired("".join(self._text)), **self._own)]
+        return super().read_end()
 
     def read_response(self, body: Any) -> str:
         delta = self.read_event(body)
@@ -243,21 +319,86 @@ class ChatReader(TaggedAnswerReader):
         if reason := choices[0].get("finish_reason"):
             self._finish(reason)
         message = choices[0].get("delta") or choices[0].get("message") or {}
+        called_chars = self._read_calls(message)
         if text := _text_in(message.get("content")) or message.get("refusal"):
+            if self._offers_tools:
+                self._text.append(text)
             return self._tags.add(self._parts.add(text))
+        if called_chars:
+            self._parts.start_part()
+            return Thinking(called_chars)
         if reasoning := _reasoning_in(message):
             self._tags.reasoning_is_separate()
             self._parts.start_part()
             return Thinking(len(reasoning))
-        if message.get("tool_calls"):
-            self._parts.start_part()
         return ""
+
+    def _read_calls(self, message: Mapping[str, Any]) -> int:
+        """Keeps the pieces of tool calls, and what the server wants back with them; returns their characters."""
+        if not self._offers_tools:
+            # The server's own tools, which it runs itself.
+            if message.get("tool_calls"):
+                self._parts.start_part()
+            return 0
+        for name in _RETURNED_REASONING:
+            if reasoning := message.get(name):
+                self._own[name] = self._own[name] + reasoning if name in self._own else reasoning
+        return sum(self._chat_calls.add(piece) for piece in message.get("tool_calls") or ())
 
     def _finish(self, reason: str) -> None:
         if reason == "content_filter":
             raise self._attempt.failed(Failure.REFUSED, reason)
-        # Servers have their own words for a good end (eos_token, end_turn), and Typist offers no tools to call.
+        # Servers have their own words for a good end (eos_token, end_turn).
         self.finish_reason = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
+
+
+# DeepSeek and OpenRouter refuse the result of a call, or answer worse, without the reasoning before the call.
+_RETURNED_REASONING = ("reasoning_content", "reasoning_details")
+
+
+def _function(tool: ToolDefinition) -> dict[str, Any]:
+    # Without `strict`, OpenAI would try to make the schema strict, which changes what optional arguments mean.
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, "strict": False}
+
+
+def _web_search(search: WebSearch) -> dict[str, Any]:
+    # Without a location, OpenAI searches as if in the United States.
+    tool: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate"}}
+    return tool | ({"filters": {"allowed_domains": search.allowed_domains}} if search.allowed_domains else {})
+
+
+def _responses_items(turn: Turn) -> list[Mapping[str, Any]]:
+    if not turn.parts:
+        return [{"role": turn.role, "content": content_of(turn, _responses_part, "input_text")}]
+    items: list[Mapping[str, Any]] = []
+    for part in parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "type" in opaque.item):
+        match part:
+            case Opaque():
+                items.append(part.item)
+            case TextPart():
+                items.append({"role": turn.role, "content": part.text})
+            case ToolCall():
+                call = {"call_id": part.call_id, "name": part.name, "arguments": arguments_text(part)}
+                items.append({"type": "function_call", **call})
+            case ToolResult():
+                items.append({"type": "function_call_output", "call_id": part.call_id, "output": part.text})
+    return items
+
+
+def _chat_messages(turn: Turn) -> list[Mapping[str, Any]]:
+    if not turn.parts:
+        return [{"role": turn.role, "content": content_of(turn, _chat_part)}]
+    parts = parts_for(turn, lambda opaque: opaque.vendor == VENDOR and "role" in opaque.item)
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    if calls := [part for part in parts if isinstance(part, ToolCall)]:
+        return [chat_message(calls, [{}] * len(calls), "\n\n".join(texts))]
+    opaque = [part.item for part in parts if isinstance(part, Opaque)]
+    results = [
+        {"role": "tool", "tool_call_id": part.call_id, "content": part.text}
+        for part in parts
+        if isinstance(part, ToolResult)
+    ]
+    return [*opaque, *results, *({"role": turn.role, "content": text} for text in texts)]
 
 
 def _responses_part(media: Media) -> dict[str, Any]:

@@ -18,8 +18,16 @@ class OptionalParameter(Enum):
     """Summaries of the model's reasoning, which show that it is at work."""
     ROOM_TO_THINK = r"max_\w*tokens|in the completion|output tokens must be reduced"
     """Output tokens beyond those of the answer's text."""
+    WEB_SEARCH = r"web.?search|max_tool_calls"
+    """The vendor's own web search, which models or organizations may not have."""
+    WEB_FETCH = r"web.?fetch"
+    """The vendor's own tool that opens a web page."""
     CACHE_KEY = r"prompt_cache_key"
     """Leads a conversation's requests to the machine that has their common beginning in its cache."""
+
+
+WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
+"""Parameters of requests that may search the web."""
 
 
 def refused_parameters(parameters: Iterable[OptionalParameter], error: Exception) -> frozenset[OptionalParameter]:

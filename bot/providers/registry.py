@@ -2,7 +2,7 @@
 
 To add a vendor, write one module in this package with a function that returns a `Vendor`, and add one entry to
 `VENDORS`. The settings, their validation and the command line take the vendor's name, variables and default model from
-that entry. Prices are in core/limits/prices.py.
+that entry. Prices are in providers/prices.py.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from bot.core.stream import THINKING_TOKENS
 from bot.ports.clock import Clock, SystemClock
 from bot.ports.models import Provider
 from bot.providers.fallback import Fallback
-from bot.providers.hosts import speaks_responses
+from bot.providers.hosts import speaks_responses, speaks_responses_api
 from bot.providers.lookup import Found, Lookup
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
 from bot.providers.retry import Retry
@@ -71,6 +71,8 @@ class VendorEntry:
     """The values of `api_variable`; the first one is the default."""
     thinks: Callable[[VendorSettings], bool] = lambda settings: False
     """Whether requests leave room to think beyond the answer's text, which is billed as output too."""
+    searches: Callable[[VendorSettings], bool] = lambda settings: False
+    """Whether the vendor searches the web for its models."""
 
     def needs_key(self, settings: VendorSettings) -> bool:
         """Returns whether no request would be answered without a key."""
@@ -128,6 +130,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         api_variable="BOT_OPENAI_API",
         apis=("auto", "responses", "chat"),
         thinks=lambda settings: settings.api == "responses" or speaks_responses(settings.base_url),
+        searches=lambda settings: speaks_responses_api(settings.api, settings.base_url),
     ),
     "anthropic": VendorEntry(
         connect=_anthropic,
@@ -138,6 +141,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         base_url_variable="ANTHROPIC_BASE_URL",
         base_url="https://api.anthropic.com",
         thinks=lambda settings: True,
+        searches=lambda settings: True,
     ),
     "scripted": VendorEntry(connect=_scripted),
 }
@@ -166,6 +170,12 @@ def max_output_tokens(setup: ModelSetup) -> int:
     vendors = {model.partition("/")[0] for model in setup.models}
     thinks = any(VENDORS[vendor].thinks(resolved(vendor, setup)) for vendor in vendors)
     return setup.options.max_output_tokens + (THINKING_TOKENS if thinks else 0)
+
+
+def models_that_search(setup: ModelSetup) -> frozenset[str]:
+    """Returns the models in use whose vendor searches the web for them."""
+    vendors = {model: model.partition("/")[0] for model in setup.models}
+    return frozenset(model for model, vendor in vendors.items() if VENDORS[vendor].searches(resolved(vendor, setup)))
 
 
 def resolved(vendor: str, setup: ModelSetup) -> VendorSettings:

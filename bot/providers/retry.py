@@ -2,7 +2,7 @@
 
 Three failures are worth a second request: a rate limit whose Retry-After is short, an overloaded vendor, and a vendor
 that was not reached (most often because it closed an idle connection). No text may appear twice, so a failure after
-the first piece of text is raised. Thinking doesn't count: nobody sees it.
+the first piece of text is raised. Thinking and searching don't count: they are not part of the answer.
 
 There is one retry. If the vendor fails twice within seconds, the fallback takes over, or the asker sees the failure.
 """
@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from bot.core.conversation import Prompt
-from bot.core.stream import StreamEvent, Thinking
+from bot.core.stream import SIGNS_OF_WORK, StreamEvent
 from bot.errors import Failure, ProviderError
 from bot.ports.clock import Clock
 from bot.ports.models import Provider
@@ -37,7 +37,7 @@ class Retry:
         try:
             async with aclosing(self._provider.stream(prompt)) as events:
                 async for event in events:
-                    begun = begun or not isinstance(event, Thinking)
+                    begun = begun or not isinstance(event, SIGNS_OF_WORK)
                     yield event
             return
         except ProviderError as error:

@@ -2,11 +2,11 @@
 
 Neither a read timeout nor a total timeout tells that a model has stalled: pings keep a read alive, and a long answer
 that still grows is fine. So Stall limits the time between two signs of work. Text is a sign, and so is Thinking, which
-the vendors' readers yield for whatever comes while a model thinks, even for a ping. A ping at any other time is none.
-A model that thinks in silence gets ten times as long, at most ten minutes.
+the vendors' readers yield for whatever comes while a model thinks or writes a tool call, even for a ping. A ping at any
+other time is none. A model that thinks in silence gets ten times as long, at most ten minutes, and so does a search.
 
 Only waiting for the model counts. The reader's own time, such as a wait for the database, is neither limited nor
-canceled.
+canceled. If the process was paused, a wait begins anew.
 """
 
 import asyncio
@@ -15,12 +15,15 @@ from contextlib import aclosing
 from typing import Self
 
 from bot.core.conversation import Prompt
-from bot.core.stream import StreamEvent, Thinking
+from bot.core.stream import Searching, StreamEvent, Thinking
 from bot.errors import Failure, ProviderError
 from bot.ports.models import Provider
 
 LONGEST_SILENCE_S = 600.0
 """gpt-6-astra was seen thinking for 300 s without a sign (AntigmaLabs/ante#186). This is twice that."""
+
+LATE_S = 1.0
+"""A check that comes later than planned by this says nothing about the model: its events waited as well."""
 
 
 def silence_s(stall_timeout_s: float) -> float:
@@ -53,9 +56,16 @@ class Stall:
                         detail = f"nothing for {limit_s:g} s"
                         raise ProviderError(Failure.STALLED, self.model, detail=detail) from None
                     timer.stop()
-                    thinks = isinstance(event, Thinking) and not event.ended
-                    limit_s = silence_s(self._stall_timeout_s) if thinks else self._stall_timeout_s
+                    limit_s = silence_s(self._stall_timeout_s) if _at_work(event) else self._stall_timeout_s
                     yield event
+
+
+def _at_work(event: StreamEvent) -> bool:
+    """Returns whether the model, or its vendor's search, may be silent for long after an event."""
+    match event:
+        case Thinking(ended=over) | Searching(done=over):
+            return not over
+    return False
 
 
 class _WaitTimer:
@@ -98,6 +108,9 @@ class _WaitTimer:
 
     def _check(self) -> None:
         now_s = self._loop.time()
+        if now_s > self._timer.when() + LATE_S:
+            # The process was paused, or its loop blocked: what came meanwhile has yet to be read.
+            self._waiting_since_s = now_s
         since_s = now_s if self._waiting_task is None else self._waiting_since_s
         if self._waiting_task is not None and now_s >= since_s + self._limit_s:
             self._canceled_task = self._waiting_task

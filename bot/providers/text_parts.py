@@ -1,7 +1,8 @@
 """Puts a blank line between the text parts of one answer.
 
 An answer may hold a commentary and the final text, or text before and after a tool call. Nothing stands between such
-parts in the vendors' streams. Anthropic also starts a part at each citation, within a sentence; Typist asks for none.
+parts in the vendors' streams. Anthropic begins a content block at each citation, within a sentence, so text blocks that
+follow each other directly are one part.
 """
 
 from collections.abc import Iterable

@@ -11,26 +11,29 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol
 
 import httpx2
 
-from bot.core.conversation import Media, Prompt, Turn
+from bot.core.conversation import Media, Prompt, TextPart, ToolResult, Turn, TurnPart
 from bot.core.inbound.files import newest_media_within, without_media
 from bot.core.inbound.tokens import prompt_texts
-from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking
+from bot.core.stream import SIGNS_OF_WORK, Completion, FinishReason, Opaque, StreamEvent, Thinking
 from bot.core.surrogates import Pairing
 from bot.errors import Failure, ProviderError
-from bot.providers.answer_reader import AnswerReader
+from bot.providers.answer_reader import AnswerReader, Delta
 from bot.providers.event_stream import Mark, read_events
 from bot.providers.failures import RequestAttempt
-from bot.providers.optional_parameters import OptionalParameter, refused_parameters
+from bot.providers.optional_parameters import WEB, OptionalParameter, refused_parameters
 
 # How servers report that a model can't take a file: a bad request, too much of it, no such endpoint.
 _MEDIA_FAILURES = (Failure.UNEXPECTED, Failure.CONTEXT_TOO_LONG, Failure.UNKNOWN_MODEL)
+MOST_PAUSES = 4
+"""How often a paused answer goes on. Each time, the whole conversation is input again."""
 _DRAIN_S = 0.1
 # No read timeout: a model may think for long, and pings would keep a read alive that stalls. stall.py limits silence.
 TIMEOUT = httpx2.Timeout(None, connect=5.0)
@@ -66,7 +69,9 @@ class Api(Protocol):
         """Returns the response to a request, for a stream as soon as its headers are here. Raises the SDK's errors."""
         ...
 
-    def reader(self, attempt: RequestAttempt, parameters: Collection[OptionalParameter]) -> AnswerReader:
+    def reader(
+        self, attempt: RequestAttempt, prompt: Prompt, parameters: Collection[OptionalParameter]
+    ) -> AnswerReader:
         """Returns a reader for the response to one request."""
         ...
 
@@ -117,7 +122,7 @@ class VendorModel:
         try:
             async with aclosing(self._answer(offered, left_out)) as events:
                 async for event in events:
-                    begun = begun or not isinstance(event, Thinking)
+                    begun = begun or not isinstance(event, SIGNS_OF_WORK)
                     yield event
             return
         except ProviderError as error:
@@ -136,31 +141,48 @@ class VendorModel:
                 yield event
 
     async def _answer(self, prompt: Prompt, left_out: tuple[str, ...]) -> AsyncGenerator[StreamEvent, None]:
-        """Yields the events of one request. An answer without a word fails as EMPTY or ONLY_THOUGHT."""
-        with RequestAttempt(self.model, self._api_key, prompt_texts(prompt)) as attempt:
+        """Yields the events of one answer, which the vendor may pause.
+
+        An answer without a word and without a tool call fails as EMPTY or ONLY_THOUGHT.
+        """
+        with RequestAttempt(self.model, self._api_key, _private_texts(prompt)) as attempt:
             response, parameters = await self._send(prompt)
-            reader = self._api.reader(attempt, parameters)
-            has_text = False
-            async with aclosing(response):
-                attempt.connected = True
-                async with aclosing(_encodable(_read(response, reader, attempt))) as deltas:
-                    async for delta in deltas:
-                        if isinstance(delta, str):
-                            attempt.private_texts.append(delta)
-                            has_text = has_text or bool(delta.strip())
-                        yield delta
-            if reader.finish_reason is None:
-                raise attempt.failed(Failure.CUT, "the stream ended without its terminal marker")
-            if not has_text:
-                at_limit = reader.finish_reason is FinishReason.LENGTH
-                failure = Failure.ONLY_THOUGHT if at_limit else Failure.EMPTY
-                raise attempt.failed(failure, f"no text, finish reason {reader.finish_reason}")
-            yield Completion(self.model, reader.finish_reason, reader.usage, left_out)
+            reader, has_text, pauses = self._api.reader(attempt, prompt, parameters), False, 0
+            while True:
+                async with aclosing(response):
+                    attempt.connected = True
+                    async with aclosing(_encodable(_read(response, reader, attempt))) as deltas:
+                        async for delta in deltas:
+                            if isinstance(delta, str):
+                                attempt.private_texts.append(delta)
+                                has_text = has_text or bool(delta.strip())
+                            yield delta
+                if reader.finish_reason is not FinishReason.PAUSED or pauses == MOST_PAUSES:
+                    break
+                pauses += 1
+                paused = Turn("assistant", "", parts=tuple(reader.opaque_items()))
+                response, _ = await self._send(replace(prompt, turns=(*prompt.turns, paused)))
+                reader.go_on()
+            for event in reader.read_end():
+                yield event
+            yield Completion(self.model, self._finish_reason(attempt, reader, has_text), reader.usage, left_out)
+
+    def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader, has_text: bool) -> FinishReason:
+        """Returns why the model stopped. Raises ProviderError if that makes no answer."""
+        if reader.finish_reason is None:
+            raise attempt.failed(Failure.CUT, "the stream ended without its terminal marker")
+        # A model that would still go on has used up what one answer may take.
+        paused = reader.finish_reason is FinishReason.PAUSED
+        reason = FinishReason.LENGTH if paused else reader.finish_reason
+        if not has_text and reason is not FinishReason.TOOLS:
+            failure = Failure.ONLY_THOUGHT if reason is FinishReason.LENGTH else Failure.EMPTY
+            raise attempt.failed(failure, f"no text, finish reason {reason}")
+        return reason
 
     async def _send(self, prompt: Prompt) -> tuple[httpx2.Response, frozenset[OptionalParameter]]:
         """Returns the response and the optional parameters that the model did not refuse."""
         while True:
-            parameters = self._api.optional_parameters - self._refused
+            parameters = self._api.optional_parameters - self._refused - (frozenset() if prompt.web_search else WEB)
             try:
                 body = self._api.request(self._name, prompt, parameters)
                 return await self._api.post(body), parameters
@@ -170,7 +192,9 @@ class VendorModel:
                     raise
             self._refused |= refused
             names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
-            log.info("%s: asking again without %s", self.model, names)
+            log.log(
+                logging.WARNING if refused & WEB else logging.INFO, "%s: asking again without %s", self.model, names
+            )
 
 
 def content_of(
@@ -182,12 +206,27 @@ def content_of(
     return [*(media_part(media) for media in turn.media), {"type": text_type, "text": turn.text}]
 
 
-async def _encodable(deltas: AsyncGenerator[str | Thinking, None]) -> AsyncGenerator[str | Thinking, None]:
+def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
+    """Returns the parts of a turn to send: those that are opaque to others if `is_own` finds any, else all others."""
+    own: list[TurnPart] = [part for part in turn.parts if isinstance(part, Opaque) and is_own(part)]
+    neutral: list[TurnPart] = [part for part in turn.parts if not isinstance(part, Opaque)]
+    if not own and not neutral and turn.text:
+        neutral = [TextPart(turn.text)]
+    return own or neutral
+
+
+def _private_texts(prompt: Prompt) -> list[str]:
+    """Returns the texts that a vendor's error must not quote."""
+    parts = [part for turn in prompt.turns for part in turn.parts]
+    return [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
+
+
+async def _encodable(deltas: AsyncGenerator[Delta, None]) -> AsyncGenerator[Delta, None]:
     """Yields `deltas` with their text in a form that UTF-8 can encode."""
     pairing = Pairing()
     async with aclosing(deltas):
         async for delta in deltas:
-            if isinstance(delta, Thinking):
+            if not isinstance(delta, str):
                 yield delta
             elif text := pairing.take(delta):
                 yield text
@@ -197,12 +236,12 @@ async def _encodable(deltas: AsyncGenerator[str | Thinking, None]) -> AsyncGener
 
 async def _read(
     response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
-) -> AsyncGenerator[str | Thinking, None]:
+) -> AsyncGenerator[Delta, None]:
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
     if media_type == "application/json":
         # Also the answer of a server that cannot stream, or an error under a status of 200.
-        if text := reader.read_response(json.loads(await response.aread())):
-            yield text
+        for delta in _read_whole(reader, json.loads(await response.aread())):
+            yield delta
         return
     has_events = False
     try:
@@ -224,15 +263,22 @@ async def _read(
         raise attempt.failed(Failure.UNEXPECTED, f"no stream of events but {media_type or 'no content type'}")
 
 
-def _delta(reader: AnswerReader, event: Any) -> str | Thinking:
-    """Returns the text in an event, or a sign of work where there is no text and the model thinks."""
-    was_thinking = reader.thinking
+def _read_whole(reader: AnswerReader, body: Any) -> Iterator[Delta]:
+    cited = len(reader.citations)
+    if text := reader.read_response(body):
+        yield text
+    yield from reader.citations[cited:]
+
+
+def _delta(reader: AnswerReader, event: Any) -> Delta:
+    """Returns what an event says, or a sign of work where it says nothing and the model is at work."""
+    was_at_work = reader.at_work
     if event is Mark.DONE:
         reader.read_done()
         return ""
     delta = "" if event is Mark.COMMENT else reader.read_event(event)
-    if not delta and (was_thinking or reader.thinking):
-        return Thinking(ended=not reader.thinking)
+    if not delta and (was_at_work or reader.at_work):
+        return Thinking(ended=not reader.at_work)
     return delta
 
 

@@ -10,7 +10,7 @@ from bot.core.stream import THINKING_TOKENS
 from bot.errors import SettingsError
 from bot.ports.clock import Clock
 from bot.providers.model_setup import RequestOptions, VendorSettings
-from bot.providers.registry import VENDORS, Vendor, VendorEntry, max_output_tokens, open_models
+from bot.providers.registry import VENDORS, Vendor, VendorEntry, max_output_tokens, models_that_search, open_models
 from bot.providers.scripted import ScriptedVendor
 from bot.settings import Settings, model_setup
 from tests.contracts.notifications import collect
@@ -75,3 +75,21 @@ async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPat
     async with open_models(model_setup(ours)) as models:
         assert (await collect(models)).error is None
     assert given == [VendorSettings("k", "https://api.echo.example")]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "api", "can_search"),
+    [
+        ("", "", True),
+        ("", "chat", False),
+        ("http://127.0.0.1:1/v1", "", False),
+        ("http://127.0.0.1:1/v1", "responses", True),
+        ("https://ours.openai.azure.com/openai/v1", "", True),
+    ],
+)
+def test_web_search_depends_on_the_vendor_and_its_api(base_url: str, api: str, can_search: bool) -> None:
+    ours = Settings(
+        models=("openai/m", "anthropic/m", "scripted/demo"),
+        vendors={"openai": VendorSettings(base_url=base_url, api=api)},
+    )
+    assert models_that_search(model_setup(ours)) == {"anthropic/m", *(["openai/m"] if can_search else [])}

@@ -59,6 +59,24 @@ def chat(deltas: Sequence[str]) -> list[bytes]:
     return [*(f"data: {_compact(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
 
 
+def chat_calls(text: str, *calls: tuple[str, object]) -> list[bytes]:
+    """Returns a stream of Chat Completions that ends with calls of tools: pairs of a name and its arguments."""
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1790035200, "model": "m"}
+    deltas: list[Any] = [{"role": "assistant", "content": text}]
+    for index, (name, arguments) in enumerate(calls):
+        function = {"name": name, "arguments": ""}
+        deltas.append(
+            {"tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": function}]}
+        )
+        deltas.append({"tool_calls": [{"index": index, "function": {"arguments": json.dumps(arguments)}}]})
+    chunks: list[dict[str, object]] = [
+        *(chunk | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas),
+        chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+        chunk | {"choices": [], "usage": _chat_usage(text)},
+    ]
+    return [*(f"data: {_compact(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
+
+
 def chat_whole(text: str) -> bytes:
     """Returns a JSON body of Chat Completions."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}

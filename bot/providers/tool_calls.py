@@ -1,0 +1,137 @@
+"""Tool calls as models write them, from correct JSON to what compatible servers make of it.
+
+Chat Completions sends a call in pieces: the first has an id and a name, each has a fragment of the arguments, and an
+index says which call a piece belongs to. Compatible servers deviate from this:
+
+- Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new id or
+  a name begins a call, and a piece without both goes to the call of its index, or else to the last one.
+- LiteLLM may give the arguments as an object (litellm#37792), and servers leave them out if there are none.
+- vLLM passes on what the model wrote, which may not be JSON. Such a call has no arguments, and the model is told.
+- Ids may repeat or be empty. A result must name its call, so each call gets an id of its own.
+- Google's layer keeps data of its own beside the function, which must be sent back (`extra_content`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.core.stream import ToolCall
+from bot.core.surrogates import paired, paired_json
+
+RAW_CHARS = 2_000
+"""How much is kept of arguments that are not a JSON object: enough to see what went wrong."""
+
+
+def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
+    """Returns a call whose arguments came as a JSON text, as an object, or not at all."""
+    if isinstance(arguments, Mapping):
+        return ToolCall(index, call_id, name, paired_json(dict(arguments)))
+    raw = arguments if isinstance(arguments, str) else ""
+    parsed = _parsed(raw) if raw.strip() else {}
+    return ToolCall(index, call_id, name, parsed, "" if parsed is not None else paired(raw)[:RAW_CHARS])
+
+
+def arguments_text(call: ToolCall) -> str:
+    """Returns a call's arguments as JSON. Broken ones become {}: servers refuse a conversation that contains them."""
+    return json.dumps(dict(call.arguments or {}), ensure_ascii=False)
+
+
+def _parsed(raw: str) -> Mapping[str, Any] | None:
+    try:
+        value = json.loads(raw, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    if value is None:
+        return {}
+    return paired_json(value) if isinstance(value, dict) else None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+@dataclass
+class _Pieces:
+    """One call as its pieces arrive."""
+
+    index: object
+    call_id: str
+    name: str
+    arguments: list[str] = field(default_factory=list)
+    whole: Mapping[str, Any] | None = None
+    """Arguments that came as an object."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """The server's own data."""
+
+
+class ChatToolCalls:
+    """The tool calls of one answer of Chat Completions, from their pieces."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Pieces] = []
+
+    def add(self, piece: Mapping[str, Any]) -> int:
+        """Adds a piece; returns how many characters of a call it has."""
+        function = piece.get("function") or {}
+        call_id, name, arguments = piece.get("id") or "", function.get("name") or "", function.get("arguments")
+        call = self._call_of(piece.get("index"), str(call_id), str(name))
+        call.extra |= {key: value for key, value in piece.items() if key not in ("index", "id", "type", "function")}
+        if isinstance(arguments, Mapping):
+            call.whole = arguments
+            return len(name) + len(str(arguments))
+        call.arguments.append(arguments or "")
+        return len(name) + len(arguments or "")
+
+    def calls(self) -> list[ToolCall]:
+        """Returns the calls in their order, each with an id that no other has."""
+        ids: set[str] = set()
+        calls = []
+        for index, pieces in enumerate(self._named()):
+            call_id = pieces.call_id
+            if not call_id or call_id in ids:
+                call_id = f"{call_id or 'call'}_{index}"
+            ids.add(call_id)
+            arguments = "".join(pieces.arguments) if pieces.whole is None else pieces.whole
+            calls.append(tool_call(index, call_id, pieces.name, arguments))
+        return calls
+
+    def extras(self) -> list[Mapping[str, Any]]:
+        """Returns the server's own data beside each call."""
+        return [pieces.extra for pieces in self._named()]
+
+    def _named(self) -> list[_Pieces]:
+        return [call for call in self._calls if call.name]
+
+    def _call_of(self, index: object, call_id: str, name: str) -> _Pieces:
+        same_index = [call for call in self._calls if call.index == index]
+        if call_id:
+            known = next((call for call in same_index if call.call_id == call_id), None)
+        elif name:
+            # Some servers send the id first and the name with the next piece.
+            known = next((call for call in self._calls[-1:] if not call.name), None)
+        else:
+            known = next(reversed(same_index or self._calls), None)
+        if known is None:
+            known = _Pieces(index, call_id, name)
+            self._calls.append(known)
+        known.name = known.name or name
+        return known
+
+
+def chat_message(calls: list[ToolCall], extras: list[Mapping[str, Any]], text: str, **own: Any) -> dict[str, Any]:
+    """Returns a model's message with its calls, as Chat Completions takes it back."""
+    return {
+        "role": "assistant",
+        "content": text or None,
+        **own,
+        "tool_calls": [
+            {
+                **extra,
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": arguments_text(call)},
+            }
+            for call, extra in zip(calls, extras, strict=True)
+        ],
+    }

@@ -1,0 +1,665 @@
+"""Tool calls and web searches at each API, from streams in its documented form over real HTTP to the real SDK."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from bot.core.conversation import TextPart, ToolDefinition, ToolResult, Turn, TurnPart, WebSearch
+from bot.core.stream import MOST_SEARCHES, Citation, FinishReason, Opaque, Searching, ToolCall, Usage
+from bot.errors import Failure
+from bot.providers.fallback import Fallback
+from bot.providers.stall import Stall
+from bot.providers.vendor_model import MOST_PAUSES
+from tests.contracts.notifications import PROMPT, Received, collect, connected
+from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, RESPONSES, Api
+from tests.streams import speech, steps
+from tests.streams.server import Answer, Ending, VendorServer, refusal
+
+CLOCK = ToolDefinition("time__now", "The time", {"type": "object", "properties": {"zone": {"type": "string"}}})
+CALLING = replace(PROMPT, tools=(CLOCK,))
+SEARCHING = replace(PROMPT, web_search=WebSearch())
+ALL_APIS = pytest.mark.parametrize("api", APIS, ids=str)
+
+OSLO, ROME = '{"zone": "Oslo"}', '{"zone": "Róma"}'
+IN_OSLO, IN_ROME = {"zone": "Oslo"}, {"zone": "Róma"}
+USAGE = Usage(speech.INPUT_TOKENS, steps.OUTPUT_TOKENS)
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[VendorServer]:
+    async with VendorServer() as server:
+        yield server
+
+
+def json_answer(body: bytes) -> Answer:
+    return Answer([body], content_type="application/json")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A step that calls tools, and the calls that it stands for."""
+
+    api: Api
+    answer: Answer
+    calls: Sequence[tuple[str, str, Mapping[str, Any] | None]]
+    """(id, name, arguments) of each."""
+    sent_back: Sequence[object]
+    """The step as the next request repeats it, before the results."""
+    text: str = ""
+
+
+def _responses(*items: steps.Item) -> Sequence[steps.Item]:
+    return items
+
+
+def _chat_back(*calls: tuple[str, str], content: str | None = None, **own: object) -> Sequence[object]:
+    """Returns the assistant's message with calls to the clock, as (id, arguments)."""
+    wanted = [
+        {"id": call_id, "type": "function", "function": {"name": "time__now", "arguments": arguments}}
+        for call_id, arguments in calls
+    ]
+    return [{"role": "assistant", "content": content, **own, "tool_calls": wanted}]
+
+
+def chat_case(*deltas: steps.Item, ends: str = "tool_calls", calls: Any, back: Any, text: str = "") -> Case:
+    return Case(CHAT, Answer(steps.chat(*deltas, finish_reason=ends)), calls, back, text)
+
+
+BROKEN = '{"zone": "Oslo"'
+ONE = [("c1", "time__now", IN_OSLO)]
+TWO = [("c1", "time__now", IN_OSLO), ("c2", "time__now", IN_ROME)]
+FIRST: Any = {"id": "c1", "name": "time__now"}
+SECOND: Any = {"id": "c2", "name": "time__now"}
+
+RESPONSES_ONE = (steps.REASONING, steps.function_call("c1", "time__now", OSLO))
+RESPONSES_TWO = (*RESPONSES_ONE, steps.function_call("c2", "time__now", ROME))
+RESPONSES_SAID = (steps.message("Let me see."), steps.function_call("c1", "time__now", OSLO))
+ANTHROPIC_ONE = (steps.THINKING, steps.REDACTED, steps.tool_use("c1", "time__now", IN_OSLO))
+ANTHROPIC_TWO = (steps.text("Let me see."), *ANTHROPIC_ONE, steps.tool_use("c2", "time__now", IN_ROME))
+ANTHROPIC_BESIDE = (steps.SERVER_SEARCH, steps.tool_use("c1", "time__now", IN_OSLO))
+
+CASES = {
+    # The documented form.
+    "responses": Case(RESPONSES, Answer(steps.responses(*RESPONSES_ONE)), ONE, RESPONSES_ONE),
+    "responses, parallel": Case(RESPONSES, Answer(steps.responses(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
+    "responses, after text": Case(
+        RESPONSES, Answer(steps.responses(*RESPONSES_SAID)), ONE, RESPONSES_SAID, "Let me see."
+    ),
+    "responses, JSON": Case(RESPONSES, json_answer(steps.responses_whole(*RESPONSES_TWO)), TWO, RESPONSES_TWO),
+    "responses, items only at the end": Case(
+        RESPONSES, Answer([steps.responses(*RESPONSES_ONE)[-1]]), ONE, RESPONSES_ONE
+    ),
+    "responses, no arguments": Case(
+        RESPONSES,
+        Answer(steps.responses(steps.function_call("c1", "time__now", ""))),
+        [("c1", "time__now", {})],
+        [steps.function_call("c1", "time__now", "")],
+    ),
+    "responses, broken arguments": Case(
+        RESPONSES,
+        Answer(steps.responses(steps.function_call("c1", "time__now", BROKEN))),
+        [("c1", "time__now", None)],
+        [steps.function_call("c1", "time__now", BROKEN)],
+    ),
+    "anthropic": Case(ANTHROPIC, Answer(steps.messages(*ANTHROPIC_ONE, stop_reason="tool_use")), ONE, ANTHROPIC_ONE),
+    "anthropic, parallel, after text": Case(
+        ANTHROPIC, Answer(steps.messages(*ANTHROPIC_TWO, stop_reason="tool_use")), TWO, ANTHROPIC_TWO, "Let me see."
+    ),
+    "anthropic, JSON": Case(
+        ANTHROPIC,
+        json_answer(steps.messages_whole(*ANTHROPIC_TWO, stop_reason="tool_use")),
+        TWO,
+        ANTHROPIC_TWO,
+        "Let me see.",
+    ),
+    "anthropic, no arguments": Case(
+        ANTHROPIC,
+        Answer(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use")),
+        [("c1", "time__now", {})],
+        [steps.tool_use("c1", "time__now", {})],
+    ),
+    "anthropic, broken arguments": Case(
+        ANTHROPIC,
+        Answer(steps.messages(steps.tool_use("c1", "time__now", {}), stop_reason="tool_use", broken=BROKEN)),
+        [("c1", "time__now", None)],
+        [steps.tool_use("c1", "time__now", {})],
+    ),
+    "anthropic, beside a search that runs in the next request": Case(
+        ANTHROPIC, Answer(steps.messages(*ANTHROPIC_BESIDE, stop_reason="tool_use")), ONE, ANTHROPIC_BESIDE
+    ),
+    "anthropic, blank text": Case(
+        ANTHROPIC,
+        Answer(steps.messages(steps.text("\n"), *ANTHROPIC_ONE, stop_reason="tool_use")),
+        ONE,
+        ANTHROPIC_ONE,
+        "\n",
+    ),
+    "chat": chat_case(
+        steps.chat_call("", 0, **FIRST), *steps.fragments(OSLO, 0), calls=ONE, back=_chat_back(("c1", OSLO))
+    ),
+    "chat, parallel, after text": chat_case(
+        {"content": "Let me see."},
+        steps.chat_call("", 0, **FIRST),
+        *steps.fragments(OSLO, 0),
+        steps.chat_call("", 1, **SECOND),
+        *steps.fragments(ROME, 1),
+        calls=TWO,
+        back=_chat_back(("c1", OSLO), ("c2", ROME), content="Let me see."),
+        text="Let me see.",
+    ),
+    "chat, JSON": Case(
+        CHAT,
+        json_answer(steps.chat_whole(**steps.chat_call(OSLO, **FIRST))),
+        ONE,
+        _chat_back(("c1", OSLO)),
+    ),
+    # Compatible servers' deviations.
+    "chat, pieces in turns": chat_case(
+        steps.chat_call("", 0, **FIRST),
+        steps.chat_call("", 1, **SECOND),
+        *(piece for pair in zip(steps.fragments(OSLO, 0), steps.fragments(ROME, 1), strict=True) for piece in pair),
+        calls=TWO,
+        back=_chat_back(("c1", OSLO), ("c2", ROME)),
+    ),
+    "ollama before 0.4.7: no index": chat_case(
+        steps.chat_call(OSLO, **FIRST),
+        steps.chat_call(ROME, **SECOND),
+        calls=TWO,
+        back=_chat_back(("c1", OSLO), ("c2", ROME)),
+    ),
+    "ollama: index 0 for every call": chat_case(
+        steps.chat_call(OSLO, 0, **FIRST),
+        steps.chat_call(ROME, 0, **SECOND),
+        ends="stop",
+        calls=TWO,
+        back=_chat_back(("c1", OSLO), ("c2", ROME)),
+    ),
+    "no ids": chat_case(
+        steps.chat_call(OSLO, 0, name="time__now"),
+        steps.chat_call(ROME, 0, name="time__now"),
+        calls=[("call_0", "time__now", IN_OSLO), ("call_1", "time__now", IN_ROME)],
+        back=_chat_back(("call_0", OSLO), ("call_1", ROME)),
+    ),
+    "one id for all calls": chat_case(
+        steps.chat_call(OSLO, 0, **FIRST),
+        steps.chat_call(ROME, 1, **FIRST),
+        calls=[("c1", "time__now", IN_OSLO), ("c1_1", "time__now", IN_ROME)],
+        back=_chat_back(("c1", OSLO), ("c1_1", ROME)),
+    ),
+    "id and name in every piece": chat_case(
+        steps.chat_call(OSLO[:5], 0, **FIRST),
+        steps.chat_call(OSLO[5:], 0, **FIRST),
+        calls=ONE,
+        back=_chat_back(("c1", OSLO)),
+    ),
+    "the id before the name": chat_case(
+        steps.chat_call(None, 0, id="c1"),
+        steps.chat_call(OSLO, 0, name="time__now"),
+        calls=ONE,
+        back=_chat_back(("c1", OSLO)),
+    ),
+    "fragments without an index": chat_case(
+        steps.chat_call("", 0, **FIRST),
+        *(steps.chat_call(fragment) for fragment in speech.tokens(OSLO)),
+        calls=ONE,
+        back=_chat_back(("c1", OSLO)),
+    ),
+    "gemini: ends with stop, with data of its own": chat_case(
+        {
+            "tool_calls": [
+                {**steps.chat_call(OSLO, 0, **FIRST)["tool_calls"][0], "extra_content": {"google": {"s": "x"}}}
+            ]
+        },
+        ends="stop",
+        calls=ONE,
+        back=[
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "extra_content": {"google": {"s": "x"}},
+                        "id": "c1",
+                        "type": "function",
+                        "function": {"name": "time__now", "arguments": OSLO},
+                    }
+                ],
+            }
+        ],
+    ),
+    "litellm: arguments as an object": chat_case(
+        steps.chat_call(IN_OSLO, 0, **FIRST), calls=ONE, back=_chat_back(("c1", OSLO))
+    ),
+    "llama.cpp: no arguments": chat_case(
+        steps.chat_call(None, 0, **FIRST), calls=[("c1", "time__now", {})], back=_chat_back(("c1", "{}"))
+    ),
+    "vllm: arguments that are not JSON": chat_case(
+        steps.chat_call(BROKEN, 0, **FIRST), calls=[("c1", "time__now", None)], back=_chat_back(("c1", "{}"))
+    ),
+    "vllm: arguments that are no object": chat_case(
+        steps.chat_call('["Oslo"]', 0, **FIRST), calls=[("c1", "time__now", None)], back=_chat_back(("c1", "{}"))
+    ),
+    "vllm: arguments with NaN": chat_case(
+        steps.chat_call('{"zone": NaN}', 0, **FIRST), calls=[("c1", "time__now", None)], back=_chat_back(("c1", "{}"))
+    ),
+    "deepseek: reasoning before the call": chat_case(
+        {"reasoning_content": "I need "},
+        {"reasoning_content": "the time."},
+        steps.chat_call(OSLO, 0, **FIRST),
+        calls=ONE,
+        back=_chat_back(("c1", OSLO), reasoning_content="I need the time."),
+    ),
+}
+
+STREAMED = {name: case for name, case in CASES.items() if "JSON" not in name.split(", ")}
+
+
+def results_of(received: Received) -> Turn:
+    calls = [event for event in received.others if isinstance(event, ToolCall)]
+    return Turn("user", "", parts=tuple(ToolResult(call.call_id, call.name, "12:00", False) for call in calls))
+
+
+def step_of(received: Received) -> Turn:
+    """Returns a step's turn, as the next request must have it."""
+    said = (TextPart(received.text),) if received.text.strip() else ()
+    parts: tuple[TurnPart, ...] = tuple(event for event in received.others if isinstance(event, ToolCall | Opaque))
+    return Turn("assistant", received.text, parts=(*said, *parts))
+
+
+def result_bodies(api: Api, calls: Sequence[tuple[str, str, object]]) -> Sequence[object]:
+    match api.name:
+        case "responses":
+            return [{"type": "function_call_output", "call_id": call_id, "output": "12:00"} for call_id, _, _ in calls]
+        case "chat":
+            return [{"role": "tool", "tool_call_id": call_id, "content": "12:00"} for call_id, _, _ in calls]
+    return [{"type": "tool_result", "tool_use_id": call_id, "content": "12:00"} for call_id, _, _ in calls]
+
+
+def sent_turns(api: Api, body: Any) -> Sequence[Any]:
+    """Returns what a request has after the conversation of PROMPT: items, messages, or content blocks."""
+    if api is ANTHROPIC:
+        return [block for turn in body["messages"][len(PROMPT.turns) :] for block in turn["content"]]
+    listed: Sequence[Any] = body["input"] if api is RESPONSES else body["messages"][1:]
+    return listed[len(PROMPT.turns) :]
+
+
+class TestToolCalls:
+    """A call comes once, whole, before the Completion; its step is sent back as it came."""
+
+    @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+    async def test_step_with_calls_goes_on_with_their_results(self, vendor: VendorServer, case: Case) -> None:
+        vendor.script(case.answer, case.api.streamed("Noon."))
+        async with connected(case.api, vendor) as model:
+            received = await collect(model, CALLING)
+            calls = [event for event in received.others if isinstance(event, ToolCall)]
+            after = (*CALLING.turns, step_of(received), results_of(received))
+            went_on = await collect(model, replace(CALLING, turns=after))
+        assert [(call.call_id, call.name, call.arguments) for call in calls] == list(case.calls)
+        assert [call.index for call in calls] == list(range(len(calls)))
+        assert received.text == case.text
+        assert [completion.finish_reason for completion in received.completions] == [FinishReason.TOOLS]
+        assert received.completions[0].usage in (USAGE, None)
+        assert went_on.text == "Noon."
+        expected = [*case.sent_back, *result_bodies(case.api, case.calls)]
+        assert json.dumps(sent_turns(case.api, vendor.requests[1].body)) == json.dumps(expected)
+
+    @pytest.mark.parametrize("case", STREAMED.values(), ids=STREAMED)
+    async def test_stream_cut_at_any_event_has_no_calls(self, vendor: VendorServer, case: Case) -> None:
+        last = len(case.answer.chunks) - case.api.events_after_text
+        for end in range(1, last + 1):
+            vendor.script(Answer(case.answer.chunks[:end]))
+            async with connected(case.api, vendor) as model:
+                received = await collect(model, CALLING)
+            assert received.failure is Failure.CUT
+            assert not [event for event in received.others if isinstance(event, ToolCall)]
+
+    @ALL_APIS
+    async def test_functions_are_offered_in_the_vendors_form(self, vendor: VendorServer, api: Api) -> None:
+        vendor.script(api.streamed("one"))
+        async with connected(api, vendor) as model:
+            await collect(model, CALLING)
+        function = {"name": CLOCK.name, "description": CLOCK.description}
+        lax = function | {"parameters": CLOCK.parameters, "strict": False}
+        assert vendor.requests[0].body["tools"] == [
+            {
+                "responses": {"type": "function", **lax},
+                "chat": {"type": "function", "function": lax},
+                "anthropic": function | {"input_schema": CLOCK.parameters},
+            }[api.name]
+        ]
+
+    async def test_broken_arguments_are_kept_in_part(self, vendor: VendorServer) -> None:
+        vendor.script(Answer(steps.chat(steps.chat_call("{" * 10_000, 0, **FIRST))))
+        async with connected(CHAT, vendor) as model:
+            [call] = (await collect(model, CALLING)).others
+        assert isinstance(call, ToolCall)
+        assert call.raw_arguments == "{" * 2_000
+
+    @pytest.mark.parametrize(
+        ("api", "answer"),
+        [
+            (RESPONSES, Answer(steps.responses(steps.function_call("c1", "time__now", "{"), status="incomplete"))),
+            (CHAT, Answer(steps.chat(steps.chat_call("{", 0, **FIRST), finish_reason="length"))),
+            (
+                ANTHROPIC,
+                Answer(steps.messages(steps.tool_use("c1", "x", {}), stop_reason="max_tokens", broken="{")),
+            ),
+        ],
+        ids=["responses", "chat", "anthropic"],
+    )
+    async def test_call_that_the_length_limit_cut_is_not_made(
+        self, vendor: VendorServer, api: Api, answer: Answer
+    ) -> None:
+        vendor.script(answer)
+        async with connected(api, vendor) as model:
+            received = await collect(model, CALLING)
+        assert received.failure is Failure.ONLY_THOUGHT
+        assert not received.others
+
+    @pytest.mark.parametrize(
+        ("api", "answer"),
+        [
+            (
+                RESPONSES,
+                Answer(
+                    steps.responses(
+                        *RESPONSES_ONE, status="incomplete", incomplete_details={"reason": "content_filter"}
+                    )
+                ),
+            ),
+            (CHAT, Answer(steps.chat(steps.chat_call(OSLO, 0, **FIRST), finish_reason="content_filter"))),
+            (ANTHROPIC, Answer(steps.messages(*ANTHROPIC_ONE, stop_reason="refusal"))),
+        ],
+        ids=["responses", "chat", "anthropic"],
+    )
+    async def test_refusal_after_a_call_makes_no_call(self, vendor: VendorServer, api: Api, answer: Answer) -> None:
+        vendor.script(answer)
+        async with connected(api, vendor) as model:
+            received = await collect(model, CALLING)
+        assert received.failure is Failure.REFUSED
+        assert not [event for event in received.others if isinstance(event, ToolCall)]
+
+    @ALL_APIS
+    async def test_failed_result_and_later_message_come_in_the_vendors_form(
+        self, vendor: VendorServer, api: Api
+    ) -> None:
+        vendor.script(api.streamed("one"))
+        call = ToolCall(0, "call:1", "time__now", IN_OSLO)
+        failed = ToolResult("call:1", "time__now", "No such zone", is_error=True)
+        turns = (Turn("assistant", "", parts=(call,)), Turn("user", "", parts=(TextPart("Stop?"), failed)))
+        async with connected(api, vendor) as model:
+            await collect(model, replace(CALLING, turns=(*CALLING.turns, *turns)))
+        asked, *answered = sent_turns(api, vendor.requests[0].body)
+        match api.name:
+            case "responses":
+                assert asked == {
+                    "type": "function_call",
+                    "call_id": "call:1",
+                    "name": "time__now",
+                    "arguments": OSLO,
+                }
+                said = {"role": "user", "content": "Stop?"}
+                assert said in answered
+                assert {"type": "function_call_output", "call_id": "call:1", "output": "No such zone"} in answered
+            case "chat":
+                assert [asked] == _chat_back(("call:1", OSLO))
+                assert answered == [
+                    {"role": "tool", "tool_call_id": "call:1", "content": "No such zone"},
+                    {"role": "user", "content": "Stop?"},
+                ]
+            case _:
+                assert asked == steps.tool_use("call_1", "time__now", IN_OSLO)
+                assert answered == [
+                    {"type": "tool_result", "tool_use_id": "call_1", "content": "No such zone", "is_error": True},
+                    {"type": "text", "text": "Stop?"},
+                ]
+
+    @pytest.mark.parametrize(("writer", "reader"), [(ANTHROPIC, CHAT), (RESPONSES, ANTHROPIC), (RESPONSES, CHAT)])
+    async def test_other_api_reads_a_step_without_its_opaque_items(
+        self, vendor: VendorServer, writer: Api, reader: Api
+    ) -> None:
+        step = {"anthropic": CASES["anthropic, parallel, after text"], "responses": CASES["responses, after text"]}
+        vendor.script(step[writer.name].answer, reader.streamed("Noon."))
+        async with connected(writer, vendor) as model:
+            received = await collect(model, CALLING)
+        async with connected(reader, vendor) as model:
+            after = (*CALLING.turns, step_of(received), results_of(received))
+            assert (await collect(model, replace(CALLING, turns=after))).text == "Noon."
+        sent = json.dumps(vendor.requests[1].body)
+        assert "Let me see." in sent
+        assert "time__now" in sent
+        assert not [word for word in ("gAAAA", "EqQBC", "EmwKA", "rs_1") if word in sent]
+
+
+class TestFallback:
+    """Another vendor can't read the opaque items of a step."""
+
+    async def test_step_with_opaque_items_goes_on_at_its_vendor_only(self, vendor: VendorServer) -> None:
+        overloaded = refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "No."}})
+        vendor.script(overloaded)
+        items = tuple(Opaque("anthropic", item) for item in ANTHROPIC_ONE)
+        step = Turn("assistant", "", parts=(ToolCall(0, "c1", "time__now", IN_OSLO), *items))
+        prompt = replace(CALLING, turns=(*CALLING.turns, step, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
+        async with connected(CHAT, vendor) as first, connected(ANTHROPIC, vendor) as second:
+            assert (await collect(Fallback([first, second]), prompt)).failure is Failure.OVERLOADED
+            assert [seen.path for seen in vendor.requests] == ["/v1/messages"]
+            await collect(Fallback([second, first]), PROMPT)
+        assert [seen.path for seen in vendor.requests[1:]] == ["/v1/messages", "/v1/chat/completions"]
+
+    async def test_calls_without_opaque_items_may_go_on_elsewhere(self, vendor: VendorServer) -> None:
+        step = Turn("assistant", "", parts=(ToolCall(0, "c1", "time__now", IN_OSLO),))
+        prompt = replace(CALLING, turns=(*CALLING.turns, step, Turn("user", "", parts=(ToolResult("c1", "x", "1"),))))
+        vendor.script(refusal(503, {"error": {"message": "No."}}), CHAT.streamed("one"))
+        async with connected(RESPONSES, vendor) as first, connected(CHAT, vendor) as second:
+            assert (await collect(Fallback([first, second]), prompt)).text == "one"
+
+
+SOURCES = (("https://example.com/typist", "Typist"), ("https://docs.slack.dev/apis", "Slack's APIs"))
+CITED = [Citation(*source) for source in SOURCES]
+WITH_TEXT = steps.text("Let me look.")
+ANTHROPIC_FOUND = (
+    WITH_TEXT,
+    steps.SERVER_SEARCH,
+    steps.SEARCH_RESULT,
+    steps.text("It streams "),
+    steps.text("into Slack", SOURCES[0]),
+    steps.text(", paced", SOURCES[1], SOURCES[0]),
+    steps.text("."),
+)
+FOUND = "Let me look.\n\nIt streams into Slack, paced."
+RESPONSES_FOUND = (
+    steps.REASONING,
+    steps.SEARCH_CALL,
+    steps.OPEN_PAGE,
+    steps.FAILED_SEARCH,
+    steps.message("It streams.", *SOURCES, SOURCES[0]),
+)
+
+
+class TestWebSearch:
+    """The vendor searches; readers see what for, and the answer's sources."""
+
+    @pytest.mark.parametrize(
+        ("api", "answer", "text", "queries", "searches"),
+        [
+            (
+                RESPONSES,
+                Answer(steps.responses(*RESPONSES_FOUND)),
+                "It streams.",
+                [
+                    ("", False),
+                    ("Typist Slack bot", True),
+                    ("", False),
+                    ("https://docs.slack.dev/apis", True),
+                    ("", False),
+                    ("a b", True),
+                ],
+                1,
+            ),
+            (RESPONSES, json_answer(steps.responses_whole(*RESPONSES_FOUND)), "It streams.", [], 1),
+            (
+                ANTHROPIC,
+                Answer(steps.messages(*ANTHROPIC_FOUND, searches=2)),
+                FOUND,
+                [("Typist Slack bot", False), ("Typist Slack bot", True)],
+                2,
+            ),
+            (ANTHROPIC, json_answer(steps.messages_whole(*ANTHROPIC_FOUND, searches=2)), FOUND, [], 2),
+        ],
+        ids=["responses", "responses, JSON", "anthropic", "anthropic, JSON"],
+    )
+    async def test_answer_has_its_searches_and_each_source_once(
+        self, vendor: VendorServer, api: Api, answer: Answer, text: str, queries: object, searches: int
+    ) -> None:
+        vendor.script(answer)
+        async with connected(api, vendor) as model:
+            received = await collect(model, SEARCHING)
+        found = [(event.query, event.done) for event in received.others if isinstance(event, Searching)]
+        assert received.text == text
+        assert found == queries
+        assert [event for event in received.others if isinstance(event, Citation)] == CITED
+        [completion] = received.completions
+        assert completion.finish_reason is FinishReason.STOP
+        assert completion.usage == replace(USAGE, web_searches=searches)
+
+    async def test_search_that_failed_does_not_fail_the_answer(self, vendor: VendorServer) -> None:
+        blocks = (steps.SERVER_SEARCH, steps.SEARCH_ERROR, steps.text("I can't search now."))
+        vendor.script(Answer(steps.messages(*blocks)))
+        async with connected(ANTHROPIC, vendor) as model:
+            received = await collect(model, SEARCHING)
+        assert received.text == "I can't search now."
+        assert [event.done for event in received.others if isinstance(event, Searching)] == [False, True]
+
+    @pytest.mark.parametrize("domains", [(), ("example.com", "docs.slack.dev")], ids=["all", "some"])
+    async def test_search_is_asked_for_within_bounds(self, vendor: VendorServer, domains: tuple[str, ...]) -> None:
+        prompt = replace(CALLING, web_search=WebSearch(domains))
+        vendor.script(ANTHROPIC.streamed("one"), RESPONSES.streamed("one"), CHAT.streamed("one"))
+        for api in (ANTHROPIC, RESPONSES, CHAT):
+            async with connected(api, vendor) as model:
+                await collect(model, prompt)
+        anthropic, responses, chat = (seen.body for seen in vendor.requests)
+        limits = {"max_uses": MOST_SEARCHES} | ({"allowed_domains": list(domains)} if domains else {})
+        assert anthropic["tools"][1:] == [
+            {"type": "web_search_20250305", "name": "web_search", **limits},
+            {"type": "web_fetch_20250910", "name": "web_fetch", "max_content_tokens": 10_000, **limits},
+        ]
+        filters = {"filters": {"allowed_domains": list(domains)}} if domains else {}
+        assert responses["tools"][1:] == [
+            {"type": "web_search", "user_location": {"type": "approximate"}, **filters},
+        ]
+        assert responses["max_tool_calls"] == MOST_SEARCHES
+        assert len(chat["tools"]) == 1
+
+    @pytest.mark.parametrize(
+        ("api", "message", "left"),
+        [
+            (RESPONSES, "Hosted tool 'web_search' is not supported with gpt-6-luna.", []),
+            (ANTHROPIC, "tools.0: web_search is not enabled for this organization.", ["web_fetch"]),
+            (ANTHROPIC, "tools.1: Input tag 'web_fetch_20250910' found", ["web_search"]),
+        ],
+    )
+    async def test_answer_goes_without_what_its_model_lacks(
+        self, vendor: VendorServer, api: Api, message: str, left: list[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        error = {"type": "invalid_request_error", "message": message}
+        vendor.script(refusal(400, {"type": "error", "error": error}), api.streamed("one"))
+        async with connected(api, vendor) as model:
+            assert (await collect(model, SEARCHING)).text == "one"
+            await collect(model, SEARCHING)
+        assert [[tool["name"] for tool in seen.body.get("tools", ())] for seen in vendor.requests[1:]] == [left, left]
+        assert "asking again without web_" in caplog.text
+
+
+class TestPauses:
+    """Anthropic pauses a long step. It goes on with the same items, as one answer."""
+
+    async def test_paused_answer_goes_on_as_one_answer(self, vendor: VendorServer) -> None:
+        begun = (steps.THINKING, WITH_TEXT, steps.SERVER_SEARCH, steps.SEARCH_RESULT)
+        ended = (steps.text("It streams.", SOURCES[0]), steps.tool_use("c1", "time__now", IN_OSLO))
+        vendor.script(
+            Answer(steps.messages(*begun, stop_reason="pause_turn", searches=1)),
+            Answer(steps.messages(*ended, stop_reason="tool_use", searches=1)),
+            ANTHROPIC.streamed("Noon."),
+        )
+        prompt = replace(SEARCHING, tools=(CLOCK,))
+        async with connected(ANTHROPIC, vendor) as model:
+            received = await collect(model, prompt)
+            after = (*prompt.turns, step_of(received), results_of(received))
+            await collect(model, replace(prompt, turns=after))
+        assert received.text == "Let me look.\n\nIt streams."
+        [completion] = received.completions
+        assert completion.finish_reason is FinishReason.TOOLS
+        assert completion.usage == replace(USAGE + USAGE, web_searches=2)
+        first, second, third = (seen.body for seen in vendor.requests)
+        assert second["tools"] == first["tools"]
+        assert second["messages"] == [*first["messages"], {"role": "assistant", "content": list(begun)}]
+        assert third["messages"][-2] == {"role": "assistant", "content": [*begun, *ended]}
+
+    async def test_answer_that_never_stops_pausing_ends_at_its_length_limit(self, vendor: VendorServer) -> None:
+        vendor.script(Answer(steps.messages(steps.text("On."), stop_reason="pause_turn")))
+        async with connected(ANTHROPIC, vendor) as model:
+            received = await collect(model, SEARCHING)
+        assert received.completions[0].finish_reason is FinishReason.LENGTH
+        assert len(vendor.requests) == 1 + MOST_PAUSES
+
+    async def test_pause_is_followed_by_a_failure_as_any_text(self, vendor: VendorServer) -> None:
+        overloaded = refusal(529, {"type": "error", "error": {"type": "overloaded_error", "message": "No."}})
+        vendor.script(Answer(steps.messages(WITH_TEXT, stop_reason="pause_turn")), overloaded)
+        async with connected(ANTHROPIC, vendor) as model:
+            received = await collect(model, SEARCHING)
+        assert (received.text, received.failure) == ("Let me look.", Failure.OVERLOADED)
+
+
+class TestSilence:
+    """A running search is not silence, and neither is a tool call that is being written."""
+
+    @pytest.mark.parametrize(
+        ("api", "chunks", "mark"),
+        [
+            (RESPONSES, steps.responses(*RESPONSES_FOUND), b"web_search_call.in_progress"),
+            (ANTHROPIC, steps.messages(*ANTHROPIC_FOUND), b'"type": "web_search_tool_result"'),
+        ],
+        ids=["responses", "anthropic"],
+    )
+    async def test_silent_search_gets_more_time(
+        self, vendor: VendorServer, api: Api, chunks: list[bytes], mark: bytes
+    ) -> None:
+        at = next(number for number, chunk in enumerate(chunks) if mark in chunk)
+        pause_s = 0.6
+
+        def paused(seen: object) -> Answer:
+            return Answer([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=pause_s)
+
+        vendor.script(paused)
+        async with connected(api, vendor) as model, asyncio.timeout(20):
+            received = await collect(Stall(model, stall_timeout_s=0.3), SEARCHING)
+        assert received.error is None
+
+    @pytest.mark.parametrize(
+        ("api", "chunks"),
+        [
+            (RESPONSES, steps.responses(steps.function_call("c1", "time__now", OSLO * 4))),
+            (CHAT, steps.chat(steps.chat_call("", 0, **FIRST), *steps.fragments(OSLO * 4, 0))),
+            (ANTHROPIC, steps.messages(steps.tool_use("c1", "x", {}), stop_reason="tool_use", broken=OSLO * 4)),
+        ],
+        ids=["responses", "chat", "anthropic"],
+    )
+    async def test_tool_call_that_is_being_written_is_work(
+        self, vendor: VendorServer, api: Api, chunks: list[bytes]
+    ) -> None:
+        vendor.script(Answer(chunks))
+        async with connected(api, vendor) as model:
+            received = await collect(model, CALLING)
+        assert received.thought >= len(speech.tokens(OSLO * 4))
+
+    async def test_search_that_never_ends_stalls(self, vendor: VendorServer) -> None:
+        chunks = steps.messages(*ANTHROPIC_FOUND)
+        at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
+        vendor.script(Answer(chunks[:at], ending=Ending.HANG, ping=b""))
+        async with connected(ANTHROPIC, vendor) as model, asyncio.timeout(20):
+            received = await collect(Stall(model, stall_timeout_s=0.1), SEARCHING)
+        assert received.failure is Failure.STALLED
