@@ -13,7 +13,7 @@ from bot.services.intake import Intake
 from bot.services.message_edits import MessageEdits
 from bot.services.message_shortcut import MessageShortcut
 from bot.slack.format.shortcut_question import view_of
-from handlers.payloads import message_of, messages_of_edit
+from handlers.payloads import action_token_of, message_of, messages_of_edit
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def register(app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: Messa
             case _ if view_id := view_of(event):
                 await shortcut.seen(view_id, message_of(event, team_id))
             case _:
-                await intake.take(event_id, message_of(event, team_id))
+                await intake.take(event_id, message_of(event, team_id), action_token_of(event))
 
     async def on_options(ack: AsyncAck) -> None:
         """Returns no options: no menu of Typist requests any, but a forged or outdated one may."""

@@ -38,6 +38,17 @@ def message_of(event: Mapping[str, Any], team_id: str) -> Message:
     )
 
 
+def action_token_of(event: Mapping[str, Any]) -> str:
+    """Returns the token with which Slack can be searched for the message's author, "" if there is none.
+
+    Slack documents it at the top of the event, and was seen to send it in assistant_thread.
+    """
+    thread = event.get("assistant_thread")
+    nested = thread.get("action_token") if isinstance(thread, Mapping) else None
+    token = nested or event.get("action_token")
+    return token if isinstance(token, str) else ""
+
+
 def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, Message | None]:
     """Returns a message before and after an edit, in an event of subtype message_changed or message_deleted."""
     where = {name: event[name] for name in ("channel", "channel_type") if name in event}
@@ -97,4 +108,5 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
         value=str(action.get("value", "")),
         private=bool(container.get("is_ephemeral")),
         response_url=str(body.get("response_url", "")),
+        trigger_id=str(body.get("trigger_id", "")),
     )

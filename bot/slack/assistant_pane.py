@@ -1,21 +1,34 @@
-"""The assistant pane's suggested prompts, statuses and titles."""
+"""The assistant pane's suggested prompts and titles, statuses of threads, and an agent's sessions."""
 
+import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from bot.core import texts
 from bot.core.assistant_pane import Suggestion
 from bot.core.conversation import ThreadKey
+from bot.core.pacing import WINDOW_S
+from bot.core.reply.markdown.escaping import mrkdwn
 from bot.errors import Refused
 from bot.slack.paced_client import PacedClient
 
+SESSIONS_A_MINUTE = 20
+"""Of 50 calls a minute, so that ends don't wait for the budget. Other answers have Typist's own Stop button."""
+NO_AGENT = ("not_allowed", "not_authorized")
+"""What Slack says to apps without agent_view; the second one was observed (kirodotdev/KiroCrew#9822)."""
+STOP_EVENT_MISSING = "missing_agent_session_stopped_event_subscription"
+
 
 class SlackPane:
-    """Implements the port Pane on the Web API. Needs the scope assistant:write."""
+    """Implements the port Pane on the Web API. Statuses need chat:write; the rest needs assistant:write."""
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
         self._has_sessions = True
+        self._begun_at = deque([-math.inf] * SESSIONS_A_MINUTE, maxlen=SESSIONS_A_MINUTE)
+        """When the last sessions began, by the monotonic clock."""
 
     async def suggest(self, channel_id: str, thread_ts: str | None, prompts: Sequence[Suggestion]) -> None:
         await self._client.call(
@@ -27,22 +40,41 @@ class SlackPane:
         )
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        await self._client.call("assistant.threads.setStatus", status=status, **_place(thread))
+        """Without loading messages, Slack shows phrases of its own in channels (slack-go/slack#1487).
+
+        In a form, commas divide loading messages.
+        """
+        text = mrkdwn(status)
+        loading = text.replace(",", "") or None
+        await self._client.call("assistant.threads.setStatus", status=text, loading_messages=loading, **_place(thread))
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
-    async def set_working(self, thread: ThreadKey, working: bool) -> None:
-        """Only apps with agent_view have sessions. After the first not_allowed, Slack isn't asked again."""
-        if not self._has_sessions:
-            return
-        status = "processing" if working else "active"
+    async def begin_session(self, thread: ThreadKey) -> bool:
+        """Only apps with agent_view have sessions. After the first refusal for that, Slack isn't asked again.
+
+        Slack shows no Stop to apps that aren't subscribed to its event.
+        """
+        now = self._client.clock.monotonic()
+        if not self._has_sessions or now < self._begun_at[0] + WINDOW_S:
+            return False
+        self._begun_at.append(now)
         try:
-            await self._client.call("agents.sessions.setStatus", status=status, **_place(thread))
+            answer = await self._set_session(thread, "processing")
         except Refused as error:
-            if error.error != "not_allowed":
+            if error.error not in NO_AGENT:
                 raise
             self._has_sessions = False
+            return False
+        return STOP_EVENT_MISSING not in str(answer.get("warning"))
+
+    async def end_session(self, thread: ThreadKey) -> None:
+        if self._has_sessions:
+            await self._set_session(thread, "active")
+
+    async def _set_session(self, thread: ThreadKey, status: str) -> dict[str, Any]:
+        return await self._client.call("agents.sessions.setStatus", status=status, **_place(thread))
 
 
 def _place(thread: ThreadKey) -> dict[str, str | None]:

@@ -26,7 +26,7 @@ from bot.core.checks import Check, Status, fail, ok, skipped, warn
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports.clock import Clock
 from bot.slack.client import Installation, SlackClient
-from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, SCOPES, differences
+from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, differences, scopes_of
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
@@ -48,14 +48,15 @@ _ERROR_NAME = re.compile("[a-z_]+")
 """Slack's own names. Those that Typist gives to answers that aren't Slack's are written in another way."""
 
 
-def check_scopes(installation: Installation) -> Check:
+def check_scopes(installation: Installation, *, search: bool) -> Check:
     """Compares the token's scopes with the manifest's."""
     if installation.scopes is None:
         return skipped(SCOPES_ID, texts.CHECK_SCOPES_UNKNOWN)
-    missing = [scope for scope in SCOPES if scope not in installation.scopes]
+    agent = AGENT_SCOPE in installation.scopes
+    expected = scopes_of(agent=agent, search=search)
+    missing = [scope for scope in expected if scope not in installation.scopes]
     if not missing:
-        agent = AGENT_SCOPE in installation.scopes
-        return ok(SCOPES_ID, texts.check_scopes(len(SCOPES) + agent, agent=agent))
+        return ok(SCOPES_ID, texts.check_scopes(len(expected), agent=agent))
     found = fail if NEEDED_SCOPES.intersection(missing) else warn
     return found(SCOPES_ID, texts.check_scopes_missing(missing), texts.CHECK_MANIFEST_FIX)
 
@@ -72,9 +73,9 @@ def check_clock(installation: Installation, now_s: float) -> Check:
     return found(CLOCK, message, texts.CHECK_CLOCK_FIX)
 
 
-def warn_of_setup(installation: Installation, now_s: float) -> None:
+def warn_of_setup(installation: Installation, now_s: float, *, search: bool) -> None:
     """Logs what auth.test's own answer shows to be wrong, at each start. It makes no call, so it delays nothing."""
-    for check in (check_scopes(installation), check_clock(installation, now_s)):
+    for check in (check_scopes(installation, search=search), check_clock(installation, now_s)):
         if check.status in (Status.WARN, Status.FAIL):
             log.warning("setup of the Slack app: %s %s", check.message, check.fix)
 
@@ -90,6 +91,8 @@ class SlackChecks:
     app: SlackClient
     config: SlackClient | None
     clock: Clock
+    search: bool = False
+    """Whether Slack search is on, which needs a scope of its own."""
     _installation: Installation | None = field(default=None, init=False)
     _bot_app_id: str = field(default="", init=False)
     _socket_url: str = field(default="", init=False)
@@ -123,7 +126,7 @@ class SlackChecks:
 
     async def scopes(self) -> Check:
         """Compares the scopes, after `bot_token`."""
-        return check_scopes(self.installation)
+        return check_scopes(self.installation, search=self.search)
 
     async def clocks(self) -> Check:
         """Compares the clocks, after `bot_token`."""
@@ -184,7 +187,7 @@ class SlackChecks:
 
         async def compare() -> Check:
             exported = (await config.call("apps.manifest.export", app_id=app_id)).get("manifest")
-            found = differences(exported if isinstance(exported, dict) else {})
+            found = differences(exported if isinstance(exported, dict) else {}, search=self.search)
             if not found:
                 return ok(MANIFEST, texts.CHECK_MANIFEST)
             severity = fail if any(each.is_essential for each in found) else warn

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -70,7 +71,8 @@ class Installation:
 class SlackClient:
     """Calls Slack's methods with one token. Raises RateLimited and Refused, nothing else.
 
-    `token_refused` is called with each refusal that is about the token, before it is raised.
+    `token_refused` is called with each refusal that is about the token, before it is raised. `posted` is called with
+    the channel and the thread_ts of each post into a thread.
     """
 
     def __init__(
@@ -84,10 +86,16 @@ class SlackClient:
         self.api_url = api_url
         self.session = session
         self._token_refused = token_refused
+        self.posted: Callable[[str, str], None] = lambda channel_id, thread_ts: None
         # No retry handlers: a retried post could appear twice, so each caller decides by its retry policy.
         self.sdk_client = AsyncWebClient(
             token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
         )
+
+    @property
+    def is_govslack(self) -> bool:
+        """Whether this is GovSlack, which has no native streams."""
+        return (urlsplit(self.api_url).hostname or "").endswith("slack-gov.com")
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Returns the method's answer. Arguments that are None are left out."""
@@ -111,8 +119,11 @@ class SlackClient:
         channel, ts, message = answer.get("channel"), answer.get("ts"), answer.get("message")
         if not (isinstance(channel, str) and isinstance(ts, str) and isinstance(message, dict)):
             raise Refused(method, "no message", Refusal.TRANSIENT)
-        if arguments.get("thread_ts") is not None and message.get("thread_ts") is None:
+        thread_ts = arguments.get("thread_ts")
+        if thread_ts is not None and message.get("thread_ts") is None:
             raise Refused(method, "posted outside of its thread", Refusal.OUTSIDE_THREAD, ts)
+        if thread_ts is not None:
+            self.posted(channel, str(thread_ts))
         return channel, ts
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:

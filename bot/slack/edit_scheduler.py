@@ -18,6 +18,9 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
 4. starts the most urgent call that may go now, as a task of its own, and repeats from 1;
 5. if none may go now, sleeps until the earliest time that the budget named, or until a reply changes (`touch`).
 
+An answer's end that no edit can show within two seconds, because edits are spent, is posted as a new message, and the
+old message is deleted. Posts and deletions have budgets of their own.
+
 A reply has at most one call in flight. So calls of one reply arrive in order, and the answer to each is known before
 the difference is computed again.
 
@@ -37,11 +40,14 @@ import logging
 import math
 from collections import Counter
 
-from bot.core.conversation import Job
+from bot.core.carriers import STREAM_LIFE_S, Carrier, CarrierSetting
+from bot.core.conversation import Job, ThreadKey
 from bot.core.lease import Lease
 from bot.core.outbox import OutboxKind
+from bot.core.pacing import FINAL_WAIT_S, ChannelPosts, is_posted_anew
+from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Ending, Reply, Shown
+from bot.core.reply.state import Call, Ending, Post, Reply, Shown, StartStream, Streaming, Update
 from bot.errors import RateLimited, Refusal, Refused, StoreError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.queue import ReplyRecord
@@ -55,7 +61,9 @@ MOST_IN_FLIGHT = 4
 CALL_TIMEOUT_S = 60.0
 """The limit for one call and everything that belongs to it, such as a file's upload."""
 PLACEHOLDER_DELAY_S = 110.0
-"""Slack removes a pane's status after two minutes."""
+"""Slack removes a status after two minutes."""
+QUEUED_WITHIN_S = 3_600.0
+"""How long a queued question's placeholder is remembered; answers rarely take longer to begin."""
 LAST_CALLS_S = 0.8
 """How long calls in flight may take once the process ends. The next process looks for those that are cut off."""
 LEASE_CHECK_S = 0.1
@@ -76,6 +84,8 @@ class ReplyHandle:
         self._scheduler = scheduler
         self._scheduled = scheduled
         self._draft = draft
+        self._is_clean = True
+        """Slack shows nothing of the reply beside its messages on record, as far as can be told."""
 
     @property
     def gone(self) -> bool:
@@ -87,7 +97,7 @@ class ReplyHandle:
 
     @property
     def leftover(self) -> OutboxKind | None:
-        return self._scheduled.reply.leftover
+        return self._scheduled.reply.leftover or (None if self._is_clean else OutboxKind.SHOW_END)
 
     @property
     def edits(self) -> int:
@@ -99,19 +109,31 @@ class ReplyHandle:
 
     def append(self, delta: str) -> None:
         scheduled = self._scheduled
-        # The loop may sleep until the pane's status would vanish.
+        # The loop may sleep until the thread's status would vanish.
         must_wake = not scheduled.has_changed or scheduled.placeholder_not_before > -math.inf
         self._draft.append(delta)
         scheduled.append(delta)
         if must_wake:
             self._scheduler.touch(scheduled)
 
+    def show_activity(self, activity: str) -> None:
+        self._scheduled.reply.show_activity(activity)
+        self._scheduler.touch(self._scheduled)
+
+    async def ask(self, asks: tuple[Ask, ...]) -> None:
+        scheduled = self._scheduled
+        scheduled.placeholder_not_before = -math.inf
+        scheduled.reply.show_activity("", asks)
+        scheduled.caught_up.clear()
+        self._scheduler.touch(scheduled)
+        await scheduled.caught_up.wait()
+
     async def finish(self, ending: Ending) -> None:
         self._scheduled.finish(ending)
         self._scheduler.touch(self._scheduled)
         await self._scheduled.settled.wait()
         if not self._scheduled.reply.unshown:
-            await self._scheduled.delivery.clean_up()
+            self._is_clean = await self._scheduled.delivery.clean_up()
 
     async def leave(self) -> None:
         self._scheduler.abandon(self._scheduled.job_id)
@@ -122,8 +144,15 @@ class EditScheduler:
     """Schedules the calls of a workspace's live replies, which share the workspace's budgets."""
 
     def __init__(
-        self, transport: ReplyTransport, budget: RateBudget, lease: Lease, clock: Clock, records: ReplyRecord
+        self,
+        transport: ReplyTransport,
+        budget: RateBudget,
+        lease: Lease,
+        clock: Clock,
+        records: ReplyRecord,
+        carrier: CarrierSetting = CarrierSetting.EDIT,
     ) -> None:
+        self._carrier = carrier
         self._transport = transport
         self._budget = budget
         self._lease = lease
@@ -132,18 +161,24 @@ class EditScheduler:
         self._unrecorded_until = -math.inf
         self._live: list[ScheduledReply] = []
         self._in_flight: Counter[str] = Counter()
+        self._posts = ChannelPosts()
+        self._queued_since: dict[ThreadKey, float] = {}
+        """When the last placeholder of a queued question was posted, by thread."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
-    async def open(self, draft: Draft, *, status_shown: bool = False, until: float = math.inf) -> ReplyHandle:
+    async def open(
+        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = math.inf
+    ) -> ReplyHandle:
         """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
 
-        `status_shown`: the pane's status stands for the placeholder. Slack removes the status with the first post.
+        `status_shown`: the thread's status stands for the placeholder. Slack removes the status with the first post.
+        `has_stop`: Slack's own Stop stands for the reply's button.
         `until`: no call is sent after this, by the monotonic clock.
         """
         job = draft.job
         shown = await self._transport.recover(job)
-        reply = Reply(job.question, shown, version=job.version)
+        reply = Reply(job.question, shown, version=job.version, has_stop=has_stop)
         reply.append(draft.text)
         scheduled = self._schedule(job, reply, draft, until)
         if status_shown and not shown.page_ts:
@@ -156,6 +191,9 @@ class EditScheduler:
 
         `until`: no call is sent after this, by the monotonic clock.
         """
+        now = self._clock.monotonic()
+        self._queued_since = {thread: at for thread, at in self._queued_since.items() if at > now - QUEUED_WITHIN_S}
+        self._queued_since[job.question.thread] = now
         reply = Reply(job.question, Shown(job.page_ts, outdated=True), queued=True, version=job.version)
         await self._schedule(job, reply, None, until).settled.wait()
 
@@ -165,6 +203,12 @@ class EditScheduler:
             scheduled.abandoned = True
             if not scheduled.in_flight:
                 self._close(scheduled)
+
+    def allow_stream(self, job: Job) -> None:
+        """Lets a native stream carry the reply to a job, unless Slack is known to refuse that."""
+        if self._carrier is not CarrierSetting.EDIT and self._transport.may_stream(job.question):
+            for scheduled in [live for live in self._live if live.job_id == job.id]:
+                scheduled.may_stream = True
 
     def touch(self, scheduled: ScheduledReply) -> None:
         """Wakes the loop, because a reply has changed."""
@@ -189,6 +233,7 @@ class EditScheduler:
     def _schedule(self, job: Job, reply: Reply, draft: Draft | None, until: float) -> ScheduledReply:
         delivery = self._transport.delivery(job, reply)
         scheduled = ScheduledReply(job.id, reply, delivery, draft, recorded_pages=job.page_ts, until=until)
+        scheduled.opened_at = self._clock.monotonic()
         self._live.append(scheduled)
         self.touch(scheduled)
         return scheduled
@@ -202,11 +247,15 @@ class EditScheduler:
             most_urgent, look_again_at = self._most_urgent(now)
             if most_urgent is None:
                 return look_again_at
-            scheduled, call = most_urgent
+            scheduled, due = most_urgent
+            if (call := scheduled.filled(due, now)) is None:
+                continue
             method = scheduled.delivery.method_of(call)
             scheduled.in_flight, scheduled.has_changed = True, False
             self._in_flight[method] += 1
             self._budget.sent(method, now, scheduled)
+            if isinstance(call, Post | StartStream):
+                self._posts.sent(call.question.thread.channel_id, now)
             task = asyncio.create_task(self._send(scheduled, call))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -225,18 +274,24 @@ class EditScheduler:
         Among calls of one urgency, the reply that has waited longest since its last call comes first.
         """
         best: tuple[tuple[int, float], ScheduledReply, Call] | None = None
-        look_again_at = math.inf
+        look_again_at, edited_finals = math.inf, 0
         for scheduled in [live for live in self._live if live.has_changed and not live.in_flight]:
-            call = scheduled.next_call(now)
+            call = self._carried_call(scheduled, now)
             if call is None:
+                scheduled.caught_up.set()
                 if scheduled.is_over:
                     self._close(scheduled)
                 continue
+            if scheduled.reply.may_be_posted_anew(call):
+                call, post_at = self._edit_or_post(scheduled, call, now, edited_finals)
+                look_again_at, edited_finals = min(look_again_at, post_at), edited_finals + isinstance(call, Update)
             method, urgency = scheduled.delivery.method_of(call), scheduled.urgency_of(call)
             if self._in_flight[method] >= MOST_IN_FLIGHT:
                 continue
             budget_at = self._budget.ready_at(method, now, urgency, scheduled)
             ready_at = max(budget_at, scheduled.not_before, scheduled.placeholder_not_before)
+            if isinstance(call, Post | StartStream):
+                ready_at = max(ready_at, self._posts.free_at(call.question.thread.channel_id, now))
             if scheduled.reply.ended and ready_at > now + REPLY_CALLS.within_s:
                 # The outbox can wait for such a rate limit to end; the questions behind this one can't.
                 self._give_up(scheduled)
@@ -245,6 +300,41 @@ class EditScheduler:
             elif best is None or (urgency, scheduled.last_sent) < best[0]:
                 best = ((urgency, scheduled.last_sent), scheduled, call)
         return (None if best is None else (best[1], best[2])), look_again_at
+
+    def _carried_call(self, scheduled: ScheduledReply, now: float) -> Call | None:
+        """Returns a reply's next call, after choosing what carries a page that begins."""
+        if scheduled.reply.streaming is Streaming.OPEN and now >= scheduled.stream_since + STREAM_LIFE_S:
+            scheduled.reply.leave_stream()
+        call = scheduled.next_call(now)
+        self._budget.streams(scheduled, scheduled.reply.streaming)
+        if isinstance(call, Post | Update) and scheduled.may_stream and scheduled.reply.may_start_stream(call):
+            # A stream's message would stand below the placeholder of a question that was queued meanwhile.
+            is_last = self._queued_since.get(call.question.thread, -math.inf) < scheduled.opened_at
+            carrier = self._budget.carrier(scheduled, self._carrier) if is_last else Carrier.EDITS
+            scheduled.reply.carry(call.page, carrier)
+            if carrier is Carrier.STREAM:
+                call = scheduled.next_call(now)
+                self._budget.streams(scheduled, scheduled.reply.streaming)
+        return call
+
+    def _edit_or_post(self, scheduled: ScheduledReply, call: Call, now: float, ahead: int) -> tuple[Call, float]:
+        """Returns the edit of an answer's end, or the post of a new message where edits are spent for too long.
+
+        `ahead`: the edits of other answers' ends that go first. Also returns when to decide again.
+        """
+        edit_at = self._budget.final_at("chat.update", now, ahead)
+        if edit_at <= now or scheduled.not_before > now or not isinstance(call, Update):
+            return call, math.inf
+        scheduled.final_waits_since = min(scheduled.final_waits_since, now)
+        in_channel_at = self._posts.free_at(call.question.thread.channel_id, now)
+        post_at = max(self._budget.final_at("chat.postMessage", now, 0), in_channel_at)
+        if not is_posted_anew(scheduled.final_waits_since, edit_at, post_at):
+            return call, scheduled.final_waits_since + FINAL_WAIT_S
+        if post_at > now:
+            return call, post_at
+        log.info("job %d: edits are spent, posting the end as a new message", scheduled.job_id)
+        scheduled.reply.post_anew(call.page)
+        return scheduled.next_call(now) or call, math.inf
 
     async def _send(self, scheduled: ScheduledReply, call: Call) -> None:
         try:
@@ -269,11 +359,14 @@ class EditScheduler:
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     await scheduled.delivery.send(call, lambda: self._may_send(scheduled))
                 scheduled.succeeded()
+                if isinstance(call, StartStream):
+                    scheduled.stream_since = self._clock.monotonic()
                 return True
         except RateLimited as error:
             # The budget of any other method has already noted its rate limit.
             if error.method == method:
                 self._budget.limited(method, error.retry_after_s)
+                scheduled.reply.rate_limited(call)
             self._failed(scheduled, error)
         except Refused as error:
             self._refused(scheduled, call, error)
@@ -352,6 +445,7 @@ class EditScheduler:
         if scheduled.settled.is_set():
             return
         self._live.remove(scheduled)
+        scheduled.caught_up.set()
         if not scheduled.reply.queued:
             self._budget.closed(scheduled)
         scheduled.settled.set()

@@ -38,6 +38,8 @@ SCOPES = (
 )
 AGENT_SCOPE = "assistant:write"
 """The scope of apps with the Agents feature."""
+SEARCH_SCOPE = "search:read.public"
+"""The scope of Slack search (BOT_SLACK_SEARCH)."""
 NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read"})
 """Without one of these, mentions or direct messages stay unanswered. The others are for single features."""
 _EVENTS = (
@@ -80,8 +82,18 @@ class Difference:
         return f"{self.where} must {self.expected}"
 
 
-def app_manifest(*, agent: bool = False, name: str = DEFAULT_NAME, command: str = DEFAULT_COMMAND) -> Json:
-    """Returns the manifest of an app, with Slack's Agents feature if `agent`. Raises ValueError for unusable names."""
+def scopes_of(*, agent: bool, search: bool) -> list[str]:
+    """Returns the scopes of an app, sorted."""
+    return sorted((*SCOPES, *([AGENT_SCOPE] if agent else ()), *([SEARCH_SCOPE] if search else ())))
+
+
+def app_manifest(
+    *, agent: bool = False, search: bool = False, name: str = DEFAULT_NAME, command: str = DEFAULT_COMMAND
+) -> Json:
+    """Returns the manifest of an app, with Slack's Agents feature if `agent`, and with Slack search if `search`.
+
+    Raises ValueError for unusable names.
+    """
     if not 1 <= len(name) <= MOST_NAME_CHARACTERS:
         raise ValueError(f"--name must have 1 to {MOST_NAME_CHARACTERS} characters.")
     if not _COMMAND.fullmatch(command):
@@ -119,7 +131,7 @@ def app_manifest(*, agent: bool = False, name: str = DEFAULT_NAME, command: str 
             "background_color": "#1f2937",
         },
         "features": features,
-        "oauth_config": {"scopes": {"bot": sorted((*SCOPES, *((AGENT_SCOPE,) if agent else ())))}},
+        "oauth_config": {"scopes": {"bot": scopes_of(agent=agent, search=search)}},
         "settings": {
             "event_subscriptions": {"bot_events": sorted((*_EVENTS, *(_AGENT_EVENTS if agent else ())))},
             "interactivity": {"is_enabled": True},
@@ -130,14 +142,14 @@ def app_manifest(*, agent: bool = False, name: str = DEFAULT_NAME, command: str 
     }
 
 
-def differences(exported: Mapping[str, Any]) -> list[Difference]:
+def differences(exported: Mapping[str, Any], *, search: bool = False) -> list[Difference]:
     """Returns what an app's manifest lacks, or sets in another way, than this version of Typist needs.
 
     `exported`: the answer of apps.manifest.export. What it has besides is no difference: Slack adds settings that
     nobody made (slackapi/slack-cli#591), and an operator may add their own. Nor are names and descriptions.
     """
     features = exported.get("features") or {}
-    expected = app_manifest(agent="agent_view" in features or "assistant_view" in features)
+    expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, search=search)
     if "assistant_view" in features:
         # An app of the older kind, which Typist serves too.
         del expected["features"]["agent_view"]

@@ -1,4 +1,4 @@
-"""Shows replies as messages that are posted and edited: the one reply transport so far.
+"""Shows replies as messages that are posted and edited, or grow as native streams: the one reply transport.
 
 Most of this module handles lost responses, where Slack may have done the call:
 
@@ -6,20 +6,37 @@ Most of this module handles lost responses, where Slack may have done the call:
 - A post would stand in the thread twice. Before a page is posted again, its earlier post is looked for, by the metadata
   that each page carries.
 - A file can be shared only once. Its bytes are sent once, and before it is shared again it is looked for by its id.
+- A stream's start would stand there twice as well, and has no metadata. Before anything else is sent, messages of ours
+  without metadata are stopped and deleted. An append or a stop in doubt needs nothing: an edit of the
+  whole page follows.
 - A post may arrive after it was looked for. `clean_up` deletes such messages when a reply that was taken over ends.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
 
 from bot.core.conversation import Job, Question
-from bot.core.reply.state import Call, Delete, Post, Reply, Shown, Update, Upload
+from bot.core.reply.state import (
+    AppendStream,
+    Call,
+    Delete,
+    Post,
+    Reply,
+    Shown,
+    StartStream,
+    StopStream,
+    Update,
+    Upload,
+)
 from bot.errors import RateLimited, Refusal, Refused, trace_of
 from bot.slack.client import SlackClient, only_while
 from bot.slack.format import reply_blocks
 from bot.slack.paced_client import PacedClient
-from bot.slack.posted_replies import PostedReplies, metadata_of
+from bot.slack.posted_replies import FoundPost, FoundStream, PostedReplies, in_order, metadata_of
+from bot.slack.rate_budget import APPENDS, STARTS, STOPS
 from bot.slack.retry_policy import RECOVERY
 from bot.slack.retrying import Retrying
 
@@ -48,22 +65,54 @@ class MessageTransport:
         self._client = client
         self._paced = paced
         self._posted = posted
+        self._refuses_streams: set[tuple[str, str]] = set()
+        """Channels and people to whom Slack refuses streams."""
+
+    def may_stream(self, question: Question) -> bool:
+        return _place(question) not in self._refuses_streams and not self._client.is_govslack
+
+    def stream_refused(self, question: Question, error: Refused) -> None:
+        """Notes that Slack refused to start a stream: the next answers to this person in this channel are edited."""
+        if error.reason in (Refusal.FORBIDDEN, Refusal.UNKNOWN):
+            self._refuses_streams.add(_place(question))
 
     def delivery(self, job: Job, reply: Reply) -> "MessageDelivery":
         return MessageDelivery(self, self._posted, job, reply)
 
     async def recover(self, job: Job) -> Shown:
         if not job.may_have_posts or (job.attempts <= 1 and job.page_ts):
-            return Shown(job.page_ts, outdated=job.version > 0)
+            return Shown(in_order(job.page_ts), outdated=job.version > 0)
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrying(RECOVERY, self._paced.clock, f"job {job.id}: what Slack shows is not known")
-                return await retrying.call(lambda: self._posted.shown(job))
+                shown, streams = await retrying.call(lambda: self._posted.shown(job))
+                await self._stop_earlier(job, shown, streams)
+                return await self._without_replaced(job, shown)
         except (Refused, TimeoutError) as error:
             log.warning("job %d: recovery without Slack: %s", job.id, str(error) or "it took too long")
         except Exception as error:
             log.error("job %d: recovery without Slack: %s", job.id, trace_of(error))
         return _on_record(job)
+
+    async def _stop_earlier(self, job: Job, shown: Shown, streams: Sequence[FoundStream]) -> None:
+        """Stops the streams that an earlier attempt left open, and deletes those that aren't on record."""
+        try:
+            for stream in streams:
+                if stream.ts in shown.page_ts:
+                    await self.stop_paced(job.question, stream.ts)
+            await self._remove_streams(job.question, streams, shown.page_ts, job.checkpoint.text)
+        except (RateLimited, Refused) as error:
+            log.warning("job %d: an earlier stream may still be open: %s", job.id, error)
+
+    async def _without_replaced(self, job: Job, shown: Shown) -> Shown:
+        """Deletes messages that an earlier attempt has replaced; returns what is shown then."""
+        for ts in shown.replaced_ts:
+            try:
+                await self.delete_paced(Delete(job.question, ts))
+            except (RateLimited, Refused) as error:
+                log.warning("job %d: a replaced message is not deleted: %s", job.id, error)
+                return shown
+        return replace(shown, replaced_ts=())
 
     async def post(self, call: Post) -> str:
         """Posts a page; returns the message's ts."""
@@ -88,6 +137,57 @@ class MessageTransport:
             metadata=metadata_of(call.question, call.page, call.view),
             **reply_blocks.message(call.view),
         )
+
+    async def start(self, call: StartStream) -> str:
+        """Starts a page as a stream; returns the message's ts."""
+        thread = call.question.thread
+        answer = await self._client.call(
+            STARTS,
+            channel=thread.channel_id,
+            thread_ts=thread.thread_ts,
+            recipient_team_id=thread.team_id,
+            recipient_user_id=call.question.user_id,
+            markdown_text=call.text,
+        )
+        if not isinstance(answer.get("ts"), str):
+            raise Refused(STARTS, "no message", Refusal.TRANSIENT)
+        return str(answer["ts"])
+
+    async def append(self, call: AppendStream) -> None:
+        """Appends text to a page."""
+        channel = call.question.thread.channel_id
+        await self._client.call(APPENDS, channel=channel, ts=call.ts, markdown_text=call.text)
+
+    async def stop(self, call: StopStream) -> None:
+        """Stops a page's stream, with the rest of its text and what belongs below it."""
+        arguments: dict[str, Any] = {}
+        if call.view is not None:
+            arguments["metadata"] = metadata_of(call.question, call.page, call.view)
+            arguments["blocks"] = reply_blocks.blocks_below(call.view) or None
+        await self._client.call(
+            STOPS, channel=call.question.thread.channel_id, ts=call.ts, markdown_text=call.text or None, **arguments
+        )
+
+    async def remove_streams(self, question: Question, known_ts: Collection[str], text: str) -> None:
+        """Deletes the reply's streams that aren't on record: their starts got no answer. `text`: the answer's."""
+        await self._remove_streams(question, await self._posted.streams(question), known_ts, text)
+
+    async def _remove_streams(
+        self, question: Question, streams: Sequence[FoundStream], known_ts: Collection[str], text: str
+    ) -> None:
+        for stream in streams:
+            if stream.ts not in known_ts and (await self.stop_paced(question, stream.ts) or stream.shows(text)):
+                await self.delete_paced(Delete(question, stream.ts))
+
+    async def stop_paced(self, question: Question, ts: str) -> bool:
+        """Stops a stream; returns whether it was open."""
+        try:
+            await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts)
+        except Refused as error:
+            if error.reason.may_pass:
+                raise
+            return False
+        return True
 
     async def delete(self, call: Delete) -> None:
         """Deletes a message, whose budget is taken already, and its files."""
@@ -169,6 +269,10 @@ class MessageDelivery:
         self._posted = posted
         self._job = job
         self._reply = reply
+        self._has_lost_start = False
+        """Slack may have started a stream whose answer never came."""
+        self._may_have_orphans = job.attempts > 1
+        """Slack may show messages of the reply that aren't on record."""
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
         """Files whose bytes Slack has, and their ids. Whether Slack shows them isn't known."""
@@ -183,10 +287,26 @@ class MessageDelivery:
                 return SHARE
             case Delete():
                 return "chat.delete"
+            case StartStream():
+                return STARTS
+            case AppendStream():
+                return APPENDS
+            case StopStream():
+                return STOPS
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> None:
         with only_while(may_send):
+            if self._has_lost_start:
+                await self._remove_lost_stream()
             match call:
+                case StartStream():
+                    self._reply.confirmed(call, await self._transport.start(call))
+                case AppendStream():
+                    await self._transport.append(call)
+                    self._reply.confirmed(call, call.ts)
+                case StopStream():
+                    await self._transport.stop(call)
+                    self._reply.confirmed(call, call.ts)
                 case Post():
                     await self._post(call)
                 case Update():
@@ -203,35 +323,64 @@ class MessageDelivery:
             self._reply.posted_outside_thread(error.ts)
             return
         self._reply.refused(call, error.reason)
+        if isinstance(call, StartStream):
+            self._transport.stream_refused(call.question, error)
         if error.reason.may_pass:
+            self._has_lost_start = self._has_lost_start or isinstance(call, StartStream)
+            # A stream may begin in place of a lost post, which isn't looked for then.
+            self._may_have_orphans = self._may_have_orphans or isinstance(call, Post | StartStream)
             self.has_lost_post = self.has_lost_post or isinstance(call, Post)
             if error.error == NOT_SHARED:
                 self._staged = None
 
-    async def clean_up(self) -> None:
-        if not self._job.may_have_posts:
-            return
+    async def _remove_lost_stream(self) -> None:
+        """Deletes a stream whose start got no answer, before anything else shows the page."""
+        try:
+            await self._transport.remove_streams(self._reply.question, self._known_ts, self._reply.text)
+        except Refused as error:
+            self._failed_searches += 1
+            if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
+                raise
+            log.warning("job %d: a stream may stand there twice until the end: %s", self._job.id, error)
+        self._has_lost_start, self._failed_searches = False, 0
+
+    @property
+    def _known_ts(self) -> tuple[str, ...]:
+        return self._reply.page_ts + self._reply.replaced_ts + self._reply.file_ts
+
+    async def clean_up(self) -> bool:
+        if not (self._job.may_have_posts or self._may_have_orphans):
+            return True
         reply, job_id = self._reply, self._job.id
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
                 for call in await self._posted.late_messages(reply.question, reply.page_ts + reply.file_ts):
                     await self._transport.delete_paced(call)
-        except (RateLimited, Refused, TimeoutError) as error:
+                if self._may_have_orphans:
+                    await self._transport.remove_streams(reply.question, self._known_ts, reply.text)
+        except Refused as error:
+            log.warning("job %d: late messages are not deleted: %s", job_id, error)
+            return not (error.reason.may_pass and self._may_have_orphans)
+        except (RateLimited, TimeoutError) as error:
             log.warning("job %d: late messages are not deleted: %s", job_id, str(error) or "it took too long")
         except Exception as error:
             log.error("job %d: late messages are not deleted: %s", job_id, trace_of(error))
+        return True
 
     async def _post(self, call: Post) -> None:
         """Posts a page, unless an earlier post of it turns out to have arrived."""
         if self.has_lost_post:
-            ts = await self._lost_post(call)
+            found = await self._lost_post(call)
             self.has_lost_post, self._failed_searches = False, 0
-            if ts is not None:
-                self._reply.found(ts)
+            if found is not None and found.is_current and self._reply.ended:
+                self._reply.confirmed(call, found.ts)
+                return
+            if found is not None:
+                self._reply.found(found.ts)
                 return
         self._reply.confirmed(call, await self._transport.post(call))
 
-    async def _lost_post(self, call: Post) -> str | None:
+    async def _lost_post(self, call: Post) -> FoundPost | None:
         """Returns the message of a post whose answer was lost; raises Refused while another search may find it."""
         try:
             return await self._posted.find(call, self._reply.replaced_ts)
@@ -257,7 +406,11 @@ class MessageDelivery:
             self._reply.confirmed(call, ts)
 
 
+def _place(question: Question) -> tuple[str, str]:
+    return question.thread.channel_id, question.user_id
+
+
 def _on_record(job: Job) -> Shown:
     """Returns what Slack shows as far as the Store can tell: each text is recorded before it is shown."""
     text = job.checkpoint.text
-    return Shown(job.page_ts, len(text), text, outdated=job.version > 0 and not text)
+    return Shown(in_order(job.page_ts), len(text), text, outdated=job.version > 0 and not text)

@@ -42,9 +42,13 @@ class SlackOutboxSender:
         await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages and files; those too far back to be found are on record."""
-        nearby = await self._posted.late_messages(entry.question, ())
-        far_back = set(entry.page_ts) - {call.ts for call in nearby}
+        """Deletes the reply's messages and files; those too far back to be found are on record.
+
+        The first try deletes those on record in any case: Slack may not list a message that was just posted.
+        """
+        nearby, is_all = await self._posted.deletions(entry.question)
+        is_complete = is_all and entry.tries > 1
+        far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> None:

@@ -1,12 +1,15 @@
 """Finds the messages of a reply in Slack, and reads their text.
 
-Each page carries metadata that says which page of which question's reply it is, and how many characters of the answer
-are shown up to its end. So a message can be found even if the post's response was lost, and a take-over knows how
-much readers have seen. The text itself comes from the database, because Slack stores only a translation of it. Files
-have no metadata. They are known by their names, which contain the question's ts.
+Each page carries metadata that says which page of which question's reply it is, how many characters of the answer are
+shown up to its end, and whether it was cut for a stream. So a message can be found even if the post's response was
+lost, and a take-over knows how much readers have seen and where the pages break. The text itself comes from the
+database, because Slack stores only a translation of it. Files have no metadata. They are known by their names, which
+contain the question's ts. A deleted file has no name, and its message stays: a deletion that was interrupted between
+the two is known by messages of ours with nothing but deleted files.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
@@ -23,19 +26,43 @@ from bot.slack.paced_client import PacedClient
 
 METADATA_EVENT = "typist_reply"
 LOOK_BACK_MESSAGES = 200
+COMPARED_CHARS = 40
 FILES_WITHIN_S = 600.0
 """An answer's files follow its last page within this."""
 
 Json = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPost:
+    """A message whose post was never answered."""
+
+    ts: str
+    is_current: bool
+    """It shows what the post says, and not an earlier state of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStream:
+    """A message of ours that may be a stream of a reply."""
+
+    ts: str
+    letters: str
+    """The letters and digits of its text: Slack stores a translation of the rest."""
+
+    def shows(self, text: str) -> bool:
+        """Whether its text is a part of an answer."""
+        return bool(self.letters) and self.letters[:COMPARED_CHARS] in _letters(text)
+
+
 class PostedReplies:
-    """Reads replies back from Slack. Raises RateLimited and Refused."""
+    """Reads replies back from Slack. Raises RateLimited and Refused. `bot_user_id`: Typist's own user."""
 
-    def __init__(self, client: PacedClient) -> None:
+    def __init__(self, client: PacedClient, bot_user_id: str) -> None:
         self._client = client
+        self._bot_user_id = bot_user_id
 
-    async def find(self, post: Post, known_ts: Collection[str]) -> str | None:
+    async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
         """Returns the message of a post whose answer was lost, or None if Slack didn't do it.
 
         `known_ts`: other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page
@@ -50,7 +77,9 @@ class PostedReplies:
             for page in _pages(question, await self._messages_at_root(question)):
                 raise Refused(error.method, error.error, Refusal.OUTSIDE_THREAD, str(page["ts"])) from error
             raise
-        return next((page["ts"] for page in pages if _page(page) == post.page and page["ts"] not in known_ts), None)
+        wanted = metadata_of(question, post.page, post.view)["event_payload"]
+        found = (page for page in pages if _page(page) == post.page and page["ts"] not in known_ts)
+        return next((FoundPost(page["ts"], _payload(page) == wanted) for page in found), None)
 
     async def find_files(self, question: Question, ids: Sequence[str]) -> str | None:
         """Returns the message that shows these files, if Slack has shared them."""
@@ -62,8 +91,8 @@ class PostedReplies:
         attached = _attached(question, await self._messages_at_root(question))
         return [Delete(question, message.ts, message.file_ids) for message in attached]
 
-    async def shown(self, job: Job) -> Shown:
-        """Returns what Slack shows of a job's reply; of an earlier version, only its messages.
+    async def shown(self, job: Job) -> tuple[Shown, list[FoundStream]]:
+        """Returns what Slack shows of a job's reply, and what may be its streams; of an earlier version, its messages.
 
         Most of the messages are on record, including those that are too far back to be found here.
         """
@@ -71,29 +100,63 @@ class PostedReplies:
         if job.page_ts and not is_all:
             older, _ = await self._read(job.question, _long_after(job.page_ts[-1]))
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
-        pages = _pages_in_order(job, messages, is_all=is_all)
+        pages = _ended_pages(job, messages) or _pages_in_order(job, messages, is_all=is_all)
+        placeholders = [ts for ts in job.page_ts if ts not in in_order(job.page_ts)]
         current = list(takewhile(lambda page: _version(job, page) == job.version, pages.values()))
         chars, text = _shown_text(job, current)
-        return Shown(
+        ended = _end(current[-1]) if current and len(current) == len(pages) else None
+        replaced = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in pages] if ended else []
+        shown = Shown(
             page_ts=tuple(pages),
             chars=chars,
             text=text,
-            ended=_end(current[-1]) if current and len(current) == len(pages) else None,
+            ended=ended,
             outdated=bool(pages) and not current,
             attached=tuple(_attached(job.question, messages)),
+            replaced_ts=tuple(dict.fromkeys([*replaced, *placeholders])),
+            stream_page=next((_page(page) for page in current if _payload(page).get("for_stream")), None),
         )
+        return shown, self._streams(job.question, messages)
 
     async def late_messages(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
         """Returns the deletions of unrecorded messages of the reply, whose posts arrived late."""
+        return [call for call in (await self.deletions(question))[0] if call.ts not in known_ts]
+
+    async def deletions(self, question: Question) -> tuple[list[Delete], bool]:
+        """Returns the deletions of the reply's messages, and whether there are no others further back."""
         try:
-            messages = await self.messages_since(question)
+            messages, is_all = await self._read(question)
         except Refused as error:
             if error.reason is not Refusal.MESSAGE_GONE:
                 raise
-            messages = await self._messages_at_root(question)
+            messages, is_all = await self._messages_at_root(question), False
         pages = [Delete(question, page["ts"]) for page in _pages(question, messages)]
         files = [Delete(question, message.ts, message.file_ids) for message in _attached(question, messages)]
-        return [call for call in (*pages, *files) if call.ts not in known_ts]
+        emptied = [Delete(question, message["ts"]) for message in messages if self._is_emptied(question, message)]
+        return [*pages, *files, *emptied], is_all
+
+    def _is_emptied(self, question: Question, message: Json) -> bool:
+        """Whether a message of ours below the question shows deleted files and nothing else."""
+        files = message.get("files") or []
+        is_ours = message.get("user") == self._bot_user_id and message["ts"] > question.ts
+        return is_ours and bool(files) and all(file.get("mode") == "tombstone" for file in files)
+
+    async def streams(self, question: Question) -> list[FoundStream]:
+        """Returns the messages of ours that may be streams of the reply."""
+        return self._streams(question, await self.messages_since(question))
+
+    def _streams(self, question: Question, messages: list[Json]) -> list[FoundStream]:
+        """Finds them: a stream has no metadata before its stop, and most of our other messages in a thread have some.
+
+        One reply at a time grows in a thread.
+        """
+        return [
+            FoundStream(message["ts"], _letters(body_of(reply_blocks.answer_of(message))))
+            for message in messages
+            if message.get("user") == self._bot_user_id
+            and message["ts"] > question.ts
+            and not (message.get("metadata") or message.get("files") or message.get("subtype"))
+        ]
 
     async def messages_since(self, question: Question) -> list[Json]:
         """Returns the conversation's messages from the question on, oldest first."""
@@ -127,6 +190,11 @@ class PostedReplies:
         return messages, not answer.get("has_more")
 
 
+def in_order(page_ts: Sequence[str]) -> tuple[str, ...]:
+    """Returns the recorded messages that are pages. A placeholder above a stream is recorded behind the stream."""
+    return tuple(ts for at, ts in enumerate(page_ts) if ts == max(page_ts[: at + 1]))
+
+
 def metadata_of(question: Question, page: int, view: View) -> Json:
     """Returns the metadata of a page's message. The question's ts is unique in its channel."""
     payload = {
@@ -134,6 +202,7 @@ def metadata_of(question: Question, page: int, view: View) -> Json:
         "version": view.version,
         "page": page,
         "shown_chars": view.end_chars,
+        "for_stream": view.for_stream,
         "end": view.ended or "",
     }
     return {"event_type": METADATA_EVENT, "event_payload": payload}
@@ -158,12 +227,32 @@ def _pages_in_order(job: Job, messages: list[Json], *, is_all: bool) -> dict[str
     A message on record that wasn't found is empty, unless all messages were read: then it was deleted.
     """
     by_ts = {message["ts"]: message for message in messages}
-    on_record = takewhile(lambda ts: ts in by_ts or not is_all, job.page_ts)
+    on_record = takewhile(lambda ts: ts in by_ts or not is_all, in_order(job.page_ts))
     pages = {ts: by_ts.get(ts, {}) for ts in on_record}
     for message in _pages(job.question, messages):
-        if _page(message) == len(pages):
-            pages.setdefault(message["ts"], message)
+        if _page(message) == len(pages) and message["ts"] > max(pages, default=""):
+            pages[message["ts"]] = message
     return pages
+
+
+def _ended_pages(job: Job, messages: list[Json]) -> dict[str, Json]:
+    """Returns the pages of an answer whose end is shown, by their ts; none if it isn't shown, or a page is missing.
+
+    Pages from one on may stand there twice: an answer's end is posted in new messages if edits are spent, and the old
+    ones are deleted afterwards. Of one page's messages, the last one that stands above the next page counts.
+    """
+    pages = [page for page in _pages(job.question, messages) if _version(job, page) == job.version]
+    last = next((page for page in reversed(pages) if _end(page)), None)
+    chain = [] if last is None else [last]
+    while chain and _page(chain[0]) > 0:
+        below = chain[0]
+        above = [page for page in pages if _page(page) == _page(below) - 1 and page["ts"] < below["ts"]]
+        chain = [above[-1], *chain] if above else []
+    return {page["ts"]: page for page in chain}
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text if char.isalnum())
 
 
 def _long_after(ts: str) -> str:

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
+from bot.core.carriers import Carrier, CarrierRoom, CarrierSetting, choose_carrier
 from bot.core.pacing import ASK_AGAIN_S, Pacer, Urgency
+from bot.core.reply.state import Streaming
 from bot.errors import RateLimited, StoreError
 from bot.ports.clock import Clock
 from bot.ports.rate_ledger import RateLedger
@@ -15,18 +17,26 @@ CALLS_PER_MINUTE = {
     "chat.update": 50,
     "chat.postMessage": 240,
     "chat.delete": 50,
+    "chat.startStream": 20,
+    "chat.appendStream": 100,
+    "chat.stopStream": 20,
     "conversations.replies": 50,
     "conversations.history": 50,
     "files.completeUploadExternal": 100,
     "files.delete": 50,
     "views.publish": 100,
     "agents.sessions.setStatus": 50,
+    "assistant.search.context": 10,
+    "assistant.threads.setStatus": 600,
     "assistant.threads.setTitle": 50,
     "assistant.threads.setSuggestedPrompts": 50,
 }
 """By Slack's documented tiers. Posts may be several hundred a minute; this stays well below."""
 REPLIES = "chat.update"
-"""The method whose budget live replies share."""
+"""The method whose budget live replies share, unless streams carry them."""
+STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
+_USED = {Streaming.NO: (REPLIES,), Streaming.STARTING: (STARTS, APPENDS, STOPS), Streaming.OPEN: (APPENDS, STOPS)}
+"""The methods that a live reply still uses: a call of each is held back, except for appends."""
 FOLLOW_S = 1.0
 AWAY_S = 3.0
 """After the ledger was away, all processes have reported their calls within this."""
@@ -50,7 +60,9 @@ class RateBudget:
         self._clock = clock
         self._pacers = {method: Pacer(calls) for method, calls in CALLS_PER_MINUTE.items()}
         self._pacers[REPLIES] = Pacer(CALLS_PER_MINUTE[REPLIES], edit_budget)
-        self._live = 0
+        self._pacers[APPENDS] = Pacer(CALLS_PER_MINUTE[APPENDS], holds_back=False)
+        self._live: dict[Hashable, tuple[float, Streaming]] = {}
+        """When each live reply was opened, and where its stream stands."""
         self._unreported: Counter[str] = Counter()
         """Calls that left while the ledger was away, to be reported."""
         self._charged_at: dict[str, float] = {}
@@ -61,17 +73,55 @@ class RateBudget:
 
     def opened(self, key: Hashable) -> None:
         """Notes that a reply begins: one call is held back for its final edit."""
-        self._live += 1
-        self._pacers[REPLIES].opened(key, self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._live[key] = now, Streaming.NO
+        self._pacers[REPLIES].opened(key, now)
 
     def closed(self, key: Hashable) -> None:
         """Notes that a reply needs no more calls."""
-        self._live -= 1
-        self._pacers[REPLIES].closed(key, self._clock.monotonic())
+        _, streaming = self._live.pop(key)
+        for method in _USED[streaming]:
+            self._pacers[method].closed(key, self._clock.monotonic())
+
+    def streams(self, key: Hashable, streaming: Streaming) -> None:
+        """Notes where a live reply's stream stands: calls are held back for what it still needs."""
+        if key not in self._live or self._live[key][1] is streaming:
+            return
+        since, before = self._live[key]
+        self._live[key] = since, streaming
+        for method in _USED[before]:
+            if method not in _USED[streaming]:
+                self._pacers[method].left(key)
+        for method in _USED[streaming]:
+            if method not in _USED[before]:
+                self._pacers[method].joined(key, since, self._clock.monotonic())
+
+    def carrier(self, key: Hashable, setting: CarrierSetting) -> Carrier:
+        """Returns what carries a live reply from its first words on."""
+        now, since = self._clock.monotonic(), self._live[key][0]
+        edits, appends = self._pacers[REPLIES], self._pacers[APPENDS]
+        edits.left(key)
+        room, stream_room = (CarrierRoom(pacer.live, pacer.newcomers_gap_s(now)) for pacer in (edits, appends))
+        edits.joined(key, since, now)
+        starts, stops = (self._spare(method, now) for method in (STARTS, STOPS))
+        if setting is CarrierSetting.AUTO:
+            return choose_carrier(room, stream_room, spare_starts=starts, spare_stops=stops)
+        may_start = setting is CarrierSetting.STREAM and starts > 0 and stops > 0
+        return Carrier.STREAM if may_start else Carrier.EDITS
+
+    def _spare(self, method: str, now: float) -> int:
+        return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable) -> float:
         """Returns when a call may go; not later than now means at once."""
+        if method in (STARTS, STOPS):
+            # Calls for these are held back for each stream, so they wait for no others.
+            urgency = Urgency.FINAL
         return max(self._pacers[method].ready_at(now, urgency, key), self._denied_until.get(method, now))
+
+    def final_at(self, method: str, now: float, ahead: int) -> float:
+        """Returns when a final can go behind so many others, as far as is known: no sooner than that."""
+        return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
 
     def sent(self, method: str, now: float, key: Hashable) -> None:
         """Notes that a call is in flight, from asking the ledger on."""

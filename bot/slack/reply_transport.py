@@ -1,14 +1,14 @@
 """The seam between the edit scheduler and the ways to show a reply in Slack.
 
 The edit scheduler decides when a reply's next call goes out. A transport knows what the call is in Slack's terms, sends
-it, and finds out what became of calls whose answers were lost. Today one transport exists: messages that are posted and
-edited (message_transport.py). Slack's native streams can become a second one behind the same two protocols.
+it, and finds out what became of calls whose answers were lost. One transport exists (message_transport.py): messages
+that are posted and edited, or grow as native streams.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
-from bot.core.conversation import Job
+from bot.core.conversation import Job, Question
 from bot.core.reply.state import Call, Reply, Shown
 from bot.errors import Refused
 
@@ -32,8 +32,11 @@ class ReplyDelivery(Protocol):
         """Records in the reply that Slack refused a call, and notes messages or files to search for."""
         ...
 
-    async def clean_up(self) -> None:
-        """Deletes unrecorded messages of the reply, whose posts arrived late. Never raises."""
+    async def clean_up(self) -> bool:
+        """Deletes unrecorded messages of the reply, whose posts arrived late; returns False if another try may help.
+
+        Never raises.
+        """
         ...
 
 
@@ -42,6 +45,10 @@ class ReplyTransport(Protocol):
 
     async def recover(self, job: Job) -> Shown:
         """Returns what Slack shows of a job's reply, or what is on record if Slack doesn't answer. Never raises."""
+        ...
+
+    def may_stream(self, question: Question) -> bool:
+        """Returns whether Slack may start a native stream for a question's asker, as far as is known."""
         ...
 
     def delivery(self, job: Job, reply: Reply) -> ReplyDelivery:

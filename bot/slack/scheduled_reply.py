@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from bot.core.pacing import Urgency
 from bot.core.reply.draft import Draft
-from bot.core.reply.state import Call, Ending, Reply
+from bot.core.reply.state import AppendStream, Call, Ending, Reply, StartStream, StopStream
 from bot.errors import RateLimited, Refused, trace_of
 from bot.slack.reply_transport import ReplyDelivery
 from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
+
+HELD_BACK_S = 0.1
+"""How soon a stream is looked at again that has nothing to append yet."""
 
 log = logging.getLogger(__name__)
 
@@ -31,31 +34,58 @@ class ScheduledReply:
     has_changed: bool = True
     """Whether the reply may have a next call."""
     in_flight: bool = False
+    opened_at: float = -math.inf
     last_sent: float = -math.inf
     not_before: float = -math.inf
     """The retry policy's next try."""
+    final_waits_since: float = math.inf
+    """Since then only the edit budget holds the answer's end back."""
     placeholder_not_before: float = -math.inf
-    """Until then the assistant pane's status stands for the placeholder."""
+    """Until then the thread's status stands for the placeholder."""
     failures: Failures = NO_FAILURES
     calls: int = 0
     """The number of calls that Slack did."""
+    may_stream: bool = False
+    """Whether a native stream may carry the reply."""
+    stream_since: float = math.inf
+    """When the open stream was started."""
     abandoned: bool = False
     """Whether another process has the job, or `until` has passed."""
+    caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever Slack shows all that there is to show, or never will."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once no more calls are sent."""
 
+    def filled(self, call: Call, now: float) -> Call | None:
+        """Returns the call with the text that it appends; None if there is nothing to append for now."""
+        if not isinstance(call, StartStream | AppendStream | StopStream):
+            return call
+        try:
+            if (full := self.reply.filled(call)) is None:
+                self.not_before = max(self.not_before, now + HELD_BACK_S)
+            return full
+        except Exception as error:
+            log.error("job %d: the reply can't be laid out: %s", self.job_id, trace_of(error))
+            self.reply.unshown = True
+            return None
+
     def succeeded(self) -> None:
         """Records that Slack did a call."""
+        self.final_waits_since = math.inf
         self.failures = NO_FAILURES
         self.calls += 1
 
     def failed(self, error: RateLimited | Refused, now: float) -> bool:
-        """Records a failure that may pass; returns False if the retry policy gives the reply up."""
+        """Records a failure that may pass; returns False if the retry policy gives the reply up.
+
+        A rate limit holds back the method, by its budget, and not the reply: its end may be posted instead of edited.
+        """
         self.failures = self.failures.and_one(now)
         next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
         if next_try_at is None:
             return False
-        self.not_before = next_try_at
+        if not isinstance(error, RateLimited):
+            self.not_before = next_try_at
         return True
 
     def give_up(self) -> None:

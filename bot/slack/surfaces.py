@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class SlackSurfaces:
-    """Implements Modals, AppHomeTab, CommandResponses, ActionResponses, Channels and QuestionPosts on the Web API."""
+    """Implements the ports for modals, App Home, responses, channels and posted questions on the Web API."""
 
     def __init__(
         self, client: SlackClient, paced: PacedClient, threads: ThreadPoster, ephemeral: SlackEphemeralMessages
@@ -48,6 +48,9 @@ class SlackSurfaces:
     async def open_question_modal(self, trigger_id: str, about: QuotedMessage, writer_id: str | None) -> None:
         await self._open_modal(trigger_id, modals.question_modal(about, writer_id))
 
+    async def open_arguments_modal(self, trigger_id: str, tool: str, arguments: str) -> None:
+        await self._open_modal(trigger_id, modals.arguments_modal(tool, arguments))
+
     async def _open_modal(self, trigger_id: str, view: Json) -> None:
         """Opens a modal without waiting for a budget: its trigger expires after three seconds."""
         await self._client.call("views.open", trigger_id=trigger_id, view=view)
@@ -63,8 +66,11 @@ class SlackSurfaces:
     ) -> None:
         """Posts Markdown as an ephemeral message, because a response_url takes plain text only.
 
-        If the ephemeral message is refused, its text goes to the response_url.
+        If the ephemeral message is refused, its text goes to the response_url. Slack's own Stop has no response_url.
         """
+        if not response_url:
+            await self._ephemeral.post(thread, user_id, text=reply_blocks.action_text(response))
+            return
         if response.markdown:
             try:
                 await self._ephemeral.post(thread, user_id, **reply_blocks.action_message(response))

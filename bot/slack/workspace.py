@@ -4,6 +4,7 @@ Everything that talks to Slack for a team is built here once, on one client and 
 workspace: each gets the part that it uses, through that part's port.
 """
 
+from bot.core.carriers import CarrierSetting
 from bot.core.inbound.triage import Identity
 from bot.core.lease import Lease
 from bot.ports.clock import Clock
@@ -20,6 +21,7 @@ from bot.slack.outbox_sender import SlackOutboxSender
 from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import PostedReplies
 from bot.slack.rate_budget import CALLS_PER_MINUTE, REPLIES, RateBudget
+from bot.slack.search import SlackSearch
 from bot.slack.surfaces import SlackSurfaces
 from bot.slack.thread_poster import ThreadPoster
 from bot.slack.users import SlackUsers
@@ -41,17 +43,19 @@ class Workspace:
         lease: Lease,
         clock: Clock,
         edit_budget: int = CALLS_PER_MINUTE[REPLIES],
+        carrier: CarrierSetting = CarrierSetting.EDIT,
     ) -> None:
         self.identity = identity
         self.budget = RateBudget(ledger, clock, edit_budget)
         paced = PacedClient(client, self.budget, clock)
-        posted, threads = PostedReplies(paced), ThreadPoster(paced)
+        posted, threads = PostedReplies(paced, identity.user_id), ThreadPoster(paced)
         transport = MessageTransport(client, paced, posted)
-        self.scheduler = EditScheduler(transport, self.budget, lease, clock, records)
+        self.scheduler = EditScheduler(transport, self.budget, lease, clock, records, carrier)
         self.users = SlackUsers(paced, identity.team_id)
         self.history = SlackHistory(paced, self.users, identity.bot_id)
         self.files = SlackFiles(client)
         self.ephemeral = SlackEphemeralMessages(paced)
         self.surfaces = SlackSurfaces(client, paced, threads, self.ephemeral)
         self.pane = SlackPane(paced)
+        self.search = SlackSearch(paced)
         self.outbox_sender = SlackOutboxSender(transport, posted, threads, self.ephemeral, identity.user_id)

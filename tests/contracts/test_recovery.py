@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
+
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, EndReason
 from bot.core.lease import Lease
 from bot.core.reply.state import Ending, Post, Reply, Shown, Update
+from bot.errors import Refused
 from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import SlackHistory
@@ -33,7 +36,7 @@ async def posting() -> AsyncIterator[tuple[Sandbox, MessageTransport, SlackHisto
                 me, client, ledger=store.rate_ledger, records=store.worker_queue, lease=Lease(), clock=clock
             )
             paced = PacedClient(client, workspace.budget, clock)
-            yield sandbox, MessageTransport(client, paced, PostedReplies(paced)), workspace.history
+            yield sandbox, MessageTransport(client, paced, PostedReplies(paced, me.user_id)), workspace.history
         finally:
             await store.close()
 
@@ -125,3 +128,72 @@ async def test_answer_whose_text_has_expired_is_read_from_slack() -> None:
         _, answer, _ = await history.messages(replace(question, ts=later))
         assert "Some **bold** words." in answer.text
         assert not {"It is long.", "openai/test", "Regenerate"} & set(answer.text.splitlines())
+
+
+async def ended_anew(transport: MessageTransport, sandbox: Sandbox, text: str) -> tuple[Reply, tuple[str, ...]]:
+    """A reply whose end is posted as a new message, and whose old message isn't deleted yet; and its old messages."""
+    reply = await growing(transport, await asked(sandbox), text)
+    before = reply.page_ts
+    reply.append(" The end.")
+    reply.finish(Ending())
+    edit = reply.next_call()
+    assert isinstance(edit, Update)
+    reply.post_anew(edit.page)
+    delivery = transport.delivery(Job(1, reply.question, 1), reply)
+    while isinstance(call := reply.next_call(), Post):
+        await delivery.send(call, lambda: True)
+    return reply, before
+
+
+@pytest.mark.parametrize("text", [TEXT, "word " * 4_000], ids=["one page", "two pages"])
+@pytest.mark.parametrize("is_recorded", [True, False])
+async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(text: str, *, is_recorded: bool) -> None:
+    async with posting() as (sandbox, transport, _):
+        reply, before = await ended_anew(transport, sandbox, text)
+        on_record = reply.page_ts if is_recorded else before
+        whole = f"{text} The end."
+        job = Job(1, reply.question, 2, on_record, may_have_posts=True, checkpoint=Checkpoint(whole))
+        shown = await transport.recover(job)
+        assert shown == Shown(reply.page_ts, len(whole), whole, EndReason.WHOLE)
+        left = [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]]
+        assert left == list(reply.page_ts)
+
+
+async def test_message_that_the_end_has_replaced_stays_known_while_it_cannot_be_deleted() -> None:
+    async with posting() as (sandbox, transport, _):
+        reply, before = await ended_anew(transport, sandbox, TEXT)
+        sandbox.faults.start("internal_error", method="chat.delete")
+        job = Job(1, reply.question, 2, before, may_have_posts=True, checkpoint=Checkpoint(f"{TEXT} The end."))
+        shown = await transport.recover(job)
+        assert (shown.page_ts, shown.replaced_ts) == (reply.page_ts, before)
+        call = Reply(reply.question, shown)
+        call.finish(Ending())
+        sandbox.faults.stop("internal_error")
+        await show_everything(transport, call)
+        assert [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]] == list(reply.page_ts)
+
+
+async def test_end_whose_post_got_no_answer_is_found_and_needs_no_edit() -> None:
+    async with posting() as (sandbox, transport, _):
+        reply = await growing(transport, await asked(sandbox), TEXT)
+        (before,) = reply.page_ts
+        reply.append(" The end.")
+        reply.finish(Ending())
+        reply.post_anew(0)
+        sandbox.faults.start("lose_response", method="chat.postMessage", times=1)
+        edits = sum(call.method == "chat.update" for call in sandbox.calls)
+        await show_everything(transport, reply)
+        assert sum(call.method == "chat.update" for call in sandbox.calls) == edits
+        left = [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]]
+        assert left == list(reply.page_ts)
+        assert before not in left
+
+
+async def show_everything(transport: MessageTransport, reply: Reply) -> None:
+    """Sends until nothing is left, as the edit scheduler does."""
+    delivery = transport.delivery(Job(1, reply.question, 1), reply)
+    while (call := reply.next_call()) is not None:
+        try:
+            await delivery.send(call, lambda: True)
+        except Refused as error:
+            delivery.refused(call, error)

@@ -101,8 +101,9 @@ class SimulatedDelivery:
         self.transport.on_refusal()
         self.reply.refused(call, error.reason)
 
-    async def clean_up(self) -> None:
+    async def clean_up(self) -> bool:
         self.transport.cleaned_up.append(self.job.id)
+        return self.transport.is_clean
 
 
 @dataclass
@@ -112,6 +113,8 @@ class SimulatedTransport:
     latency_s: float = 0.1
     connecting_s: float = 0.0
     error_of: Callable[[Call], RateLimited | Refused | Exception | None] = lambda call: None
+    is_clean: bool = True
+    """Whether a reply's late messages can be deleted."""
     sent: list[Sent] = field(default_factory=list)
     on_refusal: Callable[[], None] = lambda: None
     """Called when a call was refused."""
@@ -121,6 +124,9 @@ class SimulatedTransport:
 
     async def recover(self, job: Job) -> Shown:
         return Shown(job.page_ts)
+
+    def may_stream(self, question: Question) -> bool:
+        return True
 
     def delivery(self, job: Job, reply: Reply) -> SimulatedDelivery:
         return SimulatedDelivery(self, job, reply)

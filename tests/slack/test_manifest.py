@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.core.texts import SCOPE_LOSSES
-from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, SCOPES, app_manifest, differences
+from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, SCOPES, SEARCH_SCOPE, app_manifest, differences
 from sandbox.manifest import read_manifest
 from tests.processes import REPOSITORY, bot_process, output
 from tests.scenarios.conftest import ROOT
@@ -72,7 +72,7 @@ async def test_name_that_slack_refuses_exits_2(options: list[str], problem: str,
 
 
 def test_each_scope_has_a_word_on_what_fails_without_it() -> None:
-    assert set(SCOPE_LOSSES) == set(SCOPES)
+    assert set(SCOPE_LOSSES) == {*SCOPES, SEARCH_SCOPE}
     assert set(SCOPES) > NEEDED_SCOPES
 
 
@@ -109,6 +109,21 @@ def test_app_of_the_older_kind_needs_no_agent_view() -> None:
     assert differences(theirs) == []
     theirs["oauth_config"]["scopes"]["bot"].remove(AGENT_SCOPE)
     assert list(map(str, differences(theirs))) == ["oauth_config.scopes.bot must contain assistant:write"]
+
+
+def test_search_scope_is_in_the_manifest_only_if_slack_search_is_on() -> None:
+    assert SEARCH_SCOPE not in app_manifest()["oauth_config"]["scopes"]["bot"]
+    assert SEARCH_SCOPE in app_manifest(search=True)["oauth_config"]["scopes"]["bot"]
+    assert list(map(str, differences(app_manifest(), search=True))) == [
+        f"oauth_config.scopes.bot must contain {SEARCH_SCOPE}"
+    ]
+    assert differences(app_manifest(search=True)) == []
+
+
+async def test_command_reads_the_setting_for_slack_search(tmp_path: Path) -> None:
+    async with bot_process(tmp_path, "manifest", "--agent", env={"BOT_SLACK_SEARCH": "on"}) as process:
+        out, _ = await output(process)
+    assert json.loads(out) == app_manifest(agent=True, search=True)
 
 
 def test_empty_manifest_lacks_everything() -> None:

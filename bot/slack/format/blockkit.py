@@ -3,7 +3,7 @@
 Each returns the JSON that Slack takes. They are independent of Typist, and escape nothing: callers escape mrkdwn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -51,9 +51,27 @@ def rich_text_line(text: str, block_id: str) -> Json:
     return _rich_text("rich_text_section", element, block_id)
 
 
+def rich_text_links(heading: str, links: Sequence[tuple[str, str]], block_id: str) -> Json:
+    """A heading, and a numbered list of links as (URL, label)."""
+    title = {"type": "text", "text": heading, "style": {"bold": True}}
+    items = [
+        {"type": "rich_text_section", "elements": [{"type": "link", "url": url, "text": label}]} for url, label in links
+    ]
+    elements = [
+        {"type": "rich_text_section", "elements": [title]},
+        {"type": "rich_text_list", "style": "ordered", "indent": 0, "elements": items},
+    ]
+    return {"type": "rich_text", "block_id": block_id, "elements": elements}
+
+
 def rich_text_quote(text: str, block_id: str) -> Json:
     """A quote, in which nothing is markup."""
     return _rich_text("rich_text_quote", {"type": "text", "text": text}, block_id)
+
+
+def rich_text_preformatted(text: str, block_id: str = "") -> Json:
+    """A block of code, in which nothing is markup."""
+    return _rich_text("rich_text_preformatted", {"type": "text", "text": text}, block_id)
 
 
 def actions(buttons: Sequence[Json]) -> Json:
@@ -121,10 +139,28 @@ def radio_buttons(action_id: str, labels: Mapping[str, str], *, chosen: str, foc
     return _choice("radio_buttons", action_id, labels, chosen, focus)
 
 
+def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[str], focus: bool) -> Json:
+    """At most ten; `labels` by the options' values."""
+    options = _options(labels)
+    element = {
+        "type": "checkboxes",
+        "action_id": action_id,
+        "options": list(options.values()),
+        "focus_on_load": focus,
+    }
+    initial = [option for value, option in options.items() if value in chosen]
+    return {**element, "initial_options": initial} if initial else element
+
+
 def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool) -> Json:
     """A labeled field of a modal; its block_id is its name."""
     block = {"type": "input", "block_id": name, "optional": optional, "label": plain_text(label), "element": element}
     return {**block, "hint": plain_text(hint)} if hint else block
+
+
+def modal_to_read(title: str, blocks: Sequence[Json], *, close: str) -> Json:
+    """A modal without anything to submit."""
+    return {"type": "modal", "title": plain_text(title), "close": plain_text(close), "blocks": list(blocks)}
 
 
 def modal(
@@ -146,7 +182,7 @@ def home(blocks: Sequence[Json]) -> Json:
 
 
 def _choice(kind: str, action_id: str, labels: Mapping[str, str], chosen: str, focus: bool) -> Json:
-    options = {value: {"text": plain_text(label[:OPTION_CHARS]), "value": value} for value, label in labels.items()}
+    options = _options(labels)
     return {
         "type": kind,
         "action_id": action_id,
@@ -156,8 +192,13 @@ def _choice(kind: str, action_id: str, labels: Mapping[str, str], chosen: str, f
     }
 
 
+def _options(labels: Mapping[str, str]) -> dict[str, Json]:
+    return {value: {"text": plain_text(label[:OPTION_CHARS]), "value": value} for value, label in labels.items()}
+
+
 def _rich_text(kind: str, element: Json, block_id: str) -> Json:
-    return {"type": "rich_text", "block_id": block_id, "elements": [{"type": kind, "elements": [element]}]}
+    block = {"type": "rich_text", "elements": [{"type": kind, "elements": [element]}]}
+    return _with_block_id(block, block_id)
 
 
 def _with_block_id(block: Json, block_id: str) -> Json:

@@ -17,16 +17,22 @@ from bot.core.message_question import QuotedMessage
 from bot.core.reply.preview import beginning
 from bot.slack.format.blockkit import (
     Json,
+    checkboxes,
     context,
     input_field,
     modal,
+    modal_to_read,
     mrkdwn,
     plain_text,
     radio_buttons,
+    rich_text_preformatted,
     section,
     static_select,
     text_area,
 )
+
+ARGUMENTS_PIECE_CHARS = 2_500
+"""Slack limits a block's text, not the whole modal's."""
 
 SETTINGS = "settings"
 ASK_ABOUT = "ask_about"
@@ -38,12 +44,16 @@ _PLACEHOLDER_CHARS = 150
 _QUOTE_CHARS = 2_500
 _DISPLAYED_QUOTE_CHARS = 300
 _MENTION_ONLY_VALUES = {DEFAULT: None, "on": True, "off": False}
+_WEB_SEARCH_VALUES = {"on": None, "off": False}
 
 
 def settings_modal(
     place: SettingsPlace, settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField
 ) -> Json:
-    """Returns the modal with a channel's settings; `focus` is the field where the cursor is."""
+    """Returns the modal with a channel's settings; `focus` is the field where the cursor is.
+
+    `defaults.mcp_servers` are those that the person may choose; without any, the modal has no such field.
+    """
     channel = texts.THIS_DIRECT_MESSAGE if is_direct(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [
         context(mrkdwn(texts.settings_apply_to(channel))),
@@ -52,6 +62,10 @@ def settings_modal(
     ]
     if not is_direct(place.channel_id):
         blocks.append(_mentions_field(settings, defaults, focus))
+        if defaults.mcp_servers:
+            blocks.append(_mcp_servers_field(settings, defaults, focus))
+    if defaults.web_search:
+        blocks.append(_web_search_field(settings, focus))
     return modal(
         SETTINGS,
         texts.SETTINGS_TITLE,
@@ -98,6 +112,8 @@ def submitted_settings(view: Mapping[str, Any]) -> tuple[SettingsPlace, ChannelS
         None if model == DEFAULT else model,
         values.get(SettingsField.SYSTEM_PROMPT, "").strip(),
         _MENTION_ONLY_VALUES.get(values.get(SettingsField.MENTION_ONLY, DEFAULT)),
+        _WEB_SEARCH_VALUES.get(values.get(SettingsField.WEB_SEARCH, "on")),
+        _checked(view, SettingsField.MCP_SERVERS),
     )
     return place, settings
 
@@ -141,6 +157,27 @@ def _mentions_field(settings: ChannelSettings, defaults: DefaultSettings, focus:
     return input_field(name, texts.MENTIONS_LABEL, buttons, optional=False)
 
 
+def _web_search_field(settings: ChannelSettings, focus: SettingsField) -> Json:
+    name = SettingsField.WEB_SEARCH
+    labels = {"on": texts.WEB_SEARCH_ON, "off": texts.WEB_SEARCH_OFF}
+    chosen = "off" if settings.web_search is False else "on"
+    buttons = radio_buttons(name, labels, chosen=chosen, focus=focus is name)
+    return input_field(name, texts.WEB_SEARCH_LABEL, buttons, hint=texts.WEB_SEARCH_HINT, optional=False)
+
+
+def _mcp_servers_field(settings: ChannelSettings, defaults: DefaultSettings, focus: SettingsField) -> Json:
+    name = SettingsField.MCP_SERVERS
+    labels = {server: server for server in defaults.mcp_servers}
+    boxes = checkboxes(name, labels, chosen=settings.mcp_servers, focus=focus is name)
+    return input_field(name, texts.MCP_SERVERS_LABEL, boxes, hint=texts.MCP_SERVERS_HINT, optional=True)
+
+
+def _checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Returns the values of the boxes that are checked; none if the modal has no such field."""
+    elements = view["state"]["values"].get(name, {}).values()
+    return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
+
+
 def _values(view: Mapping[str, Any]) -> dict[str, str]:
     """The fields that are not empty, by name."""
     values = {}
@@ -150,3 +187,10 @@ def _values(view: Mapping[str, Any]) -> dict[str, str]:
             if value:
                 values[name] = str(value)
     return values
+
+
+def arguments_modal(tool: str, arguments: str) -> Json:
+    """Returns the modal with all arguments of a call."""
+    pieces = [arguments[at : at + ARGUMENTS_PIECE_CHARS] for at in range(0, len(arguments), ARGUMENTS_PIECE_CHARS)]
+    name = section(plain_text(texts.asking_for(tool)))
+    return modal_to_read(texts.ARGUMENTS_TITLE, [name, *map(rich_text_preformatted, pieces)], close=texts.CLOSE_DETAILS)

@@ -11,6 +11,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.actions import ActionResponse, ReplyAction, Vote
+from bot.core.reply.approvals import Ask
 from bot.core.reply.markdown.escaping import mrkdwn, unlinked
 from bot.core.reply.markdown.extent import has_paragraph
 from bot.core.reply.markdown.render import rendered
@@ -27,6 +28,9 @@ _NOTE_LINE = "about-answer-"
 PLAIN_BYTES = 3_800
 """In UTF-8; chat.update takes 4,000 bytes of text."""
 _NOTICE_CHARS = 300
+ACTIVITY_CHARS = 150
+ARGUMENT_CHARS = 1_000
+"""How much of a call's arguments a reply shows; a modal has the rest."""
 
 
 def message(view: View) -> Json:
@@ -37,14 +41,23 @@ def message(view: View) -> Json:
     if view.plain:
         return {"text": _plain(view), "blocks": []}
     text = rendered(view.markdown, growing=view.growing)
-    lines = [line for line in (_note(view), _footer(view)) if line]
-    if not lines and not has_paragraph(text):
-        lines = [_last_line(view)]
     blocks = []
     # Slack refuses an empty block: everything so far may still be held back, as half a link is.
     if text.strip():
         blocks.append(blockkit.markdown(text))
-    return {"text": short_text(view), "blocks": [*blocks, *_note_lines(*lines), *_buttons(view)]}
+    return {"text": short_text(view), "blocks": [*blocks, *_below(view, text)]}
+
+
+def blocks_below(view: View) -> list[Json]:
+    """Returns the blocks below a page that a stream carries: everything but the Markdown."""
+    return _below(view, rendered(view.markdown, growing=view.growing))
+
+
+def _below(view: View, text: str) -> list[Json]:
+    lines = [line for line in (_note(view), _footer(view)) if line]
+    if not lines and not has_paragraph(text):
+        lines = [_last_line(view)]
+    return [*_source_list(view), *_note_lines(*lines), *_asks(view), *_buttons(view)]
 
 
 def action_message(response: ActionResponse) -> Json:
@@ -82,7 +95,7 @@ def short_text(view: View) -> str:
     """Returns the text for notifications and screen readers: the first words without Markdown's marks."""
     words = first_words(view.markdown, growing=view.growing)
     return mrkdwn(words or beginning(view.notice.strip(), _NOTICE_CHARS)) or (
-        _growing(view) if view.live else _last_line(view)
+        mrkdwn(_growing(view)) if view.live else _last_line(view)
     )
 
 
@@ -91,6 +104,8 @@ def _buttons(view: View) -> list[Json]:
 
     Buttons have no values: a press is looked up by its message, so that no value needs to be trusted.
     """
+    if view.live and view.has_stop:
+        return []
     if view.live:
         return [blockkit.actions([blockkit.button(ReplyAction.STOP, texts.STOP)])]
     answered = bool(view.markdown.strip())
@@ -101,6 +116,8 @@ def _buttons(view: View) -> list[Json]:
         buttons.insert(0, blockkit.button(ReplyAction.CONTINUE, texts.CONTINUE))
     if view.previous:
         buttons.append(blockkit.button(ReplyAction.PREVIOUS, texts.PREVIOUS))
+    if view.details:
+        buttons.append(blockkit.button(ReplyAction.DETAILS, texts.DETAILS))
     icons = [*([_feedback()] if answered else []), _delete_button()]
     return [blockkit.actions(buttons), blockkit.context_actions(icons)]
 
@@ -109,6 +126,30 @@ def offer(sentence: str, label: str, value: str) -> list[Json]:
     """Returns a sentence, and a button that regenerates a question's answer; `value` is the id of its job."""
     button = blockkit.button(ReplyAction.REGENERATE, label, value)
     return [blockkit.section(blockkit.mrkdwn(sentence)), blockkit.actions([button])]
+
+
+def _asks(view: View) -> list[Json]:
+    """Returns each call that a person decides about: its tool, its arguments as code, and its buttons."""
+    return [block for number, ask in enumerate(view.asks) for block in _ask(ask, f"{_NOTE_LINE}ask-{number}")]
+
+
+def _ask(ask: Ask, block_id: str) -> list[Json]:
+    is_long = len(ask.arguments) > ARGUMENT_CHARS
+    buttons = [
+        blockkit.button(ReplyAction.APPROVE, texts.APPROVE, ask.value),
+        blockkit.button(ReplyAction.DENY, texts.DENY, ask.value),
+    ]
+    if ask.may_allow_always:
+        buttons.append(blockkit.button(ReplyAction.ALLOW_ALWAYS, texts.ALLOW_ALWAYS, ask.value))
+    if is_long:
+        buttons.append(blockkit.button(ReplyAction.ARGUMENTS, texts.SHOW_ALL, ask.value))
+    note = [texts.arguments_cut(len(ask.arguments))] if is_long else []
+    return [
+        blockkit.rich_text_line(texts.asking_for(ask.tool), f"{block_id}-tool"),
+        blockkit.rich_text_preformatted(ask.arguments[:ARGUMENT_CHARS], f"{block_id}-arguments"),
+        *(blockkit.rich_text_line(line, f"{block_id}-cut") for line in note),
+        blockkit.actions(buttons),
+    ]
 
 
 def _feedback() -> Json:
@@ -129,6 +170,14 @@ def _note_lines(*lines: str) -> list[Json]:
     return [blockkit.rich_text_line(unlinked(line), f"{_NOTE_LINE}{number}") for number, line in enumerate(lines)]
 
 
+def _source_list(view: View) -> list[Json]:
+    """Returns the list of sources, whose links say where they lead."""
+    if not view.sources or not view.markdown.strip():
+        return []
+    links = [(source.url, source.label) for source in view.sources]
+    return [blockkit.rich_text_links(texts.SOURCES, links, f"{_NOTE_LINE}sources")]
+
+
 def _footer(view: View) -> str:
     """Returns the model's name, and whether the answer is incomplete if no notice says so."""
     if view.ended is None or not view.markdown.strip():
@@ -142,7 +191,8 @@ def _ended(view: View) -> str:
         return ""
     if view.ended.is_stop:
         return texts.FOOTER_STOPPED
-    return texts.FOOTER_INCOMPLETE if view.ended is EndReason.LENGTH_LIMIT or view.ended.is_failure else ""
+    is_limited = view.ended in (EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
+    return texts.FOOTER_INCOMPLETE if is_limited or view.ended.is_failure else ""
 
 
 def _note(view: View) -> str:
@@ -150,6 +200,10 @@ def _note(view: View) -> str:
 
 
 def _growing(view: View) -> str:
+    if view.asks:
+        return texts.ASKING
+    if view.activity:
+        return beginning(view.activity, ACTIVITY_CHARS)
     if view.markdown.strip():
         return texts.WRITING
     return texts.QUEUED if view.queued else texts.THINKING
@@ -158,6 +212,9 @@ def _growing(view: View) -> str:
 def _plain(view: View) -> str:
     """Returns the page as plain text, with as much of the notice as fits."""
     text, note = view.markdown.rstrip(), _note(view) or _ended(view)
+    if view.sources:
+        cited = "\n".join((texts.SOURCES, *(f"{number}. {s.url}" for number, s in enumerate(view.sources, start=1))))
+        note = "\n\n".join(filter(None, (cited, note)))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     return plain if note else mrkdwn(text) or _last_line(view)

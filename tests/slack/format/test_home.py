@@ -1,5 +1,7 @@
 """App Home for a person and for an admin, and the slash command's responses: blocks that Slack accepts."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.core import texts
@@ -72,6 +74,8 @@ def test_home_of_many_models_and_long_settings_is_accepted() -> None:
             DefaultSettings(("m",), "", mention_only=True),
             "follow-ups need no mention",
         ),
+        (ChannelSettings(), replace(DEFAULTS, web_search=True), " · web search on"),
+        (ChannelSettings(web_search=False), replace(DEFAULTS, web_search=True), " · web search off"),
     ],
 )
 def test_settings_in_effect_are_one_line(settings: ChannelSettings, defaults: DefaultSettings, line: str) -> None:

@@ -1,5 +1,6 @@
 """Modals: the views that Slack accepts, and the values that people submit."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
 from sandbox.rules_views import check_view
 
-DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50)
+DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True)
 CHANNEL, DIRECT = SettingsPlace("C1", "https://hooks.example/1"), SettingsPlace("D1", "https://hooks.example/1")
 ABOUT = QuotedMessage("C1", "2.0", "1.0", "A quote", "https://hooks.example/1")
 
@@ -24,7 +25,11 @@ def submitted(view: Json, **changes: str | None) -> Json:
             element, name = block["element"], block["block_id"]
             initial = element.get("initial_value") or (element.get("initial_option") or {}).get("value")
             value = changes.get(name, initial)
-            state = {"value": value} if element["type"] == "plain_text_input" else {"selected_option": {"value": value}}
+            state: dict[str, Any] = {"selected_option": {"value": value}}
+            if element["type"] == "plain_text_input":
+                state = {"value": value}
+            elif element["type"] == "checkboxes":
+                state = {"selected_options": element.get("initial_options", [])}
             values[name] = {name: {"type": element["type"], **state}}
     return {"private_metadata": view["private_metadata"], "state": {"values": values}}
 
@@ -35,6 +40,7 @@ def submitted(view: Json, **changes: str | None) -> Json:
         ChannelSettings(),
         ChannelSettings("anthropic/two", "Be <brief> & “kind”.", True),
         ChannelSettings(system_prompt="x" * 2_000, mention_only=False),
+        ChannelSettings(web_search=False),
     ],
 )
 def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
@@ -56,13 +62,37 @@ def test_model_that_is_no_longer_in_use_becomes_the_default() -> None:
     assert modals.submitted_settings(submitted(view))[1] == ChannelSettings()
 
 
+def test_modal_has_web_search_only_if_it_is_on_for_all() -> None:
+    for web_search in (True, False):
+        defaults = replace(DEFAULTS, web_search=web_search)
+        view = modals.settings_modal(CHANNEL, ChannelSettings(), defaults, SettingsField.MODEL)
+        assert (SettingsField.WEB_SEARCH in [block.get("block_id") for block in view["blocks"]]) is web_search
+
+
 def test_modal_of_a_direct_message_has_no_mention_field() -> None:
-    view = modals.settings_modal(DIRECT, ChannelSettings(), DEFAULTS, SettingsField.SYSTEM_PROMPT)
+    defaults = replace(DEFAULTS, web_search=False)
+    view = modals.settings_modal(DIRECT, ChannelSettings(), defaults, SettingsField.SYSTEM_PROMPT)
     assert [block.get("block_id") for block in view["blocks"]] == [
         None,
         SettingsField.MODEL,
         SettingsField.SYSTEM_PROMPT,
     ]
+
+
+@pytest.mark.parametrize("servers", [(), ("time",), ("time", "github")])
+def test_modal_for_who_may_choose_servers_has_a_box_for_each(servers: tuple[str, ...]) -> None:
+    defaults = replace(DEFAULTS, mcp_servers=("time", "github", "files"))
+    view = modals.settings_modal(CHANNEL, ChannelSettings(mcp_servers=servers), defaults, SettingsField.MODEL)
+    check_view(view, "modal")
+    [boxes] = [block["element"] for block in view["blocks"] if block.get("block_id") == SettingsField.MCP_SERVERS]
+    assert [option["value"] for option in boxes["options"]] == ["time", "github", "files"]
+    assert modals.submitted_settings(submitted(view))[1].mcp_servers == servers
+
+
+def test_modal_of_a_direct_message_has_no_servers() -> None:
+    defaults = replace(DEFAULTS, mcp_servers=("time",))
+    view = modals.settings_modal(DIRECT, ChannelSettings(), defaults, SettingsField.MODEL)
+    assert SettingsField.MCP_SERVERS not in [block.get("block_id") for block in view["blocks"]]
 
 
 @pytest.mark.parametrize("focus", [SettingsField.MODEL, SettingsField.SYSTEM_PROMPT, SettingsField.MENTION_ONLY])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.actions import ActionResponse
+from bot.core.reply.sources import Source
 from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
 from sandbox.rules import check_blocks, check_replacement
@@ -32,6 +33,7 @@ TEXTS = {
     "a long heading": f"# {'word ' * 100}",
     "a wide table": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
 }
+SOURCES = (Source("https://a.example/<b>", "a.example · <!channel> & *more*"), Source("https://b.example", "b.example"))
 STATES = {
     "placeholder or growing": {"growing": True},
     "queued": {"growing": True, "queued": True},
@@ -40,11 +42,14 @@ STATES = {
     "ended": {"ended": EndReason.WHOLE},
     "ended with a footer": {"ended": EndReason.WHOLE, "footer": "openai/gpt-test", "previous": True},
     "ended with a notice": {"ended": EndReason.WHOLE, "notice": "Not read: <@U0ADA>.zip (too large).", "footer": "a/b"},
+    "ended with sources": {"ended": EndReason.WHOLE, "footer": "openai/gpt-test", "sources": SOURCES},
+    "searching": {"growing": True, "activity": texts.searching("<@U0ADA> https://evil.example")},
     "cut": {"ended": EndReason.LENGTH_LIMIT, "footer": "openai/gpt-test"},
     "stopped": {"ended": EndReason.STOPPED},
     "failed": {"ended": EndReason.CUT, "notice": "The model's server can't be reached."},
     "a new version begins": {"growing": True, "version": 2, "previous": True},
     "plain and growing": {"plain": True, "growing": True},
+    "plain with sources": {"plain": True, "ended": EndReason.WHOLE, "sources": SOURCES},
     "plain and ended": {"plain": True, "ended": EndReason.WHOLE, "footer": "openai/gpt-test"},
 }
 VIEWS = {f"{state}: {text}": View(TEXTS[text], **STATES[state]) for state in STATES for text in TEXTS}  # type: ignore[arg-type]

@@ -1,0 +1,177 @@
+"""Slack search: a tool with which a model finds messages in public channels, on behalf of the person who asked.
+
+Slack lets a bot search only with the action_token of a person's message, and shows it what that person may see. The
+token stays in this process's memory. So a process that takes an answer over can't search, and the model says so.
+
+Slack forbids to keep what it finds: results are never stored or logged. A take-over may search again.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.core.conversation import Question, ToolDefinition
+from bot.core.inbound.mentions import with_names
+from bot.core.tools import SLACK, CallOutcome, CallResult, Permission, ToolRule, as_data
+from bot.errors import RateLimited, Refusal, Refused
+from bot.slack.format.mrkdwn import message_text
+from bot.slack.paced_client import PacedClient
+
+METHOD = "assistant.search.context"
+NAME = f"{SLACK}__search"
+WITHIN_S = 20.0
+"""The longest wait for Slack, and for room in the minute's budget."""
+MOST_RESULTS = 10
+LONGEST_MESSAGE_CHARS = 1_500
+LONGEST_QUERY_CHARS = 300
+MOST_TOKENS = 5_000
+"""Kept in memory; the oldest are dropped."""
+
+_DESCRIPTION = (
+    "Searches the messages in the workspace's public channels, with the permissions of the person who asks. Returns "
+    f"up to {MOST_RESULTS} messages with author, time and link. Use a few keywords that the messages would contain, "
+    "and search again with other words if nothing fits. Cite each message that you use by its link."
+)
+_PARAMETERS = {
+    "type": "object",
+    "properties": {"query": {"type": "string", "description": "Keywords, without quotes or operators"}},
+    "required": ["query"],
+    "additionalProperties": False,
+}
+_HASH = hashlib.sha256(json.dumps([NAME, _DESCRIPTION, _PARAMETERS], sort_keys=True).encode()).hexdigest()
+DEFINITION = ToolDefinition(NAME, _DESCRIPTION, _PARAMETERS, _HASH)
+RULE = ToolRule(Permission.ALLOW, read_only=True)
+
+# What the model reads about a search without a result.
+ASK_AGAIN = "Say that you could not search Slack, and that a new message which mentions you makes it possible."
+NO_TOKEN = f"Slack gave no permission to search for this question. {ASK_AGAIN}"
+TOKEN_GONE = f"Slack's permission to search for this question has ended. {ASK_AGAIN}"
+SWITCHED_OFF = "Search for apps is switched off in this workspace. Say that you could not search Slack."
+NO_SCOPE = (
+    "This app lacks the permission search:read.public, which an admin can add. Say that you could not search Slack."
+)
+BUSY = "Slack takes no more searches this minute. Answer without, and say that you could not search Slack."
+NO_ANSWER = "Slack did not answer. Answer without, and say that you could not search Slack."
+NO_QUERY = "The search needs a query: a few keywords."
+NOTHING_FOUND = "No message in public channels fits. Other or fewer words may find one."
+NO_SUCH_TOOL = "There is no such tool."
+CITE = "Cite each message that you use by its link."
+
+_SENTENCES: Mapping[str, str] = {
+    "invalid_action_token": TOKEN_GONE,
+    "feature_not_enabled": SWITCHED_OFF,
+    "assistant_search_context_disabled": SWITCHED_OFF,
+    "missing_scope": NO_SCOPE,
+    "not_allowed_token_type": NO_SCOPE,
+}
+"""By Slack's names of errors."""
+
+log = logging.getLogger(__name__)
+
+
+class SlackSearch:
+    """Implements the ports Tools and ActionTokens. Needs the scope search:read.public."""
+
+    def __init__(self, client: PacedClient) -> None:
+        self._client = client
+        self._tokens: dict[tuple[str, str], str] = {}
+        """By the channel and the ts of the question."""
+
+    def keep(self, question: Question, action_token: str) -> None:
+        """Keeps a question's token, and drops the oldest if there are too many."""
+        self._tokens[_key(question)] = action_token
+        while len(self._tokens) > MOST_TOKENS:
+            del self._tokens[next(iter(self._tokens))]
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        """Returns the search, also for a question without a token: the model then learns why it can't search."""
+        return (DEFINITION,)
+
+    def rule_for(self, name: str) -> ToolRule:
+        """Returns that the search runs unasked; ASK for other tools."""
+        return RULE if name == NAME else ToolRule(Permission.ASK)
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        """Searches once. It never raises: what Slack refuses is a sentence for the model."""
+        if tool != NAME or definition_hash != DEFINITION.definition_hash:
+            return _failed(NO_SUCH_TOOL)
+        query = arguments.get("query")
+        if not isinstance(query, str) or not query.strip():
+            return _failed(NO_QUERY)
+        token = self._tokens.get(_key(question))
+        if token is None:
+            return _failed(NO_TOKEN)
+        try:
+            async with asyncio.timeout(min(timeout_s, WITHIN_S)):
+                answer = await self._client.call(
+                    METHOD,
+                    query=query.strip()[:LONGEST_QUERY_CHARS],
+                    action_token=token,
+                    channel_types="public_channel",
+                    content_types="messages",
+                    limit=MOST_RESULTS,
+                )
+        except (RateLimited, TimeoutError):
+            # Calls to Slack end earlier than this: what takes so long is the wait for room in the budget.
+            return _failed(BUSY)
+        except Refused as error:
+            return _failed(self._refused(question, error))
+        found = [hit for hit in _hits(answer) if not _is_question(hit, question)]
+        log.info("slack search for message %s: %d results", question.ts, len(found))
+        if not found:
+            return CallResult(CallOutcome.DONE, NOTHING_FOUND)
+        data = as_data("\n\n".join(map(_shown, found)), NAME, secrets.token_hex(8))
+        return CallResult(CallOutcome.DONE, f"{data}\n{CITE}", may_be_stored=False)
+
+    def _refused(self, question: Question, error: Refused) -> str:
+        """Returns what the model reads about a refusal."""
+        name = error.error.partition(" (")[0]
+        log.warning("slack search for message %s failed: %s", question.ts, name)
+        if name == "invalid_action_token":
+            self._tokens.pop(_key(question), None)
+        if sentence := _SENTENCES.get(name):
+            return sentence
+        return NO_ANSWER if error.reason is Refusal.TRANSIENT else f"Slack refused the search ({name})."
+
+
+def _key(question: Question) -> tuple[str, str]:
+    return question.thread.channel_id, question.ts
+
+
+def _hits(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    results = answer.get("results")
+    messages = results.get("messages") if isinstance(results, dict) else None
+    return [hit for hit in messages or () if isinstance(hit, dict)] if isinstance(messages, list) else []
+
+
+def _is_question(hit: Mapping[str, Any], question: Question) -> bool:
+    return (hit.get("channel_id"), hit.get("message_ts")) == _key(question)
+
+
+def _shown(hit: Mapping[str, Any]) -> str:
+    """Returns a message as the model reads it: where, who and when, its link, and its text."""
+    channel = f"#{hit.get('channel_name') or hit.get('channel_id')}"
+    author = str(hit.get("author_name") or hit.get("author_user_id") or "unknown")
+    head = ", ".join(filter(None, (channel, author, _time(hit.get("message_ts")))))
+    text = with_names(message_text(str(hit.get("content") or "")), {})
+    if len(text) > LONGEST_MESSAGE_CHARS:
+        text = f"{text[:LONGEST_MESSAGE_CHARS]} […]"
+    return f"{head}\n{hit.get('permalink') or ''}\n{text}"
+
+
+def _time(ts: object) -> str:
+    try:
+        return f"{datetime.fromtimestamp(float(str(ts)), UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _failed(text: str) -> CallResult:
+    return CallResult(CallOutcome.FAILED, text, is_error=True)

@@ -1,0 +1,289 @@
+"""Both carriers under any faults: the edit scheduler and the message transport on the sandbox's Web API.
+
+Everything runs in simulated time and without HTTP: `SandboxClient` calls the sandbox's methods directly. The sandbox
+counts the budgets.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.core.carriers import CarrierSetting
+from bot.core.conversation import Job, Question, ThreadKey
+from bot.core.job import Checkpoint, EndReason
+from bot.core.lease import Lease
+from bot.core.reply.draft import Draft
+from bot.core.reply.state import Ending
+from bot.errors import RateLimited, Refusal, Refused
+from bot.slack.client import SlackClient
+from bot.slack.edit_scheduler import EditScheduler, ReplyHandle
+from bot.slack.message_transport import MessageTransport
+from bot.slack.paced_client import PacedClient
+from bot.slack.posted_replies import PostedReplies
+from bot.slack.rate_budget import RateBudget
+from bot.slack.refusals import reason_of
+from sandbox import api_streams
+from sandbox.server import Sandbox
+from sandbox.workspace import Message, SlackError
+from tests.simulated_time import SimulatedClock, run_simulated
+from tests.slack.schedules import LoneLedger, RecordsInMemory
+
+LATENCY_S = 0.06
+WITHIN_S = 600.0
+WORD = re.compile(r"w\d+x")
+GENERAL = "C0GENERAL"
+
+
+class Fault(Enum):
+    """What goes wrong with one call."""
+
+    LOST_REQUEST = auto()
+    LOST_RESPONSE = auto()
+    RATE_LIMIT = auto()
+    CLOSE = auto()
+    """Slack closes the stream before the call."""
+    REFUSE = auto()
+    UNKNOWN = auto()
+    SLOW = auto()
+
+
+class SandboxClient(SlackClient):
+    """The sandbox's Web API without HTTP. Calls of replies meet `faults` by their number."""
+
+    def __init__(self, sandbox: Sandbox, faults: dict[int, Fault]) -> None:
+        self.sandbox = sandbox
+        self.api_url = "https://slack.example/api/"
+        self.faults = faults
+        self.calls = 0
+        self.over_budget: list[str] = []
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        fault = None
+        if method.startswith("chat."):
+            fault, self.calls = self.faults.get(self.calls), self.calls + 1
+        await asyncio.sleep(20.0 if fault is Fault.SLOW else LATENCY_S)
+        if fault is Fault.LOST_REQUEST:
+            raise Refused(method, "lost request", Refusal.TRANSIENT)
+        if fault is Fault.RATE_LIMIT:
+            raise RateLimited(method, 5.0)
+        if fault is Fault.UNKNOWN:
+            raise Refused(method, "flux_capacitor_drained", Refusal.UNKNOWN)
+        if fault is Fault.REFUSE and method in api_streams.METHODS:
+            raise Refused(method, "not_allowed", Refusal.FORBIDDEN)
+        if fault is Fault.CLOSE and "ts" in arguments:
+            api_streams.close(self.sandbox._web.app, arguments["channel"], arguments["ts"])
+        answer = self._run(method, {name: value for name, value in arguments.items() if value is not None})
+        await asyncio.sleep(LATENCY_S)
+        if fault is Fault.LOST_RESPONSE:
+            raise Refused(method, "lost response", Refusal.TRANSIENT)
+        return answer
+
+    def _run(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        web = self.sandbox._web
+        try:
+            known = web._authorize(method, arguments, f"Bearer {self.sandbox.bot_token}")
+            return {"ok": True, **web._run(method, known, arguments)}
+        except SlackError as error:
+            if error.error == "ratelimited":
+                self.over_budget.append(method)
+                raise RateLimited(method, float(error.fields["retry_after_s"])) from error
+            raise Refused(method, error.error, reason_of(error.error)) from error
+
+
+@dataclass
+class Process:
+    """One process's edit scheduler."""
+
+    client: SandboxClient
+    records: RecordsInMemory
+    ledger: LoneLedger
+    setting: CarrierSetting
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    lease: Lease = field(default_factory=Lease)
+    scheduler: EditScheduler = field(init=False)
+
+    def start(self) -> None:
+        clock = SimulatedClock()
+        budget = RateBudget(self.ledger, clock)
+        paced = PacedClient(self.client, budget, clock)
+        transport = MessageTransport(self.client, paced, PostedReplies(paced, self.client.sandbox.bot_user_id))
+        self.scheduler = EditScheduler(transport, budget, self.lease, clock, self.records, self.setting)
+        self.tasks = [asyncio.create_task(loop()) for loop in (self.scheduler.run, self._beat)]
+
+    async def _beat(self) -> None:
+        while True:
+            self.lease.renew(asyncio.get_running_loop().time())
+            await asyncio.sleep(1.0)
+
+    async def crash(self) -> None:
+        """Ends the process in the middle of its calls. What has reached Slack stays."""
+        self.scheduler._lease = Lease()
+        calls = list(self.scheduler._tasks)
+        for task in (*self.tasks, *calls):
+            task.cancel()
+        await asyncio.gather(*self.tasks, *calls, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens next to one of the answers."""
+
+    reply: int
+    text: str
+    pause_s: float
+
+
+@dataclass(frozen=True)
+class Story:
+    """Answers, and what happens while they are shown."""
+
+    replies: int
+    steps: tuple[Step, ...]
+    faults: dict[int, Fault]
+    crash_at: frozenset[int]
+    """Steps before which the process dies."""
+    stopped: frozenset[int]
+    """Answers that are stopped at the end."""
+    setting: CarrierSetting
+    slack_stops: bool
+    """Whether Slack shows its own Stop."""
+
+
+def numbered(pieces: Iterable[str]) -> list[str]:
+    """Returns the pieces with a different word in each place for one."""
+    numbers = iter(range(1_000_000))
+    return [re.sub("W", lambda _: f"w{next(numbers)}x", piece) for piece in pieces]
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *("W ", "W W W ", "**W** ", "\n\n", "*W", " W* ", "`W` ", "[W](https://a.example/) ", "- W\n", "## W\n\n"),
+            *(
+                "\n```\nW\nW\n```\n",
+                "\n```\nW ",
+                "\n\n| W | W |\n| --- | --- |\n| W | W |\n\n",
+                "<!channel> W ",
+                "世界 W ",
+            ),
+            *("W" * 30 + " ", "W " * 60, "\n\n" + ("W " * 16 + ".\n\n") * 40),
+        ]
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    replies = draw(st.integers(1, 3))
+    count = draw(st.integers(6, 20))
+    texts = numbered("".join(draw(PIECES)) for _ in range(count))
+    steps = [
+        Step(draw(st.integers(0, replies - 1)), text, draw(st.sampled_from([1.0, 0.0, 0.7, 3.0, 40.0])))
+        for text in texts
+    ]
+    faults = draw(st.dictionaries(st.integers(0, 12), st.sampled_from(list(Fault)), min_size=2, max_size=5))
+    return Story(
+        replies,
+        tuple(steps),
+        faults,
+        draw(st.frozensets(st.integers(1, count), max_size=2)),
+        draw(st.frozensets(st.integers(0, replies - 1))),
+        draw(st.sampled_from([CarrierSetting.STREAM, CarrierSetting.AUTO])),
+        draw(st.booleans()),
+    )
+
+
+class Telling:
+    """Runs a story."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.sandbox = Sandbox(monotonic=lambda: asyncio.get_running_loop().time())
+        self.client = SandboxClient(self.sandbox, story.faults)
+        self.records, self.ledger = RecordsInMemory(), LoneLedger()
+        self.process = Process(self.client, self.records, self.ledger, story.setting)
+        self.said = [""] * story.replies
+        self.roots = [self.sandbox.people.say("ada", "general", f"why {n}?") for n in range(story.replies)]
+        self.handles: list[ReplyHandle] = []
+        self.attempt = 0
+
+    async def run(self) -> None:
+        self.process.start()
+        await self._open()
+        for at, step in enumerate(self.story.steps):
+            if at in self.story.crash_at:
+                await self._crash()
+            self.said[step.reply] += step.text
+            self.handles[step.reply].append(step.text)
+            await asyncio.sleep(step.pause_s)
+        if len(self.story.steps) in self.story.crash_at:
+            await self._crash()
+        ends = [EndReason.STOPPED if n in self.story.stopped else EndReason.WHOLE for n in range(self.story.replies)]
+        await asyncio.gather(
+            *(handle.finish(Ending(end=end, footer="model")) for handle, end in zip(self.handles, ends, strict=True))
+        )
+        await self.process.crash()
+
+    async def _crash(self) -> None:
+        await self.process.crash()
+        self.process = replace(self.process, tasks=[], lease=Lease())
+        self.process.start()
+        await self._open()
+
+    async def _open(self) -> None:
+        self.attempt += 1
+        self.handles = []
+        for number, root in enumerate(self.roots):
+            question = Question(ThreadKey(self.sandbox.team_id, GENERAL, root), root, "U0ADA", "why?")
+            pages = dict(self.records.pages).get(number, ())
+            checkpoint = Checkpoint(self.records.texts.get(number, ""))
+            job = Job(number, question, self.attempt, pages, self.attempt > 1, checkpoint=checkpoint)
+            draft = Draft(job)
+            handle = await self.process.scheduler.open(draft, has_stop=self.story.slack_stops)
+            self.process.scheduler.allow_stream(job)
+            self.handles.append(handle)
+            # The model goes on where the record ends.
+            if rest := self.said[number][len(draft.start) :]:
+                handle.append(rest)
+
+    def messages(self, number: int) -> list[Message]:
+        messages = self.sandbox.workspace.replies(GENERAL, self.roots[number])
+        return [message for message in messages if message.user_id == self.sandbox.bot_user_id]
+
+
+def markdown_of(message: Message) -> str:
+    return "".join(block["text"] for block in message.sent_blocks if block["type"] == "markdown") or message.text
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(stories())
+def test_what_was_said_is_shown_once_and_in_order_within_the_budgets(story: Story) -> None:
+    check(story)
+
+
+def check(story: Story) -> None:
+    """Tells a story, and checks what readers see at its end."""
+
+    async def bounded() -> None:
+        telling = Telling(story)
+        async with asyncio.timeout(WITHIN_S + sum(step.pause_s for step in story.steps)):
+            await telling.run()
+        for number in range(story.replies):
+            messages = telling.messages(number)
+            words = [word for message in messages for word in WORD.findall(markdown_of(message))]
+            assert words == WORD.findall(telling.said[number])
+            assert telling.sandbox._web.app.streams == {}, "no stream stays open"
+            assert tuple(message.ts for message in messages) == telling.handles[number].page_ts
+            ends = [(message.metadata or {})["event_payload"]["end"] for message in messages]
+            assert [bool(end) for end in ends] == [False] * (len(messages) - 1) + [True]
+        assert telling.client.over_budget == []
+
+    run_simulated(bounded())
