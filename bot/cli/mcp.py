@@ -1,0 +1,136 @@
+"""`typist mcp`: lists the tools of MCP servers, and lets an admin agree to definitions that have changed."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bot import logs, settings
+from bot.errors import SettingsError
+from bot.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.mcp.definitions import ListedTool
+    from bot.ports.tool_pins import Pin
+    from bot.store import Stores
+
+HELP = "list the tools of MCP servers, and agree to changed ones"
+DESCRIPTION = (
+    "Starts or reaches the servers in BOT_MCP_CONFIG and lists their tools. A tool whose name, description or "
+    "parameters have changed is not offered to models until you agree: typist mcp agree TOOL."
+)
+LIST, AGREE = "list", "agree"
+EXIT_DECLINED = 1
+WORKER = "mcp"
+"""This process's name among the workers. It claims no jobs."""
+
+
+@dataclass(frozen=True)
+class SeenTool:
+    """A tool as its server describes it now, and what was agreed to."""
+
+    listed: "ListedTool"
+    agreed: "Pin | None"
+    """None if no process has offered the tool yet: its first definition counts as agreed."""
+
+    @property
+    def state(self) -> str:
+        """One word for the list."""
+        if self.agreed is None:
+            return "new"
+        return "agreed" if self.agreed.definition_hash == self.listed.hash else "changed"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what to do, and the tools to agree to."""
+    parser.add_argument("action", nargs="?", choices=[LIST, AGREE], default=LIST, help="default: list")
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help="with agree: tools as the list names them")
+    parser.add_argument("--yes", action="store_true", help="with agree: don't ask for confirmation")
+
+
+def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Lists or agrees, and returns the exit code. Raises StoreError, SettingsError."""
+    ours = settings.read(env)
+    logs.set_up("error" if ours.log_level == "info" else ours.log_level)
+    if not ours.mcp.servers:
+        raise SettingsError(["BOT_MCP_CONFIG is not set, so there are no MCP servers."])
+    if bool(options.tools) != (options.action == AGREE):
+        raise SettingsError(["Name the tools to agree to: typist mcp agree TOOL. `typist mcp` alone lists them."])
+    return asyncio.run(_run(ours, options.tools, yes=options.yes))
+
+
+async def _run(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
+    from bot.ports.clock import SystemClock
+    from bot.ports.tool_pins import Pin
+    from bot.store import Stores
+
+    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
+    try:
+        seen, down = await _seen(ours, stores)
+        if not names:
+            _print_list(ours, seen, down)
+            return 0
+        if unknown := [name for name in names if name not in seen]:
+            why = "".join(f" {server} is down: {reason}." for server, reason in down.items())
+            raise SettingsError([f"No server lists {', '.join(unknown)}.{why} `typist mcp` lists all tools."])
+        for name in names:
+            if not yes and not _confirmed(name, seen[name]):
+                print("Nothing more was agreed to.", file=sys.stderr)
+                return EXIT_DECLINED
+            await stores.tool_pins.agree(name, Pin(seen[name].listed.hash, seen[name].listed.canonical))
+            print(f"{name}: agreed. It is offered from the next question on.")
+    finally:
+        await stores.close()
+    return 0
+
+
+async def _seen(ours: Settings, stores: "Stores") -> tuple[dict[str, SeenTool], dict[str, str]]:
+    """Returns the tools by name, and why servers are down, by server."""
+    from bot.mcp.connection import ServerDown
+    from bot.mcp.definitions import offered_names
+    from bot.mcp.server import open_servers
+    from bot.ports.clock import SystemClock
+
+    listed: dict[str, ListedTool] = {}
+    down = {}
+    async with open_servers(ours.mcp.servers, SystemClock()) as servers:
+        tools = [server.tools() for server in servers.by_name.values()]
+        for name, found in zip(ours.mcp.names, await asyncio.gather(*tools, return_exceptions=True), strict=True):
+            if isinstance(found, ServerDown):
+                down[name] = str(found)
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                listed.update(offered_names(name, found))
+    agreed = await stores.tool_pins.read(listed)
+    return {name: SeenTool(tool, agreed.get(name)) for name, tool in listed.items()}, down
+
+
+def _print_list(ours: Settings, seen: Mapping[str, SeenTool], down: Mapping[str, str]) -> None:
+    for name, tool in seen.items():
+        rule = ours.mcp.rules.rule_for(name)
+        print(f"{tool.state:8} {rule.permission:6} {'reads ' if rule.read_only else 'writes'} {name}")
+    for server, reason in down.items():
+        print(f"{server} is down: {reason}")
+    if changed := [name for name, tool in seen.items() if tool.state == "changed"]:
+        print(f"\nChanged tools are not offered. Read and agree: typist mcp agree {' '.join(changed)}")
+
+
+def _confirmed(name: str, tool: SeenTool) -> bool:
+    """Shows what changed and asks at the terminal. Raises SettingsError where there is none."""
+    if not sys.stdin.isatty():
+        raise SettingsError(["There is no terminal to confirm at. Use --yes to agree without confirmation."])
+    if tool.agreed is not None:
+        print(f"{name} until now:\n{_pretty(tool.agreed.definition)}")
+    print(f"{name} now:\n{_pretty(tool.listed.canonical)}")
+    print("Models read this. Agree? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _pretty(definition: str) -> str:
+    """Returns a definition on several lines, in ASCII: what a terminal would hide or obey shows as an escape."""
+    name, description, parameters = json.loads(definition)
+    return json.dumps({"name": name, "description": description, "parameters": parameters}, indent=2)

@@ -1,0 +1,323 @@
+"""The file of BOT_MCP_CONFIG: servers in the form that MCP clients share, and our rules for their tools.
+
+    {
+      "mcpServers": {
+        "time": {"command": "mcp-server-time", "args": ["--local-timezone", "UTC"]},
+        "github": {"type": "http", "url": "https://…/mcp", "headers": {"Authorization": "Bearer ${GITHUB_TOKEN}"}}
+      },
+      "deny": ["github__delete_file"],
+      "ask": [],
+      "allow": ["time__*"],
+      "readOnly": ["time__*", "github__list_issues"],
+      "directMessages": ["time"]
+    }
+
+A channel's settings name the servers that it may use. Nobody but its person can open the settings of a direct message,
+so the file names the servers for all of them.
+
+Servers may have secrets in every value. So errors name places in the file and never quote values, and no repr has them.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bot.core.tools import Permission, ToolRule
+from bot.errors import SettingsError
+
+LONGEST_SERVER_NAME = 32
+MOST_SERVERS = 10
+"""The check boxes of one field in Slack."""
+SEPARATOR = "__"
+"""Between a server's name and a tool's. It is in no server's name, so a tool's name tells its server."""
+
+_SERVERS = "mcpServers"
+_RULES = ("deny", "ask", "allow", "readOnly")
+_IN_DIRECT_MESSAGES = "directMessages"
+_STDIO_KEYS = ("type", "command", "args", "env", "protocol")
+_HTTP_KEYS = ("type", "url", "headers", "protocol")
+_HTTP_TYPES = ("http", "streamable-http", "streamableHttp")
+_SERVER_NAME = re.compile(r"(?!.*__)[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za-z0-9-])?")
+_PATTERN = re.compile(r"(?P<server>.+?)__(?P<tool>\*|[A-Za-z0-9_-]+)")
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ENV_NAME = re.compile(r"[^=\0]+")
+
+
+@dataclass(frozen=True, slots=True)
+class StdioTransport:
+    """A server that runs as a process of ours."""
+
+    command: str = field(repr=False)
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Besides HOME, LOGNAME, PATH, SHELL, TERM and USER, all that the process gets of an environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTransport:
+    """A server that is reached by streamable HTTP."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """One server."""
+
+    name: str
+    transport: StdioTransport | HttpTransport
+    legacy: bool = False
+    """Whether the connection begins with `initialize` at once, for servers that don't answer to anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRules:
+    """What an admin decided about tools, as patterns: server__tool, or server__* for all tools of a server."""
+
+    deny: frozenset[str] = frozenset()
+    ask: frozenset[str] = frozenset()
+    allow: frozenset[str] = frozenset()
+    read_only: frozenset[str] = frozenset()
+
+    def rule_for(self, name: str) -> ToolRule:
+        """Returns the rule for a tool. Deny comes before ask, ask before allow; what nothing matches asks."""
+        whole_server = f"{name.partition(SEPARATOR)[0]}{SEPARATOR}*"
+
+        def matches(patterns: frozenset[str]) -> bool:
+            return name in patterns or whole_server in patterns
+
+        if matches(self.deny):
+            permission = Permission.DENY
+        elif matches(self.ask) or not matches(self.allow):
+            permission = Permission.ASK
+        else:
+            permission = Permission.ALLOW
+        return ToolRule(permission, matches(self.read_only))
+
+    def named_tools(self, server: str) -> frozenset[str]:
+        """Returns the single tools of a server that rules name."""
+        patterns = self.deny | self.ask | self.allow | self.read_only
+        return frozenset(name for name in patterns if name.startswith(server + SEPARATOR) and not name.endswith("*"))
+
+
+@dataclass(frozen=True, slots=True)
+class McpSetup:
+    """The servers and the rules for their tools."""
+
+    servers: tuple[ServerConfig, ...] = ()
+    rules: ToolRules = ToolRules()
+    in_direct_messages: tuple[str, ...] = ()
+    """The servers that direct messages may use."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The servers' names, in the file's order."""
+        return tuple(server.name for server in self.servers)
+
+
+def read_setup(path: Path, env: Mapping[str, str]) -> McpSetup:
+    """Returns a file's servers and rules, with variables of `env` put in. Raises SettingsError with all problems."""
+    problems: list[str] = []
+    reader = _Reader(path.name, env, problems)
+    setup = reader.setup(_content(path))
+    if problems:
+        raise SettingsError(problems)
+    return setup
+
+
+def _content(path: Path) -> object:
+    """Returns the file's JSON. Raises SettingsError."""
+    try:
+        return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_without_twins)
+    except FileNotFoundError:
+        problem = f"there is no file {path}. Create it, or leave BOT_MCP_CONFIG empty"
+    except _Twin as twin:
+        problem = f'{path.name} has "{twin}" twice in one object. Remove one of them'
+    except json.JSONDecodeError as error:
+        problem = f"{path.name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+    except (UnicodeDecodeError, RecursionError):
+        problem = f"{path.name} is not JSON in UTF-8"
+    except OSError as error:
+        problem = f"{path} can't be read: {error.strerror}"
+    # Not chained: the error may have the file's text.
+    raise SettingsError([f"BOT_MCP_CONFIG: {problem}."]) from None
+
+
+class _Twin(Exception):
+    """A key that an object has twice."""
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise _Twin(key)
+        values[key] = value
+    return values
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the file's parts, and collects problems instead of raising them."""
+
+    file: str
+    env: Mapping[str, str]
+    problems: list[str]
+
+    def setup(self, content: object) -> McpSetup:
+        if not isinstance(content, dict):
+            self._problem("", "must be an object with mcpServers")
+            return McpSetup()
+        self._known_keys("", content, (_SERVERS, *_RULES, _IN_DIRECT_MESSAGES))
+        servers = content.get(_SERVERS)
+        if not isinstance(servers, dict) or not servers:
+            self._problem(_SERVERS, "must be an object with at least one server")
+            return McpSetup()
+        if len(servers) > MOST_SERVERS:
+            self._problem(_SERVERS, f"must have at most {MOST_SERVERS} servers: Slack's settings modal takes no more")
+        read = [self._server(name, value) for name, value in servers.items()]
+        deny, ask, allow, read_only = (self._patterns(key, content.get(key, []), servers) for key in _RULES)
+        return McpSetup(
+            tuple(filter(None, read)),
+            ToolRules(deny, ask, allow, read_only),
+            self._direct(content.get(_IN_DIRECT_MESSAGES, []), servers),
+        )
+
+    def _server(self, name: str, value: object) -> ServerConfig | None:
+        place = f"{_SERVERS}.{name}"
+        if not _SERVER_NAME.fullmatch(name) or len(name) > LONGEST_SERVER_NAME:
+            self._problem(
+                place,
+                f"must be named with letters, digits, - and single _ between them, at most {LONGEST_SERVER_NAME}",
+            )
+        if not isinstance(value, dict):
+            self._problem(place, "must be an object with command or url")
+            return None
+        kind = value.get("type", "http" if "url" in value else "stdio")
+        if kind == "sse":
+            self._problem(f"{place}.type", 'must be "http": the transport "sse" is no longer part of MCP')
+        elif kind == "stdio":
+            self._known_keys(place, value, _STDIO_KEYS)
+            return ServerConfig(name, self._stdio(place, value), self._is_legacy(place, value))
+        elif kind in _HTTP_TYPES:
+            self._known_keys(place, value, _HTTP_KEYS)
+            return ServerConfig(name, self._http(place, value), self._is_legacy(place, value))
+        else:
+            self._problem(f"{place}.type", 'must be "stdio" or "http"')
+        return None
+
+    def _stdio(self, place: str, value: Mapping[str, Any]) -> StdioTransport:
+        args = value.get("args", [])
+        if not isinstance(args, list):
+            self._problem(f"{place}.args", "must be a list of strings")
+            args = []
+        return StdioTransport(
+            self._text(f"{place}.command", value.get("command"), lambda text: bool(text) and "\0" not in text),
+            tuple(self._text(f"{place}.args[{at}]", arg, lambda text: "\0" not in text) for at, arg in enumerate(args)),
+            self._texts(f"{place}.env", value.get("env", {}), _ENV_NAME, lambda text: "\0" not in text),
+        )
+
+    def _http(self, place: str, value: Mapping[str, Any]) -> HttpTransport:
+        url = self._text(f"{place}.url", value.get("url"), _is_url, "must be a URL such as https://host/mcp")
+        return HttpTransport(
+            url,
+            self._texts(
+                f"{place}.headers", value.get("headers", {}), _HEADER_NAME, lambda text: bool(_HEADER.fullmatch(text))
+            ),
+        )
+
+    def _is_legacy(self, place: str, value: Mapping[str, Any]) -> bool:
+        if "protocol" in value and value["protocol"] != "legacy":
+            self._problem(f"{place}.protocol", 'must be "legacy", or be left out')
+        return "protocol" in value
+
+    def _texts(
+        self, place: str, value: object, name: re.Pattern[str], is_valid: Callable[[str], bool]
+    ) -> dict[str, str]:
+        if not isinstance(value, dict):
+            self._problem(place, "must be an object of strings")
+            return {}
+        for key in value:
+            if not name.fullmatch(key):
+                self._problem(place, "has a name with characters that can't be in one")
+        return {key: self._text(f"{place}.{key}", text, is_valid) for key, text in value.items()}
+
+    def _text(
+        self,
+        place: str,
+        value: object,
+        is_valid: Callable[[str], bool],
+        otherwise: str = "has characters that can't be there, or is empty",
+    ) -> str:
+        """Returns a string with its variables put in; adds to the problems what can't be used."""
+        if not isinstance(value, str):
+            self._problem(place, "must be a string")
+            return ""
+        unset = [found["name"] for found in _VARIABLE.finditer(value) if self._value_of(found) is None]
+        for name in unset:
+            self._problem(place, f"needs {name}, which is not set. Set it, or write ${{{name}:-a default}}")
+        if "${" in _VARIABLE.sub("", value):
+            self._problem(place, "has a ${…} that isn't a variable. Write ${NAME} or ${NAME:-a default}")
+            return ""
+        text = _VARIABLE.sub(lambda found: self._value_of(found) or "", value)
+        if not unset and not is_valid(text):
+            self._problem(place, otherwise)
+        return text
+
+    def _value_of(self, found: re.Match[str]) -> str | None:
+        """Returns what stands in place of a variable, None if nothing does. An empty variable counts as not set."""
+        return self.env.get(found["name"]) or found["default"]
+
+    def _patterns(self, key: str, value: object, servers: Mapping[str, object]) -> frozenset[str]:
+        if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):
+            self._problem(key, "must be a list of patterns such as github__list_issues or github__*")
+            return frozenset()
+        for pattern in value:
+            match = _PATTERN.fullmatch(pattern)
+            if match is None:
+                self._problem(key, f'"{pattern}" must be a pattern such as github__list_issues or github__*')
+            elif match["server"] not in servers:
+                self._problem(key, f'"{pattern}" names a server that mcpServers lacks{_hint(match["server"], servers)}')
+        return frozenset(value)
+
+    def _direct(self, value: object, servers: Mapping[str, object]) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            self._problem(_IN_DIRECT_MESSAGES, "must be a list of servers")
+            return ()
+        for name in value:
+            if name not in servers:
+                self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers{_hint(str(name), servers)}')
+        return tuple(map(str, value))
+
+    def _known_keys(self, place: str, value: Mapping[str, Any], known: Iterable[str]) -> None:
+        for key in value:
+            if key not in known:
+                self._problem(place, f'has the unknown key "{key}"{_hint(key, known)}')
+
+    def _problem(self, place: str, what: str) -> None:
+        self.problems.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{what}.")
+
+
+_HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    similar = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {similar[0]}?)" if similar else ""
+
+
+def _is_url(text: str) -> bool:
+    if not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

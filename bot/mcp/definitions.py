@@ -1,0 +1,105 @@
+"""Tools as their servers describe them, and as a model may be offered them: named, hashed, capped, and visible.
+
+A description is text by somebody else that the model reads as part of its instructions. So an admin agrees to it: the
+hash of all that the server said is pinned (bot/ports/tool_pins.py), and what has changed since isn't offered.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.core.tools import visible
+from bot.mcp.config import SEPARATOR
+
+LONGEST_NAME = 64
+"""What the vendors accept."""
+LONGEST_DESCRIPTION_CHARS = 2_000
+LONGEST_SCHEMA_CHARS = 20_000
+"""A tool whose schema is longer isn't offered: it would cost about 5,000 tokens in each step."""
+
+_NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]")
+_PROSE = ("description", "title", "$comment")
+"""Keywords of JSON Schema that only people and models read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTool:
+    """A tool as its server describes it."""
+
+    name: str
+    description: str = field(repr=False)
+    parameters: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def canonical(self) -> str:
+        """All that an admin agrees to, as JSON that doesn't depend on the order of keys."""
+        return json.dumps([self.name, self.description, self.parameters], sort_keys=True, separators=(",", ":"))
+
+    @property
+    def hash(self) -> str:
+        """Identifies the definition."""
+        return hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def offered_description(self) -> str:
+        """The description as a model reads it."""
+        return _visible_prose(self.description)
+
+    @property
+    def offered_parameters(self) -> dict[str, Any]:
+        """The parameters' schema as a model reads it. Names and values of parameters stay as they are."""
+        return {key: _visible_value(key, value) for key, value in self.parameters.items()}
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the schema is too large to be offered."""
+        return len(json.dumps(self.offered_parameters)) > LONGEST_SCHEMA_CHARS
+
+
+def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedTool]:
+    """Returns a server's tools by the names that rules and models use.
+
+    Characters that vendors don't accept become _. A name that isn't the server's own letter by letter, because of that
+    or because it is too long, ends with a hash if another tool has it: no tool gets a name that rules gave to another.
+    """
+    named: dict[str, ListedTool] = {}
+    changed: dict[str, list[ListedTool]] = {}
+    for tool in tools:
+        plain = f"{server}{SEPARATOR}{_NOT_IN_NAMES.sub('_', tool.name)}"
+        if len(plain) <= LONGEST_NAME and plain == f"{server}{SEPARATOR}{tool.name}":
+            # Of tools with one name, the first counts.
+            named.setdefault(plain, tool)
+        else:
+            changed.setdefault(plain[:LONGEST_NAME], []).append(tool)
+    for plain, alike in changed.items():
+        if plain not in named and len(alike) == 1 and not _is_cut(server, alike[0]):
+            named[plain] = alike[0]
+            continue
+        for tool in alike:
+            suffix = "_" + hashlib.sha256(tool.name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+            named.setdefault(plain[: LONGEST_NAME - len(suffix)] + suffix, tool)
+    return named
+
+
+def _is_cut(server: str, tool: ListedTool) -> bool:
+    return len(f"{server}{SEPARATOR}{tool.name}") > LONGEST_NAME
+
+
+def _visible_prose(text: str) -> str:
+    return visible(text)[:LONGEST_DESCRIPTION_CHARS]
+
+
+def _visible_value(key: str, value: Any) -> Any:
+    return _visible_prose(value) if key in _PROSE and isinstance(value, str) else _visible_schema(value)
+
+
+def _visible_schema(schema: Any) -> Any:
+    match schema:
+        case dict():
+            return {key: _visible_value(key, value) for key, value in schema.items()}
+        case list():
+            return [_visible_schema(item) for item in schema]
+    return schema

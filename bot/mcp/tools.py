@@ -1,0 +1,122 @@
+"""The tools of all MCP servers: who may use which, and that none has changed since an admin agreed to it."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.core.conversation import Question, ToolDefinition
+from bot.core.inbound.channel_settings import is_direct
+from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule, as_data
+from bot.errors import StoreError
+from bot.mcp.config import SEPARATOR, McpSetup
+from bot.mcp.connection import ServerDown
+from bot.mcp.definitions import ListedTool, offered_names
+from bot.mcp.failures import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN
+from bot.mcp.server import McpServer, McpServers
+from bot.ports.channel_settings import ChannelSettingsReader
+from bot.ports.tool_pins import Pin, ToolPins
+
+OFFERED_WITHIN_S = 5.0
+"""How long an answer waits for the tools of a server that is just starting. A later answer may have them."""
+MOST_TOOLS = 100
+"""OpenAI accepts 128. Slack search and others of our own need room, too."""
+
+log = logging.getLogger(__name__)
+
+
+class McpTools:
+    """Implements the port Tools."""
+
+    def __init__(
+        self,
+        setup: McpSetup,
+        servers: McpServers,
+        pins: ToolPins,
+        channel_settings: ChannelSettingsReader,
+    ) -> None:
+        self._setup = setup
+        self._servers = servers.by_name
+        self._pins = pins
+        self._channel_settings = channel_settings
+        self._quarantined: set[tuple[str, str]] = set()
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        """Returns the tools of the servers that the channel may use, as far as they can be had within seconds."""
+        servers = await self._servers_of(question)
+        if not servers:
+            return ()
+        offers = await asyncio.gather(*map(self._offer, servers))
+        definitions = [definition for offer in offers for definition in offer]
+        if len(definitions) > MOST_TOOLS:
+            log.warning("MCP: %d tools are too many, the first %d are offered", len(definitions), MOST_TOOLS)
+        return tuple(definitions[:MOST_TOOLS])
+
+    def rule_for(self, name: str) -> ToolRule:
+        """Returns the rule of BOT_MCP_CONFIG for a tool."""
+        return self._setup.rules.rule_for(name)
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        """Calls a tool once, if the question's channel may use it and its definition is the agreed one."""
+        rule, server = self.rule_for(tool), self._servers.get(tool.partition(SEPARATOR)[0])
+        if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(question):
+            return _not_made(CALL_DENIED)
+        try:
+            async with asyncio.timeout(timeout_s):
+                agreed = await self._agreed(server)
+        except (ServerDown, StoreError, TimeoutError):
+            return _not_made(SERVER_DOWN)
+        listed = agreed.get(tool)
+        if listed is None or listed.hash != definition_hash:
+            return _not_made(DEFINITION_CHANGED)
+        result, by_server = await server.call(listed.name, arguments, timeout_s=timeout_s, read_only=rule.read_only)
+        log.info("MCP tool %s: %s", tool, result.outcome)
+        if not by_server:
+            return result
+        return CallResult(result.outcome, as_data(result.text, tool, secrets.token_hex(8)), result.is_error)
+
+    async def _servers_of(self, question: Question) -> list[McpServer]:
+        """Returns the servers that a question's channel may use; none if the database stays away."""
+        thread = question.thread
+        if is_direct(thread.channel_id):
+            names: Sequence[str] = self._setup.in_direct_messages
+        else:
+            try:
+                names = (await self._channel_settings.read(thread.team_id, thread.channel_id)).mcp_servers
+            except StoreError as error:
+                log.error("MCP: channel settings not read, no tools: %s", error)
+                return []
+        return [server for name, server in self._servers.items() if name in names]
+
+    async def _offer(self, server: McpServer) -> list[ToolDefinition]:
+        try:
+            async with asyncio.timeout(OFFERED_WITHIN_S):
+                agreed = await self._agreed(server)
+        except (ServerDown, TimeoutError) as error:
+            log.info("MCP server %s offers nothing now: %s", server.name, error)
+            return []
+        except StoreError as error:
+            log.error("MCP server %s offers nothing now: %s", server.name, error)
+            return []
+        return [
+            ToolDefinition(name, tool.offered_description, tool.offered_parameters, tool.hash)
+            for name, tool in agreed.items()
+            if not tool.is_too_large and self.rule_for(name).permission is not Permission.DENY
+        ]
+
+    async def _agreed(self, server: McpServer) -> dict[str, ListedTool]:
+        """Returns a server's tools without those that have changed since an admin agreed to them."""
+        named = offered_names(server.name, await server.tools())
+        pins = await self._pins.pin({name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
+        for name, tool in named.items():
+            if pins[name].definition_hash != tool.hash and (name, tool.hash) not in self._quarantined:
+                self._quarantined.add((name, tool.hash))
+                log.warning("MCP tool %s has changed and isn't offered until an admin agrees: typist mcp", name)
+        return {name: tool for name, tool in named.items() if pins[name].definition_hash == tool.hash}
+
+
+def _not_made(text: str) -> CallResult:
+    return CallResult(CallOutcome.FAILED, text, is_error=True)

@@ -1,0 +1,68 @@
+"""An MCP server on stdio that says whatever a file says, well-formed or not: python raw_server.py FILE.
+
+The file is JSON, and read again for each request: `tools` is the list of tools, `results` has what each tool answers
+with: a result, {"error": …} of JSON-RPC, or an action: {"die": true}, {"sleep_s": …}. `start` may be "die", "silent",
+or "stubborn" (nothing but SIGKILL ends it). Each call is appended to FILE.calls. It speaks the protocol of 2025-11-25,
+and starts faster than any server that imports the SDK.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def main(file: Path) -> None:
+    """Serves until stdin closes."""
+    start = json.loads(file.read_text()).get("start")
+    file.with_suffix(".pid").write_text(str(os.getpid()))
+    if start == "die":
+        sys.exit(3)
+    if start == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "id" in message and start != "silent":
+            answer = answered(file, message["method"], message.get("params") or {})
+            sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}) + "\n")
+            sys.stdout.flush()
+    while start == "stubborn":
+        time.sleep(1)
+
+
+def answered(file: Path, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Returns the answer to a request: a result or an error."""
+    script = json.loads(file.read_text())
+    match method:
+        case "initialize":
+            about = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
+            return {"result": {**about, "serverInfo": {"name": "raw", "version": "1"}}}
+        case "tools/list":
+            return {"result": {"tools": script["tools"]}}
+        case "tools/call":
+            with file.with_suffix(".calls").open("a") as calls:
+                calls.write(json.dumps([params["name"], params.get("arguments")]) + "\n")
+            return called(script["results"].get(params["name"]))
+    return {"error": {"code": -32601, "message": "Method not found"}}
+
+
+def called(result: dict[str, Any] | None) -> dict[str, Any]:
+    """Returns what a tool answers with."""
+    match result:
+        case None:
+            return {"error": {"code": -32602, "message": "Unknown tool"}}
+        case {"error": _}:
+            return result
+        case {"die": True}:
+            os._exit(1)
+        case {"sleep_s": seconds}:
+            time.sleep(seconds)
+            return {"result": {"content": []}}
+    return {"result": result}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

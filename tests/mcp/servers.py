@@ -1,0 +1,94 @@
+"""Real MCP servers for tests: scripted ones on stdio, and one of the SDK on streamable HTTP."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
+
+TOKEN = "secret-of-the-test"
+"""What the server on HTTP wants to see."""
+RAW_SERVER = Path(__file__).with_name("raw_server.py")
+TIME = ServerConfig("time", StdioTransport(str(Path(sys.executable).with_name("mcp-server-time"))))
+
+Json = dict[str, Any]
+
+
+def tool(name: str, description: str = "Does it.", **more: Any) -> Json:
+    """Returns a tool without parameters, as a server lists it."""
+    return {"name": name, "description": description, "inputSchema": {"type": "object"}, **more}
+
+
+def said(text: str) -> Json:
+    """Returns a result of one text."""
+    return {"content": [{"type": "text", "text": text}]}
+
+
+@dataclass(frozen=True)
+class RawServer:
+    """A server on stdio that says what its file says."""
+
+    file: Path
+
+    def script(self, tools: list[Json], results: Json | None = None, start: str = "") -> None:
+        """Sets what the server says from now on."""
+        self.file.write_text(json.dumps({"tools": tools, "results": results or {}, "start": start}))
+
+    def config(self, name: str = "raw") -> ServerConfig:
+        """Returns the server's configuration: Python without site-packages, which starts in a moment."""
+        return ServerConfig(name, StdioTransport(sys.executable, ("-I", "-S", str(RAW_SERVER), str(self.file))))
+
+    def entry(self) -> Json:
+        """Returns the same for a file of mcpServers."""
+        return {"command": sys.executable, "args": ["-I", "-S", str(RAW_SERVER), str(self.file)]}
+
+    @property
+    def calls(self) -> list[list[Any]]:
+        """The calls that reached the server, as names and arguments."""
+        calls = self.file.with_suffix(".calls")
+        return [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+
+    @property
+    def pid(self) -> int:
+        """The process that was started last."""
+        return int(self.file.with_suffix(".pid").read_text())
+
+    @property
+    def has_started(self) -> bool:
+        """Whether a process was started since `forget_start`."""
+        file = self.file.with_suffix(".pid")
+        return file.exists() and bool(file.read_text())
+
+    def forget_start(self) -> None:
+        """Forgets the process that was started last."""
+        self.file.with_suffix(".pid").unlink()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that process runs."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, 0)
+            return True
+        return False
+
+
+@asynccontextmanager
+async def http_server(port: int = 0) -> AsyncIterator[tuple[ServerConfig, asyncio.subprocess.Process]]:
+    """Yields a server on HTTP and its process."""
+    arguments = ("-m", "tests.mcp.sample_server", str(port))
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            url = (await process.stdout.readline()).decode().strip()
+        yield ServerConfig("web", HttpTransport(url, {"Authorization": f"Bearer {TOKEN}"})), process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

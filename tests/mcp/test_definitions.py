@@ -1,0 +1,75 @@
+"""Tools of MCP servers as models are offered them: names, hashes, and text that hides nothing."""
+
+import re
+
+import pytest
+
+from bot.mcp.definitions import (
+    LONGEST_DESCRIPTION_CHARS,
+    LONGEST_SCHEMA_CHARS,
+    ListedTool,
+    offered_names,
+)
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "description": "Which."}}}
+
+
+def listed(name: str, description: str = "Does it.", **more: object) -> ListedTool:
+    return ListedTool(name, description, {**SCHEMA, **more})
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("tools", "names"),
+        [
+            (["add"], ["srv__add"]),
+            (["files/read.all"], ["srv__files_read_all"]),
+            (["read all", "read_all"], ["srv__read_all", "srv__read_all_…"]),
+            (["read all", "read.all"], ["srv__read_all_…", "srv__read_all_…"]),
+            (["add", "add"], ["srv__add"]),
+            (["a" * 70], ["srv__" + "a" * 50 + "_…"]),
+            (["a" * 70, "a" * 71], ["srv__" + "a" * 50 + "_…"] * 2),
+            (["ä", "ö"], ["srv____…", "srv____…"]),
+        ],
+    )
+    def test_names_are_valid_and_no_two_are_alike(self, tools: list[str], names: list[str]) -> None:
+        for order in (tools, tools[::-1]):
+            named = offered_names("srv", map(listed, order))
+            assert len(named) == len(set(tools))
+            assert sorted(re.sub("_[0-9a-f]{8}$", "_…", name) for name in named) == sorted(names)
+            assert all(re.fullmatch("[a-zA-Z0-9_-]{1,64}", name) for name in named)
+
+    def test_exact_name_is_never_taken_by_another_tool(self) -> None:
+        exact = listed("drop_table")
+        for order in ([exact, listed("drop.table")], [listed("drop.table"), exact]):
+            assert offered_names("srv", order)["srv__drop_table"] is exact
+
+
+class TestHash:
+    def test_hash_depends_on_all_that_a_model_reads_and_on_nothing_else(self) -> None:
+        one = listed("add")
+        changes = [listed("sub"), listed("add", "Does it!"), listed("add", title="x")]
+        assert len({one.hash, *(tool.hash for tool in changes)}) == 4
+        reordered = ListedTool("add", "Does it.", dict(reversed(SCHEMA.items())))
+        assert reordered.hash == one.hash
+
+    def test_hidden_characters_change_the_hash(self) -> None:
+        assert listed("add", "Does it.\u200b").hash != listed("add").hash
+
+
+class TestText:
+    def test_description_is_visible_and_capped(self) -> None:
+        description = listed("add", "a\u202eb\U000e0041\U000e0042" + "x" * 10_000).offered_description
+        assert description.startswith("a\ufffdb\ufffdxxx")
+        assert len(description) == LONGEST_DESCRIPTION_CHARS
+
+    def test_prose_of_parameters_is_visible_and_their_values_stay(self) -> None:
+        text = {"type": "string", "description": "x\u200by", "enum": ["\u200b"]}
+        tool = ListedTool("add", "", {"type": "object", "properties": {"description": text}})
+        seen = {"type": "string", "description": "x\ufffdy", "enum": ["\u200b"]}
+        assert tool.offered_parameters == {"type": "object", "properties": {"description": seen}}
+
+    def test_tool_with_huge_parameters_is_too_large(self) -> None:
+        assert listed("add", enum=["x" * LONGEST_SCHEMA_CHARS]).is_too_large
+        # The prose is capped, so it makes no tool too large.
+        assert not listed("add", description="x" * LONGEST_SCHEMA_CHARS).is_too_large

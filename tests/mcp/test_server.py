@@ -1,0 +1,293 @@
+"""MCP servers: started when needed, called once, reached again after they died, and ended with us."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core.tools import CallOutcome
+from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
+from bot.mcp.connection import ServerDown
+from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_DOWN
+from bot.mcp.server import BACKOFF_S, McpServer, open_servers
+from bot.ports.clock import SystemClock
+from tests.mcp.servers import TIME, Json, RawServer, http_server, said, tool
+
+DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
+
+
+class HurriedClock(SystemClock):
+    """A clock that can be set forward."""
+
+    ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+
+@pytest.fixture
+def clock() -> HurriedClock:
+    return HurriedClock()
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> RawServer:
+    return RawServer(tmp_path / "script.json")
+
+
+@pytest.fixture
+async def server(raw: RawServer, clock: HurriedClock) -> AsyncIterator[McpServer]:
+    async with open_servers([raw.config()], clock) as servers:
+        yield servers.by_name["raw"]
+
+
+async def outcome(server: McpServer, name: str, *, read_only: bool = False, timeout_s: float = 30) -> CallOutcome:
+    result, _ = await server.call(name, {}, timeout_s=timeout_s, read_only=read_only)
+    return result.outcome
+
+
+async def started(raw: RawServer) -> None:
+    async with asyncio.timeout(30):
+        while not raw.has_started:  # noqa: ASYNC110 another process writes the file
+            await asyncio.sleep(0.01)
+
+
+class TestRealServers:
+    async def test_time_server_on_stdio_lists_and_answers(self, clock: HurriedClock) -> None:
+        async with open_servers([TIME], clock) as servers:
+            server = servers.by_name["time"]
+            assert {listed.name for listed in await server.tools()} == {"get_current_time", "convert_time"}
+            berlin = {"timezone": "Europe/Berlin"}
+            result, by_server = await server.call("get_current_time", berlin, timeout_s=30, read_only=True)
+            assert (result.outcome, result.is_error, by_server) == (DONE, False, True)
+            assert '"timezone": "Europe/Berlin"' in result.text
+            nowhere = {"timezone": "Nowhere/None"}
+            result, _ = await server.call("get_current_time", nowhere, timeout_s=30, read_only=True)
+            assert (result.outcome, result.is_error) == (DONE, True)
+
+    async def test_http_server_gets_its_headers_and_is_reached_again_after_a_restart(self, clock: HurriedClock) -> None:
+        async with http_server() as (config, process), open_servers([config], clock) as servers:
+            server = servers.by_name["web"]
+            assert {listed.name for listed in await server.tools()} == {"add", "wait"}
+            result, _ = await server.call("add", {"a": 2, "b": 40}, timeout_s=30, read_only=False)
+            assert (result.outcome, result.text) == (DONE, "42")
+            calling = asyncio.create_task(server.call("wait", {"seconds": 60}, timeout_s=60, read_only=False))
+            await asyncio.sleep(0.3)
+            process.kill()
+            assert (await calling)[0].outcome is UNKNOWN
+            await process.wait()
+            assert isinstance(config.transport, HttpTransport)
+            port = int(config.transport.url.split(":")[2].split("/")[0])
+            async with http_server(port):
+                clock.ahead_s += 120
+                assert {listed.name for listed in await server.tools()} == {"add", "wait"}
+                result, _ = await server.call("add", {"a": 1, "b": 1}, timeout_s=30, read_only=False)
+                assert result.text == "2"
+
+    async def test_refused_header_is_told_by_its_status(self, clock: HurriedClock) -> None:
+        async with http_server() as (config, _):
+            assert isinstance(config.transport, HttpTransport)
+            wrong = replace(config, transport=HttpTransport(config.transport.url, {"Authorization": "Bearer wrong"}))
+            async with open_servers([wrong], clock) as servers:
+                with pytest.raises(ServerDown, match="HTTP 401"):
+                    await servers.by_name["web"].tools()
+
+
+class TestStarts:
+    async def test_nothing_runs_before_it_is_needed(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([])
+        assert not raw.has_started
+        assert await server.tools() == ()
+        assert raw.is_alive
+
+    @pytest.mark.parametrize(
+        ("config", "reason"),
+        [
+            (ServerConfig("raw", StdioTransport("/no/such/command")), "its command was not found"),
+            (ServerConfig("raw", StdioTransport("/etc/passwd")), "Permission denied"),
+            (
+                ServerConfig("raw", StdioTransport(sys.executable, ("-c", "raise SystemExit(3)"))),
+                "its process has ended",
+            ),
+            (ServerConfig("raw", HttpTransport("http://127.0.0.1:9/mcp")), "it can't be reached"),
+        ],
+    )
+    async def test_failed_start_is_told_without_details(
+        self, config: ServerConfig, reason: str, clock: HurriedClock
+    ) -> None:
+        async with open_servers([config], clock) as servers:
+            server = servers.by_name["raw"]
+            with pytest.raises(ServerDown, match=f"^{reason}$"):
+                await server.tools()
+            assert await outcome(server, "anything") is FAILED
+
+    async def test_server_gets_no_variables_of_ours(
+        self, raw: RawServer, clock: HurriedClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-secret")
+        seen = tmp_path / "environ"
+        code = f"import os; open({str(seen)!r}, 'w').write(repr(dict(os.environ)))"
+        config = ServerConfig("raw", StdioTransport(sys.executable, ("-I", "-S", "-c", code), {"FOR_IT": "only"}))
+        async with open_servers([config], clock) as servers:
+            with pytest.raises(ServerDown):
+                await servers.by_name["raw"].tools()
+        assert "SLACK_BOT_TOKEN" not in seen.read_text()
+        assert "'FOR_IT': 'only'" in seen.read_text()
+
+    async def test_tries_to_connect_grow_rarer(self, raw: RawServer, server: McpServer, clock: HurriedClock) -> None:
+        raw.script([], start="die")
+        for pause_s in BACKOFF_S[:4]:
+            with pytest.raises(ServerDown):
+                await server.tools()
+            raw.forget_start()
+            if pause_s:
+                with pytest.raises(ServerDown, match="its process has ended"):
+                    await server.tools()
+                assert not raw.has_started
+            clock.ahead_s += pause_s
+        raw.script([])
+        assert await server.tools() == ()
+
+
+class TestCalls:
+    @pytest.mark.parametrize(
+        ("result", "expected", "text"),
+        [
+            (said("Hi."), DONE, "Hi."),
+            ({**said("No."), "isError": True}, DONE, "No."),
+            ({"content": []}, DONE, "(The tool returned nothing.)"),
+            (
+                {"content": [{"type": "image", "data": "AAAA", "mimeType": "image/png"}]},
+                DONE,
+                "[left out: image (image/png, 3 bytes), which Typist doesn't pass on]",
+            ),
+            (
+                {"content": [{"type": "audio", "data": "AAAA", "mimeType": "audio/wav"}]},
+                DONE,
+                "[left out: audio (audio/wav, 3 bytes), which Typist doesn't pass on]",
+            ),
+            (
+                {"content": [{"type": "resource_link", "uri": "https://evil.example/?q=1", "name": "more"}]},
+                DONE,
+                "[link to more: https://evil.example/?q=1]",
+            ),
+            (
+                {"content": [{"type": "resource", "resource": {"uri": "file:///a", "text": "A."}}]},
+                DONE,
+                "[contents of file:///a]\nA.",
+            ),
+            (
+                {"content": [{"type": "resource", "resource": {"uri": "file:///a", "blob": "AAAA"}}]},
+                DONE,
+                "[left out: file (of an unknown type, 3 bytes), which Typist doesn't pass on]",
+            ),
+            ({"content": [], "structuredContent": {"a": 1}}, DONE, '{"a": 1}'),
+            ({"content": "no list"}, DONE, RESULT_UNREADABLE),
+            ({"error": {"code": -32602, "message": "a is missing"}}, FAILED, "a is missing"),
+            ({"error": {"code": -32603, "message": "boom"}}, UNKNOWN, CALL_LOST),
+            ({"die": True}, UNKNOWN, CALL_LOST),
+        ],
+    )
+    async def test_result_of_each_kind(
+        self, raw: RawServer, server: McpServer, result: Json, expected: CallOutcome, text: str
+    ) -> None:
+        raw.script([tool("it")], {"it": result})
+        await server.tools()
+        found, _ = await server.call("it", {"x": 1}, timeout_s=30, read_only=False)
+        assert (found.outcome, found.text) == (expected, text)
+        assert raw.calls == [["it", {"x": 1}]]
+
+    async def test_bad_structured_content_is_done_and_unreadable(self, raw: RawServer, server: McpServer) -> None:
+        schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+        raw.script([tool("it", outputSchema=schema)], {"it": {"content": [], "structuredContent": {"a": "x"}}})
+        await server.tools()
+        result, by_server = await server.call("it", {}, timeout_s=30, read_only=False)
+        assert (result.outcome, result.text, by_server) == (DONE, RESULT_UNREADABLE, False)
+
+    async def test_unknown_tool_fails(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([])
+        assert await outcome(server, "gone") is FAILED
+
+    async def test_lost_call_of_a_read_only_tool_failed(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([tool("it")], {"it": {"die": True}})
+        await server.tools()
+        result, _ = await server.call("it", {}, timeout_s=30, read_only=True)
+        assert (result.outcome, result.text) == (FAILED, CALL_LOST_READ_ONLY)
+
+    async def test_slow_call_ends_in_time_and_is_unknown(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([tool("it")], {"it": {"sleep_s": 60}})
+        await server.tools()
+        begun = time.monotonic()
+        assert await outcome(server, "it", timeout_s=0.5) is UNKNOWN
+        assert time.monotonic() - begun < 5
+        assert raw.calls == [["it", {}]]
+
+    async def test_response_that_is_no_json_is_lost_when_the_time_is_up(
+        self, raw: RawServer, server: McpServer
+    ) -> None:
+        raw.script([tool("it")], {"it": said("\ud83d \udc00")})
+        await server.tools()
+        assert await outcome(server, "it", timeout_s=0.5) is UNKNOWN
+
+    async def test_server_that_died_is_started_again_for_the_next_call(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([tool("it"), tool("die")], {"it": said("Hi."), "die": {"die": True}})
+        await server.tools()
+        first = raw.pid
+        assert await outcome(server, "die") is UNKNOWN
+        assert await outcome(server, "it") is DONE
+        assert raw.pid != first
+        assert [name for name, _ in raw.calls] == ["die", "it"]
+
+    async def test_no_call_is_made_while_the_server_is_down(self, raw: RawServer, server: McpServer) -> None:
+        raw.script([], start="die")
+        result, _ = await server.call("it", {}, timeout_s=30, read_only=False)
+        assert (result.outcome, result.text) == (FAILED, SERVER_DOWN)
+
+    async def test_canceled_call_leaves_the_server_usable(self, clock: HurriedClock) -> None:
+        async with http_server() as (config, _), open_servers([config], clock) as servers:
+            server = servers.by_name["web"]
+            await server.tools()
+            calling = asyncio.create_task(server.call("wait", {"seconds": 60}, timeout_s=60, read_only=False))
+            await asyncio.sleep(0.2)
+            calling.cancel()
+            await asyncio.wait([calling])
+            assert calling.cancelled()
+            assert await outcome(server, "gone") is not UNKNOWN
+
+
+class TestEnds:
+    async def test_processes_end_with_us(self, raw: RawServer, clock: HurriedClock) -> None:
+        raw.script([])
+        async with open_servers([raw.config()], clock) as servers:
+            await servers.by_name["raw"].tools()
+        assert not raw.is_alive
+
+    async def test_process_that_ignores_all_but_a_kill_ends_within_our_time(
+        self, raw: RawServer, clock: HurriedClock
+    ) -> None:
+        raw.script([], start="stubborn")
+        async with open_servers([raw.config()], clock) as servers:
+            await servers.by_name["raw"].tools()
+            begun = time.monotonic()
+        assert not raw.is_alive
+        assert time.monotonic() - begun < 4
+
+    async def test_process_that_is_still_starting_ends_too(self, raw: RawServer, clock: HurriedClock) -> None:
+        raw.script([], start="silent")
+        async with open_servers([raw.config()], clock) as servers:
+            listing = asyncio.create_task(servers.by_name["raw"].tools())
+            await started(raw)
+        assert not raw.is_alive
+        with pytest.raises(ServerDown):
+            await listing
+
+    async def test_nothing_starts_after_the_end(self, raw: RawServer, clock: HurriedClock) -> None:
+        raw.script([])
+        async with open_servers([raw.config()], clock) as servers:
+            server = servers.by_name["raw"]
+        assert await outcome(server, "it") is FAILED
+        assert not raw.has_started
