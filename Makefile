@@ -64,9 +64,9 @@ $(VENV)/run: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run
-	$(PIP) --editable '.[sandbox,dev]'
+	$(PIP) --editable '.[sandbox,mcp,dev]'
 	@touch $@
 
 $(VENV)/mutants: $(VENV)/dev
-	$(PIP) --editable '.[sandbox,dev,mutants]'
+	$(PIP) --editable '.[sandbox,mcp,dev,mutants]'
 	@touch $@

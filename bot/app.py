@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from slack_bolt.async_app import AsyncApp
@@ -18,19 +18,25 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core import texts
+from bot.core.carriers import CarrierSetting
+from bot.core.conversation import WebSearch
 from bot.core.inbound.channel_settings import DefaultSettings
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity, TriageRules
 from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules
+from bot.core.tools import SLACK
 from bot.ports.clock import Clock, SystemClock
 from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.models import Models
-from bot.providers.registry import max_output_tokens, open_models
+from bot.ports.prices import Prices
+from bot.ports.tools import Tools
+from bot.providers.registry import max_output_tokens, models_that_search, open_models
 from bot.services import metrics
 from bot.services.access_control import AccessControl
 from bot.services.answering import Answering
 from bot.services.app_home import AppHome
+from bot.services.approval_expiry import expire_approvals
 from bot.services.assistant_pane import AssistantPane
 from bot.services.health import Probes, serving
 from bot.services.intake import Intake
@@ -43,17 +49,24 @@ from bot.services.quota import Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.retention import expire_texts
 from bot.services.slash_commands import SlashCommands
+from bot.services.thread_statuses import ThreadStatuses
+from bot.services.tool_calls import ToolCalls
+from bot.services.toolbox import Toolbox
 from bot.services.worker import Capacity, Worker
-from bot.settings import Settings, model_setup, models_in_use, system_prompt_in_use
+from bot.settings import Settings, model_prices, model_setup, models_in_use, system_prompt_in_use
 from bot.slack.checks import warn_of_setup
 from bot.slack.client import SlackClient, new_session
 from bot.slack.credentials import app_credential, bot_credential
+from bot.slack.search import SlackSearch
 from bot.slack.socket import Sockets
 from bot.slack.surfaces import SlackSurfaces
 from bot.slack.workspace import Workspace
 from bot.store import Stores
 from bot.store.teams import adopt
 from handlers import app_home_and_pane, messages, reply_actions, slash_commands
+
+if TYPE_CHECKING:
+    from bot.mcp.server import McpServers
 
 LAST_TASKS_S = 1.0
 """How long the other tasks get to end once live answers have ended or were handed over."""
@@ -79,23 +92,32 @@ class Bot:
     shortcut: MessageShortcut
     loops: tuple[Callable[[], Coroutine[None, None, None]], ...]
     """Run from the start until the last answer has ended."""
+    mcp_servers: "McpServers | None"
+    """None if there are none."""
 
 
 @asynccontextmanager
-async def built(settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels) -> AsyncIterator[Bot]:
+async def built(
+    settings: Settings, probes: Probes, clock: Clock, wrap: WrapModels, tools: Tools | None
+) -> AsyncIterator[Bot]:
     """Yields the bot, connected to its database and Slack's Web API only. Sets the probes of /health."""
     async with AsyncExitStack() as stack:
+        # First, so that it closes last: by then, the processes that `_end` has told to end are gone.
+        mcp_servers = await stack.enter_async_context(_mcp_servers(settings, clock))
         session = await stack.enter_async_context(new_session())
         bot_token, app_token = bot_credential(clock), app_credential(clock)
         client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.call_refused)
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.refused
         installation = await bot_token.insist(client.installation)
-        warn_of_setup(installation, clock.now())
+        warn_of_setup(installation, clock.now(), search=settings.slack_search)
+        _warn_of_web_search(settings)
         me = installation.identity
-        stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user)
+        prices = model_prices(settings)
+        stores = await Stores.open(settings.database_url, uuid4().hex, clock, settings.max_concurrent_per_user, prices)
         stack.push_async_callback(stores.close)
         await adopt(stores.database, me.team_id)
+        tools = tools or _mcp_tools(settings, mcp_servers, stores)
         lease = Lease()
         workspace = Workspace(
             me,
@@ -105,11 +127,16 @@ async def built(settings: Settings, probes: Probes, clock: Clock, wrap: WrapMode
             lease=lease,
             clock=clock,
             edit_budget=settings.edit_budget,
+            carrier=CarrierSetting(settings.carrier),
         )
         access = AccessControl(
             access_rules_of(settings), workspace.users, workspace.ephemeral, stores.notices, stores.bot_questions
         )
         estimate = TokenEstimate(models_in_use(settings))
+        statuses = ThreadStatuses(workspace.pane, stores.queue, clock, me.team_id)
+        client.posted = statuses.posted
+        search = workspace.search if settings.slack_search else None
+        toolbox = _toolbox(search, tools)
         answering = Answering(
             jobs=stores.worker_queue,
             replies=workspace.scheduler,
@@ -123,7 +150,9 @@ async def built(settings: Settings, probes: Probes, clock: Clock, wrap: WrapMode
                 files=workspace.files,
                 clock=clock,
                 me=me,
-                settings=PromptSettings(system_prompt_in_use(settings), settings.history_tokens),
+                settings=PromptSettings(
+                    system_prompt_in_use(settings), settings.history_tokens, web_search_of(settings)
+                ),
                 estimate=estimate,
             ),
             models=wrap(await stack.enter_async_context(open_models(model_setup(settings)))),
@@ -132,10 +161,17 @@ async def built(settings: Settings, probes: Probes, clock: Clock, wrap: WrapMode
             estimate=estimate,
             metrics=metrics.logged,
             access_control=access,
+            participants=stores.participants,
             token_refused=lambda: bot_token.refused,
+            tool_calls=ToolCalls(toolbox, stores.tool_steps, workspace.users, clock),
+            max_steps=settings.max_steps,
+            admins=settings.admins,
             done_ping_s=settings.done_ping_s,
-            quota=quota_of(settings, stores, workspace.ephemeral, clock),
-            pane=AssistantPane(stores.notices, stores.pane_context, workspace.pane, me, settings.suggested_prompts),
+            quota=quota_of(settings, prices, stores, workspace.ephemeral, clock),
+            prices=prices,
+            pane=AssistantPane(
+                stores.notices, stores.pane_context, workspace.pane, me, settings.suggested_prompts, statuses
+            ),
         )
         worker = Worker(
             queue=stores.worker_queue,
@@ -146,16 +182,26 @@ async def built(settings: Settings, probes: Probes, clock: Clock, wrap: WrapMode
             capacity=Capacity(settings.max_concurrent, settings.drain_s),
             answer=answering.answer,
             admits=access.admits,
+            queued=statuses.queued,
             token_refused=lambda: bot_token.refused,
         )
         bolt = _bolt(settings, me)
         rules = TriageRules(settings.mention_only, access.may_admit_bots)
-        intake = Intake(stores.queue, stores.participants, stores.channel_settings, worker, access, me, rules)
+        surfaces = workspace.surfaces
         actions = ReplyActions(
-            stores.queue, stores.recorded_answers, worker, access, settings.admins, workspace.surfaces
+            jobs=stores.queue,
+            answers=stores.recorded_answers,
+            worker=worker,
+            access_control=access,
+            admins=settings.admins,
+            responses=surfaces,
+            approvals=stores.tool_steps,
+            modals=surfaces,
         )
         reply_actions.register(bolt, actions, me.team_id)
-        surfaces = workspace.surfaces
+        intake = Intake(
+            stores.queue, stores.participants, stores.channel_settings, worker, access, actions, me, rules, search
+        )
         shortcut = MessageShortcut(stores.message_questions, surfaces, surfaces, intake, clock, me)
         _beside_messages(bolt, settings, stores, surfaces, shortcut, answering)
         messages.register(bolt, intake, MessageEdits(stores.queue, worker, intake, me), shortcut)
@@ -169,9 +215,30 @@ async def built(settings: Settings, probes: Probes, clock: Clock, wrap: WrapMode
             Outbox(stores.outbox, workspace.outbox_sender, workspace.scheduler, clock).run,
             shortcut.run,
             partial(expire_texts, stores.erasure, clock, settings.retention_days),
+            partial(expire_approvals, stores.tool_steps, clock),
             partial(bot_token.watch, client.identity),
         )
-        yield Bot(me, worker, sockets, shortcut, loops)
+        yield Bot(me, worker, sockets, shortcut, loops, mcp_servers)
+
+
+@asynccontextmanager
+async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpServers | None"]:
+    if not settings.mcp.servers:
+        yield None
+        return
+    # Only now: it imports the SDK, which takes 27 MB and half a second.
+    from bot.mcp.server import open_servers
+
+    async with open_servers(settings.mcp.servers, clock) as servers:
+        yield servers
+
+
+def _mcp_tools(settings: Settings, servers: "McpServers | None", stores: Stores) -> Tools | None:
+    if servers is None:
+        return None
+    from bot.mcp.tools import McpTools
+
+    return McpTools(settings.mcp, servers, stores.tool_pins, stores.channel_settings)
 
 
 def _beside_messages(
@@ -203,7 +270,29 @@ def _beside_messages(
 
 def default_settings_of(settings: Settings) -> DefaultSettings:
     """Returns the settings that apply where a channel has none of its own."""
-    return DefaultSettings(models_in_use(settings), system_prompt_in_use(settings), settings.mention_only)
+    return DefaultSettings(
+        models_in_use(settings),
+        system_prompt_in_use(settings),
+        settings.mention_only,
+        web_search_of(settings) is not None,
+        settings.mcp.names,
+    )
+
+
+def web_search_of(settings: Settings) -> WebSearch | None:
+    """Returns the web search that prompts may ask for; None if BOT_WEB_SEARCH is off or no model can search."""
+    may_search = settings.web_search and models_that_search(model_setup(settings))
+    return WebSearch(settings.web_search_domains) if may_search else None
+
+
+def _warn_of_web_search(settings: Settings) -> None:
+    """Logs the models that can't search the web, although BOT_WEB_SEARCH is on."""
+    if not settings.web_search:
+        return
+    able = models_that_search(model_setup(settings))
+    for model in models_in_use(settings):
+        if model not in able:
+            log.warning("BOT_WEB_SEARCH has no effect on %s: its server has no web search of its own", model)
 
 
 def shown_to_admins(settings: Settings) -> dict[str, str]:
@@ -228,10 +317,16 @@ def access_rules_of(settings: Settings) -> AccessRules:
     )
 
 
-def quota_of(settings: Settings, stores: Stores, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
+def quota_of(settings: Settings, prices: Prices, stores: Stores, ephemeral: EphemeralMessages, clock: Clock) -> Quota:
     """Builds the quota from the settings' caps."""
     models, max_tokens = models_in_use(settings), max_output_tokens(model_setup(settings))
-    return Quota(settings.caps, models, max_tokens, stores.usage, stores.notices, ephemeral, clock)
+    return Quota(settings.caps, models, max_tokens, prices, stores.usage, stores.notices, ephemeral, clock)
+
+
+def _toolbox(search: SlackSearch | None, tools: Tools | None) -> Tools | None:
+    if search is None or tools is None:
+        return search or tools
+    return Toolbox({SLACK: search}, tools)
 
 
 @dataclass(frozen=True)
@@ -250,16 +345,18 @@ async def run(
     ready: Callable[[Bot], None],
     clock: Clock = MACHINES_CLOCK,
     wrap_models: WrapModels = _as_they_are,
+    tools: Tools | None = None,
 ) -> None:
     """Runs the bot until `shutdown`. /health is served from the start and says what startup is waiting for.
 
     `wrap_models` returns what answers in place of the settings' models. The sandbox adds its showcase.
+    `tools`: what models may ask for, in place of the tools of BOT_MCP_CONFIG.
     """
     probes = Probes()
     async with AsyncExitStack() as stack:
         if settings.health_port is not None:
             await stack.enter_async_context(serving(settings.health_port, probes))
-        bot = await _built_unless_stopped(built(settings, probes, clock, wrap_models), stack, shutdown.requested)
+        bot = await _built_unless_stopped(built(settings, probes, clock, wrap_models, tools), stack, shutdown.requested)
         if bot is not None:
             await _run(bot, shutdown, ready)
 
@@ -317,6 +414,8 @@ async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[
         task.cancel()
     # Together: an attempt that is handed over may wait for its last call, which the edit scheduler's loop ends.
     await bot.worker.hand_over()
+    if bot.mcp_servers is not None:
+        others = [*others, asyncio.create_task(bot.mcp_servers.close())]
     _, late = await asyncio.wait((closing, working, *others), timeout=LAST_TASKS_S)
     for task in late:
         task.cancel()

@@ -5,6 +5,7 @@ the variable's name: "must be a whole number from 1 to 10".
 """
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -18,19 +19,27 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
 from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion, parse_suggestions
+from bot.core.carriers import CarrierSetting
 from bot.core.inbound.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.limits.access import UserKind
 from bot.core.limits.caps import Cap, parse_caps
-from bot.core.limits.prices import cost_usd
+from bot.core.limits.prices import OwnPrice, parse_prices
 from bot.core.stream import Usage
+from bot.core.tools import SLACK
 from bot.errors import SettingsError
+from bot.mcp.config import McpSetup, read_setup
 from bot.providers.model_setup import ModelSetup, RequestOptions, VendorSettings
+from bot.providers.prices import ModelPrices
 from bot.providers.registry import VENDORS
 
 _MASK = "***"
 _URL = re.compile(
     r"(?P<scheme>[\w+]+)://(?P<user>[^@/?#]*@)?(?P<rest>(?:[\w.,-]|:\d+(?=[/,?]|$)|\[[0-9a-fA-F:]+\])*(?:/[^@?#]*)?)(?:\?[^@]*)?"
 )
+
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+")
+MOST_DOMAINS = 100
+"""OpenAI takes no more."""
 
 WHERE = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
@@ -144,6 +153,16 @@ def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
     return parse
 
 
+def parse_domains(value: str) -> tuple[str, ...]:
+    """Returns the hosts of a comma-separated list. Raises ValueError."""
+    domains = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    for wrong in (domain for domain in domains if not _DOMAIN.fullmatch(domain)):
+        raise ValueError(f"must be a comma-separated list of domains such as docs.example.com; {wrong!r} isn't one")
+    if len(domains) > MOST_DOMAINS:
+        raise ValueError(f"must have at most {MOST_DOMAINS} domains")
+    return domains
+
+
 _users = _ids("[UWB][A-Z0-9]+", "member IDs such as U0123ABCD (in Slack: profile > Copy member ID)")
 _channels = _ids("[CGD][A-Z0-9]+", "channel IDs such as C0123ABCD (in Slack: at the end of the channel's details)")
 
@@ -151,6 +170,20 @@ _channels = _ids("[CGD][A-Z0-9]+", "channel IDs such as C0123ABCD (in Slack: at 
 def _kinds(value: str) -> frozenset[UserKind]:
     choices = [kind.value for kind in UserKind if kind is not UserKind.MEMBER]
     return frozenset(UserKind(_one_of(*choices)(part.strip())) for part in value.split(",") if part.strip())
+
+
+def _price_file(value: str) -> tuple[OwnPrice, ...]:
+    path = Path(value)
+    try:
+        return parse_prices(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        raise ValueError(f"names {path}, which doesn't exist. Create it, or empty the setting") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"names {path}, which is not in UTF-8. Save it in UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"names {path}, which can't be read: {os.strerror(error.errno or 0)}") from None
+    except ValueError as problem:
+        raise ValueError(f"names {path}, which can't be used: {problem}") from None
 
 
 def _setting(variable: str, parse: Callable[[str], Any] = _text, default: Any = "", secret: bool = False) -> Any:
@@ -164,6 +197,7 @@ class Settings:
     slack_bot_token: str = _setting("SLACK_BOT_TOKEN", _token("xoxb-"), secret=True)
     slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
     slack_config_token: str = _setting("SLACK_CONFIG_TOKEN", _token("xoxe.xoxp-"), secret=True)
+    slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """By the vendor's name in the registry, which names the variables too."""
@@ -171,11 +205,15 @@ class Settings:
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", _whole(500, 1_000_000), 16_000)
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", _whole(16, 128_000), 8_192)
+    max_steps: int = _setting("BOT_MAX_STEPS", _whole(1, 100), 16)
     streaming: bool = _setting("BOT_STREAMING", _on_off, True)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", _whole(1, 3_600), 60)
     edit_budget: int = _setting("BOT_EDIT_BUDGET", _whole(50, 1_200), 50)
+    carrier: str = _setting("BOT_CARRIER", _one_of(*CarrierSetting), CarrierSetting.AUTO.value)
     done_ping_s: int = _setting("BOT_DONE_PING_S", _whole(0, 86_400), 60)
     mention_only: bool = _setting("BOT_MENTION_ONLY", _on_off, False)
+    web_search: bool = _setting("BOT_WEB_SEARCH", _on_off, False)
+    web_search_domains: tuple[str, ...] = _setting("BOT_WEB_SEARCH_DOMAINS", parse_domains, ())
     suggested_prompts: tuple[Suggestion, ...] = _setting(
         "BOT_SUGGESTED_PROMPTS", parse_suggestions, DEFAULT_SUGGESTIONS
     )
@@ -187,7 +225,11 @@ class Settings:
     deny_users: frozenset[str] = _setting("BOT_DENY_USERS", _users, frozenset())
     allow_channels: frozenset[str] = _setting("BOT_ALLOW_CHANNELS", _channels, frozenset())
     deny_channels: frozenset[str] = _setting("BOT_DENY_CHANNELS", _channels, frozenset())
+    mcp_config: str = _setting("BOT_MCP_CONFIG")
+    mcp: McpSetup = field(default=McpSetup())
+    """The servers and rules in the file of BOT_MCP_CONFIG."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
+    prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
     max_concurrent: int = _setting("BOT_MAX_CONCURRENT", _whole(1, 10_000), 200)
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", _whole(1, 10_000), 3)
     drain_s: int = _setting("BOT_DRAIN_S", _whole(0, 3_600), 25)
@@ -239,7 +281,8 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         value = _parsed(env, setting.metadata["variable"], setting.metadata["parse"], problems)
         if value is not None:
             values[setting.name] = value
-    settings = Settings(**values, vendors=_vendors(env, problems))
+    mcp = _mcp(values.get("mcp_config"), env, problems)
+    settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp)
     problems += [*missing_keys(settings), *_contradictions(settings), *_unpriced(settings)]
     if needs_slack:
         problems += _missing_tokens(env)
@@ -282,6 +325,19 @@ def _vendors(env: Mapping[str, str], problems: list[str]) -> dict[str, VendorSet
     return vendors
 
 
+def _mcp(path: str | None, env: Mapping[str, str], problems: list[str]) -> McpSetup:
+    """Returns the MCP servers of a file, none without a file; adds to `problems`."""
+    if path is None:
+        return McpSetup()
+    if importlib.util.find_spec("mcp") is None:
+        problems.append("BOT_MCP_CONFIG needs the extra mcp. Install it: pip install 'typist[mcp]'.")
+    try:
+        return read_setup(Path(path), env)
+    except SettingsError as error:
+        problems += error.problems
+        return McpSetup()
+
+
 def _parsed(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:
     """Returns a variable's value, None if it is not set or invalid; adds to `problems`."""
     value = env.get(variable, "").strip()
@@ -309,6 +365,12 @@ def model_setup(settings: Settings) -> ModelSetup:
     """Returns the setup from which the models in use are built."""
     options = RequestOptions(settings.streaming, settings.max_output_tokens)
     return ModelSetup(models_in_use(settings), settings.vendors, options, settings.stall_timeout_s)
+
+
+def model_prices(settings: Settings) -> ModelPrices:
+    """Returns the prices of the models in use."""
+    base_urls = {name: vendor.base_url for name, vendor in settings.vendors.items() if vendor.base_url}
+    return ModelPrices(settings.prices, base_urls)
 
 
 def in_force(settings: Settings) -> dict[str, str]:
@@ -389,21 +451,30 @@ def _contradictions(settings: Settings) -> list[str]:
         "USERS": settings.allow_users & settings.deny_users,
         "CHANNELS": settings.allow_channels & settings.deny_channels,
     }
-    return [
+    problems = [
         f"BOT_ALLOW_{what} and BOT_DENY_{what} both contain {', '.join(sorted(both))}. Remove it from one of them."
         for what, both in lists.items()
         if both
     ]
+    if settings.slack_search and SLACK in settings.mcp.names:
+        problems.append(
+            f"BOT_MCP_CONFIG: the server {SLACK} has the name of Typist's own tool while BOT_SLACK_SEARCH is on. "
+            "Give it another name."
+        )
+    return problems
 
 
 def _unpriced(settings: Settings) -> list[str]:
     """A cap in dollars has no effect on a model whose price is unknown."""
     if not any(cap.in_dollars for cap in settings.caps):
         return []
+    prices = model_prices(settings)
     return [
-        f"A dollar cap requires a price for every model in BOT_MODELS, and {model} has none. Cap tokens in BOT_CAPS."
+        f"A dollar cap requires a price for every model in BOT_MODELS, and {model} has none. "
+        "Add its price to the file of BOT_PRICES, or cap tokens in BOT_CAPS."
         for model in models_in_use(settings)
-        if cost_usd(model, Usage()) is None
+        # A price may change with the time, but is there at any time.
+        if prices.cost_usd(model, Usage(), 0.0) is None
     ]
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.processes import INHERITED_VARIABLES
+from tests.processes import END_WITHIN_S, INHERITED_VARIABLES
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["bot.app", "bot.providers.openai", "tests.forked"])
@@ -75,6 +75,20 @@ async def forked_bot(
             forked.kill()
             await forked.wait()
             process.close()
+
+
+async def forked_command(
+    folder: Path, *arguments: str, env: Mapping[str, str], before: Callable[[], object] | None = None
+) -> tuple[int, str, str]:
+    """Runs a command to its end and returns its exit code and what it wrote to stdout and stderr."""
+    async with (
+        asyncio.timeout(END_WITHIN_S),
+        forked_bot(folder, *arguments, env=env, before=before) as process,
+        asyncio.TaskGroup() as tasks,
+    ):
+        out, err = (tasks.create_task(stream.read()) for stream in (process.stdout, process.stderr))
+        code = await process.wait()
+    return code, out.result().decode(), err.result().decode()
 
 
 async def _pipe(stack: AsyncExitStack) -> tuple[asyncio.StreamReader, Connection]:

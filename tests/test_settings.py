@@ -1,5 +1,6 @@
 """Settings are validated: every problem is reported, and no secret is shown."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from dotenv import dotenv_values
 
 from bot import settings
 from bot.core.limits.access import UserKind
+from bot.core.stream import Usage
 from bot.errors import SettingsError
 from bot.providers.model_setup import VendorSettings
 from bot.providers.registry import VENDORS
@@ -78,7 +80,23 @@ PROBLEMS = {
     "a cap without a unit": ({"BOT_CAPS": "user/day=20"}, ["BOT_CAPS must list caps such as user/day=200000tokens"]),
     "a dollar cap on a model without a price": (
         {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"},
-        ["a price for every model in BOT_MODELS, and openai/my-own has none"],
+        ["a price for every model in BOT_MODELS, and openai/my-own has none. Add its price to the file of BOT_PRICES"],
+    ),
+    "a file of prices that is not there": (
+        {"BOT_PRICES": "no-such.json"},
+        ["BOT_PRICES names no-such.json, which doesn't exist. Create it, or empty the setting."],
+    ),
+    "a folder in place of a file of prices": (
+        {"BOT_PRICES": "."},
+        ["BOT_PRICES names ., which can't be read: "],
+    ),
+    "a domain with a path": (
+        {"BOT_WEB_SEARCH_DOMAINS": "docs.example.com, https://example.com/a"},
+        ["BOT_WEB_SEARCH_DOMAINS must be a comma-separated list of domains", "'https://example.com/a' isn't one"],
+    ),
+    "too many domains": (
+        {"BOT_WEB_SEARCH_DOMAINS": ",".join(f"{number}.example" for number in range(101))},
+        ["BOT_WEB_SEARCH_DOMAINS must have at most 100 domains"],
     ),
     "a token of another kind": (
         {"SLACK_BOT_TOKEN": "xoxp-1"},
@@ -216,3 +234,61 @@ def test_example_lists_every_setting_with_its_default() -> None:
     for name, vendor in ours.vendors.items():
         entry = VENDORS[name]
         assert vendor == VendorSettings(base_url=entry.base_url, api=entry.apis[0] if entry.apis else "")
+
+
+PRICE = {"input": 1, "output": 2}
+
+
+def test_own_price_allows_a_dollar_cap(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text(json.dumps({"openai/my-*": PRICE}))
+    env = {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"}
+    found = settings.read({**env, "BOT_PRICES": str(prices)})
+    assert settings.model_prices(found).cost_usd("openai/my-own", Usage(1_000_000), 0) == 1.0
+    assert settings.in_force(found)["BOT_PRICES"] == "openai/my-*"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "line 1 isn't JSON: Expecting value"),
+        ('{\n"openai/a": {input: 1}}', "line 2 isn't JSON"),
+        ("[]", "there must be a JSON object of models"),
+        ("{}", "there must be a JSON object of models"),
+        ("[" * 100_000, "nested too deeply"),
+        (
+            '{"my-own": {"input": 1, "output": 2}}',
+            "models must be named vendor/model, as in BOT_MODELS; 'my-own' isn't",
+        ),
+        ('{"openai/a": 1}', "'openai/a' must have an object with prices"),
+        ('{"openai/a": {"input": 1}}', "'openai/a' needs a price for output, in USD per million tokens"),
+        ('{"openai/a": {}}', "'openai/a' needs a price for input and output"),
+        ('{"openai/a": {"inptu": 1, "output": 2}}', "'openai/a' has 'inptu', which isn't one of input, cached_input"),
+        ('{"openai/a": {"input": "1", "output": 2}}', "input of 'openai/a' must be a number from 0"),
+        ('{"openai/a": {"input": -1, "output": 2}}', "input of 'openai/a' must be a number from 0"),
+        ('{"openai/a": {"input": NaN, "output": 2}}', "input of 'openai/a' must be a number from 0"),
+        ('{"openai/a": {"input": 1e999999999, "output": 2}}', "input of 'openai/a' must be a number from 0"),
+        ('{"openai/a": {"input": true, "output": 2}}', "input of 'openai/a' must be a number from 0"),
+        ('{"openai/a": {"input": 1, "input": 1, "output": 2}}', "'input' is there twice"),
+        ('{"openai/a": {"input": 1, "output": 2, "tiers": {}}}', "tiers of 'openai/a' must be a list"),
+        (
+            '{"openai/a": {"input": 1, "output": 2, "tiers": [{"input": 2}]}}',
+            "each tier of 'openai/a' needs a whole number",
+        ),
+        ('{"openai/a": {"input": 1, "output": 2, "tiers": [{"above": 1.5, "input": 2}]}}', "needs a whole number"),
+        ('{"openai/a": {"input": 1, "output": 2, "tiers": [{"above": 1}]}}', "needs a whole number of tokens as above"),
+        (
+            '{"openai/a": {"input": 1, "output": 2, "tiers": [{"above": 1, "input": 2}, {"above": 1, "input": 3}]}}',
+            "two tiers of 'openai/a' begin above the same number",
+        ),
+    ],
+)
+def test_wrong_file_of_prices_is_reported_in_one_line(tmp_path: Path, text: str, problem: str) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        settings.read({"BOT_PRICES": str(prices)})
+    [found] = caught.value.problems
+    assert found.startswith(f"BOT_PRICES names {prices}, which can't be used: ")
+    assert problem in found
+    assert "\n" not in found

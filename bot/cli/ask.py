@@ -10,10 +10,9 @@ from dataclasses import replace
 
 from bot import logs, settings
 from bot.core.conversation import Prompt, Turn
-from bot.core.limits.prices import cost_usd
-from bot.core.stream import Completion, Thinking
+from bot.core.stream import Completion
 from bot.errors import SettingsError, TypistError
-from bot.settings import Settings, model_setup, parse_model_option, system_prompt_in_use
+from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
 HELP = "answer one question in the terminal"
 DESCRIPTION = "Answers one question in the terminal. Piped text is appended to the question."
@@ -50,14 +49,13 @@ async def _ask(settings: Settings, question: str) -> None:
     async with open_models(model_setup(settings)) as provider, aclosing(provider.stream(prompt)) as events:
         try:
             async for event in events:
-                if isinstance(event, Completion):
-                    completion = event
-                    continue
-                if isinstance(event, Thinking):
-                    continue
-                first_s = first_s or time.monotonic() - started
-                wrote = event
-                print(event, end="", flush=True)
+                match event:
+                    case Completion():
+                        completion = event
+                    case str():
+                        first_s = first_s or time.monotonic() - started
+                        wrote = event
+                        print(event, end="", flush=True)
         except TypistError:
             if wrote:
                 print(flush=True)
@@ -65,13 +63,14 @@ async def _ask(settings: Settings, question: str) -> None:
     if not wrote.endswith("\n"):
         print(flush=True)
     if completion is not None:
-        print(summary(completion, first_s), file=sys.stderr)
+        usage = completion.usage
+        cost_usd = model_prices(settings).cost_usd(completion.model, usage, time.time()) if usage else None
+        print(summary(completion, first_s, cost_usd), file=sys.stderr)
 
 
-def summary(completion: Completion, first_s: float) -> str:
+def summary(completion: Completion, first_s: float, cost_usd: float | None) -> str:
     """Returns one line: model, tokens, time to the first token, cost."""
     usage = completion.usage
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens unknown"
-    cost = cost_usd(completion.model, usage) if usage else None
-    price = "price unknown" if cost is None else f"${cost:.6f}"
+    price = "price unknown" if cost_usd is None else f"${cost_usd:.6f}"
     return f"{completion.model} · {tokens} · first token after {first_s:.2f} s · {price}"

@@ -1,4 +1,4 @@
-"""`typist check`: checks tokens, scopes, Socket Mode, models and the database, and says how to mend what is wrong."""
+"""`typist check`: checks tokens, scopes, Socket Mode, models, tools and the database, and names each remedy."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ from bot.core.checks import Check, Report, fail, ok
 from bot.errors import SettingsError
 from bot.settings import Settings, model_setup, models_in_use
 
-HELP = "check tokens, scopes, models and the database"
+HELP = "check tokens, scopes, models, tools and the database"
 DESCRIPTION = (
     "Checks what must be right before Typist can answer, and says how to mend what is wrong. It changes nothing. "
     "Exits with 1 if something must be mended, with 2 if the settings can't be used."
@@ -77,7 +77,7 @@ async def checked(ours: Settings, probe: str | None = None) -> Report:
         tokens = (ours.slack_bot_token, ours.slack_app_token, ours.slack_config_token)
         bot, app, config = (SlackClient(token, ours.slack_api_url, session) for token in tokens)
         clock, setup = SystemClock(), model_setup(ours)
-        in_slack = slack.SlackChecks(bot, app, config if ours.slack_config_token else None, clock)
+        in_slack = slack.SlackChecks(bot, app, config if ours.slack_config_token else None, clock, ours.slack_search)
         stack.push_async_callback(in_slack.close)
         store = database.DatabaseChecks(ours.database_url)
         stack.push_async_callback(store.close)
@@ -109,6 +109,14 @@ async def checked(ours: Settings, probe: str | None = None) -> Report:
             Step(database.WRITE, store.write, needs=[database.CONNECTION]),
             Step(database.SCHEMA, store.schema, needs=[database.CONNECTION], after=[database.WRITE]),
         ]
+        if ours.mcp.servers:
+            # Only now: it needs the extra mcp.
+            from bot.mcp import checks as mcp
+
+            steps += [
+                Step(mcp.check_id(server.name), partial(mcp.check_server, server, ours.mcp.rules, clock))
+                for server in ours.mcp.servers
+            ]
         return await run_checks(steps)
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot import __version__, settings
-from bot.cli import EXIT_INVALID, Subcommand, ask, check, forget, health, manifest, migrate, run, sandbox, usage
+from bot.cli import EXIT_INVALID, Subcommand, ask, check, forget, health, manifest, mcp, migrate, run, sandbox, usage
 from bot.core import texts
 from bot.errors import SettingsError, TypistError, trace_of
 
@@ -26,6 +26,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "sandbox": sandbox,
     "ask": ask,
     "check": check,
+    "mcp": mcp,
     "manifest": manifest,
     "migrate": migrate,
     "forget": forget,
@@ -45,7 +46,7 @@ EPILOG = """examples:
     %(prog)s ask "What is a monad?"
   Answer a question about piped text:
     git diff | %(prog)s ask "Review this"
-  Check tokens, scopes, models and the database:
+  Check tokens, scopes, models, tools and the database:
     %(prog)s check
   Delete a person's questions and their answers from the database:
     %(prog)s forget --user U0123ABCD

@@ -4,13 +4,14 @@ import argparse
 import json
 from collections.abc import Mapping
 
+from bot import settings
 from bot.errors import SettingsError
 from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 
 HELP = "print the manifest to create the Slack app from"
 DESCRIPTION = (
     "Prints the app's manifest as JSON. Paste it at api.slack.com/apps > Create New App > From a manifest. "
-    "The Slack CLI asks for it by .slack/hooks.json."
+    "The Slack CLI asks for it by .slack/hooks.json. With BOT_SLACK_SEARCH=on it has the scope search:read.public."
 )
 
 
@@ -30,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     """Prints the manifest and returns the exit code. Raises SettingsError."""
     try:
-        manifest = app_manifest(agent=options.agent, name=options.name, command=options.slash_command)
+        search = settings.read(env).slack_search
+        manifest = app_manifest(agent=options.agent, search=search, name=options.name, command=options.slash_command)
     except ValueError as problem:
         raise SettingsError([str(problem)]) from problem
     print(json.dumps(manifest, indent=2))

@@ -17,11 +17,12 @@ DESCRIPTION = "Prints answers, tokens, costs, failures and feedback, by day, use
 DAY_S = 86_400
 USUAL_DAYS = 30
 
-_HEADINGS = ("answers", "input", "output", "USD", "first token", "failures", "+1", "-1")
+_HEADINGS = ("answers", "input", "output", "searches", "USD", "first token", "failures", "+1", "-1")
 _COLUMNS = (
     "answers",
     "input_tokens",
     "output_tokens",
+    "web_searches",
     "cost_usd",
     "unpriced_tokens",
     "median_first_token_s",
@@ -112,7 +113,7 @@ def _print_table(report: Report, since: int) -> None:
 
 
 def _cells(line: UsageLine) -> tuple[str, ...]:
-    numbers = (line.answers, line.input_tokens, line.output_tokens)
+    numbers = (line.answers, line.input_tokens, line.output_tokens, line.web_searches)
     return (
         *(f"{number:,}" for number in numbers),
         f"{line.cost_usd:,.2f}" if line.cost_usd >= 1 or not line.cost_usd else f"{line.cost_usd:.4f}",

@@ -6,9 +6,17 @@
 2. The reply is opened: a placeholder, or what an earlier attempt left in Slack. If the end is already on record or
    shown, nothing is asked again; only the missing half is done.
 3. The prompt is built, tokens are reserved from the quota, and the model is asked. Its deltas are appended to the
-   reply, which the edit scheduler shows at its own pace.
+   reply, which the edit scheduler shows at its own pace. A model that asks for tools takes further steps.
 4. The reply is finished: it returns when Slack shows the whole text, or never will.
 5. The end is recorded, however long the database is away. The outbox does what Slack did not accept.
+
+Steps
+-----
+`_take_steps` is the loop of a model that uses tools, at most BOT_MAX_STEPS requests for an answer. Each request has
+its own reservation and its own usage. A step that asks for tools is recorded before any of its calls is made
+(services/tool_calls.py). Then its calls are made, and the next request has their results and whatever the askers have
+written meanwhile. A take-over goes on from the recorded steps: no model is asked for them again. Where a call needs a
+person's approval, the reply asks for it, and the attempt gives the job up until the decision (core/job.py).
 
 How an attempt ends
 -------------------
@@ -35,27 +43,46 @@ model is asked. A model that failed before its first word is not counted, unless
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import partial
 from itertools import chain, repeat
 
 from bot.core import texts
-from bot.core.conversation import Job, Prompt
+from bot.core.carriers import may_be_streamed
+from bot.core.conversation import FollowUp, Job, Prompt, TextPart, TurnPart
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.mentions import without_address
 from bot.core.inbound.tokens import TokenEstimate, media_tokens, prompt_texts
 from bot.core.inbound.triage import Identity
 from bot.core.job import Closing, EndReason, Outcome, Spent, reason_of
 from bot.core.outbox import Leftover, OutboxKind
+from bot.core.reply.approvals import asks_of
 from bot.core.reply.draft import Draft
 from bot.core.reply.resuming import Seam
+from bot.core.reply.sources import shown_sources
 from bot.core.reply.state import Ending, Shown
-from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking, Usage
+from bot.core.step_turns import calls_made, has_expired, items_of, saw_untrusted, searches, with_steps
+from bot.core.stream import (
+    MOST_SEARCHES,
+    Citation,
+    Completion,
+    FinishReason,
+    Opaque,
+    Searching,
+    StreamEvent,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from bot.core.tool_steps import Round
 from bot.errors import CapReached, Failure, NotShown, ProviderError, StoreError, TypistError, trace_of
 from bot.ports.clock import Clock
 from bot.ports.models import Models, Provider
+from bot.ports.participants import ThreadParticipants
+from bot.ports.prices import Prices
 from bot.ports.queue import ClaimedJobs
 from bot.ports.replies import LiveReply, Replies
 from bot.services.access_control import AccessControl
@@ -63,6 +90,7 @@ from bot.services.assistant_pane import AssistantPane
 from bot.services.metrics import JobLife, Metrics, Times
 from bot.services.prompt_builder import PromptBuilder
 from bot.services.quota import Quota
+from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 
 CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REFUSED}
 """Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
@@ -72,6 +100,7 @@ RECORD_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count attempts without reported usage."""
 
+_LIMIT_NOTICES = {EndReason.LENGTH_LIMIT: texts.LENGTH_LIMIT, EndReason.STEP_LIMIT: texts.STEP_LIMIT}
 _REASONS: Mapping[type[TypistError], EndReason] = {
     CapReached: EndReason.CAP_REACHED,
     NotShown: EndReason.NOT_SHOWN,
@@ -82,6 +111,10 @@ log = logging.getLogger(__name__)
 
 class _TokenRefused(Exception):
     """Slack refuses the bot token, and the model has not been asked."""
+
+
+class _Asked(Exception):
+    """The reply asks a person to approve calls."""
 
 
 class Cancellation(Enum):
@@ -122,12 +155,25 @@ class AnswerAttempt:
     """A stop came before the model was asked."""
     earlier: Shown = field(default_factory=Shown)
     """What an earlier attempt left in Slack."""
+    rounds: list[Round] = field(init=False)
+    """The steps that asked for tools."""
+    follow_ups: list[FollowUp] = field(init=False)
+    """The questions that came while tools ran."""
+    parts: list[TurnPart] = field(default_factory=list)
+    """What the step under way consists of."""
+    calls: list[ToolCall] = field(default_factory=list)
+    """The calls that the step under way asks for."""
+    used: Usage = field(default_factory=Usage)
+    """The usage of the steps that this attempt recorded."""
+    used_usd: list[float | None] = field(default_factory=list)
+    """What each of them cost; a price depends on one request's size."""
     opened: Sequence[OpenedFile] = ()
     """Files of the question. A notice below the answer names those that were not read."""
     prompt_version: str | None = None
 
     def __post_init__(self) -> None:
         self.draft = Draft(self.job)
+        self.rounds, self.follow_ups = list(self.job.rounds), list(self.job.follow_ups)
 
     @property
     def text(self) -> str:
@@ -143,9 +189,42 @@ class AnswerAttempt:
             case Thinking(chars=chars):
                 self.output_chars += chars
                 return ""
-        self.first_token_s = now - self.claimed_at if self.first_token_s is None else self.first_token_s
-        self.output_chars += len(event)
-        return event
+            case Citation():
+                self.draft.cite(event)
+            case ToolCall():
+                self.calls.append(event)
+                self.parts.append(event)
+            case Opaque():
+                self.parts.append(event)
+            case str():
+                self._note_text(event)
+                self.first_token_s = now - self.claimed_at if self.first_token_s is None else self.first_token_s
+                self.output_chars += len(event)
+                return event
+        return ""
+
+    def _note_text(self, delta: str) -> None:
+        if self.parts and isinstance(last := self.parts[-1], TextPart):
+            self.parts[-1] = TextPart(last.text + delta)
+        else:
+            self.parts.append(TextPart(delta))
+
+    def step_began(self, model: str, input_tokens: int) -> None:
+        """Notes that the model is asked for a step."""
+        self.model, self.input_tokens, self.output_chars = model, input_tokens, 0
+        self.parts, self.calls, self.completion = [], [], None
+
+    def step_recorded(self, step: Round, usage: Usage | None, cost_usd: float | None) -> None:
+        """Notes that a step is on record with its usage, which no longer counts for the attempt."""
+        self.rounds.append(step)
+        self.used += usage or Usage()
+        self.used_usd.append(cost_usd)
+        self.input_tokens = self.output_chars = 0
+
+    def whole_cost_usd(self, last_usd: float | None) -> float | None:
+        """Returns what all steps cost together; None if the price of one is unknown."""
+        costs = [cost for cost in (*self.used_usd, last_usd) if cost is not None]
+        return sum(costs) if len(costs) == len(self.used_usd) + 1 else None
 
     @property
     def part(self) -> str:
@@ -155,15 +234,58 @@ class AnswerAttempt:
     @property
     def spent(self) -> Spent:
         """The estimated usage so far, which counts if the attempt is interrupted now."""
-        return Spent(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN), self.model) if self.model else Spent()
+        if self.model is None or not (self.input_tokens or self.output_chars):
+            return Spent()
+        return Spent(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN), self.model)
 
     def counted(self, outcome: Outcome) -> Outcome:
         """Returns the outcome with the attempt's model, usage and times. Without reported usage the estimate counts."""
         estimated = Usage(self.spent.input_tokens, self.spent.output_tokens) if self.model else None
         model, usage = outcome.model or self.model, outcome.usage or estimated
         return replace(
-            outcome, model=model, usage=usage, first_token_s=self.first_token_s, prompt_version=self.prompt_version
+            outcome,
+            model=model,
+            usage=usage,
+            first_token_s=self.first_token_s,
+            prompt_version=self.prompt_version,
+            sources=self.draft.sources,
         )
+
+
+class _StepReply:
+    """Shows one step of a model in the reply: its work, and its text as it joins the text of earlier steps."""
+
+    def __init__(self, attempt: AnswerAttempt, reply: LiveReply, *, is_new: bool) -> None:
+        """`is_new`: the step begins a paragraph of its own; else it continues the draft's text."""
+        self._attempt = attempt
+        self._reply = reply
+        self._seam = Seam("" if is_new else attempt.draft.start)
+        self._gap = "\n\n" if is_new and attempt.text.strip() else ""
+        self._shows_activity = is_new
+
+    def receive(self, event: StreamEvent, now: float) -> bool:
+        """Shows an event of the model's stream; returns whether it is text. `now` is by the monotonic clock."""
+        text = self._seam.join(self._attempt.receive(event, now))
+        self._append(text)
+        return bool(text)
+
+    def show_activity(self, activity: str) -> None:
+        """Shows what the model is doing, until it writes."""
+        self._reply.show_activity(activity)
+        self._shows_activity = True
+
+    def end(self) -> None:
+        """Shows the text that was held back."""
+        self._append(self._seam.rest())
+
+    def _append(self, text: str) -> None:
+        if not text:
+            return
+        if self._shows_activity:
+            self._reply.show_activity("")
+            self._shows_activity = False
+        self._reply.append(self._gap + text)
+        self._gap = ""
 
 
 @dataclass(frozen=True)
@@ -179,10 +301,17 @@ class Answering:
     estimate: TokenEstimate
     metrics: Metrics
     access_control: AccessControl
+    participants: ThreadParticipants
     token_refused: Callable[[], bool]
     """Returns whether Slack refuses our bot token now."""
     quota: Quota
+    prices: Prices
     pane: AssistantPane
+    tool_calls: ToolCalls
+    max_steps: int
+    """The most requests for one answer."""
+    admins: Collection[str]
+    """Ids of the Typist admins, who may always allow a tool."""
     done_ping_s: int
     """Askers are mentioned when the answer is complete if it took longer than this; 0: never."""
 
@@ -192,8 +321,8 @@ class Answering:
         try:
             if await self._denied(attempt):
                 return
-            status_shown = await self.pane.begin(attempt.job.question)
-            reply = await self.replies.open(attempt.draft, status_shown=status_shown)
+            signs = await self.pane.begin(attempt.job.question)
+            reply = await self.replies.open(attempt.draft, status_shown=signs.status, has_stop=signs.stop)
             attempt.earlier = reply.shown
             if (closing := attempt.job.checkpoint.closing) or reply.shown.ended:
                 await self._complete_end(attempt, reply, closing)
@@ -204,6 +333,12 @@ class Answering:
             await reply.finish(ending)
             await self._record_shown_end(attempt, reply, outcome)
         except asyncio.CancelledError:
+            await self._leave(attempt, reply)
+        except _Asked:
+            await self._wait_for_decision(attempt, reply)
+        except NotOurs:
+            log.info("job %d: stopped or changed while its model used tools", attempt.job.id)
+            attempt.cancellation = Cancellation.RESTART
             await self._leave(attempt, reply)
         except _TokenRefused:
             log.warning("job %d: queued again, because Slack refuses the bot token", attempt.job.id)
@@ -240,6 +375,7 @@ class Answering:
         else:
             outcome = Outcome(closing.end_reason, attempt.text, closing.model)
             outcome = replace(outcome, first_token_s=closing.first_token_s, prompt_version=closing.prompt_version)
+        outcome = replace(outcome, sources=attempt.draft.sources)
         if closing is None or shown.ended:
             await reply.leave()
         else:
@@ -260,7 +396,7 @@ class Answering:
             return _stopped(attempt)
         try:
             return await self._stream(attempt, reply)
-        except _TokenRefused:
+        except (_TokenRefused, _Asked, NotOurs):
             raise
         except TypistError as error:
             return _end(texts.for_error(error), _failed(attempt, error))
@@ -284,45 +420,137 @@ class Answering:
             built = await self.prompt_builder.build(attempt.draft, memory)
             attempt.opened, attempt.prompt_version = built.opened, built.prompt_version
             provider = self.models.led_by(built.model, built.prompt)
-            return await self._ask_model(attempt, built.prompt, provider, reply)
+            return await self._take_steps(attempt, built.prompt, provider, reply)
 
-    async def _ask_model(
+    async def _take_steps(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply
     ) -> tuple[Ending, Outcome]:
-        """Reserves the quota and appends the model's text to the reply. Raises _TokenRefused."""
+        """Asks the model, and makes its calls, until it asks for no more. Raises _TokenRefused, _Asked and NotOurs."""
         if self.token_refused():
             raise _TokenRefused
+        records, job = self.tool_calls.records, attempt.job
+        offer = await self.tool_calls.offer(job)
+        made_before = await self.tool_calls.insist(lambda: records.made_before(job))
+        prompt = replace(prompt, tools=offer.definitions)
+        begun = attempt.text[len(job.settled) :] if job.rounds else ""
+        while True:
+            await self._make_calls(attempt, offer, reply)
+            step_no = len(attempt.rounds)
+            is_last = step_no + 1 >= self.max_steps
+            steps = attempt.rounds, attempt.follow_ups, self.me.user_id
+            step_prompt = with_steps(prompt, *steps, made_before=made_before, begun=begun, is_last=is_last)
+            if gone := await self._ask_model(attempt, step_prompt, provider, reply, resumed=begun):
+                return gone
+            if not attempt.calls or is_last:
+                return self._completed(attempt)
+            await self._record_step(attempt, step_no, offer)
+            begun = ""
+
+    async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: LiveReply) -> None:
+        """Makes the calls of the last step, and takes along what was asked meanwhile. Raises _Asked and NotOurs."""
+        if not attempt.rounds:
+            return
+        job, step = attempt.job, attempt.rounds[-1]
+        calls = await self.tool_calls.make(job, step.step_no, offer, partial(_show_tool, reply))
+        if asks := asks_of(calls, job.version, self.admins):
+            await reply.ask(asks)
+            if reply.unshown:
+                raise NotShown
+            raise _Asked
+        attempt.rounds[-1] = replace(step, steps=calls)
+        records, step_no = self.tool_calls.records, step.step_no + 1
+        attempt.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
+
+    async def _record_step(self, attempt: AnswerAttempt, step_no: int, offer: Offer) -> None:
+        """Records a step that asks for tools, with its calls and its usage. Raises NotOurs."""
+        completion, written = attempt.completion, attempt.job.so_far + "".join(step.text for step in attempt.rounds)
+        assert completion is not None, "a provider's stream ends with a Completion or an error"
+        untrusted = saw_untrusted(attempt.rounds)
+        calls = self.tool_calls.planned(attempt.calls, step_no, offer, untrusted=untrusted)
+        step = Round(step_no, attempt.text[len(written) :], items_of(attempt.parts), completion.model, calls)
+        counted = attempt.counted(Outcome(EndReason.STEPPED, "", completion.model, completion.usage))
+        outcome = replace(counted, sources=())
+        piece, records = attempt.draft.piece(), self.tool_calls.records
+        if not await self.tool_calls.insist(lambda: records.record(attempt.job, step, outcome, piece)):
+            raise NotOurs
+        if piece:
+            attempt.draft.recorded(piece)
+        attempt.step_recorded(step, outcome.usage, self._cost_usd(outcome))
+
+    async def _ask_model(
+        self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply, *, resumed: str
+    ) -> tuple[Ending, Outcome] | None:
+        """Reserves the quota and appends the text of one step to the reply; returns an end if the reply is gone.
+
+        `resumed`: what an earlier attempt left of this step.
+        """
         texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
         input_tokens = texts_tokens + media_tokens(prompt)
-        await self.quota.reserve(attempt.job, input_tokens)
-        attempt.model, attempt.input_tokens = provider.model, input_tokens
-        seam = Seam(attempt.draft.start)
+        await self.quota.reserve(attempt.job, input_tokens, MOST_SEARCHES if prompt.web_search else 0)
+        attempt.step_began(provider.model, input_tokens)
+        if not prompt.tools:
+            # An approval may have to be shown, which a stream can't wait with.
+            await self._allow_stream(attempt.job)
+        step = _StepReply(attempt, reply, is_new=bool(attempt.rounds) and not resumed)
         try:
             async with aclosing(provider.stream(prompt)) as events:
                 async for event in events:
-                    if text := seam.join(attempt.receive(event, self.clock.monotonic())):
-                        reply.append(text)
+                    if isinstance(event, Searching):
+                        self._show_search(attempt, step, event)
+                    if step.receive(event, self.clock.monotonic()):
+                        self.pane.writing(attempt.job.question)
                     if reply.gone:
                         return _end("", Outcome(EndReason.REPLY_GONE, attempt.text))
                     if reply.unshown:
                         raise NotShown
         except ProviderError as error:
-            if error.failure is not Failure.EMPTY or not attempt.draft.resumes:
+            if error.failure is not Failure.EMPTY or not (attempt.draft.resumes or attempt.rounds):
                 raise
             # The model had nothing to add: the text on record is complete.
             attempt.completion = Completion(error.model, FinishReason.STOP, None)
-        if text := seam.rest():
-            reply.append(text)
-        return self._completed(prompt, attempt)
+        step.end()
+        if attempt.completion is not None and attempt.completion.usage is not None:
+            self.estimate.learn(attempt.completion.model, prompt, attempt.completion.usage)
+        return None
 
-    def _completed(self, prompt: Prompt, attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
-        """Returns the end of an answer that the model completed, and corrects the estimate by its usage."""
+    def _show_search(self, attempt: AnswerAttempt, step: _StepReply, search: Searching) -> None:
+        """Says what is searched for, until there is text."""
+        if search.query or not search.done:
+            step.show_activity(texts.searching(search.query))
+            self.pane.show_status(attempt.job.question, texts.pane_searching(search.query))
+
+    async def _allow_stream(self, job: Job) -> None:
+        """Lets a native stream carry the reply if all its readers would see it grow."""
+        question, thread, is_alone = job.question, job.question.thread, False
+        if may_be_streamed(question, is_alone=True) and not thread.in_direct_message:
+            try:
+                is_alone = not (await self.participants.at_message(thread, question.user_id, question.ts)).others
+            except StoreError as error:
+                log.warning("participants not read, the answer is edited: %s", error)
+        if may_be_streamed(question, is_alone=is_alone):
+            self.replies.allow_stream(job)
+
+    def _completed(self, attempt: AnswerAttempt) -> tuple[Ending, Outcome]:
+        """Returns the end of an answer that the model completed, or that has used all its steps."""
         completion = attempt.completion
         assert completion is not None, "a provider's stream ends with a Completion or an error"
-        if completion.usage is not None:
-            self.estimate.learn(completion.model, prompt, completion.usage)
-        outcome = Outcome(reason_of(completion.finish_reason), attempt.text, completion.model, completion.usage)
-        return _end(texts.LENGTH_LIMIT if outcome.end_reason is EndReason.LENGTH_LIMIT else "", outcome)
+        reason = EndReason.STEP_LIMIT if attempt.calls else reason_of(completion.finish_reason)
+        outcome = Outcome(reason, attempt.text, completion.model, completion.usage)
+        return _end(_LIMIT_NOTICES.get(reason, ""), outcome)
+
+    async def _wait_for_decision(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
+        """Gives the job up until the calls that the reply asks about are decided.
+
+        If the decision was faster, or somebody stopped or edited the question, the job is released instead.
+        """
+        attempt.cancellation = Cancellation.RESTART
+        if reply is not None:
+            await reply.leave()
+        records, piece = self.tool_calls.records, attempt.draft.piece()
+        if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece)):
+            log.info("job %d: waits for an approval", attempt.job.id)
+        else:
+            await self._release(attempt)
 
     async def _record_shown_end(self, attempt: AnswerAttempt, reply: LiveReply, outcome: Outcome) -> None:
         """Records an end that Slack shows, reports its metrics, and warns the asker about a quota that runs out."""
@@ -330,9 +558,16 @@ class Answering:
             total_s = self.clock.monotonic() - attempt.claimed_at
             waited_s = max(0.0, self.clock.now() - total_s - float(attempt.job.question.ts))
             times = Times(waited_s, total_s, attempt.first_token_s)
-            self.metrics(JobLife.of(attempt.job, outcome, times, reply.edits))
+            whole = replace(outcome, usage=attempt.used + outcome.usage) if outcome.usage else outcome
+            cost_usd = attempt.whole_cost_usd(self._cost_usd(outcome))
+            self.metrics(JobLife.of(attempt.job, whole, times, cost_usd, reply.edits))
             if outcome.usage is not None:
                 await self.quota.warn(attempt.job.question)
+
+    def _cost_usd(self, outcome: Outcome) -> float | None:
+        if not (outcome.model and outcome.usage):
+            return None
+        return self.prices.cost_usd(outcome.model, outcome.usage, self.clock.now())
 
     async def _end_with_internal_error(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Ends the job on record after an unexpected error, and has the outbox show that."""
@@ -389,21 +624,25 @@ class Answering:
             await self.clock.sleep(delay_s)
 
 
+def _show_tool(reply: LiveReply, tool: str) -> None:
+    reply.show_activity(texts.running(tool))
+
+
 def _with_notices(ending: Ending, attempt: AnswerAttempt) -> Ending:
     """Returns the ending with what every end shows: files that were not read, and the model in the footer."""
     completion = attempt.completion
     left_out = completion.left_out if completion else ()
-    notice = " ".join(filter(None, (ending.notice, unread_notice(attempt.opened, left_out))))
-    return replace(ending, notice=notice, footer=_footer(attempt), previous=_has_previous(attempt.job))
-
-
-def _has_previous(job: Job) -> bool:
-    return job.version > 0 and not job.so_far
+    expired = texts.APPROVAL_EXPIRED if has_expired(attempt.rounds) else ""
+    notice = " ".join(filter(None, (ending.notice, expired, unread_notice(attempt.opened, left_out))))
+    sources = shown_sources(attempt.draft.sources)
+    ending = replace(ending, notice=notice, footer=_footer(attempt), previous=attempt.job.has_previous)
+    return replace(ending, sources=sources, details=calls_made(attempt.rounds) > 0)
 
 
 def ending_of(job: Job, closing: Closing) -> Ending:
     """Returns how readers see an end that is on record."""
-    return Ending(closing.notice, closing.end_reason, closing.footer, _has_previous(job))
+    sources = shown_sources(job.checkpoint.sources)
+    return Ending(closing.notice, closing.end_reason, closing.footer, job.has_previous, sources, closing.details)
 
 
 def _closing(ending: Ending, outcome: Outcome) -> Closing:
@@ -414,15 +653,18 @@ def _closing(ending: Ending, outcome: Outcome) -> Closing:
         outcome.model,
         outcome.first_token_s,
         outcome.prompt_version,
+        ending.details,
     )
 
 
 def _footer(attempt: AnswerAttempt) -> str:
-    """Returns the model that wrote the answer; without a completion, the one that was asked."""
+    """Returns the model that wrote the answer, or was asked, and how many tools it used."""
     completion = attempt.completion
-    if completion is None or completion.model == attempt.model:
-        return attempt.model or ""
-    return texts.fell_back(completion.model)
+    model = attempt.model or ""
+    if completion is not None and completion.model != attempt.model:
+        model = texts.fell_back(completion.model)
+    searched = searches([*(item for step in attempt.rounds for item in step.items), *items_of(attempt.parts)])
+    return " · ".join(filter(None, (model, texts.work_done(searched, calls_made(attempt.rounds)))))
 
 
 def _stopped(attempt: AnswerAttempt) -> tuple[Ending, Outcome]:

@@ -1,4 +1,4 @@
-"""The assistant pane: suggested prompts, the pane context, and status and title of its threads."""
+"""The assistant pane: suggested prompts, pane context and titles; and in all threads, signs that an answer is begun."""
 
 import asyncio
 import logging
@@ -13,9 +13,10 @@ from bot.errors import RateLimited, Refused, StoreError, trace_of
 from bot.ports.assistant_pane import Pane
 from bot.ports.notices import Notices
 from bot.ports.pane_context import PaneContextWriter
+from bot.services.thread_statuses import ThreadStatuses
 
 STATUS_WITHIN_S = 1.0
-"""How long setting the status may take before a placeholder is posted instead."""
+"""How long status and session may take before the placeholder and Typist's own Stop are shown instead."""
 WITHIN_S = 20.0
 END_WITHIN_S = 120.0
 """Longer than for other calls: Slack's Stop should disappear late rather than stay without effect."""
@@ -23,16 +24,27 @@ END_WITHIN_S = 120.0
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What Slack shows for certain while a question is answered."""
+
+    status: bool = False
+    """A status that stands for the placeholder."""
+    stop: bool = False
+    """Slack's own Stop, which stands for ours."""
+
+
 @dataclass(frozen=True)
 class AssistantPane:
-    """Does nothing in apps without a pane. Calls that Slack refuses are logged, and nothing fails because of them."""
+    """Serves apps with a pane, and every thread's status. Nothing fails because of a call that Slack refuses."""
 
     notices: Notices
     context: PaneContextWriter
     pane: Pane
     me: Identity
     suggestions: tuple[Suggestion, ...]
-    _working: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    statuses: ThreadStatuses
+    _sessions: dict[ThreadKey, asyncio.Task[bool]] = field(default_factory=dict, init=False)
     _calls: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def suggest(self, channel_id: str, thread_ts: str | None) -> None:
@@ -45,44 +57,67 @@ class AssistantPane:
         if self.me.has_pane:
             await self.context.write(self.me.team_id, user_id, channel_id)
 
-    async def begin(self, question: Question) -> bool:
-        """Shows the status "thinking"; returns whether it stands for the placeholder."""
-        if not (self.me.has_pane and assistant_pane.in_pane(question)):
-            return False
-        self._working[question.thread] = self._start(self.pane.set_working(question.thread, True))
-        self._start(self._name(question))
-        try:
-            async with asyncio.timeout(STATUS_WITHIN_S):
-                await self.pane.set_status(question.thread, texts.PANE_STATUS)
-        except (RateLimited, Refused, TimeoutError) as error:
-            log.warning("pane status not set, posting a placeholder instead: %s", error or "it took too long")
-            return False
-        except Exception as error:
-            log.error("pane status not set, posting a placeholder instead: %s", trace_of(error))
-            return False
-        return True
+    async def begin(self, question: Question) -> Signs:
+        """Shows that an attempt at a question has begun; returns what Slack shows for certain.
+
+        Only in the pane and in agents' threads do Slack's docs promise that a status is seen. Elsewhere it comes on top
+        of the placeholder, and nothing waits for it.
+        """
+        thread = question.thread
+        if not self.me.has_pane or thread.thread_ts is None:
+            self.statuses.answering(thread, texts.STATUS_THINKING)
+            return Signs()
+        in_pane = assistant_pane.in_pane(question)
+        if in_pane:
+            self._start(self._name(question))
+        session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
+        has_status, _ = await asyncio.gather(
+            self.statuses.confirmed(thread, texts.STATUS_THINKING, STATUS_WITHIN_S),
+            asyncio.wait((session,), timeout=STATUS_WITHIN_S),
+        )
+        has_stop = session.done() and session.result()
+        return Signs(status=has_status and (in_pane or has_stop), stop=has_stop)
+
+    def writing(self, question: Question) -> None:
+        """Shows that the answer is being written."""
+        self.statuses.answering(question.thread, texts.STATUS_WRITING)
+
+    def show_status(self, question: Question, status: str) -> None:
+        """Shows what the model does."""
+        self.statuses.answering(question.thread, status)
 
     def end(self, question: Question) -> None:
-        """Removes Slack's own Stop in the background, once the question's attempt has ended."""
-        if begun := self._working.pop(question.thread, None):
-            self._start(self._end_working(question.thread, begun), END_WITHIN_S)
+        """Removes the status and Slack's own Stop in the background, once the question's attempt has ended."""
+        self.statuses.ended(question.thread)
+        if session := self._sessions.pop(question.thread, None):
+            self._start(self._end_session(question.thread, session), END_WITHIN_S)
 
-    async def _end_working(self, thread: ThreadKey, begun: asyncio.Task[None]) -> None:
-        """Ends the working state after it was set: in the other order Slack's Stop would stay."""
+    async def _begin_session(self, thread: ThreadKey) -> bool:
+        """Returns whether Slack shows its own Stop in the thread."""
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                return await self.pane.begin_session(thread)
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("session of thread %s not begun: %s", thread, str(error) or "it took too long")
+        except Exception as error:
+            log.error("session of thread %s not begun: %s", thread, trace_of(error))
+        return False
+
+    async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool]) -> None:
+        """Ends a session after it began: in the other order Slack's Stop would stay."""
         await asyncio.wait((begun,))
-        await self.pane.set_working(thread, False)
+        await self.pane.end_session(thread)
 
     async def _name(self, question: Question) -> None:
         """Names a thread by its first question, once over all processes."""
         if await self.notices.claim(self.me.team_id, "", f"title {question.thread}"):
             await self.pane.set_title(question.thread, assistant_pane.title_of(question))
 
-    def _start(self, call: Awaitable[None], within_s: float = WITHIN_S) -> asyncio.Task[None]:
+    def _start(self, call: Awaitable[None], within_s: float = WITHIN_S) -> None:
         """Makes a call to Slack in the background."""
         task = asyncio.create_task(_call(call, within_s))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
-        return task
 
 
 async def _call(call: Awaitable[None], within_s: float) -> None:

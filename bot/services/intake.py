@@ -5,7 +5,17 @@ from dataclasses import replace
 from typing import Protocol
 
 from bot.core.conversation import Job, Message, Question, ThreadKey
-from bot.core.inbound.triage import ANSWERED_SUBTYPES, Answer, Identity, Participants, TriageRules, by_person, triage
+from bot.core.inbound.triage import (
+    ANSWERED_SUBTYPES,
+    Answer,
+    Identity,
+    Participants,
+    TriageRules,
+    by_person,
+    stop_in,
+    triage,
+)
+from bot.ports.action_tokens import ActionTokens
 from bot.ports.channel_settings import ChannelSettingsReader
 from bot.ports.participants import ThreadParticipants
 from bot.ports.queue import QuestionQueue
@@ -31,6 +41,14 @@ class WakeableWorker(Protocol):
         ...
 
 
+class StopsAnswers(Protocol):
+    """The part of reply actions that intake uses."""
+
+    async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
+        """Stops the answer that is being written in a thread; returns False if the message can't mean that."""
+        ...
+
+
 class Intake:
     """Turns messages into jobs. `rules`: how messages are triaged where a channel has set nothing."""
 
@@ -41,19 +59,30 @@ class Intake:
         channel_settings: ChannelSettingsReader,
         worker: WakeableWorker,
         access_control: AccessControl,
+        stops: StopsAnswers,
         me: Identity,
         rules: TriageRules,
+        action_tokens: ActionTokens | None = None,
     ) -> None:
+        """`action_tokens` is None where nothing searches Slack."""
         self._queue = queue
         self._participants = participants
         self._channel_settings = channel_settings
         self._worker = worker
         self._access_control = access_control
+        self._stops = stops
         self._me = me
         self._rules = rules
+        self._action_tokens = action_tokens
 
-    async def take(self, event_id: str, message: Message) -> None:
-        """Records the message's question, if it is one. Raises StoreError."""
+    async def take(self, event_id: str, message: Message, action_token: str = "") -> None:
+        """Records the message's question, if it is one; "stop" stops the thread's answer. Raises StoreError.
+
+        `action_token` comes with events that let us search Slack; of a mention's two events, perhaps one has it.
+        """
+        stop = stop_in(message, self._me)
+        if stop and await self._stops.stop_by_message(stop, message.user_id or "", message.ts):
+            return
         participants = await self._participants_at(message)
         verdict = triage(message, self._me, participants, await self._rules_for(message, participants))
         if not isinstance(verdict, Answer):
@@ -63,6 +92,8 @@ class Intake:
         elif await self._access_control.too_many(verdict.question):
             log.warning("message %s ignored: bot %s asks too often", message.ts, verdict.question.user_id)
         else:
+            if action_token and self._action_tokens is not None:
+                self._action_tokens.keep(verdict.question, action_token)
             await self.enqueue(event_id, verdict.question)
 
     async def enqueue(self, event_id: str, question: Question) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bot.core.conversation import Job, ThreadKey
 from bot.core.job import EndReason, Outcome
-from bot.core.limits.prices import cost_usd
 from bot.core.stream import Usage
 
 log = logging.getLogger(__name__)
@@ -40,11 +39,13 @@ class JobLife:
     model: str | None
     usage: Usage | None
     times: Times
+    cost_usd: float | None
+    """The vendor's charge; None if the tokens or the model's price are unknown."""
     edits: int
     """Calls to Slack that changed a message of the reply."""
 
     @classmethod
-    def of(cls, job: Job, outcome: Outcome, times: Times, edits: int) -> "JobLife":
+    def of(cls, job: Job, outcome: Outcome, times: Times, cost_usd: float | None, edits: int) -> "JobLife":
         """Returns the life of an attempt that ended its job."""
         return cls(
             job_id=job.id,
@@ -55,13 +56,9 @@ class JobLife:
             model=outcome.model,
             usage=outcome.usage,
             times=times,
+            cost_usd=cost_usd,
             edits=edits,
         )
-
-    @property
-    def cost_usd(self) -> float | None:
-        """The vendor's charge; None if the tokens or the model's price are unknown."""
-        return cost_usd(self.model, self.usage) if self.model and self.usage else None
 
 
 Metrics = Callable[[JobLife], None]
@@ -89,6 +86,7 @@ def line(life: JobLife) -> str:
         "input_tokens": usage and usage.input_tokens,
         "output_tokens": usage and usage.output_tokens,
         "cached_input_tokens": usage and usage.cached_input_tokens,
+        "web_searches": (usage and usage.web_searches) or None,
         "cost_usd": None if cost is None else f"{cost:.6f}",
         "edits": life.edits,
     }

@@ -62,32 +62,40 @@ class Outbox:
         """Tries an entry, and records that it is complete or when to try again: for about a day."""
         about = f"outbox entry {entry.id} ({entry.kind}) of job {entry.job_id}"
         try:
-            is_done, posted_ts = await self._try(entry, about)
-            if is_done:
+            delay_s, posted_ts = await self._try(entry, about)
+            if delay_s is None:
                 await self.entries.complete(entry, posted_ts)
             elif entry.tries >= MOST_TRIES:
                 log.error("%s: given up after %d tries", about, entry.tries)
                 await self.entries.complete(entry)
             else:
-                await self.entries.postpone(entry, wait_s(entry.tries))
+                await self.entries.postpone(entry, delay_s)
         except StoreError as error:
             log.error("%s: outcome not recorded, retrying: %s", about, error)
         except Exception as error:
             log.error("%s: outcome not recorded, retrying: %s", about, trace_of(error))
 
-    async def _try(self, entry: OutboxEntry, about: str) -> tuple[bool, str | None]:
-        """Returns whether the entry needs no other try, and the ts of a message that it posted."""
+    async def _try(self, entry: OutboxEntry, about: str) -> tuple[float | None, str | None]:
+        """Returns the wait before the next try, None if the entry needs none, and the ts of a message that it posted.
+
+        Slack's own calls end sooner than WITHIN_S, so a try that takes longer has waited for the rate limits.
+        """
+        had_no_turn = False
         try:
             async with asyncio.timeout(WITHIN_S):
-                return True, await self._do(entry)
+                return None, await self._do(entry)
         except Refused as refused:
             log.warning("%s: %s", about, refused)
-            return not refused.reason.may_pass, None
-        except (RateLimited, TimeoutError, NotShown) as error:
-            log.warning("%s: failed, retrying later: %s", about, str(error) or type(error).__name__)
+            if not refused.reason.may_pass:
+                return None, None
+        except (RateLimited, TimeoutError) as error:
+            log.warning("%s: no turn within Slack's rate limits, retrying: %s", about, str(error) or "timeout")
+            had_no_turn = True
+        except NotShown:
+            log.warning("%s: not shown, retrying later", about)
         except Exception as error:
             log.error("%s: failed, retrying later: %s", about, trace_of(error))
-        return False, None
+        return wait_s(entry.tries, had_no_turn=had_no_turn), None
 
     async def _do(self, entry: OutboxEntry) -> str | None:
         """Makes an entry's calls; returns the ts of a message that it posted."""
@@ -109,12 +117,13 @@ class Outbox:
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:
-        """Shows a recorded end that Slack did not accept, in the reply's messages."""
+        """Shows a recorded end that Slack did not accept, in the reply's messages, and nothing beside them."""
         job = await self.entries.unshown_end(entry)
         if job is None or job.checkpoint.closing is None:
             return
         reply = await self.replies.open(Draft(job), until=until)
         try:
+            # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
             if not reply.shown.ended:
                 await reply.finish(ending_of(job, job.checkpoint.closing))
         finally:

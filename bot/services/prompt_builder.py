@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bot.core.assistant_pane import in_pane, pane_context_line
-from bot.core.conversation import Job, Message, Prompt, Question
+from bot.core.conversation import Job, Message, Prompt, Question, WebSearch
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
 from bot.core.inbound.batch import with_earlier_questions
@@ -48,6 +48,8 @@ class PromptSettings:
 
     system_prompt: str
     history_tokens: int
+    web_search: WebSearch | None = None
+    """None: no channel may search the web."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +89,21 @@ class PromptBuilder:
         channel = await self._channel_settings(job.question)
         system = channel.system_prompt or self.settings.system_prompt
         messages = with_earlier_questions(job, await self.history.messages(job.question))
-        if draft.resumes:
+        if draft.resumes or job.rounds:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages)
         opened = await self._opened(conversation, memory)
-        request = prompts.RESUME_REQUEST if draft.resumes else prompts.CONTINUE_REQUEST
-        continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), draft.start, request)
+        # The text of recorded steps comes with these (core/step_turns.py).
+        resumes, so_far = (False, job.so_far) if job.rounds else (draft.resumes, draft.start)
+        request = prompts.RESUME_REQUEST if resumes else prompts.CONTINUE_REQUEST
+        continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), so_far, request)
         truncated = prompts.truncate(continued, self.estimate.tokens, self.settings.history_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
         instructions = "\n\n".join(filter(None, (system, await self._pane_context(job.question))))
         prompt = replace(
-            prompts.build_prompt(instructions, truncated), cache_key=prompts.cache_key(job.question.thread)
+            prompts.build_prompt(instructions, truncated),
+            cache_key=prompts.cache_key(job.question.thread),
+            web_search=None if channel.web_search is False else self.settings.web_search,
         )
         return BuiltPrompt(prompt, channel.model, prompt_version(system), new_files)
 

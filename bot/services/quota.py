@@ -19,12 +19,12 @@ from bot.core.limits.caps import (
     warning,
     warning_key,
 )
-from bot.core.limits.prices import cost_usd
-from bot.core.stream import Usage
+from bot.core.stream import SEARCH_RESULT_TOKENS, Usage
 from bot.errors import CapReached, StoreError
 from bot.ports.clock import Clock
 from bot.ports.ephemeral_messages import EphemeralMessages
 from bot.ports.notices import Notices
+from bot.ports.prices import Prices
 from bot.ports.usage import UsageLedger
 
 ROOM_POLL_S = 0.5
@@ -42,6 +42,7 @@ class Quota:
     caps: tuple[Cap, ...]
     models: tuple[str, ...]
     max_output_tokens: int
+    prices: Prices
     usage: UsageLedger
     notices: Notices
     ephemeral: EphemeralMessages
@@ -49,14 +50,14 @@ class Quota:
     _lines: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
     """One lock for each cap that answers wait for, so that only the first of them polls."""
 
-    async def reserve(self, job: Job, input_tokens: int) -> None:
+    async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0) -> None:
         """Returns when all caps leave room for the answer; raises CapReached if one is used up.
 
         If the rest is reserved for answers under way, it waits until they leave some.
         """
         if not self.caps:
             return
-        most = self._most(input_tokens)
+        most = self._most(input_tokens, web_searches)
         check = await self._check_caps(job, most)
         if check.reserved is not None:
             scope_ids = _scope_ids(job.question)
@@ -96,10 +97,11 @@ class Quota:
                 log.error("job %d: quota not reserved, retrying: %s", job.id, error)
                 await self.clock.sleep(RESERVE_RETRY_S)
 
-    def _most(self, input_tokens: int) -> Amount:
+    def _most(self, input_tokens: int, web_searches: int) -> Amount:
         """Returns the most that an answer may use: with the most expensive model, which caches the whole prompt."""
-        usage = Usage(input_tokens, self.max_output_tokens, cache_write_tokens=input_tokens)
-        costs = [cost_usd(model, usage) or 0.0 for model in self.models]
+        input_tokens += SEARCH_RESULT_TOKENS if web_searches else 0
+        usage = Usage(input_tokens, self.max_output_tokens, 0, input_tokens, web_searches)
+        costs = [self.prices.cost_usd(model, usage, self.clock.now()) or 0.0 for model in self.models]
         return Amount(input_tokens + self.max_output_tokens, max(costs, default=0.0))
 
 

@@ -6,7 +6,7 @@ button stands.
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,10 +14,14 @@ from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
+from bot.core.reply.approvals import details_of, label_of, readable, step_named
+from bot.core.tool_steps import Decision, ToolStep
 from bot.errors import RateLimited, Refused, StoreError
+from bot.ports.modals import ArgumentsModals
 from bot.ports.queue import JobRequests
 from bot.ports.recorded_answers import RecordedAnswers
 from bot.ports.responses import ActionResponses
+from bot.ports.tool_steps import Approvals
 from bot.services.access_control import AccessControl
 from bot.services.intake import WakeableWorker
 
@@ -40,6 +44,8 @@ class Press:
     """The button is in an ephemeral message; its value names the job."""
     response_url: str = ""
     """Where Slack takes the response, which only this person sees."""
+    trigger_id: str = ""
+    """Lets a modal be opened within three seconds."""
 
 
 class StoppableWorker(WakeableWorker, Protocol):
@@ -60,6 +66,8 @@ class ReplyActions:
     access_control: AccessControl
     admins: Collection[str]
     responses: ActionResponses
+    approvals: Approvals
+    modals: ArgumentsModals
 
     async def pressed(self, press: Press) -> None:
         """Performs the action, and shows the presser the outcome that the reply doesn't show."""
@@ -67,6 +75,9 @@ class ReplyActions:
             response = await self.press(press)
         except StoreError as error:
             log.error("action %s failed: %s", press.action, error)
+            response = ActionResponse(texts.ACTION_FAILED)
+        except (RateLimited, Refused) as error:
+            log.warning("action %s failed: %s", press.action, error)
             response = ActionResponse(texts.ACTION_FAILED)
         try:
             if response is not None:
@@ -76,7 +87,7 @@ class ReplyActions:
         except (RateLimited, Refused) as error:
             log.warning("outcome of action %s not shown: %s", press.action, error)
 
-    async def press(self, press: Press) -> ActionResponse | None:
+    async def press(self, press: Press) -> ActionResponse | None:  # noqa: PLR0911
         """Performs the action. Returns the response to the presser, None if the reply shows it. Raises StoreError."""
         answer = await self._answer_of(press)
         sentence = refusal(press.action, answer, press.user_id, self.admins)
@@ -96,6 +107,12 @@ class ReplyActions:
             case ReplyAction.DELETE:
                 await self.answers.delete(answer.job_id)
                 await self._request_stop(answer)
+            case ReplyAction.APPROVE | ReplyAction.DENY | ReplyAction.ALLOW_ALWAYS:
+                return await self._decide(answer, press)
+            case ReplyAction.ARGUMENTS:
+                return await self._show_arguments(answer, press)
+            case ReplyAction.DETAILS:
+                return _details(await self.approvals.shown(answer.job_id))
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
@@ -104,9 +121,34 @@ class ReplyActions:
         Slack names only the thread. An event that comes twice must not stop the answer that was queued the first time.
         """
         answer = await self.answers.written_in(thread, event_id)
-        if answer is not None and refusal(ReplyAction.STOP, answer, user_id, self.admins) is None:
+        if answer is None:
+            return
+        sentence = refusal(ReplyAction.STOP, answer, user_id, self.admins)
+        if sentence is None:
             await self._stop(answer)
-            await self.answers.event_handled(event_id)
+        await self.answers.event_handled(event_id)
+        if sentence is not None:
+            try:
+                await self.responses.respond_to_action(thread, user_id, "", ActionResponse(sentence))
+            except (RateLimited, Refused) as error:
+                log.warning("refusal of Slack's Stop not shown: %s", error)
+
+    async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
+        """Stops the answer being written in a thread as its Stop button does; returns False if there is none to stop.
+
+        Slack sends two events for one message, and each may come twice. The second must not be taken for a question.
+        Raises StoreError.
+        """
+        message = f"stop {thread.channel_id} {message_ts}"
+        if await self.answers.is_handled(message):
+            return True
+        answer = await self.answers.written_in(thread, message)
+        if answer is None or refusal(ReplyAction.STOP, answer, user_id, self.admins) is not None:
+            return False
+        log.info("job %d: stopped by a message of user %s", answer.job_id, user_id)
+        await self._stop(answer)
+        await self.answers.event_handled(message)
+        return True
 
     async def _answer_of(self, press: Press) -> RecordedAnswer | None:
         if not press.private:
@@ -125,6 +167,30 @@ class ReplyActions:
         if is_live:
             self.worker.stop_answer(answer.job_id)
         return is_live
+
+    async def _decide(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
+        """Approves or denies the call that a button was shown for. The database says whether it still waits."""
+        step = await self._step_of(answer, press)
+        decision = Decision.DENIED if press.action is ReplyAction.DENY else Decision.APPROVED
+        if step is None or not await self.approvals.decide(
+            answer.job_id, answer.version, step, decision, press.user_id
+        ):
+            return ActionResponse(texts.NOTHING_TO_DECIDE)
+        log.info("job %d: %s %s by user %s", answer.job_id, step.tool, decision, press.user_id)
+        if press.action is ReplyAction.ALLOW_ALWAYS:
+            await self.approvals.allow_always(answer.question.thread, step, press.user_id)
+        self.worker.wake()
+        return None
+
+    async def _show_arguments(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
+        step = await self._step_of(answer, press)
+        if step is None:
+            return ActionResponse(texts.NOTHING_TO_DECIDE)
+        await self.modals.open_arguments_modal(press.trigger_id, label_of(step.tool), readable(step.arguments))
+        return None
+
+    async def _step_of(self, answer: RecordedAnswer, press: Press) -> ToolStep | None:
+        return step_named(press.value, answer.version, await self.approvals.shown(answer.job_id))
 
     async def _regenerate(self, answer: RecordedAnswer, *, continues: bool) -> ActionResponse | None:
         """Starts a new version of an answer, if its asker still has access."""
@@ -148,3 +214,7 @@ class ReplyActions:
             return ActionResponse(texts.UNKNOWN_BUTTON)
         await self.answers.vote(answer, press.user_id, vote)
         return ActionResponse(texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED)
+
+
+def _details(steps: Sequence[ToolStep]) -> ActionResponse:
+    return ActionResponse(texts.TOOLS_USED, details_of(steps)) if steps else ActionResponse(texts.NO_TOOLS_USED)

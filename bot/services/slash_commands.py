@@ -1,7 +1,7 @@
 """Slash commands: answers them, saves channel settings, and opens the modal for questions about a message."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
@@ -73,6 +73,10 @@ class SlashCommands:
             return problems
         if not await self._may_change(user_id, place.channel_id):
             return {SettingsField.MODEL: texts.NOT_YOUR_CHANNEL}
+        if user_id not in self.admins:
+            # A server acts with the bot's credentials, so only an admin hands it to a channel.
+            before = await self.channel_settings.read(self.me.team_id, place.channel_id)
+            settings = replace(settings, mcp_servers=before.mcp_servers)
         await self.channel_settings.write(self.me.team_id, place.channel_id, settings)
         log.info("user %s changed the settings of channel %s", user_id, place.channel_id)
         await self.tell(place.response_url, await self._response(place.channel_id, texts.SETTINGS_SAVED))
@@ -99,7 +103,8 @@ class SlashCommands:
             return await self._response(invocation.channel_id, texts.NOT_YOUR_CHANNEL)
         settings = await self.channel_settings.read(self.me.team_id, invocation.channel_id)
         place = SettingsPlace(invocation.channel_id, invocation.response_url)
-        await self.modals.open_settings_modal(invocation.trigger_id, place, settings, self.defaults, field)
+        defaults = self.defaults if invocation.user_id in self.admins else replace(self.defaults, mcp_servers=())
+        await self.modals.open_settings_modal(invocation.trigger_id, place, settings, defaults, field)
         return None
 
     async def _may_change(self, user_id: str, channel_id: str) -> bool:

@@ -42,7 +42,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from bot.core.conversation import Job, Question
+from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import Lease
 from bot.errors import StoreError, trace_of
 from bot.ports.clock import Clock
@@ -82,7 +82,8 @@ class Worker:
     """Claims jobs and runs their attempts.
 
     `answer` runs one attempt at a job to its end. `admits` returns whether a question's asker has access, and tells an
-    asker who hasn't. `token_refused` returns whether Slack refuses our bot token now.
+    asker who hasn't. `queued` shows a queued question's place. `token_refused` returns whether Slack refuses our bot
+    token now.
     """
 
     queue: WorkerQueue
@@ -93,6 +94,7 @@ class Worker:
     capacity: Capacity
     answer: Callable[[AnswerAttempt], Awaitable[None]]
     admits: Callable[[Question], Awaitable[bool]]
+    queued: Callable[[ThreadKey], None]
     token_refused: Callable[[], bool]
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -273,6 +275,7 @@ class Worker:
             # A queued question that stays might be answered in a batch with another person's.
             await self.waiting.request_stop(job.id)
             return
+        self.queued(job.question.thread)
         while self.clock.monotonic() < until:
             if await self.waiting.may_post_placeholder(job.question):
                 await self.replies.post_placeholder(job, until)

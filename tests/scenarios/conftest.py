@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +20,13 @@ from bot.settings import Settings
 from sandbox.block_elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
-from tests.contracts import databases
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer
 
 ROOT = Path(__file__).parent.parent.parent
 FOOTER = re.compile(r"(fell back to )?(openai|anthropic|scripted)/[^ ]+( · (stopped|incomplete))?|stopped|incomplete")
+CARRIER = "edit"
+"""Most scenarios look at each edit of one message. test_native_streams.py has the other carrier."""
 GROWING = (texts.THINKING, texts.WRITING, texts.QUEUED)
 
 
@@ -61,7 +62,9 @@ def footer(message: Message) -> str:
 
 def _lines(rich_text: dict[str, Any]) -> list[str]:
     """Returns the lines of a rich_text block without the invisible joiners that keep names from becoming links."""
-    return [element["elements"][0]["text"].replace(JOINER, "") for element in rich_text["elements"]]
+    items = [item for element in rich_text["elements"] for item in element["elements"]]
+    leaves = [item["elements"][0] if "elements" in item else item for item in items]
+    return [leaf["text"].replace(JOINER, "") for leaf in leaves]
 
 
 def buttons(message: Message) -> list[str]:
@@ -115,7 +118,7 @@ def asking(vendor: VendorServer) -> dict[str, str]:
 def connected(sandbox: Sandbox, vendor: VendorServer) -> dict[str, str]:
     """Returns the settings for the vendor and for Slack."""
     slack = {"SLACK_BOT_TOKEN": sandbox.bot_token, "SLACK_APP_TOKEN": sandbox.app_token}
-    return {**asking(vendor), **slack, "BOT_SLACK_API_URL": sandbox.api_url}
+    return {**asking(vendor), **slack, "BOT_SLACK_API_URL": sandbox.api_url, "BOT_CARRIER": CARRIER}
 
 
 @asynccontextmanager
@@ -135,17 +138,10 @@ async def running(settings: Settings, clock: Clock = app.MACHINES_CLOCK, **optio
         await task
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with databases.postgresql_server() as url:
-        yield url
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/typist.db"
-    return databases.new_schema(request.getfixturevalue("postgresql"))
+def database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
@@ -175,6 +171,7 @@ def settings_of(sandbox: Sandbox, vendor: VendorServer) -> Settings:
         vendors={"openai": VendorSettings(base_url=f"{vendor.url}/v1")},
         models=("openai/test",),
         database_url="sqlite://",
+        carrier=CARRIER,
     )
 
 

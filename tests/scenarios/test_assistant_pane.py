@@ -9,11 +9,12 @@ import pytest
 from bot.core import texts
 from bot.core.assistant_pane import DEFAULT_SUGGESTIONS, Suggestion
 from bot.core.reply.actions import ReplyAction
+from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from sandbox.manifest import SuggestedPrompt
 from sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, manifest, running, says
-from tests.streams import speech
+from tests.scenarios.conftest import Stage, buttons, manifest, running, says
+from tests.streams import speech, steps
 from tests.streams.server import Answer, Ending, VendorServer
 
 
@@ -78,15 +79,31 @@ async def test_suggested_prompts_can_be_configured(sandbox: Sandbox, vendor: Ven
         assert await prompts(stage, enter(stage)) == (SuggestedPrompt("Hi", "Say hi"),)
 
 
-async def test_status_is_shown_until_the_first_words(stage: Stage) -> None:
+async def test_status_is_shown_until_the_first_words_and_removed_at_the_end(stage: Stage) -> None:
     stage.vendor.script(says("The whole answer.", pause_s=0.3))
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
-    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == texts.PANE_STATUS)
+    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) == texts.STATUS_THINKING)
     assert await stage.answers(dm, thread_ts, count=len(stage.bots(dm, thread_ts)) + 1)
     (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]
     first, *_ = stage.sandbox.revisions(dm, answer.ts)
     assert "Thinking" not in str(first)
-    assert stage.sandbox.workspace.status(dm, thread_ts) is None
+    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) is None)
+
+
+async def test_status_says_what_is_searched_for_until_the_first_words(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    chunks = steps.messages(steps.SERVER_SEARCH, steps.SEARCH_RESULT, steps.text("The whole answer."))
+    at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
+    vendor.script(Answer([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=1.5))
+    anthropic = {"anthropic": VendorSettings("key", vendor.url)}
+    async with running(replace(settings, vendors=anthropic, models=("anthropic/m",), web_search=True)):
+        stage = Stage(sandbox, vendor)
+        dm, thread_ts = sandbox.dm("ada"), await ask(stage, enter(stage))
+        searching = texts.pane_searching("Typist Slack bot")
+        await sandbox.wait_for(lambda: sandbox.workspace.status(dm, thread_ts) == searching)
+        assert await stage.answers(dm, thread_ts, count=len(stage.bots(dm, thread_ts)) + 1)
+        assert sandbox.workspace.status(dm, thread_ts) is None
 
 
 async def test_answer_grows_from_its_first_words(stage: Stage) -> None:
@@ -95,7 +112,11 @@ async def test_answer_grows_from_its_first_words(stage: Stage) -> None:
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     await stage.sandbox.wait_for(lambda: "Once there was a bot" in str(stage.bots(dm, thread_ts)))
     (answer,) = [message for message in stage.bots(dm, thread_ts) if message.ts != thread_ts]
-    await stage.sandbox.client("ada").press(dm, answer.ts, ReplyAction.STOP.value)
+    if stage.sandbox.config.pane == "agent":
+        assert ReplyAction.STOP.value not in buttons(answer), "Slack shows its own"
+        stage.sandbox.client("ada").stop(dm, thread_ts)
+    else:
+        await stage.sandbox.client("ada").press(dm, answer.ts, ReplyAction.STOP.value)
     await stage.answers(dm, thread_ts)
 
 
@@ -177,7 +198,7 @@ async def test_slacks_own_stop_ends_an_answer_before_its_first_words(stage: Stag
     (text,) = await stage.answers(dm, thread_ts, timeout_s=3)
     assert text.startswith("Stopped.")
     await stage.sandbox.wait_for(lambda: not at_work())
-    assert stage.sandbox.workspace.status(dm, thread_ts) is None
+    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status(dm, thread_ts) is None)
 
 
 async def test_answer_is_shown_although_slack_refuses_every_status(
@@ -188,4 +209,4 @@ async def test_answer_is_shown_although_slack_refuses_every_status(
     dm, thread_ts = stage.sandbox.dm("ada"), await ask(stage, enter(stage))
     answers = await stage.answers(dm, thread_ts, count=1 + (stage.sandbox.config.pane == "assistant"))
     assert answers[-1] == "The whole answer."
-    assert "pane status not set" in caplog.text
+    assert "status of thread" in caplog.text

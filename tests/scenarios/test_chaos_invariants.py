@@ -81,6 +81,16 @@ def with_job(**changes: object) -> Evidence:
     return replace(evidence, jobs=[replace(evidence.jobs[0], **changes), evidence.jobs[1]])  # type: ignore[arg-type]
 
 
+def posted_anew(deleted_s: float | None = 4.0) -> Evidence:
+    """Returns evidence of a first answer whose end was posted in a new message, below the second question's reply."""
+    evidence = correct_evidence()
+    old, later = evidence.histories
+    end = replace(old, ts="107.000000", revisions=[old.revisions.pop()])
+    old.deleted_s = deleted_s
+    job = replace(evidence.jobs[0], page_ts=(end.ts,))
+    return replace(evidence, histories=[old, later, end], jobs=[job, evidence.jobs[1]])
+
+
 def batched(**changes: object) -> Evidence:
     """Returns evidence of a queued first question that was answered with the second one."""
     evidence = correct_evidence()
@@ -211,6 +221,7 @@ def rate_limited(at_s: float) -> Evidence:
         begun_before_an_older_question_arrived(),
         deleted(),
         deleted(0, gone=False),
+        posted_anew(),
     ],
 )
 def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
@@ -232,6 +243,8 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
             "shrank from 30 to 0",
         ),
         (edited_while_no_process_ran(6, 4), "shrank from 6 to 4"),
+        (posted_anew(deleted_s=None), "pages [0, 0]"),
+        (posted_anew(deleted_s=3.2), "shrank from 9 to 0"),
         (
             with_revision(text(1), ""),
             "its messages read q1w1-30",

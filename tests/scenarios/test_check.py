@@ -24,6 +24,7 @@ from bot import settings
 from bot.cli.check import checked
 from bot.core.checks import Check, Report, Status, ok
 from bot.errors import SettingsError
+from bot.mcp import checks as mcp_checks
 from bot.services import setup_checks
 from bot.services.setup_checks import Step, run_checks
 from bot.slack import checks as slack_checks
@@ -36,11 +37,10 @@ from sandbox.server import Sandbox
 from sandbox.setup import WELL_SET_UP, Setup
 from sandbox.workspace import Json
 from tests.contracts import databases
+from tests.mcp.servers import RawServer, tool
 from tests.processes import bot_process, output
 from tests.scenarios.conftest import ROOT
 from tests.streams.server import Answer, VendorServer
-
-pytest_plugins = ["tests.contracts.databases"]
 
 PAGE = ROOT / "docs/check.md"
 KEY = "sk-proj-Zz0123456789abcdefghij"
@@ -92,6 +92,8 @@ def patient(never: bool) -> Iterator[None]:
         hurry.setattr(slack_checks, "HELLO_WITHIN_S", hello_s)
         hurry.setattr(slack_checks, "EVENT_WITHIN_S", hello_s)
         hurry.setattr(setup_checks, "WITHIN_S", all_s)
+        if never:
+            hurry.setattr(mcp_checks, "WITHIN_S", hello_s)
         yield
 
 
@@ -179,6 +181,9 @@ SLACK: Mapping[str, SlackCase] = {
     "No scope mpim:history": missing("mpim:history", WARN),
     "No scope chat:write": missing("chat:write", FAIL),
     "No scope users:read": missing("users:read", FAIL, "slack.same_app"),
+    "No scope search:read.public, with BOT_SLACK_SEARCH=on": SlackCase(
+        "slack.scopes", WARN, {"slack.manifest": WARN}, env={"BOT_SLACK_SEARCH": "on"}
+    ),
     "Scopes that Slack doesn't list": SlackCase("slack.scopes", SKIPPED, setup=Setup(lists_scopes=False)),
     "A clock that is a minute behind": SlackCase("slack.clock", WARN, setup=Setup(clock_ahead_s=60)),
     "A clock that is ten minutes ahead": SlackCase("slack.clock", FAIL, setup=Setup(clock_ahead_s=-600)),
@@ -473,6 +478,55 @@ async def database_report(case: DatabaseCase, folder: Path, server: str) -> Repo
         return await checked(read(connected(sandbox), {"DATABASE_URL": url}))
 
 
+# MCP servers
+
+
+@dataclass(frozen=True)
+class McpCase(Case):
+    start: str = ""
+    """What the server does in place of answering (tests/mcp/raw_server.py)."""
+    tools: tuple[Json, ...] = (tool("look"), tool("write"))
+    server: Mapping[str, Any] = field(default_factory=dict)
+    """In place of the server's command."""
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    never: bool = False
+
+
+def mcp(**more: Any) -> McpCase:
+    return McpCase("mcp.it", WARN, **more)
+
+
+MCP: Mapping[str, McpCase] = {
+    "A command that doesn't exist": mcp(server={"command": "no-such-command"}),
+    "A process that ends at once": mcp(start="die"),
+    "A process that doesn't answer": mcp(start="silent", never=True),
+    "A URL where nothing runs": mcp(server={"url": "http://127.0.0.1:9/mcp"}),
+    "A rule for a tool that isn't there": mcp(rules={"deny": ["it__drop"], "readOnly": ["it__look"]}),
+    "A tool with huge parameters": mcp(tools=(tool("look"), tool("huge", enum=["x" * 30_000]))),
+}
+
+
+def mcp_env(folder: Path, case: McpCase) -> dict[str, str]:
+    raw = RawServer(folder / "script.json")
+    raw.script([with_schema(each) for each in case.tools], start=case.start)
+    file = folder / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"it": dict(case.server) or raw.entry()}, **case.rules}))
+    return {"BOT_MCP_CONFIG": str(file)}
+
+
+def with_schema(listed: Json) -> Json:
+    """A tool whose own keys that no tool has are in its parameters."""
+    known = {"name", "description", "inputSchema"}
+    more = {key: value for key, value in listed.items() if key not in known}
+    return {**{key: listed[key] for key in known}, "inputSchema": {**listed["inputSchema"], **more}}
+
+
+async def mcp_report(case: McpCase, folder: Path) -> Report:
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        with patient(case.never):
+            return await checked(read(connected(sandbox), mcp_env(folder, case)))
+
+
 # What the tests and the page have in common
 
 
@@ -527,6 +581,22 @@ async def test_a_fault_of_a_database_is_named_with_its_remedy(
     name: str, case: DatabaseCase, page: str, tmp_path: Path, postgresql_server_url: str
 ) -> None:
     assert row(name, found(await database_report(case, tmp_path, postgresql_server_url), case)) in page
+
+
+@pytest.mark.parametrize(("name", "case"), MCP.items(), ids=MCP.keys())
+async def test_a_fault_of_an_mcp_server_is_named_with_its_remedy(
+    name: str, case: McpCase, page: str, tmp_path: Path
+) -> None:
+    assert row(name, found(await mcp_report(case, tmp_path), case)) in page
+
+
+async def test_tools_of_an_mcp_server_are_listed_with_their_rules(tmp_path: Path) -> None:
+    rules = {"allow": ["it__look"], "readOnly": ["it__look"]}
+    report = await mcp_report(mcp(rules=rules), tmp_path)
+    assert not_passed(report) == {}
+    [line] = [check.message for check in report.checks if check.id == "mcp.it"]
+    assert line == "it: the MCP server lists 2 tools.\nit__look: allow, read-only\nit__write: ask"
+    assert not RawServer(tmp_path / "script.json").is_alive
 
 
 @pytest.mark.parametrize(("case", "said"), GOOD_MODELS.values(), ids=GOOD_MODELS.keys())
@@ -703,6 +773,10 @@ async def rows() -> AsyncIterator[str]:
     yield f"\n### Models\n\n{head}"
     for name, model_case in MODELS.items():
         yield row(name, found(await model_report(model_case), model_case))
+    yield f"\n### MCP servers\n\n{head}"
+    for name, mcp_case in MCP.items():
+        with tempfile.TemporaryDirectory() as folder:
+            yield row(name, found(await mcp_report(mcp_case, Path(folder)), mcp_case))
     yield f"\n### Database\n\n{head}"
     with databases.postgresql_server() as server:
         for name, database_case in DATABASES.items():
@@ -712,7 +786,7 @@ async def rows() -> AsyncIterator[str]:
 
 def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
     rows_there = re.findall(r"^\| (.+?) \| [✔✘⚠–] \|", page, re.MULTILINE)
-    assert rows_there == [*SLACK, *MODELS, *DATABASES]
+    assert rows_there == [*SLACK, *MODELS, *MCP, *DATABASES]
 
 
 async def _print_page() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.forked import forked_bot
+from tests.forked import forked_bot, forked_command
 from tests.processes import bot_process, output
 
 SCRIPTED = ("sandbox", "--model", "scripted")
@@ -222,13 +222,9 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     folder.chmod(0o755)
 
 
-async def ended(
-    folder: Path, *arguments: str, env: dict[str, str], before: Callable[[], None] | None = obey_permissions
-) -> tuple[int, str, str]:
-    """The exit code of a process, and what it wrote to stdout and stderr."""
-    async with asyncio.timeout(30), forked_bot(folder, *arguments, env=env, before=before) as process:
-        code = await process.wait()
-        return code, (await process.stdout.read()).decode(), (await process.stderr.read()).decode()
+async def ended(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int, str, str]:
+    """The exit code of a process that obeys permissions, and what it wrote to stdout and stderr."""
+    return await forked_command(folder, *arguments, env=env, before=obey_permissions)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -237,14 +233,14 @@ async def test_failure_is_a_sentence_with_its_exit_code(case: Case, folder: Path
         case.given(folder)
     arguments = [each.format(taken=taken) for each in case.arguments]
     env = {name: value.format(taken=taken, folder=folder) for name, value in case.env.items()}
-    code, out, err = await ended(folder, *arguments, env=env, before=case.before)
+    code, out, err = await forked_command(folder, *arguments, env=env, before=case.before)
     said = [f"typist: {sentence.format(taken=taken, folder=folder)}" for sentence in case.sentences]
     assert (code, out, err.splitlines()) == (case.code, "", said)
 
 
-async def test_database_that_a_server_does_not_have_is_named(folder: Path, postgresql: str) -> None:
-    url = sa.make_url(postgresql).set(database="nosuch").render_as_string(hide_password=False)
-    code, _, err = await ended(folder, "usage", env={"DATABASE_URL": url}, before=None)
+async def test_database_that_a_server_does_not_have_is_named(folder: Path, postgresql_server_url: str) -> None:
+    url = sa.make_url(postgresql_server_url).set(database="nosuch").render_as_string(hide_password=False)
+    code, _, err = await forked_command(folder, "usage", env={"DATABASE_URL": url})
     (line,) = err.splitlines()
     assert (code, 'database "nosuch" does not exist' in line, line.endswith(CHECK)) == (1, True, True)
 
@@ -263,11 +259,11 @@ async def test_without_a_database_there_is_nothing_yet_and_none_is_made(
     assert os.listdir(folder) == []
 
 
-async def test_empty_database_of_a_server_stays_empty(folder: Path, postgresql: str) -> None:
-    options = sa.make_url(postgresql).update_query_dict({"options": "-c search_path=empty"})
+async def test_empty_database_of_a_server_stays_empty(folder: Path, postgresql_server_url: str) -> None:
+    options = sa.make_url(postgresql_server_url).update_query_dict({"options": "-c search_path=empty"})
     env = {"DATABASE_URL": options.render_as_string(hide_password=False)}
     for _ in range(2):
-        told = await ended(folder, "usage", env=env, before=None)
+        told = await forked_command(folder, "usage", env=env)
         assert told == (0, "There is nothing yet: the database in DATABASE_URL is empty.\n", "")
 
 

@@ -205,7 +205,7 @@ def _execute(file: Path, statement: str) -> None:
         database.execute(statement)
 
 
-async def test_database_failure_is_reported_in_the_modal_and_nothing_is_posted(
+async def test_database_failure_is_reported_and_nothing_is_posted(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, tmp_path: Path
 ) -> None:
     file = tmp_path / "typist.db"
@@ -214,10 +214,15 @@ async def test_database_failure_is_reported_in_the_modal_and_nothing_is_posted(
         ts = await sandbox.say("alan", "general", "hello")
         await asyncio.to_thread(_execute, file, "alter table message_questions rename to away")
         errors = await ask(stage, ts, "why?")
-        assert errors == {"question": texts.QUESTION_NOT_SAVED}
+        # On a busy machine the failure may come after the modal has closed. Then the person is told in the channel.
+        told = await sandbox.wait_for(
+            lambda: list(errors.values()) or [each.text for each in sandbox.workspace.ephemerals]
+        )
+        assert told == [texts.QUESTION_NOT_SAVED]
         assert stage.bots("general", ts) == []
         await asyncio.to_thread(_execute, file, "alter table away rename to message_questions")
-        assert await sandbox.client("ada").submit({"question": "why?"}) == {}
+        again = sandbox.client("ada").submit({"question": "why?"}) if errors else ask(stage, ts, "why?")
+        assert await again == {}
         assert len(await stage.answers("general", ts, count=2)) == 2
 
 

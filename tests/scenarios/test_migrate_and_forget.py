@@ -21,21 +21,13 @@ from bot.store import Stores
 from bot.store.engine import create_engine
 from bot.store.schema import jobs, metadata
 from sandbox.server import Sandbox
+from tests.forked import forked_command
 from tests.processes import bot_process, output, wait_for_line
 from tests.scenarios.conftest import connected
 from tests.services.test_health import WELL, none
 from tests.streams.server import VendorServer
 
-pytest_plugins = ["tests.contracts.databases"]
-
 TEAM = "T1"
-
-
-async def run(folder: Path, *arguments: str, env: dict[str, str]) -> tuple[int | None, str, str]:
-    """Runs a command and returns its exit code, stdout and stderr."""
-    async with bot_process(folder, *arguments, env=env) as process:
-        out, err = await output(process)
-        return process.returncode, out, err
 
 
 @pytest.mark.empty_database
@@ -44,8 +36,8 @@ async def test_migrate_creates_the_tables_and_prints_the_revision(
     database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     url = request.getfixturevalue(database)
-    first = await run(tmp_path, "migrate", env={"DATABASE_URL": url})
-    again = await run(tmp_path, "migrate", env={"DATABASE_URL": url})
+    first = await forked_command(tmp_path, "migrate", env={"DATABASE_URL": url})
+    again = await forked_command(tmp_path, "migrate", env={"DATABASE_URL": url})
     assert again == first
     assert first[0] == 0
     assert first[1].startswith("The database schema is at revision 0")
@@ -57,8 +49,10 @@ async def test_migrate_creates_the_tables_and_prints_the_revision(
 
 
 async def test_migrate_reports_an_unusable_database(tmp_path: Path) -> None:
-    code, out, err = await run(tmp_path, "migrate", env={"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:9/d"})
-    assert (code, out) == (1, "")
+    url = "postgresql://u:s3cret@127.0.0.1:9/d"
+    async with bot_process(tmp_path, "migrate", env={"DATABASE_URL": url}) as process:
+        out, err = await output(process)
+    assert (process.returncode, out) == (1, "")
     assert "Check DATABASE_URL" in err
     assert "s3cret" not in err
     assert "Traceback" not in err
@@ -106,7 +100,7 @@ async def texts_left(url: str) -> list[str]:
 async def test_forget_removes_what_it_is_given_and_prints_the_count(
     tmp_path: Path, database: str, arguments: list[str], remaining: list[str]
 ) -> None:
-    code, out, _ = await run(tmp_path, "forget", *arguments, "--yes", env={"DATABASE_URL": database})
+    code, out, _ = await forked_command(tmp_path, "forget", *arguments, "--yes", env={"DATABASE_URL": database})
     assert (code, out.split()[0]) == (0, str(3 - len(remaining)))
     assert await texts_left(database) == remaining
 
@@ -117,10 +111,10 @@ async def test_thread_without_team_belongs_to_the_bots_team(tmp_path: Path, sqli
         await store.queue.enqueue(team, Question(ThreadKey(team, "C1", "17.000001"), "17.000001", "U1", team))
     await store.close()
     env = {"DATABASE_URL": sqlite_url}
-    code, _, err = await run(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
+    code, _, err = await forked_command(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
     assert (code, "Use TEAM/C1/" in err) == (2, True)
     env |= {"SLACK_BOT_TOKEN": sandbox.bot_token, "BOT_SLACK_API_URL": sandbox.api_url}
-    code, _, _ = await run(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
+    code, _, _ = await forked_command(tmp_path, "forget", "--yes", "--thread", "C1/17.000001", env=env)
     assert (code, await texts_left(sqlite_url)) == (0, ["T2"])
 
 
@@ -154,7 +148,7 @@ async def test_forget_asks_for_confirmation_at_a_terminal(
 async def test_forget_removes_nothing_if_its_arguments_are_unclear(
     tmp_path: Path, database: str, arguments: list[str], sentence: str
 ) -> None:
-    code, out, err = await run(tmp_path, "forget", *arguments, env={"DATABASE_URL": database})
+    code, out, err = await forked_command(tmp_path, "forget", *arguments, env={"DATABASE_URL": database})
     assert (code, out) == (2, "")
     assert sentence in err
     assert len(await texts_left(database)) == 3
@@ -188,10 +182,10 @@ def test_invalid_thread_is_refused(text: str) -> None:
 @pytest.mark.parametrize(("probes", "code"), [(WELL, 0), (replace(WELL, connections=none), 1)])
 async def test_health_prints_the_running_bots_answer(tmp_path: Path, probes: Probes, code: int) -> None:
     async with serving(0, probes) as port:
-        exited, out, err = await run(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
+        exited, out, err = await forked_command(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
     assert (exited, err) == (code, "")
     assert json.loads(out)["ok"] is (code == 0)
-    exited, out, err = await run(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
+    exited, out, err = await forked_command(tmp_path, "health", env={"BOT_HEALTH_PORT": str(port)})
     assert (exited, out) == (1, "")
     assert "Is Typist running?" in err
 
@@ -205,7 +199,7 @@ async def test_running_bot_serves_its_health_until_it_ends(
     env = {**connected(sandbox, vendor), "BOT_HEALTH_PORT": str(port)}
     async with bot_process(tmp_path, "run", env=env) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
-        code, out, _ = await run(tmp_path, "health", env=env)
+        code, out, _ = await forked_command(tmp_path, "health", env=env)
         process.send_signal(signal.SIGTERM)
         await output(process)
     assert (code, process.returncode) == (0, 0)
@@ -213,5 +207,5 @@ async def test_running_bot_serves_its_health_until_it_ends(
 
 
 async def test_health_without_a_port_names_the_missing_setting(tmp_path: Path) -> None:
-    code, _, err = await run(tmp_path, "health", env={})
+    code, _, err = await forked_command(tmp_path, "health", env={})
     assert (code, "BOT_HEALTH_PORT is not set" in err) == (2, True)

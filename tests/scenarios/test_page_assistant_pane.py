@@ -89,3 +89,33 @@ async def test_agents_prompts_and_slacks_own_stop_button_work(visit: Visit) -> N
             await thread.get_by_role("button", name="Stop").press("Enter")
             await expect(thread.get_by_text("Okay, I stopped.")).to_be_visible()
             await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
+
+
+async def test_channel_threads_status_is_shown_below_its_question_and_in_the_thread(visit: Visit) -> None:
+    async with Sandbox(manifest=manifests.agent()) as sandbox:
+        bolt = new_app(sandbox)
+
+        @bolt.event("app_mention")
+        async def think(event: Json, client: AsyncWebClient) -> None:
+            where: Any = {"channel_id": event["channel"], "thread_ts": event["ts"]}
+            await client.agents_sessions_setStatus(**where, status="processing")
+            await client.assistant_threads_setStatus(**where, status="is thinking…")
+
+        @bolt.event("agent_session_stopped")
+        async def stopped(event: Json, client: AsyncWebClient) -> None:
+            where: Any = {"channel_id": event["channel"], "thread_ts": event["thread_ts"]}
+            await client.agents_sessions_setStatus(**where, status="active")
+            await client.chat_postMessage(channel=event["channel"], thread_ts=event["thread_ts"], text="I stopped.")
+
+        async with connected(bolt, sandbox):
+            page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+            await sandbox.say("ada", "general", "@typist why?")
+            question = page.locator("#main .message").filter(has_text="why?")
+            await question.get_by_role("button", name="typist is thinking…").click()
+            thread = page.get_by_role("region", name="Thread")
+            await expect(thread.get_by_role("status")).to_have_text("typist is thinking…")
+            await thread.get_by_role("button", name="Stop").press("Enter")
+            await expect(thread.get_by_text("I stopped.")).to_be_visible()
+            await expect(thread.get_by_role("status")).to_have_text("")
+            await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
+            await expect(question.get_by_role("button", name="1 reply")).to_be_visible()

@@ -9,6 +9,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
+from bot.mcp.config import McpSetup, ServerConfig, StdioTransport
 from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack.manifest import app_manifest
@@ -128,6 +129,24 @@ async def test_only_the_channel_creator_and_admins_may_change_settings(stage: St
     assert (await opened(stage, "grace", "/typist model", "general")).modal
     assert texts.NOT_YOUR_CHANNEL not in await response_to(stage, "alan", "/typist usage", "project-x")
     assert (await opened(stage, "alan", "/typist model", "project-x")).modal
+
+
+async def test_only_admins_choose_servers_and_others_keep_them(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, another_process: Stores
+) -> None:
+    servers = McpSetup((ServerConfig("time", StdioTransport("x")), ServerConfig("files", StdioTransport("x"))))
+    ours = replace(settings, database_url=database_url, admins=frozenset({"U0GRACE"}), mcp=servers)
+    async with running(ours):
+        stage = Stage(sandbox, vendor)
+        grace = await opened(stage, "grace", "/typist model", "general")
+        assert await grace.submit({"mcp_servers": ["time"]}) == {}
+        assert (await another_process.channel_settings.read(TEAM_ID, GENERAL)).mcp_servers == ("time",)
+        ada = await opened(stage, "ada", "/typist model")
+        assert ada.modal is not None
+        assert "mcp_servers" not in [block.get("block_id") for block in ada.modal.blocks]
+        assert await ada.submit({"system_prompt": "Be brief."}) == {}
+        stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)
+        assert (stored.system_prompt, stored.mcp_servers) == ("Be brief.", ("time",))
 
 
 async def test_person_sets_up_their_own_direct_message(stage: Stage, another_process: Stores) -> None:

@@ -1,14 +1,12 @@
 """Lone surrogates (half an emoji) are shown as U+FFFD and block nothing, wherever they come from."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from bot.settings import Settings
 from sandbox.server import Sandbox
-from tests.contracts import databases
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer, refusal
@@ -16,20 +14,9 @@ from tests.streams.server import Answer, VendorServer, refusal
 LONE = "\ud83d"
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with databases.postgresql_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def stage(
-    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, settings: Settings
-) -> AsyncIterator[Stage]:
-    url = f"sqlite:///{tmp_path}/typist.db"
-    if request.param == "postgresql":
-        url = databases.new_schema(request.getfixturevalue("postgresql"))
-    async with running(replace(settings, database_url=url)):
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str) -> AsyncIterator[Stage]:
+    async with running(replace(settings, database_url=database_url)):
         yield Stage(sandbox, vendor)
 
 

@@ -1,15 +1,15 @@
 """Each Slack method that Typist calls × each unexpected response × once, for 20 s, and until the job ends.
 
-Each case has its own channel and person, and only their calls fail. All cases of a method run side by side in one bot,
-over real sockets, while waits are skipped (tests/fast.py). `python -m tests.scenarios.test_unforeseen` prints the table
+Each case has its own channel and person, and only their calls fail. Cases of a method run side by side in one bot, over
+real sockets, while waits are skipped (tests/fast.py). `python -m tests.scenarios.test_unforeseen` prints the table
 of docs/unforeseen.md.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, TypeVar
 
@@ -18,14 +18,16 @@ import pytest
 from bot import app
 from bot.core import texts
 from bot.core.reply.actions import ReplyAction
+from bot.slack import search
+from sandbox.budgets import WINDOW_S
 from sandbox.files import Upload
 from sandbox.server import Sandbox
 from sandbox.web_api import METHODS
 from sandbox.workspace import Channel, Message, User
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import ROOT, Stage, buttons, growing, manifest, settings_of, shown
-from tests.streams import speech
-from tests.streams.server import Answer, VendorServer
+from tests.streams import speech, steps
+from tests.streams.server import Answer, Seen, VendorServer
 
 KINDS = {
     "an unknown error": "unknown_error",
@@ -109,6 +111,13 @@ class Case:
     def end_fault(self) -> None:
         self.stage.sandbox.faults.stop(KINDS[self.kind], self.faulty)
 
+    def met_the_fault(self) -> bool:
+        """Returns whether a call of this case failed."""
+        return any(
+            call.method == self.method and not call.ok and self.faulty in str(call.arguments)
+            for call in self.stage.sandbox.calls
+        )
+
     async def say(self, text: str, root: str | None = None) -> str:
         mention = "" if self.method in IN_A_DM else "@typist "
         return await self.stage.sandbox.say(self.user, self.place, f"{mention}{text}", root)
@@ -183,6 +192,11 @@ async def deletes_the_answer(case: Case) -> None:
     await case.stage.sandbox.client(case.user).press(case.place, page.ts, ReplyAction.DELETE.value)
 
 
+async def asks_for_a_search(case: Case) -> None:
+    case.begin(f"launch-{case.number:03}")
+    case.root = await case.say(f"when is launch-{case.number:03}?")
+
+
 async def opens_the_home(case: Case) -> None:
     case.begin()
     case.stage.sandbox.client(case.user).open_tab("home")
@@ -203,14 +217,22 @@ async def opens_the_settings(case: Case) -> None:
 
 @dataclass(frozen=True)
 class Way:
-    """How to make the bot call a method, and with which app."""
+    """How to make the bot call a method, with which app and which settings."""
 
     begins: Callable[[Case], Coroutine[Any, Any, None]]
     manifest: str = "manifest.json"
     text: str = TEXT
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    is_scarce: bool = False
+    """The bot calls it only while its budget has room: few cases run side by side, and each must meet its fault."""
+
+    @property
+    def at_once(self) -> int:
+        return 7 if self.is_scarce else len(KINDS) * 3
 
 
 AGENT = "manifest.agent.json"
+STREAMED = Way(asks, settings={"carrier": "stream"}, is_scarce=True)
 WAYS: dict[str, Way] = {
     "chat.postMessage": Way(asks),
     "chat.update": Way(asks),
@@ -230,6 +252,10 @@ WAYS: dict[str, Way] = {
     "assistant.threads.setTitle": Way(asks, AGENT),
     "assistant.threads.setSuggestedPrompts": Way(opens_the_messages, AGENT),
     "agents.sessions.setStatus": Way(asks, AGENT),
+    "chat.startStream": STREAMED,
+    "chat.appendStream": STREAMED,
+    "chat.stopStream": STREAMED,
+    search.METHOD: Way(asks_for_a_search, AGENT, settings={"slack_search": True}, is_scarce=True),
 }
 AT_THE_START = {"auth.test", "apps.connections.open"}
 """Methods called before anyone asks. tests/scenarios/test_start.py covers them."""
@@ -242,6 +268,14 @@ ABOUT_A_PERSON = {"users.info", "views.publish"}
 def test_table_has_every_method_that_the_bot_calls() -> None:
     source = "".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
     assert {method for method in METHODS if f'"{method}"' in source} == set(WAYS) | AT_THE_START | IN_CHECKS
+
+
+def app_of(way: Way) -> Any:
+    """Returns the manifest of a way's app, with the scope that its settings need."""
+    ours = manifest(way.manifest)
+    if "slack_search" in way.settings:
+        ours["oauth_config"]["scopes"]["bot"].append("search:read.public")
+    return ours
 
 
 def add_people(sandbox: Sandbox, count: int) -> None:
@@ -261,23 +295,41 @@ def slow_answer(way: Way) -> Answer:
     return Answer(speech.chat([way.text[at : at + size] for at in range(0, len(way.text), size)]), pause_s=1.0)
 
 
+def answer_to(seen: Seen, way: Way) -> Answer:
+    """Returns a search if the question is about a launch, and else the way's answer."""
+    last = seen.body["messages"][-1]
+    about = re.search(r"launch-\d+", str(last["content"]))
+    if last["role"] != "user" or not about:
+        return slow_answer(way)
+    call = steps.chat_call(index=0, id="call_1", name=search.NAME)
+    return Answer(steps.chat(call, *steps.fragments(json.dumps({"query": about[0]}), 0)))
+
+
 async def outcomes(method: str) -> dict[tuple[str, str], str]:
     """Returns the outcome of each case, by kind and duration of the fault."""
     way, loop = WAYS[method], asyncio.get_running_loop()
-    pairs = list(product(KINDS, (ONCE, FOR_20_S, FOR_EVER)))
+    pairs = [(kind, lasts) for lasts, kind in product((ONCE, FOR_20_S, FOR_EVER), KINDS)]
     # So many people at once need more calls than Slack allows one workspace.
     budgets = {"users.info": 1_000}
-    sandbox = Sandbox(ack_timeout_s=120.0, budgets=budgets, manifest=manifest(way.manifest), monotonic=loop.time)
+    sandbox = Sandbox(ack_timeout_s=120.0, budgets=budgets, manifest=app_of(way), monotonic=loop.time)
     async with sandbox, VendorServer() as vendor:
         add_people(sandbox, len(pairs))
-        vendor.script(slow_answer(way))
+        vendor.script(lambda seen: answer_to(seen, way))
+        settings = replace(settings_of(sandbox, vendor), **way.settings)
         shutdown, ready = app.Shutdown(), loop.create_future()
-        running = asyncio.create_task(app.run(settings_of(sandbox, vendor), shutdown, ready.set_result, FastClock()))
+        running = asyncio.create_task(app.run(settings, shutdown, ready.set_result, FastClock()))
         bot = await ready
         cases = [Case(Stage(sandbox, vendor), bot, method, *pair, number) for number, pair in enumerate(pairs)]
+        results: list[str] = []
         try:
-            await run_faults(cases, way)
-            results = await asyncio.gather(*(outcome(case, way) for case in cases))
+            for first in range(0, len(cases), way.at_once):
+                some = cases[first : first + way.at_once]
+                await run_faults(some, way)
+                results += await asyncio.gather(*(outcome(case, way) for case in some))
+                if way.is_scarce:
+                    assert not [case for case in some if not case.met_the_fault()]
+                if some[-1] is not cases[-1]:
+                    await asyncio.sleep(WINDOW_S)
             assert not running.done(), "the bot ended during the faults"
         finally:
             shutdown.requested.set()

@@ -13,17 +13,16 @@ from bot.core.conversation import Question
 from bot.core.job import EndReason, Outcome, Spent
 from bot.core.limits.caps import parse_day
 from bot.core.stream import Usage
+from bot.providers.prices import ModelPrices
 from bot.store import Stores
 from bot.store.schema import feedback
 from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import apart, enqueued
-from tests.processes import bot_process, output
-
-pytest_plugins = ["tests.contracts.databases"]
+from tests.forked import forked_command
 
 MODEL = "openai/gpt-6.1-sol"
 FIRST_DAY = 1_800_000_000.0
-ANSWERED = Outcome(EndReason.WHOLE, "Because.", MODEL, Usage(100_000, 10_000), first_token_s=0.5)
+ANSWERED = Outcome(EndReason.WHOLE, "Because.", MODEL, Usage(100_000, 10_000, web_searches=2), first_token_s=0.5)
 UNPRICED = replace(ANSWERED, model="openai/my-own", usage=Usage(100, 10), first_token_s=1.5)
 FAILED = Outcome(EndReason.CUT, "Beca", MODEL, Usage(100_000, 0), first_token_s=1.0)
 CAPPED = Outcome(EndReason.CAP_REACHED, "")
@@ -43,7 +42,7 @@ async def used(request: pytest.FixtureRequest) -> str:
     url: str = request.getfixturevalue(request.param)
     clock = ManualClock()
     clock.time_s = FIRST_DAY
-    store = await Stores.open(url, "w1", clock)
+    store = await Stores.open(url, "w1", clock, prices=ModelPrices())
     liked = await use(store, apart(1), ANSWERED)
     await use(store, replace(apart(2), user_id="U2"), UNPRICED)
     clock.time_s += 86_400
@@ -66,9 +65,8 @@ async def used(request: pytest.FixtureRequest) -> str:
 
 
 async def report(folder: Path, url: str, *arguments: str) -> str:
-    async with bot_process(folder, "usage", *arguments, env={"DATABASE_URL": url}) as process:
-        out, err = await output(process)
-    assert (process.returncode, err) == (0, "")
+    code, out, err = await forked_command(folder, "usage", *arguments, env={"DATABASE_URL": url})
+    assert (code, err) == (0, "")
     return out
 
 
@@ -76,6 +74,7 @@ COLUMNS = [
     "answers",
     "input_tokens",
     "output_tokens",
+    "web_searches",
     "cost_usd",
     "unpriced_tokens",
     "median_first_token_s",
@@ -83,16 +82,16 @@ COLUMNS = [
 ]
 LINES = {
     "day": {
-        "2027-01-15": ["2", "100100", "10010", "0.300000", "110", "1.00", "0"],
-        "2027-01-16": ["1", "250000", "10000", "0.600000", "0", "0.75", "1"],
+        "2027-01-15": ["2", "100100", "10010", "2", "0.320000", "110", "1.00", "0"],
+        "2027-01-16": ["1", "250000", "10000", "2", "0.620000", "0", "0.75", "1"],
     },
     "user": {
-        "U1": ["2", "350000", "20000", "0.900000", "0", "0.50", "1"],
-        "U2": ["1", "100", "10", "0.000000", "110", "1.50", "0"],
+        "U1": ["2", "350000", "20000", "4", "0.940000", "0", "0.50", "1"],
+        "U2": ["1", "100", "10", "0", "0.000000", "110", "1.50", "0"],
     },
     "model": {
-        MODEL: ["2", "350000", "20000", "0.900000", "0", "0.50", "1"],
-        "openai/my-own": ["1", "100", "10", "0.000000", "110", "1.50", "0"],
+        MODEL: ["2", "350000", "20000", "4", "0.940000", "0", "0.50", "1"],
+        "openai/my-own": ["1", "100", "10", "0", "0.000000", "110", "1.50", "0"],
     },
 }
 
@@ -121,6 +120,7 @@ async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path
         "answers",
         "input",
         "output",
+        "searches",
         "USD",
         "first",
         "token",
@@ -128,7 +128,7 @@ async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path
         "+1",
         "-1",
     ]
-    assert lines[-2].split() == ["all", "3", "350,100", "20,010", "0.9000", "0.75", "s", "1", "1", "1"]
+    assert lines[-2].split() == ["all", "3", "350,100", "20,010", "4", "0.9400", "0.75", "s", "1", "1", "1"]
     assert lines[-1] == "110 tokens are of models without a known price; USD leaves them out."
     assert len({len(line) for line in lines[1:-1]}) == 1
 
@@ -139,8 +139,7 @@ async def test_table_has_a_total_and_names_what_has_no_price(used: str, tmp_path
 async def test_invalid_argument_is_reported(
     arguments: Sequence[str], words: str, sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with bot_process(tmp_path, "usage", *arguments, env={"DATABASE_URL": sqlite_url}) as process:
-        _, err = await output(process)
-    assert process.returncode == 2
+    code, _, err = await forked_command(tmp_path, "usage", *arguments, env={"DATABASE_URL": sqlite_url})
+    assert code == 2
     assert words in err
     assert parse_day("2026-11-20") == 20_777

@@ -19,18 +19,23 @@ from bot.core.lease import Lease
 from bot.core.limits.access import AccessRules, UserKind
 from bot.core.limits.caps import parse_caps
 from bot.core.outbox import OutboxKind
+from bot.core.reply.approvals import Ask
 from bot.core.reply.draft import Draft
 from bot.core.reply.resuming import SHORTEST_CHARS
 from bot.core.reply.state import Ending, Shown
-from bot.core.stream import Completion, FinishReason, StreamEvent, Thinking, Usage
+from bot.core.stream import Citation, Completion, FinishReason, Searching, StreamEvent, Thinking, Usage
 from bot.errors import Failure, ProviderError
 from bot.ports.clock import SystemClock
+from bot.ports.tools import Tools
+from bot.providers.prices import ModelPrices
 from bot.services.access_control import AccessControl
 from bot.services.answering import RECORD_RETRIES_S, AnswerAttempt, Answering, Cancellation
 from bot.services.assistant_pane import AssistantPane
 from bot.services.metrics import JobLife
 from bot.services.prompt_builder import BuiltPrompt, PromptBuilder, PromptSettings
 from bot.services.quota import Quota
+from bot.services.thread_statuses import ThreadStatuses
+from bot.services.tool_calls import ToolCalls
 from bot.services.worker import Capacity, Worker
 from bot.store import Stores
 from bot.store.schema import jobs, turns
@@ -106,8 +111,18 @@ class MemoryReply:
     """The ending that `finish` was called with."""
     is_left: bool = False
 
+    activities: list[str] = field(default_factory=list)
+    asks: tuple[Ask, ...] = ()
+    """What `ask` was called with last."""
+
     def append(self, delta: str) -> None:
         self.draft.append(delta)
+
+    def show_activity(self, activity: str) -> None:
+        self.activities.append(activity)
+
+    async def ask(self, asks: tuple[Ask, ...]) -> None:
+        self.asks = asks
 
     async def finish(self, ending: Ending) -> None:
         self.ending = ending
@@ -126,15 +141,22 @@ class MemoryReplies:
     gone: bool = False
     opened: list[MemoryReply] = field(default_factory=list)
     opening: int = 0
+    streamed: list[int] = field(default_factory=list)
+    """The jobs whose replies a stream may carry."""
     may_open: asyncio.Event = field(default_factory=asyncio.Event)
     may_finish: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def open(self, draft: Draft, *, status_shown: bool = False, until: float = 0.0) -> MemoryReply:
+    async def open(
+        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+    ) -> MemoryReply:
         self.opening += 1
         await self.may_open.wait()
         reply = MemoryReply(draft, self.may_finish, self.shown, leftover=self.leftover, gone=self.gone)
         self.opened.append(reply)
         return reply
+
+    def allow_stream(self, job: Job) -> None:
+        self.streamed.append(job.id)
 
     async def post_placeholder(self, job: Job, until: float) -> None:
         raise AssertionError(f"job {job.id} is not queued")
@@ -184,7 +206,13 @@ class NoPane:
     async def suggest(self, *_: object) -> None:
         raise AssertionError("there is no pane")
 
-    set_status = set_title = set_working = suggest
+    async def begin_session(self, thread: ThreadKey) -> bool:
+        raise AssertionError("there are no sessions")
+
+    set_title = end_session = suggest
+
+    async def set_status(self, thread: ThreadKey, status: str) -> None:
+        return
 
 
 @dataclass
@@ -196,6 +224,8 @@ class Stage:
     model: Model = field(default_factory=Model)
     replies: MemoryReplies = field(default_factory=MemoryReplies)
     accounts: Accounts = field(default_factory=Accounts)
+    tools: Tools | None = None
+    max_steps: int = 16
     lives: list[JobLife] = field(default_factory=list)
     attempts: list[AnswerAttempt] = field(default_factory=list)
 
@@ -222,12 +252,24 @@ class Stage:
             me=ME,
             estimate=estimate,
             metrics=self.lives.append,
+            participants=stores.participants,
             access_control=AccessControl(
                 AccessRules(), self.accounts, self.accounts, stores.notices, stores.bot_questions
             ),
             token_refused=lambda: self.accounts.token_refused,
-            quota=Quota((), (MODEL,), 1_000, stores.usage, stores.notices, self.accounts, self.clock),
-            pane=AssistantPane(stores.notices, stores.pane_context, NoPane(), ME, ()),
+            quota=Quota((), (MODEL,), 1_000, ModelPrices(), stores.usage, stores.notices, self.accounts, self.clock),
+            pane=AssistantPane(
+                stores.notices,
+                stores.pane_context,
+                NoPane(),
+                ME,
+                (),
+                ThreadStatuses(NoPane(), stores.queue, self.clock, ME.team_id),
+            ),
+            prices=ModelPrices(),
+            tool_calls=ToolCalls(self.tools, stores.tool_steps, self.accounts, self.clock),
+            max_steps=self.max_steps,
+            admins=("UADMIN",),
             done_ping_s=60,
         )
         self.worker = Worker(
@@ -239,6 +281,7 @@ class Stage:
             capacity=Capacity(10, 5.0),
             answer=self._answer,
             admits=self.answering.access_control.admits,
+            queued=lambda thread: None,
             token_refused=lambda: self.accounts.token_refused,
         )
 
@@ -606,6 +649,25 @@ async def test_complete_answer_is_recorded_with_its_model_usage_and_prompt_versi
     assert [turn.text for turn in prompt.turns][-1].endswith("Why?")
 
 
+async def test_search_is_named_on_the_placeholder_and_its_sources_are_recorded(alone: Stage) -> None:
+    source = Citation("https://example.com/typist", "Typist")
+    searches = (Searching(), Searching("bots", done=True), "Because", Searching("more"), source, " it is.")
+    alone.model.events = (
+        *searches,
+        Citation("javascript:alert(1)", "No"),
+        Completion(MODEL, FinishReason.STOP, Usage(90_000, 2, web_searches=2)),
+    )
+    before = alone.answering.estimate.tokens("word " * 100)
+    await attempt_at(alone)
+    row = await turn(alone)
+    assert (row.sources, row.web_searches) == ([["https://example.com/typist", "Typist"]], 2)
+    [reply] = alone.replies.opened
+    assert reply.activities == [*map(texts.searching, ("", "bots")), "", texts.searching("more"), ""]
+    assert reply.ending is not None
+    assert [shown.label for shown in reply.ending.sources] == ["example.com · Typist"]
+    assert alone.answering.estimate.tokens("word " * 100) == before, "what a search found is not in the prompt"
+
+
 async def test_model_that_took_over_is_recorded_and_named(alone: Stage) -> None:
     alone.model.events = ("Because.", Completion("anthropic/claude", FinishReason.STOP, Usage(10, 2)))
     await attempt_at(alone)
@@ -639,11 +701,9 @@ async def test_mention_without_a_question_gets_help_and_asks_no_model(alone: Sta
     assert (row.end_reason, row.answer, row.model) == (EndReason.NOTHING_ASKED, "", None)
 
 
-@pytest.mark.parametrize(("version", "so_far", "has_previous"), [(0, "", False), (1, "", True), (1, "Because.", False)])
-async def test_regenerated_answer_offers_its_previous_version(
-    alone: Stage, version: int, so_far: str, has_previous: bool
-) -> None:
-    await attempt_at(alone, lambda job: replace(job, version=version, so_far=so_far))
+@pytest.mark.parametrize("has_previous", [True, False])
+async def test_answer_offers_its_previous_version_if_one_is_on_record(alone: Stage, has_previous: bool) -> None:
+    await attempt_at(alone, lambda job: replace(job, version=1, has_previous=has_previous))
     shown = ending(alone)
     assert shown is not None
     assert shown.previous is has_previous
@@ -671,7 +731,7 @@ CLOSING = Closing(EndReason.LENGTH_LIMIT, "A notice.", "a footer", "openai/gpt-6
 
 
 def closed(job: Job) -> Job:
-    return replace(job, version=1, checkpoint=Checkpoint("Because.", CLOSING))
+    return replace(job, version=1, has_previous=True, checkpoint=Checkpoint("Because.", CLOSING))
 
 
 async def test_end_on_record_is_shown_and_recorded_without_asking_a_model(alone: Stage) -> None:
@@ -743,7 +803,9 @@ async def test_failed_models_text_and_name_are_recorded(alone: Stage) -> None:
 
 async def test_reply_that_slack_no_longer_shows_ends_as_not_shown(alone: Stage) -> None:
     class Unshown(MemoryReplies):
-        async def open(self, draft: Draft, *, status_shown: bool = False, until: float = 0.0) -> MemoryReply:
+        async def open(
+            self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+        ) -> MemoryReply:
             reply = await super().open(draft)
             reply.unshown = True
             return reply
@@ -809,7 +871,9 @@ class Broken(MemoryReplies):
 
     opens = False
 
-    async def open(self, draft: Draft, *, status_shown: bool = False, until: float = 0.0) -> MemoryReply:
+    async def open(
+        self, draft: Draft, *, status_shown: bool = False, has_stop: bool = False, until: float = 0.0
+    ) -> MemoryReply:
         if not self.opens:
             raise ValueError("unforeseen")
         reply = await super().open(draft)

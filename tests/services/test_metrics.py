@@ -20,8 +20,8 @@ DONE = Outcome(EndReason.WHOLE, "a private answer", "openai/gpt-6-luna", Usage(1
 TIMES = Times(waited_s=0.031, total_s=12.345, first_token_s=0.789)
 
 
-def life(outcome: Outcome = DONE, times: Times = TIMES) -> JobLife:
-    return JobLife.of(JOB, outcome, times, edits=9)
+def life(outcome: Outcome = DONE, times: Times = TIMES, cost_usd: float | None = 0.000164) -> JobLife:
+    return JobLife.of(JOB, outcome, times, cost_usd, edits=9)
 
 
 def pairs_of(logfmt: str) -> dict[str, str]:
@@ -40,14 +40,8 @@ def test_metrics_are_one_line_of_pairs() -> None:
 
 
 def test_unknown_values_have_no_key() -> None:
-    pairs = pairs_of(line(life(Outcome(EndReason.CUT, ""), Times(waited_s=0, total_s=1))))
+    pairs = pairs_of(line(life(Outcome(EndReason.CUT, ""), Times(waited_s=0, total_s=1), None)))
     assert set(pairs) == {"job", "thread", "question", "attempt", "end", "waited_s", "total_s", "edits"}
-
-
-def test_model_without_a_price_has_no_cost() -> None:
-    unpriced = life(Outcome(EndReason.WHOLE, "", "openai/my-own", Usage(1, 1)))
-    assert unpriced.cost_usd is None
-    assert "cost_usd" not in pairs_of(line(unpriced))
 
 
 def test_metrics_contain_no_text_and_no_asker() -> None:

@@ -82,7 +82,9 @@ def worker_of(
         return True
 
     capacity = Capacity(10, 5.0)
-    return Worker(queue, stores.queue, Abandoned(), lease, queue.clock, capacity, answer, admits, lambda: False)
+    return Worker(
+        queue, stores.queue, Abandoned(), lease, queue.clock, capacity, answer, admits, lambda _: None, lambda: False
+    )
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

@@ -162,6 +162,7 @@ class Stage:
             capacity=Capacity(10, self.drain_s),
             answer=self.answers.answer,
             admits=admits,
+            queued=lambda thread: None,
             token_refused=lambda: self.token_refused,
         )
 

@@ -1,0 +1,195 @@
+"""Tool calls: which tools a model is offered, which calls need a person, and each call made at most once.
+
+Who may use what
+----------------
+Tools that may change something are offered to members of the workspace only: guests, people of other organizations and
+bots get tools that an admin declared read-only, whatever the rules say. A rule allows a tool, asks a person about each
+call, or denies it. An admin may always allow a tool in a channel, as it is defined now.
+
+Once the model has read something untrusted (a tool's result, or the web), no call that may change something is made
+unasked, whatever rule allows it: the text may be an attack that writes as if it were the user.
+
+At most once
+------------
+A step's calls are on record before the first of them is made, and each is committed as BEGUN before it leaves. Only the
+attempt that holds the job can do that (core/tool_steps.py). A call that an earlier attempt began is made again if it is
+read-only; any other is UNKNOWN, and the model is told so. The same goes for a call whose answer never came.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
+from typing import TypeVar
+
+from bot.core.conversation import Job, Question, ToolDefinition
+from bot.core.limits.access import UserKind
+from bot.core.reply.approvals import MOST_ARGUMENT_CHARS, label_of, readable
+from bot.core.stream import ToolCall
+from bot.core.tool_steps import StepState, ToolStep
+from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule
+from bot.errors import StoreError, trace_of
+from bot.ports.clock import Clock
+from bot.ports.tool_steps import ToolSteps
+from bot.ports.tools import Tools
+from bot.ports.users import Users
+
+CALL_TIMEOUT_S = 60.0
+MOST_CALLS = 8
+"""The most calls of one step: people decide about them in one message."""
+RECORD_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
+"""Pauses between tries to record a call while the database is away; the last one repeats."""
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class NotOurs(Exception):
+    """The job was lost, stopped or edited: nothing more may be called. The worker cancels the attempt soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The tools that an attempt may use, as they were defined when it began."""
+
+    definitions: tuple[ToolDefinition, ...] = ()
+    always: frozenset[tuple[str, str]] = frozenset()
+    """The tools that an admin always allows in the channel, with the hashes of their definitions."""
+    by_name: dict[str, ToolDefinition] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class ToolCalls:
+    """Decides about the calls of a model's steps and makes them. `tools`: None if there are none."""
+
+    tools: Tools | None
+    records: ToolSteps
+    users: Users
+    clock: Clock
+
+    async def offer(self, job: Job) -> Offer:
+        """Returns the tools that the question's channel and asker may use."""
+        question = job.question
+        definitions = await self.tools.definitions(question) if self.tools else ()
+        if self.tools is None or not definitions:
+            return Offer()
+        if not await self._may_write(question):
+            definitions = tuple(tool for tool in definitions if self.tools.rule_for(tool.name).read_only)
+        always = await self.insist(lambda: self.records.always_allowed(question.thread))
+        return Offer(definitions, frozenset(always.items()), {tool.name: tool for tool in definitions})
+
+    async def _may_write(self, question: Question) -> bool:
+        kind = UserKind.BOT if question.from_bot else await self.users.kind(question.user_id)
+        return kind is UserKind.MEMBER
+
+    def planned(
+        self, calls: Sequence[ToolCall], step_no: int, offer: Offer, *, untrusted: bool
+    ) -> tuple[ToolStep, ...]:
+        """Returns a step's calls, each ready, to be asked about, or refused. `untrusted`: what the model has read."""
+        return tuple(self._planned(call, index, step_no, offer, untrusted) for index, call in enumerate(calls))
+
+    def _planned(self, call: ToolCall, index: int, step_no: int, offer: Offer, untrusted: bool) -> ToolStep:
+        definition = offer.by_name.get(call.name)
+        rule = self.tools.rule_for(call.name) if self.tools and definition else ToolRule(Permission.DENY)
+        step = ToolStep(
+            step_no,
+            index,
+            call.call_id,
+            call.name,
+            call.arguments or {},
+            definition.definition_hash if definition else "",
+            StepState.FAILED,
+            rule.read_only,
+        )
+        if definition is None:
+            return replace(step, result=f"There is no tool named {call.name!r}.")
+        if call.arguments is None:
+            return replace(step, result=f"The arguments are not a JSON object: {call.raw_arguments}")
+        if index >= MOST_CALLS:
+            return replace(step, result=f"At most {MOST_CALLS} calls can be made in one step. This one was not made.")
+        if rule.permission is Permission.DENY:
+            return replace(step, state=StepState.DENIED, result="An admin denies this tool. The call was not made.")
+        if _is_unasked(rule, (call.name, definition.definition_hash) in offer.always, untrusted):
+            return replace(step, state=StepState.READY)
+        if len(readable(step.arguments)) > MOST_ARGUMENT_CHARS:
+            too_long = f"The arguments are too long to be approved: at most {MOST_ARGUMENT_CHARS} characters."
+            return replace(step, result=too_long)
+        return replace(step, state=StepState.ASKED)
+
+    async def make(self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]) -> tuple[ToolStep, ...]:
+        """Makes the calls of a recorded step that may be made; returns all of them, as they are then.
+
+        `show` is told the name of each tool that runs. Results that may not be stored are in what is returned, and
+        nowhere else. Raises NotOurs.
+        """
+        unstored: dict[tuple[int, int], str] = {}
+        for step in await self.insist(lambda: self.records.steps(job, step_no)):
+            if step.state is StepState.READY or (step.state is StepState.BEGUN and step.read_only):
+                result = await self._make(job, step, offer, show)
+                if result and not result.may_be_stored:
+                    unstored[step.key] = result.text
+            elif step.state is StepState.BEGUN:
+                await self._end(job, replace(step, state=StepState.UNKNOWN))
+        made = await self.insist(lambda: self.records.steps(job, step_no))
+        return tuple(replace(step, result=unstored.get(step.key, step.result)) for step in made)
+
+    async def _make(self, job: Job, step: ToolStep, offer: Offer, show: Callable[[str], None]) -> CallResult | None:
+        """Makes a call and records its end; returns its result, None if it wasn't made."""
+        definition = offer.by_name.get(step.tool)
+        if definition is None or definition.definition_hash != step.definition_hash:
+            changed = "The tool has changed since the call was decided about. The call was not made."
+            await self._end(job, replace(step, state=StepState.DENIED, decision=None, result=changed))
+            return None
+        if not await self.insist(lambda: self.records.begin(job, step)):
+            # The job is lost, stopped or edited. Or a commit that was not heard of has begun the call.
+            now = await self.insist(lambda: self.records.steps(job, step.step_no))
+            is_begun = now[step.index].state is StepState.BEGUN
+            if not (is_begun and await self._end(job, replace(step, state=StepState.UNKNOWN))):
+                raise NotOurs
+            return None
+        show(label_of(step.tool))
+        result = await self._call(job, step)
+        state = {CallOutcome.DONE: StepState.DONE, CallOutcome.FAILED: StepState.FAILED}.get(result.outcome)
+        if state is None:
+            state = StepState.FAILED if step.read_only else StepState.UNKNOWN
+        text = result.text if result.may_be_stored else NOT_KEPT
+        await self._end(job, replace(step, state=state, result=text, result_is_error=result.is_error))
+        return result
+
+    async def _call(self, job: Job, step: ToolStep) -> CallResult:
+        """Makes a call; one that isn't answered in time, or fails unexpectedly, may have been made."""
+        assert self.tools is not None
+        log.info("job %d: calling %s", job.id, step.tool)
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S + 5.0):
+                return await self.tools.call(
+                    job.question, step.tool, step.definition_hash, step.arguments, timeout_s=CALL_TIMEOUT_S
+                )
+        except TimeoutError:
+            log.warning("job %d: %s did not answer in time", job.id, step.tool)
+            return CallResult(CallOutcome.UNKNOWN, "The tool did not answer in time.", is_error=True)
+        except Exception as error:
+            log.error("job %d: call of %s failed: %s", job.id, step.tool, trace_of(error))
+            return CallResult(CallOutcome.UNKNOWN, "The tool failed.", is_error=True)
+
+    async def _end(self, job: Job, step: ToolStep) -> bool:
+        return await self.insist(lambda: self.records.end(job, step))
+
+    async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Returns the operation's result, however long the database is away."""
+        for delay_s in chain(RECORD_RETRIES_S, repeat(RECORD_RETRIES_S[-1])):
+            try:
+                return await operation()
+            except StoreError as error:
+                log.error("tool calls not recorded, retrying: %s", error)
+            await self.clock.sleep(delay_s)
+        raise AssertionError("the delays never end")
+
+
+def _is_unasked(rule: ToolRule, is_always_allowed: bool, untrusted: bool) -> bool:
+    """Whether a call may be made unasked."""
+    if rule.permission is Permission.ALLOW and rule.read_only:
+        return True
+    return not untrusted and (rule.permission is Permission.ALLOW or is_always_allowed)

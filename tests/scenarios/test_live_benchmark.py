@@ -1,0 +1,140 @@
+"""What benchmarks.live counts as seen: edits, native streams, statuses, and ends that are posted anew."""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from benchmarks import live
+from benchmarks.freshness import Lags, Shown, lags
+from benchmarks.readers import Place, Readers
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import manifest
+
+GENERAL = "C0GENERAL"
+WORDS = 4
+TEXT = [f"w{number} " for number in range(1, WORDS + 1)]
+
+
+class Thread:
+    """A question's thread, in which a test plays the app, and the times at which its model sent words."""
+
+    def __init__(self, sandbox: Sandbox, readers: Readers, place: Place, asked_at_s: float) -> None:
+        self.web = AsyncWebClient(token=sandbox.bot_token, base_url=sandbox.api_url)
+        self.team_id = sandbox.team_id
+        self.channel, self.ts = self.place = place
+        self._readers, self._asked_at_s = readers, asked_at_s
+        self.sent_at_s: list[float] = []
+
+    def model_sends(self, words: int) -> None:
+        self.sent_at_s += [time.monotonic()] * words
+
+    async def post(self, text: str) -> str:
+        return str((await self.web.chat_postMessage(channel=self.channel, thread_ts=self.ts, text=text))["ts"])
+
+    async def update(self, ts: str, text: str) -> None:
+        await self.web.chat_update(channel=self.channel, ts=ts, text=text)
+
+    def lags(self) -> Lags:
+        readers = self._readers
+        status_at_s = readers.status_at_s.get(self.place, math.inf)
+        return lags(self._asked_at_s, self.sent_at_s, readers.histories[self.place], status_at_s)
+
+
+async def asked(sandbox: Sandbox) -> Thread:
+    readers, asked_at_s = Readers(sandbox.workspace), time.monotonic()
+    return Thread(sandbox, readers, (GENERAL, await sandbox.say("ada", GENERAL, "why?")), asked_at_s)
+
+
+@pytest.fixture
+async def thread() -> AsyncIterator[Thread]:
+    async with Sandbox(manifest=manifest("manifest.agent.json")) as sandbox:
+        yield await asked(sandbox)
+
+
+async def test_edited_answer(thread: Thread) -> None:
+    ts = await thread.post("Thinking…")
+    thread.model_sends(2)
+    await asyncio.sleep(0.1)
+    await thread.update(ts, "w1 w2")
+    thread.model_sends(2)
+    await thread.update(ts, "w1 w2 w3 w4")
+    found = thread.lags()
+    assert found.complete
+    assert 0.1 <= found.first_word_s < 0.5
+    assert 0 <= found.final_s < 0.4
+    assert found.doubled_s == 0
+
+
+async def test_stream_that_grows_by_appends(thread: Thread) -> None:
+    started = await thread.web.chat_startStream(
+        channel=GENERAL, thread_ts=thread.ts, recipient_user_id="U0ADA", recipient_team_id=thread.team_id
+    )
+    for word in TEXT:
+        thread.model_sends(1)
+        await thread.web.chat_appendStream(channel=GENERAL, ts=started["ts"], markdown_text=word)
+    stale_s = thread.lags().staleness_s
+    await thread.web.chat_stopStream(channel=GENERAL, ts=started["ts"])
+    found = thread.lags()
+    assert found.complete
+    assert 0 < found.staleness_s == stale_s < 0.4, "each append counts, and the stop shows no more words"
+
+
+async def test_status_counts_as_a_placeholder_and_not_as_first_words(thread: Thread) -> None:
+    await thread.web.assistant_threads_setStatus(channel_id=GENERAL, thread_ts=thread.ts, status="is thinking…")
+    await asyncio.sleep(0.3)
+    thread.model_sends(WORDS)
+    await asyncio.sleep(0.2)
+    await thread.post("".join(TEXT))
+    found = thread.lags()
+    assert found.placeholder_s < 0.3
+    assert found.first_word_s >= 0.2
+
+
+async def test_end_that_is_posted_anew_is_seen_at_once_and_whole_after_the_deletion(thread: Thread) -> None:
+    ts = await thread.post("w1 w2")
+    thread.model_sends(WORDS)
+    await thread.post("".join(TEXT))
+    doubled = thread.lags()
+    assert not doubled.complete
+    assert doubled.staleness_s < 0.4, "readers have all words, although some twice"
+    await asyncio.sleep(0.3)
+    await thread.web.chat_delete(channel=GENERAL, ts=ts)
+    found = thread.lags()
+    assert found.complete
+    assert found.final_s < 0.3
+    assert found.doubled_s >= 0.3
+
+
+@pytest.mark.parametrize(
+    "texts", [["w1 w2 w3"], ["w1 w2 w4 w3"], ["w1 w2 w3 w4", "w4"], ["w1 w2 w3 w4", "w1 w2 w3 w4"]]
+)
+async def test_answer_that_is_not_whole_and_once_is_broken(thread: Thread, texts: list[str]) -> None:
+    thread.model_sends(WORDS)
+    for text in texts:
+        await thread.post(text)
+    assert not thread.lags().complete
+
+
+def test_answer_in_two_messages_is_read_as_far_as_it_has_no_gap() -> None:
+    history = [Shown(1.0, "1", (1, 2)), Shown(3.0, "2", (3, 4))]
+    found = lags(0.0, [0.0, 0.0, 0.0, 0.0], history)
+    assert (found.first_word_s, found.final_s) == (1.0, 3.0)
+    assert found.staleness_s == pytest.approx((0.5 + 4.0) / 3)
+
+
+def test_missed_targets_and_rate_limits_are_listed_for_the_carrier_that_has_them() -> None:
+    row = live.rows(1)["8"]
+    slow = Lags(0.1, 0.7, 1.5, 0.2, 0.0, complete=True)
+    result = live.Result([slow] * 8, Counter({"chat.update": 2}), Counter(), 0.1, 1)
+    limited = "2 calls of chat.update got 429; none may"
+    assert live.misses(row, live.typist("auto"), result) == [
+        "8 at once, auto: first p95 is 0.70 s, 40% over its target of 0.5 s",
+        "8 at once, auto: stale is 1.50 s, 25% over its target of 1.2 s",
+        f"8 at once, auto: {limited}",
+    ]
+    assert live.misses(row, live.typist("edit"), result) == [f"8 at once, edit: {limited}"]

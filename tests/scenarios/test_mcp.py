@@ -1,0 +1,182 @@
+"""Tools of real MCP servers over real sockets: called, asked about, changed in between, and ended with the bot."""
+
+import json
+import re
+import signal
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.reply.actions import ReplyAction
+from bot.core.tools import visible
+from bot.mcp.config import McpSetup, ServerConfig, ToolRules
+from bot.ports.clock import SystemClock
+from bot.settings import Settings
+from bot.store import Stores
+from sandbox.control import live_controls
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID
+from tests.mcp.hostile import HOSTILE
+from tests.mcp.servers import TIME, RawServer, http_server, said, tool
+from tests.processes import bot_process, output, wait_for_line
+from tests.scenarios.conftest import Stage, asking, running, says, shown
+from tests.scenarios.test_end_in_time import clean
+from tests.scenarios.test_tools import asking as asking_approval
+from tests.scenarios.test_tools import by_results, calls, ended, press
+from tests.slack_process import slack_process
+from tests.streams.server import VendorServer
+
+GENERAL = "C0GENERAL"
+BERLIN = {"timezone": "Europe/Berlin"}
+ASKS_TIME = by_results(calls("Let me see.", ("time__get_current_time", BERLIN)), says("It's late."))
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db")
+
+
+@pytest.fixture
+async def stores(settings: Settings) -> AsyncIterator[Stores]:
+    """Another process: its settings for #general are in force."""
+    stores = await Stores.open(settings.database_url, "w2", SystemClock())
+    yield stores
+    await stores.close()
+
+
+async def let_use(stores: Stores, *servers: str) -> None:
+    await stores.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings(mcp_servers=servers))
+
+
+def using(settings: Settings, *servers: ServerConfig, **rules: str) -> Settings:
+    """Returns settings with these servers; a rule is the one pattern of its kind."""
+    kinds = {kind: frozenset({pattern}) for kind, pattern in rules.items()}
+    return replace(settings, mcp=McpSetup(servers, ToolRules(**kinds)))
+
+
+def offered(stage: Stage, number: int = -1) -> list[str]:
+    """Returns the names of the tools in a request to the model."""
+    return [listed["function"]["name"] for listed in stage.vendor.requests[number].body.get("tools", [])]
+
+
+async def test_allowed_tool_on_stdio_is_called_and_its_result_is_data(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores
+) -> None:
+    vendor.script(ASKS_TIME)
+    await let_use(stores, "time")
+    async with running(using(settings, TIME, allow="time__*", read_only="time__*")):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention("What time is it in Berlin?")
+        assert shown(await ended(stage, asked)).startswith("Let me see.\n\nIt's late.")
+        assert sorted(offered(stage)) == ["time__convert_time", "time__get_current_time"]
+        result = stage.prompts()[-1][-1]
+        assert result["role"] == "tool"
+        assert '"timezone": "Europe/Berlin"' in result["content"]
+        mark = re.search(r"^<([0-9a-f]{16})>$", result["content"], re.MULTILINE)
+        assert mark is not None
+        assert result["content"].endswith(f"</{mark[1]}>")
+
+
+async def test_channel_without_servers_gets_no_tools(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    async with running(using(settings, TIME, allow="time__*")):
+        stage = Stage(sandbox, vendor)
+        await stage.answers("general", await stage.mention())
+        assert "tools" not in stage.vendor.requests[-1].body
+
+
+async def test_tool_on_http_without_a_rule_is_asked_about(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores
+) -> None:
+    vendor.script(by_results(calls("", ("web__add", {"a": 2, "b": 40})), says("It's 42.")))
+    await let_use(stores, "web")
+    async with http_server() as (web, _), running(using(settings, web)):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention("2 + 40?")
+        message = await asking_approval(stage, asked)
+        assert await press(stage, message, ReplyAction.APPROVE) is None
+        await ended(stage, asked)
+        assert "\n42\n" in stage.prompts()[-1][-1]["content"]
+
+
+async def test_tool_that_changed_between_question_and_press_is_not_called(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
+) -> None:
+    raw = RawServer(tmp_path / "script.json")
+    raw.script([tool("write", "Writes.")], {"write": said("Written.")})
+    vendor.script(by_results(calls("", ("raw__write", {"text": "Milk"})), says("It was not done.")))
+    await let_use(stores, "raw")
+    ours = using(settings, raw.config())
+    stage = Stage(sandbox, vendor)
+    async with running(ours):
+        asked = await stage.mention("note milk")
+        message = await asking_approval(stage, asked)
+    raw.script([tool("write", "Writes everywhere.")], {"write": said("Written.")})
+    async with running(ours):
+        await press(stage, message, ReplyAction.APPROVE)
+        await ended(stage, asked)
+    assert raw.calls == []
+    assert "changed" in stage.prompts()[-1][-1]["content"]
+
+
+async def test_server_that_is_down_costs_no_answer(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
+) -> None:
+    raw = RawServer(tmp_path / "script.json")
+    raw.script([], start="die")
+    await let_use(stores, "raw")
+    async with running(using(settings, raw.config())):
+        stage = Stage(sandbox, vendor)
+        assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
+
+
+async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
+) -> None:
+    """The worst that a model can do with a result on its own is to say it."""
+    texts = [part["text"] for result in HOSTILE.values() for part in result.get("content", ())[:1] if "text" in part]
+    said_again = "\n\n".join(visible(text)[:200] for text in texts)
+    raw = RawServer(tmp_path / "script.json")
+    raw.script([tool("look")], {"look": said(said_again)})
+    vendor.script(by_results(calls("", ("raw__look", {})), says(said_again)))
+    await let_use(stores, "raw")
+    async with running(using(settings, raw.config(), allow="raw__look", read_only="raw__look")):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention("look")
+        await ended(stage, asked)
+        posts = stage.bots("general", asked)
+        assert any("Ignore all previous instructions" in shown(message) for message in posts)
+        assert sandbox.workspace.notified == []
+        assert [control for message in posts for control in live_controls(message.text, message.blocks)] == []
+        assert not [block for message in posts for block in message.blocks if block["type"] == "image"]
+    assert raw.calls == [["look", {}]]
+
+
+@pytest.mark.parametrize("start", ["", "stubborn"], ids=["a well-behaved process", "a process that only SIGKILL ends"])
+async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, vendor: VendorServer, start: str) -> None:
+    raw = RawServer(tmp_path / "script.json")
+    raw.script([tool("look")], {"look": said("Seen.")}, start=start)
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"raw": raw.entry()}, "allow": ["raw__*"], "directMessages": ["raw"]}))
+    async with slack_process() as slack:
+        env = {**asking(vendor), **slack.env, "BOT_MCP_CONFIG": str(file), "BOT_DRAIN_S": "1"}
+        database_url = f"sqlite:///{tmp_path}/own.db"
+        stores = await Stores.open(database_url, "w2", SystemClock())
+        await let_use(stores, "raw")
+        await stores.close()
+        async with bot_process(tmp_path, "run", env={**env, "DATABASE_URL": database_url}) as process:
+            await wait_for_line(process.stdout, "is connected to Slack")
+            await slack.ask()
+            await vendor.request(0)
+            assert raw.is_alive
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            out, err = await output(process)
+            assert time.monotonic() - began < 6, err
+            assert (process.returncode, clean(out + err)) == (0, True), err
+    assert not raw.is_alive

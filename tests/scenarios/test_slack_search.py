@@ -1,0 +1,135 @@
+"""A model searches Slack for the person who asked: over real sockets, with events' own action tokens."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core.tools import NOT_KEPT
+from bot.settings import Settings
+from bot.slack import search
+from sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, growing, manifest, running, says, settings_of, shown
+from tests.streams import steps
+from tests.streams.server import Answer, Ending, VendorServer
+
+FOUND = "Wombats launch on Friday"
+"""What a colleague wrote."""
+ANSWER = "It is on a weekday."
+HANGS = Answer(says("Let me see.").chunks[:2], ending=Ending.HANG)
+
+
+def searches() -> Answer:
+    """Returns a vendor's answer that only asks for a search."""
+    call = steps.chat_call(index=0, id="call_1", name=search.NAME)
+    return Answer(steps.chat(call, *steps.fragments(json.dumps({"query": "launch"}), 0)))
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    agent = manifest("manifest.agent.json")
+    agent["oauth_config"]["scopes"]["bot"].append("search:read.public")
+    async with Sandbox(manifest=agent) as sandbox:
+        await sandbox.say("grace", "random", FOUND)
+        yield sandbox
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "typist.db"
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox, vendor: VendorServer, database: Path) -> Settings:
+    ours = settings_of(sandbox, vendor)
+    return replace(ours, slack_search=True, drain_s=0, database_url=f"sqlite:///{database}")
+
+
+async def answered(stage: Stage, channel: str = "C0GENERAL") -> str:
+    """Waits for the bot's only answer in a channel, wherever it stands, and returns its text."""
+
+    def ended() -> str:
+        messages = [
+            each for each in stage.sandbox.workspace.messages(channel) if each.user_id == stage.sandbox.bot_user_id
+        ]
+        return shown(messages[-1]) if messages and not any(map(growing, messages)) else ""
+
+    return await stage.sandbox.wait_for(ended, 40)
+
+
+def tool_results(stage: Stage, request: int) -> list[str]:
+    """Returns what the model read of its calls in a request."""
+    messages = stage.vendor.requests[request].body["messages"]
+    return [message["content"] for message in messages if message["role"] == "tool"]
+
+
+def action_tokens(sandbox: Sandbox) -> list[str]:
+    events = [delivery.payload["event"] for delivery in sandbox.deliveries]
+    return [event["assistant_thread"]["action_token"] for event in events if "assistant_thread" in event]
+
+
+def stored(database: Path) -> str:
+    """Returns everything that the database has, as text."""
+    with sqlite3.connect(database) as connection:
+        return "\n".join(connection.iterdump())
+
+
+@pytest.mark.parametrize("in_dm", [False, True], ids=["mention", "direct message"])
+async def test_model_reads_what_slack_finds_and_nothing_of_it_is_stored(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database: Path, in_dm: bool
+) -> None:
+    vendor.script(searches(), says(ANSWER))
+    stage, channel = Stage(sandbox, vendor), sandbox.dm("ada") if in_dm else "C0GENERAL"
+    async with running(settings):
+        await sandbox.say("ada", channel, "When is the launch?" if in_dm else "@typist when is the launch?")
+        assert ANSWER in await answered(stage, channel)
+    assert [tool["function"]["name"] for tool in vendor.requests[0].body["tools"]] == [search.NAME]
+    [result] = tool_results(stage, 1)
+    assert FOUND in result
+    assert "https://sandbox.slack.com/archives/C0RANDOM/p" in result
+    dump, tokens = stored(database), action_tokens(sandbox)
+    assert '{"query": "launch"}' in dump
+    assert tokens
+    assert [word for word in (FOUND, *tokens) if word in dump] == []
+
+
+async def test_take_over_has_no_token_and_the_model_says_so(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    stage = Stage(sandbox, vendor)
+    vendor.script(HANGS)
+    async with running(settings):
+        await stage.mention("when is the launch?")
+        await vendor.request(0)
+    vendor.script(searches(), says(ANSWER))
+    async with running(settings):
+        assert ANSWER in await answered(stage)
+    assert tool_results(stage, 2) == [search.NO_TOKEN]
+
+
+async def test_take_over_after_a_search_does_not_have_its_result(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database: Path
+) -> None:
+    stage = Stage(sandbox, vendor)
+    vendor.script(searches(), HANGS)
+    async with running(settings):
+        await stage.mention("when is the launch?")
+        await vendor.request(1)
+        assert FOUND not in stored(database)
+    vendor.script(says(ANSWER))
+    async with running(settings):
+        assert ANSWER in await answered(stage)
+    assert FOUND in tool_results(stage, 1)[0]
+    assert tool_results(stage, 2) == [NOT_KEPT]
+    assert sum(call.method == search.METHOD for call in sandbox.calls) == 1
+
+
+async def test_search_is_off_by_default(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
+    stage = Stage(sandbox, vendor)
+    async with running(replace(settings, slack_search=Settings().slack_search)):
+        await stage.mention("when is the launch?")
+        await answered(stage)
+    assert "tools" not in vendor.requests[0].body

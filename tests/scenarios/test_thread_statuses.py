@@ -1,0 +1,169 @@
+"""Statuses of channel threads: they say what Typist does, cost no edit, and no answer depends on them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core import texts
+from bot.core.reply.actions import ReplyAction
+from bot.services import thread_statuses
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from tests.forked import forked_bot
+from tests.processes import wait_for_line
+from tests.scenarios.conftest import Stage, buttons, connected, manifest, running, says, settings_of, shown
+from tests.streams import speech
+from tests.streams.server import Answer, Ending, VendorServer
+
+GENERAL = "C0GENERAL"
+METHOD = "assistant.threads.setStatus"
+SILENT = Answer(ending=Ending.HANG)
+
+
+def status(stage: Stage, thread_ts: str, channel: str = GENERAL) -> str | None:
+    return stage.sandbox.workspace.status(channel, thread_ts)
+
+
+async def shows(stage: Stage, thread_ts: str, wanted: str | None) -> None:
+    await stage.sandbox.wait_for(lambda: status(stage, thread_ts) == wanted)
+
+
+def calls(sandbox: Sandbox, method: str = METHOD) -> int:
+    return [call.method for call in sandbox.calls].count(method)
+
+
+async def stop(stage: Stage, asked: str) -> None:
+    """Stops an answer by the button of its message."""
+    [reply] = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
+    await stage.sandbox.client("ada").press("general", reply.ts, ReplyAction.STOP.value)
+    await stage.answers("general", asked)
+
+
+@pytest.fixture
+def with_short_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_statuses, "REFRESH_S", 0.4)
+
+
+async def test_status_says_thinking_then_writing_until_the_answer_ends(stage: Stage) -> None:
+    chunks = speech.chat(speech.tokens("Once there was a bot. " * 9))
+    stage.vendor.script(Answer(chunks, delay_s=2.0, pause_s=0.1))
+    asked = await stage.mention()
+    await shows(stage, asked, texts.STATUS_THINKING)
+    [reply] = stage.bots("general", asked)
+    assert shown(reply).startswith(texts.THINKING), "nobody knows who sees a status: the placeholder comes at once"
+    await shows(stage, asked, texts.STATUS_WRITING)
+    await stage.answers("general", asked)
+    await shows(stage, asked, None)
+
+
+async def test_status_is_refreshed_before_slack_drops_it(stage: Stage, with_short_refresh: None) -> None:
+    stage.vendor.script(SILENT)
+    asked = await stage.mention()
+    await shows(stage, asked, texts.STATUS_THINKING)
+    await stage.sandbox.wait_for(lambda: calls(stage.sandbox) >= 4)
+    await stop(stage, asked)
+    await shows(stage, asked, None)
+
+
+async def test_refused_status_is_remembered_for_its_channel_and_delays_no_answer(stage: Stage) -> None:
+    stage.sandbox.faults.start("refuse", method=METHOD, error="channel_not_found")
+    stage.vendor.script(Answer(speech.chat(["The whole answer."]), delay_s=1.0))
+    for number in range(3):
+        asked = await stage.mention(f"question {number}?")
+        assert await stage.answers("general", asked) == ["The whole answer."]
+        await stage.sandbox.wait_for(lambda: calls(stage.sandbox) == 1)
+    elsewhere = await stage.mention(channel="random")
+    await stage.sandbox.wait_for(lambda: calls(stage.sandbox) == 2)
+    assert await stage.answers("random", elsewhere) == ["The whole answer."]
+
+
+async def test_answer_waits_for_no_status(stage: Stage) -> None:
+    stage.sandbox.faults.start("slow", method=METHOD, delay_s=30)
+    assert await stage.answers("general", await stage.mention(), timeout_s=10) == ["The whole answer."]
+
+
+async def test_queued_questions_show_their_place(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thread_statuses, "QUEUE_LOOK_S", 0.2)
+    vendor.script(SILENT, says("The whole answer."))
+    async with running(replace(settings, max_concurrent=1)):
+        stage = Stage(sandbox, vendor)
+        answered = await stage.mention()
+        await sandbox.wait_for(lambda: len(vendor.requests) == 1)
+        first, second = await stage.mention("two?"), await stage.mention("three?")
+        await sandbox.say("ada", "general", "@typist and?", answered)
+        await shows(stage, first, "is queued (1st)…")
+        await shows(stage, second, "is queued (2nd)…")
+        await sandbox.wait_for(lambda: len(stage.bots("general", answered)) == 2)
+        await shows(stage, answered, texts.STATUS_THINKING)
+        placeholder = next(reply for reply in stage.bots("general", first))
+        await sandbox.client("ada").press("general", placeholder.ts, ReplyAction.STOP.value)
+        await shows(stage, first, None)
+        await shows(stage, second, "is queued (1st)…")
+        running_reply = stage.bots("general", answered)[0]
+        await sandbox.client("ada").press("general", running_reply.ts, ReplyAction.STOP.value)
+        assert await stage.answers("general", second) == ["The whole answer."]
+        for thread in (answered, second):
+            await shows(stage, thread, None)
+
+
+@asynccontextmanager
+async def agent_sandbox(manifest_json: Any) -> AsyncIterator[Sandbox]:
+    async with Sandbox(redelivery_delays_s=(0.0, 1.0, 2.0), manifest=manifest_json) as sandbox:
+        yield sandbox
+
+
+async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and_button(vendor: VendorServer) -> None:
+    chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
+    vendor.script(Answer(chunks, delay_s=1.0, ending=Ending.HANG))
+    async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention()
+        await shows(stage, asked, texts.STATUS_THINKING)
+        assert stage.bots("general", asked) == []
+        [reply] = await sandbox.wait_for(lambda: stage.bots("general", asked))
+        assert "Once" in shown(reply)
+        assert buttons(reply) == []
+        sandbox.client("grace").stop("general", asked)
+        [refusal] = await sandbox.wait_for(lambda: sandbox.workspace.ephemerals)
+        assert (refusal.text, refusal.ephemeral_to) == (texts.ONLY_ASKER_STOPS, "U0GRACE")
+        sandbox.client("ada").stop("general", asked)
+        await stage.answers("general", asked)
+        await sandbox.wait_for(lambda: sandbox.panes.sessions(GENERAL)[asked].status == "active")
+        await shows(stage, asked, None)
+
+
+async def test_agents_answer_has_typists_stop_if_slack_shows_none(vendor: VendorServer) -> None:
+    app = manifest("manifest.agent.json")
+    app["settings"]["event_subscriptions"]["bot_events"].remove("agent_session_stopped")
+    vendor.script(SILENT)
+    async with agent_sandbox(app) as sandbox, running(settings_of(sandbox, vendor)):
+        stage = Stage(sandbox, vendor)
+        asked = await stage.mention()
+        await stop(stage, asked)
+        await shows(stage, asked, None)
+
+
+async def test_process_that_takes_over_replaces_and_removes_the_status(
+    sandbox: Sandbox, vendor: VendorServer, tmp_path: Path
+) -> None:
+    stage = Stage(sandbox, vendor)
+    vendor.script(SILENT, says("The whole answer.", pause_s=0.05))
+    env = {**connected(sandbox, vendor), "DATABASE_URL": f"sqlite:///{tmp_path}/typist.db"}
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env))
+        await wait_for_line(first.stdout, "is connected to Slack")
+        asked = await stage.mention()
+        await shows(stage, asked, texts.STATUS_THINKING)
+        first.kill()
+        await first.wait()
+        assert status(stage, asked) == texts.STATUS_THINKING, "nobody is left to remove it"
+        second = await stack.enter_async_context(forked_bot(tmp_path, "run", env=env))
+        await wait_for_line(second.stdout, "is connected to Slack")
+        assert await stage.answers("general", asked) == ["The whole answer."]
+        await shows(stage, asked, None)

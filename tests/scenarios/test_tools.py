@@ -1,0 +1,242 @@
+"""Tools over real sockets: approvals by buttons and replies, who may decide, restarts, and the edit budget."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core import texts
+from bot.core.conversation import Question, ToolDefinition
+from bot.core.reply.actions import ReplyAction
+from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.settings import Settings
+from sandbox.server import Sandbox
+from sandbox.workspace import Message
+from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
+from tests.streams import speech
+from tests.streams.server import Answer, Seen, VendorServer
+
+RULES = {"notes__list": ToolRule(Permission.ALLOW, read_only=True), "notes__add": ToolRule(Permission.ASK)}
+DECISIONS = [ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ALLOW_ALWAYS, ReplyAction.STOP]
+
+
+@dataclass
+class Notes:
+    """A tool that counts what it was asked to write."""
+
+    definition_hash: str = "first"
+    written: list[Mapping[str, Any]] = field(default_factory=list)
+    listed: int = 0
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+        return tuple(ToolDefinition(name, f"{name}.", schema, self.definition_hash) for name in RULES)
+
+    def rule_for(self, name: str) -> ToolRule:
+        return RULES[name]
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        if tool == "notes__add":
+            self.written.append(arguments)
+        else:
+            self.listed += 1
+        return CallResult(CallOutcome.DONE, "There are 3 notes.")
+
+
+def calls(text: str, *asked: tuple[str, object]) -> Answer:
+    """Returns a vendor's answer that asks for tools."""
+    return Answer(speech.chat_calls(text, *asked))
+
+
+def by_results(*answers: Answer) -> Callable[[Seen], Answer]:
+    """Returns a script that answers by the number of tools' results in the request, as a model would."""
+
+    def script(seen: Seen) -> Answer:
+        results = len([message for message in seen.body["messages"] if message["role"] == "tool"])
+        return answers[min(results, len(answers) - 1)]
+
+    return script
+
+
+ADD_MILK = by_results(calls("I'll note it.", ("notes__add", {"text": "Milk"})), says("Noted."))
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return replace(settings, database_url=f"sqlite:///{tmp_path}/typist.db", admins=frozenset({"U0GRACE"}))
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes) -> AsyncIterator[Stage]:
+    vendor.script(ADD_MILK)
+    async with running(settings, tools=notes):
+        yield Stage(sandbox, vendor)
+
+
+async def asking(stage: Stage, asked: str) -> Message:
+    """Waits until a reply asks for an approval."""
+    return (await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if _asks(m)], 40))[0]
+
+
+def _asks(message: Message) -> bool:
+    return ReplyAction.APPROVE in buttons(message)
+
+
+async def ended(stage: Stage, asked: str) -> Message:
+    """Waits until a reply has ended."""
+
+    def over() -> list[Message]:
+        return [m for m in stage.bots("general", asked) if ReplyAction.REGENERATE in buttons(m)]
+
+    return (await stage.sandbox.wait_for(over, 40))[0]
+
+
+async def press(stage: Stage, message: Message, action: str, user: str = "ada", value: str | None = None) -> str | None:
+    """Presses a button and returns the ephemeral message to the presser, or None."""
+    before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
+    assert await stage.sandbox.client(user).press("general", message.ts, action, value)
+    new = [ephemeral for ephemeral in stage.sandbox.workspace.ephemerals if ephemeral.ts not in before]
+    return next((ephemeral.text for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"), None)
+
+
+def value_of(message: Message) -> str:
+    """Returns what the first Approve button carries."""
+    elements = [element for block in message.blocks for element in block.get("elements", ())]
+    return str(next(element["value"] for element in elements if element.get("action_id") == ReplyAction.APPROVE))
+
+
+async def test_approved_call_is_made_once_and_the_answer_goes_on_in_the_same_message(
+    stage: Stage, notes: Notes
+) -> None:
+    asked = await stage.mention("note milk")
+    message = await asking(stage, asked)
+    assert buttons(message) == DECISIONS
+    assert "Run notes.add?" in shown(message)
+    assert '"text": "Milk"' in shown(message)
+    assert notes.written == []
+    assert await press(stage, message, ReplyAction.APPROVE) is None
+    message = await ended(stage, asked)
+    assert shown(message).startswith("I'll note it.\n\nNoted.")
+    assert shown(message).endswith("openai/test · 1 tool")
+    assert notes.written == [{"text": "Milk"}]
+    assert len(stage.bots("general", asked)) == 1
+    assert await press(stage, message, ReplyAction.DETAILS) == texts.TOOLS_USED
+
+
+async def test_denied_call_is_not_made(stage: Stage, notes: Notes) -> None:
+    asked = await stage.mention("note milk")
+    await press(stage, await asking(stage, asked), ReplyAction.DENY)
+    await ended(stage, asked)
+    assert notes.written == []
+    assert "denied this call" in stage.prompts()[-1][-1]["content"]
+
+
+async def test_reply_in_the_thread_denies_the_call_and_tells_the_model_why(stage: Stage, notes: Notes) -> None:
+    asked = await stage.mention("note milk")
+    await asking(stage, asked)
+    await stage.sandbox.say("ada", "general", "Bread, not milk", asked)
+    await ended(stage, asked)
+    assert notes.written == []
+    assert stage.prompts()[-1][-1]["content"].endswith("Bread, not milk")
+    assert len(stage.bots("general", asked)) == 1, "the reply gets no answer of its own"
+
+
+async def test_only_the_asker_or_an_admin_decides(stage: Stage, notes: Notes) -> None:
+    asked = await stage.mention("note milk")
+    message = await asking(stage, asked)
+    assert await press(stage, message, ReplyAction.APPROVE, "alan") == texts.ONLY_ASKER_DECIDES
+    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS) == texts.ONLY_ADMIN_ALLOWS
+    assert notes.written == []
+    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS, "grace") is None
+    await ended(stage, asked)
+    again = await stage.mention("note milk again")
+    await ended(stage, again)
+    assert len(notes.written) == 2, "the second call is always allowed"
+
+
+async def test_forged_or_repeated_press_changes_nothing(stage: Stage, notes: Notes) -> None:
+    asked = await stage.mention("note milk")
+    message = await asking(stage, asked)
+    value = value_of(message)
+    for forged in ("", "0.0.0", value[:-1], f"1{value}", value.replace("0.0.0", "0.0.1"), "💥"):
+        assert await press(stage, message, ReplyAction.APPROVE, value=forged) == texts.NOTHING_TO_DECIDE
+    presses = (press(stage, message, ReplyAction.APPROVE, value=value) for _ in range(4))
+    await asyncio.gather(*presses)
+    await ended(stage, asked)
+    assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.NOTHING_TO_DECIDE
+    assert len(notes.written) == 1
+
+
+async def test_definition_that_changed_after_the_question_keeps_the_call_from_being_made(
+    stage: Stage, notes: Notes
+) -> None:
+    asked = await stage.mention("note milk")
+    message = await asking(stage, asked)
+    notes.definition_hash = "second"
+    await press(stage, message, ReplyAction.APPROVE)
+    await ended(stage, asked)
+    assert notes.written == []
+
+
+async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None:
+    long = " ".join(f"word{number}" for number in range(1_500))
+    stage.vendor.script(by_results(calls("", ("notes__add", {"text": f"{long}\u202e"})), says("Noted.")))
+    asked = await stage.mention("note much")
+    message = await asking(stage, asked)
+    assert buttons(message) == [*DECISIONS[:3], ReplyAction.ARGUMENTS, ReplyAction.STOP]
+    await press(stage, message, ReplyAction.ARGUMENTS)
+    modal = stage.sandbox.client("ada").modal
+    assert modal is not None
+    pieces = [block["elements"][0]["elements"][0]["text"] for block in modal.blocks if block["type"] == "rich_text"]
+    assert long in "".join(pieces)
+    assert "\\u202e" in "".join(pieces), "characters that reorder text are escaped"
+
+
+async def test_approval_survives_a_restart_and_is_taken_by_another_process(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
+) -> None:
+    vendor.script(ADD_MILK)
+    stage = Stage(sandbox, vendor)
+    async with running(settings, tools=notes):
+        asked = await stage.mention("note milk")
+        message = await asking(stage, asked)
+    async with AsyncExitStack() as processes:
+        for _ in range(2):
+            await processes.enter_async_context(running(settings, tools=notes))
+        await press(stage, message, ReplyAction.APPROVE)
+        await ended(stage, asked)
+    assert notes.written == [{"text": "Milk"}]
+    assert len(vendor.requests) == 2, "the model isn't asked again for the step on record"
+
+
+async def test_word_stop_in_the_thread_stops_the_answer(stage: Stage, notes: Notes) -> None:
+    asked = await stage.mention("note milk")
+    await asking(stage, asked)
+    await stage.sandbox.say("ada", "general", "Stop!", asked)
+    message = await ended(stage, asked)
+    assert footer(message) == "stopped"
+    assert notes.written == []
+    assert len(stage.vendor.requests) == 1, "the word is not a question"
+
+
+async def test_ten_steps_cost_no_more_than_one_edit_a_second(stage: Stage, notes: Notes) -> None:
+    steps = [calls(f"Step {number}.", ("notes__list", {})) for number in range(10)]
+    stage.vendor.script(by_results(*steps, says("Done.")))
+    began = asyncio.get_running_loop().time()
+    asked = await stage.mention("list them all")
+    await ended(stage, asked)
+    took_s = asyncio.get_running_loop().time() - began
+    edits = [call for call in stage.sandbox.calls if call.method == "chat.update"]
+    assert notes.listed == 10
+    assert len(edits) <= took_s + 2

@@ -1,0 +1,455 @@
+"""Answers whose model uses tools: which calls are made, which are asked about, and that none is made twice."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bot.core import texts
+from bot.core.conversation import Prompt, Question, ToolDefinition, ToolResult
+from bot.core.job import EndReason
+from bot.core.limits.access import UserKind
+from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
+from bot.core.tool_steps import APPROVAL_S, Decision, StepState, ToolStep
+from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.services.worker import Worker
+from bot.store import Stores
+from bot.store.schema import jobs, turns
+from tests.services.test_answering import MODEL, QUESTION, InstantClock, Stage
+
+READ, WRITE = "notes__list", "notes__add"
+RULES = {READ: ToolRule(Permission.ALLOW, read_only=True), WRITE: ToolRule(Permission.ASK)}
+MILK = ToolCall(0, "call_1", WRITE, {"text": "Milk"})
+LIST = ToolCall(0, "call_1", READ, {})
+ANSWER = ("All done.", Completion(MODEL, FinishReason.STOP, Usage(30, 3)))
+
+
+def asking(*calls: ToolCall, text: str = "Let me see.") -> tuple[StreamEvent, ...]:
+    """Returns the events of a step that asks for these calls."""
+    opaque = Opaque("openai", {"type": "reasoning", "encrypted_content": "secret"})
+    return (text, opaque, *calls, Completion(MODEL, FinishReason.TOOLS, Usage(20, 2)))
+
+
+@dataclass
+class StepModel:
+    """Streams the events of each step. The prompt says which step it is for."""
+
+    steps: tuple[tuple[StreamEvent, ...], ...]
+    model: str = MODEL
+    names: tuple[str, ...] = (MODEL,)
+    prompts: list[Prompt] = field(default_factory=list)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def led_by(self, model: str | None, prompt: Prompt) -> "StepModel":
+        return self
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        self.prompts.append(prompt)
+        step_no = sum(turn.role == "assistant" and bool(turn.parts) for turn in prompt.turns)
+        for event in self.steps[min(step_no, len(self.steps) - 1)]:
+            yield event
+
+
+@dataclass
+class Notes:
+    """A server with two tools, which counts its calls. A call waits for `may_end`."""
+
+    rules: Mapping[str, ToolRule] = field(default_factory=lambda: RULES)
+    definition_hash: str = "first"
+    calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    outcome: CallOutcome = CallOutcome.DONE
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
+        return tuple(ToolDefinition(name, "", {"type": "object"}, self.definition_hash) for name in self.rules)
+
+    def rule_for(self, name: str) -> ToolRule:
+        return self.rules.get(name, ToolRule(Permission.ASK))
+
+    async def call(
+        self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> CallResult:
+        self.calls.append((tool, arguments))
+        self.begun.set()
+        await self.may_end.wait()
+        return CallResult(self.outcome, f"{tool} returned.")
+
+
+@asynccontextmanager
+async def staged(tools: Notes, *steps: tuple[StreamEvent, ...], **more: Any) -> AsyncIterator[Stage]:
+    """Yields a stage whose only question is being answered."""
+    clock = InstantClock()
+    stores = await Stores.open("sqlite://", "w1", clock)
+    stage = Stage(stores, clock, StepModel(steps), tools=tools, **more)  # type: ignore[arg-type]
+    stage.open_all()
+    await stores.queue.enqueue("Ev1", QUESTION)
+    running = asyncio.create_task(stage.worker.run())
+    try:
+        yield stage
+    finally:
+        stage.worker.stop()
+        await stage.worker.hand_over()
+        await asyncio.wait((running,))
+        await stores.close()
+
+
+async def ended(stage: Stage) -> None:
+    """Waits until the job has ended."""
+    async with asyncio.timeout(40):
+        while (await stage.row()).status != "ended":  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+    await stage.ended()
+
+
+async def waiting(stage: Stage) -> ToolStep:
+    """Waits until the job waits for a person; returns the call that it asks about."""
+    async with asyncio.timeout(40):
+        while (await stage.row()).status != "waiting":  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+    await stage.ended()
+    [asked] = [step for step in await stage.stores.tool_steps.shown(1) if step.state is StepState.ASKED]
+    return asked
+
+
+async def decide(stage: Stage, step: ToolStep, decision: Decision) -> bool:
+    decided = await stage.stores.tool_steps.decide(1, 0, step, decision, "U1")
+    stage.worker.wake()
+    return decided
+
+
+def prompts_of(stage: Stage) -> list[Prompt]:
+    assert isinstance(stage.model, StepModel)
+    return stage.model.prompts
+
+
+def results_in(prompt: Prompt) -> list[str]:
+    return [part.text for turn in prompt.turns for part in turn.parts if isinstance(part, ToolResult)]
+
+
+@pytest.fixture
+def notes() -> Notes:
+    tools = Notes()
+    tools.may_end.set()
+    return tools
+
+
+# Steps.
+
+
+async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_result(notes: Notes) -> None:
+    async with staged(notes, asking(LIST), ANSWER) as stage:
+        await ended(stage)
+    assert notes.calls == [(READ, {})]
+    first, second = prompts_of(stage)
+    assert [tool.name for tool in first.tools] == [READ, WRITE]
+    assert results_in(second) == ["notes__list returned."]
+    [step] = [turn for turn in second.turns if turn.role == "assistant"]
+    assert Opaque("openai", {"type": "reasoning", "encrypted_content": "secret"}) in step.parts
+    assert LIST in step.parts
+
+
+async def test_text_of_steps_is_one_answer_in_paragraphs(notes: Notes) -> None:
+    async with staged(notes, asking(LIST), ANSWER) as stage:
+        await ended(stage)
+        [recorded] = (await stage.stores.recorded_answers.replies(QUESTION.thread)).values()
+    assert recorded == "Let me see.\n\nAll done."
+
+
+async def test_each_request_is_a_turn_with_its_own_usage(notes: Notes) -> None:
+    async with staged(notes, asking(LIST), ANSWER) as stage:
+        await ended(stage)
+        async with stage.stores.database.engine.connect() as connection:
+            rows = (await connection.execute(sa.select(turns).order_by(turns.c.id))).all()
+    assert [(row.end_reason, row.input_tokens, row.output_tokens) for row in rows] == [
+        ("stepped", 20, 2),
+        ("whole", 30, 3),
+    ]
+    assert stage.lives[0].usage == Usage(50, 5)
+
+
+async def test_reply_says_which_tool_runs_and_sums_up_at_the_end(notes: Notes) -> None:
+    async with staged(notes, asking(LIST), ANSWER) as stage:
+        await ended(stage)
+    [reply] = stage.replies.opened
+    assert reply.activities == ["Running notes.list…", ""]
+    assert reply.ending is not None
+    assert (reply.ending.footer, reply.ending.details) == (f"{MODEL} · 1 tool", True)
+
+
+async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(notes: Notes) -> None:
+    async with staged(notes, asking(LIST), max_steps=3) as stage:
+        await ended(stage)
+        row = await stage.row()
+    assert row.end_reason == EndReason.STEP_LIMIT
+    assert (len(prompts_of(stage)), len(notes.calls)) == (3, 2)
+    assert stage.replies.opened[0].ending is not None
+    assert stage.replies.opened[0].ending.notice == texts.STEP_LIMIT
+    assert "last step" in prompts_of(stage)[-1].turns[-1].text
+
+
+@pytest.mark.parametrize(
+    ("call", "result"),
+    [
+        (ToolCall(0, "1", "no__such", {}), "There is no tool named 'no__such'."),
+        (ToolCall(0, "1", READ, None, '{"text": '), 'The arguments are not a JSON object: {"text": '),
+    ],
+    ids=["unknown tool", "broken arguments"],
+)
+async def test_call_that_cannot_be_made_is_an_error_for_the_model(notes: Notes, call: ToolCall, result: str) -> None:
+    async with staged(notes, asking(call), ANSWER) as stage:
+        await ended(stage)
+    assert (results_in(prompts_of(stage)[1]), notes.calls) == ([result], [])
+
+
+async def test_more_calls_than_a_message_can_ask_about_are_refused(notes: Notes) -> None:
+    calls = [replace(LIST, index=index) for index in range(10)]
+    async with staged(notes, asking(*calls), ANSWER) as stage:
+        await ended(stage)
+    assert len(notes.calls) == 8
+    assert sum("was not made" in result for result in results_in(prompts_of(stage)[1])) == 2
+
+
+# Approvals.
+
+
+async def test_waiting_job_belongs_to_no_worker_and_shows_the_arguments(notes: Notes) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await waiting(stage)
+        row = await stage.row()
+    assert (row.worker, notes.calls) == (None, [])
+    [ask] = stage.replies.opened[0].asks
+    assert (ask.tool, ask.arguments) == ("notes.add", '{\n  "text": "Milk"\n}')
+    assert stage.replies.opened[0].is_left
+
+
+async def test_approved_call_is_made_once_and_the_model_is_not_asked_again(notes: Notes) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        step = await waiting(stage)
+        assert await decide(stage, step, Decision.APPROVED)
+        await ended(stage)
+        assert not await decide(stage, step, Decision.APPROVED)
+    assert notes.calls == [(WRITE, {"text": "Milk"})]
+    assert len(prompts_of(stage)) == 2
+
+
+async def test_second_press_before_the_call_has_no_effect(notes: Notes) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        step = await waiting(stage)
+        assert [await decide(stage, step, decision) for decision in (Decision.DENIED, Decision.APPROVED)] == [
+            True,
+            False,
+        ]
+        await ended(stage)
+    assert notes.calls == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [{"arguments": {"text": "Bread"}}, {"tool": READ}, {"definition_hash": "other"}, {"index": 1}, {"step_no": 1}],
+    ids=str,
+)
+async def test_approval_of_anything_but_the_shown_call_has_no_effect(notes: Notes, forged: dict[str, Any]) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        step = await waiting(stage)
+        assert not await decide(stage, replace(step, **forged), Decision.APPROVED)
+        assert (await stage.row()).status == "waiting"
+    assert notes.calls == []
+
+
+async def test_denied_call_is_not_made_and_the_model_is_told(notes: Notes) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await decide(stage, await waiting(stage), Decision.DENIED)
+        await ended(stage)
+    assert notes.calls == []
+    assert results_in(prompts_of(stage)[1]) == ["The user denied this call. It was not made."]
+
+
+async def test_reply_of_the_asker_denies_the_call_and_is_read_with_the_result(notes: Notes) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await waiting(stage)
+        await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Bread instead"))
+        stage.worker.wake()
+        await ended_all(stage)
+        async with stage.stores.database.engine.connect() as connection:
+            ends = (await connection.scalars(sa.select(jobs.c.end_reason).order_by(jobs.c.id))).all()
+    assert notes.calls == []
+    assert ends == ["whole", "batched"]
+    last = prompts_of(stage)[-1].turns[-1]
+    assert "instead of approving" in last.text
+    assert last.text.endswith("Bread instead")
+
+
+async def test_question_of_another_person_is_answered_while_the_job_waits(notes: Notes) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await waiting(stage)
+        assert isinstance(stage.model, StepModel)
+        stage.model.steps = (ANSWER,)
+        taken = await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", user_id="U2"))
+        assert taken is not None
+        assert not taken.waiting
+        stage.worker.wake()
+        await stage.until(lambda: len(stage.lives) == 1, "the other answer has ended")
+        async with stage.stores.database.engine.connect() as connection:
+            states = (await connection.scalars(sa.select(jobs.c.status).order_by(jobs.c.id))).all()
+    assert states == ["waiting", "ended"]
+
+
+async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: Notes) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await waiting(stage)
+        assert await stage.stores.tool_steps.expire() == 0
+        stage.clock.now_s += APPROVAL_S
+        assert await stage.stores.tool_steps.expire() == 1
+        stage.worker.wake()
+        await ended(stage)
+    assert notes.calls == []
+    assert stage.replies.opened[-1].ending is not None
+    assert stage.replies.opened[-1].ending.notice == texts.APPROVAL_EXPIRED
+
+
+async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(notes: Notes) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        step = await waiting(stage)
+        notes.definition_hash = "second"
+        assert await decide(stage, step, Decision.APPROVED)
+        await ended(stage)
+    assert notes.calls == []
+    assert "has changed" in results_in(prompts_of(stage)[1])[0]
+
+
+async def test_always_allowed_tool_is_called_unasked_until_its_definition_changes(notes: Notes) -> None:
+    always = ToolStep(0, 0, "", WRITE, {}, "first", StepState.ASKED)
+    for definition_hash, calls in [("first", 1), ("second", 0)]:
+        notes.definition_hash, notes.calls = definition_hash, []
+        other = replace(QUESTION, ts="999995.000000", thread=replace(QUESTION.thread, thread_ts="999995.000000"))
+        async with staged(notes, ANSWER) as stage:
+            await ended(stage)
+            await stage.stores.tool_steps.allow_always(QUESTION.thread, always, "UADMIN")
+            assert isinstance(stage.model, StepModel)
+            stage.model.steps = (asking(MILK), ANSWER)
+            await stage.stores.queue.enqueue("Ev2", other)
+            stage.worker.wake()
+            await stage.until(lambda: len(stage.attempts) == 2 and stage.worker.live == 0, "the attempt has ended")
+        assert len(notes.calls) == calls
+
+
+async def test_nothing_that_writes_runs_unasked_after_a_tools_result(notes: Notes) -> None:
+    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
+    async with staged(notes, asking(LIST), asking(MILK), ANSWER) as stage:
+        await waiting(stage)
+    assert notes.calls == [(READ, {})]
+
+
+async def test_allowed_write_runs_unasked_before_anything_untrusted_was_read(notes: Notes) -> None:
+    notes.rules = {**RULES, WRITE: ToolRule(Permission.ALLOW)}
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await ended(stage)
+    assert notes.calls == [(WRITE, {"text": "Milk"})]
+
+
+@pytest.mark.parametrize("kind", [UserKind.GUEST, UserKind.EXTERNAL])
+async def test_guests_and_strangers_get_no_tool_that_writes(notes: Notes, kind: UserKind) -> None:
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await ended_or_waiting(stage)
+        stage.accounts.kind_of_all = kind
+        offered = await stage.answering.tool_calls.offer(stage.attempts[0].job)
+    assert [tool.name for tool in offered.definitions] == [READ]
+
+
+# Crashes.
+
+
+@pytest.mark.parametrize(
+    ("call", "calls", "result"),
+    [(LIST, 2, "notes__list returned."), (MILK, 1, "It isn't known whether this call was made")],
+    ids=["read-only", "writing"],
+)
+async def test_call_that_was_under_way_at_a_take_over_is_repeated_only_if_read_only(
+    call: ToolCall, calls: int, result: str
+) -> None:
+    notes = Notes({**RULES, WRITE: ToolRule(Permission.ALLOW)})
+    async with staged(notes, asking(call), ANSWER) as stage:
+        await notes.begun.wait()
+        await hand_over(stage)
+        notes.may_end.set()
+        running = asyncio.create_task(next_worker(stage).run())
+        await ended(stage)
+        running.cancel()
+    assert len(notes.calls) == calls
+    assert results_in(prompts_of(stage)[-1])[0].startswith(result)
+    assert len(prompts_of(stage)) == 2, "the recorded step is not asked for again"
+
+
+async def test_call_that_the_tool_never_answered_is_unknown(notes: Notes) -> None:
+    notes.rules, notes.outcome = {WRITE: ToolRule(Permission.ALLOW)}, CallOutcome.UNKNOWN
+    async with staged(notes, asking(MILK), ANSWER) as stage:
+        await ended(stage)
+        [step] = await stage.stores.tool_steps.shown(1)
+    assert step.state is StepState.UNKNOWN
+    assert "may or may not have happened" in results_in(prompts_of(stage)[1])[0]
+
+
+async def test_stop_during_a_call_ends_the_answer() -> None:
+    notes = Notes()
+    async with staged(notes, asking(LIST), ANSWER) as stage:
+        await notes.begun.wait()
+        stage.worker.stop_answer(1)
+        await ended(stage)
+        row = await stage.row()
+    assert row.end_reason == EndReason.STOPPED
+    assert len(prompts_of(stage)) == 1
+
+
+# Messages while tools run.
+
+
+async def test_what_the_asker_writes_while_a_tool_runs_is_read_at_the_next_step() -> None:
+    notes = Notes()
+    async with staged(notes, asking(LIST), ANSWER) as stage:
+        await notes.begun.wait()
+        await stage.stores.queue.enqueue("Ev2", replace(QUESTION, ts="999995.000000", text="Only the newest"))
+        await stage.stores.queue.enqueue("Ev3", replace(QUESTION, ts="999996.000000", user_id="U2"))
+        notes.may_end.set()
+        await stage.until(lambda: len(prompts_of(stage)) >= 2, "the next step is asked for")
+        async with stage.stores.database.engine.connect() as connection:
+            ends = (await connection.scalars(sa.select(jobs.c.end_reason).order_by(jobs.c.id))).all()
+    assert prompts_of(stage)[1].turns[-1].text.endswith("Only the newest")
+    assert ends[1:] == ["batched", None], "another person's question is answered in its turn"
+
+
+async def ended_all(stage: Stage) -> None:
+    async with asyncio.timeout(40):
+        while await _live(stage):  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+    await stage.ended()
+
+
+async def _live(stage: Stage) -> int:
+    async with stage.stores.database.engine.connect() as connection:
+        of_live = sa.select(sa.func.count()).where(jobs.c.status != "ended")
+        return await connection.scalar(of_live.select_from(jobs)) or 0
+
+
+async def ended_or_waiting(stage: Stage) -> None:
+    async with asyncio.timeout(40):
+        while (await stage.row()).status not in ("ended", "waiting"):  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+    await stage.ended()
+
+
+async def hand_over(stage: Stage) -> None:
+    """Ends the stage's worker in the middle of its attempts."""
+    stage.worker.stop()
+    await stage.worker.hand_over()
+
+
+def next_worker(stage: Stage) -> Worker:
+    """Returns the worker of the process that starts next."""
+    worker = replace(stage.worker)
+    stage.worker = worker
+    return worker
