@@ -1,4 +1,6 @@
-"""Measures the bot's memory, idle and for each live reply, and an answer's CPU by its length.
+"""Measures the bot's memory, idle and for each live reply, a live reply's CPU, and an answer's CPU by its length.
+
+Live replies are measured by each carrier: edits of a message, and native streams.
 
 Run: python -m benchmarks.costs. Exits with 1 if a target is missed. benchmarks.parsing measures the cost of reading
 many streams at once.
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 
 from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
+from benchmarks.readers import Readers
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
 from bot.core.reply.state import Ending, Post, Reply, Update
@@ -21,12 +24,15 @@ from bot.slack.format import reply_blocks
 from sandbox.server import Sandbox
 
 BOT = ("-m", "bot", "run")
+CHANNEL_ID = "C0GENERAL"
 SETTLE_S = 5.0
 """Wait after connecting, until the process is idle."""
 IDLE_TARGET_BYTES = 120e6
 REPLY_TARGET_BYTES = 100e3
-FEW, MANY = 5, 45
-"""Numbers of live replies to compare. Slack lets a bot read 50 threads a minute."""
+FEW_AND_MANY = {"edit": (5, 45), "stream": (4, 19)}
+"""Numbers of live replies to compare, by carrier. Slack lets a bot read 50 threads and start 20 streams a minute."""
+WHOLE_WORDS, WORDS_PER_S = 600, 40
+CARRIER_ROUNDS = 5
 LIVE_WORDS, LIVE_WORDS_PER_S, SENT_WORDS = 900, 20, 300
 """Long answers, so that all are still live when the last one has `SENT_WORDS` words."""
 LENGTHS = (1_000, 10_000, 50_000)
@@ -36,7 +42,9 @@ WORDS_AN_EDIT = 24
 """0.6 s at 40 words/s: the pace of a single reply, which gets the most edits."""
 LINEAR_WITHIN = 1.25
 """How many times as much a word of the longest answer may cost as one of the middle length."""
-UNLIMITED = {"chat.postMessage": 100_000, "chat.update": 100_000}
+UNLIMITED = dict.fromkeys(
+    ("chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"), 100_000
+)
 
 
 @dataclass(frozen=True)
@@ -62,24 +70,60 @@ async def idle_memory(models: str) -> Figure:
     )
 
 
-async def memory_per_reply() -> Figure:
+async def memory_per_reply(carrier: str) -> Figure:
     """Measures the bot's memory for each live reply, by comparing few with many."""
+    few_replies, many_replies = FEW_AND_MANY[carrier]
     async with (
         Sandbox(budgets=UNLIMITED, post_burst=1_000) as sandbox,
         NumberedModel(LIVE_WORDS_PER_S) as model,
-        running(BOT, sandbox, model.url) as process,
+        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier}) as process,
     ):
-        await _stream_answers(sandbox, model, range(FEW))
+        await _stream_answers(sandbox, model, range(few_replies))
         few = process.memory_bytes()
-        await _stream_answers(sandbox, model, range(FEW, MANY))
+        await _stream_answers(sandbox, model, range(few_replies, many_replies))
         many = process.memory_bytes()
-    reply_bytes = (many - few) / (MANY - FEW)
+    reply_bytes = (many - few) / (many_replies - few_replies)
     return Figure(
-        f"memory for each live reply, {FEW} to {MANY}",
+        f"memory for each live reply by {carrier}, {few_replies} to {many_replies}",
         f"{reply_bytes / 1e3:.0f} kB",
         f"at most {REPLY_TARGET_BYTES / 1e3:.0f} kB",
         reply_bytes <= REPLY_TARGET_BYTES,
     )
+
+
+async def carriers_cpu() -> list[Figure]:
+    """Measures the CPU of live replies by each carrier, by turns."""
+    costs_s: dict[str, list[float]] = {carrier: [] for carrier in FEW_AND_MANY}
+    for _ in range(CARRIER_ROUNDS):
+        for carrier, measured_s in costs_s.items():
+            measured_s.append(await _live_reply_cpu_s(carrier))
+    figures = []
+    for carrier, measured_s in costs_s.items():
+        median_ms, least_ms, most_ms = (of(measured_s) * 1e3 for of in (statistics.median, min, max))
+        what = f"a live reply by {carrier}, {WHOLE_WORDS} words, the bot's whole process"
+        figures.append(Figure(what, f"{median_ms:.0f} ms ({least_ms:.0f} to {most_ms:.0f})"))
+    ratio = statistics.median(costs_s["stream"]) / statistics.median(costs_s["edit"])
+    return [*figures, Figure("a live reply: stream to edit", f"{ratio:.2f}", "at most 1", ratio <= 1)]
+
+
+async def _live_reply_cpu_s(carrier: str) -> float:
+    """Returns the bot's CPU for a reply that is live alone, after an answer that warms it up."""
+    async with (
+        Sandbox(budgets=UNLIMITED, post_burst=1_000) as sandbox,
+        NumberedModel(WORDS_PER_S) as model,
+        running(BOT, sandbox, model.url, settings={"BOT_CARRIER": carrier}) as process,
+    ):
+        readers = Readers(sandbox.workspace)
+        await _whole_answer(sandbox, readers, 1, WHOLE_WORDS // 10)
+        before_s = process.cpu_s()
+        await _whole_answer(sandbox, readers, 2, WHOLE_WORDS)
+        return process.cpu_s() - before_s
+
+
+async def _whole_answer(sandbox: Sandbox, readers: Readers, number: int, words: int) -> None:
+    """Asks a question and waits until Slack shows its answer whole."""
+    ts = await sandbox.say("ada", CHANNEL_ID, f"@typist {question(number, words)}")
+    await _until(lambda: readers.see_all_of((CHANNEL_ID, ts), words), f"an answer of {words} words")
 
 
 async def _stream_answers(sandbox: Sandbox, model: NumberedModel, numbers: range) -> None:
@@ -188,13 +232,15 @@ async def report() -> bool:
     show(await idle_memory("openai/numbered"))
     show(await idle_memory("anthropic/other"))
     show(await idle_memory("openai/numbered,anthropic/other"))
-    show(await memory_per_reply())
+    for carrier in FEW_AND_MANY:
+        show(await memory_per_reply(carrier))
+    show(*await carriers_cpu())
     show(*await answer_cpu())
     return all(figure.meets_target for figure in figures)
 
 
 def main() -> int:
-    print("This takes about 2 minutes.\n")
+    print("This takes about 5 minutes.\n")
     return 0 if asyncio.run(report()) else 1
 
 

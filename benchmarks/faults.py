@@ -13,7 +13,8 @@ from benchmarks.fleet import Bot, Fleet
 from benchmarks.scripted_model import ScriptedModel
 from sandbox.server import Sandbox
 
-ANSWERING = ("chat.update", "chat.postMessage")
+STREAMING = ("chat.startStream", "chat.appendStream", "chat.stopStream")
+ANSWERING = ("chat.update", "chat.postMessage", *STREAMING)
 READING = ("conversations.replies", "conversations.history")
 STARTING = ("auth.test", "apps.connections.open")
 NO_JSON_OBJECT = ("text_200", "html_200", "empty_200", "list_200")
@@ -150,6 +151,12 @@ async def lost_response(targets: FaultTargets) -> None:
     await _fail_next_calls(targets, "lose_response", targets.rng.randint(1, 2))
 
 
+async def close_stream(targets: FaultTargets) -> None:
+    method = targets.rng.choice(STREAMING)
+    targets.note(f"Slack closes a native stream at the next {method}")
+    targets.sandbox.faults.start("close_stream", method=method, times=1)
+
+
 async def _fail_calls_briefly(targets: FaultTargets, name: str, methods: Sequence[str], max_times: int) -> None:
     """Makes Slack answer with this fault up to `max_times`, for a few seconds. Slack does the call or doesn't."""
     method, times, done = targets.rng.choice(methods), targets.rng.randint(1, max_times), targets.rng.random() < 0.5
@@ -249,6 +256,7 @@ COMMON_FAULTS: Mapping[Fault, int] = {
     internal_error: 1,
     lost_request: 1,
     lost_response: 3,
+    close_stream: 2,
     stream_timeout: 2,
     no_json_object: 2,
     unknown_error: 1,
@@ -290,7 +298,15 @@ async def inject_faults(targets: FaultTargets, kinds: Mapping[Fault, int], for_s
         running[kind] = asyncio.create_task(kind(targets))
         if kind in EXCLUSIVE:
             await running[kind]
-    for fault in ("error_500", "internal_error", "drop_request", "lose_response", "redeliver", "unacked"):
+    for fault in (
+        "error_500",
+        "internal_error",
+        "drop_request",
+        "lose_response",
+        "close_stream",
+        "redeliver",
+        "unacked",
+    ):
         targets.sandbox.faults.stop(fault)
     targets.model.clear_faults()
     await asyncio.gather(*running.values())

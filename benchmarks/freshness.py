@@ -12,11 +12,11 @@ _WORD = re.compile(r"\bw(\d+)\b")
 
 @dataclass(frozen=True)
 class Shown:
-    """The words that one message showed from `at_s` on."""
+    """The words that one message showed from `at_s` on. None: it was deleted."""
 
     at_s: float
     message_ts: str
-    words: tuple[int, ...]
+    words: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,15 @@ class Lags:
     """The delays of one answer, in seconds; NaN if it never got that far."""
 
     placeholder_s: float
-    """From the question to the bot's first message."""
+    """From the question to the bot's first message, or to its status in the thread."""
     first_word_s: float
     """From the model's first word to the first visible word."""
     staleness_s: float
     """The mean age of the oldest word that was sent and isn't visible, from the first word to the last visible one."""
     final_s: float
-    """From the model's last word to the last edit."""
+    """From the model's last word to the last change of a message. Deletions of replaced messages may follow."""
+    doubled_s: float
+    """For how long after that a replaced message stood above the answer."""
     complete: bool
     """In the end, each word is shown once, in order."""
 
@@ -50,27 +52,41 @@ def words_in(text: str, blocks: Iterable[dict[str, Any]]) -> tuple[int, ...]:
 
 
 def progress(history: Sequence[Shown]) -> list[Progress]:
-    """Returns how far a reader could read after each edit, over all pages of one answer."""
+    """Returns how far a reader could read after each change, over all messages of one answer.
+
+    A message that replaces another one repeats its words until that is deleted. The reader has them all the same.
+    """
     pages: dict[str, tuple[int, ...]] = {}
     steps = []
     for shown in sorted(history, key=lambda shown: shown.at_s):
-        pages[shown.message_ts] = shown.words
-        steps.append(Progress(shown.at_s, _in_order(_all(pages))))
+        _apply(pages, shown)
+        steps.append(Progress(shown.at_s, _without_a_gap(pages)))
     return steps
 
 
-def lags(asked_at_s: float, sent_at_s: Sequence[float], history: Sequence[Shown]) -> Lags:
-    """Returns the delays of one answer. `sent_at_s` has the time of each word."""
+def is_complete(history: Iterable[Shown], words: int) -> bool:
+    """Returns whether the messages show so many words in the end, each once and in order."""
+    pages: dict[str, tuple[int, ...]] = {}
+    for shown in sorted(history, key=lambda shown: shown.at_s):
+        _apply(pages, shown)
+    return words > 0 and [number for ts in sorted(pages) for number in pages[ts]] == list(range(1, words + 1))
+
+
+def lags(
+    asked_at_s: float, sent_at_s: Sequence[float], history: Sequence[Shown], status_at_s: float = math.inf
+) -> Lags:
+    """Returns the delays of one answer. `sent_at_s` has the time of each word; `status_at_s`: its first status."""
     steps = progress(history)
-    pages = {shown.message_ts: shown.words for shown in sorted(history, key=lambda shown: shown.at_s)}
-    complete = bool(sent_at_s) and _all(pages) == list(range(1, len(sent_at_s) + 1))
+    complete = is_complete(history, len(sent_at_s))
     first_shown_s = next((step.at_s for step in steps if step.words), math.nan)
     first_s, last_s = (sent_at_s[0], sent_at_s[-1]) if sent_at_s else (math.nan, math.nan)
+    written_s = max((shown.at_s for shown in history if shown.words is not None), default=math.nan)
     return Lags(
-        placeholder_s=steps[0].at_s - asked_at_s if steps else math.nan,
+        placeholder_s=min(steps[0].at_s, status_at_s) - asked_at_s if steps else math.nan,
         first_word_s=first_shown_s - first_s,
         staleness_s=staleness_s(sent_at_s, steps),
-        final_s=steps[-1].at_s - last_s if complete else math.nan,
+        final_s=written_s - last_s if complete else math.nan,
+        doubled_s=max(0.0, steps[-1].at_s - written_s) if complete else math.nan,
         complete=complete,
     )
 
@@ -90,13 +106,14 @@ def staleness_s(sent_at_s: Sequence[float], steps: Sequence[Progress]) -> float:
     return area / (end_s - sent_at_s[0]) if end_s > sent_at_s[0] else 0.0
 
 
-def _all(pages: dict[str, tuple[int, ...]]) -> list[int]:
-    return [number for ts in sorted(pages) for number in pages[ts]]
+def _apply(pages: dict[str, tuple[int, ...]], shown: Shown) -> None:
+    if shown.words is None:
+        pages.pop(shown.message_ts, None)
+    else:
+        pages[shown.message_ts] = shown.words
 
 
-def _in_order(words: Sequence[int]) -> int:
-    """Returns how many of the first words are present without a gap."""
-    for at, number in enumerate(words):
-        if number != at + 1:
-            return at
-    return len(words)
+def _without_a_gap(pages: dict[str, tuple[int, ...]]) -> int:
+    """Returns how many of the answer's first words are there."""
+    present = set[int]().union(*pages.values())
+    return next(number for number in range(len(present) + 1) if number + 1 not in present)

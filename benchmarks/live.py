@@ -1,25 +1,36 @@
 """Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
 
-Run: python -m benchmarks.live [--rows 1,8,20,rate] [--no-rivals] [--seed 1]
+Run: python -m benchmarks.live [--rows 1,8,20,50,20-a-minute,60-a-minute] [--carriers auto,edit] [--rivals] [--seed 1]
 
-A row is a number of simultaneous questions, or ten a minute at random over three minutes. Each answer has 600 words.
-Each row has a new bot process and a new sandbox, so that all budgets are unused. Two simpler rules (rivals.py) are
-measured for comparison. Exits with 1 if the bot misses a target, or loses or doubles a word.
+A row is a number of simultaneous questions, or so many a minute at random over some minutes. Each answer has 600 words.
+Each row runs once with each carrier (BOT_CARRIER), one after the other, with a new bot process and a new sandbox, so
+that all budgets are unused. The sandbox enforces the budgets of all methods, and of posts in each channel.
+
+Half of the questions start threads in channels, the other half are asked in the app's direct messages, where an agent
+answers each question in a thread of its own. Each thread has one person. Only there may answers come as native streams:
+in a channel's thread with several people, only one of them would see a stream grow.
+
+With --rivals, two simpler rules (rivals.py) are measured as well. Exits with 1 if a carrier misses a target, gets a
+429, or loses or doubles a word.
 """
 
 import argparse
 import asyncio
+import json
 import math
 import random
 import statistics
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from benchmarks.freshness import Lags, Shown, lags, words_in
-from benchmarks.numbered_model import NumberedModel, question, word
+from benchmarks.freshness import Lags, lags
+from benchmarks.numbered_model import NumberedModel, question
 from benchmarks.process import Process, running
+from benchmarks.readers import Place, Readers
 from sandbox.server import Sandbox
 
 WORDS = 600
@@ -32,32 +43,45 @@ SETTLED_S = 1.5
 """How long to wait for late edits of a complete answer."""
 WARM_UP_S = 1.0
 """Wait after connecting, so that the start isn't measured."""
-CHANNELS = ("general", "random", "project-x")
+OVERHEAD_S = 8.0
+"""About how long a row takes besides its questions and answers."""
+MANIFEST = Path(__file__).parent.parent / "manifest.agent.json"
+CHANNELS = ("C0GENERAL", "C0RANDOM", "C0PROJECTX")
+PEOPLE = ("ada", "grace", "alan")
 
-MINUTES, A_MINUTE = 3, 10
+Targets = Mapping[str, float]
+"""The most of a figure of Result, in seconds."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """The questions of one row, and the bot's targets: figures of Result, in seconds."""
+    """The questions of one row, and the targets of each carrier."""
 
     name: str
     at_s: tuple[float, ...]
     """When each question is asked, in seconds from the start."""
     counted: int
     """Number of answers that share a minute's edits."""
-    targets: dict[str, float]
-    longest_s: float
-    """About how long the slowest rule takes."""
+    targets: Mapping[str, Targets]
+    slow_s: float = 0.0
+    """About how much longer the row takes because calls run out."""
 
 
 @dataclass(frozen=True)
 class Contender:
+    """A bot: its arguments, and its settings besides those that all have."""
+
     name: str
     arguments: tuple[str, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
-BOT = Contender("Typist", ("-m", "bot", "run"))
+def typist(carrier: str) -> Contender:
+    """Returns the bot with a value of BOT_CARRIER."""
+    return Contender(carrier, ("-m", "bot", "run"), {"BOT_CARRIER": carrier})
+
+
+CARRIERS = ("auto", "edit", "stream")
 RIVALS = (
     Contender("every 20 words", ("-m", "benchmarks.rivals", "20-words")),
     Contender("every 3 s", ("-m", "benchmarks.rivals", "3-s")),
@@ -69,20 +93,20 @@ class Result:
     """The result of one contender in one row."""
 
     lags: list[Lags]
-    limited: int
-    """Calls that got 429."""
-    edits: int
-    """Edits that Slack accepted."""
+    limited: Counter[str]
+    """Calls that got 429, by method."""
+    calls: Counter[str]
+    """Calls that Slack accepted, by method."""
     cpu_share: float
     """Share of one core, from the first question to the last visible word."""
     peak_bytes: int
 
     def figure(self, name: str) -> float:
-        """Returns `stale`, or `placeholder`, `first`, `final` with ` p50` or ` p95`; infinite without answers."""
+        """Returns `stale`, or `placeholder`, `first`, `final`, `doubled` with ` p50` or ` p95`; infinite if missing."""
         what, _, which = name.partition(" ")
         if what == "stale":
             return _finite(statistics.fmean(answer.staleness_s for answer in self.lags))
-        field = {"placeholder": "placeholder_s", "first": "first_word_s", "final": "final_s"}[what]
+        field = {"first": "first_word_s"}.get(what, f"{what}_s")
         values = sorted(_finite(getattr(answer, field)) for answer in self.lags)
         return values[math.ceil(len(values) * (0.5 if which == "p50" else 0.95)) - 1]
 
@@ -94,77 +118,84 @@ class Result:
 
 def rows(seed: int) -> dict[str, Row]:
     """Returns all rows by their name on the command line."""
-    rng = random.Random(seed)
-    scattered = tuple(sorted(rng.uniform(0, 60 * MINUTES) for _ in range(A_MINUTE * MINUTES)))
     first, stale, final = "first p95", "stale", "final p95"
     alone = {"placeholder p95": 0.3, first: 0.3, stale: 0.75, final: 0.3}
+    at_8, at_20 = {first: 0.5, stale: 1.2}, {first: 1.0, stale: 3.0}
+    at_8_edits, at_20_edits = {first: 1.0, stale: 2.4, final: 1.0}, {stale: 7.5, final: 2.0}
+    at_50, at_20_a_minute = {final: 2.0, stale: 7.5}, {first: 1.0, stale: 3.0, final: 1.0}
     return {
-        "1": Row("1 at once", (0.0,), 1, alone, 20),
-        "8": Row("8 at once", (0.0,) * 8, 8, {first: 1.0, stale: 2.4, final: 1.0}, 70),
-        "20": Row("20 at once", (0.0,) * 20, 20, {stale: 7.5, final: 2.0}, 90),
-        "rate": Row("10 a minute", scattered, A_MINUTE, {first: 1.0, stale: 5.0, final: 1.0}, 270),
+        "1": Row("1 at once", (0.0,), 1, {"auto": alone, "edit": alone}),
+        "8": Row("8 at once", (0.0,) * 8, 8, {"auto": at_8, "edit": at_8_edits}),
+        "20": Row("20 at once", (0.0,) * 20, 20, {"auto": at_20, "edit": at_20_edits}, 5),
+        "50": Row("50 at once", (0.0,) * 50, 50, {"auto": at_50}, 20),
+        "20-a-minute": Row("20 a minute", _scattered(seed, 20, 3), 20, {"auto": at_20_a_minute}),
+        "60-a-minute": Row("60 a minute", _scattered(seed, 60, 2), 60, {"auto": {final: 2.0}}, 10),
     }
+
+
+def _scattered(seed: int, a_minute: int, minutes: int) -> tuple[float, ...]:
+    rng = random.Random(seed)
+    return tuple(sorted(rng.uniform(0, 60 * minutes) for _ in range(a_minute * minutes)))
 
 
 async def measure(contender: Contender, row: Row) -> Result:
     """Measures one contender in one row, with its own sandbox and model."""
     async with (
-        Sandbox(budgets={"chat.update": EDITS_A_MINUTE}) as sandbox,
+        Sandbox(manifest=json.loads(MANIFEST.read_text()), budgets={"chat.update": EDITS_A_MINUTE}) as sandbox,
         NumberedModel(WORDS_PER_S, FIRST_WORD_S) as model,
-        running(contender.arguments, sandbox, model.url) as process,
+        running(contender.arguments, sandbox, model.url, settings=contender.settings) as process,
     ):
         await sandbox.wait_for_bot()
         await asyncio.sleep(WARM_UP_S)
+        readers = Readers(sandbox.workspace)
         cpu_s, began_s = process.cpu_s(), time.monotonic()
         asked = await _ask(sandbox, row, began_s)
-        await _until_complete(sandbox, asked, model)
+        await _until_complete(readers, asked)
         cpu_share = (process.cpu_s() - cpu_s) / (time.monotonic() - began_s)
         await asyncio.sleep(SETTLED_S)
-        return _result(sandbox, model, asked, cpu_share, process)
+        return _result(sandbox, model, readers, asked, cpu_share, process)
 
 
-async def _ask(sandbox: Sandbox, row: Row, began_s: float) -> list[tuple[str, str]]:
-    """Asks each question at the root of a channel when it is due. Returns channels and ts."""
+async def _ask(sandbox: Sandbox, row: Row, began_s: float) -> list[tuple[Place, float]]:
+    """Asks each question when it is due. Returns where and when, in the order of the questions."""
     asked = []
     for number, at_s in enumerate(row.at_s):
         await asyncio.sleep(began_s + at_s - time.monotonic())
-        channel = CHANNELS[number % len(CHANNELS)]
-        asked.append((channel, await sandbox.say("ada", channel, f"@typist {question(number, WORDS)}")))
+        person, channel = PEOPLE[number // 2 % len(PEOPLE)], CHANNELS[number // 2 % len(CHANNELS)]
+        is_direct = number % 2 == 1
+        channel = sandbox.dm(person) if is_direct else channel
+        text = question(number, WORDS)
+        asked_at_s = time.monotonic()
+        ts = await sandbox.say(person, channel, text if is_direct else f"@typist {text}")
+        asked.append(((channel, ts), asked_at_s))
     return asked
 
 
-async def _until_complete(sandbox: Sandbox, asked: Sequence[tuple[str, str]], model: NumberedModel) -> None:
-    """Waits until Slack shows the last word of every answer, at most `GIVE_UP_S`."""
-    unseen = list(asked)
+async def _until_complete(readers: Readers, asked: Sequence[tuple[Place, float]]) -> None:
+    """Waits until Slack shows every answer once and whole, at most `GIVE_UP_S`."""
+    incomplete = [place for place, _ in asked]
     give_up_s = time.monotonic() + FIRST_WORD_S + WORDS / WORDS_PER_S + GIVE_UP_S
-    while unseen and time.monotonic() < give_up_s:
+    while incomplete and time.monotonic() < give_up_s:
         await asyncio.sleep(0.2)
-        unseen = [question for question in unseen if not _shows_last_word(sandbox, *question)]
-
-
-def _shows_last_word(sandbox: Sandbox, channel: str, ts: str) -> bool:
-    last = sandbox.messages(channel, ts)[-1]
-    return word(WORDS) in last.text or any(word(WORDS) in block.get("text", "") for block in last.sent_blocks)
+        incomplete = [place for place in incomplete if not readers.see_all_of(place, WORDS)]
 
 
 def _result(
-    sandbox: Sandbox, model: NumberedModel, asked: Sequence[tuple[str, str]], cpu_share: float, process: Process
+    sandbox: Sandbox,
+    model: NumberedModel,
+    readers: Readers,
+    asked: Sequence[tuple[Place, float]],
+    cpu_share: float,
+    process: Process,
 ) -> Result:
-    answers = []
-    for number, (channel, ts) in enumerate(asked):
-        root, *replies = sandbox.messages(channel, ts)
-        history = [
-            Shown(revision.at_s, reply.ts, words_in(revision.text, revision.sent_blocks))
-            for reply in replies
-            for revision in sandbox.revisions(channel, reply.ts)
-        ]
-        asked_at_s = sandbox.revisions(channel, root.ts)[0].at_s
-        answers.append(lags(asked_at_s, model.sent_at_s[number], history))
-    calls = sandbox.calls
+    status_at_s = readers.status_at_s
     return Result(
-        lags=answers,
-        limited=sum(call.error == "ratelimited" for call in calls),
-        edits=sum(call.method == "chat.update" and call.ok for call in calls),
+        lags=[
+            lags(at_s, model.sent_at_s[number], readers.histories[place], status_at_s.get(place, math.inf))
+            for number, (place, at_s) in enumerate(asked)
+        ],
+        limited=Counter(call.method for call in sandbox.calls if call.error == "ratelimited"),
+        calls=Counter(call.method for call in sandbox.calls if call.ok),
         cpu_share=cpu_share,
         peak_bytes=process.peak_bytes(),
     )
@@ -175,82 +206,81 @@ def _finite(value: float) -> float:
 
 
 HEADER = (
-    f"{'row':<12} {'who':<15} {'429s':>5} {'edits':>5}  {'placeholder':>12}  {'first word':>12}  "
-    f"{'staleness':>9} {'bound':>5}  {'final':>13}  {'CPU':>6} {'memory':>7} {'broken':>6}\n"
-    f"{'':<28} {'':>5} {'':>5}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  {'p50    p95':>13}"
+    f"{'row':<12} {'who':<15} {'429s':>5} {'edits':>5} {'appends':>7} {'deletes':>7}  {'placeholder':>12}  "
+    f"{'first word':>12}  {'staleness':>9} {'bound':>5}  {'final':>13}  {'doubled':>7}  {'CPU':>6} {'memory':>7} "
+    f"{'broken':>6}\n"
+    f"{'':<28} {'':>5} {'':>5} {'':>7} {'':>7}  {'p50   p95':>12}  {'p50   p95':>12}  {'mean':>9} {'':>5}  "
+    f"{'p50    p95':>13}  {'p95':>7}"
 )
 
 
 def line(row: Row, contender: Contender, result: Result) -> str:
     """Formats one line of the table."""
-    figure = result.figure
+    figure, calls = result.figure, result.calls
     bound_s = WORDS / WORDS_PER_S * row.counted / (2 * EDITS_A_MINUTE)
     return (
-        f"{row.name:<12} {contender.name:<15} {result.limited:>5} {result.edits:>5}  "
+        f"{row.name:<12} {contender.name:<15} {result.limited.total():>5} {calls['chat.update']:>5} "
+        f"{calls['chat.appendStream']:>7} {calls['chat.delete']:>7}  "
         f"{figure('placeholder p50'):5.2f} {figure('placeholder p95'):6.2f}  "
         f"{figure('first p50'):5.2f} {figure('first p95'):6.2f}  {figure('stale'):9.2f} {bound_s:5.2f}  "
-        f"{figure('final p50'):6.2f} {figure('final p95'):6.2f}  {result.cpu_share:6.1%} "
+        f"{figure('final p50'):6.2f} {figure('final p95'):6.2f}  {figure('doubled p95'):7.2f}  {result.cpu_share:6.1%} "
         f"{result.peak_bytes / 1e6:4.0f} MB {result.broken:>6}"
     )
 
 
-def misses(row: Row, result: Result) -> list[str]:
+def misses(row: Row, contender: Contender, result: Result) -> list[str]:
     """Returns a sentence for each missed target."""
-    missed = []
-    for name, target_s in row.targets.items():
+    missed, what = [], f"{row.name}, {contender.name}"
+    for name, target_s in row.targets.get(contender.name, {}).items():
         value_s = result.figure(name)
         if value_s > target_s:
             over = (value_s - target_s) / target_s
-            missed.append(f"{row.name}: {name} is {value_s:.2f} s, {over:.0%} over its target of {target_s:g} s")
-    if result.limited:
-        missed.append(f"{row.name}: {result.limited} calls got 429; none may")
+            missed.append(f"{what}: {name} is {value_s:.2f} s, {over:.0%} over its target of {target_s:g} s")
+    missed += [f"{what}: {count} calls of {method} got 429; none may" for method, count in result.limited.items()]
     if result.broken:
-        missed.append(f"{row.name}: {result.broken} answers are not complete")
+        missed.append(f"{what}: {result.broken} answers are not shown whole and once")
     return missed
 
 
-def groups(row: Row, rivals: bool) -> list[tuple[Contender, ...]]:
-    """Returns which contenders run at the same time. The bot runs alone, except in the long row with little load."""
-    if not rivals:
-        return [(BOT,)]
-    return [(BOT,), RIVALS] if len(set(row.at_s)) == 1 else [(BOT, *RIVALS)]
-
-
-async def run(chosen: Sequence[Row], rivals: bool) -> list[str]:
-    """Measures the rows, prints the table and returns the missed targets."""
+async def run(chosen: Sequence[Row], bots: Sequence[Contender], rivals: Sequence[Contender]) -> list[str]:
+    """Measures the rows, prints the table and returns the missed targets of the bots."""
     missed = []
     print(HEADER, flush=True)
     for row in chosen:
-        for group in groups(row, rivals):
-            results = await asyncio.gather(*(measure(contender, row) for contender in group))
-            for contender, result in zip(group, results, strict=True):
-                print(line(row, contender, result), flush=True)
-                if contender is BOT:
-                    missed += misses(row, result)
+        for contender in (*bots, *rivals):
+            result = await measure(contender, row)
+            print(line(row, contender, result), flush=True)
+            if contender in bots:
+                missed += misses(row, contender, result)
     return missed
 
 
-def _expected_s(chosen: Sequence[Row], rivals: bool) -> float:
-    ours_s = sum(row.at_s[-1] + WORDS / WORDS_PER_S + 8 for row in chosen)
-    return ours_s + (sum(row.longest_s - row.at_s[-1] for row in chosen) if rivals else 0)
+def _expected_s(chosen: Sequence[Row], contenders: int) -> float:
+    return contenders * sum(row.at_s[-1] + WORDS / WORDS_PER_S + OVERHEAD_S + row.slow_s for row in chosen)
+
+
+def _chosen(parser: argparse.ArgumentParser, what: str, names: str, known: Sequence[str]) -> list[str]:
+    chosen = names.split(",")
+    if unknown := [name for name in chosen if name not in known]:
+        parser.error(f"unknown {what}: {', '.join(unknown)}")
+    return chosen
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measures how fresh live answers are, within Slack's budgets.")
-    parser.add_argument("--rows", default="1,8,20,rate", help="comma-separated: 1, 8, 20 at once; rate: 10 a minute")
-    parser.add_argument(
-        "--rivals", action=argparse.BooleanOptionalAction, default=True, help="measure simpler rules, too"
-    )
-    parser.add_argument("--seed", type=int, default=1, help="decides when the questions of `rate` are asked")
+    names = list(rows(1))
+    parser.add_argument("--rows", default=",".join(names), help=f"comma-separated: {', '.join(names)}")
+    parser.add_argument("--carriers", default="auto,edit", help=f"comma-separated: {', '.join(CARRIERS)}")
+    parser.add_argument("--rivals", action="store_true", help="measure simpler rules, too")
+    parser.add_argument("--seed", type=int, default=1, help="decides when the questions of a minute are asked")
     options = parser.parse_args()
     known = rows(options.seed)
-    names = options.rows.split(",")
-    if unknown := [name for name in names if name not in known]:
-        parser.error(f"unknown row: {', '.join(unknown)}")
-    chosen = [known[name] for name in names]
+    chosen = [known[name] for name in _chosen(parser, "row", options.rows, names)]
+    bots = [typist(carrier) for carrier in _chosen(parser, "carrier", options.carriers, CARRIERS)]
+    rivals = RIVALS if options.rivals else ()
     print(f"{WORDS} words an answer at {WORDS_PER_S} a second, {EDITS_A_MINUTE} edits a minute; seconds.")
-    print(f"This takes about {_expected_s(chosen, options.rivals) / 60:.0f} minutes.\n")
-    missed = asyncio.run(run(chosen, options.rivals))
+    print(f"This takes about {_expected_s(chosen, len(bots) + len(rivals)) / 60:.0f} minutes.\n")
+    missed = asyncio.run(run(chosen, bots, rivals))
     print("\n" + ("\n".join(missed) if missed else "All targets are met."))
     return 1 if missed else 0
 

@@ -72,15 +72,23 @@ class MessageRecorder:
                 history.revisions.append(_revision(message, now_s))
                 self.histories[message.channel, message.ts] = history
             case Changed():
-                self.histories[message.channel, message.ts].revisions.append(_revision(message, now_s))
+                history = self.histories[message.channel, message.ts]
+                history.revisions.append(_revision(message, now_s))
+                if not history.question_ts:
+                    # A native stream has no metadata before its stop.
+                    history.question_ts, history.page = _of_question(message)
             case Deleted():
                 self.histories[message.channel, message.ts].deleted_s = now_s
 
 
 def _new_history(message: Message) -> MessageHistory:
+    return MessageHistory(message.channel, message.ts, message.thread_ts, *_of_question(message))
+
+
+def _of_question(message: Message) -> tuple[str, int]:
+    """Returns the question that a message's metadata names, and the page."""
     payload = _event_payload(message)
-    question_ts, page = str(payload.get("question_ts", "")), int(payload.get("page", 0))
-    return MessageHistory(message.channel, message.ts, message.thread_ts, question_ts, page)
+    return str(payload.get("question_ts", "")), int(payload.get("page", 0))
 
 
 def _event_payload(message: Message) -> dict[str, Any]:

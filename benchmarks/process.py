@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from sandbox.server import Sandbox
 
@@ -54,12 +55,19 @@ class Process:
 
 @asynccontextmanager
 async def running(
-    arguments: Sequence[str], sandbox: Sandbox, model_url: str, models: str = "openai/numbered"
+    arguments: Sequence[str],
+    sandbox: Sandbox,
+    model_url: str,
+    models: str = "openai/numbered",
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Process]:
-    """Runs `python <arguments>` against sandbox and model. Yields after its first line, and kills it at the end."""
+    """Runs `python <arguments>` against sandbox and model. Yields after its first line, and kills it at the end.
+
+    `settings`: further variables of its environment.
+    """
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log"
-        env = _environment(sandbox, directory) | {"OPENAI_BASE_URL": model_url, "BOT_MODELS": models}
+        env = _environment(sandbox, directory) | {"OPENAI_BASE_URL": model_url, "BOT_MODELS": models, **settings}
         with log.open("wb") as stderr:
             await _migrate(env, directory)
             process = await asyncio.create_subprocess_exec(

@@ -71,7 +71,7 @@ RULES: dict[str, Rule] = {"20-words": every_20_words, "3-s": every_3_s}
 
 
 class Rival:
-    """Answers each mention by a rule that doesn't consider other answers."""
+    """Answers each mention and direct message by a rule that doesn't consider other answers."""
 
     def __init__(self, rule: Rule, web: AsyncWebClient, model: openai.AsyncOpenAI) -> None:
         self._rule = rule
@@ -82,7 +82,8 @@ class Rival:
     async def on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         await client.send_socket_mode_response(SocketModeResponse(request.envelope_id))
         event = request.payload.get("event", {})
-        if event.get("type") == "app_mention":
+        is_direct = event.get("type") == "message" and event.get("channel_type") == "im" and not event.get("bot_id")
+        if event.get("type") == "app_mention" or (is_direct and not event.get("subtype")):
             task = asyncio.create_task(self._answer(event))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,42 @@
+"""Records what readers of questions' threads see: messages that grow, are replaced or deleted, and statuses."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from benchmarks.freshness import Shown, is_complete, words_in
+from sandbox.workspace import Change, Changed, Deleted, Posted, StatusSet, Workspace
+
+Place = tuple[str, str]
+"""A question: the channel's id and the ts. Its answer is in its thread."""
+
+
+@dataclass
+class Readers:
+    """Listens to a workspace from the start.
+
+    Each person who asks has the thread to themselves, so appends to a native stream are seen as well.
+    """
+
+    workspace: Workspace
+    histories: dict[Place, list[Shown]] = field(default_factory=lambda: defaultdict(list))
+    """What the bot's messages in each question's thread showed, in order."""
+    status_at_s: dict[Place, float] = field(default_factory=dict)
+    """When each thread first had a status."""
+
+    def __post_init__(self) -> None:
+        self.workspace.listeners.append(self._on_change)
+
+    def see_all_of(self, place: Place, words: int) -> bool:
+        """Returns whether a thread shows so many words, each once and in order."""
+        return is_complete(self.histories[place], words)
+
+    def _on_change(self, change: Change) -> None:
+        now_s = self.workspace.monotonic()
+        match change:
+            case StatusSet(channel, thread_ts, text) if text:
+                self.status_at_s.setdefault((channel, thread_ts), now_s)
+            case Posted(message) | Changed(message) | Deleted(message):
+                if message.user_id != self.workspace.bot.id or message.thread_ts is None or message.ephemeral_to:
+                    return
+                words = None if isinstance(change, Deleted) else words_in(message.text, message.sent_blocks)
+                self.histories[message.channel, message.thread_ts].append(Shown(now_s, message.ts, words))
