@@ -48,7 +48,6 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import partial
-from itertools import chain, repeat
 
 from bot.core import texts
 from bot.core.carriers import may_be_streamed
@@ -87,6 +86,7 @@ from bot.ports.queue import ClaimedJobs
 from bot.ports.replies import LiveReply, Replies
 from bot.services.access_control import AccessControl
 from bot.services.assistant_pane import AssistantPane
+from bot.services.insisting import insist
 from bot.services.metrics import JobLife, Metrics, Times
 from bot.services.prompt_builder import PromptBuilder
 from bot.services.quota import Quota
@@ -95,8 +95,6 @@ from bot.services.tool_calls import NotOurs, Offer, ToolCalls
 CHARGED_WITHOUT_TEXT = {Failure.STALLED, Failure.CUT, Failure.EMPTY, Failure.REFUSED}
 """Failures that cost tokens even before the first word. After any other failure before it, nothing is counted."""
 MOST_INTERRUPTIONS = 3
-RECORD_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
-"""Pauses between tries to record an end; the last one repeats."""
 CHARS_PER_TOKEN = 4.0
 """About right for English. Used only to count attempts without reported usage."""
 
@@ -586,19 +584,15 @@ class Answering:
         """Records the end, however long the database is away; returns False if the job is no longer ours."""
         job = attempt.job
         unshown = Leftover(leftover, attempt.draft.piece()) if leftover else None
-        for delay_s in chain(RECORD_RETRIES_S, repeat(RECORD_RETRIES_S[-1])):
-            try:
-                if page_ts:
-                    await self.jobs.record_pages(job.id, page_ts)
-                waited_s = self.clock.now() - job.asked_at
-                ping = outcome.end_reason.is_answer and 0 < self.done_ping_s < waited_s
-                return await self.jobs.finish(job, outcome, ping=ping, leftover=unshown)
-            except StoreError as error:
-                log.error("job %d: end not recorded, retrying: %s", job.id, error)
-            except Exception as error:
-                log.error("job %d: end not recorded, retrying: %s", job.id, trace_of(error))
-            await self.clock.sleep(delay_s)
-        raise AssertionError("the delays never end")
+
+        async def record() -> bool:
+            if page_ts:
+                await self.jobs.record_pages(job.id, page_ts)
+            waited_s = self.clock.now() - job.asked_at
+            ping = outcome.end_reason.is_answer and 0 < self.done_ping_s < waited_s
+            return await self.jobs.finish(job, outcome, ping=ping, leftover=unshown)
+
+        return await insist(record, self.clock, f"job {job.id}: end not recorded", Exception)
 
     async def _leave(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Leaves Slack as it is, and releases the job with the text so far unless another process has it."""
@@ -615,13 +609,8 @@ class Answering:
 
     async def _release(self, attempt: AnswerAttempt) -> None:
         """Releases the job, however long the database is away: nobody takes it over while this process runs."""
-        for delay_s in chain(RECORD_RETRIES_S, repeat(RECORD_RETRIES_S[-1])):
-            try:
-                await self.jobs.release(attempt.job, attempt.draft.piece())
-                return
-            except StoreError as error:
-                log.error("job %d: not released, retrying: %s", attempt.job.id, error)
-            await self.clock.sleep(delay_s)
+        job = attempt.job
+        await insist(lambda: self.jobs.release(job, attempt.draft.piece()), self.clock, f"job {job.id}: not released")
 
 
 def _show_tool(reply: LiveReply, tool: str) -> None:

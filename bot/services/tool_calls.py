@@ -20,7 +20,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, repeat
 from typing import TypeVar
 
 from bot.core.conversation import Job, Question, ToolDefinition
@@ -29,17 +28,16 @@ from bot.core.reply.approvals import MOST_ARGUMENT_CHARS, label_of, readable
 from bot.core.stream import ToolCall
 from bot.core.tool_steps import StepState, ToolStep
 from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule
-from bot.errors import StoreError, trace_of
+from bot.errors import trace_of
 from bot.ports.clock import Clock
 from bot.ports.tool_steps import ToolSteps
 from bot.ports.tools import Tools
 from bot.ports.users import Users
+from bot.services.insisting import insist
 
 CALL_TIMEOUT_S = 60.0
 MOST_CALLS = 8
 """The most calls of one step: people decide about them in one message."""
-RECORD_RETRIES_S = (0.5, 1.0, 2.0, 5.0)
-"""Pauses between tries to record a call while the database is away; the last one repeats."""
 
 T = TypeVar("T")
 
@@ -179,13 +177,7 @@ class ToolCalls:
 
     async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Returns the operation's result, however long the database is away."""
-        for delay_s in chain(RECORD_RETRIES_S, repeat(RECORD_RETRIES_S[-1])):
-            try:
-                return await operation()
-            except StoreError as error:
-                log.error("tool calls not recorded, retrying: %s", error)
-            await self.clock.sleep(delay_s)
-        raise AssertionError("the delays never end")
+        return await insist(operation, self.clock, "tool calls not recorded")
 
 
 def _is_unasked(rule: ToolRule, is_always_allowed: bool, untrusted: bool) -> bool:

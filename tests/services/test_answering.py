@@ -29,8 +29,9 @@ from bot.ports.clock import SystemClock
 from bot.ports.tools import Tools
 from bot.providers.prices import ModelPrices
 from bot.services.access_control import AccessControl
-from bot.services.answering import RECORD_RETRIES_S, AnswerAttempt, Answering, Cancellation
+from bot.services.answering import AnswerAttempt, Answering, Cancellation
 from bot.services.assistant_pane import AssistantPane
+from bot.services.insisting import RETRIES_S
 from bot.services.metrics import JobLife
 from bot.services.prompt_builder import BuiltPrompt, PromptBuilder, PromptSettings
 from bot.services.quota import Quota
@@ -550,10 +551,10 @@ async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: Stage
     await rename_jobs(stage, "jobs", "away")
     stage.clock.sleeps.clear()
     stage.replies.may_finish.set()
-    await stage.until(lambda: len(stage.clock.sleeps) > len(RECORD_RETRIES_S), "its record was tried again")
+    await stage.until(lambda: len(stage.clock.sleeps) > len(RETRIES_S), "its record was tried again")
     await rename_jobs(stage, "away", "jobs")
     await stage.ended()
-    assert stage.clock.sleeps[:5] == [*RECORD_RETRIES_S, RECORD_RETRIES_S[-1]]
+    assert stage.clock.sleeps[:5] == [*RETRIES_S, RETRIES_S[-1]]
     assert (await stage.row()).end_reason == EndReason.WHOLE
     assert len(stage.lives) == 1
 
