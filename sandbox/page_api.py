@@ -104,6 +104,7 @@ class PageApi:
             "deleted": message.subtype == "tombstone",
             "opens_pane": message.subtype == "assistant_app_thread",
             "status": self.workspace.status(message.channel, message.ts),
+            "loading": self.workspace.loading_messages(message.channel, message.ts),
             "carrier": self._carriers.json(message),
         }
 

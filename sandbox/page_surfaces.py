@@ -34,7 +34,6 @@ class PageSurfaces:
         """Returns the fields of the state that a page loads when it opens."""
         config = self._panes.config
         people = [user.id for user in self.surfaces.workspace.users.values() if user.bot_id is None]
-        directs = [channel for channel in self.surfaces.workspace.channels.values() if channel.type == "im"]
         return {
             "app": {
                 "commands": [
@@ -50,7 +49,8 @@ class PageSurfaces:
                 "can_stop": "agent_session_stopped" in config.events,
             },
             "views": [self._views_json(user_id) for user_id in people],
-            "panes": [self._pane_json(channel.id) for channel in directs],
+            # Of all channels, because agents have sessions in channels' threads, too.
+            "panes": [self._pane_json(channel) for channel in self.surfaces.workspace.channels],
         }
 
     def _send_views(self, user_id: str) -> None:

@@ -236,7 +236,8 @@ class Workspace:
     _messages: dict[str, dict[str, Message]] = field(default_factory=lambda: defaultdict(dict))
     _replies: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     _revisions: dict[tuple[str, str], deque[Revision]] = field(default_factory=dict)
-    _status: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
+    _status: dict[tuple[str, str], tuple[StatusSet, float]] = field(default_factory=dict)
+    """By channel and thread: the status, and until when it lasts, in monotonic seconds."""
     _deleted: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
     """Recently deleted messages. A person may still see one and press its buttons."""
     _last_ts_us: int = 0
@@ -371,17 +372,26 @@ class Workspace:
 
     def set_status(self, channel: str, thread_ts: str, text: str, loading: tuple[str, ...] = ()) -> None:
         """Sets a thread's status. An empty text removes it."""
-        before = self.status(channel, thread_ts)
+        status = StatusSet(channel, thread_ts, text, loading)
+        before = self._live_status(channel, thread_ts)
         self._status.pop((channel, thread_ts), None)
         if text:
-            self._status[channel, thread_ts] = (text, self.monotonic() + STATUS_LIFE_S)
-        if text != (before or "") or loading:
-            self._notify(StatusSet(channel, thread_ts, text, loading))
+            self._status[channel, thread_ts] = status, self.monotonic() + STATUS_LIFE_S
+        if status != before:
+            self._notify(status)
 
     def status(self, channel: str, thread_ts: str) -> str | None:
         """Returns a thread's status, None without one."""
-        text, until_s = self._status.get((channel, thread_ts), (None, 0.0))
-        return text if self.monotonic() < until_s else None
+        return self._live_status(channel, thread_ts).text or None
+
+    def loading_messages(self, channel: str, thread_ts: str) -> tuple[str, ...]:
+        """Returns the messages that Slack shows in turn while a thread's status lasts."""
+        return self._live_status(channel, thread_ts).loading
+
+    def _live_status(self, channel: str, thread_ts: str) -> StatusSet:
+        none = StatusSet(channel, thread_ts, "")
+        status, until_s = self._status.get((channel, thread_ts), (none, 0.0))
+        return status if self.monotonic() < until_s else none
 
     def expire_statuses(self) -> None:
         """Removes expired statuses and notifies listeners."""

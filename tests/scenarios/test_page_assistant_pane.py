@@ -119,3 +119,20 @@ async def test_channel_threads_status_is_shown_below_its_question_and_in_the_thr
             await expect(thread.get_by_role("status")).to_have_text("")
             await expect(thread.get_by_role("button", name="Stop")).to_be_hidden()
             await expect(question.get_by_role("button", name="1 reply")).to_be_visible()
+
+
+async def test_channel_thread_whose_session_began_before_the_page_opened_shows_stop_and_loading_messages(
+    visit: Visit,
+) -> None:
+    async with Sandbox(manifest=manifests.agent()) as sandbox:
+        general = "C0GENERAL"
+        where: Any = {"channel_id": general, "thread_ts": await sandbox.say("ada", "general", "@typist why?")}
+        app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+        await app.agents_sessions_setStatus(**where, status="processing")
+        await app.assistant_threads_setStatus(**where, status="is thinking…", loading_messages=["is counting…"])
+
+        page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+        await page.get_by_role("button", name="typist is thinking…").click()
+        thread = page.get_by_role("region", name="Thread")
+        await expect(thread.get_by_role("button", name="Stop")).to_be_visible()
+        await expect(thread.get_by_role("status")).to_have_text("typist is counting…")
