@@ -148,21 +148,13 @@ class RateWindow:
         """Returns how many calls are known to come back until then."""
         return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
 
-    def free_at(self, now: float, wanted: int) -> float:
-        """Returns when so many calls are free; if that isn't known yet, a time to ask again."""
+    def free_at(self, now: float, wanted: int, unknown_s: float = ASK_AGAIN_S) -> float:
+        """Returns when so many calls are free; if that isn't known yet, `unknown_s` from now."""
         missing = wanted - self.free(now)
         if missing <= 0:
             return now
         known = sorted((*self._back_at, *self._others_back_at))
-        return known[missing - 1] if missing <= len(known) else now + ASK_AGAIN_S
-
-    def known_free_at(self, now: float, wanted: int) -> float:
-        """Returns when so many calls are free, as far as is known: calls in flight count for a minute."""
-        missing = wanted - self.free(now)
-        if missing <= 0:
-            return now
-        known = sorted((*self._back_at, *self._others_back_at))
-        return known[missing - 1] if missing <= len(known) else now + WINDOW_S
+        return known[missing - 1] if missing <= len(known) else now + unknown_s
 
     def sent(self) -> None:
         """Counts a call from now on."""
@@ -286,9 +278,12 @@ class Pacer:
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 
     def final_at(self, now: float, ahead: int) -> float:
-        """Returns when a final can go behind so many others, as far as is known: no sooner than that."""
+        """Returns when a final can go behind so many others, as far as is known: no sooner than that.
+
+        Calls in flight count for a minute.
+        """
         self._window.budget = self.budget(now)
-        return max(self._not_before, self._window.known_free_at(now, ahead + 1))
+        return max(self._not_before, self._window.free_at(now, ahead + 1, unknown_s=WINDOW_S))
 
     def newcomers_gap_s(self, now: float) -> float:
         """Returns the time between two edits that a reply which begins now can expect."""
