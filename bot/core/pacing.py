@@ -63,8 +63,6 @@ LEAST_LEARNED = 0.1
 """Of the guaranteed calls, how many progress keeps whatever Slack answers."""
 FINALS_WEIGHT = 2.0
 """The weight of expected finals: a crowd is noticed only while its first questions are answered."""
-
-
 FINAL_WAIT_S = 1.5
 """A final that would wait longer for an edit is posted as a new message, so that it is shown within two seconds."""
 POST_BURST = 10
@@ -127,8 +125,8 @@ class RateWindow:
     after `answered`, so no 60 s at Slack hold more calls than the budget.
     """
 
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
+    def __init__(self, rate: LearnedRate) -> None:
+        self._rate = rate
         self._in_flight = 0
         self._back_at: deque[float] = deque()
         self._others_back_at: deque[float] = deque()
@@ -138,7 +136,7 @@ class RateWindow:
         for back_at in (self._back_at, self._others_back_at):
             while back_at and back_at[0] <= now:
                 back_at.popleft()
-        return self.budget - self.used()
+        return self._rate.budget_at(now) - self.used()
 
     def used(self) -> int:
         """Returns how many calls counted when `free` was last asked."""
@@ -228,7 +226,7 @@ class Pacer:
     def __init__(self, calls_per_minute: int = 50, ceiling: int | None = None, *, holds_back: bool = True) -> None:
         self._holds_back = holds_back
         self._rate = LearnedRate(calls_per_minute, calls_per_minute if ceiling is None else ceiling)
-        self._window = RateWindow(calls_per_minute)
+        self._window = RateWindow(self._rate)
         self._opened_at: dict[Hashable, float] = {}
         self._others_opened_at: list[float] = []
         self._others_newest = -math.inf
@@ -266,12 +264,10 @@ class Pacer:
         """
         if now < self._not_before:
             return self._not_before
-        self._window.budget = self.budget(now)
-        live = self._live()
         if urgency is Urgency.FINAL:
             return self._window.free_at(now, 1)
         if urgency is Urgency.FIRST:
-            ready_at = self._window.free_at(now, live + 1)
+            ready_at = self._window.free_at(now, self.live + 1)
             return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
         due = self._edited_at.get(key, -math.inf) + max(OWN_GAP_S, self._gap_s(key, now))
         has_room = self._room(now) > 0
@@ -282,23 +278,20 @@ class Pacer:
 
         Calls in flight count for a minute.
         """
-        self._window.budget = self.budget(now)
         return max(self._not_before, self._window.free_at(now, ahead + 1, unknown_s=WINDOW_S))
 
     def newcomers_gap_s(self, now: float) -> float:
         """Returns the time between two edits that a reply which begins now can expect."""
-        self._window.budget = self.budget(now)
         return max(OWN_GAP_S, 1 / (self._pace(now, newcomers=1) + 1 / self._usual_s()))
 
     @property
     def live(self) -> int:
-        """How many replies use this method's calls."""
-        return self._live()
+        """How many replies use this method's calls, in all processes."""
+        return len(self._opened_at) + len(self._others_opened_at)
 
     def spare(self, now: float) -> int:
         """Returns how many calls may go now, beyond one for each live reply."""
-        self._window.budget = self.budget(now)
-        return self._window.free(now) - self._live() if now >= self._not_before else 0
+        return self._window.free(now) - self.live if now >= self._not_before else 0
 
     def budget(self, now: float) -> int:
         """Returns how many calls a minute may be made, as far as Slack's answers tell."""
@@ -322,7 +315,7 @@ class Pacer:
         """Notes what other processes do within the budget: the ages of their calls and of their live replies."""
         self._window.others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
-        self._rate.taken(self._window.used() + self._live())
+        self._rate.taken(self._window.used() + self.live)
         newest = max(self._others_opened_at, default=-math.inf)
         if newest > self._others_newest + AT_ONCE_S:
             self._others_newest = newest
@@ -334,14 +327,13 @@ class Pacer:
         Call it at least once a second while that lasts.
         """
         if self._others_opened_at and now >= self._unseen_at + NEWLY_UNSEEN_S:
-            share = len(self._others_opened_at) / self._live()
+            share = len(self._others_opened_at) / self.live
             self._window.set_aside(now, math.ceil(max(0, self._window.free(now)) * share))
         self._unseen_at = now
         self._window.hold_others(now + HELD_S)
 
     def fits(self, now: float) -> bool:
         """Returns whether the calls that were `sent` are within the budget, as far as is known."""
-        self._window.budget = self.budget(now)
         return self._window.free(now) >= 0
 
     def limited(self, now: float, retry_after_s: float) -> None:
@@ -351,7 +343,6 @@ class Pacer:
         """
         if now >= self._not_before:
             self._rate.limited(now)
-            self._window.budget = self.budget(now)
         self._not_before = max(self._not_before, now + retry_after_s)
         self._window.fill(now)
 
@@ -385,15 +376,12 @@ class Pacer:
 
     def _room(self, now: float) -> float:
         """Returns how many free calls progress may use: those that are not held back."""
-        held_back = self._live() + self._kept(now) if self._holds_back else 0
+        held_back = self.live + self._kept(now) if self._holds_back else 0
         return self._window.free(now) - held_back - self._closed_to_progress(now)
 
     def _closed_to_progress(self, now: float) -> float:
         """Returns how many of a minute's calls progress may not use, because of a 429."""
-        return max(0.0, self._window.budget - self._rate.at(now))
-
-    def _live(self) -> int:
-        return len(self._opened_at) + len(self._others_opened_at)
+        return max(0.0, self.budget(now) - self._rate.at(now))
 
     def _kept(self, now: float) -> float:
         """Returns how many calls are held back for newcomers' first words."""
@@ -403,7 +391,7 @@ class Pacer:
 
     def _covers_finals(self, now: float) -> bool:
         """Returns whether all finals still go at once after one more call, those of the next askers included."""
-        room, asking = self._window.free(now) - self._live() - 1, FINALS_WEIGHT * self._asking(now)
+        room, asking = self._window.free(now) - self.live - 1, FINALS_WEIGHT * self._asking(now)
         return all(
             room + self._window.back_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
             for horizon_s in FINALS_HORIZONS_S

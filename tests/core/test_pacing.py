@@ -19,6 +19,7 @@ from bot.core.pacing import (
     REMEMBERED,
     WINDOW_S,
     ChannelPosts,
+    LearnedRate,
     Pacer,
     RateWindow,
     Urgency,
@@ -621,7 +622,7 @@ def test_channel_never_gets_more_posts_than_a_burst_and_one_a_second(waits: list
 
 
 def test_window_counts_a_call_until_its_edge() -> None:
-    window = RateWindow(1)
+    window = RateWindow(LearnedRate(1, ceiling=1))
     window.sent()
     window.answered(0.0)
     assert [window.free(now) for now in (0.0, 60.0, WINDOW_S + MARGIN_S)] == [0, 0, 1]
