@@ -70,11 +70,20 @@ def may_be_streamed(question: Question, *, is_alone: bool) -> bool:
     return thread.thread_ts is not None and is_by_person and (thread.in_direct_message or is_alone)
 
 
-def choose_carrier(edits: CarrierRoom, appends: CarrierRoom, *, spare_starts: int, spare_stops: int) -> Carrier:
+def choose_carrier(
+    edits: CarrierRoom,
+    appends: CarrierRoom,
+    *,
+    spare_starts: int,
+    spare_stops: int,
+    setting: CarrierSetting = CarrierSetting.AUTO,
+) -> Carrier:
     """Returns what carries a reply that begins now and may be streamed.
 
     `spare_stops`: stops beyond one for each live stream.
     """
-    if spare_starts <= 0 or spare_stops <= 0:
+    if setting is CarrierSetting.EDIT or spare_starts <= 0 or spare_stops <= 0:
         return Carrier.EDITS
+    if setting is CarrierSetting.STREAM:
+        return Carrier.STREAM
     return Carrier.STREAM if appends.marginal_staleness_s < edits.marginal_staleness_s else Carrier.EDITS

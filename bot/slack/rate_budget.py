@@ -104,10 +104,7 @@ class RateBudget:
         room, stream_room = (CarrierRoom(pacer.live, pacer.newcomers_gap_s(now)) for pacer in (edits, appends))
         edits.joined(key, since, now)
         starts, stops = (self._spare(method, now) for method in (STARTS, STOPS))
-        if setting is CarrierSetting.AUTO:
-            return choose_carrier(room, stream_room, spare_starts=starts, spare_stops=stops)
-        may_start = setting is CarrierSetting.STREAM and starts > 0 and stops > 0
-        return Carrier.STREAM if may_start else Carrier.EDITS
+        return choose_carrier(room, stream_room, spare_starts=starts, spare_stops=stops, setting=setting)
 
     def _spare(self, method: str, now: float) -> int:
         return self._pacers[method].spare(now) if self._denied_until.get(method, now) <= now else 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.carriers import Carrier, CarrierRoom, choose_carrier, may_be_streamed
+from bot.core.carriers import Carrier, CarrierRoom, CarrierSetting, choose_carrier, may_be_streamed
 from bot.core.conversation import Question, ThreadKey
 from bot.core.pacing import OWN_GAP_S, Pacer, Urgency
 
@@ -24,6 +24,21 @@ def test_edits_carry_where_both_are_idle() -> None:
 
 def test_stream_carries_where_edits_have_become_rare() -> None:
     assert choose_carrier(CarrierRoom(3, 2.0), IDLE, spare_starts=1, spare_stops=1) is Carrier.STREAM
+
+
+@pytest.mark.parametrize(
+    ("setting", "spare_starts", "carrier"),
+    [
+        (CarrierSetting.EDIT, 20, Carrier.EDITS),
+        (CarrierSetting.STREAM, 20, Carrier.STREAM),
+        (CarrierSetting.STREAM, 0, Carrier.EDITS),
+    ],
+)
+@pytest.mark.parametrize("edits", [IDLE, CarrierRoom(3, 2.0)])
+def test_setting_decides_while_a_stream_can_start(
+    setting: CarrierSetting, spare_starts: int, carrier: Carrier, edits: CarrierRoom
+) -> None:
+    assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, setting=setting) is carrier
 
 
 @pytest.mark.parametrize(("live", "staleness_s"), [(0, 0.5), (1, 0.75), (9, 0.95)])
