@@ -358,11 +358,9 @@ class MessageDelivery:
                     await self._transport.delete_paced(call)
                 if self._may_have_orphans:
                     await self._transport.remove_streams(reply.question, self._known_ts, reply.text)
-        except Refused as error:
-            log.warning("job %d: late messages are not deleted: %s", job_id, error)
-            return not (error.reason.may_pass and self._may_have_orphans)
-        except (RateLimited, TimeoutError) as error:
+        except (Refused, RateLimited, TimeoutError) as error:
             log.warning("job %d: late messages are not deleted: %s", job_id, str(error) or "it took too long")
+            return not (isinstance(error, Refused) and error.reason.may_pass and self._may_have_orphans)
         except Exception as error:
             log.error("job %d: late messages are not deleted: %s", job_id, trace_of(error))
         return True
