@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bot.core.pacing import Urgency
 from bot.core.reply.draft import Draft
@@ -14,6 +16,8 @@ from bot.slack.retry_policy import NO_FAILURES, REPLY_CALLS, Failures
 
 HELD_BACK_S = 0.1
 """How soon a stream is looked at again that has nothing to append yet."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +64,10 @@ class ScheduledReply:
         """Returns the call with the text that it appends; None if there is nothing to append for now."""
         if not isinstance(call, StartStream | AppendStream | StopStream):
             return call
-        try:
-            if (full := self.reply.filled(call)) is None:
-                self.not_before = max(self.not_before, now + HELD_BACK_S)
-            return full
-        except Exception as error:
-            log.error("job %d: the reply can't be laid out: %s", self.job_id, trace_of(error))
-            self.reply.unshown = True
-            return None
+        full = self._laid_out(lambda: self.reply.filled(call))
+        if full is None:
+            self.not_before = max(self.not_before, now + HELD_BACK_S)
+        return full
 
     def succeeded(self) -> None:
         """Records that Slack did a call."""
@@ -112,11 +112,7 @@ class ScheduledReply:
     def finish(self, ending: Ending) -> None:
         """Records that no more text will come; the final call waits for no retry."""
         self.placeholder_not_before = self.not_before = -math.inf
-        try:
-            self.reply.finish(ending)
-        except Exception as error:
-            log.error("job %d: the end of the reply can't be laid out: %s", self.job_id, trace_of(error))
-            self.reply.unshown = True
+        self._laid_out(lambda: self.reply.finish(ending))
 
     @property
     def is_over(self) -> bool:
@@ -129,9 +125,12 @@ class ScheduledReply:
         return self.reply.ended and self._needed_call() is None
 
     def _needed_call(self) -> Call | None:
+        return self._laid_out(self.reply.next_call)
+
+    def _laid_out(self, lay_out: Callable[[], T]) -> T | None:
         """Asks the reply. A text that can't be laid out ends this reply, and no other one."""
         try:
-            return self.reply.next_call()
+            return lay_out()
         except Exception as error:
             log.error("job %d: the reply can't be laid out: %s", self.job_id, trace_of(error))
             self.reply.unshown = True
