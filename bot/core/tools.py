@@ -8,11 +8,12 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+SEPARATOR = "__"
+"""Between an owner's name and a tool's. It is in no owner's name, so a tool's full name tells its owner."""
 LONGEST_RESULT_CHARS = 20_000
 """About 5,000 tokens. Each later step of the answer pays for them again."""
-
 SLACK = "slack"
-"""What the names of Typist's own tools begin with, as an MCP server's tools begin with its name."""
+"""The owner of Typist's own tools, as an MCP server is of its tools."""
 NOT_KEPT = "What this call returned may not be kept. Make the call again if you need it."
 """What an attempt that takes over reads of a result that may not be stored."""
 
@@ -59,6 +60,21 @@ class CallResult:
     """Whether the tool reports an error, or there is no result."""
     may_be_stored: bool = True
     """False for what Slack finds, which Slack forbids to keep: the record says only that the call was made."""
+
+
+def full_name(owner: str, tool: str) -> str:
+    """Returns the name by which rules and models know a tool. `owner`: an MCP server's name, or SLACK."""
+    return f"{owner}{SEPARATOR}{tool}"
+
+
+def owner_of(name: str) -> str:
+    """Returns the owner in a tool's full name."""
+    return name.partition(SEPARATOR)[0]
+
+
+def label_of(name: str) -> str:
+    """Returns a tool's name for people: owner.tool."""
+    return name.replace(SEPARATOR, ".", 1)
 
 
 _HIDDEN = re.compile(

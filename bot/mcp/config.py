@@ -27,14 +27,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.core.tools import Permission, ToolRule
+from bot.core.tools import SEPARATOR, Permission, ToolRule, full_name, owner_of
 from bot.errors import SettingsError
 
 LONGEST_SERVER_NAME = 32
 MOST_SERVERS = 10
 """The check boxes of one field in Slack."""
-SEPARATOR = "__"
-"""Between a server's name and a tool's. It is in no server's name, so a tool's name tells its server."""
 
 _SERVERS = "mcpServers"
 _RULES = ("deny", "ask", "allow", "readOnly")
@@ -42,8 +40,8 @@ _IN_DIRECT_MESSAGES = "directMessages"
 _STDIO_KEYS = ("type", "command", "args", "env", "protocol")
 _HTTP_KEYS = ("type", "url", "headers", "protocol")
 _HTTP_TYPES = ("http", "streamable-http", "streamableHttp")
-_SERVER_NAME = re.compile(r"(?!.*__)[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za-z0-9-])?")
-_PATTERN = re.compile(r"(?P<server>.+?)__(?P<tool>\*|[A-Za-z0-9_-]+)")
+_SERVER_NAME = re.compile(rf"(?!.*{SEPARATOR})[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za-z0-9-])?")
+_PATTERN = re.compile(rf"(?P<server>.+?){SEPARATOR}(?P<tool>\*|[A-Za-z0-9_-]+)")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ENV_NAME = re.compile(r"[^=\0]+")
@@ -88,7 +86,7 @@ class ToolRules:
 
     def rule_for(self, name: str) -> ToolRule:
         """Returns the rule for a tool. Deny comes before ask, ask before allow; what nothing matches asks."""
-        whole_server = f"{name.partition(SEPARATOR)[0]}{SEPARATOR}*"
+        whole_server = full_name(owner_of(name), "*")
 
         def matches(patterns: frozenset[str]) -> bool:
             return name in patterns or whole_server in patterns
@@ -104,7 +102,7 @@ class ToolRules:
     def named_tools(self, server: str) -> frozenset[str]:
         """Returns the single tools of a server that rules name."""
         patterns = self.deny | self.ask | self.allow | self.read_only
-        return frozenset(name for name in patterns if name.startswith(server + SEPARATOR) and not name.endswith("*"))
+        return frozenset(name for name in patterns if owner_of(name) == server and not name.endswith("*"))
 
 
 @dataclass(frozen=True, slots=True)

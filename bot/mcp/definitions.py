@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.tools import visible
-from bot.mcp.config import SEPARATOR
+from bot.core.tools import full_name, visible
 
 LONGEST_NAME = 64
 """What the vendors accept."""
@@ -68,8 +67,8 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
     named: dict[str, ListedTool] = {}
     changed: dict[str, list[ListedTool]] = {}
     for tool in tools:
-        plain = f"{server}{SEPARATOR}{_NOT_IN_NAMES.sub('_', tool.name)}"
-        if len(plain) <= LONGEST_NAME and plain == f"{server}{SEPARATOR}{tool.name}":
+        plain = full_name(server, _NOT_IN_NAMES.sub("_", tool.name))
+        if len(plain) <= LONGEST_NAME and plain == full_name(server, tool.name):
             # Of tools with one name, the first counts.
             named.setdefault(plain, tool)
         else:
@@ -85,7 +84,7 @@ def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedT
 
 
 def _is_cut(server: str, tool: ListedTool) -> bool:
-    return len(f"{server}{SEPARATOR}{tool.name}") > LONGEST_NAME
+    return len(full_name(server, tool.name)) > LONGEST_NAME
 
 
 def _visible_prose(text: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.inbound.channel_settings import is_direct
-from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule, as_data
+from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule, as_data, owner_of
 from bot.errors import StoreError
-from bot.mcp.config import SEPARATOR, McpSetup
+from bot.mcp.config import McpSetup
 from bot.mcp.connection import ServerDown
 from bot.mcp.definitions import ListedTool, offered_names
 from bot.mcp.failures import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN
@@ -61,7 +61,7 @@ class McpTools:
         self, question: Question, tool: str, definition_hash: str, arguments: Mapping[str, Any], *, timeout_s: float
     ) -> CallResult:
         """Calls a tool once, if the question's channel may use it and its definition is the agreed one."""
-        rule, server = self.rule_for(tool), self._servers.get(tool.partition(SEPARATOR)[0])
+        rule, server = self.rule_for(tool), self._servers.get(owner_of(tool))
         if server is None or rule.permission is Permission.DENY or server not in await self._servers_of(question):
             return _not_made(CALL_DENIED)
         try:

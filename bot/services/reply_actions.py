@@ -14,8 +14,9 @@ from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
-from bot.core.reply.approvals import details_of, label_of, readable, step_named
+from bot.core.reply.approvals import details_of, readable, step_named
 from bot.core.tool_steps import Decision, ToolStep
+from bot.core.tools import label_of
 from bot.errors import RateLimited, Refused, StoreError
 from bot.ports.modals import ArgumentsModals
 from bot.ports.queue import JobRequests

@@ -24,10 +24,10 @@ from typing import TypeVar
 
 from bot.core.conversation import Job, Question, ToolDefinition
 from bot.core.limits.access import UserKind
-from bot.core.reply.approvals import MOST_ARGUMENT_CHARS, label_of, readable
+from bot.core.reply.approvals import MOST_ARGUMENT_CHARS, readable
 from bot.core.stream import ToolCall
 from bot.core.tool_steps import StepState, ToolStep
-from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule
+from bot.core.tools import NOT_KEPT, CallOutcome, CallResult, Permission, ToolRule, label_of
 from bot.errors import trace_of
 from bot.ports.clock import Clock
 from bot.ports.tool_steps import ToolSteps

@@ -4,16 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
-from bot.core.tools import CallResult, ToolRule
+from bot.core.tools import CallResult, ToolRule, owner_of
 from bot.ports.tools import Tools
-
-SEPARATOR = "__"
 
 
 class Toolbox:
-    """Implements the port Tools. The part before the separator in a tool's name says whose it is.
+    """Implements the port Tools. A tool's name says whose it is.
 
-    `own`: tools of Typist's own, by that part. `others` has all other tools. It can't replace one of ours.
+    `own`: tools of Typist's own, by their owner's name. `others` has all other tools. It can't replace one of ours.
     """
 
     def __init__(self, own: Mapping[str, Tools], others: Tools) -> None:
@@ -39,4 +37,4 @@ class Toolbox:
         return await self._tools_of(tool).call(question, tool, definition_hash, arguments, timeout_s=timeout_s)
 
     def _tools_of(self, name: str) -> Tools:
-        return self._own.get(name.partition(SEPARATOR)[0], self._others)
+        return self._own.get(owner_of(name), self._others)

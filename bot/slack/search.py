@@ -17,13 +17,13 @@ from typing import Any
 
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.inbound.mentions import with_names
-from bot.core.tools import SLACK, CallOutcome, CallResult, Permission, ToolRule, as_data
+from bot.core.tools import SLACK, CallOutcome, CallResult, Permission, ToolRule, as_data, full_name
 from bot.errors import RateLimited, Refusal, Refused
 from bot.slack.format.mrkdwn import message_text
 from bot.slack.paced_client import PacedClient
 
 METHOD = "assistant.search.context"
-NAME = f"{SLACK}__search"
+NAME = full_name(SLACK, "search")
 WITHIN_S = 20.0
 """The longest wait for Slack, and for room in the minute's budget."""
 MOST_RESULTS = 10

@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.tool_steps import StepState, ToolStep
+from bot.core.tools import label_of
 
 MOST_ARGUMENT_CHARS = 30_000
 """Longer arguments can't be shown in full, not even in a modal, so nobody is asked about them."""
@@ -54,11 +55,6 @@ def _details(step: ToolStep) -> str:
     arguments = readable(step.arguments)
     fence = "`" * (max((len(run) for run in re.findall("`+", arguments)), default=0) + 3)
     return f"{heading}\n{fence}\n{arguments}\n{fence}" if step.arguments else heading
-
-
-def label_of(tool: str) -> str:
-    """Returns a tool's name for people: server.tool."""
-    return tool.replace("__", ".", 1)
 
 
 def value_of(step: ToolStep, version: int) -> str:
