@@ -10,7 +10,7 @@ the two is known by messages of ours with nothing but deleted files.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 
 from bot.core.conversation import Job, Question
@@ -279,11 +279,37 @@ def _shown_text(job: Job, pages: list[Json]) -> tuple[int, str]:
     if not pages:
         return 0, recorded
     if not _payload(pages[-1]):
-        return len(recorded), recorded
+        return _shown_by_stream(recorded, pages)
     chars = int(_payload(pages[-1])["shown_chars"])
     if chars <= len(recorded):
         return chars, recorded
-    return chars, "\n\n".join(with_names(body_of(reply_blocks.answer_of(page)), {}).strip() for page in pages)
+    return chars, "\n\n".join(map(_text_of, pages))
+
+
+def _shown_by_stream(recorded: str, pages: list[Json]) -> tuple[int, str]:
+    """Returns the same where the last page is a stream, which has no metadata before its stop.
+
+    What it shows beyond the record is appended to the record. Where the record's letters don't begin the page, such as
+    in a continued table, nobody can tell how much that is: then the record counts.
+    """
+    begins_at = int(_payload(pages[-2]).get("shown_chars", len(recorded) + 1)) if len(pages) > 1 else 0
+    on_page, shown = recorded[begins_at:], _text_of(pages[-1])
+    letters = _letters(on_page)
+    if begins_at > len(recorded) or len(_letters(shown)) <= len(letters) or not _letters(shown).startswith(letters):
+        return len(recorded), recorded
+    text = recorded[: begins_at + _end_of_letters(on_page, len(letters))]
+    text += shown[_end_of_letters(shown, len(letters)) :]
+    return len(text), text
+
+
+def _text_of(page: Json) -> str:
+    return with_names(body_of(reply_blocks.answer_of(page)), {}).strip()
+
+
+def _end_of_letters(text: str, count: int) -> int:
+    """Returns where the first `count` letters and digits of a text end."""
+    ends = (at + 1 for at, char in enumerate(text) if char.isalnum())
+    return next(islice(ends, count - 1, None)) if count else 0
 
 
 def _end(message: Json) -> EndReason | None:

@@ -9,7 +9,7 @@ import pytest
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, EndReason
 from bot.core.lease import Lease
-from bot.core.reply.state import Ending, Post, Reply, Shown, Update
+from bot.core.reply.state import Delete, Ending, Post, Reply, Shown, StartStream, Update, View
 from bot.errors import Refused
 from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
@@ -92,6 +92,44 @@ async def test_text_shown_beyond_the_checkpoint_is_read_from_slack() -> None:
         for part in ("**Title**", "Some **bold** words.", "- one\n- two", "| 1 | 2 |", "The end of it"):
             assert part in shown.text
         assert "Writing" not in shown.text
+
+
+LINKED = "See [the manual](https://example.com/manual) first. Then start"
+
+
+@pytest.mark.parametrize(
+    ("streamed", "recorded", "text"),
+    [
+        ("Some **bold** words, and", "Some **bold** words, and more", "Some **bold** words, and more"),
+        ("Some **bold** words, and more", "", "Some **bold** words, and more"),
+        ("Some **bold** words! And more", "Some **bold** words! ", "Some **bold** words! And more"),
+        ("# Title\n\n- one\n- two", "# Title\n\n- o", "# Title\n\n- one\n- two"),
+        ("1 &lt; 2 and 3", "1 < 2", "1 < 2 and 3"),
+        (f"{LINKED} it", LINKED, f"{LINKED} it"),
+        ("Other words, and more of them", "Some **bold** words", "Some **bold** words"),
+    ],
+    ids=["less", "nothing recorded", "after punctuation", "in a list", "escaped", "below a link", "other words"],
+)
+async def test_open_stream_shows_what_is_on_record_and_its_text_beyond(streamed: str, recorded: str, text: str) -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        ts = await transport.start(StartStream(question, 0, View(streamed), streamed))
+        job = Job(1, question, 2, (ts,), may_have_posts=True, checkpoint=Checkpoint(recorded))
+        assert await transport.recover(job) == Shown((ts,), len(text), text)
+
+
+async def test_second_page_that_is_an_open_stream_is_compared_with_its_part_of_the_record() -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        reply = await growing(transport, question, "word " * 4_000)
+        first, second = reply.page_ts
+        await transport.delete(Delete(question, second))
+        end = next(message for message in sandbox.messages("general", question.ts) if message.ts == first)
+        start = int((end.metadata or {})["event_payload"]["shown_chars"])
+        stream = await transport.start(StartStream(question, 1, View(""), "word one two"))
+        recorded = ("word " * 4_000)[:start] + "word one"
+        job = Job(1, question, 2, (first, stream), may_have_posts=True, checkpoint=Checkpoint(recorded))
+        assert await transport.recover(job) == Shown((first, stream), len(recorded) + 4, f"{recorded} two")
 
 
 async def test_unrecorded_end_is_read_from_slack() -> None:
