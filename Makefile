@@ -42,10 +42,11 @@ format: $(VENV)/dev
 mutants: $(VENV)/mutants
 	$(BIN)/python -m benchmarks.mutants $(MODULE)
 
-# The versions that deployments install, as they are tested: what `pip install .` gives today.
+# The versions that deployments install, as they are tested: what `pip install '.[mcp]'` gives today. The
+# extra mcp is imported only with BOT_MCP_CONFIG.
 requirements:
 	$(PYTHON) -m venv --clear $(VENV)/requirements
-	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check .
+	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check '.[mcp]'
 	{ echo "# Made by make requirements: the versions that Typist is deployed with."; \
 	  $(VENV)/requirements/bin/python -m pip freeze --disable-pip-version-check --exclude typist | grep '=='; } > requirements.txt
 	rm -rf $(VENV)/requirements

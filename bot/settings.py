@@ -330,7 +330,7 @@ def _mcp(path: str | None, env: Mapping[str, str], problems: list[str]) -> McpSe
     if path is None:
         return McpSetup()
     if importlib.util.find_spec("mcp") is None:
-        problems.append("BOT_MCP_CONFIG needs the extra mcp. Install it: pip install 'typist[mcp]'.")
+        problems.append("BOT_MCP_CONFIG needs the extra mcp. Install it: pip install '.[mcp]'.")
     try:
         return read_setup(Path(path), env)
     except SettingsError as error:
