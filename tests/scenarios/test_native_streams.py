@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
+from sandbox.web_api import CallRecord
 from sandbox.workspace import Message
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, buttons, connected, footer, growing, running, says, shown
+from tests.streams import speech
 from tests.streams.server import Answer, Seen, VendorServer
 
 TEXT = "".join(f"word{number} " for number in range(120))
@@ -76,22 +79,66 @@ FAULTS: tuple[tuple[str, FaultSettings], ...] = (
     ("close_stream", {}),
     ("slow", {"delay_s": 1.0}),
 )
-PLACES = ("start", "first append", "middle append", "late append", "stop")
+PLACES = {
+    "start": (START, 0),
+    "first append": (APPEND, 5),
+    "middle append": (APPEND, 40),
+    "late append": (APPEND, 75),
+    "stop": (STOP, 99),
+}
+"""Calls of a stream: their methods, and a word that each one carries."""
 CASES = [(name, settings, place) for name, settings in FAULTS for place in PLACES]
 
 
+def word_of(case: int, number: int) -> str:
+    """A word of a case's answer, like no word of another case. An append may end with it, so no space follows."""
+    return f"c{case}w{number}"
+
+
 def text_of(case: int) -> str:
-    """The answer of a case. Its words are like those of no other."""
-    return "".join(f"c{case}w{number} " for number in range(100))
+    """The answer of a case. Its last word is complete only once the answer is, so the stop carries it."""
+    return " ".join(word_of(case, number) for number in range(100))
 
 
-def answer_to(seen: Seen) -> Answer:
-    messages = seen.body["messages"]
-    text = text_of(int(re.findall(r"case (\d+)\.", str(messages))[-1]))
-    if messages[-2]["role"] == "assistant":
-        # A take-over asks for what comes after the recorded words.
-        text = text[len(messages[-2]["content"].rstrip()) :]
-    return says(text, 0.03)
+def call_at(case: int, place: str) -> tuple[str, str]:
+    """The method of the call at a place, and the word that tells it from other calls of that method."""
+    method, number = PLACES[place]
+    return method, word_of(case, number)
+
+
+def calls_with(sandbox: Sandbox, method: str, word: str) -> list[CallRecord]:
+    return [call for call in sandbox.calls if call.method == method and word in str(call.arguments)]
+
+
+def says_once(sandbox: Sandbox, text: str, pace_s: float, conditions: Mapping[str, Callable[[], object]]) -> Answer:
+    """Returns an answer that goes on before each of these words only once the word's condition is true.
+
+    On a busy machine, words would pile up otherwise, and leave with an earlier or a later call than they should.
+    """
+    gates = {
+        1 + text.index(word) // speech.TOKEN_CHARS: partial(sandbox.wait_for, condition)
+        for word, condition in conditions.items()
+    }
+    return replace(says(text, pace_s), gates=gates)
+
+
+def answering(sandbox: Sandbox, place: str) -> Callable[[Seen], Answer]:
+    """Returns a script of the cases' answers, in which the call at a place carries the word that `PLACES` names."""
+
+    def answer_to(seen: Seen) -> Answer:
+        messages = seen.body["messages"]
+        case = int(re.findall(r"case (\d+)\.", str(messages))[-1])
+        text = text_of(case)
+        if messages[-2]["role"] == "assistant":
+            # A take-over asks for what comes after the recorded words.
+            return says(text[len(messages[-2]["content"].rstrip()) :], 0.03)
+        conditions = {word_of(case, 5): lambda: calls_with(sandbox, *call_at(case, "start"))}
+        method, number = PLACES[place]
+        if method == APPEND:
+            conditions[word_of(case, number + 10)] = lambda: calls_with(sandbox, *call_at(case, place))
+        return says_once(sandbox, text, 0.03, conditions)
+
+    return answer_to
 
 
 def asker(case: int) -> str:
@@ -99,42 +146,33 @@ def asker(case: int) -> str:
     return "grace" if CASES[case][2] == "start" else "ada"
 
 
-def spoil(sandbox: Sandbox, case: int, asked: str) -> None:
+def spoil(sandbox: Sandbox, case: int) -> None:
     """Starts the fault of a case."""
     name, settings, place = CASES[case]
-    places = {
-        "start": (START, f"c{case}w"),
-        "first append": (APPEND, f"c{case}w"),
-        "middle append": (APPEND, f"c{case}w40 "),
-        "late append": (APPEND, f"c{case}w60 "),
-        "stop": (STOP, asked),
-    }
-    method, containing = places[place]
-    placed: FaultSettings = {**settings, "method": method, "times": 1, "containing": containing}
+    method, word = call_at(case, place)
+    placed: FaultSettings = {**settings, "method": method, "times": 1, "containing": word}
     sandbox.faults.start(name, **placed)
 
 
-@pytest.mark.parametrize("cases", [range(start, len(CASES), 5) for start in range(5)], ids=PLACES)
+@pytest.mark.parametrize("cases", [range(start, len(CASES), 5) for start in range(5)], ids=list(PLACES))
 async def test_reader_ends_with_the_whole_answer_once_whatever_fails_in_a_stream(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, cases: range
 ) -> None:
-    vendor.script(answer_to)
+    vendor.script(answering(sandbox, CASES[cases[0]][2]))
     async with running(replace(settings, carrier="stream", max_concurrent_per_user=100)):
         stage = Stage(sandbox, vendor)
         asked = {}
         for at, case in enumerate(cases):
             channel = CHANNELS[at % len(CHANNELS)]
             asked[case] = channel, await stage.mention(f"case {case}.", channel, asker(case))
-            spoil(sandbox, case, asked[case][1])
+            spoil(sandbox, case)
         for case, (channel, ts) in asked.items():
             message = await only(stage, ts, channel)
-            assert shown(message) == text_of(case).rstrip(), CASES[case]
+            assert shown(message) == text_of(case), CASES[case]
             assert ReplyAction.REGENERATE in buttons(message), CASES[case]
         assert calls(stage, START) == len(cases)
         assert not [call for call in sandbox.calls if call.error == "ratelimited"]
-        left = {name for name, *_ in FAULTS if sandbox.faults.active(name)}
-        # On a busy machine, so late a word may go with the stop.
-        assert not left or CASES[cases[0]][2] == "late append", "each fault has met its call"
+        assert not [name for name, *_ in FAULTS if sandbox.faults.active(name)], "each fault has met its call"
 
 
 async def test_stop_below_the_placeholder_ends_a_stream(streams: Stage) -> None:
@@ -162,9 +200,10 @@ async def test_answer_that_exceeds_a_streams_size_goes_on_in_the_next_message(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     paragraphs = [" ".join(f"p{number}w{word}" for word in range(60)) for number in range(40)]
-    vendor.script(says("\n\n".join(paragraphs), 0.0005))
+    stage = Stage(sandbox, vendor)
+    two_pages = {"p39w0 ": lambda: calls(stage, START) >= 2}
+    vendor.script(says_once(sandbox, "\n\n".join(paragraphs), 0.0005, two_pages))
     async with running(replace(settings, carrier="stream")):
-        stage = Stage(sandbox, vendor)
         asked = await stage.mention()
 
         def ended() -> list[Message]:
@@ -201,13 +240,13 @@ async def test_edits_carry_where_not_all_readers_would_see_a_stream_grow(streams
     assert calls(streams, START) == 0
 
 
-@pytest.mark.parametrize("moment", ["start", "first append", "middle append", "late append", "stop"])
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once(
-    sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str, moment: str
+    sandbox: Sandbox, vendor: VendorServer, tmp_path: Path, database_url: str, place: str
 ) -> None:
     stage = Stage(sandbox, vendor)
-    vendor.script(answer_to)
+    vendor.script(answering(sandbox, place))
     env = {**connected(sandbox, vendor), "DATABASE_URL": database_url, "BOT_CARRIER": "stream"}
     async with AsyncExitStack() as stack:
 
@@ -217,24 +256,16 @@ async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once
             return process
 
         process = await start()
-        method, containing = {
-            "start": (START, "c0w"),
-            "first append": (APPEND, "c0w"),
-            "middle append": (APPEND, "c0w40 "),
-            "late append": (APPEND, "c0w75 "),
-            "stop": (STOP, ""),
-        }[moment]
+        method, word = call_at(0, place)
         # The call is done, and its answer never comes.
-        sandbox.faults.start("no_answer", method=method, times=1, containing=containing, done=True)
+        sandbox.faults.start("no_answer", method=method, times=1, containing=word, done=True)
         asked = await stage.mention("case 0.")
-        await sandbox.wait_for(
-            lambda: [call for call in sandbox.calls if call.method == method and containing in str(call.arguments)]
-        )
+        await sandbox.wait_for(lambda: calls_with(sandbox, method, word))
         process.kill()
         await asyncio.wait_for(process.wait(), 10)
         await start()
         message = await only(stage, asked)
-        assert shown(message) == text_of(0).rstrip()
+        assert shown(message) == text_of(0)
         assert sandbox._web.app.streams == {}
 
 
@@ -244,7 +275,8 @@ async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(
 ) -> None:
     text = "\n\n".join(" ".join(f"p{number}w{word}" for word in range(60)) for number in range(40))
     stage = Stage(sandbox, vendor)
-    vendor.script(says(text, 0.0005))
+    two_pages = {"p39w0 ": lambda: calls(stage, START) >= 2}
+    vendor.script(says_once(sandbox, text, 0.0005, two_pages))
     env = {**connected(sandbox, vendor), "DATABASE_URL": database_url, "BOT_CARRIER": "stream"}
     async with AsyncExitStack() as stack:
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Self
@@ -39,6 +39,8 @@ class Answer:
     """The wait before the response."""
     pause_s: float = 0.0
     """The pause after each chunk."""
+    gates: Mapping[int, Callable[[], Awaitable[object]]] = field(default_factory=dict)
+    """What is awaited before a chunk, by the chunk's number from 0."""
     ending: Ending = Ending.END
     ping: bytes = b": ping\n\n"
     """The bytes that are sent while the response hangs."""
@@ -125,10 +127,13 @@ async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
         return response
     await response.prepare(request)
     began = asyncio.get_running_loop().time()
-    for sent, chunk in enumerate(answer.chunks, start=1):
+    for number, chunk in enumerate(answer.chunks):
+        if gate := answer.gates.get(number):
+            await gate()
+            began = asyncio.get_running_loop().time() - number * answer.pause_s
         await response.write(chunk)
         # Measured from the beginning, so that the pace is exact.
-        await asyncio.sleep(began + sent * answer.pause_s - asyncio.get_running_loop().time())
+        await asyncio.sleep(began + (number + 1) * answer.pause_s - asyncio.get_running_loop().time())
     while answer.ending is Ending.HANG:
         await response.write(answer.ping)
         await asyncio.sleep(0.02)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 INPUT_TOKENS = 12
+TOKEN_CHARS = 4
+"""The length of a delta."""
 
 
 def documented(name: str) -> bytes:
@@ -20,7 +22,7 @@ def split(stream: bytes, size: int) -> list[bytes]:
 
 def tokens(text: str) -> list[str]:
     """Splits a text into deltas of about a token each."""
-    return [text[at : at + 4] for at in range(0, len(text), 4)]
+    return [text[at : at + TOKEN_CHARS] for at in range(0, len(text), TOKEN_CHARS)]
 
 
 def responses(deltas: Sequence[str]) -> list[bytes]:
