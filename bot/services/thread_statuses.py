@@ -1,9 +1,9 @@
 """Thread statuses: what Slack shows as "Typist is thinking…" in a thread. They cost no edit, and no answer needs them.
 
-One task per thread keeps the status that is wanted. Slack removes a status with each post of ours and after two
-minutes, so the task sets it again after posts and every REFRESH_S. It ends once nothing is wanted. Every call is
-bounded, and none is repeated before the next change or refresh. Where Slack refuses statuses, the channel gets none
-for REFUSED_S, and a question there costs no call.
+A thread has one timer for its next call, and a task only while the call is made: most of the time a status costs next
+to no memory. Slack removes a status with each post of ours and after two minutes, so it is sent again after posts and
+every REFRESH_S, until none is wanted. Every call is bounded, and none is repeated before the next change or refresh.
+Where Slack refuses statuses, the channel gets none for REFUSED_S, and a question there costs no call.
 
 A thread's status belongs to the process that answers in it. A queued question has the status of its place as long as
 nothing is answered in its thread; the database says when that changes. After a kill, the status disappears within two
@@ -36,20 +36,22 @@ QUEUE_LOOK_S = 3.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _ThreadStatus:
     """The status of one thread: what should be shown, and what may be."""
 
     thread: ThreadKey
     wanted: str
-    at_once: bool = False
     may_show: str = ""
     """The last status that was sent, unless a post has removed it."""
     confirmed: str = ""
     """The same, if Slack accepted it."""
     sending: bool = False
+    next_call: asyncio.TimerHandle | None = None
+    """None while a call is made."""
+    delay_s: float = REFRESH_S
+    """The pause between the call that is being made and the next one."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
@@ -104,20 +106,20 @@ class ThreadStatuses:
         if kept := self._statuses.get((channel_id, thread_ts)):
             if not kept.sending:
                 kept.may_show = kept.confirmed = ""
-            kept.changed.set()
+            self._changed(kept, SETTLE_S)
 
     def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
         if thread.thread_ts is None or self._is_refused(thread):
             return None
-        key = (thread.channel_id, thread.thread_ts)
+        key, delay_s = (thread.channel_id, thread.thread_ts), 0.0 if at_once else SETTLE_S
         kept = self._statuses.get(key)
         if kept is None:
-            kept = self._statuses[key] = _ThreadStatus(thread, status, at_once)
-            self._start(self._keep(kept))
+            kept = self._statuses[key] = _ThreadStatus(thread, status)
+            self._changed(kept, delay_s)
         elif kept.wanted != status:
-            kept.wanted, kept.at_once = status, at_once
+            kept.wanted = status
             kept.tried.clear()
-            kept.changed.set()
+            self._changed(kept, delay_s)
         return kept
 
     def _remove(self, thread: ThreadKey, *, is_others: bool = False) -> None:
@@ -126,35 +128,40 @@ class ThreadStatuses:
             kept.wanted = ""
             if is_others:
                 kept.may_show = ""
-            kept.changed.set()
+            self._changed(kept, 0.0)
 
-    async def _keep(self, kept: _ThreadStatus) -> None:
-        try:
-            while kept.wanted or kept.may_show:
-                if kept.wanted and not kept.at_once:
-                    await asyncio.sleep(SETTLE_S)
-                kept.at_once = False
-                kept.changed.clear()
-                if kept.wanted or kept.may_show:
-                    await self._send(kept)
-                    await self._changed(kept)
-        finally:
+    def _changed(self, kept: _ThreadStatus, delay_s: float) -> None:
+        """Has the status sent in `delay_s`, unless a call is due sooner."""
+        if kept.sending:
+            kept.delay_s = min(kept.delay_s, delay_s)
+        else:
+            self._call_in(kept, delay_s)
+
+    def _call_in(self, kept: _ThreadStatus, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        if kept.next_call is not None:
+            delay_s = min(delay_s, kept.next_call.when() - loop.time())
+            kept.next_call.cancel()
+        kept.next_call = loop.call_later(delay_s, self._call, kept)
+
+    def _call(self, kept: _ThreadStatus) -> None:
+        kept.next_call = None
+        if kept.wanted or kept.may_show:
+            kept.sending, kept.delay_s = True, REFRESH_S
+            self._start(self._update(kept))
+        else:
             del self._statuses[kept.thread.channel_id, kept.thread.thread_ts or ""]
             kept.tried.set()
 
-    async def _changed(self, kept: _ThreadStatus) -> None:
-        """Returns once the status has to be sent again, or is no longer wanted."""
-        if kept.wanted != kept.may_show:
-            return
-        try:
-            async with asyncio.timeout(REFRESH_S):
-                await kept.changed.wait()
-        except TimeoutError:
-            return
+    async def _update(self, kept: _ThreadStatus) -> None:
+        """Sends the wanted status, and has the next call made when it is due."""
+        await self._send(kept)
+        is_over = not (kept.wanted or kept.may_show)
+        self._call_in(kept, 0.0 if is_over else kept.delay_s)
 
     async def _send(self, kept: _ThreadStatus) -> None:
         """Sends the wanted status. A failed removal isn't repeated: Slack removes the status within two minutes."""
-        status, kept.sending = kept.wanted, True
+        status = kept.wanted
         kept.confirmed, kept.may_show = "", status
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):

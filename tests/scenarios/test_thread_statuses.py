@@ -1,5 +1,6 @@
 """Statuses of channel threads: they say what Typist does, cost no edit, and no answer depends on them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from bot.core import texts
 from bot.core.reply.actions import ReplyAction
 from bot.services import thread_statuses
+from bot.services.thread_statuses import ThreadStatuses
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from tests.forked import forked_bot
@@ -34,6 +36,13 @@ async def shows(stage: Stage, thread_ts: str, wanted: str | None) -> None:
 
 def calls(sandbox: Sandbox, method: str = METHOD) -> int:
     return [call.method for call in sandbox.calls].count(method)
+
+
+def tasks_of(service: type) -> list[asyncio.Task[Any]]:
+    """Returns the tasks that run a method of this class."""
+    return [
+        task for task in asyncio.all_tasks() if f"{service.__name__}." in getattr(task.get_coro(), "__qualname__", "")
+    ]
 
 
 async def stop(stage: Stage, asked: str) -> None:
@@ -67,6 +76,18 @@ async def test_status_is_refreshed_before_slack_drops_it(stage: Stage, with_shor
     await stage.sandbox.wait_for(lambda: calls(stage.sandbox) >= 4)
     await stop(stage, asked)
     await shows(stage, asked, None)
+
+
+async def test_status_that_is_shown_has_no_task(stage: Stage) -> None:
+    stage.vendor.script(SILENT)
+    threads = [await stage.mention(f"question {number}?") for number in range(3)]
+    for asked in threads:
+        await shows(stage, asked, texts.STATUS_THINKING)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*tasks_of(ThreadStatuses))
+    for asked in threads:
+        await stop(stage, asked)
+        await shows(stage, asked, None)
 
 
 async def test_refused_status_is_remembered_for_its_channel_and_delays_no_answer(stage: Stage) -> None:
