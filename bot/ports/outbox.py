@@ -1,6 +1,6 @@
 """The outbox: entries for work that remains in Slack after an answer has ended, and the sender that does it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bot.core.conversation import Job
@@ -30,6 +30,10 @@ class OutboxEntries(Protocol):
 
         While the entry is held, nobody claims the job, and no other entry about it is handed out.
         """
+        ...
+
+    async def record_pages(self, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
+        """Records which messages show an ended job's reply; does nothing if another process has taken the entry."""
         ...
 
 

@@ -128,5 +128,7 @@ class Outbox:
                 await reply.finish(ending_of(job, job.checkpoint.closing))
         finally:
             await reply.leave()
+        if reply.page_ts != job.page_ts:
+            await self.entries.record_pages(entry, reply.page_ts)
         if reply.leftover is not None:
             raise NotShown

@@ -103,6 +103,11 @@ async def later(connection: AsyncConnection, entry: OutboxEntry, due_at: float) 
     await connection.execute(sa.update(outbox_entries).where(*_as_taken(entry)).values(due_at=due_at))
 
 
+def is_held(entry: OutboxEntry) -> sa.ColumnElement[bool]:
+    """Whether no other process has taken an entry since, and it wasn't added again."""
+    return sa.exists().where(*_as_taken(entry))
+
+
 def _as_taken(entry: OutboxEntry) -> tuple[sa.ColumnElement[bool], ...]:
     return outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at
 

@@ -1,5 +1,7 @@
 """The outbox, as seen by a process that works on its entries."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from bot.core.conversation import Job
@@ -31,6 +33,10 @@ class SqlOutbox:
     async def unshown_end(self, entry: OutboxEntry) -> Job | None:
         """Returns the ended job whose end Slack did not accept, with its checkpoint."""
         return await self._database.read(unshown_ends.unshown_end, entry)
+
+    async def record_pages(self, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
+        """Records which messages show an ended job's reply; does nothing if another process has taken the entry."""
+        await self._database.write(unshown_ends.record_pages, entry, page_ts)
 
     async def _take(self, limit: int) -> list[OutboxEntry]:
         now = self._clock.now()

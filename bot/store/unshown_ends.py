@@ -1,5 +1,6 @@
 """Ends of answers that Slack did not accept: they stay on record as checkpoints until the outbox has shown them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -23,6 +24,12 @@ async def unshown_end(connection: AsyncConnection, entry: OutboxEntry) -> Job | 
     job = replace(job_of(row), attempts=row.attempts + 1, may_have_posts=True)
     [whole] = await checkpoints.with_checkpoints(connection, await recorded_answers.with_versions(connection, [job]))
     return whole if whole.checkpoint.closing else None
+
+
+async def record_pages(connection: AsyncConnection, entry: OutboxEntry, page_ts: Sequence[str]) -> None:
+    """Records which messages show an ended job's reply, while this process holds the entry."""
+    shown = sa.update(jobs).where(jobs.c.id == entry.job_id, has_ended(), outbox.is_held(entry))
+    await connection.execute(shown.values(page_ts=list(page_ts)))
 
 
 async def done(connection: AsyncConnection, entry: OutboxEntry, posted_ts: str | None) -> None:

@@ -503,6 +503,11 @@ class Model:
         claimed = replace(self.job(entry.job_id), attempts=job.attempts + 1, may_have_posts=True, earlier=())
         return replace(claimed, checkpoint=job.checkpoint)
 
+    def record_shown_pages(self, entry: OutboxEntry, page_ts: tuple[str, ...]) -> None:
+        job = self.jobs.get(entry.job_id)
+        if job is not None and not job.live and self._as_taken(entry):
+            self._change(entry.job_id, page_ts=page_ts)
+
     def adopt(self, team_id: str) -> None:
         """All jobs become this team's, but for messages that it has as well, and a second running job of a thread."""
         before = dict(self.jobs)

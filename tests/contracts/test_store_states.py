@@ -449,6 +449,14 @@ class Machine(RuleBasedStateMachine):
         self.runner.run(self.stores[worker].outbox.postpone(entry, wait_s(entry.tries)))
         self.model.postpone_outbox_entry(entry, wait_s(entry.tries))
 
+    @rule(entry=taken, worker=workers, pages=few)
+    def record_shown_pages(self, entry: OutboxEntry, worker: str, pages: int) -> None:
+        """The process that took the entry has shown the end, perhaps in new messages."""
+        if entry.kind is OutboxKind.SHOW_END:
+            page_ts = tuple(f"17000002{entry.job_id:02d}.00000{page}" for page in range(pages))
+            self.runner.run(self.stores[worker].outbox.record_pages(entry, page_ts))
+            self.model.record_shown_pages(entry, page_ts)
+
     @rule(entry=taken, worker=workers)
     def read_unshown_end(self, entry: OutboxEntry, worker: str) -> None:
         """The worker that took the entry reads what to show. Another one may have taken it since, or it may be gone."""

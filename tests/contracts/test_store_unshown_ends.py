@@ -56,6 +56,21 @@ async def test_unshown_end_stays_recorded_until_it_is_shown(database_url: str, c
     await store.close()
 
 
+async def test_messages_that_show_an_end_are_recorded_by_the_process_that_took_the_entry(
+    database_url: str, clock: LateClock
+) -> None:
+    store = await Stores.open(database_url, "w1", clock)
+    await unshown(store)
+    late = await taken(store, clock)
+    entry = await taken(store, clock)
+    await store.outbox.record_pages(entry, ["6.1", "6.2"])
+    await store.outbox.record_pages(late, ["7.1"])
+    to_show = await store.outbox.unshown_end(entry)
+    assert to_show is not None
+    assert to_show.page_ts == ("6.1", "6.2")
+    await store.close()
+
+
 async def test_unshown_end_of_a_new_version_has_a_previous_one(database_url: str, clock: LateClock) -> None:
     store = await Stores.open(database_url, "w1", clock)
     job = await unshown(store)

@@ -1,0 +1,69 @@
+"""An end that Slack did not accept, and that another process shows later in a new message, while waits are skipped."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from bot import app
+from bot.core.carriers import CarrierSetting
+from bot.core.reply.actions import ReplyAction
+from bot.settings import Settings
+from bot.store import Stores
+from bot.store.schema import outbox_entries
+from sandbox.server import Sandbox
+from tests.contracts.stores import count
+from tests.fast import FastClock, run_fast
+from tests.scenarios.conftest import Stage, buttons, footer, says, settings_of, shown
+from tests.scenarios.test_unforeseen import until
+from tests.streams.server import VendorServer
+
+TEXT = " ".join(f"word{number}" for number in range(40))
+
+
+@asynccontextmanager
+async def process(settings: Settings) -> AsyncIterator[None]:
+    shutdown, ready = app.Shutdown(), asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(app.run(settings, shutdown, ready.set_result, FastClock()))
+    await ready
+    try:
+        yield
+    finally:
+        shutdown.requested.set()
+        await running
+
+
+def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_message(tmp_path: Path) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        async with Sandbox(ack_timeout_s=120.0, monotonic=loop.time) as sandbox, VendorServer() as vendor:
+            vendor.script(says(TEXT, 0.05))
+            database_url = f"sqlite:///{tmp_path}/typist.db"
+            settings = replace(settings_of(sandbox, vendor), database_url=database_url, carrier=CarrierSetting.EDIT)
+            stage = Stage(sandbox, vendor)
+            store = await Stores.open(database_url, "reader", FastClock())
+            async with process(settings):
+                sandbox.faults.start("internal_error", method="chat.update")
+                asked = await stage.mention()
+                [placeholder] = await until(lambda: stage.bots("general", asked), "the placeholder")
+                sandbox.faults.start("error_500", method="chat.postMessage")
+                for _ in range(600):
+                    if await count(store, outbox_entries):
+                        break
+                    await asyncio.sleep(1)
+            sandbox.faults.stop("internal_error")
+            sandbox.faults.stop("error_500")
+            sandbox.faults.start("refuse", method="chat.update", containing=placeholder.ts)
+            async with process(settings):
+                await until(lambda: any(footer(message) for message in stage.bots("general", asked)), "the end")
+                [message] = await until(
+                    lambda: [m for m in stage.bots("general", asked) if ReplyAction.DELETE in buttons(m)], "the buttons"
+                )
+                assert (message.ts != placeholder.ts, shown(message)) == (True, TEXT)
+                await until(lambda: [m.ts for m in stage.bots("general", asked)] == [message.ts], "one message")
+                await sandbox.client("ada").press("general", message.ts, ReplyAction.DELETE.value)
+                await until(lambda: not stage.bots("general", asked), "the deletion of the answer")
+            await store.close()
+
+    run_fast(run())
