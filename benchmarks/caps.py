@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.fleet import Fleet
+from benchmarks.process import connected_to
 from benchmarks.store import sqlite_file
 from sandbox.server import Sandbox
 from sandbox.workspace import Channel, Message
@@ -43,9 +44,7 @@ def add_people_and_channels(sandbox: Sandbox) -> Sequence[Channel]:
 
 def environment(sandbox: Sandbox, vendor: VendorServer, database_url: str) -> dict[str, str]:
     return {
-        "SLACK_BOT_TOKEN": sandbox.bot_token,
-        "SLACK_APP_TOKEN": sandbox.app_token,
-        "BOT_SLACK_API_URL": sandbox.api_url,
+        **connected_to(sandbox),
         "OPENAI_BASE_URL": f"{vendor.url}/v1",
         "BOT_MODELS": "openai/test",
         "BOT_MAX_OUTPUT_TOKENS": "400",

@@ -38,6 +38,7 @@ from benchmarks.invariants import (
 )
 from benchmarks.logs import process_faults
 from benchmarks.message_recorder import MessageRecorder
+from benchmarks.process import connected_to
 from benchmarks.question_plan import PlannedQuestion, plan_questions
 from benchmarks.scripted_model import ScriptedModel
 from benchmarks.timeline import write_timeline
@@ -137,9 +138,7 @@ async def chaos(run: Run, folder: Path) -> Report:
 def environment(sandbox: Sandbox, model: ScriptedModel, database_url: str, drain_s: int) -> dict[str, str]:
     """Returns the whole environment of the bot processes."""
     return {
-        "SLACK_BOT_TOKEN": sandbox.bot_token,
-        "SLACK_APP_TOKEN": sandbox.app_token,
-        "BOT_SLACK_API_URL": sandbox.api_url,
+        **connected_to(sandbox),
         "OPENAI_BASE_URL": model.url,
         "OPENAI_API_KEY": SECRET,
         "BOT_MODELS": MODEL,

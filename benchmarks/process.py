@@ -96,14 +96,21 @@ async def _migrate(env: Mapping[str, str], directory: str) -> None:
         raise ChildProcessError("python -m bot migrate failed")
 
 
+def connected_to(sandbox: Sandbox) -> dict[str, str]:
+    """Returns the settings that connect a bot to the sandbox."""
+    return {
+        "SLACK_BOT_TOKEN": sandbox.bot_token,
+        "SLACK_APP_TOKEN": sandbox.app_token,
+        "BOT_SLACK_API_URL": sandbox.api_url,
+    }
+
+
 def _environment(sandbox: Sandbox, directory: str) -> dict[str, str]:
     """Returns the whole environment of the process. Nothing of the caller's settings reaches it."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(_ROOT),
-        "SLACK_BOT_TOKEN": sandbox.bot_token,
-        "SLACK_APP_TOKEN": sandbox.app_token,
-        "BOT_SLACK_API_URL": sandbox.api_url,
+        **connected_to(sandbox),
         "ANTHROPIC_API_KEY": "none",
         # Few people in the sandbox ask as many questions as a large workspace.
         "BOT_MAX_CONCURRENT_PER_USER": "1000",

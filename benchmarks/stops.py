@@ -25,6 +25,7 @@ import sqlalchemy as sa
 from benchmarks.databases import Engine, database
 from benchmarks.fleet import Fleet
 from benchmarks.numbered_model import NumberedModel, question
+from benchmarks.process import connected_to
 from bot.core import texts
 from bot.core.reply.actions import ReplyAction
 from bot.store.schema import jobs, turns
@@ -182,9 +183,7 @@ def _ids(log: str, words: str) -> set[str]:
 
 def _environment(sandbox: Sandbox, model: NumberedModel, database_url: str) -> dict[str, str]:
     return {
-        "SLACK_BOT_TOKEN": sandbox.bot_token,
-        "SLACK_APP_TOKEN": sandbox.app_token,
-        "BOT_SLACK_API_URL": sandbox.api_url,
+        **connected_to(sandbox),
         "OPENAI_BASE_URL": model.url,
         "BOT_MODELS": "openai/numbered",
         "BOT_MAX_CONCURRENT_PER_USER": "1000",
