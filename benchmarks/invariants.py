@@ -20,7 +20,7 @@ from benchmarks.scripted_model import ModelRequest, RequestEnd
 from bot.core import texts
 from bot.core.job import EndReason, Status
 from bot.errors import Failure
-from sandbox.web_api import CallRecord
+from sandbox.web_api.http import CallRecord
 
 MODEL = "openai/scripted"
 FAILURE_NOTES = {

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox.block_elements import interactive
-from sandbox.choices import Choice
+from sandbox.blocks.choices import Choice
+from sandbox.blocks.elements import interactive
 from sandbox.commands import Commands
 from sandbox.interactivity import Interactivity, MenuQuery, Press
 from sandbox.modals import Modals, Values, ViewPress

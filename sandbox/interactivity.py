@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sandbox.block_elements import EXTERNAL_SELECTS, MIN_QUERY_LENGTH, suggested_options, suggestion_problems
-from sandbox.choices import Choice, SuggestedOptions, action_json, find_element, state_values
+from sandbox.blocks.choices import Choice, SuggestedOptions, action_json, find_element, state_values
+from sandbox.blocks.elements import EXTERNAL_SELECTS, MIN_QUERY_LENGTH, suggested_options, suggestion_problems
 from sandbox.responses import Responses
 from sandbox.socket_mode import SocketMode
 from sandbox.triggers import Triggers

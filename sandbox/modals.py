@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox.choices import Choice, action_json, find_element
+from sandbox.blocks.choices import Choice, action_json, find_element
+from sandbox.blocks.view_rules import input_errors
 from sandbox.interactivity import Interactivity, MenuQuery
-from sandbox.rules_views import input_errors
 from sandbox.views import View, Views
 from sandbox.workspace import Json, SlackError
 

@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sandbox.composer import compose, pasted_table
+from sandbox.blocks.stored import stored
 from sandbox.files import File, Files, Upload
-from sandbox.stored import stored
+from sandbox.text.composer import compose, pasted_table
 from sandbox.wire import permalink
 from sandbox.workspace import SLACK, TEAM_ID, Channel, Json, Message, SlackError, User, Workspace
 

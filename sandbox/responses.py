@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
-from sandbox import rules
-from sandbox.stored import stored_text
+from sandbox.blocks import rules
+from sandbox.blocks.stored import stored_text
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
 LIFE_S = 1_800.0

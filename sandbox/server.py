@@ -14,8 +14,6 @@ from typing import TypeVar
 from aiohttp import web
 
 from sandbox.action_tokens import ActionTokens
-from sandbox.api import App
-from sandbox.budgets import Budgets
 from sandbox.client import Client, Surfaces
 from sandbox.commands import Commands
 from sandbox.events import EVENTS, Events, TwinOrder
@@ -24,9 +22,9 @@ from sandbox.files import MAX_BYTES, Files, Upload
 from sandbox.interactivity import Interactivity
 from sandbox.manifest import Manifest, read_manifest
 from sandbox.modals import Modals
-from sandbox.page_actions import PageActions
-from sandbox.page_api import PageApi
-from sandbox.page_guide import Guide
+from sandbox.page.actions import PageActions
+from sandbox.page.guide import Guide
+from sandbox.page.routes import PageApi
 from sandbox.panes import Panes
 from sandbox.people import Content, People
 from sandbox.responses import Responses
@@ -35,7 +33,9 @@ from sandbox.setup import WELL_SET_UP, Setup
 from sandbox.socket_mode import Delivery, SocketMode
 from sandbox.triggers import Triggers
 from sandbox.views import Views
-from sandbox.web_api import SCOPES, CallRecord, Tokens, WebApi
+from sandbox.web_api.budgets import Budgets
+from sandbox.web_api.http import SCOPES, CallRecord, Tokens, WebApi
+from sandbox.web_api.method import App
 from sandbox.workspace import APP_ID, TEAM_ID, Change, Json, Message, Revision, Stream, Workspace
 
 T = TypeVar("T")

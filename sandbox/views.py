@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from sandbox.choices import Choice, SuggestedOptions, state_values
-from sandbox.rules_views import check_view
+from sandbox.blocks.choices import Choice, SuggestedOptions, state_values
+from sandbox.blocks.view_rules import check_view
 from sandbox.workspace import APP_ID, TEAM_ID, Json, SlackError, User
 
 MAX_STACKED = 3

@@ -21,7 +21,7 @@ from bot.core import texts
 from bot.core.limits.caps import parse_caps
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
-from sandbox.page_guide import Guide
+from sandbox.page.guide import Guide
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
 from tests.scenarios.conftest import manifest, running, says

@@ -12,7 +12,7 @@ from bot.errors import SettingsError
 
 if TYPE_CHECKING:
     from bot.app import Shutdown
-    from sandbox.page_guide import Guide
+    from sandbox.page.guide import Guide
     from sandbox.server import Sandbox
 
 PREFERRED_PORT = 3000
@@ -67,7 +67,7 @@ async def start(
 
     `note` and `guide` are texts on its page.
     """
-    from sandbox.page_guide import Guide
+    from sandbox.page.guide import Guide
     from sandbox.server import Sandbox, find_port
 
     port = port or find_port(PREFERRED_PORT)

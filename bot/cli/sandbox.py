@@ -26,7 +26,7 @@ from bot.slack.manifest import app_manifest
 if TYPE_CHECKING:
     from bot.app import Bot, Shutdown
     from sandbox.model_servers import Found, Server
-    from sandbox.page_guide import Guide
+    from sandbox.page.guide import Guide
 
 HELP = "start a Slack on this machine, with the bot in it"
 DESCRIPTION = (
@@ -131,7 +131,7 @@ async def _sandbox(ours: Settings, shutdown: "Shutdown", port: int | None, model
 def guide_of(choice: ModelChoice) -> "Guide":
     """Returns what the page says of Typist: its cards, who answers, and whom it answers."""
     from bot.providers.scenes import SCENES
-    from sandbox.page_guide import Card, Guide
+    from sandbox.page.guide import Card, Guide
 
     cards = tuple(Card(scene.title, scene.detail, tuple(scene.scripts), scene.file) for scene in SCENES)
     also = choice.settings.allow_also

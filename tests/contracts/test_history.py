@@ -17,7 +17,7 @@ from bot.store import Stores
 from sandbox.faults import FaultSettings
 from sandbox.people import Content
 from sandbox.server import Sandbox
-from sandbox.web_api import SCOPES
+from sandbox.web_api.http import SCOPES
 from sandbox.workspace import User
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from bot.core.reply.state import Post, Reply, Update, View
 from bot.slack.format import reply_blocks
+from sandbox.blocks.rules import UPDATE_TEXT_BYTES, check_blocks, check_replacement
+from sandbox.blocks.stored import stored_text
 from sandbox.control import live_controls
-from sandbox.rules import UPDATE_TEXT_BYTES, check_blocks, check_replacement
-from sandbox.stored import stored_text
 from tests.core.conversations import question
 
 Json = dict[str, Any]

@@ -15,7 +15,7 @@ from bot.core.reply.markdown.render import rendered, sent_chars
 from bot.core.reply.preview import PREVIEW_CHARS, first_words
 from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
-from sandbox.rules import check_blocks
+from sandbox.blocks.rules import check_blocks
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 PIECES = ["`", "```", "*", "**", "_", "~~", "[", "](", "]", ")", "!", "<", ">", "&lt;", "&", "#", "\n", "\n\n", "\n- "]

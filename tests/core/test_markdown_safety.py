@@ -10,9 +10,9 @@ from bot.core.reply.markdown.render import rendered
 from bot.core.reply.state import Ending, Reply, View
 from bot.errors import Refusal
 from bot.slack.format import reply_blocks
+from sandbox.blocks.rules import check_blocks
+from sandbox.blocks.stored import stored_text
 from sandbox.control import live_controls
-from sandbox.rules import check_blocks
-from sandbox.stored import stored_text
 from tests.core.conversations import question
 from tests.core.stored_messages import Slack, grow, leaves, show, shown_text, stored
 from tests.core.test_markdown import markdown_texts

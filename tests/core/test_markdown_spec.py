@@ -19,7 +19,7 @@ from markdown_it.token import Token
 from bot.core.reply.pages import Pages
 from bot.core.reply.state import Ending, Post, Reply, Update, View
 from bot.slack.format import reply_blocks
-from sandbox.rules import check_blocks
+from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])

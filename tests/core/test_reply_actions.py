@@ -10,7 +10,7 @@ from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, ref
 from bot.core.reply.approvals import Ask
 from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
-from sandbox.rules import check_blocks
+from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
 
 ADMINS = frozenset({"U9"})

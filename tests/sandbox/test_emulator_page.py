@@ -16,29 +16,18 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox import (
-    action_tokens,
-    api_search,
-    api_streams,
-    block_elements,
-    files,
-    manifest,
-    responses,
-    rules,
-    rules_views,
-    sizes,
-    socket_mode,
-    triggers,
-    views,
-)
-from sandbox.budgets import FLOORS
+from sandbox import action_tokens, files, manifest, responses, socket_mode, triggers, views
+from sandbox.blocks import elements, rules, sizes, view_rules
 from sandbox.manifest import EVENT_SCOPES, NEVER_SENT
 from sandbox.server import find_port
-from sandbox.web_api import METHODS
+from sandbox.web_api import search, streams
+from sandbox.web_api.budgets import FLOORS
+from sandbox.web_api.http import METHODS
 from tests.processes import REPOSITORY, bot_process, wait_for_line
 from tests.sandbox.other_bots.running import node_process
 
 PAGE = REPOSITORY / "docs" / "emulator.md"
+SANDBOX = REPOSITORY / "sandbox"
 BEGIN = "<!-- generated from the sandbox's code: python -m tests.sandbox.test_emulator_page -->\n"
 END = "<!-- end of the generated part -->\n"
 LIMITS: Mapping[str, object] = {
@@ -52,23 +41,23 @@ LIMITS: Mapping[str, object] = {
     "Rows and columns of a table": f"{sizes.TABLE_ROWS}, {sizes.TABLE_COLUMNS}",
     "Characters in a message's tables": sizes.TABLE_TEXT,
     "Characters of a button's text, value and URL": (
-        f"{block_elements.BUTTON_TEXT}, {block_elements.BUTTON_VALUE:,}, {block_elements.BUTTON_URL:,}"
+        f"{elements.BUTTON_TEXT}, {elements.BUTTON_VALUE:,}, {elements.BUTTON_URL:,}"
     ),
-    "Characters of an option's text and value": f"{block_elements.OPTION_TEXT}, {block_elements.OPTION_VALUE}",
-    "Characters of a placeholder": block_elements.PLACEHOLDER,
-    "Characters of action_id, block_id, callback_id": block_elements.IDENTIFIER,
-    "Characters typed before block_suggestion, by default": block_elements.MIN_QUERY_LENGTH,
-    "Options in an answer to block_suggestion": block_elements.MAX_SUGGESTED_OPTIONS,
-    "Blocks of a view": rules_views.BLOCKS,
-    "Bytes of a view": rules_views.VIEW_BYTES,
-    "Characters of a view's title, of private_metadata": f"{rules_views.TITLE}, {rules_views.PRIVATE_METADATA:,}",
+    "Characters of an option's text and value": f"{elements.OPTION_TEXT}, {elements.OPTION_VALUE}",
+    "Characters of a placeholder": elements.PLACEHOLDER,
+    "Characters of action_id, block_id, callback_id": elements.IDENTIFIER,
+    "Characters typed before block_suggestion, by default": elements.MIN_QUERY_LENGTH,
+    "Options in an answer to block_suggestion": elements.MAX_SUGGESTED_OPTIONS,
+    "Blocks of a view": view_rules.BLOCKS,
+    "Bytes of a view": view_rules.VIEW_BYTES,
+    "Characters of a view's title, of private_metadata": f"{view_rules.TITLE}, {view_rules.PRIVATE_METADATA:,}",
     "Modals on top of each other": views.MAX_STACKED,
     "Seconds that a trigger_id lives": f"{triggers.LIFE_S:.0f}",
-    "Seconds that an action_token lives; results of a search": f"{action_tokens.LIFE_S:.0f}, {api_search.MAX_RESULTS}",
+    "Seconds that an action_token lives; results of a search": f"{action_tokens.LIFE_S:.0f}, {search.MAX_RESULTS}",
     "Uses of a response_url, within seconds": f"{responses.USES}, {responses.LIFE_S:,.0f}",
     "Bytes of a file": files.MAX_BYTES,
     "Socket Mode connections": socket_mode.MAX_CONNECTIONS,
-    "Seconds that a native stream is open": f"{api_streams.LIFE_S:.0f}",
+    "Seconds that a native stream is open": f"{streams.LIFE_S:.0f}",
     "Slash commands, shortcuts and events of a manifest": (
         f"{manifest.MAX_COMMANDS}, {manifest.MAX_SHORTCUTS}, {manifest.MAX_EVENTS}"
     ),
@@ -77,8 +66,8 @@ LIMITS: Mapping[str, object] = {
 REFUSALS = ("SlackError", "refusal", "_own_message")
 """The sandbox's calls that take the name of an error."""
 PERSON_MODULES = frozenset(
-    {"choices", "client", "commands", "interactivity", "modals", "page_actions", "page_api", "page_files"}
-    | {"page_guard", "people"}
+    {"blocks/choices.py", "client.py", "commands.py", "interactivity.py", "modals.py", "people.py"}
+    | {"page/actions.py", "page/files.py", "page/guard.py", "page/routes.py"}
 )
 """Modules that refuse what people do, not what apps do."""
 
@@ -87,7 +76,7 @@ def generated() -> str:
     """Returns the page's lists, made from the sandbox's code."""
     methods = [(f"`{name}`", _scopes(name), FLOORS.get(name, "")) for name in sorted(METHODS)]
     events = [(f"`{name}`", f"`{scope}`" if scope else "") for name, scope in sorted(EVENT_SCOPES.items())]
-    blocks = [(f"`{block}`", _names(sorted(elements))) for block, elements in block_elements.ALLOWED.items()]
+    blocks = [(f"`{block}`", _names(sorted(allowed))) for block, allowed in elements.ALLOWED.items()]
     limits = [(what, f"{limit:,}" if isinstance(limit, int) else limit) for what, limit in LIMITS.items()]
     sections = {
         "Methods": (
@@ -113,8 +102,10 @@ def _spaced(parts: Iterable[str]) -> Iterable[str]:
 
 def app_errors() -> list[str]:
     """Returns the errors that the sandbox's modules refuse an app's calls with."""
-    paths = (path for path in (REPOSITORY / "sandbox").glob("*.py") if path.stem not in PERSON_MODULES)
-    calls = (node for path in paths for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    sources = {path.relative_to(SANDBOX).as_posix(): path.read_text() for path in SANDBOX.rglob("*.py")}
+    assert sources.keys() >= PERSON_MODULES
+    modules = (ast.parse(source) for path, source in sources.items() if path not in PERSON_MODULES)
+    calls = (node for module in modules for node in ast.walk(module) if isinstance(node, ast.Call))
     refusals = (call for call in calls if isinstance(call.func, ast.Name) and call.func.id in REFUSALS)
     found = {error for call in refusals for argument in call.args for error in _constants(argument)}
     return sorted(error for error in found if re.fullmatch("[a-z][a-z_]+[a-z]", error))

@@ -226,7 +226,7 @@ async def test_page_has_a_strict_content_security_policy(sandbox: Sandbox, sessi
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize(("name", "status"), [("app.js", 200), ("index.html", 404), ("..%2Fserver.py", 404)])
+@pytest.mark.parametrize(("name", "status"), [("app.js", 200), ("index.html", 404), ("..%2Froutes.py", 404)])
 async def test_only_files_of_the_page_are_served(
     sandbox: Sandbox, session: aiohttp.ClientSession, name: str, status: int
 ) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.composer import compose
-from sandbox.render import Renderer
+from sandbox.page.render import Renderer
+from sandbox.text.composer import compose
 from sandbox.workspace import Json, Message
 
 RENDERER = Renderer(lambda: {"U0ADA": "ada", "C0GENERAL": "general"})

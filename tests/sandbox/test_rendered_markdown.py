@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.highlight import code_html
-from sandbox.render import Renderer
-from sandbox.stored import stored_markdown
+from sandbox.blocks.stored import stored_markdown
+from sandbox.page.highlight import code_html
+from sandbox.page.render import Renderer
 
 LINK = 'target="_blank" rel="noopener noreferrer"'
 RENDERER = Renderer(lambda: {"U123": "ada", "C1": "general"})

@@ -13,7 +13,7 @@ import pytest
 from sandbox.files import Upload
 from sandbox.people import Content
 from sandbox.server import Sandbox
-from sandbox.web_api import SCOPES
+from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Json, SlackError
 from tests.sandbox import manifests
 from tests.sandbox.bolt import actions, button, option, plain

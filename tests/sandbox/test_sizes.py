@@ -6,8 +6,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox import sizes
-from sandbox.rules import check_blocks, check_markdown
+from sandbox.blocks import sizes
+from sandbox.blocks.rules import check_blocks, check_markdown
 from sandbox.server import Sandbox
 from sandbox.workspace import Json, SlackError
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.sizes import text_length
-from sandbox.stored import stored, stored_markdown, stored_text
-from sandbox.translation import translate
+from sandbox.blocks.sizes import text_length
+from sandbox.blocks.stored import stored, stored_markdown, stored_text
+from sandbox.text.translation import translate
 from sandbox.workspace import Json
 
 

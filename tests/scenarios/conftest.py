@@ -17,7 +17,7 @@ from bot.core.reply.markdown.escaping import JOINER
 from bot.ports.clock import Clock
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
-from sandbox.block_elements import interactive
+from sandbox.blocks.elements import interactive
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.streams import speech

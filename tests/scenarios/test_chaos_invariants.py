@@ -13,7 +13,7 @@ from benchmarks.message_recorder import MessageHistory, Revision
 from benchmarks.question_plan import EDITED_NUMBER, PlannedQuestion, Thread, answer
 from benchmarks.scripted_model import ModelRequest, RequestEnd
 from bot.core import texts
-from sandbox.web_api import CallRecord
+from sandbox.web_api.http import CallRecord
 
 THREAD = Thread(0, "general", ("ada",))
 ROOT = "100.000001"

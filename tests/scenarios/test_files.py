@@ -19,7 +19,7 @@ from bot.slack import files as reading
 from sandbox.faults import FaultSettings
 from sandbox.files import Upload
 from sandbox.server import Sandbox
-from sandbox.web_api import SCOPES
+from sandbox.web_api.http import SCOPES
 from sandbox.workspace import Json, Message
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams import speech

@@ -14,7 +14,7 @@ from bot.core.reply.actions import ReplyAction
 from bot.settings import Settings
 from sandbox.faults import FaultSettings
 from sandbox.server import Sandbox
-from sandbox.web_api import CallRecord
+from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Message
 from tests.forked import ForkedBot, forked_bot
 from tests.processes import wait_for_line

@@ -7,8 +7,8 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
-from sandbox.budgets import FLOORS
 from sandbox.server import Sandbox
+from sandbox.web_api.budgets import FLOORS
 from tests.browser import Visit, browser, visit
 from tests.sandbox import manifests
 

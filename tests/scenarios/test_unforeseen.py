@@ -19,10 +19,10 @@ from bot import app
 from bot.core import texts
 from bot.core.reply.actions import ReplyAction
 from bot.slack import search
-from sandbox.budgets import WINDOW_S
 from sandbox.files import Upload
 from sandbox.server import Sandbox
-from sandbox.web_api import METHODS
+from sandbox.web_api.budgets import WINDOW_S
+from sandbox.web_api.http import METHODS
 from sandbox.workspace import Channel, Message, User
 from tests.fast import FastClock, run_fast
 from tests.scenarios.conftest import ROOT, Stage, buttons, growing, manifest, settings_of, shown

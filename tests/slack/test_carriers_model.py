@@ -28,8 +28,8 @@ from bot.slack.paced_client import PacedClient
 from bot.slack.posted_replies import PostedReplies
 from bot.slack.rate_budget import RateBudget
 from bot.slack.refusals import reason_of
-from sandbox import api_streams
 from sandbox.server import Sandbox
+from sandbox.web_api import streams
 from sandbox.workspace import Message, SlackError
 from tests.simulated_time import SimulatedClock, run_simulated
 from tests.slack.schedules import LoneLedger, RecordsInMemory
@@ -74,10 +74,10 @@ class SandboxClient(SlackClient):
             raise RateLimited(method, 5.0)
         if fault is Fault.UNKNOWN:
             raise Refused(method, "flux_capacitor_drained", Refusal.UNKNOWN)
-        if fault is Fault.REFUSE and method in api_streams.METHODS:
+        if fault is Fault.REFUSE and method in streams.METHODS:
             raise Refused(method, "not_allowed", Refusal.FORBIDDEN)
         if fault is Fault.CLOSE and "ts" in arguments:
-            api_streams.close(self.sandbox._web.app, arguments["channel"], arguments["ts"])
+            streams.close(self.sandbox._web.app, arguments["channel"], arguments["ts"])
         answer = self._run(method, {name: value for name, value in arguments.items() if value is not None})
         await asyncio.sleep(LATENCY_S)
         if fault is Fault.LOST_RESPONSE:

@@ -17,7 +17,7 @@ from bot.core.slash_command import TypedCommand
 from bot.slack.format.blockkit import Json
 from bot.slack.format.command_responses import usage_text
 from bot.slack.format.home import home_view
-from sandbox.rules_views import check_view
+from sandbox.blocks.view_rules import check_view
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be <helpful>.")
 IN_EFFECT = effective_settings(ChannelSettings(), DEFAULTS)

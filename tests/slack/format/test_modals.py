@@ -10,7 +10,7 @@ from bot.core.inbound.channel_settings import ChannelSettings, DefaultSettings, 
 from bot.core.message_question import QuotedMessage
 from bot.slack.format import modals
 from bot.slack.format.blockkit import Json
-from sandbox.rules_views import check_view
+from sandbox.blocks.view_rules import check_view
 
 DEFAULTS = DefaultSettings(("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True)
 CHANNEL, DIRECT = SettingsPlace("C1", "https://hooks.example/1"), SettingsPlace("D1", "https://hooks.example/1")

@@ -13,7 +13,7 @@ from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import PAGE_CHARS, Pages
 from bot.core.reply.state import MOST_PAGES, Ending, Reply, Upload, View
 from bot.errors import Refusal
-from sandbox.rules import check_blocks
+from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
 from tests.core.stored_messages import Slack, grow, kinds, leaves, show, shown_text, stored
 from tests.core.test_pages import paged

@@ -14,7 +14,7 @@ from bot.core.reply.actions import ActionResponse
 from bot.core.reply.sources import Source
 from bot.core.reply.state import View
 from bot.slack.format import reply_blocks
-from sandbox.rules import check_blocks, check_replacement
+from sandbox.blocks.rules import check_blocks, check_replacement
 from tests.core.stored_messages import Json, kinds, leaves, shown_text, stored
 from tests.core.test_pages import MARKDOWN, paged
 

@@ -6,7 +6,7 @@ The search is by keywords, as in a workspace without Slack's semantic search.
 from collections.abc import Callable
 from html import unescape
 
-from sandbox.api import App, Method, flag, paginate, required
+from sandbox.web_api.method import App, Method, flag, paginate, required
 from sandbox.wire import permalink
 from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError
 

@@ -1,7 +1,7 @@
 """views.open, views.push, views.update and views.publish."""
 
-from sandbox.api import App, Method, required
 from sandbox.views import View
+from sandbox.web_api.method import App, Method, required
 from sandbox.workspace import Json, SlackError
 
 

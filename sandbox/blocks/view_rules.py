@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sandbox.block_elements import IDENTIFIER, INPUT_VALUE, length_problems, text_object_problems
-from sandbox.choices import Choice, initial_choice
-from sandbox.rules import check_blocks
-from sandbox.stored import with_defaults
+from sandbox.blocks.choices import Choice, initial_choice
+from sandbox.blocks.elements import IDENTIFIER, INPUT_VALUE, length_problems, text_object_problems
+from sandbox.blocks.rules import check_blocks
+from sandbox.blocks.stored import with_defaults
 from sandbox.workspace import Json, SlackError
 
 TITLE = 24

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.block_elements import interactive
+from sandbox.blocks.elements import interactive
 from sandbox.workspace import Json, SlackError
 
 Choice = str | Sequence[str] | None

@@ -12,32 +12,22 @@ from email.utils import formatdate
 
 from aiohttp import web
 
-from sandbox import (
-    api_app,
-    api_assistant,
-    api_chat,
-    api_conversations,
-    api_files,
-    api_people,
-    api_search,
-    api_streams,
-    api_views,
-)
-from sandbox.api import App, Method, TokenKind, need
-from sandbox.budgets import Budgets
 from sandbox.faults import ANSWER_FAULTS, RAW_ANSWERS, Fault, Faults
+from sandbox.web_api import app, assistant, chat, conversations, files, people, search, streams, views
+from sandbox.web_api.budgets import Budgets
+from sandbox.web_api.method import App, Method, TokenKind, need
 from sandbox.workspace import Json, SlackError
 
 METHODS: Mapping[str, Method] = {
-    **api_app.METHODS,
-    **api_assistant.METHODS,
-    **api_chat.METHODS,
-    **api_streams.METHODS,
-    **api_conversations.METHODS,
-    **api_files.METHODS,
-    **api_people.METHODS,
-    **api_search.METHODS,
-    **api_views.METHODS,
+    **app.METHODS,
+    **assistant.METHODS,
+    **chat.METHODS,
+    **streams.METHODS,
+    **conversations.METHODS,
+    **files.METHODS,
+    **people.METHODS,
+    **search.METHODS,
+    **views.METHODS,
 }
 SCOPES = frozenset(scope for method in METHODS.values() for scope in method.scopes if method.called_with == "bot") | {
     "app_mentions:read",
@@ -132,12 +122,12 @@ class WebApi:
 
     def _run(self, name: str, method: Method, arguments: Json) -> Json:
         """Runs a method. The fault close_stream closes a stream before an append or a stop, and after a start."""
-        closes = name in api_streams.METHODS and self.faults.take("close_stream", name, arguments)
+        closes = name in streams.METHODS and self.faults.take("close_stream", name, arguments)
         if closes and name != "chat.startStream":
-            api_streams.close(self.app, str(arguments.get("channel")), str(arguments.get("ts")))
+            streams.close(self.app, str(arguments.get("channel")), str(arguments.get("ts")))
         answer = method.run(self.app, arguments)
         if closes and name == "chat.startStream":
-            api_streams.close(self.app, answer["channel"], answer["ts"])
+            streams.close(self.app, answer["channel"], answer["ts"])
         return answer
 
     async def _answer_fault(self, name: str, arguments: Json) -> Fault | None:

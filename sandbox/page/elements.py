@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from sandbox.block_elements import EXTERNAL_SELECTS, PICKERS, TEXT_INPUTS
-from sandbox.choices import Choice, initial_choice
+from sandbox.blocks.choices import Choice, initial_choice
+from sandbox.blocks.elements import EXTERNAL_SELECTS, PICKERS, TEXT_INPUTS
 from sandbox.workspace import Json
 
 _THUMBS = {"positive_button": "👍", "negative_button": "👎"}

@@ -1,8 +1,8 @@
 """assistant.threads.* and agents.sessions.*: threads' statuses, sessions and titles; the pane's suggested prompts."""
 
-from sandbox.api import App, Method, required
 from sandbox.manifest import SuggestedPrompt
 from sandbox.panes import Session, SessionStatus, Suggestions
+from sandbox.web_api.method import App, Method, required
 from sandbox.workspace import Channel, Json, SlackError
 
 MAX_LOADING_MESSAGES = 10

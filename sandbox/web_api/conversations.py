@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.api import App, Method, flag, paginate, required
+from sandbox.web_api.method import App, Method, flag, paginate, required
 from sandbox.wire import (
     channel_json,
     history_message_json,

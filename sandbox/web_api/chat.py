@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sandbox import rules
-from sandbox.api import App, Method, flag, required
-from sandbox.api_streams import is_open
-from sandbox.stored import stored_text
+from sandbox.blocks import rules
+from sandbox.blocks.stored import stored_text
+from sandbox.web_api.method import App, Method, flag, required
+from sandbox.web_api.streams import is_open
 from sandbox.wire import message_json, permalink, updated_message_json
 from sandbox.workspace import Channel, Json, Message, Notification, SlackError
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.choices import Choice
+from sandbox.blocks.choices import Choice
 from sandbox.client import Surfaces
 from sandbox.interactivity import MenuQuery, Press
 from sandbox.modals import Values, ViewPress
-from sandbox.page_guard import body, done, guarded, strings
+from sandbox.page.guard import body, done, guarded, strings
 from sandbox.workspace import Json, SlackError
 
 

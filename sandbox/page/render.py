@@ -7,8 +7,8 @@ from itertools import chain
 from typing import Any
 
 from sandbox.control import unescape
-from sandbox.render_elements import ElementRenderer
-from sandbox.render_rich_text import RichTextRenderer, link_html
+from sandbox.page.elements import ElementRenderer
+from sandbox.page.rich_text import RichTextRenderer, link_html
 from sandbox.workspace import Json, Message
 
 _CODE = re.compile(r"\n?```\n?(?P<block>.*?)\n?```\n?|`(?P<inline>[^`\n]+)`", re.DOTALL)

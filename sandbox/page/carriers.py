@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sandbox.page_calls import AnswerCalls, Place
-from sandbox.web_api import CallRecord
+from sandbox.page.calls import AnswerCalls, Place
+from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
 

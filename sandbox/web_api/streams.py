@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from sandbox import rules
-from sandbox.api import App, Method, required
-from sandbox.sizes import check_stored
-from sandbox.stored import stored
+from sandbox.blocks import rules
+from sandbox.blocks.sizes import check_stored
+from sandbox.blocks.stored import stored
+from sandbox.web_api.method import App, Method, required
 from sandbox.wire import message_json
 from sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Stream, Task
 

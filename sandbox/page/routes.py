@@ -7,23 +7,23 @@ from typing import cast
 
 from aiohttp import web
 
-from sandbox.budgets import Budgets
 from sandbox.client import Surfaces
 from sandbox.faults import FAULTS, GROUPS, Fault, Faults, FaultSettings
-from sandbox.page_calls import AnswerCalls
-from sandbox.page_carriers import Carriers
-from sandbox.page_files import PageFiles
-from sandbox.page_guard import body, done, guarded, strings
-from sandbox.page_guide import Guide
-from sandbox.page_surfaces import PageSurfaces
-from sandbox.page_updates import PageUpdates
+from sandbox.page.calls import AnswerCalls
+from sandbox.page.carriers import Carriers
+from sandbox.page.files import PageFiles
+from sandbox.page.guard import body, done, guarded, strings
+from sandbox.page.guide import Guide
+from sandbox.page.render import Renderer
+from sandbox.page.surfaces import PageSurfaces
+from sandbox.page.updates import PageUpdates
 from sandbox.people import People
-from sandbox.render import Renderer
 from sandbox.socket_mode import SocketMode
-from sandbox.web_api import CallRecord
+from sandbox.web_api.budgets import Budgets
+from sandbox.web_api.http import CallRecord
 from sandbox.workspace import SLACK, SLACKBOT, Channel, Json, Message, SlackError, Workspace
 
-_PAGE = Path(__file__).parent / "page"
+_PAGE = Path(__file__).parent / "static"
 _ASSET_TYPES = frozenset({".js", ".css"})
 
 

@@ -22,8 +22,8 @@ from typing import Final
 from markdown_it.token import Token
 
 from sandbox.control import unescape
-from sandbox.emoji import split_emoji
-from sandbox.markdown import BARE_ADDRESS, TOKEN, References, parse_inline
+from sandbox.text.emoji import split_emoji
+from sandbox.text.markdown import BARE_ADDRESS, TOKEN, References, parse_inline
 from sandbox.workspace import Json
 
 _STYLES: Final = {"strong": "bold", "em": "italic", "s": "strike"}

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
-from sandbox.emoji import emoji_text
-from sandbox.highlight import code_html
+from sandbox.page.highlight import code_html
+from sandbox.text.emoji import emoji_text
 from sandbox.workspace import Json
 
 _MAX_INDENT = 8

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sandbox.block_elements import IDENTIFIER, INPUT_LABEL, element_problems, length_problems, text_object_problems
-from sandbox.sizes import BLOCKS, HEADER_TEXT, check_stored, refusal
-from sandbox.stored import stored, stored_markdown
+from sandbox.blocks.elements import IDENTIFIER, INPUT_LABEL, element_problems, length_problems, text_object_problems
+from sandbox.blocks.sizes import BLOCKS, HEADER_TEXT, check_stored, refusal
+from sandbox.blocks.stored import stored, stored_markdown
 from sandbox.workspace import Json, SlackError
 
 UPDATE_TEXT_BYTES = 4_000

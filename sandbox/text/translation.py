@@ -20,8 +20,8 @@ walks that list once:
   after a line break, as long as its list is the last element.
 - Quotes don't nest either. A quoted paragraph is a `rich_text_quote`; a list or code block in a quote has a border.
 
-Inline content is sandbox/inline.py's part. The blocks have no block_id: sandbox/stored.py gives ids to all blocks of a
-message together.
+Inline content is sandbox/text/inline.py's part. The blocks have no block_id: sandbox/blocks/stored.py gives ids to all
+blocks of a message together.
 """
 
 import re
@@ -32,8 +32,8 @@ from typing import Any, Final
 
 from markdown_it.token import Token
 
-from sandbox.inline import inline_elements, merge_texts, plain_text
-from sandbox.markdown import References, parse
+from sandbox.text.inline import inline_elements, merge_texts, plain_text
+from sandbox.text.markdown import References, parse
 from sandbox.workspace import Json
 
 _ALIGN: Final = re.compile(r"text-align:(left|center|right)")

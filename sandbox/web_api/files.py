@@ -3,11 +3,11 @@
 import re
 from dataclasses import replace
 
-from sandbox import rules
-from sandbox.api import App, Method, required
-from sandbox.api_chat import thread_of, writable
+from sandbox.blocks import rules
+from sandbox.blocks.stored import stored_text
 from sandbox.filetypes import SNIPPET_TYPES
-from sandbox.stored import stored_text
+from sandbox.web_api.chat import thread_of, writable
+from sandbox.web_api.method import App, Method, required
 from sandbox.workspace import Channel, Json, Message, SlackError
 
 _CHANNELS = 100

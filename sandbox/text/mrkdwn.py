@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import Final
 
 from sandbox.control import unescape
-from sandbox.inline import Style, link, merge_texts, styled, text_elements, token_element
-from sandbox.markdown import TOKEN
+from sandbox.text.inline import Style, link, merge_texts, styled, text_elements, token_element
+from sandbox.text.markdown import TOKEN
 from sandbox.workspace import Json
 
 _FENCED: Final = re.compile(r"\n?```\n?(?P<code>.*?)\n?```\n?", re.DOTALL)

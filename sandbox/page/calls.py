@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sandbox.web_api import CallRecord
+from sandbox.web_api.http import CallRecord
 from sandbox.workspace import Json, Message, SlackError, Workspace
 
 _MOST_ANSWERS = 50

@@ -1,6 +1,6 @@
 """users.lookupByEmail, users.profile.get and team.info."""
 
-from sandbox.api import App, Method, required
+from sandbox.web_api.method import App, Method, required
 from sandbox.wire import profile_json, user_json
 from sandbox.workspace import TEAM_ID, Json, SlackError
 

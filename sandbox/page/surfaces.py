@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from sandbox.client import Surfaces
-from sandbox.page_updates import PageUpdates
+from sandbox.page.render import Renderer
+from sandbox.page.updates import PageUpdates
 from sandbox.panes import Suggestions
-from sandbox.render import Renderer
 from sandbox.views import View
 from sandbox.workspace import Json
 

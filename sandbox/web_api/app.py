@@ -2,7 +2,7 @@
 
 import copy
 
-from sandbox.api import App, Method, required
+from sandbox.web_api.method import App, Method, required
 from sandbox.wire import bot_json
 from sandbox.workspace import APP_ID, TEAM_ID, Json, SlackError
 

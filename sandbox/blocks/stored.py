@@ -1,6 +1,6 @@
 """Converts an app's blocks into the form that Slack stores and returns.
 
-- `markdown` blocks are translated (sandbox/translation.py).
+- `markdown` blocks are translated (sandbox/text/translation.py).
 - In an app's own rich_text, emoji and bare addresses become elements.
 - Defaults are filled in.
 - Every block gets a block_id, every interactive element an action_id.
@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sandbox.block_elements import interactive
-from sandbox.inline import merge_texts, text_elements
-from sandbox.mrkdwn import mrkdwn_blocks
-from sandbox.translation import translate
+from sandbox.blocks.elements import interactive
+from sandbox.text.inline import merge_texts, text_elements
+from sandbox.text.mrkdwn import mrkdwn_blocks
+from sandbox.text.translation import translate
 from sandbox.workspace import Json
 
 _DEFAULTS: Final[Mapping[str, Json]] = {

@@ -1,0 +1,1 @@
+"""Slack's forms of text: Markdown, mrkdwn, emoji, and what people type."""
