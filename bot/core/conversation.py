@@ -37,6 +37,8 @@ class QueuedThreads:
     """Threads with queued questions in which nothing is answered, in the order in which they are claimed."""
     answered: frozenset[ThreadKey]
     """Threads in which a question is being answered."""
+    asking: frozenset[ThreadKey]
+    """Threads in which a reply waits for a person's approval."""
 
 
 @dataclass(frozen=True, slots=True)

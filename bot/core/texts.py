@@ -30,11 +30,6 @@ def searching(query: str) -> str:
     return f"Searching the web: {words}…" if words else "Searching the web…"
 
 
-def pane_searching(query: str) -> str:
-    """The same as a status, which Slack puts after the app's name."""
-    return f"is s{searching(query)[1:]}"
-
-
 def _one_line(query: str) -> str:
     words = " ".join("".join(c if c.isprintable() else " " for c in query).split())
     return words if len(words) <= _QUERY_CHARS else words[: _QUERY_CHARS - 1].rstrip()
@@ -491,6 +486,17 @@ def settings_for_admins(
 
 STATUS_THINKING = "is thinking…"
 STATUS_WRITING = "is writing…"
+STATUS_ASKING = "is waiting for approval…"
+
+
+def status_searching(query: str) -> str:
+    """The same as `searching`."""
+    return f"is s{searching(query)[1:]}"
+
+
+def status_running(tool: str) -> str:
+    """The same as `running`."""
+    return f"is r{running(tool)[1:]}"
 
 
 def status_queued(place: int) -> str:

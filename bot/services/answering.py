@@ -151,6 +151,8 @@ class AnswerAttempt:
     """Why the attempt is being canceled."""
     stop_asked: bool = False
     """A stop came before the model was asked."""
+    waits: bool = False
+    """The attempt gave the job up until a person decides about its calls."""
     earlier: Shown = field(default_factory=Shown)
     """What an earlier attempt left in Slack."""
     rounds: list[Round] = field(init=False)
@@ -259,7 +261,7 @@ class _StepReply:
         self._reply = reply
         self._seam = Seam("" if is_new else attempt.draft.start)
         self._gap = "\n\n" if is_new and attempt.text.strip() else ""
-        self._shows_activity = is_new
+        self._shows_activity = False
 
     def receive(self, event: StreamEvent, now: float) -> bool:
         """Shows an event of the model's stream; returns whether it is text. `now` is by the monotonic clock."""
@@ -346,7 +348,7 @@ class Answering:
             log.error("job %d: unexpected error, ending it: %s", attempt.job.id, trace_of(error))
             await self._end_with_internal_error(attempt, reply)
         finally:
-            self.pane.end(attempt.job.question)
+            self.pane.end(attempt.job.question, asks=attempt.waits)
 
     async def _denied(self, attempt: AnswerAttempt) -> bool:
         """Ends the job if its asker has no access; returns whether it did. Raises _TokenRefused.
@@ -449,12 +451,14 @@ class Answering:
         if not attempt.rounds:
             return
         job, step = attempt.job, attempt.rounds[-1]
-        calls = await self.tool_calls.make(job, step.step_no, offer, partial(_show_tool, reply))
+        calls = await self.tool_calls.make(job, step.step_no, offer, partial(self._show_tool, attempt, reply))
         if asks := asks_of(calls, job.version, self.admins):
             await reply.ask(asks)
             if reply.unshown:
                 raise NotShown
             raise _Asked
+        reply.show_activity("")
+        self.pane.thinking(job.question)
         attempt.rounds[-1] = replace(step, steps=calls)
         records, step_no = self.tool_calls.records, step.step_no + 1
         attempt.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
@@ -515,7 +519,12 @@ class Answering:
         """Says what is searched for, until there is text."""
         if search.query or not search.done:
             step.show_activity(texts.searching(search.query))
-            self.pane.show_status(attempt.job.question, texts.pane_searching(search.query))
+            self.pane.show_status(attempt.job.question, texts.status_searching(search.query))
+
+    def _show_tool(self, attempt: AnswerAttempt, reply: LiveReply, tool: str) -> None:
+        """Says which tool runs, until all calls of the step are made."""
+        reply.show_activity(texts.running(tool))
+        self.pane.show_status(attempt.job.question, texts.status_running(tool))
 
     async def _allow_stream(self, job: Job) -> None:
         """Lets a native stream carry the reply if all its readers would see it grow."""
@@ -546,6 +555,7 @@ class Answering:
             await reply.leave()
         records, piece = self.tool_calls.records, attempt.draft.piece()
         if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece)):
+            attempt.waits = True
             log.info("job %d: waits for an approval", attempt.job.id)
         else:
             await self._release(attempt)
@@ -611,10 +621,6 @@ class Answering:
         """Releases the job, however long the database is away: nobody takes it over while this process runs."""
         job = attempt.job
         await insist(lambda: self.jobs.release(job, attempt.draft.piece()), self.clock, f"job {job.id}: not released")
-
-
-def _show_tool(reply: LiveReply, tool: str) -> None:
-    reply.show_activity(texts.running(tool))
 
 
 def _with_notices(ending: Ending, attempt: AnswerAttempt) -> Ending:

@@ -78,6 +78,10 @@ class AssistantPane:
         has_stop = session.done() and session.result()
         return Signs(status=has_status and (in_pane or has_stop), stop=has_stop)
 
+    def thinking(self, question: Question) -> None:
+        """Shows that the model is asked again."""
+        self.statuses.answering(question.thread, texts.STATUS_THINKING)
+
     def writing(self, question: Question) -> None:
         """Shows that the answer is being written."""
         self.statuses.answering(question.thread, texts.STATUS_WRITING)
@@ -86,9 +90,12 @@ class AssistantPane:
         """Shows what the model does."""
         self.statuses.answering(question.thread, status)
 
-    def end(self, question: Question) -> None:
-        """Removes the status and Slack's own Stop in the background, once the question's attempt has ended."""
-        self.statuses.ended(question.thread)
+    def end(self, question: Question, *, asks: bool) -> None:
+        """Removes the status and Slack's own Stop in the background, once the question's attempt has ended.
+
+        If the reply `asks` for an approval, the status says so.
+        """
+        self.statuses.ended(question.thread, asks=asks)
         if session := self._sessions.pop(question.thread, None):
             self._start(self._end_session(question.thread, session), END_WITHIN_S)
 

@@ -5,9 +5,9 @@ to no memory. Slack removes a status with each post of ours and after two minute
 every REFRESH_S, until none is wanted. Every call is bounded, and none is repeated before the next change or refresh.
 Where Slack refuses statuses, the channel gets none for REFUSED_S, and a question there costs no call.
 
-A thread's status belongs to the process that answers in it. A queued question has the status of its place as long as
-nothing is answered in its thread; the database says when that changes. After a kill, the status disappears within two
-minutes, or the next process replaces it.
+A thread's status belongs to the process that answers in it. As long as nothing is answered in its thread, a queued
+question has the status of its place, and a reply that asks for an approval has a status that says so; the database says
+when that changes. After a kill, the status disappears within two minutes, or the next process replaces it.
 """
 
 import asyncio
@@ -66,7 +66,8 @@ class ThreadStatuses:
     """By channel and thread_ts."""
     _answered: set[ThreadKey] = field(default_factory=set, init=False)
     """Threads in which this process answers: their status is not the queue's."""
-    _queued: set[ThreadKey] = field(default_factory=set, init=False)
+    _followed: set[ThreadKey] = field(default_factory=set, init=False)
+    """Threads whose status depends on the database: their questions are queued, or wait for an approval."""
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
@@ -88,18 +89,18 @@ class ThreadStatuses:
             return False
         return kept.confirmed == status
 
-    def ended(self, thread: ThreadKey) -> None:
-        """Removes the status of an answer in the background."""
+    def ended(self, thread: ThreadKey, *, asks: bool = False) -> None:
+        """Removes the status of an answer in the background. If it `asks` for an approval, its status says so."""
         self._answered.discard(thread)
-        self._remove(thread)
+        if asks:
+            self._show(thread, texts.STATUS_ASKING)
+            self._follow(thread)
+        else:
+            self._remove(thread)
 
     def queued(self, thread: ThreadKey) -> None:
         """Shows the place of a thread's queued question while nothing is answered in the thread."""
-        if thread.thread_ts is None or self._is_refused(thread):
-            return
-        self._queued.add(thread)
-        if len(self._queued) == 1:
-            self._start(self._follow_queue())
+        self._follow(thread)
 
     def posted(self, channel_id: str, thread_ts: str) -> None:
         """Notes a post of ours, with which Slack removes the thread's status."""
@@ -107,6 +108,14 @@ class ThreadStatuses:
             if not kept.sending:
                 kept.may_show = kept.confirmed = ""
             self._changed(kept, SETTLE_S)
+
+    def _follow(self, thread: ThreadKey) -> None:
+        if thread.thread_ts is None or self._is_refused(thread):
+            return
+        is_followed = bool(self._followed)
+        self._followed.add(thread)
+        if not is_followed:
+            self._start(self._follow_queue())
 
     def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
         if thread.thread_ts is None or self._is_refused(thread):
@@ -182,24 +191,26 @@ class ThreadStatuses:
             kept.tried.set()
 
     async def _follow_queue(self) -> None:
-        """Shows the places of queued questions until none of them is queued any more."""
-        while self._queued:
+        """Shows the statuses of followed threads until none of their questions is queued or waits any more."""
+        while self._followed:
             try:
                 self._show_places(await self.queue.queued_threads(self.team_id))
             except StoreError as error:
-                log.info("places of queued questions not shown: %s", error)
+                log.info("statuses of queued questions not shown: %s", error)
             await asyncio.sleep(QUEUE_LOOK_S)
 
     def _show_places(self, queued: QueuedThreads) -> None:
         places = {thread: place for place, thread in enumerate(queued.waiting, 1)}
-        for thread in list(self._queued):
+        for thread in list(self._followed):
             is_answered = thread in queued.answered
-            if not is_answered and thread not in places:
-                self._queued.discard(thread)
+            if not is_answered and thread not in places and thread not in queued.asking:
+                self._followed.discard(thread)
             if thread in self._answered:
                 continue
             if not is_answered and thread in places:
                 self._show(thread, texts.status_queued(places[thread]))
+            elif not is_answered and thread in queued.asking:
+                self._show(thread, texts.STATUS_ASKING)
             else:
                 self._remove(thread, is_others=is_answered)
 

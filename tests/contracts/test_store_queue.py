@@ -284,6 +284,6 @@ class TestQueuedThreads:
         queued = await store.queue.queued_threads("T1")
         assert queued.waiting == (THREAD, apart(1).thread)
         assert queued.answered == {first.question.thread}, "what is queued behind an answer has no place of its own"
-        assert await store.queue.queued_threads("T2") == QueuedThreads((), frozenset())
+        assert await store.queue.queued_threads("T2") == QueuedThreads((), frozenset(), frozenset())
         claimed = await store.worker_queue.claim(2)
         assert tuple(job.question.thread for job in claimed) == queued.waiting

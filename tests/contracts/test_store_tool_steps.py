@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bot.core.conversation import FollowUp, Job
+from bot.core.conversation import FollowUp, Job, QueuedThreads
 from bot.core.job import Piece
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
 from bot.store import Stores
@@ -47,6 +47,20 @@ async def again(store: Stores, job: Job) -> Job:
     """Releases a job and claims it again."""
     assert await store.worker_queue.release(job)
     return await one(store)
+
+
+# Approvals in the queue.
+
+
+async def test_thread_asks_for_an_approval_until_it_is_decided(store: Stores) -> None:
+    job = await recorded(store, CALL)
+    assert (await store.queue.queued_threads("T1")).asking == frozenset()
+    assert await store.tool_steps.wait(job, None)
+    queued = await store.queue.queued_threads("T1")
+    assert queued == QueuedThreads((), frozenset(), frozenset({THREAD}))
+    assert await store.tool_steps.decide(job.id, job.version, CALL, Decision.APPROVED, "U1")
+    queued = await store.queue.queued_threads("T1")
+    assert queued == QueuedThreads((THREAD,), frozenset(), frozenset())
 
 
 # Calls.

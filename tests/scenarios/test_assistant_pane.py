@@ -100,10 +100,10 @@ async def test_status_says_what_is_searched_for_until_the_first_words(
     async with running(replace(settings, vendors=anthropic, models=("anthropic/m",), web_search=True)):
         stage = Stage(sandbox, vendor)
         dm, thread_ts = sandbox.dm("ada"), await ask(stage, enter(stage))
-        searching = texts.pane_searching("Typist Slack bot")
+        searching = texts.status_searching("Typist Slack bot")
         await sandbox.wait_for(lambda: sandbox.workspace.status(dm, thread_ts) == searching)
         assert await stage.answers(dm, thread_ts, count=len(stage.bots(dm, thread_ts)) + 1)
-        assert sandbox.workspace.status(dm, thread_ts) is None
+        await sandbox.wait_for(lambda: sandbox.workspace.status(dm, thread_ts) is None)
 
 
 async def test_answer_grows_from_its_first_words(stage: Stage) -> None:

@@ -13,12 +13,13 @@ from bot.core import texts
 from bot.core.conversation import Question, ToolDefinition
 from bot.core.reply.actions import ReplyAction
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
+from bot.services import thread_statuses
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
 from tests.scenarios.conftest import Stage, buttons, footer, running, says, shown
 from tests.streams import speech
-from tests.streams.server import Answer, Seen, VendorServer
+from tests.streams.server import Answer, Ending, Seen, VendorServer
 
 RULES = {"notes__list": ToolRule(Permission.ALLOW, read_only=True), "notes__add": ToolRule(Permission.ASK)}
 DECISIONS = [ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ALLOW_ALWAYS, ReplyAction.STOP]
@@ -31,6 +32,10 @@ class Notes:
     definition_hash: str = "first"
     written: list[Mapping[str, Any]] = field(default_factory=list)
     listed: int = 0
+    may_list: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_list.set()
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -45,6 +50,7 @@ class Notes:
         if tool == "notes__add":
             self.written.append(arguments)
         else:
+            await self.may_list.wait()
             self.listed += 1
         return CallResult(CallOutcome.DONE, "There are 3 notes.")
 
@@ -102,6 +108,15 @@ async def ended(stage: Stage, asked: str) -> Message:
     return (await stage.sandbox.wait_for(over, 40))[0]
 
 
+async def status(stage: Stage, asked: str, wanted: str | None) -> None:
+    """Waits until the thread has this status."""
+    await stage.sandbox.wait_for(lambda: stage.sandbox.workspace.status("C0GENERAL", asked) == wanted)
+
+
+def _saying(stage: Stage, asked: str, note: str) -> list[Message]:
+    return [message for message in stage.bots("general", asked) if note in shown(message)]
+
+
 async def press(stage: Stage, message: Message, action: str, user: str = "ada", value: str | None = None) -> str | None:
     """Presses a button and returns the ephemeral message to the presser, or None."""
     before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
@@ -132,6 +147,41 @@ async def test_approved_call_is_made_once_and_the_answer_goes_on_in_the_same_mes
     assert notes.written == [{"text": "Milk"}]
     assert len(stage.bots("general", asked)) == 1
     assert await press(stage, message, ReplyAction.DETAILS) == texts.TOOLS_USED
+
+
+async def test_placeholder_and_status_say_which_tool_runs_and_that_the_model_thinks_then(
+    stage: Stage, notes: Notes
+) -> None:
+    notes.may_list.clear()
+    stage.vendor.script(by_results(calls("", ("notes__list", {})), Answer(ending=Ending.HANG)))
+    asked = await stage.mention("list them all")
+    await status(stage, asked, "is running notes.list…")
+    [message] = await stage.sandbox.wait_for(lambda: _saying(stage, asked, "Running notes.list…"))
+    notes.may_list.set()
+    await status(stage, asked, texts.STATUS_THINKING)
+    await stage.sandbox.wait_for(lambda: _saying(stage, asked, texts.THINKING))
+    await press(stage, message, ReplyAction.STOP)
+    await ended(stage, asked)
+    await status(stage, asked, None)
+
+
+async def test_status_says_that_an_approval_is_missing_until_it_is_decided(
+    stage: Stage, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thread_statuses, "REFRESH_S", 0.4)
+    monkeypatch.setattr(thread_statuses, "QUEUE_LOOK_S", 0.2)
+    stage.vendor.script(lambda seen: says("Yours.") if "mine?" in str(seen.body) else ADD_MILK(seen))
+    asked = await stage.mention("note milk")
+    message = await asking(stage, asked)
+    await status(stage, asked, texts.STATUS_ASKING)
+    stage.sandbox.workspace.set_status("C0GENERAL", asked, "")
+    await status(stage, asked, texts.STATUS_ASKING)
+    await stage.sandbox.say("grace", "general", "@typist and mine?", asked)
+    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
+    await status(stage, asked, texts.STATUS_ASKING)
+    await press(stage, message, ReplyAction.APPROVE)
+    await ended(stage, asked)
+    await status(stage, asked, None)
 
 
 async def test_denied_call_is_not_made(stage: Stage, notes: Notes) -> None:

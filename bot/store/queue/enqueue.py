@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question, QueuedThreads, ThreadKey
 from bot.core.job import Enqueued, Status
-from bot.store.predicates import THREAD, in_thread, is_ahead, is_live, is_queued, is_running, thread_values
+from bot.store.predicates import THREAD, in_thread, is_ahead, is_live, is_queued, is_running, is_waiting, thread_values
 from bot.store.rows import file_values, insert_into
 from bot.store.schema import jobs, seen_events
 
@@ -216,8 +216,9 @@ async def queued_threads(connection: AsyncConnection, team_id: str) -> QueuedThr
     columns = [jobs.c[name] for name in THREAD]
     first = sa.func.min(jobs.c.id).label("first_id")
     theirs = sa.select(*columns).where(jobs.c.team_id == team_id).group_by(*columns).order_by(first)
-    queued, running = [
+    queued, running, waiting = [
         [ThreadKey(row.team_id, row.channel_id, row.thread_ts or None) for row in await connection.execute(statement)]
-        for statement in (theirs.where(is_queued()), theirs.where(is_running()))
+        for statement in (theirs.where(is_queued()), theirs.where(is_running()), theirs.where(is_waiting()))
     ]
-    return QueuedThreads(tuple(thread for thread in queued if thread not in running), frozenset(running))
+    places = tuple(thread for thread in queued if thread not in running)
+    return QueuedThreads(places, frozenset(running), frozenset(waiting))
