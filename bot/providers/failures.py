@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from io import StringIO
 from types import TracebackType
 from typing import Any, Self
 
@@ -109,8 +110,9 @@ class RequestAttempt:
         self.model = model
         self.connected = False
         """The response has begun, so a connection that breaks now cuts the answer."""
-        self.private_texts = list(prompt_texts)
-        """Texts of the question and the answer, which vendors quote in errors."""
+        self._prompt_texts = prompt_texts
+        self._answer = StringIO()
+        """Vendors quote both the question and the answer in errors."""
         self._api_key = api_key
 
     def __enter__(self) -> Self:
@@ -122,6 +124,10 @@ class RequestAttempt:
         if isinstance(error, Exception) and not isinstance(error, ProviderError):
             # None: the SDK's error holds the request, and with it the key.
             raise self._translated(error) from None
+
+    def received(self, text: str) -> None:
+        """Notes a piece of the answer's text."""
+        self._answer.write(text)
 
     def failed(self, failure: Failure, detail: str, retry_after_s: float | None = None) -> ProviderError:
         """Returns the error to raise for a failure that is known. `detail` may hold a vendor's words."""
@@ -139,7 +145,8 @@ class RequestAttempt:
 
     def _unquoted(self, message: str) -> str:
         """Returns a vendor's sentence without the words that it shares with the question or the answer."""
-        private = {word for text in self.private_texts for word in _WORD.findall(text.lower())}
+        texts = (*self._prompt_texts, self._answer.getvalue())
+        private = {word for text in texts for word in _WORD.findall(text.lower())}
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
 
     def _translated(self, error: Exception) -> ProviderError:

@@ -154,7 +154,7 @@ class VendorModel:
                     async with aclosing(_encodable(_read(response, reader, attempt))) as deltas:
                         async for delta in deltas:
                             if isinstance(delta, str):
-                                attempt.private_texts.append(delta)
+                                attempt.received(delta)
                                 has_text = has_text or bool(delta.strip())
                             yield delta
                 if reader.finish_reason is not FinishReason.PAUSED or pauses == MOST_PAUSES:

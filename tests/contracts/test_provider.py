@@ -243,6 +243,14 @@ class TestAFailure:
             assert KEY not in text
             assert "ghij" not in text
 
+    @pytest.mark.parametrize("deltas", [["An elephant"], ["An ele", "phant"]], ids=["whole", "in two deltas"])
+    def test_error_quotes_no_word_of_question_or_answer(self, deltas: list[str]) -> None:
+        attempt = RequestAttempt("openai/m", KEY, ["Which animal?"])
+        for delta in deltas:
+            attempt.received(delta)
+        error = attempt.reported({"error": {"message": "invalid token elephant after Animal"}})
+        assert error.detail == "invalid token … after …"
+
     @ALL_APIS
     @pytest.mark.parametrize("ending", [Ending.END, Ending.CUT, Ending.RESET])
     async def test_stream_without_its_marker_is_cut(self, vendor: VendorServer, api: Api, ending: Ending) -> None:
