@@ -14,7 +14,7 @@ from io import TextIOWrapper
 
 from bot import logs, settings
 from bot.cli import EXIT_INVALID
-from bot.core import texts
+from bot.core import check_texts
 from bot.core.checks import Check, Report, fail, ok
 from bot.errors import SettingsError
 from bot.settings import Settings, model_setup, models_in_use
@@ -49,7 +49,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     except SettingsError as error:
         if not options.json:
             raise
-        _print(Report([fail(SETTINGS, problem, texts.CHECK_SETTINGS_FIX) for problem in error.problems]), as_json=True)
+        _print(Report([fail(SETTINGS, problem, check_texts.SETTINGS_FIX) for problem in error.problems]), as_json=True)
         return EXIT_INVALID
     logs.set_up("error" if ours.log_level == "info" else ours.log_level)
     if probe is not None:
@@ -123,7 +123,7 @@ async def checked(ours: Settings, probe: str | None = None) -> Report:
 async def _settings(ours: Settings) -> Check:
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.in_force(ours)}
     lines = [f"{name}: {value}" for name, value in shown.items()]
-    return ok(SETTINGS, "\n".join([texts.CHECK_SETTINGS, *lines]))
+    return ok(SETTINGS, "\n".join([check_texts.SETTINGS, *lines]))
 
 
 def _parse_probe(channel: str | None) -> str | None:

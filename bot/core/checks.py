@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from bot.core import texts
+from bot.core import check_texts
 
 
 class Status(StrEnum):
@@ -79,7 +79,7 @@ class Report:
     def text(self) -> str:
         """Returns the report for people."""
         lines = [line for check in self.checks for line in check.lines()]
-        return "\n".join([*lines, "", texts.check_summary(self._count(Status.FAIL), self._count(Status.WARN))])
+        return "\n".join([*lines, "", check_texts.summary(self._count(Status.FAIL), self._count(Status.WARN))])
 
     def json(self) -> dict[str, object]:
         """Returns the report for scripts, as data for a JSON object."""

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bot.core import texts
+from bot.core import check_texts
 from bot.core.checks import Check, ok, warn
 from bot.mcp.config import ServerConfig, StdioTransport, ToolRules
 from bot.mcp.connection import ServerDown
@@ -28,14 +28,14 @@ async def check_server(config: ServerConfig, rules: ToolRules, clock: Clock) -> 
                 named = offered_names(config.name, await servers.by_name[config.name].tools())
         except (ServerDown, TimeoutError) as error:
             is_process = isinstance(config.transport, StdioTransport)
-            fix = texts.CHECK_MCP_PROCESS_FIX if is_process else texts.CHECK_MCP_HTTP_FIX
-            return warn(line, texts.check_mcp_down(config.name, str(error) or texts.MCP_NO_ANSWER), fix)
+            fix = check_texts.MCP_PROCESS_FIX if is_process else check_texts.MCP_HTTP_FIX
+            return warn(line, check_texts.mcp_down(config.name, str(error) or check_texts.MCP_NO_ANSWER), fix)
     tools = {}
     for name in named:
         rule = rules.rule_for(name)
-        tools[name] = texts.mcp_rule(rule.permission, rule.read_only)
+        tools[name] = check_texts.mcp_rule(rule.permission, rule.read_only)
     if missing := sorted(rules.named_tools(config.name) - named.keys()):
-        return warn(line, texts.check_mcp_no_tool(config.name, missing), texts.check_mcp_no_tool_fix(sorted(named)))
+        return warn(line, check_texts.mcp_no_tool(config.name, missing), check_texts.mcp_no_tool_fix(sorted(named)))
     if large := sorted(name for name, tool in named.items() if tool.is_too_large):
-        return warn(line, texts.check_mcp_large(config.name, large), texts.CHECK_MCP_LARGE_FIX)
-    return ok(line, texts.check_mcp(config.name, tools))
+        return warn(line, check_texts.mcp_large(config.name, large), check_texts.MCP_LARGE_FIX)
+    return ok(line, check_texts.mcp(config.name, tools))

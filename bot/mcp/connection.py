@@ -20,7 +20,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 
-from bot.core import texts
+from bot.core import check_texts
 from bot.errors import trace_of
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
@@ -101,7 +101,7 @@ class Connection:
             self._reason = self._reason_of(error)
             log.warning("MCP server %s is down: %s", self._config.name, self._reason)
         finally:
-            self._reason = self._reason or texts.MCP_CLOSED
+            self._reason = self._reason or check_texts.MCP_CLOSED
             self._client = None
             self._over(self)
             self._opened_or_failed.set()
@@ -131,7 +131,7 @@ class Connection:
     def in_use(self) -> Iterator[Client]:
         """Gives the client for one request, during which a retired connection stays open. Raises ServerDown."""
         if self._client is None:
-            raise ServerDown(self._reason or texts.MCP_CLOSED)
+            raise ServerDown(self._reason or check_texts.MCP_CLOSED)
         self._calls += 1
         self._idle.clear()
         try:
@@ -167,19 +167,19 @@ class Connection:
         is_http = isinstance(self._config.transport, HttpTransport)
         match _first_of(error):
             case TimeoutError():
-                return texts.MCP_NO_ANSWER
+                return check_texts.MCP_NO_ANSWER
             case FileNotFoundError():
-                return texts.MCP_NO_COMMAND
+                return check_texts.MCP_NO_COMMAND
             case OSError(errno=int(number)):
                 return os.strerror(number)
             case httpx2.TransportError():
-                return texts.MCP_UNREACHABLE
+                return check_texts.MCP_UNREACHABLE
             case MCPError() if is_http and self._status >= HTTPStatus.BAD_REQUEST:
                 return f"HTTP {self._status}"
             case MCPError(code=code) if code == CONNECTION_CLOSED:
-                return texts.MCP_CLOSED if is_http else texts.MCP_ENDED
+                return check_texts.MCP_CLOSED if is_http else check_texts.MCP_ENDED
             case MCPError(code=code):
-                return texts.mcp_error(code)
+                return check_texts.mcp_error(code)
             case unforeseen:
                 return trace_of(unforeseen)
 

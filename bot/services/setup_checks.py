@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.core import texts
+from bot.core import check_texts
 from bot.core.checks import Check, Report, fail, skipped
 from bot.errors import TypistError, trace_of
 
@@ -47,14 +47,14 @@ async def _checked(step: Step, before: Mapping[str, asyncio.Task[Check]]) -> Che
     found = {name: await task for name, task in before.items()}
     for name in step.needs:
         if not found[name].passed:
-            return skipped(step.id, texts.check_skipped(step.id, name))
+            return skipped(step.id, check_texts.skipped(step.id, name))
     try:
         async with asyncio.timeout(WITHIN_S):
             return await step.run()
     except TimeoutError:
-        return fail(step.id, texts.check_timed_out(step.id), texts.CHECK_TIMED_OUT_FIX)
+        return fail(step.id, check_texts.timed_out(step.id), check_texts.TIMED_OUT_FIX)
     except TypistError as error:
-        return fail(step.id, str(error), texts.CHECK_SETTINGS_FIX)
+        return fail(step.id, str(error), check_texts.SETTINGS_FIX)
     except Exception as error:
         # Its message may quote a secret.
-        return fail(step.id, texts.check_unforeseen(step.id, trace_of(error)), texts.CHECK_UNFORESEEN_FIX)
+        return fail(step.id, check_texts.unforeseen(step.id, trace_of(error)), check_texts.UNFORESEEN_FIX)

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
-from bot.core import texts
+from bot.core import check_texts
 from bot.core.checks import Check, Status, fail, ok, skipped, warn
 from bot.errors import RateLimited, Refusal, Refused
 from bot.ports.clock import Clock
@@ -51,26 +51,26 @@ _ERROR_NAME = re.compile("[a-z_]+")
 def check_scopes(installation: Installation, *, search: bool) -> Check:
     """Compares the token's scopes with the manifest's."""
     if installation.scopes is None:
-        return skipped(SCOPES_ID, texts.CHECK_SCOPES_UNKNOWN)
+        return skipped(SCOPES_ID, check_texts.SCOPES_UNKNOWN)
     agent = AGENT_SCOPE in installation.scopes
     expected = scopes_of(agent=agent, search=search)
     missing = [scope for scope in expected if scope not in installation.scopes]
     if not missing:
-        return ok(SCOPES_ID, texts.check_scopes(len(expected), agent=agent))
+        return ok(SCOPES_ID, check_texts.scopes(len(expected), agent=agent))
     found = fail if NEEDED_SCOPES.intersection(missing) else warn
-    return found(SCOPES_ID, texts.check_scopes_missing(missing), texts.CHECK_MANIFEST_FIX)
+    return found(SCOPES_ID, check_texts.scopes_missing(missing), check_texts.MANIFEST_FIX)
 
 
 def check_clock(installation: Installation, now_s: float) -> Check:
     """Compares this machine's clock, in seconds since 1970, with Slack's."""
     if installation.slack_time_s is None:
-        return skipped(CLOCK, texts.CHECK_CLOCK_UNKNOWN)
+        return skipped(CLOCK, check_texts.CLOCK_UNKNOWN)
     skew_s = now_s - installation.slack_time_s
-    message = texts.check_clock(skew_s)
+    message = check_texts.clock(skew_s)
     if abs(skew_s) <= SKEW_WARNED_S:
         return ok(CLOCK, message)
     found = fail if abs(skew_s) > SKEW_FAILED_S else warn
-    return found(CLOCK, message, texts.CHECK_CLOCK_FIX)
+    return found(CLOCK, message, check_texts.CLOCK_FIX)
 
 
 def warn_of_setup(installation: Installation, now_s: float, *, search: bool) -> None:
@@ -120,9 +120,9 @@ class SlackChecks:
 
         async def ask() -> Check:
             self._installation = found = await self.bot.installation()
-            return ok(BOT_TOKEN, texts.check_bot(found.identity.name, found.team_name))
+            return ok(BOT_TOKEN, check_texts.bot(found.identity.name, found.team_name))
 
-        return await _refused_as(BOT_TOKEN, "SLACK_BOT_TOKEN", texts.check_bot_token_fix, ask)
+        return await _refused_as(BOT_TOKEN, "SLACK_BOT_TOKEN", check_texts.bot_token_fix, ask)
 
     async def scopes(self) -> Check:
         """Compares the scopes, after `bot_token`."""
@@ -137,9 +137,9 @@ class SlackChecks:
 
         async def ask() -> Check:
             self._socket_url = str((await self.app.call("apps.connections.open")).get("url", ""))
-            return ok(APP_TOKEN, texts.check_app_token(CONNECTIONS_SCOPE))
+            return ok(APP_TOKEN, check_texts.app_token(CONNECTIONS_SCOPE))
 
-        return await _refused_as(APP_TOKEN, "SLACK_APP_TOKEN", texts.check_app_token_fix, ask)
+        return await _refused_as(APP_TOKEN, "SLACK_APP_TOKEN", check_texts.app_token_fix, ask)
 
     async def socket_mode(self) -> Check:
         """Opens a socket and waits for Slack's hello, after `app_token`."""
@@ -151,73 +151,73 @@ class SlackChecks:
                 connection = await self._stack.enter_async_context(opening)
                 first = await connection.receive()
         except TimeoutError:
-            return fail(SOCKET_MODE, texts.check_no_hello("nothing"), texts.CHECK_SOCKET_FIX)
+            return fail(SOCKET_MODE, check_texts.no_hello("nothing"), check_texts.SOCKET_FIX)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return fail(SOCKET_MODE, texts.check_no_socket(type(error).__name__), texts.CHECK_SOCKET_FIX)
+            return fail(SOCKET_MODE, check_texts.no_socket(type(error).__name__), check_texts.SOCKET_FIX)
         said = _json(first)
         match said.get("type"), said.get("reason"):
             case "hello", _:
                 self._socket = CheckSocket(connection, said)
                 self._stack.push_async_callback(self._socket.close)
-                return ok(SOCKET_MODE, texts.CHECK_SOCKET_MODE)
+                return ok(SOCKET_MODE, check_texts.SOCKET_MODE)
             case "disconnect", "link_disabled":
-                return fail(SOCKET_MODE, texts.CHECK_SOCKET_MODE_OFF, texts.CHECK_SOCKET_MODE_FIX)
+                return fail(SOCKET_MODE, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
             case "disconnect", "too_many_websockets":
-                return fail(SOCKET_MODE, texts.CHECK_TOO_MANY_SOCKETS, texts.CHECK_TOO_MANY_SOCKETS_FIX)
+                return fail(SOCKET_MODE, check_texts.TOO_MANY_SOCKETS, check_texts.TOO_MANY_SOCKETS_FIX)
             case kind, reason:
                 came = " ".join(str(each) for each in (kind, reason) if each) or first.type.name
-                return fail(SOCKET_MODE, texts.check_no_hello(came), texts.CHECK_SOCKET_FIX)
+                return fail(SOCKET_MODE, check_texts.no_hello(came), check_texts.SOCKET_FIX)
 
     async def same_app(self) -> Check:
         """Compares the apps that both tokens belong to, after `bot_token` and `app_token`."""
         bot_app_id, socket_app_id = await self._find_bot_app_id(), self._socket_app_id()
         if not bot_app_id or not socket_app_id:
-            return skipped(SAME_APP, texts.CHECK_APP_UNKNOWN)
+            return skipped(SAME_APP, check_texts.APP_UNKNOWN)
         if bot_app_id == socket_app_id:
-            return ok(SAME_APP, texts.CHECK_SAME_APP)
-        return fail(SAME_APP, texts.check_two_apps(bot_app_id, socket_app_id), texts.CHECK_TWO_APPS_FIX)
+            return ok(SAME_APP, check_texts.SAME_APP)
+        return fail(SAME_APP, check_texts.two_apps(bot_app_id, socket_app_id), check_texts.TWO_APPS_FIX)
 
     async def manifest(self) -> Check:
         """Compares the app's manifest with ours, after `same_app`."""
         if self.config is None:
-            return skipped(MANIFEST, texts.CHECK_MANIFEST_NOT_COMPARED)
+            return skipped(MANIFEST, check_texts.MANIFEST_NOT_COMPARED)
         app_id, config = await self._find_bot_app_id() or self._socket_app_id(), self.config
         if not app_id:
-            return skipped(MANIFEST, texts.CHECK_APP_UNKNOWN)
+            return skipped(MANIFEST, check_texts.APP_UNKNOWN)
 
         async def compare() -> Check:
             exported = (await config.call("apps.manifest.export", app_id=app_id)).get("manifest")
             found = differences(exported if isinstance(exported, dict) else {}, search=self.search)
             if not found:
-                return ok(MANIFEST, texts.CHECK_MANIFEST)
+                return ok(MANIFEST, check_texts.MANIFEST)
             severity = fail if any(each.is_essential for each in found) else warn
             rotates = any("token_rotation" in each.where for each in found)
             # Slack doesn't let anybody turn it off again.
-            fix = texts.CHECK_EXPIRED_FIX if rotates else texts.CHECK_MANIFEST_FIX
-            return severity(MANIFEST, texts.check_manifest_differs(list(map(str, found))), fix)
+            fix = check_texts.EXPIRED_FIX if rotates else check_texts.MANIFEST_FIX
+            return severity(MANIFEST, check_texts.manifest_differs(list(map(str, found))), fix)
 
         # Only a warning: Typist runs without this token, which lasts 12 hours.
-        return await _refused_as(MANIFEST, "SLACK_CONFIG_TOKEN", lambda _: texts.CHECK_CONFIG_FIX, compare, found=warn)
+        return await _refused_as(MANIFEST, "SLACK_CONFIG_TOKEN", lambda _: check_texts.CONFIG_FIX, compare, found=warn)
 
     async def probe_post(self, channel_id: str) -> Check:
         """Posts the probe's message, after `socket_mode`."""
         try:
-            self._probe = await self.bot.post(channel=channel_id, text=texts.CHECK_PROBE)
+            self._probe = await self.bot.post(channel=channel_id, text=check_texts.PROBE)
         except (RateLimited, Refused) as error:
             name = _error_of(error)
-            return fail(PROBE_POST, texts.check_probe_refused(channel_id, name), texts.check_probe_fix(name))
-        return ok(PROBE_POST, texts.check_probe_posted(channel_id))
+            return fail(PROBE_POST, check_texts.probe_refused(channel_id, name), check_texts.probe_fix(name))
+        return ok(PROBE_POST, check_texts.probe_posted(channel_id))
 
     async def probe_event(self) -> Check:
         """Waits for the event of the probe's message, after `probe_post`."""
         assert self._socket is not None
         if await self._socket.event_of(self._probe[1], EVENT_WITHIN_S):
-            return ok(PROBE_EVENT, texts.CHECK_PROBE_EVENT)
+            return ok(PROBE_EVENT, check_texts.PROBE_EVENT)
         others = self._socket.others
-        message = texts.check_probe_no_event(others)
+        message = check_texts.probe_no_event(others)
         if others:
-            return warn(PROBE_EVENT, message, texts.CHECK_PROBE_ELSEWHERE_FIX)
-        return fail(PROBE_EVENT, message, texts.CHECK_PROBE_EVENT_FIX)
+            return warn(PROBE_EVENT, message, check_texts.PROBE_ELSEWHERE_FIX)
+        return fail(PROBE_EVENT, message, check_texts.PROBE_EVENT_FIX)
 
     async def probe_delete(self) -> Check:
         """Deletes the probe's message, after `probe_event`."""
@@ -225,9 +225,9 @@ class SlackChecks:
         try:
             await self.bot.call("chat.delete", channel=channel_id, ts=ts)
         except (RateLimited, Refused) as error:
-            message = texts.check_probe_not_deleted(_error_of(error))
-            return warn(PROBE_DELETE, message, texts.CHECK_PROBE_DELETE_FIX)
-        return ok(PROBE_DELETE, texts.CHECK_PROBE_DELETED)
+            message = check_texts.probe_not_deleted(_error_of(error))
+            return warn(PROBE_DELETE, message, check_texts.PROBE_DELETE_FIX)
+        return ok(PROBE_DELETE, check_texts.PROBE_DELETED)
 
     async def _find_bot_app_id(self) -> str:
         """Returns the app that the bot token belongs to, "" where Slack doesn't tell."""
@@ -300,11 +300,11 @@ async def _refused_as(
     except (RateLimited, Refused) as error:
         name = _error_of(error)
         if name == "socket_mode_not_enabled":
-            return found(check_id, texts.CHECK_SOCKET_MODE_OFF, texts.CHECK_SOCKET_MODE_FIX)
+            return found(check_id, check_texts.SOCKET_MODE_OFF, check_texts.SOCKET_MODE_FIX)
         if isinstance(error, RateLimited) or error.reason is Refusal.TRANSIENT:
-            fix = texts.CHECK_TRY_LATER_FIX if _ERROR_NAME.fullmatch(name) else texts.CHECK_UNREACHABLE_FIX
-            return found(check_id, texts.check_unreachable(name), fix)
-        return found(check_id, texts.check_refused(variable, error.error), fix_of(name))
+            fix = check_texts.TRY_LATER_FIX if _ERROR_NAME.fullmatch(name) else check_texts.UNREACHABLE_FIX
+            return found(check_id, check_texts.unreachable(name), fix)
+        return found(check_id, check_texts.refused(variable, error.error), fix_of(name))
 
 
 def _error_of(error: RateLimited | Refused) -> str:

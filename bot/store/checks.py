@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.core import texts
+from bot.core import check_texts
 from bot.core.checks import Check, fail, ok, skipped, warn
 from bot.store.engine import READS, answered_within, create_engine, database_file, reason_of
 from bot.store.migrate import is_known, read_revision
@@ -42,14 +42,14 @@ class DatabaseChecks:
         self._engine = engine
         try:
             async with self._begin(reads=True) as connection:
-                return ok(CONNECTION, texts.check_database(await _version(connection)))
+                return ok(CONNECTION, check_texts.database(await _version(connection)))
         except (SQLAlchemyError, OSError) as error:
-            return fail(CONNECTION, texts.check_database_unusable(reason_of(error)), texts.CHECK_DATABASE_FIX)
+            return fail(CONNECTION, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
 
     async def write(self) -> Check:
         """Writes, and rolls it back: to a row that exists, or a table where there is none yet."""
         if self._engine is None:
-            return skipped(WRITE, texts.CHECK_DATABASE_NOT_WRITTEN)
+            return skipped(WRITE, check_texts.DATABASE_NOT_WRITTEN)
         try:
             async with self._begin() as connection:
                 if await connection.run_sync(read_revision) is None:
@@ -57,8 +57,8 @@ class DatabaseChecks:
                 else:
                     await connection.execute(sa.text("UPDATE alembic_version SET version_num = version_num"))
         except (SQLAlchemyError, OSError) as error:
-            return fail(WRITE, texts.check_write_refused(reason_of(error)), texts.CHECK_DATABASE_WRITE_FIX)
-        return ok(WRITE, texts.CHECK_DATABASE_WRITE)
+            return fail(WRITE, check_texts.write_refused(reason_of(error)), check_texts.DATABASE_WRITE_FIX)
+        return ok(WRITE, check_texts.DATABASE_WRITE)
 
     async def schema(self) -> Check:
         """Compares the schema's revision with this version's."""
@@ -68,14 +68,14 @@ class DatabaseChecks:
                 async with self._begin(reads=True) as connection:
                     revision = await connection.run_sync(read_revision)
             except (SQLAlchemyError, OSError) as error:
-                return fail(SCHEMA, texts.check_database_unusable(reason_of(error)), texts.CHECK_DATABASE_FIX)
+                return fail(SCHEMA, check_texts.database_unusable(reason_of(error)), check_texts.DATABASE_FIX)
         if revision is None:
-            return ok(SCHEMA, texts.CHECK_SCHEMA_MISSING)
+            return ok(SCHEMA, check_texts.SCHEMA_MISSING)
         if revision == REVISION:
-            return ok(SCHEMA, texts.check_schema(revision))
+            return ok(SCHEMA, check_texts.schema(revision))
         if is_known(revision):
-            return ok(SCHEMA, texts.check_schema_older(revision, REVISION))
-        return warn(SCHEMA, texts.check_schema_newer(revision), texts.CHECK_SCHEMA_FIX)
+            return ok(SCHEMA, check_texts.schema_older(revision, REVISION))
+        return warn(SCHEMA, check_texts.schema_newer(revision), check_texts.SCHEMA_FIX)
 
     @asynccontextmanager
     async def _begin(self, *, reads: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -94,8 +94,8 @@ def _new_file(file: Path) -> Check:
     """Reports a SQLite file that the first start will create, without creating it."""
     folder = file.absolute().parent
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-        return ok(CONNECTION, texts.check_database_new_file(file.name))
-    return fail(CONNECTION, texts.check_database_no_folder(file.name), texts.CHECK_DATABASE_FILE_FIX)
+        return ok(CONNECTION, check_texts.database_new_file(file.name))
+    return fail(CONNECTION, check_texts.database_no_folder(file.name), check_texts.DATABASE_FILE_FIX)
 
 
 async def _version(connection: AsyncConnection) -> str:

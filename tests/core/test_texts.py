@@ -5,13 +5,16 @@ from datetime import date
 
 import pytest
 
-from bot.core import texts
+from bot.core import check_texts, texts
 from bot.core.inbound.files import Unread
 from bot.core.limits.access import Denial
 from bot.errors import Failure, NotShown, ProviderError, StoreError
 
 CONSTANTS = {
-    name: value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str) and name[0] != "_"
+    f"{module.__name__}.{name}": value
+    for module in (texts, check_texts)
+    for name, value in vars(module).items()
+    if name.isupper() and isinstance(value, str) and name[0] != "_"
 }
 SENTENCES = {
     **{name: text for name, text in CONSTANTS.items() if text.endswith(".")},

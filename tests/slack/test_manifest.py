@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.texts import SCOPE_LOSSES
+from bot.core.check_texts import SCOPE_LOSSES
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, SCOPES, SEARCH_SCOPE, app_manifest, differences
 from sandbox.manifest import read_manifest
 from tests.processes import REPOSITORY, bot_process, output

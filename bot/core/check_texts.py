@@ -1,0 +1,410 @@
+"""Every line of `typist check`, which operators read in the terminal and in the log.
+
+The name of a remedy ends in `_FIX` or `_fix`. As in `core/texts.py`, a sentence with values is a function whose
+arguments are plain strings and numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+
+# The app in Slack
+
+YOUR_APP = "api.slack.com/apps → your app"
+UNREACHABLE_FIX = "Check the network, DNS, a proxy, and BOT_SLACK_API_URL. Slack's own state: slack-status.com."
+TRY_LATER_FIX = "Try again in a few minutes. Slack's own state: slack-status.com."
+TOKEN_FIX = (
+    f"Copy it again: {YOUR_APP} → OAuth & Permissions → Bot User OAuth Token (xoxb-…). "
+    "If the workspace limits IP addresses, allow this machine's."
+)
+REINSTALL_FIX = f"Install the app again and copy the new token: {YOUR_APP} → Install App."
+EXPIRED_FIX = (
+    "Typist doesn't renew rotating tokens. Create the app again from `typist manifest`, without token rotation."
+)
+KIND_FIX = "SLACK_BOT_TOKEN needs a bot token (xoxb-…), SLACK_APP_TOKEN an app-level token (xapp-…)."
+POLICY_FIX = "A policy of the workspace or organization forbids it. Ask a Slack admin to allow the app."
+APP_TOKEN_FIX = (
+    f"Generate an app-level token with the scope connections:write: {YOUR_APP} → Basic Information → App-Level Tokens."
+)
+SOCKET_MODE_FIX = f"Turn Socket Mode on: {YOUR_APP} → Socket Mode."
+SOCKET_MODE_OFF = "Socket Mode is off, so Slack sends no events."
+SOCKET_MODE = "Socket Mode is on: a connection opened, and Slack said hello."
+TOO_MANY_SOCKETS = "The app has ten Socket Mode connections already, and Slack takes no more."
+TOO_MANY_SOCKETS_FIX = "Stop other processes of this app. Each process of Typist opens two connections."
+SOCKET_FIX = f"Check that a firewall or proxy lets WebSockets (wss) through. {TRY_LATER_FIX}"
+SAME_APP = "Both tokens belong to the same app."
+TWO_APPS_FIX = f"Copy both tokens from the same app: {YOUR_APP} → OAuth & Permissions, and → Basic Information."
+APP_UNKNOWN = "Slack did not say which app a token belongs to."
+SCOPES_UNKNOWN = "Slack's answer did not list the token's scopes."
+MANIFEST_FIX = (
+    f"Paste the output of `typist manifest` at {YOUR_APP} → App Manifest. Then install the app again: → Install App."
+)
+CLOCK_UNKNOWN = "Slack's answer had no usable Date."
+CLOCK_FIX = "Set this machine's clock, for example by NTP. Costs, quotas and retention go by it."
+MANIFEST = "The app's manifest has all that Typist needs."
+MANIFEST_NOT_COMPARED = "Events, tabs and interactivity are not compared, because SLACK_CONFIG_TOKEN is not set."
+CONFIG_FIX = "Generate a new one: api.slack.com/apps → Your App Configuration Tokens. It lasts 12 hours."
+PROBE = "I'm checking that events arrive. I'll delete this message in a moment."
+PROBE_EVENT = "Slack delivered the event of the probe's message."
+PROBE_EVENT_FIX = (
+    "Subscribe to the message events of `typist manifest`: "
+    f"{YOUR_APP} → Event Subscriptions. Then install the app again."
+)
+PROBE_ELSEWHERE_FIX = "Stop the other process, and check again."
+PROBE_DELETED = "The probe's message is deleted."
+PROBE_DELETE_FIX = "Delete the message by hand."
+
+SCOPE_LOSSES: Mapping[str, str] = {
+    "app_mentions:read": "mentions are not answered",
+    "channels:history": "Typist can't read threads in public channels, or answer follow-ups without a mention there",
+    "channels:read": "Typist doesn't know public channels' names, and only Typist admins can change their settings",
+    "chat:write": "Typist can't answer",
+    "commands": "the slash command and the message shortcut don't work",
+    "files:read": "shared files are not read",
+    "files:write": "long answers and long code are not attached as files",
+    "groups:history": "Typist can't read threads in private channels, or answer follow-ups without a mention there",
+    "groups:read": "Typist doesn't know private channels' names, and only Typist admins can change their settings",
+    "im:history": "direct messages are not answered",
+    "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
+    "mpim:read": "Typist can't look up group messages",
+    "search:read.public": "models can't search Slack",
+    "users:read": "Typist can't tell members from guests, and denies access to everyone",
+}
+"""What does not work without a scope."""
+
+_TOKEN_FIXES: Mapping[str, str] = {
+    **dict.fromkeys(("account_inactive", "app_uninstalled", "bot_removed", "token_revoked"), REINSTALL_FIX),
+    "token_expired": EXPIRED_FIX,
+    "not_allowed_token_type": KIND_FIX,
+    **dict.fromkeys(
+        (
+            "access_denied",
+            "accesslimited",
+            "ekm_access_denied",
+            "enterprise_is_restricted",
+            "org_login_required",
+            "team_access_not_granted",
+        ),
+        POLICY_FIX,
+    ),
+    "team_added_to_org": TRY_LATER_FIX,
+}
+_PROBE_FIXES: Mapping[str, str] = {
+    "not_in_channel": "Invite the app into the channel: /invite, then its name.",
+    "channel_not_found": "Check the channel's ID. If the channel is private, invite the app first.",
+    "is_archived": "Choose a channel that is not archived.",
+    "messages_tab_disabled": f"Turn the Messages tab on: {YOUR_APP} → App Home.",
+    "missing_scope": MANIFEST_FIX,
+}
+
+
+def bot(name: str, team: str) -> str:
+    """Says that the bot token works; `name` is the bot's."""
+    return f"SLACK_BOT_TOKEN is accepted: @{name} in {team}."
+
+
+def unreachable(reason: str) -> str:
+    """Says that a call got no answer of Slack."""
+    return f"Slack can't be reached ({reason})."
+
+
+def refused(variable: str, error: str) -> str:
+    """Says that Slack refuses a token; `error` is Slack's name for the reason."""
+    return f"Slack does not accept {variable} ({error})."
+
+
+def bot_token_fix(error: str) -> str:
+    """Says what to do about an error of auth.test."""
+    return _TOKEN_FIXES.get(error, TOKEN_FIX)
+
+
+def app_token_fix(error: str) -> str:
+    """Says what to do about an error of apps.connections.open."""
+    if error in ("invalid_auth", "not_allowed_token_type"):
+        # Slack doesn't document what it answers while Socket Mode is off: both were seen.
+        return f"{APP_TOKEN_FIX} {SOCKET_MODE_FIX}"
+    return APP_TOKEN_FIX if error == "missing_scope" else _TOKEN_FIXES.get(error, APP_TOKEN_FIX)
+
+
+def app_token(scope: str) -> str:
+    """Says that the app-level token works."""
+    return f"SLACK_APP_TOKEN is accepted, with the scope {scope}."
+
+
+def scopes(count: int, *, agent: bool) -> str:
+    """Says that no scope is missing."""
+    return f"The bot token has all {count} scopes, and the Agents feature is {'on' if agent else 'off'}."
+
+
+def scopes_missing(scopes: Sequence[str]) -> str:
+    """Names the missing scopes, and what does not work without each."""
+    return "Missing scopes: " + "; ".join(f"{scope} ({SCOPE_LOSSES[scope]})" for scope in scopes) + "."
+
+
+def no_hello(came: str) -> str:
+    """Says that a socket opened without Slack's hello; `came` is what Slack sent instead."""
+    return f"A Socket Mode connection opened, but Slack sent {came} in place of hello."
+
+
+def no_socket(reason: str) -> str:
+    """Says that no socket opened."""
+    return f"No Socket Mode connection opened ({reason})."
+
+
+def two_apps(bot_app: str, socket_app: str) -> str:
+    """Says that the tokens are of two apps, so that no event of the bot arrives."""
+    return (
+        f"The tokens belong to two apps: SLACK_BOT_TOKEN to {bot_app}, SLACK_APP_TOKEN to {socket_app}. "
+        "No events for the bot arrive."
+    )
+
+
+def clock(skew_s: float) -> str:
+    """Says how far this machine's clock is off; positive: ahead of Slack's."""
+    if abs(skew_s) < 2:
+        return "This machine's clock agrees with Slack's."
+    # Slack tells its time in whole seconds, and the answer took a moment.
+    about_s = f"{abs(skew_s):.0f}" if abs(skew_s) < 10 else f"about {round(abs(skew_s), -1):.0f}"
+    return f"This machine's clock is {about_s} s {'ahead of' if skew_s > 0 else 'behind'} Slack's."
+
+
+def manifest_differs(differences: Sequence[str]) -> str:
+    """Lists where the app's manifest differs."""
+    return "The app's manifest differs: " + "; ".join(differences) + "."
+
+
+def probe_posted(channel: str) -> str:
+    """Says that the probe's message was posted."""
+    return f"The probe's message is posted in {channel}."
+
+
+def probe_refused(channel: str, error: str) -> str:
+    """Says that the probe's message was refused."""
+    return f"Slack refuses a message in {channel} ({error})."
+
+
+def probe_fix(error: str) -> str:
+    """Says what to do about an error of chat.postMessage."""
+    if error.startswith("restricted_action"):
+        return POLICY_FIX
+    return _PROBE_FIXES.get(error, _TOKEN_FIXES.get(error, TRY_LATER_FIX))
+
+
+def probe_no_event(others: int) -> str:
+    """Says that the probe's event did not arrive; `others` are connections besides this one."""
+    if others:
+        return f"The probe's event did not arrive, but {others} other connections are open and may have got it."
+    return "The probe's event did not arrive."
+
+
+def probe_not_deleted(error: str) -> str:
+    """Says that the probe's message stays."""
+    return f"Slack refuses to delete the probe's message ({error})."
+
+
+# Models
+
+MODEL_FAILED_FIX = "Try again in a few minutes."
+
+
+def model(model: str, retires: str = "") -> str:
+    """Says that the key is accepted and the model exists; `retires` is when it retires, if that is known."""
+    return f"{model}: the key is accepted, and the model exists." + (f" It retires on {retires}." if retires else "")
+
+
+def model_fix(model: str, variable: str) -> str:
+    """Says which setting chooses the model, and which one the key."""
+    return f"Choose another model in BOT_MODELS in place of {model}, or check what {variable} has access to."
+
+
+def model_retired(model: str, retired: str) -> str:
+    """Says that the model no longer answers; `retired` is since when, if that is known."""
+    return f"{model} is retired" + (f" since {retired}." if retired else ".")
+
+
+def model_missing(model: str) -> str:
+    """Says that the server doesn't have the model."""
+    return f"{model} does not exist, or the key has no access to it."
+
+
+def model_unlisted(model: str) -> str:
+    """Says that a compatible server can't look models up."""
+    return f"{model}: the server answers, but it doesn't say which models it has."
+
+
+def model_unlisted_fix(model: str) -> str:
+    """Says how to try a model that can't be looked up."""
+    return f"Ask it something: typist ask --model {model} hello"
+
+
+def model_served(model: str) -> str:
+    """Says that a server without keys has the model."""
+    return f"{model}: the server has this model."
+
+
+def key_refused(model: str, status: str) -> str:
+    """Says that the vendor refuses the key; `status` is for example "HTTP 401"."""
+    return f"{model}: the server does not accept the key ({status})."
+
+
+def key_fix(variable: str, page: str) -> str:
+    """Says where to get a key."""
+    return f"Check {variable}. Keys are at {page}."
+
+
+def not_api(model: str, came: str) -> str:
+    """Says that something else than the vendor's API answers; `came` is what."""
+    return f"{model}: the base URL answers with {came}, so it is not the address of this API."
+
+
+def base_url_fix(variable: str, usual: str) -> str:
+    """Says which setting is the address; `usual` is the vendor's own."""
+    path = " Most servers need the path /v1 at the end, too." if usual.endswith("/v1") else ""
+    return f"Check {variable}. The vendor's own is {usual}.{path}"
+
+
+def model_unreachable(model: str, reason: str) -> str:
+    """Says that the vendor's server can't be reached."""
+    return f"{model}: the server can't be reached ({reason})."
+
+
+def model_unreachable_fix(variable: str) -> str:
+    """Says what may keep a server from being reached."""
+    return f"Check that the server runs, the network and DNS, and {variable}."
+
+
+def model_failed(model: str, reason: str) -> str:
+    """Says that the vendor's server failed."""
+    return f"{model}: the server can't tell right now ({reason})."
+
+
+# MCP servers, also in the log
+
+MCP_NO_ANSWER = "no answer in time"
+MCP_NO_COMMAND = "its command was not found"
+MCP_UNREACHABLE = "it can't be reached"
+MCP_CLOSED = "the connection is closed"
+MCP_ENDED = "its process has ended"
+"""Why a server is down. These stand in the log and in `mcp_down`."""
+
+
+def mcp_error(code: int) -> str:
+    """Why a server is down: it answered with an error of JSON-RPC."""
+    return f"it answered with error {code}"
+
+
+MCP_PROCESS_FIX = (
+    "Run the command of this server by hand, with the environment in BOT_MCP_CONFIG, and see what it says. "
+    'If it ignores the newest protocol, add "protocol": "legacy". Until it works, answers do without its tools.'
+)
+MCP_HTTP_FIX = (
+    "Check url and headers in BOT_MCP_CONFIG, the network, and that the server runs. "
+    "Until it works, answers do without its tools."
+)
+MCP_LARGE_FIX = "Ask the maintainers of the server for shorter schemas, or do without these tools."
+
+
+def mcp(server: str, tools: Mapping[str, str]) -> str:
+    """Lists the tools of an MCP server, with their rules."""
+    count = f"{len(tools)} {'tool' if len(tools) == 1 else 'tools'}"
+    return "\n".join([f"{server}: the MCP server lists {count}.", *(f"{name}: {rule}" for name, rule in tools.items())])
+
+
+def mcp_rule(permission: str, read_only: bool) -> str:
+    """Sums up the rule for a tool, for example "allow, read-only"."""
+    return f"{permission}, read-only" if read_only else permission
+
+
+def mcp_down(server: str, reason: str) -> str:
+    """Says that an MCP server can't be used; `reason` is one of the phrases above."""
+    return f"{server}: the MCP server is down ({reason})."
+
+
+def mcp_no_tool(server: str, tools: Sequence[str]) -> str:
+    """Says that rules name tools that the server doesn't list."""
+    return f"{server}: BOT_MCP_CONFIG has rules for tools that the MCP server doesn't list: {', '.join(tools)}."
+
+
+def mcp_no_tool_fix(tools: Sequence[str]) -> str:
+    """Says which tools there are."""
+    return f"Correct or remove these rules. The server lists: {', '.join(tools) or 'nothing'}."
+
+
+def mcp_large(server: str, tools: Sequence[str]) -> str:
+    """Says that tools are too large to be offered."""
+    return f"{server}: the parameters of these tools are too large for models: {', '.join(tools)}."
+
+
+# The database, the settings, and the checks themselves
+
+DATABASE_WRITE = "The database can be written to."
+DATABASE_NOT_WRITTEN = "Nothing is written to the database before it exists."
+DATABASE_FILE_FIX = "Create the folder, and let Typist's user write to it."
+SCHEMA_MISSING = "The database has no tables yet. The first start creates them."
+SCHEMA_FIX = "Run the version of Typist that migrated it, or use another database."
+DATABASE_WRITE_FIX = "Let the user in DATABASE_URL create and change tables. A file and its folder must be writable."
+SETTINGS = "The settings are valid. These differ from the defaults:"
+SETTINGS_FIX = "See .env.example for all settings."
+DATABASE_FIX = "Check DATABASE_URL, and that the database runs, is reachable and has room."
+TIMED_OUT_FIX = "Check the network, a proxy or a firewall, and that the server is well. Then check again."
+UNFORESEEN_FIX = "This is a fault of Typist's check. The rest of the report holds all the same."
+
+
+def database(version: str) -> str:
+    """Says that the database answers; `version` is for example "PostgreSQL 18.4"."""
+    return f"The database answers: {version}."
+
+
+def database_unusable(reason: str) -> str:
+    """Says that the database can't be used."""
+    return f"The database can't be used ({reason})."
+
+
+def database_new_file(name: str) -> str:
+    """Says that a SQLite file doesn't exist yet, and can be created."""
+    return f"The database file {name} doesn't exist yet. The first start creates it."
+
+
+def database_no_folder(name: str) -> str:
+    """Says that a SQLite file can't be created."""
+    return f"The database file {name} can't be created: its folder is missing or not writable."
+
+
+def write_refused(reason: str) -> str:
+    """Says that the database can't be written to."""
+    return f"The database can't be written to ({reason})."
+
+
+def schema(revision: str) -> str:
+    """Says that the schema is this version's."""
+    return f"The database schema is at revision {revision}, as this version of Typist needs it."
+
+
+def schema_older(revision: str, needed: str) -> str:
+    """Says that the next start migrates the schema."""
+    return f"The database schema is at revision {revision}. The next start migrates it to {needed}."
+
+
+def schema_newer(revision: str) -> str:
+    """Says that a newer version of Typist migrated the schema."""
+    return f"The database schema is at revision {revision}, which is newer than this version of Typist."
+
+
+def timed_out(what: str) -> str:
+    """Says that a check took too long; `what` is its id."""
+    return f"{what}: no answer in time."
+
+
+def unforeseen(what: str, trace: str) -> str:
+    """Says that a check itself failed; `what` is its id, `trace` the error's type and place."""
+    return f"{what}: the check failed unexpectedly ({trace})."
+
+
+def skipped(what: str, needed: str) -> str:
+    """Says that a check depends on another one that did not pass; both are ids."""
+    return f"{what}: not checked, because {needed} did not pass."
+
+
+def summary(failed: int, warned: int) -> str:
+    """The report's last line."""
+    if not failed and not warned:
+        return "Everything is set up."
+    return f"{failed} {'problem' if failed == 1 else 'problems'}, {warned} {'warning' if warned == 1 else 'warnings'}."
