@@ -56,16 +56,19 @@ class McpServer:
         self._room = asyncio.Semaphore(MOST_CALLS)
         self._closed = False
 
-    async def tools(self) -> tuple[ListedTool, ...]:
-        """Returns the server's tools, and starts or reaches it if need be. Raises ServerDown."""
+    async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
+        """Returns the server's tools as it listed them in the last so many seconds; starts or reaches it if need be.
+
+        Raises ServerDown.
+        """
         connection = self._current()
         try:
-            return await connection.tools(LISTED_FOR_S)
+            return await connection.tools(max_age_s)
         except ServerDown:
             if connection.opened_at is None:
                 raise
         # It was lost since it was last used, as any connection may be.
-        return await self._current().tools(LISTED_FOR_S)
+        return await self._current().tools(max_age_s)
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, timeout_s: float, read_only: bool

@@ -14,7 +14,7 @@ from bot.mcp.config import McpSetup
 from bot.mcp.connection import ServerDown
 from bot.mcp.definitions import ListedTool, offered_names
 from bot.mcp.failures import CALL_DENIED, DEFINITION_CHANGED, SERVER_DOWN
-from bot.mcp.server import McpServer, McpServers
+from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers
 from bot.ports.channel_settings import ChannelSettingsReader
 from bot.ports.tool_pins import Pin, ToolPins
 
@@ -66,7 +66,8 @@ class McpTools:
             return _not_made(CALL_DENIED)
         try:
             async with asyncio.timeout(timeout_s):
-                agreed = await self._agreed(server)
+                # A person may have approved the call for a definition that the server has changed since.
+                agreed = await self._agreed(server, LISTED_FOR_S if rule.read_only else 0.0)
         except (ServerDown, StoreError, TimeoutError):
             return _not_made(SERVER_DOWN)
         listed = agreed.get(tool)
@@ -107,9 +108,12 @@ class McpTools:
             if not tool.is_too_large and self.rule_for(name).permission is not Permission.DENY
         ]
 
-    async def _agreed(self, server: McpServer) -> dict[str, ListedTool]:
-        """Returns a server's tools without those that have changed since an admin agreed to them."""
-        named = offered_names(server.name, await server.tools())
+    async def _agreed(self, server: McpServer, max_age_s: float = LISTED_FOR_S) -> dict[str, ListedTool]:
+        """Returns a server's tools without those that have changed since an admin agreed to them.
+
+        The server has listed them in the last so many seconds.
+        """
+        named = offered_names(server.name, await server.tools(max_age_s))
         pins = await self._pins.pin({name: Pin(tool.hash, tool.canonical) for name, tool in named.items()})
         for name, tool in named.items():
             if pins[name].definition_hash != tool.hash and (name, tool.hash) not in self._quarantined:

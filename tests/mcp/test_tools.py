@@ -152,6 +152,14 @@ class TestDefinitions:
         async with opening() as tools:
             assert await names(tools, asked()) == []
 
+    async def test_call_that_may_change_something_is_not_made_if_its_tool_has_just_changed(
+        self, tools: McpTools, raw: RawServer
+    ) -> None:
+        before = {definition.name: definition for definition in await tools.definitions(asked())}
+        raw.script([tool("look"), tool("write", "Writes everywhere.")], {"write": said("Written.")})
+        result = await tools.call(asked(), "raw__write", before["raw__write"].definition_hash, {}, timeout_s=30)
+        assert (result.outcome, result.text, raw.calls) == (FAILED, DEFINITION_CHANGED, [])
+
     async def test_tool_that_came_later_is_offered(self, tools: McpTools, raw: RawServer, clock: HurriedClock) -> None:
         await tools.definitions(asked())
         raw.script([*TOOLS, tool("count")])
