@@ -36,13 +36,17 @@ class CallKey:
     """The hash of what the person saw (core/tool_steps.py)."""
 
 
-async def decide(connection: AsyncConnection, call: CallKey, decision: Decision, user_id: str) -> bool:
-    """Records a decision; returns False if the call isn't the one that was shown, or waits no longer."""
+async def decide(connection: AsyncConnection, call: CallKey, decision: Decision, user_id: str, now: float) -> bool:
+    """Records a decision; returns False if the call isn't the one that was shown, or waits no longer.
+
+    A decision that comes too late has no effect, even if nobody has looked for expired approvals since.
+    """
+    in_time = sa.and_(is_waiting(), jobs.c.waits_until > now)
     job = sa.select(jobs.c.id).where(
         jobs.c.id == call.job_id,
         jobs.c.version == call.version,
         ~jobs.c.stop_requested,
-        sa.or_(is_waiting(), is_running()),
+        sa.or_(in_time, is_running()),
     )
     if (await connection.execute(job.with_for_update())).one_or_none() is None:
         return False

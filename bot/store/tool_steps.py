@@ -83,7 +83,7 @@ class SqlToolSteps:
         return await self._database.write(self._expire)
 
     async def _decide(self, connection: AsyncConnection, call: CallKey, decision: Decision, user_id: str) -> bool:
-        decided = await approvals.decide(connection, call, decision, user_id)
+        decided = await approvals.decide(connection, call, decision, user_id, self._now)
         if decided:
             await wake_others(connection, self._worker.name)
             self._worker.wake()

@@ -301,7 +301,8 @@ class Model:
     def decide(self, job_id: int, key: tuple[int, int, int], decision: Decision) -> tuple[bool, bool]:
         """Returns whether the decision counts, and whether the job goes on now."""
         job = self.jobs[job_id]
-        is_decidable = job.status in (Status.WAITING, Status.RUNNING) and not job.stop_requested
+        is_in_time = job.status is Status.WAITING and not self._is_late(job)
+        is_decidable = (is_in_time or job.status is Status.RUNNING) and not job.stop_requested
         if not is_decidable or job.version != key[0]:
             return False, False
         state = StepState.READY if decision is Decision.APPROVED else StepState.DENIED

@@ -197,6 +197,7 @@ async def test_calls_expire_when_their_time_is_over(database_url: str) -> None:
     clock.time_s += APPROVAL_S - 1
     assert await store.tool_steps.expire() == 0
     clock.time_s += 1
+    assert not await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1"), "too late"
     assert await store.tool_steps.expire() == 1
     [step] = (await one(store)).rounds[0].steps
     assert (step.state, step.decision) == (StepState.DENIED, Decision.EXPIRED)

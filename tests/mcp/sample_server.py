@@ -1,6 +1,7 @@
-"""An MCP server of the SDK on streamable HTTP, in the place of a server on the web: python -m tests.mcp.sample_server.
+"""An MCP server of the SDK on streamable HTTP, in the place of a server on the web.
 
-It prints its URL. Requests without the header `Authorization: Bearer TOKEN` are refused.
+`python -m tests.mcp.sample_server PORT DESCRIPTION` serves on a port, 0 for a free one. DESCRIPTION is what the server
+says about its tool `add`. It prints its URL. Requests without the header `Authorization: Bearer TOKEN` are refused.
 """
 
 import socket
@@ -18,9 +19,7 @@ from tests.mcp.servers import TOKEN
 server = MCPServer("sample")
 
 
-@server.tool()
 def add(a: int, b: int) -> int:
-    """Adds two numbers."""
     return a + b
 
 
@@ -40,8 +39,9 @@ class Guard(BaseHTTPMiddleware):
         return await call_next(request)
 
 
-def main(port: int) -> None:
+def main(port: int, description: str) -> None:
     """Serves until SIGTERM."""
+    server.add_tool(add, description=description)
     app = server.streamable_http_app()
     app.add_middleware(Guard)
     with socket.socket() as listening:
@@ -55,4 +55,4 @@ def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    main(int(sys.argv[1]), sys.argv[2])

@@ -14,6 +14,8 @@ from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 
 TOKEN = "secret-of-the-test"
 """What the server on HTTP wants to see."""
+PATIENCE_S = 30.0
+"""How long answers wait for servers that start slowly, as they do beside other work."""
 RAW_SERVER = Path(__file__).with_name("raw_server.py")
 TIME = ServerConfig("time", StdioTransport(str(Path(sys.executable).with_name("mcp-server-time"))))
 
@@ -78,10 +80,19 @@ class RawServer:
         return False
 
 
+def be_patient() -> None:
+    """Lets the answers of this process wait for servers that start slowly."""
+    from bot.mcp import tools
+
+    tools.OFFERED_WITHIN_S = PATIENCE_S
+
+
 @asynccontextmanager
-async def http_server(port: int = 0) -> AsyncIterator[tuple[ServerConfig, asyncio.subprocess.Process]]:
-    """Yields a server on HTTP and its process."""
-    arguments = ("-m", "tests.mcp.sample_server", str(port))
+async def http_server(
+    port: int = 0, description: str = "Adds two numbers."
+) -> AsyncIterator[tuple[ServerConfig, asyncio.subprocess.Process]]:
+    """Yields a server on HTTP and its process. `description`: what it says about its tool `add`."""
+    arguments = ("-m", "tests.mcp.sample_server", str(port), description)
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:

@@ -5,15 +5,17 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from bot.core.inbound.channel_settings import ChannelSettings
 from bot.core.reply.actions import ReplyAction
 from bot.core.tools import visible
-from bot.mcp.config import McpSetup, ServerConfig, ToolRules
+from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, ToolRules
 from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.store import Stores
@@ -21,7 +23,7 @@ from sandbox.control import live_controls
 from sandbox.server import Sandbox
 from sandbox.workspace import TEAM_ID
 from tests.mcp.hostile import HOSTILE
-from tests.mcp.servers import TIME, RawServer, http_server, said, tool
+from tests.mcp.servers import PATIENCE_S, TIME, RawServer, http_server, said, tool
 from tests.processes import bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, running, says, shown
 from tests.scenarios.test_end_in_time import clean
@@ -33,6 +35,11 @@ from tests.streams.server import VendorServer
 GENERAL = "C0GENERAL"
 BERLIN = {"timezone": "Europe/Berlin"}
 ASKS_TIME = by_results(calls("Let me see.", ("time__get_current_time", BERLIN)), says("It's late."))
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
 
 
 @pytest.fixture
@@ -90,20 +97,6 @@ async def test_channel_without_servers_gets_no_tools(
         assert "tools" not in stage.vendor.requests[-1].body
 
 
-async def test_tool_on_http_without_a_rule_is_asked_about(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores
-) -> None:
-    vendor.script(by_results(calls("", ("web__add", {"a": 2, "b": 40})), says("It's 42.")))
-    await let_use(stores, "web")
-    async with http_server() as (web, _), running(using(settings, web)):
-        stage = Stage(sandbox, vendor)
-        asked = await stage.mention("2 + 40?")
-        message = await asking_approval(stage, asked)
-        assert await press(stage, message, ReplyAction.APPROVE) is None
-        await ended(stage, asked)
-        assert "\n42\n" in stage.prompts()[-1][-1]["content"]
-
-
 async def test_tool_that_changed_between_question_and_press_is_not_called(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
 ) -> None:
@@ -122,6 +115,24 @@ async def test_tool_that_changed_between_question_and_press_is_not_called(
         await ended(stage, asked)
     assert raw.calls == []
     assert "changed" in stage.prompts()[-1][-1]["content"]
+
+
+async def test_tool_on_http_that_changed_between_question_and_press_is_not_called(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores
+) -> None:
+    vendor.script(by_results(calls("", ("web__add", {"a": 2, "b": 40})), says("It was not done.")))
+    await let_use(stores, "web")
+    stage = Stage(sandbox, vendor)
+    async with AsyncExitStack() as bot:
+        async with http_server() as (web, _):
+            await bot.enter_async_context(running(using(settings, web)))
+            asked = await stage.mention("2 + 40?")
+            message = await asking_approval(stage, asked)
+        assert isinstance(web.transport, HttpTransport)
+        async with http_server(URL(web.transport.url).port or 0, "Adds two numbers, and tells somebody."):
+            await press(stage, message, ReplyAction.APPROVE)
+            await ended(stage, asked)
+            assert "changed" in stage.prompts()[-1][-1]["content"]
 
 
 async def test_server_that_is_down_costs_no_answer(

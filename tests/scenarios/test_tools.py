@@ -1,8 +1,7 @@
-"""Tools over real sockets: approvals by buttons and replies, who may decide, restarts, and the edit budget."""
+"""Tools over real sockets: what is shown meanwhile, the word "stop", the edit budget. For more: test_approvals.py."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ DECISIONS = [ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ALLOW_ALWAYS, Re
 class Notes:
     """A tool that counts what it was asked to write."""
 
-    definition_hash: str = "first"
     written: list[Mapping[str, Any]] = field(default_factory=list)
     listed: int = 0
     may_list: asyncio.Event = field(default_factory=asyncio.Event)
@@ -39,7 +37,7 @@ class Notes:
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        return tuple(ToolDefinition(name, f"{name}.", schema, self.definition_hash) for name in RULES)
+        return tuple(ToolDefinition(name, f"{name}.", schema, "a hash") for name in RULES)
 
     def rule_for(self, name: str) -> ToolRule:
         return RULES[name]
@@ -131,24 +129,6 @@ def value_of(message: Message) -> str:
     return str(next(element["value"] for element in elements if element.get("action_id") == ReplyAction.APPROVE))
 
 
-async def test_approved_call_is_made_once_and_the_answer_goes_on_in_the_same_message(
-    stage: Stage, notes: Notes
-) -> None:
-    asked = await stage.mention("note milk")
-    message = await asking(stage, asked)
-    assert buttons(message) == DECISIONS
-    assert "Run notes.add?" in shown(message)
-    assert '"text": "Milk"' in shown(message)
-    assert notes.written == []
-    assert await press(stage, message, ReplyAction.APPROVE) is None
-    message = await ended(stage, asked)
-    assert shown(message).startswith("I'll note it.\n\nNoted.")
-    assert shown(message).endswith("openai/test · 1 tool")
-    assert notes.written == [{"text": "Milk"}]
-    assert len(stage.bots("general", asked)) == 1
-    assert await press(stage, message, ReplyAction.DETAILS) == texts.TOOLS_USED
-
-
 async def test_placeholder_and_status_say_which_tool_runs_and_that_the_model_thinks_then(
     stage: Stage, notes: Notes
 ) -> None:
@@ -184,61 +164,6 @@ async def test_status_says_that_an_approval_is_missing_until_it_is_decided(
     await status(stage, asked, None)
 
 
-async def test_denied_call_is_not_made(stage: Stage, notes: Notes) -> None:
-    asked = await stage.mention("note milk")
-    await press(stage, await asking(stage, asked), ReplyAction.DENY)
-    await ended(stage, asked)
-    assert notes.written == []
-    assert "denied this call" in stage.prompts()[-1][-1]["content"]
-
-
-async def test_reply_in_the_thread_denies_the_call_and_tells_the_model_why(stage: Stage, notes: Notes) -> None:
-    asked = await stage.mention("note milk")
-    await asking(stage, asked)
-    await stage.sandbox.say("ada", "general", "Bread, not milk", asked)
-    await ended(stage, asked)
-    assert notes.written == []
-    assert stage.prompts()[-1][-1]["content"].endswith("Bread, not milk")
-    assert len(stage.bots("general", asked)) == 1, "the reply gets no answer of its own"
-
-
-async def test_only_the_asker_or_an_admin_decides(stage: Stage, notes: Notes) -> None:
-    asked = await stage.mention("note milk")
-    message = await asking(stage, asked)
-    assert await press(stage, message, ReplyAction.APPROVE, "alan") == texts.ONLY_ASKER_DECIDES
-    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS) == texts.ONLY_ADMIN_ALLOWS
-    assert notes.written == []
-    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS, "grace") is None
-    await ended(stage, asked)
-    again = await stage.mention("note milk again")
-    await ended(stage, again)
-    assert len(notes.written) == 2, "the second call is always allowed"
-
-
-async def test_forged_or_repeated_press_changes_nothing(stage: Stage, notes: Notes) -> None:
-    asked = await stage.mention("note milk")
-    message = await asking(stage, asked)
-    value = value_of(message)
-    for forged in ("", "0.0.0", value[:-1], f"1{value}", value.replace("0.0.0", "0.0.1"), "💥"):
-        assert await press(stage, message, ReplyAction.APPROVE, value=forged) == texts.NOTHING_TO_DECIDE
-    presses = (press(stage, message, ReplyAction.APPROVE, value=value) for _ in range(4))
-    await asyncio.gather(*presses)
-    await ended(stage, asked)
-    assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.NOTHING_TO_DECIDE
-    assert len(notes.written) == 1
-
-
-async def test_definition_that_changed_after_the_question_keeps_the_call_from_being_made(
-    stage: Stage, notes: Notes
-) -> None:
-    asked = await stage.mention("note milk")
-    message = await asking(stage, asked)
-    notes.definition_hash = "second"
-    await press(stage, message, ReplyAction.APPROVE)
-    await ended(stage, asked)
-    assert notes.written == []
-
-
 async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None:
     long = " ".join(f"word{number}" for number in range(1_500))
     stage.vendor.script(by_results(calls("", ("notes__add", {"text": f"{long}\u202e"})), says("Noted.")))
@@ -251,23 +176,6 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     pieces = [block["elements"][0]["elements"][0]["text"] for block in modal.blocks if block["type"] == "rich_text"]
     assert long in "".join(pieces)
     assert "\\u202e" in "".join(pieces), "characters that reorder text are escaped"
-
-
-async def test_approval_survives_a_restart_and_is_taken_by_another_process(
-    sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes
-) -> None:
-    vendor.script(ADD_MILK)
-    stage = Stage(sandbox, vendor)
-    async with running(settings, tools=notes):
-        asked = await stage.mention("note milk")
-        message = await asking(stage, asked)
-    async with AsyncExitStack() as processes:
-        for _ in range(2):
-            await processes.enter_async_context(running(settings, tools=notes))
-        await press(stage, message, ReplyAction.APPROVE)
-        await ended(stage, asked)
-    assert notes.written == [{"text": "Milk"}]
-    assert len(vendor.requests) == 2, "the model isn't asked again for the step on record"
 
 
 async def test_word_stop_in_the_thread_stops_the_answer(stage: Stage, notes: Notes) -> None:

@@ -1,0 +1,288 @@
+"""Approvals with real MCP servers over real sockets: `mcp-server-time` on stdio, and a server of the SDK on HTTP.
+
+Each server's tool is asked about. The model says what the tool returned, so an answer shows whether the call was made.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core import texts
+from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.reply.actions import ReplyAction
+from bot.core.tool_steps import APPROVAL_S
+from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
+from bot.ports.clock import SystemClock
+from bot.settings import Settings
+from bot.store import Stores
+from sandbox.server import Sandbox
+from sandbox.workspace import TEAM_ID
+from tests.contracts.clocks import LateClock
+from tests.forked import ForkedBot, forked_bot
+from tests.mcp.servers import PATIENCE_S, TIME, be_patient, http_server
+from tests.processes import END_WITHIN_S, wait_for_line
+from tests.scenarios.conftest import Stage, buttons, connected, running, says, shown
+from tests.scenarios.test_tools import DECISIONS, asking, calls, ended, press, value_of
+from tests.streams.server import Answer, Seen, VendorServer
+
+KOLKATA_TO_TOKYO = {"source_timezone": "Asia/Kolkata", "time": "12:00", "target_timezone": "Asia/Tokyo"}
+"""Two zones without daylight saving time."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server, a call of its tool, and how the model finds the result in what the tool returns."""
+
+    config: ServerConfig
+    tool: str
+    arguments: dict[str, Any]
+    pattern: str
+    result: str
+
+    @property
+    def call(self) -> Answer:
+        """What the model asks for first."""
+        return calls("Let me see.", (f"{self.config.name}__{self.tool}", self.arguments))
+
+    def model(self, seen: Seen) -> Answer:
+        """Asks for the call, and then says what it returned."""
+        results = [message["content"] for message in seen.body["messages"] if message["role"] == "tool"]
+        if not results:
+            return self.call
+        found = re.search(self.pattern, results[-1], re.MULTILINE)
+        return says(f"It's {found[1]}." if found else "I don't know.")
+
+    def config_file(self, folder: Path) -> Path:
+        """Writes a file for BOT_MCP_CONFIG, without any rule."""
+        transport = self.config.transport
+        if isinstance(transport, HttpTransport):
+            entry = {"type": "http", "url": transport.url, "headers": dict(transport.headers)}
+        else:
+            entry = {"command": transport.command}
+        file = folder / "mcp.json"
+        file.write_text(json.dumps({"mcpServers": {self.config.name: entry}}))
+        return file
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
+
+
+@pytest.fixture(params=["stdio", "http"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    if request.param == "stdio":
+        yield Server(TIME, "convert_time", KOLKATA_TO_TOKYO, r'"target"[^}]*T(\d\d:\d\d)', "15:30")
+        return
+    async with http_server() as (web, _):
+        yield Server(web, "add", {"a": 2, "b": 40}, r"^(\d+)$", "42")
+
+
+@pytest.fixture
+async def settings(settings: Settings, server: Server, tmp_path: Path) -> Settings:
+    url = f"sqlite:///{tmp_path}/typist.db"
+    await let_use(url, server)
+    return replace(settings, database_url=url, mcp=McpSetup((server.config,)), admins=frozenset({"U0GRACE"}))
+
+
+@pytest.fixture
+async def stage(sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings) -> AsyncIterator[Stage]:
+    vendor.script(server.model)
+    async with running(settings):
+        yield Stage(sandbox, vendor)
+
+
+@pytest.fixture
+def calls_made(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
+    """Counts the calls that have reached a server."""
+    caplog.set_level(logging.INFO, "bot.mcp.tools")
+    return lambda: sum(record.getMessage().endswith(": done") for record in caplog.records)
+
+
+async def let_use(database_url: str, server: Server) -> None:
+    """Lets #general use a server."""
+    stores = await Stores.open(database_url, "admin", SystemClock())
+    await stores.channel_settings.write(TEAM_ID, "C0GENERAL", ChannelSettings(mcp_servers=(server.config.name,)))
+    await stores.close()
+
+
+def read_of_call(stage: Stage) -> str:
+    """Returns what the model read of its call."""
+    [result] = [message["content"] for message in stage.prompts()[-1] if message["role"] == "tool"]
+    return result
+
+
+async def test_approved_call_is_made_once_and_the_answer_has_its_result(
+    stage: Stage, server: Server, calls_made: Callable[[], int]
+) -> None:
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    assert buttons(message) == DECISIONS
+    assert f"Run {server.config.name}.{server.tool}?" in shown(message)
+    assert json.dumps(server.arguments, indent=2) in shown(message)
+    assert calls_made() == 0
+    assert await press(stage, message, ReplyAction.APPROVE) is None
+    message = await ended(stage, asked)
+    assert shown(message).startswith(f"Let me see.\n\nIt's {server.result}.")
+    assert shown(message).endswith("openai/test · 1 tool")
+    assert calls_made() == 1
+    assert len(stage.bots("general", asked)) == 1
+    assert await press(stage, message, ReplyAction.DETAILS) == texts.TOOLS_USED
+
+
+async def test_denied_call_is_not_made(stage: Stage, calls_made: Callable[[], int]) -> None:
+    asked = await stage.mention()
+    await press(stage, await asking(stage, asked), ReplyAction.DENY)
+    assert "I don't know." in shown(await ended(stage, asked))
+    assert "denied this call" in read_of_call(stage)
+    assert calls_made() == 0
+
+
+async def test_reply_in_the_thread_denies_the_call_and_tells_the_model_why(
+    stage: Stage, calls_made: Callable[[], int]
+) -> None:
+    asked = await stage.mention()
+    await asking(stage, asked)
+    await stage.sandbox.say("ada", "general", "Not now", asked)
+    assert "I don't know." in shown(await ended(stage, asked))
+    assert stage.prompts()[-1][-1]["content"].endswith("Not now")
+    assert len(stage.bots("general", asked)) == 1, "the reply gets no answer of its own"
+    assert calls_made() == 0
+
+
+async def test_only_the_asker_or_an_admin_decides(stage: Stage, calls_made: Callable[[], int]) -> None:
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    assert await press(stage, message, ReplyAction.APPROVE, "alan") == texts.ONLY_ASKER_DECIDES
+    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS) == texts.ONLY_ADMIN_ALLOWS
+    assert calls_made() == 0
+    assert await press(stage, message, ReplyAction.ALLOW_ALWAYS, "grace") is None
+    await ended(stage, asked)
+    await ended(stage, await stage.mention())
+    assert calls_made() == 2, "the second call is always allowed"
+
+
+async def test_forged_or_repeated_press_changes_nothing(stage: Stage, calls_made: Callable[[], int]) -> None:
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    value = value_of(message)
+    for forged in ("", "0.0.0", value[:-1], f"1{value}", value.replace("0.0.0", "0.0.1"), "💥"):
+        assert await press(stage, message, ReplyAction.APPROVE, value=forged) == texts.NOTHING_TO_DECIDE
+    presses = (press(stage, message, ReplyAction.APPROVE, value=value) for _ in range(4))
+    await asyncio.gather(*presses)
+    await ended(stage, asked)
+    assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.NOTHING_TO_DECIDE
+    assert calls_made() == 1
+
+
+async def test_approval_expires_with_a_sentence_and_comes_too_late_after_that(
+    sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings, calls_made: Callable[[], int]
+) -> None:
+    vendor.script(server.model)
+    stage, clock = Stage(sandbox, vendor), LateClock()
+    async with running(settings):
+        asked = await stage.mention()
+        value = value_of(await asking(stage, asked))
+    clock.ahead_s = APPROVAL_S + 1
+    async with running(settings, clock):
+        message = await ended(stage, asked)
+        assert texts.APPROVAL_EXPIRED in shown(message)
+        assert len(stage.bots("general", asked)) == 1
+        assert "within 4 hours" in read_of_call(stage)
+        assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.NOTHING_TO_DECIDE
+    assert calls_made() == 0
+
+
+async def test_approval_survives_a_restart(
+    sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings, calls_made: Callable[[], int]
+) -> None:
+    vendor.script(server.model)
+    stage = Stage(sandbox, vendor)
+    async with running(settings):
+        asked = await stage.mention()
+        message = await asking(stage, asked)
+    async with running(settings):
+        assert await press(stage, message, ReplyAction.APPROVE) is None
+        assert f"It's {server.result}." in shown(await ended(stage, asked))
+    assert calls_made() == 1
+    assert len(vendor.requests) == 2, "the model isn't asked again for the step on record"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Bot processes that share a database, a sandbox, a vendor and a server's configuration."""
+
+    stage: Stage
+    folder: Path
+    env: dict[str, str]
+    stack: AsyncExitStack
+
+    async def start(self) -> ForkedBot:
+        """Starts another process and returns it once it is connected."""
+        process = await self.stack.enter_async_context(forked_bot(self.folder, "run", env=self.env, before=be_patient))
+        await wait_for_line(process.stdout, "is connected to Slack")
+        return process
+
+
+@pytest.fixture
+async def processes(
+    sandbox: Sandbox, vendor: VendorServer, server: Server, database_url: str, tmp_path: Path
+) -> AsyncIterator[Processes]:
+    vendor.script(server.model)
+    await let_use(database_url, server)
+    env = {
+        **connected(sandbox, vendor),
+        "BOT_MCP_CONFIG": str(server.config_file(tmp_path)),
+        "BOT_ADMINS": "U0GRACE",
+        "DATABASE_URL": database_url,
+    }
+    async with AsyncExitStack() as stack:
+        yield Processes(Stage(sandbox, vendor), tmp_path, env, stack)
+
+
+async def test_press_that_reaches_another_process_decides(processes: Processes, server: Server) -> None:
+    stage, sockets = processes.stage, processes.stage.sandbox.sockets
+    await processes.start()
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    of_first = list(sockets.connections)
+    other = await processes.start()
+    for connection in of_first:
+        # As while Slack refreshes them.
+        connection.accepting = False
+    value = value_of(message)
+    assert await press(stage, message, ReplyAction.APPROVE) is None
+    await wait_for_line(other.stderr, f"action {ReplyAction.APPROVE} by user U0ADA")
+    message = await ended(stage, asked)
+    assert f"It's {server.result}." in shown(message)
+    for connection in sockets.connections:
+        connection.accepting = connection in of_first
+    assert await press(stage, message, ReplyAction.APPROVE, value=value) == texts.NOTHING_TO_DECIDE
+    assert len(stage.vendor.requests) == 2
+
+
+async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
+    processes: Processes, server: Server
+) -> None:
+    stage = processes.stage
+    leaving = await processes.start()
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    leaving.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(END_WITHIN_S):
+        assert await leaving.wait() == 0
+    assert buttons(message) == DECISIONS
+    await processes.start()
+    assert await press(stage, message, ReplyAction.APPROVE) is None
+    assert f"It's {server.result}." in shown(await ended(stage, asked))
+    assert [each.ts for each in stage.bots("general", asked)] == [message.ts]
+    assert len(stage.vendor.requests) == 2, "the model isn't asked again for the step on record"
