@@ -54,7 +54,7 @@ from bot.core.carriers import may_be_streamed
 from bot.core.conversation import FollowUp, Job, Prompt, TextPart, TurnPart
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.mentions import without_address
-from bot.core.inbound.tokens import TokenEstimate, media_tokens, prompt_texts
+from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
 from bot.core.job import Closing, EndReason, Outcome, Spent, reason_of
 from bot.core.outbox import Leftover, OutboxKind
@@ -416,22 +416,21 @@ class Answering:
         questions = (attempt.job.question, *attempt.job.earlier)
         if not any(question.files or without_address(question.text, self.me.user_id) for question in questions):
             return _end(texts.HELP, Outcome(EndReason.NOTHING_ASKED, ""))
+        offer = await self.tool_calls.offer(attempt.job)
         async with AsyncExitStack() as memory:
-            built = await self.prompt_builder.build(attempt.draft, memory)
+            built = await self.prompt_builder.build(attempt.draft, memory, offer.definitions)
             attempt.opened, attempt.prompt_version = built.opened, built.prompt_version
             provider = self.models.led_by(built.model, built.prompt)
-            return await self._take_steps(attempt, built.prompt, provider, reply)
+            return await self._take_steps(attempt, built.prompt, offer, provider, reply)
 
     async def _take_steps(
-        self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, reply: LiveReply
+        self, attempt: AnswerAttempt, prompt: Prompt, offer: Offer, provider: Provider, reply: LiveReply
     ) -> tuple[Ending, Outcome]:
         """Asks the model, and makes its calls, until it asks for no more. Raises _TokenRefused, _Asked and NotOurs."""
         if self.token_refused():
             raise _TokenRefused
         records, job = self.tool_calls.records, attempt.job
-        offer = await self.tool_calls.offer(job)
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
-        prompt = replace(prompt, tools=offer.definitions)
         begun = attempt.text[len(job.settled) :] if job.rounds else ""
         while True:
             await self._make_calls(attempt, offer, reply)
@@ -486,8 +485,7 @@ class Answering:
 
         `resumed`: what an earlier attempt left of this step.
         """
-        texts_tokens = sum(self.estimate.tokens(text) for text in prompt_texts(prompt))
-        input_tokens = texts_tokens + media_tokens(prompt)
+        input_tokens = self.estimate.prompt_tokens(prompt)
         await self.quota.reserve(attempt.job, input_tokens, MOST_SEARCHES if prompt.web_search else 0)
         attempt.step_began(provider.model, input_tokens)
         if not prompt.tools:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bot.core.assistant_pane import in_pane, pane_context_line
-from bot.core.conversation import Job, Message, Prompt, Question, WebSearch
+from bot.core.conversation import Job, Message, Prompt, Question, ToolDefinition, WebSearch
 from bot.core.inbound import prompt as prompts
 from bot.core.inbound import shared_files
 from bot.core.inbound.batch import with_earlier_questions
 from bot.core.inbound.channel_settings import ChannelSettings, prompt_version
 from bot.core.inbound.files import OpenedFile, choose_files
 from bot.core.inbound.prompt import PromptMessage
-from bot.core.inbound.tokens import TokenEstimate
+from bot.core.inbound.tokens import TokenEstimate, room_for_conversation
 from bot.core.inbound.triage import Identity, by_person, second_person_since
 from bot.core.reply.draft import Draft
 from bot.errors import StoreError
@@ -80,8 +80,8 @@ class PromptBuilder:
     settings: PromptSettings
     estimate: TokenEstimate
 
-    async def build(self, draft: Draft, memory: AsyncExitStack) -> BuiltPrompt:
-        """Returns the prompt for a draft, which begins an answer or continues one.
+    async def build(self, draft: Draft, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
+        """Returns the prompt for a draft, which begins an answer or continues one. `tools`: what the model may call.
 
         The files' contents count as used memory until `memory` closes.
         """
@@ -92,17 +92,19 @@ class PromptBuilder:
         if draft.resumes or job.rounds:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages)
-        opened = await self._opened(conversation, memory)
+        room_tokens = room_for_conversation(self.settings.history_tokens, self.estimate.definitions_tokens(tools))
+        opened = await self._opened(conversation, memory, room_tokens)
         # The text of recorded steps comes with these (core/step_turns.py).
         resumes, so_far = (False, job.so_far) if job.rounds else (draft.resumes, draft.start)
         request = prompts.RESUME_REQUEST if resumes else prompts.CONTINUE_REQUEST
         continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), so_far, request)
-        truncated = prompts.truncate(continued, self.estimate.tokens, self.settings.history_tokens)
+        truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
         instructions = "\n\n".join(filter(None, (system, await self._pane_context(job.question))))
         prompt = replace(
             prompts.build_prompt(instructions, truncated),
             cache_key=prompts.cache_key(job.question.thread),
+            tools=tools,
             web_search=None if channel.web_search is False else self.settings.web_search,
         )
         return BuiltPrompt(prompt, channel.model, prompt_version(system), new_files)
@@ -144,11 +146,13 @@ class PromptBuilder:
         names = await self.history.names(prompts.ids_to_look_up(conversation, self.me))
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name})
 
-    async def _opened(self, messages: Sequence[PromptMessage], memory: AsyncExitStack) -> Mapping[str, OpenedFile]:
-        """Returns the conversation's files by id, their texts truncated to half of the prompt."""
+    async def _opened(
+        self, messages: Sequence[PromptMessage], memory: AsyncExitStack, room_tokens: int
+    ) -> Mapping[str, OpenedFile]:
+        """Returns the conversation's files by id, their texts truncated to half of the room."""
         wanted, unread = choose_files(shared_files.files_newest_first(messages))
         read = await memory.enter_async_context(self.files.reading(wanted)) if wanted else {}
-        return shared_files.truncate_files({**read, **unread}, self.estimate.tokens, self.settings.history_tokens // 2)
+        return shared_files.truncate_files({**read, **unread}, self.estimate.tokens, room_tokens // 2)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question: its follow-ups need a mention."""

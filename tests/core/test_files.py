@@ -1,6 +1,7 @@
 """Files: which are read, how their bytes are recognized, and how the model and the reader learn of them."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from bot.core.conversation import File, Media, Prompt, Turn
 from bot.core.inbound import files, shared_files
 from bot.core.inbound.files import MOST_FILES, OpenedFile, Unread
 from bot.core.inbound.prompt import PromptMessage
-from bot.core.inbound.tokens import TokenEstimate, media_tokens
+from bot.core.inbound.tokens import TokenEstimate
 from bot.slack import images
 
 NOTES = File("F1", "notes.md")
@@ -233,4 +234,6 @@ class TestMedia:
 
     def test_media_are_estimated_in_tokens(self) -> None:
         turn = Turn("user", "", (media("a.png"), media("a.pdf", 400_000, files.PDF)))
-        assert media_tokens(Prompt("", (turn,))) == 1_600 + 5 * 2_000
+        estimate = TokenEstimate(("openai/m",))
+        texts_tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=()),)))
+        assert estimate.prompt_tokens(Prompt("", (turn,))) == texts_tokens + 1_600 + 5 * 2_000

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.conversation import File, Job, Media, Message, Prompt, Question, ThreadKey
+from bot.core.conversation import File, Job, Media, Message, Prompt, Question, ThreadKey, ToolDefinition
 from bot.core.inbound.files import OpenedFile, unread_notice
 from bot.core.inbound.tokens import TokenEstimate
 from bot.core.inbound.triage import Identity
@@ -718,8 +718,8 @@ async def test_files_that_were_not_read_are_named_below_the_answer(alone: Stage)
     build = alone.answering.prompt_builder.build
 
     class WithPicture:
-        async def build(self, draft: Draft, memory: AsyncExitStack) -> BuiltPrompt:
-            return replace(await build(draft, memory), opened=opened)
+        async def build(self, draft: Draft, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
+            return replace(await build(draft, memory, tools), opened=opened)
 
     alone.answering = replace(alone.answering, prompt_builder=cast(PromptBuilder, WithPicture()))
     await attempt_at(alone)

@@ -59,6 +59,7 @@ class Notes:
     """A server with two tools, which counts its calls. A call waits for `may_end`."""
 
     rules: Mapping[str, ToolRule] = field(default_factory=lambda: RULES)
+    description: str = ""
     definition_hash: str = "first"
     calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     outcome: CallOutcome = CallOutcome.DONE
@@ -66,7 +67,9 @@ class Notes:
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def definitions(self, question: Question) -> tuple[ToolDefinition, ...]:
-        return tuple(ToolDefinition(name, "", {"type": "object"}, self.definition_hash) for name in self.rules)
+        return tuple(
+            ToolDefinition(name, self.description, {"type": "object"}, self.definition_hash) for name in self.rules
+        )
 
     def rule_for(self, name: str) -> ToolRule:
         return self.rules.get(name, ToolRule(Permission.ASK))
@@ -81,13 +84,15 @@ class Notes:
 
 
 @asynccontextmanager
-async def staged(tools: Notes, *steps: tuple[StreamEvent, ...], **more: Any) -> AsyncIterator[Stage]:
+async def staged(
+    tools: Notes, *steps: tuple[StreamEvent, ...], question: Question = QUESTION, **more: Any
+) -> AsyncIterator[Stage]:
     """Yields a stage whose only question is being answered."""
     clock = InstantClock()
     stores = await Stores.open("sqlite://", "w1", clock)
     stage = Stage(stores, clock, StepModel(steps), tools=tools, **more)  # type: ignore[arg-type]
     stage.open_all()
-    await stores.queue.enqueue("Ev1", QUESTION)
+    await stores.queue.enqueue("Ev1", question)
     running = asyncio.create_task(stage.worker.run())
     try:
         yield stage
@@ -190,6 +195,21 @@ async def test_model_that_never_stops_asking_for_tools_reaches_the_step_limit(no
     assert stage.replies.opened[0].ending is not None
     assert stage.replies.opened[0].ending.notice == texts.STEP_LIMIT
     assert "last step" in prompts_of(stage)[-1].turns[-1].text
+
+
+@pytest.mark.parametrize(
+    ("description", "most_bytes"),
+    [("", 24_000), ("word " * 1_000, 14_000), ("word " * 100_000, 12_000)],
+    ids=["no definitions to speak of", "long definitions", "definitions that would take it all"],
+)
+async def test_definitions_leave_less_room_for_the_conversation(
+    notes: Notes, description: str, most_bytes: int
+) -> None:
+    notes.description = description
+    async with staged(notes, ANSWER, question=replace(QUESTION, text="why? " * 20_000)) as stage:
+        await ended(stage)
+    [prompt] = prompts_of(stage)
+    assert most_bytes - 500 <= len(prompt.turns[-1].text) <= most_bytes + 100
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """Estimates how many tokens a text is. A tokenizer would be exact, but fetches its tables from the network."""
 
 import json
+from collections.abc import Sequence
 
-from bot.core.conversation import Media, Prompt
+from bot.core.conversation import Media, Prompt, ToolDefinition, Turn
 from bot.core.inbound.files import PDF
-from bot.core.stream import Usage
+from bot.core.stream import Opaque, ToolCall, Usage
 
 BYTES_PER_TOKEN = {"openai": 3.0, "anthropic": 2.0}
 """Bytes per token by vendor: cautious first guesses, which reported usage corrects."""
@@ -30,12 +31,23 @@ class TokenEstimate:
         """Returns the estimate of the model that counts most: the prompt must fit a fallback too."""
         return int(len(text.encode(errors="replace")) / min(self._bytes_per_token.values())) + TURN_TOKENS
 
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        """Returns the estimate of all that a request with this prompt sends: texts, files, definitions and steps."""
+        texts = [prompt.system, *(text for turn in prompt.turns for text in _sent_texts(turn))]
+        media = (_media_tokens(media) for turn in prompt.turns for media in turn.media)
+        return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
+
+    def definitions_tokens(self, tools: Sequence[ToolDefinition]) -> int:
+        """Returns the estimate of tools' definitions, which every request of an answer sends."""
+        return sum(self.tokens(_definition(tool)) for tool in tools)
+
     def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
         """Corrects the estimate of a model by the usage of an answer."""
-        # Neither media nor what a search found is in the prompt's texts.
-        if any(turn.media for turn in prompt.turns) or usage.web_searches:
+        # Neither media nor what a search found is in the prompt's texts, and encrypted items are not texts.
+        if usage.web_searches or any(turn.media or _opaque_items(turn) for turn in prompt.turns):
             return
-        size_bytes = sum(len(text.encode(errors="replace")) for text in prompt_texts(prompt))
+        texts = [*prompt_texts(prompt), *map(_definition, prompt.tools)]
+        size_bytes = sum(len(text.encode(errors="replace")) for text in texts)
         if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < MEASURABLE_BYTES:
             return
         measured = min(6.0, max(1.0, size_bytes / usage.input_tokens))
@@ -44,14 +56,28 @@ class TokenEstimate:
 
 
 def prompt_texts(prompt: Prompt) -> list[str]:
-    """Returns all texts of a prompt."""
-    tools = (f"{tool.description} {json.dumps(dict(tool.parameters))}" for tool in prompt.tools)
-    return [prompt.system, *(turn.text for turn in prompt.turns), *tools]
+    """Returns what people and the model wrote in a prompt, and what tools returned."""
+    return [prompt.system, *(turn.text for turn in prompt.turns)]
 
 
-def media_tokens(prompt: Prompt) -> int:
-    """Returns a rough estimate for all images and PDFs in a prompt."""
-    return sum(_media_tokens(media) for turn in prompt.turns for media in turn.media)
+def room_for_conversation(limit_tokens: int, definitions_tokens: int) -> int:
+    """Returns what the definitions of tools leave of BOT_HISTORY_TOKENS to the conversation: at least half."""
+    return max(limit_tokens // 2, limit_tokens - definitions_tokens)
+
+
+def _definition(tool: ToolDefinition) -> str:
+    return json.dumps({"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)})
+
+
+def _sent_texts(turn: Turn) -> list[str]:
+    """Returns what a vendor gets of a turn: its own items, which hold all of a step, or else the text and the calls."""
+    calls = (part for part in turn.parts if isinstance(part, ToolCall))
+    arguments = (f"{call.name} {json.dumps(dict(call.arguments or {}))}" for call in calls)
+    return _opaque_items(turn) or [turn.text, *arguments]
+
+
+def _opaque_items(turn: Turn) -> list[str]:
+    return [json.dumps(dict(part.item)) for part in turn.parts if isinstance(part, Opaque)]
 
 
 def _media_tokens(media: Media) -> int:
