@@ -139,7 +139,7 @@ async def test_thread_is_titled_by_its_first_question(stage: Stage) -> None:
     await stage.sandbox.wait_for(lambda: title() == "How do I git rebase?")
     await stage.answers(dm, thread_ts)
     await ask(stage, thread_ts, "and then?")
-    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
+    await stage.vendor.request(1)
     assert [call.method for call in stage.sandbox.calls].count("assistant.threads.setTitle") == 1
     assert stage.prompts()[1][0]["content"] == "**How** do I `git rebase`?"
 
@@ -148,11 +148,11 @@ async def test_model_is_told_which_channel_is_open(stage: Stage) -> None:
     ada = stage.sandbox.client("ada")
     ada.look_at("general")
     thread_ts = await ask(stage, enter(stage))
-    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 1)
+    await stage.vendor.request(0)
     ada.look_at("project-x")
     await stage.sandbox.wait_for(lambda: all(delivery.acked_at_s for delivery in stage.sandbox.deliveries))
     await ask(stage, thread_ts, "and now?")
-    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
+    await stage.vendor.request(1)
     systems = [request.body["messages"][0]["content"] for request in stage.vendor.requests]
     assert "looking at the channel #general" in systems[0]
     assert "looking at the channel #project-x" in systems[1]

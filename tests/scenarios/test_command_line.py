@@ -164,7 +164,7 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
     async with bot_process(tmp_path, "run", env=connected(sandbox, vendor)) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
         asked = await stage.mention()
-        await sandbox.wait_for(lambda: vendor.requests)
+        await vendor.request(0)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 60) == 0
     assert await stage.answers("general", asked, timeout_s=1) == [("word " * 60).rstrip()]

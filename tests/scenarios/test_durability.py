@@ -75,7 +75,7 @@ class Fleet:
     async def asked_the_model(self, times: int) -> None:
         """Waits until the vendor has had so many requests."""
         try:
-            await asyncio.wait_for(self.stage.vendor.request(times - 1), 40)
+            await self.stage.vendor.request(times - 1)
         except TimeoutError:
             replies = [shown(message) for channel in ("general",) for message in self.stage.bots(channel)]
             got = len(self.stage.vendor.requests)

@@ -177,7 +177,7 @@ async def test_deleted_reply_is_left_alone_and_its_stream_is_closed(stage: Stage
     asked = await stage.mention()
     (reply,) = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     stage.sandbox.faults.start("refuse", error="message_not_found")
-    await stage.sandbox.wait_for(lambda: stage.vendor.requests)
+    await stage.vendor.request(0)
     await asyncio.wait_for(stage.vendor.requests[0].hung_up.wait(), 40)
     assert [message.ts for message in stage.bots("general", asked)] == [reply.ts]
 

@@ -122,7 +122,7 @@ async def test_question_without_an_event_is_in_the_prompt(stage: Stage) -> None:
     place = stage.sandbox.dm("ada")
     stage.vendor.script(says("First. " * 40, pause_s=0.02), says("To both."))
     await stage.sandbox.say("ada", place, "first?")
-    await stage.sandbox.wait_for(lambda: stage.vendor.requests)
+    await stage.vendor.request(0)
     stage.sandbox.faults.start("refuse", method="conversations.history", error="missing_scope")
     for number, text in enumerate(("second?", "third?"), start=1):
         await stage.sandbox.say("ada", place, text)

@@ -59,7 +59,7 @@ async def test_buttons_work_for_people_of_another_organisation(stage: Stage, set
     asked = await asked_by_emmy(stage, settings)
     (reply,) = stage.bots(PARTNERS, asked)
     assert await stage.sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.REGENERATE)
-    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
+    await stage.vendor.request(1)
     await stage.answers(PARTNERS, asked)
 
 
@@ -90,7 +90,7 @@ async def test_rows_under_a_foreign_team_id_get_ours_at_the_next_start(
     async with running(settings):
         (reply,) = stage.bots(PARTNERS, asked)
         assert await sandbox.client("emmy").press(PARTNERS, reply.ts, ReplyAction.REGENERATE)
-        await sandbox.wait_for(lambda: len(vendor.requests) == 2)
+        await vendor.request(1)
         await stage.answers(PARTNERS, asked)
     assert await teams(settings) == {sandbox.team_id}
 

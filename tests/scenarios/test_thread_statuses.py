@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,15 @@ def with_short_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_status_says_thinking_then_writing_until_the_answer_ends(stage: Stage) -> None:
     chunks = speech.chat(speech.tokens("Once there was a bot. " * 9))
-    stage.vendor.script(Answer(chunks, delay_s=2.0, pause_s=0.1))
+    thinking, writing = asyncio.Event(), asyncio.Event()
+    stage.vendor.script(Answer(chunks, gates={0: thinking.wait, len(chunks) - 1: writing.wait}))
     asked = await stage.mention()
-    await shows(stage, asked, texts.STATUS_THINKING)
-    [reply] = stage.bots("general", asked)
+    [reply] = await stage.sandbox.wait_for(lambda: stage.bots("general", asked))
     assert shown(reply).startswith(texts.THINKING), "nobody knows who sees a status: the placeholder comes at once"
+    await shows(stage, asked, texts.STATUS_THINKING)
+    thinking.set()
     await shows(stage, asked, texts.STATUS_WRITING)
+    writing.set()
     await stage.answers("general", asked)
     await shows(stage, asked, None)
 
@@ -92,14 +96,21 @@ async def test_status_that_is_shown_has_no_task(stage: Stage) -> None:
 
 async def test_refused_status_is_remembered_for_its_channel_and_delays_no_answer(stage: Stage) -> None:
     stage.sandbox.faults.start("refuse", method=METHOD, error="channel_not_found")
-    stage.vendor.script(Answer(speech.chat(["The whole answer."]), delay_s=1.0))
+
+    def answer_after(tries: int) -> Answer:
+        """An answer that takes longer than a status, and ends only after so many tries to show one."""
+        tried = partial(stage.sandbox.wait_for, lambda: calls(stage.sandbox) >= tries)
+        return Answer(speech.chat(["The whole answer."]), delay_s=1.0, gates={0: tried})
+
+    stage.vendor.script(answer_after(1))
     for number in range(3):
         asked = await stage.mention(f"question {number}?")
         assert await stage.answers("general", asked) == ["The whole answer."]
-        await stage.sandbox.wait_for(lambda: calls(stage.sandbox) == 1)
+        assert calls(stage.sandbox) == 1
+    stage.vendor.script(answer_after(2))
     elsewhere = await stage.mention(channel="random")
-    await stage.sandbox.wait_for(lambda: calls(stage.sandbox) == 2)
     assert await stage.answers("random", elsewhere) == ["The whole answer."]
+    assert calls(stage.sandbox) == 2
 
 
 async def test_answer_waits_for_no_status(stage: Stage) -> None:
@@ -115,7 +126,7 @@ async def test_queued_questions_show_their_place(
     async with running(replace(settings, max_concurrent=1)):
         stage = Stage(sandbox, vendor)
         answered = await stage.mention()
-        await sandbox.wait_for(lambda: len(vendor.requests) == 1)
+        await vendor.request(0)
         first, second = await stage.mention("two?"), await stage.mention("three?")
         await sandbox.say("ada", "general", "@typist and?", answered)
         await shows(stage, first, "is queued (1st)…")
@@ -141,12 +152,14 @@ async def agent_sandbox(manifest_json: Any) -> AsyncIterator[Sandbox]:
 
 async def test_agents_channel_thread_has_slacks_stop_in_place_of_placeholder_and_button(vendor: VendorServer) -> None:
     chunks = speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60]
-    vendor.script(Answer(chunks, delay_s=1.0, ending=Ending.HANG))
+    thinking = asyncio.Event()
+    vendor.script(Answer(chunks, gates={0: thinking.wait}, ending=Ending.HANG))
     async with agent_sandbox(manifest("manifest.agent.json")) as sandbox, running(settings_of(sandbox, vendor)):
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()
         await shows(stage, asked, texts.STATUS_THINKING)
         assert stage.bots("general", asked) == []
+        thinking.set()
         [reply] = await sandbox.wait_for(lambda: stage.bots("general", asked))
         assert "Once" in shown(reply)
         assert buttons(reply) == []

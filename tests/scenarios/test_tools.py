@@ -157,7 +157,7 @@ async def test_status_says_that_an_approval_is_missing_until_it_is_decided(
     stage.sandbox.workspace.set_status("C0GENERAL", asked, "")
     await status(stage, asked, texts.STATUS_ASKING)
     await stage.sandbox.say("grace", "general", "@typist and mine?", asked)
-    await stage.sandbox.wait_for(lambda: len(stage.vendor.requests) == 2)
+    await stage.vendor.request(1)
     await status(stage, asked, texts.STATUS_ASKING)
     await press(stage, message, ReplyAction.APPROVE)
     await ended(stage, asked)

@@ -11,6 +11,9 @@ from typing import Any, Self
 
 from aiohttp import web
 
+ARRIVES_WITHIN_S = 40.0
+"""The longest wait for a request."""
+
 
 class Ending(Enum):
     """How the response ends after its last chunk."""
@@ -86,8 +89,8 @@ class VendorServer:
         self._scripts = list(scripts)
 
     async def request(self, number: int) -> Seen:
-        """Returns the request of this number, counted from 0, once it has arrived."""
-        async with self._arrival:
+        """Returns the request of this number, counted from 0, once it has arrived. Raises TimeoutError."""
+        async with asyncio.timeout(ARRIVES_WITHIN_S), self._arrival:
             await self._arrival.wait_for(lambda: len(self.requests) > number)
         return self.requests[number]
 
