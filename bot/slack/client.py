@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -123,7 +123,9 @@ class SlackClient:
         if thread_ts is not None and message.get("thread_ts") is None:
             raise Refused(method, "posted outside of its thread", Refusal.OUTSIDE_THREAD, ts)
         if thread_ts is not None:
-            self.posted(channel, str(thread_ts))
+            # In a context of its own: timers and tasks that the listener starts would inherit `only_while`, and their
+            # calls would be withheld once the post's job has ended.
+            Context().run(self.posted, channel, str(thread_ts))
         return channel, ts
 
     async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:

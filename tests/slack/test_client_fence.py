@@ -21,3 +21,22 @@ async def test_request_for_a_lost_job_is_withheld(reused: bool) -> None:
         with only_while(lambda: True):
             await asyncio.gather(*(web.call("chat.postMessage", channel="C0GENERAL", text="ours") for _ in range(2)))
         assert [message.text for message in sandbox.messages("general")] == ["ours", "ours"]
+
+
+async def test_call_that_a_posts_listener_begins_outlives_the_posts_job() -> None:
+    job_ended, begun = asyncio.Event(), list[asyncio.Task[object]]()
+    async with Sandbox() as sandbox, new_session() as session:
+        web = SlackClient(sandbox.bot_token, sandbox.api_url, session)
+
+        async def call_afterwards() -> object:
+            await job_ended.wait()
+            return await web.call("assistant.threads.setStatus", channel_id="C0GENERAL", thread_ts=root, status="")
+
+        web.posted = lambda channel_id, thread_ts: begun.append(asyncio.create_task(call_afterwards()))
+        root = await sandbox.say("ada", "general", "why?")
+        with only_while(lambda: not job_ended.is_set()):
+            await web.post(channel="C0GENERAL", text="ours", thread_ts=root)
+        job_ended.set()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*begun)
+        assert sandbox.calls[-1].method == "assistant.threads.setStatus"
