@@ -424,7 +424,7 @@ class Others:
     call_ages_s: tuple[float, ...] = ()
     """The ages of their calls of one method in the last minute."""
     live_ages_s: tuple[float, ...] = ()
-    """The ages of their live replies."""
+    """The ages of their live replies; none unless they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ class RateLedger(Protocol):
         """When the database last failed this process, in any operation, by the monotonic clock."""
         ...
 
-    async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
-        """Takes one call from the method's budget, if one is left. Raises StoreError."""
+    async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
+        """Takes one call from the method's budget, if one is left. Raises StoreError.
+
+        `with_live`: the reservation also reports the other processes' live replies, which takes one more query.
+        """
         ...

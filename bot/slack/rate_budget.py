@@ -203,14 +203,14 @@ class RateBudget:
         try:
             await self._report(method)
             await self._charge_unreported(method)
-            reservation = await self._ledger.reserve(method, calls_per_minute)
+            reservation = await self._ledger.reserve(method, calls_per_minute, with_live=method == REPLIES)
         except StoreError as error:
             return self._decide_alone(method, calls_per_minute, error)
         now, others = self._clock.monotonic(), reservation.others
         if now < self._away_until.get(method, -math.inf):
             pacer.unseen(now)
             return reservation.granted and pacer.fits(now)
-        pacer.shared(now, others.call_ages_s, others.live_ages_s if method == REPLIES else ())
+        pacer.shared(now, others.call_ages_s, others.live_ages_s)
         return reservation.granted
 
     def _decide_alone(self, method: str, calls_per_minute: int, error: StoreError) -> bool:

@@ -30,19 +30,24 @@ class SqlRateLedger:
         """When the database last failed this process, by the monotonic clock."""
         return self._database.failed_at
 
-    async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
+    async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         """Takes one call from the method's budget, if one is left."""
-        return await self._database.write(self._reserve, method, calls_per_minute)
+        return await self._database.write(self._reserve, method, calls_per_minute, with_live)
 
-    async def _reserve(self, connection: AsyncConnection, method: str, calls_per_minute: int) -> Reservation:
+    async def _reserve(
+        self, connection: AsyncConnection, method: str, calls_per_minute: int, with_live: bool
+    ) -> Reservation:
         # The time when the transaction began, not when it was requested, so that calls are in order.
-        return await reserve(connection, self._worker.name, method, calls_per_minute, self._clock.now())
+        worker, now = self._worker.name, self._clock.now()
+        granted, call_ages_s = await _take_call(connection, worker, method, calls_per_minute, now)
+        live_ages_s = await _live_ages_s(connection, worker, now) if with_live else ()
+        return Reservation(granted, Others(call_ages_s, live_ages_s))
 
 
-async def reserve(
+async def _take_call(
     connection: AsyncConnection, worker: str, method: str, calls_per_minute: int, now: float
-) -> Reservation:
-    """Takes one call of a method, if the minute has one left, and reports the other processes' activity.
+) -> tuple[bool, tuple[float, ...]]:
+    """Takes one call of a method, if the minute has one left; returns whether it did, and the ages of others' calls.
 
     Processes take turns: SQLite has one writer, and PostgreSQL a lock for each method.
     """
@@ -62,8 +67,7 @@ async def reserve(
             old = sa.or_(slack_calls.c.sent_at <= now - WINDOW_S, slack_calls.c.sent_at >= now + WINDOW_S)
             await connection.execute(sa.delete(slack_calls).where(slack_calls.c.method == method, old))
         await connection.execute(sa.insert(slack_calls).values(method=method, worker=worker, sent_at=now))
-    call_ages_s = tuple(max(0.0, now - row.sent_at) for row in counting if row.worker != worker)
-    return Reservation(granted, Others(call_ages_s, await _live_ages_s(connection, worker, now)))
+    return granted, tuple(max(0.0, now - row.sent_at) for row in counting if row.worker != worker)
 
 
 async def _live_ages_s(connection: AsyncConnection, worker: str, now: float) -> tuple[float, ...]:

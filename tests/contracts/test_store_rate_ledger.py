@@ -67,8 +67,9 @@ async def test_others_calls_are_reported_without_own_calls(shared_url: str) -> N
     clock.time_s += 10
     await theirs.rate_ledger.reserve("chat.update", 50)
     clock.time_s += 5
-    reservation = await ours.rate_ledger.reserve("chat.update", 50)
-    assert reservation.others == Others(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
+    with_live = await ours.rate_ledger.reserve("chat.update", 50, with_live=True)
+    assert with_live.others == Others(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
+    assert (await ours.rate_ledger.reserve("chat.update", 50)).others == Others(call_ages_s=(15.0, 5.0))
     await ours.close()
     await theirs.close()
 

@@ -5,7 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Others, Piece, Reservation
@@ -33,7 +33,7 @@ class LoneLedger:
     failed_at: float = -math.inf
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    async def reserve(self, method: str, calls_per_minute: int) -> Reservation:
+    async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         await asyncio.sleep(self.delay_s)
         now = asyncio.get_running_loop().time()
         self.requests += 1
@@ -44,7 +44,7 @@ class LoneLedger:
         granted = used < calls_per_minute and now >= self.denies_until
         if granted:
             self.counted[method].append(now)
-        return Reservation(granted, self.others)
+        return Reservation(granted, self.others if with_live else replace(self.others, live_ages_s=()))
 
 
 @dataclass
