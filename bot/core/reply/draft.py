@@ -23,9 +23,8 @@ class Draft:
         """A list of deltas takes eight times the memory."""
         self._text.write(self.start)
         self.chars = len(self.start)
-        self._tail: list[str] = []
-        """The text after the first `_recorded` characters, in deltas."""
         self._recorded = self.chars
+        """How many of the first characters are on record."""
         self._last: Piece | None = None
         """The closing to record once the answer has ended."""
         keeps_checkpoint = self.resumes or bool(job.rounds) or job.checkpoint.closing is not None
@@ -46,7 +45,6 @@ class Draft:
     def append(self, delta: str) -> None:
         """Adds text from the model."""
         self._text.write(delta)
-        self._tail.append(delta)
         self.chars += len(delta)
 
     def cite(self, citation: Citation) -> None:
@@ -56,7 +54,7 @@ class Draft:
     def close(self, text: str, closing: Closing) -> None:
         """Ends the answer with this text: the draft's own, or an earlier attempt's if that is longer."""
         is_own = text == self.text
-        start, added = (self._recorded, "".join(self._tail)) if is_own else (0, text)
+        start, added = (self._recorded, text[self._recorded :]) if is_own else (0, text)
         self._last = Piece(start, added, closing, self.sources)
 
     def piece(self) -> Piece | None:
@@ -65,15 +63,13 @@ class Draft:
         is_new = self.chars > on_record or (self.chars == on_record and self.sources != self._recorded_sources)
         if self._last or not is_new:
             return self._last
-        return Piece(self._recorded, "".join(self._tail), sources=self.sources)
+        return Piece(self._recorded, self.text[self._recorded :], sources=self.sources)
 
     def recorded(self, piece: Piece) -> None:
         """Notes that a piece was recorded. Other pieces may have been recorded in the meantime."""
         self._recorded_sources = piece.sources
         if piece.closing:
             self._last = None
-            self._tail.clear()
             self._recorded = self.chars
         elif piece.end > self._recorded:
-            self._tail = ["".join(self._tail)[piece.end - self._recorded :]]
             self._recorded = piece.end
