@@ -119,9 +119,13 @@ def saw_untrusted(rounds: Sequence[Round]) -> bool:
 
 
 def searches(items: Sequence[Item]) -> int:
-    """Returns how often the vendor searched the web, by the items of steps."""
-    kinds = [item["item"].get("type") for item in items if item["type"] == "opaque"]
-    return sum(kind in ("web_search_call", "server_tool_use") for kind in kinds)
+    """Returns how often the vendor searched the web, by the items of steps. Opening a page is no search."""
+    opaque = [item["item"] for item in items if item["type"] == "opaque"]
+    return sum(
+        (item.get("type") == "web_search_call" and (item.get("action") or {}).get("type", "search") == "search")
+        or (item.get("type") == "server_tool_use" and item.get("name") == "web_search")
+        for item in opaque
+    )
 
 
 def calls_made(rounds: Sequence[Round]) -> int:

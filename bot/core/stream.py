@@ -33,7 +33,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The use of one request as the vendor reported it. Tokens read from or written to a cache are input tokens too."""
+    """The use of one request as the vendor reported it, or of several. Tokens of a cache are input tokens too."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -41,10 +41,19 @@ class Usage:
     cache_write_tokens: int = 0
     web_searches: int = 0
     """Searches that the vendor charges for."""
+    requests: "tuple[Usage, ...]" = field(default=(), compare=False)
+    """The requests that this sums up; empty: it is one request. A request's price depends on its own size."""
+
+    @property
+    def each(self) -> "tuple[Usage, ...]":
+        """The use of each request."""
+        return self.requests or (self,)
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Returns the use of both requests."""
-        return Usage(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+        """Returns the use of all requests."""
+        names = [name for name in self.__slots__ if name != "requests"]
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return Usage(**sums, requests=(*self.each, *other.each))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ class Prices(Protocol):
     """Knows the prices of models. It never waits, and never fails."""
 
     def cost_usd(self, model: str, usage: Usage, at: float) -> float | None:
-        """Returns the charge for one request at that time (seconds since the epoch), None if it is unknown.
+        """Returns the charge for a usage at that time (seconds since the epoch), None if it is unknown.
 
-        Prices may depend on one request's input, so the requests of an answer are priced one by one.
+        Prices may depend on one request's input, so the requests that the usage sums up are priced one by one.
         """
         ...

@@ -38,16 +38,20 @@ class ModelPrices:
     """The addresses at which vendors' APIs are served, by vendor, where they aren't the vendor's own."""
 
     def cost_usd(self, model: str, usage: Usage, at: float) -> float | None:
-        """Returns the charge for one request at that time, None if it is unknown."""
+        """Returns the charge for the requests of a usage at that time, None if it is unknown."""
         try:
-            if own := own_price(self.own, model):
-                return float(_own_model_price(own).calc_price(_usage(usage))["total_price"])
-            return float(self._published(model, _usage(usage), datetime.fromtimestamp(at, UTC)))
+            return float(sum(self._request_usd(model, _usage(request), at) for request in usage.each))
         except LookupError:
             return None
         except ValueError as error:
             log.error("model %s: its price can't be used, so its cost is unknown: %s", model, error)
             return None
+
+    def _request_usd(self, model: str, usage: "genai_prices.Usage", at: float) -> Decimal:
+        """Returns the charge for one request. Raises LookupError, ValueError."""
+        if own := own_price(self.own, model):
+            return _own_model_price(own).calc_price(usage)["total_price"]
+        return self._published(model, usage, datetime.fromtimestamp(at, UTC))
 
     def _published(self, model: str, usage: "genai_prices.Usage", at: datetime) -> Decimal:
         """Returns the charge by published prices. Raises LookupError, ValueError."""

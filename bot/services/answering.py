@@ -163,6 +163,8 @@ class AnswerAttempt:
     """What the step under way consists of."""
     calls: list[ToolCall] = field(default_factory=list)
     """The calls that the step under way asks for."""
+    searches: int = field(init=False)
+    """How often the vendor searched the web, in complete steps."""
     used: Usage = field(default_factory=Usage)
     """The usage of the steps that this attempt recorded."""
     used_usd: list[float | None] = field(default_factory=list)
@@ -174,6 +176,7 @@ class AnswerAttempt:
     def __post_init__(self) -> None:
         self.draft = Draft(self.job)
         self.rounds, self.follow_ups = list(self.job.rounds), list(self.job.follow_ups)
+        self.searches = searches([item for step in self.rounds for item in step.items])
 
     @property
     def text(self) -> str:
@@ -185,6 +188,7 @@ class AnswerAttempt:
         match event:
             case Completion():
                 self.completion = event
+                self.searches += event.usage.web_searches if event.usage else 0
                 return ""
             case Thinking(chars=chars):
                 self.output_chars += chars
@@ -656,8 +660,7 @@ def _footer(attempt: AnswerAttempt) -> str:
     model = attempt.model or ""
     if completion is not None and completion.model != attempt.model:
         model = texts.fell_back(completion.model)
-    searched = searches([*(item for step in attempt.rounds for item in step.items), *items_of(attempt.parts)])
-    return " · ".join(filter(None, (model, texts.work_done(searched, calls_made(attempt.rounds)))))
+    return " · ".join(filter(None, (model, texts.work_done(attempt.searches, calls_made(attempt.rounds)))))
 
 
 def _stopped(attempt: AnswerAttempt) -> tuple[Ending, Outcome]:

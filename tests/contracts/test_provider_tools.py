@@ -594,6 +594,7 @@ class TestPauses:
         [completion] = received.completions
         assert completion.finish_reason is FinishReason.TOOLS
         assert completion.usage == replace(USAGE + USAGE, web_searches=2)
+        assert completion.usage.requests == (replace(USAGE, web_searches=1),) * 2, "each has its own price"
         first, second, third = (seen.body for seen in vendor.requests)
         assert second["tools"] == first["tools"]
         assert second["messages"] == [*first["messages"], {"role": "assistant", "content": list(begun)}]

@@ -52,6 +52,21 @@ def test_cost_follows_published_prices(model: str, usage: Usage, usd: float) -> 
     assert PUBLISHED.cost_usd(model, usage, NOW) == pytest.approx(usd)
 
 
+TIERED = ModelPrices(
+    parse_prices('{"anthropic/*": {"input": 1, "output": 1, "tiers": [{"above": 100000, "input": 9}]}}'),
+)
+
+
+@pytest.mark.parametrize(
+    ("prices", "each_usd"), [(PUBLISHED, 0.008 + 0.01), (TIERED, 0.08 + 0.01)], ids=["published prices", "own prices"]
+)
+def test_requests_of_one_answer_are_priced_one_by_one(prices: ModelPrices, each_usd: float) -> None:
+    request = Usage(80_000, 0, web_searches=1)
+    answer = request + request + request
+    assert (answer.input_tokens, answer.web_searches) == (240_000, 3)
+    assert prices.cost_usd("anthropic/claude-haiku-5-5", answer, NOW) == pytest.approx(3 * each_usd)
+
+
 @pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS.values() if vendor.default_model])
 def test_default_models_have_a_price(vendor: VendorEntry) -> None:
     assert PUBLISHED.cost_usd(vendor.default_model, Usage(1_000, 1_000), NOW)

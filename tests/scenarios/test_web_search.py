@@ -82,6 +82,21 @@ async def test_answer_lists_its_sources_with_honest_links(stage: Stage, settings
     assert turn.cost_usd == pytest.approx(0.02 + 12 * 0.1e-6 + 42 * 0.5e-6)
 
 
+async def test_paused_answer_costs_what_its_requests_cost(stage: Stage, settings: Settings) -> None:
+    """Both requests have 60,000 tokens of input. As one request they would cost five times as much."""
+    stage.vendor.script(
+        Answer(steps.messages(*SEARCH, stop_reason="pause_turn", searches=1, input_tokens=60_000)),
+        Answer(steps.messages(*SEARCH, steps.text("It streams.", TYPIST), searches=2, input_tokens=60_000)),
+    )
+    asked = await stage.mention()
+    message = await with_sources(stage, asked, 1)
+    assert shown(message).endswith("claude-haiku-5-5 · 3 searches")
+    await on_record(settings)
+    [turn] = await rows(settings, turns)
+    assert turn.web_searches == 3
+    assert turn.cost_usd == pytest.approx(0.03 + 2 * (60_000 * 0.1e-6 + 42 * 0.5e-6))
+
+
 async def test_answer_of_openai_lists_its_sources(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:
     vendor.script(Answer(steps.responses(steps.SEARCH_CALL, steps.OPEN_PAGE, steps.message("It streams.", TYPIST))))
     openai = {"openai": VendorSettings("key", f"{vendor.url}/v1", api="responses")}

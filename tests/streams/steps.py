@@ -146,9 +146,16 @@ def tool_use(call_id: str, name: str, arguments: Mapping[str, Any]) -> Item:
     return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
 
 
-def messages(*blocks: Item, stop_reason: str = "end_turn", searches: int = 0, broken: str = "") -> list[bytes]:
+def messages(
+    *blocks: Item,
+    stop_reason: str = "end_turn",
+    searches: int = 0,
+    broken: str = "",
+    input_tokens: int = INPUT_TOKENS,
+) -> list[bytes]:
     """Returns a stream of the Messages API with these content blocks. `broken` replaces the JSON of tools' input."""
     whole = json.loads(messages_whole(stop_reason=stop_reason, searches=searches))
+    whole["usage"]["input_tokens"] = input_tokens
     events: list[dict[str, Any]] = [{"type": "message_start", "message": whole | {"content": [], "stop_reason": None}}]
     for index, block in enumerate(blocks):
         begun, deltas = _block_deltas(block, broken)

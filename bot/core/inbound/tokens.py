@@ -43,8 +43,9 @@ class TokenEstimate:
 
     def learn(self, model: str, prompt: Prompt, usage: Usage) -> None:
         """Corrects the estimate of a model by the usage of an answer."""
-        # Neither media nor what a search found is in the prompt's texts, and encrypted items are not texts.
-        if usage.web_searches or any(turn.media or _opaque_items(turn) for turn in prompt.turns):
+        # Neither media nor what a search found is in the prompt's texts, and encrypted items are not texts. A paused
+        # answer has sent the prompt more than once.
+        if usage.web_searches or usage.requests or any(turn.media or _opaque_items(turn) for turn in prompt.turns):
             return
         texts = [*prompt_texts(prompt), *map(_definition, prompt.tools)]
         size_bytes = sum(len(text.encode(errors="replace")) for text in texts)
