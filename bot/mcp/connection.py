@@ -11,12 +11,10 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from http import HTTPStatus
-from typing import TextIO
 
 import httpx2
-import mcp.client.stdio
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client.stdio import stdio_client
+from mcp import Client, MCPError
+from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 
@@ -24,6 +22,9 @@ from bot.core import check_texts
 from bot.errors import trace_of
 from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
+from bot.mcp.http import ResponseTooLong, http_client
+from bot.mcp.limits import LONGEST_MESSAGE_BYTES, TOO_LONG
+from bot.mcp.stdio import stdio_transport
 from bot.ports.clock import Clock
 
 START_WITHIN_S = 20.0
@@ -31,12 +32,6 @@ START_WITHIN_S = 20.0
 LIST_WITHIN_S = 4.0
 MOST_PAGES = 20
 """A list of tools has at most so many pages, so that it ends."""
-CONNECT_S = 5.0
-"""How long a TCP connection may take. Responses are bounded by the calls."""
-
-# The SDK gives a process 2 s after its stdin closes and 2 s after SIGTERM, before SIGKILL. Typist has 5 s to end.
-mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT = 0.7
-mcp.client.stdio.FORCE_KILL_TIMEOUT = 0.7
 
 log = logging.getLogger(__name__)
 
@@ -146,25 +141,18 @@ class Connection:
         mode = "legacy" if self._config.legacy else "auto"
         async with AsyncExitStack() as stack:
             match self._config.transport:
-                case StdioTransport(command=command, args=args, env=env):
-                    server = StdioServerParameters(command=command, args=list(args), env=dict(env))
-                    # What a server writes to stderr may quote its arguments.
-                    transport = stdio_client(server, stack.enter_context(_nowhere()))
+                case StdioTransport() as server:
+                    transport: Transport = stdio_transport(server, self.retire)
                 case HttpTransport(url=url, headers=headers):
-                    web = httpx2.AsyncClient(
-                        headers=dict(headers),
-                        timeout=httpx2.Timeout(CONNECT_S, read=None),
-                        event_hooks={"response": [self._note_status]},
-                    )
-                    transport = streamable_http_client(url, http_client=await stack.enter_async_context(web))
+                    web = await stack.enter_async_context(http_client(headers, self._note_status))
+                    transport = streamable_http_client(url, http_client=web, max_sse_event_size=LONGEST_MESSAGE_BYTES)
             yield await stack.enter_async_context(Client(transport, mode=mode, cache=None))
 
-    async def _note_status(self, response: httpx2.Response) -> None:
-        self._status = response.status_code
+    def _note_status(self, status: int) -> None:
+        self._status = status
 
     def _reason_of(self, error: BaseException) -> str:
         """Returns why a connection failed, without anything that the server said."""
-        is_http = isinstance(self._config.transport, HttpTransport)
         match _first_of(error):
             case TimeoutError():
                 return check_texts.MCP_NO_ANSWER
@@ -172,16 +160,29 @@ class Connection:
                 return check_texts.MCP_NO_COMMAND
             case OSError(errno=int(number)):
                 return os.strerror(number)
+            case ResponseTooLong():
+                return check_texts.MCP_TOO_LONG
             case httpx2.TransportError():
                 return check_texts.MCP_UNREACHABLE
-            case MCPError() if is_http and self._status >= HTTPStatus.BAD_REQUEST:
-                return f"HTTP {self._status}"
-            case MCPError(code=code) if code == CONNECTION_CLOSED:
-                return check_texts.MCP_CLOSED if is_http else check_texts.MCP_ENDED
-            case MCPError(code=code):
-                return check_texts.mcp_error(code)
+            case MCPError() as told:
+                return self._reason_of_answer(told)
             case unforeseen:
                 return trace_of(unforeseen)
+
+    def _reason_of_answer(self, error: MCPError) -> str:
+        is_http = isinstance(self._config.transport, HttpTransport)
+        if is_too_long(error):
+            return check_texts.MCP_TOO_LONG
+        if is_http and self._status >= HTTPStatus.BAD_REQUEST:
+            return f"HTTP {self._status}"
+        if error.code == CONNECTION_CLOSED:
+            return check_texts.MCP_CLOSED if is_http else check_texts.MCP_ENDED
+        return check_texts.mcp_error(error.code)
+
+
+def is_too_long(error: MCPError) -> bool:
+    """Returns whether an error tells that a message of the server is too long to be read."""
+    return TOO_LONG in error.message
 
 
 async def _list(client: Client) -> tuple[ListedTool, ...]:
@@ -191,6 +192,8 @@ async def _list(client: Client) -> tuple[ListedTool, ...]:
     for _ in range(MOST_PAGES):
         page = await client.list_tools(cursor=cursor)
         tools += (ListedTool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools)
+        if sum(len(tool.canonical) for tool in tools) > LONGEST_MESSAGE_BYTES:
+            raise ResponseTooLong
         cursor = page.next_cursor
         if cursor is None:
             break
@@ -203,7 +206,3 @@ def _first_of(error: BaseException) -> BaseException:
         others = [inner for inner in error.exceptions if not isinstance(inner, asyncio.CancelledError)]
         error = (others or error.exceptions)[0]
     return error
-
-
-def _nowhere() -> TextIO:
-    return open(os.devnull, "w")

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from mcp import MCPError
@@ -16,9 +17,16 @@ from pydantic import ValidationError
 
 from bot.core.tools import CallOutcome, CallResult
 from bot.mcp.config import ServerConfig
-from bot.mcp.connection import Connection, ServerDown
+from bot.mcp.connection import Connection, ServerDown, is_too_long
 from bot.mcp.definitions import ListedTool
-from bot.mcp.failures import CALL_LOST, CALL_LOST_READ_ONLY, RESULT_UNREADABLE, SERVER_BUSY, SERVER_DOWN
+from bot.mcp.failures import (
+    CALL_LOST,
+    CALL_LOST_READ_ONLY,
+    RESULT_TOO_LONG,
+    RESULT_UNREADABLE,
+    SERVER_BUSY,
+    SERVER_DOWN,
+)
 from bot.mcp.results import text_of
 from bot.ports.clock import Clock
 
@@ -121,6 +129,8 @@ class McpServer:
         except MCPError as error:
             if error.code in _LOST:
                 connection.retire()
+            if is_too_long(error):
+                return replace(lost, text=RESULT_TOO_LONG), False
             return (_failed(error.message), True) if error.code in _NOT_RUN else (lost, False)
         except (RuntimeError, ValidationError):
             # The SDK checks a result after the call.

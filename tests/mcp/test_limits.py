@@ -1,0 +1,110 @@
+"""A server that sends 50 MB: it is read up to the limit, the call fails with a sentence, and the server goes on."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.core.tools import CallOutcome
+from bot.mcp.config import HttpTransport, ServerConfig, StdioTransport
+from bot.mcp.connection import ServerDown
+from bot.mcp.failures import CALL_LOST_READ_ONLY, RESULT_TOO_LONG, SERVER_DOWN
+from bot.mcp.limits import LONGEST_MESSAGE_BYTES
+from bot.mcp.server import McpServer, open_servers
+from bot.ports.clock import SystemClock
+from tests.mcp import flood
+from tests.mcp.flood import WEB_TOOLS, Web, flooding_web
+from tests.mcp.servers import RawServer, said, tool
+
+IN_BUFFERS_BYTES = 16_000_000
+"""What the kernel and two event loops may hold beside what is read."""
+DONE, FAILED, UNKNOWN = CallOutcome.DONE, CallOutcome.FAILED, CallOutcome.UNKNOWN
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[Web]:
+    async with flooding_web() as web:
+        yield web
+
+
+async def called(server: McpServer, name: str, *, read_only: bool = False) -> tuple[CallOutcome, str]:
+    result, _ = await server.call(name, {}, timeout_s=60, read_only=read_only)
+    return result.outcome, result.text
+
+
+async def test_line_of_a_process_is_read_up_to_the_limit_and_the_process_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "flood"
+    config = ServerConfig("flood", StdioTransport(sys.executable, ("-I", "-S", flood.__file__, str(file))))
+    other = RawServer(tmp_path / "other.json")
+    other.script([tool("look")], {"look": said("Seen.")})
+    async with open_servers([config, other.config("other")], SystemClock()) as servers:
+        server = servers.by_name["flood"]
+        await servers.by_name["other"].tools()
+        assert {listed.name for listed in await server.tools()} == {"flood", "fine"}
+        other_pid = other.pid
+        assert await called(server, "flood") == (UNKNOWN, RESULT_TOO_LONG)
+        sent_bytes = file.with_suffix(".sent").stat().st_size * len(flood.CHUNK)
+        assert sent_bytes < LONGEST_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
+        assert await called(server, "fine") == (DONE, "Hi.")
+        assert await called(servers.by_name["other"], "look") == (DONE, "Seen.")
+        assert other.pid == other_pid
+
+
+@pytest.mark.parametrize("form", ["body", "events", "one line of an event", "refusal"])
+@pytest.mark.parametrize(("read_only", "outcome"), [(False, UNKNOWN), (True, FAILED)])
+async def test_response_is_read_up_to_the_limit(web: Web, form: str, *, read_only: bool, outcome: CallOutcome) -> None:
+    async with open_servers([ServerConfig("web", HttpTransport(web.url))], SystemClock()) as servers:
+        server = servers.by_name["web"]
+        assert {listed.name for listed in await server.tools()} == set(WEB_TOOLS)
+        found, text = await called(server, form, read_only=read_only)
+        assert found is outcome
+        # Of a refusal, the SDK tells no more than that it was one.
+        assert text == RESULT_TOO_LONG or form == "refusal"
+        assert web.sent_bytes < LONGEST_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
+        assert await called(server, "fine") == (DONE, "Hi.")
+
+
+async def test_redirect_is_read_up_to_the_limit(web: Web) -> None:
+    async with open_servers([ServerConfig("web", HttpTransport(web.url))], SystemClock()) as servers:
+        server = servers.by_name["web"]
+        await server.tools()
+        assert (await called(server, "redirect"))[0] is UNKNOWN
+        assert web.sent_bytes < LONGEST_MESSAGE_BYTES + IN_BUFFERS_BYTES
+        assert await called(server, "fine") == (DONE, "Hi.")
+
+
+async def test_compressed_response_is_not_decompressed(web: Web) -> None:
+    async with open_servers([ServerConfig("web", HttpTransport(web.url))], SystemClock()) as servers:
+        server = servers.by_name["web"]
+        await server.tools()
+        assert await called(server, "zipped", read_only=True) == (FAILED, CALL_LOST_READ_ONLY)
+        assert await called(server, "fine") == (DONE, "Hi.")
+
+
+async def test_list_of_tools_that_is_too_long_makes_the_server_down(tmp_path: Path) -> None:
+    raw = RawServer(tmp_path / "raw.json")
+    raw.script([tool(f"tool{number}", "x" * 1_000_000) for number in range(9)])
+    async with open_servers([raw.config()], SystemClock()) as servers:
+        with pytest.raises(ServerDown, match=r"^it sent more than 8 MB at once$"):
+            await servers.by_name["raw"].tools()
+        assert await called(servers.by_name["raw"], "tool1") == (FAILED, SERVER_DOWN)
+
+
+async def test_process_that_ended_between_two_calls_is_replaced_before_the_next(tmp_path: Path) -> None:
+    raw = RawServer(tmp_path / "raw.json")
+    raw.script([tool("look")], {"look": said("Seen.")})
+    async with open_servers([raw.config()], SystemClock()) as servers:
+        server = servers.by_name["raw"]
+        await server.tools()
+        first = raw.pid
+        os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            # The list is trusted for a minute: only a new process makes another one.
+            while raw.pid == first:
+                await server.tools()
+                await asyncio.sleep(0.01)
+        assert await called(server, "look") == (DONE, "Seen.")
