@@ -398,11 +398,18 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Estimated tokens that an attempt has used so far: they count if it is interrupted."""
+    """Estimated tokens that an attempt has used so far for a step: they count if it is interrupted.
+
+    A step's record has its usage, too. So these don't count any more once that step is on record.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     model: str | None = None
+    version: int = 0
+    """The version of the answer."""
+    step_no: int = 0
+    """The number of the model's step, from 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,7 +240,8 @@ class AnswerAttempt:
         """The estimated usage so far, which counts if the attempt is interrupted now."""
         if self.model is None or not (self.input_tokens or self.output_chars):
             return Spent()
-        return Spent(self.input_tokens, int(self.output_chars / CHARS_PER_TOKEN), self.model)
+        output_tokens = int(self.output_chars / CHARS_PER_TOKEN)
+        return Spent(self.input_tokens, output_tokens, self.model, self.job.version, len(self.rounds))
 
     def counted(self, outcome: Outcome) -> Outcome:
         """Returns the outcome with the attempt's model, usage and times. Without reported usage the estimate counts."""

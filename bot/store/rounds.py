@@ -5,7 +5,7 @@ answer's details name them, and a new version must know what an earlier one has 
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Job
+from bot.core.job import Spent
 from bot.core.tool_steps import Decision, Round, StepState, ToolStep
 from bot.store.schema import jobs, rounds, tool_steps
 
@@ -58,6 +59,17 @@ def step_of(row: sa.Row[Any]) -> ToolStep:
         decision=Decision(row.decision) if row.decision else None,
         decided_by=row.decided_by,
     )
+
+
+async def counted(connection: AsyncConnection, spent: Mapping[int, Spent]) -> set[int]:
+    """Returns the ids of the jobs whose step is on record, and with it the step's usage. `spent`: by job id.
+
+    A heartbeat may still report what a step has spent when the step's record has counted it.
+    """
+    steps = [(job_id, step.version, step.step_no) for job_id, step in spent.items()]
+    step = sa.tuple_(tool_steps.c.job_id, tool_steps.c.version, tool_steps.c.step_no)
+    on_record = sa.select(tool_steps.c.job_id).where(step.in_(steps)).distinct()
+    return set((await connection.scalars(on_record)).all()) if steps else set()
 
 
 async def drop(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:

@@ -240,7 +240,7 @@ workers = sa.Table(
     sa.Column("beat", sa.BigInteger, nullable=False),
     # Whether the worker holds a lock that its death releases (bot/store/liveness/workers.py).
     sa.Column("has_lock", sa.Boolean, nullable=False),
-    # {job id: [attempt, input tokens, output tokens, model]}: one row a second instead of one per live job.
+    # {job id: [attempt, *Spent]}: one row a second instead of one per live job.
     sa.Column("usage_so_far", sa.JSON, nullable=False),
     sa.Column("seen_at", sa.Double, nullable=False),
 )

@@ -6,10 +6,12 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import FollowUp, Job, QueuedThreads
-from bot.core.job import Piece
+from bot.core.job import Piece, Spent
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
 from bot.store import Stores
-from bot.store.schema import allowed_tools, rounds, tool_steps, turns
+from bot.store.liveness.failure_detector import Observation
+from bot.store.queue import claim
+from bot.store.schema import allowed_tools, rounds, tool_steps, turns, workers
 from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import (
     CALL,
@@ -80,6 +82,40 @@ async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(st
     job = await recorded(store)
     assert await store.tool_steps.record(job, asking_round(), STEPPED, None)
     assert [await count(store, table) for table in (rounds, tool_steps, turns)] == [1, 1, 1]
+
+
+async def used(store: Stores) -> list[tuple[str, int]]:
+    """Returns the turns' ends and input tokens."""
+    async with store.database.engine.begin() as connection:
+        rows = await connection.execute(sa.select(turns).order_by(turns.c.id))
+        return [(row.end_reason, row.input_tokens) for row in rows]
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["same version", "edited"])
+@pytest.mark.parametrize(("step_no", "interrupted"), [(0, []), (1, [("interrupted", 900)])])
+async def test_usage_of_a_recorded_step_does_not_count_again_if_the_attempt_ends_before_its_next_heartbeat(
+    worker: Workers, step_no: int, interrupted: list[tuple[str, int]], restarts: bool
+) -> None:
+    store = await worker("w1")
+    job = await recorded(store, READY)
+    await store.worker_queue.heartbeat({job: Spent(900, 30, "scripted/echo", job.version, step_no)})
+    if restarts:
+        await store.queue.edit(replace(asked(1), text="Why not?"), "1700000009.0")
+    assert await store.worker_queue.release(job)
+    assert await used(store) == [("stepped", 10), *interrupted]
+
+
+@pytest.mark.parametrize(("step_no", "interrupted"), [(0, []), (1, [("interrupted", 900)])])
+async def test_usage_of_a_recorded_step_does_not_count_again_if_its_process_dies_before_its_next_heartbeat(
+    store: Stores, step_no: int, interrupted: list[tuple[str, int]]
+) -> None:
+    job = await recorded(store, READY)
+    await store.worker_queue.heartbeat({job: Spent(900, 30, "scripted/echo", job.version, step_no)})
+    async with store.database.engine.begin() as connection:
+        beat = await connection.scalar(sa.select(workers.c.beat))
+        [again] = await claim.take_over(connection, "w2", {"w1": Observation(beat, 0.0)}, 1, 0.0, None)
+    assert again.interruptions == 1
+    assert await used(store) == [("stepped", 10), *interrupted]
 
 
 @pytest.mark.parametrize(

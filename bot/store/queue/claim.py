@@ -21,6 +21,7 @@ its last heartbeat says, is recorded as turns.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import sqlalchemy as sa
@@ -211,9 +212,11 @@ async def _record_interrupted(
         for of_worker in spent.values()
         for job_id, (attempt, *used) in of_worker.items()
     }
-    before = {job.id: used.get((job.id, job.attempts - 1), Spent()) for job in claimed}
+    before = {job: used.get((job.id, job.attempts - 1), Spent()) for job in claimed}
+    uncounted = {job: spent for job, spent in before.items() if spent != Spent()}
+    counted = await rounds.counted(connection, {job.id: spent for job, spent in uncounted.items()})
     interrupted = {
-        job: interrupted_values(job.id, before[job.id], now, prices) for job in claimed if before[job.id] != Spent()
+        job: interrupted_values(job.id, spent, now, prices) for job, spent in uncounted.items() if job.id not in counted
     }
     if interrupted:
         await connection.execute(sa.insert(turns), list(interrupted.values()))
@@ -224,10 +227,7 @@ async def _record_interrupted(
 
 def spent_values(claimed: Mapping[Job, Spent]) -> dict[str, Any]:
     """Returns the usage of attempts, in the form of `workers.usage_so_far`."""
-    return {
-        str(job.id): [job.attempts, spent.input_tokens, spent.output_tokens, spent.model]
-        for job, spent in claimed.items()
-    }
+    return {str(job.id): [job.attempts, *astuple(spent)] for job, spent in claimed.items()}
 
 
 async def _remove_idle(connection: AsyncConnection, dead: Sequence[str]) -> None:

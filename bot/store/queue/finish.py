@@ -96,7 +96,7 @@ async def release(connection: AsyncConnection, held: Held, spent: Spent, now: fl
     released = held.fenced.values(status=Status.QUEUED.value, worker=None, started_at=None)
     if (await connection.execute(released)).rowcount == 0:
         return False
-    if spent != Spent():
+    if spent != Spent() and not await rounds.counted(connection, {held.job.id: spent}):
         await record_turn(connection, held.job, interrupted_values(held.job.id, spent, now, held.prices), now)
     await wake_others(connection, held.worker)
     return True
