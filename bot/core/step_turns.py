@@ -12,6 +12,7 @@ from bot.core.tool_steps import APPROVAL_S, Decision, Item, Round, StepState, To
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
 MADE_BEFORE = "(For an earlier version of this answer, these calls were made. Don't repeat them unasked:\n{calls})"
+_BEGUN = "begun"
 _UNKNOWN = (
     "It isn't known whether this call was made: the connection or the process ended meanwhile. It may or may not have "
     "happened. Don't repeat it unless the user asks you to, and tell the user."
@@ -23,9 +24,10 @@ _DENIALS = {
 }
 
 
-def items_of(parts: Sequence[TurnPart]) -> tuple[Item, ...]:
-    """Returns what a step of the model consists of, as JSON."""
-    return tuple(item for part in parts if (item := _item_of(part)) is not None)
+def items_of(parts: Sequence[TurnPart], begun: str = "") -> tuple[Item, ...]:
+    """Returns what a step of the model consists of, as JSON. `begun`: the text that an earlier attempt left of it."""
+    items = tuple(item for part in parts if (item := _item_of(part)) is not None)
+    return ({"type": _BEGUN, "text": begun}, *items) if begun else items
 
 
 def _item_of(part: TurnPart) -> Item | None:
@@ -62,22 +64,30 @@ def with_steps(
     """Returns a prompt with the steps so far, their results, and the questions that came meanwhile.
 
     `made_before`: calls for earlier versions of the answer. `begun`: the text that an earlier attempt left in the
-    middle of the next step.
+    middle of the next step. The model is asked to go on after it, and later sees that it was asked that.
     """
     *earlier, last = prompt.turns
     remarks = [MADE_BEFORE.format(calls="\n".join(map(_call_line, made_before)))] if made_before else []
     asked = _texts(follow_ups, 0, bot_user_id)
     turns = [*earlier, replace(last, text="\n\n".join([last.text, *remarks, *asked]))]
     for number, step in enumerate(rounds, start=1):
-        turns.append(Turn("assistant", step.text.strip(), parts=tuple(map(_part_of, step.items))))
+        turns += _resumed(left := _begun(step))
+        parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
+        turns.append(Turn("assistant", step.text.removeprefix(left).strip(), parts=parts))
         said = _texts(follow_ups, step.step_no + 1, bot_user_id)
         said += [LAST_STEP] if is_last and number == len(rounds) else []
         results = [ToolResult(call.call_id, call.tool, result_text(call), _is_error(call)) for call in step.steps]
         text = "\n\n".join([*(result.text for result in results), *said])
         turns.append(Turn("user", text, parts=(*results, *map(TextPart, said))))
-    if begun:
-        turns += [Turn("assistant", begun), Turn("user", RESUME_REQUEST)]
-    return replace(prompt, turns=tuple(turns))
+    return replace(prompt, turns=(*turns, *_resumed(begun)))
+
+
+def _resumed(begun: str) -> list[Turn]:
+    return [Turn("assistant", begun.strip()), Turn("user", RESUME_REQUEST)] if begun.strip() else []
+
+
+def _begun(step: Round) -> str:
+    return next((item["text"] for item in step.items if item["type"] == _BEGUN), "")
 
 
 def _texts(follow_ups: Sequence[FollowUp], step_no: int, bot_user_id: str) -> list[str]:

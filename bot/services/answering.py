@@ -436,7 +436,7 @@ class Answering:
             raise _TokenRefused
         records, job = self.tool_calls.records, attempt.job
         made_before = await self.tool_calls.insist(lambda: records.made_before(job))
-        begun = attempt.text[len(job.settled) :] if job.rounds else ""
+        begun = attempt.text[len(job.settled) :]
         while True:
             await self._make_calls(attempt, offer, reply)
             step_no = len(attempt.rounds)
@@ -447,7 +447,7 @@ class Answering:
                 return gone
             if not attempt.calls or is_last:
                 return self._completed(attempt)
-            await self._record_step(attempt, step_no, offer)
+            await self._record_step(attempt, step_no, offer, begun)
             begun = ""
 
     async def _make_calls(self, attempt: AnswerAttempt, offer: Offer, reply: LiveReply) -> None:
@@ -467,13 +467,14 @@ class Answering:
         records, step_no = self.tool_calls.records, step.step_no + 1
         attempt.follow_ups += await self.tool_calls.insist(lambda: records.take_follow_ups(job, step_no))
 
-    async def _record_step(self, attempt: AnswerAttempt, step_no: int, offer: Offer) -> None:
+    async def _record_step(self, attempt: AnswerAttempt, step_no: int, offer: Offer, begun: str) -> None:
         """Records a step that asks for tools, with its calls and its usage. Raises NotOurs."""
         completion, written = attempt.completion, attempt.job.so_far + "".join(step.text for step in attempt.rounds)
         assert completion is not None, "a provider's stream ends with a Completion or an error"
         untrusted = saw_untrusted(attempt.rounds)
         calls = self.tool_calls.planned(attempt.calls, step_no, offer, untrusted=untrusted)
-        step = Round(step_no, attempt.text[len(written) :], items_of(attempt.parts), completion.model, calls)
+        items = items_of(attempt.parts, begun)
+        step = Round(step_no, attempt.text[len(written) :], items, completion.model, calls)
         counted = attempt.counted(Outcome(EndReason.STEPPED, "", completion.model, completion.usage))
         outcome = replace(counted, sources=())
         piece, records = attempt.draft.piece(), self.tool_calls.records

@@ -81,7 +81,9 @@ class PromptBuilder:
     estimate: TokenEstimate
 
     async def build(self, draft: Draft, memory: AsyncExitStack, tools: tuple[ToolDefinition, ...]) -> BuiltPrompt:
-        """Returns the prompt for a draft, which begins an answer or continues one. `tools`: what the model may call.
+        """Returns the prompt for a draft, without what earlier attempts left of this version of the answer.
+
+        `tools`: what the model may call.
 
         The files' contents count as used memory until `memory` closes.
         """
@@ -92,12 +94,12 @@ class PromptBuilder:
         if draft.resumes or job.rounds:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages)
-        room_tokens = room_for_conversation(self.settings.history_tokens, self.estimate.definitions_tokens(tools))
+        # What earlier attempts left comes with their steps (core/step_turns.py), and takes room as well.
+        left_tokens = self.estimate.tokens(draft.start[len(job.so_far) :])
+        taken_tokens = self.estimate.definitions_tokens(tools) + left_tokens
+        room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         opened = await self._opened(conversation, memory, room_tokens)
-        # The text of recorded steps comes with these (core/step_turns.py).
-        resumes, so_far = (False, job.so_far) if job.rounds else (draft.resumes, draft.start)
-        request = prompts.RESUME_REQUEST if resumes else prompts.CONTINUE_REQUEST
-        continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), so_far, request)
+        continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), job.so_far)
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens)
         new_files = [opened[file_id] for file_id in dict.fromkeys(shared_files.file_ids_since_answer(conversation))]
         instructions = "\n\n".join(filter(None, (system, await self._pane_context(job.question))))

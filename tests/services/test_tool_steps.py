@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from bot.core import texts
 from bot.core.conversation import Prompt, Question, ToolDefinition, ToolResult
+from bot.core.inbound.prompt import RESUME_REQUEST
 from bot.core.job import EndReason
 from bot.core.limits.access import UserKind
 from bot.core.stream import Completion, FinishReason, Opaque, StreamEvent, ToolCall, Usage
@@ -25,6 +26,8 @@ READ, WRITE = "notes__list", "notes__add"
 RULES = {READ: ToolRule(Permission.ALLOW, read_only=True), WRITE: ToolRule(Permission.ASK)}
 MILK = ToolCall(0, "call_1", WRITE, {"text": "Milk"})
 LIST = ToolCall(0, "call_1", READ, {})
+LONG = "word " * 100
+"""So long that an attempt that takes over goes on after it."""
 ANSWER = ("All done.", Completion(MODEL, FinishReason.STOP, Usage(30, 3)))
 
 
@@ -51,6 +54,19 @@ class StepModel:
         self.prompts.append(prompt)
         step_no = sum(turn.role == "assistant" and bool(turn.parts) for turn in prompt.turns)
         for event in self.steps[min(step_no, len(self.steps) - 1)]:
+            yield event
+
+
+@dataclass
+class InterruptedModel(StepModel):
+    """The same, after a first request that never ends after some text."""
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
+        if not self.prompts:
+            self.prompts.append(prompt)
+            yield LONG
+            await asyncio.Event().wait()
+        async for event in super().stream(prompt):
             yield event
 
 
@@ -85,12 +101,16 @@ class Notes:
 
 @asynccontextmanager
 async def staged(
-    tools: Notes, *steps: tuple[StreamEvent, ...], question: Question = QUESTION, **more: Any
+    tools: Notes,
+    *steps: tuple[StreamEvent, ...],
+    model: type[StepModel] = StepModel,
+    question: Question = QUESTION,
+    **more: Any,
 ) -> AsyncIterator[Stage]:
     """Yields a stage whose only question is being answered."""
     clock = InstantClock()
     stores = await Stores.open("sqlite://", "w1", clock)
-    stage = Stage(stores, clock, StepModel(steps), tools=tools, **more)  # type: ignore[arg-type]
+    stage = Stage(stores, clock, model(steps), tools=tools, **more)  # type: ignore[arg-type]
     stage.open_all()
     await stores.queue.enqueue("Ev1", question)
     running = asyncio.create_task(stage.worker.run())
@@ -403,6 +423,21 @@ async def test_call_that_was_under_way_at_a_take_over_is_repeated_only_if_read_o
     assert len(notes.calls) == calls
     assert results_in(prompts_of(stage)[-1])[0].startswith(result)
     assert len(prompts_of(stage)) == 2, "the recorded step is not asked for again"
+
+
+async def test_later_steps_and_attempts_read_what_was_written_before_and_after_an_interruption(notes: Notes) -> None:
+    step = asking(MILK, text="The end.")
+    async with staged(notes, step, asking(LIST), ANSWER, model=InterruptedModel) as stage:
+        await stage.until(lambda: any(attempt.text for attempt in stage.attempts), "the model has written")
+        await hand_over(stage)
+        running = asyncio.create_task(next_worker(stage).run())
+        assert await decide(stage, await waiting(stage), Decision.APPROVED)
+        await ended(stage)
+        running.cancel()
+    begun = [("assistant", LONG.strip()), ("user", RESUME_REQUEST), ("assistant", "The end.")]
+    for prompt in prompts_of(stage)[2:]:
+        assert [(turn.role, turn.text) for turn in prompt.turns[1:4]] == begun
+    assert len(prompts_of(stage)) == 4
 
 
 async def test_call_that_the_tool_never_answered_is_unknown(notes: Notes) -> None:

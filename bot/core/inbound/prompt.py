@@ -5,7 +5,7 @@ The steps, in the order in which services/prompt_builder.py takes them:
 1. `prompt_messages` chooses the messages that count, and notes each one's writer.
 2. `ids_to_look_up` names the people and channels whose names Slack must be asked for; `resolve_names` fills them in.
 3. core/inbound/shared_files.py adds the files' text and media.
-4. `with_continuation` adds the answer so far, if an answer is continued or resumed.
+4. `with_continuation` adds the answer so far, if an answer is continued.
 5. `truncate` leaves messages out until the rest fits.
 6. `build_prompt` merges messages into turns, by the rules that all vendors share: turns alternate, none is empty, and
    the first and last are the user's.
@@ -161,13 +161,11 @@ def _has_several_speakers(messages: Sequence[PromptMessage]) -> bool:
     return len({message.speaker for message in messages if message.speaker is not None}) > 1
 
 
-def with_continuation(
-    messages: Sequence[PromptMessage], so_far: str, request: str = CONTINUE_REQUEST
-) -> list[PromptMessage]:
+def with_continuation(messages: Sequence[PromptMessage], so_far: str) -> list[PromptMessage]:
     """Adds the answer so far and the request to continue it: a prompt can't end with the model's own turn."""
     if not so_far:
         return list(messages)
-    return [*messages, PromptMessage(None, so_far), PromptMessage("", request)]
+    return [*messages, PromptMessage(None, so_far), PromptMessage("", CONTINUE_REQUEST)]
 
 
 def truncate(messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int) -> list[PromptMessage]:

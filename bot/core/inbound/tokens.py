@@ -61,9 +61,12 @@ def prompt_texts(prompt: Prompt) -> list[str]:
     return [prompt.system, *(turn.text for turn in prompt.turns)]
 
 
-def room_for_conversation(limit_tokens: int, definitions_tokens: int) -> int:
-    """Returns what the definitions of tools leave of BOT_HISTORY_TOKENS to the conversation: at least half."""
-    return max(limit_tokens // 2, limit_tokens - definitions_tokens)
+def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
+    """Returns what definitions of tools and the answer so far leave of BOT_HISTORY_TOKENS to the conversation.
+
+    That is at least half.
+    """
+    return max(limit_tokens // 2, limit_tokens - taken_tokens)
 
 
 def _definition(tool: ToolDefinition) -> str:
