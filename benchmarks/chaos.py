@@ -1,15 +1,17 @@
 """Chaos test: bot processes answer many questions while random faults hit everything that they depend on.
 
 Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40] [--minutes 9] [--seed 1] [--seeds 1]
-                                [--database postgresql|sqlite]
+                                [--database postgresql|sqlite] [--tools]
 
 Processes are killed, paused and replaced; sockets drop; events are delivered twice; PostgreSQL restarts; Slack refuses
 calls, is slow or loses responses; the model's streams are cut or stall. The sandbox enforces Slack's budgets all the
-time. People edit and delete some of their questions.
+time. People edit and delete some of their questions. With `--tools`, the model calls tools of an MCP server before it
+answers some of them: tools that write and tools that read, of which some take seconds, and some need an approval.
 
 At the end, benchmarks/invariants.py checks that each question has one complete answer to its newest text, in its thread
-and in order, or none if it was deleted, and that Slack and the database agree. Prints faults, figures and violations;
-exits with 1 if there is a violation. Each run leaves the processes' logs and a timeline in a folder.
+and in order, or none if it was deleted, and that Slack and the database agree. benchmarks/tool_invariants.py checks
+that no call that may change something was made twice. Prints faults, figures and violations; exits with 1 if there is a
+violation. Each run leaves the processes' logs and a timeline in a folder.
 """
 
 import argparse
@@ -20,14 +22,17 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.approver import Approver
 from benchmarks.databases import Database, Engine, database
 from benchmarks.faults import COMMON_FAULTS, POSTGRESQL_FAULTS, FaultTargets, inject_faults
 from benchmarks.fleet import Fleet
 from benchmarks.invariants import (
+    LIVE_STATES,
     MODEL,
     AskedQuestion,
     Evidence,
@@ -42,6 +47,8 @@ from benchmarks.process import connected_to
 from benchmarks.question_plan import PlannedQuestion, plan_questions
 from benchmarks.scripted_model import ScriptedModel
 from benchmarks.timeline import write_timeline
+from benchmarks.tool_invariants import tool_figures, tool_violations
+from benchmarks.tool_server import let_use, tool_server
 from sandbox.server import Sandbox
 
 EDITS_A_MINUTE = 50
@@ -53,6 +60,8 @@ SECRET = "sk-chaos-0123456789abcdef"  # noqa: S105 - opens nothing
 REDELIVERIES_S = (0.0, 5.0, 10.0, 20.0, 40.0)
 """Slack redelivers at once, after one minute and after five. Shortened, so that a run ends."""
 SETTLED_S = 2.0
+TOOLS_SHARE = 0.5
+"""The share of questions whose model uses tools, in a run with tools."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,8 @@ class Run:
     """How long a process is paused: long enough for others to take over from it."""
     drain_s: int = 6
     """Short, so that some answers are handed over at shutdown."""
+    tools: bool = False
+    """Whether models use tools for some questions."""
 
     @property
     def idle_within_s(self) -> float:
@@ -98,17 +109,26 @@ async def chaos(run: Run, folder: Path) -> Report:
         Sandbox(budgets=limits, redelivery_delays_s=REDELIVERIES_S, seed=run.seed) as sandbox,
         ScriptedModel() as model,
         database(run.engine, folder) as store,
+        AsyncExitStack() as stack,
     ):
         began_s = time.monotonic()
 
         def note(text: str) -> None:
             report.events.append(f"{time.monotonic() - began_s:7.2f} s  {text}")
 
-        fleet = Fleet(folder, environment(sandbox, model, store.url, run.drain_s))
+        env = environment(sandbox, model, store.url, run.drain_s)
+        server = await stack.enter_async_context(tool_server(folder)) if run.tools else None
+        if server:
+            env["BOT_MCP_CONFIG"] = str(server.config)
+        approver = Approver(sandbox, random.Random(run.seed))
+        fleet = Fleet(folder, env)
         targets = FaultTargets(sandbox, model, store, fleet, random.Random(run.seed), note, run.pause_s)
         recorder = MessageRecorder(sandbox.workspace)
+        approving = asyncio.create_task(approver.run())
         try:
             await asyncio.gather(*(fleet.start() for _ in range(run.processes)))
+            if run.tools:
+                await let_use(store.url, list(sandbox.workspace.channels))
             questions, _ = await asyncio.gather(_ask(run, sandbox), _inject(run, targets))
             note("all faults have ended")
             await _until_idle(run, questions, recorder, store)
@@ -124,14 +144,19 @@ async def chaos(run: Run, folder: Path) -> Report:
                 began_s=began_s,
                 pings=recorder.pings,
                 clock_offset_s=time.time() - time.monotonic(),
+                tool_calls=await store.tool_calls(),
+                calls_arrived=server.counts() if server else {},
             )
             await fleet.close()
         finally:
+            approving.cancel()
             fleet.kill()
         write_timeline(evidence, folder / "timeline.txt")
         report.events += _figures(evidence, fleet)
-        secrets = (sandbox.bot_token, sandbox.app_token, SECRET)
-        report.violations += [*violations(evidence), *process_faults(fleet.bots, store.outages, secrets)]
+        report.events += tool_figures(evidence, approver.presses) if run.tools else []
+        secrets = (sandbox.bot_token, sandbox.app_token, SECRET, *([server.secret] if server else []))
+        report.violations += [*violations(evidence), *tool_violations(evidence)]
+        report.violations += [*process_faults(fleet.bots, store.outages, secrets)]
     return report
 
 
@@ -161,7 +186,8 @@ async def _ask(run: Run, sandbox: Sandbox) -> list[AskedQuestion]:
     began_s = time.monotonic()
     tasks: list[asyncio.Task[AskedQuestion]] = []
     open_threads = OpenThreads()
-    for plan in plan_questions(random.Random(run.seed), run.questions, run.threads, run.minutes):
+    tools_share = TOOLS_SHARE if run.tools else 0.0
+    for plan in plan_questions(random.Random(run.seed), run.questions, run.threads, run.minutes, tools_share):
         await asyncio.sleep(began_s + plan.at_s - time.monotonic())
         question = await _write(sandbox, plan, open_threads)
         tasks.append(asyncio.create_task(_change(sandbox, question)))
@@ -250,7 +276,7 @@ async def _until_idle(run: Run, questions: Sequence[AskedQuestion], recorder: Me
     while time.monotonic() < give_up_s:
         jobs = await store.jobs()
         batched = {(job.channel, job.ts) for job in jobs if job.answered_with}
-        live = any(job.state in ("queued", "running") for job in jobs)
+        live = any(job.state in LIVE_STATES for job in jobs)
         if not live and all(_is_over(question, recorder, batched, questions) for question in questions):
             break
         await asyncio.sleep(0.5)
@@ -304,11 +330,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="decides the questions and the faults")
     parser.add_argument("--seeds", type=int, default=1, help="number of runs, each with the next seed")
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
+    parser.add_argument("--tools", action="store_true", help="let the model use tools for some questions")
     options = parser.parse_args()
     processes = options.processes or (3 if options.database == "postgresql" else 1)
     failed = 0
     for seed in range(options.seed, options.seed + options.seeds):
-        run = Run(seed, options.database, processes, options.questions, options.threads, options.minutes)
+        asked = options.questions, options.threads, options.minutes
+        run = Run(seed, options.database, processes, *asked, tools=options.tools)
         if processes == 1:
             run = replace(run, pause_s=SINGLE_PROCESS_PAUSE_S)
         report = asyncio.run(chaos(run, Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))))

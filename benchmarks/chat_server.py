@@ -33,7 +33,7 @@ class ChatServer(ABC):
         """Answers one request."""
 
 
-def event(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+def event(delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
     """Returns one chunk of an answer as a server-sent event."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     chunk: dict[str, Any] = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}

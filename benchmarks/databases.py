@@ -1,20 +1,21 @@
 """Databases for benchmarks: a SQLite file or a PostgreSQL server that can be restarted, cut off or frozen."""
 
 import asyncio
+import json
 import os
 import signal
 import tempfile
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import sqlalchemy as sa
 
-from bot.store.schema import jobs, turns
+from bot.store.schema import jobs, tool_steps, turns
 from tests.contracts.databases import standing_still
 
 if TYPE_CHECKING:
@@ -48,6 +49,30 @@ class RecordedJob:
     """The question's text."""
 
 
+@dataclass(frozen=True)
+class RecordedCall:
+    """A call of a tool as the database has it."""
+
+    channel: str
+    question_ts: str
+    version: int
+    """The version of the answer that asked for it."""
+    arguments: Mapping[str, Any]
+    """Empty if the answer was deleted."""
+    is_write: bool
+    """Whether no admin declared its tool read-only."""
+    state: str
+    begun: bool
+    decided: bool = False
+    """Whether a person decided about it."""
+    ended_at: float | None = None
+    """Seconds since the epoch."""
+
+    @property
+    def token(self) -> str:
+        return str(self.arguments.get("token", ""))
+
+
 class Database(Protocol):
     """What benchmarks need of a database."""
 
@@ -59,6 +84,10 @@ class Database(Protocol):
         """Returns all jobs, oldest first."""
         ...
 
+    async def tool_calls(self) -> list[RecordedCall]:
+        """Returns all calls of tools, in the order in which models asked for them."""
+        ...
+
 
 @dataclass
 class Sqlite:
@@ -68,7 +97,10 @@ class Sqlite:
     outages: list[tuple[float, float]] = field(default_factory=list)
 
     async def jobs(self) -> list[RecordedJob]:
-        return await asyncio.to_thread(_read, self.url)
+        return await asyncio.to_thread(_read_jobs, self.url)
+
+    async def tool_calls(self) -> list[RecordedCall]:
+        return await asyncio.to_thread(_read_calls, self.url)
 
 
 @dataclass
@@ -81,7 +113,10 @@ class Postgresql:
     _outage_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def jobs(self) -> list[RecordedJob]:
-        return await asyncio.to_thread(_read, self.url.replace("postgresql://", "postgresql+psycopg://", 1))
+        return await asyncio.to_thread(_read_jobs, self._driver_url)
+
+    async def tool_calls(self) -> list[RecordedCall]:
+        return await asyncio.to_thread(_read_calls, self._driver_url)
 
     async def restart(self, away_s: float, *, crash: bool = False) -> None:
         """Stops the server, cleanly or as by a crash, and starts it again after `away_s`."""
@@ -119,6 +154,10 @@ class Postgresql:
             assert pid is not None
             with standing_still(self.url, pid):
                 await asyncio.sleep(for_s)
+
+    @property
+    def _driver_url(self) -> str:
+        return self.url.replace("postgresql://", "postgresql+psycopg://", 1)
 
     @asynccontextmanager
     async def _outage(self) -> AsyncIterator[None]:
@@ -188,7 +227,7 @@ def _commits(url: str) -> int:
         return int(row[0])
 
 
-def _read(url: str) -> list[RecordedJob]:
+def _read_jobs(url: str) -> list[RecordedJob]:
     newest_turn_first = sa.select(turns.c.answer).where(turns.c.job_id == jobs.c.id).order_by(turns.c.id.desc())
     answer = newest_turn_first.limit(1).correlate(jobs).scalar_subquery()
     later = jobs.alias()
@@ -206,12 +245,7 @@ def _read(url: str) -> list[RecordedJob]:
         jobs.c.version,
         jobs.c.text,
     )
-    engine = sa.create_engine(url)
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(sa.select(*columns).order_by(jobs.c.id)).all()
-    finally:
-        engine.dispose()
+    rows = _rows(url, sa.select(*columns).order_by(jobs.c.id))
     return [
         RecordedJob(
             row.channel_id,
@@ -228,3 +262,32 @@ def _read(url: str) -> list[RecordedJob]:
         )
         for row in rows
     ]
+
+
+def _read_calls(url: str) -> list[RecordedCall]:
+    of_job = tool_steps.join(jobs, jobs.c.id == tool_steps.c.job_id)
+    columns = (jobs.c.channel_id, jobs.c.ts, tool_steps)
+    rows = _rows(url, sa.select(*columns).select_from(of_job).order_by(tool_steps.c.id))
+    return [
+        RecordedCall(
+            row.channel_id,
+            row.ts,
+            row.version,
+            json.loads(row.arguments or "{}"),
+            not row.read_only,
+            row.state,
+            row.begun_at is not None,
+            row.decision is not None,
+            row.ended_at,
+        )
+        for row in rows
+    ]
+
+
+def _rows(url: str, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return connection.execute(statement).all()
+    finally:
+        engine.dispose()

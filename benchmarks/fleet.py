@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
+"""A start takes a second, and on a machine at a load of ten most of a minute."""
 END_WITHIN_S = 30.0
 """How long platforms wait after SIGTERM before they kill."""
 _RESTART_DELAY_S = 1.0

@@ -12,11 +12,12 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Literal
 
-from benchmarks.databases import RecordedJob
+from benchmarks.databases import RecordedCall, RecordedJob
 from benchmarks.faults import RateLimitFault
 from benchmarks.message_recorder import MessageHistory
 from benchmarks.question_plan import EDITED_NUMBER, WORDS_A_LINE, PlannedQuestion, answer, in_order, words_in
 from benchmarks.scripted_model import ModelRequest, RequestEnd
+from benchmarks.tool_plan import seen_in
 from bot.core import texts
 from bot.core.job import EndReason, Status
 from bot.errors import Failure
@@ -30,7 +31,7 @@ FAILURE_NOTES = {
 LIVE_STATES = tuple(status.value for status in Status if status is not Status.ENDED)
 INTERRUPTED = re.compile(r"interrupted", re.IGNORECASE)
 MAX_ATTEMPTS = 3
-UNFINISHED_NOTES = (texts.THINKING, texts.WRITING, texts.QUEUED)
+UNFINISHED_NOTES = (texts.THINKING, texts.WRITING, texts.QUEUED, texts.ASKING, texts.running("").rstrip("…"))
 CLAIM_DELAY_S = 1.0
 """A claim is stamped with the time of its request. It may then wait this long for another transaction."""
 SIMULTANEOUS_S = 0.5
@@ -83,6 +84,10 @@ class Evidence:
     """Add this to monotonic seconds to get seconds since the epoch."""
     pings: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Number of "answer is ready" messages by channel and question ts."""
+    tool_calls: Sequence[RecordedCall] = ()
+    """The calls of tools that the database has."""
+    calls_arrived: Mapping[str, int] = field(default_factory=dict)
+    """How often each call reached the tools' server, by its token."""
 
     def at(self, monotonic_s: float) -> str:
         """Formats a monotonic time as seconds since the run began."""
@@ -105,6 +110,21 @@ class Evidence:
         """Returns the ts of the later question that this one was batched with, or None."""
         job = self.job(question)
         return None if job is None else job.answered_with
+
+    def joined(self, question: AskedQuestion) -> list[AskedQuestion]:
+        """Returns the later questions that were read while the model used tools for this one."""
+        return [
+            other
+            for other in self.questions
+            if other.thread == question.thread and other.ts > question.ts and self.answered_with(other) == question.ts
+        ]
+
+    def calls_for(self, question: AskedQuestion) -> list[RecordedCall]:
+        """Returns the calls of the newest version of an answer."""
+        job = self.job(question)
+        version = job.version if job else 0
+        key = (question.channel, question.ts, version)
+        return [call for call in self.tool_calls if (call.channel, call.question_ts, call.version) == key]
 
 
 def violations(evidence: Evidence) -> list[str]:
@@ -135,6 +155,13 @@ def _as_answered(evidence: Evidence, question: AskedQuestion) -> AskedQuestion:
     says_new = any(number == edited.number for page in pages for number, _ in words_in(page.last.text))
     is_new = says_new or (job is not None and job.version > 0)
     ended_before = bool(pages) and pages[-1].last.at_s < question.changed_s + SIMULTANEOUS_S
+    if job is not None and job.version:
+        # A new version has read the questions that joined from the start. The model answers the last one.
+        for other in reversed(evidence.joined(question)):
+            plans = (other.plan.edited, other.plan)
+            shown = {number for page in pages for number, _ in words_in(page.last.text)}
+            if plan := next((plan for plan in plans if plan.number in shown), None):
+                return replace(question, plan=plan)
     if question.changed != "edit" or (ended_before and not is_new):
         return question
     return replace(question, plan=edited)
@@ -197,26 +224,32 @@ def _over_budget(evidence: Evidence) -> Iterator[str]:
 
 
 def _check_batched(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
-    """Checks a question that was batched with a later one of its thread: the model must have got both."""
+    """Checks a question that was answered with another one of its thread: the model must have got both."""
     ts = evidence.answered_with(question)
-    later = next((other for other in evidence.questions if (other.thread, other.ts) == (question.thread, ts)), None)
-    if later is None or later.ts < question.ts:
+    other = next((other for other in evidence.questions if (other.thread, other.ts) == (question.thread, ts)), None)
+    if other is None or (other.ts < question.ts and not _used_tools(evidence, other)):
         yield f"answered with {ts}, which is no later question of its thread"
         return
-    if evidence.answered_with(later) is not None:
-        yield f"answered with {later.name}, which has no answer of its own"
+    if evidence.answered_with(other) is not None:
+        yield f"answered with {other.name}, which has no answer of its own"
     if pages := evidence.replies(question):
-        yield f"unfinished: {pages[0].ts} says {pages[0].last.note!r}, and it was answered with {later.name}"
-    later = _as_answered(evidence, later)
-    # An edit of the later question starts a new answer, so its requests are not compared.
-    if later.changed is None and any(
-        not {question.plan.number, question.plan.number % EDITED_NUMBER} & request.question_numbers
-        for request in evidence.model_requests.get(later.plan.number, ())
-    ):
-        yield f"answered with {later.name}, and the model was not asked it"
+        yield f"unfinished: {pages[0].ts} says {pages[0].last.note!r}, and it was answered with {other.name}"
+    is_joined = other.ts < question.ts
+    other = _as_answered(evidence, other)
+    numbers = {question.plan.number, question.plan.number % EDITED_NUMBER}
+    unasked = [not numbers & request.question_numbers for request in evidence.model_requests.get(other.plan.number, ())]
+    # An edit of the other question starts a new answer, so its requests are not compared.
+    if other.changed is None and (all(unasked) if is_joined else any(unasked)):
+        yield f"answered with {other.name}, and the model was not asked it"
     job = evidence.job(question)
     if job is None or job.state != EndReason.BATCHED or job.answer:
-        yield f"answered with {later.name}, and its job is {job and job.state}"
+        yield f"answered with {other.name}, and its job is {job and job.state}"
+
+
+def _used_tools(evidence: Evidence, question: AskedQuestion) -> bool:
+    """Returns whether the model made calls for a question. Then later ones may have been read in between."""
+    key = (question.channel, question.ts)
+    return any((call.channel, call.question_ts) == key for call in evidence.tool_calls)
 
 
 def _check_placement(question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
@@ -238,10 +271,16 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
     if growing := [page for page in pages if _growing(page)]:
         yield f"unfinished: {growing[0].ts} says {growing[0].last.note!r}"
         return
-    whole = "".join(answer(question.plan.number, question.plan.words)).split()
     shown = " ".join(page.last.text for page in pages).split()
+    seen = seen_in(" ".join(shown))
+    if [token for token, _ in seen] != question.plan.tokens[: len(seen)]:
+        yield f"it says of calls {seen}, planned were {question.plan.tokens}"
+    # What became of its calls is checked against the database (tool_invariants.py).
+    ends = [f"{token}={what}" for token, what in seen]
+    whole = [*"".join(answer(question.plan.number, question.plan.words)).split(), *ends]
+    is_whole = len(shown) == question.plan.shown_words
     note = " ".join(page.last.note for page in pages).strip()
-    if shown == whole and not note:
+    if shown == whole and is_whole and not note:
         return
     if shown != whole[: len(shown)]:
         yield f"garbled: {_difference(shown, whole)}"
@@ -256,7 +295,8 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
     if INTERRUPTED.search(note) and job is not None and job.attempts >= MAX_ATTEMPTS:
         return
     described = [f"{request.end} after {request.words}, begun at {evidence.at(request.at_s)}" for request in requests]
-    yield f"{len(shown)} of {len(whole)} words and the notice {note!r}; requests to the model: {described}"
+    said = f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
+    yield f"{said}; requests to the model: {described}"
 
 
 def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[MessageHistory]) -> Iterator[str]:
@@ -273,9 +313,9 @@ def _check_record(evidence: Evidence, question: AskedQuestion, pages: Sequence[M
     shown = " ".join(page.last.text for page in pages).split()
     if (job.answer or "").split() != shown:
         yield f"the database ({job.state}) has another answer: {_difference((job.answer or '').split(), shown)}"
-    whole = len(shown) == question.plan.words and not any(page.last.note for page in pages)
+    whole = len(shown) == question.plan.shown_words and not any(page.last.note for page in pages)
     if EndReason(job.state).is_answer != whole:
-        yield f"its job is {job.state}, and Slack shows {len(shown)} of {question.plan.words} words"
+        yield f"its job is {job.state}, and Slack shows {len(shown)} of {question.plan.shown_words} words"
 
 
 def _check_growth(evidence: Evidence, question: AskedQuestion, histories: Sequence[MessageHistory]) -> Iterator[str]:
@@ -321,7 +361,9 @@ def _check_order_of_threads(evidence: Evidence) -> Iterator[str]:
             threads.setdefault(question.thread, []).append(question)
     for thread in threads.values():
         for earlier, later in pairwise(thread):
-            yield from _check_order(evidence, earlier, later)
+            # While an answer waits for an approval, others of its thread go on.
+            if not any(call.decided for call in evidence.calls_for(earlier)):
+                yield from _check_order(evidence, earlier, later)
 
 
 def _check_order(evidence: Evidence, earlier: AskedQuestion, later: AskedQuestion) -> Iterator[str]:

@@ -9,8 +9,8 @@ from bot.slack.outbox_sender import PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 
-FOOTER = re.compile(r"(fell back to )?[a-z]+/\S+( · (stopped|incomplete))?")
-"""The footer names the model and the answer's state. It isn't a notice."""
+FOOTER = re.compile(r"(fell back to )?[a-z]+/\S+( · \d+ tools?)?( · (stopped|incomplete))?")
+"""The footer names the model, how many tools it used, and the answer's state. It isn't a notice."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from benchmarks.tool_plan import tokens_of
+
 WORDS_A_LINE = 12
 FOLLOW_UP_SHARE = 0.3
 """Share of questions asked while the previous one in their thread is being answered."""
@@ -28,7 +30,8 @@ PEOPLE = ("ada", "grace", "alan")
 CHANNELS = ("general", "random", "project-x", "mpdm-ada--grace--typist-1")
 _MEMBERS = {"mpdm-ada--grace--typist-1": ("ada", "grace")}
 
-_QUESTION = re.compile(r"q(\d+): (\d+) words, (\d+) a second")
+_WITH_TOOLS = ", with tools"
+_QUESTION = re.compile(rf"q(\d+): (\d+) words, (\d+) a second({_WITH_TOOLS})?")
 _WORD = re.compile(r"\bq(\d+)w(\d+)\b")
 
 
@@ -57,6 +60,8 @@ class PlannedQuestion:
     change: Literal["edit", "delete"] | None = None
     """What its author does with it, `change_s` after asking."""
     change_s: float = 0.0
+    with_tools: bool = False
+    """Whether the model makes the calls of tool_plan.py before it completes the answer."""
 
     @property
     def edited(self) -> "PlannedQuestion":
@@ -65,11 +70,38 @@ class PlannedQuestion:
 
     @property
     def text(self) -> str:
-        return f"q{self.number}: {self.words} words, {self.words_per_s} a second"
+        return (
+            f"q{self.number}: {self.words} words, {self.words_per_s} a second{_WITH_TOOLS if self.with_tools else ''}"
+        )
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens of the calls that the model makes. The answer ends with a word for each."""
+        return tokens_of(self.number) if self.with_tools else []
+
+    @property
+    def shown_words(self) -> int:
+        """The number of words of the complete answer."""
+        return self.words + len(self.tokens)
 
 
-def plan_questions(rng: random.Random, questions: int, threads: int, minutes: float) -> list[PlannedQuestion]:
-    """Returns the run's questions ordered by time. Every thread is opened; some get follow-ups during an answer."""
+@dataclass(frozen=True)
+class AskedText:
+    """A question as the model reads it."""
+
+    number: int
+    words: int
+    words_per_s: int
+    with_tools: bool
+
+
+def plan_questions(
+    rng: random.Random, questions: int, threads: int, minutes: float, tools_share: float = 0.0
+) -> list[PlannedQuestion]:
+    """Returns the run's questions ordered by time. Every thread is opened; some get follow-ups during an answer.
+
+    `tools_share`: the share of questions whose model uses tools.
+    """
     places = _threads(threads)
     span_s = minutes * 60
     planned: list[PlannedQuestion] = []
@@ -92,12 +124,16 @@ def plan_questions(rng: random.Random, questions: int, threads: int, minutes: fl
             thread = rng.choice(opened)
         planned.append(_plan_question(rng, number, due_s, thread))
     rng = random.Random(rng.random())
-    return [_with_change(rng, question) for question in sorted(planned, key=lambda question: question.at_s)]
+    changed = [_with_change(rng, question) for question in sorted(planned, key=lambda question: question.at_s)]
+    return [replace(question, with_tools=rng.random() < tools_share) for question in changed]
 
 
-def asked_in(text: str) -> list[tuple[int, int, int]]:
-    """Returns number, word count and words per second of each question in a text."""
-    return [(int(number), int(words), int(words_per_s)) for number, words, words_per_s in _QUESTION.findall(text)]
+def asked_in(text: str) -> list[AskedText]:
+    """Returns the questions in a text."""
+    return [
+        AskedText(int(number), int(words), int(words_per_s), bool(with_tools))
+        for number, words, words_per_s, with_tools in _QUESTION.findall(text)
+    ]
 
 
 def answer(number: int, words: int) -> list[str]:
@@ -105,11 +141,11 @@ def answer(number: int, words: int) -> list[str]:
     return [f"q{number}w{at}" + ("\n" if at % WORDS_A_LINE == 0 else " ") for at in range(1, words + 1)]
 
 
-def continued_answer(number: int, words: int, so_far: str) -> list[str]:
-    """Returns the deltas that continue an answer after a given part, which may end within a word."""
-    whole, part = "".join(answer(number, words)), so_far.strip()
+def continued(deltas: Sequence[str], so_far: str) -> list[str]:
+    """Returns the deltas that continue these after a given part, which may end within a word."""
+    whole, part = "".join(deltas), so_far.strip()
     if not whole.startswith(part):
-        raise ValueError(f"not a prefix of the answer to q{number}: …{part[-40:]!r}")
+        raise ValueError(f"not a prefix of the answer: …{part[-40:]!r}")
     return re.findall(r"\s*\S+|\s+$", whole[len(part) :])
 
 

@@ -1,16 +1,35 @@
-"""The model of a chaos run: an OpenAI-compatible server that answers by plan and fails on demand."""
+"""The model of a chaos run: an OpenAI-compatible server that answers by plan and fails on demand.
+
+What it says depends on nothing but the prompt. Asked the same again, it makes the same calls of tools, with the same
+tokens in their arguments (tool_plan.py). An answer that used tools ends with what became of each call.
+"""
 
 import asyncio
+import json
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 from aiohttp import web
 
 from benchmarks.chat_server import END, ChatServer, event
-from benchmarks.question_plan import answer, asked_in, continued_answer, words_in
+from benchmarks.question_plan import AskedText, answer, asked_in, continued, in_order, words_in
+from benchmarks.tool_plan import (
+    MADE_BEFORE,
+    NOT_OFFERED,
+    SERVER,
+    TOKEN,
+    PlannedCall,
+    rounds_of,
+    seen_words,
+    tokens_of,
+    what_became_of,
+    words_before,
+)
 
 FIRST_WORD_S = 0.3
 _PING_S = 1.0
@@ -61,24 +80,22 @@ class ScriptedModel(ChatServer):
         self._faults.clear()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        turns = (await request.json())["messages"]
-        asked, so_far = _question_to_answer(turns)
-        if not asked:
-            raise web.HTTPBadRequest(text="no turn of the prompt has a question")
-        number, words, words_per_s = asked[-1]
-        user_text = " ".join(turn["content"] for turn in turns if turn["role"] == "user")
-        question_numbers = frozenset(question for question, _, _ in asked_in(user_text))
-        resumed_after = len(words_in(so_far))
-        record = ModelRequest(time.monotonic(), resumed_after, RequestEnd.UNDER_WAY, question_numbers, resumed_after)
-        self.requests[number].append(record)
+        body = await request.json()
+        prompt = ChatPrompt.of(body["messages"], has_tools=bool(body.get("tools")))
+        words, calls = prompt.total_words, prompt.calls
+        resumed_after = len(words_in(prompt.so_far))
+        at_s, numbers = time.monotonic(), prompt.question_numbers
+        record = ModelRequest(at_s, resumed_after, RequestEnd.UNDER_WAY, numbers, resumed_after)
+        self.requests[prompt.asked.number].append(record)
         fault, after_words = self._faults.pop(0) if self._faults else (None, words)
-        deltas = continued_answer(number, words, so_far) if so_far else answer(number, words)
+        deltas = prompt.deltas
+        sent = deltas[: max(0, after_words - resumed_after)]
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         try:
             await response.prepare(request)
-            await _send_words(response, deltas[: max(0, after_words - resumed_after)], words_per_s, record)
-            if fault is None or after_words >= words:
-                await response.write(event({}, "stop") + END)
+            await _send_words(response, sent, prompt.asked.words_per_s, record)
+            if fault is None or after_words >= words or (calls and sent == deltas):
+                await response.write((_asks_for(calls) if calls else event({}, "stop")) + END)
                 await response.write_eof()
                 record.end = RequestEnd.WHOLE
             elif fault == "cut":
@@ -97,13 +114,112 @@ class ScriptedModel(ChatServer):
         return response
 
 
-def _question_to_answer(turns: list[dict[str, str]]) -> tuple[list[tuple[int, int, int]], str]:
-    """Returns the questions of the last turn that has any, and the part of the answer that the prompt ends with."""
-    for place in range(len(turns) - 1, -1, -1):
-        if turns[place]["role"] == "user" and (asked := asked_in(turns[place]["content"])):
-            answered = turns[place + 1 :]
-            return asked, answered[0]["content"] if answered else ""
-    return [], ""
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ChatPrompt:
+    """What the model reads in the messages of a request."""
+
+    asked: AskedText
+    """The question to answer."""
+    has_tools: bool
+    question_numbers: frozenset[int]
+    """The numbers of all questions."""
+    settled: str
+    """What the model wrote before the calls of earlier steps."""
+    begun: str
+    """What an earlier attempt left in the middle of this step."""
+    results: Mapping[str, str]
+    """What became of the calls of earlier steps, by token."""
+    made_before: frozenset[str]
+    """The tokens of calls that were made for an earlier version of the answer."""
+
+    @classmethod
+    def of(cls, messages: Sequence[Message], *, has_tools: bool) -> "ChatPrompt":
+        """Reads the messages of a request. Raises HTTPBadRequest if they make no sense."""
+        # Questions after the first call were asked meanwhile. They are no questions to start with.
+        first_call = next((at for at, message in enumerate(messages) if message.get("tool_calls")), len(messages))
+        users = [(at, asked_in(turn["content"])) for at, turn in enumerate(messages) if turn["role"] == "user"]
+        place, asked = next(((at, asked) for at, asked in reversed(users) if asked and at < first_call), (0, []))
+        if not asked:
+            raise web.HTTPBadRequest(text="no turn of the prompt has a question")
+        steps = messages[place + 1 :]
+        written = [message for message in steps if message["role"] == "assistant"]
+        # A step that was resumed is two messages, of which the last one has its calls.
+        last_calls = max((at for at, message in enumerate(written, start=1) if message.get("tool_calls")), default=0)
+        settled = " ".join(message["content"] or "" for message in written[:last_calls])
+        if not in_order(words_in(settled), asked[-1].number):
+            raise web.HTTPBadRequest(text="the steps on record are not the beginning of the answer")
+        tools = [message for message in steps if message["role"] == "tool"]
+        return cls(
+            asked=asked[-1],
+            has_tools=has_tools and asked[-1].with_tools,
+            question_numbers=frozenset(question.number for _, found in users for question in found),
+            settled=settled,
+            begun="".join(message["content"] for message in written[last_calls:]),
+            results={each["tool_call_id"]: what_became_of(each["tool_call_id"], each["content"]) for each in tools},
+            made_before=frozenset(match[0] for match in TOKEN.finditer(messages[place]["content"])),
+        )
+
+    @property
+    def so_far(self) -> str:
+        """What the model has written of its answer."""
+        return f"{self.settled} {self.begun}"
+
+    @cached_property
+    def calls(self) -> Sequence[PlannedCall]:
+        """The calls that this step ends with; none if it completes the answer."""
+        return next((calls for calls in self._calls_to_make if calls), ())
+
+    @property
+    def total_words(self) -> int:
+        """The words of the whole answer."""
+        return len(self._whole)
+
+    @property
+    def deltas(self) -> list[str]:
+        """What this step says."""
+        words = self.asked.words
+        round_no = next((number for number, calls in enumerate(self._calls_to_make) if calls), None)
+        until = len(self._whole) if round_no is None else words_before(round_no, words)
+        of_step = self._whole[len(words_in(self.settled)) : until]
+        if len(self.begun.strip()) > len("".join(of_step)):
+            # The earlier attempt was offered no tools, and went on.
+            return []
+        return continued(of_step, self.begun)
+
+    @property
+    def _calls_to_make(self) -> list[list[PlannedCall]]:
+        """The calls of each round that are still to be made."""
+        known = self.results.keys() | self.made_before
+        rounds = rounds_of(self.asked.number) if self.has_tools else []
+        return [[call for call in calls if call.token not in known] for calls in rounds]
+
+    @cached_property
+    def _whole(self) -> list[str]:
+        seen = [(token, self._seen(token)) for token in tokens_of(self.asked.number)] if self.asked.with_tools else []
+        return [*answer(self.asked.number, self.asked.words), *seen_words(seen)]
+
+    def _seen(self, token: str) -> str:
+        return self.results.get(token) or (MADE_BEFORE if token in self.made_before else NOT_OFFERED)
+
+
+def _asks_for(calls: Sequence[PlannedCall]) -> bytes:
+    """Returns the end of a step that asks for calls. Their ids are their tokens."""
+    deltas = [
+        {
+            "index": index,
+            "id": call.token,
+            "type": "function",
+            "function": {
+                "name": f"{SERVER}__{call.tool}",
+                "arguments": json.dumps({"token": call.token, "takes_s": call.takes_s}),
+            },
+        }
+        for index, call in enumerate(calls)
+    ]
+    return event({"tool_calls": deltas}) + event({}, "tool_calls")
 
 
 async def _send_words(response: web.StreamResponse, deltas: list[str], words_per_s: int, record: ModelRequest) -> None:

@@ -95,8 +95,8 @@ class PromptBuilder:
             await self._restart_if_edited(job, messages)
         conversation = await self._conversation(job, messages)
         # What earlier attempts left comes with their steps (core/step_turns.py), and takes room as well.
-        left_tokens = self.estimate.tokens(draft.start[len(job.so_far) :])
-        taken_tokens = self.estimate.definitions_tokens(tools) + left_tokens
+        left = draft.start[len(job.so_far) :]
+        taken_tokens = self.estimate.definitions_tokens(tools) + (self.estimate.tokens(left) if left else 0)
         room_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         opened = await self._opened(conversation, memory, room_tokens)
         continued = prompts.with_continuation(shared_files.attach_files(conversation, opened), job.so_far)

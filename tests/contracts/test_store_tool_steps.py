@@ -113,7 +113,7 @@ async def test_usage_of_a_recorded_step_does_not_count_again_if_its_process_dies
     await store.worker_queue.heartbeat({job: Spent(900, 30, "scripted/echo", job.version, step_no)})
     async with store.database.engine.begin() as connection:
         beat = await connection.scalar(sa.select(workers.c.beat))
-        [again] = await claim.take_over(connection, "w2", {"w1": Observation(beat, 0.0)}, 1, 0.0, None)
+        [again] = await claim.take_over(connection, "w2", {"w1": Observation(beat)}, 1, 0.0, None)
     assert again.interruptions == 1
     assert await used(store) == [("stepped", 10), *interrupted]
 

@@ -1,7 +1,8 @@
 """An MCP server of the SDK on streamable HTTP, in the place of a server on the web.
 
-`python -m tests.mcp.sample_server PORT DESCRIPTION` serves on a port, 0 for a free one. DESCRIPTION is what the server
-says about its tool `add`. It prints its URL. Requests without the header `Authorization: Bearer TOKEN` are refused.
+`python -m tests.mcp.sample_server PORT [DESCRIPTION]` serves on a port, 0 for a free one. DESCRIPTION is what the
+server says about its tool `add`. It prints its URL. Requests without the header `Authorization: Bearer TOKEN` are
+refused.
 """
 
 import socket
@@ -39,10 +40,9 @@ class Guard(BaseHTTPMiddleware):
         return await call_next(request)
 
 
-def main(port: int, description: str) -> None:
-    """Serves until SIGTERM."""
-    server.add_tool(add, description=description)
-    app = server.streamable_http_app()
+def serve(served: MCPServer, port: int) -> None:
+    """Serves until SIGTERM, and prints the URL first."""
+    app = served.streamable_http_app()
     app.add_middleware(Guard)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,9 +50,11 @@ def main(port: int, description: str) -> None:
         listening.listen()
         sys.stdout.write(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp\n")
         sys.stdout.flush()
-        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=0)
+        # A client that is killed in the middle of a call is an error to uvicorn.
+        config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0)
         uvicorn.Server(config).run([listening])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    server.add_tool(add, description=" ".join(sys.argv[2:]) or "Adds two numbers.")
+    serve(server, int(sys.argv[1]))

@@ -89,11 +89,11 @@ def be_patient() -> None:
 
 @asynccontextmanager
 async def http_server(
-    port: int = 0, description: str = "Adds two numbers."
+    port: int = 0, *arguments: str, module: str = "tests.mcp.sample_server"
 ) -> AsyncIterator[tuple[ServerConfig, asyncio.subprocess.Process]]:
-    """Yields a server on HTTP and its process. `description`: what it says about its tool `add`."""
-    arguments = ("-m", "tests.mcp.sample_server", str(port), description)
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+    """Yields a server on HTTP and its process. `module` is run with the port and the arguments, and prints the URL."""
+    program = ("-m", module, str(port), *arguments)
+    process = await asyncio.create_subprocess_exec(sys.executable, *program, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(60):

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.chaos import Run, chaos
 
 SHORT = Run(seed=2, questions=12, threads=6, minutes=0.25, gap_s=0.7, pause_s=(8.5, 10.0), drain_s=3)
+SHORT_WITH_TOOLS = replace(SHORT, engine="sqlite", processes=1, questions=6, threads=4, minutes=0.1, tools=True)
 
 
 @pytest.mark.timeout(400)
@@ -16,6 +17,7 @@ SHORT = Run(seed=2, questions=12, threads=6, minutes=0.25, gap_s=0.7, pause_s=(8
     [
         pytest.param(SHORT, id="three processes on PostgreSQL"),
         pytest.param(replace(SHORT, engine="sqlite", processes=1), id="one process on SQLite"),
+        pytest.param(SHORT_WITH_TOOLS, id="one process with tools on SQLite"),
     ],
 )
 async def test_random_faults_lose_no_answer(run: Run, tmp_path: Path) -> None:

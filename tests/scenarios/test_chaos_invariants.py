@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.databases import RecordedJob
+from benchmarks.databases import RecordedCall, RecordedJob
 from benchmarks.faults import RateLimitFault
 from benchmarks.invariants import FAILURE_NOTES, AskedQuestion, Evidence, violations
 from benchmarks.logs import log_faults
 from benchmarks.message_recorder import MessageHistory, Revision
 from benchmarks.question_plan import EDITED_NUMBER, PlannedQuestion, Thread, answer
 from benchmarks.scripted_model import ModelRequest, RequestEnd
+from benchmarks.tool_invariants import tool_violations
+from benchmarks.tool_plan import seen_words
 from bot.core import texts
 from sandbox.web_api.http import CallRecord
 
@@ -319,9 +321,118 @@ OUTAGE_LINE = (
         ("Task exception was never retrieved", False, "'never retrieved' 1 times"),
         ("the token is xoxb-1", False, "a secret is in its log"),
         ("the answer was q1w1 q1w2", False, "text of a question or an answer is in its log: 'q1w1'"),
+        ("the call was q1r0c1", False, "text of a question or an answer is in its log: 'q1r0c1'"),
         ("the question was q1: 30 words", False, "text of a question or an answer"),
     ],
 )
 def test_log_fault_is_found(log: str, excused: bool, sentence: str) -> None:
     faults = log_faults(log, excused, ["xoxb-1"])
     assert any(sentence in fault for fault in faults) if sentence else not faults, faults
+
+
+# Tools.
+
+TOOL_QUESTION = PlannedQuestion(1, 1, THREAD, "ada", 30, 30, with_tools=True)
+"""It has two calls: q1r0c0 reads, q1r0c1 writes."""
+READ_CALL, WRITE_CALL = TOOL_QUESTION.tokens
+
+
+def said(**seen: str) -> str:
+    """Returns the answer to the question with tools, which says what became of its calls."""
+    return f"{text(1)} {''.join(seen_words(list(seen.items()))).strip()}"
+
+
+def call(token: str, state: str, version: int = 0) -> RecordedCall:
+    is_write, begun = token == WRITE_CALL, state not in ("ready", "asked", "denied")
+    return RecordedCall("C1", "101.000001", version, {"token": token}, is_write, state, begun)
+
+
+def with_tools(read: str, write: str, arrived: tuple[int, int], **seen: str) -> Evidence:
+    """Returns evidence of an answer with tools: the calls' states on record, how often they arrived, and what it says.
+
+    By default, the answer says what the record says.
+    """
+    evidence = correct_evidence()
+    shown = said(**({READ_CALL: read, WRITE_CALL: write} | seen))
+    evidence.histories[1].revisions[-1] = replace(evidence.histories[1].last, text=shown)
+    states = {"not-made": "denied"}
+    return replace(
+        evidence,
+        questions=[evidence.questions[0], replace(evidence.questions[1], plan=TOOL_QUESTION)],
+        jobs=[evidence.jobs[0], replace(evidence.jobs[1], answer=shown)],
+        model_requests={**evidence.model_requests, 1: [ModelRequest(5.0, 32, RequestEnd.WHOLE)]},
+        tool_calls=[call(READ_CALL, states.get(read, read)), call(WRITE_CALL, states.get(write, write))],
+        calls_arrived={token: n for token, n in zip((READ_CALL, WRITE_CALL), arrived, strict=True) if n},
+    )
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        with_tools("done", "done", (1, 1)),
+        with_tools("done", "done", (3, 1)),
+        with_tools("done", "unknown", (1, 0)),
+        with_tools("done", "unknown", (1, 1)),
+        with_tools("done", "not-made", (1, 0)),
+    ],
+)
+def test_correct_calls_have_no_violation(evidence: Evidence) -> None:
+    assert [*violations(evidence), *tool_violations(evidence)] == []
+
+
+def made_for_two_versions(write: str, second: str, arrived: int) -> Evidence:
+    """Returns evidence of a question whose answer started over after a write was under way."""
+    evidence = with_tools("done", "made-before", (1, arrived))
+    first = [call(READ_CALL, "done"), call(WRITE_CALL, write)]
+    calls = [*first, call(READ_CALL, "done", 1), *([call(WRITE_CALL, second, 1)] if second else [])]
+    jobs = [evidence.jobs[0], replace(evidence.jobs[1], version=1)]
+    return replace(evidence, tool_calls=calls, jobs=jobs)
+
+
+def test_write_of_an_earlier_version_counts_once() -> None:
+    assert tool_violations(made_for_two_versions("begun", "", 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("evidence", "sentence"),
+    [
+        (with_tools("done", "done", (1, 2)), "the call q1r0c1 was made 2 times"),
+        (with_tools("done", "done", (1, 0)), "q1r0c1 is done on record, and arrived 0 times"),
+        (with_tools("done", "done", (0, 1)), "q1r0c0 is done on record, and arrived 0 times"),
+        (with_tools("done", "not-made", (1, 1)), "q1r0c1 is denied on record, and arrived 1 times"),
+        (with_tools("done", "not-made", (1, 1)), "q1r0c1 was made, and the database has not begun it"),
+        (with_tools("done", "begun", (1, 1)), "its call q1r0c1 is begun, and the answer has ended"),
+        (with_tools("done", "unknown", (1, 1), q1r0c1="done"), "it says q1r0c1=done, and the database unknown"),
+        (replace(with_tools("done", "done", (1, 1)), tool_calls=[]), "it says q1r0c0=done, and the database has no"),
+        (made_for_two_versions("done", "done", 2), "the call q1r0c1 was made 2 times"),
+    ],
+)
+def test_violation_of_calls_is_found(evidence: Evidence, sentence: str) -> None:
+    found = tool_violations(evidence)
+    assert any(sentence in violation for violation in found), found
+
+
+def test_answer_that_names_not_all_its_calls_is_incomplete() -> None:
+    evidence = with_tools("done", "done", (1, 1))
+    shown = f"{text(1)} {READ_CALL}=done"
+    evidence.histories[1].revisions[-1] = replace(evidence.histories[1].last, text=shown)
+    assert any("31 of 32 words" in violation for violation in violations(evidence))
+
+
+def joined(request: ModelRequest) -> Evidence:
+    """Returns evidence of a second question that was read while the model used tools for the first."""
+    evidence = correct_evidence()
+    placeholder = evidence.histories[1]
+    placeholder.revisions[:] = [Revision(1.5, "", f"_{texts.QUEUED}_")]
+    placeholder.deleted_s = 2.0
+    first, second = evidence.jobs
+    batched_job = replace(second, state="batched", answer="", answered_with=first.ts)
+    calls = [RecordedCall("C1", first.ts, 0, {"token": "q0r0c0"}, True, "done", True)]
+    return replace(evidence, jobs=[first, batched_job], model_requests={0: [request]}, tool_calls=calls)
+
+
+def test_question_read_between_steps_is_answered_with_the_earlier_one() -> None:
+    read = ModelRequest(1.0, 30, RequestEnd.WHOLE, frozenset({0, 1}))
+    assert violations(joined(read)) == []
+    unread = replace(read, question_numbers=frozenset({0}))
+    assert any("the model was not asked it" in violation for violation in violations(joined(unread)))

@@ -1,0 +1,128 @@
+"""The invariants of a chaos run with tools: the server, the database, and the answers agree on each call. Pure.
+
+No call that may change something is made twice. One that is done on record was made once, one that nobody knows the end
+of at most once, and any other never. Calls of read-only tools may be repeated. Each answer says of each of its calls
+what the database says.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from benchmarks.databases import RecordedCall
+from benchmarks.invariants import LIVE_STATES, AskedQuestion, Evidence
+from benchmarks.question_plan import EDITED_NUMBER
+from benchmarks.tool_plan import DONE, MADE_BEFORE, NOT_MADE, NOT_OFFERED, TOKEN, UNKNOWN, rounds_of, seen_in
+from bot.core.job import EndReason
+from bot.core.tool_steps import StepState
+
+_SEEN_AS = {
+    StepState.DONE: DONE,
+    StepState.UNKNOWN: UNKNOWN,
+    StepState.FAILED: NOT_MADE,
+    StepState.DENIED: NOT_MADE,
+}
+"""What an answer says of a call that is over."""
+_MAY_HAVE_ARRIVED = (StepState.BEGUN, StepState.UNKNOWN)
+
+
+def tool_violations(evidence: Evidence) -> list[str]:
+    """Returns one sentence for each violated invariant."""
+    deleted = {question.plan.number for question in evidence.questions if question.changed == "delete"}
+    sentences = [*_repeated(evidence), *_unrecorded(evidence, deleted), *_unlike_the_server(evidence)]
+    for question in evidence.questions:
+        if question.changed != "delete" and evidence.answered_with(question) is None:
+            sentences += [f"{question.name}: {sentence}" for sentence in _unlike_the_answer(evidence, question)]
+    return sentences
+
+
+def _repeated(evidence: Evidence) -> Iterator[str]:
+    for token, times in evidence.calls_arrived.items():
+        if times > 1 and _is_write(token):
+            yield f"the call {token} was made {times} times"
+
+
+def _is_write(token: str) -> bool:
+    match = TOKEN.fullmatch(token)
+    assert match is not None, f"no token: {token}"
+    planned = [call for calls in rounds_of(int(match[1])) for call in calls]
+    return next(call.is_write for call in planned if call.token == token)
+
+
+def _unrecorded(evidence: Evidence, deleted: set[int]) -> Iterator[str]:
+    """Finds calls that arrived, though the database says nowhere that they were begun."""
+    begun = {call.token for call in evidence.tool_calls if call.begun}
+    for token in evidence.calls_arrived:
+        match = TOKEN.fullmatch(token)
+        # The texts of a deleted question's calls are deleted, too.
+        if token not in begun and match and int(match[1]) % EDITED_NUMBER not in deleted:
+            yield f"the call {token} was made, and the database has not begun it"
+
+
+def _unlike_the_server(evidence: Evidence) -> Iterator[str]:
+    """Finds recorded states that don't go with how often the calls arrived. All versions of an answer count."""
+    of_token: dict[str, list[RecordedCall]] = {}
+    for call in evidence.tool_calls:
+        if call.token:
+            of_token.setdefault(call.token, []).append(call)
+    for token, calls in of_token.items():
+        arrived, states = evidence.calls_arrived.get(token, 0), [StepState(call.state) for call in calls]
+        is_write, is_done = calls[0].is_write, StepState.DONE in states
+        least = int(is_done)
+        if is_write:
+            most = states.count(StepState.DONE) + sum(state in _MAY_HAVE_ARRIVED for state in states)
+        else:
+            most = arrived
+        if not least <= arrived <= most:
+            yield f"the call {token} is {', '.join(states)} on record, and arrived {arrived} times"
+
+
+def _unlike_the_answer(evidence: Evidence, question: AskedQuestion) -> Iterator[str]:
+    job, calls = evidence.job(question), evidence.calls_for(question)
+    if job is None or job.state in LIVE_STATES:
+        return
+    for call in calls:
+        # An answer that failed may have ended before its calls were made.
+        if EndReason(job.state).is_answer and not StepState(call.state).is_over:
+            yield f"its call {call.token} is {call.state}, and the answer has ended"
+    on_record = {call.token: _SEEN_AS.get(StepState(call.state)) for call in calls}
+    for token, what in seen_in(" ".join(page.last.text for page in evidence.replies(question))):
+        if token in on_record:
+            if what != on_record[token]:
+                yield f"it says {token}={what}, and the database {on_record[token]}"
+        elif what not in (MADE_BEFORE, NOT_OFFERED):
+            yield f"it says {token}={what}, and the database has no such call"
+
+
+def tool_figures(evidence: Evidence, presses: Counter[str]) -> list[str]:
+    """Returns the figures of a run with tools as lines of text."""
+    calls, arrived = evidence.tool_calls, evidence.calls_arrived
+    writes, reads = ([call for call in calls if call.is_write == is_write] for is_write in (True, False))
+    repeated = Counter(_is_write(token) for token, times in arrived.items() if times > 1)
+    seen = Counter(what for page in evidence.histories for _, what in seen_in(page.last.text))
+    return [
+        f"calls of tools: writes {_states(writes)}; reads {_states(reads)}",
+        f"calls that reached the server: {sum(arrived.values())}; repeated: {repeated[True]} writes, "
+        f"{repeated[False]} reads; done calls used again by another attempt: {len(_used_again(evidence))}",
+        f"approvals: {sum(call.decided for call in calls)} calls decided, by "
+        f"{', '.join(f'{times} × {button}' for button, times in sorted(presses.items()))}",
+        f"answers say: {', '.join(f'{times} × {what}' for what, times in sorted(seen.items()))}",
+    ]
+
+
+def _used_again(evidence: Evidence) -> list[RecordedCall]:
+    """Returns the calls that were done before the last attempt at their job began, which nobody was asked about."""
+    jobs = {(job.channel, job.ts): job for job in evidence.jobs}
+    waited = {(call.channel, call.question_ts) for call in evidence.tool_calls if call.decided}
+    used_again = []
+    for call in evidence.tool_calls:
+        job = jobs[call.channel, call.question_ts]
+        is_before = job.started_at is not None and call.ended_at is not None and call.ended_at < job.started_at
+        is_newest = call.version == job.version and (call.channel, call.question_ts) not in waited
+        if call.state == StepState.DONE and is_before and is_newest:
+            used_again.append(call)
+    return used_again
+
+
+def _states(calls: Sequence[RecordedCall]) -> str:
+    counted = Counter(call.state for call in calls)
+    return ", ".join(f"{times} × {state}" for state, times in sorted(counted.items())) or "none"
