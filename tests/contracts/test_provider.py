@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 import traceback
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -242,6 +243,17 @@ class TestAFailure:
         for text in (shown, received.error.detail, repr(received.error), repr(vars(received.error)), caplog.text):
             assert KEY not in text
             assert "ghij" not in text
+
+    def test_answer_is_kept_in_little_more_memory_than_its_characters(self) -> None:
+        attempt = RequestAttempt("openai/m", KEY)
+        tracemalloc.start()
+        try:
+            for number in range(1_000):
+                attempt.received(f"word {number:03} ")
+            held_bytes, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held_bytes < 2 * 1_000 * len("word 000 ")
 
     @pytest.mark.parametrize("deltas", [["An elephant"], ["An ele", "phant"]], ids=["whole", "in two deltas"])
     def test_error_quotes_no_word_of_question_or_answer(self, deltas: list[str]) -> None:

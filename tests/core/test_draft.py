@@ -1,5 +1,6 @@
 """A draft: each of its characters is recorded once, in any order of appends and writes."""
 
+import tracemalloc
 from dataclasses import replace
 
 from hypothesis import given
@@ -28,6 +29,18 @@ def test_only_new_text_is_recorded() -> None:
     assert draft.piece() == Piece(4, "two ")
     draft.recorded(Piece(4, "two "))
     assert draft.piece() is None
+
+
+def test_text_takes_little_more_memory_than_its_characters() -> None:
+    draft = Draft(JOB)
+    tracemalloc.start()
+    try:
+        for number in range(1_000):
+            draft.append(f"word {number:03} ")
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 2 * draft.chars
 
 
 def test_continued_answer_has_its_first_part_on_record() -> None:
