@@ -144,7 +144,8 @@ class PromptBuilder:
         # The model must not see earlier versions of this answer.
         replies = {**await self._replies(question), **dict.fromkeys(job.page_ts, "")}
         await self._record_participants(question, messages)
-        conversation = prompts.prompt_messages(prompts.Conversation(question, messages, replies), self.me)
+        batch_ts = [earlier.ts for earlier in job.earlier]
+        conversation = prompts.prompt_messages(prompts.Conversation(question, messages, replies, batch_ts), self.me)
         names = await self.history.names(prompts.ids_to_look_up(conversation, self.me))
         return prompts.resolve_names(conversation, {**names, self.me.user_id: self.me.name})
 

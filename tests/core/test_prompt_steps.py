@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bot.core.conversation import ThreadKey, Turn
 from bot.core.inbound import prompt as prompts
-from bot.core.inbound.prompt import MESSAGES_OMITTED, PromptMessage
+from bot.core.inbound.prompt import MESSAGES_OMITTED, Conversation, PromptMessage
+from tests.core.conversations import ME, message, question
 
 TURNS = 120
 
@@ -89,6 +90,15 @@ def test_question_of_a_continued_answer_is_never_left_out() -> None:
         messages = [PromptMessage(None, "z" * 500, ts=f"{number}.0"), PromptMessage("UADA", "why?", ts=f"{number}.1")]
         truncated = prompts.truncate(prompts.with_continuation(messages, "so far " * 80), len, 1_000)
         assert "why?" in [message.text for message in truncated]
+
+
+def test_questions_that_wait_for_the_answer_stay_although_earlier_messages_were_not_read() -> None:
+    for number in range(10, 60):
+        waiting = [f"{number}.{at}" for at in range(4)]
+        last = question("and?", ts=f"{number}.9", thread_ts="1.0")
+        read = [replace(last.as_message(), after_gap=True), *(message(f"why {ts}?", ts=ts) for ts in waiting)]
+        messages = prompts.prompt_messages(Conversation(last, read, {}, waiting), ME)
+        assert [sent.ts for sent in prompts.truncate(messages, len, 1_000)] == [*waiting, last.ts]
 
 
 def test_long_first_message_is_cut_the_same_from_turn_to_turn() -> None:

@@ -14,7 +14,7 @@ The steps, in the order in which services/prompt_builder.py takes them:
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -63,6 +63,8 @@ class Conversation:
     """As Slack returns them, oldest first. The question may be among them."""
     replies: Mapping[str, str]
     """The Markdown of the bot's own messages, by ts."""
+    batch_ts: Collection[str] = ()
+    """The earlier questions that are answered together with this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class PromptMessage:
     """Whether it is its thread's first message."""
     after_gap: bool = False
     """Whether messages before it are left out."""
+    asked: bool = False
+    """Whether it is an earlier question that waits for the same answer."""
     files: tuple[File, ...] = ()
     media: tuple[Media, ...] = ()
     """Its images and PDFs."""
@@ -106,7 +110,8 @@ def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMess
             last = replace(last, text=text or last.text, files=message.files or last.files)
         elif (counted := _prompt_message(message, conversation, me)) and (counted.text.strip() or counted.files):
             is_first = message.ts == question.thread.thread_ts
-            messages.append(replace(counted, first=is_first, after_gap=gap))
+            asked = message.ts in conversation.batch_ts
+            messages.append(replace(counted, first=is_first, after_gap=gap, asked=asked))
             gap = False
     return [*messages, replace(last, after_gap=gap)]
 
@@ -221,12 +226,13 @@ def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> l
     Each message has a rank, which is random but never changes. Of the messages that may come first, the one of the
     lowest rank does. While the conversation grows, it stays first until it no longer may, or until a message of a lower
     rank may. Neither the part of the conversation that was read nor the estimates of sizes matter. A person's newest
-    message is never dropped.
+    message is never dropped, and no question that waits for the answer.
     """
     newest_of_person = max((at for at, message in enumerate(messages) if message.speaker is not None), default=0)
+    latest_start = next((at for at, message in enumerate(messages) if message.asked), newest_of_person)
     droppable_tokens = sum(count_tokens(message.text) for message in messages) // 3
     candidates, tokens_before = list[int](), 0
-    for at, message in enumerate(messages[: newest_of_person + 1]):
+    for at, message in enumerate(messages[: latest_start + 1]):
         if tokens_before > droppable_tokens:
             break
         candidates.append(at)
