@@ -105,7 +105,8 @@ class PostedReplies:
         current = list(takewhile(lambda page: _version(job, page) == job.version, pages.values()))
         chars, text = _shown_text(job, current)
         ended = _end(current[-1]) if current and len(current) == len(pages) else None
-        replaced = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in pages] if ended else []
+        others = [page["ts"] for page in _pages(job.question, messages) if page["ts"] not in pages]
+        replaced = [ts for ts in others if ended or ts < max(pages, default="")]
         shown = Shown(
             page_ts=tuple(pages),
             chars=chars,
@@ -224,15 +225,29 @@ def _page(message: Json) -> int:
 def _pages_in_order(job: Job, messages: list[Json], *, is_all: bool) -> dict[str, Json]:
     """Returns the reply's messages by their ts, page by page: those on record, then those found.
 
-    A message on record that wasn't found is empty, unless all messages were read: then it was deleted.
+    A message on record that wasn't found is empty, unless all messages were read: then it was deleted. While the
+    database was away, a message that Slack didn't edit may have been replaced: then a later one shows more of its page.
     """
     by_ts = {message["ts"]: message for message in messages}
     on_record = takewhile(lambda ts: ts in by_ts or not is_all, in_order(job.page_ts))
     pages = {ts: by_ts.get(ts, {}) for ts in on_record}
     for message in _pages(job.question, messages):
-        if _page(message) == len(pages) and message["ts"] > max(pages, default=""):
+        if message["ts"] <= max(pages, default=""):
+            continue
+        at = _page(message)
+        if at < len(pages) and _shows_more(job, message, list(pages.values())[: at + 1]):
+            pages = dict(islice(pages.items(), at))
+        if at == len(pages):
             pages[message["ts"]] = message
     return pages
+
+
+def _shows_more(job: Job, message: Json, pages: list[Json]) -> bool:
+    """Whether a message shows more of the answer than the last one of these pages, or a newer version of it."""
+    version, before = _version(job, message), _version(job, pages[-1])
+    if version != before:
+        return version > before
+    return int(_payload(message)["shown_chars"]) > _shown_text(job, pages)[0]
 
 
 def _ended_pages(job: Job, messages: list[Json]) -> dict[str, Json]:
