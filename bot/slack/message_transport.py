@@ -86,7 +86,7 @@ class MessageTransport:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
                 retrying = Retrying(RECOVERY, self._paced.clock, f"job {job.id}: what Slack shows is not known")
                 shown, streams = await retrying.call(lambda: self._posted.shown(job))
-                await self._stop_earlier(job, shown, streams)
+                await retrying.call(lambda: self._stop_earlier(job, shown, streams))
                 return await self._without_replaced(job, shown)
         except (Refused, TimeoutError) as error:
             log.warning("job %d: recovery without Slack: %s", job.id, str(error) or "it took too long")
@@ -101,7 +101,9 @@ class MessageTransport:
                 if stream.ts in shown.page_ts:
                     await self.stop_paced(job.question, stream.ts)
             await self._remove_streams(job.question, streams, shown.page_ts, job.checkpoint.text)
-        except (RateLimited, Refused) as error:
+        except Refused as error:
+            if error.reason.may_pass:
+                raise
             log.warning("job %d: an earlier stream may still be open: %s", job.id, error)
 
     async def _without_replaced(self, job: Job, shown: Shown) -> Shown:
@@ -360,7 +362,8 @@ class MessageDelivery:
                     await self._transport.remove_streams(reply.question, self._known_ts, reply.text)
         except (Refused, RateLimited, TimeoutError) as error:
             log.warning("job %d: late messages are not deleted: %s", job_id, str(error) or "it took too long")
-            return not (isinstance(error, Refused) and error.reason.may_pass and self._may_have_orphans)
+            may_pass = not isinstance(error, Refused) or error.reason.may_pass
+            return not (may_pass and self._may_have_orphans)
         except Exception as error:
             log.error("job %d: late messages are not deleted: %s", job_id, trace_of(error))
         return True

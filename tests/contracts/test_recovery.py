@@ -10,7 +10,7 @@ from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.job import Checkpoint, EndReason
 from bot.core.lease import Lease
 from bot.core.reply.state import Delete, Ending, Post, Reply, Shown, StartStream, Update, View
-from bot.errors import Refused
+from bot.errors import Refusal, Refused
 from bot.ports.clock import SystemClock
 from bot.slack.client import SlackClient, new_session
 from bot.slack.history import SlackHistory
@@ -132,6 +132,27 @@ async def test_second_page_that_is_an_open_stream_is_compared_with_its_part_of_t
         assert await transport.recover(job) == Shown((first, stream), len(recorded) + 4, f"{recorded} two")
 
 
+@pytest.mark.parametrize("fault", ["drop_request", "internal_error", "lose_response"])
+async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_fails(fault: str) -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        reply = await growing(transport, question, TEXT)
+        await transport.start(StartStream(question, 0, View("word"), "word"))
+        sandbox.faults.start(fault, method="chat.stopStream", times=1)
+        await transport.recover(Job(1, question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT)))
+        assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == list(reply.page_ts)
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_stream_may_stand_there(attempts: int) -> None:
+    async with posting() as (sandbox, transport, _):
+        question = await asked(sandbox)
+        reply = await growing(transport, question, TEXT)
+        delivery = transport.delivery(Job(1, question, attempts, reply.page_ts, may_have_posts=True), reply)
+        sandbox.faults.start("rate_limit", method="conversations.replies", times=1, retry_after_s=60)
+        assert await delivery.clean_up() is (attempts == 1)
+
+
 async def test_unrecorded_end_is_read_from_slack() -> None:
     async with posting() as (sandbox, transport, _):
         question = await asked(sandbox)
@@ -195,6 +216,37 @@ async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(text:
         assert shown == Shown(reply.page_ts, len(whole), whole, EndReason.WHOLE)
         left = [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]]
         assert left == list(reply.page_ts)
+
+
+@pytest.mark.parametrize("text", ["One word", "word " * 4_000], ids=["one page", "two pages"])
+async def test_growing_page_that_was_replaced_unrecorded_is_continued_in_its_new_message(text: str) -> None:
+    async with posting() as (sandbox, transport, _):
+        reply = await growing(transport, await asked(sandbox), text)
+        before = reply.page_ts
+        reply.append(" and more")
+        edit = reply.next_call()
+        assert isinstance(edit, Update)
+        reply.refused(edit, Refusal.UNEDITABLE)
+        delivery = transport.delivery(Job(1, reply.question, 1), reply)
+        while isinstance(call := reply.next_call(), Post):
+            await delivery.send(call, lambda: True)
+        job = Job(1, reply.question, 2, before, may_have_posts=True, checkpoint=Checkpoint(text))
+        shown = await transport.recover(job)
+        assert (shown.page_ts, shown.chars) == (reply.page_ts, len(f"{text} and more"))
+        assert [message.ts for message in sandbox.messages("general", reply.question.ts)[1:]] == list(reply.page_ts)
+
+
+async def test_post_that_arrived_late_does_not_replace_the_message_on_record() -> None:
+    async with posting() as (sandbox, transport, _):
+        reply = await growing(transport, await asked(sandbox), TEXT[:20])
+        late = Reply(reply.question)
+        late.append(TEXT[:10])
+        reply.append(TEXT[20:])
+        await show(transport, reply)
+        await show(transport, late)
+        job = Job(1, reply.question, 2, reply.page_ts, may_have_posts=True, checkpoint=Checkpoint(TEXT))
+        shown = await transport.recover(job)
+        assert (shown.page_ts, shown.chars) == (reply.page_ts, len(TEXT))
 
 
 async def test_message_that_the_end_has_replaced_stays_known_while_it_cannot_be_deleted() -> None:
