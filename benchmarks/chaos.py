@@ -271,12 +271,15 @@ def _bot_wrote_in(sandbox: Sandbox, channel: str, root: str) -> bool:
 
 
 async def _until_idle(run: Run, questions: Sequence[AskedQuestion], recorder: MessageRecorder, store: Database) -> None:
-    """Waits until Slack shows the end of every answer and no job is live, at most `idle_within_s`."""
+    """Waits until Slack shows the end of every answer, no job is live and the outbox has shown all ends.
+
+    Waits at most `idle_within_s`.
+    """
     give_up_s = time.monotonic() + run.idle_within_s
     while time.monotonic() < give_up_s:
         jobs = await store.jobs()
         batched = {(job.channel, job.ts) for job in jobs if job.answered_with}
-        live = any(job.state in LIVE_STATES for job in jobs)
+        live = any(job.state in LIVE_STATES or job.is_unshown for job in jobs)
         if not live and all(_is_over(question, recorder, batched, questions) for question in questions):
             break
         await asyncio.sleep(0.5)

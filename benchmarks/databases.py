@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import sqlalchemy as sa
 
-from bot.store.schema import jobs, tool_steps, turns
+from bot.core.outbox import OutboxKind
+from bot.store.schema import jobs, outbox_entries, tool_steps, turns
 from tests.contracts.databases import standing_still
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class RecordedJob:
     """The version of the answer: 0 for the first."""
     text: str = ""
     """The question's text."""
+    is_unshown: bool = False
+    """The outbox still has to show its end, or to remove messages beside it."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,9 @@ def _read_jobs(url: str) -> list[RecordedJob]:
     answer = newest_turn_first.limit(1).correlate(jobs).scalar_subquery()
     later = jobs.alias()
     answered_with = sa.select(later.c.ts).where(later.c.id == jobs.c.answered_with).correlate(jobs).scalar_subquery()
+    unshown = sa.exists().where(
+        outbox_entries.c.job_id == jobs.c.id, outbox_entries.c.kind == OutboxKind.SHOW_END.value
+    )
     columns = (
         jobs.c.channel_id,
         jobs.c.ts,
@@ -244,6 +250,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
         answered_with.label("answered_with"),
         jobs.c.version,
         jobs.c.text,
+        unshown.label("is_unshown"),
     )
     rows = _rows(url, sa.select(*columns).order_by(jobs.c.id))
     return [
@@ -259,6 +266,7 @@ def _read_jobs(url: str) -> list[RecordedJob]:
             row.answered_with,
             row.version,
             row.text,
+            row.is_unshown,
         )
         for row in rows
     ]
