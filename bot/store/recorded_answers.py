@@ -100,6 +100,7 @@ async def newest_answer(
     others = await connection.scalars(sa.select(jobs.c.user_id).where(is_batched_with(row.id)))
     versions = await _turns(connection, [row.id])
     last = versions[-1] if versions else None
+    previous = next((turn for turn in versions[-2::-1] if turn.answer), None)
     return RecordedAnswer(
         job_id=row.id,
         question=question_of(row),
@@ -108,7 +109,8 @@ async def newest_answer(
         page_ts=tuple(row.page_ts),
         version=row.version,
         answer=last.answer if last else "",
-        previous=next((turn.answer for turn in versions[-2::-1] if turn.answer), ""),
+        previous=previous.answer if previous else "",
+        previous_sources=sources_of(previous.sources) if previous else (),
         model=last.model if last else None,
         end_reason=EndReason(last.end_reason) if last else None,
         prompt_version=last.prompt_version if last else None,

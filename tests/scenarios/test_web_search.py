@@ -154,6 +154,27 @@ async def test_regenerated_answer_lists_its_own_sources(stage: Stage, settings: 
     assert sources(await with_sources(stage, asked, 1)) == [label(SLACK)]
 
 
+@pytest.mark.parametrize("is_refused", [False, True], ids=["blocks", "plain text"])
+async def test_previous_version_is_shown_with_its_sources(stage: Stage, settings: Settings, is_refused: bool) -> None:
+    stage.vendor.script(found(steps.text("It streams.", TYPIST)), found(steps.text("Into Slack.", SLACK)))
+    asked = await stage.mention()
+    message = await with_sources(stage, asked, 1)
+    await on_record(settings)
+    await press(stage, message, ReplyAction.REGENERATE)
+    await stage.sandbox.wait_for(lambda: "Into Slack." in shown(stage.bots("general", asked)[0]), 40)
+    message = await with_sources(stage, asked, 1)
+    await on_record(settings)
+    if is_refused:
+        stage.sandbox.faults.start("refuse", method="chat.postEphemeral", error="invalid_blocks", times=1)
+    await press(stage, message, ReplyAction.PREVIOUS)
+    previous = stage.sandbox.workspace.ephemerals[-1]
+    assert "It streams." in shown(previous)
+    if is_refused:
+        assert shown(previous).endswith(f"{texts.SOURCES}\n1. {TYPIST[0]}")
+    else:
+        assert sources(previous) == [label(TYPIST)]
+
+
 async def test_deleted_answer_leaves_no_sources_on_record(stage: Stage, settings: Settings) -> None:
     stage.vendor.script(found(steps.text("It streams.", TYPIST)))
     asked = await stage.mention()

@@ -1,12 +1,14 @@
 """Reply actions: the buttons below a reply, who may press them, and when. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.job import EndReason
+from bot.core.reply.sources import Source
+from bot.core.stream import Citation
 
 
 class ReplyAction(StrEnum):
@@ -57,6 +59,8 @@ class RecordedAnswer:
     """The text of the newest version."""
     previous: str = ""
     """The text of the version before; "" if none is recorded."""
+    previous_sources: Sequence[Citation] = ()
+    """The web pages that the version before cites."""
     model: str | None = None
     end_reason: EndReason | None = None
     """Why its newest attempt ended; None if no attempt has ended."""
@@ -85,6 +89,8 @@ class ActionResponse:
     sentence: str
     markdown: str = ""
     """A model's text, below the sentence."""
+    sources: tuple[Source, ...] = ()
+    """The web pages that the text cites."""
 
 
 def refusal(action: ReplyAction, answer: RecordedAnswer | None, user_id: str, admins: Collection[str]) -> str | None:

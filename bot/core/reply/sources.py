@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from bot.core import texts
 from bot.core.reply.preview import beginning
 from bot.core.stream import Citation
 
@@ -38,6 +39,12 @@ def shown_sources(citations: Iterable[Citation]) -> tuple[Source, ...]:
     """Returns the lines of the list, in the order of the answer."""
     hosts = [(citation, _host(citation.url)) for citation in citations]
     return tuple(Source(citation.url, _label(host, citation.title)) for citation, host in hosts if host)[:MOST_SHOWN]
+
+
+def plain_list(sources: Sequence[Source]) -> str:
+    """Returns the list as plain text: numbered URLs; "" without sources."""
+    lines = [f"{number}. {source.url}" for number, source in enumerate(sources, start=1)]
+    return "\n".join((texts.SOURCES, *lines)) if lines else ""
 
 
 def _label(host: str, title: str) -> str:

@@ -5,7 +5,7 @@ Slack refuses an edit that removes the last `rich_text` of a message (block_mism
 paragraph always has one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.core import texts
@@ -17,6 +17,7 @@ from bot.core.reply.markdown.extent import has_paragraph
 from bot.core.reply.markdown.render import rendered
 from bot.core.reply.pages import Pages
 from bot.core.reply.preview import beginning, first_words
+from bot.core.reply.sources import Source, plain_list
 from bot.core.reply.state import View
 from bot.slack.format import blockkit
 from bot.slack.format.blockkit import Json
@@ -57,20 +58,27 @@ def _below(view: View, text: str) -> list[Json]:
     lines = [line for line in (_note(view), _footer(view)) if line]
     if not lines and not has_paragraph(text):
         lines = [_last_line(view)]
-    return [*_source_list(view), *_note_lines(*lines), *_asks(view), *_buttons(view)]
+    return [
+        *_source_list(view.sources if view.markdown.strip() else ()),
+        *_note_lines(*lines),
+        *_asks(view),
+        *_buttons(view),
+    ]
 
 
 def action_message(response: ActionResponse) -> Json:
     """Returns chat.postEphemeral's arguments: a sentence, and below it as much Markdown as one message holds."""
     markdown, note = _first_page(response.markdown)
     above, *below = _note_lines(*filter(None, (response.sentence, note)))
-    blocks = [above, blockkit.markdown(rendered(markdown, growing=False)), *below]
+    text = blockkit.markdown(rendered(markdown, growing=False))
+    blocks = [above, text, *_source_list(response.sources), *below]
     return {"text": mrkdwn(response.sentence), "blocks": blocks}
 
 
 def action_text(response: ActionResponse) -> str:
     """Returns the same without blocks, for a response_url: it takes no Markdown."""
-    return mrkdwn("\n\n".join(filter(None, (response.sentence, *_first_page(response.markdown)))))
+    lines = response.sentence, *_first_page(response.markdown), plain_list(response.sources)
+    return mrkdwn("\n\n".join(filter(None, lines)))
 
 
 def _first_page(markdown: str) -> tuple[str, str]:
@@ -170,11 +178,11 @@ def _note_lines(*lines: str) -> list[Json]:
     return [blockkit.rich_text_line(unlinked(line), f"{_NOTE_LINE}{number}") for number, line in enumerate(lines)]
 
 
-def _source_list(view: View) -> list[Json]:
+def _source_list(sources: Sequence[Source]) -> list[Json]:
     """Returns the list of sources, whose links say where they lead."""
-    if not view.sources or not view.markdown.strip():
+    if not sources:
         return []
-    links = [(source.url, source.label) for source in view.sources]
+    links = [(source.url, source.label) for source in sources]
     return [blockkit.rich_text_links(texts.SOURCES, links, f"{_NOTE_LINE}sources")]
 
 
@@ -212,9 +220,7 @@ def _growing(view: View) -> str:
 def _plain(view: View) -> str:
     """Returns the page as plain text, with as much of the notice as fits."""
     text, note = view.markdown.rstrip(), _note(view) or _ended(view)
-    if view.sources:
-        cited = "\n".join((texts.SOURCES, *(f"{number}. {s.url}" for number, s in enumerate(view.sources, start=1))))
-        note = "\n\n".join(filter(None, (cited, note)))
+    note = "\n\n".join(filter(None, (plain_list(view.sources), note)))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     return plain if note else mrkdwn(text) or _last_line(view)
