@@ -4,18 +4,23 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from bot import logs, settings
-from bot.core.conversation import Prompt, Turn
-from bot.core.stream import Completion
+from bot.core import texts
+from bot.core.conversation import Prompt, Turn, WebSearch
+from bot.core.reply.sources import plain_list, shown_sources, with_citation
+from bot.core.stream import Citation, Completion
 from bot.errors import SettingsError, TypistError
 from bot.settings import Settings, model_prices, model_setup, parse_model_option, system_prompt_in_use
 
 HELP = "answer one question in the terminal"
-DESCRIPTION = "Answers one question in the terminal. Piped text is appended to the question."
+DESCRIPTION = (
+    "Answers one question in the terminal. Piped text is appended to the question. "
+    "With BOT_WEB_SEARCH=on the model may search the web, and its sources are listed below the answer."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,17 +46,21 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 async def _ask(settings: Settings, question: str) -> None:
-    """Writes the answer to stdout, and tokens, time and cost to stderr. Raises ProviderError."""
+    """Writes the answer with its sources to stdout, and tokens, time and cost to stderr. Raises ProviderError."""
     from bot.providers.registry import open_models
 
-    prompt = Prompt(system_prompt_in_use(settings), (Turn("user", question),))
+    web_search = WebSearch(settings.web_search_domains) if settings.web_search else None
+    prompt = Prompt(system_prompt_in_use(settings), (Turn("user", question),), web_search=web_search)
     started, first_s, completion, wrote = time.monotonic(), 0.0, None, ""
+    citations: Sequence[Citation] = ()
     async with open_models(model_setup(settings)) as provider, aclosing(provider.stream(prompt)) as events:
         try:
             async for event in events:
                 match event:
                     case Completion():
                         completion = event
+                    case Citation():
+                        citations = with_citation(citations, event)
                     case str():
                         first_s = first_s or time.monotonic() - started
                         wrote = event
@@ -62,6 +71,8 @@ async def _ask(settings: Settings, question: str) -> None:
             raise
     if not wrote.endswith("\n"):
         print(flush=True)
+    if sources := plain_list(shown_sources(citations)):
+        print(f"\n{sources}", flush=True)
     if completion is not None:
         usage = completion.usage
         cost_usd = model_prices(settings).cost_usd(completion.model, usage, time.time()) if usage else None
@@ -69,8 +80,9 @@ async def _ask(settings: Settings, question: str) -> None:
 
 
 def summary(completion: Completion, first_s: float, cost_usd: float | None) -> str:
-    """Returns one line: model, tokens, time to the first token, cost."""
+    """Returns one line: model, searches, tokens, time to the first token, cost."""
     usage = completion.usage
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens unknown"
     price = "price unknown" if cost_usd is None else f"${cost_usd:.6f}"
-    return f"{completion.model} · {tokens} · first token after {first_s:.2f} s · {price}"
+    searched = texts.work_done(usage.web_searches if usage else 0, 0)
+    return " · ".join(filter(None, (completion.model, searched, tokens, f"first token after {first_s:.2f} s", price)))

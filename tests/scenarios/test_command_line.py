@@ -14,7 +14,7 @@ from bot.errors import Failure
 from sandbox.server import Sandbox
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, connected, says
-from tests.streams import speech
+from tests.streams import speech, steps
 from tests.streams.server import Answer, Ending, VendorServer, refusal
 
 
@@ -50,6 +50,40 @@ async def test_ask_reads_the_question_from_arguments_or_stdin_or_both(
     async with bot_process(tmp_path, "ask", *arguments, env=asking(vendor)) as process:
         await output(process, piped)
     assert vendor.requests[0].body["messages"][-1] == {"role": "user", "content": question}
+
+
+FOUND = (
+    steps.SERVER_SEARCH,
+    steps.SEARCH_RESULT,
+    steps.text("It streams.", ("https://example.com/typist", "Typist"), ("javascript:alert(1)", "No")),
+    steps.text(" Into Slack.", ("https://docs.slack.dev/apis", "\x1b[2J"), ("https://example.com/typist", "Again")),
+)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--no-stream"]], ids=["streamed", "at once"])
+async def test_ask_searches_the_web_and_lists_its_sources(
+    tmp_path: Path, vendor: VendorServer, arguments: list[str]
+) -> None:
+    whole = Answer([steps.messages_whole(*FOUND, searches=1)], content_type="application/json")
+    vendor.script(whole if arguments else Answer(steps.messages(*FOUND, searches=1)))
+    anthropic = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}
+    env = {**anthropic, "BOT_WEB_SEARCH": "on", "BOT_WEB_SEARCH_DOMAINS": "example.com,slack.dev"}
+    async with bot_process(tmp_path, "ask", "why?", *arguments, env=env) as process:
+        out, err = await output(process)
+    assert out == (
+        "It streams. Into Slack.\n\nSources\n1. https://example.com/typist\n2. https://docs.slack.dev/apis\n"
+    )
+    assert "anthropic/m · 1 search · " in err
+    assert vendor.requests[0].body["tools"][0]["allowed_domains"] == ["example.com", "slack.dev"]
+
+
+async def test_ask_without_web_search_offers_none(tmp_path: Path, vendor: VendorServer) -> None:
+    vendor.script(Answer(speech.messages(["Done."])))
+    env = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}
+    async with bot_process(tmp_path, "ask", "why?", env=env) as process:
+        out, _ = await output(process)
+    assert out == "Done.\n"
+    assert "tools" not in vendor.requests[0].body
 
 
 async def test_ask_without_streaming_requests_the_complete_answer(tmp_path: Path, vendor: VendorServer) -> None:
