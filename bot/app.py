@@ -48,6 +48,7 @@ from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.quota import Quota
 from bot.services.reply_actions import ReplyActions
 from bot.services.retention import expire_texts
+from bot.services.shared_tokens import SharedTokens
 from bot.services.slash_commands import SlashCommands
 from bot.services.thread_statuses import ThreadStatuses
 from bot.services.tool_calls import ToolCalls
@@ -199,8 +200,9 @@ async def built(
             modals=surfaces,
         )
         reply_actions.register(bolt, actions, me.team_id)
+        tokens = SharedTokens(search, stores.process_messages) if search is not None else None
         intake = Intake(
-            stores.queue, stores.participants, stores.channel_settings, worker, access, actions, me, rules, search
+            stores.queue, stores.participants, stores.channel_settings, worker, access, actions, me, rules, tokens
         )
         shortcut = MessageShortcut(stores.message_questions, surfaces, surfaces, intake, clock, me)
         _beside_messages(bolt, settings, stores, surfaces, shortcut, answering)

@@ -2,12 +2,10 @@
 
 from typing import Protocol
 
-from bot.core.conversation import Question
-
 
 class ActionTokens(Protocol):
-    """Keeps the action tokens of questions in memory: another process doesn't have them."""
+    """Keeps the action tokens of questions in memory."""
 
-    def keep(self, question: Question, action_token: str) -> None:
-        """Keeps the token that came with a question's event."""
+    def keep(self, channel_id: str, ts: str, action_token: str) -> None:
+        """Keeps the token that came with the event of a question."""
         ...

@@ -15,11 +15,11 @@ from bot.core.inbound.triage import (
     stop_in,
     triage,
 )
-from bot.ports.action_tokens import ActionTokens
 from bot.ports.channel_settings import ChannelSettingsReader
 from bot.ports.participants import ThreadParticipants
 from bot.ports.queue import QuestionQueue
 from bot.services.access_control import AccessControl
+from bot.services.shared_tokens import SharedTokens
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Intake:
         stops: StopsAnswers,
         me: Identity,
         rules: TriageRules,
-        action_tokens: ActionTokens | None = None,
+        action_tokens: SharedTokens | None = None,
     ) -> None:
         """`action_tokens` is None where nothing searches Slack."""
         self._queue = queue
@@ -93,7 +93,7 @@ class Intake:
             log.warning("message %s ignored: bot %s asks too often", message.ts, verdict.question.user_id)
         else:
             if action_token and self._action_tokens is not None:
-                self._action_tokens.keep(verdict.question, action_token)
+                await self._action_tokens.keep(verdict.question, action_token)
             await self.enqueue(event_id, verdict.question)
 
     async def enqueue(self, event_id: str, question: Question) -> None:

@@ -1,7 +1,8 @@
 """Slack search: a tool with which a model finds messages in public channels, on behalf of the person who asked.
 
 Slack lets a bot search only with the action_token of a person's message, and shows it what that person may see. The
-token stays in this process's memory. So a process that takes an answer over can't search, and the model says so.
+token stays in the memory of the processes that run when it comes (bot/services/shared_tokens.py). A process that starts
+later can't search for its question, and the model says so.
 
 Slack forbids to keep what it finds: results are never stored or logged. A take-over may search again.
 """
@@ -82,9 +83,9 @@ class SlackSearch:
         self._tokens: dict[tuple[str, str], str] = {}
         """By the channel and the ts of the question."""
 
-    def keep(self, question: Question, action_token: str) -> None:
+    def keep(self, channel_id: str, ts: str, action_token: str) -> None:
         """Keeps a question's token, and drops the oldest if there are too many."""
-        self._tokens[_key(question)] = action_token
+        self._tokens[channel_id, ts] = action_token
         while len(self._tokens) > MOST_TOKENS:
             del self._tokens[next(iter(self._tokens))]
 

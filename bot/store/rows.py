@@ -106,6 +106,15 @@ def channel() -> sa.ColumnElement[str]:
     return sa.literal("typist_") + sa.func.md5(sa.func.current_schema())
 
 
+SAID = "said "
+"""Begins a notification with a text for other processes (bot/store/process_messages.py). Others only wake."""
+
+
+def said_by(worker: str) -> str:
+    """Returns how a worker's texts for other processes begin."""
+    return f"{SAID}{worker} "
+
+
 def lock_key(name: str | sa.ColumnElement[str]) -> sa.ColumnElement[int]:
     """Returns the number of a PostgreSQL advisory lock; these belong to the database as well."""
     return sa.func.hashtextextended(sa.func.concat("typist ", sa.func.current_schema(), " ", name), 0)

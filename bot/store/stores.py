@@ -18,6 +18,7 @@ from bot.store.notices import SqlBotQuestions, SqlNotices
 from bot.store.outbox_entries import SqlOutbox
 from bot.store.pane_context import SqlPaneContext
 from bot.store.participants import SqlParticipants
+from bot.store.process_messages import SqlProcessMessages
 from bot.store.queue.producers import SqlQueue
 from bot.store.queue.worker import SqlWorkerQueue
 from bot.store.rate_ledger import SqlRateLedger
@@ -59,6 +60,7 @@ class Stores:
         self.recorded_answers = SqlRecordedAnswers(database, clock)
         self.message_questions = SqlMessageQuestions(database, clock)
         self.tool_steps = SqlToolSteps(database, self._worker, clock, prices)
+        self.process_messages = SqlProcessMessages(database, self._worker)
         self.outbox = SqlOutbox(database, clock)
         self.usage = SqlUsage(database, self._worker, clock)
         self.rate_ledger = SqlRateLedger(database, self._worker, clock)

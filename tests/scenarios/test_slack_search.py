@@ -1,13 +1,16 @@
 """A model searches Slack for the person who asked: over real sockets, with events' own action tokens."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bot import app
 from bot.core.tools import NOT_KEPT
 from bot.settings import Settings
 from bot.slack import search
@@ -96,7 +99,7 @@ async def test_model_reads_what_slack_finds_and_nothing_of_it_is_stored(
     assert [word for word in (FOUND, *tokens) if word in dump] == []
 
 
-async def test_take_over_has_no_token_and_the_model_says_so(
+async def test_process_that_started_later_has_no_token_and_the_model_says_so(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings
 ) -> None:
     stage = Stage(sandbox, vendor)
@@ -108,6 +111,35 @@ async def test_take_over_has_no_token_and_the_model_says_so(
     async with running(settings):
         assert ANSWER in await answered(stage)
     assert tool_results(stage, 2) == [search.NO_TOKEN]
+
+
+@asynccontextmanager
+async def process(settings: Settings) -> AsyncIterator[tuple[app.Bot, app.Shutdown]]:
+    """Runs one of several bots on a database, and ends it."""
+    shutdown, ready = app.Shutdown(), asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(app.run(settings, shutdown, ready.set_result))
+    try:
+        async with asyncio.timeout(60):
+            yield await ready, shutdown
+    finally:
+        shutdown.requested.set()
+        await task
+
+
+async def test_process_that_takes_over_beside_the_other_has_its_token(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, postgresql_url: str
+) -> None:
+    stage, settings = Stage(sandbox, vendor), replace(settings, database_url=postgresql_url)
+    vendor.script(HANGS)
+    async with process(settings) as one, process(settings) as other:
+        await stage.mention("when is the launch?")
+        await vendor.request(0)
+        vendor.script(searches(), says(ANSWER))
+        [(_, shutdown)] = [each for each in (one, other) if each[0].worker.live]
+        shutdown.requested.set()
+        assert ANSWER in await answered(stage)
+    [result] = tool_results(stage, 2)
+    assert FOUND in result
 
 
 async def test_take_over_after_a_search_does_not_have_its_result(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ class Stage:
         question = Question(ThreadKey(self.sandbox.team_id, "C0GENERAL", ts), ts, "U0ADA", text)
         tokens = [action_token_of(delivery.payload["event"]) for delivery in self.sandbox.deliveries]
         if keep:
-            self.search.keep(question, next(filter(None, reversed(tokens))))
+            self.search.keep("C0GENERAL", ts, next(filter(None, reversed(tokens))))
         return question
 
     async def found(self, question: Question, *, timeout_s: float = 10, **arguments: Any) -> CallResult:
@@ -184,10 +184,9 @@ async def test_token_and_texts_are_never_logged(stage: Stage, caplog: pytest.Log
 
 
 def test_oldest_tokens_are_dropped(stage: Stage) -> None:
-    first = Question(ThreadKey("T1", "C1", "1.0"), "1.0", "U1", "?")
-    stage.search.keep(first, "token")
+    stage.search.keep("C1", "1.0", "token")
     for number in range(MOST_TOKENS):
-        stage.search.keep(replace(first, ts=f"2.{number}"), "token")
+        stage.search.keep("C1", f"2.{number}", "token")
     assert len(stage.search._tokens) == MOST_TOKENS
     assert ("C1", "1.0") not in stage.search._tokens
 

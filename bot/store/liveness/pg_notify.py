@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.ports.clock import Clock
 from bot.store.engine import answered_within
-from bot.store.rows import channel, lock_key
+from bot.store.rows import SAID, channel, lock_key, said_by
 
 SELF_TEST_S = 2.0
 CHECK_S = 5.0
@@ -29,11 +29,15 @@ log = logging.getLogger(__name__)
 class Listener:
     """Listens until closed, and reconnects."""
 
-    def __init__(self, engine: AsyncEngine, worker: str, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, worker: str, clock: Clock, wake: Callable[[], None], heard: Callable[[str], None]
+    ) -> None:
+        """`wake` is called when another process changed something, `heard` with what another process says."""
         self._engine = engine
         self._worker = worker
         self._clock = clock
         self._wake = wake
+        self._heard = heard
         self._task: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self.held = False
@@ -86,12 +90,18 @@ class Listener:
             self._wake()
             while True:
                 async for notify in connection.notifies(timeout=CHECK_S):
-                    if notify.payload != self._worker:
-                        self._wake()
+                    self._take(notify.payload)
                 async with answered_within(ANSWER_WITHIN_S):
                     await connection.execute("SELECT 1")
         finally:
             await connection.close()
+
+    def _take(self, payload: str) -> None:
+        if payload.startswith(SAID):
+            if not payload.startswith(said_by(self._worker)):
+                self._heard(payload.removeprefix(SAID).partition(" ")[2])
+        elif payload != self._worker:
+            self._wake()
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         _, arguments = self._engine.dialect.create_connect_args(self._engine.url)

@@ -1,7 +1,7 @@
 """Worker liveness: how workers that share a database show that they live, and observe each other."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -32,6 +32,8 @@ class WorkerLiveness:
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
         """The name of this worker, unique among all that share the database."""
+        self.heard: Callable[[str], None] = lambda _: None
+        """Called with what other processes say (bot/store/process_messages.py)."""
         self._database = database
         self._clock = clock
         self._changed = asyncio.Event()
@@ -117,7 +119,7 @@ class WorkerLiveness:
         # psycopg takes about ten megabytes, which a bot on SQLite should not spend.
         from bot.store.liveness.pg_notify import Listener
 
-        return Listener(self._database.engine, self.name, self._clock, self.wake)
+        return Listener(self._database.engine, self.name, self._clock, self.wake, lambda text: self.heard(text))
 
 
 async def _observe(connection: AsyncConnection, worker: str, locks: FileLocks | None) -> dict[str, Observation]:

@@ -1,0 +1,43 @@
+"""Messages between processes, by PostgreSQL's NOTIFY. A file has one process."""
+
+import logging
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.errors import StoreError
+from bot.store.database import Database
+from bot.store.liveness.workers import WorkerLiveness
+from bot.store.rows import channel, said_by
+
+LONGEST_BYTES = 7_900
+"""PostgreSQL takes payloads below 8,000 bytes."""
+
+log = logging.getLogger(__name__)
+
+
+class SqlProcessMessages:
+    """Implements the port ProcessMessages."""
+
+    def __init__(self, database: Database, worker: WorkerLiveness) -> None:
+        self._database = database
+        self._worker = worker
+
+    async def send(self, text: str) -> None:
+        """Sends a text to the other processes, as far as they can be reached; never raises."""
+        payload = f"{said_by(self._worker.name)}{text}"
+        if not self._database.on_server or len(payload.encode()) > LONGEST_BYTES:
+            return
+        try:
+            await self._database.write(_notify, payload)
+        except StoreError as error:
+            log.warning("other processes were not told: %s", error)
+
+    def on_message(self, heard: Callable[[str], None]) -> None:
+        """Has `heard` called with each text that another process sends from now on."""
+        self._worker.heard = heard
+
+
+async def _notify(connection: AsyncConnection, payload: str) -> None:
+    await connection.execute(sa.select(sa.func.pg_notify(channel(), payload)))

@@ -1,0 +1,68 @@
+"""Messages between processes: each text reaches all others once, nothing of it is stored, and failures cost nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+import sqlalchemy as sa
+
+from bot.ports.clock import SystemClock
+from bot.store import Stores
+from bot.store.process_messages import LONGEST_BYTES
+from bot.store.schema import metadata
+
+SECRET = "s3cret-token 'quoted' \N{SNOWMAN}"
+
+
+@pytest.fixture
+async def three(postgresql_url: str) -> AsyncIterator[list[Stores]]:
+    async with AsyncExitStack() as stack:
+        opened = []
+        for name in ("w1", "w2", "w3"):
+            opened.append(await Stores.open(postgresql_url, name, SystemClock()))
+            stack.push_async_callback(opened[-1].close)
+        yield opened
+
+
+def heard_by(stores: Stores) -> asyncio.Queue[str]:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    stores.process_messages.on_message(heard.put_nowait)
+    return heard
+
+
+async def test_all_others_hear_a_text_and_the_sender_does_not(three: list[Stores]) -> None:
+    first, second, third = map(heard_by, three)
+    async with asyncio.timeout(30):
+        await three[0].process_messages.send("one")
+        await three[2].process_messages.send("two")
+        assert [await second.get(), await second.get()] == ["one", "two"]
+        assert (await first.get(), await third.get()) == ("two", "one")
+    assert [each.empty() for each in (first, second, third)] == [True, True, True]
+
+
+async def test_nothing_is_stored(three: list[Stores]) -> None:
+    heard = heard_by(three[1])
+    await three[0].process_messages.send(SECRET)
+    async with asyncio.timeout(30):
+        assert await heard.get() == SECRET
+    async with three[0].database.begin_read() as connection:
+        for table in metadata.tables.values():
+            assert "s3cret" not in str((await connection.execute(sa.select(table))).all())
+
+
+async def test_text_that_is_too_long_is_not_sent(three: list[Stores]) -> None:
+    heard = heard_by(three[1])
+    await three[0].process_messages.send("x" * LONGEST_BYTES)
+    await three[0].process_messages.send("next")
+    async with asyncio.timeout(30):
+        assert await heard.get() == "next"
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "postgresql"])
+async def test_failure_to_send_raises_nothing(url: str, request: pytest.FixtureRequest) -> None:
+    url = url if ":" in url else request.getfixturevalue("postgresql_url")
+    stores = await Stores.open(url, "w1", SystemClock())
+    stores.database.refuse_new()
+    await stores.process_messages.send("one")
+    await stores.close()
