@@ -390,8 +390,9 @@ def _begun_s(evidence: Evidence, question: AskedQuestion, job: RecordedJob) -> f
     requested_s = [request.at_s for request in evidence.model_requests.get(question.plan.number, ())]
     shown_s = [
         revision.at_s
-        for page in evidence.replies(question)
-        for revision in page.revisions
+        # An end that is posted anew replaces the message in which the answer began.
+        for message in evidence.all_messages(question)
+        for revision in message.revisions
         if texts.QUEUED not in revision.note
     ]
     begun_s = min(requested_s + shown_s, default=math.inf)

@@ -177,6 +177,17 @@ def begun_before_an_older_question_arrived() -> Evidence:
     )
 
 
+def begun_before_an_older_question_arrived_and_posted_anew() -> Evidence:
+    """Returns the same evidence, where the end of the second answer was posted in a new message."""
+    evidence = begun_before_an_older_question_arrived()
+    first, old = evidence.histories
+    end = replace(old, ts="109.000000", revisions=[old.revisions.pop()])
+    old.revisions[1:] = []
+    old.deleted_s = end.last.at_s + 0.5
+    jobs = [evidence.jobs[0], replace(evidence.jobs[1], page_ts=(end.ts,))]
+    return replace(evidence, histories=[first, old, end], jobs=jobs)
+
+
 def deleted(number: int = 1, *, gone: bool = True, **changes: object) -> Evidence:
     """Returns evidence with one of the two questions deleted."""
     evidence = correct_evidence()
@@ -221,6 +232,7 @@ def rate_limited(at_s: float) -> Evidence:
         edited_while_no_process_ran(),
         edited_while_no_process_ran(6),
         begun_before_an_older_question_arrived(),
+        begun_before_an_older_question_arrived_and_posted_anew(),
         deleted(),
         deleted(0, gone=False),
         posted_anew(),
