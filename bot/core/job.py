@@ -346,6 +346,8 @@ class Outcome:
     model: str | None = None
     usage: Usage | None = None
     """The usage that the vendor reported, or else an estimate; None if no model was asked."""
+    estimated_step: int | None = None
+    """The number of the step whose usage is an estimate. It doesn't count if that step is on record (Spent)."""
     first_token_s: float | None = None
     prompt_version: str | None = None
     """The version of the model's system prompt (core/inbound/channel_settings.py)."""

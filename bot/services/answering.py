@@ -251,6 +251,7 @@ class AnswerAttempt:
             outcome,
             model=model,
             usage=usage,
+            estimated_step=None if outcome.usage else len(self.rounds),
             first_token_s=self.first_token_s,
             prompt_version=self.prompt_version,
             sources=self.draft.sources,

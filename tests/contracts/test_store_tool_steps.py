@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import FollowUp, Job, QueuedThreads
-from bot.core.job import Piece, Spent
+from bot.core.job import EndReason, Outcome, Piece, Spent
+from bot.core.stream import Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
 from bot.store import Stores
 from bot.store.liveness.failure_detector import Observation
@@ -84,7 +85,7 @@ async def test_step_counts_its_usage_once_even_if_its_commit_was_not_heard_of(st
     assert [await count(store, table) for table in (rounds, tool_steps, turns)] == [1, 1, 1]
 
 
-async def used(store: Stores) -> list[tuple[str, int]]:
+async def used(store: Stores) -> list[tuple[str, int | None]]:
     """Returns the turns' ends and input tokens."""
     async with store.database.engine.begin() as connection:
         rows = await connection.execute(sa.select(turns).order_by(turns.c.id))
@@ -116,6 +117,16 @@ async def test_usage_of_a_recorded_step_does_not_count_again_if_its_process_dies
         [again] = await claim.take_over(connection, "w2", {"w1": Observation(beat)}, 1, 0.0, None)
     assert again.interruptions == 1
     assert await used(store) == [("stepped", 10), *interrupted]
+
+
+@pytest.mark.parametrize(("step_no", "counted"), [(0, None), (1, 900)])
+async def test_usage_of_a_recorded_step_does_not_count_again_if_its_answer_is_stopped_meanwhile(
+    store: Stores, step_no: int, counted: int | None
+) -> None:
+    job = await recorded(store, READY)
+    outcome = Outcome(EndReason.STOPPED, "", "scripted/echo", Usage(900, 30), estimated_step=step_no)
+    assert await store.worker_queue.finish(job, outcome)
+    assert await used(store) == [("stepped", 10), ("stopped", counted)]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ class Left:
 async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now: float, left: Left) -> bool:
     """Ends a job and records its turn; a job with a newer version is released instead (ClaimedJobs.finish)."""
     job, leftover = held.job, left.leftover
+    outcome = await _counted_once(connection, job, outcome)
     is_to_show = leftover is not None and leftover.kind is OutboxKind.SHOW_END
     if leftover and leftover.piece:
         await checkpoints.append(connection, held.worker, {job: leftover.piece})
@@ -89,6 +90,14 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
         await outbox.add(connection, OutboxKind.MENTION_ASKERS, [job.id], now)
     await wake_others(connection, held.worker, is_queued(), _held_up_by(job))
     return not is_outdated
+
+
+async def _counted_once(connection: AsyncConnection, job: Job, outcome: Outcome) -> Outcome:
+    """Returns the outcome without an estimate for a step that is on record: a stop may come while it is recorded."""
+    if outcome.usage is None or outcome.estimated_step is None:
+        return outcome
+    spent = Spent(version=job.version, step_no=outcome.estimated_step)
+    return replace(outcome, usage=None) if await rounds.counted(connection, {job.id: spent}) else outcome
 
 
 async def release(connection: AsyncConnection, held: Held, spent: Spent, now: float) -> bool:
