@@ -99,12 +99,15 @@ async def newest_answer(
         return None
     others = await connection.scalars(sa.select(jobs.c.user_id).where(is_batched_with(row.id)))
     versions = await _turns(connection, [row.id])
-    last = versions[-1] if versions else None
-    previous = next((turn for turn in versions[-2::-1] if turn.answer), None)
+    last, state = versions[-1] if versions else None, _state(row)
+    # A reply that ends shows its buttons before its end is on record: until then, the last turn is an earlier version.
+    is_live = state in (AnswerState.QUEUED, AnswerState.GROWING)
+    earlier = versions if is_live and not row.continues else versions[:-1]
+    previous = next((turn for turn in reversed(earlier) if turn.answer), None)
     return RecordedAnswer(
         job_id=row.id,
         question=question_of(row),
-        state=_state(row),
+        state=state,
         askers=frozenset((row.user_id, *others)),
         page_ts=tuple(row.page_ts),
         version=row.version,

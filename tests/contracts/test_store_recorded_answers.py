@@ -37,3 +37,23 @@ class TestThread:
         assert (turn.job_id, turn.answer, turn.model) == (job.id, DONE.answer, "scripted/echo")
         assert (turn.end_reason, turn.input_tokens, turn.output_tokens) == (EndReason.WHOLE, 10, 20)
         assert turn.cached_input_tokens == 5
+
+    async def test_previous_version_can_be_read_before_the_end_of_the_newest_is_on_record(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        for answer, previous in (("First.", ""), ("Second.", "First."), ("Third.", "Second.")):
+            [job] = await store.worker_queue.claim(1)
+            recorded = [await store.recorded_answers.of_job(THREAD, job.id)]
+            assert await store.worker_queue.finish(job, Outcome(EndReason.WHOLE, answer))
+            recorded.append(await store.recorded_answers.of_job(THREAD, job.id))
+            assert [each and each.previous for each in recorded] == [previous, previous]
+            assert await store.queue.regenerate(job.id)
+
+    async def test_answer_that_is_continued_is_no_previous_version_of_itself(self, store: Stores) -> None:
+        await enqueued(store, asked(1))
+        [job] = await store.worker_queue.claim(1)
+        assert await store.worker_queue.finish(job, Outcome(EndReason.STOPPED, "One, t"))
+        assert await store.queue.regenerate(job.id, continues=True)
+        await store.worker_queue.claim(1)
+        recorded = await store.recorded_answers.of_job(THREAD, job.id)
+        assert recorded is not None
+        assert recorded.previous == ""
