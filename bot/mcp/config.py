@@ -44,7 +44,7 @@ _SERVER_NAME = re.compile(rf"(?!.*{SEPARATOR})[A-Za-z0-9-](?:[A-Za-z0-9_-]*[A-Za
 _PATTERN = re.compile(rf"(?P<server>.+?){SEPARATOR}(?P<tool>\*|[A-Za-z0-9_-]+)")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_ENV_NAME = re.compile(r"[^=\0]+")
+_ENV_NAME = re.compile(r"[^=\0\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,8 @@ def _content(path: Path) -> object:
         problem = f"{path.name} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
     except (UnicodeDecodeError, RecursionError):
         problem = f"{path.name} is not JSON in UTF-8"
+    except ValueError:
+        problem = f"{path.name} has a number with too many digits"
     except OSError as error:
         problem = f"{path} can't be read: {error.strerror}"
     # Not chained: the error may have the file's text.
@@ -217,9 +219,11 @@ class _Reader:
             self._problem(f"{place}.args", "must be a list of strings")
             args = []
         return StdioTransport(
-            self._text(f"{place}.command", value.get("command"), lambda text: bool(text) and "\0" not in text),
-            tuple(self._text(f"{place}.args[{at}]", arg, lambda text: "\0" not in text) for at, arg in enumerate(args)),
-            self._texts(f"{place}.env", value.get("env", {}), _ENV_NAME, lambda text: "\0" not in text),
+            self._text(
+                f"{place}.command", value.get("command"), lambda text: bool(text.strip()) and _is_argument(text)
+            ),
+            tuple(self._text(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args)),
+            self._texts(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
         )
 
     def _http(self, place: str, value: Mapping[str, Any]) -> HttpTransport:
@@ -286,13 +290,13 @@ class _Reader:
         return frozenset(value)
 
     def _direct(self, value: object, servers: Mapping[str, object]) -> tuple[str, ...]:
-        if not isinstance(value, list):
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             self._problem(_IN_DIRECT_MESSAGES, "must be a list of servers")
             return ()
         for name in value:
             if name not in servers:
-                self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers{_hint(str(name), servers)}')
-        return tuple(map(str, value))
+                self._problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers{_hint(name, servers)}')
+        return tuple(value)
 
     def _known_keys(self, place: str, value: Mapping[str, Any], known: Iterable[str]) -> None:
         for key in value:
@@ -309,6 +313,14 @@ _HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 def _hint(name: str, known: Iterable[str]) -> str:
     similar = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {similar[0]}?)" if similar else ""
+
+
+def _is_argument(text: str) -> bool:
+    """Returns whether a process can be given the text. Bytes of the environment that are no UTF-8 can."""
+    try:
+        return b"\0" not in text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_url(text: str) -> bool:
