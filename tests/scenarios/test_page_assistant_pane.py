@@ -136,3 +136,18 @@ async def test_channel_thread_whose_session_began_before_the_page_opened_shows_s
         thread = page.get_by_role("region", name="Thread")
         await expect(thread.get_by_role("button", name="Stop")).to_be_visible()
         await expect(thread.get_by_role("status")).to_have_text("typist is counting…")
+
+
+async def test_button_below_a_question_keeps_the_focus_when_a_reply_or_a_status_changes_it(visit: Visit) -> None:
+    async with Sandbox(manifest=manifests.agent()) as sandbox:
+        ts = await sandbox.say("ada", "general", "@typist why?")
+        await sandbox.say("grace", "general", "I wonder, too", ts)
+        app = AsyncWebClient(sandbox.bot_token, base_url=sandbox.api_url)
+        page = await visit(sandbox.url, viewport={"width": 1280, "height": 800})
+        await page.get_by_role("button", name="1 reply").focus()
+        await sandbox.say("grace", "general", "and so does Alan", ts)
+        await expect(page.get_by_role("button", name="2 replies")).to_be_focused()
+        await app.assistant_threads_setStatus(channel_id="C0GENERAL", thread_ts=ts, status="is thinking…")
+        await expect(page.get_by_role("button", name="typist is thinking…")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("region", name="Thread").get_by_text("and so does Alan")).to_be_visible()

@@ -213,8 +213,10 @@ export class MessageList {
     const reactions = (message.reactions || []).map(({ name, count }) =>
       el("span", { class: "reaction", "aria-label": `${name}, ${count}` }, `${glyph(name)} ${count}`),
     );
+    const hadFocus = item.footer.contains(document.activeElement);
     item.footer.replaceChildren(...reactions);
     if ((replies.length || status) && this.actions.open) item.footer.append(this.#threadButton(message, replies, status));
+    if (hadFocus) (item.footer.querySelector(".replies") || item).focus();
   }
 
   #threadButton(message, replies, status) {
