@@ -10,9 +10,11 @@ import asyncio
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.numbered_model import NumberedModel, question, word
 from benchmarks.process import Process, running
@@ -68,6 +70,37 @@ async def idle_memory(models: str) -> Figure:
         f"at most {IDLE_TARGET_BYTES / 1e6:.0f} MB",
         resident <= IDLE_TARGET_BYTES,
     )
+
+
+async def mcp_memory() -> list[Figure]:
+    """Measures a bot's memory before and after it offers the tools of an MCP server, and that of the server."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = _mcp_config(Path(folder))
+        async with (
+            Sandbox() as sandbox,
+            NumberedModel(FAST_WORDS_PER_S) as model,
+            running(BOT, sandbox, model.url, settings={"BOT_MCP_CONFIG": str(config)}) as process,
+        ):
+            await asyncio.sleep(SETTLE_S)
+            unused = process.memory_bytes()
+            await sandbox.say("ada", sandbox.dm("ada"), question(1, 10))
+            await _until(lambda: bool(process.children()), "a process of the MCP server")
+            await _until(lambda: len(model.sent_at_s[1]) == 10, "an answer")
+            await asyncio.sleep(SETTLE_S)
+            [its] = process.children()
+            return [
+                Figure("memory when idle, an MCP server that nobody used yet", f"{unused / 1e6:.0f} MB"),
+                Figure("the same after an answer with its tools", f"{process.memory_bytes() / 1e6:.0f} MB"),
+                Figure("the process of mcp-server-time", f"{its.memory_bytes() / 1e6:.0f} MB"),
+            ]
+
+
+def _mcp_config(folder: Path) -> Path:
+    """Writes a file of BOT_MCP_CONFIG with a server on stdio, and returns its path."""
+    server = str(Path(sys.executable).with_name("mcp-server-time"))
+    file = folder / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"time": {"command": server}}, "directMessages": ["time"]}))
+    return file
 
 
 async def memory_per_reply(carrier: str) -> Figure:
@@ -232,6 +265,7 @@ async def report() -> bool:
     show(await idle_memory("openai/numbered"))
     show(await idle_memory("anthropic/other"))
     show(await idle_memory("openai/numbered,anthropic/other"))
+    show(*await mcp_memory())
     for carrier in FEW_AND_MANY:
         show(await memory_per_reply(carrier))
     show(*await carriers_cpu())
