@@ -62,11 +62,11 @@ async def stdio_transport(
         try:
             yield incoming, outgoing
         finally:
+            tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
                 incoming.close()
                 outgoing.close()
                 await _end(process)
-            tasks.cancel_scope.cancel()
 
 
 class _Pipes:
@@ -141,6 +141,11 @@ async def _end(process: Process) -> None:
         log.warning("the process %d of an MCP server could not be killed", process.pid)
     # A child that left the group may hold the pipes; nothing public closes our ends.
     process._transport.close()  # type: ignore[attr-defined]
+    # What nobody read would stay in memory until the next full garbage collection.
+    assert process.stdout is not None
+    with anyio.move_on_after(KILLED_WITHIN_S):
+        while await process.stdout.read(LONGEST_MESSAGE_BYTES):
+            pass
 
 
 async def _has_ended(process: Process, within_s: float) -> bool:
