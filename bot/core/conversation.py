@@ -159,7 +159,7 @@ class Job:
     version: int = 0
     """How often the answer was started over. What Slack shows of an earlier version is replaced."""
     asked_at: float = field(default=0.0, compare=False)
-    """Since when the asker waits for this version, in seconds since the epoch."""
+    """Since when the asker waits, in seconds since the epoch: for this version, or since they decided about a call."""
 
     @property
     def settled(self) -> str:

@@ -1,4 +1,7 @@
-"""The outbox: calls to Slack that remain after a job has ended, each made at least once by any process."""
+"""The outbox: calls to Slack beside a reply's own, each made at least once by any process.
+
+Most of them remain after a job has ended, and wait for that. ASK_APPROVAL is for a job that waits for a person.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +42,8 @@ class OutboxKind(StrEnum):
     """Slack did not accept the end of an answer, or the deletion of messages beside it: show it in the reply alone."""
     MENTION_ASKERS = "mention_askers"
     """An answer took long: mention its askers once."""
+    ASK_APPROVAL = "ask_approval"
+    """A call has waited for an approval for some time: mention the askers once, while it still waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class OutboxEntry:
     """The messages of the job's reply."""
     askers: tuple[str, ...]
     """The people whose questions the answer is for."""
+    waits_until: float | None = None
+    """Until when the job waits for an approval, which tells its approvals apart; None if it waits for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,8 +169,9 @@ ONLY_ASKER_REGENERATES = "Only the person who asked, or a Typist admin, can rege
 ONLY_ASKER_CONTINUES = "Only the person who asked, or a Typist admin, can continue this answer."
 ONLY_ASKER_DELETES = "Only the person who asked, or a Typist admin, can delete this answer."
 
-# Messages about an answer that has ended
+# Messages beside a reply
 
+APPROVAL_ASKED = "I asked for your approval above."
 ANSWER_READY = "your answer is ready."
 QUESTION_EDITED = "You edited your question after I answered it."
 
@@ -178,6 +179,11 @@ QUESTION_EDITED = "You edited your question after I answered it."
 def answer_ready(mentions: str) -> str:
     """Tells the askers, who are given as mentions, that a long answer has ended."""
     return f"{mentions} {ANSWER_READY}"
+
+
+def approval_asked(mentions: str) -> str:
+    """Tells the askers, who are given as mentions, that a call waits. It stays when they have decided."""
+    return f"{mentions} {APPROVAL_ASKED}"
 
 
 # Failures of a model, shown in place of the rest of an answer

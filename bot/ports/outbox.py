@@ -1,4 +1,4 @@
-"""The outbox: entries for work that remains in Slack after an answer has ended, and the sender that does it."""
+"""The outbox: entries for work in Slack beside the replies, most of it after an answer has ended; and its sender."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -61,4 +61,8 @@ class OutboxSender(Protocol):
 
         Sends nothing once `still()` is False: another process may have taken the entry.
         """
+        ...
+
+    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+        """Mentions the askers because a call waits for their approval. Sends nothing once `still()` is False."""
         ...

@@ -319,7 +319,9 @@ class Answering:
     admins: Collection[str]
     """Ids of the Typist admins, who may always allow a tool."""
     done_ping_s: int
-    """Askers are mentioned when the answer is complete if it took longer than this; 0: never."""
+    """Askers who have waited longer than this are mentioned when the answer is complete or needs their approval.
+
+    0: never."""
 
     async def answer(self, attempt: AnswerAttempt) -> None:
         """Runs an attempt. Then the job has ended in Slack and on record, or another attempt can continue it."""
@@ -559,7 +561,8 @@ class Answering:
         if reply is not None:
             await reply.leave()
         records, piece = self.tool_calls.records, attempt.draft.piece()
-        if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece)):
+        mention_at = attempt.job.asked_at + self.done_ping_s if self.done_ping_s else None
+        if await self.tool_calls.insist(lambda: records.wait(attempt.job, piece, mention_at)):
             attempt.waits = True
             log.info("job %d: waits for an approval", attempt.job.id)
         else:

@@ -1,4 +1,4 @@
-"""The outbox's worker: makes the Slack calls that remain after a job has ended, each at least once (core/outbox.py)."""
+"""The outbox's worker: makes the Slack calls beside replies' own, each at least once (core/outbox.py)."""
 
 import asyncio
 import logging
@@ -114,6 +114,8 @@ class Outbox:
             case OutboxKind.MENTION_ASKERS:
                 # A process that was paused meanwhile sends nothing, because another one has made the call.
                 return await self.sender.ping(entry, lambda: self.clock.monotonic() < until)
+            case OutboxKind.ASK_APPROVAL:
+                await self.sender.ask_approval(entry, lambda: self.clock.monotonic() < until)
         return None
 
     async def _show(self, entry: OutboxEntry, until: float) -> None:

@@ -1,4 +1,7 @@
-"""Does the outbox's work in Slack: deletes replies, offers a new answer, and mentions askers."""
+"""Does the outbox's work in Slack: deletes replies, offers a new answer, and mentions askers.
+
+A mention is posted once: a second try looks in Slack for the message of the first, which is known by its metadata.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +18,10 @@ from bot.slack.message_transport import MessageTransport
 from bot.slack.posted_replies import PostedReplies
 from bot.slack.thread_poster import ThreadPoster
 
+Json = dict[str, Any]
+
 PING_EVENT = "typist_ping"
+ASK_EVENT = "typist_ask"
 
 
 class SlackOutboxSender:
@@ -68,16 +74,28 @@ class SlackOutboxSender:
 
     async def ping(self, entry: OutboxEntry, still: Callable[[], bool]) -> str | None:
         """Mentions the askers, unless an earlier try has done so."""
-        thread, metadata = entry.question.thread, _ping_metadata(entry)
-        if entry.tries > 1:
-            for message in await self._posted.messages_since(entry.question):
-                if message.get("metadata") == metadata:
-                    return str(message["ts"])
-        mentions = " ".join(f"<@{user_id}>" for user_id in entry.askers)
+        metadata = _metadata(PING_EVENT, entry)
+        if ts := await self._earlier(entry, metadata):
+            return ts
+        return await self._post(entry, still, text=texts.answer_ready(_mentions(entry)), metadata=metadata)
+
+    async def ask_approval(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+        """Mentions the askers, unless an earlier try has done so for the same approval."""
+        metadata = _metadata(ASK_EVENT, entry, waits_until=str(entry.waits_until))
+        if not await self._earlier(entry, metadata):
+            sentence = texts.approval_asked(_mentions(entry))
+            blocks = reply_blocks.remark(sentence)
+            await self._post(entry, still, text=sentence, blocks=blocks, metadata=metadata)
+
+    async def _earlier(self, entry: OutboxEntry, metadata: Json) -> str | None:
+        """Returns the ts of the message that an earlier try has posted."""
+        messages = await self._posted.messages_since(entry.question) if entry.tries > 1 else ()
+        return next((str(message["ts"]) for message in messages if message.get("metadata") == metadata), None)
+
+    async def _post(self, entry: OutboxEntry, still: Callable[[], bool], **message: Any) -> str:
+        thread = entry.question.thread
         with only_while(still):
-            _, ts = await self._threads.post(
-                thread.channel_id, thread.thread_ts, text=texts.answer_ready(mentions), metadata=metadata
-            )
+            _, ts = await self._threads.post(thread.channel_id, thread.thread_ts, **message)
         return ts
 
     def _is_by_person(self, message: dict[str, Any]) -> bool:
@@ -93,6 +111,10 @@ class SlackOutboxSender:
                     raise
 
 
-def _ping_metadata(entry: OutboxEntry) -> dict[str, Any]:
-    payload = {"question_ts": entry.question.ts, "version": entry.version}
-    return {"event_type": PING_EVENT, "event_payload": payload}
+def _mentions(entry: OutboxEntry) -> str:
+    return " ".join(f"<@{user_id}>" for user_id in entry.askers)
+
+
+def _metadata(event: str, entry: OutboxEntry, **more: str) -> Json:
+    payload = {"question_ts": entry.question.ts, "version": entry.version, **more}
+    return {"event_type": event, "event_payload": payload}

@@ -57,7 +57,7 @@ async def decide(connection: AsyncConnection, call: CallKey, decision: Decision,
         tool_steps.c.binding == call.binding,
     )
     decided = await connection.execute(sa.update(tool_steps).where(*this).values(_decided(decision, user_id)))
-    await _release(connection, call.job_id, call.version)
+    await _release(connection, call.job_id, call.version, user_id, now)
     return decided.rowcount > 0
 
 
@@ -66,11 +66,11 @@ async def expire(connection: AsyncConnection, now: float) -> int:
     late = sa.select(jobs.c.id, jobs.c.version).where(is_waiting(), jobs.c.waits_until <= now).order_by(jobs.c.id)
     rows = (await connection.execute(late.with_for_update(skip_locked=True))).all()
     for row in rows:
-        await _deny_all(connection, row.id, row.version, Decision.EXPIRED, "")
+        await _deny_all(connection, row.id, row.version, Decision.EXPIRED, "", now)
     return len(rows)
 
 
-async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question]) -> bool:
+async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
     """Denies the calls that wait in threads in which their askers have written instead; returns whether any did."""
     any_waits = sa.select(sa.exists().where(is_waiting()))
     if not await connection.scalar(any_waits):
@@ -86,7 +86,7 @@ async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Questio
             in_thread(question.thread), is_waiting(), is_asker, jobs.c.ts < question.ts
         )
         for row in (await connection.execute(waiting.with_for_update())).all():
-            await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id)
+            await _deny_all(connection, row.id, row.version, Decision.REPLIED, question.user_id, now)
             denied = True
     return denied
 
@@ -96,16 +96,20 @@ async def is_any_asked(connection: AsyncConnection, job_id: int, version: int) -
     return bool(await connection.scalar(sa.select(sa.exists().where(_is_asked(job_id, version)))))
 
 
-async def _deny_all(connection: AsyncConnection, job_id: int, version: int, decision: Decision, user_id: str) -> None:
+async def _deny_all(
+    connection: AsyncConnection, job_id: int, version: int, decision: Decision, user_id: str, now: float
+) -> None:
     asked = sa.update(tool_steps).where(_is_asked(job_id, version))
     await connection.execute(asked.values(_decided(decision, user_id)))
-    await _release(connection, job_id, version)
+    await _release(connection, job_id, version, user_id, now)
 
 
-async def _release(connection: AsyncConnection, job_id: int, version: int) -> None:
-    """Releases a waiting job if nobody has to decide anything more."""
+async def _release(connection: AsyncConnection, job_id: int, version: int, user_id: str, now: float) -> None:
+    """Releases a waiting job if nobody has to decide anything more. An asker who decided waits from now on."""
     if not await is_any_asked(connection, job_id, version):
-        await connection.execute(sa.update(jobs).where(jobs.c.id == job_id, is_waiting()).values(RELEASED))
+        asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
+        released = sa.update(jobs).where(jobs.c.id == job_id, is_waiting())
+        await connection.execute(released.values({**RELEASED, "asked_at": asked_at}))
 
 
 def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""The outbox: calls to Slack that remain after a job has ended, each made at least once.
+"""The outbox: calls to Slack beside a reply's own, each made at least once.
 
 An entry is written in the transaction that makes it necessary. A process takes an entry by moving its `due_at` into the
 future; if the process dies, the entry is due again then. `due_at` is also the fence: a process that completes or
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.job import EndReason
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
-from bot.store.predicates import is_live
+from bot.store.predicates import is_live, is_waiting
 from bot.store.rows import insert_into, question_of
 from bot.store.schema import jobs, outbox_entries
 
@@ -41,9 +41,17 @@ def is_end_being_shown(now: float, job_id: sa.ColumnElement[int]) -> sa.ColumnEl
 
 
 def due(now: float) -> sa.Select[tuple[int]]:
-    """Selects the entries that are due: of jobs that have ended, and whose end nobody is showing."""
-    live = sa.exists().where(jobs.c.id == outbox_entries.c.job_id, is_live())
-    free = outbox_entries.c.due_at <= now, ~live, ~is_end_being_shown(now, outbox_entries.c.job_id)
+    """Selects the entries that are due: of jobs that have ended, and whose end nobody is showing.
+
+    An entry about an approval is due only while the job waits for it.
+    """
+    of_entry = jobs.c.id == outbox_entries.c.job_id
+    is_ask = outbox_entries.c.kind == OutboxKind.ASK_APPROVAL.value
+    in_state = sa.or_(
+        sa.and_(is_ask, sa.exists().where(of_entry, is_waiting())),
+        sa.and_(~is_ask, ~sa.exists().where(of_entry, is_live())),
+    )
+    free = outbox_entries.c.due_at <= now, in_state, ~is_end_being_shown(now, outbox_entries.c.job_id)
     return sa.select(outbox_entries.c.id).where(*free).order_by(outbox_entries.c.due_at)
 
 
@@ -85,6 +93,7 @@ def _entry(row: sa.Row[Any], others: Sequence[str]) -> OutboxEntry:
         question=question_of(row),
         page_ts=tuple(row.page_ts),
         askers=tuple(dict.fromkeys((*others, row.user_id))),
+        waits_until=row.waits_until,
     )
 
 

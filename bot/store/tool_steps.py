@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import FollowUp, Job, ThreadKey
 from bot.core.job import Outcome, Piece, Status
+from bot.core.outbox import OutboxKind
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
 from bot.ports.clock import Clock
 from bot.ports.prices import Prices
-from bot.store import approvals, checkpoints
+from bot.store import approvals, checkpoints, outbox
 from bot.store.approvals import CallKey
 from bot.store.database import Database
 from bot.store.liveness.workers import WorkerLiveness
@@ -52,9 +53,9 @@ class SqlToolSteps:
         """Takes along what the job's askers have asked in its thread meanwhile."""
         return await self._database.write(take_follow_ups, self._held(job), step_no, self._now)
 
-    async def wait(self, job: Job, piece: Piece | None) -> bool:
-        """Gives the job up until its calls are decided."""
-        return await self._database.write(wait, self._held(job), piece, self._now)
+    async def wait(self, job: Job, piece: Piece | None, mention_at: float | None) -> bool:
+        """Gives the job up until its calls are decided; the outbox mentions its askers if that takes long."""
+        return await self._database.write(wait, self._held(job), piece, mention_at, self._now)
 
     async def made_before(self, job: Job) -> tuple[ToolStep, ...]:
         """Returns the calls of earlier versions that may have changed something."""
@@ -192,7 +193,9 @@ async def take_follow_ups(connection: AsyncConnection, held: Held, step_no: int,
     return await batch.join(connection, held.job, step_no, now)
 
 
-async def wait(connection: AsyncConnection, held: Held, piece: Piece | None, now: float) -> bool:
+async def wait(
+    connection: AsyncConnection, held: Held, piece: Piece | None, mention_at: float | None, now: float
+) -> bool:
     """Moves a job to WAITING (ToolSteps.wait)."""
     job = held.job
     if not await _is_current(connection, held, ~jobs.c.stop_requested):
@@ -203,6 +206,8 @@ async def wait(connection: AsyncConnection, held: Held, piece: Piece | None, now
         await checkpoints.append(connection, held.worker, {job: piece})
     waiting = {"status": Status.WAITING.value, "worker": None, "started_at": None, "waits_until": now + APPROVAL_S}
     await connection.execute(held.fenced.values(waiting))
+    if mention_at is not None:
+        await outbox.add(connection, OutboxKind.ASK_APPROVAL, [job.id], mention_at)
     await wake_others(connection, held.worker)
     return True
 

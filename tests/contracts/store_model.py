@@ -251,6 +251,8 @@ class Model:
             self._change(job.id, pieces=())
         if job.version > 0:
             self._cancel_entries(job.id, OutboxKind.SHOW_END)
+        if job.attempts > 1:
+            self._cancel_entries(job.id, OutboxKind.ASK_APPROVAL)
         if leftover and not outdated:
             self._add(job.id, leftover.kind, wait_s(0))
         elif ping and not outdated and not now.stop_requested:
@@ -292,10 +294,12 @@ class Model:
         self._change(job_id, calls={**calls, key: new})
         return True
 
-    def wait(self, worker: str, job: Job) -> bool:
+    def wait(self, worker: str, job: Job, mention_in_s: float | None) -> bool:
         if not self._is_current(worker, job) or self.jobs[job.id].stop_requested or not self.jobs[job.id].is_asking:
             return False
         self._change(job.id, status=Status.WAITING, worker=None, waits_until=self.clock.now() + APPROVAL_S)
+        if mention_in_s is not None:
+            self._add(job.id, OutboxKind.ASK_APPROVAL, mention_in_s)
         return True
 
     def decide(self, job_id: int, key: tuple[int, int, int], decision: Decision) -> tuple[bool, bool]:
@@ -454,7 +458,7 @@ class Model:
         due = {
             key: entry
             for key, entry in self.entries.items()
-            if entry.due_at <= now and not self.jobs[key[0]].live and not self._end_in_hand(key[0])
+            if entry.due_at <= now and self._is_time_for(*key) and not self._end_in_hand(key[0])
         }
         ids = {(entry.question.thread, entry.question.ts, entry.kind): entry.id for entry in taken}
         for job_id, kind in due:
@@ -463,6 +467,10 @@ class Model:
             assert old.id in (None, entry_id)
             self.entries[job_id, kind] = Due(now + OUTBOX_HOLD_S, old.tries + 1, entry_id)
         assert list(taken) == sorted((self._entry(*key) for key in due), key=lambda entry: entry.id)
+
+    def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
+        job = self.jobs[job_id]
+        return job.state is State.WAITING if kind is OutboxKind.ASK_APPROVAL else not job.live
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
@@ -477,6 +485,7 @@ class Model:
             question=job.question,
             page_ts=job.page_ts,
             askers=tuple(askers | {job.question.user_id: None}),
+            waits_until=job.waits_until,
         )
 
     def complete_outbox_entry(self, entry: OutboxEntry, posted_ts: str | None) -> None:

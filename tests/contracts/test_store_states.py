@@ -251,14 +251,15 @@ class Machine(RuleBasedStateMachine):
         )
         assert recorded is self.model.record_step(worker, job, calls)
         if waits:
-            self.wait(claim)
+            self.wait(claim, 0.0)
 
-    @rule(claim=claims)
-    def wait(self, claim: tuple[str, Job]) -> None:
+    @rule(claim=claims, mention_in_s=st.sampled_from([None, 0.0, 60.0]))
+    def wait(self, claim: tuple[str, Job], mention_in_s: float | None) -> None:
         worker, job = claim
         with self._notified(), self._moving() as happened:
-            waits = self.runner.run(self.stores[worker].tool_steps.wait(job, None))
-            assert waits is self.model.wait(worker, job)
+            mention_at = None if mention_in_s is None else self.clock.now() + mention_in_s
+            waits = self.runner.run(self.stores[worker].tool_steps.wait(job, None, mention_at))
+            assert waits is self.model.wait(worker, job, mention_in_s)
             happened |= {job.id: Event.WAIT} if waits else {}
 
     @rule(claim=claims, number=few)

@@ -7,12 +7,13 @@ import sqlalchemy as sa
 
 from bot.core.conversation import FollowUp, Job, QueuedThreads
 from bot.core.job import EndReason, Outcome, Piece, Spent
+from bot.core.outbox import OUTBOX_HOLD_S, OutboxKind
 from bot.core.stream import Usage
 from bot.core.tool_steps import APPROVAL_S, Decision, Round, StepState, ToolStep
 from bot.store import Stores
 from bot.store.liveness.failure_detector import Observation
 from bot.store.queue import claim
-from bot.store.schema import allowed_tools, rounds, tool_steps, turns, workers
+from bot.store.schema import allowed_tools, outbox_entries, rounds, tool_steps, turns, workers
 from tests.contracts.clocks import ManualClock
 from tests.contracts.stores import (
     CALL,
@@ -58,7 +59,7 @@ async def again(store: Stores, job: Job) -> Job:
 async def test_thread_asks_for_an_approval_until_it_is_decided(store: Stores) -> None:
     job = await recorded(store, CALL)
     assert (await store.queue.queued_threads("T1")).asking == frozenset()
-    assert await store.tool_steps.wait(job, None)
+    assert await store.tool_steps.wait(job, None, None)
     queued = await store.queue.queued_threads("T1")
     assert queued == QueuedThreads((), frozenset(), frozenset({THREAD}))
     assert await store.tool_steps.decide(job.id, job.version, CALL, Decision.APPROVED, "U1")
@@ -161,7 +162,7 @@ async def test_attempt_that_lost_its_job_writes_nothing(worker: Workers) -> None
     assert not await store.tool_steps.record(late, asking_round(step_no=1), STEPPED, None)
     assert await other.tool_steps.begin(job, READY)
     assert not await store.tool_steps.end(late, replace(READY, state=StepState.DONE))
-    assert not await store.tool_steps.wait(late, None)
+    assert not await store.tool_steps.wait(late, None, None)
     assert await store.tool_steps.take_follow_ups(late, 1) == ()
     assert await state(other, job) is StepState.BEGUN
 
@@ -195,14 +196,14 @@ async def test_new_version_knows_what_an_earlier_one_may_have_changed(store: Sto
 async def test_job_waits_only_while_a_call_is_to_be_decided(store: Stores) -> None:
     job = await recorded(store)
     assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
-    assert not await store.tool_steps.wait(job, None), "the decision was faster"
+    assert not await store.tool_steps.wait(job, None, None), "the decision was faster"
     assert await state(store, job) is StepState.READY
 
 
 async def test_waiting_job_goes_on_once_all_calls_are_decided(store: Stores) -> None:
     second = replace(CALL, index=1)
     job = await recorded(store, CALL, second)
-    assert await store.tool_steps.wait(job, None)
+    assert await store.tool_steps.wait(job, None, None)
     assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     assert await store.worker_queue.claim(1) == []
     assert await store.tool_steps.decide(job.id, 0, second, Decision.DENIED, "U2")
@@ -221,7 +222,7 @@ async def test_waiting_job_goes_on_once_all_calls_are_decided(store: Stores) -> 
 )
 async def test_decision_about_another_call_has_no_effect(store: Stores, other: dict[str, object]) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None)
+    assert await store.tool_steps.wait(job, None, None)
     changes = {"tool": {"tool": "x__y"}, "arguments": {"arguments": {}}, "definition_hash": {"definition_hash": "new"}}
     step = replace(CALL, **changes.get(str(other.get("binding")), {}), index=int(str(other.get("index", 0))))  # type: ignore[arg-type]
     assert not await store.tool_steps.decide(job.id, int(str(other.get("version", 0))), step, Decision.APPROVED, "U1")
@@ -230,7 +231,7 @@ async def test_decision_about_another_call_has_no_effect(store: Stores, other: d
 
 async def test_decision_after_a_stop_has_no_effect(store: Stores) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None)
+    assert await store.tool_steps.wait(job, None, None)
     assert await store.queue.request_stop(job.id)
     assert not await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
     assert [waiting.id for waiting in await store.worker_queue.claim(1)] == [job.id], "a worker ends it"
@@ -240,7 +241,7 @@ async def test_calls_expire_when_their_time_is_over(database_url: str) -> None:
     clock = ManualClock()
     store = await Stores.open(database_url, "w1", clock)
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None)
+    assert await store.tool_steps.wait(job, None, None)
     clock.time_s += APPROVAL_S - 1
     assert await store.tool_steps.expire() == 0
     clock.time_s += 1
@@ -251,9 +252,54 @@ async def test_calls_expire_when_their_time_is_over(database_url: str) -> None:
     await store.close()
 
 
+async def test_mention_is_due_only_while_the_job_waits_and_once_for_each_approval(database_url: str) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job = await recorded(store, CALL, replace(CALL, index=1))
+    assert await store.tool_steps.wait(job, None, clock.time_s + 60)
+    assert await store.outbox.take(9) == [], "too early"
+    clock.time_s += 60
+    [entry] = await store.outbox.take(9)
+    assert (entry.kind, entry.askers) == (OutboxKind.ASK_APPROVAL, ("U1",))
+    assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, "U1")
+    clock.time_s += OUTBOX_HOLD_S
+    [late] = await store.outbox.take(9)
+    assert (late.tries, late.waits_until) == (2, entry.waits_until), "its process has died"
+    assert await store.tool_steps.decide(job.id, 0, replace(CALL, index=1), Decision.DENIED, "U1")
+    clock.time_s += OUTBOX_HOLD_S + 1
+    assert await store.outbox.take(9) == [], "nothing waits any more"
+    job = await one(store)
+    assert await store.tool_steps.record(job, asking_round(replace(CALL, step_no=1), step_no=1), STEPPED, None)
+    assert await store.tool_steps.wait(job, None, clock.time_s)
+    await store.outbox.complete(late)
+    [again] = await store.outbox.take(9)
+    assert (again.tries, again.waits_until) == (1, clock.time_s + APPROVAL_S)
+    await store.close()
+
+
+async def test_job_that_ends_leaves_no_mention_behind(store: Stores) -> None:
+    job = await recorded(store)
+    assert await store.tool_steps.wait(job, None, 0.0)
+    assert await store.queue.request_stop(job.id)
+    assert await store.worker_queue.finish(await one(store), DONE)
+    assert await count(store, outbox_entries) == 0
+
+
+@pytest.mark.parametrize(("user_id", "waits_anew"), [("U1", True), ("U2", False)], ids=["the asker", "an admin"])
+async def test_asker_who_decides_waits_anew(database_url: str, user_id: str, waits_anew: bool) -> None:
+    clock = ManualClock()
+    store = await Stores.open(database_url, "w1", clock)
+    job = await recorded(store)
+    assert await store.tool_steps.wait(job, None, None)
+    clock.time_s += 600
+    assert await store.tool_steps.decide(job.id, 0, CALL, Decision.APPROVED, user_id)
+    assert (await one(store)).asked_at == (clock.time_s if waits_anew else job.asked_at)
+    await store.close()
+
+
 async def test_question_of_the_asker_denies_and_of_another_person_does_not(store: Stores) -> None:
     job = await recorded(store)
-    assert await store.tool_steps.wait(job, None)
+    assert await store.tool_steps.wait(job, None, None)
     await enqueued(store, replace(asked(2), user_id="U2"))
     theirs = await one(store)
     assert theirs.question.user_id == "U2", "a waiting job holds up nobody"

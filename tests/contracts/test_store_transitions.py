@@ -110,7 +110,7 @@ async def remove(setup: JobWithWorkers) -> None:
 
 async def wait(setup: JobWithWorkers) -> None:
     await setup.worker.tool_steps.record(setup.job, asking_round(), STEPPED, None)
-    await setup.worker.tool_steps.wait(setup.job, None)
+    await setup.worker.tool_steps.wait(setup.job, None, None)
 
 
 async def decide(setup: JobWithWorkers) -> None:

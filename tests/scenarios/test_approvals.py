@@ -18,6 +18,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.inbound.channel_settings import ChannelSettings
+from bot.core.outbox import OUTBOX_HOLD_S
 from bot.core.reply.actions import ReplyAction
 from bot.core.tool_steps import APPROVAL_S
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
@@ -217,6 +218,40 @@ async def test_approval_survives_a_restart(
     assert len(vendor.requests) == 2, "the model isn't asked again for the step on record"
 
 
+MENTION = f"<@U0ADA> {texts.APPROVAL_ASKED}"
+
+
+def mentions(stage: Stage, asked: str) -> list[str]:
+    """Returns the ts of the bot's messages that mention the asker because of an approval."""
+    return [message.ts for message in stage.bots("general", asked) if message.text == MENTION]
+
+
+async def test_asker_is_mentioned_once_when_an_approval_waits(
+    sandbox: Sandbox, vendor: VendorServer, server: Server, settings: Settings
+) -> None:
+    vendor.script(server.model)
+    stage = Stage(sandbox, vendor)
+    async with running(replace(settings, done_ping_s=1)):
+        asked = await stage.mention()
+        message = await asking(stage, asked)
+        [mention] = await sandbox.wait_for(lambda: mentions(stage, asked))
+        assert {notified.ts for notified in sandbox.workspace.notified} == {mention}
+        assert await press(stage, message, ReplyAction.APPROVE) is None
+        await ended(stage, asked)
+        await sandbox.say("ada", "general", "@typist and then?", asked)
+        await vendor.request(2)
+        assert texts.APPROVAL_ASKED not in str(stage.prompts()[-1]), "the mention is no answer"
+        assert mentions(stage, asked) == [mention]
+
+
+async def test_asker_who_decides_in_time_is_not_mentioned(stage: Stage) -> None:
+    asked = await stage.mention()
+    await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
+    await ended(stage, asked)
+    assert len(stage.bots("general", asked)) == 1
+    assert stage.sandbox.workspace.notified == []
+
+
 @dataclass(frozen=True)
 class Processes:
     """Bot processes that share a database, a sandbox, a vendor and a server's configuration."""
@@ -226,9 +261,10 @@ class Processes:
     env: dict[str, str]
     stack: AsyncExitStack
 
-    async def start(self) -> ForkedBot:
+    async def start(self, **env: str) -> ForkedBot:
         """Starts another process and returns it once it is connected."""
-        process = await self.stack.enter_async_context(forked_bot(self.folder, "run", env=self.env, before=be_patient))
+        starting = forked_bot(self.folder, "run", env={**self.env, **env}, before=be_patient)
+        process = await self.stack.enter_async_context(starting)
         await wait_for_line(process.stdout, "is connected to Slack")
         return process
 
@@ -286,3 +322,26 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
     assert f"It's {server.result}." in shown(await ended(stage, asked))
     assert [each.ts for each in stage.bots("general", asked)] == [message.ts]
     assert len(stage.vendor.requests) == 2, "the model isn't asked again for the step on record"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(
+    processes: Processes, settings: Settings
+) -> None:
+    stage, sandbox = processes.stage, processes.stage.sandbox
+    sandbox.faults.start("slow", method="chat.postMessage", times=1, containing=texts.APPROVAL_ASKED, delay_s=30.0)
+    process = await processes.start(BOT_DONE_PING_S="1")
+    asked = await stage.mention()
+    message = await asking(stage, asked)
+    [mention] = await sandbox.wait_for(lambda: mentions(stage, asked))
+    process.kill()
+    await process.wait()
+    before, clock = len(sandbox.calls), LateClock()
+    clock.ahead_s = OUTBOX_HOLD_S + 1
+    async with running(replace(settings, done_ping_s=1), clock):
+        await sandbox.wait_for(
+            lambda: "conversations.replies" in [call.method for call in list(sandbox.calls)[before:]]
+        )
+        assert await press(stage, message, ReplyAction.APPROVE) is None
+        await ended(stage, asked)
+    assert mentions(stage, asked) == [mention]

@@ -11,11 +11,17 @@ from pathlib import Path
 import pytest
 
 from bot import app
+from bot.core.reply.actions import ReplyAction
 from bot.core.tools import NOT_KEPT
+from bot.ports.clock import SystemClock
 from bot.settings import Settings
 from bot.slack import search
+from bot.store import Stores
 from sandbox.server import Sandbox
+from tests.mcp.servers import PATIENCE_S, TIME
 from tests.scenarios.conftest import Stage, growing, manifest, running, says, settings_of, shown
+from tests.scenarios.test_mcp import let_use, using
+from tests.scenarios.test_tools import asking, calls, ended, press
 from tests.streams import steps
 from tests.streams.server import Answer, Ending, VendorServer
 
@@ -157,6 +163,34 @@ async def test_take_over_after_a_search_does_not_have_its_result(
     assert FOUND in tool_results(stage, 1)[0]
     assert tool_results(stage, 2) == [NOT_KEPT]
     assert sum(call.method == search.METHOD for call in sandbox.calls) == 1
+
+
+async def test_tool_that_an_admin_allows_is_asked_about_once_the_model_has_read_slack(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack's results are written by others. They aren't stored, so they are gone when the approval comes."""
+    monkeypatch.setattr("bot.mcp.tools.OFFERED_WITHIN_S", PATIENCE_S)
+    convert = "time__convert_time", {"source_timezone": "Etc/UTC", "time": "09:00", "target_timezone": "Asia/Tokyo"}
+    vendor.script(searches(), calls("", convert), says(ANSWER))
+    stage = Stage(sandbox, vendor)
+    stores = await Stores.open(settings.database_url, "admin", SystemClock())
+    await let_use(stores, "time")
+    await stores.close()
+    async with running(using(settings, TIME, allow="time__*")):
+        asked = await stage.mention("when is the launch, in Tokyo's time?")
+        message = await asking(stage, asked)
+        assert "Run time.convert_time?" in shown(message)
+        assert FOUND in tool_results(stage, 1)[0]
+        assert FOUND not in stored(database)
+        assert await press(stage, message, ReplyAction.APPROVE) is None
+        message = await ended(stage, asked)
+    assert shown(message).startswith(ANSWER)
+    assert shown(message).endswith("openai/test · 2 tools")
+    names = {tool["function"]["name"] for tool in vendor.requests[0].body["tools"]}
+    assert names == {search.NAME, "time__convert_time", "time__get_current_time"}
+    searched, converted = tool_results(stage, 2)
+    assert searched == NOT_KEPT
+    assert "T18:00:00+09:00" in converted
 
 
 async def test_search_is_off_by_default(sandbox: Sandbox, vendor: VendorServer, settings: Settings) -> None:

@@ -136,6 +136,11 @@ def offer(sentence: str, label: str, value: str) -> list[Json]:
     return [blockkit.section(blockkit.mrkdwn(sentence)), blockkit.actions([button])]
 
 
+def remark(sentence: str) -> list[Json]:
+    """Returns a sentence of mrkdwn in a message of its own, which is no part of the answer."""
+    return [{**blockkit.section(blockkit.mrkdwn(sentence)), "block_id": f"{_NOTE_LINE}remark"}]
+
+
 def _asks(view: View) -> list[Json]:
     """Returns each call that a person decides about: its tool, its arguments as code, and its buttons."""
     return [block for number, ask in enumerate(view.asks) for block in _ask(ask, f"{_NOTE_LINE}ask-{number}")]

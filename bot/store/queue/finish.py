@@ -73,8 +73,7 @@ async def finish(connection: AsyncConnection, held: Held, outcome: Outcome, now:
     if is_outdated or not is_to_show:
         await checkpoints.drop(connection, jobs.c.id == job.id)
     await rounds.drop(connection, jobs.c.id == job.id)
-    if job.version > 0:
-        await outbox.cancel(connection, OutboxKind.SHOW_END, [job.id])
+    await _cancel_entries(connection, job)
     if row.erase_requested:
         await connection.execute(sa.delete(jobs).where(jobs.c.id == job.id))
     else:
@@ -115,6 +114,14 @@ async def record_turn(connection: AsyncConnection, job: Job, turn: Mapping[str, 
     """Adds an attempt's or a step's turn, and counts its usage."""
     await connection.execute(sa.insert(turns), turn)
     await usage_totals.count(connection, [(scope_ids_of(job.question), turn)], now)
+
+
+async def _cancel_entries(connection: AsyncConnection, job: Job) -> None:
+    """Cancels what was left to do for an earlier version's end, and for an approval that an earlier attempt asked."""
+    if job.version > 0:
+        await outbox.cancel(connection, OutboxKind.SHOW_END, [job.id])
+    if job.attempts > 1:
+        await outbox.cancel(connection, OutboxKind.ASK_APPROVAL, [job.id])
 
 
 def _held_up_by(job: Job) -> sa.ColumnElement[bool]:

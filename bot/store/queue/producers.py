@@ -58,9 +58,10 @@ class SqlQueue:
 
     async def _write_arrivals(self, batch: Sequence[Arrival]) -> Sequence[Enqueued | None]:
         async with self._database.bounded(), self._database.begin_write() as connection:
-            taken = await write_arrivals(connection, batch, self._most_per_user, self._clock.now())
+            now = self._clock.now()
+            taken = await write_arrivals(connection, batch, self._most_per_user, now)
             asked = [arrival.question for arrival, enqueued in zip(batch, taken, strict=True) if enqueued]
-            replied = await deny_by_reply(connection, asked)
+            replied = await deny_by_reply(connection, asked, now)
             if replied or any(enqueued and not enqueued.waiting for enqueued in taken):
                 await wake_others(connection, self._worker.name)
             return taken
