@@ -52,9 +52,9 @@ def asking_for(tool: str) -> str:
     return f"Run {tool}?"
 
 
-def arguments_cut(chars: int) -> str:
-    """Says that arguments are longer than what is shown of them."""
-    return f"These are the first of {chars:,} characters. Press Show all before you decide."
+def arguments_cut(shown: int, chars: int) -> str:
+    """Says that arguments are longer than what is shown of them, in characters."""
+    return f"This shows {shown:,} of {chars:,} characters. Press Show all before you decide."
 
 
 WRITING_LONG = "Writing… This is getting long, so I'll attach the whole answer as a file."
@@ -126,6 +126,14 @@ BAD_ANSWER = "Bad answer"
 ONLY_ASKER_DECIDES = "Only the person who asked, or a Typist admin, can approve or deny this."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 NOTHING_TO_DECIDE = "There is nothing to approve or deny here any more."
+
+
+def others_to_decide(calls: int) -> str:
+    """Says that a decision counts, and that other calls of the answer still wait for one."""
+    others = "the other call" if calls == 1 else f"the other {calls} calls"
+    return f"Got it. I'll go on when you've decided about {others}, too."
+
+
 NO_TOOLS_USED = "I used no tools for this answer."
 TOOLS_USED = "The tools that I used for this answer:"
 CALL_STATES = {

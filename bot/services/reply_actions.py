@@ -16,7 +16,7 @@ from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
 from bot.core.reply.approvals import details_of, readable, step_named
 from bot.core.reply.sources import shown_sources
-from bot.core.tool_steps import Decision, ToolStep
+from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.core.tools import label_of
 from bot.errors import RateLimited, Refused, StoreError
 from bot.ports.modals import ArgumentsModals
@@ -182,7 +182,12 @@ class ReplyActions:
         if press.action is ReplyAction.ALLOW_ALWAYS:
             await self.approvals.allow_always(answer.question.thread, step, press.user_id)
         self.worker.wake()
-        return None
+        return await self._others_to_decide(answer)
+
+    async def _others_to_decide(self, answer: RecordedAnswer) -> ActionResponse | None:
+        """Returns a response if other calls still wait: the reply asks about all of them until the last decision."""
+        waiting = [step for step in await self.approvals.shown(answer.job_id) if step.state is StepState.ASKED]
+        return ActionResponse(texts.others_to_decide(len(waiting))) if waiting else None
 
     async def _show_arguments(self, answer: RecordedAnswer, press: Press) -> ActionResponse | None:
         step = await self._step_of(answer, press)

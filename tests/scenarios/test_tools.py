@@ -126,8 +126,13 @@ async def press(stage: Stage, message: Message, action: str, user: str = "ada", 
 
 def value_of(message: Message) -> str:
     """Returns what the first Approve button carries."""
+    return values_of(message)[0]
+
+
+def values_of(message: Message) -> list[str]:
+    """Returns what the Approve buttons carry."""
     elements = [element for block in message.blocks for element in block.get("elements", ())]
-    return str(next(element["value"] for element in elements if element.get("action_id") == ReplyAction.APPROVE))
+    return [str(element["value"]) for element in elements if element.get("action_id") == ReplyAction.APPROVE]
 
 
 async def test_placeholder_and_status_say_which_tool_runs_and_that_the_model_thinks_then(
@@ -171,12 +176,27 @@ async def test_long_arguments_are_shown_in_full_in_a_modal(stage: Stage) -> None
     asked = await stage.mention("note much")
     message = await asking(stage, asked)
     assert buttons(message) == [*DECISIONS[:3], ReplyAction.ARGUMENTS, ReplyAction.STOP]
+    assert "This shows 1,000 of " in shown(message)
     await press(stage, message, ReplyAction.ARGUMENTS)
     modal = stage.sandbox.client("ada").modal
     assert modal is not None
     pieces = [block["elements"][0]["elements"][0]["text"] for block in modal.blocks if block["type"] == "rich_text"]
     assert long in "".join(pieces)
     assert "\\u202e" in "".join(pieces), "characters that reorder text are escaped"
+
+
+async def test_first_of_several_decisions_is_acknowledged(stage: Stage, notes: Notes) -> None:
+    both = calls("", ("notes__add", {"text": "Milk"}), ("notes__add", {"text": "Bread"}))
+    stage.vendor.script(by_results(both, says("Noted."), says("Noted one.")))
+    asked = await stage.mention("note both")
+    message = await asking(stage, asked)
+    milk = value_of(message)
+    assert await press(stage, message, ReplyAction.DENY, value=milk) == texts.others_to_decide(1)
+    assert await press(stage, message, ReplyAction.APPROVE, value=milk) == texts.NOTHING_TO_DECIDE
+    [bread] = {value for value in values_of(message) if value != milk}
+    assert await press(stage, message, ReplyAction.APPROVE, value=bread) is None
+    await ended(stage, asked)
+    assert notes.written == [{"text": "Bread"}]
 
 
 async def test_word_stop_in_the_thread_stops_the_answer(stage: Stage, notes: Notes) -> None:

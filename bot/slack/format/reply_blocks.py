@@ -156,7 +156,7 @@ def _ask(ask: Ask, block_id: str) -> list[Json]:
         buttons.append(blockkit.button(ReplyAction.ALLOW_ALWAYS, texts.ALLOW_ALWAYS, ask.value))
     if is_long:
         buttons.append(blockkit.button(ReplyAction.ARGUMENTS, texts.SHOW_ALL, ask.value))
-    note = [texts.arguments_cut(len(ask.arguments))] if is_long else []
+    note = [texts.arguments_cut(ARGUMENT_CHARS, len(ask.arguments))] if is_long else []
     return [
         blockkit.rich_text_line(texts.asking_for(ask.tool), f"{block_id}-tool"),
         blockkit.rich_text_preformatted(ask.arguments[:ARGUMENT_CHARS], f"{block_id}-arguments"),
