@@ -2,12 +2,13 @@
 
 The bot streams a long answer with all kinds of Markdown: growing in a thread, and complete in a direct message, in the
 light and dark scheme. Further screenshots show the showcase's cards, queued and edited questions, a channel's settings,
-a question about a message, App Home and the assistant pane.
+a question about a message, an approval, App Home and the assistant pane.
 """
 
 import asyncio
 import io
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,13 +20,16 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from bot.cli.sandbox import ModelChoice, guide_of
 from bot.core import texts
 from bot.core.limits.caps import parse_caps
+from bot.mcp.config import McpSetup
 from bot.providers.model_setup import VendorSettings
 from bot.settings import Settings
 from sandbox.page.guide import Guide
 from sandbox.server import Sandbox
 from tests.browser import ARGUMENTS, find_chromium
+from tests.mcp.servers import RawServer, said, tool
 from tests.scenarios.conftest import manifest, running, says
 from tests.scenarios.test_assistant_pane import with_assistant_view
+from tests.scenarios.test_tools import calls
 from tests.streams.server import Answer, VendorServer
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -79,7 +83,15 @@ More in the [documentation](https://www.postgresql.org/docs/current/using-explai
 
 
 NO_GUIDE = Guide()
+NO_SERVERS = McpSetup()
 SMALL_SIZE = {"width": 1180, "height": 780}
+FILING = "I'll file this in acme/export."
+ISSUE = {
+    "repository": "acme/export",
+    "title": "Nightly export fails since Tuesday",
+    "body": "The job ends with exit code 137.\n\n- Since: Tuesday, 02:00 UTC\n- Log: OOMKilled",
+    "labels": ["bug"],
+}
 ASKED = "We could give every service its own database."
 EDITED = "a database for each service, what would that bring?"
 SHORT_ANSWER = (
@@ -109,13 +121,21 @@ async def main() -> None:
             await take_asked(browser, sandbox)
             await take_settings(browser, sandbox)
             await take_home(browser, sandbox)
+        with tempfile.TemporaryDirectory() as folder:
+            server = RawServer(Path(folder) / "issues.json")
+            server.script([tool("create_issue")], {"create_issue": said("Created #212.")})
+            mcp = McpSetup((server.config("issues"),), in_direct_messages=("issues",))
+            async with bot_in(manifest(), calls(FILING, ("issues__create_issue", ISSUE)), mcp=mcp) as sandbox:
+                await take_approval(browser, sandbox)
         async with bot_in(with_assistant_view(), says(SHORT_ANSWER, pause_s=5)) as sandbox:
             await take_pane(browser, sandbox)
         await browser.close()
 
 
 @asynccontextmanager
-async def bot_in(app: Any, *answers: Answer, done_ping_s: int = 0, guide: Guide = NO_GUIDE) -> AsyncIterator[Sandbox]:
+async def bot_in(
+    app: Any, *answers: Answer, done_ping_s: int = 0, guide: Guide = NO_GUIDE, mcp: McpSetup = NO_SERVERS
+) -> AsyncIterator[Sandbox]:
     """Runs the bot in a sandbox with a model that gives these answers and then repeats the last one."""
     async with VendorServer() as vendor, Sandbox(note="a scripted model", guide=guide, manifest=app) as sandbox:
         vendor.script(*answers)
@@ -129,6 +149,7 @@ async def bot_in(app: Any, *answers: Answer, done_ping_s: int = 0, guide: Guide 
             done_ping_s=done_ping_s,
             caps=parse_caps("user/day=200000tokens,workspace/month=500usd"),
             admins=frozenset({"U0ADA"}),
+            mcp=mcp,
         )
         async with running(settings):
             yield sandbox
@@ -222,6 +243,15 @@ async def take_home(browser: Browser, sandbox: Sandbox) -> None:
     await page.get_by_role("tab", name="Home").click()
     await expect(page.get_by_role("heading", name="This workspace")).to_be_visible()
     await shoot(page, "home.png")
+
+
+async def take_approval(browser: Browser, sandbox: Sandbox) -> None:
+    page = await opened(browser, sandbox, SMALL_SIZE, "light")
+    await page.locator("#directs").get_by_role("button", name="typist", exact=True).press("Enter")
+    await page.locator("#main-box").fill("Please file an issue: the nightly export fails since Tuesday.")
+    await page.locator("#main-box").press("Enter")
+    await expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=60_000)
+    await shoot(page, "approval.png")
 
 
 async def take_pane(browser: Browser, sandbox: Sandbox) -> None:

@@ -1,0 +1,78 @@
+"""An approval in a real browser: what people see of it, and what becomes of it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, expect
+
+from bot.core import texts
+from bot.mcp.config import McpSetup
+from sandbox.server import Sandbox
+from tests.browser import Visit, browser, visit
+from tests.mcp.servers import RawServer, said, tool
+from tests.scenarios.conftest import running, says, settings_of
+from tests.scenarios.test_tools import calls
+from tests.streams.server import VendorServer
+
+__all__ = ["browser", "visit"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ISSUE = {"title": "Nightly export fails", "body": "Since Tuesday. " * 20}
+LONG = {"body": "Since Tuesday. " * 200}
+
+
+@dataclass(frozen=True)
+class PersonsPage:
+    """A person's page, on a direct message with the bot."""
+
+    page: Page
+    raw: RawServer
+
+    @property
+    def reply(self) -> Locator:
+        return self.page.locator("#main .message").filter(has_text="issues")
+
+    def button(self, name: str) -> Locator:
+        return self.page.locator("#main").get_by_role("button", name=name, exact=True)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def view(visit: Visit, tmp_path: Path) -> AsyncIterator[PersonsPage]:
+    raw = RawServer(tmp_path / "raw.json")
+    raw.script([tool("create"), tool("search")], {"create": said("Created #212."), "search": said("None.")})
+    mcp = McpSetup((raw.config("issues"),), in_direct_messages=("issues",))
+    async with Sandbox() as sandbox, VendorServer() as vendor:
+        vendor.script(calls("To the issues:", ("issues__create", ISSUE), ("issues__search", LONG)), says("Filed."))
+        async with running(replace(settings_of(sandbox, vendor), mcp=mcp, admins=frozenset({"U0ADA"}))):
+            page = await visit(sandbox.url, viewport={"width": 1280, "height": 1000})
+            await page.locator("#directs").get_by_role("button", name="typist", exact=True).click()
+            await page.locator("#main-box").fill("File an issue, please.")
+            await page.locator("#main-box").press("Enter")
+            yield PersonsPage(page, raw)
+
+
+async def test_approval_shows_tools_and_arguments_in_full_and_goes_when_all_is_decided(view: PersonsPage) -> None:
+    await expect(view.button("Always allow")).to_have_count(2)
+    for shown in (texts.ASKING, "Run issues.create?", '"title": "Nightly export fails"', "Run issues.search?"):
+        await expect(view.reply).to_contain_text(shown)
+    arguments = view.reply.locator("pre").first
+    await expect(arguments).to_contain_text(ISSUE["body"].rstrip())
+    assert await arguments.evaluate("pre => pre.scrollWidth <= pre.clientWidth"), "no argument is out of sight"
+    await view.button("Show all").click()
+    modal = view.page.get_by_role("dialog", name=texts.ARGUMENTS_TITLE)
+    await expect(modal).to_contain_text("Run issues.search?")
+    await modal.get_by_role("button", name=texts.CLOSE_DETAILS, exact=True).last.click()
+    await view.button("Deny").nth(1).click()
+    await expect(view.page.locator("#main")).to_contain_text(texts.others_to_decide(1))
+    await view.button("Approve").first.focus()
+    await view.page.keyboard.press("Enter")
+    await expect(view.reply).to_contain_text("openai/test · 1 tool")
+    await expect(view.button("Approve")).to_have_count(0)
+    assert view.raw.calls == [["create", ISSUE]]
+    await view.button("Details").click()
+    details = view.page.locator("#main .message").filter(has_text=texts.TOOLS_USED)
+    await expect(details).to_contain_text("issues.create: done")
+    await expect(details).to_contain_text("issues.search: denied, by a person")
