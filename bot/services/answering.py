@@ -384,7 +384,7 @@ class Answering:
             outcome = Outcome(closing.end_reason, attempt.text, closing.model)
             outcome = replace(outcome, first_token_s=closing.first_token_s, prompt_version=closing.prompt_version)
         outcome = replace(outcome, sources=attempt.draft.sources)
-        if closing is None or shown.ended:
+        if closing is None or shown.is_settled:
             await reply.leave()
         else:
             await reply.finish(ending_of(attempt.job, closing))

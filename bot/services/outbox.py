@@ -126,7 +126,7 @@ class Outbox:
         reply = await self.replies.open(Draft(job), until=until)
         try:
             # Opening the reply has looked for messages beside it, so an end that is shown needs no edit.
-            if not reply.shown.ended:
+            if not reply.shown.is_settled:
                 await reply.finish(ending_of(job, job.checkpoint.closing))
         finally:
             await reply.leave()

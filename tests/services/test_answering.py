@@ -756,6 +756,15 @@ async def test_end_that_is_on_record_and_shown_is_only_recorded(alone: Stage) ->
     assert (await turn(alone)).end_reason == EndReason.LENGTH_LIMIT
 
 
+async def test_end_that_is_shown_beside_a_message_that_it_replaced_is_shown_to_its_end(alone: Stage) -> None:
+    alone.replies.shown = Shown(
+        ("999991.000002",), 8, "Because.", EndReason.LENGTH_LIMIT, replaced_ts=("999991.000001",)
+    )
+    await attempt_at(alone, closed)
+    [reply] = alone.replies.opened
+    assert reply.ending is not None
+
+
 TEXT = " ".join(f"Fact {number} is true." for number in range(60))
 
 

@@ -126,6 +126,11 @@ class Shown:
     stream_page: int | None = None
     """The first page that holds no more than a stream carries, if there is one. All later pages do the same."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether Slack shows the answer's end, and no message beside it."""
+        return self.ended is not None and not self.replaced_ts
+
     def part(self, text: str) -> str:
         """Returns what stays of an incomplete answer: its text, or an earlier attempt's if that is longer."""
         return self.text if len(text) < max(self.chars, len(self.text)) and self.text else text
