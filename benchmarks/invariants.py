@@ -83,7 +83,7 @@ class Evidence:
     clock_offset_s: float
     """Add this to monotonic seconds to get seconds since the epoch."""
     pings: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Number of "answer is ready" messages by channel and question ts."""
+    """Number of "answer is ready" messages by channel and question ts, and of mentions for each approval."""
     tool_calls: Sequence[RecordedCall] = ()
     """The calls of tools that the database has."""
     calls_arrived: Mapping[str, int] = field(default_factory=dict)

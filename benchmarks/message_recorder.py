@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.slack.outbox_sender import PING_EVENT
+from bot.slack.outbox_sender import ASK_EVENT, PING_EVENT
 from sandbox.control import unescape
 from sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
 
@@ -48,7 +48,7 @@ class MessageRecorder:
     def __init__(self, workspace: Workspace) -> None:
         self.histories: dict[tuple[str, str], MessageHistory] = {}
         self.pings: Counter[tuple[str, str]] = Counter()
-        """Number of "answer is ready" messages by channel and question ts."""
+        """Number of "answer is ready" messages by channel and question ts, and of mentions for each approval."""
         self._workspace = workspace
         workspace.listeners.append(self._on_change)
 
@@ -63,8 +63,8 @@ class MessageRecorder:
         message, now_s = change.message, self._workspace.monotonic()
         if message.ephemeral_to is not None:
             return
-        if (message.metadata or {}).get("event_type") == PING_EVENT:
-            self.pings[message.channel, str(_event_payload(message).get("question_ts"))] += isinstance(change, Posted)
+        if (about := _announced(message)) is not None:
+            self.pings[message.channel, about] += isinstance(change, Posted)
             return
         match change:
             case Posted():
@@ -83,6 +83,17 @@ class MessageRecorder:
 
 def _new_history(message: Message) -> MessageHistory:
     return MessageHistory(message.channel, message.ts, message.thread_ts, *_of_question(message))
+
+
+def _announced(message: Message) -> str | None:
+    """Returns what a message beside the answer mentions askers for: a question's answer, or an approval for it."""
+    payload = _event_payload(message)
+    match (message.metadata or {}).get("event_type"):
+        case str(event) if event == PING_EVENT:
+            return str(payload["question_ts"])
+        case str(event) if event == ASK_EVENT:
+            return f"{payload['question_ts']}, approval of version {payload['version']} until {payload['waits_until']}"
+    return None
 
 
 def _of_question(message: Message) -> tuple[str, int]:
