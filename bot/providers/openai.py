@@ -88,7 +88,8 @@ class ResponsesApi:
             body["instructions"] = prompt.system
         if OptionalParameter.REASONING_SUMMARIES in parameters:
             body["reasoning"] = {"summary": "auto"}
-        tools = [{"type": "function", **_function(tool)} for tool in prompt.tools]
+        offered = prompt.tools if OptionalParameter.TOOLS in parameters else ()
+        tools = [{"type": "function", **_function(tool)} for tool in offered]
         if prompt.web_search and OptionalParameter.WEB_SEARCH in parameters:
             tools.append(_web_search(prompt.web_search))
             # Calls of functions don't count. Further searches are ignored.
@@ -231,8 +232,8 @@ class ChatApi:
         self._at_openai = at_openai
         # The models of other servers may not think, and would use the extra tokens for text. Such servers may
         # also refuse unknown parameters in words that no pattern matches.
-        known = {OptionalParameter.ROOM_TO_THINK, OptionalParameter.CACHE_KEY}
-        self.optional_parameters = frozenset(known if at_openai else ())
+        known = {OptionalParameter.ROOM_TO_THINK, OptionalParameter.CACHE_KEY} if at_openai else set()
+        self.optional_parameters = frozenset({*known, OptionalParameter.TOOLS})
 
     def accepts(self, media: Media) -> bool:
         # Compatible servers know images in OpenAI's form, where their model can see. PDFs are OpenAI's alone.
@@ -252,7 +253,7 @@ class ChatApi:
         }
         if self._options.streaming:
             body["stream_options"] = {"include_usage": True}
-        if prompt.tools:
+        if prompt.tools and OptionalParameter.TOOLS in parameters:
             body["tools"] = [{"type": "function", "function": _function(tool)} for tool in prompt.tools]
         return body
 

@@ -24,6 +24,8 @@ class OptionalParameter(Enum):
     """The vendor's own tool that opens a web page."""
     CACHE_KEY = r"prompt_cache_key"
     """Leads a conversation's requests to the machine that has their common beginning in its cache."""
+    TOOLS = r"does not support tools|auto-tool-choice|tools param requires|unsupported param: tools"
+    """The definitions of functions: Ollama, vLLM and llama.cpp refuse them for models or settings without tools."""
 
 
 WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
@@ -33,7 +35,9 @@ WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
 def refused_parameters(parameters: Iterable[OptionalParameter], error: Exception) -> frozenset[OptionalParameter]:
     """Returns those of `parameters` that the server names in its refusal of a request."""
     response = error_response(error)
-    if response is None or not 400 <= response.status < 500:
+    if response is None or not 400 <= response.status <= 500:
         return frozenset()
     words = str(response.body)
-    return frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))
+    named = frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))
+    # llama.cpp refuses tools with a status of 500.
+    return named if response.status < 500 else named & {OptionalParameter.TOOLS}

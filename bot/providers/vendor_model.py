@@ -182,7 +182,7 @@ class VendorModel:
     async def _send(self, prompt: Prompt) -> tuple[httpx2.Response, frozenset[OptionalParameter]]:
         """Returns the response and the optional parameters that the model did not refuse."""
         while True:
-            parameters = self._api.optional_parameters - self._refused - (frozenset() if prompt.web_search else WEB)
+            parameters = self._api.optional_parameters - self._refused - _unused_by(prompt)
             try:
                 body = self._api.request(self._name, prompt, parameters)
                 return await self._api.post(body), parameters
@@ -193,8 +193,17 @@ class VendorModel:
             self._refused |= refused
             names = ", ".join(sorted(parameter.name.lower() for parameter in refused))
             log.log(
-                logging.WARNING if refused & WEB else logging.INFO, "%s: asking again without %s", self.model, names
+                logging.WARNING if refused & {*WEB, OptionalParameter.TOOLS} else logging.INFO,
+                "%s: asking again without %s",
+                self.model,
+                names,
             )
+
+
+def _unused_by(prompt: Prompt) -> frozenset[OptionalParameter]:
+    """Returns the parameters that a prompt doesn't need, whatever an error seems to say of them."""
+    web = frozenset() if prompt.web_search else WEB
+    return web if prompt.tools else web | {OptionalParameter.TOOLS}
 
 
 def content_of(

@@ -234,6 +234,26 @@ CASES = {
     "litellm: arguments as an object": chat_case(
         steps.chat_call(IN_OSLO, 0, **FIRST), calls=ONE, back=_chat_back(("c1", OSLO))
     ),
+    "litellm, JSON: arguments as an object": Case(
+        CHAT,
+        json_answer(steps.chat_whole(finish_reason="stop", **steps.chat_call(IN_OSLO, **FIRST))),
+        ONE,
+        _chat_back(("c1", OSLO)),
+    ),
+    "ollama, JSON: index 0 for every call": Case(
+        CHAT,
+        json_answer(
+            steps.chat_whole(
+                content="",
+                tool_calls=[
+                    *steps.chat_call(OSLO, 0, **FIRST)["tool_calls"],
+                    *steps.chat_call(ROME, 0, **SECOND)["tool_calls"],
+                ],
+            )
+        ),
+        TWO,
+        _chat_back(("c1", OSLO), ("c2", ROME)),
+    ),
     "llama.cpp: no arguments": chat_case(
         steps.chat_call(None, 0, **FIRST), calls=[("c1", "time__now", {})], back=_chat_back(("c1", "{}"))
     ),
@@ -331,6 +351,34 @@ class TestToolCalls:
                 "anthropic": function | {"input_schema": CLOCK.parameters},
             }[api.name]
         ]
+
+    @pytest.mark.parametrize(
+        ("status", "message"),
+        [
+            (400, "registry.ollama.ai/library/gemma3:4b does not support tools"),
+            (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
+            (500, "tools param requires --jinja flag"),
+            (500, "Unsupported param: tools"),
+        ],
+        ids=["ollama", "vllm", "llama.cpp", "llama.cpp, older"],
+    )
+    async def test_server_that_refuses_tools_is_asked_without_them_from_then_on(
+        self, vendor: VendorServer, status: int, message: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        vendor.script(refusal(status, {"error": {"message": message, "type": "api_error"}}), CHAT.streamed("one"))
+        async with connected(CHAT, vendor) as model:
+            assert (await collect(model, CALLING)).text == "one"
+            assert (await collect(model, CALLING)).text == "one"
+        assert ["tools" in seen.body for seen in vendor.requests] == [True, False, False]
+        assert "asking again without tools" in caplog.text
+
+    @pytest.mark.parametrize(("status", "message"), [(500, "The tools broke."), (400, "tools.0: bad schema")])
+    async def test_other_failure_with_tools_is_a_failure(self, vendor: VendorServer, status: int, message: str) -> None:
+        vendor.script(refusal(status, {"error": {"message": message, "type": "api_error"}}))
+        async with connected(CHAT, vendor) as model:
+            received = await collect(model, CALLING)
+        assert received.failure is not None
+        assert len(vendor.requests) == 1
 
     async def test_broken_arguments_are_kept_in_part(self, vendor: VendorServer) -> None:
         vendor.script(Answer(steps.chat(steps.chat_call("{" * 10_000, 0, **FIRST))))
