@@ -66,6 +66,9 @@ END_OF_ANSWER = "End of answer."
 SOURCES = "Sources"
 
 STEP_LIMIT = "I used all my steps for this answer. Press Continue and I'll go on."
+STEP_LIMIT_WITHOUT_TEXT = (
+    "I used all my steps before I could answer. Please ask for less at a time, or press Regenerate."
+)
 APPROVAL_EXPIRED = "Nobody approved the call in time, so I didn't make it."
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll go on."
 STOPPED = "Stopped."

@@ -550,7 +550,11 @@ class Answering:
         assert completion is not None, "a provider's stream ends with a Completion or an error"
         reason = EndReason.STEP_LIMIT if attempt.calls else reason_of(completion.finish_reason)
         outcome = Outcome(reason, attempt.text, completion.model, completion.usage)
-        return _end(_LIMIT_NOTICES.get(reason, ""), outcome)
+        notice = _LIMIT_NOTICES.get(reason, "")
+        if reason is EndReason.STEP_LIMIT and not attempt.text.strip():
+            # There is nothing to continue, and no button for it.
+            notice = texts.STEP_LIMIT_WITHOUT_TEXT
+        return _end(notice, outcome)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt, reply: LiveReply | None) -> None:
         """Gives the job up until the calls that the reply asks about are decided.

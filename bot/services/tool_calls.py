@@ -36,6 +36,8 @@ from bot.ports.users import Users
 from bot.services.insisting import insist
 
 CALL_TIMEOUT_S = 60.0
+ANSWER_WITHIN_S = CALL_TIMEOUT_S + 5.0
+"""Longer than the tools' own limit, which tells the server that the call is canceled."""
 MOST_CALLS = 8
 """The most calls of one step: people decide about them in one message."""
 
@@ -161,7 +163,7 @@ class ToolCalls:
         assert self.tools is not None
         log.info("job %d: calling %s", job.id, step.tool)
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S + 5.0):
+            async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await self.tools.call(
                     job.question, step.tool, step.definition_hash, step.arguments, timeout_s=CALL_TIMEOUT_S
                 )

@@ -146,6 +146,28 @@ async def test_server_that_is_down_costs_no_answer(
         assert await stage.answers("general", await stage.mention()) == ["The whole answer."]
 
 
+async def test_server_that_dies_in_a_call_is_started_again_for_the_next_step(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
+) -> None:
+    raw = RawServer(tmp_path / "script.json")
+    raw.script([tool("die"), tool("look")], {"die": {"die": True}, "look": said("Seen.")})
+    steps = calls("Trying.", ("raw__die", {})), calls("Again.", ("raw__look", {}))
+    vendor.script(by_results(*steps, says("The second one worked.")))
+    await let_use(stores, "raw")
+    async with running(using(settings, raw.config(), allow="raw__*", read_only="raw__*")):
+        stage = Stage(sandbox, vendor)
+        message = await ended(stage, await stage.mention("look"))
+        assert shown(message).startswith("Trying.\n\nAgain.\n\nThe second one worked.")
+        lost, seen = [turn["content"] for turn in stage.prompts()[-1] if turn["role"] == "tool"]
+        assert lost == "The tool did not answer: the connection was lost, or its time was up."
+        assert "\nSeen.\n" in seen
+        assert [name for name, _ in raw.calls] == ["die", "look"]
+        await press(stage, message, ReplyAction.DETAILS)
+        details = str(sandbox.workspace.ephemerals[-1].sent_blocks)
+        assert "`raw.die`: failed" in details
+        assert "`raw.look`: done" in details
+
+
 async def test_model_that_repeats_hostile_results_notifies_and_fetches_nothing(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, stores: Stores, tmp_path: Path
 ) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Question, ToolDefinition
+from bot.core.limits.caps import parse_caps
 from bot.core.pacing import OWN_GAP_S
 from bot.core.reply.actions import ReplyAction
 from bot.core.tools import CallOutcome, CallResult, Permission, ToolRule
-from bot.services import thread_statuses
+from bot.services import thread_statuses, tool_calls
 from bot.settings import Settings
 from sandbox.server import Sandbox
 from sandbox.workspace import Message
@@ -70,6 +71,11 @@ def by_results(*answers: Answer) -> Callable[[Seen], Answer]:
 
 
 ADD_MILK = by_results(calls("I'll note it.", ("notes__add", {"text": "Milk"})), says("Noted."))
+
+
+USED_UP = "Your quota of 24 tokens per day is used up."
+CAPPED = {"caps": parse_caps("user/day=24tokens")}
+"""Two steps use more than that: each has 12 tokens of input."""
 
 
 @pytest.fixture
@@ -207,6 +213,54 @@ async def test_word_stop_in_the_thread_stops_the_answer(stage: Stage, notes: Not
     assert footer(message) == "stopped"
     assert notes.written == []
     assert len(stage.vendor.requests) == 1, "the word is not a question"
+
+
+LISTS = calls("Looking.", ("notes__list", {}))
+LISTS_SILENTLY = calls("", ("notes__list", {}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "changed", "said", "offered"),
+    [
+        (LISTS, {"max_steps": 3}, f"Looking.\n\nLooking.\n\nLooking.\n{texts.STEP_LIMIT}", ReplyAction.CONTINUE),
+        (LISTS_SILENTLY, {"max_steps": 3}, texts.STEP_LIMIT_WITHOUT_TEXT, ReplyAction.REGENERATE),
+        (LISTS, CAPPED, f"Looking.\n\nLooking.\n{USED_UP}", ReplyAction.REGENERATE),
+        (LISTS_SILENTLY, CAPPED, USED_UP, ReplyAction.REGENERATE),
+    ],
+    ids=["steps", "steps, no text", "quota", "quota, no text"],
+)
+async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to_do(
+    sandbox: Sandbox,
+    vendor: VendorServer,
+    settings: Settings,
+    notes: Notes,
+    answer: Answer,
+    changed: dict[str, Any],
+    said: str,
+    offered: ReplyAction,
+) -> None:
+    vendor.script(lambda seen: answer)
+    async with running(replace(settings, **changed), tools=notes):
+        stage = Stage(sandbox, vendor)
+        message = await ended(stage, await stage.mention("list them all"))
+    assert shown(message).startswith(said)
+    assert buttons(message)[0] == offered
+    assert notes.listed == 2
+
+
+async def test_tool_that_does_not_answer_in_time_is_shown_running_and_costs_only_its_result(
+    stage: Stage, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool_calls, "ANSWER_WITHIN_S", 3.0)
+    notes.may_list.clear()
+    stage.vendor.script(by_results(LISTS, says("It did not answer.")))
+    asked = await stage.mention("list them all")
+    await stage.sandbox.wait_for(lambda: _saying(stage, asked, "Running notes.list…"))
+    message = await ended(stage, asked)
+    assert shown(message).startswith("Looking.\n\nIt did not answer.")
+    assert stage.prompts()[-1][-1]["content"] == "The tool did not answer in time."
+    await press(stage, message, ReplyAction.DETAILS)
+    assert "`notes.list`: failed" in str(stage.sandbox.workspace.ephemerals[-1].sent_blocks)
 
 
 async def test_ten_steps_are_edited_at_the_pace_of_one_answer(stage: Stage, notes: Notes) -> None:
