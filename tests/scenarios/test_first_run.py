@@ -15,6 +15,16 @@ __all__ = ["browser", "visit"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+# Keeps what the thread's last message shows each time the page changes: a short answer may end between two looks.
+_RECORD_BODIES = """() => {
+    window.bodies = [];
+    const record = () => {
+        const shown = [...document.querySelectorAll('#thread .body')].at(-1);
+        if (shown && shown.innerText !== window.bodies.at(-1)) window.bodies.push(shown.innerText);
+    };
+    new MutationObserver(record).observe(document.body, {childList: true, subtree: true, characterData: true});
+}"""
+
 
 @pytest.mark.skipif(local_model.available() is not None, reason=f"no local model here: {local_model.available()}")
 async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
@@ -29,6 +39,7 @@ async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path:
         await page.locator(".card").first.click()
         answer = page.get_by_role("region", name="Thread").get_by_role("listitem").last
         await expect(answer).to_contain_text("Scripted answer", timeout=30_000)
+        await page.evaluate(_RECORD_BODIES)
         box = page.locator("#main-box")
         await box.fill("@typist Tell me about the sea in a few sentences.")
         await box.press("Enter")
@@ -36,13 +47,11 @@ async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path:
         # A stream grows below the placeholder and its Stop; edits grow in the placeholder's own message.
         stop = page.get_by_role("region", name="Thread").get_by_role("button", name="Stop", exact=True)
         await expect(stop).to_be_visible(timeout=30_000)
-        text = answer.locator(".body")
-        await expect(text).to_have_text(re.compile(r"^(?!Thinking…).*\w{2}.*\w{2}", re.DOTALL), timeout=30_000)
-        first = await text.inner_text()
         await expect(answer.get_by_role("button", name="Regenerate")).to_be_visible(timeout=60_000)
         await expect(stop).to_have_count(0)
-        whole = await text.inner_text()
-        assert len(whole) > len(first)
+        whole = await answer.locator(".body").inner_text()
+        shown = await page.evaluate("bodies")
+        assert any(len(body) >= 5 and body[:5] == whole[:5] and len(body) < len(whole) for body in shown), shown
         assert "Please ask again" not in whole
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
