@@ -31,6 +31,8 @@ MARGIN_S = 0.05
 """Added to the window, because our clock and Slack's may run differently."""
 OWN_GAP_S = 0.6
 """Between two edits of one reply. Nobody could read faster edits."""
+STEP_GAP_S = 1.0
+"""The same while the model uses tools, so that many quick steps cost no more than one edit a second."""
 OTHERS_MARGIN_S = 1.0
 """The same for other processes' calls, which are recorded before they leave."""
 NEWLY_UNSEEN_S = 10.0
@@ -79,6 +81,8 @@ class Urgency(IntEnum):
     """A placeholder, or an answer's first words."""
     PROGRESS = 2
     """More of an answer that is visible already."""
+    STEP = 3
+    """What the model does, and what it writes in between."""
 
 
 class LearnedRate:
@@ -269,7 +273,8 @@ class Pacer:
         if urgency is Urgency.FIRST:
             ready_at = self._window.free_at(now, self.live + 1)
             return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
-        due = self._edited_at.get(key, -math.inf) + max(OWN_GAP_S, self._gap_s(key, now))
+        own_gap_s = STEP_GAP_S if urgency is Urgency.STEP else OWN_GAP_S
+        due = self._edited_at.get(key, -math.inf) + max(own_gap_s, self._gap_s(key, now))
         has_room = self._room(now) > 0
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 

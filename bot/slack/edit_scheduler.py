@@ -14,7 +14,7 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
 
 1. checks the lease: without a recent heartbeat another process may own the jobs, so nothing is sent;
 2. asks each changed reply without a call in flight for its next call;
-3. asks the budget when that call may go, given its urgency: finals, then first words, then progress;
+3. asks the budget when that call may go, given its urgency: finals, first words, progress, then steps of tools;
 4. starts the most urgent call that may go now, as a task of its own, and repeats from 1;
 5. if none may go now, sleeps until the earliest time that the budget named, or until a reply changes (`touch`).
 

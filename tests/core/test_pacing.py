@@ -17,6 +17,7 @@ from bot.core.pacing import (
     OWN_GAP_S,
     POST_BURST,
     REMEMBERED,
+    STEP_GAP_S,
     WINDOW_S,
     ChannelPosts,
     LearnedRate,
@@ -721,6 +722,17 @@ def test_next_edit_is_named_for_the_moment_when_it_is_due() -> None:
     pacer.opened("a", 0.0)
     send(pacer, 0.0, 0)
     assert pacer.ready_at(0.5, PROGRESS, "a") == pytest.approx(OWN_GAP_S)
+
+
+@pytest.mark.parametrize(("urgency", "gap_s"), [(PROGRESS, OWN_GAP_S), (Urgency.STEP, STEP_GAP_S)])
+def test_edits_of_steps_are_a_second_apart_and_others_less(urgency: Urgency, gap_s: float) -> None:
+    pacer = Pacer(calls_per_minute=10_000)
+    pacer.opened("a", 0.0)
+    pacer.sent(5.0, "a")
+    pacer.answered(5.1)
+    assert pacer.ready_at(5.0 + gap_s - 0.01, urgency, "a") == pytest.approx(5.0 + gap_s, abs=OWN_GAP_S / 10)
+    assert pacer.ready_at(5.0 + gap_s, urgency, "a") <= 5.0 + gap_s
+    assert pacer.ready_at(5.2, FINAL, "a") <= 5.2
 
 
 def test_pace_does_not_depend_on_the_clocks_origin() -> None:

@@ -33,7 +33,7 @@ def test_reply_shows_what_the_model_does_until_it_writes() -> None:
     call = reply.next_call()
     assert isinstance(call, Update)
     assert call.view == View("", growing=True, activity="Searching the web: bots…")
-    assert reply.urgency_of(call) is Urgency.PROGRESS
+    assert reply.urgency_of(call) is Urgency.STEP
     show_all(reply, channel)
     assert reply.next_call() is None
     reply.append("Hello")
@@ -46,7 +46,43 @@ def test_reply_shows_what_the_model_does_until_it_writes() -> None:
     call = reply.next_call()
     assert isinstance(call, Update)
     assert call.view == View("Hello", growing=True)
-    assert reply.urgency_of(call) is Urgency.PROGRESS
+    assert reply.urgency_of(call) is Urgency.STEP
+
+
+def test_text_between_quick_steps_is_as_urgent_as_the_steps_and_later_text_as_any_other() -> None:
+    reply, channel, urgencies = Reply(question()), Channel(), []
+    reply.append("I'll look. ")
+    show_all(reply, channel)
+
+    def send() -> None:
+        call = reply.next_call()
+        assert call is not None
+        urgencies.append(reply.urgency_of(call))
+        reply.confirmed(call, "")
+
+    for step in ("One. ", "Two. "):
+        reply.show_activity("Running notes.list…")
+        reply.show_activity("")
+        assert reply.next_call() is None, "the call was over before an edit could show it"
+        reply.append(step)
+        send()
+    for word in ("And ", "that's ", "all."):
+        reply.append(word)
+        send()
+    reply.finish(Ending())
+    send()
+    assert urgencies == [Urgency.STEP] * 3 + [Urgency.PROGRESS] * 2 + [Urgency.FINAL]
+
+
+def test_first_words_after_a_step_are_first_words() -> None:
+    reply, channel = Reply(question()), Channel()
+    reply.show_activity("Searching the web…")
+    show_all(reply, channel)
+    reply.append("Hello")
+    reply.show_activity("")
+    call = reply.next_call()
+    assert call is not None
+    assert reply.urgency_of(call) is Urgency.FIRST
 
 
 def test_earlier_attempts_text_is_not_replaced_by_what_the_model_does() -> None:

@@ -11,7 +11,7 @@ import pytest
 from bot.core.conversation import Job, Question, ThreadKey
 from bot.core.lease import LEASE_S
 from bot.core.outbox import OutboxKind
-from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, Urgency
+from bot.core.pacing import FINAL_WAIT_S, OWN_GAP_S, POST_BURST, STEP_GAP_S, Urgency
 from bot.core.reply.draft import Draft
 from bot.core.reply.state import Call, Delete, Ending, Post, Shown, Update
 from bot.errors import RateLimited, Refusal, Refused
@@ -475,6 +475,25 @@ async def test_edits_of_a_fast_model_and_a_fast_slack_are_at_least_600_ms_apart(
     times = schedule.times(Update)
     assert len(times) >= 5
     assert min(after - before for before, after in itertools.pairwise(times)) >= OWN_GAP_S - 1e-6
+
+
+@pytest.mark.parametrize("step_s", [0.05, 0.3, 0.7, 0.9, 1.3])
+def test_edits_of_quick_steps_are_at_least_a_second_apart(step_s: float) -> None:
+    async def times() -> list[float]:
+        async with scheduling(SimulatedTransport(latency_s=0.01)) as schedule:
+            reply = await schedule.open(1, page_ts=("1.0",))
+            for number in range(round(15 / step_s)):
+                reply.append(f"Step {number}. ")
+                reply.show_activity("Running notes.list…")
+                await asyncio.sleep(step_s / 4)
+                reply.show_activity("")
+                await asyncio.sleep(step_s * 3 / 4)
+            await reply.leave()
+            return schedule.times(Update)
+
+    _, *after_first_words = run_simulated(times())
+    assert len(after_first_words) >= 8
+    assert min(after - before for before, after in itertools.pairwise(after_first_words)) >= STEP_GAP_S - 1e-6
 
 
 @simulated

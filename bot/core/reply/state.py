@@ -40,6 +40,8 @@ from bot.errors import Refusal
 MOST_PAGES = 5
 """A longer answer comes as a file, and only its first pages are messages."""
 UPLOAD_TRIES = 3
+EDITS_AFTER_A_STEP = 2
+"""After so many edits without a new search or call, the reply is edited as often as any other."""
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
 """Refusals of an edit after which a new message takes the old one's place."""
 
@@ -270,6 +272,8 @@ class Reply:
         self._earlier = shown
         self._chars = 0
         self._activity = ""
+        self._edits_since_step = EDITS_AFTER_A_STEP
+        """How often the reply was edited since a search or a call last began or ended."""
         self._settled = 0
         self._replaced_ts: list[str] = list(shown.replaced_ts)
         self._files: tuple[AttachedFile, ...] = ()
@@ -349,6 +353,8 @@ class Reply:
         if self.ended or isinstance(call, StopStream):
             return Urgency.FINAL
         is_edit = isinstance(call, Update) and (self.begun or call.view.activity) and not call.view.asks
+        if is_edit and self._edits_since_step < EDITS_AFTER_A_STEP:
+            return Urgency.STEP
         is_progress = is_edit or (isinstance(call, AppendStream) and self.begun)
         return Urgency.PROGRESS if is_progress else Urgency.FIRST
 
@@ -360,6 +366,8 @@ class Reply:
 
     def show_activity(self, activity: str, asks: tuple[Ask, ...] = ()) -> None:
         """Shows what the model is doing, or what it asks, below the text; "" shows that it writes again."""
+        if (activity, asks) != (self._activity, self._asks):
+            self._edits_since_step = 0
         self._activity, self._asks = activity, asks
         self._has_acted = self._has_acted or bool(activity or asks)
 
@@ -429,6 +437,7 @@ class Reply:
                 self._shown.append(view)
                 self._settle(page)
             case Update(page=page, view=view):
+                self._edits_since_step += 1
                 if page < len(self._ts) and self._ts[page] == call.ts:
                     self._shown[page] = view
                     self._settle(page)
