@@ -329,7 +329,7 @@ async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(
     processes: Processes, settings: Settings
 ) -> None:
     stage, sandbox = processes.stage, processes.stage.sandbox
-    sandbox.faults.start("slow", method="chat.postMessage", times=1, containing=texts.APPROVAL_ASKED, delay_s=30.0)
+    sandbox.faults.start("no_answer", method="chat.postMessage", times=1, containing=texts.APPROVAL_ASKED, done=True)
     process = await processes.start(BOT_DONE_PING_S="1")
     asked = await stage.mention()
     message = await asking(stage, asked)

@@ -37,6 +37,7 @@ from sandbox.server import Sandbox
 from sandbox.setup import WELL_SET_UP, Setup
 from sandbox.workspace import Json
 from tests.contracts import databases
+from tests.forked import forked_command
 from tests.mcp.servers import RawServer, tool
 from tests.processes import bot_process, output
 from tests.scenarios.conftest import ROOT
@@ -701,12 +702,9 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
 
 
 async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> None:
-    async with (
-        Sandbox(manifest=app_manifest()) as sandbox,
-        bot_process(tmp_path, "check", "--json", env=connected(sandbox)) as process,
-    ):
-        out, err = await output(process)
-    assert (process.returncode, err) == (0, "")
+    async with Sandbox(manifest=app_manifest()) as sandbox:
+        code, out, err = await forked_command(tmp_path, "check", "--json", env=connected(sandbox))
+    assert (code, err) == (0, "")
     report = json.loads(out)
     assert report["ok"]
     assert {tuple(check) for check in report["checks"]} == {("id", "status", "message", "fix")}
@@ -714,12 +712,9 @@ async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> N
 
 
 async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> None:
-    async with (
-        Sandbox(manifest=app_manifest(), setup=Setup(bot_token_error="token_revoked")) as sandbox,
-        bot_process(tmp_path, "check", env=connected(sandbox)) as process,
-    ):
-        out, err = await output(process)
-    assert (process.returncode, err) == (1, "")
+    async with Sandbox(manifest=app_manifest(), setup=Setup(bot_token_error="token_revoked")) as sandbox:
+        code, out, err = await forked_command(tmp_path, "check", env=connected(sandbox))
+    assert (code, err) == (1, "")
     assert "✘ Slack does not accept SLACK_BOT_TOKEN (token_revoked).\n  → Install the app again" in out
     assert out.endswith("1 problem, 0 warnings.\n")
 
@@ -746,10 +741,9 @@ async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) 
     ],
 )
 async def test_settings_that_cannot_be_used_exit_2(tmp_path: Path, env: dict[str, str], said: str) -> None:
-    async with bot_process(tmp_path, "check", "--json", env=env) as process:
-        out, _ = await output(process)
+    code, out, _ = await forked_command(tmp_path, "check", "--json", env=env)
     report = json.loads(out)
-    assert (process.returncode, report["ok"]) == (2, False)
+    assert (code, report["ok"]) == (2, False)
     assert {check["id"] for check in report["checks"]} == {"settings"}
     assert said in " ".join(check["message"] for check in report["checks"])
 

@@ -12,6 +12,7 @@ from bot import __version__
 from bot.core import texts
 from bot.errors import Failure
 from sandbox.server import Sandbox
+from tests.forked import forked_bot, forked_command
 from tests.processes import REPOSITORY, bot_process, output, wait_for_line
 from tests.scenarios.conftest import Stage, asking, connected, says
 from tests.streams import speech, steps
@@ -28,10 +29,8 @@ async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path,
         assert await asyncio.wait_for(process.stdout.readexactly(15), 60) == b"The first half,"
         assert process.returncode is None
     vendor.script(says("The whole answer."))
-    async with bot_process(tmp_path, "ask", "why?", env=asking(vendor)) as process:
-        out, err = await output(process)
-    assert out == "The whole answer.\n"
-    assert process.returncode == 0
+    code, out, err = await forked_command(tmp_path, "ask", "why?", env=asking(vendor))
+    assert (code, out) == (0, "The whole answer.\n")
     for part in ("openai/test", "12 tokens in, 5 out", "first token after", "price unknown"):
         assert part in err
 
@@ -47,8 +46,7 @@ async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path,
 async def test_ask_reads_the_question_from_arguments_or_stdin_or_both(
     tmp_path: Path, vendor: VendorServer, arguments: list[str], piped: bytes, question: str
 ) -> None:
-    async with bot_process(tmp_path, "ask", *arguments, env=asking(vendor)) as process:
-        await output(process, piped)
+    await forked_command(tmp_path, "ask", *arguments, env=asking(vendor), piped=piped)
     assert vendor.requests[0].body["messages"][-1] == {"role": "user", "content": question}
 
 
@@ -68,8 +66,7 @@ async def test_ask_searches_the_web_and_lists_its_sources(
     vendor.script(whole if arguments else Answer(steps.messages(*FOUND, searches=1)))
     anthropic = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}
     env = {**anthropic, "BOT_WEB_SEARCH": "on", "BOT_WEB_SEARCH_DOMAINS": "example.com,slack.dev"}
-    async with bot_process(tmp_path, "ask", "why?", *arguments, env=env) as process:
-        out, err = await output(process)
+    _, out, err = await forked_command(tmp_path, "ask", "why?", *arguments, env=env)
     assert out == (
         "It streams. Into Slack.\n\nSources\n1. https://example.com/typist\n2. https://docs.slack.dev/apis\n"
     )
@@ -80,16 +77,14 @@ async def test_ask_searches_the_web_and_lists_its_sources(
 async def test_ask_without_web_search_offers_none(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(Answer(speech.messages(["Done."])))
     env = {"ANTHROPIC_BASE_URL": vendor.url, "ANTHROPIC_API_KEY": "key", "BOT_MODELS": "anthropic/m"}
-    async with bot_process(tmp_path, "ask", "why?", env=env) as process:
-        out, _ = await output(process)
+    _, out, _ = await forked_command(tmp_path, "ask", "why?", env=env)
     assert out == "Done.\n"
     assert "tools" not in vendor.requests[0].body
 
 
 async def test_ask_without_streaming_requests_the_complete_answer(tmp_path: Path, vendor: VendorServer) -> None:
     vendor.script(Answer([speech.chat_whole("At once.")], content_type="application/json"))
-    async with bot_process(tmp_path, "ask", "why?", "--no-stream", env=asking(vendor)) as process:
-        out, _ = await output(process)
+    _, out, _ = await forked_command(tmp_path, "ask", "why?", "--no-stream", env=asking(vendor))
     assert out == "At once.\n"
     assert not vendor.requests[0].body.get("stream")
 
@@ -125,9 +120,8 @@ async def test_ask_reports_a_failure_in_one_sentence_without_the_key(tmp_path: P
     key = "sk-proj-abcdefghijklmnop"
     vendor.script(refusal(401, {"error": {"message": f"Incorrect API key provided: {key}"}}))
     env = {**asking(vendor), "OPENAI_API_KEY": key, "BOT_LOG_LEVEL": "debug"}
-    async with bot_process(tmp_path, "ask", "why?", env=env) as process:
-        out, err = await output(process)
-    assert (out, process.returncode) == ("", 1)
+    code, out, err = await forked_command(tmp_path, "ask", "why?", env=env)
+    assert (code, out) == (1, "")
     assert texts.model_failure(Failure.BAD_KEY, "openai/test") in err
     assert key not in err
 
@@ -148,10 +142,8 @@ async def test_ask_reports_a_failure_in_one_sentence_without_the_key(tmp_path: P
 async def test_invalid_arguments_are_reported_and_exit_2(
     tmp_path: Path, arguments: list[str], env: dict[str, str], sentences: list[str]
 ) -> None:
-    async with bot_process(tmp_path, *arguments, env=env) as process:
-        out, err = await output(process)
-    assert process.returncode == 2
-    assert out == ""
+    code, out, err = await forked_command(tmp_path, *arguments, env=env)
+    assert (code, out) == (2, "")
     assert all(sentence in err for sentence in sentences)
     assert len(err.splitlines()) <= 3
 
@@ -160,10 +152,9 @@ async def test_invalid_arguments_are_reported_and_exit_2(
     ("argument", "words"), [("--version", f"typist {__version__}"), ("--help", "Slack on this machine")]
 )
 async def test_help_and_version_are_printed(tmp_path: Path, argument: str, words: str) -> None:
-    async with bot_process(tmp_path, argument) as process:
-        out, _ = await output(process)
+    code, out, _ = await forked_command(tmp_path, argument, env={})
     assert words in out
-    assert process.returncode == 0
+    assert code == 0
 
 
 async def test_installed_command_is_named_typist(tmp_path: Path) -> None:
@@ -208,7 +199,7 @@ async def test_sigterm_lets_a_live_answer_end_and_exits_0(
 async def test_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
     vendor.script(Answer(speech.chat(["Once"])[:2], ending=Ending.HANG))
     stage = Stage(sandbox, vendor)
-    async with bot_process(tmp_path, "run", env=connected(sandbox, vendor)) as process:
+    async with forked_bot(tmp_path, "run", env=connected(sandbox, vendor)) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
         asked = await stage.mention()
         await sandbox.wait_for(lambda: stage.bots("general", asked))
@@ -221,12 +212,11 @@ async def test_second_signal_ends_at_once(tmp_path: Path, sandbox: Sandbox, vend
 async def test_tokens_are_not_logged(tmp_path: Path, sandbox: Sandbox, vendor: VendorServer) -> None:
     env = {**connected(sandbox, vendor), "OPENAI_API_KEY": "sk-proj-abcdefghijklmnop", "BOT_LOG_LEVEL": "debug"}
     stage = Stage(sandbox, vendor)
-    async with bot_process(tmp_path, "run", env=env) as process:
+    async with forked_bot(tmp_path, "run", env=env) as process:
         await wait_for_line(process.stdout, "is connected to Slack")
         await stage.answers("general", await stage.mention())
         process.send_signal(signal.SIGTERM)
-        out, err = await output(process)
-    log = out + err
+        log = (await process.stderr.read()).decode() + (await process.stdout.read()).decode()
     assert "input_tokens=12" in log
     assert not [secret for secret in (sandbox.bot_token, sandbox.app_token, "sk-proj-abc") if secret in log]
 
@@ -247,9 +237,8 @@ async def test_tokens_are_not_logged(tmp_path: Path, sandbox: Sandbox, vendor: V
 )
 async def test_manifest_that_cannot_be_used_is_named_and_exits_2(tmp_path: Path, text: bytes, sentence: str) -> None:
     (tmp_path / "app.json").write_bytes(text)
-    async with bot_process(tmp_path, "sandbox", "--no-bot", "--manifest", "app.json") as process:
-        out, err = await output(process)
-    assert (process.returncode, out) == (2, "")
+    code, out, err = await forked_command(tmp_path, "sandbox", "--no-bot", "--manifest", "app.json", env={})
+    assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert line.startswith("typist: app.json")
     assert sentence in line

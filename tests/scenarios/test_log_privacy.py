@@ -5,13 +5,15 @@ The bot runs as a process in which every logger of every library writes at DEBUG
 
 import asyncio
 import json
+import logging
 import signal
 from pathlib import Path
 
 from bot.core.reply.actions import ReplyAction
 from sandbox.files import Upload
 from sandbox.server import Sandbox
-from tests.processes import REPOSITORY, bot_process, wait_for_line
+from tests.forked import forked_bot
+from tests.processes import wait_for_line
 from tests.scenarios.conftest import Stage, connected, shown
 from tests.streams import speech
 from tests.streams.server import Answer, VendorServer, refusal
@@ -30,11 +32,10 @@ QUESTION, ANSWER, UPLOAD, NAME, RULES, FOLLOW_UP, EDIT, DIRECT, LOST = (
 )
 """A word of each text that people write and models answer, which occurs nowhere else."""
 
-EVERY_LOGGER_AT_DEBUG = """
-import logging
 
-logging.Logger.isEnabledFor = lambda self, level: True
-"""
+def log_everything() -> None:
+    """Makes every logger of this process write at DEBUG."""
+    logging.Logger.isEnabledFor = lambda self, level: True  # type: ignore[method-assign]
 
 
 def answer() -> Answer:
@@ -86,23 +87,23 @@ async def talk(stage: Stage) -> None:
 async def test_no_user_text_is_logged(
     tmp_path: Path, sandbox: Sandbox, vendor: VendorServer, database_url: str
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(EVERY_LOGGER_AT_DEBUG)
     env = {
         **connected(sandbox, vendor),
-        "PYTHONPATH": f"{tmp_path}:{REPOSITORY}",
         "OPENAI_API_KEY": KEY,
         "OPENAI_LOG": "debug",
         "BOT_LOG_LEVEL": "debug",
         "DATABASE_URL": database_url,
     }
-    log = tmp_path / "log"
-    with log.open("wb") as stream:
-        async with bot_process(tmp_path, "run", env=env, stderr=stream.fileno()) as process:
-            await wait_for_line(process.stdout, "is connected to Slack")
-            await talk(Stage(sandbox, vendor))
-            process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 40)
-    written = log.read_text()
+    async with (
+        asyncio.TaskGroup() as tasks,
+        forked_bot(tmp_path, "run", env=env, before=log_everything) as process,
+    ):
+        log = tasks.create_task(process.stderr.read())
+        await wait_for_line(process.stdout, "is connected to Slack")
+        await talk(Stage(sandbox, vendor))
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+    written = log.result().decode()
     assert "DEBUG bot." in written
     assert "input_tokens=" in written
     secrets = [KEY, KEY[-8:], sandbox.bot_token, sandbox.app_token]
