@@ -198,6 +198,7 @@ async def built(
             responses=surfaces,
             approvals=stores.tool_steps,
             modals=surfaces,
+            history=workspace.history,
         )
         reply_actions.register(bolt, actions, me.team_id)
         tokens = SharedTokens(search, stores.process_messages) if search is not None else None

@@ -25,8 +25,12 @@ _QUERY_CHARS = 80
 
 def searching(query: str) -> str:
     """Stands in place of THINKING while the vendor searches the web; `query` is "" if it isn't known."""
+    return f"Searching {_the_web(query)}"
+
+
+def _the_web(query: str) -> str:
     words = _one_line(query)
-    return f"Searching the web: {words}…" if words else "Searching the web…"
+    return f"the web: {words}…" if words else "the web…"
 
 
 def _one_line(query: str) -> str:
@@ -40,6 +44,12 @@ QUEUED = "Queued. I'll answer after the questions ahead of you."
 
 WRITING = "Writing…"
 ASKING = "I need your approval. You can also reply to tell me what to do instead."
+
+
+def asking_without_buttons(tools: Sequence[str]) -> str:
+    """Stands in place of ASKING where Slack accepts no buttons, so that the calls can't be approved."""
+    names = ", ".join(tools)
+    return f"I need your approval to run {names}, but Slack refused my buttons. Please reply what to do instead."
 
 
 def running(tool: str) -> str:
@@ -150,9 +160,14 @@ CALL_STATES = {
 }
 
 
-def denied_by(decision: str) -> str:
-    """Says how a call came to be denied, "" if a rule denied it."""
-    return {"denied": "by a person", "replied": "by a reply", "expired": "nobody decided in time"}.get(decision, "")
+def decided_by(decision: str, person: str) -> str:
+    """Says who approved or denied a call. Stands behind one of CALL_STATES."""
+    return {
+        "approved": f"approved by {person}",
+        "denied": f"by {person}",
+        "replied": f"by a reply from {person}",
+        "expired": "nobody decided in time",
+    }[decision]
 
 
 ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it."
@@ -456,7 +471,7 @@ def asks_about_this(asker: str) -> str:
 
 
 def asks_about_message_in(asker: str, channel: str) -> str:
-    """The same in a direct message, because I can't post in the channel."""
+    """Stands above a question that I post in a direct message, because I can't post in the channel."""
     return f"{asker} asks about a message in {channel}, where I can't post:"
 
 
@@ -506,13 +521,13 @@ STATUS_ASKING = "is waiting for approval…"
 
 
 def status_searching(query: str) -> str:
-    """The same as `searching`."""
-    return f"is s{searching(query)[1:]}"
+    """Returns the status while the vendor searches the web; `query` is "" if it isn't known."""
+    return f"is searching {_the_web(query)}"
 
 
 def status_running(tool: str) -> str:
-    """The same as `running`."""
-    return f"is r{running(tool)[1:]}"
+    """Returns the status while a call of a tool is under way."""
+    return f"is running {tool}…"
 
 
 def status_queued(place: int) -> str:

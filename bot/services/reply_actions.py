@@ -6,7 +6,7 @@ button stands.
 
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,11 +14,12 @@ from bot.core import texts
 from bot.core.conversation import Job, ThreadKey
 from bot.core.reply import actions
 from bot.core.reply.actions import ActionResponse, RecordedAnswer, ReplyAction, Vote, refusal
-from bot.core.reply.approvals import details_of, readable, step_named
+from bot.core.reply.approvals import deciders, details_of, readable, step_named
 from bot.core.reply.sources import shown_sources
 from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.core.tools import label_of
 from bot.errors import RateLimited, Refused, StoreError
+from bot.ports.history import History
 from bot.ports.modals import ArgumentsModals
 from bot.ports.queue import JobRequests
 from bot.ports.recorded_answers import RecordedAnswers
@@ -70,6 +71,7 @@ class ReplyActions:
     responses: ActionResponses
     approvals: Approvals
     modals: ArgumentsModals
+    history: History
 
     async def pressed(self, press: Press) -> None:
         """Performs the action, and shows the presser the outcome that the reply doesn't show."""
@@ -114,7 +116,7 @@ class ReplyActions:
             case ReplyAction.ARGUMENTS:
                 return await self._show_arguments(answer, press)
             case ReplyAction.DETAILS:
-                return _details(await self.approvals.shown(answer.job_id))
+                return await self._details(answer)
         return None
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
@@ -196,6 +198,13 @@ class ReplyActions:
         await self.modals.open_arguments_modal(press.trigger_id, label_of(step.tool), readable(step.arguments))
         return None
 
+    async def _details(self, answer: RecordedAnswer) -> ActionResponse:
+        steps = await self.approvals.shown(answer.job_id)
+        if not steps:
+            return ActionResponse(texts.NO_TOOLS_USED)
+        names = await self.history.names(deciders(steps))
+        return ActionResponse(texts.TOOLS_USED, details_of(steps, names))
+
     async def _step_of(self, answer: RecordedAnswer, press: Press) -> ToolStep | None:
         return step_named(press.value, answer.version, await self.approvals.shown(answer.job_id))
 
@@ -221,7 +230,3 @@ class ReplyActions:
             return ActionResponse(texts.UNKNOWN_BUTTON)
         await self.answers.vote(answer, press.user_id, vote)
         return ActionResponse(texts.THANKS_HELPED if vote is Vote.UP else texts.THANKS_NOT_HELPED)
-
-
-def _details(steps: Sequence[ToolStep]) -> ActionResponse:
-    return ActionResponse(texts.TOOLS_USED, details_of(steps)) if steps else ActionResponse(texts.NO_TOOLS_USED)

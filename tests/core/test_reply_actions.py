@@ -7,8 +7,10 @@ import pytest
 from bot.core import texts
 from bot.core.job import EndReason
 from bot.core.reply.actions import AnswerState, RecordedAnswer, ReplyAction, refusal
-from bot.core.reply.approvals import Ask
+from bot.core.reply.approvals import Ask, deciders, details_of
+from bot.core.reply.markdown.escaping import JOINER
 from bot.core.reply.state import View
+from bot.core.tool_steps import Decision, StepState, ToolStep
 from bot.slack.format import reply_blocks
 from sandbox.blocks.rules import check_blocks
 from tests.core.conversations import question
@@ -113,6 +115,36 @@ SHOWN: list[tuple[View, list[str]]] = [
     (View("I'll do it.", growing=True, asks=(ADMIN_ASK,)), ["approve", "deny", "allow_always", "arguments", STOP]),
     (View("All of it", ended=EndReason.WHOLE, details=True), [REGENERATE, "details", *FEEDBACK_AND_DELETE]),
 ]
+
+
+def decided(state: StepState, decision: Decision | None, by: str = "") -> ToolStep:
+    return ToolStep(0, 0, "", "notes__add", {"text": "Milk"}, "hash", state, decision=decision, decided_by=by)
+
+
+@pytest.mark.parametrize(
+    ("step", "heading"),
+    [
+        (decided(StepState.DONE, None), "`notes.add`: done"),
+        (decided(StepState.DONE, Decision.APPROVED, "U1"), "`notes.add`: done, approved by Ada"),
+        (decided(StepState.FAILED, Decision.APPROVED, "U2"), "`notes.add`: failed, approved by U2"),
+        (decided(StepState.DENIED, Decision.DENIED, "U1"), "`notes.add`: denied, by Ada"),
+        (decided(StepState.DENIED, Decision.REPLIED, "U1"), "`notes.add`: denied, by a reply from Ada"),
+        (decided(StepState.DENIED, Decision.EXPIRED), "`notes.add`: denied, nobody decided in time"),
+        (decided(StepState.DENIED, None), "`notes.add`: denied"),
+    ],
+)
+def test_details_say_what_became_of_a_call_and_who_decided(step: ToolStep, heading: str) -> None:
+    assert details_of([step], {"U1": "Ada"}).splitlines()[0] == heading
+    assert deciders([step, step]) == ([step.decided_by] if step.decided_by else [])
+
+
+def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
+    asks = (ASK, Ask("files.com", "{}", "0.0.1.hash"), ASK)
+    message = reply_blocks.message(View("I'll do it.", growing=True, asks=asks, plain=True))
+    assert message["blocks"] == []
+    text = message["text"].replace(JOINER, "")
+    assert text == f"I'll do it.\n\n{texts.asking_without_buttons(['notes.add', 'files.com'])}"
+    assert "files.com" not in message["text"], "Slack makes no link of a tool's name"
 
 
 @pytest.mark.parametrize(("view", "buttons"), SHOWN)

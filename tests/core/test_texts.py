@@ -36,6 +36,19 @@ def test_sentence_uses_the_words_of_the_glossary(text: str) -> None:
     assert all(len(sentence.split()) <= 24 for sentence in re.split(r"(?<=[.!?:]) ", text))
 
 
+@pytest.mark.parametrize(
+    ("in_the_reply", "in_the_status"),
+    [
+        (texts.searching(""), texts.status_searching("")),
+        (texts.searching("Slack\nbots"), texts.status_searching("Slack\nbots")),
+        (texts.running("notes.list"), texts.status_running("notes.list")),
+    ],
+)
+def test_reply_and_status_say_alike_what_the_model_does(in_the_reply: str, in_the_status: str) -> None:
+    assert in_the_status.casefold() == f"is {in_the_reply}".casefold()
+    assert in_the_status.endswith("…")
+
+
 @pytest.mark.parametrize("failure", Failure)
 def test_model_failure_names_the_model_and_says_what_to_do(failure: Failure) -> None:
     sentence = texts.model_failure(failure, "openai/test")

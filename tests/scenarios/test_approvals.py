@@ -138,6 +138,7 @@ async def test_approved_call_is_made_once_and_the_answer_has_its_result(
     assert calls_made() == 1
     assert len(stage.bots("general", asked)) == 1
     assert await press(stage, message, ReplyAction.DETAILS) == texts.TOOLS_USED
+    assert ": done, approved by ada" in str(stage.sandbox.workspace.ephemerals[-1].sent_blocks)
 
 
 async def test_denied_call_is_not_made(stage: Stage, calls_made: Callable[[], int]) -> None:

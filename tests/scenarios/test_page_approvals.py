@@ -74,5 +74,5 @@ async def test_approval_shows_tools_and_arguments_in_full_and_goes_when_all_is_d
     assert view.raw.calls == [["create", ISSUE]]
     await view.button("Details").click()
     details = view.page.locator("#main .message").filter(has_text=texts.TOOLS_USED)
-    await expect(details).to_contain_text("issues.create: done")
-    await expect(details).to_contain_text("issues.search: denied, by a person")
+    await expect(details).to_contain_text("issues.create: done, approved by ada")
+    await expect(details).to_contain_text("issues.search: denied, by ada")

@@ -43,14 +43,22 @@ def asks_of(steps: Sequence[ToolStep], version: int, admins: Collection[str]) ->
     )
 
 
-def details_of(steps: Sequence[ToolStep]) -> str:
-    """Returns a list of calls as Markdown: each tool, what became of its call, and its arguments as code."""
-    return "\n\n".join(map(_details, steps))
+def deciders(steps: Sequence[ToolStep]) -> list[str]:
+    """Returns the ids of the people who decided about calls."""
+    return list(dict.fromkeys(step.decided_by for step in steps if step.decided_by))
 
 
-def _details(step: ToolStep) -> str:
+def details_of(steps: Sequence[ToolStep], names: Mapping[str, str]) -> str:
+    """Returns a list of calls as Markdown: each tool, what became of its call and by whom, its arguments as code.
+
+    `names`: of people, by id. A person without one is named by the id.
+    """
+    return "\n\n".join(_details(step, names.get(step.decided_by, step.decided_by)) for step in steps)
+
+
+def _details(step: ToolStep, decider: str) -> str:
     outcome = texts.CALL_STATES[step.state]
-    how = texts.denied_by(step.decision) if step.decision else ""
+    how = texts.decided_by(step.decision, decider) if step.decision else ""
     heading = f"`{label_of(step.tool)}`: {', '.join(filter(None, (outcome, how)))}"
     arguments = readable(step.arguments)
     fence = "`" * (max((len(run) for run in re.findall("`+", arguments)), default=0) + 3)

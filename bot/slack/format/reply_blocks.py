@@ -224,11 +224,17 @@ def _growing(view: View) -> str:
 
 def _plain(view: View) -> str:
     """Returns the page as plain text, with as much of the notice as fits."""
-    text, note = view.markdown.rstrip(), _note(view) or _ended(view)
+    text, note = view.markdown.rstrip(), _asks_plainly(view) or _note(view) or _ended(view)
     note = "\n\n".join(filter(None, (plain_list(view.sources), note)))
     while note and _bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
     return plain if note else mrkdwn(text) or _last_line(view)
+
+
+def _asks_plainly(view: View) -> str:
+    """Returns the sentence for calls that can't be approved, because the page has no buttons."""
+    tools = list(dict.fromkeys(unlinked(ask.tool) for ask in view.asks))
+    return texts.asking_without_buttons(tools) if tools else ""
 
 
 def _last_line(view: View) -> str:
